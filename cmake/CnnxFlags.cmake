@@ -1,0 +1,39 @@
+# All compile flags live here.
+
+add_library(cnnx_flags INTERFACE)
+target_compile_options(cnnx_flags INTERFACE -Wall -Wextra $<$<BOOL:${CNNX_WERROR}>:-Werror>)
+if(CNNX_SANITIZE)
+  target_compile_options(cnnx_flags INTERFACE -fsanitize=${CNNX_SANITIZE} -fno-omit-frame-pointer -g)
+  target_link_options(cnnx_flags INTERFACE -fsanitize=${CNNX_SANITIZE})
+endif()
+
+set(CNNX_HAS_OPENMP OFF)
+if(CNNX_OPENMP)
+  find_package(OpenMP COMPONENTS CXX)
+  set(CNNX_HAS_OPENMP ${OpenMP_CXX_FOUND})
+endif()
+if(NOT CNNX_HAS_OPENMP)
+  message(WARNING "cnnx: OpenMP was not found or is switched off; the kernels will run on one thread")
+endif()
+
+# The instruction sets that the kernels under csrc/kernels/cpu are compiled for, each in a namespace of its name. The best one
+# that the CPU runs is chosen when the library loads. Only these files see the flags.
+include(CheckCXXCompilerFlag)
+set(CNNX_CPU_TARGETS "")
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  foreach(level v2 v3 v4)
+    check_cxx_compiler_flag(-march=x86-64-${level} CNNX_COMPILER_HAS_${level})
+    if(CNNX_COMPILER_HAS_${level})
+      list(APPEND CNNX_CPU_TARGETS ${level})
+      set(CNNX_FLAGS_${level} -march=x86-64-${level})
+    endif()
+  endforeach()
+  # Vectors of the native width, 512 bits: compilers prefer 256 for code that they vectorise themselves.
+  list(APPEND CNNX_FLAGS_v4 -mprefer-vector-width=512)
+else()
+  set(CNNX_CPU_TARGETS baseline)
+  set(CNNX_FLAGS_baseline "")
+endif()
+# Floating-point contraction gives the fused multiply-add the kernels are built on; -fno-math-errno and -fno-trapping-math change
+# no result. There is no -ffast-math.
+set(CNNX_KERNEL_FLAGS -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)

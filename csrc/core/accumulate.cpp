@@ -1,0 +1,45 @@
+#include "core/accumulate.h"
+
+#include <cstring>
+
+#include "core/copy.h"
+#include "kernels/table.h"
+
+namespace cnnx {
+namespace {
+
+// y += x, both plain and contiguous.
+void add_into(const Tensor& y, const Tensor& x) {
+  dispatch_floating("grad", y.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>().axpy(y.numel(), 1.0, x.data<T>(), y.data<T>());
+  });
+}
+
+}  // namespace
+
+Tensor add_gradients(const Tensor& a, const Tensor& b) {
+  if (a.in_lanes() && b.in_lanes()) {
+    Tensor sum = Tensor::empty_lanes(a.shape());
+    kernels<float>().binary(BinaryOp::add, a->storage->lanes_shape().numel(), Operand::full, a.lanes_data(), Operand::full,
+                            b.lanes_data(), sum.lanes_data());
+    return sum;
+  }
+  Tensor sum = plain_copy(a);
+  add_into(sum, contiguous(b));
+  return sum;
+}
+
+void accumulate_grad(const Tensor& leaf, Tensor gradient) {
+  Tensor grad = leaf.grad();
+  if (!grad.defined()) {
+    bool sole_owner = gradient.impl().use_count() == 1 && gradient->storage.use_count() == 1 && !gradient->storage->read_only();
+    leaf->grad = (sole_owner && gradient.is_contiguous() ? gradient : plain_copy(gradient)).impl();
+    return;
+  }
+  if (!grad.is_contiguous()) throw Error("grad: cannot accumulate into a gradient that is not contiguous");
+  add_into(grad, contiguous(gradient));
+  grad.bump_version();
+}
+
+}  // namespace cnnx

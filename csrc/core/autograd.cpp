@@ -1,0 +1,182 @@
+#include "cnnx/autograd.h"
+
+#include <algorithm>
+#include <atomic>
+#include <unordered_map>
+
+#include "core/accumulate.h"
+
+namespace cnnx {
+namespace {
+
+thread_local bool recording = true;
+std::atomic<uint64_t> next_sequence{1};
+
+struct BySequence {
+  bool operator()(const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) const { return a->sequence < b->sequence; }
+};
+
+Tensor initial_gradient(const Tensor& root, const Tensor& grad_output) {
+  if (!root.requires_grad()) throw Error("backward: the tensor does not require a gradient and has no grad_fn");
+  if (!grad_output.defined()) {
+    if (root.numel() != 1)
+      throw Error(message("backward: a gradient can be left out only for a scalar, this has shape ", root.shape()));
+    return Tensor::full(root.shape(), 1.0, root.dtype());
+  }
+  if (!(grad_output.shape() == root.shape()))
+    throw ShapeError(message("backward: gradient of shape ", grad_output.shape(), " for a tensor of shape ", root.shape()));
+  if (grad_output.dtype() != root.dtype())
+    throw TypeError(message("backward: gradient is ", name(grad_output.dtype()), ", the tensor ", name(root.dtype())));
+  return grad_output.detach();
+}
+
+// One backward pass.
+class Pass {
+ public:
+  // If `captured` is given, gradients of its keys are stored there and no leaf accumulates.
+  Pass(bool retain_graph, std::unordered_map<TensorImpl*, Tensor>* captured) : retain_graph_(retain_graph), captured_(captured) {}
+
+  void seed(const Tensor& root, const Tensor& gradient) {
+    deliver(NodeInput{root.shape(), root->grad_fn, root.is_leaf() ? root.impl() : nullptr}, gradient);
+  }
+
+  void run() {
+    NoGrad guard;
+    while (!ready_.empty()) {
+      std::shared_ptr<Node> node = std::move(ready_.back());
+      ready_.pop_back();
+      Tensor gradient = std::move(pending_[node.get()]);
+      pending_.erase(node.get());
+      if (node->freed)
+        throw Error("backward: the graph was freed by an earlier backward pass; pass retain_graph=True to that one to keep it");
+      if (auto output = node->output.lock()) {
+        if (captured_ != nullptr) {
+          if (auto found = captured_->find(output.get()); found != captured_->end()) found->second = gradient;
+        } else if (output->retains_grad) {
+          accumulate_grad(Tensor(output), gradient);
+        }
+      }
+      Grads grads = node->gradient(gradient, Needs{&node->needs});
+      gradient = Tensor();
+      for (size_t i = 0; i < node->inputs.size(); ++i)
+        if (node->needs[i] && grads[i].defined()) {
+          if (!(grads[i].shape() == node->inputs[i].shape))
+            throw ShapeError(message(node->name, ": gradient of shape ", grads[i].shape(), " for input ", i, " of shape ",
+                                     node->inputs[i].shape));
+          deliver(node->inputs[i], std::move(grads[i]));
+        }
+      if (!retain_graph_) {
+        node->gradient = nullptr;
+        node->freed = true;
+      }
+    }
+  }
+
+ private:
+  void deliver(const NodeInput& input, Tensor gradient) {
+    const std::shared_ptr<Node>& node = input.node;
+    if (node == nullptr) {
+      if (captured_ == nullptr) accumulate_grad(Tensor(input.leaf), std::move(gradient));
+      else if (auto found = captured_->find(input.leaf.get()); found != captured_->end())
+        found->second = found->second.defined() ? add_gradients(found->second, gradient) : gradient;
+      return;
+    }
+    Tensor& slot = pending_[node.get()];
+    if (slot.defined()) {
+      slot = add_gradients(slot, gradient);
+    } else {
+      slot = std::move(gradient);
+      ready_.insert(std::upper_bound(ready_.begin(), ready_.end(), node, BySequence{}), node);
+    }
+  }
+
+  bool retain_graph_;
+  std::unordered_map<TensorImpl*, Tensor>* captured_;
+  std::unordered_map<Node*, Tensor> pending_;
+  std::vector<std::shared_ptr<Node>> ready_;  // sorted by sequence, the next to run last
+};
+
+}  // namespace
+
+bool grad_enabled() { return recording; }
+void set_grad_enabled(bool enabled) { recording = enabled; }
+
+bool needs_grad(std::initializer_list<Tensor> inputs) {
+  return recording && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.defined() && t.requires_grad(); });
+}
+bool needs_grad(const std::vector<Tensor>& inputs) {
+  return recording && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.defined() && t.requires_grad(); });
+}
+
+Node::~Node() {
+  // A long chain of nodes would otherwise be destroyed by recursion as deep as the chain.
+  std::vector<std::shared_ptr<Node>> orphans;
+  auto take = [&orphans](Node& node) {
+    node.gradient = nullptr;
+    for (NodeInput& input : node.inputs)
+      if (input.node != nullptr) orphans.push_back(std::move(input.node));
+    node.inputs.clear();
+  };
+  take(*this);
+  while (!orphans.empty()) {
+    std::shared_ptr<Node> node = std::move(orphans.back());
+    orphans.pop_back();
+    if (node.use_count() == 1) take(*node);
+  }
+}
+
+Tensor record(const char* name, const Tensor& output, const std::vector<Tensor>& inputs, GradientFn gradient) {
+  auto node = std::make_shared<Node>();
+  node->name = name;
+  node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
+  node->needs.reserve(inputs.size());
+  node->inputs.reserve(inputs.size());
+  for (const Tensor& input : inputs) {
+    bool needed = input.defined() && input.requires_grad();
+    node->needs.push_back(needed);
+    node->inputs.push_back(needed ? NodeInput{input.shape(), input->grad_fn, input.is_leaf() ? input.impl() : nullptr} : NodeInput{});
+  }
+  node->gradient = std::move(gradient);
+  node->output = output.impl();
+  output->grad_fn = std::move(node);
+  output->requires_grad = true;
+  return output;
+}
+
+Tensor Saved::unpack(const char* op) const {
+  if (value_.defined() && value_.version() != version_)
+    throw Error(message(op, ": a value of shape ", value_.shape(), " that the backward pass needs was changed in place after the op (version ",
+                        value_.version(), ", expected ", version_, ")"));
+  return value_;
+}
+
+void backward(const Tensor& root, const Tensor& grad_output, bool retain_graph) {
+  Pass pass(retain_graph, nullptr);
+  pass.seed(root, initial_gradient(root, grad_output));
+  pass.run();
+}
+
+std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, const std::vector<Tensor>& grad_outputs,
+                         bool retain_graph, bool allow_unused) {
+  if (!grad_outputs.empty() && grad_outputs.size() != outputs.size())
+    throw ValueError(message("grad: ", grad_outputs.size(), " grad_outputs for ", outputs.size(), " outputs"));
+  std::unordered_map<TensorImpl*, Tensor> captured;
+  for (const Tensor& input : inputs) {
+    if (!input.requires_grad()) throw Error("grad: one of the inputs does not require a gradient");
+    captured.emplace(input.impl().get(), Tensor());
+  }
+  Pass pass(retain_graph, &captured);
+  for (size_t i = 0; i < outputs.size(); ++i)
+    pass.seed(outputs[i], initial_gradient(outputs[i], grad_outputs.empty() ? Tensor() : grad_outputs[i]));
+  pass.run();
+  std::vector<Tensor> result;
+  for (const Tensor& input : inputs) {
+    Tensor& gradient = captured[input.impl().get()];
+    if (!gradient.defined() && !allow_unused)
+      throw Error("grad: one of the inputs was not used in the graph; pass allow_unused=True to get None for it");
+    result.push_back(gradient);
+  }
+  return result;
+}
+
+}  // namespace cnnx

@@ -1,0 +1,85 @@
+// Dims, DType and Device.
+#include "cnnx/device.h"
+#include "cnnx/dims.h"
+#include "cnnx/dtype.h"
+
+namespace cnnx {
+
+std::string Dims::str() const {
+  std::ostringstream out;
+  out << '(';
+  for (int i = 0; i < size_; ++i) out << (i > 0 ? ", " : "") << values_[i];
+  out << (size_ == 1 ? ",)" : ")");
+  return out.str();
+}
+
+Dims contiguous_strides(const Dims& shape) {
+  Dims strides = shape;
+  int64_t step = 1;
+  for (int i = shape.size() - 1; i >= 0; --i) {
+    strides[i] = step;
+    step *= shape[i] > 0 ? shape[i] : 1;
+  }
+  return strides;
+}
+
+Dims broadcast_shapes(const char* op, const Dims& a, const Dims& b) {
+  Dims result = Dims::filled(a.size() > b.size() ? a.size() : b.size(), 1);
+  for (int i = 1; i <= result.size(); ++i) {
+    int64_t extent_a = i <= a.size() ? a[a.size() - i] : 1;
+    int64_t extent_b = i <= b.size() ? b[b.size() - i] : 1;
+    if (extent_a != extent_b && extent_a != 1 && extent_b != 1)
+      throw ShapeError(message(op, ": shapes ", a, " and ", b, " do not broadcast"));
+    result[result.size() - i] = extent_a == 1 ? extent_b : extent_a;
+  }
+  return result;
+}
+
+int normalize_dim(const char* op, int64_t dim, int ndim) {
+  int64_t limit = ndim > 0 ? ndim : 1;  // a scalar takes 0 and -1
+  if (dim < -limit || dim >= limit)
+    throw IndexError(message(op, ": dim ", dim, " is out of range for ", ndim, " dimensions"));
+  return static_cast<int>(dim < 0 ? dim + limit : dim);
+}
+
+size_t itemsize(DType dtype) {
+  return dispatch(dtype, [](auto tag) { return sizeof(tag); });
+}
+
+const char* name(DType dtype) {
+  switch (dtype) {
+    case DType::float32: return "float32";
+    case DType::float64: return "float64";
+    case DType::int64: return "int64";
+    case DType::int32: return "int32";
+    case DType::uint8: return "uint8";
+    case DType::boolean: return "bool";
+  }
+  return "unknown";
+}
+
+DType promote(DType a, DType b) {
+  auto rank = [](DType dtype) {
+    switch (dtype) {
+      case DType::boolean: return 0;
+      case DType::uint8: return 1;
+      case DType::int32: return 2;
+      case DType::int64: return 3;
+      case DType::float32: return 4;
+      case DType::float64: return 5;
+    }
+    return 5;
+  };
+  return rank(a) >= rank(b) ? a : b;
+}
+
+std::string Device::str() const { return type == DeviceType::cpu ? "cpu" : "cuda:" + std::to_string(index); }
+
+Device parse_device(const std::string& text) {
+  if (text == "cpu" || text == "cpu:0") return {};
+  if (text == "cuda" || text.rfind("cuda:", 0) == 0)
+    throw Error(message("device: \"", text, "\" is not available: this build of cnnx has no CUDA backend"));
+  throw Error(message("device: unknown device \"", text, "\"; known are \"cpu\" and \"cuda\""));
+}
+
+}  // namespace cnnx

@@ -1,0 +1,168 @@
+#include "cnnx/tensor.h"
+
+#include <cstring>
+
+#include "cnnx/autograd.h"
+#include "core/allocator.h"
+#include "kernels/table.h"
+
+namespace cnnx {
+
+int64_t LanesShape::blocks() const { return (batch + lane_count() - 1) / lane_count(); }
+int64_t LanesShape::numel() const { return blocks() * channels * spatial * lane_count(); }
+
+namespace {
+
+template <class T>
+void fill(T* data, int64_t count, double value) {
+  for (int64_t i = 0; i < count; ++i) data[i] = static_cast<T>(value);
+}
+
+}  // namespace
+
+Storage::Storage(size_t bytes) : plain_(pool_allocate(bytes)), bytes_(bytes) {}
+
+Storage::Storage(const LanesShape& shape)
+    : lanes_(static_cast<float*>(pool_allocate(static_cast<size_t>(shape.numel()) * sizeof(float)))),
+      bytes_(static_cast<size_t>(shape.batch * shape.channels * shape.spatial) * sizeof(float)),
+      lanes_shape_(shape),
+      is_lanes_(true) {}
+
+Storage::Storage(void* data, size_t bytes, std::function<void()> release, bool read_only)
+    : plain_(data), bytes_(bytes), release_(std::move(release)), read_only_(read_only) {}
+
+Storage::~Storage() {
+  if (lanes_ != nullptr) pool_free(lanes_, static_cast<size_t>(lanes_shape_.numel()) * sizeof(float));
+  if (release_) release_();
+  else if (plain_ != nullptr) pool_free(plain_, bytes_);
+}
+
+void* Storage::plain() {
+  if (is_lanes_.load(std::memory_order_acquire)) {
+    std::lock_guard lock(mutex_);
+    if (is_lanes_.load(std::memory_order_relaxed)) {
+      plain_ = pool_allocate(bytes_);
+      kernels<float>().unpack_lanes(lanes_shape_.batch, lanes_shape_.channels * lanes_shape_.spatial, lane_count(), lanes_,
+                                    static_cast<float*>(plain_));
+      is_lanes_.store(false, std::memory_order_release);
+    }
+  }
+  return plain_;
+}
+
+float* Storage::lanes() const { return lanes_; }
+
+TensorImpl::~TensorImpl() = default;
+
+Tensor Tensor::empty(const Dims& shape, DType dtype) {
+  for (int64_t extent : shape)
+    if (extent < 0) throw ShapeError(message("empty: negative extent in shape ", shape));
+  auto impl = std::make_shared<TensorImpl>();
+  impl->storage = std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * itemsize(dtype));
+  impl->shape = shape;
+  impl->strides = contiguous_strides(shape);
+  impl->dtype = dtype;
+  return Tensor(std::move(impl));
+}
+
+Tensor Tensor::empty_lanes(const Dims& shape) {
+  auto impl = std::make_shared<TensorImpl>();
+  int64_t spatial = 1;
+  for (int i = 2; i < shape.size(); ++i) spatial *= shape[i];
+  impl->storage = std::make_shared<Storage>(LanesShape{shape[0], shape[1], spatial});
+  impl->shape = shape;
+  impl->strides = contiguous_strides(shape);
+  return Tensor(std::move(impl));
+}
+
+Tensor Tensor::full(const Dims& shape, double value, DType dtype) {
+  Tensor result = empty(shape, dtype);
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    fill(result.data<T>(), result.numel(), value);
+  });
+  return result;
+}
+
+Tensor Tensor::zeros(const Dims& shape, DType dtype) {
+  Tensor result = empty(shape, dtype);
+  std::memset(result.raw_data(), 0, result->storage->nbytes());
+  return result;
+}
+
+Tensor Tensor::scalar(double value, DType dtype) { return full({}, value, dtype); }
+
+Tensor Tensor::from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
+                           bool read_only) {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->storage = std::make_shared<Storage>(data, static_cast<size_t>(shape.numel()) * itemsize(dtype), std::move(release), read_only);
+  impl->shape = shape;
+  impl->strides = strides;
+  impl->dtype = dtype;
+  return Tensor(std::move(impl));
+}
+
+bool Tensor::is_contiguous() const {
+  int64_t step = 1;
+  for (int i = ndim() - 1; i >= 0; --i) {
+    if (impl_->shape[i] == 1) continue;
+    if (impl_->shape[i] == 0) return true;
+    if (impl_->strides[i] != step) return false;
+    step *= impl_->shape[i];
+  }
+  return true;
+}
+
+void Tensor::check_dtype(DType expected) const {
+  if (dtype() != expected) throw TypeError(message("tensor: is ", name(dtype()), ", not ", name(expected)));
+}
+
+void* Tensor::raw_data() const {
+  return static_cast<char*>(impl_->storage->plain()) + impl_->offset * static_cast<int64_t>(itemsize(dtype()));
+}
+
+bool Tensor::in_lanes() const {
+  const Storage& storage = *impl_->storage;
+  if (!storage.is_lanes() || impl_->offset != 0 || ndim() < 3) return false;
+  const LanesShape& lanes = storage.lanes_shape();
+  return size(0) == lanes.batch && size(1) == lanes.channels && numel() == lanes.batch * lanes.channels * lanes.spatial &&
+         is_contiguous();
+}
+
+float* Tensor::lanes_data() const { return impl_->storage->lanes(); }
+
+double Tensor::item() const {
+  if (numel() != 1) throw Error(message("item: needs a tensor with one element, got shape ", shape()));
+  return dispatch(dtype(), [&](auto tag) { return static_cast<double>(*data<decltype(tag)>()); });
+}
+
+Tensor Tensor::as_strided(const Dims& shape, const Dims& strides, int64_t offset) const {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->storage = impl_->storage;
+  impl->shape = shape;
+  impl->strides = strides;
+  impl->offset = offset;
+  impl->dtype = dtype();
+  impl->is_view = true;
+  return Tensor(std::move(impl));
+}
+
+Tensor Tensor::detach() const { return as_strided(shape(), strides(), impl_->offset); }
+
+Tensor& Tensor::set_requires_grad(bool value) {
+  if (value && !is_floating_point(dtype()))
+    throw Error(message("requires_grad: only floating-point tensors can require gradients, this is ", name(dtype())));
+  if (!value && !is_leaf()) throw Error("requires_grad: can be switched off only for leaf tensors; use detach()");
+  impl_->requires_grad = value;
+  return *this;
+}
+
+void Tensor::set_grad(const Tensor& grad) {
+  if (grad.defined() && !(grad.shape() == shape()))
+    throw ShapeError(message("grad: shape ", grad.shape(), " does not match the tensor's ", shape()));
+  if (grad.defined() && grad.dtype() != dtype())
+    throw TypeError(message("grad: is ", name(grad.dtype()), ", the tensor is ", name(dtype())));
+  impl_->grad = grad.impl();
+}
+
+}  // namespace cnnx

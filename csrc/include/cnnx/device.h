@@ -1,0 +1,20 @@
+// Where a tensor lives.
+#pragma once
+
+#include <string>
+
+namespace cnnx {
+
+enum class DeviceType { cpu, cuda };
+
+struct Device {
+  DeviceType type = DeviceType::cpu;
+  int index = 0;
+  friend bool operator==(const Device& a, const Device& b) { return a.type == b.type && a.index == b.index; }
+  std::string str() const;  // "cpu", "cuda:0"
+};
+
+// Parses "cpu", "cuda" or "cuda:1". Throws Error for an unknown device, and for one this build or machine lacks.
+Device parse_device(const std::string& text);
+
+}  // namespace cnnx

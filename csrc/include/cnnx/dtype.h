@@ -1,0 +1,58 @@
+// Element types.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "cnnx/error.h"
+
+namespace cnnx {
+
+enum class DType : uint8_t { float32, float64, int64, int32, uint8, boolean };
+
+size_t itemsize(DType dtype);
+const char* name(DType dtype);  // "float32", ..., "bool"
+inline bool is_floating_point(DType dtype) { return dtype == DType::float32 || dtype == DType::float64; }
+
+// The type of a result of two tensors: the wider category (bool < integer < float), then the wider type.
+DType promote(DType a, DType b);
+
+template <class T>
+constexpr DType dtype_of() {
+  if constexpr (std::is_same_v<T, float>) return DType::float32;
+  else if constexpr (std::is_same_v<T, double>) return DType::float64;
+  else if constexpr (std::is_same_v<T, int64_t>) return DType::int64;
+  else if constexpr (std::is_same_v<T, int32_t>) return DType::int32;
+  else if constexpr (std::is_same_v<T, uint8_t>) return DType::uint8;
+  else {
+    static_assert(std::is_same_v<T, bool>, "no such element type");
+    return DType::boolean;
+  }
+}
+
+// Calls f with a value of the element's C++ type: dispatch(dtype, [&](auto tag) { using T = decltype(tag); ... }).
+template <class F>
+auto dispatch(DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::float32: return f(float{});
+    case DType::float64: return f(double{});
+    case DType::int64: return f(int64_t{});
+    case DType::int32: return f(int32_t{});
+    case DType::uint8: return f(uint8_t{});
+    case DType::boolean: return f(bool{});
+  }
+  throw TypeError("unknown dtype");
+}
+
+// The same for float32 and float64 alone; throws TypeError naming `op` for the others.
+template <class F>
+auto dispatch_floating(const char* op, DType dtype, F&& f) {
+  switch (dtype) {
+    case DType::float32: return f(float{});
+    case DType::float64: return f(double{});
+    default: throw TypeError(message(op, ": needs float32 or float64, got ", name(dtype)));
+  }
+}
+
+}  // namespace cnnx

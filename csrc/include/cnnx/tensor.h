@@ -1,0 +1,146 @@
+// Tensor: a handle on a shaped view of shared storage.
+//
+// A storage is *plain* (row-major, strided views) or *lanes*: a spatial float32 tensor (N, C, S...) stored as
+// [ceil(N/L)][C][S][L] with L the float width of the running instruction set, so that the SIMD lanes hold images.
+// The layout belongs to the storage and not to the view: strides and offset of a view always count in the plain
+// layout, and whoever asks for plain data of a lanes storage converts it, once, for every alias.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+
+#include "cnnx/device.h"
+#include "cnnx/dims.h"
+#include "cnnx/dtype.h"
+
+namespace cnnx {
+
+struct Node;
+
+// The extents of a lanes storage. Images past `batch` in the last block are dead: their values are unspecified.
+struct LanesShape {
+  int64_t batch = 0, channels = 0, spatial = 0;
+  int64_t blocks() const;
+  int64_t numel() const;  // floats, dead lanes included
+};
+
+class Storage {
+ public:
+  explicit Storage(size_t bytes);           // plain, from the pool, uninitialised
+  explicit Storage(const LanesShape& shape);  // lanes, from the pool, uninitialised
+  Storage(void* data, size_t bytes, std::function<void()> release, bool read_only = false);  // plain, somebody else's memory
+  ~Storage();
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+
+  // Plain data. A lanes storage is converted first, under its lock; the lanes buffer stays allocated until the storage
+  // goes, because another thread may still be reading it.
+  void* plain();
+  // The lanes buffer, or null if the storage is (by now) plain.
+  float* lanes() const;
+  bool is_lanes() const { return is_lanes_.load(std::memory_order_acquire); }
+  const LanesShape& lanes_shape() const { return lanes_shape_; }
+
+  size_t nbytes() const { return bytes_; }  // of the plain form
+  bool read_only() const { return read_only_; }
+  uint64_t version() const { return version_.load(std::memory_order_relaxed); }
+  void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
+
+ private:
+  void* plain_ = nullptr;
+  float* lanes_ = nullptr;
+  size_t bytes_ = 0;
+  LanesShape lanes_shape_;
+  std::atomic<bool> is_lanes_{false};
+  std::atomic<uint64_t> version_{0};
+  std::function<void()> release_;
+  bool read_only_ = false;
+  std::mutex mutex_;
+};
+
+class Tensor;
+
+struct TensorImpl : std::enable_shared_from_this<TensorImpl> {
+  std::shared_ptr<Storage> storage;
+  Dims shape, strides;  // strides and offset in elements of the plain layout
+  int64_t offset = 0;
+  DType dtype = DType::float32;
+  bool requires_grad = false;         // set by the user (leaf) or by autograd (result)
+  bool retains_grad = false;          // a non-leaf whose gradient the user asked to keep
+  bool is_view = false;               // made by a view op from another tensor (in-place updates under autograd need to know)
+  std::shared_ptr<TensorImpl> grad;   // accumulated gradient of a leaf
+  std::shared_ptr<Node> grad_fn;      // null for a leaf
+  ~TensorImpl();
+};
+
+class Tensor {
+ public:
+  Tensor() = default;  // undefined: stands for "no tensor"
+  explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
+
+  static Tensor empty(const Dims& shape, DType dtype = DType::float32);
+  static Tensor zeros(const Dims& shape, DType dtype = DType::float32);
+  static Tensor full(const Dims& shape, double value, DType dtype = DType::float32);
+  static Tensor scalar(double value, DType dtype = DType::float32);  // 0-dimensional
+  // float32 (N, C, S...) in lanes; the caller has checked use_lanes().
+  static Tensor empty_lanes(const Dims& shape);
+  // Wraps memory owned by somebody else; release runs when the last alias goes.
+  static Tensor from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype,
+                            std::function<void()> release, bool read_only = false);
+
+  bool defined() const { return impl_ != nullptr; }
+  explicit operator bool() const { return defined(); }
+  TensorImpl* operator->() const { return impl_.get(); }
+  const std::shared_ptr<TensorImpl>& impl() const { return impl_; }
+  bool is_same(const Tensor& other) const { return impl_ == other.impl_; }
+
+  const Dims& shape() const { return impl_->shape; }
+  const Dims& strides() const { return impl_->strides; }
+  int ndim() const { return impl_->shape.size(); }
+  int64_t size(int dim) const { return impl_->shape.at(dim); }
+  int64_t numel() const { return impl_->shape.numel(); }
+  DType dtype() const { return impl_->dtype; }
+  Device device() const { return {}; }
+  bool is_contiguous() const;  // row-major without gaps (of the plain form)
+
+  // Plain data, first element of the view. Converts a lanes storage.
+  template <class T>
+  T* data() const {
+    check_dtype(dtype_of<T>());
+    return static_cast<T*>(raw_data());
+  }
+  void* raw_data() const;
+  // True when this view is the whole of a storage that is in lanes now.
+  bool in_lanes() const;
+  // The lanes buffer. Only for a tensor that in_lanes() or that to_lanes() (ops/layout.h) returned.
+  float* lanes_data() const;
+
+  // The single element as a number; throws if there is more than one.
+  double item() const;
+
+  // A view of the same storage without history.
+  Tensor detach() const;
+  // A view with its own shape, strides and offset; no history. The building block of the view ops.
+  Tensor as_strided(const Dims& shape, const Dims& strides, int64_t offset) const;
+
+  // Autograd.
+  bool requires_grad() const { return impl_->requires_grad; }
+  Tensor& set_requires_grad(bool value);
+  bool is_leaf() const { return impl_->grad_fn == nullptr; }
+  Tensor grad() const { return Tensor(impl_->grad); }
+  void set_grad(const Tensor& grad);
+  uint64_t version() const { return impl_->storage->version(); }
+  void bump_version() const { impl_->storage->bump_version(); }
+
+ private:
+  void check_dtype(DType expected) const;
+  std::shared_ptr<TensorImpl> impl_;
+};
+
+// The lane count L of this process: 16, 8 or 4 by instruction set, 1 for the reference target (then lanes are never used).
+int lane_count();
+
+}  // namespace cnnx

@@ -1,0 +1,7 @@
+#include "kernels/cpu/cpu.h"
+
+namespace cnnx::CNNX_TARGET_NAMESPACE {
+
+void fill_linear(KernelTable<float>&) {}
+
+}  // namespace cnnx::CNNX_TARGET_NAMESPACE

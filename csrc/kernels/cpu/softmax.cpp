@@ -1,0 +1,7 @@
+#include "kernels/cpu/cpu.h"
+
+namespace cnnx::CNNX_TARGET_NAMESPACE {
+
+void fill_softmax(KernelTable<float>&) {}
+
+}  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -1,0 +1,62 @@
+// Vec: L floats, L the native float width of the instruction set this file is compiled for. Compiler vector extensions, so that
+// + - * / and comparisons are written as for a float. A vector wider than the registers would be lowered to scalar code.
+#pragma once
+
+#include <stdint.h>
+
+namespace cnnx::CNNX_TARGET_NAMESPACE {
+
+#if defined(__AVX512F__)
+inline constexpr int kLanes = 16;
+#elif defined(__AVX2__)
+inline constexpr int kLanes = 8;
+#else
+inline constexpr int kLanes = 4;
+#endif
+
+typedef float Vec __attribute__((vector_size(kLanes * 4)));
+typedef int32_t VecI __attribute__((vector_size(kLanes * 4)));
+typedef float VecUnaligned __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+typedef int32_t VecIUnaligned __attribute__((vector_size(kLanes * 4), aligned(4), may_alias));
+
+namespace {
+
+inline Vec load(const float* p) { return *reinterpret_cast<const VecUnaligned*>(p); }
+inline void store(float* p, Vec v) { *reinterpret_cast<VecUnaligned*>(p) = v; }
+inline VecI load(const int32_t* p) { return *reinterpret_cast<const VecIUnaligned*>(p); }
+inline void store(int32_t* p, VecI v) { *reinterpret_cast<VecIUnaligned*>(p) = v; }
+inline Vec broadcast(float x) { return Vec{} + x; }
+inline VecI broadcast(int32_t x) { return VecI{} + x; }
+
+// The first n values from memory, zeros behind them; n < kLanes.
+inline Vec load_partial(const float* p, int64_t n) {
+  alignas(64) float buffer[kLanes] = {};
+  for (int64_t i = 0; i < n; ++i) buffer[i] = p[i];
+  return load(buffer);
+}
+inline void store_partial(float* p, Vec v, int64_t n) {
+  alignas(64) float buffer[kLanes];
+  store(buffer, v);
+  for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
+}
+
+// All-ones in lane i where i < n.
+inline VecI first_lanes(int64_t n) {
+  VecI mask;
+  for (int i = 0; i < kLanes; ++i) mask[i] = i < n ? -1 : 0;
+  return mask;
+}
+inline Vec select(VecI mask, Vec a, Vec b) { return mask ? a : b; }
+inline VecI select(VecI mask, VecI a, VecI b) { return mask ? a : b; }
+
+// Sum of the lanes, by halves: a fixed order.
+inline float horizontal_sum(Vec v) {
+  alignas(64) float buffer[kLanes];
+  store(buffer, v);
+  for (int width = kLanes / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) buffer[i] += buffer[i + width];
+  return buffer[0];
+}
+
+}  // namespace
+}  // namespace cnnx::CNNX_TARGET_NAMESPACE

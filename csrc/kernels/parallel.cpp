@@ -1,0 +1,124 @@
+// The only file that knows OpenMP.
+#include "kernels/parallel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "cnnx/error.h"
+#include "cnnx/threads.h"
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+#if defined(__linux__)
+#include <pthread.h>
+#include <sched.h>
+#endif
+
+namespace cnnx {
+namespace {
+
+// Below this total cost a parallel region costs more (a few microseconds) than it saves.
+constexpr double kMinParallelCost = 60'000;
+
+// CPUs that the container's quota allows (cgroup v2, then v1); 0 if there is none.
+int quota_cpus() {
+  double quota = 0, period = 0;
+  if (std::ifstream file("/sys/fs/cgroup/cpu.max"); file) {
+    std::string word;
+    if (file >> word >> period && word != "max") quota = std::atof(word.c_str());
+  } else if (std::ifstream v1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"); v1 && v1 >> quota) {
+    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
+  }
+  return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
+}
+
+#if defined(_OPENMP)
+int default_threads() {
+  if (const char* wanted = std::getenv("OMP_NUM_THREADS")) {
+    int count = std::atoi(wanted);  // "4" or "4,2": the outermost level counts
+    if (count >= 1) return count;
+  }
+  int cpus = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) == 0) cpus = CPU_COUNT(&set);
+#endif
+  if (int quota = quota_cpus(); quota > 0) cpus = std::min(cpus, quota);
+  return std::max(1, cpus);
+}
+#endif
+
+int& thread_count() {
+#if defined(_OPENMP)
+  static int count = [] {
+#if defined(__linux__)
+    // GNU OpenMP's workers do not survive a fork: a child that inherits the pool would wait for them for ever. Releasing the
+    // pool before the fork lets both sides start a new one.
+    pthread_atfork([] { if (!omp_in_parallel()) omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
+#endif
+    return default_threads();
+  }();
+#else
+  static int count = 1;
+#endif
+  return count;
+}
+
+struct ScratchBuffers {
+  static constexpr int kSlots = 8;
+  void* data[kSlots] = {};
+  size_t bytes[kSlots] = {};
+  ~ScratchBuffers() {
+    for (void* p : data) std::free(p);
+  }
+};
+
+}  // namespace
+
+bool has_openmp() {
+#if defined(_OPENMP)
+  return true;
+#else
+  return false;
+#endif
+}
+
+int get_num_threads() { return thread_count(); }
+
+void set_num_threads(int count) {
+  if (count < 1) throw ValueError(message("set_num_threads: needs at least 1 thread, got ", count));
+  if (has_openmp()) thread_count() = count;
+}
+
+void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), void* context) {
+#if defined(_OPENMP)
+  const int threads = thread_count();
+  if (threads > 1 && units > 1 && static_cast<double>(units) * unit_cost >= kMinParallelCost && !omp_in_parallel()) {
+    // Always the full team: GNU OpenMP ends the threads a smaller team leaves out and has to make them again.
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+    for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
+    return;
+  }
+#endif
+  for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
+}
+
+void* scratch(int slot, size_t bytes) {
+  thread_local ScratchBuffers buffers;
+  if (buffers.bytes[slot] < bytes) {
+    std::free(buffers.data[slot]);
+    size_t rounded = (bytes + bytes / 4 + 63) / 64 * 64;
+    buffers.data[slot] = std::aligned_alloc(64, rounded);
+    buffers.bytes[slot] = buffers.data[slot] != nullptr ? rounded : 0;
+    if (buffers.data[slot] == nullptr) throw Error(message("out of memory: scratch of ", rounded, " bytes"));
+  }
+  return buffers.data[slot];
+}
+
+}  // namespace cnnx

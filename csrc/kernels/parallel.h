@@ -1,0 +1,28 @@
+// Sharing work among threads, in plain C++ so that the per-instruction-set kernel files may include it.
+//
+// Work is cut into units whose shape depends on the problem alone, never on the thread count, and every unit writes its own
+// output; so results are the same to the bit for any number of threads.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace cnnx {
+
+// Runs run(context, unit) for unit = 0 ... units-1, on all threads if the total cost is worth it. The cost of a unit is in
+// floating-point operations or elements touched, whichever is more. A call from inside a unit runs serially.
+void parallel_run(int64_t units, double unit_cost, void (*run)(void* context, int64_t unit), void* context);
+
+// Memory of at least `bytes`, 64-byte aligned, owned by the calling thread and kept for its next call with the same slot.
+void* scratch(int slot, size_t bytes);
+
+namespace {
+template <class F>
+inline void parallel_for(int64_t units, double unit_cost, const F& body) {
+  parallel_run(
+      units, unit_cost, [](void* context, int64_t unit) { (*static_cast<const F*>(context))(unit); },
+      const_cast<void*>(static_cast<const void*>(&body)));
+}
+}  // namespace
+
+}  // namespace cnnx

@@ -1,0 +1,23 @@
+// Reference kernels: plain loops that accumulate in double, written to be read. They are the oracle of every other kernel, and
+// they serve float64 and whatever slot a target leaves empty. They take any `lanes`, and leave dead lanes untouched unless said otherwise.
+#pragma once
+
+#include "kernels/parallel.h"
+#include "kernels/table.h"
+
+namespace cnnx::reference {
+
+// Each file of this folder fills the slots of its family.
+template <class T> void fill_conv2d(KernelTable<T>& table);
+template <class T> void fill_pool2d(KernelTable<T>& table);
+template <class T> void fill_layout(KernelTable<T>& table);
+template <class T> void fill_linear(KernelTable<T>& table);
+template <class T> void fill_elementwise(KernelTable<T>& table);
+template <class T> void fill_dropout(KernelTable<T>& table);
+template <class T> void fill_reduce(KernelTable<T>& table);
+template <class T> void fill_softmax(KernelTable<T>& table);
+template <class T> void fill_loss(KernelTable<T>& table);
+template <class T> void fill_optim(KernelTable<T>& table);
+template <class T> void fill_data(KernelTable<T>& table);
+
+}  // namespace cnnx::reference

@@ -1,0 +1,24 @@
+#include "kernels/reference/reference.h"
+
+namespace cnnx {
+
+template <class T>
+KernelTable<T> reference_kernels() {
+  KernelTable<T> table;
+  reference::fill_conv2d(table);
+  reference::fill_pool2d(table);
+  reference::fill_layout(table);
+  reference::fill_linear(table);
+  reference::fill_elementwise(table);
+  reference::fill_dropout(table);
+  reference::fill_reduce(table);
+  reference::fill_softmax(table);
+  reference::fill_loss(table);
+  reference::fill_optim(table);
+  reference::fill_data(table);
+  return table;
+}
+template KernelTable<float> reference_kernels<float>();
+template KernelTable<double> reference_kernels<double>();
+
+}  // namespace cnnx

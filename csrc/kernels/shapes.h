@@ -1,0 +1,92 @@
+// The shapes the kernels take: plain structs of extents, no tensors. C headers only, since the per-target files include this.
+#pragma once
+
+#include <stdint.h>
+
+namespace cnnx {
+
+// Spatial tensors are [ceil(batch/lanes)][channels][height][width][lanes]; lanes == 1 is plain row-major NCHW.
+// Element (n, c, y, x) lies at this index.
+inline int64_t lanes_index(int64_t n, int64_t c, int64_t s, int64_t channels, int64_t spatial, int64_t lanes) {
+  return ((n / lanes * channels + c) * spatial + s) * lanes + n % lanes;
+}
+
+struct Conv2dShape {
+  int64_t batch, in_channels, in_height, in_width;
+  int64_t out_channels, out_height, out_width;
+  int64_t kernel_height, kernel_width;
+  int64_t stride_height, stride_width;
+  int64_t pad_top, pad_left;  // the bottom and right padding follow from the output extents
+  int64_t dilation_height, dilation_width;
+  int64_t groups;
+  int64_t lanes;
+};
+
+struct Pool2dShape {
+  int64_t batch, channels, in_height, in_width, out_height, out_width;
+  int64_t kernel_height, kernel_width, stride_height, stride_width, pad_top, pad_left;
+  int64_t dilation_height, dilation_width;  // 1 for average pooling
+  int64_t pad_bottom, pad_right;            // average pooling counts positions inside the padded input only
+  bool count_include_pad;
+  int64_t divisor_override;  // 0: none
+  int64_t lanes;
+};
+
+// y = x w^T + b with x (batch, in), w (out, in), b (out), y (batch, out), all row-major.
+struct LinearShape {
+  int64_t batch, in_features, out_features;
+};
+
+// c[m][n] (+)= sum over k of a[m][k] b[k][n], any strides (in elements).
+struct GemmShape {
+  int64_t m, n, k;
+  int64_t a_row, a_col, b_row, b_col, c_row, c_col;
+  bool accumulate;
+};
+
+// Rows of a softmax or of a reduction: element r of row (o, i) lies at (o * reduce + r) * inner + i.
+struct ReduceShape {
+  int64_t outer, reduce, inner;
+};
+
+// Losses over (batch, classes, spatial) logits: element (n, c, s) at (n * classes + c) * spatial + s; targets (batch, spatial).
+struct ClassShape {
+  int64_t batch, classes, spatial;
+};
+
+enum class UnaryOp {
+  neg, abs, sign, exp, expm1, log, log1p, log2, log10, sqrt, rsqrt, reciprocal, square, sin, cos, tanh, sigmoid, erf,
+  floor, ceil, round, trunc,
+  relu,        // NaN stays NaN
+  leaky_relu,  // a: negative slope
+  clamp,       // a: low, b: high
+  pow_scalar,  // a: exponent
+  add_scalar, mul_scalar,  // a
+  rsub_scalar, rdiv_scalar, rpow_scalar,  // a - x, a / x, a ^ x
+  count
+};
+
+enum class BinaryOp { add, sub, mul, div, pow, maximum, minimum, remainder, floor_divide, fmod, count };
+
+// How an operand of a contiguous binary kernel is read.
+enum class Operand { full, scalar };
+
+enum class ReduceOp { sum, mean, prod, max, min };
+
+struct SgdStep {
+  double lr, momentum, dampening, weight_decay;
+  bool nesterov, maximize;
+  bool first;  // the momentum buffer is not set yet: it takes the gradient
+};
+struct AdamStep {
+  double lr, beta1, beta2, eps, weight_decay;
+  bool decoupled;  // AdamW: decay the weights themselves
+  bool amsgrad, maximize;
+  int64_t step;  // 1 for the first update
+};
+struct AdadeltaStep {
+  double lr, rho, eps, weight_decay;
+  bool maximize;
+};
+
+}  // namespace cnnx

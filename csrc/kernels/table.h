@@ -1,0 +1,33 @@
+// The kernel table: one function pointer per kernel and float type, chosen once per process from the CPU (or CNNX_TARGET).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/slots.h"
+
+namespace cnnx {
+
+// The active table. A slot that the target does not fill holds the reference.
+template <class T>
+const KernelTable<T>& kernels();
+
+enum class Target { reference, baseline, v2, v3, v4 };
+const char* name(Target target);
+Target active_target();
+std::vector<Target> available_targets();  // built in and runnable on this CPU, the slowest first
+
+// For `cnnx info --ops`: which implementation each slot has.
+struct KernelInfo {
+  std::string kernel, dtype, implementation;  // "conv2d_forward", "float32", "v4"
+};
+std::vector<KernelInfo> kernel_infos();
+
+// What the targets provide; a target fills only the slots it has.
+template <class T>
+KernelTable<T> reference_kernels();
+const KernelTable<float>& target_kernels(Target target);  // as filled by the target itself, for tests
+
+int lane_count();
+
+}  // namespace cnnx

@@ -1,0 +1,35 @@
+// The binding files: module.cpp is a list of register_* calls, one per file. Native work runs without the GIL.
+#pragma once
+
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "casters.h"
+#include "cnnx/autograd.h"
+#include "cnnx/tensor.h"
+
+namespace cnnx::bindings {
+
+namespace py = pybind11;
+using ReleaseGil = py::call_guard<py::gil_scoped_release>;
+
+void register_errors(py::module_& m);
+void register_tensor(py::module_& m);
+void register_numpy(py::module_& m);
+void register_dlpack(py::module_& m);
+void register_autograd(py::module_& m);
+void register_random(py::module_& m);
+void register_view(py::module_& m);
+void register_index(py::module_& m);
+void register_elementwise(py::module_& m);
+void register_reduce(py::module_& m);
+void register_linear(py::module_& m);
+void register_conv(py::module_& m);
+void register_loss(py::module_& m);
+void register_init(py::module_& m);
+void register_optim(py::module_& m);
+void register_data(py::module_& m);
+void register_io(py::module_& m);
+void register_info(py::module_& m);
+
+}  // namespace cnnx::bindings

@@ -1,0 +1,68 @@
+// Conversions between C++ and Python: Tensor, Dims, DType.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+#include "cnnx/dims.h"
+#include "cnnx/tensor.h"
+
+namespace cnnx::bindings {
+// The Python class that results get: cnnx.Tensor, a subclass of the native TensorBase, set when cnnx is imported.
+PyTypeObject*& tensor_class();
+}  // namespace cnnx::bindings
+
+namespace pybind11::detail {
+
+// None is the undefined tensor. The Python object of a tensor lives as long as somebody holds it, and is the same object meanwhile.
+template <>
+struct type_caster<cnnx::Tensor> {
+  PYBIND11_TYPE_CASTER(cnnx::Tensor, const_name("TensorBase"));
+
+  bool load(handle source, bool convert) {
+    if (source.is_none()) return true;
+    copyable_holder_caster<cnnx::TensorImpl, std::shared_ptr<cnnx::TensorImpl>> caster;
+    if (!caster.load(source, convert)) return false;
+    value = cnnx::Tensor(static_cast<std::shared_ptr<cnnx::TensorImpl>>(caster));
+    return true;
+  }
+
+  static handle cast(const cnnx::Tensor& tensor, return_value_policy, handle) {
+    if (!tensor.defined()) return none().release();
+    const std::shared_ptr<cnnx::TensorImpl>& holder = tensor.impl();
+    auto* native = get_type_info(typeid(cnnx::TensorImpl));
+    if (handle existing = find_registered_python_instance(holder.get(), native)) return existing;
+    auto* object = reinterpret_cast<instance*>(make_new_instance(cnnx::bindings::tensor_class()));
+    object->owned = true;
+    value_and_holder slot = object->get_value_and_holder(native);
+    slot.value_ptr() = holder.get();
+    native->init_instance(object, &holder);
+    return handle(reinterpret_cast<PyObject*>(object));
+  }
+};
+
+template <>
+struct type_caster<cnnx::Dims> {
+  PYBIND11_TYPE_CASTER(cnnx::Dims, const_name("tuple[int, ...]"));
+
+  bool load(handle source, bool) {
+    if (!isinstance<tuple>(source) && !isinstance<list>(source)) return false;
+    value = cnnx::Dims();
+    for (handle item : reinterpret_borrow<sequence>(source)) {
+      Py_ssize_t extent = PyNumber_AsSsize_t(item.ptr(), PyExc_OverflowError);
+      if (extent == -1 && PyErr_Occurred()) {
+        PyErr_Clear();
+        return false;
+      }
+      value.push_back(extent);
+    }
+    return true;
+  }
+
+  static handle cast(const cnnx::Dims& dims, return_value_policy, handle) {
+    tuple result(dims.size());
+    for (int i = 0; i < dims.size(); ++i) result[static_cast<size_t>(i)] = int_(dims[i]);
+    return result.release();
+  }
+};
+
+}  // namespace pybind11::detail

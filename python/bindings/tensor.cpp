@@ -1,0 +1,45 @@
+// The class TensorBase: what a tensor is. Its methods are in python/cnnx/tensor.py, over the functions of the other files.
+#include "bindings.h"
+
+namespace cnnx::bindings {
+
+PyTypeObject*& tensor_class() {
+  static PyTypeObject* type = nullptr;
+  return type;
+}
+
+void register_tensor(py::module_& m) {
+  py::enum_<DType>(m, "DType")
+      .value("float32", DType::float32)
+      .value("float64", DType::float64)
+      .value("int64", DType::int64)
+      .value("int32", DType::int32)
+      .value("uint8", DType::uint8)
+      .value("bool", DType::boolean);
+
+  py::class_<TensorImpl, std::shared_ptr<TensorImpl>>(m, "TensorBase")
+      // A second Python object for the same data and the same autograd state: Parameter(tensor) is made this way.
+      .def(py::init([](const Tensor& source) { return source.detach().impl(); }), py::arg("source"))
+      .def_property_readonly("shape", [](const Tensor& t) { return t.shape(); })
+      .def_property_readonly("ndim", [](const Tensor& t) { return t.ndim(); })
+      .def_property_readonly("dtype", [](const Tensor& t) { return t.dtype(); })
+      .def_property("requires_grad", [](const Tensor& t) { return t.requires_grad(); },
+                    [](Tensor& t, bool value) { t.set_requires_grad(value); })
+      .def_property_readonly("is_leaf", [](const Tensor& t) { return t.is_leaf(); })
+      .def_property("grad", [](const Tensor& t) { return t.grad(); }, [](Tensor& t, const Tensor& g) { t.set_grad(g); })
+      .def_property_readonly("_grad_fn_name", [](const Tensor& t) { return t->grad_fn ? t->grad_fn->name : std::string(); })
+      .def_property_readonly("_version", [](const Tensor& t) { return t.version(); })
+      .def_property_readonly("_in_lanes", [](const Tensor& t) { return t.in_lanes(); })
+      .def("numel", [](const Tensor& t) { return t.numel(); })
+      .def("stride", [](const Tensor& t) { return t.strides(); })
+      .def("is_contiguous", [](const Tensor& t) { return t.is_contiguous(); })
+      .def("storage_offset", [](const Tensor& t) { return t->offset; })
+      .def("_detach", [](const Tensor& t) { return t.detach(); });
+
+  m.def("set_tensor_class", [](const py::type& type) {
+    type.inc_ref();
+    tensor_class() = reinterpret_cast<PyTypeObject*>(type.ptr());
+  });
+}
+
+}  // namespace cnnx::bindings

@@ -1,0 +1,1 @@
+"""cnnx: small, fast convolutional networks in the PyTorch dialect."""
