@@ -1,0 +1,44 @@
+// Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11): a counter-based
+// generator. C headers only, so
+// that the per-target files can include it.
+//
+// Element i of the random call `call` takes word i % 4 of counter (call, i / 4) under the key `seed`.
+#pragma once
+
+#include <stdint.h>
+
+namespace cnnx {
+
+inline constexpr uint32_t kPhiloxMul0 = 0xD2511F53u, kPhiloxMul1 = 0xCD9E8D57u;
+inline constexpr uint32_t kPhiloxWeyl0 = 0x9E3779B9u, kPhiloxWeyl1 = 0xBB67AE85u;
+inline constexpr int kPhiloxRounds = 10;
+
+namespace {  // a copy for each instruction set: the linker must not share one compiled for wide vectors
+
+// counter_hi: the call; counter_lo: the index of a group of four elements.
+inline void philox4x32(uint64_t key, uint64_t counter_hi, uint64_t counter_lo, uint32_t out[4]) {
+  uint32_t c0 = (uint32_t)counter_lo, c1 = (uint32_t)(counter_lo >> 32);
+  uint32_t c2 = (uint32_t)counter_hi, c3 = (uint32_t)(counter_hi >> 32);
+  uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    const uint64_t product0 = (uint64_t)kPhiloxMul0 * c0, product1 = (uint64_t)kPhiloxMul1 * c2;
+    const uint32_t next0 = (uint32_t)(product1 >> 32) ^ c1 ^ k0;
+    const uint32_t next2 = (uint32_t)(product0 >> 32) ^ c3 ^ k1;
+    c1 = (uint32_t)product1;
+    c3 = (uint32_t)product0;
+    c0 = next0;
+    c2 = next2;
+    k0 += kPhiloxWeyl0;
+    k1 += kPhiloxWeyl1;
+  }
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
+}
+
+// The upper 24 bits as a float in [0, 1), every value exact.
+inline float uniform01(uint32_t bits) { return (float)(bits >> 8) * 0x1p-24f; }
+
+}  // namespace
+}  // namespace cnnx
