@@ -1,6 +1,5 @@
-// Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11): a counter-based
-// generator. C headers only, so
-// that the per-target files can include it.
+// Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC'11): a counter-based generator.
+// C headers only, so that the per-target files can include it.
 //
 // Element i of the random call `call` takes word i % 4 of counter (call, i / 4) under the key `seed`.
 #pragma once
@@ -39,6 +38,13 @@ inline void philox4x32(uint64_t key, uint64_t counter_hi, uint64_t counter_lo, u
 
 // The upper 24 bits as a float in [0, 1), every value exact.
 inline float uniform01(uint32_t bits) { return (float)(bits >> 8) * 0x1p-24f; }
+
+// A dropout of probability p keeps the elements whose bits >> 8 reach this: those with uniform01 >= p.
+inline uint32_t dropout_threshold(double p) {
+  const double scaled = p * 0x1p24;
+  const uint32_t whole = (uint32_t)scaled;
+  return whole + ((double)whole < scaled ? 1u : 0u);
+}
 
 }  // namespace
 }  // namespace cnnx

@@ -1,9 +1,30 @@
+// Dropout: an element is kept if its uniform number, drawn at its logical row-major index, is at least p.
+#include "kernels/philox.h"
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
+namespace {
 
 template <class T>
-void fill_dropout(KernelTable<T>&) {}
+void dropout(int64_t batch, int64_t features, int64_t lanes, double p, uint64_t seed, uint64_t call, const T* x, T* y) {
+  const uint32_t threshold = dropout_threshold(p);
+  const double scale = p < 1 ? 1 / (1 - p) : 0;
+  for (int64_t n = 0; n < batch; ++n)
+    for (int64_t f = 0; f < features; ++f) {
+      const uint64_t logical = static_cast<uint64_t>(n * features + f);
+      uint32_t bits[4];
+      philox4x32(seed, call, logical / 4, bits);
+      const int64_t at = lanes_index(n, 0, f, 1, features, lanes);
+      y[at] = bits[logical % 4] >> 8 >= threshold ? static_cast<T>(x[at] * static_cast<T>(scale)) : T(0);
+    }
+}
+
+}  // namespace
+
+template <class T>
+void fill_dropout(KernelTable<T>& table) {
+  table.dropout = dropout<T>;
+}
 template void fill_dropout(KernelTable<float>&);
 template void fill_dropout(KernelTable<double>&);
 

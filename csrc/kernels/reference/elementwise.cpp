@@ -1,9 +1,158 @@
+// Element-wise functions and their gradients, contiguous, one element at a time in double.
+#include <cmath>
+#include <limits>
+
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
+namespace {
+
+constexpr double kLn2 = 0.69314718055994530942, kLn10 = 2.30258509299404568402;
+constexpr double kTwoOverSqrtPi = 1.12837916709551257390;
+
+double sign(double x) { return static_cast<double>((x > 0) - (x < 0)); }
+
+double apply(UnaryOp op, double x, double a, double b) {
+  switch (op) {
+    case UnaryOp::neg: return -x;
+    case UnaryOp::abs: return std::fabs(x);
+    case UnaryOp::sign: return sign(x);
+    case UnaryOp::exp: return std::exp(x);
+    case UnaryOp::expm1: return std::expm1(x);
+    case UnaryOp::log: return std::log(x);
+    case UnaryOp::log1p: return std::log1p(x);
+    case UnaryOp::log2: return std::log2(x);
+    case UnaryOp::log10: return std::log10(x);
+    case UnaryOp::sqrt: return std::sqrt(x);
+    case UnaryOp::rsqrt: return 1 / std::sqrt(x);
+    case UnaryOp::reciprocal: return 1 / x;
+    case UnaryOp::square: return x * x;
+    case UnaryOp::sin: return std::sin(x);
+    case UnaryOp::cos: return std::cos(x);
+    case UnaryOp::tanh: return std::tanh(x);
+    case UnaryOp::sigmoid: return 1 / (1 + std::exp(-x));
+    case UnaryOp::erf: return std::erf(x);
+    case UnaryOp::floor: return std::floor(x);
+    case UnaryOp::ceil: return std::ceil(x);
+    case UnaryOp::round: return std::nearbyint(x);  // halves to even
+    case UnaryOp::trunc: return std::trunc(x);
+    case UnaryOp::relu: return x <= 0 ? 0 : x;
+    case UnaryOp::leaky_relu: return x > 0 ? x : x * a;
+    case UnaryOp::clamp: {
+      const double low = x < a ? a : x;
+      return low > b ? b : low;
+    }
+    case UnaryOp::pow_scalar: return std::pow(x, a);
+    case UnaryOp::add_scalar: return x + a;
+    case UnaryOp::mul_scalar: return x * a;
+    case UnaryOp::rsub_scalar: return a - x;
+    case UnaryOp::rdiv_scalar: return a / x;
+    case UnaryOp::rpow_scalar: return std::pow(a, x);
+    case UnaryOp::count: break;
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+double apply_backward(UnaryOp op, double g, double x, double y, double a, double b) {
+  switch (op) {
+    case UnaryOp::neg: return -g;
+    case UnaryOp::abs: return g * sign(x);
+    case UnaryOp::exp: return g * y;
+    case UnaryOp::expm1: return g * (y + 1);
+    case UnaryOp::log: return g / x;
+    case UnaryOp::log1p: return g / (x + 1);
+    case UnaryOp::log2: return g / (x * kLn2);
+    case UnaryOp::log10: return g / (x * kLn10);
+    case UnaryOp::sqrt: return g / (2 * y);
+    case UnaryOp::rsqrt: return -0.5 * g * y * y * y;
+    case UnaryOp::reciprocal: return -g * y * y;
+    case UnaryOp::square: return g * 2 * x;
+    case UnaryOp::sin: return g * std::cos(x);
+    case UnaryOp::cos: return -g * std::sin(x);
+    case UnaryOp::tanh: return g * (1 - y * y);
+    case UnaryOp::sigmoid: return g * (1 - y) * y;
+    case UnaryOp::erf: return g * kTwoOverSqrtPi * std::exp(-x * x);
+    case UnaryOp::sign:
+    case UnaryOp::floor:
+    case UnaryOp::ceil:
+    case UnaryOp::round:
+    case UnaryOp::trunc: return 0;
+    case UnaryOp::relu: return y <= 0 ? 0 : g;
+    case UnaryOp::leaky_relu: return x > 0 ? g : g * a;
+    case UnaryOp::clamp: return x >= a && x <= b ? g : 0;
+    case UnaryOp::pow_scalar: return a == 0 ? 0 : g * a * std::pow(x, a - 1);
+    case UnaryOp::add_scalar: return g;
+    case UnaryOp::mul_scalar: return g * a;
+    case UnaryOp::rsub_scalar: return -g;
+    case UnaryOp::rdiv_scalar: return -g * y / x;
+    case UnaryOp::rpow_scalar: return a == 0 && x >= 0 ? 0 : g * y * std::log(a);
+    case UnaryOp::count: break;
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
+
+// The quotient rounded down. Dividing first could round up to the next integer, so the exact remainder is taken off before.
+double floor_divide(double a, double b) {
+  if (b == 0) return a / b;
+  const double rest = std::fmod(a, b);
+  double quotient = (a - rest) / b;
+  if (rest != 0 && (b < 0) != (rest < 0)) quotient -= 1;
+  if (quotient == 0) return std::copysign(0.0, a / b);
+  const double whole = std::floor(quotient);
+  return quotient - whole > 0.5 ? whole + 1 : whole;
+}
+
+double apply(BinaryOp op, double a, double b) {
+  switch (op) {
+    case BinaryOp::add: return a + b;
+    case BinaryOp::sub: return a - b;
+    case BinaryOp::mul: return a * b;
+    case BinaryOp::div: return a / b;
+    case BinaryOp::pow: return std::pow(a, b);
+    case BinaryOp::maximum: return a != a || a > b ? a : b;
+    case BinaryOp::minimum: return a != a || a < b ? a : b;
+    case BinaryOp::remainder: {  // the sign of the divisor
+      const double rest = std::fmod(a, b);
+      return rest != 0 && (b < 0) != (rest < 0) ? rest + b : rest;
+    }
+    case BinaryOp::floor_divide: return floor_divide(a, b);
+    case BinaryOp::fmod: return std::fmod(a, b);  // the sign of the dividend
+    case BinaryOp::count: break;
+  }
+  return std::numeric_limits<double>::quiet_NaN();
+}
 
 template <class T>
-void fill_elementwise(KernelTable<T>&) {}
+void unary(UnaryOp op, int64_t n, double a, double b, const T* x, T* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(apply(op, x[i], a, b));
+}
+
+template <class T>
+void unary_backward(UnaryOp op, int64_t n, double a, double b, const T* grad_output, const T* x, const T* y, T* grad_input) {
+  for (int64_t i = 0; i < n; ++i)
+    grad_input[i] = static_cast<T>(apply_backward(op, grad_output[i], x == nullptr ? 0 : x[i], y == nullptr ? 0 : y[i], a, b));
+}
+
+template <class T>
+void binary(BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
+  const int64_t a_step = a_kind == Operand::full ? 1 : 0, b_step = b_kind == Operand::full ? 1 : 0;
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(apply(op, a[i * a_step], b[i * b_step]));
+}
+
+template <class T>
+void axpy(int64_t n, double alpha, const T* x, T* y) {
+  for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(y[i] + alpha * x[i]);
+}
+
+}  // namespace
+
+template <class T>
+void fill_elementwise(KernelTable<T>& table) {
+  table.unary = unary<T>;
+  table.unary_backward = unary_backward<T>;
+  table.binary = binary<T>;
+  table.axpy = axpy<T>;
+}
 template void fill_elementwise(KernelTable<float>&);
 template void fill_elementwise(KernelTable<double>&);
 

@@ -1,9 +1,67 @@
+// Negative log-likelihood of class indices, and the gradient of cross-entropy with respect to the logits.
+#include <cmath>
+
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
+namespace {
 
 template <class T>
-void fill_loss(KernelTable<T>&) {}
+double weight_of(const T* weight, int64_t c) {
+  return weight != nullptr ? double(weight[c]) : 1.0;
+}
+
+template <class T>
+void nll_forward(const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
+                 double label_smoothing, T* losses, double* total_weight) {
+  double total = 0;
+  for (int64_t n = 0; n < s.batch; ++n)
+    for (int64_t i = 0; i < s.spatial; ++i) {
+      const int64_t t = target[n * s.spatial + i];
+      double loss = 0;
+      if (t != ignore_index) {
+        const T* row = log_p + n * s.classes * s.spatial + i;
+        loss = -weight_of(weight, t) * row[t * s.spatial];
+        if (label_smoothing > 0) {
+          double sum = 0;
+          for (int64_t c = 0; c < s.classes; ++c) sum -= weight_of(weight, c) * row[c * s.spatial];
+          loss = (1 - label_smoothing) * loss + label_smoothing / static_cast<double>(s.classes) * sum;
+        }
+        total += weight_of(weight, t);
+      }
+      losses[n * s.spatial + i] = static_cast<T>(loss);
+    }
+  *total_weight = total;
+}
+
+// With q the target distribution (weights included), loss = -sum q log_p, so d loss / d logit = softmax * sum(q) - q.
+template <class T>
+void cross_entropy_backward(const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
+                            double label_smoothing, const T* grad_losses, double grad_scalar, T* grad_input) {
+  const double spread = label_smoothing / static_cast<double>(s.classes);
+  double spread_sum = 0;
+  if (label_smoothing > 0)
+    for (int64_t c = 0; c < s.classes; ++c) spread_sum += spread * weight_of(weight, c);
+  for (int64_t n = 0; n < s.batch; ++n)
+    for (int64_t i = 0; i < s.spatial; ++i) {
+      const int64_t t = target[n * s.spatial + i];
+      const double g = grad_losses != nullptr ? double(grad_losses[n * s.spatial + i]) : grad_scalar;
+      const double peak = t != ignore_index ? (1 - label_smoothing) * weight_of(weight, t) : 0;
+      for (int64_t c = 0; c < s.classes; ++c) {
+        const int64_t at = (n * s.classes + c) * s.spatial + i;
+        const double q = (c == t ? peak : 0) + (label_smoothing > 0 ? spread * weight_of(weight, c) : 0);
+        grad_input[at] = static_cast<T>(t == ignore_index ? 0 : g * (std::exp(double(log_p[at])) * (peak + spread_sum) - q));
+      }
+    }
+}
+
+}  // namespace
+
+template <class T>
+void fill_loss(KernelTable<T>& table) {
+  table.nll_forward = nll_forward<T>;
+  table.cross_entropy_backward = cross_entropy_backward<T>;
+}
 template void fill_loss(KernelTable<float>&);
 template void fill_loss(KernelTable<double>&);
 
