@@ -1,9 +1,72 @@
+// Optimizer updates, one pass over a parameter of n elements, as PyTorch's documentation states them.
+#include <cmath>
+
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
+namespace {
 
 template <class T>
-void fill_optim(KernelTable<T>&) {}
+void sgd_step(const SgdStep& s, int64_t n, T* param, const T* grad, T* momentum_buffer) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double p = param[i];
+    double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
+    if (s.weight_decay != 0) g += s.weight_decay * p;
+    if (momentum_buffer != nullptr) {
+      const double buffer = s.first ? g : s.momentum * momentum_buffer[i] + (1 - s.dampening) * g;
+      momentum_buffer[i] = static_cast<T>(buffer);
+      g = s.nesterov ? g + s.momentum * buffer : buffer;
+    }
+    param[i] = static_cast<T>(p - s.lr * g);
+  }
+}
+
+template <class T>
+void adam_step(const AdamStep& s, int64_t n, T* param, const T* grad, T* exp_avg, T* exp_avg_sq, T* max_exp_avg_sq) {
+  const double step_size = s.lr / (1 - std::pow(s.beta1, static_cast<double>(s.step)));
+  const double correction = std::sqrt(1 - std::pow(s.beta2, static_cast<double>(s.step)));
+  for (int64_t i = 0; i < n; ++i) {
+    double p = param[i];
+    double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
+    if (s.weight_decay != 0) {
+      if (s.decoupled) p *= 1 - s.lr * s.weight_decay;
+      else g += s.weight_decay * p;
+    }
+    const double mean = exp_avg[i] + (1 - s.beta1) * (g - exp_avg[i]);
+    const double square = s.beta2 * exp_avg_sq[i] + (1 - s.beta2) * g * g;
+    exp_avg[i] = static_cast<T>(mean);
+    exp_avg_sq[i] = static_cast<T>(square);
+    double largest = square;
+    if (max_exp_avg_sq != nullptr) {
+      if (max_exp_avg_sq[i] > largest || std::isnan(max_exp_avg_sq[i])) largest = max_exp_avg_sq[i];
+      max_exp_avg_sq[i] = static_cast<T>(largest);
+    }
+    param[i] = static_cast<T>(p - step_size * mean / (std::sqrt(largest) / correction + s.eps));
+  }
+}
+
+template <class T>
+void adadelta_step(const AdadeltaStep& s, int64_t n, T* param, const T* grad, T* square_avg, T* acc_delta) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double p = param[i];
+    double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
+    if (s.weight_decay != 0) g += s.weight_decay * p;
+    const double square = s.rho * square_avg[i] + (1 - s.rho) * g * g;
+    const double delta = std::sqrt(acc_delta[i] + s.eps) / std::sqrt(square + s.eps) * g;
+    square_avg[i] = static_cast<T>(square);
+    acc_delta[i] = static_cast<T>(s.rho * acc_delta[i] + (1 - s.rho) * delta * delta);
+    param[i] = static_cast<T>(p - s.lr * delta);
+  }
+}
+
+}  // namespace
+
+template <class T>
+void fill_optim(KernelTable<T>& table) {
+  table.sgd_step = sgd_step<T>;
+  table.adam_step = adam_step<T>;
+  table.adadelta_step = adadelta_step<T>;
+}
 template void fill_optim(KernelTable<float>&);
 template void fill_optim(KernelTable<double>&);
 
