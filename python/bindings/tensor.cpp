@@ -34,6 +34,17 @@ void register_tensor(py::module_& m) {
       .def("stride", [](const Tensor& t) { return t.strides(); })
       .def("is_contiguous", [](const Tensor& t) { return t.is_contiguous(); })
       .def("storage_offset", [](const Tensor& t) { return t->offset; })
+      // x.data = y: x keeps its identity, history and gradient slot, and shows y's memory from now on.
+      .def("_set_data", [](Tensor& t, const Tensor& source) {
+        if (!source.defined()) throw TypeError("data: expected a tensor, got None");
+        if (t.requires_grad() && !is_floating_point(source.dtype()))
+          throw TypeError(message("data: a tensor that requires a gradient cannot become ", name(source.dtype())));
+        t->storage = source->storage;
+        t->shape = source.shape();
+        t->strides = source.strides();
+        t->offset = source->offset;
+        t->dtype = source.dtype();
+      }, py::arg("source"))
       .def("_detach", [](const Tensor& t) { return t.detach(); });
 
   m.def("set_tensor_class", [](const py::type& type) {
