@@ -54,6 +54,11 @@ struct ClassShape {
   int64_t batch, classes, spatial;
 };
 
+// A batch of uint8 images gathered by index: source (any, channels, spatial) -> (batch, channels, spatial) with `lanes`.
+struct GatherShape {
+  int64_t batch, channels, spatial, lanes;
+};
+
 enum class UnaryOp {
   neg, abs, sign, exp, expm1, log, log1p, log2, log10, sqrt, rsqrt, reciprocal, square, sin, cos, tanh, sigmoid, erf,
   floor, ceil, round, trunc,

@@ -18,7 +18,8 @@ void register_errors(py::module_&) {
     } catch (const NotImplementedError& e) {
       PyErr_SetString(PyExc_NotImplementedError, e.what());
     } catch (const IoError& e) {
-      PyErr_SetString(PyExc_OSError, e.what());
+      if (e.code == 0) PyErr_SetString(PyExc_OSError, e.what());
+      else PyErr_SetObject(PyExc_OSError, py::make_tuple(e.code, e.what()).ptr());
     } catch (const Error& e) {
       PyErr_SetString(PyExc_RuntimeError, e.what());
     }

@@ -1,7 +1,55 @@
+// safetensors files. Tensors and metadata come and go as lists of pairs, which keep their order.
+#include "cnnx/io/safetensors.h"
+
 #include "bindings.h"
 
 namespace cnnx::bindings {
+namespace {
 
-void register_io(py::module_&) {}
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+using Metadata = std::vector<std::pair<std::string, std::string>>;
+
+}  // namespace
+
+void register_io(py::module_& m) {
+  m.def(
+      "load_safetensors",
+      [](const std::string& path) {
+        SafetensorsFile file = load_safetensors(path);
+        return std::make_pair(std::move(file.tensors), std::move(file.metadata));
+      },
+      ReleaseGil(), py::arg("path"));
+  m.def(
+      "parse_safetensors",
+      [](const py::buffer& buffer, const std::string& name) {
+        const py::buffer_info info = buffer.request();
+        if (info.itemsize != 1 || info.ndim != 1) throw TypeError("load: needs a one-dimensional buffer of bytes");
+        SafetensorsFile file;
+        {
+          py::gil_scoped_release release;
+          file = parse_safetensors(info.ptr, static_cast<size_t>(info.size), name);
+        }
+        return std::make_pair(std::move(file.tensors), std::move(file.metadata));
+      },
+      py::arg("data"), py::arg("name"));
+  m.def(
+      "save_safetensors",
+      [](NamedTensors tensors, Metadata metadata, const std::string& path) {
+        save_safetensors({std::move(tensors), std::move(metadata)}, path);
+      },
+      ReleaseGil(), py::arg("tensors"), py::arg("metadata"), py::arg("path"));
+  m.def(
+      "serialize_safetensors",
+      [](NamedTensors tensors, Metadata metadata) {
+        const SafetensorsFile file{std::move(tensors), std::move(metadata)};
+        std::string bytes;
+        {
+          py::gil_scoped_release release;
+          bytes = serialize_safetensors(file);
+        }
+        return py::bytes(bytes);
+      },
+      py::arg("tensors"), py::arg("metadata"));
+}
 
 }  // namespace cnnx::bindings

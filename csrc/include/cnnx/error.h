@@ -26,8 +26,9 @@ struct IndexError : Error {  // Python: IndexError
 struct NotImplementedError : Error {  // Python: NotImplementedError
   using Error::Error;
 };
-struct IoError : Error {  // Python: OSError
-  using Error::Error;
+struct IoError : Error {  // Python: OSError, or the subclass that belongs to the code (FileNotFoundError, ...)
+  explicit IoError(const std::string& what, int error_code = 0) : Error(what), code(error_code) {}
+  int code;  // errno, 0 if the system did not give one
 };
 
 // Joins its arguments into one string: message("conv2d: weight ", weight.shape(), " ...").

@@ -1,0 +1,96 @@
+// Checks and kernel calls of the batch gather.
+#include "cnnx/data/gather.h"
+
+#include <cstring>
+
+#include "core/copy.h"
+#include "kernels/parallel.h"
+#include "kernels/table.h"
+
+namespace cnnx {
+namespace {
+
+// index[start, start + count), each within [0, rows).
+const int64_t* checked_index(const char* op, const Tensor& index, int64_t start, int64_t count, int64_t rows) {
+  if (!index.defined()) throw TypeError(message(op, ": index is None"));
+  if (index.ndim() != 1) throw ShapeError(message(op, ": index must have one dimension, got shape ", index.shape()));
+  if (index.dtype() != DType::int64) throw TypeError(message(op, ": index must be int64, got ", name(index.dtype())));
+  if (start < 0 || count < 0 || start > index.numel() - count)
+    throw IndexError(message(op, ": positions ", start, " to ", start + count, " are outside the index of ", index.numel()));
+  const int64_t* values = index.data<int64_t>() + start;
+  for (int64_t i = 0; i < count; ++i)
+    if (values[i] < 0 || values[i] >= rows)
+      throw IndexError(message(op, ": index ", values[i], " is out of range for ", rows, " samples"));
+  return values;
+}
+
+std::vector<float> per_channel(const char* what, const std::vector<double>& values, int64_t channels) {
+  if (values.size() != 1 && static_cast<int64_t>(values.size()) != channels)
+    throw ShapeError(message("gather_images: ", values.size(), " values of ", what, " for images of ", channels, " channels"));
+  std::vector<float> result(static_cast<size_t>(channels));
+  for (size_t c = 0; c < result.size(); ++c) result[c] = static_cast<float>(values[values.size() == 1 ? 0 : c]);
+  return result;
+}
+
+}  // namespace
+
+Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const PixelScale& scale) {
+  if (!source.defined()) throw TypeError("gather_images: source is None");
+  if (source.dtype() != DType::uint8)
+    throw TypeError(message("gather_images: images must be uint8, got ", name(source.dtype())));
+  if (source.ndim() != 3 && source.ndim() != 4)
+    throw ShapeError(message("gather_images: images must be (N, H, W) or (N, C, H, W), got ", source.shape()));
+  if (!(scale.divisor > 0)) throw ValueError(message("gather_images: divisor must be positive, got ", scale.divisor));
+  if (scale.mean.empty() != scale.stddev.empty()) throw ValueError("gather_images: mean and stddev come together");
+  const int64_t channels = source.ndim() == 4 ? source.size(1) : 1, height = source.size(-2), width = source.size(-1);
+  std::vector<float> mean, stddev;
+  if (!scale.mean.empty()) {
+    mean = per_channel("mean", scale.mean, channels);
+    stddev = per_channel("stddev", scale.stddev, channels);
+    for (float value : stddev)
+      if (value == 0.0f) throw ValueError("gather_images: stddev must not be zero");
+  }
+  const Tensor images = contiguous(source), positions = contiguous(index);
+  const int64_t* rows = checked_index("gather_images", positions, start, count, source.size(0));
+
+  const Dims shape{count, channels, height, width};
+  GatherShape s{count, channels, height * width, 1};
+  const float* mean_data = mean.empty() ? nullptr : mean.data();
+  const float* stddev_data = stddev.empty() ? nullptr : stddev.data();
+  const float divisor = static_cast<float>(scale.divisor);
+  // The rule of use_lanes(), before there is a tensor to ask about.
+  if (lane_count() > 1 && 2 * count >= lane_count() && shape.numel() > 0) {
+    s.lanes = lane_count();
+    Tensor batch = Tensor::empty_lanes(shape);
+    kernels<float>().gather_u8(s, images.data<uint8_t>(), rows, divisor, mean_data, stddev_data, batch.lanes_data());
+    return batch;
+  }
+  Tensor batch = Tensor::empty(shape);
+  if (shape.numel() > 0)
+    kernels<float>().gather_u8(s, images.data<uint8_t>(), rows, divisor, mean_data, stddev_data, batch.data<float>());
+  return batch;
+}
+
+Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int64_t count) {
+  if (!source.defined()) throw TypeError("gather_rows: source is None");
+  if (source.ndim() < 1) throw ShapeError("gather_rows: a 0-dimensional tensor has no rows");
+  const Tensor values = contiguous(source), positions = contiguous(index);
+  const int64_t* rows = checked_index("gather_rows", positions, start, count, source.size(0));
+  Dims shape = source.shape();
+  shape[0] = count;
+  Tensor result = Tensor::empty(shape, source.dtype());
+  if (result.numel() == 0) return result;
+  const size_t bytes = static_cast<size_t>(result.numel() / count) * itemsize(source.dtype());
+  const char* from = static_cast<const char*>(values.raw_data());
+  char* to = static_cast<char*>(result.raw_data());
+  if (bytes == sizeof(int64_t)) {  // labels: a copy of known size needs no call
+    for (int64_t i = 0; i < count; ++i) std::memcpy(to + 8 * i, from + 8 * rows[i], 8);
+    return result;
+  }
+  parallel_for(count, static_cast<double>(bytes) / 8, [&](int64_t i) {
+    std::memcpy(to + static_cast<size_t>(i) * bytes, from + static_cast<size_t>(rows[i]) * bytes, bytes);
+  });
+  return result;
+}
+
+}  // namespace cnnx

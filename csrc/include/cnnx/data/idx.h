@@ -1,0 +1,16 @@
+// The IDX format of the MNIST files: a magic number (two zero bytes, element type, number of dimensions), the extents and the
+// elements, all big-endian.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "cnnx/tensor.h"
+
+namespace cnnx {
+
+// The array in `size` bytes of (decompressed) IDX data, as a fresh plain tensor. Signed bytes and 16-bit integers become int32.
+// Throws ValueError with `file` and the byte offset where the data is not IDX, ends early or goes on too long.
+Tensor parse_idx(const void* data, size_t size, const std::string& file);
+
+}  // namespace cnnx

@@ -1,0 +1,103 @@
+// Files over the POSIX calls.
+#include "io/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "cnnx/error.h"
+
+namespace cnnx {
+namespace {
+
+// errno is read before anything else can change it.
+[[noreturn]] void fail(const char* action, const std::string& path) {
+  const int code = errno;
+  throw IoError(message(action, " ", path, ": ", std::strerror(code)), code);
+}
+
+std::string temporary_name(const std::string& path) {
+  static std::atomic<unsigned> counter{0};
+  return message(path, ".", getpid(), ".", counter++, ".tmp");
+}
+
+// Some systems refuse writes and reads above 2 GiB at once.
+constexpr size_t kMaxTransfer = size_t(1) << 30;
+
+}  // namespace
+
+InputFile::InputFile(const std::string& path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (descriptor_ < 0) fail("cannot open", path);
+  struct stat status = {};
+  if (fstat(descriptor_, &status) != 0 || S_ISDIR(status.st_mode)) {
+    if (S_ISDIR(status.st_mode)) errno = EISDIR;
+    const int code = errno;
+    close(descriptor_);
+    errno = code;
+    fail("cannot read", path);
+  }
+  size_ = static_cast<uint64_t>(status.st_size);
+}
+
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+void InputFile::read(uint64_t offset, void* target, size_t bytes) const {
+  char* to = static_cast<char*>(target);
+  while (bytes > 0) {
+    const ssize_t done = pread(descriptor_, to, bytes < kMaxTransfer ? bytes : kMaxTransfer, static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) fail("cannot read", path_);
+    if (done == 0) throw IoError(message("cannot read ", path_, ": it ends at byte ", offset, ", earlier than before"));
+    to += done;
+    offset += static_cast<uint64_t>(done);
+    bytes -= static_cast<size_t>(done);
+  }
+}
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(temporary_name(path)) {
+  descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail("cannot write", path_);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(const void* data, size_t bytes) {
+  const char* from = static_cast<const char*>(data);
+  while (bytes > 0) {
+    const ssize_t done = ::write(descriptor_, from, bytes < kMaxTransfer ? bytes : kMaxTransfer);
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) fail("cannot write", path_);
+    from += done;
+    bytes -= static_cast<size_t>(done);
+  }
+}
+
+void AtomicFile::commit() {
+  if (fsync(descriptor_) != 0) fail("cannot write", path_);
+  const int closed = close(descriptor_);
+  descriptor_ = -1;
+  if (closed != 0) fail("cannot write", path_);
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot write", path_);
+  temporary_.clear();
+  // The name itself is on the disk only once the folder is. The data is safe by now, so a folder that cannot be flushed
+  // (some network file systems) is no error.
+  const size_t slash = path_.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
+  const int handle = open(folder.c_str(), O_RDONLY | O_CLOEXEC);
+  if (handle >= 0) {
+    fsync(handle);
+    close(handle);
+  }
+}
+
+}  // namespace cnnx

@@ -1,0 +1,36 @@
+// A strict parser of the JSON that safetensors headers are made of, and the quoting of strings.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace cnnx::json {
+
+struct Value {
+  enum class Kind { null, boolean, integer, real, string, array, object };
+  Kind kind = Kind::null;
+  uint64_t integer = 0;  // non-negative integers up to 2^64 - 1; every other number is `real` and its value is not kept
+  std::string string;
+  std::vector<Value> array;
+  std::vector<std::pair<std::string, Value>> object;  // in the text's order
+  size_t offset = 0;                                  // of the value's first byte
+};
+
+// What is wrong and where; the caller knows the file.
+struct SyntaxError {
+  std::string what;
+  size_t offset;
+};
+
+// The one value that `text` holds, with JSON white space around it. Names repeated within an object, bad UTF-8, lone surrogates
+// and more than 32 levels are errors.
+Value parse(std::string_view text);
+
+// "text" with the escapes that JSON needs.
+std::string quote(std::string_view text);
+
+}  // namespace cnnx::json
