@@ -1,7 +1,195 @@
+// Pooling with images in the lanes.
+//
+//   input [blocks][channels][in_height][in_width][L], output and index [blocks][channels][out_height][out_width][L]
+//
+// A unit of work is one plane of one block. The index of a maximum is kept beside it, one integer lane per image, so the gradient is
+// a select per window position; windows that do not overlap write every input pixel once. `lanes == 1` (a few images) takes the
+// same loops with one-element "vectors".
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/tile.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
+namespace {
 
-void fill_pool2d(KernelTable<float>&) {}
+// Plain NCHW data: one value where the lanes layout has a vector.
+struct One {
+  typedef float Value;
+  typedef int32_t Index;
+  static constexpr int kWidth = 1;
+  static float get(const float* p) { return *p; }
+  static int32_t get(const int32_t* p) { return *p; }
+  static void put(float* p, float v) { *p = v; }
+  static void put(int32_t* p, int32_t v) { *p = v; }
+  static float of(float v) { return v; }
+  static int32_t of(int32_t v) { return v; }
+  template <class T> static T pick(bool mask, T a, T b) { return mask ? a : b; }
+};
+
+struct Many {
+  typedef Vec Value;
+  typedef VecI Index;
+  static constexpr int kWidth = kLanes;
+  static Vec get(const float* p) { return load(p); }
+  static VecI get(const int32_t* p) { return load(p); }
+  static void put(float* p, Vec v) { store(p, v); }
+  static void put(int32_t* p, VecI v) { store(p, v); }
+  static Vec of(float v) { return broadcast(v); }
+  static VecI of(int32_t v) { return broadcast(v); }
+  template <class T> static T pick(VecI mask, T a, T b) { return select(mask, a, b); }
+};
+
+// The taps of a window that fall inside the input: start + tap * dilation in [0, extent).
+struct Range {
+  int64_t first, last;  // last exclusive
+};
+inline Range inside(int64_t start, int64_t kernel, int64_t dilation, int64_t extent) {
+  const int64_t first = start >= 0 ? 0 : ceil_div(-start, dilation);
+  const int64_t last = start >= extent ? 0 : min(kernel, ceil_div(extent - start, dilation));
+  return {first, max(first, last)};
+}
+
+template <class W, class F>
+inline void for_planes(const Pool2dShape& s, const F& f) {
+  const int64_t planes = (W::kWidth == 1 ? s.batch : ceil_div(s.batch, kLanes)) * s.channels;
+  const double cost = static_cast<double>(s.out_height * s.out_width * s.kernel_height * s.kernel_width * W::kWidth);
+  parallel_for(planes, cost, f);
+}
+
+// Calls tap(input position) for every tap of the window of output (y, x); Kernel > 0: a Kernel x Kernel window that lies inside.
+template <int Kernel, class F>
+inline void for_window(const Pool2dShape& s, int64_t y, int64_t x, const F& tap) {
+  const int64_t top = y * s.stride_height - s.pad_top, left = x * s.stride_width - s.pad_left;
+  if constexpr (Kernel > 0) {
+    for (int ky = 0; ky < Kernel; ++ky)
+      for (int kx = 0; kx < Kernel; ++kx) tap((top + ky) * s.in_width + left + kx);
+  } else {
+    const Range rows = inside(top, s.kernel_height, s.dilation_height, s.in_height);
+    const Range columns = inside(left, s.kernel_width, s.dilation_width, s.in_width);
+    for (int64_t ky = rows.first; ky < rows.last; ++ky)
+      for (int64_t kx = columns.first; kx < columns.last; ++kx)
+        tap((top + ky * s.dilation_height) * s.in_width + left + kx * s.dilation_width);
+  }
+}
+
+template <class W, int Kernel>
+void max_forward(const Pool2dShape& s, const float* input, float* output, int32_t* index) {
+  const int64_t in_plane = s.in_height * s.in_width * W::kWidth, out_plane = s.out_height * s.out_width * W::kWidth;
+  for_planes<W>(s, [&](int64_t plane) {
+    const float* from = input + plane * in_plane;
+    for (int64_t y = 0; y < s.out_height; ++y)
+      for (int64_t x = 0; x < s.out_width; ++x) {
+        typename W::Value best = W::of(-__builtin_inff());
+        typename W::Index where = W::of(int32_t{-1});
+        for_window<Kernel>(s, y, x, [&](int64_t position) {
+          const typename W::Value value = W::get(from + position * W::kWidth);
+          const auto better = (value > best) | (value != value) | (where < 0);
+          best = W::pick(better, value, best);
+          where = W::pick(better, W::of(static_cast<int32_t>(position)), where);
+        });
+        const int64_t at = plane * out_plane + (y * s.out_width + x) * W::kWidth;
+        W::put(output + at, best);
+        if (index != nullptr) W::put(index + at, where);
+      }
+  });
+}
+
+template <class W, int Kernel>
+void max_backward(const Pool2dShape& s, const float* grad_output, const int32_t* index, float* grad_input) {
+  const int64_t in_plane = s.in_height * s.in_width * W::kWidth, out_plane = s.out_height * s.out_width * W::kWidth;
+  // Windows side by side without overlap, gap or edge: every pixel is written by its one window.
+  const bool tiled = Kernel > 0 && s.stride_height == Kernel && s.stride_width == Kernel && s.in_height == s.out_height * Kernel &&
+                     s.in_width == s.out_width * Kernel;
+  for_planes<W>(s, [&](int64_t plane) {
+    float* to = grad_input + plane * in_plane;
+    if (!tiled) memset(to, 0, static_cast<size_t>(in_plane) * sizeof(float));
+    for (int64_t y = 0; y < s.out_height; ++y)
+      for (int64_t x = 0; x < s.out_width; ++x) {
+        const int64_t at = plane * out_plane + (y * s.out_width + x) * W::kWidth;
+        const typename W::Value g = W::get(grad_output + at);
+        const typename W::Index where = W::get(index + at);
+        for_window<Kernel>(s, y, x, [&](int64_t position) {
+          float* p = to + position * W::kWidth;
+          const typename W::Value share = W::pick(where == W::of(static_cast<int32_t>(position)), g, W::of(0.0f));
+          W::put(p, tiled ? share : W::get(p) + share);
+        });
+      }
+  });
+}
+
+inline float reciprocal_divisor(const Pool2dShape& s, int64_t y, int64_t x) {
+  if (s.divisor_override != 0) return 1.0f / static_cast<float>(s.divisor_override);
+  const int64_t top = y * s.stride_height - s.pad_top, left = x * s.stride_width - s.pad_left;
+  const bool padded = s.count_include_pad;
+  const int64_t height = min(top + s.kernel_height, s.in_height + (padded ? s.pad_bottom : 0)) - (padded ? top : max(top, 0));
+  const int64_t width = min(left + s.kernel_width, s.in_width + (padded ? s.pad_right : 0)) - (padded ? left : max(left, 0));
+  return 1.0f / static_cast<float>(height * width);
+}
+
+template <class W, int Kernel>
+void avg_forward(const Pool2dShape& s, const float* input, float* output) {
+  const int64_t in_plane = s.in_height * s.in_width * W::kWidth, out_plane = s.out_height * s.out_width * W::kWidth;
+  for_planes<W>(s, [&](int64_t plane) {
+    const float* from = input + plane * in_plane;
+    for (int64_t y = 0; y < s.out_height; ++y)
+      for (int64_t x = 0; x < s.out_width; ++x) {
+        typename W::Value sum = W::of(0.0f);
+        for_window<Kernel>(s, y, x, [&](int64_t position) { sum += W::get(from + position * W::kWidth); });
+        W::put(output + plane * out_plane + (y * s.out_width + x) * W::kWidth, sum * reciprocal_divisor(s, y, x));
+      }
+  });
+}
+
+template <class W, int Kernel>
+void avg_backward(const Pool2dShape& s, const float* grad_output, float* grad_input) {
+  const int64_t in_plane = s.in_height * s.in_width * W::kWidth, out_plane = s.out_height * s.out_width * W::kWidth;
+  for_planes<W>(s, [&](int64_t plane) {
+    float* to = grad_input + plane * in_plane;
+    memset(to, 0, static_cast<size_t>(in_plane) * sizeof(float));
+    for (int64_t y = 0; y < s.out_height; ++y)
+      for (int64_t x = 0; x < s.out_width; ++x) {
+        const typename W::Value share =
+            W::get(grad_output + plane * out_plane + (y * s.out_width + x) * W::kWidth) * reciprocal_divisor(s, y, x);
+        for_window<Kernel>(s, y, x, [&](int64_t position) {
+          float* p = to + position * W::kWidth;
+          W::put(p, W::get(p) + share);
+        });
+      }
+  });
+}
+
+// Calls f.template operator()<W, Kernel>(): the layout, and a fixed window size where all windows lie inside the input.
+template <class F>
+inline void specialize(const Pool2dShape& s, const F& f) {
+  const bool inner = s.pad_top == 0 && s.pad_left == 0 && s.dilation_height == 1 && s.dilation_width == 1 &&
+                     s.kernel_height == s.kernel_width && (s.out_height - 1) * s.stride_height + s.kernel_height <= s.in_height &&
+                     (s.out_width - 1) * s.stride_width + s.kernel_width <= s.in_width;
+  const int64_t kernel = inner ? s.kernel_height : 0;
+  if (s.lanes == 1) return kernel == 2 ? f.template operator()<One, 2>() : f.template operator()<One, 0>();
+  if (kernel == 2) return f.template operator()<Many, 2>();
+  if (kernel == 3) return f.template operator()<Many, 3>();
+  f.template operator()<Many, 0>();
+}
+
+void max_pool2d_forward(const Pool2dShape& s, const float* input, float* output, int32_t* index) {
+  specialize(s, [&]<class W, int Kernel>() { max_forward<W, Kernel>(s, input, output, index); });
+}
+void max_pool2d_backward(const Pool2dShape& s, const float* grad_output, const int32_t* index, float* grad_input) {
+  specialize(s, [&]<class W, int Kernel>() { max_backward<W, Kernel>(s, grad_output, index, grad_input); });
+}
+void avg_pool2d_forward(const Pool2dShape& s, const float* input, float* output) {
+  specialize(s, [&]<class W, int Kernel>() { avg_forward<W, Kernel>(s, input, output); });
+}
+void avg_pool2d_backward(const Pool2dShape& s, const float* grad_output, float* grad_input) {
+  specialize(s, [&]<class W, int Kernel>() { avg_backward<W, Kernel>(s, grad_output, grad_input); });
+}
+
+}  // namespace
+
+void fill_pool2d(KernelTable<float>& table) {
+  table.max_pool2d_forward = max_pool2d_forward;
+  table.max_pool2d_backward = max_pool2d_backward;
+  table.avg_pool2d_forward = avg_pool2d_forward;
+  table.avg_pool2d_backward = avg_pool2d_backward;
+}
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -1,0 +1,39 @@
+// Register tiles and small helpers that the convolution and matrix kernels share.
+#pragma once
+
+#include "kernels/cpu/vec.h"
+
+namespace cnnx::CNNX_TARGET_NAMESPACE {
+namespace {
+
+// A tile of kTileRows x kTileCols accumulators, one register per row operand and one for the column operand in flight:
+// 32 registers with AVX-512 (4 * 6 + 4 + 1), 16 elsewhere (3 * 4 + 3 + 1).
+#if defined(__AVX512F__)
+inline constexpr int kTileRows = 4, kTileCols = 6;
+#else
+inline constexpr int kTileRows = 3, kTileCols = 4;
+#endif
+
+inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
+inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// [0, extent) cut into the fewest parts of at most `limit`, as even as possible: 14 in parts of 6 is 5 + 5 + 4.
+struct Split {
+  int64_t extent, parts;
+  Split(int64_t extent_, int64_t limit) : extent(extent_), parts(ceil_div(extent_, limit)) {}
+  int64_t begin(int64_t part) const { return part * (extent / parts) + min(part, extent % parts); }
+  int64_t size(int64_t part) const { return extent / parts + (part < extent % parts ? 1 : 0); }
+};
+
+// Calls f.template operator()<n>() for the run-time n in 1 ... Max.
+template <int Max, class F>
+inline void with_size(int64_t n, const F& f) {
+  if constexpr (Max > 1) {
+    if (n < Max) return with_size<Max - 1>(n, f);
+  }
+  f.template operator()<Max>();
+}
+
+}  // namespace
+}  // namespace cnnx::CNNX_TARGET_NAMESPACE

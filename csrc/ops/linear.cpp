@@ -1,0 +1,170 @@
+#include "cnnx/ops/linear.h"
+
+#include "cnnx/autograd.h"
+#include "core/copy.h"
+#include "kernels/table.h"
+
+namespace cnnx {
+namespace {
+
+// The same storage under another contiguous shape, without history.
+Tensor reshaped(const Tensor& contiguous_tensor, const Dims& shape) {
+  Tensor result = contiguous_tensor.as_strided(shape, contiguous_strides(shape), contiguous_tensor->offset);
+  result->is_view = false;
+  return result;
+}
+
+template <class T>
+Tensor linear_typed(const Tensor& input, const Tensor& weight, const Tensor& bias, const LinearShape& s) {
+  const Tensor x = contiguous(input), w = contiguous(weight), b = bias.defined() ? contiguous(bias) : bias;
+  Dims shape = input.shape();
+  shape[shape.size() - 1] = s.out_features;
+  Tensor output = Tensor::empty(shape, dtype_of<T>());
+  kernels<T>().linear_forward(s, x.data<T>(), w.data<T>(), b.defined() ? b.data<T>() : nullptr, output.data<T>());
+  if (!needs_grad({input, weight, bias})) return output;
+
+  auto gradient = [s, shape = input.shape(), x = Saved(x), w = Saved(w)](const Tensor& grad_output, const Needs& needs) -> Grads {
+    Grads grads(3);
+    const Tensor g = contiguous(grad_output);
+    if (needs[0]) {
+      grads[0] = Tensor::empty(shape, dtype_of<T>());
+      kernels<T>().linear_backward_input(s, g.data<T>(), w.unpack("linear").data<T>(), grads[0].data<T>());
+    }
+    if (needs[1]) grads[1] = Tensor::empty({s.out_features, s.in_features}, dtype_of<T>());
+    if (needs[2]) grads[2] = Tensor::empty({s.out_features}, dtype_of<T>());
+    if (needs[1] || needs[2])
+      kernels<T>().linear_backward_weight(s, x.unpack("linear").data<T>(), g.data<T>(), needs[1] ? grads[1].data<T>() : nullptr,
+                                          needs[2] ? grads[2].data<T>() : nullptr);
+    return grads;
+  };
+  return record("linear", output, {input, weight, bias}, std::move(gradient));
+}
+
+// The leading (batch) extents of a stack of matrices, and the strides with which it is read when broadcast to `batch`.
+Dims batch_of(const Tensor& t) { return Dims(t.shape().begin(), t.shape().end() - 2); }
+Dims batch_strides(const Tensor& t, const Dims& batch) {
+  Dims strides = Dims::filled(batch.size(), 0);
+  for (int i = 1; i <= t.ndim() - 2; ++i)
+    if (t.size(-2 - i) != 1) strides[batch.size() - i] = t.strides().at(-2 - i);
+  return strides;
+}
+
+// c += a b for integers, which have no kernel: exact, and rare.
+template <class T>
+void integer_gemm(const GemmShape& s, const T* a, const T* b, T* c) {
+  for (int64_t m = 0; m < s.m; ++m)
+    for (int64_t n = 0; n < s.n; ++n) {
+      T sum = 0;
+      for (int64_t k = 0; k < s.k; ++k) sum = static_cast<T>(sum + a[m * s.a_row + k * s.a_col] * b[k * s.b_row + n * s.b_col]);
+      c[m * s.c_row + n * s.c_col] = sum;
+    }
+}
+
+// Product of two stacks of matrices (at least 2-D each), any strides.
+Tensor batched_product(const Tensor& a, const Tensor& b) {
+  const Dims batch = broadcast_shapes("matmul", batch_of(a), batch_of(b));
+  Dims shape = batch;
+  shape.push_back(a.size(-2));
+  shape.push_back(b.size(-1));
+  Tensor c = Tensor::empty(shape, a.dtype());
+  const GemmShape s{a.size(-2), b.size(-1), a.size(-1), a.strides().at(-2), a.strides().at(-1), b.strides().at(-2), b.strides().at(-1),
+                    b.size(-1), 1, false};
+  const Dims a_strides = batch_strides(a, batch), b_strides = batch_strides(b, batch);
+  const int64_t count = batch.numel();
+  dispatch(a.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T *a_data = a.data<T>(), *b_data = b.data<T>();
+    T* c_data = c.data<T>();
+    Dims position = Dims::filled(batch.size(), 0);
+    for (int64_t i = 0; i < count; ++i) {
+      int64_t a_offset = 0, b_offset = 0;
+      for (int d = 0; d < batch.size(); ++d) {
+        a_offset += position[d] * a_strides[d];
+        b_offset += position[d] * b_strides[d];
+      }
+      if constexpr (std::is_floating_point_v<T>) kernels<T>().gemm(s, a_data + a_offset, b_data + b_offset, c_data + i * s.m * s.n);
+      else if constexpr (!std::is_same_v<T, bool>) integer_gemm<T>(s, a_data + a_offset, b_data + b_offset, c_data + i * s.m * s.n);
+      for (int d = batch.size() - 1; d >= 0 && ++position[d] == batch[d]; --d) position[d] = 0;
+    }
+  });
+  return c;
+}
+
+Tensor transposed(const Tensor& t) {
+  Dims shape = t.shape(), strides = t.strides();
+  std::swap(shape[t.ndim() - 1], shape[t.ndim() - 2]);
+  std::swap(strides[t.ndim() - 1], strides[t.ndim() - 2]);
+  return t.as_strided(shape, strides, t->offset);
+}
+
+// A product's gradient for an operand whose leading dimensions were broadcast: the sum over them.
+Tensor sum_batches(const Tensor& gradient, const Dims& shape) {
+  if (gradient.shape() == shape) return gradient;
+  Tensor sum = Tensor::zeros(shape, gradient.dtype());
+  const int64_t matrix = shape.at(-1) * shape.at(-2), count = matrix > 0 ? gradient.numel() / matrix : 0;
+  const Dims batch = batch_of(gradient), strides = batch_strides(sum, batch);
+  dispatch_floating("matmul", gradient.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    for (int64_t i = 0; i < count; ++i) {
+      int64_t offset = 0, rest = i;
+      for (int d = batch.size() - 1; d >= 0; --d) {
+        offset += rest % batch[d] * strides[d];
+        rest /= batch[d];
+      }
+      kernels<T>().axpy(matrix, 1.0, gradient.data<T>() + i * matrix, sum.data<T>() + offset);
+    }
+  });
+  return sum;
+}
+
+}  // namespace
+
+Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+  if (weight.ndim() != 2) throw ShapeError(message("linear: weight must be (out_features, in_features), got ", weight.shape()));
+  if (input.ndim() < 1 || input.size(-1) != weight.size(1))
+    throw ShapeError(message("linear: weight ", weight.shape(), " expects ", weight.size(1), " input features, input is ", input.shape()));
+  if (bias.defined() && !(bias.shape() == Dims{weight.size(0)}))
+    throw ShapeError(message("linear: bias must have shape (", weight.size(0), ",), got ", bias.shape()));
+  if (weight.dtype() != input.dtype() || (bias.defined() && bias.dtype() != input.dtype()))
+    throw TypeError(message("linear: input is ", name(input.dtype()), ", weight ", name(weight.dtype()),
+                            bias.defined() ? message(", bias ", name(bias.dtype())) : std::string()));
+  const LinearShape s{weight.size(1) > 0 ? input.numel() / weight.size(1) : 0, weight.size(1), weight.size(0)};
+  if (weight.numel() == 0) throw ShapeError(message("linear: weight ", weight.shape(), " is empty"));
+  return dispatch_floating("linear", input.dtype(), [&](auto tag) { return linear_typed<decltype(tag)>(input, weight, bias, s); });
+}
+
+Tensor matmul(const Tensor& a, const Tensor& b) {
+  if (a.ndim() == 0 || b.ndim() == 0) throw ShapeError(message("matmul: operands need at least one dimension, got ", a.shape(), " and ", b.shape()));
+  if (a.dtype() != b.dtype()) throw TypeError(message("matmul: operands are ", name(a.dtype()), " and ", name(b.dtype())));
+  if (a.dtype() == DType::boolean) throw TypeError("matmul: not for bool tensors");
+  // 1-D operands become a row and a column.
+  const bool row = a.ndim() == 1, column = b.ndim() == 1;
+  const Tensor left = row ? a.as_strided({1, a.size(0)}, {0, a.strides()[0]}, a->offset) : a.detach();
+  const Tensor right = column ? b.as_strided({b.size(0), 1}, {b.strides()[0], 0}, b->offset) : b.detach();
+  if (left.size(-1) != right.size(-2)) throw ShapeError(message("matmul: shapes ", a.shape(), " and ", b.shape(), " do not match"));
+
+  const Tensor product = batched_product(left, right);
+  Dims shape = product.shape();
+  if (column) shape.erase(shape.size() - 1);
+  if (row) shape.erase(shape.size() - 1 - (column ? 0 : 1));
+  const Tensor output = row || column ? reshaped(product, shape) : product;
+  if (!needs_grad({a, b})) return output;
+
+  auto gradient = [full = product.shape(), a_shape = a.shape(), b_shape = b.shape(), left = Saved(left), right = Saved(right)](
+                      const Tensor& grad_output, const Needs& needs) -> Grads {
+    const Tensor g = reshaped(contiguous(grad_output), full);
+    Grads grads(2);
+    if (needs[0]) {
+      Tensor l = left.unpack("matmul");
+      grads[0] = reshaped(sum_batches(batched_product(g, transposed(right.unpack("matmul"))), l.shape()), a_shape);
+    }
+    if (needs[1]) {
+      Tensor r = right.unpack("matmul");
+      grads[1] = reshaped(sum_batches(batched_product(transposed(left.unpack("matmul")), g), r.shape()), b_shape);
+    }
+    return grads;
+  };
+  return record("matmul", output, {a, b}, std::move(gradient));
+}
+
+}  // namespace cnnx
