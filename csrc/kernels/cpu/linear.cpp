@@ -16,9 +16,10 @@ namespace {
 
 enum ScratchSlot { kPackedA, kPanel, kPackedInput, kPackedOutput };
 
-// Columns of c per panel, and the depth of a panel of b: 24 KiB, so that it stays in the first-level cache.
+// Columns of c per panel, and the depth of a panel of b: 96 KiB, so that it stays in the second-level cache and c is passed over a
+// few times only.
 constexpr int64_t kPanelColumns = kTileCols * kLanes;
-constexpr int64_t kPanelDepth = 24 * 1024 / (kPanelColumns * static_cast<int64_t>(sizeof(float)));
+constexpr int64_t kPanelDepth = 96 * 1024 / (kPanelColumns * static_cast<int64_t>(sizeof(float)));
 constexpr int64_t kRowsPerUnit = 32 * kTileRows;
 
 // acc[r][v] = start + sum over k of a[r * a_row + k * a_col] * b[k * b_pitch + v * L]
