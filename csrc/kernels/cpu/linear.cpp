@@ -171,7 +171,7 @@ void linear_forward_dots(const LinearShape& s, const float* input, const float* 
 #if defined(__AVX512F__)
 constexpr int kImageVectors = 4, kImageRows = 6;
 #else
-constexpr int kImageVectors = 4, kImageRows = 3;
+constexpr int kImageVectors = 6, kImageRows = 2;
 #endif
 
 void linear_forward(const LinearShape& s, const float* input, const float* weight, const float* bias, float* output) {

@@ -7,11 +7,11 @@ namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
 // A tile of kTileRows x kTileCols accumulators, one register per row operand and one for the column operand in flight:
-// 32 registers with AVX-512 (4 * 6 + 4 + 1), 16 elsewhere (3 * 4 + 3 + 1).
+// 32 registers with AVX-512 (4 * 6 + 4 + 1), 16 elsewhere (2 * 6 + 2 + 1).
 #if defined(__AVX512F__)
 inline constexpr int kTileRows = 4, kTileCols = 6;
 #else
-inline constexpr int kTileRows = 3, kTileCols = 4;
+inline constexpr int kTileRows = 2, kTileCols = 6;
 #endif
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
