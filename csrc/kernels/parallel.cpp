@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <string>
 #include <thread>
@@ -23,8 +24,8 @@
 namespace cnnx {
 namespace {
 
-// Below this total cost a parallel region costs more (a few microseconds) than it saves.
-constexpr double kMinParallelCost = 60'000;
+// Nanoseconds of work below which a parallel region, a few microseconds itself, is not worth it.
+constexpr double kMinParallelCost = 20'000;
 
 // CPUs that the container's quota allows (cgroup v2, then v1); 0 if there is none.
 int quota_cpus() {
@@ -101,8 +102,17 @@ void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), 
   const int threads = thread_count();
   if (threads > 1 && units > 1 && static_cast<double>(units) * unit_cost >= kMinParallelCost && !omp_in_parallel()) {
     // Always the full team: GNU OpenMP ends the threads a smaller team leaves out and has to make them again.
+    std::exception_ptr failure;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
+    for (int64_t unit = 0; unit < units; ++unit) {
+      try {
+        run(context, unit);
+      } catch (...) {
+#pragma omp critical(cnnx_unit_failure)
+        failure = std::current_exception();
+      }
+    }
+    if (failure) std::rethrow_exception(failure);
     return;
   }
 #endif

@@ -9,8 +9,9 @@
 
 namespace cnnx {
 
-// Runs run(context, unit) for unit = 0 ... units-1, on all threads if the total cost is worth it. The cost of a unit is in
-// floating-point operations or elements touched, whichever is more. A call from inside a unit runs serially.
+// Runs run(context, unit) for unit = 0 ... units-1, on all threads if the total cost is worth it. The cost of a unit is the
+// nanoseconds it takes one thread, roughly: a scalar operation or an element moved by plain loops is about 1. A call from inside
+// a unit runs serially. An exception thrown by a unit reaches the caller, after all units have ended.
 void parallel_run(int64_t units, double unit_cost, void (*run)(void* context, int64_t unit), void* context);
 
 // Memory of at least `bytes`, 64-byte aligned, owned by the calling thread and kept for its next call with the same slot.

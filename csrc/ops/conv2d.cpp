@@ -59,7 +59,7 @@ Conv2dShape shape_of(const Tensor& input, const Tensor& weight, const Conv2dOpti
     throw ShapeError(message("conv2d: kernel (", s.kernel_height, ", ", s.kernel_width, ") does not fit into input ", input.shape(),
                              " with padding (", o.padding[0], ", ", o.padding[1], ", ", o.padding[2], ", ", o.padding[3], ") and dilation (",
                              s.dilation_height, ", ", s.dilation_width, ")"));
-  s.lanes = input.dtype() == DType::float32 ? lane_count() : 1;
+  s.lanes = use_lanes(input) ? lane_count() : 1;
   return s;
 }
 

@@ -11,86 +11,10 @@
 // The tile (kTileRows channels by kTileCols pixels or taps) fills the registers: 24 multiply-adds for 10 loads with AVX-512.
 // The input gradient is the forward loop on the output gradient with turned weights; a stride becomes zeros between its pixels.
 // Padding is laid out beforehand, in a band of rows that stays in cache, so that no inner loop has an edge.
-#include "kernels/cpu/cpu.h"
-#include "kernels/cpu/tile.h"
+#include "kernels/cpu/conv2d.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
-
-enum ScratchSlot { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight };
-
-// A stride-and-dilation convolution over an input that may itself be spread out (zeros between its pixels).
-struct LanesConv {
-  int64_t blocks, in_channels, in_height, in_width, out_channels, out_height, out_width;
-  int64_t kernel_height, kernel_width, stride_height, stride_width, pad_top, pad_left, dilation_height, dilation_width, groups;
-  int64_t spread_height = 1, spread_width = 1;  // input pixel (y, x) lies at (y * spread_height, x * spread_width)
-
-  int64_t in_group() const { return in_channels / groups; }
-  int64_t out_group() const { return out_channels / groups; }
-  int64_t taps() const { return in_group() * kernel_height * kernel_width; }
-  // Rows of padded input that `rows` rows of output read, and the padded width.
-  int64_t band_rows(int64_t rows) const { return (rows - 1) * stride_height + (kernel_height - 1) * dilation_height + 1; }
-  int64_t padded_width() const { return (out_width - 1) * stride_width + (kernel_width - 1) * dilation_width + 1; }
-  bool reads_input_directly() const {
-    return pad_top == 0 && pad_left == 0 && spread_height == 1 && spread_width == 1 && band_rows(out_height) <= in_height &&
-           padded_width() <= in_width;
-  }
-};
-
-LanesConv lanes_conv(const Conv2dShape& s) {
-  return {ceil_div(s.batch, kLanes), s.in_channels, s.in_height, s.in_width, s.out_channels, s.out_height, s.out_width,
-          s.kernel_height, s.kernel_width, s.stride_height, s.stride_width, s.pad_top, s.pad_left, s.dilation_height,
-          s.dilation_width, s.groups};
-}
-
-// Copies the input rows that padded rows [first, first + rows) of one channel see, zeros around and between them.
-void pad_rows(const LanesConv& c, const float* plane, int64_t first, int64_t rows, float* padded) {
-  const int64_t width = c.padded_width();
-  for (int64_t r = 0; r < rows; ++r) {
-    float* to = padded + r * width * kLanes;
-    const int64_t position = first + r - c.pad_top;
-    const int64_t y = position >= 0 ? position / c.spread_height : -1;
-    if (position < 0 || position % c.spread_height != 0 || y >= c.in_height) {
-      memset(to, 0, static_cast<size_t>(width * kLanes) * sizeof(float));
-      continue;
-    }
-    const float* from = plane + y * c.in_width * kLanes;
-    if (c.spread_width == 1) {
-      const int64_t left = min(max(c.pad_left, 0), width);
-      const int64_t start = max(-c.pad_left, 0);
-      const int64_t count = max(min(c.in_width - start, width - left), 0);
-      memset(to, 0, static_cast<size_t>(left * kLanes) * sizeof(float));
-      memcpy(to + left * kLanes, from + start * kLanes, static_cast<size_t>(count * kLanes) * sizeof(float));
-      memset(to + (left + count) * kLanes, 0, static_cast<size_t>((width - left - count) * kLanes) * sizeof(float));
-    } else {
-      memset(to, 0, static_cast<size_t>(width * kLanes) * sizeof(float));
-      for (int64_t x = 0; x < c.in_width; ++x) {
-        const int64_t at = x * c.spread_width + c.pad_left;
-        if (at >= 0 && at < width) store(to + at * kLanes, load(from + x * kLanes));
-      }
-    }
-  }
-}
-
-// Calls f(tap in the order of the weights, tap in the order [ky][channel][kx], channel, ky, kx) for the taps of a group.
-template <class F>
-void for_taps(const LanesConv& c, const F& f) {
-  for (int64_t i = 0; i < c.in_group(); ++i)
-    for (int64_t ky = 0; ky < c.kernel_height; ++ky)
-      for (int64_t kx = 0; kx < c.kernel_width; ++kx)
-        f((i * c.kernel_height + ky) * c.kernel_width + kx, (ky * c.in_group() + i) * c.kernel_width + kx, i, ky, kx);
-}
-
-// The offset of each tap of a group from the input position of an output pixel, in floats. The forward loop takes the taps of one
-// kernel row side by side, so that an output row can leave out those that see padding alone.
-int32_t* tap_offsets(const LanesConv& c, int64_t plane_pitch, int64_t row_pitch, bool rows_first) {
-  int32_t* offsets = static_cast<int32_t*>(scratch(kOffsets, static_cast<size_t>(c.taps()) * sizeof(int32_t)));
-  for_taps(c, [&](int64_t tap, int64_t tap_by_row, int64_t i, int64_t ky, int64_t kx) {
-    offsets[rows_first ? tap_by_row : tap] =
-        static_cast<int32_t>(i * plane_pitch + ky * c.dilation_height * row_pitch + kx * c.dilation_width * kLanes);
-  });
-  return offsets;
-}
 
 // One register tile of the forward loop. Step is the distance of neighbouring pixels' inputs in floats, 0 if not known.
 template <int Channels, int Pixels, int Step>
@@ -114,29 +38,25 @@ inline void forward_tile(const float* input, const int32_t* offsets, int64_t fir
 }
 
 template <int Channels, int Step>
-void forward_rows(const LanesConv& c, const float* input, int64_t row_pitch, const int32_t* offsets, const float* weight,
+void forward_rows(const ConvPlan& c, const float* input, int64_t row_pitch, const int32_t* offsets, const float* weight,
                   const float* bias, float* output, int64_t first_row, int64_t rows) {
   const int64_t step = c.stride_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
-  const int64_t row_taps = c.in_group() * c.kernel_width, in_rows = (c.in_height - 1) * c.spread_height + 1;
   const Split columns(c.out_width, kTileCols);
   for (int64_t y = 0; y < rows; ++y) {
-    // The kernel rows that meet the input: 0 <= top + ky * dilation < in_rows.
-    const int64_t top = (first_row + y) * c.stride_height - c.pad_top;
-    const int64_t first_tap = min(ceil_div(max(-top, 0), c.dilation_height), c.kernel_height) * row_taps;
-    const int64_t last_tap = max(min(ceil_div(max(in_rows - top, 0), c.dilation_height), c.kernel_height) * row_taps, first_tap);
+    const TapRange taps = row_taps(c, first_row + y);
     for (int64_t part = 0; part < columns.parts; ++part) {
       const int64_t x = columns.begin(part);
       const float* from = input + y * c.stride_height * row_pitch + x * step;
       float* to = output + (y * c.out_width + x) * kLanes;
       with_size<kTileCols>(columns.size(part), [&]<int Pixels>() {
-        forward_tile<Channels, Pixels, Step>(from, offsets, first_tap, last_tap, weight, step, bias, to, out_plane);
+        forward_tile<Channels, Pixels, Step>(from, offsets, taps.first, taps.last, weight, step, bias, to, out_plane);
       });
     }
   }
 }
 
 // Rows of output per unit of work: enough multiply-adds to be worth a unit, few enough that the band stays in the cache.
-int64_t rows_per_band(const LanesConv& c) {
+int64_t rows_per_band(const ConvPlan& c) {
   const int64_t row_cost = c.out_channels * c.out_width * c.taps() * kLanes;
   const int64_t by_cost = ceil_div(int64_t{1} << 20, max(row_cost, 1));
   const int64_t row_bytes = c.in_channels * c.padded_width() * c.stride_height * kLanes * static_cast<int64_t>(sizeof(float));
@@ -144,7 +64,7 @@ int64_t rows_per_band(const LanesConv& c) {
   return max(min(min(by_cost, by_cache), c.out_height), 1);
 }
 
-void run_forward(const LanesConv& c, const float* input, const float* weight, const float* bias, float* output) {
+void run_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
   const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
   const Split channel_tiles(out_group, kTileRows);
   const Split bands(c.out_height, rows_per_band(c));
@@ -165,7 +85,7 @@ void run_forward(const LanesConv& c, const float* input, const float* weight, co
   const int64_t plane_pitch = (direct ? c.in_height : full_band_rows) * row_pitch;
   const int32_t* offsets = tap_offsets(c, plane_pitch, row_pitch, true);
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
-  const double cost = 2.0 * static_cast<double>(c.out_channels * bands.size(0) * c.out_width * taps * kLanes);
+  const double cost = cost_of(2.0 * static_cast<double>(c.out_channels * bands.size(0) * c.out_width * taps * kLanes));
 
   parallel_for(c.blocks * bands.parts, cost, [&](int64_t unit) {
     const int64_t block = unit / bands.parts, band = unit % bands.parts;
@@ -196,7 +116,7 @@ void run_forward(const LanesConv& c, const float* input, const float* weight, co
 
 // One register tile of the weight gradient, summed over the rows of one block.
 template <int Channels, int Taps>
-inline void weight_tile(const LanesConv& c, const float* grad_output, const float* input, int64_t row_pitch, const int32_t* offsets,
+inline void weight_tile(const ConvPlan& c, const float* grad_output, const float* input, int64_t row_pitch, const int32_t* offsets,
                         Vec (&acc)[Channels][Taps]) {
   const int64_t step = c.stride_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   int64_t at[Taps];
@@ -222,7 +142,7 @@ inline void weight_tile(const LanesConv& c, const float* grad_output, const floa
     for (int t = 0; t < Taps; ++t) acc[o][t] = sum[o][t];
 }
 
-void run_backward_weight(const LanesConv& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
+void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
   const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const bool direct = c.reads_input_directly();
@@ -247,7 +167,7 @@ void run_backward_weight(const LanesConv& c, int64_t batch, const float* input, 
                                       : static_cast<float*>(scratch(kPartials, static_cast<size_t>(chunks.parts * c.out_channels * taps) * sizeof(float)));
   const int64_t live = batch - (c.blocks - 1) * kLanes;  // images of the last block
   const VecI live_lanes = first_lanes(live);
-  const double cost = 2.0 * kTileRows * kTileCols * static_cast<double>(chunks.size(0) * out_plane);
+  const double cost = cost_of(2.0 * kTileRows * kTileCols * static_cast<double>(chunks.size(0) * out_plane));
 
   parallel_for(chunks.parts * tiles, cost, [&](int64_t unit) {
     const int64_t chunk = unit / tiles, tile = unit % tiles;
@@ -280,10 +200,10 @@ void run_backward_weight(const LanesConv& c, int64_t batch, const float* input, 
     }
 }
 
-void run_backward_bias(const LanesConv& c, int64_t batch, const float* grad_output, float* grad_bias) {
+void run_backward_bias(const ConvPlan& c, int64_t batch, const float* grad_output, float* grad_bias) {
   const int64_t spatial = c.out_height * c.out_width;
   const VecI live_lanes = first_lanes(batch - (c.blocks - 1) * kLanes);
-  parallel_for(c.out_channels, static_cast<double>(c.blocks * spatial * kLanes), [&](int64_t o) {
+  parallel_for(c.out_channels, static_cast<double>(c.blocks * spatial * kLanes) / 8, [&](int64_t o) {
     Vec total = {};
     for (int64_t block = 0; block < c.blocks; ++block) {
       const float* plane = grad_output + (block * c.out_channels + o) * spatial * kLanes;
@@ -297,28 +217,18 @@ void run_backward_bias(const LanesConv& c, int64_t batch, const float* grad_outp
 }
 
 void conv2d_forward(const Conv2dShape& s, const float* input, const float* weight, const float* bias, float* output) {
-  run_forward(lanes_conv(s), input, weight, bias, output);
+  if (s.lanes == 1) return conv2d_few_forward(s, input, weight, bias, output);
+  run_forward(plan_of(s, kLanes), input, weight, bias, output);
 }
 
 void conv2d_backward_input(const Conv2dShape& s, const float* grad_output, const float* weight, float* grad_input) {
-  // Turned weights: [in_channels][out_channels / groups][kernel, both axes reversed].
-  const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
-  const int64_t window = s.kernel_height * s.kernel_width;
-  float* turned = static_cast<float*>(scratch(kTurnedWeight, static_cast<size_t>(s.out_channels * in_group * window) * sizeof(float)));
-  for (int64_t o = 0; o < s.out_channels; ++o)
-    for (int64_t i = 0; i < in_group; ++i)
-      for (int64_t k = 0; k < window; ++k)
-        turned[((o / out_group * in_group + i) * out_group + o % out_group) * window + window - 1 - k] = weight[(o * in_group + i) * window + k];
-
-  LanesConv c{ceil_div(s.batch, kLanes), s.out_channels, s.out_height, s.out_width, s.in_channels, s.in_height, s.in_width,
-              s.kernel_height, s.kernel_width, 1, 1,
-              s.dilation_height * (s.kernel_height - 1) - s.pad_top, s.dilation_width * (s.kernel_width - 1) - s.pad_left,
-              s.dilation_height, s.dilation_width, s.groups, s.stride_height, s.stride_width};
-  run_forward(c, grad_output, turned, nullptr, grad_input);
+  if (s.lanes == 1) return conv2d_few_backward_input(s, grad_output, weight, grad_input);
+  run_forward(turned_plan(s, kLanes), grad_output, turn_weight(s, weight), nullptr, grad_input);
 }
 
 void conv2d_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight, float* grad_bias) {
-  const LanesConv c = lanes_conv(s);
+  if (s.lanes == 1) return conv2d_few_backward_weight(s, input, grad_output, grad_weight, grad_bias);
+  const ConvPlan c = plan_of(s, kLanes);
   if (grad_weight != nullptr) run_backward_weight(c, s.batch, input, grad_output, grad_weight);
   if (grad_bias != nullptr) run_backward_bias(c, s.batch, grad_output, grad_bias);
 }

@@ -117,7 +117,7 @@ void gemm(const GemmShape& s, const float* a, const float* b, float* c) {
   }
   const Split panels(ceil_div(s.n, kLanes), kTileCols);  // in vectors
   const Split chunks(row_tiles.parts, kRowsPerUnit / kTileRows);
-  const double cost = 2.0 * static_cast<double>(chunks.size(0) * kTileRows * panels.size(0) * kLanes * s.k);
+  const double cost = cost_of(2.0 * static_cast<double>(chunks.size(0) * kTileRows * panels.size(0) * kLanes * s.k));
   parallel_for(panels.parts * chunks.parts, cost, [&](int64_t unit) {
     const int64_t panel = unit / chunks.parts, chunk = unit % chunks.parts;
     const int64_t n = panels.begin(panel) * kLanes, columns = min(panels.size(panel) * kLanes, s.n - n);
@@ -142,7 +142,7 @@ void gemm(const GemmShape& s, const float* a, const float* b, float* c) {
 // y[n][o] = b[o] + x[n] . w[o], lanes along the features: for few images.
 void linear_forward_dots(const LinearShape& s, const float* input, const float* weight, const float* bias, float* output) {
   const Split rows(s.out_features, kTileRows);
-  parallel_for(rows.parts, 2.0 * static_cast<double>(s.batch * s.in_features * kTileRows), [&](int64_t part) {
+  parallel_for(rows.parts, cost_of(2.0 * static_cast<double>(s.batch * s.in_features * kTileRows)), [&](int64_t part) {
     const int64_t o = rows.begin(part);
     with_size<kTileRows>(rows.size(part), [&]<int Rows>() {
       for (int64_t n = 0; n < s.batch; ++n) {
@@ -182,7 +182,7 @@ void linear_forward(const LinearShape& s, const float* input, const float* weigh
   float* packed = static_cast<float*>(scratch(kPackedInput, static_cast<size_t>(blocks * kLanes * s.in_features) * sizeof(float)));
   float* result = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(blocks * kLanes * s.out_features) * sizeof(float)));
   pack_all(s.batch, s.in_features, input, packed);
-  const double cost = 2.0 * static_cast<double>(kImageRows * kImageVectors * kLanes * s.in_features);
+  const double cost = cost_of(2.0 * static_cast<double>(kImageRows * kImageVectors * kLanes * s.in_features));
   parallel_for(panels.parts * rows.parts, cost, [&](int64_t unit) {
     const int64_t panel = unit / rows.parts, o = rows.begin(unit % rows.parts), block = panels.begin(panel);
     with_size<kImageVectors>(panels.size(panel), [&]<int Vectors>() {

@@ -51,7 +51,7 @@ inline Range inside(int64_t start, int64_t kernel, int64_t dilation, int64_t ext
 template <class W, class F>
 inline void for_planes(const Pool2dShape& s, const F& f) {
   const int64_t planes = (W::kWidth == 1 ? s.batch : ceil_div(s.batch, kLanes)) * s.channels;
-  const double cost = static_cast<double>(s.out_height * s.out_width * s.kernel_height * s.kernel_width * W::kWidth);
+  const double cost = static_cast<double>(s.out_height * s.out_width * s.kernel_height * s.kernel_width);
   parallel_for(planes, cost, f);
 }
 

@@ -14,6 +14,9 @@ inline constexpr int kTileRows = 4, kTileCols = 6;
 inline constexpr int kTileRows = 2, kTileCols = 6;
 #endif
 
+// Nanoseconds that one thread takes for this many floating-point operations, for parallel_for.
+inline double cost_of(double operations) { return operations / (4.0 * kLanes); }
+
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }

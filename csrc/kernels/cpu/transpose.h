@@ -67,7 +67,7 @@ inline constexpr int64_t kTransposeFeatures = 1024;
 
 inline void pack_all(int64_t batch, int64_t features, const float* plain, float* packed) {
   const Split parts(features, kTransposeFeatures);
-  parallel_for(ceil_div(batch, kLanes) * parts.parts, static_cast<double>(parts.size(0) * kLanes), [&](int64_t unit) {
+  parallel_for(ceil_div(batch, kLanes) * parts.parts, static_cast<double>(parts.size(0) * kLanes) / 2, [&](int64_t unit) {
     const int64_t block = unit / parts.parts, f = parts.begin(unit % parts.parts);
     pack_block(plain + block * kLanes * features + f, features, min(batch - block * kLanes, kLanes), parts.size(unit % parts.parts),
                packed + (block * features + f) * kLanes);
@@ -76,7 +76,7 @@ inline void pack_all(int64_t batch, int64_t features, const float* plain, float*
 
 inline void unpack_all(int64_t batch, int64_t features, const float* packed, float* plain) {
   const Split parts(features, kTransposeFeatures);
-  parallel_for(ceil_div(batch, kLanes) * parts.parts, static_cast<double>(parts.size(0) * kLanes), [&](int64_t unit) {
+  parallel_for(ceil_div(batch, kLanes) * parts.parts, static_cast<double>(parts.size(0) * kLanes) / 2, [&](int64_t unit) {
     const int64_t block = unit / parts.parts, f = parts.begin(unit % parts.parts);
     unpack_block(packed + (block * features + f) * kLanes, features, min(batch - block * kLanes, kLanes), parts.size(unit % parts.parts),
                  plain + block * kLanes * features + f);
