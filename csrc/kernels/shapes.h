@@ -66,10 +66,21 @@ enum class UnaryOp {
   leaky_relu,  // a: negative slope
   clamp,       // a: low, b: high
   pow_scalar,  // a: exponent
-  add_scalar, mul_scalar,  // a
-  rsub_scalar, rdiv_scalar, rpow_scalar,  // a - x, a / x, a ^ x
   count
 };
+
+// What the gradient of a function is computed from: its argument, its result or neither.
+enum class UnaryNeeds { nothing, x, y };
+inline UnaryNeeds unary_needs(UnaryOp op) {
+  switch (op) {
+    case UnaryOp::neg: case UnaryOp::sign: case UnaryOp::floor: case UnaryOp::ceil: case UnaryOp::round: case UnaryOp::trunc:
+      return UnaryNeeds::nothing;
+    case UnaryOp::exp: case UnaryOp::expm1: case UnaryOp::sqrt: case UnaryOp::rsqrt: case UnaryOp::reciprocal:
+    case UnaryOp::tanh: case UnaryOp::sigmoid: case UnaryOp::relu:
+      return UnaryNeeds::y;
+    default: return UnaryNeeds::x;
+  }
+}
 
 enum class BinaryOp { add, sub, mul, div, pow, maximum, minimum, remainder, floor_divide, fmod, count };
 

@@ -43,11 +43,6 @@ double apply(UnaryOp op, double x, double a, double b) {
       return low > b ? b : low;
     }
     case UnaryOp::pow_scalar: return std::pow(x, a);
-    case UnaryOp::add_scalar: return x + a;
-    case UnaryOp::mul_scalar: return x * a;
-    case UnaryOp::rsub_scalar: return a - x;
-    case UnaryOp::rdiv_scalar: return a / x;
-    case UnaryOp::rpow_scalar: return std::pow(a, x);
     case UnaryOp::count: break;
   }
   return std::numeric_limits<double>::quiet_NaN();
@@ -81,11 +76,6 @@ double apply_backward(UnaryOp op, double g, double x, double y, double a, double
     case UnaryOp::leaky_relu: return x > 0 ? g : g * a;
     case UnaryOp::clamp: return x >= a && x <= b ? g : 0;
     case UnaryOp::pow_scalar: return a == 0 ? 0 : g * a * std::pow(x, a - 1);
-    case UnaryOp::add_scalar: return g;
-    case UnaryOp::mul_scalar: return g * a;
-    case UnaryOp::rsub_scalar: return -g;
-    case UnaryOp::rdiv_scalar: return -g * y / x;
-    case UnaryOp::rpow_scalar: return a == 0 && x >= 0 ? 0 : g * y * std::log(a);
     case UnaryOp::count: break;
   }
   return std::numeric_limits<double>::quiet_NaN();

@@ -1,0 +1,61 @@
+// Plain numbers as operands of ops. A number takes part in type promotion by its category alone: it does not widen a tensor of
+// the same or a higher category.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "cnnx/tensor.h"
+
+namespace cnnx {
+
+class Number {
+ public:
+  Number(bool value) : dtype_(DType::boolean), integer_(value), real_(value) {}
+  Number(int value) : Number(static_cast<int64_t>(value)) {}
+  Number(int64_t value) : dtype_(DType::int64), integer_(value), real_(static_cast<double>(value)) {}
+  Number(double value) : dtype_(DType::float32), real_(value) {}
+
+  DType dtype() const { return dtype_; }  // bool, int64 or float32: the category's default type
+  double real() const { return real_; }
+  template <class T>
+  T to() const {
+    if constexpr (std::is_same_v<T, bool>) return real_ != 0;
+    else if constexpr (std::is_floating_point_v<T>) return static_cast<T>(real_);
+    else return static_cast<T>(dtype_ == DType::float32 ? static_cast<int64_t>(real_) : integer_);
+  }
+
+ private:
+  DType dtype_;
+  int64_t integer_ = 0;
+  double real_;
+};
+
+// An operand of a binary op.
+class TensorOrNumber {
+ public:
+  TensorOrNumber() = default;  // undefined
+  TensorOrNumber(Tensor value) : tensor_(std::move(value)) {}
+  template <class T, class = std::enable_if_t<std::is_arithmetic_v<T> || std::is_same_v<T, Number>>>
+  TensorOrNumber(T value) : number_(value), is_number_(true) {}
+
+  bool is_number() const { return is_number_; }
+  bool defined() const { return is_number_ || tensor_.defined(); }
+  const Tensor& tensor() const { return tensor_; }  // undefined for a number
+  const Number& number() const { return number_; }
+  Dims shape() const { return is_number_ ? Dims{} : tensor_.shape(); }
+  DType dtype() const { return is_number_ ? number_.dtype() : tensor_.dtype(); }
+  // A tensor of this type: a number as a 0-dimensional one, a tensor of another type cast.
+  Tensor as_tensor(DType dtype) const;
+
+ private:
+  Tensor tensor_;
+  Number number_ = 0;
+  bool is_number_ = false;
+};
+
+// The type of a result, as PyTorch promotes: tensors with dimensions first, then 0-dimensional ones, then numbers; a later group
+// counts only where its category is higher.
+DType result_type(const TensorOrNumber& a, const TensorOrNumber& b);
+
+}  // namespace cnnx

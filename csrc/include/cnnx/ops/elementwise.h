@@ -1,0 +1,99 @@
+// Element-wise ops. Names, broadcasting and type promotion are PyTorch's; results of tensors in lanes stay in lanes.
+#pragma once
+
+#include <string>
+
+#include "cnnx/number.h"
+#include "cnnx/tensor.h"
+
+namespace cnnx {
+
+// Functions of one tensor. neg, abs, sign, square, relu, clamp and the roundings keep integer types; the others give float32 for
+// them.
+Tensor neg(const Tensor& input);
+Tensor abs(const Tensor& input);
+Tensor sign(const Tensor& input);
+Tensor exp(const Tensor& input);
+Tensor expm1(const Tensor& input);
+Tensor log(const Tensor& input);
+Tensor log1p(const Tensor& input);
+Tensor log2(const Tensor& input);
+Tensor log10(const Tensor& input);
+Tensor sqrt(const Tensor& input);
+Tensor rsqrt(const Tensor& input);
+Tensor reciprocal(const Tensor& input);
+Tensor square(const Tensor& input);
+Tensor sin(const Tensor& input);
+Tensor cos(const Tensor& input);
+Tensor tanh(const Tensor& input);
+Tensor sigmoid(const Tensor& input);
+Tensor erf(const Tensor& input);
+Tensor floor(const Tensor& input);
+Tensor ceil(const Tensor& input);
+Tensor round(const Tensor& input);  // halves to even
+Tensor trunc(const Tensor& input);
+Tensor relu(const Tensor& input);
+Tensor leaky_relu(const Tensor& input, double negative_slope);
+// Either bound may be undefined, but not both. Numbers or tensors.
+Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumber& max);
+
+// The same in place, by name ("relu", "exp", ...): returns self. For clamp and leaky_relu see below.
+Tensor unary_inplace(const std::string& op, const Tensor& self);
+Tensor leaky_relu_(const Tensor& self, double negative_slope);
+Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max);
+
+// Arithmetic. At least one operand is a tensor.
+Tensor add(const TensorOrNumber& a, const TensorOrNumber& b, const Number& alpha = 1);  // a + alpha b
+Tensor sub(const TensorOrNumber& a, const TensorOrNumber& b, const Number& alpha = 1);  // a - alpha b
+Tensor mul(const TensorOrNumber& a, const TensorOrNumber& b);
+// rounding_mode: "" (true division, floating point also for integers), "floor" or "trunc".
+Tensor div(const TensorOrNumber& a, const TensorOrNumber& b, const std::string& rounding_mode = "");
+Tensor pow(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor maximum(const TensorOrNumber& a, const TensorOrNumber& b);  // NaN wins
+Tensor minimum(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor remainder(const TensorOrNumber& a, const TensorOrNumber& b);  // sign of the divisor
+Tensor fmod(const TensorOrNumber& a, const TensorOrNumber& b);       // sign of the dividend
+Tensor floor_divide(const TensorOrNumber& a, const TensorOrNumber& b);
+
+// In place, returning self. While recording, a leaf that requires grad and a view of a graph's tensor are refused.
+Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha = 1);
+Tensor sub_(const Tensor& self, const TensorOrNumber& other, const Number& alpha = 1);
+Tensor mul_(const Tensor& self, const TensorOrNumber& other);
+Tensor div_(const Tensor& self, const TensorOrNumber& other, const std::string& rounding_mode = "");
+Tensor pow_(const Tensor& self, const TensorOrNumber& other);
+Tensor remainder_(const Tensor& self, const TensorOrNumber& other);
+Tensor floor_divide_(const Tensor& self, const TensorOrNumber& other);
+Tensor fill_(const Tensor& self, const Number& value);
+Tensor zero_(const Tensor& self);
+// source is broadcast to self's shape and cast to its type; a floating-point source gets a gradient.
+Tensor copy_(const Tensor& self, const Tensor& source);
+
+// Comparisons give bool.
+Tensor eq(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor ne(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor lt(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor le(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor gt(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor ge(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor logical_and(const Tensor& a, const Tensor& b);
+Tensor logical_or(const Tensor& a, const Tensor& b);
+Tensor logical_xor(const Tensor& a, const Tensor& b);
+Tensor logical_not(const Tensor& input);
+Tensor isnan(const Tensor& input);
+Tensor isinf(const Tensor& input);
+Tensor isfinite(const Tensor& input);
+// bool and integers alone.
+Tensor bitwise_and(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor bitwise_or(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor bitwise_xor(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor bitwise_not(const Tensor& input);
+
+// condition is bool; all three broadcast.
+Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber& value);
+Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber& value);
+
+// A gradient of a broadcast result, summed over what was broadcast: to `shape` and `dtype`.
+Tensor sum_to(const Tensor& gradient, const Dims& shape, DType dtype);
+
+}  // namespace cnnx

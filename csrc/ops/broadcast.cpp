@@ -1,0 +1,70 @@
+#include "ops/broadcast.h"
+
+#include "ops/flat.h"
+
+namespace cnnx {
+namespace {
+
+// The type of an operand that counts and one that counts only where its category is higher.
+DType combine(DType higher, DType lower) {
+  if (is_floating_point(higher)) return higher;
+  if (higher == DType::boolean || is_floating_point(lower)) return promote(higher, lower);
+  return higher;
+}
+
+}  // namespace
+
+Tensor TensorOrNumber::as_tensor(DType dtype) const {
+  if (!is_number_) return tensor_.dtype() == dtype ? tensor_ : cast(tensor_, dtype);
+  Tensor result = Tensor::empty({}, dtype);
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    *result.data<T>() = number_.to<T>();
+  });
+  return result;
+}
+
+DType result_type(const TensorOrNumber& a, const TensorOrNumber& b) {
+  // Priority: tensors with dimensions (2), 0-dimensional tensors (1), numbers (0).
+  auto priority = [](const TensorOrNumber& v) { return v.is_number() ? 0 : v.tensor().ndim() > 0 ? 2 : 1; };
+  const int first = priority(a), second = priority(b);
+  if (first == second) return promote(a.dtype(), b.dtype());
+  return first > second ? combine(a.dtype(), b.dtype()) : combine(b.dtype(), a.dtype());
+}
+
+void check_operands(const char* op, const TensorOrNumber& a, const TensorOrNumber& b) {
+  if (!a.defined() || !b.defined()) throw TypeError(message(op, ": an operand is None"));
+  if (a.is_number() && b.is_number()) throw TypeError(message(op, ": needs at least one tensor, got two numbers"));
+}
+
+void broadcast_rows(const Tensor& a, const Tensor& b, const Tensor& out, const BinaryRow& row) {
+  if (out.numel() == 0) return;
+  const int64_t in_size = static_cast<int64_t>(itemsize(a.dtype())), out_size = static_cast<int64_t>(itemsize(out.dtype()));
+  Tensor operands[2] = {a, b};
+  Dims shape, strides[3];
+  // Rows are read with step 1 or 0; an operand with another inner step is copied first.
+  for (int attempt = 0;; ++attempt) {
+    shape = out.shape();
+    strides[0] = broadcast_strides(operands[0], shape);
+    strides[1] = broadcast_strides(operands[1], shape);
+    strides[2] = out.strides();
+    collapse_dims(shape, strides);
+    bool regular = true;
+    for (int k = 0; k < 2; ++k)
+      if (const int64_t step = strides[k].back(); step != 0 && step != 1 && attempt == 0) {
+        operands[k] = plain_copy(operands[k]);
+        regular = false;
+      }
+    if (regular) break;
+  }
+  const char* pa = static_cast<const char*>(operands[0].raw_data());
+  const char* pb = static_cast<const char*>(operands[1].raw_data());
+  char* po = static_cast<char*>(out.raw_data());
+  const int64_t n = shape.back();
+  const bool a_full = strides[0].back() == 1, b_full = strides[1].back() == 1;
+  for_each_row(shape, strides, [&](const int64_t (&at)[3]) {
+    row(n, pa + at[0] * in_size, a_full, pb + at[1] * in_size, b_full, po + at[2] * out_size);
+  });
+}
+
+}  // namespace cnnx

@@ -1,0 +1,373 @@
+// Sums, means, products and extremes.
+#include "cnnx/ops/reduce.h"
+
+#include <cmath>
+#include <limits>
+
+#include "cnnx/autograd.h"
+#include "cnnx/ops/elementwise.h"
+#include "kernels/table.h"
+#include "ops/flat.h"
+#include "ops/rows.h"
+
+namespace cnnx {
+namespace {
+
+template <class T>
+T combine(ReduceOp op, T a, T b) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return op == ReduceOp::max ? a || b : a && b;
+  } else {
+    switch (op) {
+      case ReduceOp::sum: return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+      case ReduceOp::prod: return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+      case ReduceOp::max: return b > a ? b : a;
+      default: return b < a ? b : a;
+    }
+  }
+}
+
+template <class T>
+T start_of(ReduceOp op) {
+  switch (op) {
+    case ReduceOp::sum: return T(0);
+    case ReduceOp::max: return std::numeric_limits<T>::lowest();
+    case ReduceOp::min: return std::numeric_limits<T>::max();
+    default: return T(1);
+  }
+}
+
+Tensor reduce_integers(ReduceOp op, const Tensor& input, const ReducedDims& dims) {
+  Tensor x = reduced_last(input, dims);
+  Tensor y = Tensor::empty(dims.kept_shape(), x.dtype());
+  dispatch(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (std::is_integral_v<T>) {
+      const T* from = x.data<T>();
+      T* to = y.data<T>();
+      const int64_t rows = y.numel(), n = dims.count();
+      for (int64_t row = 0; row < rows; ++row) {
+        T result = start_of<T>(op);
+        for (int64_t i = 0; i < n; ++i) result = combine(op, result, from[row * n + i]);
+        to[row] = result;
+      }
+    }
+  });
+  return y;
+}
+
+Tensor reduce_values(ReduceOp op, const Tensor& input, const ReducedDims& dims) {
+  return is_floating_point(input.dtype()) ? reduce_floating(op, input, dims) : reduce_integers(op, input, dims);
+}
+
+Tensor in_dtype(const Tensor& t, DType dtype) { return t.dtype() == dtype ? t : cast(t, dtype); }
+
+// A gradient of the result as one of the kept shape, broadcast to the input.
+Tensor spread(const Tensor& g, const ReducedDims& dims, const Dims& shape, DType dtype) {
+  return expanded(with_shape(in_dtype(g, dtype), dims.kept_shape()), shape);
+}
+
+// Sums and means: linear, so that the gradient is spread evenly.
+Tensor linear_reduction(const char* name, ReduceOp op, const Tensor& input, const Dims& over, bool keepdim, DType dtype) {
+  const ReducedDims dims(name, input, over);
+  Tensor out = with_shape(reduce_values(op, in_dtype(input, dtype), dims), dims.result_shape(keepdim));
+  if (is_floating_point(dtype) && needs_grad({input})) {
+    const double scale = op == ReduceOp::mean ? 1.0 / static_cast<double>(dims.count()) : 1.0;
+    record(name, out, {input}, [dims, scale, shape = input.shape(), type = input.dtype()](const Tensor& g, const Needs&) {
+      return Grads{spread(scale == 1.0 ? g : mul(g, scale), dims, shape, type)};
+    });
+  }
+  return out;
+}
+
+// For every element of (outer, reduce, inner) rows the product of the others, by products from both ends: exact with zeros.
+template <class T>
+void products_of_others(int64_t rows, int64_t n, const T* x, const T* g, T* out) {
+  for (int64_t row = 0; row < rows; ++row) {
+    const T* from = x + row * n;
+    T* to = out + row * n;
+    double before = 1;
+    for (int64_t i = 0; i < n; ++i) {
+      to[i] = static_cast<T>(before);
+      before *= from[i];
+    }
+    double behind = g[row];
+    for (int64_t i = n - 1; i >= 0; --i) {
+      to[i] = static_cast<T>(to[i] * behind);
+      behind *= from[i];
+    }
+  }
+}
+
+Tensor extreme(const char* name, ReduceOp op, const Tensor& input, const Dims& over, bool keepdim) {
+  const ReducedDims dims(name, input, over);
+  if (dims.count() == 0 && (dims.kept_shape().numel() > 0))
+    throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", input.shape()));
+  Tensor kept = reduce_values(op, input, dims);
+  Tensor out = with_shape(kept, dims.result_shape(keepdim));
+  if (needs_grad({input})) {
+    record(name, out, {input}, [name, dims, x = Saved(input), y = Saved(kept)](const Tensor& g, const Needs&) {
+      Tensor value = x.unpack(name);
+      Tensor hit = cast(eq(value, y.unpack(name)), g.dtype());
+      Tensor share = div(with_shape(g, dims.kept_shape()), reduce_floating(ReduceOp::sum, hit, dims));
+      return Grads{mul(hit, share)};
+    });
+  }
+  return out;
+}
+
+template <class T>
+void arg_extreme_integers(bool max, const ReduceShape& s, const T* x, int64_t* index) {
+  for (int64_t o = 0; o < s.outer; ++o)
+    for (int64_t i = 0; i < s.inner; ++i) {
+      const T* row = x + o * s.reduce * s.inner + i;
+      int64_t best = 0;
+      for (int64_t r = 1; r < s.reduce; ++r)
+        if (max ? row[r * s.inner] > row[best * s.inner] : row[r * s.inner] < row[best * s.inner]) best = r;
+      index[o * s.inner + i] = best;
+    }
+}
+
+// The index of the first extreme along `dim` of a contiguous tensor, with the dimension kept as 1.
+Tensor arg_extreme(const char* name, ReduceOp op, const Tensor& x, int dim) {
+  const ReduceShape s = rows_along(x, dim);
+  if (s.reduce == 0 && s.outer * s.inner > 0)
+    throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", x.shape(), ", dim ", dim));
+  Dims shape = x.shape();
+  if (!shape.empty()) shape[dim] = 1;
+  Tensor index = Tensor::empty(shape, DType::int64);
+  if (index.numel() == 0) return index;
+  dispatch(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (std::is_floating_point_v<T>) kernels<T>().arg_reduce(op, s, x.data<T>(), index.data<int64_t>());
+    else arg_extreme_integers(op == ReduceOp::max, s, x.data<T>(), index.data<int64_t>());
+  });
+  return index;
+}
+
+Dims without(const Dims& shape, int dim, bool keepdim) {
+  Dims result = shape;
+  if (!keepdim && !result.empty()) result.erase(dim);
+  return result;
+}
+
+std::pair<Tensor, Tensor> extreme_along(const char* name, ReduceOp op, const Tensor& input, int64_t over, bool keepdim) {
+  const int dim = normalize_dim(name, over, input.ndim());
+  Tensor x = contiguous(input);
+  Tensor index = arg_extreme(name, op, x, dim);
+  const ReduceShape s = rows_along(x, dim);
+  const Dims shape = without(index.shape(), dim, keepdim);
+  Tensor values = Tensor::empty(shape, x.dtype());
+  dispatch(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* from = x.data<T>();
+    const int64_t* at = index.data<int64_t>();
+    T* to = values.data<T>();
+    for (int64_t o = 0; o < s.outer; ++o)
+      for (int64_t i = 0; i < s.inner; ++i) to[o * s.inner + i] = from[(o * s.reduce + at[o * s.inner + i]) * s.inner + i];
+  });
+  if (needs_grad({input})) {
+    record(name, values, {input}, [s, index = Saved(index), name, input_shape = input.shape()](const Tensor& g, const Needs&) {
+      Tensor whole = contiguous(g), at = index.unpack(name);
+      Tensor grad = Tensor::zeros(input_shape, g.dtype());
+      dispatch_floating(name, g.dtype(), [&](auto tag) {
+        using T = decltype(tag);
+        const T* from = whole.data<T>();
+        const int64_t* position = at.data<int64_t>();
+        T* to = grad.data<T>();
+        for (int64_t o = 0; o < s.outer; ++o)
+          for (int64_t i = 0; i < s.inner; ++i) to[(o * s.reduce + position[o * s.inner + i]) * s.inner + i] = from[o * s.inner + i];
+      });
+      return Grads{grad};
+    });
+  }
+  return {values, with_shape(index, shape)};
+}
+
+Tensor arg_extreme_of(const char* name, ReduceOp op, const Tensor& input, std::optional<int64_t> over, bool keepdim) {
+  if (over) {
+    const int dim = normalize_dim(name, *over, input.ndim());
+    Tensor index = arg_extreme(name, op, contiguous(input), dim);
+    return with_shape(index, without(index.shape(), dim, keepdim));
+  }
+  Tensor index = arg_extreme(name, op, with_shape(input, {input.numel()}), 0);
+  return with_shape(index, keepdim ? Dims::filled(input.ndim(), 1) : Dims{});
+}
+
+Tensor truth(const Tensor& t) { return in_dtype(t, DType::boolean); }
+
+DType sum_type(const Tensor& input, std::optional<DType> dtype) {
+  return dtype.value_or(is_floating_point(input.dtype()) ? input.dtype() : DType::int64);
+}
+
+}  // namespace
+
+Tensor sum_to(const Tensor& gradient, const Dims& shape, DType dtype) {
+  if (gradient.shape() == shape) return in_dtype(gradient, dtype);
+  const int extra = gradient.ndim() - shape.size();
+  Dims over;
+  for (int i = 0; i < gradient.ndim(); ++i)
+    if (i < extra || (shape[i - extra] == 1 && gradient.size(i) != 1)) over.push_back(i);
+  Tensor g = gradient;
+  if (!over.empty()) g = reduce_floating(ReduceOp::sum, g, ReducedDims("sum_to", g, over));
+  return in_dtype(with_shape(g, shape), dtype);
+}
+
+Tensor sum(const Tensor& input, const Dims& dims, bool keepdim, std::optional<DType> dtype) {
+  return linear_reduction("sum", ReduceOp::sum, input, dims, keepdim, sum_type(input, dtype));
+}
+
+Tensor mean(const Tensor& input, const Dims& dims, bool keepdim, std::optional<DType> dtype) {
+  const DType type = dtype.value_or(input.dtype());
+  if (!is_floating_point(type))
+    throw TypeError(message("mean: needs a floating-point tensor, got ", name(type), "; convert it or pass dtype"));
+  return linear_reduction("mean", ReduceOp::mean, input, dims, keepdim, type);
+}
+
+Tensor prod(const Tensor& input, const Dims& over, bool keepdim, std::optional<DType> dtype) {
+  const DType type = sum_type(input, dtype);
+  const ReducedDims dims("prod", input, over);
+  Tensor x = in_dtype(input, type);
+  Tensor out = with_shape(reduce_values(ReduceOp::prod, x, dims), dims.result_shape(keepdim));
+  if (is_floating_point(type) && needs_grad({input})) {
+    record("prod", out, {input}, [dims, input_type = input.dtype(), saved = Saved(x)](const Tensor& g, const Needs&) {
+      Tensor value = saved.unpack("prod");
+      Tensor rows = reduced_last(value, dims), whole = contiguous(g);
+      Tensor grad = Tensor::empty(rows.shape(), g.dtype());
+      dispatch_floating("prod", g.dtype(), [&](auto tag) {
+        using T = decltype(tag);
+        products_of_others(whole.numel(), dims.count(), rows.data<T>(), whole.data<T>(), grad.data<T>());
+      });
+      return Grads{in_dtype(undo_reduced_last(grad, dims, value.shape()), input_type)};
+    });
+  }
+  return out;
+}
+
+Tensor amax(const Tensor& input, const Dims& dims, bool keepdim) { return extreme("amax", ReduceOp::max, input, dims, keepdim); }
+Tensor amin(const Tensor& input, const Dims& dims, bool keepdim) { return extreme("amin", ReduceOp::min, input, dims, keepdim); }
+
+std::pair<Tensor, Tensor> max(const Tensor& input, int64_t dim, bool keepdim) {
+  return extreme_along("max", ReduceOp::max, input, dim, keepdim);
+}
+std::pair<Tensor, Tensor> min(const Tensor& input, int64_t dim, bool keepdim) {
+  return extreme_along("min", ReduceOp::min, input, dim, keepdim);
+}
+Tensor argmax(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
+  return arg_extreme_of("argmax", ReduceOp::max, input, dim, keepdim);
+}
+Tensor argmin(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
+  return arg_extreme_of("argmin", ReduceOp::min, input, dim, keepdim);
+}
+
+Tensor any(const Tensor& input, const Dims& over, bool keepdim) {
+  const ReducedDims dims("any", input, over);
+  return with_shape(reduce_integers(ReduceOp::max, truth(input), dims), dims.result_shape(keepdim));
+}
+Tensor all(const Tensor& input, const Dims& over, bool keepdim) {
+  const ReducedDims dims("all", input, over);
+  return with_shape(reduce_integers(ReduceOp::min, truth(input), dims), dims.result_shape(keepdim));
+}
+Tensor count_nonzero(const Tensor& input, const Dims& dims) { return sum(truth(input), dims); }
+
+Tensor var(const Tensor& input, const Dims& over, double correction, bool keepdim) {
+  if (!is_floating_point(input.dtype()))
+    throw TypeError(message("var: needs a floating-point tensor, got ", name(input.dtype())));
+  const ReducedDims dims("var", input, over);
+  const double divisor = std::fmax(0.0, static_cast<double>(dims.count()) - correction);
+  Tensor centred, out;
+  {
+    NoGrad guard;
+    centred = sub(input, reduce_floating(ReduceOp::mean, input, dims));
+    out = with_shape(div(reduce_floating(ReduceOp::sum, square(centred), dims), divisor), dims.result_shape(keepdim));
+  }
+  if (needs_grad({input})) {
+    record("var", out, {input}, [dims, divisor, saved = Saved(centred)](const Tensor& g, const Needs&) {
+      return Grads{mul(saved.unpack("var"), mul(with_shape(g, dims.kept_shape()), 2 / divisor))};
+    });
+  }
+  return out;
+}
+
+Tensor std(const Tensor& input, const Dims& over, double correction, bool keepdim) {
+  Tensor out;
+  {
+    NoGrad guard;
+    out = sqrt(var(input, over, correction, keepdim));
+  }
+  if (needs_grad({input})) {
+    const ReducedDims dims("std", input, over);
+    const double divisor = std::fmax(0.0, static_cast<double>(dims.count()) - correction);
+    record("std", out, {input}, [dims, divisor, x = Saved(input), y = Saved(out)](const Tensor& g, const Needs&) {
+      Tensor value = x.unpack("std"), deviation = y.unpack("std");
+      Tensor slope = where(eq(deviation, 0), 0.0, div(g, mul(deviation, divisor)));
+      return Grads{mul(sub(value, reduce_floating(ReduceOp::mean, value, dims)), with_shape(slope, dims.kept_shape()))};
+    });
+  }
+  return out;
+}
+
+Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
+  if (!is_floating_point(input.dtype()))
+    throw TypeError(message("norm: needs a floating-point tensor, got ", name(input.dtype())));
+  if (p == 1) return sum(abs(input), over, keepdim);
+  if (p == std::numeric_limits<double>::infinity()) return amax(abs(input), over, keepdim);
+  if (p == -std::numeric_limits<double>::infinity()) return amin(abs(input), over, keepdim);
+  if (p == 0) return cast(sum(ne(input, 0), over, keepdim), input.dtype());
+  if (p != 2) return pow(sum(pow(abs(input), p), over, keepdim), 1 / p);
+  const ReducedDims dims("norm", input, over);
+  Tensor out;
+  {
+    NoGrad guard;
+    out = with_shape(sqrt(reduce_floating(ReduceOp::sum, square(input), dims)), dims.result_shape(keepdim));
+  }
+  if (needs_grad({input})) {
+    record("norm", out, {input}, [dims, x = Saved(input), y = Saved(out)](const Tensor& g, const Needs&) {
+      Tensor length = y.unpack("norm");
+      Tensor slope = where(eq(length, 0), 0.0, div(g, length));
+      return Grads{mul(x.unpack("norm"), with_shape(slope, dims.kept_shape()))};
+    });
+  }
+  return out;
+}
+
+namespace {
+
+// Sums from the front (or from the back, for the gradient) along the rows of a contiguous tensor.
+Tensor running_sum(const Tensor& input, int dim, bool from_back) {
+  Tensor x = contiguous(input);
+  Tensor out = Tensor::empty(x.shape(), x.dtype());
+  const ReduceShape s = rows_along(x, dim);
+  dispatch(x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    using Sum = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
+    const T* from = x.data<T>();
+    T* to = out.data<T>();
+    for (int64_t o = 0; o < s.outer; ++o)
+      for (int64_t i = 0; i < s.inner; ++i) {
+        Sum total = 0;
+        for (int64_t k = 0; k < s.reduce; ++k) {
+          const int64_t at = (o * s.reduce + (from_back ? s.reduce - 1 - k : k)) * s.inner + i;
+          total += static_cast<Sum>(from[at]);
+          to[at] = static_cast<T>(total);
+        }
+      }
+  });
+  return out;
+}
+
+}  // namespace
+
+Tensor cumsum(const Tensor& input, int64_t over, std::optional<DType> dtype) {
+  const int dim = normalize_dim("cumsum", over, input.ndim());
+  const DType type = sum_type(input, dtype);
+  Tensor out = running_sum(in_dtype(input, type), dim, false);
+  if (is_floating_point(type) && needs_grad({input})) {
+    record("cumsum", out, {input}, [dim, input_type = input.dtype()](const Tensor& g, const Needs&) {
+      return Grads{in_dtype(running_sum(g, dim, true), input_type)};
+    });
+  }
+  return out;
+}
+
+}  // namespace cnnx

@@ -1,0 +1,137 @@
+// Choices: where, masked_fill and clamp.
+#include <cmath>
+#include <limits>
+
+#include "cnnx/autograd.h"
+#include "cnnx/ops/elementwise.h"
+#include "ops/broadcast.h"
+#include "ops/flat.h"
+#include "ops/inplace.h"
+#include "ops/unary.h"
+
+namespace cnnx {
+namespace {
+
+Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b) {
+  Dims shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
+  Tensor out = Tensor::empty(shape, a.dtype());
+  if (out.numel() == 0) return out;
+  Dims strides[4] = {broadcast_strides(condition, shape), broadcast_strides(a, shape), broadcast_strides(b, shape), out.strides()};
+  collapse_dims(shape, strides);
+  const int64_t n = shape.back();
+  const bool* choice = condition.data<bool>();
+  dispatch(a.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* pa = a.data<T>();
+    const T* pb = b.data<T>();
+    T* result = out.data<T>();
+    const int64_t step_c = strides[0].back(), step_a = strides[1].back(), step_b = strides[2].back();
+    for_each_row(shape, strides, [&](const int64_t (&at)[4]) {
+      const bool* c = choice + at[0];
+      const T* x = pa + at[1];
+      const T* y = pb + at[2];
+      T* to = result + at[3];
+      for (int64_t i = 0; i < n; ++i) to[i] = c[i * step_c] ? x[i * step_a] : y[i * step_b];
+    });
+  });
+  return out;
+}
+
+// A bound as a double, rounded for an integer tensor; NaN bounds make everything NaN, as comparisons with them do not.
+double bound(const TensorOrNumber& v, double absent) { return v.defined() ? v.number().real() : absent; }
+
+struct Bounds {
+  double low, high;
+};
+Bounds number_bounds(const TensorOrNumber& min, const TensorOrNumber& max) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  return {bound(min, -kInfinity), bound(max, kInfinity)};
+}
+
+void check_bounds(const char* op, const TensorOrNumber& min, const TensorOrNumber& max) {
+  if (!min.defined() && !max.defined()) throw ValueError(message(op, ": needs min or max"));
+}
+
+bool are_numbers(const TensorOrNumber& min, const TensorOrNumber& max) {
+  return (!min.defined() || min.is_number()) && (!max.defined() || max.is_number());
+}
+
+}  // namespace
+
+Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b) {
+  if (!condition.defined() || !a.defined() || !b.defined()) throw TypeError("where: an operand is None");
+  if (condition.dtype() != DType::boolean)
+    throw TypeError(message("where: the condition must be a bool tensor, got ", name(condition.dtype())));
+  const DType dtype = result_type(a, b);
+  Tensor out = choose(condition, a.as_tensor(dtype), b.as_tensor(dtype));
+  if (is_floating_point(dtype) && needs_grad({a.tensor(), b.tensor()})) {
+    record("where", out, {a.tensor(), b.tensor()},
+           [condition = Saved(condition), shape_a = a.shape(), type_a = a.dtype(), shape_b = b.shape(), type_b = b.dtype()](
+               const Tensor& g, const Needs& needs) {
+             Tensor choice = condition.unpack("where");
+             return Grads{needs[0] ? sum_to(where(choice, g, 0), shape_a, type_a) : Tensor(),
+                          needs[1] ? sum_to(where(choice, 0, g), shape_b, type_b) : Tensor()};
+           });
+  }
+  return out;
+}
+
+Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber& value) {
+  if (mask.dtype() != DType::boolean)
+    throw TypeError(message("masked_fill: the mask must be a bool tensor, got ", name(mask.dtype())));
+  if (!value.is_number() && value.tensor().ndim() > 0)
+    throw ShapeError(message("masked_fill: the value must be a number or a 0-dimensional tensor, got shape ", value.shape()));
+  if (value.dtype() == DType::float32 && !is_floating_point(input.dtype()))
+    throw TypeError(message("masked_fill: a floating-point value cannot be written into a tensor of ", name(input.dtype())));
+  return where(mask, value.is_number() ? TensorOrNumber(value.as_tensor(input.dtype())) : value, input);
+}
+
+Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber& value) {
+  check_writable("masked_fill_", self);
+  if (must_record_inplace("masked_fill_", self, {value.tensor()})) {
+    rebase("masked_fill_", self, [&](const Tensor& before) { return masked_fill(before, mask, value); });
+    return self;
+  }
+  NoGrad guard;
+  Tensor result = masked_fill(self, mask, value);
+  if (!(result.shape() == self.shape()))
+    throw ShapeError(message("masked_fill_: mask of shape ", mask.shape(), " does not broadcast to ", self.shape()));
+  copy_into(self, result);
+  return self;
+}
+
+Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumber& max) {
+  check_bounds("clamp", min, max);
+  if (are_numbers(min, max)) {
+    DType dtype = input.dtype();
+    if (min.defined()) dtype = result_type(TensorOrNumber(input), min);
+    if (max.defined() && !is_floating_point(dtype)) dtype = result_type(TensorOrNumber(input), max);
+    const Bounds bounds = number_bounds(min, max);
+    if (bounds.low != bounds.low || bounds.high != bounds.high) return mul(input, std::numeric_limits<double>::quiet_NaN());
+    return unary("clamp", UnaryOp::clamp, dtype == input.dtype() ? input : cast(input, dtype), bounds.low, bounds.high);
+  }
+  Tensor result = input;
+  if (min.defined()) result = maximum(result, min);
+  return max.defined() ? minimum(result, max) : result;
+}
+
+Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max) {
+  check_bounds("clamp_", min, max);
+  if (are_numbers(min, max) && is_floating_point(self.dtype())) {
+    const Bounds bounds = number_bounds(min, max);
+    return unary_("clamp_", UnaryOp::clamp, self, bounds.low, bounds.high);
+  }
+  check_writable("clamp_", self);
+  if (must_record_inplace("clamp_", self, {min.tensor(), max.tensor()})) {
+    rebase("clamp_", self, [&](const Tensor& before) { return clamp(before, min, max); });
+    return self;
+  }
+  NoGrad guard;
+  Tensor result = clamp(self, min, max);
+  if (is_floating_point(result.dtype()) && !is_floating_point(self.dtype()))
+    throw Error(message("clamp_: a result of ", name(result.dtype()), " cannot be written into a tensor of ", name(self.dtype())));
+  assign(self, result);
+  return self;
+}
+
+}  // namespace cnnx
