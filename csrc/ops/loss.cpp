@@ -1,4 +1,4 @@
-// Losses and dropout.
+// Losses.
 #include "cnnx/ops/loss.h"
 
 #include <cmath>
@@ -7,7 +7,6 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/softmax.h"
-#include "cnnx/random.h"
 #include "kernels/table.h"
 #include "ops/flat.h"
 
@@ -214,38 +213,6 @@ Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction) 
              return Grads{needs[0] ? sum_to(grad, shape_a, type_a) : Tensor(), needs[1] ? sum_to(neg(grad), shape_b, type_b) : Tensor()};
            });
   }
-  return out;
-}
-
-namespace {
-
-// The mask of one random call applied to a tensor in its own layout.
-Tensor masked(const Tensor& t, double p, const RandomState& key) {
-  const bool lanes = t.in_lanes();
-  Tensor x = flattened(t, lanes);
-  Tensor y = empty_flat(x, lanes);
-  dispatch_floating("dropout", x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    if (lanes) {
-      const LanesShape& shape = x->storage->lanes_shape();
-      kernels<T>().dropout(shape.batch, shape.channels * shape.spatial, lane_count(), p, key.seed, key.calls, flat_data<T>(x, true),
-                           flat_data<T>(y, true));
-    } else {
-      kernels<T>().dropout(1, x.numel(), 1, p, key.seed, key.calls, x.data<T>(), y.data<T>());
-    }
-  });
-  return y;
-}
-
-}  // namespace
-
-Tensor dropout(const Tensor& input, double p, bool training) {
-  if (!(p >= 0 && p <= 1)) throw ValueError(message("dropout: p must be between 0 and 1, got ", p));
-  if (!training || p == 0) return input;
-  const RandomState key = next_random_call();
-  Tensor out = masked(input, p, key);
-  if (needs_grad({input}))
-    record("dropout", out, {input}, [p, key](const Tensor& g, const Needs&) { return Grads{masked(g, p, key)}; });
   return out;
 }
 

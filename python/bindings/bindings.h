@@ -13,6 +13,9 @@ namespace cnnx::bindings {
 namespace py = pybind11;
 using ReleaseGil = py::call_guard<py::gil_scoped_release>;
 
+// An argument that must not be None. A Tensor parameter otherwise takes None as the undefined tensor.
+inline py::arg given(const char* name) { return py::arg(name).none(false); }
+
 void register_errors(py::module_& m);
 void register_tensor(py::module_& m);
 void register_numpy(py::module_& m);

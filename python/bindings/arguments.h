@@ -1,0 +1,99 @@
+// Conversions of the arguments that only some bindings take: a tensor or a number, a dim or several.
+#pragma once
+
+#include "bindings.h"
+#include "cnnx/number.h"
+
+namespace cnnx::bindings {
+
+// None (all dimensions), one int, or a tuple or list of them.
+struct DimsArgument {
+  Dims dims;
+};
+
+}  // namespace cnnx::bindings
+
+namespace pybind11::detail {
+
+template <>
+struct type_caster<cnnx::Number> {
+  PYBIND11_TYPE_CASTER(cnnx::Number, const_name("float"));
+  type_caster() : value(0) {}
+
+  // bool, int and float, and whatever else says it is one: NumPy's scalars.
+  bool load(handle source, bool) {
+    PyObject* object = source.ptr();
+    if (PyBool_Check(object)) {
+      value = cnnx::Number(object == Py_True);
+    } else if (PyFloat_Check(object)) {
+      value = cnnx::Number(PyFloat_AS_DOUBLE(object));
+    } else if (PyIndex_Check(object)) {
+      auto index = reinterpret_steal<pybind11::object>(PyNumber_Index(object));
+      int overflow = 0;
+      const long long number = index ? PyLong_AsLongLongAndOverflow(index.ptr(), &overflow) : 0;
+      if (overflow != 0) throw cnnx::ValueError("number: the integer does not fit into 64 bits");
+      if (PyErr_Occurred()) return failed();
+      value = cnnx::Number(static_cast<int64_t>(number));
+    } else if (!PyUnicode_Check(object) && !PyBytes_Check(object) && PyNumber_Check(object)) {
+      const double number = PyFloat_AsDouble(object);
+      if (PyErr_Occurred()) return failed();
+      value = cnnx::Number(number);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+ private:
+  static bool failed() {
+    PyErr_Clear();
+    return false;
+  }
+};
+
+template <>
+struct type_caster<cnnx::TensorOrNumber> {
+  PYBIND11_TYPE_CASTER(cnnx::TensorOrNumber, const_name("TensorBase | float"));
+
+  bool load(handle source, bool convert) {
+    type_caster<cnnx::Number> number;
+    PyObject* object = source.ptr();
+    if (PyFloat_CheckExact(object) || PyLong_CheckExact(object) || PyBool_Check(object)) {
+      if (!number.load(source, convert)) return false;
+      value = static_cast<cnnx::Number&>(number);
+      return true;
+    }
+    type_caster<cnnx::Tensor> tensor;
+    if (tensor.load(source, convert)) {
+      value = cnnx::TensorOrNumber(static_cast<cnnx::Tensor&>(tensor));
+      return true;
+    }
+    if (!number.load(source, convert)) return false;
+    value = static_cast<cnnx::Number&>(number);
+    return true;
+  }
+};
+
+template <>
+struct type_caster<cnnx::bindings::DimsArgument> {
+  PYBIND11_TYPE_CASTER(cnnx::bindings::DimsArgument, const_name("int | tuple[int, ...] | None"));
+
+  bool load(handle source, bool convert) {
+    if (source.is_none()) return true;
+    type_caster<cnnx::Dims> dims;
+    if (dims.load(source, convert)) {
+      value.dims = static_cast<cnnx::Dims&>(dims);
+      return true;
+    }
+    if (!PyIndex_Check(source.ptr())) return false;
+    const Py_ssize_t dim = PyNumber_AsSsize_t(source.ptr(), PyExc_OverflowError);
+    if (dim == -1 && PyErr_Occurred()) {
+      PyErr_Clear();
+      return false;
+    }
+    value.dims = cnnx::Dims{dim};
+    return true;
+  }
+};
+
+}  // namespace pybind11::detail
