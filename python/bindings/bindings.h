@@ -21,6 +21,7 @@ void register_tensor(py::module_& m);
 void register_numpy(py::module_& m);
 void register_dlpack(py::module_& m);
 void register_autograd(py::module_& m);
+void register_create(py::module_& m);
 void register_random(py::module_& m);
 void register_view(py::module_& m);
 void register_index(py::module_& m);

@@ -9,6 +9,7 @@ PYBIND11_MODULE(_C, m) {
   register_numpy(m);
   register_dlpack(m);
   register_autograd(m);
+  register_create(m);
   register_random(m);
   register_view(m);
   register_index(m);

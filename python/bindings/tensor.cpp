@@ -8,19 +8,42 @@ PyTypeObject*& tensor_class() {
   return type;
 }
 
+namespace {
+
+// cnnx.Size, a subclass of tuple; a plain tuple until cnnx sets it.
+PyObject*& size_class() {
+  static PyObject* type = nullptr;
+  return type;
+}
+
+py::object shape_of(const Tensor& tensor) {
+  py::object extents = py::cast(tensor.shape());
+  if (size_class() == nullptr) return extents;
+  PyObject* result = PyObject_CallOneArg(size_class(), extents.ptr());
+  if (result == nullptr) throw py::error_already_set();
+  return py::reinterpret_steal<py::object>(result);
+}
+
+}  // namespace
+
 void register_tensor(py::module_& m) {
-  py::enum_<DType>(m, "DType")
+  py::enum_<DType> dtype(m, "DType");
+  dtype
       .value("float32", DType::float32)
       .value("float64", DType::float64)
       .value("int64", DType::int64)
       .value("int32", DType::int32)
       .value("uint8", DType::uint8)
       .value("bool", DType::boolean);
+  dtype.attr("__repr__") = py::cpp_function([](DType d) { return std::string("cnnx.") + name(d); }, py::is_method(dtype));
+  dtype.attr("__str__") = dtype.attr("__repr__");
+  dtype.def_property_readonly("is_floating_point", [](DType d) { return is_floating_point(d); });
+  dtype.def_property_readonly("itemsize", [](DType d) { return itemsize(d); });
 
   py::class_<TensorImpl, std::shared_ptr<TensorImpl>>(m, "TensorBase")
       // A second Python object for the same data and the same autograd state: Parameter(tensor) is made this way.
       .def(py::init([](const Tensor& source) { return source.detach().impl(); }), py::arg("source"))
-      .def_property_readonly("shape", [](const Tensor& t) { return t.shape(); })
+      .def_property_readonly("shape", &shape_of)
       .def_property_readonly("ndim", [](const Tensor& t) { return t.ndim(); })
       .def_property_readonly("dtype", [](const Tensor& t) { return t.dtype(); })
       .def_property("requires_grad", [](const Tensor& t) { return t.requires_grad(); },
@@ -48,9 +71,10 @@ void register_tensor(py::module_& m) {
       .def("_detach", [](const Tensor& t) { return t.detach(); });
 
   m.def("set_tensor_class", [](const py::type& type) {
-    type.inc_ref();
-    tensor_class() = reinterpret_cast<PyTypeObject*>(type.ptr());
-  });
+    tensor_class() = reinterpret_cast<PyTypeObject*>(type.inc_ref().ptr());
+  }, py::arg("type"));
+  m.def("set_size_class", [](const py::type& type) { size_class() = type.inc_ref().ptr(); }, py::arg("type"));
+  m.def("promote", &promote, py::arg("a"), py::arg("b"));
 }
 
 }  // namespace cnnx::bindings

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <mutex>
 
 #include "cnnx/tensor.h"
 
@@ -13,17 +14,36 @@ struct RandomState {
   uint64_t calls = 0;  // draws made so far; each random op takes one
 };
 
-void manual_seed(uint64_t seed);  // seed of the global generator; calls back to 0
+// A stream of random calls of its own. Thread-safe.
+class Generator {
+ public:
+  explicit Generator(uint64_t seed) : state_{seed, 0} {}
+  void manual_seed(uint64_t seed) { set_state({seed, 0}); }
+  RandomState state() const;
+  void set_state(const RandomState& state);
+  // One call's key: the state before, with `calls` advanced by one.
+  RandomState next_call();
+
+ private:
+  mutable std::mutex mutex_;
+  RandomState state_;
+};
+
+Generator& default_generator();  // seeded from the system's entropy until manual_seed
+uint64_t entropy_seed();
+
+// The same of the default generator.
+void manual_seed(uint64_t seed);
 RandomState random_state();
 void set_random_state(const RandomState& state);
-// One call's key: the state before, with `calls` advanced by one. Thread-safe.
 RandomState next_random_call();
 
-// Fills in place (no history); element i of the row-major order takes Philox output of counter i.
-void uniform_(const Tensor& tensor, double low, double high);
-void normal_(const Tensor& tensor, double mean, double stddev);
-void bernoulli_(const Tensor& tensor, double p);
-void randint_(const Tensor& tensor, int64_t low, int64_t high);  // high exclusive
-Tensor randperm(int64_t n);                                      // int64
+// Fills in place (no history); element i of the row-major order takes Philox words of a counter that follows from i alone.
+// Without a generator the default one is used.
+void uniform_(const Tensor& tensor, double low, double high, Generator* generator = nullptr);
+void normal_(const Tensor& tensor, double mean, double stddev, Generator* generator = nullptr);
+void bernoulli_(const Tensor& tensor, double p, Generator* generator = nullptr);
+void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* generator = nullptr);  // high exclusive
+Tensor randperm(int64_t n, Generator* generator = nullptr);                                      // int64
 
 }  // namespace cnnx

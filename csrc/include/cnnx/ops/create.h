@@ -1,0 +1,17 @@
+// Tensors made from numbers. No gradients.
+#pragma once
+
+#include "cnnx/tensor.h"
+
+namespace cnnx {
+
+// start, start + step, ... below (above, for a negative step) end; ceil((end - start) / step) elements.
+Tensor arange(double start, double end, double step, DType dtype);
+Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype);
+// `steps` evenly spaced values, both ends included.
+Tensor linspace(double start, double end, int64_t steps, DType dtype);
+Tensor eye(int64_t rows, int64_t columns, DType dtype);
+// Like Tensor::full, but exact for every 64-bit integer.
+Tensor full_integer(const Dims& shape, int64_t value, DType dtype);
+
+}  // namespace cnnx

@@ -1,0 +1,85 @@
+// Tensors made from numbers.
+#include "cnnx/ops/create.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace cnnx {
+namespace {
+
+constexpr double kMaxElements = 0x1p40;  // far above any memory, far below an overflow of the byte count
+
+}  // namespace
+
+Tensor arange(double start, double end, double step, DType dtype) {
+  if (step == 0.0) throw ValueError("arange: step must not be 0");
+  if (!std::isfinite(start) || !std::isfinite(end) || std::isnan(step))
+    throw ValueError(message("arange: from ", start, " to ", end, " by ", step, " is not a finite range"));
+  if ((end - start) * (step > 0 ? 1 : -1) < 0)
+    throw ValueError(message("arange: from ", start, " to ", end, " is not in the direction of step ", step));
+  const double count = std::ceil((end - start) / step);
+  if (count > kMaxElements) throw ValueError(message("arange: ", count, " elements are too many"));
+  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, dtype);
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* data = result.data<T>();
+    for (int64_t i = 0; i < result.numel(); ++i) data[i] = static_cast<T>(start + static_cast<double>(i) * step);
+  });
+  return result;
+}
+
+Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype) {
+  if (step == 0) throw ValueError("arange: step must not be 0");
+  if (step > 0 ? end < start : end > start)
+    throw ValueError(message("arange: from ", start, " to ", end, " is not in the direction of step ", step));
+  // Unsigned, so that a range wider than an int64 does not overflow.
+  const uint64_t span = step > 0 ? static_cast<uint64_t>(end) - static_cast<uint64_t>(start)
+                                 : static_cast<uint64_t>(start) - static_cast<uint64_t>(end);
+  const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : uint64_t{0} - static_cast<uint64_t>(step);
+  const uint64_t count = span / stride + (span % stride != 0);
+  if (static_cast<double>(count) > kMaxElements) throw ValueError(message("arange: ", count, " elements are too many"));
+  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, dtype);
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* data = result.data<T>();
+    for (int64_t i = 0; i < result.numel(); ++i) data[i] = static_cast<T>(start + i * step);
+  });
+  return result;
+}
+
+Tensor linspace(double start, double end, int64_t steps, DType dtype) {
+  if (steps < 0) throw ValueError(message("linspace: steps ", steps, " is negative"));
+  Tensor result = Tensor::empty({steps}, dtype);
+  const double step = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0.0;
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* data = result.data<T>();
+    // From both ends, so that the last value is `end` itself.
+    for (int64_t i = 0; i < steps; ++i)
+      data[i] = static_cast<T>(i < (steps + 1) / 2 ? start + step * static_cast<double>(i) : end - step * static_cast<double>(steps - 1 - i));
+  });
+  return result;
+}
+
+Tensor eye(int64_t rows, int64_t columns, DType dtype) {
+  if (rows < 0 || columns < 0) throw ValueError(message("eye: negative extent in ", rows, " x ", columns));
+  Tensor result = Tensor::zeros({rows, columns}, dtype);
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* data = result.data<T>();
+    for (int64_t i = 0; i < std::min(rows, columns); ++i) data[i * columns + i] = static_cast<T>(1);
+  });
+  return result;
+}
+
+Tensor full_integer(const Dims& shape, int64_t value, DType dtype) {
+  Tensor result = Tensor::empty(shape, dtype);
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    T* data = result.data<T>();
+    std::fill(data, data + result.numel(), static_cast<T>(value));
+  });
+  return result;
+}
+
+}  // namespace cnnx

@@ -1,0 +1,351 @@
+"""Tensors made from data and from numbers."""
+
+from __future__ import annotations
+
+import builtins
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cnnx import _C
+from cnnx.devices import check_device
+from cnnx.dtypes import as_dtype, get_default_dtype, numpy_dtype
+from cnnx.dtypes import bool as bool_
+from cnnx.dtypes import int64
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
+
+
+def _finish(op: str, result: Tensor, device: Any, requires_grad: bool) -> Tensor:
+    if device is not None:
+        check_device(op, device)
+    if requires_grad:
+        result.requires_grad = True
+    return result
+
+
+def _without_tensors(data: Any) -> Any:
+    # NumPy would read a tensor inside a list element by element, and refuses one that requires a gradient.
+    if isinstance(data, _C.TensorBase):
+        return _C.numpy(data)
+    if isinstance(data, (list, tuple)):
+        return [_without_tensors(item) for item in data]
+    return data
+
+
+def _has_tensors(data: Any) -> bool:
+    while isinstance(data, (list, tuple)) and data:
+        data = data[0]
+    return isinstance(data, _C.TensorBase)
+
+
+def _from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
+    """A fresh tensor from nested sequences, numbers or whatever NumPy takes."""
+    if type(data) is builtins.float or type(data) is builtins.bool or type(data) is builtins.int:
+        if dtype is None:
+            kind = type(data)
+            dtype = get_default_dtype() if kind is builtins.float else bool_ if kind is builtins.bool else int64
+        try:
+            return _C.full((), data, dtype)
+        except TypeError:
+            raise ValueError(f"{op}: {data} does not fit in {dtype}") from None
+    if isinstance(data, (list, tuple)) and _has_tensors(data):
+        data = _without_tensors(data)
+    try:
+        array = np.array(data)
+    except ValueError as error:
+        raise ValueError(f"{op}: {error}") from None
+    if array.dtype.kind in "OUSV":
+        raise TypeError(f"{op}: cannot make a tensor from {type(data).__name__} data of NumPy dtype {array.dtype}")
+    if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
+        dtype = get_default_dtype()
+    if dtype is not None and array.dtype != numpy_dtype(dtype):
+        array = array.astype(numpy_dtype(dtype))
+    try:
+        return _C.from_numpy(array, False)
+    except TypeError as error:
+        raise TypeError(str(error).replace("from_numpy", op, 1)) from None
+
+
+def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new tensor with a copy of `data`.
+
+    Parameters
+    ----------
+    data
+        A number, nested lists or tuples of numbers, a NumPy array or a tensor.
+    dtype
+        Default: that of an array or tensor; of Python numbers float32 (the default dtype) if any is a float, else
+        int64, else bool.
+    device
+        `"cpu"`.
+    requires_grad
+        Whether autograd records what is done with the tensor.
+
+    Raises
+    ------
+    TypeError
+        If the data's element type has no counterpart, and none is asked for.
+    ValueError
+        If nested sequences differ in length.
+
+    Examples
+    --------
+    >>> tensor([[1.0, 2], [3, 4]])
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    chosen = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, _C.TensorBase):
+        result = _C.copy_to(data, data.dtype if chosen is None else chosen)
+    elif isinstance(data, np.ndarray) and chosen is None:
+        result = _from_array("tensor", data)
+    else:
+        result = _from_python("tensor", data, chosen)
+    return _finish("tensor", result, device, requires_grad)
+
+
+def _from_array(op: str, array: np.ndarray[Any, Any]) -> Tensor:
+    try:
+        return _C.from_numpy(array, True)
+    except TypeError as error:
+        raise TypeError(str(error).replace("from_numpy", op, 1)) from None
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """`data` as a tensor, without a copy where that is possible.
+
+    Parameters
+    ----------
+    data
+        A tensor is returned as it is, a NumPy array shares its memory (`from_numpy`), anything else is copied
+        (`tensor`).
+    dtype
+        The dtype wanted; a change of dtype copies.
+    device
+        `"cpu"`.
+    """
+    if device is not None:
+        check_device("as_tensor", device)
+    chosen = None if dtype is None else as_dtype(dtype)
+    if isinstance(data, _C.TensorBase):
+        return data if chosen is None or data.dtype == chosen else _C.to(data, chosen)
+    if isinstance(data, np.ndarray) and (chosen is None or data.dtype == numpy_dtype(chosen)):
+        return _C.from_numpy(data, False)
+    return _from_python("as_tensor", data, chosen)
+
+
+def asarray(data: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
+    """`data` as a tensor: a copy if `copy`, else as `as_tensor` does."""
+    return tensor(data, dtype=dtype, device=device) if copy else as_tensor(data, dtype, device)
+
+
+def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor that shares the memory of a NumPy array.
+
+    A read-only array gives a read-only tensor: updating it in place raises. An array with negative strides, with
+    strides that are no multiple of the element size, or with foreign byte order cannot be shared; it is copied, and a
+    `UserWarning` says so.
+
+    Parameters
+    ----------
+    array
+        Any shape up to eight dimensions; float32, float64, int64, int32, uint8 or bool.
+
+    Raises
+    ------
+    TypeError
+        If it is no array, or of another dtype.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
+    result: Tensor = _C.from_numpy(array, False)
+    if array.size and _C.data_pointer(result) != array.ctypes.data:
+        warnings.warn("from_numpy: the array's strides or byte order cannot be shared, so it was copied", stacklevel=2)
+    return result
+
+
+def _shape(op: str, size: tuple[Any, ...]) -> Sequence[int]:
+    # zeros(2, 3) and zeros((2, 3)) are the same.
+    if len(size) == 1 and not hasattr(size[0], "__index__"):
+        size = size[0]
+    elif len(size) == 1 and isinstance(size[0], _C.TensorBase) and size[0].ndim > 0:
+        size = tuple(size[0])
+    try:
+        extents = tuple(extent.__index__() for extent in size)
+    except (AttributeError, TypeError):
+        raise TypeError(f"{op}: a shape is made of ints, got {size!r}") from None
+    if any(extent < 0 for extent in extents):
+        raise RuntimeError(f"{op}: negative extent in shape {extents}")
+    return extents
+
+
+def _dtype_or_default(dtype: Any) -> _C.DType:
+    return get_default_dtype() if dtype is None else as_dtype(dtype)
+
+
+def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of the given shape with unspecified content; `dtype` defaults to float32."""
+    return _finish("empty", _C.empty(_shape("empty", size), _dtype_or_default(dtype)), device, requires_grad)
+
+
+def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros. The shape is given as ints or as one tuple; `dtype` defaults to float32.
+
+    Examples
+    --------
+    >>> zeros(2)
+    tensor([0., 0.])
+    """
+    return _finish("zeros", _C.zeros(_shape("zeros", size), _dtype_or_default(dtype)), device, requires_grad)
+
+
+def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones. The shape is given as ints or as one tuple; `dtype` defaults to float32."""
+    return _finish("ones", _C.full(_shape("ones", size), 1, _dtype_or_default(dtype)), device, requires_grad)
+
+
+def _full(op: str, shape: Sequence[int], value: Any, dtype: _C.DType) -> Tensor:
+    if isinstance(value, _C.TensorBase):
+        value = _C.item(value)
+    try:
+        return _C.full(shape, value, dtype)
+    except TypeError:
+        raise TypeError(f"{op}: cannot fill a tensor of {dtype} with {value!r}") from None
+
+
+def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of the given shape filled with one number.
+
+    Parameters
+    ----------
+    size
+        The shape.
+    fill_value
+        The number.
+    dtype
+        Default: that of the number, as in `tensor`.
+
+    Examples
+    --------
+    >>> full((2,), 7)
+    tensor([7, 7])
+    """
+    if dtype is None:
+        if isinstance(fill_value, _C.TensorBase):
+            chosen = fill_value.dtype
+        else:
+            kinds = {builtins.bool: bool_, builtins.int: int64}
+            chosen = kinds.get(type(fill_value), get_default_dtype())
+    else:
+        chosen = as_dtype(dtype)
+    return _finish("full", _full("full", _shape("full", (size,)), fill_value, chosen), device, requires_grad)
+
+
+def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor with unspecified content, of `input`'s shape and, unless told otherwise, its dtype."""
+    chosen = input.dtype if dtype is None else as_dtype(dtype)
+    return _finish("empty_like", _C.empty(input.shape, chosen), device, requires_grad)
+
+
+def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of zeros of `input`'s shape and, unless told otherwise, its dtype."""
+    chosen = input.dtype if dtype is None else as_dtype(dtype)
+    return _finish("zeros_like", _C.zeros(input.shape, chosen), device, requires_grad)
+
+
+def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor of ones of `input`'s shape and, unless told otherwise, its dtype."""
+    return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
+
+
+def full_like(
+    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor filled with one number, of `input`'s shape and, unless told otherwise, its dtype."""
+    chosen = input.dtype if dtype is None else as_dtype(dtype)
+    return _finish("full_like", _full("full_like", input.shape, fill_value, chosen), device, requires_grad)
+
+
+def _number(op: str, value: Any) -> Any:
+    if isinstance(value, _C.TensorBase):
+        return _C.item(value)
+    if isinstance(value, (builtins.float, builtins.int)):
+        return value
+    try:
+        return value.__index__() if hasattr(value, "__index__") else builtins.float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{op}: expected a number, got {value!r}") from None
+
+
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The numbers `start`, `start + step`, ... before `end`; `arange(n)` counts from 0 to n - 1.
+
+    Parameters
+    ----------
+    start, end, step
+        Numbers. The step may be negative.
+    dtype
+        Default: int64 if all three are integers, else float32 (the default dtype).
+
+    Raises
+    ------
+    ValueError
+        If the step is 0 or leads away from `end`.
+
+    Examples
+    --------
+    >>> arange(2, 8, 2)
+    tensor([2, 4, 6])
+    """
+    if end is None:
+        start, end = 0, start
+    start, end, step = (_number("arange", value) for value in (start, end, step))
+    integers = all(isinstance(value, builtins.int) for value in (start, end, step))
+    chosen = as_dtype(dtype) if dtype is not None else int64 if integers else get_default_dtype()
+    if integers:
+        start, end, step = builtins.int(start), builtins.int(end), builtins.int(step)
+    return _finish("arange", _C.arange(start, end, step, chosen), device, requires_grad)
+
+
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`steps` evenly spaced numbers from `start` to `end`, both included; `dtype` defaults to float32.
+
+    Examples
+    --------
+    >>> linspace(0, 1, 3)
+    tensor([0.0000, 0.5000, 1.0000])
+    """
+    low, high = builtins.float(_number("linspace", start)), builtins.float(_number("linspace", end))
+    return _finish("linspace", _C.linspace(low, high, steps, _dtype_or_default(dtype)), device, requires_grad)
+
+
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """The n × m matrix (n × n by default) with ones on its diagonal and zeros elsewhere; `dtype` defaults to float32."""
+    return _finish("eye", _C.eye(n, n if m is None else m, _dtype_or_default(dtype)), device, requires_grad)
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """A tensor without dimensions; `dtype` defaults to float32."""
+    return full((), s, dtype=_dtype_or_default(dtype), device=device, requires_grad=requires_grad)
+
+
+__all__ = [
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace",
+    "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
+]  # fmt: skip

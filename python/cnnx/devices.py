@@ -1,0 +1,75 @@
+"""Devices: where a tensor lives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class device:
+    """A device by name. `device("cpu")` equals the string `"cpu"` and its hash.
+
+    Parameters
+    ----------
+    type
+        `"cpu"`, `"cuda"`, `"cuda:1"` or another device. Making the object needs no such device; using it does.
+    index
+        The number of the device, if `type` does not name it.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no such kind of device.
+
+    Examples
+    --------
+    >>> device("cuda", 1)
+    device(type='cuda', index=1)
+    """
+
+    __slots__ = ("index", "type")
+
+    def __init__(self, type: str | device, index: int | None = None) -> None:
+        if isinstance(type, device):
+            self.type, self.index = type.type, type.index
+            return
+        kind, _, number = str(type).partition(":")
+        if kind not in ("cpu", "cuda", "mps"):
+            raise RuntimeError(f'device: unknown device "{type}"; known are "cpu" and "cuda"')
+        if number:
+            if index is not None or not number.isdecimal():
+                raise RuntimeError(f'device: "{type}" is no device name')
+            index = int(number)
+        self.type = kind
+        self.index = index
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return str(self) == other
+        return isinstance(other, device) and self.type == other.type and self.index == other.index
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+    def __str__(self) -> str:
+        return self.type if self.index is None else f"{self.type}:{self.index}"
+
+    def __repr__(self) -> str:
+        index = "" if self.index is None else f", index={self.index}"
+        return f"device(type='{self.type}'{index})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (device, (self.type, self.index))
+
+
+CPU = device("cpu")
+
+
+def check_device(op: str, where: str | device | int | None) -> None:
+    """Raises RuntimeError unless tensors can live on `where` (None: the default, the CPU)."""
+    if where is None or where is CPU or where == "cpu":
+        return
+    chosen = device("cuda", where) if isinstance(where, int) else device(where)
+    if chosen.type != "cpu":
+        raise RuntimeError(f'{op}: device "{chosen}" is not available: this build of cnnx has no such backend')
+    if chosen.index not in (None, 0):
+        raise RuntimeError(f'{op}: there is one CPU device, "cpu"; got "{chosen}"')

@@ -1,0 +1,247 @@
+"""Random numbers: the seed, generators, and tensors drawn from distributions.
+
+Everything is drawn from Philox4x32-10 keyed by the seed, the number of the call and the element's index, so neither the number of
+threads nor the memory layout changes a draw. The numbers differ from PyTorch's for the same seed; the distributions are the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cnnx import _C
+from cnnx.creation import _dtype_or_default, _finish, _shape, tensor
+from cnnx.devices import CPU, check_device, device
+from cnnx.dtypes import as_dtype, int64, uint8
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
+
+_MASK = (1 << 64) - 1
+
+
+def _seed(op: str, seed: Any) -> int:
+    try:
+        return int(seed) & _MASK
+    except (TypeError, ValueError):
+        raise TypeError(f"{op}: the seed must be an int, got {seed!r}") from None
+
+
+def _pack(seed: int, calls: int) -> Tensor:
+    return tensor(list(seed.to_bytes(8, "little") + calls.to_bytes(8, "little")), dtype=uint8)
+
+
+def _unpack(op: str, state: Any) -> tuple[int, int]:
+    if not isinstance(state, _C.TensorBase) or state.dtype != uint8 or state.shape != (16,):
+        raise TypeError(f"{op}: a random state is a uint8 tensor of 16 elements, got {state!r}")
+    data = _C.numpy(state).tobytes()
+    return int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")
+
+
+class Generator(_C.GeneratorBase):
+    """A random stream of its own, for `randperm`, `DataLoader`, `random_split` and whatever takes a `generator`.
+
+    Parameters
+    ----------
+    device
+        `"cpu"`.
+
+    Examples
+    --------
+    >>> int(randperm(5, generator=Generator().manual_seed(1))[0]) in range(5)
+    True
+    """
+
+    def __init__(self, device: Any = "cpu") -> None:
+        check_device("Generator", device)
+        super().__init__(67280421310721)
+
+    @property
+    def device(self) -> device:
+        """Where the generator lives."""
+        return CPU
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Starts the stream anew from `seed` and returns the generator."""
+        self._manual_seed(_seed("manual_seed", seed))
+        return self
+
+    def seed(self) -> int:
+        """Starts the stream anew from a seed of the system's entropy and returns that seed."""
+        seed: int = _C.entropy_seed()
+        self._manual_seed(seed)
+        return seed
+
+    def initial_seed(self) -> int:
+        """The seed that the stream started from."""
+        return int(self._state()[0])
+
+    def get_state(self) -> Tensor:
+        """The state as a uint8 tensor of 16 elements."""
+        return _pack(*self._state())
+
+    def set_state(self, state: Tensor) -> None:
+        """Goes on from a state that `get_state` returned."""
+        self._set_state(*_unpack("set_state", state))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_restore_generator, self._state())
+
+
+def _restore_generator(seed: int, calls: int) -> Generator:
+    generator = Generator()
+    generator._set_state(seed, calls)
+    return generator
+
+
+class _DefaultGenerator(Generator):
+    """The generator that functions use when they get none."""
+
+    def _manual_seed(self, seed: int) -> None:
+        _C.manual_seed(seed)
+
+    def _state(self) -> tuple[int, int]:
+        return _C.random_state()
+
+    def _set_state(self, seed: int, calls: int) -> None:
+        _C.set_random_state(seed, calls)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_restore_generator, self._state())
+
+
+default_generator = _DefaultGenerator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Seeds the default generator: initialisation, dropout, shuffling and the functions below repeat from here.
+
+    Parameters
+    ----------
+    seed
+        Any int; it is taken modulo 2**64.
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Seeds the default generator from the system's entropy and returns the seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The state of the default generator, a uint8 tensor of 16 elements."""
+    return default_generator.get_state()
+
+
+def set_rng_state(new_state: Tensor) -> None:
+    """Puts the default generator into a state that `get_rng_state` returned."""
+    default_generator.set_state(new_state)
+
+
+def _native(op: str, generator: Any) -> Any:
+    if generator is None or isinstance(generator, _DefaultGenerator):
+        return None
+    if not isinstance(generator, _C.GeneratorBase):
+        raise TypeError(f"{op}: generator must be a cnnx.Generator, got {type(generator).__name__}")
+    return generator
+
+
+def rand(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers uniform in [0, 1); `dtype` float32 (default) or float64."""
+    result = _C.empty(_shape("rand", size), _dtype_or_default(dtype))
+    _C.uniform_(result, 0.0, 1.0, _native("rand", generator))
+    return _finish("rand", result, device, requires_grad)
+
+
+def randn(
+    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers of the standard normal distribution; `dtype` float32 (default) or float64."""
+    result = _C.empty(_shape("randn", size), _dtype_or_default(dtype))
+    _C.normal_(result, 0.0, 1.0, _native("randn", generator))
+    return _finish("randn", result, device, requires_grad)
+
+
+def randint(
+    low: int,
+    high: Any = None,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Integers uniform from `low` to `high` - 1; `randint(high, size)` starts at 0. `dtype` defaults to int64.
+
+    Raises
+    ------
+    ValueError
+        If there is no integer in the range.
+    """
+    if size is None:
+        low, high, size = 0, low, high
+    if size is None:
+        raise TypeError("randint: the shape is missing")
+    result = _C.empty(_shape("randint", (size,)), int64 if dtype is None else as_dtype(dtype))
+    _C.randint_(result, int(low), int(high), _native("randint", generator))
+    return _finish("randint", result, device, requires_grad)
+
+
+def randperm(
+    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """The integers 0 ... n - 1 in random order; `dtype` defaults to int64."""
+    result: Tensor = _C.randperm(n, _native("randperm", generator))
+    if dtype is not None:
+        result = _C.to(result, as_dtype(dtype))
+    return _finish("randperm", result, device, requires_grad)
+
+
+def normal(
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+) -> Tensor:
+    """Normal numbers with the given mean and standard deviation: numbers and a `size`, or tensors that broadcast."""
+    if size is None:
+        shape = _C.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
+        drawn: Tensor = randn(shape, generator=generator, dtype=dtype)
+        return drawn * std + mean
+    result = _C.empty(_shape("normal", (size,)), _dtype_or_default(dtype))
+    _C.normal_(result, float(mean), float(std), _native("normal", generator))
+    return result
+
+
+def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
+    """1 with the probability that stands in `input`, else 0; same shape and dtype."""
+    drawn = rand(input.shape, generator=generator, dtype=input.dtype)
+    return (drawn < input.detach()).to(input.dtype)
+
+
+def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`rand` of `input`'s shape and, unless told otherwise, its dtype."""
+    return rand(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+    """`randn` of `input`'s shape and, unless told otherwise, its dtype."""
+    return randn(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any = None) -> Tensor:
+    """`randint` of `input`'s shape and, unless told otherwise, its dtype."""
+    if high is None:
+        low, high = 0, low
+    return randint(low, high, input.shape, dtype=dtype or input.dtype)
+
+
+__all__ = [
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "normal", "rand",
+    "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+]  # fmt: skip

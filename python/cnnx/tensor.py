@@ -1,0 +1,415 @@
+"""The class Tensor. The functions of the package that take a tensor first are its methods as well."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from cnnx import _C, dtypes, shaping
+from cnnx.devices import CPU, check_device, device
+from cnnx.dtypes import as_dtype
+from cnnx.printing import tensor_repr
+from cnnx.size import Size
+
+
+class GradFn:
+    """What `Tensor.grad_fn` shows: the op that made a tensor."""
+
+    __slots__ = ("_name",)
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def name(self) -> str:
+        """The op's name, for example `Conv2dBackward`."""
+        return "".join(part.capitalize() for part in self._name.split("_")) + "Backward"
+
+    def __repr__(self) -> str:
+        return f"<{self.name()}>"
+
+
+def _is_device(value: Any) -> bool:
+    return isinstance(value, (str, device)) and not isinstance(value, _C.DType)
+
+
+class Tensor(_C.TensorBase):
+    """A multi-dimensional array of one dtype that autograd can follow.
+
+    Make one with `cnnx.tensor`, `cnnx.zeros` and their like. `Tensor(data)` takes a tensor, array or nested list as float32, and
+    `Tensor(2, 3)` gives a tensor of that shape with unspecified content, as in PyTorch.
+    """
+
+    def __init__(self, *data: Any) -> None:
+        from cnnx import creation
+
+        if len(data) == 1 and isinstance(data[0], _C.TensorBase):
+            source = data[0]
+        elif not data:
+            source = creation.empty(0)
+        elif all(isinstance(extent, int) for extent in data) or isinstance(data[0], Size):
+            source = creation.empty(*data)
+        elif len(data) == 1:
+            source = creation.tensor(data[0], dtype=dtypes.get_default_dtype())
+        else:
+            raise TypeError(f"Tensor: expected one array or list, or the ints of a shape, got {data!r}")
+        super().__init__(source)
+
+    # What it is.
+
+    @property
+    def device(self) -> device:
+        """Where the tensor lives."""
+        return CPU
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether it lives on a GPU."""
+        return False
+
+    @property
+    def layout(self) -> str:
+        """`"strided"`: cnnx has dense tensors alone."""
+        return "strided"
+
+    def get_device(self) -> int:
+        """The number of the GPU, -1 on the CPU."""
+        return -1
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the extent of one dimension."""
+        if dim is None:
+            return self.shape
+        try:
+            return self.shape[dim]
+        except IndexError:
+            raise IndexError(f"size: dim {dim} is out of range for {self.ndim} dimensions") from None
+
+    def dim(self) -> int:
+        """The number of dimensions."""
+        return self.ndim
+
+    ndimension = dim
+
+    def nelement(self) -> int:
+        """The number of elements."""
+        return self.numel()
+
+    def element_size(self) -> int:
+        """The bytes of one element."""
+        return int(self.dtype.itemsize)
+
+    @property
+    def itemsize(self) -> int:
+        """The bytes of one element."""
+        return int(self.dtype.itemsize)
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes of all elements."""
+        return self.numel() * self.itemsize
+
+    def data_ptr(self) -> int:
+        """The address of the first element."""
+        return int(_C.data_pointer(self))
+
+    def is_floating_point(self) -> bool:
+        """Whether the dtype is float32 or float64."""
+        return bool(self.dtype.is_floating_point)
+
+    def stride(self, dim: int | None = None) -> Any:
+        """The steps, in elements, of all dimensions or of one."""
+        strides = super().stride()
+        return strides if dim is None else strides[dim]
+
+    # Out of the tensor.
+
+    def item(self) -> Any:
+        """The one element as a Python number.
+
+        Raises
+        ------
+        RuntimeError
+            If there is not exactly one element.
+        """
+        return _C.item(self)
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers; a number for a scalar."""
+        return _C.numpy(self).tolist()
+
+    def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
+        """A NumPy array that shares the tensor's memory.
+
+        Parameters
+        ----------
+        force
+            Detach first, so that a tensor that requires a gradient is taken too.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor requires a gradient.
+        """
+        if self.requires_grad and not force:
+            raise RuntimeError("numpy: can't be called on a tensor that requires grad; use tensor.detach().numpy() instead")
+        return _C.numpy(self)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        array = self.numpy()
+        if dtype is not None and array.dtype != dtype:
+            if copy is False:
+                raise ValueError(f"__array__: {self.dtype} as {np.dtype(dtype)} needs a copy, but copy=False was asked for")
+            return array.astype(dtype)
+        return array.copy() if copy else array
+
+    # Before ndarray's own operators, so that array + tensor is a tensor.
+    __array_priority__ = 1000
+
+    def __repr__(self) -> str:
+        return tensor_repr(self)
+
+    def __format__(self, spec: str) -> str:
+        if self.ndim == 0 and spec:
+            return format(self.item(), spec)
+        return format(str(self), spec)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("len: a tensor without dimensions has no length")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if self.ndim == 0:
+            raise TypeError("iter: a tensor without dimensions cannot be iterated over")
+        return iter(_C.unbind(self, 0))
+
+    def __bool__(self) -> bool:
+        if self.numel() != 1:
+            raise RuntimeError(f"bool: the truth of a tensor of shape {tuple(self.shape)} is ambiguous; use any() or all()")
+        return bool(_C.item(self))
+
+    def __int__(self) -> int:
+        return int(_C.item(self))
+
+    def __float__(self) -> float:
+        return float(_C.item(self))
+
+    def __index__(self) -> int:
+        if self.dtype.is_floating_point or self.numel() != 1:
+            raise TypeError("index: only integer tensors of one element can be used as an index")
+        return int(_C.item(self))
+
+    __hash__ = object.__hash__
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return (_rebuild, (type(self), np.array(_C.numpy(self.detach())), self.requires_grad, self.__dict__ or None))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if not self.is_leaf:
+            raise RuntimeError("deepcopy: only leaf tensors can be copied deeply; call detach() first")
+        found = memo.get(id(self))
+        if found is not None:
+            return found
+        copied = self.detach().clone()
+        if type(self) is not Tensor:
+            copied = type(self)(copied)
+        copied.requires_grad = self.requires_grad
+        if self.grad is not None:
+            copied.grad = self.grad.detach().clone()
+        memo[id(self)] = copied
+        return copied
+
+    # Autograd.
+
+    @property
+    def grad_fn(self) -> GradFn | None:
+        """The op that made the tensor; None for a leaf."""
+        name = self._grad_fn_name
+        return GradFn(name) if name else None
+
+    @property
+    def data(self) -> Tensor:
+        """The same memory without history; assigning gives the tensor another's memory."""
+        return self._detach()
+
+    @data.setter
+    def data(self, source: Tensor) -> None:
+        self._set_data(source)
+
+    def detach(self) -> Tensor:
+        """A view of the same memory without history."""
+        return self._detach()
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Sets whether autograd follows the tensor, and returns it."""
+        self.requires_grad = requires_grad
+        return self
+
+    def backward(
+        self,
+        gradient: Tensor | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Any = None,
+    ) -> None:
+        """Adds the gradients of this tensor to the `.grad` of every leaf it was made from.
+
+        Parameters
+        ----------
+        gradient
+            The gradient of the tensor itself, of its shape; may be left out for a scalar.
+        retain_graph
+            Keep the graph for another backward pass.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor has no history, the graph was freed by an earlier pass, or a value that is needed was
+            changed in place since.
+        NotImplementedError
+            For `create_graph` or `inputs`.
+        """
+        if create_graph:
+            raise NotImplementedError("backward: create_graph is not supported, there are no gradients of gradients")
+        if inputs is not None:
+            raise NotImplementedError("backward: inputs is not supported; use cnnx.autograd.grad")
+        _C.backward(self, gradient, bool(retain_graph))
+
+    # To another dtype or device.
+
+    def to(self, *args: Any, **kwargs: Any) -> Tensor:
+        """The tensor in another dtype or on another device: itself if nothing changes, else a copy.
+
+        Takes `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)` and the keywords `dtype`, `device`, `copy`
+        and `non_blocking`.
+
+        Raises
+        ------
+        RuntimeError
+            If the device is not there.
+        """
+        copy = kwargs.pop("copy", False)
+        kwargs.pop("non_blocking", None)
+        chosen = kwargs.pop("dtype", None)
+        where = kwargs.pop("device", None)
+        if kwargs:
+            raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
+        for arg in args:
+            if isinstance(arg, _C.DType):
+                chosen = arg
+            elif isinstance(arg, _C.TensorBase):
+                chosen = arg.dtype
+            elif isinstance(arg, builtins.bool):
+                continue  # PyTorch's positional non_blocking
+            elif _is_device(arg) or isinstance(arg, builtins.int):
+                where = arg
+            elif arg is not None:
+                chosen = as_dtype(arg)
+        if where is not None:
+            check_device("to", where)
+        result = self if chosen is None else _C.to(self, as_dtype(chosen))
+        return _C.clone(result) if copy and result is self else result
+
+    def cpu(self) -> Tensor:
+        """The tensor on the CPU: itself."""
+        return self
+
+    def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
+        """Raises RuntimeError: this build has no CUDA backend."""
+        check_device("cuda", "cuda")
+        return self
+
+    def float(self) -> Tensor:
+        """As float32."""
+        return _C.to(self, dtypes.float32)
+
+    def double(self) -> Tensor:
+        """As float64."""
+        return _C.to(self, dtypes.float64)
+
+    def long(self) -> Tensor:
+        """As int64; fractions are cut off."""
+        return _C.to(self, dtypes.int64)
+
+    def int(self) -> Tensor:
+        """As int32; fractions are cut off."""
+        return _C.to(self, dtypes.int32)
+
+    def byte(self) -> Tensor:
+        """As uint8."""
+        return _C.to(self, dtypes.uint8)
+
+    def bool(self) -> Tensor:
+        """As bool: whether an element differs from 0."""
+        return _C.to(self, dtypes.bool)
+
+    def type(self, dtype: Any = None) -> Any:
+        """The tensor in another dtype; without one, the name of its type."""
+        return f"cnnx.{type(self).__name__}[{self.dtype.name}]" if dtype is None else _C.to(self, as_dtype(dtype))
+
+    def type_as(self, other: Tensor) -> Tensor:
+        """The tensor in the dtype of `other`."""
+        return _C.to(self, other.dtype)
+
+    def contiguous(self) -> Tensor:
+        """The tensor itself if its memory is row-major without gaps, else a copy that is."""
+        return _C.contiguous(self)
+
+    # Views and shapes.
+
+    reshape = shaping.reshape
+    reshape_as = shaping.reshape_as
+    view = shaping.view
+    view_as = shaping.view_as
+    flatten = shaping.flatten
+    ravel = shaping.ravel
+    unflatten = shaping.unflatten
+    squeeze = shaping.squeeze
+    unsqueeze = shaping.unsqueeze
+    permute = shaping.permute
+    transpose = swapaxes = swapdims = shaping.transpose
+    t = shaping.t
+    movedim = moveaxis = shaping.movedim
+    expand = shaping.expand
+    expand_as = shaping.expand_as
+    broadcast_to = shaping.broadcast_to
+    narrow = shaping.narrow
+    select = shaping.select
+    diagonal = shaping.diagonal
+    split = shaping.split
+    chunk = shaping.chunk
+    unbind = shaping.unbind
+    clone = shaping.clone
+    flip = shaping.flip
+    repeat = shaping.repeat
+    tile = shaping.tile
+    roll = shaping.roll
+
+    @property
+    def T(self) -> Tensor:
+        """A view with the order of the dimensions reversed."""
+        return _C.permute(self, list(range(self.ndim - 1, -1, -1)))
+
+    @property
+    def mT(self) -> Tensor:
+        """A view with the last two dimensions swapped."""
+        if self.ndim < 2:
+            raise RuntimeError(f"mT: needs at least two dimensions, got shape {tuple(self.shape)}")
+        return _C.transpose(self, -2, -1)
+
+
+def _rebuild(cls: Any, array: np.ndarray[Any, Any], requires_grad: bool, attributes: dict[str, Any] | None) -> Tensor:
+    result: Tensor = _C.from_numpy(array, True)
+    if cls is not Tensor:
+        result = cls(result)
+    result.requires_grad = requires_grad
+    if attributes:
+        result.__dict__.update(attributes)
+    return result
+
+
+_C.set_tensor_class(Tensor)
+_C.set_size_class(Size)
