@@ -22,19 +22,20 @@ inline void forward_tile(const float* input, const int32_t* offsets, int64_t fir
                          int64_t step, const float* bias, float* output, int64_t out_plane) {
   if constexpr (Step != 0) step = Step;
   Vec acc[Channels][Pixels];
-  for (int c = 0; c < Channels; ++c)
-    for (int p = 0; p < Pixels; ++p) acc[c][p] = broadcast(bias != nullptr ? bias[c] : 0.0f);
+  unroll<Channels>([&](auto c) {
+    const Vec start = broadcast(bias != nullptr ? bias[c] : 0.0f);
+    unroll<Pixels>([&](auto p) { acc[c][p] = start; });
+  });
   for (int64_t t = first_tap; t < last_tap; ++t) {
     const float* at = input + offsets[t];
     Vec w[Channels];
-    for (int c = 0; c < Channels; ++c) w[c] = broadcast(weight[t * Channels + c]);
-    for (int p = 0; p < Pixels; ++p) {
+    unroll<Channels>([&](auto c) { w[c] = broadcast(weight[t * Channels + c]); });
+    unroll<Pixels>([&](auto p) {
       const Vec value = load(at + p * step);
-      for (int c = 0; c < Channels; ++c) acc[c][p] += w[c] * value;
-    }
+      unroll<Channels>([&](auto c) { acc[c][p] += w[c] * value; });
+    });
   }
-  for (int c = 0; c < Channels; ++c)
-    for (int p = 0; p < Pixels; ++p) store(output + c * out_plane + p * kLanes, acc[c][p]);
+  unroll<Channels>([&](auto c) { unroll<Pixels>([&](auto p) { store(output + c * out_plane + p * kLanes, acc[c][p]); }); });
 }
 
 template <int Channels, int Step>
@@ -122,24 +123,22 @@ inline void weight_tile(const ConvPlan& c, const float* grad_output, const float
   int64_t at[Taps];
   for (int t = 0; t < Taps; ++t) at[t] = offsets[t];
   Vec sum[Channels][Taps];
-  for (int o = 0; o < Channels; ++o)
-    for (int t = 0; t < Taps; ++t) sum[o][t] = acc[o][t];
+  unroll<Channels>([&](auto o) { unroll<Taps>([&](auto t) { sum[o][t] = acc[o][t]; }); });
   for (int64_t y = 0; y < c.out_height; ++y) {
     const float* in_row = input + y * c.stride_height * row_pitch;
     const float* out_row = grad_output + y * c.out_width * kLanes;
     for (int64_t x = 0; x < c.out_width; ++x) {
       Vec g[Channels];
-      for (int o = 0; o < Channels; ++o) g[o] = load(out_row + o * out_plane);
-      for (int t = 0; t < Taps; ++t) {
+      unroll<Channels>([&](auto o) { g[o] = load(out_row + o * out_plane); });
+      unroll<Taps>([&](auto t) {
         const Vec value = load(in_row + at[t]);
-        for (int o = 0; o < Channels; ++o) sum[o][t] += g[o] * value;
-      }
+        unroll<Channels>([&](auto o) { sum[o][t] += g[o] * value; });
+      });
       in_row += step;
       out_row += kLanes;
     }
   }
-  for (int o = 0; o < Channels; ++o)
-    for (int t = 0; t < Taps; ++t) acc[o][t] = sum[o][t];
+  unroll<Channels>([&](auto o) { unroll<Taps>([&](auto t) { acc[o][t] = sum[o][t]; }); });
 }
 
 void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {

@@ -22,19 +22,17 @@ template <int Vectors, int Pixels>
 inline void few_tile(const float* input, const int32_t* offsets, TapRange taps, const float* weight, int64_t step, const float* bias,
                      float* output, int64_t out_vector) {
   Vec acc[Vectors][Pixels];
-  for (int v = 0; v < Vectors; ++v)
-    for (int p = 0; p < Pixels; ++p) acc[v][p] = load(bias + v * kLanes);
+  unroll<Vectors>([&](auto v) { unroll<Pixels>([&](auto p) { acc[v][p] = load(bias + v * kLanes); }); });
   for (int64_t t = taps.first; t < taps.last; ++t) {
     const float* at = input + offsets[t];
     Vec w[Vectors];
-    for (int v = 0; v < Vectors; ++v) w[v] = load(weight + (t * Vectors + v) * kLanes);
-    for (int p = 0; p < Pixels; ++p) {
+    unroll<Vectors>([&](auto v) { w[v] = load(weight + (t * Vectors + v) * kLanes); });
+    unroll<Pixels>([&](auto p) {
       const Vec value = broadcast(at[p * step]);
-      for (int v = 0; v < Vectors; ++v) acc[v][p] += w[v] * value;
-    }
+      unroll<Vectors>([&](auto v) { acc[v][p] += w[v] * value; });
+    });
   }
-  for (int v = 0; v < Vectors; ++v)
-    for (int p = 0; p < Pixels; ++p) store(output + v * out_vector + p * kLanes, acc[v][p]);
+  unroll<Vectors>([&](auto v) { unroll<Pixels>([&](auto p) { store(output + v * out_vector + p * kLanes, acc[v][p]); }); });
 }
 
 // All padded images, [batch][in_channels][rows][width]; the input itself if nothing is to be padded.
@@ -136,11 +134,11 @@ void run_backward_weight(const ConvPlan& c, const float* input, const float* gra
             const float* row = from + y * c.stride_height * padded.row_pitch;
             for (int64_t x = 0; x < c.out_width; ++x) {
               Vec grads[Vectors];
-              for (int v = 0; v < Vectors; ++v) grads[v] = load(g + v * spatial * kLanes);
-              for (int t = 0; t < Taps; ++t) {
+              unroll<Vectors>([&](auto v) { grads[v] = load(g + v * spatial * kLanes); });
+              unroll<Taps>([&](auto t) {
                 const Vec value = broadcast(row[offsets[t0 + t]]);
-                for (int v = 0; v < Vectors; ++v) acc[v][t] += grads[v] * value;
-              }
+                unroll<Vectors>([&](auto v) { acc[v][t] += grads[v] * value; });
+              });
               row += c.stride_width;
               g += kLanes;
             }

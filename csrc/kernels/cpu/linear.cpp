@@ -27,20 +27,18 @@ template <int Rows, int Vectors>
 inline void product(const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_pitch, int64_t depth,
                     Vec (&acc)[Rows][Vectors]) {
   Vec sum[Rows][Vectors];
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) sum[r][v] = acc[r][v];
+  unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { sum[r][v] = acc[r][v]; }); });
   for (int64_t k = 0; k < depth; ++k) {
     Vec scalar[Rows];
-    for (int r = 0; r < Rows; ++r) scalar[r] = broadcast(a[r * a_row]);
-    for (int v = 0; v < Vectors; ++v) {
+    unroll<Rows>([&](auto r) { scalar[r] = broadcast(a[r * a_row]); });
+    unroll<Vectors>([&](auto v) {
       const Vec value = load(b + v * kLanes);
-      for (int r = 0; r < Rows; ++r) sum[r][v] += scalar[r] * value;
-    }
+      unroll<Rows>([&](auto r) { sum[r][v] += scalar[r] * value; });
+    });
     a += a_col;
     b += b_pitch;
   }
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) acc[r][v] = sum[r][v];
+  unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] = sum[r][v]; }); });
 }
 
 // Rows [k, k + depth) and columns [n, n + columns) of b, side by side in vectors; zeros fill the last one.
@@ -89,12 +87,10 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
     if (!whole)
       for (int r = 0; r < Rows; ++r)
         for (int64_t j = 0; j < kPitch; ++j) edge[r * kPitch + j] = j < columns ? c[r * s.c_row + j * s.c_col] : 0.0f;
-    for (int r = 0; r < Rows; ++r)
-      for (int v = 0; v < Vectors; ++v) acc[r][v] = load(tile + r * tile_row + v * kLanes);
+    unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] = load(tile + r * tile_row + v * kLanes); }); });
   }
   product<Rows, Vectors>(a, a_row, a_col, panel, kPitch, depth, acc);
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) store(tile + r * tile_row + v * kLanes, acc[r][v]);
+  unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { store(tile + r * tile_row + v * kLanes, acc[r][v]); }); });
   if (!whole)
     for (int r = 0; r < Rows; ++r)
       for (int64_t j = 0; j < columns; ++j) c[r * s.c_row + j * s.c_col] = edge[r * kPitch + j];
@@ -188,20 +184,23 @@ void linear_forward(const LinearShape& s, const float* input, const float* weigh
     with_size<kImageVectors>(panels.size(panel), [&]<int Vectors>() {
       with_size<kImageRows>(rows.size(unit % rows.parts), [&]<int Rows>() {
         Vec sum[Rows][Vectors];
-        for (int r = 0; r < Rows; ++r)
-          for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(bias != nullptr ? bias[o + r] : 0.0f);
+        unroll<Rows>([&](auto r) {
+          const Vec start = broadcast(bias != nullptr ? bias[o + r] : 0.0f);
+          unroll<Vectors>([&](auto v) { sum[r][v] = start; });
+        });
         const float* x = packed + block * s.in_features * kLanes;
         const float* w = weight + o * s.in_features;
         for (int64_t i = 0; i < s.in_features; ++i) {
           Vec scalar[Rows];
-          for (int r = 0; r < Rows; ++r) scalar[r] = broadcast(w[r * s.in_features + i]);
-          for (int v = 0; v < Vectors; ++v) {
+          unroll<Rows>([&](auto r) { scalar[r] = broadcast(w[r * s.in_features + i]); });
+          unroll<Vectors>([&](auto v) {
             const Vec value = load(x + (v * s.in_features + i) * kLanes);
-            for (int r = 0; r < Rows; ++r) sum[r][v] += scalar[r] * value;
-          }
+            unroll<Rows>([&](auto r) { sum[r][v] += scalar[r] * value; });
+          });
         }
-        for (int r = 0; r < Rows; ++r)
-          for (int v = 0; v < Vectors; ++v) store(result + ((block + v) * s.out_features + o + r) * kLanes, sum[r][v]);
+        unroll<Rows>([&](auto r) {
+          unroll<Vectors>([&](auto v) { store(result + ((block + v) * s.out_features + o + r) * kLanes, sum[r][v]); });
+        });
       });
     });
   });

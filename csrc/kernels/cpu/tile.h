@@ -21,6 +21,20 @@ inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
 
+// f(0), ..., f(N - 1) written out, the index a compile-time constant (f takes a Constant<i>). For the accumulators of a register
+// tile: an array that a loop indexes would be kept in memory.
+template <int I>
+struct Constant {
+  constexpr operator int() const { return I; }
+};
+template <int N, class F>
+__attribute__((always_inline)) inline void unroll(const F& f) {
+  if constexpr (N > 0) {
+    unroll<N - 1>(f);
+    f(Constant<N - 1>{});
+  }
+}
+
 // [0, extent) cut into the fewest parts of at most `limit`, as even as possible: 14 in parts of 6 is 5 + 5 + 4.
 struct Split {
   int64_t extent, parts;

@@ -25,7 +25,7 @@ inline Vec load(const float* p) { return *reinterpret_cast<const VecUnaligned*>(
 inline void store(float* p, Vec v) { *reinterpret_cast<VecUnaligned*>(p) = v; }
 inline VecI load(const int32_t* p) { return *reinterpret_cast<const VecIUnaligned*>(p); }
 inline void store(int32_t* p, VecI v) { *reinterpret_cast<VecIUnaligned*>(p) = v; }
-inline Vec broadcast(float x) { return Vec{} + x; }
+inline Vec broadcast(float x) { return x - Vec{}; }  // x - 0 is x for every x, -0 and NaN included: no arithmetic is left
 inline VecI broadcast(int32_t x) { return VecI{} + x; }
 
 // The first n values from memory, zeros behind them; n < kLanes.
