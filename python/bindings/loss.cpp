@@ -24,6 +24,7 @@ void register_loss(py::module_& m) {
           return mse_loss(input, target, parse_reduction("mse_loss", reduction));
         },
         ReleaseGil(), given("input"), given("target"), py::arg("reduction") = "mean");
+  m.def("dropout", &dropout, ReleaseGil(), given("input"), py::arg("p"), py::arg("training"));
 }
 
 }  // namespace cnnx::bindings

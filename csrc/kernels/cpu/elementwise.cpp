@@ -8,10 +8,10 @@ namespace {
 
 constexpr int64_t kChunk = 16384;
 
-// body(begin, end) for every chunk of [0, n).
+// body(begin, end) for every chunk of [0, n). cost: per element, where a plain sum in cache is 1 (a fifth of a nanosecond).
 template <class Body>
 void for_chunks(int64_t n, double cost, const Body& body) {
-  parallel_for((n + kChunk - 1) / kChunk, cost * kChunk, [&](int64_t unit) {
+  parallel_for((n + kChunk - 1) / kChunk, cost * 0.2 * kChunk, [&](int64_t unit) {
     const int64_t begin = unit * kChunk;
     body(begin, begin + kChunk < n ? begin + kChunk : n);
   });
