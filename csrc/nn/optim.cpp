@@ -27,6 +27,11 @@ struct Item {
   int64_t step = 0;
 };
 
+Tensor gradient(const char* op, const Tensor& param) {
+  if (!param.defined()) throw TypeError(message(op, ": a parameter is None"));
+  return param.grad();
+}
+
 // Collects the parameters that have a gradient, makes missing state, and writes copies of strided tensors back at the end.
 class Group {
  public:
@@ -35,8 +40,7 @@ class Group {
     items_.reserve(params.size());
     for (size_t i = 0; i < params.size(); ++i) {
       const Tensor& param = params[i];
-      if (!param.defined()) throw TypeError(message(op, ": parameter ", i, " is None"));
-      const Tensor grad = param.grad();
+      const Tensor grad = gradient(op, param);
       if (!grad.defined()) continue;
       if (!is_floating_point(param.dtype()))
         throw TypeError(message(op, ": parameter ", i, " is ", name(param.dtype()), ", needs float32 or float64"));
@@ -92,9 +96,9 @@ class Group {
     steps_ = &steps;
   }
 
-  // Runs update(item, T tag, offset, count) over all chunks, then publishes the results. Returns whether state was made.
+  // Runs update(item, T tag, offset, count) over all chunks, `nanoseconds` per element, then publishes the results. Returns whether state was made.
   template <class Update>
-  bool run(double cost_per_element, const Update& update) {
+  bool run(double nanoseconds, const Update& update) {
     if (steps_ != nullptr) {
       for (const Item& item : items_) {
         const Tensor& step = (*steps_)[item.index];
@@ -103,7 +107,7 @@ class Group {
       }
     }
     const int64_t units = (total_ + kChunk - 1) / kChunk;
-    parallel_for(units, cost_per_element * static_cast<double>(std::min(total_, kChunk)), [&](int64_t unit) {
+    parallel_for(units, nanoseconds * static_cast<double>(std::min(total_, kChunk)), [&](int64_t unit) {
       const int64_t begin = unit * kChunk, end = std::min(begin + kChunk, total_);
       auto item = std::upper_bound(items_.begin(), items_.end(), begin,
                                    [](int64_t place, const Item& candidate) { return place < candidate.first + candidate.count; });
@@ -161,7 +165,7 @@ const T* at(const void* data, int64_t offset) {
 bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdOptions& options) {
   Group group("sgd_step", params, options.lr);
   if (options.momentum != 0) group.bind(0, "momentum_buffer", momentum_buffers);
-  return group.run(3, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
+  return group.run(0.4, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
     using T = decltype(tag);
     const SgdStep step{options.lr, options.momentum, options.dampening, options.weight_decay, options.nesterov, options.maximize, item.fresh};
     kernels<T>().sgd_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset));
@@ -175,7 +179,7 @@ bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, st
   group.bind(1, "exp_avg_sq", exp_avg_sqs);
   if (options.amsgrad) group.bind(2, "max_exp_avg_sq", max_exp_avg_sqs);
   group.count_steps(steps);
-  return group.run(10, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
+  return group.run(1, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
     using T = decltype(tag);
     const AdamStep step{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, options.decoupled,
                         options.amsgrad, options.maximize, item.step};
@@ -190,12 +194,20 @@ bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps
   group.bind(0, "square_avg", square_avgs);
   group.bind(1, "acc_delta", acc_deltas);
   group.count_steps(steps);
-  return group.run(10, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
+  return group.run(1, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
     using T = decltype(tag);
     const AdadeltaStep step{options.lr, options.rho, options.eps, options.weight_decay, options.maximize};
     kernels<T>().adadelta_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset),
                                at<T>(item.states[1], offset));
   });
+}
+
+void zero_grads(const std::vector<Tensor>& params, bool set_to_none) {
+  for (Tensor param : params) {
+    if (!gradient("zero_grads", param).defined()) continue;
+    if (set_to_none) param.set_grad({});
+    else copy_into(param.grad(), Tensor::scalar(0, param.dtype()));
+  }
 }
 
 Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, double norm_type, bool error_if_nonfinite) {
@@ -204,7 +216,7 @@ Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, doubl
   double total = 0;
   DType dtype = DType::float32;
   for (const Tensor& param : params) {
-    const Tensor grad = param.grad();
+    const Tensor grad = gradient("clip_grad_norm_", param);
     if (!grad.defined()) continue;
     dtype = promote(dtype, grad.dtype());
     const Tensor plain = contiguous(grad);
@@ -240,7 +252,7 @@ Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, doubl
 
 void clip_grad_value_(const std::vector<Tensor>& params, double clip_value) {
   for (const Tensor& param : params) {
-    const Tensor grad = param.grad();
+    const Tensor grad = gradient("clip_grad_value_", param);
     if (!grad.defined()) continue;
     const Tensor clipped = plain_copy(grad);
     dispatch_floating("clip_grad_value_", grad.dtype(), [&](auto tag) {

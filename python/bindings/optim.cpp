@@ -70,6 +70,7 @@ void register_optim(py::module_& m) {
         py::arg("decoupled"), py::arg("amsgrad"), py::arg("maximize"));
   m.def("adadelta_step", &adadelta, py::arg("params"), py::arg("steps"), py::arg("square_avgs"), py::arg("acc_deltas"),
         py::arg("lr"), py::arg("rho"), py::arg("eps"), py::arg("weight_decay"), py::arg("maximize"));
+  m.def("zero_grads", &zero_grads, ReleaseGil(), py::arg("params"), py::arg("set_to_none"));
   m.def("clip_grad_norm_", &clip_grad_norm_, ReleaseGil(), py::arg("params"), py::arg("max_norm"), py::arg("norm_type"),
         py::arg("error_if_nonfinite"));
   m.def("clip_grad_value_", &clip_grad_value_, ReleaseGil(), py::arg("params"), py::arg("clip_value"));

@@ -32,6 +32,9 @@ bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, st
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
                    std::vector<Tensor>& acc_deltas, const AdadeltaOptions& options);
 
+// Drops the gradients of `params`, or fills those that are there with zeros.
+void zero_grads(const std::vector<Tensor>& params, bool set_to_none);
+
 // Scales the gradients of `params` so that the p-norm of all of them together is at most max_norm; returns the norm before as a
 // 0-dimensional tensor. With error_if_nonfinite a norm that is not finite throws, and nothing is scaled.
 Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, double norm_type, bool error_if_nonfinite);

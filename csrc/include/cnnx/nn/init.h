@@ -1,0 +1,38 @@
+// Initial values of parameters. Each function fills its tensor in place, without history. Without a generator, random ones draw
+// from the default one.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cnnx/random.h"
+#include "cnnx/tensor.h"
+
+namespace cnnx::init {
+
+// Inputs and outputs of a weight (out, in, spatial...): in and out times the product of the spatial extents.
+struct Fans {
+  int64_t in, out;
+};
+Fans fans(const Tensor& weight);
+// The recommended gain of "linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu" (param: negative slope, default 0.01), "selu".
+double calculate_gain(const std::string& nonlinearity, std::optional<double> param = std::nullopt);
+
+void uniform_(const Tensor& tensor, double low, double high, Generator* generator = nullptr);
+void normal_(const Tensor& tensor, double mean, double stddev, Generator* generator = nullptr);
+// Normal, redrawn within [low, high].
+void trunc_normal_(const Tensor& tensor, double mean, double stddev, double low, double high, Generator* generator = nullptr);
+void constant_(const Tensor& tensor, double value);
+// Glorot & Bengio (2010): bound gain * sqrt(6 / (fan_in + fan_out)), standard deviation gain * sqrt(2 / (fan_in + fan_out)).
+void xavier_uniform_(const Tensor& tensor, double gain, Generator* generator = nullptr);
+void xavier_normal_(const Tensor& tensor, double gain, Generator* generator = nullptr);
+// He et al. (2015): bound gain * sqrt(3 / fan), standard deviation gain / sqrt(fan); mode "fan_in" or "fan_out"; a: negative slope.
+void kaiming_uniform_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity, Generator* generator = nullptr);
+void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity, Generator* generator = nullptr);
+void eye_(const Tensor& matrix);
+// The identity for a convolution weight (out, in, spatial...): ones in the middle tap, per group.
+void dirac_(const Tensor& weight, int64_t groups);
+// Saxe et al. (2013): rows (or columns, if fewer) orthonormal, times gain.
+void orthogonal_(const Tensor& weight, double gain, Generator* generator = nullptr);
+
+}  // namespace cnnx::init
