@@ -1,0 +1,198 @@
+"""Initial values of parameters. Each function fills its tensor in place, without history, and returns it."""
+
+from __future__ import annotations
+
+import math
+
+from .. import _C
+from ..random import Generator, _native
+from ..tensor import Tensor
+
+__all__ = [
+    "calculate_gain",
+    "constant_",
+    "dirac_",
+    "eye_",
+    "kaiming_normal_",
+    "kaiming_uniform_",
+    "normal_",
+    "ones_",
+    "orthogonal_",
+    "trunc_normal_",
+    "uniform_",
+    "xavier_normal_",
+    "xavier_uniform_",
+    "zeros_",
+]
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """The recommended factor on the standard deviation in front of a nonlinearity.
+
+    Parameters
+    ----------
+    nonlinearity : str
+        "linear", "conv2d", "sigmoid" (1), "tanh" (5/3), "relu" (sqrt 2), "leaky_relu" or "selu" (3/4).
+    param : float, optional
+        Negative slope of "leaky_relu". Default: 0.01.
+
+    Examples
+    --------
+    >>> from cnnx import nn
+    >>> nn.init.calculate_gain("leaky_relu", 1.0)
+    1.0
+    """
+    return _C.calculate_gain(nonlinearity, param)
+
+
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    return _C.init_fans(tensor)
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Draws from the uniform distribution on [a, b)."""
+    _C.init_uniform_(tensor, a, b, _native("uniform_", generator))
+    return tensor
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Draws from the normal distribution."""
+    _C.init_normal_(tensor, mean, std, _native("normal_", generator))
+    return tensor
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Draws from the normal distribution, redrawn within [a, b]."""
+    _C.init_trunc_normal_(tensor, mean, std, a, b, _native("trunc_normal_", generator))
+    return tensor
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Sets every element to `val`."""
+    _C.init_constant_(tensor, val)
+    return tensor
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Sets every element to 1."""
+    return constant_(tensor, 1.0)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Sets every element to 0."""
+    return constant_(tensor, 0.0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix; 2-D only."""
+    _C.init_eye_(tensor)
+    return tensor
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution weight (3-, 4- or 5-D) that passes its input on."""
+    _C.init_dirac_(tensor, groups)
+    return tensor
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Uniform with bound ``gain * sqrt(6 / (fan_in + fan_out))``.
+
+    Raises
+    ------
+    ValueError
+        If the tensor has fewer than 2 dimensions.
+
+    Notes
+    -----
+    Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010).
+    """
+    _C.init_xavier_uniform_(tensor, gain, _native("xavier_uniform_", generator))
+    return tensor
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
+    """Normal with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))``. See `xavier_uniform_`."""
+    _C.init_xavier_normal_(tensor, gain, _native("xavier_normal_", generator))
+    return tensor
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Uniform with bound ``gain * sqrt(3 / fan)``.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        A weight (out, in, ...).
+    a : float
+        Negative slope of the leaky ReLU behind. Default: 0.
+    mode : {"fan_in", "fan_out"}
+        Whether the variance is kept forward or backward. Default: "fan_in".
+    nonlinearity : str
+        See `calculate_gain`. Default: "leaky_relu".
+
+    Raises
+    ------
+    ValueError
+        If the tensor has fewer than 2 dimensions, or mode or nonlinearity is unknown.
+
+    Notes
+    -----
+    He et al., "Delving deep into rectifiers" (2015).
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> from cnnx import nn
+    >>> w = nn.init.kaiming_uniform_(cnnx.empty(64, 6), nonlinearity="relu")
+    >>> bool(w.abs().max() <= 1.0)
+    True
+    """
+    _C.init_kaiming_uniform_(tensor, a, mode, nonlinearity, _native("kaiming_uniform_", generator))
+    return tensor
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> Tensor:
+    """Normal with standard deviation ``gain / sqrt(fan)``. Parameters as of `kaiming_uniform_`."""
+    _C.init_kaiming_normal_(tensor, a, mode, nonlinearity, _native("kaiming_normal_", generator))
+    return tensor
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = None) -> Tensor:
+    """A random (semi-)orthogonal matrix times `gain`; more dimensions are flattened behind the first.
+
+    Notes
+    -----
+    Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks"
+    (2013).
+    """
+    _C.init_orthogonal_(tensor, gain, _native("orthogonal_", generator))
+    return tensor
+
+
+def _bias_uniform_(weight: Tensor, bias: Tensor) -> None:
+    """The default of linear and convolutional layers: uniform within 1 / sqrt(fan_in)."""
+    fan_in, _ = _calculate_fan_in_and_fan_out(weight)
+    bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0.0
+    uniform_(bias, -bound, bound)

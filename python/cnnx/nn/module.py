@@ -1,0 +1,563 @@
+"""Module: the base class of layers and networks."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar, overload
+
+import cnnx
+
+from ..tensor import Tensor
+from .hooks import RemovableHandle
+from .parameter import Buffer, Parameter
+from .state import IncompatibleKeys, load_state_dict
+
+T = TypeVar("T", bound="Module")
+
+
+def _forward_missing(self: Module, *args: Any, **kwargs: Any) -> Any:
+    """Computes the module's output. Every subclass defines it."""
+    raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
+
+
+class Module:
+    """Base class of all layers and networks.
+
+    A subclass calls ``super().__init__()``, assigns parameters and other modules to its attributes, and
+    defines ``forward``. The instance is then called like a function.
+
+    Attributes
+    ----------
+    training : bool
+        Whether the module is in training mode (dropout acts). Set by `train` and `eval`.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> from cnnx import nn
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.fc = nn.Linear(4, 2)
+    ...     def forward(self, x):
+    ...         return self.fc(x)
+    >>> Net()
+    Net(
+      (fc): Linear(in_features=4, out_features=2, bias=True)
+    )
+    >>> [name for name, _ in Net().named_parameters()]
+    ['fc.weight', 'fc.bias']
+    """
+
+    training: bool
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Tensor | None]
+    _modules: dict[str, Module | None]
+    _non_persistent_buffers_set: set[str]
+    _forward_hooks: OrderedDict[int, tuple[Any, bool, bool]]
+    _forward_pre_hooks: OrderedDict[int, tuple[Any, bool]]
+
+    def __init__(self) -> None:
+        d = self.__dict__
+        d["training"] = True
+        d["_parameters"] = {}
+        d["_buffers"] = {}
+        d["_modules"] = {}
+        d["_non_persistent_buffers_set"] = set()
+        d["_forward_hooks"] = OrderedDict()
+        d["_forward_pre_hooks"] = OrderedDict()
+
+    # A callable of any signature, so that a subclass may define its own.
+    forward: Callable[..., Any] = _forward_missing
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the hooks, if any, and `forward`."""
+        if self._forward_pre_hooks or self._forward_hooks:
+            return self._call_with_hooks(args, kwargs)
+        return self.forward(*args, **kwargs)
+
+    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        for pre_hook, with_kwargs in list(self._forward_pre_hooks.values()):
+            if with_kwargs:
+                changed = pre_hook(self, args, kwargs)
+                if changed is not None:
+                    if not isinstance(changed, tuple) or len(changed) != 2:
+                        raise RuntimeError(
+                            f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but "
+                            f"got {changed}."
+                        )
+                    args, kwargs = changed
+            else:
+                changed = pre_hook(self, args)
+                if changed is not None:
+                    args = changed if isinstance(changed, tuple) else (changed,)
+        try:
+            result = self.forward(*args, **kwargs)
+        except BaseException:
+            for hook, with_kwargs, always_call in list(self._forward_hooks.values()):
+                if always_call:
+                    hook(self, args, kwargs, None) if with_kwargs else hook(self, args, None)
+            raise
+        for hook, with_kwargs, _ in list(self._forward_hooks.values()):
+            changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
+            if changed is not None:
+                result = changed
+        return result
+
+    # Attributes.
+
+    def _own(self) -> dict[str, Any]:
+        if "_modules" not in self.__dict__:
+            raise AttributeError("cannot assign parameters or modules before Module.__init__() call")
+        return self.__dict__
+
+    def __getattr__(self, name: str) -> Any:
+        d = self.__dict__
+        for registry in ("_parameters", "_modules", "_buffers"):
+            entries = d.get(registry)
+            if entries is not None and name in entries:
+                return entries[name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        d = self.__dict__
+        if isinstance(value, Parameter):
+            self._own()
+            self._forget(name)
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            self._own()
+            if name not in d["_modules"]:
+                self._forget(name)
+            d["_modules"][name] = value
+        elif isinstance(value, Buffer) and "_buffers" in d:
+            self._forget(name)
+            self.register_buffer(name, value, value.persistent)
+        elif name in d.get("_parameters", ()):
+            if value is not None:
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as parameter '{name}' (cnnx.nn.Parameter or "
+                    f"None expected)"
+                )
+            d["_parameters"][name] = None
+        elif name in d.get("_modules", ()):
+            if value is not None:
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as child module '{name}' (cnnx.nn.Module or "
+                    f"None expected)"
+                )
+            d["_modules"][name] = None
+        elif name in d.get("_buffers", ()):
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(
+                    f"cannot assign '{type(value).__name__}' as buffer '{name}' (cnnx.Tensor or None "
+                    f"expected)"
+                )
+            d["_buffers"][name] = value
+        else:
+            object.__setattr__(self, name, value)
+
+    def _forget(self, name: str) -> None:
+        d = self.__dict__
+        d.pop(name, None)
+        for registry in ("_parameters", "_buffers", "_modules"):
+            if not (registry == "_parameters" and name in d[registry]):
+                d[registry].pop(name, None)
+        d["_non_persistent_buffers_set"].discard(name)
+
+    def __delattr__(self, name: str) -> None:
+        for registry in (self._parameters, self._buffers, self._modules):
+            if name in registry:
+                del registry[name]
+                self._non_persistent_buffers_set.discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        names = set(object.__dir__(self))
+        names.update(self._parameters, self._buffers, self._modules)
+        return sorted(name for name in names if name.isidentifier())
+
+    def _check_name(self, kind: str, name: str, registry: Mapping[str, Any]) -> None:
+        if "_modules" not in self.__dict__:
+            raise AttributeError(f"cannot assign {kind} before Module.__init__() call")
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name should be a string. Got {type(name).__name__}")
+        if "." in name:
+            raise KeyError(f'{kind} name can\'t contain "."')
+        if name == "":
+            raise KeyError(f'{kind} name can\'t be empty string ""')
+        if hasattr(self, name) and name not in registry:
+            raise KeyError(f"attribute '{name}' already exists")
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Adds a parameter, or None for one that is absent.
+
+        Raises
+        ------
+        KeyError
+            If the name is empty, holds a dot, or belongs to another attribute.
+        TypeError
+            If `param` is not a `Parameter`.
+        """
+        self._check_name("parameter", name, self.__dict__.get("_parameters", {}))
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(
+                f"cannot assign '{type(param).__name__}' object to parameter '{name}' (cnnx.nn.Parameter "
+                f"or None required)"
+            )
+        if param is not None and not param.is_leaf:
+            raise ValueError(
+                f"Cannot assign non-leaf Tensor to parameter '{name}'. Model parameters must be created "
+                f"explicitly. "
+                f"To express '{name}' as a function of another Tensor, compute the value in the forward() "
+                f"method."
+            )
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Adds a buffer: state that is not learned. If `persistent`, it is part of ``state_dict()``."""
+        self._check_name("buffer", name, self.__dict__.get("_buffers", {}))
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (cnnx.Tensor or None "
+                f"required)"
+            )
+        self._buffers[name] = tensor
+        if persistent:
+            self._non_persistent_buffers_set.discard(name)
+        else:
+            self._non_persistent_buffers_set.add(name)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Adds a child module under the given name."""
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module subclass")
+        self._check_name("module", name, self.__dict__.get("_modules", {}))
+        self._modules[name] = module
+
+    register_module = add_module
+
+    # Iteration.
+
+    def _named_members(
+        self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[tuple[str, Any]]:
+        seen: set[int] = set()
+        modules = (
+            self.named_modules(prefix=prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else [(prefix, self)]
+        )
+        for module_prefix, module in modules:
+            for name, member in getattr(module, registry).items():
+                if member is None or id(member) in seen:
+                    continue
+                if remove_duplicate:
+                    seen.add(id(member))
+                yield (module_prefix + "." if module_prefix else "") + name, member
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Iterates over (name, parameter); with `recurse`, also over those of all submodules."""
+        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Iterates over the parameters; with `recurse`, also over those of all submodules."""
+        for _, parameter in self.named_parameters(recurse=recurse):
+            yield parameter
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Iterates over (name, buffer)."""
+        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Iterates over the buffers."""
+        for _, buffer in self.named_buffers(recurse=recurse):
+            yield buffer
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Iterates over (name, module) of the direct children."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """Iterates over the direct children."""
+        for _, module in self.named_children():
+            yield module
+
+    def named_modules(
+        self, memo: set[Module] | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """Iterates over (name, module), the module itself first."""
+        if memo is None:
+            memo = set()
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module.named_modules(
+                    memo, prefix + ("." if prefix else "") + name, remove_duplicate
+                )
+
+    def modules(self) -> Iterator[Module]:
+        """Iterates over the module and all its submodules."""
+        for _, module in self.named_modules():
+            yield module
+
+    def get_submodule(self, target: str) -> Module:
+        """The submodule with the given dotted name; the module itself for ""."""
+        module: Module = self
+        for name in target.split(".") if target else ():
+            found = module._modules.get(name)
+            if found is None:
+                raise AttributeError(f"{type(module).__name__} has no submodule `{name}`")
+            module = found
+        return module
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter with the given dotted name."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._parameters.get(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no parameter `{target}`")
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer with the given dotted name."""
+        path, _, name = target.rpartition(".")
+        found = self.get_submodule(path)._buffers.get(name)
+        if found is None:
+            raise AttributeError(f"{type(self).__name__} has no buffer `{target}`")
+        return found
+
+    # State.
+
+    def state_dict(
+        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
+    ) -> dict[str, Any]:
+        """The parameters and persistent buffers by name, sharing memory with the module.
+
+        Parameters
+        ----------
+        destination : dict, optional
+            Where to put them. Default: a new ``OrderedDict``.
+        prefix : str
+            Put before every name. Default: "".
+        keep_vars : bool
+            Return the parameters themselves, not detached tensors. Default: False.
+        """
+        if destination is None:
+            destination = OrderedDict()
+        for name, member in [*self._parameters.items(), *self._buffers.items()]:
+            if member is not None and name not in self._non_persistent_buffers_set:
+                destination[prefix + name] = member if keep_vars else member.detach()
+        for name, module in self._modules.items():
+            if module is not None:
+                module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
+        return destination
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Copies values into the parameters and buffers.
+
+        Parameters
+        ----------
+        state_dict : mapping
+            Tensors by name, as `state_dict` returns them.
+        strict : bool
+            Whether the names must be exactly those of the module. Default: True.
+        assign : bool
+            Take the tensors themselves instead of copying their values. Default: False.
+
+        Returns
+        -------
+        IncompatibleKeys
+            ``missing_keys`` and ``unexpected_keys``.
+
+        Raises
+        ------
+        RuntimeError
+            If names (when `strict`) or shapes do not match. Nothing is changed then.
+        """
+        return load_state_dict(self, state_dict, strict, assign)
+
+    # Mode, dtype, device.
+
+    def train(self: T, mode: bool = True) -> T:
+        """Switches the module and all submodules to training (or, with False, evaluation) mode."""
+        if not isinstance(mode, bool):
+            raise ValueError("training mode is expected to be boolean")
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
+        return self
+
+    def eval(self: T) -> T:
+        """Switches to evaluation mode."""
+        return self.train(False)
+
+    def requires_grad_(self: T, requires_grad: bool = True) -> T:
+        """Sets whether the parameters want gradients."""
+        for parameter in self.parameters():
+            parameter.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Drops the gradients of all parameters, or sets them to zero."""
+        for parameter in self.parameters():
+            if parameter.grad is None:
+                continue
+            if set_to_none:
+                parameter.grad = None
+            else:
+                parameter.grad = cnnx.zeros_like(parameter.grad)
+
+    def apply(self: T, fn: Callable[[Module], Any]) -> T:
+        """Calls `fn` on every submodule, children first, then on the module itself."""
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def _apply(self: T, fn: Callable[[Tensor], Tensor]) -> T:
+        done: set[int] = set()
+        for module in self.modules():
+            for parameter in module._parameters.values():
+                if parameter is None or id(parameter) in done:
+                    continue
+                done.add(id(parameter))
+                grad = parameter.grad
+                parameter.grad = None
+                parameter._set_data(fn(parameter.detach()))
+                if grad is not None:
+                    parameter.grad = fn(grad.detach())
+            for name, buffer in module._buffers.items():
+                if buffer is not None:
+                    module._buffers[name] = fn(buffer)
+        return self
+
+    @overload
+    def to(self: T, device: Any = ..., dtype: Any = ..., non_blocking: bool = ...) -> T: ...
+    @overload
+    def to(self: T, dtype: Any, non_blocking: bool = ...) -> T: ...
+    @overload
+    def to(self: T, tensor: Tensor, non_blocking: bool = ...) -> T: ...
+
+    def to(self: T, *args: Any, **kwargs: Any) -> T:
+        """Moves parameters and buffers to a device or floating-point dtype, in place.
+
+        Takes ``to(device)``, ``to(dtype)``, ``to(device, dtype)`` or ``to(tensor)``; integer buffers keep
+        their dtype.
+
+        Raises
+        ------
+        TypeError
+            If the dtype is not floating-point.
+        """
+        probe = cnnx.empty(0).to(*args, **kwargs)  # checks the arguments and tells what they mean
+        if not probe.dtype.is_floating_point:
+            raise TypeError(
+                f"nn.Module.to only accepts floating point dtypes, but got desired dtype={probe.dtype}"
+            )
+        wanted = [*args, *kwargs.values()]
+        has_dtype = any(isinstance(a, (cnnx.dtype, Tensor)) for a in wanted)
+        device = probe.device
+
+        def convert(t: Tensor) -> Tensor:
+            if has_dtype and t.is_floating_point():
+                return t.to(device, probe.dtype)
+            return t.to(device)
+
+        return self._apply(convert)
+
+    def type(self: T, dst_type: Any) -> T:
+        """Casts all parameters and buffers to a dtype."""
+        return self._apply(lambda t: t.to(dst_type))
+
+    def float(self: T) -> T:
+        """Casts floating-point parameters and buffers to float32."""
+        return self._apply(lambda t: t.to(cnnx.float32) if t.is_floating_point() else t)
+
+    def double(self: T) -> T:
+        """Casts floating-point parameters and buffers to float64."""
+        return self._apply(lambda t: t.to(cnnx.float64) if t.is_floating_point() else t)
+
+    def cpu(self: T) -> T:
+        """Moves the module to the CPU."""
+        return self.to("cpu")
+
+    def cuda(self: T, device: Any = None) -> T:
+        """Moves the module to a CUDA device; raises if there is none."""
+        return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
+
+    # Hooks.
+
+    def register_forward_hook(
+        self,
+        hook: Callable[..., Any],
+        *,
+        prepend: bool = False,
+        with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> RemovableHandle:
+        """Calls ``hook(module, args, output)`` after `forward`; a result but None replaces the output.
+
+        Parameters
+        ----------
+        hook : callable
+            With `with_kwargs` it gets ``(module, args, kwargs, output)``.
+        prepend : bool
+            Before the hooks that are registered. Default: False.
+        with_kwargs : bool
+            Default: False.
+        always_call : bool
+            Also when `forward` raises, with the output None. Default: False.
+        """
+        return RemovableHandle(self._forward_hooks, (hook, with_kwargs, always_call), prepend)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> RemovableHandle:
+        """Calls ``hook(module, args)`` before `forward`; a result that is not None replaces the arguments.
+
+        With `with_kwargs`, ``hook(module, args, kwargs)`` may return ``(args, kwargs)``.
+        """
+        return RemovableHandle(self._forward_pre_hooks, (hook, with_kwargs), prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
+        """Not available: raises NotImplementedError."""
+        raise NotImplementedError("register_full_backward_hook: cnnx has forward hooks only")
+
+    # Printing.
+
+    def extra_repr(self) -> str:
+        """What stands between the parentheses of the printed module."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        extra_lines = extra.split("\n") if extra else []
+        child_lines = [
+            f"({name}): " + repr(module).replace("\n", "\n  ") for name, module in self._modules.items()
+        ]
+        lines = extra_lines + child_lines
+        if not lines:
+            return self._get_name() + "()"
+        if len(extra_lines) == 1 and not child_lines:
+            return f"{self._get_name()}({extra_lines[0]})"
+        return self._get_name() + "(\n  " + "\n  ".join(lines) + "\n)"

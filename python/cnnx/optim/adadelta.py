@@ -1,0 +1,90 @@
+"""Adadelta."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import _C
+from ..tensor import Tensor
+from .optimizer import Optimizer, Params, check_range, refuse
+
+
+class Adadelta(Optimizer):
+    """Adadelta: the step is the gradient times the ratio of the roots of two running means.
+
+    v = rho v + (1 - rho) g², d = sqrt(u + eps) / sqrt(v + eps) * g, u = rho u + (1 - rho) d², p -= lr * d.
+
+    Parameters
+    ----------
+    params : iterable of Tensor, dict or (str, Tensor)
+        See `Optimizer`.
+    lr : float
+        Factor on the step. Default: 1.
+    rho : float
+        Decay of the means. Default: 0.9.
+    eps : float
+        Default: 1e-6.
+    weight_decay : float
+        Times the parameter, added to the gradient. Default: 0.
+    foreach : bool, optional
+        Taken for compatibility: every step is one fused pass.
+    capturable, differentiable : bool
+        Only False.
+    maximize : bool
+        Go up instead of down. Default: False.
+
+    Raises
+    ------
+    ValueError
+        If a number is negative or not finite, or rho above 1.
+
+    Notes
+    -----
+    Zeiler, "ADADELTA: an adaptive learning rate method" (2012).
+    """
+
+    _state_names = ("step", "square_avg", "acc_delta")
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1.0,
+        rho: float = 0.9,
+        eps: float = 1e-6,
+        weight_decay: float = 0,
+        foreach: bool | None = None,
+        *,
+        capturable: bool = False,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        refuse("Adadelta", capturable=capturable, differentiable=differentiable)
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "rho": rho,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "maximize": maximize,
+                "capturable": capturable,
+                "foreach": foreach,
+                "differentiable": differentiable,
+            },
+        )
+
+    def _check(self, group: dict[str, Any]) -> None:
+        super()._check(group)
+        check_range("rho value", group["rho"], 0.0, 1.0)
+        check_range("epsilon value", group["eps"], 0.0)
+
+    def _update(self, group: dict[str, Any], params: list[Tensor], states: list[list[Tensor | None]]) -> bool:
+        return _C.adadelta_step(
+            params,
+            *states,
+            float(group["lr"]),
+            group["rho"],
+            group["eps"],
+            group["weight_decay"],
+            group["maximize"],
+        )
