@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "cnnx/autograd.h"
+#include "cnnx/ops/elementwise.h"
 #include "core/copy.h"
 
 namespace cnnx {
@@ -66,31 +67,6 @@ bool reshape_strides(const Dims& shape, const Dims& strides, const Dims& new_sha
     if (covered != run) return false;
   }
   return true;
-}
-
-// Adds up what `expand` repeated, in double and in row-major order.
-Tensor sum_expanded(const Tensor& gradient, const Dims& shape) {
-  const Tensor g = contiguous(gradient);
-  const int added = g.ndim() - shape.size();
-  Tensor total = Tensor::zeros(shape, DType::float64);
-  Dims strides = Dims::filled(g.ndim(), 0), position = Dims::filled(g.ndim(), 0);
-  for (int i = added; i < g.ndim(); ++i)
-    if (shape[i - added] != 1) strides[i] = total.strides()[i - added];
-  dispatch_floating("expand", g.dtype(), [&](auto tag) {
-    const auto* from = g.data<decltype(tag)>();
-    double* to = total.data<double>();
-    int64_t target = 0;
-    for (int64_t n = g.numel(), e = 0; e < n; ++e) {
-      to[target] += static_cast<double>(from[e]);
-      for (int i = g.ndim() - 1; i >= 0; --i) {
-        target += strides[i];
-        if (++position[i] < g.shape()[i]) break;
-        target -= strides[i] * g.shape()[i];
-        position[i] = 0;
-      }
-    }
-  });
-  return cast(total, g.dtype());
 }
 
 Tensor view_as(const char* op, const Tensor& input, const Dims& shape, const Dims& strides) {
@@ -264,7 +240,7 @@ Tensor expand(const Tensor& input, const Dims& shape) {
   }
   if (!fits) throw ShapeError(message("expand: shape ", input.shape(), " does not expand to ", shape));
   return with_view_gradient("expand", input.as_strided(full, strides, input->offset), input,
-                            [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{sum_expanded(g, input_shape)}; });
+                            [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{sum_to(g, input_shape, g.dtype())}; });
 }
 
 Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {

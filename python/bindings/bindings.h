@@ -1,6 +1,7 @@
 // The binding files: module.cpp is a list of register_* calls, one per file. Native work runs without the GIL.
 #pragma once
 
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -15,6 +16,9 @@ using ReleaseGil = py::call_guard<py::gil_scoped_release>;
 
 // An argument that must not be None. A Tensor parameter otherwise takes None as the undefined tensor.
 inline py::arg given(const char* name) { return py::arg(name).none(false); }
+
+// The tensor of a NumPy array: sharing its memory where that is possible and no copy is asked for.
+Tensor tensor_from_array(py::array array, bool copy);
 
 void register_errors(py::module_& m);
 void register_tensor(py::module_& m);

@@ -42,7 +42,28 @@ std::function<void()> holder_of(const py::object& object) {
   };
 }
 
-Tensor from_numpy(py::array array, bool copy) {
+py::array to_numpy(const Tensor& tensor) {
+  void* data;
+  {
+    py::gil_scoped_release release;
+    data = tensor.raw_data();
+  }
+  const auto size = static_cast<py::ssize_t>(itemsize(tensor.dtype()));
+  std::vector<py::ssize_t> shape, strides;
+  for (int i = 0; i < tensor.ndim(); ++i) {
+    shape.push_back(tensor.shape()[i]);
+    strides.push_back(tensor.strides()[i] * size);
+  }
+  auto* owner = new std::shared_ptr<Storage>(tensor->storage);
+  py::capsule base(owner, [](void* pointer) { delete static_cast<std::shared_ptr<Storage>*>(pointer); });
+  py::array array(numpy_dtype(tensor.dtype()), shape, strides, data, base);
+  if (tensor->storage->read_only()) array.attr("setflags")(py::arg("write") = false);
+  return array;
+}
+
+}  // namespace
+
+Tensor tensor_from_array(py::array array, bool copy) {
   DType dtype;
   if (!dtype_from_numpy(array.dtype(), dtype))
     throw TypeError("from_numpy: no tensor type for a NumPy array of " + py::str(array.dtype()).cast<std::string>() +
@@ -74,29 +95,8 @@ Tensor from_numpy(py::array array, bool copy) {
   return plain_copy(shared);
 }
 
-py::array to_numpy(const Tensor& tensor) {
-  void* data;
-  {
-    py::gil_scoped_release release;
-    data = tensor.raw_data();
-  }
-  const auto size = static_cast<py::ssize_t>(itemsize(tensor.dtype()));
-  std::vector<py::ssize_t> shape, strides;
-  for (int i = 0; i < tensor.ndim(); ++i) {
-    shape.push_back(tensor.shape()[i]);
-    strides.push_back(tensor.strides()[i] * size);
-  }
-  auto* owner = new std::shared_ptr<Storage>(tensor->storage);
-  py::capsule base(owner, [](void* pointer) { delete static_cast<std::shared_ptr<Storage>*>(pointer); });
-  py::array array(numpy_dtype(tensor.dtype()), shape, strides, data, base);
-  if (tensor->storage->read_only()) array.attr("setflags")(py::arg("write") = false);
-  return array;
-}
-
-}  // namespace
-
 void register_numpy(py::module_& m) {
-  m.def("from_numpy", &from_numpy, py::arg("array"), py::arg("copy"));
+  m.def("from_numpy", &tensor_from_array, py::arg("array"), py::arg("copy"));
   // The array views the tensor's plain memory and keeps it alive.
   m.def("numpy", &to_numpy, py::arg("tensor"));
   m.def("dtype_from_numpy", [](const py::object& like) -> py::object {

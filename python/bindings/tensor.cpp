@@ -53,6 +53,16 @@ void register_tensor(py::module_& m) {
       .def_property_readonly("_grad_fn_name", [](const Tensor& t) { return t->grad_fn ? t->grad_fn->name : std::string(); })
       .def_property_readonly("_version", [](const Tensor& t) { return t.version(); })
       .def_property_readonly("_in_lanes", [](const Tensor& t) { return t.in_lanes(); })
+      .def_property_readonly("retains_grad", [](const Tensor& t) { return t->retains_grad; })
+      .def("_retain_grad", [](Tensor& t) {
+        if (!t.requires_grad()) throw Error("retain_grad: the tensor does not require a gradient");
+        if (!t.is_leaf()) t->retains_grad = true;
+      })
+      .def("_detach_", [](Tensor& t) {
+        if (t->grad_fn != nullptr) t->grad_fn->output.reset();
+        t->grad_fn = nullptr;
+        t->requires_grad = false;
+      })
       .def("numel", [](const Tensor& t) { return t.numel(); })
       .def("stride", [](const Tensor& t) { return t.strides(); })
       .def("is_contiguous", [](const Tensor& t) { return t.is_contiguous(); })

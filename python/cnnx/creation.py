@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,16 @@ from cnnx import _C
 from cnnx.devices import check_device
 from cnnx.dtypes import as_dtype, get_default_dtype, numpy_dtype
 from cnnx.dtypes import bool as bool_
-from cnnx.dtypes import int64
+from cnnx.dtypes import float32, float64, int64
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
+
+
+inf = math.inf
+nan = math.nan
+pi = math.pi
+e = math.e
 
 
 def _finish(op: str, result: Tensor, device: Any, requires_grad: bool) -> Tensor:
@@ -345,7 +352,29 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
     return full((), s, dtype=_dtype_or_default(dtype), device=device, requires_grad=requires_grad)
 
 
+def FloatTensor(*data: Any) -> Tensor:  # noqa: N802
+    """A float32 tensor from data, or of a given shape: PyTorch's older form of `tensor`."""
+    return _legacy(data, float32)
+
+
+def DoubleTensor(*data: Any) -> Tensor:  # noqa: N802
+    """A float64 tensor from data, or of a given shape: PyTorch's older form of `tensor`."""
+    return _legacy(data, float64)
+
+
+def LongTensor(*data: Any) -> Tensor:  # noqa: N802
+    """An int64 tensor from data, or of a given shape: PyTorch's older form of `tensor`."""
+    return _legacy(data, int64)
+
+
+def _legacy(data: tuple[Any, ...], dtype: _C.DType) -> Tensor:
+    if len(data) == 1 and not isinstance(data[0], builtins.int):
+        return tensor(data[0], dtype=dtype)
+    return empty(*data, dtype=dtype) if data else empty(0, dtype=dtype)
+
+
 __all__ = [
+    "DoubleTensor", "FloatTensor", "LongTensor",
     "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace",
     "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

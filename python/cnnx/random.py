@@ -9,107 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
-from cnnx.creation import _dtype_or_default, _finish, _shape, tensor
-from cnnx.devices import CPU, check_device, device
-from cnnx.dtypes import as_dtype, int64, uint8
+from cnnx.creation import _dtype_or_default, _finish, _shape
+from cnnx.dtypes import as_dtype, int64
+from cnnx.generator import Generator, default_generator, native_generator
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
-
-_MASK = (1 << 64) - 1
-
-
-def _seed(op: str, seed: Any) -> int:
-    try:
-        return int(seed) & _MASK
-    except (TypeError, ValueError):
-        raise TypeError(f"{op}: the seed must be an int, got {seed!r}") from None
-
-
-def _pack(seed: int, calls: int) -> Tensor:
-    return tensor(list(seed.to_bytes(8, "little") + calls.to_bytes(8, "little")), dtype=uint8)
-
-
-def _unpack(op: str, state: Any) -> tuple[int, int]:
-    if not isinstance(state, _C.TensorBase) or state.dtype != uint8 or state.shape != (16,):
-        raise TypeError(f"{op}: a random state is a uint8 tensor of 16 elements, got {state!r}")
-    data = _C.numpy(state).tobytes()
-    return int.from_bytes(data[:8], "little"), int.from_bytes(data[8:], "little")
-
-
-class Generator(_C.GeneratorBase):
-    """A random stream of its own, for `randperm`, `DataLoader`, `random_split` and whatever takes a `generator`.
-
-    Parameters
-    ----------
-    device
-        `"cpu"`.
-
-    Examples
-    --------
-    >>> int(randperm(5, generator=Generator().manual_seed(1))[0]) in range(5)
-    True
-    """
-
-    def __init__(self, device: Any = "cpu") -> None:
-        check_device("Generator", device)
-        super().__init__(67280421310721)
-
-    @property
-    def device(self) -> device:
-        """Where the generator lives."""
-        return CPU
-
-    def manual_seed(self, seed: int) -> Generator:
-        """Starts the stream anew from `seed` and returns the generator."""
-        self._manual_seed(_seed("manual_seed", seed))
-        return self
-
-    def seed(self) -> int:
-        """Starts the stream anew from a seed of the system's entropy and returns that seed."""
-        seed: int = _C.entropy_seed()
-        self._manual_seed(seed)
-        return seed
-
-    def initial_seed(self) -> int:
-        """The seed that the stream started from."""
-        return int(self._state()[0])
-
-    def get_state(self) -> Tensor:
-        """The state as a uint8 tensor of 16 elements."""
-        return _pack(*self._state())
-
-    def set_state(self, state: Tensor) -> None:
-        """Goes on from a state that `get_state` returned."""
-        self._set_state(*_unpack("set_state", state))
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_restore_generator, self._state())
-
-
-def _restore_generator(seed: int, calls: int) -> Generator:
-    generator = Generator()
-    generator._set_state(seed, calls)
-    return generator
-
-
-class _DefaultGenerator(Generator):
-    """The generator that functions use when they get none."""
-
-    def _manual_seed(self, seed: int) -> None:
-        _C.manual_seed(seed)
-
-    def _state(self) -> tuple[int, int]:
-        return _C.random_state()
-
-    def _set_state(self, seed: int, calls: int) -> None:
-        _C.set_random_state(seed, calls)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (_restore_generator, self._state())
-
-
-default_generator = _DefaultGenerator()
 
 
 def manual_seed(seed: int) -> Generator:
@@ -143,20 +48,12 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
-def _native(op: str, generator: Any) -> Any:
-    if generator is None or isinstance(generator, _DefaultGenerator):
-        return None
-    if not isinstance(generator, _C.GeneratorBase):
-        raise TypeError(f"{op}: generator must be a cnnx.Generator, got {type(generator).__name__}")
-    return generator
-
-
 def rand(
     *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """Numbers uniform in [0, 1); `dtype` float32 (default) or float64."""
     result = _C.empty(_shape("rand", size), _dtype_or_default(dtype))
-    _C.uniform_(result, 0.0, 1.0, _native("rand", generator))
+    _C.uniform_(result, 0.0, 1.0, native_generator("rand", generator))
     return _finish("rand", result, device, requires_grad)
 
 
@@ -165,7 +62,7 @@ def randn(
 ) -> Tensor:
     """Numbers of the standard normal distribution; `dtype` float32 (default) or float64."""
     result = _C.empty(_shape("randn", size), _dtype_or_default(dtype))
-    _C.normal_(result, 0.0, 1.0, _native("randn", generator))
+    _C.normal_(result, 0.0, 1.0, native_generator("randn", generator))
     return _finish("randn", result, device, requires_grad)
 
 
@@ -191,7 +88,7 @@ def randint(
     if size is None:
         raise TypeError("randint: the shape is missing")
     result = _C.empty(_shape("randint", (size,)), int64 if dtype is None else as_dtype(dtype))
-    _C.randint_(result, int(low), int(high), _native("randint", generator))
+    _C.randint_(result, int(low), int(high), native_generator("randint", generator))
     return _finish("randint", result, device, requires_grad)
 
 
@@ -199,7 +96,7 @@ def randperm(
     n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """The integers 0 ... n - 1 in random order; `dtype` defaults to int64."""
-    result: Tensor = _C.randperm(n, _native("randperm", generator))
+    result: Tensor = _C.randperm(n, native_generator("randperm", generator))
     if dtype is not None:
         result = _C.to(result, as_dtype(dtype))
     return _finish("randperm", result, device, requires_grad)
@@ -214,7 +111,7 @@ def normal(
         drawn: Tensor = randn(shape, generator=generator, dtype=dtype)
         return drawn * std + mean
     result = _C.empty(_shape("normal", (size,)), _dtype_or_default(dtype))
-    _C.normal_(result, float(mean), float(std), _native("normal", generator))
+    _C.normal_(result, float(mean), float(std), native_generator("normal", generator))
     return result
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cnnx import _C, dtypes, shaping
+from cnnx import _C, dlpack, dtypes, indexing, pointwise, reduction, shaping
 from cnnx.devices import CPU, check_device, device
 from cnnx.dtypes import as_dtype
+from cnnx.operators import Operators
 from cnnx.printing import tensor_repr
 from cnnx.size import Size
 
@@ -35,7 +36,7 @@ def _is_device(value: Any) -> bool:
     return isinstance(value, (str, device)) and not isinstance(value, _C.DType)
 
 
-class Tensor(_C.TensorBase):
+class Tensor(Operators, _C.TensorBase):
     """A multi-dimensional array of one dtype that autograd can follow.
 
     Make one with `cnnx.tensor`, `cnnx.zeros` and their like. `Tensor(data)` takes a tensor, array or nested list as float32, and
@@ -165,6 +166,11 @@ class Tensor(_C.TensorBase):
             return array.astype(dtype)
         return array.copy() if copy else array
 
+    __dlpack__ = dlpack.export
+
+    def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]:
+        return dlpack.CPU_DEVICE
+
     # Before ndarray's own operators, so that array + tensor is a tensor.
     __array_priority__ = 1000
 
@@ -223,6 +229,15 @@ class Tensor(_C.TensorBase):
         return copied
 
     # Autograd.
+
+    def retain_grad(self) -> None:
+        """Keeps the gradient of a result of an op in `.grad` on the next backward pass."""
+        self._retain_grad()
+
+    def detach_(self) -> Tensor:
+        """Drops the history of this tensor itself."""
+        self._detach_()
+        return self
 
     @property
     def grad_fn(self) -> GradFn | None:
@@ -387,6 +402,130 @@ class Tensor(_C.TensorBase):
     repeat = shaping.repeat
     tile = shaping.tile
     roll = shaping.roll
+
+    # Element by element.
+
+    neg = pointwise.neg
+    negative = pointwise.negative
+    abs = pointwise.abs
+    absolute = pointwise.absolute
+    sign = pointwise.sign
+    exp = pointwise.exp
+    expm1 = pointwise.expm1
+    log = pointwise.log
+    log1p = pointwise.log1p
+    log2 = pointwise.log2
+    log10 = pointwise.log10
+    sqrt = pointwise.sqrt
+    rsqrt = pointwise.rsqrt
+    reciprocal = pointwise.reciprocal
+    square = pointwise.square
+    sin = pointwise.sin
+    cos = pointwise.cos
+    tanh = pointwise.tanh
+    sigmoid = pointwise.sigmoid
+    erf = pointwise.erf
+    floor = pointwise.floor
+    ceil = pointwise.ceil
+    round = pointwise.round
+    trunc = pointwise.trunc
+    relu = pointwise.relu
+    clamp = pointwise.clamp
+    clip = pointwise.clip
+    add = pointwise.add
+    sub = pointwise.sub
+    mul = pointwise.mul
+    div = pointwise.div
+    multiply = pointwise.multiply
+    subtract = pointwise.subtract
+    divide = pointwise.divide
+    true_divide = pointwise.true_divide
+    pow = pointwise.pow
+    maximum = pointwise.maximum
+    minimum = pointwise.minimum
+    remainder = pointwise.remainder
+    fmod = pointwise.fmod
+    floor_divide = pointwise.floor_divide
+    eq = pointwise.eq
+    ne = pointwise.ne
+    lt = pointwise.lt
+    le = pointwise.le
+    gt = pointwise.gt
+    ge = pointwise.ge
+    greater = pointwise.greater
+    greater_equal = pointwise.greater_equal
+    less = pointwise.less
+    less_equal = pointwise.less_equal
+    not_equal = pointwise.not_equal
+    logical_and = pointwise.logical_and
+    logical_or = pointwise.logical_or
+    logical_xor = pointwise.logical_xor
+    logical_not = pointwise.logical_not
+    bitwise_and = pointwise.bitwise_and
+    bitwise_or = pointwise.bitwise_or
+    bitwise_xor = pointwise.bitwise_xor
+    bitwise_not = pointwise.bitwise_not
+    isnan = pointwise.isnan
+    isinf = pointwise.isinf
+    isfinite = pointwise.isfinite
+    masked_fill = pointwise.masked_fill
+    lerp = pointwise.lerp
+    isclose = pointwise.isclose
+    allclose = pointwise.allclose
+    equal = pointwise.equal
+
+    # Reductions and products.
+
+    sum = reduction.sum
+    mean = reduction.mean
+    prod = reduction.prod
+    var = reduction.var
+    std = reduction.std
+    max = reduction.max
+    min = reduction.min
+    amax = reduction.amax
+    amin = reduction.amin
+    argmax = reduction.argmax
+    argmin = reduction.argmin
+    any = reduction.any
+    all = reduction.all
+    count_nonzero = reduction.count_nonzero
+    norm = reduction.norm
+    cumsum = reduction.cumsum
+    softmax = reduction.softmax
+    log_softmax = reduction.log_softmax
+    logsumexp = reduction.logsumexp
+    matmul = reduction.matmul
+    mm = reduction.mm
+    bmm = reduction.bmm
+    mv = reduction.mv
+    dot = reduction.dot
+    outer = reduction.outer
+
+    # Indexing.
+
+    __getitem__ = indexing.getitem
+    __setitem__ = indexing.setitem
+    index_select = indexing.index_select
+    gather = indexing.gather
+    scatter = indexing.scatter
+    scatter_ = indexing.scatter_
+    scatter_add = indexing.scatter_add
+    scatter_add_ = indexing.scatter_add_
+    masked_select = indexing.masked_select
+    nonzero = indexing.nonzero
+    take_along_dim = indexing.take_along_dim
+    sort = indexing.sort
+    argsort = indexing.argsort
+    topk = indexing.topk
+    unique = indexing.unique
+    bincount = indexing.bincount
+    tril = indexing.tril
+    triu = indexing.triu
+
+    def where(self, condition: Tensor, other: Any) -> Tensor:
+        """The tensor's elements where `condition` holds, else those of `other`."""
+        return _C.where(condition, self, other)
 
     @property
     def T(self) -> Tensor:

@@ -1,0 +1,59 @@
+// Indexing, gathering and what sorts or counts.
+#pragma once
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "cnnx/number.h"
+#include "cnnx/tensor.h"
+
+namespace cnnx {
+
+// One item of x[...].
+struct Index {
+  enum class Kind { integer, slice, new_axis, ellipsis, tensor };
+  Kind kind = Kind::slice;
+  int64_t integer = 0;
+  std::optional<int64_t> start, stop, step;
+  Tensor tensor;  // integers of any type, or a bool mask over as many dimensions as it has
+
+  static Index of(int64_t value);
+  static Index of(const Tensor& tensor);
+  static Index all() { return {}; }
+};
+
+// x[items]: a view where there are no tensors among the items, else a copy. As in PyTorch, integers select before tensors gather;
+// the gathered dimensions stand where the tensors stood if those are neighbours, else first.
+Tensor index(const Tensor& input, const std::vector<Index>& items);
+// x[items] = value, value broadcast and cast. Of several values for one element the last stays.
+Tensor index_put(const Tensor& input, const std::vector<Index>& items, const TensorOrNumber& value);
+void index_put_(const Tensor& self, const std::vector<Index>& items, const TensorOrNumber& value);
+
+Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index);
+Tensor masked_select(const Tensor& input, const Tensor& mask);
+Tensor nonzero(const Tensor& input);  // (count, ndim) int64, in row-major order
+
+// output[i][j][k] = input[i][index[i][j][k]][k] for dim 1, and so on.
+Tensor gather(const Tensor& input, int64_t dim, const Tensor& index);
+// The inverse: result[i][index[i][j][k]][k] = source[i][j][k], or += with `add`. The source may be a number.
+Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add = false);
+void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add = false);
+
+// Values and int64 indices along a dimension; equal elements keep their order, NaN counts as the largest.
+std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim = -1, bool descending = false);
+std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim = -1, bool largest = true);
+
+// Of the flattened tensor: the distinct values in ascending order, where each element's value is among them, and how often it occurs.
+struct Unique {
+  Tensor values, inverse, counts;
+};
+Unique unique(const Tensor& input);
+Tensor bincount(const Tensor& input, int64_t min_length = 0);
+Tensor one_hot(const Tensor& index, int64_t classes);  // classes -1: the largest index + 1
+
+// The lower (upper) triangle of the last two dimensions, zeros elsewhere.
+Tensor tril(const Tensor& input, int64_t diagonal = 0);
+Tensor triu(const Tensor& input, int64_t diagonal = 0);
+
+}  // namespace cnnx

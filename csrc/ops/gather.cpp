@@ -1,0 +1,259 @@
+// Gathering along a dimension, sorting and counting.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "cnnx/autograd.h"
+#include "cnnx/ops/index.h"
+#include "cnnx/ops/view.h"
+#include "core/copy.h"
+#include "ops/flat.h"
+#include "ops/inplace.h"
+
+namespace cnnx {
+namespace {
+
+// Checked index of gather and scatter: int64, contiguous, not negative.
+Tensor checked_index(const char* op, const Tensor& index, const Dims& shape, int dim) {
+  if (index.dtype() != DType::int64 && index.dtype() != DType::int32)
+    throw TypeError(message(op, ": the index must be int32 or int64, got ", name(index.dtype())));
+  bool fits = index.ndim() == shape.size();
+  for (int d = 0; fits && d < shape.size(); ++d) fits = d == dim || index.shape()[d] <= shape[d];
+  if (!fits) throw ShapeError(message(op, ": an index of shape ", index.shape(), " does not fit a tensor of shape ", shape, " along dimension ", dim));
+  Tensor plain = cast(index, DType::int64);
+  const int64_t extent = shape.empty() ? 1 : shape[dim];
+  const int64_t* values = plain.data<int64_t>();
+  for (int64_t i = 0; i < plain.numel(); ++i)
+    if (values[i] < 0 || values[i] >= extent)
+      throw IndexError(message(op, ": index ", values[i], " is out of range for dimension ", dim, " of shape ", shape));
+  return plain;
+}
+
+// Calls f(position in the index, offset in a tensor of these strides) for every element of the index.
+template <class F>
+void for_each_gathered(const Tensor& index, int dim, const Dims& strides, const F& f) {
+  const int64_t* values = index.data<int64_t>();
+  const int64_t n = index.numel();
+  const int ndim = index.ndim();
+  Dims position = Dims::filled(ndim, 0);
+  int64_t base = 0;  // offset of the position without dimension `dim`
+  for (int64_t e = 0; e < n; ++e) {
+    f(e, base + (ndim > 0 ? values[e] * strides[dim] : 0));
+    for (int d = ndim - 1; d >= 0; --d) {
+      const int64_t step = d == dim ? 0 : strides[d];
+      base += step;
+      if (++position[d] < index.shape()[d]) break;
+      base -= step * index.shape()[d];
+      position[d] = 0;
+    }
+  }
+}
+
+Tensor gather_checked(const Tensor& input, int dim, const Tensor& index) {
+  Tensor result = Tensor::empty(index.shape(), input.dtype());
+  dispatch(input.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* from = input.data<T>();
+    T* to = result.data<T>();
+    for_each_gathered(index, dim, input.strides(), [&](int64_t e, int64_t offset) { to[e] = from[offset]; });
+  });
+  if (needs_grad({input}))
+    record("gather", result, {input}, [index, dim, shape = input.shape(), dtype = input.dtype()](const Tensor& g, const Needs&) {
+      Tensor grad = Tensor::zeros(shape, dtype);
+      scatter_(grad, dim, index, g, true);
+      return Grads{grad};
+    });
+  return result;
+}
+
+// Order of sorting: NaN is the largest.
+template <class T>
+bool before(T a, T b) {
+  if constexpr (std::is_floating_point_v<T>) {
+    if (std::isnan(a)) return false;
+    if (std::isnan(b)) return true;
+  }
+  return a < b;
+}
+
+Tensor triangle(const char* op, const Tensor& input, int64_t diagonal, bool lower) {
+  if (input.ndim() < 2) throw ShapeError(message(op, ": needs at least two dimensions, got shape ", input.shape()));
+  Tensor result = plain_copy(input);
+  const int64_t rows = input.size(-2), columns = input.size(-1);
+  const int64_t matrices = rows * columns == 0 ? 0 : input.numel() / (rows * columns);
+  dispatch(input.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    T* data = result.data<T>();
+    for (int64_t m = 0; m < matrices; ++m)
+      for (int64_t r = 0; r < rows; ++r)
+        for (int64_t c = 0; c < columns; ++c)
+          if (lower ? c - r > diagonal : c - r < diagonal) data[(m * rows + r) * columns + c] = T(0);
+  });
+  if (needs_grad({input}))
+    record(op, result, {input}, [op, diagonal, lower](const Tensor& g, const Needs&) { return Grads{triangle(op, g, diagonal, lower)}; });
+  return result;
+}
+
+Tensor flat_integers(const char* op, const Tensor& input) {
+  if (is_floating_point(input.dtype()) || input.dtype() == DType::boolean)
+    throw TypeError(message(op, ": needs integers, got ", name(input.dtype())));
+  return cast(input, DType::int64);
+}
+
+}  // namespace
+
+Tensor gather(const Tensor& input, int64_t dim, const Tensor& index) {
+  int d = normalize_dim("gather", dim, input.ndim());
+  return gather_checked(input, d, checked_index("gather", index, input.shape(), d));
+}
+
+Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add) {
+  const char* op = add ? "scatter_add" : "scatter";
+  int d = normalize_dim(op, dim, input.ndim());
+  Tensor result = plain_copy(input), where = checked_index(op, index, input.shape(), d);
+  {
+    NoGrad guard;
+    scatter_(result, d, where, source, add);
+  }
+  Tensor from = source.is_number() ? Tensor() : source.tensor();
+  if (needs_grad({input, from}))
+    record(op, result, {input, from}, [where, d, add, source_shape = from.defined() ? from.shape() : Dims()](const Tensor& g, const Needs& needs) {
+      Tensor grad_input, grad_source;
+      if (needs[0]) {
+        grad_input = add ? g : plain_copy(g);
+        if (!add) scatter_(grad_input, d, where, 0.0);
+      }
+      if (needs[1]) {
+        // The source may be larger than the index; what was not read has no gradient.
+        Tensor part = gather_checked(g, d, where);
+        grad_source = Tensor::zeros(source_shape, g.dtype());
+        copy_into(grad_source.as_strided(where.shape(), grad_source.strides(), 0), part);
+      }
+      return Grads{grad_input, grad_source};
+    });
+  return result;
+}
+
+void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add) {
+  const char* op = add ? "scatter_add_" : "scatter_";
+  check_writable(op, self);
+  int d = normalize_dim(op, dim, self.ndim());
+  const Tensor from = source.is_number() ? Tensor() : source.tensor();
+  if (must_record_inplace(op, self, {from})) {
+    rebase(op, self, [&](const Tensor& before_update) { return scatter(before_update, dim, index, source, add); });
+    return;
+  }
+  Tensor where = checked_index(op, index, self.shape(), d);
+  if (from.defined()) {
+    bool fits = from.ndim() == where.ndim();
+    for (int i = 0; fits && i < from.ndim(); ++i) fits = where.shape()[i] <= from.shape()[i];
+    if (!fits) throw ShapeError(message(op, ": an index of shape ", where.shape(), " does not fit a source of shape ", from.shape()));
+    if (from.dtype() != self.dtype())
+      throw TypeError(message(op, ": the source is ", name(from.dtype()), ", the tensor ", name(self.dtype())));
+  }
+  dispatch(self.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const Tensor values = from.defined() ? plain_copy(from.as_strided(where.shape(), from.strides(), from->offset)) : Tensor();
+    const T* read = values.defined() ? values.data<T>() : nullptr;
+    const T number = source.is_number() ? source.number().to<T>() : T();
+    T* to = self.data<T>();
+    for_each_gathered(where, d, self.strides(), [&](int64_t e, int64_t offset) {
+      const T value = read != nullptr ? read[e] : number;
+      to[offset] = add ? static_cast<T>(to[offset] + value) : value;
+    });
+  });
+  self.bump_version();
+}
+
+std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim, bool descending) {
+  int d = normalize_dim("sort", dim, input.ndim());
+  if (input.ndim() == 0) return {clone(input), Tensor::zeros({}, DType::int64)};
+  Tensor order = Tensor::empty(input.shape(), DType::int64);
+  const Tensor moved = contiguous(transpose(input.detach(), d, -1));  // the dimension last
+  Tensor moved_order = Tensor::empty(moved.shape(), DType::int64);
+  const int64_t length = moved.size(-1), rows = length == 0 ? 0 : moved.numel() / length;
+  dispatch(input.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    for (int64_t r = 0; r < rows; ++r) {
+      const T* row = moved.data<T>() + r * length;
+      int64_t* indices = moved_order.data<int64_t>() + r * length;
+      std::iota(indices, indices + length, int64_t{0});
+      std::stable_sort(indices, indices + length, [&](int64_t a, int64_t b) { return descending ? before(row[b], row[a]) : before(row[a], row[b]); });
+    }
+  });
+  copy_into(order, transpose(moved_order, d, -1));
+  return {gather_checked(input, d, order), order};
+}
+
+std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim, bool largest) {
+  int d = normalize_dim("topk", dim, input.ndim());
+  const int64_t extent = input.ndim() == 0 ? 1 : input.shape()[d];
+  if (k < 0 || k > extent) throw ShapeError(message("topk: k ", k, " is out of range for dimension ", d, " of shape ", input.shape()));
+  Tensor order = sort(input.detach(), dim, largest).second;
+  if (input.ndim() == 0) return {clone(input), order};
+  Tensor best = plain_copy(narrow(order, d, 0, k));
+  return {gather_checked(input, d, best), best};
+}
+
+Unique unique(const Tensor& input) {
+  const Tensor flat = contiguous(reshape(input.detach(), {-1}));
+  auto [sorted, order] = sort(flat, 0);
+  const int64_t n = flat.numel();
+  Unique result;
+  result.inverse = Tensor::empty(input.shape(), DType::int64);
+  std::vector<int64_t> firsts;  // where a new value starts in the sorted order
+  dispatch(input.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T* values = sorted.template data<T>();
+    for (int64_t i = 0; i < n; ++i) {
+      if (i == 0 || values[i] != values[i - 1]) firsts.push_back(i);
+      result.inverse.data<int64_t>()[order.template data<int64_t>()[i]] = static_cast<int64_t>(firsts.size()) - 1;
+    }
+    const int64_t count = static_cast<int64_t>(firsts.size());
+    result.values = Tensor::empty({count}, input.dtype());
+    result.counts = Tensor::empty({count}, DType::int64);
+    for (int64_t u = 0; u < count; ++u) {
+      const size_t i = static_cast<size_t>(u);
+      result.values.data<T>()[u] = values[firsts[i]];
+      result.counts.data<int64_t>()[u] = (u + 1 < count ? firsts[i + 1] : n) - firsts[i];
+    }
+  });
+  return result;
+}
+
+Tensor bincount(const Tensor& input, int64_t min_length) {
+  if (input.ndim() != 1) throw ShapeError(message("bincount: needs one dimension, got shape ", input.shape()));
+  if (min_length < 0) throw ValueError(message("bincount: minlength ", min_length, " is negative"));
+  const Tensor values = flat_integers("bincount", input);
+  const int64_t* data = values.data<int64_t>();
+  int64_t length = min_length;
+  for (int64_t i = 0; i < values.numel(); ++i) {
+    if (data[i] < 0) throw ValueError(message("bincount: negative value ", data[i]));
+    length = std::max(length, data[i] + 1);
+  }
+  Tensor counts = Tensor::zeros({length}, DType::int64);
+  for (int64_t i = 0; i < values.numel(); ++i) ++counts.data<int64_t>()[data[i]];
+  return counts;
+}
+
+Tensor one_hot(const Tensor& index, int64_t classes) {
+  const Tensor values = flat_integers("one_hot", index);
+  const int64_t* data = values.data<int64_t>();
+  const int64_t n = values.numel(), largest = n > 0 ? *std::max_element(data, data + n) : -1;
+  if (classes <= 0) {
+    if (n == 0) throw ValueError("one_hot: the number of classes of an empty tensor cannot be inferred");
+    classes = largest + 1;
+  }
+  for (int64_t i = 0; i < n; ++i)
+    if (data[i] < 0 || data[i] >= classes) throw IndexError(message("one_hot: index ", data[i], " is out of range for ", classes, " classes"));
+  Dims shape = index.shape();
+  shape.push_back(classes);
+  Tensor result = Tensor::zeros(shape, DType::int64);
+  for (int64_t i = 0; i < n; ++i) result.data<int64_t>()[i * classes + data[i]] = 1;
+  return result;
+}
+
+Tensor tril(const Tensor& input, int64_t diagonal) { return triangle("tril", input, diagonal, true); }
+Tensor triu(const Tensor& input, int64_t diagonal) { return triangle("triu", input, diagonal, false); }
+
+}  // namespace cnnx

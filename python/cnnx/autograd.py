@@ -1,0 +1,185 @@
+"""Gradients: switching recording off and on, and gradients on demand."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cnnx import _C
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+is_grad_enabled = _C.is_grad_enabled
+
+
+class _GradMode:
+    """Records or not inside a `with` block or a decorated function."""
+
+    _mode = False
+
+    def __new__(cls, function: Any = None, *args: Any) -> Any:
+        instance = super().__new__(cls)
+        if callable(function):  # @no_grad without parentheses
+            instance._previous = []
+            return instance(function)
+        return instance
+
+    def __init__(self) -> None:
+        self._previous: list[bool] = []
+
+    def __enter__(self) -> None:
+        self._previous.append(_C.is_grad_enabled())
+        _C.set_grad_enabled(self._mode)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _C.set_grad_enabled(self._previous.pop())
+
+    def _again(self) -> _GradMode:
+        return type(self)()
+
+    def __call__(self, function: _Function) -> _Function:
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def generate(*args: Any, **kwargs: Any) -> Iterator[Any]:
+                # Recording is switched for the body alone, not for whoever consumes what it yields.
+                steps = function(*args, **kwargs)
+                while True:
+                    with self._again():
+                        try:
+                            item = next(steps)
+                        except StopIteration as stop:
+                            return stop.value
+                    yield item
+
+            return generate  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._again():
+                return function(*args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+
+class no_grad(_GradMode):  # noqa: N801
+    """Switches recording off in a `with` block or, as a decorator, in a function: for evaluation and for updates in place.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> w = cnnx.ones(2, requires_grad=True)
+    >>> with no_grad():
+    ...     w -= 0.5
+    >>> w
+    tensor([0.5000, 0.5000], requires_grad=True)
+    """
+
+    _mode = False
+
+
+class enable_grad(_GradMode):  # noqa: N801
+    """Switches recording on inside `no_grad`."""
+
+    _mode = True
+
+
+class inference_mode(_GradMode):  # noqa: N801
+    """Like `no_grad`; `inference_mode(False)` is `enable_grad`."""
+
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
+        self._mode = not mode
+
+    def _again(self) -> _GradMode:
+        return type(self)(not self._mode)
+
+
+class set_grad_enabled(_GradMode):  # noqa: N801
+    """Switches recording on or off at once; in a `with` block, until its end."""
+
+    def __init__(self, mode: bool) -> None:
+        super().__init__()
+        self._mode = bool(mode)
+        self._before = _C.is_grad_enabled()
+        _C.set_grad_enabled(self._mode)
+
+    def __enter__(self) -> None:
+        self._previous.append(self._before)
+        _C.set_grad_enabled(self._mode)
+
+    def _again(self) -> _GradMode:
+        return type(self)(self._mode)
+
+    def __call__(self, function: _Function) -> _Function:
+        _C.set_grad_enabled(self._before)  # as a decorator it acts inside the function alone
+        return super().__call__(function)
+
+
+def _listed(tensors: Any) -> list[Any]:
+    return [tensors] if tensors is None or isinstance(tensors, _C.TensorBase) else list(tensors)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of `outputs` with respect to `inputs`; no `.grad` changes.
+
+    Parameters
+    ----------
+    outputs
+        A tensor or several.
+    inputs
+        Tensors that the outputs were made from: leaves or results.
+    grad_outputs
+        The gradient of each output, of its shape; None for scalars.
+    retain_graph
+        Keep the graph for another pass.
+    allow_unused
+        Give None for an input that the outputs do not depend on, instead of raising.
+
+    Raises
+    ------
+    RuntimeError
+        If an input needs no gradient or was not used.
+    NotImplementedError
+        For `create_graph`.
+    """
+    if create_graph:
+        raise NotImplementedError("grad: create_graph is not supported, there are no gradients of gradients")
+    given = [] if grad_outputs is None else _listed(grad_outputs)
+    return tuple(_C.grad(_listed(outputs), _listed(inputs), given, bool(retain_graph), bool(allow_unused)))
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """`backward()` of every tensor given."""
+    roots = _listed(tensors)
+    given = [None] * len(roots) if grad_tensors is None else _listed(grad_tensors)
+    if len(given) != len(roots):
+        raise RuntimeError(f"backward: {len(given)} gradients for {len(roots)} tensors")
+    if create_graph:
+        raise NotImplementedError("backward: create_graph is not supported, there are no gradients of gradients")
+    for i, (root, gradient) in enumerate(zip(roots, given)):
+        # A later root may share the graph of this one.
+        _C.backward(root, gradient, bool(retain_graph) or i + 1 < len(roots))
+
+
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]

@@ -1,0 +1,226 @@
+"""Indexing, gathering, sorting, counting, and putting tensors together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cnnx import _C
+from cnnx.reduction import ValuesIndices
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
+
+
+def getitem(self: Tensor, index: Any) -> Tensor:
+    """The part that `index` names: ints, slices, None, `...`, bools, integer or bool tensors, arrays and lists.
+
+    Without tensors, arrays and lists among the items the result is a view, else a copy.
+
+    Raises
+    ------
+    IndexError
+        If an index is out of range, or there are too many.
+    ValueError
+        If a slice has a step of 0 or below.
+    """
+    return _C.getitem(self, index)
+
+
+def setitem(self: Tensor, index: Any, value: Any) -> None:
+    """Sets the part that `index` names to a number, or to a tensor or array that broadcasts to it."""
+    _C.setitem(self, index, value)
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The entries `index` (one dimension, int32 or int64) of a dimension."""
+    return _C.index_select(input, dim, index)
+
+
+def masked_select(input: Tensor, mask: Tensor) -> Tensor:
+    """The elements where `mask` (bool, broadcast) holds, in one dimension."""
+    return _C.masked_select(input, mask)
+
+
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
+    """The indices of the elements that differ from 0: int64 (count, ndim), or a tuple with one tensor per dimension."""
+    found = _C.nonzero(input)
+    return tuple(_C.unbind(found, 1)) if as_tuple else found
+
+
+def argwhere(input: Tensor) -> Tensor:
+    """`nonzero`."""
+    return _C.nonzero(input)
+
+
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """Picks along `dim`: for dim 1, out[i][j] = input[i][index[i][j]]. The index has as many dimensions as the input."""
+    return _C.gather(input, dim, index)
+
+
+def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
+    """Like `gather` with the other dimensions broadcast; without `dim`, of the flattened tensors."""
+    if dim is None:
+        return _C.gather(_C.reshape(input, (-1,)), 0, _C.reshape(indices, (-1,)))
+    if input.ndim != indices.ndim:
+        raise RuntimeError(
+            f"take_along_dim: shapes {tuple(input.shape)} and {tuple(indices.shape)} differ in the number of dimensions"
+        )
+    axis = dim + input.ndim if dim < 0 else dim
+    shape = list(_C.broadcast_shapes(_without(input.shape, axis), _without(indices.shape, axis)))
+    shape.insert(axis, input.shape[axis])
+    wide = _C.expand(input, tuple(shape))
+    shape[axis] = indices.shape[axis]
+    return _C.gather(wide, dim, _C.expand(indices, tuple(shape)))
+
+
+def _without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
+    return tuple(shape[:axis]) + tuple(shape[axis + 1 :])
+
+
+def _source(op: str, src: Any, value: Any) -> Any:
+    if (src is None) == (value is None):
+        raise TypeError(f"{op}: expected either src or value")
+    return value if src is None else src
+
+
+def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
+    """A copy with elements set along `dim`: for dim 1, out[i][index[i][j]] = src[i][j]; `src` may be a number."""
+    return _C.scatter(input, dim, index, _source("scatter", src, value), False)
+
+
+def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """A copy with elements added along `dim`: for dim 1, out[i][index[i][j]] += src[i][j]."""
+    return _C.scatter(input, dim, index, src, True)
+
+
+def scatter_(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
+    """`scatter` in place."""
+    _C.scatter_(self, dim, index, _source("scatter_", src, value), False)
+    return self
+
+
+def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
+    """`scatter_add` in place."""
+    _C.scatter_(self, dim, index, src, True)
+    return self
+
+
+def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesIndices:
+    """The elements along a dimension in order, with their indices; equal ones keep their order, NaN is the largest.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.tensor([3, 1, 2]).sort().values
+    tensor([1, 2, 3])
+    """
+    return ValuesIndices(*_C.sort(input, dim, descending))
+
+
+def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
+    """The indices that sort a dimension."""
+    return sort(input, dim, descending).indices
+
+
+def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
+    """The k largest (or smallest) elements along a dimension, in order, with their indices."""
+    return ValuesIndices(*_C.topk(input, k, dim, largest))
+
+
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+) -> Any:
+    """The distinct elements in ascending order; on request where each element is among them, and how often they occur."""
+    if dim is not None:
+        raise NotImplementedError("unique: dim is not supported, only the elements of the whole tensor")
+    values, inverse, counts = _C.unique(input)
+    extra = ((inverse,) if return_inverse else ()) + ((counts,) if return_counts else ())
+    return (values, *extra) if extra else values
+
+
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """How often each of 0, 1, 2, ... occurs in a vector of integers.
+
+    Raises
+    ------
+    ValueError
+        If there is a negative value.
+    """
+    if weights is not None:
+        raise NotImplementedError("bincount: weights are not supported")
+    return _C.bincount(input, minlength)
+
+
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The lower triangle of the last two dimensions, with zeros above the given diagonal."""
+    return _C.tril(input, diagonal)
+
+
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The upper triangle of the last two dimensions, with zeros below the given diagonal."""
+    return _C.triu(input, diagonal)
+
+
+def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors one after the other along a dimension; they agree in all others.
+
+    Raises
+    ------
+    RuntimeError
+        If shapes do not match.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.cat([cnnx.zeros(1), cnnx.ones(2)])
+    tensor([0., 1., 1.])
+    """
+    return _C.cat(list(tensors), dim)
+
+
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+    """The tensors, all of one shape, as the entries of a new dimension."""
+    return _C.stack(list(tensors), dim)
+
+
+def hstack(tensors: Sequence[Tensor]) -> Tensor:
+    """`cat` along dimension 1, of vectors along dimension 0."""
+    parts = [tensor if tensor.ndim else _C.reshape(tensor, (1,)) for tensor in tensors]
+    return _C.cat(parts, 0 if parts and parts[0].ndim == 1 else 1)
+
+
+def vstack(tensors: Sequence[Tensor]) -> Tensor:
+    """`cat` along dimension 0, vectors as rows."""
+    return _C.cat([tensor if tensor.ndim > 1 else _C.reshape(tensor, (1, -1)) for tensor in tensors], 0)
+
+
+def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
+    """Coordinates of a grid from vectors; `indexing` "ij" (rows first) or "xy"."""
+    axes = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
+    if indexing not in ("ij", "xy"):
+        raise ValueError(f'meshgrid: indexing is "ij" or "xy", got {indexing!r}')
+    swap = indexing == "xy" and len(axes) > 1
+    if swap:
+        axes[:2] = axes[1::-1]
+    shape = tuple(axis.numel() for axis in axes)
+    grids = [
+        _C.expand(_C.reshape(axis, tuple(-1 if i == k else 1 for k in range(len(axes)))), shape)
+        for i, axis in enumerate(axes)
+    ]
+    if swap:
+        grids[:2] = grids[1::-1]
+    return tuple(grids)
+
+
+concat = concatenate = cat
+
+__all__ = [
+    "argsort", "argwhere", "bincount", "cat", "concat", "concatenate", "gather", "hstack", "index_select", "masked_select",
+    "meshgrid", "nonzero", "scatter", "scatter_add", "sort", "stack", "take_along_dim", "topk", "tril", "triu", "unique",
+    "vstack",
+]  # fmt: skip

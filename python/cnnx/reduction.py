@@ -1,0 +1,272 @@
+"""Reductions, softmax and products of matrices."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnnx import _C
+from cnnx.dtypes import as_dtype
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
+
+Dims = builtins.int | Sequence[builtins.int] | None
+
+
+class ValuesIndices(NamedTuple):
+    """Values and where they stand: what `max`, `min`, `sort` and `topk` along a dimension return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _type(dtype: Any) -> Any:
+    return None if dtype is None else as_dtype(dtype)
+
+
+def _dim(dim: Any) -> Any:
+    return tuple(dim) if isinstance(dim, Sequence) and not isinstance(dim, tuple) else dim
+
+
+def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum of all elements or along dimensions.
+
+    Parameters
+    ----------
+    dim
+        A dimension or several; default: all.
+    keepdim
+        Keep the reduced dimensions with extent 1.
+    dtype
+        Of the result; default: the input's, int64 for integers and bool.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.ones(2, 3).sum(dim=1)
+    tensor([3., 3.])
+    """
+    return _C.sum(input, _dim(dim), keepdim, _type(dtype))
+
+
+def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean of all elements or along dimensions; floating point alone, unless `dtype` says what to convert to."""
+    return _C.mean(input, _dim(dim), keepdim, _type(dtype))
+
+
+def prod(input: Tensor, dim: builtins.int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product of all elements or along a dimension."""
+    return _C.prod(input, dim, keepdim, _type(dtype))
+
+
+def _correction(correction: Any, unbiased: Any) -> builtins.float:
+    return builtins.float(unbiased) if unbiased is not None else builtins.float(correction)
+
+
+def _spread(native: Any, input: Tensor, dim: Any, unbiased: Any, correction: Any, keepdim: bool) -> Tensor:
+    if isinstance(dim, bool):  # var(unbiased): PyTorch's older form
+        dim, unbiased = None, dim
+    return native(input, _dim(dim), _correction(correction, unbiased), keepdim)  # type: ignore[no-any-return]
+
+
+def var(
+    input: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: builtins.float = 1,
+) -> Tensor:
+    """The variance of all elements or along dimensions: squared deviations divided by their number less `correction`.
+
+    Parameters
+    ----------
+    unbiased
+        True is correction 1 (the default), False is correction 0.
+    """
+    return _spread(_C.var, input, dim, unbiased, correction, keepdim)
+
+
+def std(
+    input: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: builtins.float = 1,
+) -> Tensor:
+    """The standard deviation: the square root of `var`."""
+    return _spread(_C.std, input, dim, unbiased, correction, keepdim)
+
+
+def var_mean(
+    input: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: builtins.float = 1,
+) -> tuple[Tensor, Tensor]:
+    """`var` and `mean`."""
+    return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
+
+
+def std_mean(
+    input: Tensor,
+    dim: Dims = None,
+    unbiased: bool | None = None,
+    keepdim: bool = False,
+    *,
+    correction: builtins.float = 1,
+) -> tuple[Tensor, Tensor]:
+    """`std` and `mean`."""
+    return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
+
+
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element; along a dimension, `(values, indices)`; with a second tensor, `maximum`.
+
+    NaN wins; of equal elements the first counts.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.tensor([[1, 5], [7, 2]]).max(1).indices
+    tensor([1, 0])
+    """
+    if dim is None:
+        return _C.max(input)
+    if isinstance(dim, _C.TensorBase):
+        return _C.maximum(input, dim)
+    return ValuesIndices(*_C.max_dim(input, dim, keepdim))
+
+
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element; along a dimension, `(values, indices)`; with a second tensor, `minimum`."""
+    if dim is None:
+        return _C.min(input)
+    if isinstance(dim, _C.TensorBase):
+        return _C.minimum(input, dim)
+    return ValuesIndices(*_C.min_dim(input, dim, keepdim))
+
+
+def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The largest element of all or along dimensions; equal elements share the gradient."""
+    return _C.amax(input, _dim(dim), keepdim)
+
+
+def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """The smallest element of all or along dimensions; equal elements share the gradient."""
+    return _C.amin(input, _dim(dim), keepdim)
+
+
+def argmax(input: Tensor, dim: builtins.int | None = None, keepdim: bool = False) -> Tensor:
+    """The int64 index of the first largest element, of the flattened tensor or along a dimension."""
+    return _C.argmax(input, dim, keepdim)
+
+
+def argmin(input: Tensor, dim: builtins.int | None = None, keepdim: bool = False) -> Tensor:
+    """The int64 index of the first smallest element, of the flattened tensor or along a dimension."""
+    return _C.argmin(input, dim, keepdim)
+
+
+def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether any element differs from 0, of all or along dimensions."""
+    return _C.any(input, _dim(dim), keepdim)
+
+
+def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+    """Whether all elements differ from 0, of all or along dimensions."""
+    return _C.all(input, _dim(dim), keepdim)
+
+
+def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
+    """How many elements differ from 0, of all or along dimensions."""
+    return _C.count_nonzero(input, _dim(dim))
+
+
+def norm(
+    input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """The p-norm of all elements or along dimensions; `p` a number, infinity included, or `"fro"` (2)."""
+    if dtype is not None:
+        input = _C.to(input, as_dtype(dtype))
+    return _C.norm(input, 2.0 if p == "fro" else builtins.float(p), _dim(dim), keepdim)
+
+
+def cumsum(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
+    """The running sum along a dimension."""
+    return _C.cumsum(input, dim, _type(dtype))
+
+
+def softmax(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
+    """exp(x) divided by its sum along a dimension."""
+    return _C.softmax(input if dtype is None else _C.to(input, as_dtype(dtype)), dim)
+
+
+def log_softmax(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
+    """The logarithm of `softmax`, computed without under- or overflow."""
+    return _C.log_softmax(input if dtype is None else _C.to(input, as_dtype(dtype)), dim)
+
+
+def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
+    """log(sum(exp(x))) along dimensions, computed without overflow."""
+    return _C.logsumexp(input, _dim(dim), keepdim)
+
+
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The product of matrices, as `@`: (..., M, K) by (..., K, N), leading dimensions broadcast, vectors as in NumPy.
+
+    Raises
+    ------
+    RuntimeError
+        If the inner dimensions differ.
+    """
+    return _C.matmul(input, other)
+
+
+def _check_dims(op: str, *operands: tuple[Tensor, builtins.int]) -> None:
+    for tensor, ndim in operands:
+        if tensor.ndim != ndim:
+            raise RuntimeError(f"{op}: expected a tensor of {ndim} dimensions, got shape {tuple(tensor.shape)}")
+
+
+def mm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The product of two matrices."""
+    _check_dims("mm", (input, 2), (mat2, 2))
+    return _C.matmul(input, mat2)
+
+
+def bmm(input: Tensor, mat2: Tensor) -> Tensor:
+    """The products of two batches of matrices, (B, M, K) by (B, K, N)."""
+    _check_dims("bmm", (input, 3), (mat2, 3))
+    if input.shape[0] != mat2.shape[0]:
+        raise RuntimeError(f"bmm: batches differ: {tuple(input.shape)} and {tuple(mat2.shape)}")
+    return _C.matmul(input, mat2)
+
+
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """The product of a matrix and a vector."""
+    _check_dims("mv", (input, 2), (vec, 1))
+    return _C.matmul(input, vec)
+
+
+def dot(input: Tensor, tensor: Tensor) -> Tensor:
+    """The inner product of two vectors."""
+    _check_dims("dot", (input, 1), (tensor, 1))
+    return _C.matmul(input, tensor)
+
+
+def outer(input: Tensor, vec2: Tensor) -> Tensor:
+    """The outer product of two vectors."""
+    _check_dims("outer", (input, 1), (vec2, 1))
+    return _C.mul(_C.unsqueeze(input, 1), vec2)
+
+
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "count_nonzero", "cumsum", "dot", "log_softmax",
+    "logsumexp", "matmul", "max", "mean", "min", "mm", "mv", "norm", "outer", "prod", "softmax", "std", "std_mean", "sum",
+    "var", "var_mean",
+]  # fmt: skip
