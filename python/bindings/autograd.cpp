@@ -5,7 +5,7 @@
 namespace cnnx::bindings {
 
 void register_autograd(py::module_& m) {
-  m.def("backward", &backward, ReleaseGil(), py::arg("root"), py::arg("grad_output"), py::arg("retain_graph"));
+  m.def("backward", &backward, ReleaseGil(), given("root"), py::arg("grad_output"), py::arg("retain_graph"));
   m.def("grad", &grad, ReleaseGil(), py::arg("outputs"), py::arg("inputs"), py::arg("grad_outputs"), py::arg("retain_graph"),
         py::arg("allow_unused"));
   m.def("is_grad_enabled", &grad_enabled);

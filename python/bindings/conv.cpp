@@ -23,20 +23,20 @@ void register_conv(py::module_& m) {
         return conv2d(input, weight, bias,
                       {{stride[0], stride[1]}, {padding[0], padding[1], padding[2], padding[3]}, {dilation[0], dilation[1]}, groups});
       },
-      ReleaseGil(), py::arg("input"), py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      ReleaseGil(), given("input"), given("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
       py::arg("groups"));
   m.def(
       "max_pool2d",
       [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, const Pair& dilation, bool ceil_mode) {
         return max_pool2d(input, pool_options(kernel, stride, padding, dilation, ceil_mode));
       },
-      ReleaseGil(), py::arg("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("ceil_mode"));
+      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("ceil_mode"));
   m.def(
       "max_pool2d_with_indices",
       [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, const Pair& dilation, bool ceil_mode) {
         return max_pool2d_with_indices(input, pool_options(kernel, stride, padding, dilation, ceil_mode));
       },
-      ReleaseGil(), py::arg("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("ceil_mode"));
+      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("ceil_mode"));
   m.def(
       "avg_pool2d",
       [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, bool ceil_mode, bool count_include_pad,
@@ -46,7 +46,7 @@ void register_conv(py::module_& m) {
         options.divisor_override = divisor_override;
         return avg_pool2d(input, options);
       },
-      ReleaseGil(), py::arg("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("ceil_mode"),
+      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("ceil_mode"),
       py::arg("count_include_pad"), py::arg("divisor_override"));
 }
 

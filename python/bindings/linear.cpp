@@ -6,8 +6,8 @@
 namespace cnnx::bindings {
 
 void register_linear(py::module_& m) {
-  m.def("linear", &linear, ReleaseGil(), py::arg("input"), py::arg("weight"), py::arg("bias"));
-  m.def("matmul", &matmul, ReleaseGil(), py::arg("a"), py::arg("b"));
+  m.def("linear", &linear, ReleaseGil(), given("input"), given("weight"), py::arg("bias"));
+  m.def("matmul", &matmul, ReleaseGil(), given("a"), given("b"));
 }
 
 }  // namespace cnnx::bindings
