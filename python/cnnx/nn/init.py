@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .. import _C
-from ..random import Generator, _native
+from ..generator import Generator, native_generator
 from ..tensor import Tensor
 
 __all__ = [
@@ -51,7 +51,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Draws from the uniform distribution on [a, b)."""
-    _C.init_uniform_(tensor, a, b, _native("uniform_", generator))
+    _C.init_uniform_(tensor, a, b, native_generator("uniform_", generator))
     return tensor
 
 
@@ -59,7 +59,7 @@ def normal_(
     tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Draws from the normal distribution."""
-    _C.init_normal_(tensor, mean, std, _native("normal_", generator))
+    _C.init_normal_(tensor, mean, std, native_generator("normal_", generator))
     return tensor
 
 
@@ -72,7 +72,7 @@ def trunc_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Draws from the normal distribution, redrawn within [a, b]."""
-    _C.init_trunc_normal_(tensor, mean, std, a, b, _native("trunc_normal_", generator))
+    _C.init_trunc_normal_(tensor, mean, std, a, b, native_generator("trunc_normal_", generator))
     return tensor
 
 
@@ -116,13 +116,13 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator | No
     -----
     Glorot & Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010).
     """
-    _C.init_xavier_uniform_(tensor, gain, _native("xavier_uniform_", generator))
+    _C.init_xavier_uniform_(tensor, gain, native_generator("xavier_uniform_", generator))
     return tensor
 
 
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator | None = None) -> Tensor:
     """Normal with standard deviation ``gain * sqrt(2 / (fan_in + fan_out))``. See `xavier_uniform_`."""
-    _C.init_xavier_normal_(tensor, gain, _native("xavier_normal_", generator))
+    _C.init_xavier_normal_(tensor, gain, native_generator("xavier_normal_", generator))
     return tensor
 
 
@@ -163,7 +163,7 @@ def kaiming_uniform_(
     >>> bool(w.abs().max() <= 1.0)
     True
     """
-    _C.init_kaiming_uniform_(tensor, a, mode, nonlinearity, _native("kaiming_uniform_", generator))
+    _C.init_kaiming_uniform_(tensor, a, mode, nonlinearity, native_generator("kaiming_uniform_", generator))
     return tensor
 
 
@@ -175,7 +175,7 @@ def kaiming_normal_(
     generator: Generator | None = None,
 ) -> Tensor:
     """Normal with standard deviation ``gain / sqrt(fan)``. Parameters as of `kaiming_uniform_`."""
-    _C.init_kaiming_normal_(tensor, a, mode, nonlinearity, _native("kaiming_normal_", generator))
+    _C.init_kaiming_normal_(tensor, a, mode, nonlinearity, native_generator("kaiming_normal_", generator))
     return tensor
 
 
@@ -187,7 +187,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     Saxe et al., "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks"
     (2013).
     """
-    _C.init_orthogonal_(tensor, gain, _native("orthogonal_", generator))
+    _C.init_orthogonal_(tensor, gain, native_generator("orthogonal_", generator))
     return tensor
 
 
