@@ -1,0 +1,243 @@
+// The autograd engine, with toy ops of its own so that nothing else is under test.
+#include "harness.h"
+
+#include <thread>
+
+#include "cnnx/autograd.h"
+#include "core/copy.h"
+
+namespace cnnx::test {
+namespace {
+
+Tensor leaf(double value) {
+  Tensor t = Tensor::scalar(value);
+  t.set_requires_grad(true);
+  return t;
+}
+
+Tensor mul(const Tensor& a, const Tensor& b) {
+  Tensor out = Tensor::scalar(a.item() * b.item());
+  if (needs_grad({a, b}))
+    record("mul", out, {a, b}, [sa = Saved(a), sb = Saved(b)](const Tensor& g, const Needs& needs) {
+      return Grads{needs[0] ? Tensor::scalar(g.item() * sb.unpack("mul").item()) : Tensor(),
+                   needs[1] ? Tensor::scalar(g.item() * sa.unpack("mul").item()) : Tensor()};
+    });
+  return out;
+}
+
+Tensor add(const Tensor& a, const Tensor& b) {
+  Tensor out = Tensor::scalar(a.item() + b.item());
+  if (needs_grad({a, b})) record("add", out, {a, b}, [](const Tensor& g, const Needs&) { return Grads{g, g}; });
+  return out;
+}
+
+// Same-shape identity whose gradient is the gradient, in lanes if it comes so.
+Tensor pass(const Tensor& a, int* calls = nullptr) {
+  Tensor out = plain_copy(a);
+  if (needs_grad({a}))
+    record("pass", out, {a}, [calls](const Tensor& g, const Needs&) {
+      if (calls != nullptr) ++*calls;
+      return Grads{g};
+    });
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("autograd: a product and its accumulation") {
+  Tensor x = leaf(3), y = leaf(4);
+  Tensor z = mul(x, y);
+  CHECK_FALSE(z.is_leaf());
+  CHECK(z->grad_fn->name == "mul");
+  backward(z);
+  CHECK(x.grad().item() == 4);
+  CHECK(y.grad().item() == 3);
+  backward(mul(x, y));
+  CHECK(x.grad().item() == 8);
+  CHECK(mul(x, x).item() == 9);
+}
+
+TEST_CASE("autograd: the same input twice") {
+  Tensor x = leaf(5);
+  backward(mul(x, x));
+  CHECK(x.grad().item() == 10);
+  Tensor y = leaf(2);
+  backward(add(y, y));
+  CHECK(y.grad().item() == 2);
+}
+
+TEST_CASE("autograd: diamonds run each node once") {
+  int calls = 0;
+  Tensor x = leaf(2);
+  Tensor shared = pass(x, &calls);
+  Tensor z = shared;
+  for (int i = 0; i < 10; ++i) z = add(z, mul(shared, shared));
+  backward(z);
+  CHECK(calls == 1);
+  CHECK(x.grad().item() == 1 + 10 * 4);
+
+  // 2^60 paths, 60 nodes
+  Tensor y = leaf(1);
+  Tensor w = y;
+  for (int i = 0; i < 60; ++i) w = add(w, w);
+  backward(w);
+  CHECK(y.grad().item() == std::ldexp(1.0, 60));
+}
+
+TEST_CASE("autograd: gradients add up in a fixed order") {
+  // 1e8 + 1 - 1e8 in float depends on the order of the additions.
+  auto run = [] {
+    Tensor x = leaf(1);
+    Tensor z = add(add(mul(x, Tensor::scalar(1e8)), x), mul(x, Tensor::scalar(-1e8)));
+    backward(z);
+    return x.grad().item();
+  };
+  const double first = run();
+  for (int i = 0; i < 5; ++i) CHECK(run() == first);
+}
+
+TEST_CASE("autograd: a chain of 100,000 nodes neither recurses in backward nor on destruction") {
+  Tensor x = leaf(1);
+  {
+    Tensor z = x;
+    for (int i = 0; i < 100'000; ++i) z = pass(z);
+    backward(z);
+  }
+  CHECK(x.grad().item() == 1);
+  Tensor unused = x;
+  for (int i = 0; i < 100'000; ++i) unused = pass(unused);
+  unused = Tensor();  // destroyed without a backward pass
+  CHECK(true);
+}
+
+TEST_CASE("autograd: a second backward needs retain_graph") {
+  Tensor x = leaf(3);
+  Tensor z = mul(x, x);
+  backward(z, {}, true);
+  backward(z);
+  CHECK(x.grad().item() == 12);
+  CHECK_THROWS_AS(backward(z), Error);
+  // a part of a freed graph under a new node
+  Tensor y = leaf(2);
+  Tensor inner = mul(y, y);
+  backward(pass(inner));
+  CHECK_THROWS_AS(backward(pass(inner)), Error);
+}
+
+TEST_CASE("autograd: a saved value that was changed in place is refused") {
+  Tensor x = leaf(3);
+  Tensor factor = Tensor::scalar(2);
+  Tensor z = mul(x, factor);
+  copy_into(factor, Tensor::scalar(7));
+  CHECK_THROWS_WITH_AS(backward(z), doctest::Contains("mul: a value"), Error);
+}
+
+TEST_CASE("autograd: what needs no gradient gets none") {
+  Tensor x = leaf(3), constant = Tensor::scalar(2);
+  Tensor z = mul(x, constant);
+  backward(z);
+  CHECK_FALSE(constant.grad().defined());
+  CHECK_FALSE(mul(constant, constant).requires_grad());
+  {
+    NoGrad guard;
+    CHECK_FALSE(mul(x, x).requires_grad());
+  }
+  CHECK(grad_enabled());
+  CHECK(mul(x, x).requires_grad());
+  CHECK_THROWS_AS(backward(constant), Error);
+}
+
+TEST_CASE("autograd: recording is switched per thread") {
+  NoGrad guard;
+  bool elsewhere = false;
+  std::thread([&] { elsewhere = grad_enabled(); }).join();
+  CHECK(elsewhere);
+  CHECK_FALSE(grad_enabled());
+}
+
+TEST_CASE("autograd: gradients of roots are checked") {
+  Tensor x = Tensor::zeros({2, 3});
+  x.set_requires_grad(true);
+  Tensor z = pass(x);
+  CHECK_THROWS_AS(backward(z), Error);  // no scalar
+  CHECK_THROWS_AS(backward(z, Tensor::zeros({3, 2})), ShapeError);
+  CHECK_THROWS_AS(backward(z, Tensor::zeros({2, 3}, DType::float64)), TypeError);
+  backward(z, Tensor::full({2, 3}, 2.0));
+  CHECK(x.grad().data<float>()[5] == 2.0f);
+  CHECK_THROWS_AS(Tensor::zeros({2}, DType::int64).set_requires_grad(true), Error);
+}
+
+TEST_CASE("autograd: an op whose gradient has the wrong shape is caught") {
+  Tensor x = Tensor::zeros({2});
+  x.set_requires_grad(true);
+  Tensor out = Tensor::scalar(0);
+  record("broken", out, {x}, [](const Tensor&, const Needs&) { return Grads{Tensor::zeros({3})}; });
+  CHECK_THROWS_WITH_AS(backward(out), doctest::Contains("broken: "), ShapeError);
+}
+
+TEST_CASE("autograd: the gradient that accumulates is not shared with anybody") {
+  Tensor x = Tensor::zeros({2}), y = Tensor::zeros({2});
+  x.set_requires_grad(true);
+  y.set_requires_grad(true);
+  Tensor out = Tensor::zeros({2});
+  record("both", out, {x, y}, [](const Tensor& g, const Needs&) { return Grads{g, g}; });
+  Tensor seed = Tensor::full({2}, 1.0);
+  backward(out, seed);
+  CHECK(x.grad().data<float>() != y.grad().data<float>());
+  CHECK(x.grad().data<float>() != seed.data<float>());
+  Tensor kept = x.grad();
+  Tensor again = pass(x);
+  backward(again, seed);
+  CHECK(x.grad().is_same(kept));  // accumulation is in place
+  CHECK(kept.data<float>()[0] == 2.0f);
+  CHECK(seed.data<float>()[0] == 1.0f);
+}
+
+TEST_CASE("autograd: grad() accumulates nowhere") {
+  Tensor x = leaf(3), y = leaf(4), unused = leaf(1);
+  Tensor z = mul(x, y);
+  std::vector<Tensor> grads = grad({z}, {x, y}, {}, true);
+  CHECK(grads[0].item() == 4);
+  CHECK(grads[1].item() == 3);
+  CHECK_FALSE(x.grad().defined());
+  CHECK_THROWS_AS(grad({z}, {unused}, {}, true), Error);
+  CHECK_FALSE(grad({z}, {unused}, {}, true, true)[0].defined());
+  CHECK_THROWS_AS(grad({z}, {Tensor::scalar(1)}, {}, true), Error);
+  CHECK_THROWS_AS(grad({z}, {x}, {Tensor::scalar(1), Tensor::scalar(1)}, true), ValueError);
+  // with respect to a value inside the graph
+  Tensor inner = mul(x, x);
+  Tensor outer = mul(inner, y);
+  CHECK(grad({outer}, {inner})[0].item() == 4);
+  // several outputs add up
+  Tensor a = mul(x, y), b = mul(x, x);
+  CHECK(grad({a, b}, {x})[0].item() == 4 + 6);
+}
+
+TEST_CASE("autograd: retain_grad keeps the gradient of a value inside the graph") {
+  Tensor x = leaf(3);
+  Tensor inner = mul(x, x);
+  inner->retains_grad = true;
+  backward(mul(inner, Tensor::scalar(5)));
+  CHECK(inner.grad().item() == 5);
+  CHECK(x.grad().item() == 30);
+}
+
+TEST_CASE("autograd: gradients in lanes add up, with poisoned dead lanes") {
+  if (lane_count() == 1) return;
+  const Dims shape{lane_count() + 1, 2, 3};
+  Tensor x = Tensor::zeros(shape);
+  x.set_requires_grad(true);
+  Tensor a = pass(x);
+  Tensor out = Tensor::scalar(0);
+  auto gradient = [shape](double value) {
+    Tensor g = to_lanes(Tensor::full(shape, value));
+    const int64_t dead = 2 * lane_count() - 1;
+    for (int64_t f = 0; f < 6; ++f) g.lanes_data()[(dead / lane_count() * 6 + f) * lane_count() + dead % lane_count()] = NAN;
+    return g;
+  };
+  record("fork", out, {a, a}, [&](const Tensor&, const Needs&) { return Grads{gradient(1), gradient(2)}; });
+  backward(out);
+  for (int64_t i = 0; i < x.numel(); ++i) CHECK(x.grad().data<float>()[i] == 3.0f);
+}
+
+}  // namespace cnnx::test

@@ -1,0 +1,215 @@
+// Convolution, forward and both gradients, over one table of cases, batches and layouts.
+#include "harness.h"
+
+namespace cnnx::test {
+namespace {
+
+const Covers covers{"conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight"};
+
+struct Case {
+  int64_t in, height, width, out, kernel_height, kernel_width;
+  int64_t stride_height = 1, stride_width = 1;
+  int64_t top = 0, left = 0, bottom = 0, right = 0;
+  int64_t dilation_height = 1, dilation_width = 1, groups = 1;
+};
+
+constexpr int64_t kSame = -1;  // in `top`: half the kernel on every side
+
+const Case kCases[] = {
+    // kernel sizes, no padding
+    {1, 1, 1, 1, 1, 1},
+    {1, 5, 5, 1, 1, 1},
+    {3, 7, 5, 5, 1, 1},
+    {1, 6, 7, 4, 2, 2},
+    {1, 9, 9, 4, 3, 3},
+    {3, 8, 11, 5, 3, 3},
+    {4, 10, 10, 8, 3, 3},
+    {2, 7, 9, 3, 3, 1},
+    {2, 7, 9, 3, 1, 5},
+    {2, 6, 11, 3, 4, 2},
+    {1, 9, 8, 6, 5, 5},
+    {6, 14, 14, 16, 5, 5},
+    {5, 7, 7, 3, 7, 7},
+    {2, 13, 13, 2, 11, 11},
+    // one output pixel, one row, one column
+    {4, 5, 5, 10, 5, 5},
+    {3, 1, 17, 4, 1, 3},
+    {3, 17, 1, 4, 3, 1},
+    // channels around tile sizes
+    {7, 6, 6, 1, 3, 3},
+    {2, 6, 6, 2, 3, 3},
+    {2, 6, 6, 3, 3, 3},
+    {9, 6, 6, 7, 3, 3},
+    {5, 6, 6, 9, 3, 3},
+    {17, 5, 6, 13, 3, 3},
+    // padding: same, full, more than the kernel, different on each side
+    {3, 7, 7, 4, 3, 3, 1, 1, kSame},
+    {2, 9, 6, 5, 5, 5, 1, 1, kSame},
+    {1, 4, 4, 3, 3, 3, 1, 1, 2, 2, 2, 2},
+    {2, 3, 3, 3, 5, 5, 1, 1, 4, 4, 4, 4},
+    {2, 1, 1, 3, 3, 3, 1, 1, 1, 1, 1, 1},
+    {2, 4, 5, 3, 3, 3, 1, 1, 4, 5, 4, 5},
+    {2, 6, 7, 3, 2, 4, 1, 1, 0, 1, 1, 2},
+    {8, 12, 12, 8, 5, 5, 1, 1, 1, 1, 1, 1},
+    // strides
+    {3, 9, 9, 4, 3, 3, 2, 2},
+    {3, 10, 11, 4, 3, 3, 2, 3, 1, 1, 1, 1},
+    {2, 12, 7, 5, 2, 2, 2, 2},
+    {2, 13, 13, 3, 5, 5, 3, 3, 2, 2, 2, 2},
+    {2, 9, 9, 3, 1, 1, 2, 2},
+    {1, 11, 11, 2, 3, 3, 4, 5},  // a stride beyond the kernel
+    // dilation
+    {2, 9, 9, 3, 3, 3, 1, 1, 0, 0, 0, 0, 2, 2},
+    {2, 9, 12, 3, 3, 3, 1, 1, 2, 3, 2, 3, 2, 3},
+    {3, 11, 11, 4, 3, 2, 2, 1, 1, 2, 1, 2, 3, 2},
+    // groups and depthwise
+    {4, 6, 7, 6, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 2},
+    {6, 6, 7, 9, 3, 3, 2, 1, 1, 1, 1, 1, 1, 1, 3},
+    {5, 7, 7, 5, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 5},
+    {4, 7, 7, 8, 3, 3, 1, 1, 1, 1, 1, 1, 2, 2, 4},
+    {8, 5, 5, 8, 1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 2},
+};
+
+Conv2dShape shape_of(Case c, int64_t batch, int64_t lanes) {
+  if (c.top == kSame) {
+    c.top = c.bottom = c.kernel_height / 2;
+    c.left = c.right = c.kernel_width / 2;
+  }
+  const int64_t out_height = (c.height + c.top + c.bottom - c.dilation_height * (c.kernel_height - 1) - 1) / c.stride_height + 1;
+  const int64_t out_width = (c.width + c.left + c.right - c.dilation_width * (c.kernel_width - 1) - 1) / c.stride_width + 1;
+  return {batch, c.in, c.height, c.width, c.out, out_height, out_width, c.kernel_height, c.kernel_width, c.stride_height,
+          c.stride_width, c.top, c.left, c.dilation_height, c.dilation_width, c.groups, lanes};
+}
+
+std::string describe(const Conv2dShape& s) {
+  return "conv2d batch " + std::to_string(s.batch) + ", " + std::to_string(s.in_channels) + "x" + std::to_string(s.in_height) + "x" +
+         std::to_string(s.in_width) + " -> " + std::to_string(s.out_channels) + "x" + std::to_string(s.out_height) + "x" +
+         std::to_string(s.out_width) + ", kernel " + std::to_string(s.kernel_height) + "x" + std::to_string(s.kernel_width) +
+         ", stride " + std::to_string(s.stride_height) + "," + std::to_string(s.stride_width) + ", pad " + std::to_string(s.pad_top) +
+         "," + std::to_string(s.pad_left) + ", dilation " + std::to_string(s.dilation_height) + "," +
+         std::to_string(s.dilation_width) + ", groups " + std::to_string(s.groups) + ", lanes " + std::to_string(s.lanes);
+}
+
+struct Operands {
+  Values input, weight, bias, grad_output;
+};
+struct Results {
+  Values output, output_without_bias, grad_input, grad_weight, grad_bias;
+};
+
+Results expected(Conv2dShape s, const Operands& x) {
+  static const KernelTable<double> reference = reference_kernels<double>();
+  s.lanes = 1;
+  Results r{Values(x.grad_output.size()), Values(x.grad_output.size()), Values(x.input.size()), Values(x.weight.size()), Values(x.bias.size())};
+  reference.conv2d_forward(s, x.input.data(), x.weight.data(), x.bias.data(), r.output.data());
+  reference.conv2d_forward(s, x.input.data(), x.weight.data(), nullptr, r.output_without_bias.data());
+  reference.conv2d_backward_input(s, x.grad_output.data(), x.weight.data(), r.grad_input.data());
+  reference.conv2d_backward_weight(s, x.input.data(), x.grad_output.data(), r.grad_weight.data(), r.grad_bias.data());
+  return r;
+}
+
+template <class Compare>
+void check(const Conv2dShape& s, const Operands& x, const Compare& compare) {
+  const KernelTable<float>& table = kernels<float>();
+  const std::string what = describe(s);
+  const Layout in{s.batch, s.in_channels * s.in_height * s.in_width, s.lanes};
+  const Layout out{s.batch, s.out_channels * s.out_height * s.out_width, s.lanes};
+  const int64_t shift = s.lanes == 1 ? 1 : 0;
+  const Guarded<float> input = place<float>(x.input, in, shift), grad_output = place<float>(x.grad_output, out, shift);
+  const Guarded<float> weight(x.weight, 1), bias(x.bias, 1);
+  const int64_t weights = weight.size();
+
+  auto forward = [&](const float* with_bias) {
+    Guarded<float> output(out.size(), shift);
+    table.conv2d_forward(s, input.data(), weight.data(), with_bias, output.data());
+    CHECK_MESSAGE(output.intact(), what << ": forward wrote outside its output");
+    return extract(output, out);
+  };
+  compare(same_for_any_threads(what, [&] { return forward(bias.data()); }), &Results::output, what + ": output");
+  compare(forward(nullptr), &Results::output_without_bias, what + ": output without bias");
+
+  compare(same_for_any_threads(what,
+                               [&] {
+                                 Guarded<float> grad_input(in.size(), shift);
+                                 table.conv2d_backward_input(s, grad_output.data(), weight.data(), grad_input.data());
+                                 CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
+                                 return extract(grad_input, in);
+                               }),
+          &Results::grad_input, what + ": grad_input");
+
+  auto backward_weight = [&](bool want_weight, bool want_bias) {
+    Guarded<float> grad_weight(weights, 1), grad_bias(s.out_channels, 1);
+    table.conv2d_backward_weight(s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
+                                 want_bias ? grad_bias.data() : nullptr);
+    CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
+    return std::pair(grad_weight.values(), grad_bias.values());
+  };
+  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Results::grad_weight, what + ": grad_weight");
+  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).second; }), &Results::grad_bias, what + ": grad_bias");
+  compare(backward_weight(true, false).first, &Results::grad_weight, what + ": grad_weight alone");
+  compare(backward_weight(false, true).second, &Results::grad_bias, what + ": grad_bias alone");
+}
+
+template <class Draw>
+Operands draw(const Conv2dShape& s, const Draw& values) {
+  return {values(s.batch * s.in_channels * s.in_height * s.in_width),
+          values(s.out_channels * s.in_channels / s.groups * s.kernel_height * s.kernel_width), values(s.out_channels),
+          values(s.batch * s.out_channels * s.out_height * s.out_width)};
+}
+
+void check_integers(const Conv2dShape& s) {
+  Random random(static_cast<uint64_t>(s.batch * 1000 + s.in_height * 100 + s.out_channels));
+  const Operands x = draw(s, [&](int64_t count) { return random.integers(count); });
+  const Results e = expected(s, x);
+  check(s, x, [&](const Values& actual, Values Results::*part, const std::string& what) { expect_equal(actual, e.*part, what); });
+}
+
+void check_reals(const Conv2dShape& s) {
+  Random random(static_cast<uint64_t>(s.batch * 77 + s.in_width));
+  const Operands x = draw(s, [&](int64_t count) { return random.reals(count); });
+  const Results e = expected(s, x);
+  const Results magnitudes = expected(s, {absolute(x.input), absolute(x.weight), absolute(x.bias), absolute(x.grad_output)});
+  check(s, x, [&](const Values& actual, Values Results::*part, const std::string& what) {
+    expect_within(actual, e.*part, rounding_bound(magnitudes.*part), what);
+  });
+}
+
+}  // namespace
+
+TEST_CASE("conv2d: integer values, exactly") {
+  for (const Case& c : kCases)
+    for (int64_t batch : batch_choices()) check_integers(shape_of(c, batch, lane_count()));
+}
+
+TEST_CASE("conv2d: real values, within rounding") {
+  for (const Case& c : kCases)
+    check_reals(shape_of(c, lane_count() + 1, lane_count()));
+}
+
+TEST_CASE("conv2d: large enough for several threads") {
+  const int64_t lanes = lane_count();
+  for (int64_t batch : {int64_t{1}, 2 * lanes + 1}) {
+    check_integers(shape_of({1, 28, 28, 6, 5, 5, 1, 1, kSame}, batch, lanes));
+    check_integers(shape_of({8, 20, 20, 16, 3, 3, 1, 1, kSame}, batch, lanes));
+    check_reals(shape_of({6, 14, 14, 16, 5, 5}, batch, lanes));
+    check_reals(shape_of({16, 13, 13, 32, 3, 3, 2, 2, kSame}, batch, lanes));
+  }
+}
+
+TEST_CASE("conv2d: NaN and infinity of one image stay in that image") {
+  const int64_t lanes = lane_count(), batch = lanes + 2;
+  const Conv2dShape s = shape_of({2, 6, 6, 3, 3, 3, 1, 1, kSame}, batch, lanes);
+  Random random(5);
+  const Layout in{batch, 72, lanes}, out{batch, 108, lanes};
+  Values input = random.integers(batch * 72);
+  for (int64_t i = 0; i < 72; ++i) input[static_cast<size_t>(72 + i)] = i % 2 == 0 ? NAN : INFINITY;  // image 1
+  const Guarded<float> x = place<float>(input, in), weight(random.integers(54), 0);
+  Guarded<float> y(out.size());
+  kernels<float>().conv2d_forward(s, x.data(), weight.data(), nullptr, y.data());
+  const Values output = extract(y, out);
+  for (int64_t n = 0; n < batch; ++n)
+    for (int64_t i = 0; i < 108; ++i)
+      if (n != 1) REQUIRE(std::isfinite(output[static_cast<size_t>(n * 108 + i)]));
+}
+
+}  // namespace cnnx::test

@@ -1,0 +1,160 @@
+// Dense layers, matrix products and the two layout conversions.
+#include "harness.h"
+
+namespace cnnx::test {
+namespace {
+
+const Covers covers{"linear_forward", "linear_backward_input", "linear_backward_weight", "gemm", "pack_lanes", "unpack_lanes"};
+
+const KernelTable<double>& reference() {
+  static const KernelTable<double> table = reference_kernels<double>();
+  return table;
+}
+
+const LinearShape kLinear[] = {{1, 1, 1},    {1, 7, 5},     {2, 3, 1},    {3, 1, 4},     {5, 13, 9},    {7, 33, 17},   {8, 64, 10},
+                               {64, 400, 120}, {63, 401, 121}, {17, 84, 10}, {1, 3136, 10}, {4, 100, 257}, {33, 128, 65}, {128, 19, 31}};
+
+struct Dense {
+  Values output, plain_output, grad_input, grad_weight, grad_bias;
+};
+
+Dense expected(const LinearShape& s, const Values& x, const Values& w, const Values& b, const Values& g) {
+  Dense r{Values(g.size()), Values(g.size()), Values(x.size()), Values(w.size()), Values(b.size())};
+  reference().linear_forward(s, x.data(), w.data(), b.data(), r.output.data());
+  reference().linear_forward(s, x.data(), w.data(), nullptr, r.plain_output.data());
+  reference().linear_backward_input(s, g.data(), w.data(), r.grad_input.data());
+  reference().linear_backward_weight(s, x.data(), g.data(), r.grad_weight.data(), r.grad_bias.data());
+  return r;
+}
+
+void check_linear(const LinearShape& s, bool integers) {
+  const std::string what = "linear (" + std::to_string(s.batch) + ", " + std::to_string(s.in_features) + ") -> " + std::to_string(s.out_features);
+  Random random(static_cast<uint64_t>(s.batch + s.in_features));
+  auto draw = [&](int64_t count) { return integers ? random.integers(count) : random.reals(count); };
+  const Values x = draw(s.batch * s.in_features), w = draw(s.in_features * s.out_features), b = draw(s.out_features),
+               g = draw(s.batch * s.out_features);
+  const Dense e = expected(s, x, w, b, g);
+  const Dense magnitude = expected(s, absolute(x), absolute(w), absolute(b), absolute(g));
+  auto compare = [&](const Values& actual, Values Dense::*part, const char* name) {
+    if (integers) expect_equal(actual, e.*part, what + ": " + name);
+    else expect_within(actual, e.*part, rounding_bound(magnitude.*part), what + ": " + name);
+  };
+
+  const KernelTable<float>& table = kernels<float>();
+  const Guarded<float> input(x, 1), weight(w, 1), bias(b, 1), grad_output(g, 1);
+  auto forward = [&](const float* with_bias) {
+    Guarded<float> output(s.batch * s.out_features, 1);
+    table.linear_forward(s, input.data(), weight.data(), with_bias, output.data());
+    CHECK_MESSAGE(output.intact(), what << ": forward wrote outside its output");
+    return output.values();
+  };
+  compare(same_for_any_threads(what, [&] { return forward(bias.data()); }), &Dense::output, "output");
+  compare(forward(nullptr), &Dense::plain_output, "output without bias");
+  compare(same_for_any_threads(what,
+                               [&] {
+                                 Guarded<float> grad_input(s.batch * s.in_features, 1);
+                                 table.linear_backward_input(s, grad_output.data(), weight.data(), grad_input.data());
+                                 CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
+                                 return grad_input.values();
+                               }),
+          &Dense::grad_input, "grad_input");
+  auto backward_weight = [&](bool want_weight, bool want_bias) {
+    Guarded<float> grad_weight(weight.size(), 1), grad_bias(s.out_features, 1);
+    table.linear_backward_weight(s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
+                                 want_bias ? grad_bias.data() : nullptr);
+    CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
+    return std::pair(grad_weight.values(), grad_bias.values());
+  };
+  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Dense::grad_weight, "grad_weight");
+  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).second; }), &Dense::grad_bias, "grad_bias");
+  compare(backward_weight(true, false).first, &Dense::grad_weight, "grad_weight alone");
+  compare(backward_weight(false, true).second, &Dense::grad_bias, "grad_bias alone");
+}
+
+struct GemmCase {
+  int64_t m, n, k;
+  bool a_turned, b_turned, c_turned, accumulate;
+  int64_t gap = 0;  // unused elements after every row
+};
+
+void check_gemm(const GemmCase& c, bool integers) {
+  auto strides = [&](int64_t rows, int64_t columns, bool turned) {
+    return turned ? std::pair<int64_t, int64_t>{1, rows + c.gap} : std::pair<int64_t, int64_t>{columns + c.gap, 1};
+  };
+  auto extent = [&](int64_t rows, int64_t columns, bool turned) {
+    return turned ? columns * (rows + c.gap) : rows * (columns + c.gap);
+  };
+  const auto [a_row, a_col] = strides(c.m, c.k, c.a_turned);
+  const auto [b_row, b_col] = strides(c.k, c.n, c.b_turned);
+  const auto [c_row, c_col] = strides(c.m, c.n, c.c_turned);
+  const GemmShape s{c.m, c.n, c.k, a_row, a_col, b_row, b_col, c_row, c_col, c.accumulate};
+  const std::string what = "gemm " + std::to_string(c.m) + "x" + std::to_string(c.n) + "x" + std::to_string(c.k) + (c.a_turned ? " aT" : "") +
+                           (c.b_turned ? " bT" : "") + (c.c_turned ? " cT" : "") + (c.accumulate ? " +=" : "");
+  Random random(static_cast<uint64_t>(c.m * 31 + c.n * 7 + c.k));
+  auto draw = [&](int64_t count) { return integers ? random.integers(count) : random.reals(count); };
+  const Values a = draw(extent(c.m, c.k, c.a_turned)), b = draw(extent(c.k, c.n, c.b_turned)), start = draw(extent(c.m, c.n, c.c_turned));
+  Values product = start, magnitude = absolute(start);
+  reference().gemm(s, a.data(), b.data(), product.data());
+  reference().gemm(s, absolute(a).data(), absolute(b).data(), magnitude.data());
+  const Guarded<float> left(a, 1), right(b, 1);
+  const Values actual = same_for_any_threads(what, [&] {
+    Guarded<float> out(start, 1);  // gaps must keep what they hold
+    kernels<float>().gemm(s, left.data(), right.data(), out.data());
+    CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
+    return out.values();
+  });
+  if (integers) expect_equal(actual, product, what);
+  else expect_within(actual, product, rounding_bound(magnitude), what);
+}
+
+}  // namespace
+
+TEST_CASE("linear: integer values exactly, real values within rounding") {
+  for (const LinearShape& s : kLinear) {
+    check_linear(s, true);
+    check_linear(s, false);
+  }
+}
+
+TEST_CASE("gemm: transposed operands, gaps, accumulation") {
+  const int64_t sizes[][3] = {{1, 1, 1}, {1, 9, 5}, {9, 1, 5}, {5, 9, 1}, {7, 11, 13}, {16, 16, 16}, {33, 65, 17}, {70, 37, 129}, {3, 200, 50}};
+  for (const auto& size : sizes)
+    for (int flags = 0; flags < 16; ++flags) {
+      const bool a = flags & 1, b = flags & 2, c = flags & 4, accumulate = flags & 8;
+      check_gemm({size[0], size[1], size[2], a, b, c, accumulate}, true);
+      check_gemm({size[0], size[1], size[2], a, b, c, accumulate, 3}, false);
+    }
+}
+
+TEST_CASE("gemm: an empty inner dimension gives zeros, or leaves what accumulates") {
+  for (bool accumulate : {false, true}) {
+    Guarded<float> out(Values(6, 5.0), 0);
+    const float nothing = 0;
+    kernels<float>().gemm(GemmShape{2, 3, 0, 0, 1, 3, 1, 3, 1, accumulate}, &nothing, &nothing, out.data());
+    expect_equal(out.values(), Values(6, accumulate ? 5.0 : 0.0), "gemm with k = 0");
+  }
+}
+
+TEST_CASE("layout: to lanes and back") {
+  const int64_t lanes = lane_count();
+  for (int64_t batch : {int64_t{1}, lanes, lanes + 1, 3 * lanes + 2})
+      for (int64_t features : {1, 2, 3, 15, 16, 17, 33, 784}) {
+        const std::string what = "layout batch " + std::to_string(batch) + ", features " + std::to_string(features);
+        const Layout layout{batch, features, lanes};
+        const Values x = Random(1).reals(batch * features);
+        const Guarded<float> plain(x, 1);
+        Guarded<float> packed(layout.size());
+        kernels<float>().pack_lanes(batch, features, lanes, plain.data(), packed.data());
+        CHECK_MESSAGE(packed.intact(), what);
+        expect_equal(extract(packed, layout), x, what + ": packed");
+        for (int64_t n = batch; n < (batch + lanes - 1) / lanes * lanes; ++n)
+          for (int64_t f = 0; f < features; ++f) REQUIRE_MESSAGE(packed[layout.at(n, f)] == 0.0f, what << ": dead lanes are zero");
+        const Guarded<float> poisoned = place<float>(x, layout);
+        Guarded<float> back(batch * features, 1);
+        kernels<float>().unpack_lanes(batch, features, lanes, poisoned.data(), back.data());
+        CHECK_MESSAGE(back.intact(), what);
+        expect_equal(back.values(), x, what + ": unpacked");
+      }
+}
+
+}  // namespace cnnx::test
