@@ -67,9 +67,9 @@ TEST_CASE("storage: a conversion is seen by every alias, and writes through any 
 TEST_CASE("storage: same-shape views of other ranks") {
   if (lane_count() == 1) return;
   Tensor t = to_lanes(counting({lane_count(), 2, 3, 4}));
-  CHECK(t.as_strided({lane_count(), 2, 12}, {24, 12, 1}, 0).in_lanes());         // spatial merged: the same memory
-  CHECK_FALSE(t.as_strided({lane_count(), 24}, {24, 1}, 0).in_lanes());          // channels merged
-  CHECK_FALSE(t.as_strided({lane_count(), 4, 2, 3}, {24, 1, 12, 4}, 0).in_lanes());  // permuted
+  CHECK(t.as_strided({lane_count(), 2, 12}, {24, 12, 1}, 0).in_lanes());                 // spatial merged: the same memory
+  CHECK_FALSE(t.as_strided({lane_count(), 24}, {24, 1}, 0).in_lanes());                  // channels merged
+  CHECK_FALSE(t.as_strided({lane_count(), 4, 2, 3}, {24, 1, 12, 4}, 0).in_lanes());      // permuted
   CHECK_FALSE(t.as_strided({lane_count() - 1, 2, 3, 4}, {24, 12, 4, 1}, 0).in_lanes());  // a part
   CHECK(t.in_lanes());
 }
@@ -83,8 +83,7 @@ TEST_CASE("storage: many threads convert one storage at once") {
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; ++i)
       threads.emplace_back([&, alias = t.detach()] {
-        while (!go.load()) {
-        }
+        while (!go.load()) {}
         if (!counts(alias)) ++wrong;
       });
     go.store(true);

@@ -20,7 +20,9 @@ double Random::uniform(double low, double high) {
   return static_cast<float>(low + (high - low) * static_cast<double>(next() >> 11) * 0x1p-53);
 }
 
-int64_t Random::integer(int64_t low, int64_t high) { return low + static_cast<int64_t>(next() % static_cast<uint64_t>(high - low + 1)); }
+int64_t Random::integer(int64_t low, int64_t high) {
+  return low + static_cast<int64_t>(next() % static_cast<uint64_t>(high - low + 1));
+}
 
 Values Random::integers(int64_t count, int64_t low, int64_t high) {
   Values values(static_cast<size_t>(count));
@@ -44,8 +46,8 @@ void compare(const Values& actual, const Values& expected, const std::string& wh
   for (size_t i = 0; i < actual.size(); ++i)
     if (!good(i, actual[i], expected[i]) && wrong++ == 0) first = i;
   if (wrong > 0)
-    FAIL_CHECK(what << ": " << wrong << " of " << actual.size() << " differ; first at " << first << ": " << actual[first] << ", expected "
-                    << expected[first]);
+    FAIL_CHECK(what << ": " << wrong << " of " << actual.size() << " differ; first at " << first << ": " << actual[first]
+                    << ", expected " << expected[first]);
   else CHECK(true);
 }
 

@@ -77,16 +77,18 @@ Conv2dShape shape_of(Case c, int64_t batch, int64_t lanes) {
   }
   const int64_t out_height = (c.height + c.top + c.bottom - c.dilation_height * (c.kernel_height - 1) - 1) / c.stride_height + 1;
   const int64_t out_width = (c.width + c.left + c.right - c.dilation_width * (c.kernel_width - 1) - 1) / c.stride_width + 1;
-  return {batch, c.in, c.height, c.width, c.out, out_height, out_width, c.kernel_height, c.kernel_width, c.stride_height,
-          c.stride_width, c.top, c.left, c.dilation_height, c.dilation_width, c.groups, lanes};
+  return {batch,          c.in,      c.height,        c.width,           c.out,
+          out_height,     out_width, c.kernel_height, c.kernel_width,    c.stride_height,
+          c.stride_width, c.top,     c.left,          c.dilation_height, c.dilation_width,
+          c.groups,       lanes};
 }
 
 std::string describe(const Conv2dShape& s) {
-  return "conv2d batch " + std::to_string(s.batch) + ", " + std::to_string(s.in_channels) + "x" + std::to_string(s.in_height) + "x" +
-         std::to_string(s.in_width) + " -> " + std::to_string(s.out_channels) + "x" + std::to_string(s.out_height) + "x" +
+  return "conv2d batch " + std::to_string(s.batch) + ", " + std::to_string(s.in_channels) + "x" + std::to_string(s.in_height) +
+         "x" + std::to_string(s.in_width) + " -> " + std::to_string(s.out_channels) + "x" + std::to_string(s.out_height) + "x" +
          std::to_string(s.out_width) + ", kernel " + std::to_string(s.kernel_height) + "x" + std::to_string(s.kernel_width) +
-         ", stride " + std::to_string(s.stride_height) + "," + std::to_string(s.stride_width) + ", pad " + std::to_string(s.pad_top) +
-         "," + std::to_string(s.pad_left) + ", dilation " + std::to_string(s.dilation_height) + "," +
+         ", stride " + std::to_string(s.stride_height) + "," + std::to_string(s.stride_width) + ", pad " +
+         std::to_string(s.pad_top) + "," + std::to_string(s.pad_left) + ", dilation " + std::to_string(s.dilation_height) + "," +
          std::to_string(s.dilation_width) + ", groups " + std::to_string(s.groups) + ", lanes " + std::to_string(s.lanes);
 }
 
@@ -100,7 +102,8 @@ struct Results {
 Results expected(Conv2dShape s, const Operands& x) {
   static const KernelTable<double> reference = reference_kernels<double>();
   s.lanes = 1;
-  Results r{Values(x.grad_output.size()), Values(x.grad_output.size()), Values(x.input.size()), Values(x.weight.size()), Values(x.bias.size())};
+  Results r{Values(x.grad_output.size()), Values(x.grad_output.size()), Values(x.input.size()), Values(x.weight.size()),
+            Values(x.bias.size())};
   reference.conv2d_forward(s, x.input.data(), x.weight.data(), x.bias.data(), r.output.data());
   reference.conv2d_forward(s, x.input.data(), x.weight.data(), nullptr, r.output_without_bias.data());
   reference.conv2d_backward_input(s, x.grad_output.data(), x.weight.data(), r.grad_input.data());
@@ -144,8 +147,10 @@ void check(const Conv2dShape& s, const Operands& x, const Compare& compare) {
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
   };
-  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Results::grad_weight, what + ": grad_weight");
-  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).second; }), &Results::grad_bias, what + ": grad_bias");
+  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Results::grad_weight,
+          what + ": grad_weight");
+  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).second; }), &Results::grad_bias,
+          what + ": grad_bias");
   compare(backward_weight(true, false).first, &Results::grad_weight, what + ": grad_weight alone");
   compare(backward_weight(false, true).second, &Results::grad_bias, what + ": grad_bias alone");
 }
@@ -161,7 +166,8 @@ void check_integers(const Conv2dShape& s) {
   Random random(static_cast<uint64_t>(s.batch * 1000 + s.in_height * 100 + s.out_channels));
   const Operands x = draw(s, [&](int64_t count) { return random.integers(count); });
   const Results e = expected(s, x);
-  check(s, x, [&](const Values& actual, Values Results::*part, const std::string& what) { expect_equal(actual, e.*part, what); });
+  check(s, x,
+        [&](const Values& actual, Values Results::* part, const std::string& what) { expect_equal(actual, e.*part, what); });
 }
 
 void check_reals(const Conv2dShape& s) {
@@ -169,7 +175,7 @@ void check_reals(const Conv2dShape& s) {
   const Operands x = draw(s, [&](int64_t count) { return random.reals(count); });
   const Results e = expected(s, x);
   const Results magnitudes = expected(s, {absolute(x.input), absolute(x.weight), absolute(x.bias), absolute(x.grad_output)});
-  check(s, x, [&](const Values& actual, Values Results::*part, const std::string& what) {
+  check(s, x, [&](const Values& actual, Values Results::* part, const std::string& what) {
     expect_within(actual, e.*part, rounding_bound(magnitudes.*part), what);
   });
 }
@@ -178,38 +184,41 @@ void check_reals(const Conv2dShape& s) {
 
 TEST_CASE("conv2d: integer values, exactly") {
   for (const Case& c : kCases)
-    for (int64_t batch : batch_choices()) check_integers(shape_of(c, batch, lane_count()));
+    for (int64_t lanes : lane_choices())
+      for (int64_t batch : batch_choices()) check_integers(shape_of(c, batch, lanes));
 }
 
 TEST_CASE("conv2d: real values, within rounding") {
   for (const Case& c : kCases)
-    check_reals(shape_of(c, lane_count() + 1, lane_count()));
+    for (int64_t lanes : lane_choices()) check_reals(shape_of(c, lane_count() + 1, lanes));
 }
 
 TEST_CASE("conv2d: large enough for several threads") {
-  const int64_t lanes = lane_count();
-  for (int64_t batch : {int64_t{1}, 2 * lanes + 1}) {
-    check_integers(shape_of({1, 28, 28, 6, 5, 5, 1, 1, kSame}, batch, lanes));
-    check_integers(shape_of({8, 20, 20, 16, 3, 3, 1, 1, kSame}, batch, lanes));
-    check_reals(shape_of({6, 14, 14, 16, 5, 5}, batch, lanes));
-    check_reals(shape_of({16, 13, 13, 32, 3, 3, 2, 2, kSame}, batch, lanes));
-  }
+  for (int64_t lanes : lane_choices())
+    for (int64_t batch : {int64_t{1}, int64_t{2 * lane_count() + 1}}) {
+      check_integers(shape_of({1, 28, 28, 6, 5, 5, 1, 1, kSame}, batch, lanes));
+      check_integers(shape_of({8, 20, 20, 16, 3, 3, 1, 1, kSame}, batch, lanes));
+      check_reals(shape_of({6, 14, 14, 16, 5, 5}, batch, lanes));
+      check_reals(shape_of({16, 13, 13, 32, 3, 3, 2, 2, kSame}, batch, lanes));
+    }
 }
 
 TEST_CASE("conv2d: NaN and infinity of one image stay in that image") {
-  const int64_t lanes = lane_count(), batch = lanes + 2;
-  const Conv2dShape s = shape_of({2, 6, 6, 3, 3, 3, 1, 1, kSame}, batch, lanes);
-  Random random(5);
-  const Layout in{batch, 72, lanes}, out{batch, 108, lanes};
-  Values input = random.integers(batch * 72);
-  for (int64_t i = 0; i < 72; ++i) input[static_cast<size_t>(72 + i)] = i % 2 == 0 ? NAN : INFINITY;  // image 1
-  const Guarded<float> x = place<float>(input, in), weight(random.integers(54), 0);
-  Guarded<float> y(out.size());
-  kernels<float>().conv2d_forward(s, x.data(), weight.data(), nullptr, y.data());
-  const Values output = extract(y, out);
-  for (int64_t n = 0; n < batch; ++n)
-    for (int64_t i = 0; i < 108; ++i)
-      if (n != 1) REQUIRE(std::isfinite(output[static_cast<size_t>(n * 108 + i)]));
+  const int64_t batch = lane_count() + 2;
+  for (int64_t lanes : lane_choices()) {
+    const Conv2dShape s = shape_of({2, 6, 6, 3, 3, 3, 1, 1, kSame}, batch, lanes);
+    Random random(5);
+    const Layout in{batch, 72, lanes}, out{batch, 108, lanes};
+    Values input = random.integers(batch * 72);
+    for (int64_t i = 0; i < 72; ++i) input[static_cast<size_t>(72 + i)] = i % 2 == 0 ? NAN : INFINITY;  // image 1
+    const Guarded<float> x = place<float>(input, in), weight(random.integers(54), 0);
+    Guarded<float> y(out.size());
+    kernels<float>().conv2d_forward(s, x.data(), weight.data(), nullptr, y.data());
+    const Values output = extract(y, out);
+    for (int64_t n = 0; n < batch; ++n)
+      for (int64_t i = 0; i < 108; ++i)
+        if (n != 1) REQUIRE(std::isfinite(output[static_cast<size_t>(n * 108 + i)]));
+  }
 }
 
 }  // namespace cnnx::test

@@ -11,8 +11,9 @@ const KernelTable<double>& reference() {
   return table;
 }
 
-const LinearShape kLinear[] = {{1, 1, 1},    {1, 7, 5},     {2, 3, 1},    {3, 1, 4},     {5, 13, 9},    {7, 33, 17},   {8, 64, 10},
-                               {64, 400, 120}, {63, 401, 121}, {17, 84, 10}, {1, 3136, 10}, {4, 100, 257}, {33, 128, 65}, {128, 19, 31}};
+const LinearShape kLinear[] = {{1, 1, 1},     {1, 7, 5},     {2, 3, 1},      {3, 1, 4},      {5, 13, 9},
+                               {7, 33, 17},   {8, 64, 10},   {64, 400, 120}, {63, 401, 121}, {17, 84, 10},
+                               {1, 3136, 10}, {4, 100, 257}, {33, 128, 65},  {128, 19, 31}};
 
 struct Dense {
   Values output, plain_output, grad_input, grad_weight, grad_bias;
@@ -28,14 +29,15 @@ Dense expected(const LinearShape& s, const Values& x, const Values& w, const Val
 }
 
 void check_linear(const LinearShape& s, bool integers) {
-  const std::string what = "linear (" + std::to_string(s.batch) + ", " + std::to_string(s.in_features) + ") -> " + std::to_string(s.out_features);
+  const std::string what =
+      "linear (" + std::to_string(s.batch) + ", " + std::to_string(s.in_features) + ") -> " + std::to_string(s.out_features);
   Random random(static_cast<uint64_t>(s.batch + s.in_features));
   auto draw = [&](int64_t count) { return integers ? random.integers(count) : random.reals(count); };
   const Values x = draw(s.batch * s.in_features), w = draw(s.in_features * s.out_features), b = draw(s.out_features),
                g = draw(s.batch * s.out_features);
   const Dense e = expected(s, x, w, b, g);
   const Dense magnitude = expected(s, absolute(x), absolute(w), absolute(b), absolute(g));
-  auto compare = [&](const Values& actual, Values Dense::*part, const char* name) {
+  auto compare = [&](const Values& actual, Values Dense::* part, const char* name) {
     if (integers) expect_equal(actual, e.*part, what + ": " + name);
     else expect_within(actual, e.*part, rounding_bound(magnitude.*part), what + ": " + name);
   };
@@ -88,11 +90,13 @@ void check_gemm(const GemmCase& c, bool integers) {
   const auto [b_row, b_col] = strides(c.k, c.n, c.b_turned);
   const auto [c_row, c_col] = strides(c.m, c.n, c.c_turned);
   const GemmShape s{c.m, c.n, c.k, a_row, a_col, b_row, b_col, c_row, c_col, c.accumulate};
-  const std::string what = "gemm " + std::to_string(c.m) + "x" + std::to_string(c.n) + "x" + std::to_string(c.k) + (c.a_turned ? " aT" : "") +
-                           (c.b_turned ? " bT" : "") + (c.c_turned ? " cT" : "") + (c.accumulate ? " +=" : "");
+  const std::string what = "gemm " + std::to_string(c.m) + "x" + std::to_string(c.n) + "x" + std::to_string(c.k) +
+                           (c.a_turned ? " aT" : "") + (c.b_turned ? " bT" : "") + (c.c_turned ? " cT" : "") +
+                           (c.accumulate ? " +=" : "");
   Random random(static_cast<uint64_t>(c.m * 31 + c.n * 7 + c.k));
   auto draw = [&](int64_t count) { return integers ? random.integers(count) : random.reals(count); };
-  const Values a = draw(extent(c.m, c.k, c.a_turned)), b = draw(extent(c.k, c.n, c.b_turned)), start = draw(extent(c.m, c.n, c.c_turned));
+  const Values a = draw(extent(c.m, c.k, c.a_turned)), b = draw(extent(c.k, c.n, c.b_turned)),
+               start = draw(extent(c.m, c.n, c.c_turned));
   Values product = start, magnitude = absolute(start);
   reference().gemm(s, a.data(), b.data(), product.data());
   reference().gemm(s, absolute(a).data(), absolute(b).data(), magnitude.data());
@@ -117,7 +121,8 @@ TEST_CASE("linear: integer values exactly, real values within rounding") {
 }
 
 TEST_CASE("gemm: transposed operands, gaps, accumulation") {
-  const int64_t sizes[][3] = {{1, 1, 1}, {1, 9, 5}, {9, 1, 5}, {5, 9, 1}, {7, 11, 13}, {16, 16, 16}, {33, 65, 17}, {70, 37, 129}, {3, 200, 50}};
+  const int64_t sizes[][3] = {{1, 1, 1},    {1, 9, 5},    {9, 1, 5},     {5, 9, 1},   {7, 11, 13},
+                              {16, 16, 16}, {33, 65, 17}, {70, 37, 129}, {3, 200, 50}};
   for (const auto& size : sizes)
     for (int flags = 0; flags < 16; ++flags) {
       const bool a = flags & 1, b = flags & 2, c = flags & 4, accumulate = flags & 8;
@@ -138,23 +143,23 @@ TEST_CASE("gemm: an empty inner dimension gives zeros, or leaves what accumulate
 TEST_CASE("layout: to lanes and back") {
   const int64_t lanes = lane_count();
   for (int64_t batch : {int64_t{1}, lanes, lanes + 1, 3 * lanes + 2})
-      for (int64_t features : {1, 2, 3, 15, 16, 17, 33, 784}) {
-        const std::string what = "layout batch " + std::to_string(batch) + ", features " + std::to_string(features);
-        const Layout layout{batch, features, lanes};
-        const Values x = Random(1).reals(batch * features);
-        const Guarded<float> plain(x, 1);
-        Guarded<float> packed(layout.size());
-        kernels<float>().pack_lanes(batch, features, lanes, plain.data(), packed.data());
-        CHECK_MESSAGE(packed.intact(), what);
-        expect_equal(extract(packed, layout), x, what + ": packed");
-        for (int64_t n = batch; n < (batch + lanes - 1) / lanes * lanes; ++n)
-          for (int64_t f = 0; f < features; ++f) REQUIRE_MESSAGE(packed[layout.at(n, f)] == 0.0f, what << ": dead lanes are zero");
-        const Guarded<float> poisoned = place<float>(x, layout);
-        Guarded<float> back(batch * features, 1);
-        kernels<float>().unpack_lanes(batch, features, lanes, poisoned.data(), back.data());
-        CHECK_MESSAGE(back.intact(), what);
-        expect_equal(back.values(), x, what + ": unpacked");
-      }
+    for (int64_t features : {1, 2, 3, 15, 16, 17, 33, 784}) {
+      const std::string what = "layout batch " + std::to_string(batch) + ", features " + std::to_string(features);
+      const Layout layout{batch, features, lanes};
+      const Values x = Random(1).reals(batch * features);
+      const Guarded<float> plain(x, 1);
+      Guarded<float> packed(layout.size());
+      kernels<float>().pack_lanes(batch, features, lanes, plain.data(), packed.data());
+      CHECK_MESSAGE(packed.intact(), what);
+      expect_equal(extract(packed, layout), x, what + ": packed");
+      for (int64_t n = batch; n < (batch + lanes - 1) / lanes * lanes; ++n)
+        for (int64_t f = 0; f < features; ++f) REQUIRE_MESSAGE(packed[layout.at(n, f)] == 0.0f, what << ": dead lanes are zero");
+      const Guarded<float> poisoned = place<float>(x, layout);
+      Guarded<float> back(batch * features, 1);
+      kernels<float>().unpack_lanes(batch, features, lanes, poisoned.data(), back.data());
+      CHECK_MESSAGE(back.intact(), what);
+      expect_equal(back.values(), x, what + ": unpacked");
+    }
 }
 
 }  // namespace cnnx::test

@@ -61,10 +61,11 @@ Pool2dShape shape_of(const Case& c, int64_t batch, int64_t lanes, bool count_inc
 }
 
 std::string describe(const char* op, const Pool2dShape& s) {
-  return std::string(op) + " batch " + std::to_string(s.batch) + ", " + std::to_string(s.channels) + "x" + std::to_string(s.in_height) +
-         "x" + std::to_string(s.in_width) + ", kernel " + std::to_string(s.kernel_height) + "x" + std::to_string(s.kernel_width) +
-         ", stride " + std::to_string(s.stride_height) + "," + std::to_string(s.stride_width) + ", pad " + std::to_string(s.pad_top) +
-         "," + std::to_string(s.pad_left) + ", dilation " + std::to_string(s.dilation_height) + ", lanes " + std::to_string(s.lanes);
+  return std::string(op) + " batch " + std::to_string(s.batch) + ", " + std::to_string(s.channels) + "x" +
+         std::to_string(s.in_height) + "x" + std::to_string(s.in_width) + ", kernel " + std::to_string(s.kernel_height) + "x" +
+         std::to_string(s.kernel_width) + ", stride " + std::to_string(s.stride_height) + "," + std::to_string(s.stride_width) +
+         ", pad " + std::to_string(s.pad_top) + "," + std::to_string(s.pad_left) + ", dilation " +
+         std::to_string(s.dilation_height) + ", lanes " + std::to_string(s.lanes);
 }
 
 struct Sizes {
