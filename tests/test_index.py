@@ -74,7 +74,7 @@ def test_setitem(name: str, base: str) -> None:
     if base == "transposed":
         ours, theirs = ours.transpose(0, 2), theirs.transpose(0, 2)
     shape = tuple(theirs[INDICES[name](torch)].shape)
-    # A number, and an array of the very shape. No element may be set twice to different values: the order is not defined.
+    # A number, and an array of the very shape. No element may be set twice to different values.
     ours[INDICES[name](cnnx)] = 7
     theirs[INDICES[name](torch)] = 7
     np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
@@ -192,7 +192,7 @@ def test_gather_and_scatter(dim: int) -> None:
         filled = lib.scatter(x, dim, index, 2.5)
         filled.sum().backward()
         gradients.append([v.detach().numpy() for v in (picked, added, filled, x.grad, s.grad)])
-    for a, b in zip(*gradients):
+    for a, b in zip(*gradients, strict=True):
         np.testing.assert_allclose(a, b)
 
 

@@ -179,7 +179,7 @@ def test_cat_and_stack(dim: int) -> None:
     weights = np.random.default_rng(1).standard_normal(tuple(b.shape))
     a.backward(cnnx.tensor(weights))
     b.backward(torch.tensor(weights))
-    for x, y in zip(ours, theirs):
+    for x, y in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(x.grad.numpy(), y.grad.numpy())
     same = [cnnx.tensor(numbers(2, 3)), cnnx.tensor(numbers(2, 3)) * 2]
     np.testing.assert_array_equal(cnnx.stack(same, -1).numpy(), np.stack([t.numpy() for t in same], -1))

@@ -1,7 +1,7 @@
 """cnnx: small, fast convolutional networks in the PyTorch dialect.
 
-Tensors, gradients and functions live here; layers in `cnnx.nn`, update rules in `cnnx.optim`, data in `cnnx.datasets`,
-`cnnx.transforms` and `cnnx.utils.data`.
+Tensors, gradients and functions live here; layers in `cnnx.nn`, update rules in `cnnx.optim`, data in
+`cnnx.datasets`, `cnnx.transforms` and `cnnx.utils.data`.
 """
 
 from __future__ import annotations
@@ -9,38 +9,43 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from cnnx import _C, accelerator, autograd, backends, cuda, random
+from cnnx import _C as _C
+from cnnx import accelerator as accelerator
+from cnnx import autograd as autograd
+from cnnx import backends as backends
 from cnnx import creation as _creation
-from cnnx._C import __version__, get_num_threads, set_num_threads
+from cnnx import cuda as cuda
+from cnnx import random as random
+from cnnx._C import __version__ as __version__
+from cnnx._C import get_num_threads as get_num_threads
+from cnnx._C import set_num_threads as set_num_threads
 from cnnx.autograd import *
 from cnnx.creation import *
-from cnnx.devices import device
-from cnnx.dlpack import from_dlpack
-from cnnx.dtypes import (
-    bool,
-    double,
-    dtype,
-    finfo,
-    float,
-    float32,
-    float64,
-    get_default_dtype,
-    iinfo,
-    int,
-    int32,
-    int64,
-    long,
-    set_default_dtype,
-    uint8,
-)
+from cnnx.devices import device as device
+from cnnx.dlpack import from_dlpack as from_dlpack
+from cnnx.dtypes import bool as bool
+from cnnx.dtypes import double as double
+from cnnx.dtypes import dtype as dtype
+from cnnx.dtypes import finfo as finfo
+from cnnx.dtypes import float as float
+from cnnx.dtypes import float32 as float32
+from cnnx.dtypes import float64 as float64
+from cnnx.dtypes import get_default_dtype as get_default_dtype
+from cnnx.dtypes import iinfo as iinfo
+from cnnx.dtypes import int as int
+from cnnx.dtypes import int32 as int32
+from cnnx.dtypes import int64 as int64
+from cnnx.dtypes import long as long
+from cnnx.dtypes import set_default_dtype as set_default_dtype
+from cnnx.dtypes import uint8 as uint8
 from cnnx.indexing import *
 from cnnx.pointwise import *
-from cnnx.printing import set_printoptions
+from cnnx.printing import set_printoptions as set_printoptions
 from cnnx.random import *
 from cnnx.reduction import *
 from cnnx.shaping import *
-from cnnx.size import Size
-from cnnx.tensor import Tensor
+from cnnx.size import Size as Size
+from cnnx.tensor import Tensor as Tensor
 
 # The function, which the submodule of the same name hid when it was imported.
 tensor = _creation.tensor
@@ -71,7 +76,8 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return getattr(importlib.import_module(f"cnnx.{_LAZY[name]}"), name)
     raise AttributeError(
-        f"cnnx has no function {name!r}; it covers what small convolutional networks need (see the documentation for what is there)"
+        f"cnnx has no function {name!r}; it covers what small convolutional networks need, "
+        "see dir(cnnx) for what is there"
     )
 
 

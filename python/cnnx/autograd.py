@@ -71,7 +71,9 @@ class _GradMode:
 
 
 class no_grad(_GradMode):  # noqa: N801
-    """Switches recording off in a `with` block or, as a decorator, in a function: for evaluation and for updates in place.
+    """Switches recording off in a `with` block or, as a decorator, in a function.
+
+    For evaluation and for updates in place.
 
     Examples
     --------
@@ -119,7 +121,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801
     def _again(self) -> _GradMode:
         return type(self)(self._mode)
 
-    def __call__(self, function: _Function) -> _Function:
+    def __call__(self, function: _Function) -> _Function:  # noqa: D102
         _C.set_grad_enabled(self._before)  # as a decorator it acts inside the function alone
         return super().__call__(function)
 
@@ -176,8 +178,10 @@ def backward(
     if len(given) != len(roots):
         raise RuntimeError(f"backward: {len(given)} gradients for {len(roots)} tensors")
     if create_graph:
-        raise NotImplementedError("backward: create_graph is not supported, there are no gradients of gradients")
-    for i, (root, gradient) in enumerate(zip(roots, given)):
+        raise NotImplementedError(
+            "backward: create_graph is not supported, there are no gradients of gradients"
+        )
+    for i, (root, gradient) in enumerate(zip(roots, given, strict=True)):
         # A later root may share the graph of this one.
         _C.backward(root, gradient, bool(retain_graph) or i + 1 < len(roots))
 

@@ -12,9 +12,8 @@ import numpy as np
 
 from cnnx import _C
 from cnnx.devices import check_device
-from cnnx.dtypes import as_dtype, get_default_dtype, numpy_dtype
+from cnnx.dtypes import as_dtype, float32, float64, get_default_dtype, int64, numpy_dtype
 from cnnx.dtypes import bool as bool_
-from cnnx.dtypes import float32, float64, int64
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -54,7 +53,9 @@ def _from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
     if type(data) is builtins.float or type(data) is builtins.bool or type(data) is builtins.int:
         if dtype is None:
             kind = type(data)
-            dtype = get_default_dtype() if kind is builtins.float else bool_ if kind is builtins.bool else int64
+            dtype = (
+                get_default_dtype() if kind is builtins.float else bool_ if kind is builtins.bool else int64
+            )
         try:
             return _C.full((), data, dtype)
         except TypeError:
@@ -66,7 +67,9 @@ def _from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
     except ValueError as error:
         raise ValueError(f"{op}: {error}") from None
     if array.dtype.kind in "OUSV":
-        raise TypeError(f"{op}: cannot make a tensor from {type(data).__name__} data of NumPy dtype {array.dtype}")
+        raise TypeError(
+            f"{op}: cannot make a tensor from {type(data).__name__} data of NumPy dtype {array.dtype}"
+        )
     if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
         dtype = get_default_dtype()
     if dtype is not None and array.dtype != numpy_dtype(dtype):
@@ -85,8 +88,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     data
         A number, nested lists or tuples of numbers, a NumPy array or a tensor.
     dtype
-        Default: that of an array or tensor; of Python numbers float32 (the default dtype) if any is a float, else
-        int64, else bool.
+        Default: that of an array or tensor; of Python numbers float32 (the default dtype) if any is a
+        float, else int64, else bool.
     device
         `"cpu"`.
     requires_grad
@@ -153,9 +156,9 @@ def asarray(data: Any, *, dtype: Any = None, device: Any = None, copy: bool | No
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor that shares the memory of a NumPy array.
 
-    A read-only array gives a read-only tensor: updating it in place raises. An array with negative strides, with
-    strides that are no multiple of the element size, or with foreign byte order cannot be shared; it is copied, and a
-    `UserWarning` says so.
+    A read-only array gives a read-only tensor: updating it in place raises. An array with negative strides,
+    with strides that are no multiple of the element size, or with foreign byte order cannot be shared; it
+    is copied, and a `UserWarning` says so.
 
     Parameters
     ----------
@@ -171,7 +174,9 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
         raise TypeError(f"from_numpy: expected a NumPy array, got {type(array).__name__}")
     result: Tensor = _C.from_numpy(array, False)
     if array.size and _C.data_pointer(result) != array.ctypes.data:
-        warnings.warn("from_numpy: the array's strides or byte order cannot be shared, so it was copied", stacklevel=2)
+        warnings.warn(
+            "from_numpy: the array's strides or byte order cannot be shared, so it was copied", stacklevel=2
+        )
     return result
 
 
@@ -224,7 +229,9 @@ def _full(op: str, shape: Sequence[int], value: Any, dtype: _C.DType) -> Tensor:
         raise TypeError(f"{op}: cannot fill a tensor of {dtype} with {value!r}") from None
 
 
-def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of the given shape filled with one number.
 
     Parameters
@@ -252,13 +259,17 @@ def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, r
     return _finish("full", _full("full", _shape("full", (size,)), fill_value, chosen), device, requires_grad)
 
 
-def empty_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor with unspecified content, of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
     return _finish("empty_like", _C.empty(input.shape, chosen), device, requires_grad)
 
 
-def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of zeros of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
     return _finish("zeros_like", _C.zeros(input.shape, chosen), device, requires_grad)
@@ -343,7 +354,10 @@ def linspace(
 def eye(
     n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
-    """The n × m matrix (n × n by default) with ones on its diagonal and zeros elsewhere; `dtype` defaults to float32."""
+    """The n x m matrix (n x n by default) with ones on its diagonal and zeros elsewhere.
+
+    `dtype` defaults to float32.
+    """
     return _finish("eye", _C.eye(n, n if m is None else m, _dtype_or_default(dtype)), device, requires_grad)
 
 
@@ -374,7 +388,7 @@ def _legacy(data: tuple[Any, ...], dtype: _C.DType) -> Tensor:
 
 
 __all__ = [
-    "DoubleTensor", "FloatTensor", "LongTensor",
-    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace",
+    "DoubleTensor", "FloatTensor", "LongTensor", "arange", "as_tensor", "asarray", "empty", "empty_like",
+    "eye", "from_numpy", "full", "full_like", "linspace",
     "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -30,4 +30,6 @@ def empty_cache() -> None:
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise AttributeError(f"cnnx.cuda.{name}: this build of cnnx has no CUDA backend; cnnx.cuda.is_available() is False")
+    raise AttributeError(
+        f"cnnx.cuda.{name}: this build of cnnx has no CUDA backend; cnnx.cuda.is_available() is False"
+    )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 
-class device:
+class device:  # noqa: N801
     """A device by name. `device("cpu")` equals the string `"cpu"` and its hash.
 
     Parameters
     ----------
     type
-        `"cpu"`, `"cuda"`, `"cuda:1"` or another device. Making the object needs no such device; using it does.
+        `"cpu"`, `"cuda"`, `"cuda:1"` or another device. Making the object needs no such device; using it
+        does.
     index
         The number of the device, if `type` does not name it.
 
@@ -70,6 +71,8 @@ def check_device(op: str, where: str | device | int | None) -> None:
         return
     chosen = device("cuda", where) if isinstance(where, int) else device(where)
     if chosen.type != "cpu":
-        raise RuntimeError(f'{op}: device "{chosen}" is not available: this build of cnnx has no such backend')
+        raise RuntimeError(
+            f'{op}: device "{chosen}" is not available: this build of cnnx has no such backend'
+        )
     if chosen.index not in (None, 0):
         raise RuntimeError(f'{op}: there is one CPU device, "cpu"; got "{chosen}"')

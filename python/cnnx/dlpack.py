@@ -26,8 +26,8 @@ def export(
     Raises
     ------
     BufferError
-        If the tensor requires a gradient, is asked for on another device, or is read-only while the consumer knows no
-        such flag.
+        If the tensor requires a gradient, is asked for on another device, or is read-only while the
+        consumer knows no such flag.
     """
     if stream is not None:
         raise BufferError(f"__dlpack__: there are no streams on the CPU, got stream={stream!r}")
@@ -46,8 +46,8 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     device
         `"cpu"`.
     copy
-        True: always copy. False: raise where sharing is impossible. None: share where possible; data with negative
-        strides is copied.
+        True: always copy. False: raise where sharing is impossible. None: share where possible; data with
+        negative strides is copied.
 
     Raises
     ------
@@ -63,7 +63,9 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
         if hasattr(ext_tensor, "__dlpack_device__"):
             kind = ext_tensor.__dlpack_device__()
             if int(kind[0]) != CPU_DEVICE[0]:
-                raise BufferError(f"from_dlpack: the data is on DLPack device {tuple(map(int, kind))}; cnnx takes CPU data")
+                raise BufferError(
+                    f"from_dlpack: the data is on DLPack device {tuple(map(int, kind))}; cnnx takes CPU data"
+                )
         try:
             capsule = ext_tensor.__dlpack__(max_version=(1, 0))
         except TypeError:  # an exporter from before version 1.0

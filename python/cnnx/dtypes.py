@@ -33,7 +33,8 @@ def as_dtype(like: Any) -> _C.DType:
     Parameters
     ----------
     like
-        A cnnx dtype, one of the Python types `float`, `int` and `bool` (float64, int64 and bool, as in PyTorch), or
+        A cnnx dtype, one of the Python types `float`, `int` and `bool` (float64, int64 and bool, as in
+        PyTorch), or
         whatever NumPy takes as a dtype.
 
     Raises
@@ -83,8 +84,10 @@ def numpy_dtype(d: _C.DType) -> np.dtype[Any]:
     return np.dtype(d.name)
 
 
-class finfo:
-    """Limits of a floating-point dtype: `eps`, `max`, `min`, `tiny`, `smallest_normal`, `resolution`, `bits`, `dtype`.
+class finfo:  # noqa: N801
+    """Limits of a floating-point dtype.
+
+    `eps`, `max`, `min`, `tiny`, `smallest_normal`, `resolution`, `bits`, `dtype`.
 
     Parameters
     ----------
@@ -114,7 +117,7 @@ class finfo:
         return f"finfo(dtype={self.dtype}, bits={self.bits}, min={self.min}, max={self.max}, eps={self.eps})"
 
 
-class iinfo:
+class iinfo:  # noqa: N801
     """Limits of an integer dtype: `max`, `min`, `bits`, `dtype`.
 
     Parameters

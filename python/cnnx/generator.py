@@ -35,7 +35,7 @@ def _unpack(op: str, state: Any) -> tuple[int, int]:
 
 
 class Generator(_C.GeneratorBase):
-    """A random stream of its own, for `randperm`, `DataLoader`, `random_split` and whatever takes a `generator`.
+    """A random stream of its own, for `randperm`, `DataLoader`, `random_split` and their like.
 
     Parameters
     ----------

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def getitem(self: Tensor, index: Any) -> Tensor:
-    """The part that `index` names: ints, slices, None, `...`, bools, integer or bool tensors, arrays and lists.
+    """The part that `index` names.
+
+    Ints, slices, None, `...`, bools, integer or bool tensors, arrays and lists.
 
     Without tensors, arrays and lists among the items the result is a view, else a copy.
 
@@ -43,7 +45,10 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
-    """The indices of the elements that differ from 0: int64 (count, ndim), or a tuple with one tensor per dimension."""
+    """The indices of the elements that differ from 0.
+
+    An int64 tensor (count, ndim), or a tuple with one tensor per dimension.
+    """
     found = _C.nonzero(input)
     return tuple(_C.unbind(found, 1)) if as_tuple else found
 
@@ -54,7 +59,10 @@ def argwhere(input: Tensor) -> Tensor:
 
 
 def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """Picks along `dim`: for dim 1, out[i][j] = input[i][index[i][j]]. The index has as many dimensions as the input."""
+    """Picks along `dim`.
+
+    For dim 1, out[i][j] = input[i][index[i][j]]. The index has as many dimensions as the input.
+    """
     return _C.gather(input, dim, index)
 
 
@@ -64,7 +72,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         return _C.gather(_C.reshape(input, (-1,)), 0, _C.reshape(indices, (-1,)))
     if input.ndim != indices.ndim:
         raise RuntimeError(
-            f"take_along_dim: shapes {tuple(input.shape)} and {tuple(indices.shape)} differ in the number of dimensions"
+            f"take_along_dim: shapes {tuple(input.shape)} and {tuple(indices.shape)} differ in dimensions"
         )
     axis = dim + input.ndim if dim < 0 else dim
     shape = list(_C.broadcast_shapes(_without(input.shape, axis), _without(indices.shape, axis)))
@@ -85,7 +93,10 @@ def _source(op: str, src: Any, value: Any) -> Any:
 
 
 def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
-    """A copy with elements set along `dim`: for dim 1, out[i][index[i][j]] = src[i][j]; `src` may be a number."""
+    """A copy with elements set along `dim`.
+
+    For dim 1, out[i][index[i][j]] = src[i][j]; `src` may be a number.
+    """
     return _C.scatter(input, dim, index, _source("scatter", src, value), False)
 
 
@@ -107,7 +118,9 @@ def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
 
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesIndices:
-    """The elements along a dimension in order, with their indices; equal ones keep their order, NaN is the largest.
+    """The elements along a dimension in order, with their indices.
+
+    Equal ones keep their order, NaN is the largest.
 
     Examples
     --------
@@ -135,7 +148,10 @@ def unique(
     return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:
-    """The distinct elements in ascending order; on request where each element is among them, and how often they occur."""
+    """The distinct elements in ascending order.
+
+    On request where each element is among them, and how often they occur.
+    """
     if dim is not None:
         raise NotImplementedError("unique: dim is not supported, only the elements of the whole tensor")
     values, inverse, counts = _C.unique(input)
@@ -220,7 +236,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 concat = concatenate = cat
 
 __all__ = [
-    "argsort", "argwhere", "bincount", "cat", "concat", "concatenate", "gather", "hstack", "index_select", "masked_select",
-    "meshgrid", "nonzero", "scatter", "scatter_add", "sort", "stack", "take_along_dim", "topk", "tril", "triu", "unique",
-    "vstack",
+    "argsort", "argwhere", "bincount", "cat", "concat", "concatenate", "gather", "hstack", "index_select",
+    "masked_select", "meshgrid", "nonzero", "scatter", "scatter_add", "sort", "stack", "take_along_dim",
+    "topk", "tril", "triu", "unique", "vstack",
 ]  # fmt: skip

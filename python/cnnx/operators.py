@@ -1,6 +1,7 @@
 """The operators of a tensor and its updates in place, as a base of the class Tensor.
 
-While autograd records, an update in place of a leaf that requires a gradient, or of a view, raises RuntimeError.
+While autograd records, an update in place of a leaf that requires a gradient, or of a view, raises
+RuntimeError.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def _retry(op: str, native: Any, a: Any, b: Any) -> Any:
-    """After a TypeError: again with what NumPy made converted, or NotImplemented for what is no operand at all."""
+    """What to do after a TypeError.
+
+    Try again with what NumPy made converted, or NotImplemented for what is no operand at all.
+    """
     try:
         a = a if isinstance(a, (_C.TensorBase, int, float)) else operand(op, a)
         b = b if isinstance(b, (_C.TensorBase, int, float)) else operand(op, b)
@@ -397,13 +401,17 @@ class Operators:
         """Sets the elements where `mask` holds to a number."""
         return _C.masked_fill_(self, mask, value)
 
-    def uniform_(self: Any, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    def uniform_(
+        self: Any, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor:
         """Fills with numbers uniform in [from_, to)."""
         _fill_check("uniform_", self)
         _C.uniform_(self, from_, to, native_generator("uniform_", generator))
         return self  # type: ignore[no-any-return]
 
-    def normal_(self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+    def normal_(
+        self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor:
         """Fills with normal numbers."""
         _fill_check("normal_", self)
         _C.normal_(self, mean, std, native_generator("normal_", generator))
@@ -415,7 +423,9 @@ class Operators:
         _C.bernoulli_(self, p, native_generator("bernoulli_", generator))
         return self  # type: ignore[no-any-return]
 
-    def random_(self: Any, from_: int = 0, to: int | None = None, *, generator: Generator | None = None) -> Tensor:
+    def random_(
+        self: Any, from_: int = 0, to: int | None = None, *, generator: Generator | None = None
+    ) -> Tensor:
         """Fills with integers from `from_` to `to` - 1; `random_(n)` starts at 0."""
         _fill_check("random_", self)
         low, high = (0, from_) if to is None else (from_, to)

@@ -1,4 +1,7 @@
-"""Element-wise functions. Operands broadcast, dtypes are promoted as in PyTorch; a number does not widen a tensor of its kind."""
+"""Element-wise functions. Operands broadcast, dtypes are promoted as in PyTorch.
+
+A number does not widen a tensor of its kind.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def sign(input: Tensor) -> Tensor:
 
 
 def exp(input: Tensor) -> Tensor:
-    """e to the power of each element."""
+    """E to the power of each element."""
     return _C.exp(input)
 
 
@@ -77,7 +80,7 @@ def reciprocal(input: Tensor) -> Tensor:
 
 
 def square(input: Tensor) -> Tensor:
-    """x * x."""
+    """X * x."""
     return _C.square(input)
 
 
@@ -158,32 +161,35 @@ def operand(op: str, value: Any) -> Any:
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """input + alpha * other."""
+    """Input + alpha * other."""
     return _C.add(input, other, alpha)
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """input - alpha * other."""
+    """Input - alpha * other."""
     return _C.sub(input, other, alpha)
 
 
 def rsub(input: Any, other: Any) -> Tensor:
-    """other - input."""
+    """Other - input."""
     return _C.sub(other, input)
 
 
 def mul(input: Any, other: Any) -> Tensor:
-    """input * other."""
+    """Input * other."""
     return _C.mul(input, other)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """input / other, in floating point also for integers; `rounding_mode` "trunc" or "floor" rounds the quotient."""
+    """Input / other, in floating point also for integers.
+
+    `rounding_mode` "trunc" or "floor" rounds the quotient.
+    """
     return _C.div(input, other, rounding_mode or "")
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
-    """input to the power of `exponent`; either may be a number."""
+    """Input to the power of `exponent`; either may be a number."""
     return _C.pow(input, exponent)
 
 
@@ -213,32 +219,32 @@ def floor_divide(input: Any, other: Any) -> Tensor:
 
 
 def eq(input: Any, other: Any) -> Tensor:
-    """input == other, as bool."""
+    """Input == other, as bool."""
     return _C.eq(input, other)
 
 
 def ne(input: Any, other: Any) -> Tensor:
-    """input != other, as bool."""
+    """Input != other, as bool."""
     return _C.ne(input, other)
 
 
 def lt(input: Any, other: Any) -> Tensor:
-    """input < other, as bool."""
+    """Input < other, as bool."""
     return _C.lt(input, other)
 
 
 def le(input: Any, other: Any) -> Tensor:
-    """input <= other, as bool."""
+    """Input <= other, as bool."""
     return _C.le(input, other)
 
 
 def gt(input: Any, other: Any) -> Tensor:
-    """input > other, as bool."""
+    """Input > other, as bool."""
     return _C.gt(input, other)
 
 
 def ge(input: Any, other: Any) -> Tensor:
-    """input >= other, as bool."""
+    """Input >= other, as bool."""
     return _C.ge(input, other)
 
 
@@ -258,17 +264,17 @@ def logical_xor(input: Any, other: Any) -> Tensor:
 
 
 def bitwise_and(input: Any, other: Any) -> Tensor:
-    """input & other, of bool or integers."""
+    """Input & other, of bool or integers."""
     return _C.bitwise_and(input, other)
 
 
 def bitwise_or(input: Any, other: Any) -> Tensor:
-    """input | other, of bool or integers."""
+    """Input | other, of bool or integers."""
     return _C.bitwise_or(input, other)
 
 
 def bitwise_xor(input: Any, other: Any) -> Tensor:
-    """input ^ other, of bool or integers."""
+    """Input ^ other, of bool or integers."""
     return _C.bitwise_xor(input, other)
 
 
@@ -298,7 +304,10 @@ def isfinite(input: Tensor) -> Tensor:
 
 
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
-    """`input` where `condition` (bool) holds, else `other`; with the condition alone, the indices where it holds."""
+    """`input` where `condition` (bool) holds, else `other`.
+
+    With the condition alone, the indices where it holds.
+    """
     if input is None and other is None:
         return condition.nonzero(as_tuple=True)
     return _C.where(condition, input, other)
@@ -310,7 +319,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """input + weight * (end - input)."""
+    """Input + weight * (end - input)."""
     return _C.add(input, _C.mul(_C.sub(end, input), weight))
 
 
@@ -362,12 +371,77 @@ divide = true_divide = div
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
-    "abs", "absolute", "add", "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor",
-    "ceil", "clamp", "clip", "cos", "div", "divide", "eq", "equal", "erf", "exp", "expm1", "floor",
-    "floor_divide", "fmod", "ge", "greater", "greater_equal", "gt", "is_floating_point", "is_tensor",
-    "isclose", "isfinite", "isinf", "isnan", "le", "leaky_relu", "lerp", "less", "less_equal", "log",
-    "log10", "log1p", "log2", "logical_and", "logical_not", "logical_or", "logical_xor", "lt",
-    "masked_fill", "maximum", "minimum", "mul", "multiply", "ne", "neg", "negative", "not_equal", "pow",
-    "reciprocal", "relu", "remainder", "round", "rsqrt", "rsub", "sigmoid", "sign", "sin", "sqrt",
-    "square", "sub", "subtract", "tanh", "true_divide", "trunc", "where",
+    "abs",
+    "absolute",
+    "add",
+    "allclose",
+    "bitwise_and",
+    "bitwise_not",
+    "bitwise_or",
+    "bitwise_xor",
+    "ceil",
+    "clamp",
+    "clip",
+    "cos",
+    "div",
+    "divide",
+    "eq",
+    "equal",
+    "erf",
+    "exp",
+    "expm1",
+    "floor",
+    "floor_divide",
+    "fmod",
+    "ge",
+    "greater",
+    "greater_equal",
+    "gt",
+    "is_floating_point",
+    "is_tensor",
+    "isclose",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "le",
+    "leaky_relu",
+    "lerp",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "lt",
+    "masked_fill",
+    "maximum",
+    "minimum",
+    "mul",
+    "multiply",
+    "ne",
+    "neg",
+    "negative",
+    "not_equal",
+    "pow",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "round",
+    "rsqrt",
+    "rsub",
+    "sigmoid",
+    "sign",
+    "sin",
+    "sqrt",
+    "square",
+    "sub",
+    "subtract",
+    "tanh",
+    "true_divide",
+    "trunc",
+    "where",
 ]  # fmt: skip

@@ -14,7 +14,13 @@ from cnnx.dtypes import get_default_dtype, int64
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
 
-_options: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None}
+_options: dict[str, Any] = {
+    "precision": 4,
+    "threshold": 1000,
+    "edgeitems": 3,
+    "linewidth": 80,
+    "sci_mode": None,
+}
 
 
 def set_printoptions(
@@ -72,7 +78,7 @@ class _Formatter:
                 low, high = float(magnitudes.min()), float(magnitudes.max())
                 self.scientific = high / low > 1000.0 or high > 1.0e8 or (not self.whole and low < 1.0e-4)
                 if self.whole:
-                    self.scientific = high / low > 1000.0 and high > 1.0e8 or high > 1.0e8
+                    self.scientific = (high / low > 1000.0 and high > 1.0e8) or high > 1.0e8
             elif _options["sci_mode"] is not None:
                 self.scientific = bool(_options["sci_mode"])
         self.width = max((len(self._text(value)) for value in shown.ravel().tolist()), default=0)
@@ -140,5 +146,6 @@ def tensor_repr(tensor: Tensor, prefix: str = "tensor(") -> str:
     for part in suffix:
         last = len(text) - text.rfind("\n") - 1
         text += ","
-        text += "\n" + " " * len(prefix) + part if last + len(part) + 2 > _options["linewidth"] else " " + part
+        wraps = last + len(part) + 2 > _options["linewidth"]
+        text += "\n" + " " * len(prefix) + part if wraps else " " + part
     return text + ")"

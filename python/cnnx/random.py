@@ -1,7 +1,8 @@
 """Random numbers: the seed, generators, and tensors drawn from distributions.
 
-Everything is drawn from Philox4x32-10 keyed by the seed, the number of the call and the element's index, so neither the number of
-threads nor the memory layout changes a draw. The numbers differ from PyTorch's for the same seed; the distributions are the same.
+Everything is drawn from Philox4x32-10 keyed by the seed, the number of the call and the element's index, so
+neither the number of threads nor the memory layout changes a draw. The numbers differ from PyTorch's for the
+same seed; the distributions are the same.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def manual_seed(seed: int) -> Generator:
-    """Seeds the default generator: initialisation, dropout, shuffling and the functions below repeat from here.
+    """Seeds the default generator.
+
+    Initialisation, dropout, shuffling and the functions below repeat from here.
 
     Parameters
     ----------
@@ -49,7 +52,11 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 def rand(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers uniform in [0, 1); `dtype` float32 (default) or float64."""
     result = _C.empty(_shape("rand", size), _dtype_or_default(dtype))
@@ -58,7 +65,11 @@ def rand(
 
 
 def randn(
-    *size: Any, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *size: Any,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Numbers of the standard normal distribution; `dtype` float32 (default) or float64."""
     result = _C.empty(_shape("randn", size), _dtype_or_default(dtype))
@@ -76,7 +87,9 @@ def randint(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """Integers uniform from `low` to `high` - 1; `randint(high, size)` starts at 0. `dtype` defaults to int64.
+    """Integers uniform from `low` to `high` - 1.
+
+    `randint(high, size)` starts at 0. `dtype` defaults to int64.
 
     Raises
     ------
@@ -93,7 +106,12 @@ def randint(
 
 
 def randperm(
-    n: int, *, generator: Generator | None = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The integers 0 ... n - 1 in random order; `dtype` defaults to int64."""
     result: Tensor = _C.randperm(n, native_generator("randperm", generator))
@@ -103,9 +121,17 @@ def randperm(
 
 
 def normal(
-    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Generator | None = None, dtype: Any = None
+    mean: Any = 0.0,
+    std: Any = 1.0,
+    size: Any = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
 ) -> Tensor:
-    """Normal numbers with the given mean and standard deviation: numbers and a `size`, or tensors that broadcast."""
+    """Normal numbers with the given mean and standard deviation.
+
+    Numbers and a `size`, or tensors that broadcast.
+    """
     if size is None:
         shape = _C.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
         drawn: Tensor = randn(shape, generator=generator, dtype=dtype)
@@ -126,7 +152,9 @@ def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
     return rand(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
 
-def randn_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def randn_like(
+    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """`randn` of `input`'s shape and, unless told otherwise, its dtype."""
     return randn(input.shape, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
 
@@ -139,6 +167,7 @@ def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any
 
 
 __all__ = [
-    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "normal", "rand",
-    "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed", "set_rng_state",
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "normal",
+    "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed",
+    "set_rng_state",
 ]  # fmt: skip

@@ -52,11 +52,16 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
 
 
 def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The mean of all elements or along dimensions; floating point alone, unless `dtype` says what to convert to."""
+    """The mean of all elements or along dimensions.
+
+    Floating point alone, unless `dtype` says what to convert to.
+    """
     return _C.mean(input, _dim(dim), keepdim, _type(dtype))
 
 
-def prod(input: Tensor, dim: builtins.int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def prod(
+    input: Tensor, dim: builtins.int | None = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
     """The product of all elements or along a dimension."""
     return _C.prod(input, dim, keepdim, _type(dtype))
 
@@ -79,7 +84,9 @@ def var(
     *,
     correction: builtins.float = 1,
 ) -> Tensor:
-    """The variance of all elements or along dimensions: squared deviations divided by their number less `correction`.
+    """The variance of all elements or along dimensions.
+
+    Squared deviations divided by their number less `correction`.
 
     Parameters
     ----------
@@ -187,9 +194,7 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
     return _C.count_nonzero(input, _dim(dim))
 
 
-def norm(
-    input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
-) -> Tensor:
+def norm(input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The p-norm of all elements or along dimensions; `p` a number, infinity included, or `"fro"` (2)."""
     if dtype is not None:
         input = _C.to(input, as_dtype(dtype))
@@ -217,7 +222,9 @@ def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:
-    """The product of matrices, as `@`: (..., M, K) by (..., K, N), leading dimensions broadcast, vectors as in NumPy.
+    """The product of matrices, as `@`.
+
+    (..., M, K) by (..., K, N), leading dimensions broadcast, vectors as in NumPy.
 
     Raises
     ------
@@ -230,7 +237,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 def _check_dims(op: str, *operands: tuple[Tensor, builtins.int]) -> None:
     for tensor, ndim in operands:
         if tensor.ndim != ndim:
-            raise RuntimeError(f"{op}: expected a tensor of {ndim} dimensions, got shape {tuple(tensor.shape)}")
+            raise RuntimeError(
+                f"{op}: expected a tensor of {ndim} dimensions, got shape {tuple(tensor.shape)}"
+            )
 
 
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
@@ -267,6 +276,6 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 __all__ = [
     "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "count_nonzero", "cumsum", "dot", "log_softmax",
-    "logsumexp", "matmul", "max", "mean", "min", "mm", "mv", "norm", "outer", "prod", "softmax", "std", "std_mean", "sum",
-    "var", "var_mean",
+    "logsumexp", "matmul", "max", "mean", "min", "mm", "mv", "norm", "outer", "prod", "softmax", "std",
+    "std_mean", "sum", "var", "var_mean",
 ]  # fmt: skip

@@ -49,7 +49,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 
 
 def view(self: Tensor, *shape: Any) -> Tensor:
-    """The same memory in another shape (one extent may be -1), or, given a dtype of the same size, reinterpreted.
+    """The same memory in another shape; one extent may be -1.
 
     Raises
     ------
@@ -89,7 +89,10 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 
 def squeeze(input: Tensor, dim: int | Sequence[int] | None = None) -> Tensor:
-    """A view without the dimensions of extent 1; with `dim`, only those named go, and only if their extent is 1."""
+    """A view without the dimensions of extent 1.
+
+    With `dim`, only those named go, and only if their extent is 1.
+    """
     if dim is None:
         return _C.squeeze(input)
     return _C.squeeze(input, [dim] if isinstance(dim, int) else list(dim))
@@ -124,7 +127,10 @@ def t(input: Tensor) -> Tensor:
 
 
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
-    """A view with the dimensions `source` moved to the positions `destination`; the others keep their order."""
+    """A view with the dimensions `source` moved to the positions `destination`.
+
+    The others keep their order.
+    """
     sources = [source] if isinstance(source, int) else list(source)
     destinations = [destination] if isinstance(destination, int) else list(destination)
     return _C.movedim(input, sources, destinations)
@@ -214,7 +220,7 @@ def tile(input: Tensor, *dims: Any) -> Tensor:
 
 
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
-    """A copy with the entries of the given dimensions (default: of the flattened tensor) moved round by `shifts`."""
+    """A copy with entries moved round by `shifts`; without `dims`, of the flattened tensor."""
     moves = [shifts] if isinstance(shifts, int) else list(shifts)
     return _C.roll(input, moves, [] if dims is None else [dims] if isinstance(dims, int) else list(dims))
 
@@ -229,6 +235,6 @@ moveaxis = movedim
 
 __all__ = [
     "broadcast_shapes", "broadcast_tensors", "broadcast_to", "chunk", "clone", "diagonal", "flatten", "flip",
-    "moveaxis", "movedim", "narrow", "numel", "permute", "ravel", "reshape", "roll", "select", "split", "squeeze",
-    "swapaxes", "swapdims", "t", "tile", "transpose", "unbind", "unflatten", "unsqueeze",
+    "moveaxis", "movedim", "narrow", "numel", "permute", "ravel", "reshape", "roll", "select", "split",
+    "squeeze", "swapaxes", "swapdims", "t", "tile", "transpose", "unbind", "unflatten", "unsqueeze",
 ]  # fmt: skip

@@ -39,7 +39,8 @@ def _is_device(value: Any) -> bool:
 class Tensor(Operators, _C.TensorBase):
     """A multi-dimensional array of one dtype that autograd can follow.
 
-    Make one with `cnnx.tensor`, `cnnx.zeros` and their like. `Tensor(data)` takes a tensor, array or nested list as float32, and
+    Make one with `cnnx.tensor`, `cnnx.zeros` and their like. `Tensor(data)` takes a tensor, array or nested
+    list as float32, and
     `Tensor(2, 3)` gives a tensor of that shape with unspecified content, as in PyTorch.
     """
 
@@ -155,14 +156,18 @@ class Tensor(Operators, _C.TensorBase):
             If the tensor requires a gradient.
         """
         if self.requires_grad and not force:
-            raise RuntimeError("numpy: can't be called on a tensor that requires grad; use tensor.detach().numpy() instead")
+            raise RuntimeError(
+                "numpy: can't be called on a tensor that requires grad; use tensor.detach().numpy() instead"
+            )
         return _C.numpy(self)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
             if copy is False:
-                raise ValueError(f"__array__: {self.dtype} as {np.dtype(dtype)} needs a copy, but copy=False was asked for")
+                raise ValueError(
+                    f"__array__: {self.dtype} as {np.dtype(dtype)} needs a copy, but copy=False was asked for"
+                )
             return array.astype(dtype)
         return array.copy() if copy else array
 
@@ -194,7 +199,9 @@ class Tensor(Operators, _C.TensorBase):
 
     def __bool__(self) -> bool:
         if self.numel() != 1:
-            raise RuntimeError(f"bool: the truth of a tensor of shape {tuple(self.shape)} is ambiguous; use any() or all()")
+            raise RuntimeError(
+                f"bool: the truth of a tensor of shape {tuple(self.shape)} is ambiguous; use any() or all()"
+            )
         return bool(_C.item(self))
 
     def __int__(self) -> int:
@@ -211,7 +218,10 @@ class Tensor(Operators, _C.TensorBase):
     __hash__ = object.__hash__
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return (_rebuild, (type(self), np.array(_C.numpy(self.detach())), self.requires_grad, self.__dict__ or None))
+        return (
+            _rebuild,
+            (type(self), np.array(_C.numpy(self.detach())), self.requires_grad, self.__dict__ or None),
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
@@ -282,13 +292,16 @@ class Tensor(Operators, _C.TensorBase):
         Raises
         ------
         RuntimeError
-            If the tensor has no history, the graph was freed by an earlier pass, or a value that is needed was
+            If the tensor has no history, the graph was freed by an earlier pass, or a value that is needed
+            was
             changed in place since.
         NotImplementedError
             For `create_graph` or `inputs`.
         """
         if create_graph:
-            raise NotImplementedError("backward: create_graph is not supported, there are no gradients of gradients")
+            raise NotImplementedError(
+                "backward: create_graph is not supported, there are no gradients of gradients"
+            )
         if inputs is not None:
             raise NotImplementedError("backward: inputs is not supported; use cnnx.autograd.grad")
         _C.backward(self, gradient, bool(retain_graph))
@@ -298,7 +311,8 @@ class Tensor(Operators, _C.TensorBase):
     def to(self, *args: Any, **kwargs: Any) -> Tensor:
         """The tensor in another dtype or on another device: itself if nothing changes, else a copy.
 
-        Takes `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)` and the keywords `dtype`, `device`, `copy`
+        Takes `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)` and the keywords `dtype`, `device`,
+        `copy`
         and `non_blocking`.
 
         Raises
@@ -363,7 +377,11 @@ class Tensor(Operators, _C.TensorBase):
 
     def type(self, dtype: Any = None) -> Any:
         """The tensor in another dtype; without one, the name of its type."""
-        return f"cnnx.{type(self).__name__}[{self.dtype.name}]" if dtype is None else _C.to(self, as_dtype(dtype))
+        return (
+            f"cnnx.{type(self).__name__}[{self.dtype.name}]"
+            if dtype is None
+            else _C.to(self, as_dtype(dtype))
+        )
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype of `other`."""
@@ -528,19 +546,21 @@ class Tensor(Operators, _C.TensorBase):
         return _C.where(condition, self, other)
 
     @property
-    def T(self) -> Tensor:
+    def T(self) -> Tensor:  # noqa: N802
         """A view with the order of the dimensions reversed."""
         return _C.permute(self, list(range(self.ndim - 1, -1, -1)))
 
     @property
-    def mT(self) -> Tensor:
+    def mT(self) -> Tensor:  # noqa: N802
         """A view with the last two dimensions swapped."""
         if self.ndim < 2:
             raise RuntimeError(f"mT: needs at least two dimensions, got shape {tuple(self.shape)}")
         return _C.transpose(self, -2, -1)
 
 
-def _rebuild(cls: Any, array: np.ndarray[Any, Any], requires_grad: bool, attributes: dict[str, Any] | None) -> Tensor:
+def _rebuild(
+    cls: Any, array: np.ndarray[Any, Any], requires_grad: bool, attributes: dict[str, Any] | None
+) -> Tensor:
     result: Tensor = _C.from_numpy(array, True)
     if cls is not Tensor:
         result = cls(result)
