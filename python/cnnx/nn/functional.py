@@ -12,7 +12,7 @@ from typing import Any
 
 import cnnx
 
-from .. import _C
+from .. import _C, dtypes
 from ..tensor import Tensor
 
 __all__ = [
@@ -168,7 +168,7 @@ def conv2d(
     >>> import cnnx
     >>> import cnnx.nn.functional as F
     >>> F.conv2d(cnnx.ones(1, 1, 5, 5), cnnx.ones(2, 1, 3, 3), padding="same").shape
-    (1, 2, 5, 5)
+    cnnx.Size([1, 2, 5, 5])
     """
     if type(stride) is int and type(padding) is int and type(dilation) is int:
         return _C.conv2d(input, weight, bias, (stride, stride), (padding,) * 4, (dilation, dilation), groups)
@@ -584,14 +584,14 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     >>> F.one_hot(cnnx.tensor([0, 2])).tolist()
     [[1, 0, 0], [0, 0, 1]]
     """
-    if tensor.is_floating_point() or tensor.dtype == cnnx.bool:
+    if tensor.is_floating_point() or tensor.dtype == dtypes.bool:
         raise RuntimeError(f"one_hot: needs integer class indices, got {tensor.dtype}")
     if num_classes != -1 and num_classes < 1:
         raise RuntimeError(f"one_hot: num_classes must be positive, got {num_classes}")
     if tensor.numel() == 0:
         if num_classes == -1:
             raise RuntimeError("one_hot: cannot infer num_classes from an empty tensor")
-        return cnnx.zeros(*tensor.shape, num_classes, dtype=cnnx.int64)
+        return cnnx.zeros(*tensor.shape, num_classes, dtype=dtypes.int64)
     low, high = int(tensor.min().item()), int(tensor.max().item())
     if low < 0:
         raise RuntimeError(f"one_hot: class indices must not be negative, got {low}")
@@ -599,4 +599,4 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = high + 1
     elif high >= num_classes:
         raise RuntimeError(f"one_hot: class index {high} is out of range for {num_classes} classes")
-    return (tensor.unsqueeze(-1) == cnnx.arange(num_classes)).to(cnnx.int64)
+    return (tensor.unsqueeze(-1) == cnnx.arange(num_classes)).to(dtypes.int64)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 
 import cnnx
 
+from .. import dtypes
 from ..tensor import Tensor
 from .hooks import RemovableHandle
 from .parameter import Buffer, Parameter
@@ -472,7 +473,7 @@ class Module:
                 f"nn.Module.to only accepts floating point dtypes, but got desired dtype={probe.dtype}"
             )
         wanted = [*args, *kwargs.values()]
-        has_dtype = any(isinstance(a, (cnnx.dtype, Tensor)) for a in wanted)
+        has_dtype = any(isinstance(a, (dtypes.dtype, Tensor)) for a in wanted)
         device = probe.device
 
         def convert(t: Tensor) -> Tensor:
@@ -488,11 +489,11 @@ class Module:
 
     def float(self: T) -> T:
         """Casts floating-point parameters and buffers to float32."""
-        return self._apply(lambda t: t.to(cnnx.float32) if t.is_floating_point() else t)
+        return self._apply(lambda t: t.to(dtypes.float32) if t.is_floating_point() else t)
 
     def double(self: T) -> T:
         """Casts floating-point parameters and buffers to float64."""
-        return self._apply(lambda t: t.to(cnnx.float64) if t.is_floating_point() else t)
+        return self._apply(lambda t: t.to(dtypes.float64) if t.is_floating_point() else t)
 
     def cpu(self: T) -> T:
         """Moves the module to the CPU."""

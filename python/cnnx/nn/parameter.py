@@ -69,4 +69,4 @@ class Buffer(Tensor):
         if known is None:
             known = type(self)(self.detach().clone(), persistent=self.persistent)
             memo[id(self)] = known
-        return known  # type: ignore[no-any-return]
+        return known

@@ -9,7 +9,7 @@ from typing import Any
 
 import cnnx
 
-from .. import _C
+from .. import _C, dtypes
 from ..tensor import Tensor
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -262,7 +262,7 @@ class Optimizer:
     @staticmethod
     def _load_value(name: str, value: Any, param: Tensor) -> Any:
         if name == "step":
-            return cnnx.tensor(float(value), dtype=cnnx.float32)
+            return cnnx.tensor(float(value), dtype=dtypes.float32)
         if isinstance(value, Tensor):
             return value.detach().clone().to(param.dtype)
         return value
