@@ -1,0 +1,109 @@
+"""Comparisons that the tests of ops share: against PyTorch, finite differences, and other CPU targets."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cnnx
+from cnnx import _C
+
+TOLERANCE = {np.dtype(np.float32): 2e-5, np.dtype(np.float64): 1e-11}
+
+
+def tensor(array: Any, requires_grad: bool = False) -> cnnx.Tensor:
+    """Make a tensor that owns a copy of the array."""
+    result = _C.from_numpy(np.ascontiguousarray(array).reshape(np.shape(array)), True)
+    if requires_grad:
+        result.requires_grad = True
+    return result
+
+
+def array(value: cnnx.Tensor) -> np.ndarray:
+    """Return the values of a tensor."""
+    return np.array(_C.numpy(value.detach()))
+
+
+def assert_same(got: cnnx.Tensor, want: Any, tolerance: float | None = None, what: str = "") -> None:
+    """Check dtype, shape and values against an array or a PyTorch tensor; NaN equals NaN."""
+    expected = want.detach().numpy() if hasattr(want, "detach") else np.asarray(want)
+    result = array(got)
+    assert result.dtype == expected.dtype, f"{what}: dtype {result.dtype}, expected {expected.dtype}"
+    assert result.shape == expected.shape, f"{what}: shape {result.shape}, expected {expected.shape}"
+    if expected.dtype.kind != "f":
+        np.testing.assert_array_equal(result, expected, err_msg=what)
+        return
+    tolerance = TOLERANCE[expected.dtype] if tolerance is None else tolerance
+    np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance, err_msg=what)
+
+
+def assert_gradients_match_torch(
+    ours: Callable[..., cnnx.Tensor],
+    theirs: Callable[..., Any],
+    arrays: list[np.ndarray],
+    tolerance: float | None = None,
+    what: str = "",
+) -> None:
+    """Check result and gradients of a function of float arrays, with a random upstream gradient."""
+    import torch
+
+    mine = [tensor(a, a.dtype.kind == "f") for a in arrays]
+    other = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
+    result, expected = ours(*mine), theirs(*other)
+    assert_same(result, expected, tolerance, what)
+    upstream = np.array(np.random.default_rng(7).normal(size=tuple(expected.shape))).astype(
+        result.detach().numpy().dtype
+    )
+    _C.backward(result, tensor(upstream), False)
+    expected.backward(torch.tensor(upstream))
+    for a, b in zip(mine, other, strict=True):
+        if b.requires_grad and b.grad is not None:
+            assert_same(a.grad, b.grad, tolerance, f"{what}: gradient")
+
+
+def assert_gradient_matches_differences(
+    function: Callable[[cnnx.Tensor], cnnx.Tensor],
+    at: np.ndarray,
+    step: float = 1e-6,
+    tolerance: float = 1e-6,
+) -> None:
+    """Check the gradient of a random combination of the results against central differences, in float64."""
+    x = tensor(at.astype(np.float64), True)
+    result = function(x)
+    upstream = np.array(np.random.default_rng(3).normal(size=tuple(result.shape)))
+    _C.backward(result, tensor(upstream), False)
+    expected = np.zeros(at.shape)
+    for index in np.ndindex(*at.shape):
+        values = []
+        for sign in (1, -1):
+            moved = at.astype(np.float64).copy()
+            moved[index] += sign * step
+            values.append(float((array(function(tensor(moved))) * upstream).sum()))
+        expected[index] = (values[0] - values[1]) / (2 * step)
+    np.testing.assert_allclose(array(x.grad), expected, rtol=tolerance, atol=tolerance)
+
+
+def run_on_target(target: str, *arguments: str) -> None:
+    """Run Python on another CPU target, in its own process; fail with its output if it fails."""
+    paths = [str(Path(cnnx.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "CNNX_TARGET": target, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
+    )
+    assert done.returncode == 0, f"{target}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+
+
+def other_targets() -> list[str]:
+    """Name the CPU targets of this machine but for the active one."""
+    return [target for target in _C.available_targets() if target != _C.active_target()]
