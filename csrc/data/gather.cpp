@@ -36,8 +36,7 @@ std::vector<float> per_channel(const char* what, const std::vector<double>& valu
 
 Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const PixelScale& scale) {
   if (!source.defined()) throw TypeError("gather_images: source is None");
-  if (source.dtype() != DType::uint8)
-    throw TypeError(message("gather_images: images must be uint8, got ", name(source.dtype())));
+  if (source.dtype() != DType::uint8) throw TypeError(message("gather_images: images must be uint8, got ", name(source.dtype())));
   if (source.ndim() != 3 && source.ndim() != 4)
     throw ShapeError(message("gather_images: images must be (N, H, W) or (N, C, H, W), got ", source.shape()));
   if (!(scale.divisor > 0)) throw ValueError(message("gather_images: divisor must be positive, got ", scale.divisor));
@@ -87,7 +86,7 @@ Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int
     for (int64_t i = 0; i < count; ++i) std::memcpy(to + 8 * i, from + 8 * rows[i], 8);
     return result;
   }
-  parallel_for(count, static_cast<double>(bytes) / 8, [&](int64_t i) {
+  parallel_for(count, 0.1 * static_cast<double>(bytes), [&](int64_t i) {
     std::memcpy(to + static_cast<size_t>(i) * bytes, from + static_cast<size_t>(rows[i]) * bytes, bytes);
   });
   return result;

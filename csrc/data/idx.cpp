@@ -13,8 +13,7 @@ enum IdxType : uint8_t { kUint8 = 0x08, kInt8 = 0x09, kInt16 = 0x0B, kInt32 = 0x
 template <class T>
 T big_endian(const uint8_t* bytes) {
   uint8_t swapped[sizeof(T)];
-  for (size_t i = 0; i < sizeof(T); ++i)
-    swapped[i] = bytes[std::endian::native == std::endian::little ? sizeof(T) - 1 - i : i];
+  for (size_t i = 0; i < sizeof(T); ++i) swapped[i] = bytes[std::endian::native == std::endian::little ? sizeof(T) - 1 - i : i];
   T value;
   std::memcpy(&value, swapped, sizeof(T));
   return value;
@@ -69,10 +68,8 @@ Tensor parse_idx(const void* data, size_t size, const std::string& file) {
     count *= extent == 0 ? 1 : extent;
   }
   const size_t expected = header + static_cast<size_t>(shape.numel()) * width;
-  if (size < expected)
-    fail(size, "the file is truncated: shape ", shape, " needs ", expected, " bytes, there are ", size);
-  if (size > expected)
-    fail(expected, "the file is too long: shape ", shape, " needs ", expected, " bytes, there are ", size);
+  if (size < expected) fail(size, "the file is truncated: shape ", shape, " needs ", expected, " bytes, there are ", size);
+  if (size > expected) fail(expected, "the file is too long: shape ", shape, " needs ", expected, " bytes, there are ", size);
 
   const uint8_t* elements = bytes + header;
   switch (type) {

@@ -176,7 +176,9 @@ class Parser {
     const char c = peek();
     ++position_;
     switch (c) {
-      case '"': case '\\': case '/': out.push_back(c); return;
+      case '"':
+      case '\\':
+      case '/': out.push_back(c); return;
       case 'b': out.push_back('\b'); return;
       case 'f': out.push_back('\f'); return;
       case 'n': out.push_back('\n'); return;

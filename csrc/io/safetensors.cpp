@@ -112,9 +112,8 @@ Entry read_entry(const Source& source, const std::string& name, const json::Valu
 void check_cover(const Source& source, const std::vector<Entry>& entries, uint64_t data_start) {
   std::vector<const Entry*> order;
   for (const Entry& entry : entries) order.push_back(&entry);
-  std::sort(order.begin(), order.end(), [](const Entry* a, const Entry* b) {
-    return a->begin != b->begin ? a->begin < b->begin : a->end < b->end;
-  });
+  std::sort(order.begin(), order.end(),
+            [](const Entry* a, const Entry* b) { return a->begin != b->begin ? a->begin < b->begin : a->end < b->end; });
   const uint64_t available = source.size - data_start;
   uint64_t position = 0;
   for (const Entry* entry : order) {
@@ -138,8 +137,8 @@ SafetensorsFile read_safetensors(const Source& source) {
   if (header_length > kMaxHeader) {
     // "PK\3\4" is a zip archive, which is what PyTorch's own save writes.
     const bool zip = prefix[0] == 'P' && prefix[1] == 'K' && prefix[2] == 3 && prefix[3] == 4;
-    const char* why = zip ? "it is a zip archive, perhaps of pickles, which are never opened"
-                          : "its header would be longer than 100 MB";
+    const char* why =
+        zip ? "it is a zip archive, perhaps of pickles, which are never opened" : "its header would be longer than 100 MB";
     fail(source, 0, "not a safetensors file (", why, ")");
   }
   if (header_length > source.size - 8)
@@ -200,16 +199,15 @@ void write_pieces(const SafetensorsFile& file, const Write& write) {
   for (const auto& [name, tensor] : file.tensors) {
     if (!tensor.defined()) throw TypeError(message("save: tensor ", json::quote(name), " is None"));
     if (name == "__metadata__" || !names.insert(name).second)
-      throw ValueError(message("save: the tensor name ", json::quote(name),
-                               name == "__metadata__" ? " is reserved" : " is given twice"));
+      throw ValueError(
+          message("save: the tensor name ", json::quote(name), name == "__metadata__" ? " is reserved" : " is given twice"));
     pieces.push_back({contiguous(tensor), 0, static_cast<uint64_t>(tensor.numel()) * itemsize(tensor.dtype())});
   }
   // Wide types first, so that every tensor is aligned to its element.
   std::vector<size_t> order(pieces.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = i;
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return itemsize(pieces[a].tensor.dtype()) > itemsize(pieces[b].tensor.dtype());
-  });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return itemsize(pieces[a].tensor.dtype()) > itemsize(pieces[b].tensor.dtype()); });
   uint64_t position = 0;
   for (size_t i : order) {
     pieces[i].begin = position;

@@ -59,7 +59,7 @@ Scale scale_of(int64_t c, float divisor, const float* mean, const float* stddev)
 void gather_lanes(const GatherShape& s, const uint8_t* source, const int64_t* index, float divisor, const float* mean,
                   const float* stddev, float* out) {
   const int64_t blocks = (s.batch + kLanes - 1) / kLanes;
-  parallel_for(blocks * s.channels, static_cast<double>(s.spatial * kLanes), [&](int64_t unit) {
+  parallel_for(blocks * s.channels, 0.3 * static_cast<double>(s.spatial * kLanes), [&](int64_t unit) {
     const int64_t block = unit / s.channels, c = unit % s.channels;
     const int64_t images = s.batch - block * kLanes < kLanes ? s.batch - block * kLanes : kLanes;
     const uint8_t* rows[kLanes] = {};
@@ -76,7 +76,7 @@ void gather_lanes(const GatherShape& s, const uint8_t* source, const int64_t* in
 
 void gather_plain(const GatherShape& s, const uint8_t* source, const int64_t* index, float divisor, const float* mean,
                   const float* stddev, float* out) {
-  parallel_for(s.batch * s.channels, static_cast<double>(s.spatial), [&](int64_t unit) {
+  parallel_for(s.batch * s.channels, 0.3 * static_cast<double>(s.spatial), [&](int64_t unit) {
     const int64_t n = unit / s.channels, c = unit % s.channels;
     const uint8_t* from = source + (index[n] * s.channels + c) * s.spatial;
     const Scale scale = scale_of(c, divisor, mean, stddev);

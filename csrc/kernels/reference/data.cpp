@@ -8,7 +8,7 @@ template <class T>
 void gather_u8(const GatherShape& s, const uint8_t* source, const int64_t* index, T divisor, const T* mean, const T* stddev,
                T* out) {
   const int64_t blocks = (s.batch + s.lanes - 1) / s.lanes;
-  parallel_for(blocks * s.lanes, static_cast<double>(s.channels * s.spatial), [&](int64_t n) {
+  parallel_for(blocks * s.lanes, 2.0 * static_cast<double>(s.channels * s.spatial), [&](int64_t n) {
     for (int64_t c = 0; c < s.channels; ++c)
       for (int64_t p = 0; p < s.spatial; ++p) {
         T& y = out[lanes_index(n, c, p, s.channels, s.spatial, s.lanes)];

@@ -12,7 +12,7 @@
 namespace cnnx {
 
 struct SafetensorsFile {
-  std::vector<std::pair<std::string, Tensor>> tensors;         // in the header's order
+  std::vector<std::pair<std::string, Tensor>> tensors;  // in the header's order
   std::vector<std::pair<std::string, std::string>> metadata;
 };
 
