@@ -1,0 +1,180 @@
+"""MNIST (LeCun, Cortes and Burges): 70,000 handwritten digits of 28x28 pixels."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from cnnx import _C
+from cnnx.datasets.download import decompress, download_gzip
+from cnnx.datasets.images import ImageDataset
+from cnnx.tensor import Tensor
+
+
+class Part(NamedTuple):
+    """One file of the data set, and the SHA-256 of its decompressed content."""
+
+    file: str
+    sha256: str
+
+
+class MNIST(ImageDataset):
+    """The MNIST digits: 60,000 images to train with, 10,000 to test with.
+
+    The four IDX files, plain or gzip-compressed (`.gz`), are looked for in `root`, `root/mnist` and
+    `root/MNIST/raw`, in this order.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    train
+        True: the training files; False: the test files.
+    transform
+        Applied to each image; None gives a PIL image, or where Pillow is not installed a uint8 array (28,
+        28).
+    target_transform
+        Applied to each label, an int.
+    download
+        Fetch files that are in none of the places into `root/MNIST/raw`, from the first of `MNIST.mirrors`
+        that has them right.
+
+    Raises
+    ------
+    RuntimeError
+        If a file is missing and `download` is False, or cannot be downloaded.
+    ValueError
+        If a file is damaged; the message names the file and the byte offset.
+
+    Examples
+    --------
+    >>> train = MNIST("data", download=True)  # doctest: +SKIP
+    >>> train.data.shape, train.targets.dtype  # doctest: +SKIP
+    ((60000, 28, 28), cnnx.int64)
+    """
+
+    mirrors: ClassVar[Sequence[str]] = (
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    )
+    parts: ClassVar[dict[bool, tuple[Part, Part]]] = {
+        True: (
+            Part(
+                "train-images-idx3-ubyte", "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db"
+            ),
+            Part(
+                "train-labels-idx1-ubyte", "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5"
+            ),
+        ),
+        False: (
+            Part(
+                "t10k-images-idx3-ubyte", "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"
+            ),
+            Part(
+                "t10k-labels-idx1-ubyte", "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"
+            ),
+        ),
+    }
+    classes: ClassVar[list[str]] = [
+        "0 - zero",
+        "1 - one",
+        "2 - two",
+        "3 - three",
+        "4 - four",
+        "5 - five",
+        "6 - six",
+        "7 - seven",
+        "8 - eight",
+        "9 - nine",
+    ]
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        train: bool = True,
+        transform: Callable[[Any], Any] | None = None,
+        target_transform: Callable[[Any], Any] | None = None,
+        download: bool = False,
+    ) -> None:
+        self.root = Path(root).expanduser()
+        self.train = bool(train)
+        images_part, labels_part = self.parts[self.train]
+        images_path, labels_path = (self._locate(part, download) for part in (images_part, labels_part))
+        images, labels = read_idx(images_path), read_idx(labels_path)
+        if images.dtype != _C.DType.uint8 or images.ndim != 3:
+            raise ValueError(
+                f"MNIST: {images_path}: not images, but {images.dtype} of shape {tuple(images.shape)}"
+            )
+        if labels.dtype != _C.DType.uint8 or labels.ndim != 1:
+            raise ValueError(
+                f"MNIST: {labels_path}: not labels, but {labels.dtype} of shape {tuple(labels.shape)}"
+            )
+        if len(images) != len(labels):
+            raise ValueError(
+                f"MNIST: {images_path} has {len(images)} images, {labels_path} has {len(labels)} labels"
+            )
+        targets = _C.from_numpy(labels.numpy().astype(np.int64), True)
+        super().__init__(images, targets, transform, target_transform)
+
+    @staticmethod
+    def find(root: str | os.PathLike[str], file: str) -> Path | None:
+        """Where `file` or `file`.gz is below `root`; None if nowhere."""
+        base = Path(root).expanduser()
+        for folder in (base, base / "mnist", base / "MNIST" / "raw"):
+            for name in (file, f"{file}.gz"):
+                if (folder / name).is_file():
+                    return folder / name
+        return None
+
+    @classmethod
+    def is_available(cls, root: str | os.PathLike[str]) -> bool:
+        """True if all four files are below `root`."""
+        return all(cls.find(root, part.file) is not None for parts in cls.parts.values() for part in parts)
+
+    def _locate(self, part: Part, download: bool) -> Path:
+        path = self.find(self.root, part.file)
+        if path is None and download:
+            path = download_gzip(part.file, part.sha256, self.mirrors, self.root / "MNIST" / "raw")
+        if path is None:
+            raise RuntimeError(
+                f"MNIST: {part.file} (plain or .gz) is in none of {self.root}, {self.root / 'mnist'} and "
+                f"{self.root / 'MNIST' / 'raw'}; download=True fetches it"
+            )
+        return path
+
+    def _image(self, pixels: np.ndarray[Any, Any]) -> Any:
+        try:
+            from PIL import Image
+        except ImportError:
+            return pixels
+        return Image.fromarray(pixels)
+
+    def _describe(self) -> list[str]:
+        return [f"Root location: {self.root}", f"Split: {'train' if self.train else 'test'}"]
+
+
+def read_idx(path: str | os.PathLike[str]) -> Tensor:
+    """The array in an IDX file, plain or gzip-compressed.
+
+    Parameters
+    ----------
+    path
+        The file. Its content decides whether it is compressed, not its name.
+
+    Returns
+    -------
+    Tensor
+        uint8, int32 (also for signed bytes and 16-bit numbers), float32 or float64, of the file's shape.
+
+    Raises
+    ------
+    ValueError
+        If the file is not IDX, is truncated or too long; the message names the file and the byte offset.
+    OSError
+        If it cannot be read.
+    """
+    return _C.parse_idx(decompress(Path(path).read_bytes(), os.fspath(path)), os.fspath(path))

@@ -1,0 +1,7 @@
+"""Helpers around training: `cnnx.utils.data`."""
+
+from __future__ import annotations
+
+from cnnx.utils import data
+
+__all__ = ["data"]

@@ -1,0 +1,183 @@
+"""Samplers: in which order a loader visits the samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from cnnx import _C
+from cnnx.random import randint, randperm
+from cnnx.tensor import Tensor
+
+Item = TypeVar("Item", covariant=True)
+
+
+class Sampler(Generic[Item]):
+    """Base of samplers: a subclass has `__iter__` over indices (or lists of them), and should have `__len__`.
+
+    Parameters
+    ----------
+    data_source
+        Not used; PyTorch's older samplers pass it.
+    """
+
+    def __init__(self, data_source: Sized | None = None) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[Item]:
+        raise NotImplementedError(f"{type(self).__name__}: a sampler needs __iter__")
+
+
+class SequentialSampler(Sampler[int]):
+    """The samples in order.
+
+    Parameters
+    ----------
+    data_source
+        The data set.
+    """
+
+    def __init__(self, data_source: Sized) -> None:
+        self.data_source = data_source
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(len(self.data_source)))
+
+    def __len__(self) -> int:
+        return len(self.data_source)
+
+    def order(self) -> Tensor:
+        """One pass as an int64 tensor."""
+        return arange(len(self))
+
+
+class RandomSampler(Sampler[int]):
+    """The samples in random order, a new one for each pass.
+
+    Parameters
+    ----------
+    data_source
+        The data set.
+    replacement
+        Draw each sample from all of them, so that some come twice.
+    num_samples
+        How many to draw; default: as many as there are.
+    generator
+        A `cnnx.Generator`; default: the global one, which `cnnx.manual_seed` seeds.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw from.
+    """
+
+    def __init__(
+        self,
+        data_source: Sized,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: Any = None,
+    ) -> None:
+        self.data_source = data_source
+        self.replacement = replacement
+        self.generator = generator
+        self._num_samples = num_samples
+        if not isinstance(replacement, bool):
+            raise TypeError(f"RandomSampler: replacement must be a bool, got {replacement!r}")
+        if not isinstance(self.num_samples, int) or self.num_samples <= 0:
+            what = "the data set is empty" if num_samples is None else f"num_samples is {num_samples!r}"
+            raise ValueError(f"RandomSampler: num_samples must be a positive integer, but {what}")
+
+    @property
+    def num_samples(self) -> int:
+        """How many indices one pass has."""
+        return len(self.data_source) if self._num_samples is None else self._num_samples
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.order().numpy().tolist()
+
+    def __len__(self) -> int:
+        return self.num_samples
+
+    def order(self) -> Tensor:
+        """One pass as an int64 tensor; each call draws a new one."""
+        count, total = self.num_samples, len(self.data_source)
+        if self.replacement:
+            return randint(0, total, (count,), generator=self.generator)
+        if count == total:
+            return randperm(total, generator=self.generator)
+        parts = [randperm(total, generator=self.generator).numpy() for _ in range(-(-count // total))]
+        return _C.from_numpy(np.concatenate(parts)[:count], True)
+
+
+class SubsetRandomSampler(Sampler[int]):
+    """Given indices in random order.
+
+    Parameters
+    ----------
+    indices
+        The indices, a sequence or a tensor.
+    generator
+        A `cnnx.Generator`; default: the global one.
+    """
+
+    def __init__(self, indices: Sequence[int] | Tensor, generator: Any = None) -> None:
+        self.indices = indices
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self.order().numpy().tolist()
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def order(self) -> Tensor:
+        """One pass as an int64 tensor; each call draws a new one."""
+        from cnnx.utils.data.dataset import index_tensor
+
+        table = index_tensor(self.indices, 0)
+        return _C.gather_rows(table, randperm(len(table), generator=self.generator), 0, len(table))
+
+
+class BatchSampler(Sampler[list[int]]):
+    """Lists of `batch_size` indices from another sampler.
+
+    Parameters
+    ----------
+    sampler
+        Any iterable of indices.
+    batch_size
+        Indices per list.
+    drop_last
+        Leave out the last list if it is shorter.
+    """
+
+    def __init__(self, sampler: Iterable[int], batch_size: int, drop_last: bool) -> None:
+        if not isinstance(batch_size, int) or isinstance(batch_size, bool) or batch_size <= 0:
+            raise ValueError(f"BatchSampler: batch_size must be a positive integer, got {batch_size!r}")
+        if not isinstance(drop_last, bool):
+            raise ValueError(f"BatchSampler: drop_last must be a bool, got {drop_last!r}")
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = drop_last
+
+    def __iter__(self) -> Iterator[list[int]]:
+        batch = []
+        for index in self.sampler:
+            batch.append(index)
+            if len(batch) == self.batch_size:
+                yield batch
+                batch = []
+        if batch and not self.drop_last:
+            yield batch
+
+    def __len__(self) -> int:
+        count = len(self.sampler)  # type: ignore[arg-type]
+        return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+
+def arange(count: int) -> Tensor:
+    """0 ... count - 1 as an int64 tensor."""
+    return _C.from_numpy(np.arange(count, dtype=np.int64), True)
