@@ -3,7 +3,7 @@
 add_library(cnnx_flags INTERFACE)
 target_compile_options(cnnx_flags INTERFACE -Wall -Wextra $<$<BOOL:${CNNX_WERROR}>:-Werror>)
 if(CNNX_SANITIZE)
-  target_compile_options(cnnx_flags INTERFACE -fsanitize=${CNNX_SANITIZE} -fno-omit-frame-pointer -g)
+  target_compile_options(cnnx_flags INTERFACE -fsanitize=${CNNX_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
   target_link_options(cnnx_flags INTERFACE -fsanitize=${CNNX_SANITIZE})
 endif()
 
