@@ -54,7 +54,11 @@ def signature(line: str) -> str:
     result = result.replace("TensorBase", "Tensor | None" if name in OPTIONAL_RESULTS else "Tensor")
     head = head.replace("tuple[int, ...]", "collections.abc.Sequence[int]")  # lists are accepted as well
     for parameter in OPTIONAL_TENSORS:
-        head = re.sub(rf"\b{parameter}: TensorBase(?! \| None)\b( \| float)?(?! \|)", rf"{parameter}: TensorBase\1 | None", head)
+        head = re.sub(
+            rf"\b{parameter}: TensorBase(?! \| None)\b( \| float)?(?! \|)",
+            rf"{parameter}: TensorBase\1 | None",
+            head,
+        )
     return f"{head} -> {result}"
 
 
@@ -64,7 +68,8 @@ def polish(text: str) -> str:
     text = re.sub(r"^(from __future__.*|import .*|__all__.*)\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^__version__: str = .*$", "__version__: str", text, flags=re.MULTILINE)
     # Methods that say nothing about types.
-    text = re.sub(r'    @staticmethod\n    def \w+\(\*args, \*\*kwargs\):\n +""".*?"""\n', "", text, flags=re.DOTALL)
+    untyped = r'    @staticmethod\n    def \w+\(\*args, \*\*kwargs\):\n +""".*?"""\n'
+    text = re.sub(untyped, "", text, flags=re.DOTALL)
     text = re.sub(r"    @typing\.overload\n    def __(eq|ne)__.*\n +\.\.\.\n", "", text)
     text = re.sub(r'(class .*:)\n +""".*?"""(?=\n)', r"\1", text, flags=re.DOTALL)
     text = re.sub(r'\n( +)""".*?"""(?=\n)', r"\n\1...", text, flags=re.DOTALL)
@@ -95,7 +100,8 @@ def generate() -> str:
         command = [sys.executable, "-m", "pybind11_stubgen", "cnnx._C", "-o", folder]
         subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
         raw = (Path(folder) / "cnnx" / "_C.pyi").read_text()
-    command = [sys.executable, "-m", "ruff", "format", "--line-length", "110", "--stdin-filename", "_C.pyi", "-"]
+    layout = ["format", "--line-length", "110", "--stdin-filename", "_C.pyi", "-"]
+    command = [sys.executable, "-m", "ruff", *layout]
     return subprocess.run(command, check=True, input=polish(raw), capture_output=True, text=True).stdout
 
 
@@ -108,7 +114,8 @@ def main() -> int:
         TARGET.write_text(made)
         return 0
     kept = TARGET.read_text() if TARGET.exists() else ""
-    sys.stdout.writelines(difflib.unified_diff(kept.splitlines(True), made.splitlines(True), str(TARGET), "generated"))
+    difference = difflib.unified_diff(kept.splitlines(True), made.splitlines(True), str(TARGET), "generated")
+    sys.stdout.writelines(difference)
     if made != kept:
         print("the stubs are out of date: run python tools/make_stubs.py", file=sys.stderr)
     return int(made != kept)
