@@ -285,6 +285,12 @@ def test_mse_broadcasts_with_a_warning_and_takes_weights():
         F.mse_loss(x, x, weight=cnnx.ones(3))
 
 
+def test_linear_with_a_vector():
+    torch = pytest.importorskip("torch")
+    (x, y), (w, v) = pair((2, 3, 4)), pair((4,), 1)
+    close(F.linear(x, w), torch.nn.functional.linear(y, v))
+
+
 def test_one_hot():
     torch = pytest.importorskip("torch")
     for index, classes in (([0, 2, 1], -1), ([[1, 0], [3, 3]], 5), (2, -1)):
@@ -405,3 +411,8 @@ def test_bad_input():
         nn.Softmax(dim=5)(x)
     with pytest.raises(TypeError):
         nn.Conv2d(3, 2, 3)(None)
+
+
+def test_what_is_missing_says_so():
+    with pytest.raises(AttributeError, match="no 'Transformer'; it has AvgPool2d"):
+        nn.Transformer  # noqa: B018

@@ -1,5 +1,7 @@
 """Layers, losses and the class they are built on, in the PyTorch dialect."""
 
+from typing import Any
+
 from . import functional, init, utils
 from .activation import LeakyReLU, LogSoftmax, ReLU, Sigmoid, Softmax, Tanh
 from .container import ModuleDict, ModuleList, Sequential
@@ -37,3 +39,7 @@ __all__ = [
     "init",
     "utils",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(f"cnnx.nn has no {name!r}; it has {', '.join(__all__)}")

@@ -7,13 +7,13 @@ or, for a single image, (C, H, W). Signatures follow PyTorch's.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import cnnx
 
 from .. import _C, dtypes
 from ..tensor import Tensor
+from .arguments import Size2, conv_padding, legacy_reduction, pair, pool_pairs
 
 __all__ = [
     "avg_pool2d",
@@ -34,59 +34,6 @@ __all__ = [
     "tanh",
 ]
 
-_Size2 = int | Sequence[int]
-
-
-def _pair(op: str, name: str, value: Any) -> tuple[int, int]:
-    """An int or a sequence of one or two as (height, width)."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return (value, value)
-    if isinstance(value, (tuple, list)) and all(hasattr(v, "__index__") for v in value):
-        if len(value) == 2:
-            return (int(value[0]), int(value[1]))
-        if len(value) == 1:
-            return (int(value[0]), int(value[0]))
-    if hasattr(value, "__index__") and not isinstance(value, bool):
-        return (int(value), int(value))
-    raise TypeError(f"{op}: {name} must be an int or a pair of ints, got {value!r}")
-
-
-def _conv_padding(
-    padding: str | _Size2, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """Padding as (top, bottom, left, right)."""
-    if not isinstance(padding, str):
-        if isinstance(padding, int):
-            return (padding, padding, padding, padding)
-        height, width = _pair("conv2d", "padding", padding)
-        return (height, height, width, width)
-    if padding == "valid":
-        return (0, 0, 0, 0)
-    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-    if padding == "full":
-        return (reach[0], reach[0], reach[1], reach[1])
-    if padding == "same":
-        if stride != (1, 1):
-            raise ValueError("conv2d: padding='same' is not supported for strided convolutions")
-        # An odd total has its extra row or column at the bottom or right.
-        top, left = reach[0] // 2, reach[1] // 2
-        return (top, reach[0] - top, left, reach[1] - left)
-    raise ValueError(f"conv2d: padding must be numbers, 'same', 'valid' or 'full', got {padding!r}")
-
-
-def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
-    """The reduction that the two deprecated flags, if given, stand for."""
-    if size_average is None and reduce is None:
-        return reduction
-    if reduce is not None and not reduce:
-        legacy = "none"
-    else:
-        legacy = "mean" if size_average is None or size_average else "sum"
-    warnings.warn(
-        f"size_average and reduce args are deprecated, please use reduction='{legacy}' instead.", stacklevel=3
-    )
-    return legacy
-
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Dense layer: ``input @ weight.T + bias``.
@@ -103,7 +50,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Returns
     -------
     Tensor
-        Shape (..., out_features).
+        Shape (..., out_features), or (...) for a 1-D weight.
 
     Raises
     ------
@@ -117,6 +64,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     >>> F.linear(cnnx.tensor([[1.0, 2.0]]), cnnx.tensor([[3.0, 4.0]]), cnnx.tensor([0.5])).tolist()
     [[11.5]]
     """
+    if weight.ndim == 1:
+        product = _C.linear(input, weight.unsqueeze(0), None).squeeze(-1)
+        return product if bias is None else product + bias
     return _C.linear(input, weight, bias)
 
 
@@ -124,9 +74,9 @@ def conv2d(
     input: Tensor,
     weight: Tensor,
     bias: Tensor | None = None,
-    stride: _Size2 = 1,
-    padding: str | _Size2 = 0,
-    dilation: _Size2 = 1,
+    stride: Size2 = 1,
+    padding: str | Size2 = 0,
+    dilation: Size2 = 1,
     groups: int = 1,
 ) -> Tensor:
     """2-D convolution (cross-correlation, as in all deep-learning libraries).
@@ -172,35 +122,36 @@ def conv2d(
     """
     if type(stride) is int and type(padding) is int and type(dilation) is int:
         return _C.conv2d(input, weight, bias, (stride, stride), (padding,) * 4, (dilation, dilation), groups)
-    strides, dilations = _pair("conv2d", "stride", stride), _pair("conv2d", "dilation", dilation)
+    strides, dilations = pair("conv2d", "stride", stride), pair("conv2d", "dilation", dilation)
     if isinstance(padding, str) and weight.ndim != 4:
         raise RuntimeError(f"conv2d: weight must have 4 dimensions, got shape {tuple(weight.shape)}")
-    pads = _conv_padding(padding, tuple(weight.shape[-2:]), strides, dilations)
+    pads = conv_padding(padding, tuple(weight.shape[-2:]), strides, dilations)
     return _C.conv2d(input, weight, bias, strides, pads, dilations, groups)
 
 
 def max_pool2d_with_indices(
     input: Tensor,
-    kernel_size: _Size2,
-    stride: _Size2 | None = None,
-    padding: _Size2 = 0,
-    dilation: _Size2 = 1,
+    kernel_size: Size2,
+    stride: Size2 | None = None,
+    padding: Size2 = 0,
+    dilation: Size2 = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Maxima and, int64, their places y * W + x in the input: `max_pool2d` with ``return_indices=True``."""
-    kernel = _pair("max_pool2d", "kernel_size", kernel_size)
-    strides = kernel if stride is None or stride == [] else _pair("max_pool2d", "stride", stride)
-    pads, dilations = _pair("max_pool2d", "padding", padding), _pair("max_pool2d", "dilation", dilation)
-    return _C.max_pool2d_with_indices(input, kernel, strides, pads, dilations, ceil_mode)
+    pairs = (
+        *pool_pairs("max_pool2d", kernel_size, stride, padding),
+        pair("max_pool2d", "dilation", dilation),
+    )
+    return _C.max_pool2d_with_indices(input, *pairs, ceil_mode)
 
 
 def max_pool2d(
     input: Tensor,
-    kernel_size: _Size2,
-    stride: _Size2 | None = None,
-    padding: _Size2 = 0,
-    dilation: _Size2 = 1,
+    kernel_size: Size2,
+    stride: Size2 | None = None,
+    padding: Size2 = 0,
+    dilation: Size2 = 1,
     ceil_mode: bool = False,
     return_indices: bool = False,
 ) -> Any:
@@ -242,17 +193,18 @@ def max_pool2d(
     """
     if return_indices:
         return max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
-    kernel = _pair("max_pool2d", "kernel_size", kernel_size)
-    strides = kernel if stride is None or stride == [] else _pair("max_pool2d", "stride", stride)
-    pads, dilations = _pair("max_pool2d", "padding", padding), _pair("max_pool2d", "dilation", dilation)
-    return _C.max_pool2d(input, kernel, strides, pads, dilations, ceil_mode)
+    pairs = (
+        *pool_pairs("max_pool2d", kernel_size, stride, padding),
+        pair("max_pool2d", "dilation", dilation),
+    )
+    return _C.max_pool2d(input, *pairs, ceil_mode)
 
 
 def avg_pool2d(
     input: Tensor,
-    kernel_size: _Size2,
-    stride: _Size2 | None = None,
-    padding: _Size2 = 0,
+    kernel_size: Size2,
+    stride: Size2 | None = None,
+    padding: Size2 = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -295,10 +247,8 @@ def avg_pool2d(
     """
     if divisor_override is not None and divisor_override == 0:
         raise RuntimeError("avg_pool2d: divisor_override must not be zero")
-    kernel = _pair("avg_pool2d", "kernel_size", kernel_size)
-    strides = kernel if stride is None or stride == [] else _pair("avg_pool2d", "stride", stride)
-    pads = _pair("avg_pool2d", "padding", padding)
-    return _C.avg_pool2d(input, kernel, strides, pads, ceil_mode, count_include_pad, divisor_override or 0)
+    pairs = pool_pairs("avg_pool2d", kernel_size, stride, padding)
+    return _C.avg_pool2d(input, *pairs, ceil_mode, count_include_pad, divisor_override or 0)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
@@ -451,7 +401,7 @@ def nll_loss(
         If a target is out of range.
     """
     if size_average is not None or reduce is not None:
-        reduction = _reduction(size_average, reduce, reduction)
+        reduction = legacy_reduction(size_average, reduce, reduction)
     return _C.nll_loss(input, target, weight, ignore_index, reduction)
 
 
@@ -503,7 +453,7 @@ def cross_entropy(
     2.3026
     """
     if size_average is not None or reduce is not None:
-        reduction = _reduction(size_average, reduce, reduction)
+        reduction = legacy_reduction(size_average, reduce, reduction)
     return _C.cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
 
 
@@ -521,7 +471,7 @@ def mse_loss(
     ----------
     input, target : Tensor
         Of one shape; others are broadcast, with a warning.
-    size_average, reduce : bool, optional
+    size_average, reduce
         Deprecated; use `reduction`.
     reduction : {"mean", "sum", "none"}
         Default: ``"mean"``.
@@ -530,7 +480,7 @@ def mse_loss(
         weights.
     """
     if size_average is not None or reduce is not None:
-        reduction = _reduction(size_average, reduce, reduction)
+        reduction = legacy_reduction(size_average, reduce, reduction)
     if tuple(target.shape) != tuple(input.shape):
         warnings.warn(
             f"Using a target size ({tuple(target.shape)}) that is different to the input size "

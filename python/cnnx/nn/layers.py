@@ -12,6 +12,7 @@ from .. import _C
 from ..tensor import Tensor
 from . import functional as F
 from . import init
+from .arguments import conv_padding, pair
 from .module import Module
 from .parameter import Parameter
 
@@ -170,16 +171,16 @@ class Conv2d(Module):
             raise ValueError(f"Conv2d: padding_mode must be 'zeros', but got padding_mode='{padding_mode}'")
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = F._pair("Conv2d", "kernel_size", kernel_size)
-        self.stride = F._pair("Conv2d", "stride", stride)
-        self.dilation = F._pair("Conv2d", "dilation", dilation)
+        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
+        self.stride = pair("Conv2d", "stride", stride)
+        self.dilation = pair("Conv2d", "dilation", dilation)
         for name in ("kernel_size", "stride", "dilation"):
             if min(getattr(self, name)) < 1:
                 raise ValueError(f"Conv2d: {name} must be positive, got {getattr(self, name)}")
-        self.padding = padding if isinstance(padding, str) else F._pair("Conv2d", "padding", padding)
+        self.padding = padding if isinstance(padding, str) else pair("Conv2d", "padding", padding)
         self.groups = groups
         self.padding_mode = padding_mode
-        self._pads = F._conv_padding(self.padding, self.kernel_size, self.stride, self.dilation)
+        conv_padding(self.padding, self.kernel_size, self.stride, self.dilation)  # checks it
         self.weight = _empty(device, dtype, out_channels, in_channels // groups, *self.kernel_size)
         if bias:
             self.bias = _empty(device, dtype, out_channels)
@@ -195,16 +196,12 @@ class Conv2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, H', W')."""
-        parameters = self._parameters
-        return _C.conv2d(
-            input,
-            parameters["weight"],
-            parameters["bias"],
-            self.stride,
-            self._pads,
-            self.dilation,
-            self.groups,
-        )
+        weight, bias = self._parameters["weight"], self._parameters["bias"]
+        padding = self.padding
+        if not isinstance(padding, tuple):
+            return F.conv2d(input, self.weight, bias, self.stride, padding, self.dilation, self.groups)
+        pads = (padding[0], padding[0], padding[1], padding[1])
+        return _C.conv2d(input, weight, bias, self.stride, pads, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""

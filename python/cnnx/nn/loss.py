@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..tensor import Tensor
 from . import functional as F
+from .arguments import legacy_reduction
 from .module import Module
 
 
@@ -17,7 +18,7 @@ class _Loss(Module):
         self.reduction = (
             reduction
             if size_average is None and reduce is None
-            else F._reduction(size_average, reduce, reduction)
+            else legacy_reduction(size_average, reduce, reduction)
         )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from ..tensor import Tensor
 from . import functional as F
+from .arguments import Size2
 from .module import Module
-
-_Size2 = int | Sequence[int]
 
 
 class MaxPool2d(Module):
@@ -40,10 +38,10 @@ class MaxPool2d(Module):
 
     def __init__(
         self,
-        kernel_size: _Size2,
-        stride: _Size2 | None = None,
-        padding: _Size2 = 0,
-        dilation: _Size2 = 1,
+        kernel_size: Size2,
+        stride: Size2 | None = None,
+        padding: Size2 = 0,
+        dilation: Size2 = 1,
         return_indices: bool = False,
         ceil_mode: bool = False,
     ) -> None:
@@ -103,9 +101,9 @@ class AvgPool2d(Module):
 
     def __init__(
         self,
-        kernel_size: _Size2,
-        stride: _Size2 | None = None,
-        padding: _Size2 = 0,
+        kernel_size: Size2,
+        stride: Size2 | None = None,
+        padding: Size2 = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
