@@ -10,9 +10,13 @@
 namespace cnnx {
 namespace {
 
+void check_defined(const char* op, const Tensor& source, const Tensor& index) {
+  if (!source.defined()) throw TypeError(message(op, ": source is None"));
+  if (!index.defined()) throw TypeError(message(op, ": index is None"));
+}
+
 // index[start, start + count), each within [0, rows).
 const int64_t* checked_index(const char* op, const Tensor& index, int64_t start, int64_t count, int64_t rows) {
-  if (!index.defined()) throw TypeError(message(op, ": index is None"));
   if (index.ndim() != 1) throw ShapeError(message(op, ": index must have one dimension, got shape ", index.shape()));
   if (index.dtype() != DType::int64) throw TypeError(message(op, ": index must be int64, got ", name(index.dtype())));
   if (start < 0 || count < 0 || start > index.numel() - count)
@@ -35,7 +39,7 @@ std::vector<float> per_channel(const char* what, const std::vector<double>& valu
 }  // namespace
 
 Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const PixelScale& scale) {
-  if (!source.defined()) throw TypeError("gather_images: source is None");
+  check_defined("gather_images", source, index);
   if (source.dtype() != DType::uint8) throw TypeError(message("gather_images: images must be uint8, got ", name(source.dtype())));
   if (source.ndim() != 3 && source.ndim() != 4)
     throw ShapeError(message("gather_images: images must be (N, H, W) or (N, C, H, W), got ", source.shape()));
@@ -71,7 +75,7 @@ Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, i
 }
 
 Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int64_t count) {
-  if (!source.defined()) throw TypeError("gather_rows: source is None");
+  check_defined("gather_rows", source, index);
   if (source.ndim() < 1) throw ShapeError("gather_rows: a 0-dimensional tensor has no rows");
   const Tensor values = contiguous(source), positions = contiguous(index);
   const int64_t* rows = checked_index("gather_rows", positions, start, count, source.size(0));
