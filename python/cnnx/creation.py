@@ -42,10 +42,10 @@ def _without_tensors(data: Any) -> Any:
     return data
 
 
-def _has_tensors(data: Any) -> bool:
+def _first(data: Any) -> Any:
     while isinstance(data, (list, tuple)) and data:
         data = data[0]
-    return isinstance(data, _C.TensorBase)
+    return data
 
 
 def _from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
@@ -56,11 +56,11 @@ def _from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
             dtype = (
                 get_default_dtype() if kind is builtins.float else bool_ if kind is builtins.bool else int64
             )
-        try:
-            return _C.full((), data, dtype)
-        except TypeError:
-            raise ValueError(f"{op}: {data} does not fit in {dtype}") from None
-    if isinstance(data, (list, tuple)) and _has_tensors(data):
+        if isinstance(data, builtins.int) and not dtype.is_floating_point and not -(2**63) <= data < 2**63:
+            raise ValueError(f"{op}: {data} does not fit in {dtype}")
+        return _C.full((), data, dtype)
+    first = _first(data)
+    if isinstance(first, _C.TensorBase):
         data = _without_tensors(data)
     try:
         array = np.array(data)
@@ -70,8 +70,8 @@ def _from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
         raise TypeError(
             f"{op}: cannot make a tensor from {type(data).__name__} data of NumPy dtype {array.dtype}"
         )
-    if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
-        dtype = get_default_dtype()
+    if dtype is None and array.dtype == np.float64 and not isinstance(first, (np.ndarray, np.generic)):
+        dtype = get_default_dtype()  # Python's floats; what NumPy made keeps its dtype
     if dtype is not None and array.dtype != numpy_dtype(dtype):
         array = array.astype(numpy_dtype(dtype))
     try:

@@ -68,29 +68,27 @@ class _Formatter:
     def __init__(self, shown: np.ndarray[Any, Any]) -> None:
         self.precision: int = _options["precision"]
         self.floating = shown.dtype.kind == "f"
-        self.whole = self.scientific = False
-        self.width = 0
+        self.whole, self.scientific = True, False
+        self.width = 1
         if self.floating:
-            finite = shown[np.isfinite(shown)].astype(np.float64)
-            self.whole = bool(finite.size == 0 or np.all(finite == np.ceil(finite)))
-            magnitudes = np.abs(finite[finite != 0])
-            if magnitudes.size and _options["sci_mode"] is None:
+            # Zeros and what is not finite count neither for the notation nor for the width.
+            shown = shown[np.isfinite(shown) & (shown != 0)].astype(np.float64)
+            if shown.size:
+                magnitudes = np.abs(shown)
                 low, high = float(magnitudes.min()), float(magnitudes.max())
-                self.scientific = high / low > 1000.0 or high > 1.0e8 or (not self.whole and low < 1.0e-4)
-                if self.whole:
-                    self.scientific = (high / low > 1000.0 and high > 1.0e8) or high > 1.0e8
-            elif _options["sci_mode"] is not None:
-                self.scientific = bool(_options["sci_mode"])
-        self.width = max((len(self._text(value)) for value in shown.ravel().tolist()), default=0)
+                self.whole = bool(np.all(shown == np.ceil(shown)))
+                spread = high / low > 1000.0 or high > 1.0e8 or low < 1.0e-4
+                self.scientific = spread if _options["sci_mode"] is None else bool(_options["sci_mode"])
+        self.width = max((len(self._text(value)) for value in shown.ravel().tolist()), default=1)
 
     def _text(self, value: Any) -> str:
         if not self.floating:
             return str(value)
-        if not math.isfinite(value):
-            return str(value)
         if self.scientific:
             return f"{value:.{self.precision}e}"
-        return f"{value:.0f}." if self.whole else f"{value:.{self.precision}f}"
+        if self.whole:
+            return f"{value:.0f}." if math.isfinite(value) else str(value)
+        return f"{value:.{self.precision}f}"
 
     def __call__(self, value: Any) -> str:
         return self._text(value).rjust(self.width)
@@ -112,7 +110,7 @@ def _lines(array: np.ndarray[Any, Any], text: _Formatter, indent: int, summarize
         return text(array.item())
     cut = summarize and len(array) > 2 * edge
     if array.ndim == 1:
-        shown = [*array[:edge], "...", *array[-edge:]] if cut else list(array)
+        shown = [*array[:edge], " ...", *array[-edge:]] if cut else list(array)
         items = [item if isinstance(item, str) else text(item.item()) for item in shown]
         per_line = max(1, (_options["linewidth"] - indent) // (text.width + 2))
         rows = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
