@@ -46,7 +46,9 @@ def conv_padding(
     raise ValueError(f"conv2d: padding must be numbers, 'same', 'valid' or 'full', got {padding!r}")
 
 
-def pool_pairs(op: str, kernel_size: Any, stride: Any, padding: Any) -> tuple[tuple[int, int], ...]:
+def pool_pairs(
+    op: str, kernel_size: Any, stride: Any, padding: Any
+) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
     """Kernel, stride (None or empty: the kernel) and padding as pairs."""
     kernel = pair(op, "kernel_size", kernel_size)
     strides = kernel if stride is None or stride == [] or stride == () else pair(op, "stride", stride)
