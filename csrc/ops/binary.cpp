@@ -143,40 +143,86 @@ Tensor extreme_share(const Tensor& g, const TensorOrNumber& mine, const TensorOr
 const GradientRule& rule_of(BinaryOp op) {
   using V = const TensorOrNumber&;
   static const GradientRule add{[](const Tensor& g, V, V, const Tensor&) { return g; },
-                                [](const Tensor& g, V, V, const Tensor&) { return g; }, false, false, false, false, false};
+                                [](const Tensor& g, V, V, const Tensor&) { return g; },
+                                false,
+                                false,
+                                false,
+                                false,
+                                false};
   static const GradientRule sub{[](const Tensor& g, V, V, const Tensor&) { return g; },
-                                [](const Tensor& g, V, V, const Tensor&) { return neg(g); }, false, false, false, false, false};
+                                [](const Tensor& g, V, V, const Tensor&) { return neg(g); },
+                                false,
+                                false,
+                                false,
+                                false,
+                                false};
   static const GradientRule mul{[](const Tensor& g, V, V b, const Tensor&) { return cnnx::mul(g, b); },
-                                [](const Tensor& g, V a, V, const Tensor&) { return cnnx::mul(g, a); }, false, true, true, false, false};
+                                [](const Tensor& g, V a, V, const Tensor&) { return cnnx::mul(g, a); },
+                                false,
+                                true,
+                                true,
+                                false,
+                                false};
   static const GradientRule div{[](const Tensor& g, V, V b, const Tensor&) { return cnnx::div(g, b); },
                                 [](const Tensor& g, V, V b, const Tensor& out) { return neg(cnnx::mul(g, cnnx::div(out, b))); },
-                                false, true, false, true, true};
-  static const GradientRule pow{
-      [](const Tensor& g, V a, V b, const Tensor&) {
-        return where(eq(b, 0), 0.0, cnnx::mul(g, cnnx::mul(b, cnnx::pow(a, cnnx::sub(b, 1)))));
-      },
-      [](const Tensor& g, V a, V b, const Tensor& out) {
-        Tensor slope = a.is_number() ? cnnx::mul(out, std::log(a.number().real())) : cnnx::mul(out, log(a.tensor()));
-        if (a.is_number() && a.number().real() != 0) return cnnx::mul(g, slope);
-        // 0 ^ b is flat for b >= 0, where out * log(0) would be 0 * inf.
-        Tensor flat = a.is_number() ? ge(b, 0) : logical_and(eq(a, 0), ge(b, 0));
-        return where(flat, 0.0, cnnx::mul(g, slope));
-      },
-      true, true, true, true, true};
+                                false,
+                                true,
+                                false,
+                                true,
+                                true};
+  static const GradientRule pow{[](const Tensor& g, V a, V b, const Tensor&) {
+                                  return where(eq(b, 0), 0.0, cnnx::mul(g, cnnx::mul(b, cnnx::pow(a, cnnx::sub(b, 1)))));
+                                },
+                                [](const Tensor& g, V a, V b, const Tensor& out) {
+                                  Tensor slope = a.is_number() ? cnnx::mul(out, std::log(a.number().real()))
+                                                               : cnnx::mul(out, log(a.tensor()));
+                                  if (a.is_number() && a.number().real() != 0) return cnnx::mul(g, slope);
+                                  // 0 ^ b is flat for b >= 0, where out * log(0) would be 0 * inf.
+                                  Tensor flat = a.is_number() ? ge(b, 0) : logical_and(eq(a, 0), ge(b, 0));
+                                  return where(flat, 0.0, cnnx::mul(g, slope));
+                                },
+                                true,
+                                true,
+                                true,
+                                true,
+                                true};
   static const GradientRule maximum{[](const Tensor& g, V a, V b, const Tensor&) { return extreme_share(g, a, b, true); },
                                     [](const Tensor& g, V a, V b, const Tensor&) { return extreme_share(g, b, a, true); },
-                                    true, true, true, true, false};
+                                    true,
+                                    true,
+                                    true,
+                                    true,
+                                    false};
   static const GradientRule minimum{[](const Tensor& g, V a, V b, const Tensor&) { return extreme_share(g, a, b, false); },
                                     [](const Tensor& g, V a, V b, const Tensor&) { return extreme_share(g, b, a, false); },
-                                    true, true, true, true, false};
+                                    true,
+                                    true,
+                                    true,
+                                    true,
+                                    false};
   static const GradientRule remainder{
       [](const Tensor& g, V, V, const Tensor&) { return g; },
-      [](const Tensor& g, V a, V b, const Tensor&) { return neg(cnnx::mul(g, floor_divide(a, b))); }, false, false, true, true, false};
+      [](const Tensor& g, V a, V b, const Tensor&) { return neg(cnnx::mul(g, floor_divide(a, b))); },
+      false,
+      false,
+      true,
+      true,
+      false};
   static const GradientRule fmod{
       [](const Tensor& g, V, V, const Tensor&) { return g; },
-      [](const Tensor& g, V a, V b, const Tensor&) { return neg(cnnx::mul(g, cnnx::div(a, b, "trunc"))); }, false, false, true, true, false};
+      [](const Tensor& g, V a, V b, const Tensor&) { return neg(cnnx::mul(g, cnnx::div(a, b, "trunc"))); },
+      false,
+      false,
+      true,
+      true,
+      false};
   static const GradientRule flat{[](const Tensor& g, V, V, const Tensor&) { return zeros_as(g); },
-                                 [](const Tensor& g, V, V, const Tensor&) { return zeros_as(g); }, false, false, false, false, false};
+                                 [](const Tensor& g, V, V, const Tensor&) { return zeros_as(g); },
+                                 false,
+                                 false,
+                                 false,
+                                 false,
+                                 false};
   switch (op) {
     case BinaryOp::add: return add;
     case BinaryOp::sub: return sub;
@@ -260,12 +306,15 @@ bool may_write_over(const Tensor& self, const TensorOrNumber& other) {
 
 // `compute_new` is the out-of-place op.
 template <class Compute>
-Tensor binary_inplace(const char* name, BinaryOp op, const Tensor& self, const TensorOrNumber& other, const Compute& compute_new) {
+Tensor binary_inplace(const char* name, BinaryOp op, const Tensor& self, const TensorOrNumber& other,
+                      const Compute& compute_new) {
   check_operands(name, self, other);
   check_writable(name, self);
   const DType dtype = type_of(name, op, self, other);
-  if ((is_floating_point(dtype) && !is_floating_point(self.dtype())) || (dtype != DType::boolean && self.dtype() == DType::boolean))
-    throw Error(message(name, ": a result of ", cnnx::name(dtype), " cannot be written into a tensor of ", cnnx::name(self.dtype())));
+  if ((is_floating_point(dtype) && !is_floating_point(self.dtype())) ||
+      (dtype != DType::boolean && self.dtype() == DType::boolean))
+    throw Error(
+        message(name, ": a result of ", cnnx::name(dtype), " cannot be written into a tensor of ", cnnx::name(self.dtype())));
   const Dims shape = broadcast_shapes(name, self.shape(), other.shape());
   if (!(shape == self.shape()))
     throw ShapeError(message(name, ": operand of shape ", other.shape(), " does not broadcast to self of shape ", self.shape()));
@@ -347,12 +396,14 @@ Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha
                         [](const TensorOrNumber& a, const TensorOrNumber& b) { return add(a, b); });
 }
 Tensor sub_(const Tensor& self, const TensorOrNumber& other, const Number& alpha) {
-  if (alpha.real() != 1) return add_(self, other, alpha.dtype() == DType::float32 ? Number(-alpha.real()) : Number(-alpha.to<int64_t>()));
+  if (alpha.real() != 1)
+    return add_(self, other, alpha.dtype() == DType::float32 ? Number(-alpha.real()) : Number(-alpha.to<int64_t>()));
   return binary_inplace("sub_", BinaryOp::sub, self, other,
                         [](const TensorOrNumber& a, const TensorOrNumber& b) { return sub(a, b); });
 }
 Tensor mul_(const Tensor& self, const TensorOrNumber& other) {
-  return binary_inplace("mul_", BinaryOp::mul, self, other, [](const TensorOrNumber& a, const TensorOrNumber& b) { return mul(a, b); });
+  return binary_inplace("mul_", BinaryOp::mul, self, other,
+                        [](const TensorOrNumber& a, const TensorOrNumber& b) { return mul(a, b); });
 }
 Tensor div_(const Tensor& self, const TensorOrNumber& other, const std::string& rounding_mode) {
   BinaryOp op = division(rounding_mode);
@@ -361,7 +412,8 @@ Tensor div_(const Tensor& self, const TensorOrNumber& other, const std::string& 
                         [&](const TensorOrNumber& a, const TensorOrNumber& b) { return div(a, b, rounding_mode); });
 }
 Tensor pow_(const Tensor& self, const TensorOrNumber& other) {
-  return binary_inplace("pow_", BinaryOp::pow, self, other, [](const TensorOrNumber& a, const TensorOrNumber& b) { return pow(a, b); });
+  return binary_inplace("pow_", BinaryOp::pow, self, other,
+                        [](const TensorOrNumber& a, const TensorOrNumber& b) { return pow(a, b); });
 }
 Tensor remainder_(const Tensor& self, const TensorOrNumber& other) {
   return binary_inplace("remainder_", BinaryOp::remainder, self, other,

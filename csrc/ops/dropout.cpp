@@ -17,8 +17,8 @@ Tensor masked(const Tensor& t, double p, const RandomState& key) {
     using T = decltype(tag);
     if (lanes) {
       const LanesShape& shape = x->storage->lanes_shape();
-      kernels<T>().dropout(shape.batch, shape.channels * shape.spatial, lane_count(), p, key.seed, key.calls, flat_data<T>(x, true),
-                           flat_data<T>(y, true));
+      kernels<T>().dropout(shape.batch, shape.channels * shape.spatial, lane_count(), p, key.seed, key.calls,
+                           flat_data<T>(x, true), flat_data<T>(y, true));
     } else {
       kernels<T>().dropout(1, x.numel(), 1, p, key.seed, key.calls, x.data<T>(), y.data<T>());
     }

@@ -7,7 +7,9 @@
 namespace cnnx {
 
 // An uninitialised tensor of t's shape and dtype, in lanes if asked.
-inline Tensor empty_flat(const Tensor& t, bool lanes) { return lanes ? Tensor::empty_lanes(t.shape()) : Tensor::empty(t.shape(), t.dtype()); }
+inline Tensor empty_flat(const Tensor& t, bool lanes) {
+  return lanes ? Tensor::empty_lanes(t.shape()) : Tensor::empty(t.shape(), t.dtype());
+}
 
 // The tensor in lanes, or row-major without gaps.
 inline Tensor flattened(const Tensor& t, bool lanes) { return lanes ? to_lanes(t) : contiguous(t); }
@@ -37,9 +39,7 @@ inline Dims broadcast_strides(const Tensor& t, const Dims& shape) {
 }
 
 // A view of t broadcast to `shape`, without history.
-inline Tensor expanded(const Tensor& t, const Dims& shape) {
-  return t.as_strided(shape, broadcast_strides(t, shape), t->offset);
-}
+inline Tensor expanded(const Tensor& t, const Dims& shape) { return t.as_strided(shape, broadcast_strides(t, shape), t->offset); }
 
 // Calls row(offset[0], offset[1], ...) for every innermost row of `shape`, with the offsets in elements that the strides give.
 template <int kOperands, class Row>

@@ -31,7 +31,8 @@ bool must_record_inplace(const char* op, const Tensor& self, std::initializer_li
   if (!needs_grad({self}) && !needs_grad(others)) return false;
   if (!is_floating_point(self.dtype())) return false;
   if (self.requires_grad() && self.is_leaf())
-    throw Error(message(op, ": a leaf tensor that requires grad is changed in place; do it under no_grad, or use its out-of-place form"));
+    throw Error(
+        message(op, ": a leaf tensor that requires grad is changed in place; do it under no_grad, or use its out-of-place form"));
   if (self->is_view)
     throw Error(message(op, ": a view is changed in place while gradients are recorded; use the out-of-place form, or no_grad"));
   return true;

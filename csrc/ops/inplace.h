@@ -8,8 +8,8 @@
 
 namespace cnnx {
 
-// While recording, if self or one of `others` requires a gradient: refuses a leaf and a view, else returns true, and the op has to
-// record its effect.
+// While recording, if self or one of `others` requires a gradient: refuses a leaf and a view, else returns true, and the op
+// has to record its effect.
 bool must_record_inplace(const char* op, const Tensor& self, std::initializer_list<Tensor> others = {});
 
 // Records an in-place op by way of its out-of-place form: result = compute(before), where `before` is a copy of self that carries

@@ -33,8 +33,8 @@ Tensor class_indices(const char* op, const Tensor& input, const Tensor& target, 
   if (is_floating_point(target.dtype()) || target.dtype() == DType::boolean)
     throw TypeError(message(op, ": class indices must be integers, got ", name(target.dtype()), " of shape ", target.shape()));
   if (!(target.shape() == target_shape(input.shape())))
-    throw ShapeError(message(op, ": target of shape ", target.shape(), " does not match input of shape ", input.shape(), "; expected ",
-                             target_shape(input.shape())));
+    throw ShapeError(message(op, ": target of shape ", target.shape(), " does not match input of shape ", input.shape(),
+                             "; expected ", target_shape(input.shape())));
   Tensor index = contiguous(target.dtype() == DType::int64 ? target : cast(target, DType::int64));
   const int64_t* data = index.data<int64_t>();
   for (int64_t i = 0, n = index.numel(); i < n; ++i)
@@ -99,9 +99,9 @@ Tensor cross_entropy_indices(const Tensor& input, const Tensor& target, const Te
              Tensor per_loss = reduction == Reduction::none ? contiguous(g) : Tensor();
              dispatch_floating(kOp, grad.dtype(), [&](auto tag) {
                using T = decltype(tag);
-               kernels<T>().cross_entropy_backward(s, probability.data<T>(), at.data<int64_t>(), data_or_null<T>(factors), ignore_index,
-                                                   label_smoothing, data_or_null<T>(per_loss), grad_factor(g, reduction, total_weight),
-                                                   grad.data<T>());
+               kernels<T>().cross_entropy_backward(s, probability.data<T>(), at.data<int64_t>(), data_or_null<T>(factors),
+                                                   ignore_index, label_smoothing, data_or_null<T>(per_loss),
+                                                   grad_factor(g, reduction, total_weight), grad.data<T>());
              });
              return Grads{grad};
            });
@@ -154,7 +154,8 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
   return cross_entropy_indices(input, target, weight, ignore_index, reduction, label_smoothing);
 }
 
-Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index, Reduction reduction) {
+Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index,
+                Reduction reduction) {
   constexpr const char* kOp = "nll_loss";
   const ClassShape s = class_shape(kOp, input);
   if (!is_floating_point(input.dtype()))
@@ -185,7 +186,8 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& class_w
                    const int64_t row = n * s.spatial + i, t = classes[row];
                    if (t == ignore_index) continue;
                    const double slope = own != nullptr ? double(own[row]) : factor;
-                   to[(n * s.classes + t) * s.spatial + i] = static_cast<T>(-slope * (weights != nullptr ? double(weights[t]) : 1.0));
+                   to[(n * s.classes + t) * s.spatial + i] =
+                       static_cast<T>(-slope * (weights != nullptr ? double(weights[t]) : 1.0));
                  }
              });
              return Grads{grad};
@@ -200,7 +202,8 @@ Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction) 
     NoGrad guard;
     difference = sub(input, target);
     if (!is_floating_point(difference.dtype()))
-      throw TypeError(message("mse_loss: needs floating-point tensors, got ", name(input.dtype()), " and ", name(target.dtype())));
+      throw TypeError(
+          message("mse_loss: needs floating-point tensors, got ", name(input.dtype()), " and ", name(target.dtype())));
     Tensor squares = square(difference);
     out = reduction == Reduction::none ? squares : reduction == Reduction::mean ? mean(squares) : sum(squares);
   }
@@ -210,7 +213,8 @@ Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction) 
            [scale, saved = Saved(difference), shape_a = input.shape(), type_a = input.dtype(), shape_b = target.shape(),
             type_b = target.dtype()](const Tensor& g, const Needs& needs) {
              Tensor grad = mul(saved.unpack("mse_loss"), mul(g, scale));
-             return Grads{needs[0] ? sum_to(grad, shape_a, type_a) : Tensor(), needs[1] ? sum_to(neg(grad), shape_b, type_b) : Tensor()};
+             return Grads{needs[0] ? sum_to(grad, shape_a, type_a) : Tensor(),
+                          needs[1] ? sum_to(neg(grad), shape_b, type_b) : Tensor()};
            });
   }
   return out;

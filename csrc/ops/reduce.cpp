@@ -176,7 +176,8 @@ std::pair<Tensor, Tensor> extreme_along(const char* name, ReduceOp op, const Ten
         const int64_t* position = at.data<int64_t>();
         T* to = grad.data<T>();
         for (int64_t o = 0; o < s.outer; ++o)
-          for (int64_t i = 0; i < s.inner; ++i) to[(o * s.reduce + position[o * s.inner + i]) * s.inner + i] = from[o * s.inner + i];
+          for (int64_t i = 0; i < s.inner; ++i)
+            to[(o * s.reduce + position[o * s.inner + i]) * s.inner + i] = from[o * s.inner + i];
       });
       return Grads{grad};
     });

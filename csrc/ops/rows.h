@@ -17,7 +17,7 @@ class ReducedDims {
   bool covers(int dim) const { return (mask_ >> dim) & 1u; }
   const Dims& kept_shape() const { return kept_; }  // the input's shape with 1 for every reduced dimension
   Dims result_shape(bool keepdim) const { return keepdim ? kept_ : dropped_; }
-  int64_t count() const { return count_; }          // elements that go into one result
+  int64_t count() const { return count_; }  // elements that go into one result
 
  private:
   unsigned mask_ = 0;

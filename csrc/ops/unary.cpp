@@ -1,10 +1,10 @@
 // Functions of one tensor: one pass forward, one pass backward, in whatever layout the input has.
+#include "ops/unary.h"
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
 #include "kernels/table.h"
 #include "ops/flat.h"
 #include "ops/inplace.h"
-#include "ops/unary.h"
 
 namespace cnnx {
 namespace {
@@ -62,9 +62,16 @@ T integer_value(UnaryOp op, T x, double a, double b) {
 
 bool keeps_integers(UnaryOp op) {
   switch (op) {
-    case UnaryOp::neg: case UnaryOp::abs: case UnaryOp::sign: case UnaryOp::square: case UnaryOp::relu: case UnaryOp::clamp:
-    case UnaryOp::floor: case UnaryOp::ceil: case UnaryOp::round: case UnaryOp::trunc:
-      return true;
+    case UnaryOp::neg:
+    case UnaryOp::abs:
+    case UnaryOp::sign:
+    case UnaryOp::square:
+    case UnaryOp::relu:
+    case UnaryOp::clamp:
+    case UnaryOp::floor:
+    case UnaryOp::ceil:
+    case UnaryOp::round:
+    case UnaryOp::trunc: return true;
     default: return false;
   }
 }
@@ -91,14 +98,29 @@ struct Named {
   UnaryOp op;
 };
 constexpr Named kNamed[] = {
-    {"neg", "neg_", UnaryOp::neg},       {"abs", "abs_", UnaryOp::abs},           {"sign", "sign_", UnaryOp::sign},
-    {"exp", "exp_", UnaryOp::exp},       {"expm1", "expm1_", UnaryOp::expm1},     {"log", "log_", UnaryOp::log},
-    {"log1p", "log1p_", UnaryOp::log1p}, {"log2", "log2_", UnaryOp::log2},        {"log10", "log10_", UnaryOp::log10},
-    {"sqrt", "sqrt_", UnaryOp::sqrt},    {"rsqrt", "rsqrt_", UnaryOp::rsqrt},     {"reciprocal", "reciprocal_", UnaryOp::reciprocal},
-    {"square", "square_", UnaryOp::square}, {"sin", "sin_", UnaryOp::sin},        {"cos", "cos_", UnaryOp::cos},
-    {"tanh", "tanh_", UnaryOp::tanh},    {"sigmoid", "sigmoid_", UnaryOp::sigmoid}, {"erf", "erf_", UnaryOp::erf},
-    {"floor", "floor_", UnaryOp::floor}, {"ceil", "ceil_", UnaryOp::ceil},        {"round", "round_", UnaryOp::round},
-    {"trunc", "trunc_", UnaryOp::trunc}, {"relu", "relu_", UnaryOp::relu},
+    {"neg", "neg_", UnaryOp::neg},
+    {"abs", "abs_", UnaryOp::abs},
+    {"sign", "sign_", UnaryOp::sign},
+    {"exp", "exp_", UnaryOp::exp},
+    {"expm1", "expm1_", UnaryOp::expm1},
+    {"log", "log_", UnaryOp::log},
+    {"log1p", "log1p_", UnaryOp::log1p},
+    {"log2", "log2_", UnaryOp::log2},
+    {"log10", "log10_", UnaryOp::log10},
+    {"sqrt", "sqrt_", UnaryOp::sqrt},
+    {"rsqrt", "rsqrt_", UnaryOp::rsqrt},
+    {"reciprocal", "reciprocal_", UnaryOp::reciprocal},
+    {"square", "square_", UnaryOp::square},
+    {"sin", "sin_", UnaryOp::sin},
+    {"cos", "cos_", UnaryOp::cos},
+    {"tanh", "tanh_", UnaryOp::tanh},
+    {"sigmoid", "sigmoid_", UnaryOp::sigmoid},
+    {"erf", "erf_", UnaryOp::erf},
+    {"floor", "floor_", UnaryOp::floor},
+    {"ceil", "ceil_", UnaryOp::ceil},
+    {"round", "round_", UnaryOp::round},
+    {"trunc", "trunc_", UnaryOp::trunc},
+    {"relu", "relu_", UnaryOp::relu},
 };
 
 }  // namespace
@@ -120,7 +142,8 @@ Tensor unary_(const char* name, UnaryOp op, const Tensor& self, double a, double
   check_writable(name, self);
   const bool recorded = must_record_inplace(name, self);
   if (!is_floating_point(self.dtype())) {
-    if (!keeps_integers(op)) throw TypeError(message(name, ": a float32 result cannot be written into a tensor of ", cnnx::name(self.dtype())));
+    if (!keeps_integers(op))
+      throw TypeError(message(name, ": a float32 result cannot be written into a tensor of ", cnnx::name(self.dtype())));
     copy_into(self, integer_unary(name, op, self, a, b));
     return self;
   }
@@ -143,12 +166,13 @@ Tensor unary_(const char* name, UnaryOp op, const Tensor& self, double a, double
 
 #define UNARY(function) \
   Tensor function(const Tensor& input) { return unary(#function, UnaryOp::function, input); }
-UNARY(neg) UNARY(abs) UNARY(sign) UNARY(exp) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2) UNARY(log10) UNARY(sqrt) UNARY(rsqrt)
-UNARY(reciprocal) UNARY(square) UNARY(sin) UNARY(cos) UNARY(tanh) UNARY(sigmoid) UNARY(erf) UNARY(floor) UNARY(ceil) UNARY(round)
-UNARY(trunc) UNARY(relu)
+UNARY(neg)
+UNARY(abs) UNARY(sign) UNARY(exp) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2) UNARY(log10) UNARY(sqrt) UNARY(rsqrt)
+    UNARY(reciprocal) UNARY(square) UNARY(sin) UNARY(cos) UNARY(tanh) UNARY(sigmoid) UNARY(erf) UNARY(floor) UNARY(ceil)
+        UNARY(round) UNARY(trunc) UNARY(relu)
 #undef UNARY
 
-Tensor leaky_relu(const Tensor& input, double negative_slope) {
+            Tensor leaky_relu(const Tensor& input, double negative_slope) {
   if (!is_floating_point(input.dtype()))
     throw TypeError(message("leaky_relu: needs float32 or float64, got ", name(input.dtype())));
   return unary("leaky_relu", UnaryOp::leaky_relu, input, negative_slope);

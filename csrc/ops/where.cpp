@@ -16,7 +16,8 @@ Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b) {
   Dims shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
   Tensor out = Tensor::empty(shape, a.dtype());
   if (out.numel() == 0) return out;
-  Dims strides[4] = {broadcast_strides(condition, shape), broadcast_strides(a, shape), broadcast_strides(b, shape), out.strides()};
+  Dims strides[4] = {broadcast_strides(condition, shape), broadcast_strides(a, shape), broadcast_strides(b, shape),
+                     out.strides()};
   collapse_dims(shape, strides);
   const int64_t n = shape.back();
   const bool* choice = condition.data<bool>();
@@ -129,7 +130,8 @@ Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumbe
   NoGrad guard;
   Tensor result = clamp(self, min, max);
   if (is_floating_point(result.dtype()) && !is_floating_point(self.dtype()))
-    throw Error(message("clamp_: a result of ", name(result.dtype()), " cannot be written into a tensor of ", name(self.dtype())));
+    throw Error(
+        message("clamp_: a result of ", name(result.dtype()), " cannot be written into a tensor of ", name(self.dtype())));
   assign(self, result);
   return self;
 }

@@ -1,7 +1,100 @@
+// Dropout with the bits of the reference: element i of the row-major order takes word i % 4 of counter i / 4. Counters are
+// drawn in batches, with plain loops over arrays that the compiler turns into vectors.
 #include "kernels/cpu/cpu.h"
+#include "kernels/philox.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
+namespace {
 
-void fill_dropout(KernelTable<float>&) {}
+constexpr int kCounters = 64;            // drawn together
+constexpr int64_t kRun = 4 * kCounters;  // elements they serve
+constexpr int64_t kRunsPerUnit = 16;
+
+// The words of counters first ... first + kCounters - 1, in the order of the elements they belong to.
+void draw(uint64_t seed, uint64_t call, uint64_t first, uint32_t* words) {
+  alignas(64) uint32_t c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
+  for (int j = 0; j < kCounters; ++j) {
+    c0[j] = (uint32_t)(first + (uint64_t)j);
+    c1[j] = (uint32_t)((first + (uint64_t)j) >> 32);
+    c2[j] = (uint32_t)call;
+    c3[j] = (uint32_t)(call >> 32);
+  }
+  uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    for (int j = 0; j < kCounters; ++j) {
+      const uint64_t product0 = (uint64_t)kPhiloxMul0 * c0[j], product1 = (uint64_t)kPhiloxMul1 * c2[j];
+      c0[j] = (uint32_t)(product1 >> 32) ^ c1[j] ^ k0;
+      c2[j] = (uint32_t)(product0 >> 32) ^ c3[j] ^ k1;
+      c1[j] = (uint32_t)product1;
+      c3[j] = (uint32_t)product0;
+    }
+    k0 += kPhiloxWeyl0;
+    k1 += kPhiloxWeyl1;
+  }
+  for (int j = 0; j < kCounters; ++j) {
+    words[4 * j] = c0[j];
+    words[4 * j + 1] = c1[j];
+    words[4 * j + 2] = c2[j];
+    words[4 * j + 3] = c3[j];
+  }
+}
+
+struct Mask {
+  uint64_t seed, call;
+  int32_t threshold;
+  float scale;
+
+  // Factors 0 or scale of the elements [first, first + n), n <= kRun; `words` has room for 2 kRun.
+  const uint32_t* bits(uint64_t first, int64_t n, uint32_t* words) const {
+    const uint64_t counter = first / 4;
+    draw(seed, call, counter, words);
+    const int64_t skipped = (int64_t)(first % 4);
+    if (skipped + n > kRun) draw(seed, call, counter + kCounters, words + kRun);
+    return words + skipped;
+  }
+  bool keeps(uint32_t word) const { return (int32_t)(word >> 8) >= threshold; }
+};
+
+void plain(const Mask& mask, int64_t n, const float* x, float* y) {
+  constexpr int64_t kUnit = kRun * kRunsPerUnit;
+  parallel_for((n + kUnit - 1) / kUnit, 2.0 * kUnit, [&](int64_t unit) {
+    alignas(64) uint32_t words[2 * kRun];
+    const int64_t end = (unit + 1) * kUnit < n ? (unit + 1) * kUnit : n;
+    for (int64_t begin = unit * kUnit; begin < end; begin += kRun) {
+      const int64_t count = end - begin < kRun ? end - begin : kRun;
+      const uint32_t* bits = mask.bits((uint64_t)begin, count, words);
+      for (int64_t i = 0; i < count; ++i) y[begin + i] = mask.keeps(bits[i]) ? x[begin + i] * mask.scale : 0.0f;
+    }
+  });
+}
+
+// One block of images, one run of features at a time: the factors of each image are drawn along its features and laid down in
+// its lane.
+void in_lanes(const Mask& mask, int64_t batch, int64_t features, int64_t lanes, const float* x, float* y) {
+  const int64_t blocks = (batch + lanes - 1) / lanes, runs = (features + kRun - 1) / kRun;
+  parallel_for(blocks * runs, 3.0 * (double)(lanes * (features < kRun ? features : kRun)), [&](int64_t unit) {
+    alignas(64) uint32_t words[2 * kRun];
+    alignas(64) float factors[kRun * kLanes] = {};
+    const int64_t block = unit / runs, begin = unit % runs * kRun;
+    const int64_t count = features - begin < kRun ? features - begin : kRun;
+    for (int64_t lane = 0; lane < lanes && block * lanes + lane < batch; ++lane) {
+      const uint32_t* bits = mask.bits((uint64_t)((block * lanes + lane) * features + begin), count, words);
+      for (int64_t f = 0; f < count; ++f) factors[f * lanes + lane] = mask.keeps(bits[f]) ? mask.scale : 0.0f;
+    }
+    const float* from = x + (block * features + begin) * lanes;
+    float* to = y + (block * features + begin) * lanes;
+    for (int64_t i = 0; i < count * lanes; ++i) to[i] = factors[i] != 0.0f ? from[i] * factors[i] : 0.0f;
+  });
+}
+
+void dropout(int64_t batch, int64_t features, int64_t lanes, double p, uint64_t seed, uint64_t call, const float* x, float* y) {
+  const Mask mask{seed, call, (int32_t)dropout_threshold(p), p < 1 ? (float)(1 / (1 - p)) : 0.0f};
+  if (lanes == 1) plain(mask, batch * features, x, y);
+  else in_lanes(mask, batch, features, lanes, x, y);
+}
+
+}  // namespace
+
+void fill_dropout(KernelTable<float>& table) { table.dropout = dropout; }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

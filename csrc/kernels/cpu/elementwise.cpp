@@ -1,5 +1,5 @@
-// Element-wise functions, contiguous. One loop template; a function is what it does to one Vec. Rare functions take C's scalar ones.
-// Work is cut into chunks of fixed size.
+// Element-wise functions, contiguous. One loop template; a function is what it does to one Vec. Rare functions take C's
+// scalar ones. Work is cut into chunks of fixed size.
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vec_math.h"
 
@@ -180,7 +180,8 @@ void binary_map(int64_t n, double cost, Operand a_kind, const float* a, Operand 
 }
 
 template <class F>
-void binary_scalars(int64_t n, double cost, Operand a_kind, const float* a, Operand b_kind, const float* b, float* out, const F& f) {
+void binary_scalars(int64_t n, double cost, Operand a_kind, const float* a, Operand b_kind, const float* b, float* out,
+                    const F& f) {
   const int64_t a_step = a_kind == Operand::full ? 1 : 0, b_step = b_kind == Operand::full ? 1 : 0;
   for_chunks(n, cost, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) out[i] = (float)f((double)a[i * a_step], (double)b[i * b_step]);

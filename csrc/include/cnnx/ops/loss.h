@@ -10,7 +10,8 @@ namespace cnnx {
 enum class Reduction { none, mean, sum };
 Reduction parse_reduction(const char* op, const std::string& text);
 
-// input (N, C, d1...) or (C,); target class indices (N, d1...) or () of any integer type, or class probabilities of input's shape.
+// input (N, C, d1...) or (C,); target class indices (N, d1...) or () of any integer type, or class probabilities of input's
+// shape.
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight = {}, int64_t ignore_index = -100,
                      Reduction reduction = Reduction::mean, double label_smoothing = 0);
 // The same of log-probabilities and class indices.
