@@ -139,11 +139,9 @@ def max_pool2d_with_indices(
     return_indices: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Maxima and, int64, their places y * W + x in the input: `max_pool2d` with ``return_indices=True``."""
-    pairs = (
-        *pool_pairs("max_pool2d", kernel_size, stride, padding),
-        pair("max_pool2d", "dilation", dilation),
-    )
-    return _C.max_pool2d_with_indices(input, *pairs, ceil_mode)
+    kernel, strides, pads = pool_pairs("max_pool2d", kernel_size, stride, padding)
+    dilations = pair("max_pool2d", "dilation", dilation)
+    return _C.max_pool2d_with_indices(input, kernel, strides, pads, dilations, ceil_mode)
 
 
 def max_pool2d(
@@ -193,11 +191,9 @@ def max_pool2d(
     """
     if return_indices:
         return max_pool2d_with_indices(input, kernel_size, stride, padding, dilation, ceil_mode)
-    pairs = (
-        *pool_pairs("max_pool2d", kernel_size, stride, padding),
-        pair("max_pool2d", "dilation", dilation),
-    )
-    return _C.max_pool2d(input, *pairs, ceil_mode)
+    kernel, strides, pads = pool_pairs("max_pool2d", kernel_size, stride, padding)
+    dilations = pair("max_pool2d", "dilation", dilation)
+    return _C.max_pool2d(input, kernel, strides, pads, dilations, ceil_mode)
 
 
 def avg_pool2d(
@@ -247,8 +243,8 @@ def avg_pool2d(
     """
     if divisor_override is not None and divisor_override == 0:
         raise RuntimeError("avg_pool2d: divisor_override must not be zero")
-    pairs = pool_pairs("avg_pool2d", kernel_size, stride, padding)
-    return _C.avg_pool2d(input, *pairs, ceil_mode, count_include_pad, divisor_override or 0)
+    kernel, strides, pads = pool_pairs("avg_pool2d", kernel_size, stride, padding)
+    return _C.avg_pool2d(input, kernel, strides, pads, ceil_mode, count_include_pad, divisor_override or 0)
 
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:

@@ -79,9 +79,12 @@ class Adadelta(Optimizer):
         check_range("epsilon value", group["eps"], 0.0)
 
     def _update(self, group: dict[str, Any], params: list[Tensor], states: list[list[Tensor | None]]) -> bool:
+        steps, squares, deltas = states
         return _C.adadelta_step(
             params,
-            *states,
+            steps,
+            squares,
+            deltas,
             float(group["lr"]),
             group["rho"],
             group["eps"],

@@ -105,10 +105,14 @@ class Adam(Optimizer):
             check_range(f"beta parameter at index {i}", beta, 0.0, 1.0, below=True)
 
     def _update(self, group: dict[str, Any], params: list[Tensor], states: list[list[Tensor | None]]) -> bool:
+        steps, means, squares, largest = states
         beta1, beta2 = group["betas"]
         return _C.adam_step(
             params,
-            *states,
+            steps,
+            means,
+            squares,
+            largest,
             float(group["lr"]),
             beta1,
             beta2,
