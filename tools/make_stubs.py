@@ -1,7 +1,7 @@
-"""Writes python/cnnx/_C.pyi, the stubs of the native module; with --check only says whether they are up to date.
+"""Writes python/cnnx/_C.pyi, the stubs of the native module; --check says whether they are up to date.
 
-Needs cnnx importable and pybind11-stubgen and ruff (the `dev` extra). What pybind11 cannot know is added here: which arguments
-may be None, and that results are of the class cnnx.Tensor.
+Needs cnnx importable and pybind11-stubgen and ruff (the `dev` extra). What pybind11 cannot know is added
+here: which arguments may be None, and that results are of the class cnnx.Tensor.
 """
 
 from __future__ import annotations
