@@ -325,40 +325,45 @@ def test_functions_equal_layers():
         assert cnnx.equal(getattr(F, name)(x), getattr(cnnx, name)(x))
 
 
-def test_training_trajectories_are_pytorchs():
-    """A small net over ten steps in float64: every weight stays PyTorch's."""
+@pytest.mark.parametrize(
+    ("dtype", "batch", "tolerance"), [("float64", 7, 1e-8), ("float32", 3, 2e-3), ("float32", 37, 2e-3)]
+)
+def test_training_trajectories_are_pytorchs(dtype, batch, tolerance):
+    """A small net over ten steps: every weight stays PyTorch's, also with float32 images in the lanes."""
     torch = pytest.importorskip("torch")
 
     def build(nn):
         return nn.Sequential(
             nn.Conv2d(1, 4, 3, padding=1),
-            nn.ReLU(),
+            nn.ReLU(inplace=True),
             nn.MaxPool2d(2),
-            nn.Conv2d(4, 6, 3),
-            nn.Tanh(),
+            nn.Conv2d(4, 6, 3, groups=2),
+            nn.LeakyReLU(),
             nn.AvgPool2d(2),
             nn.Flatten(),
-            nn.Linear(24, 10),
+            nn.Linear(24, 12),
+            nn.Tanh(),
+            nn.Linear(12, 10),
         )
 
-    mine, theirs = build(nn).double(), build(torch.nn).double()
+    mine, theirs = build(nn).to(getattr(cnnx, dtype)), build(torch.nn).to(getattr(torch, dtype))
     mine.load_state_dict({k: cnnx.from_numpy(v.numpy().copy()) for k, v in theirs.state_dict().items()})
     opt = cnnx.optim.SGD(mine.parameters(), lr=0.1, momentum=0.9, nesterov=True)
     their_opt = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, nesterov=True)
     rng = np.random.default_rng(0)
     for _ in range(10):
-        x, target = rng.standard_normal((7, 1, 12, 12)), rng.integers(0, 10, 7)
+        x, target = rng.standard_normal((batch, 1, 12, 12)).astype(dtype), rng.integers(0, 10, batch)
         opt.zero_grad()
         their_opt.zero_grad()
         loss = F.cross_entropy(mine(cnnx.from_numpy(x)), cnnx.from_numpy(target))
         expected = torch.nn.functional.cross_entropy(theirs(torch.from_numpy(x)), torch.from_numpy(target))
-        assert loss.item() == pytest.approx(expected.item(), rel=1e-9)
+        assert loss.item() == pytest.approx(expected.item(), rel=tolerance)
         loss.backward()
         expected.backward()
         opt.step()
         their_opt.step()
     for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
-        close(p, q, 1e-8)
+        close(p, q, tolerance)
 
 
 def test_bad_input():
