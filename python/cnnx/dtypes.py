@@ -44,7 +44,7 @@ def as_dtype(like: Any) -> _C.DType:
 
     Examples
     --------
-    >>> as_dtype("float32"), as_dtype(int)
+    >>> as_dtype("float32"), as_dtype(builtins.int)
     (cnnx.float32, cnnx.int64)
     """
     if isinstance(like, _C.DType):

@@ -36,7 +36,7 @@ class Digits(ImageDataset):
     >>> from cnnx import transforms
     >>> digits = Digits(train=False, transform=transforms.ToTensor())
     >>> image, label = digits[0]
-    >>> len(digits), image.shape
+    >>> len(digits), tuple(image.shape)
     (360, (1, 8, 8))
     """
 

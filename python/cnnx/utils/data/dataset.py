@@ -218,8 +218,8 @@ def random_split(
     Examples
     --------
     >>> import cnnx
-    >>> parts = random_split(TensorDataset(cnnx.arange(10)), [0.75, 0.25],
-    generator=cnnx.Generator().manual_seed(0))
+    >>> generator = cnnx.Generator().manual_seed(0)
+    >>> parts = random_split(TensorDataset(cnnx.arange(10)), [0.75, 0.25], generator=generator)
     >>> [len(part) for part in parts]
     [8, 2]
     """

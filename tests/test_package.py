@@ -1,0 +1,134 @@
+"""The package as a whole: its examples, its import, what it ships and what the README says."""
+
+import doctest
+import importlib
+import importlib.metadata
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy
+import pytest
+
+import cnnx
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(
+    m.name for m in pkgutil.walk_packages(cnnx.__path__, "cnnx.") if not m.name.endswith("__main__")
+)
+
+
+def run(code, *, cwd, **environment):
+    command = [sys.executable, "-W", "error", "-c", code]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", ["cnnx", *MODULES])
+def test_examples_of_the_docstrings(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    state = cnnx.get_rng_state() if hasattr(cnnx, "get_rng_state") else None
+    options = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    result = doctest.testmod(module, optionflags=options)
+    if state is not None:
+        cnnx.set_rng_state(state)
+    assert result.failed == 0
+
+
+def test_every_public_name_is_documented():
+    missing = [
+        f"{name}.{attribute}"
+        for name in ["cnnx", *MODULES]
+        if not name.rpartition(".")[2].startswith("_")
+        for attribute in getattr(importlib.import_module(name), "__all__", [])
+        if callable(value := getattr(importlib.import_module(name), attribute)) and not value.__doc__
+    ]
+    assert missing == []
+
+
+def installed():
+    try:
+        importlib.metadata.version("cnnx")
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+needs_install = pytest.mark.skipif(not installed(), reason="run from a build folder, not installed")
+
+
+@needs_install
+def test_version_is_that_of_the_distribution():
+    assert cnnx.__version__ == importlib.metadata.version("cnnx")
+
+
+def test_typed_marker_and_stubs_are_shipped():
+    folder = Path(cnnx.__file__).parent
+    assert (folder / "py.typed").exists()
+    assert (folder / "_C.pyi").exists()
+
+
+def test_import_needs_numpy_alone(tmp_path):
+    code = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"torch", "tqdm", "matplotlib", "scipy", "sklearn", "pytest", "hypothesis"}:
+            raise ImportError(name)
+sys.meta_path.insert(0, Refuse())
+import cnnx
+cnnx.nn.Conv2d(1, 2, 3)(cnnx.ones(1, 1, 5, 5))
+"""
+    done = run(code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_import_is_quick_on_top_of_numpy(tmp_path):
+    code = """
+import numpy, time
+start = time.process_time()
+import cnnx
+print(time.process_time() - start)
+"""
+    seconds = min(float(run(code, cwd=tmp_path).stdout) for _ in range(3))
+    assert seconds <= 0.15
+
+
+@pytest.mark.parametrize("setting", ["OMP_NUM_THREADS=2", "OMP_NUM_THREADS=1"])
+def test_omp_num_threads_is_respected(setting, tmp_path):
+    name, _, value = setting.partition("=")
+    done = run("import cnnx; print(cnnx.get_num_threads())", cwd=tmp_path, **{name: value})
+    assert done.stdout.split() == [value]
+
+
+def test_unknown_target_is_refused_with_the_known_ones(tmp_path):
+    done = run("import cnnx; cnnx.ones(2).exp()", cwd=tmp_path, CNNX_TARGET="v9")
+    assert done.returncode != 0
+    assert "CNNX_TARGET=v9" in done.stderr
+    assert "reference" in done.stderr
+
+
+@pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="not in a clone")
+def test_readme_script_runs_and_learns(tmp_path):
+    script = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    done = run(script, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout.split()[-1]) >= 0.95
+    assert (tmp_path / "digits.safetensors").exists()
+
+
+@needs_install
+def test_numpy_is_the_only_requirement():
+    needed = [r for r in importlib.metadata.requires("cnnx") if "extra ==" not in r]
+    assert [re.match(r"\w+", r).group() for r in needed] == [numpy.__name__]
