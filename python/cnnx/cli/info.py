@@ -1,0 +1,69 @@
+"""`cnnx info`: what this installation is and can do."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from cnnx import _C
+from cnnx.cli.settings import data_folder
+from cnnx.datasets import MNIST
+
+
+def cpu_name() -> str:
+    """The CPU's model name where the system tells it, else its architecture."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        key, _, value = line.partition(":")
+        if key.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def facts() -> Iterator[tuple[str, str]]:
+    """The lines of `cnnx info`."""
+    yield (
+        "cnnx",
+        f"{_C.__version__} on Python {platform.python_version()}, {platform.system()} {platform.machine()}",
+    )
+    yield "CPU", cpu_name()
+    target, available = _C.active_target(), ", ".join(_C.available_targets())
+    why = "forced by CNNX_TARGET" if os.environ.get("CNNX_TARGET") else "the fastest this CPU runs"
+    yield "target", f"{target} ({why}; available: {available})"
+    yield "lanes", f"{_C.lane_count()} images"
+    threads = _C.get_num_threads()
+    if os.environ.get("OMP_NUM_THREADS"):
+        yield "threads", f"{threads} (OMP_NUM_THREADS is {os.environ['OMP_NUM_THREADS']})"
+    else:
+        yield "threads", f"{threads} (the CPUs this process may use)"
+    yield (
+        "OpenMP",
+        "yes" if _C.has_openmp() else "no: the compiler had none, so everything runs on one thread",
+    )
+    yield "CUDA", "no: this build of cnnx has no CUDA backend"
+    folder = data_folder()
+    source = "CNNX_DATA_DIR" if os.environ.get("CNNX_DATA_DIR") else "default; CNNX_DATA_DIR changes it"
+    yield "data", f"{folder} ({source}), {'has' if MNIST.is_available(folder) else 'without'} mnist"
+    for package, use in (("tqdm", "progress bars"), ("matplotlib", "curves"), ("PIL", "image objects")):
+        yield package, "yes" if importlib.util.find_spec(package) else f"no: without it there are no {use}"
+
+
+def info(ops: bool = False) -> None:
+    """Prints the facts, and with `ops` the implementation of every kernel."""
+    for name, text in facts():
+        print(f"{name + ':':<12} {text}")
+    if not ops:
+        return
+    table: dict[str, dict[str, str]] = {}
+    for kernel, dtype, implementation in _C.kernel_infos():
+        table.setdefault(kernel, {})[dtype] = implementation
+    width = max(map(len, table))
+    print(f"\n{'kernel':<{width}}  {'float32':<10}  float64")
+    for kernel, by_dtype in table.items():
+        print(f"{kernel:<{width}}  {by_dtype['float32']:<10}  {by_dtype['float64']}")

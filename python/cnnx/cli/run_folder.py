@@ -1,0 +1,135 @@
+"""The folder of a run: weights, checkpoint, history and curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cnnx
+from cnnx.cli import CommandError, UsageError
+from cnnx.files import write_file
+
+CHECKPOINT_VERSION = 1
+
+
+class Epoch(NamedTuple):
+    """One line of history.csv."""
+
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    images_per_second: float
+
+
+class RunFolder:
+    """Where a run keeps its files. Each is replaced in one step, so an error leaves the one before.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.model = path / "model.safetensors"
+        self.checkpoint = path / "checkpoint.safetensors"
+        self.history = path / "history.csv"
+        self.curves = path / "curves.png"
+
+    @classmethod
+    def create(cls, option: str | None, model: str, dataset: str) -> RunFolder:
+        """The folder of a new run; refuses one that holds a run already."""
+        if option is not None:
+            run = cls(Path(option).expanduser())
+        else:
+            stem = Path("runs") / f"{model}-{dataset}-{time.strftime('%Y%m%d-%H%M%S')}"
+            path, count = stem, 1
+            while path.exists():
+                count += 1
+                path = stem.with_name(f"{stem.name}-{count}")
+            run = cls(path)
+        if run.checkpoint.exists():
+            raise UsageError(f"--out {run.path} holds a run already; --resume {run.path} goes on with it")
+        try:
+            run.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"cannot make the run folder: {error}") from error
+        return run
+
+    @classmethod
+    def open(cls, option: str) -> tuple[RunFolder, dict[str, Any]]:
+        """An existing run's folder and its checkpoint."""
+        run = cls(Path(option).expanduser())
+        if not run.checkpoint.exists():
+            raise UsageError(f"--resume {option}: there is no {run.checkpoint}")
+        try:
+            state = cnnx.load(run.checkpoint)
+        except (OSError, ValueError) as error:
+            raise CommandError(str(error)) from error
+        if (
+            not isinstance(state, dict)
+            or state.get("version") != CHECKPOINT_VERSION
+            or "settings" not in state
+        ):
+            raise CommandError(f"{run.checkpoint} is no checkpoint of this version of cnnx train")
+        return run, state
+
+    def save(self, model_state: dict[str, Any], state: dict[str, Any], history: Sequence[Epoch]) -> None:
+        """Writes weights, checkpoint and history."""
+        try:
+            cnnx.save(state, self.checkpoint)
+            cnnx.save(model_state, self.model)
+            text = io.StringIO(newline="")
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerow(Epoch._fields)
+            writer.writerows(history)
+            write_file(self.history, text.getvalue().encode())
+        except OSError as error:
+            raise CommandError(
+                f"the run could not be saved, what was saved before is still there: {error}"
+            ) from error
+
+    def draw(self, history: Sequence[Epoch]) -> str:
+        """Draws the curves; returns a line that says where they are, or why not."""
+        if not history:
+            return f"{self.curves}: not drawn, no epoch is complete"
+        try:
+            from matplotlib.figure import Figure
+            from matplotlib.ticker import MaxNLocator
+        except ImportError:
+            return f"{self.curves}: not drawn, matplotlib is not installed (pip install 'cnnx[cli]')"
+        figure = Figure(figsize=(9, 3.6), layout="constrained")
+        axes = figure.subplots(1, 2)
+        epochs = [row.epoch for row in history]
+        for axis, what in zip(axes, ("loss", "accuracy"), strict=True):
+            for part in ("train", "validation"):
+                axis.plot(
+                    epochs,
+                    [getattr(row, f"{part}_{what}") for row in history],
+                    marker="o",
+                    markersize=3,
+                    label=part,
+                )
+            axis.set(xlabel="epoch", ylabel=what)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.grid(alpha=0.3)
+            axis.legend()
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=120)
+        try:
+            write_file(self.curves, image.getvalue())
+        except OSError as error:
+            raise CommandError(f"the curves could not be saved: {error}") from error
+        return f"curves: {self.curves}"
+
+
+def read_history(rows: Sequence[Sequence[Any]]) -> list[Epoch]:
+    """The history from a checkpoint's plain rows."""
+    return [Epoch(*row) for row in rows]

@@ -1,0 +1,145 @@
+"""What a run is: its settings, from the options and the defaults, and the data it uses."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import cnnx
+from cnnx import datasets, optim, transforms
+from cnnx.cli import CommandError, UsageError
+from cnnx.datasets.images import ImageDataset
+from cnnx.models import MODELS, default_model
+from cnnx.utils.data import DataLoader, Subset, random_split
+
+DATASETS = ("mnist", "digits")
+OPTIMIZERS = {"adam": 1e-3, "adamw": 1e-3, "sgd": 1e-2, "adadelta": 1.0}  # with their default learning rates
+EPOCHS = {"mnist": 5, "digits": 30}
+VALIDATION = 0.1  # of the training images
+EVALUATION_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides the weights a run ends with, and nothing else."""
+
+    model: str
+    dataset: str
+    epochs: int
+    batch_size: int
+    optimizer: str
+    lr: float
+    seed: int
+    device: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings as plain values, for a checkpoint."""
+        return asdict(self)
+
+
+def data_folder(option: str | None = None) -> Path:
+    """The data folder: the option, else CNNX_DATA_DIR, else `cnnx` in the user's cache folder."""
+    chosen = option or os.environ.get("CNNX_DATA_DIR")
+    if chosen:
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "cnnx"
+
+
+def choose_dataset(option: str | None, folder: Path) -> tuple[str, str]:
+    """The data set's name and one line that says why it was chosen."""
+    if option is not None:
+        return option, f"data: {option}" + (f" in {folder}" if option == "mnist" else " (embedded)")
+    if datasets.MNIST.is_available(folder):
+        return "mnist", f"data: mnist, found in {folder}"
+    return "digits", f"data: the embedded 8x8 digits; mnist is not in {folder} (--dataset mnist downloads it)"
+
+
+def new_settings(options: argparse.Namespace, dataset: str, size: tuple[int, int]) -> Settings:
+    """The settings of a new run."""
+    model = options.model or default_model(size)
+    wanted = MODELS[model].size
+    if wanted is not None and wanted != size:
+        raise UsageError(
+            f"--model {model} takes {wanted[0]}x{wanted[1]} images, {dataset} has {size[0]}x{size[1]}"
+        )
+    optimizer = options.optimizer or "adam"
+    return Settings(
+        model=model,
+        dataset=dataset,
+        epochs=options.epochs or EPOCHS[dataset],
+        batch_size=options.batch_size or 64,
+        optimizer=optimizer,
+        lr=options.lr if options.lr is not None else OPTIMIZERS[optimizer],
+        seed=options.seed if options.seed is not None else 0,
+        device=options.device or "cpu",
+    )
+
+
+def resumed_settings(options: argparse.Namespace, saved: dict[str, Any]) -> Settings:
+    """The settings of a run that goes on: those saved, with more epochs if wanted."""
+    for name, value in saved.items():
+        given = getattr(options, name)
+        if name != "epochs" and given is not None and given != value:
+            raise UsageError(f"--{name.replace('_', '-')} {given} does not fit --resume: the run has {value}")
+    if options.out is not None:
+        raise UsageError("--out does not fit --resume: the run stays in its folder")
+    epochs = options.epochs or saved["epochs"]
+    if epochs < saved["epochs"]:
+        raise UsageError(f"--epochs {epochs} does not fit --resume: the run has {saved['epochs']}")
+    return Settings(**{**saved, "epochs": epochs})
+
+
+def load_images(dataset: str, folder: Path, train: bool) -> ImageDataset:
+    """Training or test images that become tensors in [0, 1]."""
+    transform = transforms.ToTensor()
+    images: ImageDataset
+    try:
+        if dataset == "mnist":
+            images = datasets.MNIST(folder, train=train, transform=transform, download=True)
+        else:
+            images = datasets.Digits(train=train, transform=transform)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    if len(images) == 0:
+        raise CommandError(f"{dataset}: the data set in {folder} is empty")
+    return images
+
+
+@dataclass
+class Loaders:
+    """The batches of one run."""
+
+    train: DataLoader
+    validation: DataLoader
+    generator: Any  # of the training order
+
+
+def make_loaders(images: ImageDataset, settings: Settings) -> Loaders:
+    """Loaders of nine tenths to train and one tenth to validate; the split follows from the seed alone."""
+    split = cnnx.Generator().manual_seed(settings.seed)
+    parts: list[Subset[Any]]
+    if len(images) < 2:
+        raise CommandError("a run needs at least two images, one to train and one to validate")
+    held_out = max(1, round(len(images) * VALIDATION))
+    parts = random_split(images, [len(images) - held_out, held_out], generator=split)
+    order = cnnx.Generator().manual_seed(settings.seed + 1)
+    return Loaders(
+        DataLoader(parts[0], batch_size=settings.batch_size, shuffle=True, generator=order),
+        DataLoader(parts[1], batch_size=EVALUATION_BATCH),
+        order,
+    )
+
+
+def make_optimizer(settings: Settings, parameters: Any) -> optim.Optimizer:
+    """The optimizer by name."""
+    if settings.optimizer == "sgd":
+        return optim.SGD(parameters, lr=settings.lr, momentum=0.9)
+    if settings.optimizer == "adamw":
+        return optim.AdamW(parameters, lr=settings.lr)
+    if settings.optimizer == "adadelta":
+        return optim.Adadelta(parameters, lr=settings.lr)
+    return optim.Adam(parameters, lr=settings.lr)

@@ -1,0 +1,260 @@
+"""`cnnx train`: the loop, with Ctrl-C and resume."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+import cnnx
+from cnnx import nn
+from cnnx.cli import INTERRUPTED, CommandError
+from cnnx.cli.run_folder import CHECKPOINT_VERSION, Epoch, RunFolder, read_history
+from cnnx.cli.settings import (
+    EVALUATION_BATCH,
+    Settings,
+    choose_dataset,
+    data_folder,
+    load_images,
+    make_loaders,
+    make_optimizer,
+    new_settings,
+    resumed_settings,
+)
+from cnnx.cli.summary import format_table, summarize
+from cnnx.models import build_model
+from cnnx.utils.data import DataLoader
+
+
+class Interrupt:
+    """Turns the first Ctrl-C within its block into a flag; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._previous: Any = None
+
+    def __enter__(self) -> Interrupt:
+        self._previous = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *unused: object) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+
+class StopRequestedError(Exception):
+    """Ctrl-C was pressed; everything is at a point where it can be saved."""
+
+
+class Sums:
+    """Loss and hits summed over the images of an epoch."""
+
+    def __init__(self, loss: float = 0.0, hits: int = 0, images: int = 0, seconds: float = 0.0) -> None:
+        self.loss, self.hits, self.images, self.seconds = loss, hits, images, seconds
+
+    def add(self, loss: float, hits: int, images: int) -> None:
+        """Takes a batch in, given its mean loss."""
+        self.loss += loss * images
+        self.hits += hits
+        self.images += images
+
+    def means(self) -> tuple[float, float]:
+        """Loss and accuracy per image."""
+        return self.loss / self.images, self.hits / self.images
+
+
+class Bar:
+    """A progress bar of images with the running loss; without tqdm or a terminal nothing is drawn."""
+
+    def __init__(self, label: str, total: int, done: int) -> None:
+        self._bar: Any = None
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return
+        self._bar = tqdm(
+            desc=label,
+            total=total,
+            initial=done,
+            unit="img",
+            unit_scale=True,
+            leave=False,
+            disable=None,
+            dynamic_ncols=True,
+        )
+
+    def update(self, images: int, loss: float) -> None:
+        """Moves on by a batch."""
+        if self._bar is not None and not self._bar.disable:
+            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+            self._bar.update(images)
+
+    def close(self) -> None:
+        """Takes the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Trainer:
+    """A run: net, optimizer, data, and how far it is."""
+
+    def __init__(self, settings: Settings, images: Any, run: RunFolder, interrupt: Interrupt) -> None:
+        cnnx.manual_seed(settings.seed)
+        self.settings = settings
+        self.run = run
+        self.interrupt = interrupt
+        self.size = tuple(images.data.shape[1:])
+        self.model = build_model(settings.model, self.size)
+        self.optimizer = make_optimizer(settings, self.model.parameters())
+        self.loss = nn.CrossEntropyLoss()
+        self.loaders = make_loaders(images, settings)
+        self.epoch = 0  # the one under way, from 0
+        self.trained = False  # its training pass is complete
+        self.sums = Sums()
+        self.history: list[Epoch] = []
+
+    def state(self) -> dict[str, Any]:
+        """All that the rest of the run depends on."""
+        return {
+            "version": CHECKPOINT_VERSION,
+            "settings": self.settings.as_dict(),
+            "epoch": self.epoch,
+            "trained": self.trained,
+            "sums": [self.sums.loss, self.sums.hits, self.sums.images, self.sums.seconds],
+            "history": [list(row) for row in self.history],
+            "random": cnnx.get_rng_state(),
+            "order": self.loaders.generator.get_state(),
+            "loader": self.loaders.train.state_dict(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Takes up a saved state."""
+        try:
+            self.epoch, self.trained = state["epoch"], state["trained"]
+            self.sums = Sums(*state["sums"])
+            self.history = read_history(state["history"])
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.loaders.generator.set_state(state["order"])
+            self.loaders.train.load_state_dict(state["loader"])
+            cnnx.set_rng_state(state["random"])
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise CommandError(f"{self.run.checkpoint} does not fit the run: {error}") from error
+
+    def save(self) -> None:
+        """Writes the run folder."""
+        self.run.save(self.model.state_dict(), self.state(), self.history)
+
+    def fit(self) -> None:
+        """Trains what is left of the epochs; raises StopRequestedError after Ctrl-C."""
+        while self.epoch < self.settings.epochs:
+            if not self.trained:
+                self._train_epoch()
+            validation = self.evaluate(self.loaders.validation)
+            speed = self.sums.images / self.sums.seconds if self.sums.seconds > 0 else 0.0
+            row = Epoch(self.epoch + 1, *self.sums.means(), *validation, round(speed, 1))
+            self.history.append(row)
+            self.epoch, self.trained, self.sums = self.epoch + 1, False, Sums()
+            self.save()
+            print(
+                f"epoch {row.epoch}/{self.settings.epochs}  "
+                f"train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.4f}  "
+                f"validation loss {row.validation_loss:.4f} accuracy {row.validation_accuracy:.4f}  "
+                f"{speed:,.0f} images/s",
+                flush=True,
+            )
+
+    def _train_epoch(self) -> None:
+        self.model.train()
+        total = len(self.loaders.train.sampler)  # type: ignore[arg-type]
+        bar = Bar(f"epoch {self.epoch + 1}/{self.settings.epochs}", total, self.sums.images)
+        started = time.perf_counter() - self.sums.seconds
+        try:
+            for images, labels in self.loaders.train:
+                self.optimizer.zero_grad()
+                output = self.model(images)
+                loss = self.loss(output, labels)
+                loss.backward()
+                self.optimizer.step()
+                value = loss.item()
+                if not math.isfinite(value):
+                    raise CommandError(
+                        f"the loss became {value} in epoch {self.epoch + 1}; a smaller --lr may help"
+                    )
+                self.sums.add(value, count_hits(output, labels), len(labels))
+                self.sums.seconds = time.perf_counter() - started
+                bar.update(len(labels), self.sums.loss / self.sums.images)
+                if self.interrupt.requested:
+                    raise StopRequestedError
+        finally:
+            bar.close()
+        self.trained = True
+
+    def evaluate(self, loader: DataLoader) -> tuple[float, float]:
+        """Mean loss and accuracy over a loader; raises StopRequestedError after Ctrl-C."""
+        sums = Sums()
+        self.model.eval()
+        with cnnx.no_grad():
+            for images, labels in loader:
+                output = self.model(images)
+                sums.add(self.loss(output, labels).item(), count_hits(output, labels), len(labels))
+                if self.interrupt.requested:
+                    raise StopRequestedError
+        return sums.means()
+
+
+def count_hits(output: Any, labels: Any) -> int:
+    """Images whose largest output is at their label."""
+    return int((output.detach().argmax(1) == labels).sum().item())
+
+
+def train(options: argparse.Namespace) -> int:
+    """The command `cnnx train`; returns the exit code."""
+    if options.threads is not None:
+        cnnx.set_num_threads(options.threads)
+    saved: dict[str, Any] | None = None
+    folder = data_folder(options.data_dir)
+    if options.resume is not None:
+        run, saved = RunFolder.open(options.resume)
+        settings = resumed_settings(options, saved["settings"])
+        print(f"data: {settings.dataset}; going on with the run in {run.path}")
+        images = load_images(settings.dataset, folder, train=True)
+    else:
+        dataset, line = choose_dataset(options.dataset, folder)
+        print(line)
+        images = load_images(dataset, folder, train=True)
+        settings = new_settings(options, dataset, tuple(images.data.shape[1:]))
+        run = RunFolder.create(options.out, settings.model, dataset)
+
+    with Interrupt() as interrupt:
+        trainer = Trainer(settings, images, run, interrupt)
+        if saved is not None:
+            trainer.restore(saved)
+        height, width = trainer.size
+        print(
+            f"model: {settings.model}, {settings.optimizer} lr {settings.lr:g}, "
+            f"batch {settings.batch_size}, seed {settings.seed}"
+        )
+        print(format_table(summarize(trainer.model, (1, height, width))), flush=True)
+        try:
+            trainer.fit()
+            test = load_images(settings.dataset, folder, train=False)
+            loss, accuracy = trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
+        except StopRequestedError:
+            trainer.save()
+            print(f"\ninterrupted in epoch {min(trainer.epoch + 1, settings.epochs)}; saved in {run.path}")
+            print(f"go on with: cnnx train --resume {run.path}", flush=True)
+            return INTERRUPTED
+    print(f"run: {run.path}")
+    print(run.draw(trainer.history))
+    print(f"test loss {loss:.4f} accuracy {accuracy:.4f}", flush=True)
+    return 0

@@ -1,0 +1,392 @@
+"""The command line: training, the run folder, Ctrl-C and resume, info, wrong use."""
+
+import csv
+import fcntl
+import gzip
+import os
+import pty
+import resource
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx import models
+from cnnx.cli import main
+from cnnx.cli.summary import format_table, summarize
+
+MNIST_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    """No run reads or writes outside the test's folder."""
+    monkeypatch.setenv("CNNX_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    threads = cnnx.get_num_threads()
+    yield
+    cnnx.set_num_threads(threads)
+
+
+def run(*arguments):
+    return main(["train", "--threads", "1", *map(str, arguments)])
+
+
+def command(*arguments, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "cnnx", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+def weights(folder):
+    return {name: tensor.numpy() for name, tensor in cnnx.load(f"{folder}/model.safetensors").items()}
+
+
+def history(folder):
+    """The rows without the speed."""
+    with open(f"{folder}/history.csv") as file:
+        return [row[:5] for row in csv.reader(file)]
+
+
+def assert_same_run(a, b):
+    left, right = weights(a), weights(b)
+    assert list(left) == list(right)
+    for name in left:
+        np.testing.assert_array_equal(left[name], right[name], err_msg=name)
+    assert history(a) == history(b)
+
+
+def wrong_use(capsys, *arguments):
+    """The one line on stderr of a call that must end with exit code 2."""
+    try:
+        code = main([str(a) for a in arguments])
+    except SystemExit as error:
+        code = error.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+    return captured.err
+
+
+def test_digits_reach_97_percent(tmp_path, capsys):
+    assert run("--out", "run") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("data: the embedded 8x8 digits; mnist is not in")
+    assert sum(line.startswith("epoch ") for line in out) == 30
+    assert out[-1].startswith("test loss ")
+    assert float(out[-1].split()[-1]) >= 0.97
+    folder = tmp_path / "run"
+    assert sorted(os.listdir(folder)) == [
+        "checkpoint.safetensors",
+        "curves.png",
+        "history.csv",
+        "model.safetensors",
+    ]
+    assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
+    header, *rows = history(folder)
+    assert header == ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
+    assert [int(row[0]) for row in rows] == list(range(1, 31))
+    assert float(rows[-1][1]) < float(rows[0][1])
+    net = models.build_model("digits", (8, 8))
+    net.load_state_dict(cnnx.load(folder / "model.safetensors"))
+
+
+def test_seed_decides_and_threads_do_not(tmp_path):
+    for name, seed, threads in (("a", 3, 1), ("b", 3, 2), ("c", 4, 1)):
+        assert run("--epochs", 2, "--seed", seed, "--threads", threads, "--out", name) == 0
+    assert_same_run("a", "b")
+    assert any((x != y).any() for x, y in zip(weights("a").values(), weights("c").values(), strict=True))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "adadelta"])
+def test_resuming_after_a_stop_ends_with_the_same_bits(monkeypatch, optimizer):
+    from cnnx.cli import train as module
+
+    arguments = ["--epochs", 2, "--optimizer", optimizer, "--batch-size", 100]
+    assert run(*arguments, "--out", "whole") == 0
+    # Ctrl-C is pressed in the third batch, in the last one of the first epoch, and while validating.
+    count_hits, calls = module.count_hits, 0
+
+    def press(output, labels):
+        nonlocal calls
+        calls += 1
+        if calls in (3, 11, 13):
+            signal.raise_signal(signal.SIGINT)
+        return count_hits(output, labels)
+
+    monkeypatch.setattr(module, "count_hits", press)
+    assert run(*arguments, "--out", "parts") == 130
+    codes = []
+    while not codes or codes[-1] == 130:
+        assert not os.path.exists("parts/curves.png")
+        codes.append(run("--resume", "parts"))
+    assert codes == [130, 130, 0]
+    assert_same_run("whole", "parts")
+
+
+def test_real_sigint_and_resume(tmp_path):
+    arguments = ["train", "--epochs", 300, "--threads", 1, "--seed", 5, "--model", "mlp"]
+    process = command(*arguments, "--out", "run")
+    checkpoint = tmp_path / "run" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 60
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "saved in run" in out
+    assert "cnnx train --resume run" in out
+    assert "Traceback" not in err
+    done = cnnx.load(checkpoint)
+    assert 0 < done["epoch"] < 300
+    # A shorter whole run than 300 epochs would do: both are brought to the same number of epochs.
+    epochs = done["epoch"] + 2
+    state = {**done, "settings": {**done["settings"], "epochs": epochs}}
+    cnnx.save(state, checkpoint)
+    assert run("--resume", "run") == 0
+    assert run("--epochs", epochs, "--seed", 5, "--model", "mlp", "--out", "whole") == 0
+    assert_same_run("run", "whole")
+
+
+def test_a_finished_run_takes_more_epochs(capsys):
+    assert run("--epochs", 1, "--model", "mlp", "--out", "run") == 0
+    assert run("--resume", "run", "--epochs", 3) == 0
+    assert run("--epochs", 3, "--model", "mlp", "--out", "whole") == 0
+    assert_same_run("run", "whole")
+    capsys.readouterr()
+    assert run("--resume", "run") == 0
+    assert "test loss" in capsys.readouterr().out
+
+
+def write_mnist(folder, count=60, size=28):
+    from test_idx import idx_bytes
+
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    for name in MNIST_FILES:
+        shape = (count, size, size) if "images" in name else (count,)
+        high = 256 if "images" in name else 10
+        (folder / f"{name}.gz").write_bytes(
+            gzip.compress(idx_bytes(rng.integers(0, high, shape).astype(np.uint8)))
+        )
+
+
+def test_mnist_in_the_data_folder_is_used(tmp_path, capsys):
+    write_mnist(tmp_path / "data" / "mnist")
+    assert run("--epochs", 1, "--out", "run") == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"data: mnist, found in {tmp_path / 'data'}\n")
+    assert "model: lenet5," in out
+    assert "61,706" in out
+    assert run("--epochs", 1, "--dataset", "digits", "--out", "other") == 0
+    assert capsys.readouterr().out.startswith("data: digits (embedded)\n")
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, model in models.MODELS.items() if model.size in (None, (28, 28))]
+)
+def test_every_model_trains(tmp_path, name):
+    write_mnist(tmp_path / "data" / "mnist", 24)
+    assert run("--model", name, "--epochs", 1, "--batch-size", 8, "--out", "run") == 0
+
+
+def test_bad_data(tmp_path, capsys):
+    folder = tmp_path / "data" / "mnist"
+    write_mnist(folder, 0)
+    assert run("--out", "run") == 1
+    assert "is empty" in capsys.readouterr().err
+    (folder / f"{MNIST_FILES[0]}.gz").write_bytes(b"nonsense")
+    assert run("--out", "run") == 1
+    err = capsys.readouterr().err
+    assert f"{MNIST_FILES[0]}.gz: at byte 0" in err
+    assert err.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_diverging_run_stops(capsys):
+    assert run("--optimizer", "sgd", "--lr", "1e30", "--out", "run") == 1
+    assert "the loss became" in capsys.readouterr().err
+
+
+def test_full_disk_keeps_the_old_checkpoint(tmp_path, capsys):
+    assert run("--epochs", 1, "--out", "run") == 0
+    old = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        assert run("--resume", "run", "--epochs", 2) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "what was saved before is still there" in capsys.readouterr().err
+    assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == old
+    assert run("--resume", "run", "--epochs", 2) == 0
+
+
+def test_without_matplotlib_and_tqdm(monkeypatch, capsys):
+    for name in ("tqdm", "matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert run("--epochs", 1, "--model", "mlp", "--out", "run") == 0
+    assert "curves.png: not drawn, matplotlib is not installed" in capsys.readouterr().out
+    assert not os.path.exists("run/curves.png")
+
+
+def test_progress_bar_on_a_terminal(tmp_path):
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "cnnx",
+            "train",
+            "--epochs",
+            "3",
+            "--model",
+            "mlp",
+            "--threads",
+            "1",
+            "--out",
+            "run",
+        ],
+        stdout=subprocess.DEVNULL,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = b""
+    try:
+        while part := os.read(leader, 65536):
+            shown += part
+    except OSError:  # the terminal closes with the process
+        assert process.wait(60) == 0
+    os.close(leader)
+    assert b"epoch 1/3" in shown
+    assert b"img/s" in shown
+
+
+def test_model_table():
+    rows = summarize(models.build_model("lenet5", (28, 28)), (1, 28, 28))
+    assert [row.shape for row in rows][:5] == [
+        (6, 28, 28),
+        (6, 28, 28),
+        (6, 14, 14),
+        (16, 10, 10),
+        (16, 10, 10),
+    ]
+    assert sum(row.parameters for row in rows) == 61706
+    assert rows[0].flops == 28 * 28 * 6 * (2 * 25 + 1)
+    assert rows[2].flops == 14 * 14 * 6 * 4
+    assert rows[6].flops == 0
+    assert rows[7].flops == 120 * (2 * 400 + 1)
+    table = format_table(rows)
+    assert "6x28x28" in table
+    assert table.splitlines()[-1].split()[:2] == ["total", "61,706"]
+
+
+def test_info(capsys, monkeypatch):
+    assert main(["info"]) == 0
+    out = capsys.readouterr().out
+    for words in (
+        cnnx.__version__,
+        cnnx._C.active_target(),
+        "threads:",
+        "OpenMP:",
+        "CUDA:",
+        "data:",
+        "without mnist",
+    ):
+        assert words in out
+    assert main(["info", "--ops"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    table = {line.split()[0]: line.split()[1:] for line in lines[lines.index("") + 2 :]}
+    assert table["conv2d_forward"][1] == "reference"
+    assert len(table) == len({kernel for kernel, _, _ in cnnx._C.kernel_infos()})
+    monkeypatch.delenv("CNNX_DATA_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
+    main(["info"])
+    assert "/somewhere/cnnx (default" in capsys.readouterr().out
+
+
+def test_wrong_use(tmp_path, capsys):
+    assert "required: COMMAND" in wrong_use(capsys)
+    assert "invalid choice: 'fly'" in wrong_use(capsys, "fly")
+    assert "--model: invalid choice" in wrong_use(capsys, "train", "--model", "resnet")
+    for option, value in (
+        ("--lr", "nan"),
+        ("--lr", "-1"),
+        ("--lr", "inf"),
+        ("--lr", "fast"),
+        ("--epochs", "0"),
+        ("--epochs", "1.5"),
+        ("--batch-size", "-3"),
+        ("--threads", "0"),
+        ("--seed", "-1"),
+        ("--seed", "x"),
+    ):
+        line = wrong_use(capsys, "train", option, value)
+        assert line.startswith(f"cnnx train: argument {option}: {value!r} is not ")
+        assert line.endswith("(see cnnx train --help)\n")
+    assert 'unknown device "tpu"' in wrong_use(capsys, "train", "--device", "tpu")
+    assert "not available" in wrong_use(capsys, "train", "--device", "cuda")
+    assert "lenet5 takes 28x28 images, digits has 8x8" in wrong_use(capsys, "train", "--model", "lenet5")
+    assert "there is no" in wrong_use(capsys, "train", "--resume", "nowhere")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_use_of_runs(capsys):
+    assert run("--epochs", 1, "--model", "mlp", "--out", "run") == 0
+    capsys.readouterr()
+    assert "holds a run already" in wrong_use(capsys, "train", "--out", "run")
+    assert "--model digits does not fit --resume" in wrong_use(
+        capsys, "train", "--resume", "run", "--model", "digits"
+    )
+    assert "--out does not fit" in wrong_use(capsys, "train", "--resume", "run", "--out", "other")
+    assert "--epochs 1 does not fit" not in str(main(["train", "--resume", "run", "--epochs", "1"]))
+    with open("run/checkpoint.safetensors", "r+b") as file:
+        file.truncate(100)
+    assert main(["train", "--resume", "run"]) == 1
+    assert "checkpoint.safetensors: at byte" in capsys.readouterr().err
+    cnnx.save({"a": 1}, "run/checkpoint.safetensors")
+    assert main(["train", "--resume", "run"]) == 1
+    assert "is no checkpoint" in capsys.readouterr().err
+
+
+def test_help_has_an_example(capsys):
+    for arguments in (["train", "--help"], ["info", "--help"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+        out = capsys.readouterr().out
+        assert "example" in out
+        assert f"cnnx {arguments[0]} --" in out
+
+
+def test_run_folders_get_new_names(tmp_path):
+    for _ in range(2):
+        assert run("--epochs", 1, "--model", "mlp") == 0
+    assert len(os.listdir(tmp_path / "runs")) == 2
+
+
+@pytest.mark.skipif(
+    "CNNX_TEST_MNIST" not in os.environ, reason="CNNX_TEST_MNIST names no folder with the real MNIST files"
+)
+def test_one_epoch_of_real_mnist(capsys):
+    assert main(["train", "--data-dir", os.environ["CNNX_TEST_MNIST"], "--epochs", "1", "--out", "run"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("data: mnist")
+    assert float(out[-1].split()[-1]) >= 0.95
