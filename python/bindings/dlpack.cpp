@@ -144,7 +144,7 @@ Tensor from_capsule(const py::object& capsule, std::optional<bool> copy) {
 }  // namespace
 
 void register_dlpack(py::module_& m) {
-  m.def("to_dlpack", &to_dlpack, py::arg("tensor"), py::arg("versioned"), py::arg("copy"));
+  m.def("to_dlpack", &to_dlpack, given("tensor"), py::arg("versioned"), py::arg("copy"));
   m.def("from_dlpack", &from_capsule, py::arg("capsule"), py::arg("copy"));
 }
 

@@ -98,7 +98,7 @@ Tensor tensor_from_array(py::array array, bool copy) {
 void register_numpy(py::module_& m) {
   m.def("from_numpy", &tensor_from_array, py::arg("array"), py::arg("copy"));
   // The array views the tensor's plain memory and keeps it alive.
-  m.def("numpy", &to_numpy, py::arg("tensor"));
+  m.def("numpy", &to_numpy, given("tensor"));
   m.def("dtype_from_numpy", [](const py::object& like) -> py::object {
     DType dtype;
     if (!dtype_from_numpy(py::dtype::from_args(like), dtype)) return py::none();
@@ -112,7 +112,7 @@ void register_numpy(py::module_& m) {
     if (is_floating_point(tensor.dtype())) return py::float_(value);
     if (tensor.dtype() == DType::boolean) return py::bool_(value != 0.0);
     return py::int_(static_cast<int64_t>(value));
-  }, py::arg("tensor"));
+  }, given("tensor"));
 }
 
 }  // namespace cnnx::bindings

@@ -22,10 +22,10 @@ void register_random(py::module_& m) {
     RandomState call = next_random_call();
     return State(call.seed, call.calls);
   });
-  m.def("uniform_", &uniform_, ReleaseGil(), py::arg("tensor"), py::arg("low"), py::arg("high"), py::arg("generator") = nullptr);
-  m.def("normal_", &normal_, ReleaseGil(), py::arg("tensor"), py::arg("mean"), py::arg("std"), py::arg("generator") = nullptr);
-  m.def("bernoulli_", &bernoulli_, ReleaseGil(), py::arg("tensor"), py::arg("p"), py::arg("generator") = nullptr);
-  m.def("randint_", &randint_, ReleaseGil(), py::arg("tensor"), py::arg("low"), py::arg("high"), py::arg("generator") = nullptr);
+  m.def("uniform_", &uniform_, ReleaseGil(), given("tensor"), py::arg("low"), py::arg("high"), py::arg("generator") = nullptr);
+  m.def("normal_", &normal_, ReleaseGil(), given("tensor"), py::arg("mean"), py::arg("std"), py::arg("generator") = nullptr);
+  m.def("bernoulli_", &bernoulli_, ReleaseGil(), given("tensor"), py::arg("p"), py::arg("generator") = nullptr);
+  m.def("randint_", &randint_, ReleaseGil(), given("tensor"), py::arg("low"), py::arg("high"), py::arg("generator") = nullptr);
   m.def("randperm", &randperm, ReleaseGil(), py::arg("n"), py::arg("generator") = nullptr);
 }
 

@@ -142,7 +142,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         check_device("as_tensor", device)
     chosen = None if dtype is None else as_dtype(dtype)
     if isinstance(data, _C.TensorBase):
-        return data if chosen is None or data.dtype == chosen else _C.to(data, chosen)
+        return _C.to(data, data.dtype if chosen is None else chosen)  # the tensor itself if that is its dtype
     if isinstance(data, np.ndarray) and (chosen is None or data.dtype == numpy_dtype(chosen)):
         return _C.from_numpy(data, False)
     return _from_python("as_tensor", data, chosen)
@@ -184,7 +184,7 @@ def _shape(op: str, size: tuple[Any, ...]) -> Sequence[int]:
     # zeros(2, 3) and zeros((2, 3)) are the same.
     if len(size) == 1 and not hasattr(size[0], "__index__"):
         size = size[0]
-    elif len(size) == 1 and isinstance(size[0], _C.TensorBase) and size[0].ndim > 0:
+    elif len(size) == 1 and getattr(size[0], "ndim", 0) > 0:
         size = tuple(size[0])
     try:
         extents = tuple(extent.__index__() for extent in size)

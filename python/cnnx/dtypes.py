@@ -50,7 +50,7 @@ def as_dtype(like: Any) -> _C.DType:
     if isinstance(like, _C.DType):
         return like
     try:
-        found = _C.dtype_from_numpy(like)
+        found: _C.DType | None = _C.dtype_from_numpy(like)
     except TypeError:
         found = None
     if found is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cnnx.tensor import Tensor
 
 
-def _retry(op: str, native: Any, a: Any, b: Any) -> Any:
+def _retry(op: str, native: Any, a: Any, b: Any) -> Tensor:
     """What to do after a TypeError.
 
     Try again with what NumPy made converted, or NotImplemented for what is no operand at all.
@@ -26,8 +26,9 @@ def _retry(op: str, native: Any, a: Any, b: Any) -> Any:
         a = a if isinstance(a, (_C.TensorBase, int, float)) else operand(op, a)
         b = b if isinstance(b, (_C.TensorBase, int, float)) else operand(op, b)
     except TypeError:
-        return NotImplemented
-    return native(a, b)
+        return NotImplemented  # type: ignore[no-any-return]
+    result: Tensor = native(a, b)
+    return result
 
 
 def _fill_check(op: str, tensor: Any) -> None:

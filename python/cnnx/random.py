@@ -134,8 +134,7 @@ def normal(
     """
     if size is None:
         shape = _C.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
-        drawn: Tensor = randn(shape, generator=generator, dtype=dtype)
-        return drawn * std + mean
+        return _C.add(_C.mul(randn(shape, generator=generator, dtype=dtype), std), mean)
     result = _C.empty(_shape("normal", (size,)), _dtype_or_default(dtype))
     _C.normal_(result, float(mean), float(std), native_generator("normal", generator))
     return result

@@ -159,7 +159,8 @@ class Tensor(Operators, _C.TensorBase):
             raise RuntimeError(
                 "numpy: can't be called on a tensor that requires grad; use tensor.detach().numpy() instead"
             )
-        return _C.numpy(self)
+        array: np.ndarray[Any, Any] = _C.numpy(self)
+        return array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         array = self.numpy()
@@ -226,8 +227,8 @@ class Tensor(Operators, _C.TensorBase):
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if not self.is_leaf:
             raise RuntimeError("deepcopy: only leaf tensors can be copied deeply; call detach() first")
-        found = memo.get(id(self))
-        if found is not None:
+        if id(self) in memo:
+            found: Tensor = memo[id(self)]
             return found
         copied = self.detach().clone()
         if type(self) is not Tensor:
