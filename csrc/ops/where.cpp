@@ -12,6 +12,15 @@
 namespace cnnx {
 namespace {
 
+// Both values are read whatever the choice, so that nothing branches; inlined for steps the compiler knows, it becomes vectors.
+template <class T>
+inline void choose_row(int64_t n, const bool* c, const T* x, const T* y, T* to, int64_t step_c, int64_t step_a, int64_t step_b) {
+  for (int64_t i = 0; i < n; ++i) {
+    const T first = x[i * step_a], second = y[i * step_b];
+    to[i] = c[i * step_c] ? first : second;
+  }
+}
+
 Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b) {
   Dims shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
   Tensor out = Tensor::empty(shape, a.dtype());
@@ -32,7 +41,10 @@ Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b) {
       const T* x = pa + at[1];
       const T* y = pb + at[2];
       T* to = result + at[3];
-      for (int64_t i = 0; i < n; ++i) to[i] = c[i * step_c] ? x[i * step_a] : y[i * step_b];
+      if (step_c == 1 && step_a == 1 && step_b == 1) choose_row(n, c, x, y, to, 1, 1, 1);
+      else if (step_c == 1 && step_a == 1 && step_b == 0) choose_row(n, c, x, y, to, 1, 1, 0);
+      else if (step_c == 1 && step_a == 0 && step_b == 1) choose_row(n, c, x, y, to, 1, 0, 1);
+      else choose_row(n, c, x, y, to, step_c, step_a, step_b);
     });
   });
   return out;

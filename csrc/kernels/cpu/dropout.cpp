@@ -44,7 +44,7 @@ struct Mask {
   int32_t threshold;
   float scale;
 
-  // Factors 0 or scale of the elements [first, first + n), n <= kRun; `words` has room for 2 kRun.
+  // The words of the elements [first, first + n), n <= kRun; `words` has room for 2 kRun.
   const uint32_t* bits(uint64_t first, int64_t n, uint32_t* words) const {
     const uint64_t counter = first / 4;
     draw(seed, call, counter, words);
@@ -52,8 +52,17 @@ struct Mask {
     if (skipped + n > kRun) draw(seed, call, counter + kCounters, words + kRun);
     return words + skipped;
   }
-  bool keeps(uint32_t word) const { return (int32_t)(word >> 8) >= threshold; }
 };
+
+// The scaled value is computed whether kept or not: a load under a condition would keep the loop from being vectorised.
+inline void apply(const Mask& mask, int64_t n, const uint32_t* bits, const float* x, float* y) {
+  const int32_t threshold = mask.threshold;
+  const float scale = mask.scale;
+  for (int64_t i = 0; i < n; ++i) {
+    const float value = x[i] * scale;
+    y[i] = (int32_t)(bits[i] >> 8) >= threshold ? value : 0.0f;
+  }
+}
 
 void plain(const Mask& mask, int64_t n, const float* x, float* y) {
   constexpr int64_t kUnit = kRun * kRunsPerUnit;
@@ -63,27 +72,26 @@ void plain(const Mask& mask, int64_t n, const float* x, float* y) {
     for (int64_t begin = unit * kUnit; begin < end; begin += kRun) {
       const int64_t count = end - begin < kRun ? end - begin : kRun;
       const uint32_t* bits = mask.bits((uint64_t)begin, count, words);
-      for (int64_t i = 0; i < count; ++i) y[begin + i] = mask.keeps(bits[i]) ? x[begin + i] * mask.scale : 0.0f;
+      apply(mask, count, bits, x + begin, y + begin);
     }
   });
 }
 
-// One block of images, one run of features at a time: the factors of each image are drawn along its features and laid down in
-// its lane.
+// One block of images, one run of features at a time: the words of each image are drawn along its features and laid down in its
+// lane.
 void in_lanes(const Mask& mask, int64_t batch, int64_t features, int64_t lanes, const float* x, float* y) {
   const int64_t blocks = (batch + lanes - 1) / lanes, runs = (features + kRun - 1) / kRun;
   parallel_for(blocks * runs, 3.0 * (double)(lanes * (features < kRun ? features : kRun)), [&](int64_t unit) {
     alignas(64) uint32_t words[2 * kRun];
-    alignas(64) float factors[kRun * kLanes] = {};
+    alignas(64) uint32_t drawn[kRun * kLanes] = {};
     const int64_t block = unit / runs, begin = unit % runs * kRun;
     const int64_t count = features - begin < kRun ? features - begin : kRun;
     for (int64_t lane = 0; lane < lanes && block * lanes + lane < batch; ++lane) {
       const uint32_t* bits = mask.bits((uint64_t)((block * lanes + lane) * features + begin), count, words);
-      for (int64_t f = 0; f < count; ++f) factors[f * lanes + lane] = mask.keeps(bits[f]) ? mask.scale : 0.0f;
+      for (int64_t f = 0; f < count; ++f) drawn[f * lanes + lane] = bits[f];
     }
-    const float* from = x + (block * features + begin) * lanes;
-    float* to = y + (block * features + begin) * lanes;
-    for (int64_t i = 0; i < count * lanes; ++i) to[i] = factors[i] != 0.0f ? from[i] * factors[i] : 0.0f;
+    const int64_t start = (block * features + begin) * lanes;
+    apply(mask, count * lanes, drawn, x + start, y + start);
   });
 }
 
