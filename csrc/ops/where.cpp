@@ -12,13 +12,33 @@
 namespace cnnx {
 namespace {
 
-// Both values are read whatever the choice, so that nothing branches; inlined for steps the compiler knows, it becomes vectors.
+// Values as bits, so that a choice is a blend of two words and never a branch; inlined for steps that the compiler knows, it
+// becomes vectors.
+typedef uint8_t Bits8 __attribute__((may_alias));
+typedef uint32_t Bits32 __attribute__((may_alias));
+typedef uint64_t Bits64 __attribute__((may_alias));
+
 template <class T>
-inline void choose_row(int64_t n, const bool* c, const T* x, const T* y, T* to, int64_t step_c, int64_t step_a, int64_t step_b) {
+inline void choose_row(int64_t n, const Bits8* c, const T* x, const T* y, T* to, int64_t step_c, int64_t step_a, int64_t step_b) {
   for (int64_t i = 0; i < n; ++i) {
-    const T first = x[i * step_a], second = y[i * step_b];
-    to[i] = c[i * step_c] ? first : second;
+    const T mask = static_cast<T>(-static_cast<T>(c[i * step_c] != 0));
+    to[i] = static_cast<T>((x[i * step_a] & mask) | (y[i * step_b] & ~mask));
   }
+}
+
+template <class T>
+void choose_rows(const Dims& shape, const Dims (&strides)[4], const void* condition, const void* a, const void* b, void* out) {
+  const int64_t n = shape.back(), step_c = strides[0].back(), step_a = strides[1].back(), step_b = strides[2].back();
+  for_each_row(shape, strides, [&](const int64_t (&at)[4]) {
+    const Bits8* c = static_cast<const Bits8*>(condition) + at[0];
+    const T* x = static_cast<const T*>(a) + at[1];
+    const T* y = static_cast<const T*>(b) + at[2];
+    T* to = static_cast<T*>(out) + at[3];
+    if (step_c == 1 && step_a == 1 && step_b == 1) choose_row(n, c, x, y, to, 1, 1, 1);
+    else if (step_c == 1 && step_a == 1 && step_b == 0) choose_row(n, c, x, y, to, 1, 1, 0);
+    else if (step_c == 1 && step_a == 0 && step_b == 1) choose_row(n, c, x, y, to, 1, 0, 1);
+    else choose_row(n, c, x, y, to, step_c, step_a, step_b);
+  });
 }
 
 Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b) {
@@ -28,25 +48,12 @@ Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b) {
   Dims strides[4] = {broadcast_strides(condition, shape), broadcast_strides(a, shape), broadcast_strides(b, shape),
                      out.strides()};
   collapse_dims(shape, strides);
-  const int64_t n = shape.back();
-  const bool* choice = condition.data<bool>();
-  dispatch(a.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* pa = a.data<T>();
-    const T* pb = b.data<T>();
-    T* result = out.data<T>();
-    const int64_t step_c = strides[0].back(), step_a = strides[1].back(), step_b = strides[2].back();
-    for_each_row(shape, strides, [&](const int64_t (&at)[4]) {
-      const bool* c = choice + at[0];
-      const T* x = pa + at[1];
-      const T* y = pb + at[2];
-      T* to = result + at[3];
-      if (step_c == 1 && step_a == 1 && step_b == 1) choose_row(n, c, x, y, to, 1, 1, 1);
-      else if (step_c == 1 && step_a == 1 && step_b == 0) choose_row(n, c, x, y, to, 1, 1, 0);
-      else if (step_c == 1 && step_a == 0 && step_b == 1) choose_row(n, c, x, y, to, 1, 0, 1);
-      else choose_row(n, c, x, y, to, step_c, step_a, step_b);
-    });
-  });
+  const void* choice = condition.raw_data();
+  switch (itemsize(a.dtype())) {
+    case 1: choose_rows<Bits8>(shape, strides, choice, a.raw_data(), b.raw_data(), out.raw_data()); break;
+    case 4: choose_rows<Bits32>(shape, strides, choice, a.raw_data(), b.raw_data(), out.raw_data()); break;
+    default: choose_rows<Bits64>(shape, strides, choice, a.raw_data(), b.raw_data(), out.raw_data()); break;
+  }
   return out;
 }
 
