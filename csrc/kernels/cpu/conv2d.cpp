@@ -66,6 +66,7 @@ int64_t rows_per_band(const ConvPlan& c) {
 }
 
 void run_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
+  if (prefers_winograd(c)) return winograd_forward(c, input, weight, bias, output);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
   const Split channel_tiles(out_group, kTileRows);
   const Split bands(c.out_height, rows_per_band(c));
@@ -142,6 +143,7 @@ inline void weight_tile(const ConvPlan& c, const float* grad_output, const float
 }
 
 void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
+  if (prefers_winograd(c)) return winograd_backward_weight(c, batch, input, grad_output, grad_weight);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const bool direct = c.reads_input_directly();

@@ -1,4 +1,4 @@
-// What the two convolution kernels share (images in the lanes: conv2d.cpp; a few images: conv2d_few.cpp): the plan of a
+// What the convolution kernels share (images in the lanes: conv2d.cpp and conv2d_winograd.cpp; a few images: conv2d_few.cpp): the plan of a
 // convolution, its taps, and padding laid out beforehand.
 #pragma once
 
@@ -6,15 +6,6 @@
 #include "kernels/cpu/tile.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
-
-// A few plain images: channels in the lanes.
-void conv2d_few_forward(const Conv2dShape& s, const float* input, const float* weight, const float* bias, float* output);
-void conv2d_few_backward_input(const Conv2dShape& s, const float* grad_output, const float* weight, float* grad_input);
-void conv2d_few_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight, float* grad_bias);
-
-namespace {
-
-enum ScratchSlot { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput };
 
 // A stride-and-dilation convolution over an input that may itself be spread out (zeros between its pixels).
 struct ConvPlan {
@@ -34,6 +25,20 @@ struct ConvPlan {
            padded_width() <= in_width;
   }
 };
+
+// A few plain images: channels in the lanes.
+void conv2d_few_forward(const Conv2dShape& s, const float* input, const float* weight, const float* bias, float* output);
+void conv2d_few_backward_input(const Conv2dShape& s, const float* grad_output, const float* weight, float* grad_input);
+void conv2d_few_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight, float* grad_bias);
+
+// Convolutions that take Winograd's way (conv2d_winograd.cpp), and their forward loop.
+bool prefers_winograd(const ConvPlan& c);
+void winograd_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output);
+void winograd_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight);
+
+namespace {
+
+enum ScratchSlot { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput };
 
 inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
   return {width, ceil_div(s.batch, width), s.in_channels, s.in_height, s.in_width, s.out_channels, s.out_height, s.out_width,

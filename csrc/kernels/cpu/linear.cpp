@@ -22,25 +22,6 @@ constexpr int64_t kPanelColumns = kTileCols * kLanes;
 constexpr int64_t kPanelDepth = 96 * 1024 / (kPanelColumns * static_cast<int64_t>(sizeof(float)));
 constexpr int64_t kRowsPerUnit = 32 * kTileRows;
 
-// acc[r][v] = start + sum over k of a[r * a_row + k * a_col] * b[k * b_pitch + v * L]
-template <int Rows, int Vectors>
-inline void product(const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_pitch, int64_t depth,
-                    Vec (&acc)[Rows][Vectors]) {
-  Vec sum[Rows][Vectors];
-  unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { sum[r][v] = acc[r][v]; }); });
-  for (int64_t k = 0; k < depth; ++k) {
-    Vec scalar[Rows];
-    unroll<Rows>([&](auto r) { scalar[r] = broadcast(a[r * a_row]); });
-    unroll<Vectors>([&](auto v) {
-      const Vec value = load(b + v * kLanes);
-      unroll<Rows>([&](auto r) { sum[r][v] += scalar[r] * value; });
-    });
-    a += a_col;
-    b += b_pitch;
-  }
-  unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] = sum[r][v]; }); });
-}
-
 // Rows [k, k + depth) and columns [n, n + columns) of b, side by side in vectors; zeros fill the last one.
 void pack_panel(const GemmShape& s, const float* b, int64_t k, int64_t depth, int64_t n, int64_t columns, float* panel) {
   const int64_t vectors = ceil_div(columns, kLanes), pitch = vectors * kLanes;

@@ -35,6 +35,14 @@ inline void transpose(Vec (&rows)[kLanes]) {
   }
 }
 
+// Lane i of the result is the sum of the lanes of rows[i], added in a fixed order; rows are used up.
+inline Vec sum_lanes(Vec (&rows)[kLanes]) {
+  for (int half = kLanes / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i)
+      rows[i] = interleave<false>(rows[i], rows[i + half]) + interleave<true>(rows[i], rows[i + half]);
+  return rows[0];
+}
+
 // packed[f][lane] = plain[lane * pitch + f] for f < features; lanes from `live` up get zeros.
 inline void pack_block(const float* plain, int64_t pitch, int64_t live, int64_t features, float* packed) {
   int64_t f = 0;

@@ -1,0 +1,356 @@
+// Winograd's minimal filtering for 3x3 and 5x5 convolutions of many channels (Lavin & Gray, "Fast Algorithms for Convolutional Neural
+// Networks", 2015), images in the lanes.
+//
+//   Y = A^T [ (G g G^T) . (B^T d B) ] A     d: 6x6 tile of the input, g: R x R kernel, Y: M x M tile of the output, M = 7 - R
+//
+// The element-wise product, summed over the input channels, is one small matrix product for each of the 36 points: 36 multiply-adds
+// for the 16 outputs of a 3x3 kernel (144 directly) or the 4 outputs of a 5x5 kernel (100). The transforms use the points
+// 0, 1, -1, 2, -2 and infinity; rounding errors are some times those of the direct loop (docs/numerics.md). Since lanes are images,
+// every transform is a handful of vector additions without a shuffle.
+//
+// A unit of work is a few tiles of one block, so that its transformed input [36][in_channels][tiles][L] and products
+// [36][out_channels][tiles][L] stay in the second-level cache.
+#include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/transpose.h"
+
+namespace cnnx::CNNX_TARGET_NAMESPACE {
+namespace {
+
+constexpr int kPoints = 6;         // per axis
+constexpr int kGrid = kPoints * kPoints;
+constexpr int64_t kUnitBytes = int64_t{1} << 20;
+
+// G, by kernel size: row p is (1, a, a^2, ...) of the point a, scaled.
+template <int R>
+inline float kernel_point(int point, int tap) {
+  constexpr float kScale[kPoints] = {1.0f / 4, -1.0f / 6, -1.0f / 6, 1.0f / 24, 1.0f / 24, 1.0f};
+  constexpr float kAt[kPoints] = {0, 1, -1, 2, -2, 0};
+  if (point == kPoints - 1) return tap == R - 1 ? 1.0f : 0.0f;
+  float power = 1;
+  for (int i = 0; i < tap; ++i) power *= kAt[point];
+  return power * kScale[point];
+}
+
+// B^T d along one axis.
+inline void transform_input(const Vec (&d)[kPoints], Vec (&out)[kPoints]) {
+  const Vec even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
+  const Vec even2 = d[4] - d[2], odd2 = 2.0f * (d[3] - d[1]);
+  out[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
+  out[1] = even + odd;
+  out[2] = even - odd;
+  out[3] = even2 + odd2;
+  out[4] = even2 - odd2;
+  out[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
+}
+
+// A^T x along one axis: M outputs from the six points.
+template <int M>
+inline void transform_output(const Vec (&x)[kPoints], Vec (&out)[M]) {
+  const Vec sum = x[1] + x[2], difference = x[1] - x[2], sum2 = x[3] + x[4], difference2 = x[3] - x[4];
+  out[0] = x[0] + sum + sum2;
+  out[1] = difference + 2.0f * difference2;
+  if constexpr (M > 2) {
+    out[2] = sum + 4.0f * sum2;
+    out[3] = difference + 8.0f * difference2;
+  }
+  out[M - 1] += x[5];
+}
+
+// A g along one axis: the transpose of transform_output.
+template <int M>
+inline void spread_output(const Vec (&g)[M], Vec (&out)[kPoints]) {
+  Vec even = g[0], odd = g[1], even2 = g[0], odd2 = 2.0f * g[1];
+  if constexpr (M > 2) {
+    even += g[2];
+    odd += g[3];
+    even2 += 4.0f * g[2];
+    odd2 += 8.0f * g[3];
+  }
+  out[0] = g[0];
+  out[1] = even + odd;
+  out[2] = even - odd;
+  out[3] = even2 + odd2;
+  out[4] = even2 - odd2;
+  out[5] = g[M - 1];
+}
+
+// One point of the above two; what the other points would need is dropped by the compiler.
+template <int Point>
+inline Vec input_point(const Vec (&d)[kPoints]) {
+  Vec out[kPoints];
+  transform_input(d, out);
+  return out[Point];
+}
+template <int Point, int M>
+inline Vec spread_point(const Vec (&g)[M]) {
+  Vec out[kPoints];
+  spread_output<M>(g, out);
+  return out[Point];
+}
+
+// The tiles of a block, row by row, and how many of them a unit takes.
+struct Tiling {
+  int64_t columns, count;
+  Split units;
+  Tiling(const ConvPlan& c, int64_t outputs, int64_t limit)
+      : columns(ceil_div(c.out_width, outputs)),
+        count(columns * ceil_div(c.out_height, outputs)),
+        units(count, max(min(kUnitBytes / (kGrid * (c.in_channels + c.out_channels) * kLanes * static_cast<int64_t>(sizeof(float))), limit), 1)) {}
+};
+
+// Calls f(j, column) for the columns of a Size x Size tile at (y, x) of a plane, zeros outside.
+template <int Size, class F>
+inline void for_columns(const float* plane, int64_t height, int64_t width, int64_t y, int64_t x, const F& f) {
+  const bool inner = y >= 0 && x >= 0 && y + Size <= height && x + Size <= width;
+  for (int j = 0; j < Size; ++j) {
+    Vec column[Size];
+    const float* at = plane + (y * width + x + j) * kLanes;
+    for (int i = 0; i < Size; ++i) {
+      const bool inside = inner || (y + i >= 0 && y + i < height && x + j >= 0 && x + j < width);
+      column[i] = inside ? load(at + i * width * kLanes) : Vec{};
+    }
+    f(j, column);
+  }
+}
+
+// The 6x6 input tile at (y, x) of one plane, transformed to to[point * point_pitch].
+inline void input_tile(const ConvPlan& c, const float* plane, int64_t y, int64_t x, float* to, int64_t point_pitch) {
+  Vec half[kPoints][kPoints];
+  for_columns<kPoints>(plane, c.in_height, c.in_width, y, x, [&](int j, const Vec (&column)[kPoints]) {
+    Vec out[kPoints];
+    transform_input(column, out);
+    for (int i = 0; i < kPoints; ++i) half[i][j] = out[i];
+  });
+  for (int i = 0; i < kPoints; ++i) {
+    Vec out[kPoints];
+    transform_input(half[i], out);
+    for (int j = 0; j < kPoints; ++j) store(to + (i * kPoints + j) * point_pitch, out[j]);
+  }
+}
+
+// The weights at the points, packed for the register tiles: [point][tile of channels][in_channel][channel of the tile].
+template <int R>
+float* transform_weight(const ConvPlan& c, const Split& channel_tiles, const float* weight) {
+  const int64_t pairs = c.out_channels * c.in_channels, points_pitch = pairs;
+  float* packed = static_cast<float*>(scratch(kPackedWeight, static_cast<size_t>(kGrid * pairs) * sizeof(float)));
+  // Where each output channel's weights lie: the start of its tile, its place there, and the tile's size.
+  parallel_for(channel_tiles.parts, static_cast<double>(channel_tiles.size(0) * c.in_channels * kGrid) * 2, [&](int64_t tile) {
+    const int64_t o = channel_tiles.begin(tile), count = channel_tiles.size(tile);
+    float* tile_to = packed + o * c.in_channels;
+    for (int64_t r = 0; r < count; ++r)
+      for (int64_t i = 0; i < c.in_channels; i += kLanes) {
+        const int64_t live = min(c.in_channels - i, kLanes);
+        alignas(64) float kernel[R * R * kLanes];
+        pack_block(weight + ((o + r) * c.in_channels + i) * R * R, R * R, live, R * R, kernel);
+        Vec half[kPoints][R];
+        for (int p = 0; p < kPoints; ++p)
+          for (int x = 0; x < R; ++x) {
+            Vec sum = {};
+            for (int y = 0; y < R; ++y) sum += kernel_point<R>(p, y) * load(kernel + (y * R + x) * kLanes);
+            half[p][x] = sum;
+          }
+        for (int p = 0; p < kPoints; ++p)
+          for (int q = 0; q < kPoints; ++q) {
+            Vec sum = {};
+            for (int x = 0; x < R; ++x) sum += kernel_point<R>(q, x) * half[p][x];
+            float* to = tile_to + (p * kPoints + q) * points_pitch + r;
+            for (int64_t l = 0; l < live; ++l) to[(i + l) * count] = sum[l];
+          }
+      }
+  });
+  return packed;
+}
+
+template <int R>
+void forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
+  constexpr int M = kPoints + 1 - R;
+  const Split channel_tiles(c.out_channels, kTileRows);
+  const Tiling tiling(c, M, kTileCols);
+  const float* packed = transform_weight<R>(c, channel_tiles, weight);
+  const int64_t pairs = c.out_channels * c.in_channels;
+  const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
+  const double cost = cost_of(2.0 * static_cast<double>(kGrid * pairs * tiling.units.size(0) * kLanes));
+
+  parallel_for(c.blocks * tiling.units.parts, cost, [&](int64_t unit) {
+    const int64_t block = unit / tiling.units.parts, first = tiling.units.begin(unit % tiling.units.parts);
+    const int64_t tiles = tiling.units.size(unit % tiling.units.parts);
+    const int64_t pitch = tiles * kLanes;  // of a channel
+    float* points = static_cast<float*>(scratch(kBand, static_cast<size_t>(kGrid * c.in_channels * pitch) * sizeof(float)));
+    float* products = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(kGrid * c.out_channels * pitch) * sizeof(float)));
+    for (int64_t i = 0; i < c.in_channels; ++i)
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t y = (first + t) / tiling.columns * M - c.pad_top, x = (first + t) % tiling.columns * M - c.pad_left;
+        input_tile(c, input + (block * c.in_channels + i) * in_plane, y, x, points + i * pitch + t * kLanes, c.in_channels * pitch);
+      }
+    with_size<kTileCols>(tiles, [&]<int Tiles>() {
+      for (int64_t point = 0; point < kGrid; ++point)
+        for (int64_t part = 0; part < channel_tiles.parts; ++part) {
+          const int64_t o = channel_tiles.begin(part);
+          with_size<kTileRows>(channel_tiles.size(part), [&]<int Channels>() {
+            Vec acc[Channels][Tiles] = {};
+            product<Channels, Tiles>(packed + point * pairs + o * c.in_channels, 1, Channels, points + point * c.in_channels * pitch, pitch,
+                                     c.in_channels, acc);
+            float* to = products + (point * c.out_channels + o) * pitch;
+            unroll<Channels>([&](auto r) { unroll<Tiles>([&](auto t) { store(to + r * pitch + t * kLanes, acc[r][t]); }); });
+          });
+        }
+    });
+    for (int64_t o = 0; o < c.out_channels; ++o) {
+      const Vec start = broadcast(bias != nullptr ? bias[o] : 0.0f);
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t y = (first + t) / tiling.columns * M, x = (first + t) % tiling.columns * M;
+        const float* from = products + o * pitch + t * kLanes;
+        Vec half[M][kPoints];
+        for (int j = 0; j < kPoints; ++j) {
+          Vec column[kPoints], out[M];
+          for (int i = 0; i < kPoints; ++i) column[i] = load(from + (i * kPoints + j) * c.out_channels * pitch);
+          transform_output<M>(column, out);
+          for (int i = 0; i < M; ++i) half[i][j] = out[i];
+        }
+        float* to = output + (block * c.out_channels + o) * out_plane + (y * c.out_width + x) * kLanes;
+        for (int64_t i = 0; i < M && y + i < c.out_height; ++i) {
+          Vec out[M];
+          transform_output<M>(half[i], out);
+          for (int64_t j = 0; j < M && x + j < c.out_width; ++j) store(to + (i * c.out_width + j) * kLanes, out[j] + start);
+        }
+      }
+    }
+  });
+}
+
+// Sums over the lanes of a Rows x Columns tile of accumulators, added to (or, the first time, put into) to[row * pitch + column].
+template <int Rows, int Columns>
+inline void add_lane_sums(const Vec (&acc)[Rows][Columns], bool first, float* to, int64_t pitch) {
+  for (int start = 0; start < Rows * Columns; start += kLanes) {
+    Vec rows[kLanes];
+    for (int i = 0; i < kLanes; ++i) rows[i] = start + i < Rows * Columns ? acc[(start + i) / Columns][(start + i) % Columns] : Vec{};
+    const Vec sums = sum_lanes(rows);
+    for (int i = 0; i < kLanes && start + i < Rows * Columns; ++i) {
+      float* at = to + (start + i) / Columns * pitch + (start + i) % Columns;
+      *at = first ? sums[i] : *at + sums[i];
+    }
+  }
+}
+
+// The weight gradient is G^T [ sum over tiles of (A gY A^T) . (B^T d B) ] G. A unit takes one block and one row of points, so that
+// the transformed tiles of both sides fit the cache in numbers that make the sums over the lanes cheap; it leaves
+// [row of points][out_channel][in_channel] for the block.
+template <int R, int Point>
+void weight_unit(const ConvPlan& c, const float* input, const float* grad_output, VecI live, float* to) {
+  constexpr int M = kPoints + 1 - R;
+  const int64_t pairs = c.out_channels * c.in_channels, columns = ceil_div(c.out_width, M), count = columns * ceil_div(c.out_height, M);
+  const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
+  const int64_t tile_bytes = kPoints * (c.in_channels + c.out_channels) * kLanes * static_cast<int64_t>(sizeof(float));
+  const Split chunks(count, max(kUnitBytes / tile_bytes, 1));
+  const Split rows(c.out_channels, kTileRows), cols(c.in_channels, kTileCols);
+  const int64_t pitch = chunks.size(0) * kLanes;
+  float* points = static_cast<float*>(scratch(kBand, static_cast<size_t>(kPoints * c.in_channels * pitch) * sizeof(float)));
+  float* spread = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(kPoints * c.out_channels * pitch) * sizeof(float)));
+  for (int64_t chunk = 0; chunk < chunks.parts; ++chunk) {
+    const int64_t first = chunks.begin(chunk), tiles = chunks.size(chunk);
+    for (int64_t i = 0; i < c.in_channels; ++i)
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t y = (first + t) / columns * M, x = (first + t) % columns * M;
+        Vec half[kPoints], out[kPoints];
+        for_columns<kPoints>(input + i * in_plane, c.in_height, c.in_width, y - c.pad_top, x - c.pad_left,
+                             [&](int j, const Vec (&column)[kPoints]) { half[j] = input_point<Point>(column); });
+        transform_input(half, out);
+        for (int q = 0; q < kPoints; ++q) store(points + (q * c.in_channels + i) * pitch + t * kLanes, select(live, out[q], Vec{}));
+      }
+    for (int64_t o = 0; o < c.out_channels; ++o)
+      for (int64_t t = 0; t < tiles; ++t) {
+        const int64_t y = (first + t) / columns * M, x = (first + t) % columns * M;
+        Vec half[M], out[kPoints];
+        for_columns<M>(grad_output + o * out_plane, c.out_height, c.out_width, y, x,
+                       [&](int j, const Vec (&column)[M]) { half[j] = spread_point<Point, M>(column); });
+        spread_output<M>(half, out);
+        for (int q = 0; q < kPoints; ++q) store(spread + (q * c.out_channels + o) * pitch + t * kLanes, select(live, out[q], Vec{}));
+      }
+    for (int64_t q = 0; q < kPoints; ++q)
+      for (int64_t col = 0; col < cols.parts; ++col)  // the wider side of the tile stays in the first-level cache
+        for (int64_t row = 0; row < rows.parts; ++row) {
+          const int64_t o = rows.begin(row), i = cols.begin(col);
+          const float* a = spread + (q * c.out_channels + o) * pitch;
+          const float* b = points + (q * c.in_channels + i) * pitch;
+          with_size<kTileRows>(rows.size(row), [&]<int Rows>() {
+            with_size<kTileCols>(cols.size(col), [&]<int Columns>() {
+              Vec acc[Rows][Columns] = {};
+              for (int64_t t = 0; t < tiles; ++t) {
+                Vec g[Rows];
+                unroll<Rows>([&](auto r) { g[r] = load(a + r * pitch + t * kLanes); });
+                unroll<Columns>([&](auto k) {
+                  const Vec value = load(b + k * pitch + t * kLanes);
+                  unroll<Rows>([&](auto r) { acc[r][k] += g[r] * value; });
+                });
+              }
+              add_lane_sums<Rows, Columns>(acc, chunk == 0, to + q * pairs + o * c.in_channels + i, c.in_channels);
+            });
+          });
+        }
+  }
+}
+
+template <int R>
+void backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
+  const int64_t pairs = c.out_channels * c.in_channels;
+  const int64_t in_block = c.in_channels * c.in_height * c.in_width * kLanes;
+  const int64_t out_block = c.out_channels * c.out_height * c.out_width * kLanes;
+  float* partials = static_cast<float*>(scratch(kPartials, static_cast<size_t>(c.blocks * kGrid * pairs) * sizeof(float)));
+  const double cost = cost_of(static_cast<double>(kPoints * pairs * c.out_height * c.out_width));
+  parallel_for(c.blocks * kPoints, cost, [&](int64_t unit) {
+    const int64_t block = unit / kPoints, point = unit % kPoints;
+    const VecI live = first_lanes(batch - block * kLanes);
+    with_size<kPoints>(point + 1, [&]<int Count>() {
+      weight_unit<R, Count - 1>(c, input + block * in_block, grad_output + block * out_block, live,
+                                partials + (block * kGrid + point * kPoints) * pairs);
+    });
+  });
+
+  // The blocks' sums in order, then G^T . G, a vector of (out, in) pairs at a time.
+  parallel_for(ceil_div(pairs, kLanes), static_cast<double>(c.blocks * kGrid * 4), [&](int64_t part) {
+    const int64_t pair = part * kLanes, count = min(pairs - pair, kLanes);
+    Vec half[R][kPoints] = {};
+    for (int p = 0; p < kPoints; ++p)
+      for (int q = 0; q < kPoints; ++q) {
+        Vec sum = {};
+        for (int64_t block = 0; block < c.blocks; ++block) {
+          const float* from = partials + (block * kGrid + p * kPoints + q) * pairs + pair;
+          sum += count == kLanes ? load(from) : load_partial(from, count);
+        }
+        for (int y = 0; y < R; ++y) half[y][q] += kernel_point<R>(p, y) * sum;
+      }
+    alignas(64) float kernel[R * R * kLanes];
+    for (int y = 0; y < R; ++y)
+      for (int x = 0; x < R; ++x) {
+        Vec sum = {};
+        for (int q = 0; q < kPoints; ++q) sum += kernel_point<R>(q, x) * half[y][q];
+        store(kernel + (y * R + x) * kLanes, sum);
+      }
+    unpack_block(kernel, R * R, count, R * R, grad_weight + pair * R * R);
+  });
+}
+
+}  // namespace
+
+bool prefers_winograd(const ConvPlan& c) {
+  if (c.kernel_height != c.kernel_width || (c.kernel_height != 3 && c.kernel_height != 5) || c.groups != 1) return false;
+  if (c.stride_height != 1 || c.stride_width != 1 || c.dilation_height != 1 || c.dilation_width != 1) return false;
+  if (c.spread_height != 1 || c.spread_width != 1) return false;
+  // Below 16 channels the transforms cost what the products save.
+  if (c.in_channels < 16 || c.out_channels < 16) return false;
+  const int64_t outputs = kPoints + 1 - c.kernel_height;
+  const int64_t tiles = ceil_div(c.out_height, outputs) * ceil_div(c.out_width, outputs);
+  return tiles * kGrid * 3 < c.out_height * c.out_width * c.kernel_height * c.kernel_width * 2;
+}
+
+void winograd_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
+  if (c.kernel_height == 3) forward<3>(c, input, weight, bias, output);
+  else forward<5>(c, input, weight, bias, output);
+}
+
+void winograd_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
+  if (c.kernel_height == 3) backward_weight<3>(c, batch, input, grad_output, grad_weight);
+  else backward_weight<5>(c, batch, input, grad_output, grad_weight);
+}
+
+}  // namespace cnnx::CNNX_TARGET_NAMESPACE
