@@ -1,9 +1,15 @@
+// The loop over two broadcast operands, and the types that operands promote to.
 #include "ops/broadcast.h"
 
+#include <algorithm>
+
+#include "kernels/parallel.h"
 #include "ops/flat.h"
 
 namespace cnnx {
 namespace {
+
+constexpr int64_t kElementsPerUnit = 16384;
 
 // The type of an operand that counts and one that counts only where its category is higher.
 DType combine(DType higher, DType lower) {
@@ -62,8 +68,12 @@ void broadcast_rows(const Tensor& a, const Tensor& b, const Tensor& out, const B
   char* po = static_cast<char*>(out.raw_data());
   const int64_t n = shape.back();
   const bool a_full = strides[0].back() == 1, b_full = strides[1].back() == 1;
-  for_each_row(shape, strides, [&](const int64_t (&at)[3]) {
-    row(n, pa + at[0] * in_size, a_full, pb + at[1] * in_size, b_full, po + at[2] * out_size);
+  const int64_t rows = row_count(shape), rows_per_unit = 1 + kElementsPerUnit / n;
+  parallel_for((rows + rows_per_unit - 1) / rows_per_unit, 0.5 * static_cast<double>(rows_per_unit * n), [&](int64_t unit) {
+    const int64_t begin = unit * rows_per_unit, end = std::min(rows, begin + rows_per_unit);
+    for_each_row(shape, strides, begin, end, [&](const int64_t (&at)[3]) {
+      row(n, pa + at[0] * in_size, a_full, pb + at[1] * in_size, b_full, po + at[2] * out_size);
+    });
   });
 }
 

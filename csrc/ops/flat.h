@@ -41,15 +41,26 @@ inline Dims broadcast_strides(const Tensor& t, const Dims& shape) {
 // A view of t broadcast to `shape`, without history.
 inline Tensor expanded(const Tensor& t, const Dims& shape) { return t.as_strided(shape, broadcast_strides(t, shape), t->offset); }
 
-// Calls row(offset[0], offset[1], ...) for every innermost row of `shape`, with the offsets in elements that the strides give.
-template <int kOperands, class Row>
-void for_each_row(const Dims& shape, const Dims (&strides)[kOperands], const Row& row) {
-  const int outer = shape.size() - 1;
+// The number of innermost rows of a shape.
+inline int64_t row_count(const Dims& shape) {
   int64_t rows = 1;
-  for (int i = 0; i < outer; ++i) rows *= shape[i];
+  for (int i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
+  return rows;
+}
+
+// Calls row(offset), with the operands' offsets in elements that the strides give, for the innermost rows [begin, end) of `shape`.
+template <int kOperands, class Row>
+void for_each_row(const Dims& shape, const Dims (&strides)[kOperands], int64_t begin, int64_t end, const Row& row) {
+  const int outer = shape.size() - 1;
   Dims position = Dims::filled(outer, 0);
   int64_t offset[kOperands] = {};
-  for (int64_t r = 0; r < rows; ++r) {
+  for (int64_t i = outer - 1, rest = begin; i >= 0; --i) {
+    const int dim = static_cast<int>(i);
+    position[dim] = rest % shape[dim];
+    rest /= shape[dim];
+    for (int k = 0; k < kOperands; ++k) offset[k] += strides[k][dim] * position[dim];
+  }
+  for (int64_t r = begin; r < end; ++r) {
     row(offset);
     for (int i = outer - 1; i >= 0; --i) {
       for (int k = 0; k < kOperands; ++k) offset[k] += strides[k][i];
@@ -58,6 +69,10 @@ void for_each_row(const Dims& shape, const Dims (&strides)[kOperands], const Row
       position[i] = 0;
     }
   }
+}
+template <int kOperands, class Row>
+void for_each_row(const Dims& shape, const Dims (&strides)[kOperands], const Row& row) {
+  for_each_row(shape, strides, 0, row_count(shape), row);
 }
 
 // Drops dimensions of extent 1 and merges neighbours that every operand steps through evenly; at least one dimension is left.

@@ -1,3 +1,4 @@
+// In-place ops under autograd, and the fills and copies.
 #include "ops/inplace.h"
 
 #include <cstring>

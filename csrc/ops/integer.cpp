@@ -1,3 +1,4 @@
+// Integer and bool arithmetic, one template per operation.
 #include "ops/integer.h"
 
 #include <limits>

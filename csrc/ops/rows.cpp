@@ -1,3 +1,4 @@
+// Reductions over any set of dimensions, as runs of neighbouring ones.
 #include "ops/rows.h"
 
 #include "kernels/table.h"

@@ -29,7 +29,7 @@ inline void choose_row(int64_t n, const Bits8* c, const T* x, const T* y, T* to,
 template <class T>
 void choose_rows(const Dims& shape, const Dims (&strides)[4], const void* condition, const void* a, const void* b, void* out) {
   const int64_t n = shape.back(), step_c = strides[0].back(), step_a = strides[1].back(), step_b = strides[2].back();
-  for_each_row(shape, strides, [&](const int64_t (&at)[4]) {
+  for_each_row(shape, strides, [=](const int64_t (&at)[4]) {
     const Bits8* c = static_cast<const Bits8*>(condition) + at[0];
     const T* x = static_cast<const T*>(a) + at[1];
     const T* y = static_cast<const T*>(b) + at[2];
