@@ -35,5 +35,5 @@ else()
   set(CNNX_FLAGS_baseline "")
 endif()
 # Floating-point contraction gives the fused multiply-add the kernels are built on; -fno-math-errno and -fno-trapping-math change
-# no result. There is no -ffast-math.
-set(CNNX_KERNEL_FLAGS -O3 -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+# no result. There is no -ffast-math. With sanitizers the build type's level is enough, and far quicker to compile.
+set(CNNX_KERNEL_FLAGS $<$<STREQUAL:${CNNX_SANITIZE},>:-O3> -ffp-contract=fast -fno-math-errno -fno-trapping-math)
