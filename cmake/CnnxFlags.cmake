@@ -36,4 +36,7 @@ else()
 endif()
 # Floating-point contraction gives the fused multiply-add the kernels are built on; -fno-math-errno and -fno-trapping-math change
 # no result. There is no -ffast-math. With sanitizers the build type's level is enough, and far quicker to compile.
-set(CNNX_KERNEL_FLAGS $<$<STREQUAL:${CNNX_SANITIZE},>:-O3> -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+set(CNNX_KERNEL_FLAGS -ffp-contract=fast -fno-math-errno -fno-trapping-math)
+if(NOT CNNX_SANITIZE)
+  list(PREPEND CNNX_KERNEL_FLAGS -O3)
+endif()

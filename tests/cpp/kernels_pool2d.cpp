@@ -29,6 +29,7 @@ const Case kCases[] = {
     {2, 9, 9, 2, 2, 1, 1, 0, 0, 2, 2},
     {2, 9, 12, 3, 2, 2, 1, 1, 1, 2, 3},
     {5, 28, 28, 2, 2, 2, 2},
+    {2, 1, 3, 1, 2, 1, 1, 0, 1, 1, 4},  // taps on both sides of the input and none inside
 };
 
 int64_t out_extent(int64_t extent, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation, bool ceil_mode) {

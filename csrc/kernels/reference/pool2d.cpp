@@ -76,7 +76,7 @@ void max_backward(const Pool2dShape& s, const T* grad_output, const int32_t* ind
     for (int64_t y = 0; y < s.out_height; ++y)
       for (int64_t x = 0; x < s.out_width; ++x) {
         const int64_t at = output_index(s, n, c, y, x);
-        grad_input[input_index(s, n, c, index[at])] += grad_output[at];
+        if (index[at] >= 0) grad_input[input_index(s, n, c, index[at])] += grad_output[at];  // -1: a window in the padding alone
       }
   });
 }
