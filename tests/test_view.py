@@ -56,6 +56,9 @@ CASES = {
     "clone": lambda t: t.clone(),
     "contiguous": lambda t: t.transpose(0, 1).contiguous(),
     "to_float": lambda t: t.float().double(),
+    "diag_of_vector": lambda t: t[0, 0].diag(1),
+    "diag_of_matrix": lambda t: t[0].diag(-1),
+    "diag_below": lambda t: t[0, 1].diag(-2),
     "tril": lambda t: t.tril(1),
     "triu": lambda t: t.triu(-1),
 }

@@ -106,8 +106,7 @@ bool Tensor::is_contiguous() const {
   int64_t step = 1;
   for (int i = ndim() - 1; i >= 0; --i) {
     if (impl_->shape[i] == 1) continue;
-    if (impl_->shape[i] == 0) return true;
-    if (impl_->strides[i] != step) return false;
+    if (impl_->shape[i] != 0 && impl_->strides[i] != step) return numel() == 0;
     step *= impl_->shape[i];
   }
   return true;

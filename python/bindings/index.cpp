@@ -107,6 +107,12 @@ void register_index(py::module_& m) {
     py::gil_scoped_release release;
     index_put_(input, items, source);
   }, given("input"), py::arg("index"), py::arg("value"));
+  m.def("index_put", [](const Tensor& input, const py::object& at, const py::object& value) {
+    std::vector<Index> items = items_of(at);
+    TensorOrNumber source = value_of(value);
+    py::gil_scoped_release release;
+    return index_put(input, items, source);
+  }, given("input"), py::arg("index"), py::arg("value"));
   m.def("index_select", &index_select, ReleaseGil(), given("input"), py::arg("dim"), given("index"));
   m.def("masked_select", &masked_select, ReleaseGil(), given("input"), given("mask"));
   m.def("nonzero", &nonzero, ReleaseGil(), given("input"));

@@ -182,6 +182,26 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     return _C.diagonal(input, offset, dim1, dim2)
 
 
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The square matrix with a vector on a diagonal and zeros elsewhere; of a matrix, a copy of its diagonal.
+
+    Raises
+    ------
+    RuntimeError
+        If there are more than two dimensions, or none.
+    """
+    if input.ndim == 2:
+        return _C.clone(_C.diagonal(input, diagonal, 0, 1))
+    if input.ndim != 1:
+        raise RuntimeError(f"diag: expects one or two dimensions, got shape {tuple(input.shape)}")
+    size = input.numel() + abs(diagonal)
+    matrix = _C.expand(_C.zeros((1, 1), input.dtype), (size, size))
+    place = _C.arange(0, input.numel(), 1, _C.DType.int64)
+    rows = _C.add(place, max(-diagonal, 0))
+    columns = _C.add(place, max(diagonal, 0))
+    return _C.index_put(matrix, (rows, columns), input)
+
+
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Views that cut a dimension into pieces of one size (the last may be smaller) or of the given sizes."""
     sizes = split_size_or_sections
@@ -234,7 +254,7 @@ swapaxes = swapdims = transpose
 moveaxis = movedim
 
 __all__ = [
-    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "chunk", "clone", "diagonal", "flatten", "flip",
-    "moveaxis", "movedim", "narrow", "numel", "permute", "ravel", "reshape", "roll", "select", "split",
+    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "chunk", "clone", "diag", "diagonal", "flatten",
+    "flip", "moveaxis", "movedim", "narrow", "numel", "permute", "ravel", "reshape", "roll", "select", "split",
     "squeeze", "swapaxes", "swapdims", "t", "tile", "transpose", "unbind", "unflatten", "unsqueeze",
 ]  # fmt: skip

@@ -412,6 +412,7 @@ class Tensor(Operators, _C.TensorBase):
     broadcast_to = shaping.broadcast_to
     narrow = shaping.narrow
     select = shaping.select
+    diag = shaping.diag
     diagonal = shaping.diagonal
     split = shaping.split
     chunk = shaping.chunk
