@@ -24,13 +24,13 @@ def flops(layer: nn.Module, inputs: tuple[int, ...], output: tuple[int, ...]) ->
     for extent in output:
         count *= extent
     if isinstance(layer, nn.Conv2d):
-        kernel = layer.weight.numel() // layer.weight.shape[0]
+        kernel = int(layer.weight.numel() // layer.weight.shape[0])
         return count * (2 * kernel + (layer.bias is not None))
     if isinstance(layer, nn.Linear):
-        return count * (2 * layer.in_features + (layer.bias is not None))
+        return count * (2 * int(layer.in_features) + (layer.bias is not None))
     if isinstance(layer, nn.MaxPool2d | nn.AvgPool2d):
-        kernel = layer.kernel_size
-        return count * (kernel * kernel if isinstance(kernel, int) else kernel[0] * kernel[1])
+        window = layer.kernel_size
+        return count * (window * window if isinstance(window, int) else window[0] * window[1])
     if isinstance(layer, nn.Flatten | nn.Dropout):
         return 0
     return count

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnnx.tensor import Tensor
 from cnnx.utils.data.collate import default_collate, default_convert
-from cnnx.utils.data.dataset import Dataset, IterableDataset, index_tensor, native_batches
+from cnnx.utils.data.dataset import IterableDataset, index_tensor, native_batches
 from cnnx.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 
 _warned_about_workers = False
@@ -61,7 +61,7 @@ class DataLoader:
 
     def __init__(
         self,
-        dataset: Dataset[Any] | Any,
+        dataset: Any,
         batch_size: int | None = 1,
         shuffle: bool | None = None,
         sampler: Sampler[int] | Iterable[int] | None = None,
