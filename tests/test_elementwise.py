@@ -459,6 +459,23 @@ def test_in_place_history(rng):
     assert_gradients_match_torch(overwrite, lambda x, y: x * 0 + y + x, [a, b])
 
 
+def test_results_of_reductions_are_nobodys_views(rng):
+    x = tensor(rng.normal(size=(3, 4)), True)
+    for name in ("sum", "mean", "prod", "amax", "var", "std", "norm", "logsumexp"):
+        total = getattr(_C, name)(x, dim=1)
+        before = array(total)
+        _C.add_(total, _C.sum(x, 1))
+        _C.mul_(total, 2)
+        assert_same(total, (before + array(x).sum(1)) * 2)
+        if name in {"sum", "mean", "prod", "var"}:  # the others need their own result
+            _C.backward(_C.sum(total), None, False)
+    values, _ = _C.max_dim(x, 1)
+    _C.add_(values, 1)
+    alias = _C.mul(x, 1).detach()
+    _C.mul_(alias, x)  # a detached alias takes a history of its own
+    assert alias.requires_grad
+
+
 def test_saved_value_changed_in_place():
     x = tensor(np.ones(3), True)
     y = _C.exp(x)

@@ -233,6 +233,12 @@ def philox(seed: int, call: int, count: int) -> np.ndarray:
     return np.array([word >> 8 for word in words[:count]]) * 2.0**-24
 
 
+def test_philox_known_answers():
+    # From the Random123 distribution, key and counter zero.
+    zeros = np.array([0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8])
+    np.testing.assert_array_equal(philox(0, 0, 4), (zeros >> 8) * 2.0**-24)
+
+
 class TestDropout:
     def drop(self, x, p, seed=5):
         cnnx.manual_seed(seed)

@@ -146,7 +146,11 @@ Tensor Tensor::as_strided(const Dims& shape, const Dims& strides, int64_t offset
   return Tensor(std::move(impl));
 }
 
-Tensor Tensor::detach() const { return as_strided(shape(), strides(), impl_->offset); }
+Tensor Tensor::detach() const {
+  Tensor result = as_strided(shape(), strides(), impl_->offset);
+  result->is_view = false;  // cut off from the graph, so that what is done to it in place concerns nobody's history
+  return result;
+}
 
 Tensor& Tensor::set_requires_grad(bool value) {
   if (value && !is_floating_point(dtype()))

@@ -30,6 +30,13 @@ inline Tensor with_shape(const Tensor& t, const Dims& shape) {
   return whole.as_strided(shape, contiguous_strides(shape), whole->offset);
 }
 
+// The same for an op's own fresh result, which is nobody's view.
+inline Tensor result_with_shape(const Tensor& t, const Dims& shape) {
+  Tensor result = with_shape(t, shape);
+  result->is_view = false;
+  return result;
+}
+
 // Strides that read t as if it had the larger shape: 0 along what is broadcast.
 inline Dims broadcast_strides(const Tensor& t, const Dims& shape) {
   Dims strides = Dims::filled(shape.size(), 0);

@@ -70,7 +70,7 @@ Tensor spread(const Tensor& g, const ReducedDims& dims, const Dims& shape, DType
 // Sums and means: linear, so that the gradient is spread evenly.
 Tensor linear_reduction(const char* name, ReduceOp op, const Tensor& input, const Dims& over, bool keepdim, DType dtype) {
   const ReducedDims dims(name, input, over);
-  Tensor out = with_shape(reduce_values(op, in_dtype(input, dtype), dims), dims.result_shape(keepdim));
+  Tensor out = result_with_shape(reduce_values(op, in_dtype(input, dtype), dims), dims.result_shape(keepdim));
   if (is_floating_point(dtype) && needs_grad({input})) {
     const double scale = op == ReduceOp::mean ? 1.0 / static_cast<double>(dims.count()) : 1.0;
     record(name, out, {input}, [dims, scale, shape = input.shape(), type = input.dtype()](const Tensor& g, const Needs&) {
@@ -104,7 +104,7 @@ Tensor extreme(const char* name, ReduceOp op, const Tensor& input, const Dims& o
   if (dims.count() == 0 && (dims.kept_shape().numel() > 0))
     throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", input.shape()));
   Tensor kept = reduce_values(op, input, dims);
-  Tensor out = with_shape(kept, dims.result_shape(keepdim));
+  Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
   if (needs_grad({input})) {
     record(name, out, {input}, [name, dims, x = Saved(input), y = Saved(kept)](const Tensor& g, const Needs&) {
       Tensor value = x.unpack(name);
@@ -182,17 +182,17 @@ std::pair<Tensor, Tensor> extreme_along(const char* name, ReduceOp op, const Ten
       return Grads{grad};
     });
   }
-  return {values, with_shape(index, shape)};
+  return {values, result_with_shape(index, shape)};
 }
 
 Tensor arg_extreme_of(const char* name, ReduceOp op, const Tensor& input, std::optional<int64_t> over, bool keepdim) {
   if (over) {
     const int dim = normalize_dim(name, *over, input.ndim());
     Tensor index = arg_extreme(name, op, contiguous(input), dim);
-    return with_shape(index, without(index.shape(), dim, keepdim));
+    return result_with_shape(index, without(index.shape(), dim, keepdim));
   }
   Tensor index = arg_extreme(name, op, with_shape(input, {input.numel()}), 0);
-  return with_shape(index, keepdim ? Dims::filled(input.ndim(), 1) : Dims{});
+  return result_with_shape(index, keepdim ? Dims::filled(input.ndim(), 1) : Dims{});
 }
 
 Tensor truth(const Tensor& t) { return in_dtype(t, DType::boolean); }
@@ -229,7 +229,7 @@ Tensor prod(const Tensor& input, const Dims& over, bool keepdim, std::optional<D
   const DType type = sum_type(input, dtype);
   const ReducedDims dims("prod", input, over);
   Tensor x = in_dtype(input, type);
-  Tensor out = with_shape(reduce_values(ReduceOp::prod, x, dims), dims.result_shape(keepdim));
+  Tensor out = result_with_shape(reduce_values(ReduceOp::prod, x, dims), dims.result_shape(keepdim));
   if (is_floating_point(type) && needs_grad({input})) {
     record("prod", out, {input}, [dims, input_type = input.dtype(), saved = Saved(x)](const Tensor& g, const Needs&) {
       Tensor value = saved.unpack("prod");
@@ -263,11 +263,11 @@ Tensor argmin(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
 
 Tensor any(const Tensor& input, const Dims& over, bool keepdim) {
   const ReducedDims dims("any", input, over);
-  return with_shape(reduce_integers(ReduceOp::max, truth(input), dims), dims.result_shape(keepdim));
+  return result_with_shape(reduce_integers(ReduceOp::max, truth(input), dims), dims.result_shape(keepdim));
 }
 Tensor all(const Tensor& input, const Dims& over, bool keepdim) {
   const ReducedDims dims("all", input, over);
-  return with_shape(reduce_integers(ReduceOp::min, truth(input), dims), dims.result_shape(keepdim));
+  return result_with_shape(reduce_integers(ReduceOp::min, truth(input), dims), dims.result_shape(keepdim));
 }
 Tensor count_nonzero(const Tensor& input, const Dims& dims) { return sum(truth(input), dims); }
 
@@ -280,7 +280,7 @@ Tensor var(const Tensor& input, const Dims& over, double correction, bool keepdi
   {
     NoGrad guard;
     centred = sub(input, reduce_floating(ReduceOp::mean, input, dims));
-    out = with_shape(div(reduce_floating(ReduceOp::sum, square(centred), dims), divisor), dims.result_shape(keepdim));
+    out = result_with_shape(div(reduce_floating(ReduceOp::sum, square(centred), dims), divisor), dims.result_shape(keepdim));
   }
   if (needs_grad({input})) {
     record("var", out, {input}, [dims, divisor, saved = Saved(centred)](const Tensor& g, const Needs&) {
@@ -320,7 +320,7 @@ Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
   Tensor out;
   {
     NoGrad guard;
-    out = with_shape(sqrt(reduce_floating(ReduceOp::sum, square(input), dims)), dims.result_shape(keepdim));
+    out = result_with_shape(sqrt(reduce_floating(ReduceOp::sum, square(input), dims)), dims.result_shape(keepdim));
   }
   if (needs_grad({input})) {
     record("norm", out, {input}, [dims, x = Saved(input), y = Saved(out)](const Tensor& g, const Needs&) {

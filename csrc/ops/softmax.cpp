@@ -57,7 +57,7 @@ Tensor logsumexp(const Tensor& input, const Dims& over, bool keepdim) {
     using T = decltype(tag);
     kernels<T>().logsumexp(ReduceShape{kept.numel(), dims.count(), 1}, rows.data<T>(), kept.data<T>());
   });
-  Tensor out = with_shape(kept, dims.result_shape(keepdim));
+  Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
   if (needs_grad({input})) {
     record("logsumexp", out, {input}, [dims, x = Saved(input), y = Saved(kept)](const Tensor& g, const Needs&) {
       Tensor share = exp(sub(x.unpack("logsumexp"), y.unpack("logsumexp")));
