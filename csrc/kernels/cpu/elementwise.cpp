@@ -65,13 +65,15 @@ void sines(int64_t n, int32_t quarter, const float* scale, float sign, const flo
   for_chunks(n, 8, [&](int64_t begin, int64_t end) {
     bool in_range = true;
     for (int64_t i = begin; i < end; ++i) in_range &= fabsf(x[i]) <= kSineRange;
-    if (in_range) {
-      for (int64_t i = begin; i < end; ++i) out[i] = sign * sine(x[i], quarter);
-    } else {
-      for (int64_t i = begin; i < end; ++i) out[i] = (float)(sign * (quarter == 0 ? ::sin((double)x[i]) : ::cos((double)x[i])));
-    }
-    if (scale != nullptr)
-      for (int64_t i = begin; i < end; ++i) out[i] *= scale[i];
+    // `out` may be `scale`, so each element is finished before the next.
+    auto fill = [&](const auto& f) {
+      if (scale == nullptr)
+        for (int64_t i = begin; i < end; ++i) out[i] = sign * f(x[i]);
+      else
+        for (int64_t i = begin; i < end; ++i) out[i] = sign * scale[i] * f(x[i]);
+    };
+    if (in_range) fill([quarter](float v) { return sine(v, quarter); });
+    else fill([quarter](float v) { return (float)(quarter == 0 ? ::sin((double)v) : ::cos((double)v)); });
   });
 }
 
