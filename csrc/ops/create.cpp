@@ -56,7 +56,8 @@ Tensor linspace(double start, double end, int64_t steps, DType dtype) {
     T* data = result.data<T>();
     // From both ends, so that the last value is `end` itself.
     for (int64_t i = 0; i < steps; ++i)
-      data[i] = static_cast<T>(i < (steps + 1) / 2 ? start + step * static_cast<double>(i) : end - step * static_cast<double>(steps - 1 - i));
+      data[i] = static_cast<T>(i < (steps + 1) / 2 ? start + step * static_cast<double>(i)
+                                                   : end - step * static_cast<double>(steps - 1 - i));
   });
   return result;
 }

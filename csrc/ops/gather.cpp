@@ -19,7 +19,9 @@ Tensor checked_index(const char* op, const Tensor& index, const Dims& shape, int
     throw TypeError(message(op, ": the index must be int32 or int64, got ", name(index.dtype())));
   bool fits = index.ndim() == shape.size();
   for (int d = 0; fits && d < shape.size(); ++d) fits = d == dim || index.shape()[d] <= shape[d];
-  if (!fits) throw ShapeError(message(op, ": an index of shape ", index.shape(), " does not fit a tensor of shape ", shape, " along dimension ", dim));
+  if (!fits)
+    throw ShapeError(
+        message(op, ": an index of shape ", index.shape(), " does not fit a tensor of shape ", shape, " along dimension ", dim));
   Tensor plain = cast(index, DType::int64);
   const int64_t extent = shape.empty() ? 1 : shape[dim];
   const int64_t* values = plain.data<int64_t>();
@@ -90,7 +92,8 @@ Tensor triangle(const char* op, const Tensor& input, int64_t diagonal, bool lowe
           if (lower ? c - r > diagonal : c - r < diagonal) data[(m * rows + r) * columns + c] = T(0);
   });
   if (needs_grad({input}))
-    record(op, result, {input}, [op, diagonal, lower](const Tensor& g, const Needs&) { return Grads{triangle(op, g, diagonal, lower)}; });
+    record(op, result, {input},
+           [op, diagonal, lower](const Tensor& g, const Needs&) { return Grads{triangle(op, g, diagonal, lower)}; });
   return result;
 }
 
@@ -117,20 +120,21 @@ Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const Tens
   }
   Tensor from = source.is_number() ? Tensor() : source.tensor();
   if (needs_grad({input, from}))
-    record(op, result, {input, from}, [where, d, add, source_shape = from.defined() ? from.shape() : Dims()](const Tensor& g, const Needs& needs) {
-      Tensor grad_input, grad_source;
-      if (needs[0]) {
-        grad_input = add ? g : plain_copy(g);
-        if (!add) scatter_(grad_input, d, where, 0.0);
-      }
-      if (needs[1]) {
-        // The source may be larger than the index; what was not read has no gradient.
-        Tensor part = gather_checked(g, d, where);
-        grad_source = Tensor::zeros(source_shape, g.dtype());
-        copy_into(grad_source.as_strided(where.shape(), grad_source.strides(), 0), part);
-      }
-      return Grads{grad_input, grad_source};
-    });
+    record(op, result, {input, from},
+           [where, d, add, source_shape = from.defined() ? from.shape() : Dims()](const Tensor& g, const Needs& needs) {
+             Tensor grad_input, grad_source;
+             if (needs[0]) {
+               grad_input = add ? g : plain_copy(g);
+               if (!add) scatter_(grad_input, d, where, 0.0);
+             }
+             if (needs[1]) {
+               // The source may be larger than the index; what was not read has no gradient.
+               Tensor part = gather_checked(g, d, where);
+               grad_source = Tensor::zeros(source_shape, g.dtype());
+               copy_into(grad_source.as_strided(where.shape(), grad_source.strides(), 0), part);
+             }
+             return Grads{grad_input, grad_source};
+           });
   return result;
 }
 
@@ -147,7 +151,8 @@ void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor
   if (from.defined()) {
     bool fits = from.ndim() == where.ndim();
     for (int i = 0; fits && i < from.ndim(); ++i) fits = where.shape()[i] <= from.shape()[i];
-    if (!fits) throw ShapeError(message(op, ": an index of shape ", where.shape(), " does not fit a source of shape ", from.shape()));
+    if (!fits)
+      throw ShapeError(message(op, ": an index of shape ", where.shape(), " does not fit a source of shape ", from.shape()));
     if (from.dtype() != self.dtype())
       throw TypeError(message(op, ": the source is ", name(from.dtype()), ", the tensor ", name(self.dtype())));
   }
@@ -178,7 +183,8 @@ std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim, bool descending
       const T* row = moved.data<T>() + r * length;
       int64_t* indices = moved_order.data<int64_t>() + r * length;
       std::iota(indices, indices + length, int64_t{0});
-      std::stable_sort(indices, indices + length, [&](int64_t a, int64_t b) { return descending ? before(row[b], row[a]) : before(row[a], row[b]); });
+      std::stable_sort(indices, indices + length,
+                       [&](int64_t a, int64_t b) { return descending ? before(row[b], row[a]) : before(row[a], row[b]); });
     }
   });
   copy_into(order, transpose(moved_order, d, -1));
@@ -188,7 +194,8 @@ std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim, bool descending
 std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim, bool largest) {
   int d = normalize_dim("topk", dim, input.ndim());
   const int64_t extent = input.ndim() == 0 ? 1 : input.shape()[d];
-  if (k < 0 || k > extent) throw ShapeError(message("topk: k ", k, " is out of range for dimension ", d, " of shape ", input.shape()));
+  if (k < 0 || k > extent)
+    throw ShapeError(message("topk: k ", k, " is out of range for dimension ", d, " of shape ", input.shape()));
   Tensor order = sort(input.detach(), dim, largest).second;
   if (input.ndim() == 0) return {clone(input), order};
   Tensor best = plain_copy(narrow(order, d, 0, k));
@@ -245,7 +252,8 @@ Tensor one_hot(const Tensor& index, int64_t classes) {
     classes = largest + 1;
   }
   for (int64_t i = 0; i < n; ++i)
-    if (data[i] < 0 || data[i] >= classes) throw IndexError(message("one_hot: index ", data[i], " is out of range for ", classes, " classes"));
+    if (data[i] < 0 || data[i] >= classes)
+      throw IndexError(message("one_hot: index ", data[i], " is out of range for ", classes, " classes"));
   Dims shape = index.shape();
   shape.push_back(classes);
   Tensor result = Tensor::zeros(shape, DType::int64);

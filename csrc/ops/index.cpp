@@ -16,11 +16,11 @@ namespace {
 
 // What the items mean for a tensor of a given shape.
 struct Parsed {
-  ViewPlan plan;                 // the basic part
-  bool is_view = false;          // the plan does more than nothing
-  bool selects_only = true;      // for the name in the graph
-  std::vector<int> dims;         // dimensions of the view that tensors index, ascending
-  std::vector<Tensor> tensors;   // one int64 tensor for each
+  ViewPlan plan;                // the basic part
+  bool is_view = false;         // the plan does more than nothing
+  bool selects_only = true;     // for the name in the graph
+  std::vector<int> dims;        // dimensions of the view that tensors index, ascending
+  std::vector<Tensor> tensors;  // one int64 tensor for each
 };
 
 int consumed(const Index& item) {
@@ -53,8 +53,8 @@ void add_slice(Parsed& parsed, int d, int64_t extent, const Index& item) {
 void add_mask(Parsed& parsed, int d, const Dims& shape, const Tensor& mask) {
   for (int i = 0; i < mask.ndim(); ++i)
     if (mask.shape()[i] != shape[d + i])
-      throw IndexError(message("index: mask of shape ", mask.shape(), " does not match dimensions ", d, " to ", d + mask.ndim() - 1,
-                               " of shape ", shape));
+      throw IndexError(message("index: mask of shape ", mask.shape(), " does not match dimensions ", d, " to ",
+                               d + mask.ndim() - 1, " of shape ", shape));
   Tensor where = nonzero(mask);
   if (mask.ndim() == 0) {  // a mask without dimensions adds one
     parsed.is_view = true;
@@ -127,9 +127,9 @@ Parsed parse(const Dims& shape, const std::vector<Index>& items) {
 // elements from its first. The result has shape `result`.
 struct GatherPlan {
   Dims outer_shape, inner_shape, index_shape, result;
-  Dims outer_dims, inner_dims;       // dimensions of the source
-  std::vector<int> dims;             // indexed dimensions
-  std::vector<Tensor> entries;       // int64, contiguous, broadcast, checked and not negative
+  Dims outer_dims, inner_dims;  // dimensions of the source
+  std::vector<int> dims;        // indexed dimensions
+  std::vector<Tensor> entries;  // int64, contiguous, broadcast, checked and not negative
 
   GatherPlan(const Dims& shape, const std::vector<int>& indexed, const std::vector<Tensor>& tensors) : dims(indexed) {
     for (const Tensor& t : tensors) index_shape = broadcast_shapes("index", index_shape, t.shape());
@@ -167,7 +167,8 @@ struct GatherPlan {
         inner_run_dims.erase(inner_run_dims.size() - 1);
       }
     }
-    const std::vector<int64_t> outer = offsets(outer_shape, outer_dims, strides), inner = offsets(inner_run, inner_run_dims, strides);
+    const std::vector<int64_t> outer = offsets(outer_shape, outer_dims, strides),
+                               inner = offsets(inner_run, inner_run_dims, strides);
     int64_t position = 0;
     for (int64_t o : outer)
       for (int64_t b : entry)

@@ -12,7 +12,9 @@ namespace cnnx {
 namespace {
 
 // [blocks][channels][spatial][L]: the floats of one block of images.
-int64_t block_size(const Tensor& t) { return t->storage->lanes_shape().numel() / std::max<int64_t>(1, t->storage->lanes_shape().blocks()); }
+int64_t block_size(const Tensor& t) {
+  return t->storage->lanes_shape().numel() / std::max<int64_t>(1, t->storage->lanes_shape().blocks());
+}
 
 Tensor cat_lanes(const std::vector<Tensor>& parts, const Dims& shape) {
   Tensor result = Tensor::empty_lanes(shape);
@@ -21,7 +23,8 @@ Tensor cat_lanes(const std::vector<Tensor>& parts, const Dims& shape) {
   for (const Tensor& part : parts) {
     const int64_t size = block_size(part);
     for (int64_t b = 0; b < blocks; ++b)
-      std::memcpy(result.lanes_data() + b * whole + start, part.lanes_data() + b * size, static_cast<size_t>(size) * sizeof(float));
+      std::memcpy(result.lanes_data() + b * whole + start, part.lanes_data() + b * size,
+                  static_cast<size_t>(size) * sizeof(float));
     start += size;
   }
   return result;
@@ -35,7 +38,8 @@ Tensor channels_of(const Tensor& input, int64_t first, int64_t count) {
   const LanesShape& lanes = input->storage->lanes_shape();
   const int64_t channel = lanes.spatial * lane_count(), whole = block_size(input), size = block_size(result);
   for (int64_t b = 0; b < lanes.blocks(); ++b)
-    std::memcpy(result.lanes_data() + b * size, input.lanes_data() + b * whole + first * channel, static_cast<size_t>(size) * sizeof(float));
+    std::memcpy(result.lanes_data() + b * size, input.lanes_data() + b * whole + first * channel,
+                static_cast<size_t>(size) * sizeof(float));
   return result;
 }
 
@@ -85,7 +89,8 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
       Grads grads(sizes.size());
       int64_t start = 0;
       for (size_t i = 0; i < sizes.size(); ++i) {
-        if (needs[i]) grads[i] = d == 1 && g.in_lanes() ? channels_of(g, start, sizes[i]) : plain_copy(narrow(g, d, start, sizes[i]));
+        if (needs[i])
+          grads[i] = d == 1 && g.in_lanes() ? channels_of(g, start, sizes[i]) : plain_copy(narrow(g, d, start, sizes[i]));
         start += sizes[i];
       }
       return grads;

@@ -13,7 +13,8 @@ namespace {
 Tensor copy_of(const Tensor& input) {
   if (!input.in_lanes()) return plain_copy(input);
   Tensor result = Tensor::empty_lanes(input.shape());
-  std::memcpy(result.lanes_data(), input.lanes_data(), static_cast<size_t>(input->storage->lanes_shape().numel()) * sizeof(float));
+  std::memcpy(result.lanes_data(), input.lanes_data(),
+              static_cast<size_t>(input->storage->lanes_shape().numel()) * sizeof(float));
   return result;
 }
 
@@ -53,7 +54,8 @@ Tensor flip(const Tensor& input, const std::vector<int64_t>& dims) {
     strides[d] = -strides[d];
   }
   Tensor result = plain_copy(input.as_strided(input.shape(), strides, offset));
-  if (needs_grad({input})) record("flip", result, {input}, [dims](const Tensor& g, const Needs&) { return Grads{flip(g, dims)}; });
+  if (needs_grad({input}))
+    record("flip", result, {input}, [dims](const Tensor& g, const Needs&) { return Grads{flip(g, dims)}; });
   return result;
 }
 

@@ -70,8 +70,9 @@ bool reshape_strides(const Dims& shape, const Dims& strides, const Dims& new_sha
 }
 
 Tensor view_as(const char* op, const Tensor& input, const Dims& shape, const Dims& strides) {
-  return with_view_gradient(op, input.as_strided(shape, strides, input->offset), input,
-                            [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{reshape(g, input_shape)}; });
+  return with_view_gradient(
+      op, input.as_strided(shape, strides, input->offset), input,
+      [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{reshape(g, input_shape)}; });
 }
 
 std::vector<int> normalize_dims(const char* op, const std::vector<int64_t>& dims, int ndim) {
@@ -113,8 +114,9 @@ Tensor reshape(const Tensor& input, const Dims& shape) {
   Dims strides;
   if (reshape_strides(input.shape(), input.strides(), full, strides)) return view_as("reshape", input, full, strides);
   Tensor copy = plain_copy(input);
-  return with_view_gradient("reshape", copy.as_strided(full, contiguous_strides(full), 0), input,
-                            [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{reshape(g, input_shape)}; });
+  return with_view_gradient(
+      "reshape", copy.as_strided(full, contiguous_strides(full), 0), input,
+      [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{reshape(g, input_shape)}; });
 }
 
 Tensor view(const Tensor& input, const Dims& shape) {
@@ -210,7 +212,8 @@ Tensor transpose(const Tensor& input, int64_t dim0, int64_t dim1) {
 }
 
 Tensor movedim(const Tensor& input, const std::vector<int64_t>& source, const std::vector<int64_t>& destination) {
-  std::vector<int> from = normalize_dims("movedim", source, input.ndim()), to = normalize_dims("movedim", destination, input.ndim());
+  std::vector<int> from = normalize_dims("movedim", source, input.ndim()),
+                   to = normalize_dims("movedim", destination, input.ndim());
   if (from.size() != to.size())
     throw Error(message("movedim: ", from.size(), " source dims for ", to.size(), " destination dims"));
   std::vector<int64_t> order(static_cast<size_t>(input.ndim()), -1);
@@ -239,8 +242,9 @@ Tensor expand(const Tensor& input, const Dims& shape) {
     else fits = extent == 1 && full[i] >= 0;
   }
   if (!fits) throw ShapeError(message("expand: shape ", input.shape(), " does not expand to ", shape));
-  return with_view_gradient("expand", input.as_strided(full, strides, input->offset), input,
-                            [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{sum_to(g, input_shape, g.dtype())}; });
+  return with_view_gradient(
+      "expand", input.as_strided(full, strides, input->offset), input,
+      [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{sum_to(g, input_shape, g.dtype())}; });
 }
 
 Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
@@ -248,7 +252,8 @@ Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
   int d = normalize_dim("narrow", dim, input.ndim());
   const int64_t extent = input.shape()[d], first = start < 0 ? start + extent : start;
   if (first < 0 || length < 0 || first + length > extent)
-    throw IndexError(message("narrow: start ", start, " and length ", length, " do not fit in dimension ", d, " of ", input.shape()));
+    throw IndexError(
+        message("narrow: start ", start, " and length ", length, " do not fit in dimension ", d, " of ", input.shape()));
   ViewPlan plan = ViewPlan::identity(input.shape());
   plan.shape[d] = length;
   plan.start[d] = first;
@@ -318,7 +323,8 @@ std::vector<Tensor> split(const Tensor& input, const std::vector<int64_t>& sizes
     total += size;
   }
   if (total != input.shape()[d])
-    throw ShapeError(message("split: the sizes add up to ", total, ", dimension ", d, " of ", input.shape(), " has ", input.shape()[d]));
+    throw ShapeError(
+        message("split: the sizes add up to ", total, ", dimension ", d, " of ", input.shape(), " has ", input.shape()[d]));
   std::vector<Tensor> pieces;
   int64_t start = 0;
   for (int64_t size : sizes) {

@@ -45,8 +45,9 @@ DType type_from_dlpack(const dlpack::DataType& type) {
     const dlpack::DataType known = dlpack_type(dtype);
     if (type.code == known.code && type.bits == known.bits && type.lanes == 1) return dtype;
   }
-  buffer_error(message("from_dlpack: no tensor type for DLPack code ", static_cast<int>(type.code), " of ", static_cast<int>(type.bits), " bits and ",
-                       type.lanes, " lanes; there are float32, float64, int64, int32, uint8 and bool"));
+  buffer_error(message("from_dlpack: no tensor type for DLPack code ", static_cast<int>(type.code), " of ",
+                       static_cast<int>(type.bits), " bits and ", type.lanes,
+                       " lanes; there are float32, float64, int64, int32, uint8 and bool"));
 }
 
 // What an exported tensor keeps alive.
@@ -68,8 +69,13 @@ py::object export_capsule(const Tensor& tensor, uint64_t flags) {
     managed->version = {dlpack::kMajorVersion, dlpack::kMinorVersion};
     managed->flags = flags;
   }
-  managed->tensor = {tensor.raw_data(), {dlpack::kCpu, 0}, tensor.ndim(), dlpack_type(tensor.dtype()), owner->shape.begin(),
-                     owner->strides.begin(), 0};
+  managed->tensor = {tensor.raw_data(),
+                     {dlpack::kCpu, 0},
+                     tensor.ndim(),
+                     dlpack_type(tensor.dtype()),
+                     owner->shape.begin(),
+                     owner->strides.begin(),
+                     0};
   PyObject* capsule = PyCapsule_New(managed, Names<Managed>::fresh, [](PyObject* self) {
     if (!PyCapsule_IsValid(self, Names<Managed>::fresh)) return;  // taken: the taker deletes
     auto* unused = static_cast<Managed*>(PyCapsule_GetPointer(self, Names<Managed>::fresh));
@@ -86,7 +92,9 @@ py::object to_dlpack(const Tensor& tensor, bool versioned, bool copy) {
   if (tensor.requires_grad()) buffer_error("__dlpack__: a tensor that requires grad cannot be exported; use tensor.detach()");
   const Tensor source = copy ? plain_copy(tensor) : tensor;
   const bool read_only = source->storage->read_only();
-  if (versioned) return export_capsule<dlpack::ManagedTensorVersioned>(source, (read_only ? dlpack::kReadOnly : 0) | (copy ? dlpack::kIsCopied : 0));
+  if (versioned)
+    return export_capsule<dlpack::ManagedTensorVersioned>(source,
+                                                          (read_only ? dlpack::kReadOnly : 0) | (copy ? dlpack::kIsCopied : 0));
   if (read_only) buffer_error("__dlpack__: a read-only tensor needs a consumer of DLPack 1.0 or later");
   return export_capsule<dlpack::ManagedTensor>(source, 0);
 }
@@ -99,7 +107,8 @@ Tensor import_capsule(const py::object& capsule, std::optional<bool> copy) {
   if constexpr (std::is_same_v<Managed, dlpack::ManagedTensorVersioned>) {
     // The layout behind `flags` is fixed only within a major version.
     if (managed->version.major != dlpack::kMajorVersion)
-      buffer_error(message("from_dlpack: DLPack ", managed->version.major, ".", managed->version.minor, " is not supported, 1.x is"));
+      buffer_error(
+          message("from_dlpack: DLPack ", managed->version.major, ".", managed->version.minor, " is not supported, 1.x is"));
     read_only = (managed->flags & dlpack::kReadOnly) != 0;
   }
   const dlpack::Tensor& source = managed->tensor;
@@ -133,7 +142,8 @@ Tensor import_capsule(const py::object& capsule, std::optional<bool> copy) {
 Tensor from_capsule(const py::object& capsule, std::optional<bool> copy) {
   if (PyCapsule_IsValid(capsule.ptr(), Names<dlpack::ManagedTensorVersioned>::fresh))
     return import_capsule<dlpack::ManagedTensorVersioned>(capsule, copy);
-  if (PyCapsule_IsValid(capsule.ptr(), Names<dlpack::ManagedTensor>::fresh)) return import_capsule<dlpack::ManagedTensor>(capsule, copy);
+  if (PyCapsule_IsValid(capsule.ptr(), Names<dlpack::ManagedTensor>::fresh))
+    return import_capsule<dlpack::ManagedTensor>(capsule, copy);
   if (PyCapsule_IsValid(capsule.ptr(), Names<dlpack::ManagedTensorVersioned>::used) ||
       PyCapsule_IsValid(capsule.ptr(), Names<dlpack::ManagedTensor>::used))
     throw Error("from_dlpack: the capsule was consumed before");

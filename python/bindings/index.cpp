@@ -32,7 +32,8 @@ Tensor index_array(py::handle item) {
   else if (kind == 'i' || kind == 'u') array = array.attr("astype")("int64", py::arg("copy") = false);
   else if (kind != 'b')
     throw IndexError("index: takes integers, slices, None, ..., and integer or bool tensors, got " +
-                     py::str(py::type::of(item).attr("__name__")).cast<std::string>() + " of " + py::str(array.dtype()).cast<std::string>());
+                     py::str(py::type::of(item).attr("__name__")).cast<std::string>() + " of " +
+                     py::str(array.dtype()).cast<std::string>());
   return tensor_from_array(array, false);
 }
 
@@ -96,23 +97,32 @@ TensorOrNumber value_of(const py::object& value) {
 }  // namespace
 
 void register_index(py::module_& m) {
-  m.def("getitem", [](const Tensor& input, const py::object& at) {
-    std::vector<Index> items = items_of(at);
-    py::gil_scoped_release release;
-    return index(input, items);
-  }, given("input"), py::arg("index"));
-  m.def("setitem", [](const Tensor& input, const py::object& at, const py::object& value) {
-    std::vector<Index> items = items_of(at);
-    TensorOrNumber source = value_of(value);
-    py::gil_scoped_release release;
-    index_put_(input, items, source);
-  }, given("input"), py::arg("index"), py::arg("value"));
-  m.def("index_put", [](const Tensor& input, const py::object& at, const py::object& value) {
-    std::vector<Index> items = items_of(at);
-    TensorOrNumber source = value_of(value);
-    py::gil_scoped_release release;
-    return index_put(input, items, source);
-  }, given("input"), py::arg("index"), py::arg("value"));
+  m.def(
+      "getitem",
+      [](const Tensor& input, const py::object& at) {
+        std::vector<Index> items = items_of(at);
+        py::gil_scoped_release release;
+        return index(input, items);
+      },
+      given("input"), py::arg("index"));
+  m.def(
+      "setitem",
+      [](const Tensor& input, const py::object& at, const py::object& value) {
+        std::vector<Index> items = items_of(at);
+        TensorOrNumber source = value_of(value);
+        py::gil_scoped_release release;
+        index_put_(input, items, source);
+      },
+      given("input"), py::arg("index"), py::arg("value"));
+  m.def(
+      "index_put",
+      [](const Tensor& input, const py::object& at, const py::object& value) {
+        std::vector<Index> items = items_of(at);
+        TensorOrNumber source = value_of(value);
+        py::gil_scoped_release release;
+        return index_put(input, items, source);
+      },
+      given("input"), py::arg("index"), py::arg("value"));
   m.def("index_select", &index_select, ReleaseGil(), given("input"), py::arg("dim"), given("index"));
   m.def("masked_select", &masked_select, ReleaseGil(), given("input"), given("mask"));
   m.def("nonzero", &nonzero, ReleaseGil(), given("input"));
@@ -121,10 +131,13 @@ void register_index(py::module_& m) {
   m.def("scatter_", &scatter_, ReleaseGil(), given("input"), py::arg("dim"), given("index"), given("source"), py::arg("add"));
   m.def("sort", &sort, ReleaseGil(), given("input"), py::arg("dim"), py::arg("descending"));
   m.def("topk", &topk, ReleaseGil(), given("input"), py::arg("k"), py::arg("dim"), py::arg("largest"));
-  m.def("unique", [](const Tensor& input) {
-    Unique result = unique(input);
-    return std::make_tuple(result.values, result.inverse, result.counts);
-  }, ReleaseGil(), given("input"));
+  m.def(
+      "unique",
+      [](const Tensor& input) {
+        Unique result = unique(input);
+        return std::make_tuple(result.values, result.inverse, result.counts);
+      },
+      ReleaseGil(), given("input"));
   m.def("bincount", &bincount, ReleaseGil(), given("input"), py::arg("min_length"));
   m.def("one_hot", &one_hot, ReleaseGil(), given("index"), py::arg("classes"));
   m.def("tril", &tril, ReleaseGil(), given("input"), py::arg("diagonal"));

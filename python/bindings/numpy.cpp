@@ -89,7 +89,8 @@ Tensor tensor_from_array(py::array array, bool copy) {
     strides = contiguous_strides(shape);
     copy = false;
   }
-  Tensor shared = Tensor::from_memory(const_cast<void*>(array.data()), shape, strides, dtype, holder_of(array), !array.writeable());
+  Tensor shared =
+      Tensor::from_memory(const_cast<void*>(array.data()), shape, strides, dtype, holder_of(array), !array.writeable());
   if (!copy) return shared;
   py::gil_scoped_release release;
   return plain_copy(shared);
@@ -99,20 +100,26 @@ void register_numpy(py::module_& m) {
   m.def("from_numpy", &tensor_from_array, py::arg("array"), py::arg("copy"));
   // The array views the tensor's plain memory and keeps it alive.
   m.def("numpy", &to_numpy, given("tensor"));
-  m.def("dtype_from_numpy", [](const py::object& like) -> py::object {
-    DType dtype;
-    if (!dtype_from_numpy(py::dtype::from_args(like), dtype)) return py::none();
-    return py::cast(dtype);
-  }, py::arg("dtype"));
+  m.def(
+      "dtype_from_numpy",
+      [](const py::object& like) -> py::object {
+        DType dtype;
+        if (!dtype_from_numpy(py::dtype::from_args(like), dtype)) return py::none();
+        return py::cast(dtype);
+      },
+      py::arg("dtype"));
   // The element of a one-element tensor as a Python number.
-  m.def("item", [](const Tensor& tensor) -> py::object {
-    if (tensor.numel() != 1) tensor.item();  // throws
-    if (tensor.dtype() == DType::int64) return py::int_(*tensor.data<int64_t>());
-    const double value = tensor.item();
-    if (is_floating_point(tensor.dtype())) return py::float_(value);
-    if (tensor.dtype() == DType::boolean) return py::bool_(value != 0.0);
-    return py::int_(static_cast<int64_t>(value));
-  }, given("tensor"));
+  m.def(
+      "item",
+      [](const Tensor& tensor) -> py::object {
+        if (tensor.numel() != 1) tensor.item();  // throws
+        if (tensor.dtype() == DType::int64) return py::int_(*tensor.data<int64_t>());
+        const double value = tensor.item();
+        if (is_floating_point(tensor.dtype())) return py::float_(value);
+        if (tensor.dtype() == DType::boolean) return py::bool_(value != 0.0);
+        return py::int_(static_cast<int64_t>(value));
+      },
+      given("tensor"));
 }
 
 }  // namespace cnnx::bindings

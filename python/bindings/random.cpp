@@ -11,13 +11,15 @@ void register_random(py::module_& m) {
       .def(py::init<uint64_t>(), py::arg("seed"))
       .def("_manual_seed", &Generator::manual_seed, py::arg("seed"))
       .def("_state", [](const Generator& g) { return State(g.state().seed, g.state().calls); })
-      .def("_set_state", [](Generator& g, uint64_t seed, uint64_t calls) { g.set_state({seed, calls}); }, py::arg("seed"),
-           py::arg("calls"));
+      .def(
+          "_set_state", [](Generator& g, uint64_t seed, uint64_t calls) { g.set_state({seed, calls}); }, py::arg("seed"),
+          py::arg("calls"));
   m.def("entropy_seed", &entropy_seed);
   m.def("manual_seed", &manual_seed, py::arg("seed"));
   m.def("random_state", [] { return State(random_state().seed, random_state().calls); });
-  m.def("set_random_state", [](uint64_t seed, uint64_t calls) { set_random_state({seed, calls}); }, py::arg("seed"),
-        py::arg("calls"));
+  m.def(
+      "set_random_state", [](uint64_t seed, uint64_t calls) { set_random_state({seed, calls}); }, py::arg("seed"),
+      py::arg("calls"));
   m.def("next_random_call", [] {
     RandomState call = next_random_call();
     return State(call.seed, call.calls);

@@ -28,8 +28,7 @@ py::object shape_of(const Tensor& tensor) {
 
 void register_tensor(py::module_& m) {
   py::enum_<DType> dtype(m, "DType");
-  dtype
-      .value("float32", DType::float32)
+  dtype.value("float32", DType::float32)
       .value("float64", DType::float64)
       .value("int64", DType::int64)
       .value("int32", DType::int32)
@@ -42,47 +41,54 @@ void register_tensor(py::module_& m) {
 
   py::class_<TensorImpl, std::shared_ptr<TensorImpl>>(m, "TensorBase")
       // A second Python object for the same data and the same autograd state: Parameter(tensor) is made this way.
-      .def(py::init([](const Tensor& source) { return source.detach().impl(); }), py::arg("source"))
+      .def(py::init([](const Tensor& source) { return source.detach().impl(); }), given("source"))
       .def_property_readonly("shape", &shape_of)
       .def_property_readonly("ndim", [](const Tensor& t) { return t.ndim(); })
       .def_property_readonly("dtype", [](const Tensor& t) { return t.dtype(); })
-      .def_property("requires_grad", [](const Tensor& t) { return t.requires_grad(); },
-                    [](Tensor& t, bool value) { t.set_requires_grad(value); })
+      .def_property(
+          "requires_grad", [](const Tensor& t) { return t.requires_grad(); },
+          [](Tensor& t, bool value) { t.set_requires_grad(value); })
       .def_property_readonly("is_leaf", [](const Tensor& t) { return t.is_leaf(); })
-      .def_property("grad", [](const Tensor& t) { return t.grad(); }, [](Tensor& t, const Tensor& g) { t.set_grad(g); })
+      .def_property(
+          "grad", [](const Tensor& t) { return t.grad(); }, [](Tensor& t, const Tensor& g) { t.set_grad(g); })
       .def_property_readonly("_grad_fn_name", [](const Tensor& t) { return t->grad_fn ? t->grad_fn->name : std::string(); })
       .def_property_readonly("_version", [](const Tensor& t) { return t.version(); })
       .def_property_readonly("_in_lanes", [](const Tensor& t) { return t.in_lanes(); })
       .def_property_readonly("retains_grad", [](const Tensor& t) { return t->retains_grad; })
-      .def("_retain_grad", [](Tensor& t) {
-        if (!t.requires_grad()) throw Error("retain_grad: the tensor does not require a gradient");
-        if (!t.is_leaf()) t->retains_grad = true;
-      })
-      .def("_detach_", [](Tensor& t) {
-        if (t->grad_fn != nullptr) t->grad_fn->output.reset();
-        t->grad_fn = nullptr;
-        t->requires_grad = false;
-      })
+      .def("_retain_grad",
+           [](Tensor& t) {
+             if (!t.requires_grad()) throw Error("retain_grad: the tensor does not require a gradient");
+             if (!t.is_leaf()) t->retains_grad = true;
+           })
+      .def("_detach_",
+           [](Tensor& t) {
+             if (t->grad_fn != nullptr) t->grad_fn->output.reset();
+             t->grad_fn = nullptr;
+             t->requires_grad = false;
+           })
       .def("numel", [](const Tensor& t) { return t.numel(); })
       .def("stride", [](const Tensor& t) { return t.strides(); })
       .def("is_contiguous", [](const Tensor& t) { return t.is_contiguous(); })
       .def("storage_offset", [](const Tensor& t) { return t->offset; })
       // x.data = y: x keeps its identity, history and gradient slot, and shows y's memory from now on.
-      .def("_set_data", [](Tensor& t, const Tensor& source) {
-        if (!source.defined()) throw TypeError("data: expected a tensor, got None");
-        if (t.requires_grad() && !is_floating_point(source.dtype()))
-          throw TypeError(message("data: a tensor that requires a gradient cannot become ", name(source.dtype())));
-        t->storage = source->storage;
-        t->shape = source.shape();
-        t->strides = source.strides();
-        t->offset = source->offset;
-        t->dtype = source.dtype();
-      }, py::arg("source"))
+      .def(
+          "_set_data",
+          [](Tensor& t, const Tensor& source) {
+            if (!source.defined()) throw TypeError("data: expected a tensor, got None");
+            if (t.requires_grad() && !is_floating_point(source.dtype()))
+              throw TypeError(message("data: a tensor that requires a gradient cannot become ", name(source.dtype())));
+            t->storage = source->storage;
+            t->shape = source.shape();
+            t->strides = source.strides();
+            t->offset = source->offset;
+            t->dtype = source.dtype();
+          },
+          py::arg("source"))
       .def("_detach", [](const Tensor& t) { return t.detach(); });
 
-  m.def("set_tensor_class", [](const py::type& type) {
-    tensor_class() = reinterpret_cast<PyTypeObject*>(type.inc_ref().ptr());
-  }, py::arg("type"));
+  m.def(
+      "set_tensor_class", [](const py::type& type) { tensor_class() = reinterpret_cast<PyTypeObject*>(type.inc_ref().ptr()); },
+      py::arg("type"));
   m.def("set_size_class", [](const py::type& type) { size_class() = type.inc_ref().ptr(); }, py::arg("type"));
   m.def("promote", &promote, py::arg("a"), py::arg("b"));
 }

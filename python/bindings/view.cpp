@@ -36,8 +36,9 @@ void register_view(py::module_& m) {
   m.def("roll", &roll, ReleaseGil(), given("input"), py::arg("shifts"), py::arg("dims"));
   // A fresh copy in a dtype, without history.
   m.def("copy_to", &cast, ReleaseGil(), given("input"), py::arg("dtype"));
-  m.def("broadcast_shapes", [](const Dims& a, const Dims& b) { return broadcast_shapes("broadcast_shapes", a, b); }, py::arg("a"),
-        py::arg("b"));
+  m.def(
+      "broadcast_shapes", [](const Dims& a, const Dims& b) { return broadcast_shapes("broadcast_shapes", a, b); }, py::arg("a"),
+      py::arg("b"));
   m.def("data_pointer", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.raw_data()); }, ReleaseGil(), given("tensor"));
 }
 

@@ -255,6 +255,6 @@ moveaxis = movedim
 
 __all__ = [
     "broadcast_shapes", "broadcast_tensors", "broadcast_to", "chunk", "clone", "diag", "diagonal", "flatten",
-    "flip", "moveaxis", "movedim", "narrow", "numel", "permute", "ravel", "reshape", "roll", "select", "split",
-    "squeeze", "swapaxes", "swapdims", "t", "tile", "transpose", "unbind", "unflatten", "unsqueeze",
+    "flip", "moveaxis", "movedim", "narrow", "numel", "permute", "ravel", "reshape", "roll", "select",
+    "split", "squeeze", "swapaxes", "swapdims", "t", "tile", "transpose", "unbind", "unflatten", "unsqueeze",
 ]  # fmt: skip
