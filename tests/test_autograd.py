@@ -245,6 +245,19 @@ def test_grad_on_demand() -> None:
         z.backward(create_graph=True)
 
 
+def test_none_is_no_tensor() -> None:
+    x = leaf(1.0)
+    for call in (
+        lambda: autograd.grad([None], [x]),
+        lambda: autograd.grad(x.sum(), None),
+        lambda: autograd.grad(x.sum(), [None]),
+        lambda: autograd.backward([None]),
+        lambda: cnnx.Tensor(None),
+    ):
+        with pytest.raises(TypeError):
+            call()
+
+
 def test_backward_of_several() -> None:
     x = leaf(2.0)
     h = x * x

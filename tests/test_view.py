@@ -198,8 +198,11 @@ def test_cat_promotes_and_skips_empty() -> None:
         cnnx.stack([cnnx.zeros(2), cnnx.zeros(3)])
     with pytest.raises(ValueError, match="cat"):
         cnnx.cat([])
-    with pytest.raises(TypeError):
-        cnnx.cat([cnnx.zeros(2), 3])
+    for bad in ([cnnx.zeros(2), 3], [None], [cnnx.zeros(2), None]):
+        with pytest.raises(TypeError):
+            cnnx.cat(bad)
+        with pytest.raises(TypeError):
+            cnnx.stack(bad)
 
 
 def test_stack_variants() -> None:

@@ -17,6 +17,7 @@ struct BySequence {
 };
 
 Tensor initial_gradient(const Tensor& root, const Tensor& grad_output) {
+  if (!root.defined()) throw TypeError("backward: expected a tensor, got None");
   if (!root.requires_grad()) throw Error("backward: the tensor does not require a gradient and has no grad_fn");
   if (!grad_output.defined()) {
     if (root.numel() != 1)
@@ -162,12 +163,15 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     throw ValueError(message("grad: ", grad_outputs.size(), " grad_outputs for ", outputs.size(), " outputs"));
   std::unordered_map<TensorImpl*, Tensor> captured;
   for (const Tensor& input : inputs) {
+    if (!input.defined()) throw TypeError("grad: one of the inputs is None");
     if (!input.requires_grad()) throw Error("grad: one of the inputs does not require a gradient");
     captured.emplace(input.impl().get(), Tensor());
   }
   Pass pass(retain_graph, &captured);
-  for (size_t i = 0; i < outputs.size(); ++i)
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (!outputs[i].defined()) throw TypeError("grad: one of the outputs is None");
     pass.seed(outputs[i], initial_gradient(outputs[i], grad_outputs.empty() ? Tensor() : grad_outputs[i]));
+  }
   pass.run();
   std::vector<Tensor> result;
   for (const Tensor& input : inputs) {

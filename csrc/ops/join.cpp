@@ -48,7 +48,7 @@ Tensor channels_of(const Tensor& input, int64_t first, int64_t count) {
 Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
   if (tensors.empty()) throw ValueError("cat: needs at least one tensor");
   std::vector<Tensor> parts;
-  DType dtype = tensors[0].dtype();
+  DType dtype = DType::boolean;  // the lowest
   for (const Tensor& t : tensors) {
     if (!t.defined()) throw TypeError("cat: expected tensors, got None");
     dtype = promote(dtype, t.dtype());
