@@ -361,6 +361,9 @@ def test_wrong_use_of_runs(capsys):
         file.truncate(100)
     assert main(["train", "--resume", "run"]) == 1
     assert "checkpoint.safetensors: at byte" in capsys.readouterr().err
+    cnnx.save({"version": 1, "settings": {"a": 1}}, "run/checkpoint.safetensors")
+    assert main(["train", "--resume", "run"]) == 1
+    assert "has no settings" in capsys.readouterr().err
     cnnx.save({"a": 1}, "run/checkpoint.safetensors")
     assert main(["train", "--resume", "run"]) == 1
     assert "is no checkpoint" in capsys.readouterr().err
@@ -374,6 +377,13 @@ def test_help_has_an_example(capsys):
         out = capsys.readouterr().out
         assert "example" in out
         assert f"cnnx {arguments[0]} --" in out
+
+
+def test_closed_pipe():
+    with command("info", "--ops") as process:
+        process.stdout.close()
+        assert process.wait(60) in (0, 1)  # all may have been written before
+        assert process.stderr.read() == ""
 
 
 def test_run_folders_get_new_names(tmp_path):

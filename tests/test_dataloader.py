@@ -492,3 +492,27 @@ def test_gather_of_several_channels_and_strided_sources():
     source = cnnx.tensor(np.ascontiguousarray(array.transpose(1, 0, 2, 3))).transpose(0, 1)
     result = cnnx._C.gather_images(source, cnnx.tensor(order), 0, 9, 255.0, mean, std)
     np.testing.assert_array_equal(result.numpy(), expected)
+
+
+def test_a_script_in_the_dialect(tmp_path):
+    """The imports of a PyTorch script with their first word changed, and what it does with its data."""
+    import cnnx as torch
+    import cnnx as torchvision
+    from test_datasets import small_files, store
+
+    store(tmp_path / "MNIST" / "raw", small_files(50))
+    transform = torchvision.transforms.Compose(
+        [torchvision.transforms.ToTensor(), torchvision.transforms.Normalize((0.1307,), (0.3081,))]
+    )
+    train = torchvision.datasets.MNIST(root=str(tmp_path), train=True, download=True, transform=transform)
+    train, validation = torch.utils.data.random_split(train, [40, 10])
+    loader = torch.utils.data.DataLoader(train, batch_size=16, shuffle=True, drop_last=True, pin_memory=True)
+    seen = 0
+    for batch_idx, (data, target) in enumerate(loader):
+        seen += len(data)
+        assert data.shape == (16, 1, 6, 4)
+        assert target.dtype == torch.int64
+        assert 0 <= batch_idx < len(loader) == 2
+    assert seen == 32
+    images, labels = next(iter(torch.utils.data.DataLoader(validation, batch_size=len(validation))))
+    assert images.view(10, -1).mean(dim=1).shape == labels.shape

@@ -271,6 +271,28 @@ def test_really_full_disk(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_access_rights_stay(tmp_path):
+    path = tmp_path / "t"
+    save_file({"a": cnnx.ones(1)}, path)
+    path.chmod(0o600)
+    save_file({"a": cnnx.ones(2)}, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert load_file(path)["a"].tolist() == [1, 1]
+
+
+def test_devices_and_pipes_are_not_replaced(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    cnnx.save({"a": cnnx.ones(1)}, pipe)
+    assert os.read(reader, 65536)[8:9] == b"{"
+    os.close(reader)
+    assert pipe.is_fifo()
+    with pytest.raises(IsADirectoryError):
+        cnnx.save({"a": cnnx.ones(1)}, tmp_path)
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
 def test_links_stay_links(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "real")
     cnnx.save({"a": cnnx.ones(1)}, tmp_path / "link")

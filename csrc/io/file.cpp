@@ -64,6 +64,15 @@ void InputFile::read(uint64_t offset, void* target, size_t bytes) const {
 AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(temporary_name(path)) {
   descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail("cannot write", path_);
+  // A file that is replaced keeps its access rights, as one that is written over would. Not every file system has them.
+  struct stat old = {};
+  if (stat(path_.c_str(), &old) == 0 && fchmod(descriptor_, old.st_mode & 07777) != 0 && errno != EPERM && errno != ENOTSUP) {
+    const int code = errno;
+    close(descriptor_);
+    unlink(temporary_.c_str());
+    errno = code;
+    fail("cannot write", path_);
+  }
 }
 
 AtomicFile::~AtomicFile() {

@@ -172,7 +172,12 @@ def load_file(path: Path, device: Any = "cpu") -> dict[str, Tensor]:
 def _write(tensors: list[tuple[str, Tensor]], metadata: list[tuple[str, str]], f: Path | IO[bytes]) -> None:
     if isinstance(f, str | os.PathLike):
         # The renamed file shall take the place of what a link points to, and not of the link.
-        _C.save_safetensors(tensors, metadata, os.path.realpath(f))
+        path = os.path.realpath(f)
+        if not os.path.exists(path) or os.path.isfile(path):
+            _C.save_safetensors(tensors, metadata, path)
+        else:  # a device or a pipe is written to and never replaced; a folder is an error
+            with open(path, "wb") as file:
+                file.write(_C.serialize_safetensors(tensors, metadata))
     elif hasattr(f, "write"):
         f.write(_C.serialize_safetensors(tensors, metadata))
     else:

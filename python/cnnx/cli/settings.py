@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,12 @@ def new_settings(options: argparse.Namespace, dataset: str, size: tuple[int, int
     )
 
 
-def resumed_settings(options: argparse.Namespace, saved: dict[str, Any]) -> Settings:
+def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
     """The settings of a run that goes on: those saved, with more epochs if wanted."""
+    if not isinstance(saved, dict) or set(saved) != {field.name for field in fields(Settings)}:
+        raise CommandError(
+            f"the checkpoint in {options.resume} has no settings of this version of cnnx train"
+        )
     for name, value in saved.items():
         given = getattr(options, name)
         if name != "epochs" and given is not None and given != value:
