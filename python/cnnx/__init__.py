@@ -9,6 +9,9 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from cnnx import openmp as _openmp  # first: it loads the native module
+
+# isort: split
 from cnnx import _C as _C
 from cnnx import accelerator as accelerator
 from cnnx import autograd as autograd
