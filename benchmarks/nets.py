@@ -11,8 +11,8 @@ from typing import Any
 class Net:
     """A net and the optimizer it is trained with.
 
-    `build(nn)` makes the model from a module `nn` that is `torch.nn` or `cnnx.nn`; `optimizer(optim, parameters)`
-    likewise. `flat` nets take images as rows of 784 numbers.
+    `build(nn)` makes the model from a module `nn` that is `torch.nn` or `cnnx.nn`;
+    `optimizer(optim, parameters)` likewise. `flat` nets take images as rows of 784 numbers.
     """
 
     build: Callable[[Any], Any]

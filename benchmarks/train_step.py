@@ -1,8 +1,8 @@
 """Times a full training step of cnnx, and of PyTorch beside it.
 
-A step is zero_grad, forward, loss, backward, optimizer step and reading the loss, with the batch in memory. The
-libraries take turns in short bursts, so that a busy machine disturbs them alike; reported are medians over all
-steps, and the ratio of PyTorch's better one of eager and channels_last to plain eager cnnx.
+A step is zero_grad, forward, loss, backward, optimizer step and reading the loss, with the batch in memory.
+The libraries take turns in short bursts, so that a busy machine disturbs them alike; reported are medians
+over all steps, and the ratio of PyTorch's better one of eager and channels_last to plain eager cnnx.
 
     python benchmarks/train_step.py --against torch
 """

@@ -1,7 +1,7 @@
 """S1: a tanh MLP 784-1024-1024-10, every random number from NumPy, so that its two figures come out exactly.
 
-The data are the 10,000 test images of MNIST, 8,000 to train and 2,000 to validate. The teaching text prints a train
-accuracy of 0.80437505 and a validation accuracy of 0.7725.
+The data are the 10,000 test images of MNIST, 8,000 to train and 2,000 to validate. The teaching text prints a
+train accuracy of 0.80437505 and a validation accuracy of 0.7725.
 
     python examples/s01_mlp_sgd.py --data-dir path/to/mnist
 """

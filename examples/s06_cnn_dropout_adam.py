@@ -1,7 +1,7 @@
-"""S6: two 5x5 convolutions, dropout, Adam; built layer by layer. 50,000 images train, 10,000 validate, 10,000 test.
+"""S6: two 5x5 convolutions, dropout, Adam; built layer by layer.
 
-The teaching text prints for epoch 1 train 0.9503 and validation 0.9802, for epoch 20 train 0.9979 and validation
-0.9907, and a test accuracy of 0.9914.
+50,000 images train, 10,000 validate, 10,000 test. The teaching text prints for epoch 1 train 0.9503 and
+validation 0.9802, for epoch 20 train 0.9979 and validation 0.9907, and a test accuracy of 0.9914.
 
     python examples/s06_cnn_dropout_adam.py --data-dir path/to/mnist --epochs 20 --seeds 0 1 2
 """
