@@ -17,6 +17,8 @@ from cnnx.utils.data import DataLoader
 
 
 class LeNet5(nn.Module):
+    """Two 5x5 convolutions with pooling, then three dense layers."""
+
     def __init__(self) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
@@ -26,6 +28,7 @@ class LeNet5(nn.Module):
         self.fc3 = nn.Linear(84, 10)
 
     def forward(self, x: cnnx.Tensor) -> cnnx.Tensor:
+        """Logits (N, 10) of images (N, 1, 28, 28)."""
         x = F.max_pool2d(F.relu(self.conv1(x)), 2)
         x = F.max_pool2d(F.relu(self.conv2(x)), 2)
         x = x.flatten(1)

@@ -55,7 +55,7 @@ def run_seeds(
     train: DataLoader,
     splits: dict[str, DataLoader],
 ) -> None:
-    """Trains with Adam (lr 0.001) once for each seed; prints every epoch, and the mean and spread at the end."""
+    """Trains with Adam (lr 0.001) once for each seed; prints every epoch, then the mean and the spread."""
     finals: list[float] = []
     for seed in seeds:
         cnnx.manual_seed(seed)

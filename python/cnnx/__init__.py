@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from cnnx import openmp as _openmp  # first: it loads the native module
+from cnnx import openmp as openmp  # first: it loads the native module
 
 # isort: split
 from cnnx import _C as _C
