@@ -245,6 +245,15 @@ def test_grad_on_demand() -> None:
         z.backward(create_graph=True)
 
 
+def test_a_detached_tensor_may_start_a_new_history() -> None:
+    x, w = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    h = (x * 2).detach()
+    h += w * 3
+    h.sum().backward()
+    assert w.grad.tolist() == [3.0, 3.0]
+    assert x.grad is None
+
+
 def test_none_is_no_tensor() -> None:
     x = leaf(1.0)
     for call in (

@@ -350,6 +350,31 @@ def test_repr_names_dtype_and_history() -> None:
         cnnx.set_printoptions(profile="nope")
 
 
+def test_axis_is_dim() -> None:
+    t = cnnx.tensor([[1.0, 5.0], [7.0, 2.0]])
+    for name in ("sum", "mean", "prod", "amax", "amin", "argmax", "argmin", "std", "var"):
+        method = getattr(t, name)
+        assert method(axis=1).tolist() == method(dim=1).tolist() == method(1).tolist()
+    assert t.max(axis=0).values.tolist() == [7.0, 5.0]
+    assert (t > 1).all(axis=1).tolist() == [False, True]
+    assert cnnx.cat([t, t], axis=1).shape == (2, 4)
+
+
+def test_older_forms() -> None:
+    t = cnnx.tensor([1.5, 2.0])
+    assert t.type() == "cnnx.FloatTensor"
+    assert t.type(cnnx.LongTensor).dtype == cnnx.int64
+    assert t.to(cnnx.DoubleTensor).dtype == cnnx.float64
+    assert cnnx.ByteTensor([1]).dtype == cnnx.uint8
+    assert cnnx.BoolTensor([1, 0]).tolist() == [True, False]
+    assert cnnx.IntTensor(2, 3).shape == (2, 3)
+    assert cnnx.autograd.Variable(t) is t
+    assert t.new_zeros(2, 3).shape == (2, 3)
+    assert t.double().new_tensor([1]).dtype == cnnx.float64
+    assert t.new_full((2,), 3).tolist() == [3.0, 3.0]
+    assert t.new_ones(1).tolist() == [1.0]
+
+
 # Operators.
 
 BINARY = [
@@ -530,6 +555,8 @@ def test_subclasses_and_attributes_live_with_the_object() -> None:
     t = cnnx.zeros(2)
     t.note = "kept"
     assert t.note == "kept"
+    assert copy.deepcopy(t).note == "kept"
+    assert pickle.loads(pickle.dumps(t)).note == "kept"
 
     class Mine(cnnx.Tensor):
         pass

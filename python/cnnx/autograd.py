@@ -186,4 +186,11 @@ def backward(
         _C.backward(root, gradient, bool(retain_graph) or i + 1 < len(roots))
 
 
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802
+    """`data` itself, from the days when tensors and variables were two things."""
+    if requires_grad:
+        data.requires_grad = True
+    return data
+
+
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from cnnx import _C
 from cnnx.devices import check_device
-from cnnx.dtypes import as_dtype, float32, float64, get_default_dtype, int64, numpy_dtype
+from cnnx.dtypes import as_dtype, float32, float64, get_default_dtype, int32, int64, numpy_dtype, uint8
 from cnnx.dtypes import bool as bool_
 
 if TYPE_CHECKING:
@@ -366,29 +366,37 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_gra
     return full((), s, dtype=_dtype_or_default(dtype), device=device, requires_grad=requires_grad)
 
 
-def FloatTensor(*data: Any) -> Tensor:  # noqa: N802
-    """A float32 tensor from data, or of a given shape: PyTorch's older form of `tensor`."""
-    return _legacy(data, float32)
+class _TypedTensor:
+    """PyTorch's older way to make a tensor and to name a dtype: `FloatTensor([1])`, `x.type(FloatTensor)`."""
+
+    def __init__(self, name: str, dtype: _C.DType) -> None:
+        self.__name__ = name
+        self.dtype = dtype
+
+    def __call__(self, *data: Any) -> Tensor:
+        """A tensor of the type from data, or of a given shape with unspecified content."""
+        if len(data) == 1 and not isinstance(data[0], builtins.int):
+            return tensor(data[0], dtype=self.dtype)
+        return empty(*data, dtype=self.dtype) if data else empty(0, dtype=self.dtype)
+
+    def __repr__(self) -> str:
+        return f"<cnnx.{self.__name__}>"
 
 
-def DoubleTensor(*data: Any) -> Tensor:  # noqa: N802
-    """A float64 tensor from data, or of a given shape: PyTorch's older form of `tensor`."""
-    return _legacy(data, float64)
-
-
-def LongTensor(*data: Any) -> Tensor:  # noqa: N802
-    """An int64 tensor from data, or of a given shape: PyTorch's older form of `tensor`."""
-    return _legacy(data, int64)
-
-
-def _legacy(data: tuple[Any, ...], dtype: _C.DType) -> Tensor:
-    if len(data) == 1 and not isinstance(data[0], builtins.int):
-        return tensor(data[0], dtype=dtype)
-    return empty(*data, dtype=dtype) if data else empty(0, dtype=dtype)
+FloatTensor = _TypedTensor("FloatTensor", float32)
+DoubleTensor = _TypedTensor("DoubleTensor", float64)
+LongTensor = _TypedTensor("LongTensor", int64)
+IntTensor = _TypedTensor("IntTensor", int32)
+ByteTensor = _TypedTensor("ByteTensor", uint8)
+BoolTensor = _TypedTensor("BoolTensor", bool_)
+TYPE_NAMES = {
+    made.dtype: f"cnnx.{made.__name__}"
+    for made in (FloatTensor, DoubleTensor, LongTensor, IntTensor, ByteTensor, BoolTensor)
+}
 
 
 __all__ = [
-    "DoubleTensor", "FloatTensor", "LongTensor", "arange", "as_tensor", "asarray", "empty", "empty_like",
-    "eye", "from_numpy", "full", "full_like", "linspace",
+    "BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "arange",
+    "as_tensor", "asarray", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace",
     "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

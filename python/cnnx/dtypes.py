@@ -49,6 +49,9 @@ def as_dtype(like: Any) -> _C.DType:
     """
     if isinstance(like, _C.DType):
         return like
+    named = getattr(like, "dtype", None)  # FloatTensor and its like
+    if isinstance(named, _C.DType):
+        return named
     try:
         found: _C.DType | None = _C.dtype_from_numpy(like)
     except TypeError:

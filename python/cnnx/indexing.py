@@ -182,7 +182,7 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     return _C.triu(input, diagonal)
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """The tensors one after the other along a dimension; they agree in all others.
 
     Raises
@@ -196,12 +196,12 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     >>> cnnx.cat([cnnx.zeros(1), cnnx.ones(2)])
     tensor([0., 1., 1.])
     """
-    return _C.cat(list(tensors), dim)
+    return _C.cat(list(tensors), dim if axis is None else axis)
 
 
-def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
+def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
     """The tensors, all of one shape, as the entries of a new dimension."""
-    return _C.stack(list(tensors), dim)
+    return _C.stack(list(tensors), dim if axis is None else axis)
 
 
 def hstack(tensors: Sequence[Tensor]) -> Tensor:

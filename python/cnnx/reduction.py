@@ -1,4 +1,7 @@
-"""Reductions, softmax and products of matrices."""
+"""Reductions, softmax and products of matrices.
+
+Where `dim` names dimensions, NumPy's `axis` is taken as well.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ def _dim(dim: Any) -> Any:
     return tuple(dim) if isinstance(dim, Sequence) and not isinstance(dim, tuple) else dim
 
 
-def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def sum(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None
+) -> Tensor:
     """The sum of all elements or along dimensions.
 
     Parameters
@@ -48,22 +53,29 @@ def sum(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = 
     >>> cnnx.ones(2, 3).sum(dim=1)
     tensor([3., 3.])
     """
-    return _C.sum(input, _dim(dim), keepdim, _type(dtype))
+    return _C.sum(input, _dim(dim if axis is None else axis), keepdim, _type(dtype))
 
 
-def mean(input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+def mean(
+    input: Tensor, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None, axis: Any = None
+) -> Tensor:
     """The mean of all elements or along dimensions.
 
     Floating point alone, unless `dtype` says what to convert to.
     """
-    return _C.mean(input, _dim(dim), keepdim, _type(dtype))
+    return _C.mean(input, _dim(dim if axis is None else axis), keepdim, _type(dtype))
 
 
 def prod(
-    input: Tensor, dim: builtins.int | None = None, keepdim: bool = False, *, dtype: Any = None
+    input: Tensor,
+    dim: builtins.int | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: Any = None,
+    axis: Any = None,
 ) -> Tensor:
     """The product of all elements or along a dimension."""
-    return _C.prod(input, dim, keepdim, _type(dtype))
+    return _C.prod(input, dim if axis is None else axis, keepdim, _type(dtype))
 
 
 def _correction(correction: Any, unbiased: Any) -> builtins.float:
@@ -83,6 +95,7 @@ def var(
     keepdim: bool = False,
     *,
     correction: builtins.float = 1,
+    axis: Any = None,
 ) -> Tensor:
     """The variance of all elements or along dimensions.
 
@@ -93,7 +106,7 @@ def var(
     unbiased
         True is correction 1 (the default), False is correction 0.
     """
-    return _spread(_C.var, input, dim, unbiased, correction, keepdim)
+    return _spread(_C.var, input, dim if axis is None else axis, unbiased, correction, keepdim)
 
 
 def std(
@@ -103,9 +116,10 @@ def std(
     keepdim: bool = False,
     *,
     correction: builtins.float = 1,
+    axis: Any = None,
 ) -> Tensor:
     """The standard deviation: the square root of `var`."""
-    return _spread(_C.std, input, dim, unbiased, correction, keepdim)
+    return _spread(_C.std, input, dim if axis is None else axis, unbiased, correction, keepdim)
 
 
 def var_mean(
@@ -115,8 +129,10 @@ def var_mean(
     keepdim: bool = False,
     *,
     correction: builtins.float = 1,
+    axis: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """`var` and `mean`."""
+    dim = dim if axis is None else axis
     return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
@@ -127,12 +143,14 @@ def std_mean(
     keepdim: bool = False,
     *,
     correction: builtins.float = 1,
+    axis: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """`std` and `mean`."""
+    dim = dim if axis is None else axis
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
-def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
     """The largest element; along a dimension, `(values, indices)`; with a second tensor, `maximum`.
 
     NaN wins; of equal elements the first counts.
@@ -143,6 +161,8 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     >>> cnnx.tensor([[1, 5], [7, 2]]).max(1).indices
     tensor([1, 0])
     """
+    if axis is not None:
+        dim = axis
     if dim is None:
         return _C.max(input)
     if isinstance(dim, _C.TensorBase):
@@ -150,8 +170,10 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return ValuesIndices(*_C.max_dim(input, dim, keepdim))
 
 
-def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
     """The smallest element; along a dimension, `(values, indices)`; with a second tensor, `minimum`."""
+    if axis is not None:
+        dim = axis
     if dim is None:
         return _C.min(input)
     if isinstance(dim, _C.TensorBase):
@@ -159,34 +181,38 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return ValuesIndices(*_C.min_dim(input, dim, keepdim))
 
 
-def amax(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def amax(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Any = None) -> Tensor:
     """The largest element of all or along dimensions; equal elements share the gradient."""
-    return _C.amax(input, _dim(dim), keepdim)
+    return _C.amax(input, _dim(dim if axis is None else axis), keepdim)
 
 
-def amin(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def amin(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Any = None) -> Tensor:
     """The smallest element of all or along dimensions; equal elements share the gradient."""
-    return _C.amin(input, _dim(dim), keepdim)
+    return _C.amin(input, _dim(dim if axis is None else axis), keepdim)
 
 
-def argmax(input: Tensor, dim: builtins.int | None = None, keepdim: bool = False) -> Tensor:
+def argmax(
+    input: Tensor, dim: builtins.int | None = None, keepdim: bool = False, *, axis: Any = None
+) -> Tensor:
     """The int64 index of the first largest element, of the flattened tensor or along a dimension."""
-    return _C.argmax(input, dim, keepdim)
+    return _C.argmax(input, dim if axis is None else axis, keepdim)
 
 
-def argmin(input: Tensor, dim: builtins.int | None = None, keepdim: bool = False) -> Tensor:
+def argmin(
+    input: Tensor, dim: builtins.int | None = None, keepdim: bool = False, *, axis: Any = None
+) -> Tensor:
     """The int64 index of the first smallest element, of the flattened tensor or along a dimension."""
-    return _C.argmin(input, dim, keepdim)
+    return _C.argmin(input, dim if axis is None else axis, keepdim)
 
 
-def any(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def any(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Any = None) -> Tensor:
     """Whether any element differs from 0, of all or along dimensions."""
-    return _C.any(input, _dim(dim), keepdim)
+    return _C.any(input, _dim(dim if axis is None else axis), keepdim)
 
 
-def all(input: Tensor, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def all(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Any = None) -> Tensor:
     """Whether all elements differ from 0, of all or along dimensions."""
-    return _C.all(input, _dim(dim), keepdim)
+    return _C.all(input, _dim(dim if axis is None else axis), keepdim)
 
 
 def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:

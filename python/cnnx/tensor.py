@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import builtins
+import copy
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from cnnx import _C, dlpack, dtypes, indexing, pointwise, reduction, shaping
+from cnnx import _C, creation, dlpack, dtypes, indexing, pointwise, reduction, shaping
 from cnnx.devices import CPU, check_device, device
 from cnnx.dtypes import as_dtype
 from cnnx.operators import Operators
@@ -45,8 +46,6 @@ class Tensor(Operators, _C.TensorBase):
     """
 
     def __init__(self, *data: Any) -> None:
-        from cnnx import creation
-
         if len(data) == 1 and isinstance(data[0], _C.TensorBase):
             source = data[0]
         elif not data:
@@ -236,6 +235,8 @@ class Tensor(Operators, _C.TensorBase):
         copied.requires_grad = self.requires_grad
         if self.grad is not None:
             copied.grad = self.grad.detach().clone()
+        if self.__dict__:
+            copied.__dict__.update(copy.deepcopy(self.__dict__, memo))
         memo[id(self)] = copied
         return copied
 
@@ -378,15 +379,31 @@ class Tensor(Operators, _C.TensorBase):
 
     def type(self, dtype: Any = None) -> Any:
         """The tensor in another dtype; without one, the name of its type."""
-        return (
-            f"cnnx.{type(self).__name__}[{self.dtype.name}]"
-            if dtype is None
-            else _C.to(self, as_dtype(dtype))
-        )
+        return creation.TYPE_NAMES[self.dtype] if dtype is None else _C.to(self, as_dtype(dtype))
 
     def type_as(self, other: Tensor) -> Tensor:
         """The tensor in the dtype of `other`."""
         return _C.to(self, other.dtype)
+
+    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: builtins.bool = False) -> Tensor:
+        """`cnnx.tensor(data)` with this tensor's dtype."""
+        return creation.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+
+    def new_zeros(self, *size: Any, dtype: Any = None) -> Tensor:
+        """`cnnx.zeros(size)` with this tensor's dtype."""
+        return creation.zeros(*size, dtype=dtype or self.dtype)
+
+    def new_ones(self, *size: Any, dtype: Any = None) -> Tensor:
+        """`cnnx.ones(size)` with this tensor's dtype."""
+        return creation.ones(*size, dtype=dtype or self.dtype)
+
+    def new_empty(self, *size: Any, dtype: Any = None) -> Tensor:
+        """`cnnx.empty(size)` with this tensor's dtype."""
+        return creation.empty(*size, dtype=dtype or self.dtype)
+
+    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None) -> Tensor:
+        """`cnnx.full(size, fill_value)` with this tensor's dtype."""
+        return creation.full(size, fill_value, dtype=dtype or self.dtype)
 
     def contiguous(self) -> Tensor:
         """The tensor itself if its memory is row-major without gaps, else a copy that is."""
