@@ -124,6 +124,12 @@ def test_leaky_relu_and_clamp(rng):
     integers = np.arange(-5, 6)
     assert_same(_C.clamp(tensor(integers), -2, 3), np.clip(integers, -2, 3))
     assert_same(_C.clamp(tensor(integers), -1.5, None), np.clip(integers.astype(np.float32), -1.5, None))
+    small = tensor(np.array([0, 7, 255], np.uint8))
+    assert_same(_C.clamp(small, 300, None), np.full(3, 255, np.uint8))
+    assert_same(_C.clamp(small, -300, 9), np.array([0, 7, 9], np.uint8))
+    for value in (np.nan, np.inf, 1e30):
+        with pytest.raises(ValueError, match="does not fit into an integer tensor"):
+            _C.fill_(tensor(integers), value)
     bound = np.arange(11, dtype=np.int64)[::-1].copy()
     assert_same(_C.clamp(tensor(integers), tensor(bound), None), np.maximum(integers, bound))
     with pytest.raises(ValueError, match="clamp: needs min or max"):

@@ -1,5 +1,8 @@
 // Functions of one tensor: one pass forward, one pass backward, in whatever layout the input has.
 #include "ops/unary.h"
+
+#include <limits>
+
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
 #include "kernels/table.h"
@@ -41,6 +44,14 @@ GradientFn gradient_of(const char* name, UnaryOp op, double a, double b, const T
   };
 }
 
+// A bound of clamp, perhaps infinite, as the nearest T.
+template <class T>
+T saturated(double value) {
+  if (value <= static_cast<double>(std::numeric_limits<T>::min())) return std::numeric_limits<T>::min();
+  if (value >= static_cast<double>(std::numeric_limits<T>::max())) return std::numeric_limits<T>::max();
+  return static_cast<T>(value);
+}
+
 // Integer results of the functions that keep integer types; overflow wraps.
 template <class T>
 T integer_value(UnaryOp op, T x, double a, double b) {
@@ -52,9 +63,8 @@ T integer_value(UnaryOp op, T x, double a, double b) {
     case UnaryOp::square: return static_cast<T>(static_cast<Wide>(uint64_t(static_cast<Wide>(x)) * static_cast<Wide>(x)));
     case UnaryOp::relu: return x < T(0) ? T(0) : x;
     case UnaryOp::clamp: {
-      // Bounds are whole numbers here, perhaps infinite.
-      if (static_cast<double>(x) < a) x = static_cast<T>(a);
-      return static_cast<double>(x) > b ? static_cast<T>(b) : x;
+      if (static_cast<double>(x) < a) x = saturated<T>(a);
+      return static_cast<double>(x) > b ? saturated<T>(b) : x;
     }
     default: return x;  // the roundings
   }
@@ -167,9 +177,10 @@ Tensor unary_(const char* name, UnaryOp op, const Tensor& self, double a, double
 #define UNARY(function) \
   Tensor function(const Tensor& input) { return unary(#function, UnaryOp::function, input); }
 UNARY(neg)
-UNARY(abs) UNARY(sign) UNARY(exp) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2) UNARY(log10) UNARY(sqrt) UNARY(rsqrt)
-    UNARY(reciprocal) UNARY(square) UNARY(sin) UNARY(cos) UNARY(tanh) UNARY(sigmoid) UNARY(erf) UNARY(floor) UNARY(ceil)
-        UNARY(round) UNARY(trunc) UNARY(relu)
+UNARY(abs)
+UNARY(sign) UNARY(exp) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2) UNARY(log10) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal)
+    UNARY(square) UNARY(sin) UNARY(cos) UNARY(tanh) UNARY(sigmoid) UNARY(erf) UNARY(floor) UNARY(ceil) UNARY(round) UNARY(trunc)
+        UNARY(relu)
 #undef UNARY
 
             Tensor leaky_relu(const Tensor& input, double negative_slope) {

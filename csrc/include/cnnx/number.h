@@ -22,10 +22,16 @@ class Number {
   T to() const {
     if constexpr (std::is_same_v<T, bool>) return real_ != 0;
     else if constexpr (std::is_floating_point_v<T>) return static_cast<T>(real_);
-    else return static_cast<T>(dtype_ == DType::float32 ? static_cast<int64_t>(real_) : integer_);
+    else return static_cast<T>(dtype_ == DType::float32 ? whole() : integer_);
   }
 
  private:
+  int64_t whole() const {
+    if (!(real_ >= -0x1p63 && real_ < 0x1p63))
+      throw ValueError(message("number: ", real_, " does not fit into an integer tensor"));
+    return static_cast<int64_t>(real_);
+  }
+
   DType dtype_;
   int64_t integer_ = 0;
   double real_;

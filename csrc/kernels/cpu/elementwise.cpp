@@ -87,7 +87,7 @@ inline Vec whole_power(Vec x, int n) {
   return n < 0 ? 1.0f / result : result;
 }
 
-bool is_small_whole(double exponent) { return exponent == (double)(int)exponent && exponent >= -4 && exponent <= 4; }
+bool is_small_whole(double exponent) { return exponent >= -4 && exponent <= 4 && exponent == (double)(int)exponent; }
 
 void power(int64_t n, double exponent, const float* x, float* y) {
   if (is_small_whole(exponent)) {
