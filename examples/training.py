@@ -1,4 +1,4 @@
-"""What the MNIST examples share: the arguments, one epoch of training, an evaluation, the runs over several seeds."""
+"""What the MNIST examples share: arguments, an epoch of training, an evaluation, runs over several seeds."""
 
 from __future__ import annotations
 

@@ -1,9 +1,13 @@
 // What this build and process are.
 #include <cmath>
 
+#include <chrono>
+#include <numeric>
+
 #include "cnnx/threads.h"
 #include "core/allocator.h"
 #include "core/copy.h"
+#include "kernels/parallel.h"
 #include "kernels/table.h"
 
 #include "bindings.h"
@@ -31,6 +35,26 @@ void register_info(py::module_& m) {
     PoolStats stats = pool_stats();
     return py::make_tuple(stats.in_use, stats.cached, stats.peak);
   });
+  // Operations per second that all threads together reach on multiply-adds in registers: the ceiling of the float32 kernels.
+  m.def(
+      "measure_peak",
+      [](double seconds) {
+        const int threads = get_num_threads();
+        std::vector<float> sinks(static_cast<size_t>(threads));
+        std::vector<double> operations(static_cast<size_t>(threads));
+        double best = 0;
+        const auto start = std::chrono::steady_clock::now();
+        auto elapsed = [](auto since) { return std::chrono::duration<double>(std::chrono::steady_clock::now() - since).count(); };
+        while (elapsed(start) < seconds) {
+          const auto run_start = std::chrono::steady_clock::now();
+          parallel_for(threads, 1e6, [&](int64_t i) {
+            kernels<float>().multiply_adds(500'000, &sinks[static_cast<size_t>(i)], &operations[static_cast<size_t>(i)]);
+          });
+          best = std::max(best, std::accumulate(operations.begin(), operations.end(), 0.0) / elapsed(run_start));
+        }
+        return best;
+      },
+      ReleaseGil(), py::arg("seconds"));
   m.def("pool_release_cached", &pool_release_cached);
   // For tests: a copy in lanes whose dead lanes hold NaN, so that whoever reads them shows.
   m.def("_to_lanes", [](const Tensor& t) {

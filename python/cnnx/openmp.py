@@ -1,10 +1,10 @@
 """Loads the native module with OpenMP threads that do not spin for long.
 
 The OpenMP runtimes let idle threads spin for a millisecond and more before they sleep. Between the short
-parallel regions of a small net some spinning pays, but on a busy machine the spinners take the processor from
-the very thread they wait for, and a step can take twenty times as long. The runtimes read their settings once,
-when they are loaded; so these are set around that moment and put back after it. Whoever sets one of them in the
-environment keeps it.
+parallel regions of a small net some spinning pays, but on a busy machine the spinners take the processor
+from the very thread they wait for, and a step can take twenty times as long. The runtimes read their
+settings once, when they are loaded; so these are set around that moment and put back after it. Whoever
+sets one of them in the environment keeps it.
 """
 
 from __future__ import annotations

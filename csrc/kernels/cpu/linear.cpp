@@ -209,10 +209,24 @@ void linear_backward_weight(const LinearShape& s, const float* input, const floa
   }
 }
 
+// Twelve chains: enough to hide the latency of two units, few enough for 16 registers.
+void multiply_adds(int64_t rounds, float* sink, double* operations) {
+  constexpr int kChains = 12;
+  Vec sum[kChains];
+  unroll<kChains>([&](auto i) { sum[i] = broadcast(static_cast<float>(i)); });
+  const Vec half = broadcast(0.5f), one = broadcast(1.0f);
+  for (int64_t round = 0; round < rounds; ++round) unroll<kChains>([&](auto i) { sum[i] = sum[i] * half + one; });
+  Vec total = {};
+  unroll<kChains>([&](auto i) { total += sum[i]; });
+  *sink = horizontal_sum(total);
+  *operations = 2.0 * kChains * kLanes * static_cast<double>(rounds);
+}
+
 }  // namespace
 
 void fill_linear(KernelTable<float>& table) {
   table.gemm = gemm;
+  table.multiply_adds = multiply_adds;
   table.linear_forward = linear_forward;
   table.linear_backward_input = linear_backward_input;
   table.linear_backward_weight = linear_backward_weight;

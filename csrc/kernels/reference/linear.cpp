@@ -47,11 +47,21 @@ void linear_backward_weight(const LinearShape& s, const T* input, const T* grad_
   }
 }
 
+template <class T>
+void multiply_adds(int64_t rounds, T* sink, double* operations) {
+  T sum[4] = {0, 1, 2, 3};
+  for (int64_t i = 0; i < rounds; ++i)
+    for (T& value : sum) value = value * T(0.5) + T(1);
+  *sink = sum[0] + sum[1] + sum[2] + sum[3];
+  *operations = 2.0 * 4.0 * static_cast<double>(rounds);
+}
+
 }  // namespace
 
 template <class T>
 void fill_linear(KernelTable<T>& table) {
   table.gemm = gemm<T>;
+  table.multiply_adds = multiply_adds<T>;
   table.linear_forward = linear_forward<T>;
   table.linear_backward_input = linear_backward_input<T>;
   table.linear_backward_weight = linear_backward_weight<T>;
