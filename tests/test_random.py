@@ -102,6 +102,8 @@ def test_distributions(dtype) -> None:
     integers = cnnx.randint(-3, 4, (70_000,)).numpy()
     assert stats.chisquare(np.bincount(integers + 3, minlength=7)).pvalue > 1e-3
     assert cnnx.randint(5, (2, 3)).dtype == cnnx.int64
+    assert cnnx.randint(5, size=(2, 3)).shape == cnnx.randint(0, 5, size=(2, 3)).shape == (2, 3)
+    assert cnnx.rand(size=(2, 3)).shape == cnnx.randn(size=[2, 3]).shape == (2, 3)
     wide = cnnx.randint(-(2**63), 2**63 - 1, (1000,)).numpy()
     assert (wide < 0).any()
     assert (wide > 0).any()

@@ -113,6 +113,9 @@ def test_bad_creation(call, error) -> None:
         lambda lib: lib.ones([2]),
         lambda lib: lib.ones(()),
         lambda lib: lib.zeros(0, 3),
+        lambda lib: lib.zeros(size=(2, 3)),
+        lambda lib: lib.ones(size=[2]),
+        lambda lib: lib.arange(end=3),
         lambda lib: lib.full((2, 2), 7),
         lambda lib: lib.full((2,), 1.5),
         lambda lib: lib.full((2,), True),
@@ -470,6 +473,9 @@ def test_matmul_forms() -> None:
     assert x.mv(cnnx.ones(3)).tolist() == [3.0, 3.0]
     assert x[0].dot(x[1]).item() == 3.0
     assert cnnx.outer(cnnx.arange(2), cnnx.arange(3)).tolist() == [[0, 0, 0], [0, 1, 2]]
+    assert cnnx.addmm(cnnx.ones(2, 2), x, x.T, beta=2, alpha=0.5).tolist() == [[3.5, 3.5], [3.5, 3.5]]
+    assert cnnx.eye(3).trace().item() == 3.0
+    assert x.addcmul(x, x, value=2).addcdiv(x, x).clamp_max(3.5).clamp_min(0).sum().item() == 21.0
     with pytest.raises(RuntimeError, match="mm"):
         cnnx.mm(x, cnnx.ones(3))
     with pytest.raises(RuntimeError, match="bmm"):

@@ -180,8 +180,10 @@ def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     return result
 
 
-def _shape(op: str, size: tuple[Any, ...]) -> Sequence[int]:
-    # zeros(2, 3) and zeros((2, 3)) are the same.
+def _shape(op: str, size: tuple[Any, ...], named: Any = None) -> Sequence[int]:
+    # zeros(2, 3), zeros((2, 3)) and zeros(size=(2, 3)) are the same.
+    if named is not None:
+        size = (named,)
     if len(size) == 1 and not hasattr(size[0], "__index__"):
         size = size[0]
     elif len(size) == 1 and getattr(size[0], "ndim", 0) > 0:
@@ -199,12 +201,18 @@ def _dtype_or_default(dtype: Any) -> _C.DType:
     return get_default_dtype() if dtype is None else as_dtype(dtype)
 
 
-def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def empty(
+    *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of the given shape with unspecified content; `dtype` defaults to float32."""
-    return _finish("empty", _C.empty(_shape("empty", size), _dtype_or_default(dtype)), device, requires_grad)
+    return _finish(
+        "empty", _C.empty(_shape("empty", shape, size), _dtype_or_default(dtype)), device, requires_grad
+    )
 
 
-def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def zeros(
+    *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of zeros. The shape is given as ints or as one tuple; `dtype` defaults to float32.
 
     Examples
@@ -212,12 +220,18 @@ def zeros(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
     >>> zeros(2)
     tensor([0., 0.])
     """
-    return _finish("zeros", _C.zeros(_shape("zeros", size), _dtype_or_default(dtype)), device, requires_grad)
+    return _finish(
+        "zeros", _C.zeros(_shape("zeros", shape, size), _dtype_or_default(dtype)), device, requires_grad
+    )
 
 
-def ones(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones(
+    *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
     """A tensor of ones. The shape is given as ints or as one tuple; `dtype` defaults to float32."""
-    return _finish("ones", _C.full(_shape("ones", size), 1, _dtype_or_default(dtype)), device, requires_grad)
+    return _finish(
+        "ones", _C.full(_shape("ones", shape, size), 1, _dtype_or_default(dtype)), device, requires_grad
+    )
 
 
 def _full(op: str, shape: Sequence[int], value: Any, dtype: _C.DType) -> Tensor:
@@ -300,7 +314,7 @@ def _number(op: str, value: Any) -> Any:
 
 
 def arange(
-    start: Any,
+    start: Any = 0,
     end: Any = None,
     step: Any = 1,
     *,

@@ -323,6 +323,26 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     return _C.add(input, _C.mul(_C.sub(end, input), weight))
 
 
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """Input + value * tensor1 * tensor2."""
+    return _C.add(input, _C.mul(tensor1, tensor2), value)
+
+
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
+    """Input + value * tensor1 / tensor2."""
+    return _C.add(input, _C.div(tensor1, tensor2), value)
+
+
+def clamp_min(input: Tensor, min: Any) -> Tensor:
+    """Each element, but at least `min`."""
+    return _C.clamp(input, min, None)
+
+
+def clamp_max(input: Tensor, max: Any) -> Tensor:
+    """Each element, but at most `max`."""
+    return _C.clamp(input, None, max)
+
+
 def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Tensor:
@@ -374,6 +394,8 @@ __all__ = [
     "abs",
     "absolute",
     "add",
+    "addcdiv",
+    "addcmul",
     "allclose",
     "bitwise_and",
     "bitwise_not",
@@ -381,6 +403,8 @@ __all__ = [
     "bitwise_xor",
     "ceil",
     "clamp",
+    "clamp_max",
+    "clamp_min",
     "clip",
     "cos",
     "div",

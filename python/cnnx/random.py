@@ -52,27 +52,29 @@ def set_rng_state(new_state: Tensor) -> None:
 
 
 def rand(
-    *size: Any,
+    *shape: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Numbers uniform in [0, 1); `dtype` float32 (default) or float64."""
-    result = _C.empty(_shape("rand", size), _dtype_or_default(dtype))
+    result = _C.empty(_shape("rand", shape, size), _dtype_or_default(dtype))
     _C.uniform_(result, 0.0, 1.0, native_generator("rand", generator))
     return _finish("rand", result, device, requires_grad)
 
 
 def randn(
-    *size: Any,
+    *shape: Any,
+    size: Any = None,
     generator: Generator | None = None,
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
     """Numbers of the standard normal distribution; `dtype` float32 (default) or float64."""
-    result = _C.empty(_shape("randn", size), _dtype_or_default(dtype))
+    result = _C.empty(_shape("randn", shape, size), _dtype_or_default(dtype))
     _C.normal_(result, 0.0, 1.0, native_generator("randn", generator))
     return _finish("randn", result, device, requires_grad)
 
@@ -100,6 +102,8 @@ def randint(
         low, high, size = 0, low, high
     if size is None:
         raise TypeError("randint: the shape is missing")
+    if high is None:  # randint(high, size=...)
+        low, high = 0, low
     result = _C.empty(_shape("randint", (size,)), int64 if dtype is None else as_dtype(dtype))
     _C.randint_(result, int(low), int(high), native_generator("randint", generator))
     return _finish("randint", result, device, requires_grad)

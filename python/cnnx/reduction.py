@@ -282,6 +282,18 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return _C.matmul(input, mat2)
 
 
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """Beta * input + alpha * (mat1 @ mat2) of two matrices."""
+    product = mm(mat1, mat2)
+    return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of the diagonal of a matrix."""
+    _check_dims("trace", (input, 2))
+    return _C.sum(_C.diagonal(input, 0, 0, 1))
+
+
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
     _check_dims("mv", (input, 2), (vec, 1))
@@ -301,7 +313,33 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "count_nonzero", "cumsum", "dot", "log_softmax",
-    "logsumexp", "matmul", "max", "mean", "min", "mm", "mv", "norm", "outer", "prod", "softmax", "std",
-    "std_mean", "sum", "var", "var_mean",
+    "addmm",
+    "all",
+    "amax",
+    "amin",
+    "any",
+    "argmax",
+    "argmin",
+    "bmm",
+    "count_nonzero",
+    "cumsum",
+    "dot",
+    "log_softmax",
+    "logsumexp",
+    "matmul",
+    "max",
+    "mean",
+    "min",
+    "mm",
+    "mv",
+    "norm",
+    "outer",
+    "prod",
+    "softmax",
+    "std",
+    "std_mean",
+    "sum",
+    "trace",
+    "var",
+    "var_mean",
 ]  # fmt: skip

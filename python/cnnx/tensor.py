@@ -470,6 +470,10 @@ class Tensor(Operators, _C.TensorBase):
     clamp = pointwise.clamp
     clip = pointwise.clip
     add = pointwise.add
+    addcmul = pointwise.addcmul
+    addcdiv = pointwise.addcdiv
+    clamp_min = pointwise.clamp_min
+    clamp_max = pointwise.clamp_max
     sub = pointwise.sub
     mul = pointwise.mul
     div = pointwise.div
@@ -538,6 +542,8 @@ class Tensor(Operators, _C.TensorBase):
     mv = reduction.mv
     dot = reduction.dot
     outer = reduction.outer
+    addmm = reduction.addmm
+    trace = reduction.trace
 
     # Indexing.
 
