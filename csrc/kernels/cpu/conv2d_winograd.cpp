@@ -5,7 +5,7 @@
 //
 // The element-wise product, summed over the input channels, is one small matrix product for each of the 36 points: 36 multiply-adds
 // for the 16 outputs of a 3x3 kernel (144 directly) or the 4 outputs of a 5x5 kernel (100). The transforms use the points
-// 0, 1, -1, 2, -2 and infinity; rounding errors are some times those of the direct loop (docs/numerics.md). Since lanes are images,
+// 0, 1, -1, 2, -2 and infinity; rounding errors are some times those of the direct loop (see docs/numerics.md). Since lanes are images,
 // every transform is a handful of vector additions without a shuffle.
 //
 // A unit of work is a few tiles of one block, so that its transformed input [36][in_channels][tiles][L] and products
