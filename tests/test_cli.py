@@ -21,6 +21,8 @@ from cnnx import models
 from cnnx.cli import main
 from cnnx.cli.summary import format_table, summarize
 
+# Convolution in the reference's plain loops takes minutes; what is tested here does not depend on the net.
+NET = "mlp" if cnnx._C.active_target() == "reference" else "digits"
 MNIST_FILES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",
@@ -84,6 +86,7 @@ def wrong_use(capsys, *arguments):
     return captured.err
 
 
+@pytest.mark.skipif(cnnx._C.active_target() == "reference", reason="plain loops take minutes for it")
 def test_digits_reach_97_percent(tmp_path, capsys):
     assert run("--out", "run") == 0
     out = capsys.readouterr().out.splitlines()
@@ -109,7 +112,7 @@ def test_digits_reach_97_percent(tmp_path, capsys):
 
 def test_seed_decides_and_threads_do_not(tmp_path):
     for name, seed, threads in (("a", 3, 1), ("b", 3, 2), ("c", 4, 1)):
-        assert run("--epochs", 2, "--seed", seed, "--threads", threads, "--out", name) == 0
+        assert run("--model", NET, "--epochs", 2, "--seed", seed, "--threads", threads, "--out", name) == 0
     assert_same_run("a", "b")
     assert any((x != y).any() for x, y in zip(weights("a").values(), weights("c").values(), strict=True))
 
@@ -118,7 +121,7 @@ def test_seed_decides_and_threads_do_not(tmp_path):
 def test_resuming_after_a_stop_ends_with_the_same_bits(monkeypatch, optimizer):
     from cnnx.cli import train as module
 
-    arguments = ["--epochs", 2, "--optimizer", optimizer, "--batch-size", 100]
+    arguments = ["--model", NET, "--epochs", 2, "--optimizer", optimizer, "--batch-size", 100]
     assert run(*arguments, "--out", "whole") == 0
     # Ctrl-C is pressed in the third batch, in the last one of the first epoch, and while validating.
     count_hits, calls = module.count_hits, 0
@@ -225,7 +228,7 @@ def test_a_diverging_run_stops(capsys):
 
 
 def test_full_disk_keeps_the_old_checkpoint(tmp_path, capsys):
-    assert run("--epochs", 1, "--out", "run") == 0
+    assert run("--model", NET, "--epochs", 1, "--out", "run") == 0
     old = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
@@ -392,6 +395,7 @@ def test_run_folders_get_new_names(tmp_path):
     assert len(os.listdir(tmp_path / "runs")) == 2
 
 
+@pytest.mark.mnist
 @pytest.mark.skipif(
     "CNNX_TEST_MNIST" not in os.environ, reason="CNNX_TEST_MNIST names no folder with the real MNIST files"
 )

@@ -241,6 +241,7 @@ def test_digits_samples():
     np.testing.assert_array_equal(plain, image.numpy()[0])
 
 
+@pytest.mark.mnist
 @pytest.mark.skipif(
     "CNNX_TEST_MNIST" not in os.environ, reason="CNNX_TEST_MNIST names no folder with the real MNIST files"
 )
