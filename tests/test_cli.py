@@ -92,8 +92,8 @@ def test_digits_reach_97_percent(tmp_path, capsys):
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("data: the embedded 8x8 digits; mnist is not in")
     assert sum(line.startswith("epoch ") for line in out) == 30
-    assert out[-1].startswith("test loss ")
-    assert float(out[-1].split()[-1]) >= 0.97
+    assert out[-1].startswith("test accuracy ")
+    assert float(out[-1].split()[2].rstrip(",")) >= 0.97
     folder = tmp_path / "run"
     assert sorted(os.listdir(folder)) == [
         "checkpoint.safetensors",
@@ -174,7 +174,7 @@ def test_a_finished_run_takes_more_epochs(capsys):
     assert_same_run("run", "whole")
     capsys.readouterr()
     assert run("--resume", "run") == 0
-    assert "test loss" in capsys.readouterr().out
+    assert "test accuracy" in capsys.readouterr().out
 
 
 def write_mnist(folder, count=60, size=28):
@@ -403,4 +403,4 @@ def test_one_epoch_of_real_mnist(capsys):
     assert main(["train", "--data-dir", os.environ["CNNX_TEST_MNIST"], "--epochs", "1", "--out", "run"]) == 0
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith("data: mnist")
-    assert float(out[-1].split()[-1]) >= 0.95
+    assert float(out[-1].split()[2].rstrip(",")) >= 0.95

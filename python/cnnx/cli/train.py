@@ -256,5 +256,5 @@ def train(options: argparse.Namespace) -> int:
             return INTERRUPTED
     print(f"run: {run.path}")
     print(run.draw(trainer.history))
-    print(f"test loss {loss:.4f} accuracy {accuracy:.4f}", flush=True)
+    print(f"test accuracy {accuracy:.4f}, loss {loss:.4f}", flush=True)
     return 0
