@@ -57,6 +57,11 @@ TensorImpl::~TensorImpl() = default;
 Tensor Tensor::empty(const Dims& shape, DType dtype) {
   for (int64_t extent : shape)
     if (extent < 0) throw ShapeError(message("empty: negative extent in shape ", shape));
+  // A count that wraps round would make a small storage under a large shape.
+  int64_t bytes = static_cast<int64_t>(itemsize(dtype));
+  for (int64_t extent : shape)
+    if (__builtin_mul_overflow(bytes, extent > 0 ? extent : 1, &bytes))
+      throw ShapeError(message("empty: shape ", shape, " has more elements than memory can hold"));
   auto impl = std::make_shared<TensorImpl>();
   impl->storage = std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * itemsize(dtype));
   impl->shape = shape;

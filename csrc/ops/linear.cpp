@@ -62,7 +62,12 @@ void integer_gemm(const GemmShape& s, const T* a, const T* b, T* c) {
 
 // Product of two stacks of matrices (at least 2-D each), any strides.
 Tensor batched_product(const Tensor& a, const Tensor& b) {
-  const Dims batch = broadcast_shapes("matmul", batch_of(a), batch_of(b));
+  Dims batch;
+  try {
+    batch = broadcast_shapes("matmul", batch_of(a), batch_of(b));
+  } catch (const ShapeError&) {  // named by the whole shapes
+    throw ShapeError(message("matmul: batches of shapes ", a.shape(), " and ", b.shape(), " do not broadcast"));
+  }
   Dims shape = batch;
   shape.push_back(a.size(-2));
   shape.push_back(b.size(-1));

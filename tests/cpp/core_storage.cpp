@@ -157,6 +157,7 @@ TEST_CASE("tensor: wrong dtypes and items are told") {
   CHECK_THROWS_AS(t.data<double>(), TypeError);
   CHECK_THROWS_AS(t.item(), Error);
   CHECK_THROWS_AS(Tensor::empty({2, -1}), ShapeError);
+  CHECK_THROWS_AS(Tensor::empty({int64_t{1} << 62, int64_t{1} << 62}), ShapeError);
   CHECK(Tensor::scalar(2.5).item() == 2.5);
   CHECK(Tensor::full({}, 3, DType::int64).item() == 3.0);
 }
