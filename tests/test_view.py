@@ -221,3 +221,50 @@ def test_a_view_of_a_leaf_can_be_updated_without_recording() -> None:
         w.view(-1)[0] = 5
         w[1] += 1
     assert w.tolist() == [[5.0, 0.0], [1.0, 1.0]]
+
+
+HUGE = [
+    lambda x: cnnx.zeros(2**32, 2**32),
+    lambda x: cnnx.zeros(2**40),
+    lambda x: cnnx.zeros(2**61),
+    lambda x: cnnx.zeros(2**62),
+    lambda x: cnnx.zeros(2**63 - 1),
+    lambda x: cnnx.full((2**62,), 1.0),
+    lambda x: cnnx.eye(2**31),
+    lambda x: cnnx.arange(2**50),
+    lambda x: cnnx.linspace(0, 1, 2**62),
+    lambda x: cnnx.randperm(2**50),
+    lambda x: cnnx.zeros(0).reshape(2**32, 2**32),
+    lambda x: cnnx.zeros(0).view(2**32, 2**31, 2),
+    lambda x: x.expand(2**32, 2**32),
+    lambda x: x.expand(2**62).clone(),
+    lambda x: x.expand(2**40) + 1,
+    lambda x: x.repeat(2**32, 2**32),
+    lambda x: x.tile(2**62, 4),
+    lambda x: x.unflatten(0, (2**32, 2**32)),
+    lambda x: cnnx.cat([x.expand(2**62)] * 4),
+    lambda x: cnnx.stack([x.expand(2**61)] * 8),
+    lambda x: cnnx.bincount(cnnx.tensor([2**62])),
+    lambda x: x.narrow(0, 2**62, 2**62),
+    lambda x: x.narrow(0, -(2**63), 1),
+    lambda x: x.topk(2**62),
+]
+
+
+@pytest.mark.parametrize("make", HUGE)
+def test_sizes_that_fit_nowhere(make) -> None:
+    with pytest.raises((RuntimeError, ValueError, IndexError)):
+        make(cnnx.ones(1))
+
+
+def test_steps_and_offsets_far_outside() -> None:
+    x = cnnx.arange(5)
+    assert x[2**62 :].shape == (0,)
+    assert x[:: 2**63 - 1].tolist() == [0]
+    assert x[-(2**63) : 2**63 - 1].tolist() == [0, 1, 2, 3, 4]
+    assert cnnx.ones(2, 3).diagonal(2**63 - 1).shape == (0,)
+    assert cnnx.ones(2, 3).diagonal(-(2**63)).shape == (0,)
+    assert x.split(2**62)[0].tolist() == x.tolist()
+    assert len(x.chunk(2**62)) == 5
+    assert cnnx.ones(2, 2).tril(2**63 - 1).sum() == 4
+    assert x.roll(2**63 - 1).tolist() == np.roll(np.arange(5), (2**63 - 1) % 5).tolist()

@@ -15,10 +15,10 @@ std::string Dims::str() const {
 
 Dims contiguous_strides(const Dims& shape) {
   Dims strides = shape;
-  int64_t step = 1;
+  uint64_t step = 1;  // of an empty tensor it may overflow; nobody takes that step
   for (int i = shape.size() - 1; i >= 0; --i) {
-    strides[i] = step;
-    step *= shape[i] > 0 ? shape[i] : 1;
+    strides[i] = static_cast<int64_t>(step);
+    step *= shape[i] > 0 ? static_cast<uint64_t>(shape[i]) : 1;
   }
   return strides;
 }
@@ -37,8 +37,7 @@ Dims broadcast_shapes(const char* op, const Dims& a, const Dims& b) {
 
 int normalize_dim(const char* op, int64_t dim, int ndim) {
   int64_t limit = ndim > 0 ? ndim : 1;  // a scalar takes 0 and -1
-  if (dim < -limit || dim >= limit)
-    throw IndexError(message(op, ": dim ", dim, " is out of range for ", ndim, " dimensions"));
+  if (dim < -limit || dim >= limit) throw IndexError(message(op, ": dim ", dim, " is out of range for ", ndim, " dimensions"));
   return static_cast<int>(dim < 0 ? dim + limit : dim);
 }
 

@@ -54,14 +54,23 @@ float* Storage::lanes() const { return lanes_; }
 
 TensorImpl::~TensorImpl() = default;
 
-Tensor Tensor::empty(const Dims& shape, DType dtype) {
+namespace {
+
+// Throws unless the extents are a shape and their product times `element_bytes` a byte count.
+void check_size(const Dims& shape, size_t element_bytes) {
   for (int64_t extent : shape)
     if (extent < 0) throw ShapeError(message("empty: negative extent in shape ", shape));
   // A count that wraps round would make a small storage under a large shape.
-  int64_t bytes = static_cast<int64_t>(itemsize(dtype));
+  int64_t bytes = static_cast<int64_t>(element_bytes);
   for (int64_t extent : shape)
     if (__builtin_mul_overflow(bytes, extent > 0 ? extent : 1, &bytes))
       throw ShapeError(message("empty: shape ", shape, " has more elements than memory can hold"));
+}
+
+}  // namespace
+
+Tensor Tensor::empty(const Dims& shape, DType dtype) {
+  check_size(shape, itemsize(dtype));
   auto impl = std::make_shared<TensorImpl>();
   impl->storage = std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * itemsize(dtype));
   impl->shape = shape;
@@ -71,6 +80,7 @@ Tensor Tensor::empty(const Dims& shape, DType dtype) {
 }
 
 Tensor Tensor::empty_lanes(const Dims& shape) {
+  check_size(shape, sizeof(float) * static_cast<size_t>(lane_count()));  // rounding the batch up multiplies by less
   auto impl = std::make_shared<TensorImpl>();
   int64_t spatial = 1;
   for (int i = 2; i < shape.size(); ++i) spatial *= shape[i];
@@ -100,7 +110,8 @@ Tensor Tensor::scalar(double value, DType dtype) { return full({}, value, dtype)
 Tensor Tensor::from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
                            bool read_only) {
   auto impl = std::make_shared<TensorImpl>();
-  impl->storage = std::make_shared<Storage>(data, static_cast<size_t>(shape.numel()) * itemsize(dtype), std::move(release), read_only);
+  impl->storage =
+      std::make_shared<Storage>(data, static_cast<size_t>(shape.numel()) * itemsize(dtype), std::move(release), read_only);
   impl->shape = shape;
   impl->strides = strides;
   impl->dtype = dtype;

@@ -45,7 +45,7 @@ void add_slice(Parsed& parsed, int d, int64_t extent, const Index& item) {
   if (step <= 0) throw ValueError(message("index: the step of a slice must be positive, got ", step, "; use flip"));
   auto clamp = [extent](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + extent : i, 0, extent); };
   const int64_t first = clamp(item.start.value_or(0)), last = std::max(first, clamp(item.stop.value_or(extent)));
-  const int64_t length = (last - first + step - 1) / step;
+  const int64_t length = last > first ? (last - first - 1) / step + 1 : 0;
   if (length != extent || step != 1) parsed.is_view = true, parsed.selects_only = false;
   add_dim(parsed, d, length, length > 0 ? first : 0, step);
 }

@@ -66,7 +66,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
     bool fits = t.ndim() == first.size();
     for (int i = 0; fits && i < first.size(); ++i) fits = i == d || t.shape()[i] == first[i];
     if (!fits) throw ShapeError(message("cat: shape ", t.shape(), " does not match ", first, " outside dimension ", d));
-    shape[d] += t.shape()[d];
+    shape[d] = checked_sum(shape[d], t.shape()[d]);
     t = to(t, dtype);
     lanes = lanes && t.in_lanes();
   }

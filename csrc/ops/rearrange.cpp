@@ -67,7 +67,7 @@ Tensor repeat(const Tensor& input, const Dims& times) {
   for (int i = 0; i < times.size(); ++i) {
     const int64_t extent = i < added ? 1 : input.shape()[i - added];
     if (times[i] < 0) throw ValueError(message("repeat: negative count in ", times));
-    merged.push_back(times[i] * extent);
+    merged.push_back(checked_product(times[i], extent));
     if (times[i] != 1) {
       single.push_back(1);
       spread.push_back(times[i]);

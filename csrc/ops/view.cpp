@@ -36,7 +36,7 @@ Dims infer_shape(const char* op, const Tensor& input, Dims shape) {
     } else if (shape[i] < 0) {
       throw ShapeError(message(op, ": negative extent in shape ", shape));
     } else {
-      known *= shape[i];
+      known = checked_product(known, shape[i]);
     }
   }
   if (unknown >= 0 && known > 0 && input.numel() % known == 0) shape[unknown] = input.numel() / known;
@@ -147,7 +147,10 @@ Tensor unflatten(const Tensor& input, int64_t dim, const Dims& sizes) {
   int d = normalize_dim("unflatten", dim, input.ndim());
   if (input.ndim() == 0) throw IndexError("unflatten: a tensor without dimensions has nothing to unflatten");
   int64_t known = 1, unknown = 0;
-  for (int64_t size : sizes) size == -1 ? ++unknown : known *= size;
+  for (int64_t size : sizes) {
+    if (size == -1) ++unknown;
+    else known = checked_product(known, size);
+  }
   const int64_t extent = input.shape()[d];
   if (unknown > 1 || known < 0 || (unknown == 1 ? known == 0 || extent % known != 0 : known != extent))
     throw ShapeError(message("unflatten: dimension ", d, " of ", input.shape(), " cannot become ", sizes));
@@ -242,6 +245,7 @@ Tensor expand(const Tensor& input, const Dims& shape) {
     else fits = extent == 1 && full[i] >= 0;
   }
   if (!fits) throw ShapeError(message("expand: shape ", input.shape(), " does not expand to ", shape));
+  full.numel();  // throws if it overflows
   return with_view_gradient(
       "expand", input.as_strided(full, strides, input->offset), input,
       [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{sum_to(g, input_shape, g.dtype())}; });
@@ -251,7 +255,7 @@ Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
   if (input.ndim() == 0) throw IndexError("narrow: a tensor without dimensions cannot be narrowed");
   int d = normalize_dim("narrow", dim, input.ndim());
   const int64_t extent = input.shape()[d], first = start < 0 ? start + extent : start;
-  if (first < 0 || length < 0 || first + length > extent)
+  if (first < 0 || first > extent || length < 0 || length > extent - first)
     throw IndexError(
         message("narrow: start ", start, " and length ", length, " do not fit in dimension ", d, " of ", input.shape()));
   ViewPlan plan = ViewPlan::identity(input.shape());
@@ -282,7 +286,7 @@ Tensor slice(const Tensor& input, int64_t dim, int64_t start, int64_t end, int64
   auto clamp = [extent](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + extent : i, 0, extent); };
   const int64_t first = clamp(start), last = std::max(first, clamp(end));
   ViewPlan plan = ViewPlan::identity(input.shape());
-  plan.shape[d] = (last - first + step - 1) / step;
+  plan.shape[d] = last > first ? (last - first - 1) / step + 1 : 0;
   plan.start[d] = first;
   plan.step[d] = step;
   return view_by_plan("slice", input, plan);
@@ -292,8 +296,10 @@ Tensor diagonal(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim2)
   if (input.ndim() < 2) throw ShapeError(message("diagonal: needs at least two dimensions, got shape ", input.shape()));
   const int a = normalize_dim("diagonal", dim1, input.ndim()), b = normalize_dim("diagonal", dim2, input.ndim());
   if (a == b) throw Error(message("diagonal: dim1 and dim2 are both ", a));
-  const int64_t row = offset < 0 ? -offset : 0, column = offset > 0 ? offset : 0;
-  const int64_t length = std::max<int64_t>(0, std::min(input.shape()[a] - row, input.shape()[b] - column));
+  // Clamped, so that no offset overflows; beyond the extents the diagonal is empty anyway.
+  const int64_t rows = input.shape()[a], columns = input.shape()[b];
+  const int64_t row = std::clamp<int64_t>(offset, -rows, 0) * -1, column = std::clamp<int64_t>(offset, 0, columns);
+  const int64_t length = std::max<int64_t>(0, std::min(rows - row, columns - column));
   Dims shape;
   for (int i = 0; i < input.ndim(); ++i)
     if (i != a && i != b) shape.push_back(input.shape()[i]);
@@ -320,7 +326,7 @@ std::vector<Tensor> split(const Tensor& input, const std::vector<int64_t>& sizes
   int64_t total = 0;
   for (int64_t size : sizes) {
     if (size < 0) throw ValueError(message("split: negative size ", size));
-    total += size;
+    total = checked_sum(total, size);
   }
   if (total != input.shape()[d])
     throw ShapeError(
@@ -340,7 +346,7 @@ std::vector<Tensor> split(const Tensor& input, int64_t size, int64_t dim) {
   const int64_t extent = input.shape()[d];
   if (size < 0 || (size == 0 && extent > 0)) throw ValueError(message("split: size must be positive, got ", size));
   std::vector<int64_t> sizes;
-  for (int64_t start = 0; start < extent; start += size) sizes.push_back(std::min(size, extent - start));
+  for (int64_t left = extent; left > 0; left -= sizes.back()) sizes.push_back(std::min(size, left));
   if (sizes.empty()) sizes.push_back(0);
   return split(input, sizes, d);
 }
@@ -349,7 +355,7 @@ std::vector<Tensor> chunk(const Tensor& input, int64_t chunks, int64_t dim) {
   if (chunks <= 0) throw ValueError(message("chunk: needs at least one chunk, got ", chunks));
   int d = normalize_dim("chunk", dim, input.ndim());
   if (input.ndim() == 0) throw IndexError("chunk: a tensor without dimensions cannot be cut");
-  const int64_t size = (input.shape()[d] + chunks - 1) / chunks;
+  const int64_t extent = input.shape()[d], size = extent == 0 ? 0 : (extent - 1) / chunks + 1;
   return size == 0 ? split(input, std::vector<int64_t>(static_cast<size_t>(chunks), 0), d) : split(input, size, d);
 }
 

@@ -9,6 +9,18 @@
 
 namespace cnnx {
 
+// a * b and a + b for extents, throwing ValueError where 64 bits do not hold the result.
+inline int64_t checked_product(int64_t a, int64_t b) {
+  int64_t product;
+  if (__builtin_mul_overflow(a, b, &product)) throw ValueError("shape: the number of elements does not fit in 64 bits");
+  return product;
+}
+inline int64_t checked_sum(int64_t a, int64_t b) {
+  int64_t sum;
+  if (__builtin_add_overflow(a, b, &sum)) throw ValueError("shape: the number of elements does not fit in 64 bits");
+  return sum;
+}
+
 class Dims {
  public:
   static constexpr int kMaxDims = 8;
@@ -57,7 +69,7 @@ class Dims {
   // Product of the extents; 1 for a scalar.
   int64_t numel() const {
     int64_t product = 1;
-    for (int64_t value : *this) product *= value;
+    for (int64_t value : *this) product = checked_product(product, value);
     return product;
   }
 
