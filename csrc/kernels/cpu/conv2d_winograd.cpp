@@ -232,17 +232,43 @@ inline void add_lane_sums(const Vec (&acc)[Rows][Columns], bool first, float* to
   }
 }
 
+// to[q][out_channel][in_channel] (+)= the sum over tiles and lanes of spread[q][out_channel] * points[q][in_channel], for a row of points.
+void multiply_points(const ConvPlan& c, const float* spread, const float* points, int64_t pitch, int64_t tiles, bool first, float* to) {
+  const Split rows(c.out_channels, kTileRows), cols(c.in_channels, kTileCols);
+  for (int64_t q = 0; q < kPoints; ++q)
+    for (int64_t col = 0; col < cols.parts; ++col)  // the wider side of the tile stays in the first-level cache
+      for (int64_t row = 0; row < rows.parts; ++row) {
+        const int64_t o = rows.begin(row), i = cols.begin(col);
+        const float* a = spread + (q * c.out_channels + o) * pitch;
+        const float* b = points + (q * c.in_channels + i) * pitch;
+        float* sums = to + (q * c.out_channels + o) * c.in_channels + i;
+        with_size<kTileRows>(rows.size(row), [&]<int Rows>() {
+          with_size<kTileCols>(cols.size(col), [&]<int Columns>() {
+            Vec acc[Rows][Columns] = {};
+            for (int64_t t = 0; t < tiles; ++t) {
+              Vec g[Rows];
+              unroll<Rows>([&](auto r) { g[r] = load(a + r * pitch + t * kLanes); });
+              unroll<Columns>([&](auto k) {
+                const Vec value = load(b + k * pitch + t * kLanes);
+                unroll<Rows>([&](auto r) { acc[r][k] += g[r] * value; });
+              });
+            }
+            add_lane_sums<Rows, Columns>(acc, first, sums, c.in_channels);
+          });
+        });
+      }
+}
+
 // The weight gradient is G^T [ sum over tiles of (A gY A^T) . (B^T d B) ] G. A unit takes one block and one row of points, so that
 // the transformed tiles of both sides fit the cache in numbers that make the sums over the lanes cheap; it leaves
 // [row of points][out_channel][in_channel] for the block.
 template <int R, int Point>
 void weight_unit(const ConvPlan& c, const float* input, const float* grad_output, VecI live, float* to) {
   constexpr int M = kPoints + 1 - R;
-  const int64_t pairs = c.out_channels * c.in_channels, columns = ceil_div(c.out_width, M), count = columns * ceil_div(c.out_height, M);
+  const int64_t columns = ceil_div(c.out_width, M), count = columns * ceil_div(c.out_height, M);
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const int64_t tile_bytes = kPoints * (c.in_channels + c.out_channels) * kLanes * static_cast<int64_t>(sizeof(float));
   const Split chunks(count, max(kUnitBytes / tile_bytes, 1));
-  const Split rows(c.out_channels, kTileRows), cols(c.in_channels, kTileCols);
   const int64_t pitch = chunks.size(0) * kLanes;
   float* points = static_cast<float*>(scratch(kBand, static_cast<size_t>(kPoints * c.in_channels * pitch) * sizeof(float)));
   float* spread = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(kPoints * c.out_channels * pitch) * sizeof(float)));
@@ -266,27 +292,7 @@ void weight_unit(const ConvPlan& c, const float* input, const float* grad_output
         spread_output<M>(half, out);
         for (int q = 0; q < kPoints; ++q) store(spread + (q * c.out_channels + o) * pitch + t * kLanes, select(live, out[q], Vec{}));
       }
-    for (int64_t q = 0; q < kPoints; ++q)
-      for (int64_t col = 0; col < cols.parts; ++col)  // the wider side of the tile stays in the first-level cache
-        for (int64_t row = 0; row < rows.parts; ++row) {
-          const int64_t o = rows.begin(row), i = cols.begin(col);
-          const float* a = spread + (q * c.out_channels + o) * pitch;
-          const float* b = points + (q * c.in_channels + i) * pitch;
-          with_size<kTileRows>(rows.size(row), [&]<int Rows>() {
-            with_size<kTileCols>(cols.size(col), [&]<int Columns>() {
-              Vec acc[Rows][Columns] = {};
-              for (int64_t t = 0; t < tiles; ++t) {
-                Vec g[Rows];
-                unroll<Rows>([&](auto r) { g[r] = load(a + r * pitch + t * kLanes); });
-                unroll<Columns>([&](auto k) {
-                  const Vec value = load(b + k * pitch + t * kLanes);
-                  unroll<Rows>([&](auto r) { acc[r][k] += g[r] * value; });
-                });
-              }
-              add_lane_sums<Rows, Columns>(acc, chunk == 0, to + q * pairs + o * c.in_channels + i, c.in_channels);
-            });
-          });
-        }
+    multiply_points(c, spread, points, pitch, tiles, chunk == 0, to);
   }
 }
 
