@@ -6,7 +6,7 @@
 
 namespace cnnx {
 
-void* pool_allocate(size_t bytes);  // 64-byte aligned; throws Error when the system has no more
+void* pool_allocate(size_t bytes);          // 64-byte aligned; throws Error when the system has no more
 void pool_free(void* block, size_t bytes);  // the same `bytes` as asked for
 
 struct PoolStats {

@@ -135,7 +135,8 @@ Tensor record(const char* name, const Tensor& output, const std::vector<Tensor>&
   for (const Tensor& input : inputs) {
     bool needed = input.defined() && input.requires_grad();
     node->needs.push_back(needed);
-    node->inputs.push_back(needed ? NodeInput{input.shape(), input->grad_fn, input.is_leaf() ? input.impl() : nullptr} : NodeInput{});
+    node->inputs.push_back(needed ? NodeInput{input.shape(), input->grad_fn, input.is_leaf() ? input.impl() : nullptr}
+                                  : NodeInput{});
   }
   node->gradient = std::move(gradient);
   node->output = output.impl();
@@ -146,8 +147,9 @@ Tensor record(const char* name, const Tensor& output, const std::vector<Tensor>&
 
 Tensor Saved::unpack(const char* op) const {
   if (value_.defined() && value_.version() != version_)
-    throw Error(message(op, ": a value of shape ", value_.shape(), " that the backward pass needs was changed in place after the op (version ",
-                        value_.version(), ", expected ", version_, ")"));
+    throw Error(message(op, ": a value of shape ", value_.shape(),
+                        " that the backward pass needs was changed in place after the op (version ", value_.version(),
+                        ", expected ", version_, ")"));
   return value_;
 }
 
@@ -157,8 +159,8 @@ void backward(const Tensor& root, const Tensor& grad_output, bool retain_graph) 
   pass.run();
 }
 
-std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, const std::vector<Tensor>& grad_outputs,
-                         bool retain_graph, bool allow_unused) {
+std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                         const std::vector<Tensor>& grad_outputs, bool retain_graph, bool allow_unused) {
   if (!grad_outputs.empty() && grad_outputs.size() != outputs.size())
     throw ValueError(message("grad: ", grad_outputs.size(), " grad_outputs for ", outputs.size(), " outputs"));
   std::unordered_map<TensorImpl*, Tensor> captured;

@@ -34,7 +34,9 @@ To convert(From value) {
   if constexpr (std::is_same_v<To, bool>) return value != From(0);
   // By way of a wide integer, so that negative numbers wrap in uint8 instead of being undefined.
   else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>)
-    return value >= From(-9.2233720368547758e18) && value < From(9.2233720368547758e18) ? static_cast<To>(static_cast<int64_t>(value)) : static_cast<To>(INT64_MIN);
+    return value >= From(-9.2233720368547758e18) && value < From(9.2233720368547758e18)
+               ? static_cast<To>(static_cast<int64_t>(value))
+               : static_cast<To>(INT64_MIN);
   else return static_cast<To>(value);
 }
 
@@ -123,7 +125,8 @@ Tensor to_lanes(const Tensor& tensor) {
   Tensor result = Tensor::empty_lanes(tensor.shape());
   Tensor plain = contiguous(tensor);
   const LanesShape& lanes = result->storage->lanes_shape();
-  kernels<float>().pack_lanes(lanes.batch, lanes.channels * lanes.spatial, lane_count(), plain.data<float>(), result.lanes_data());
+  kernels<float>().pack_lanes(lanes.batch, lanes.channels * lanes.spatial, lane_count(), plain.data<float>(),
+                              result.lanes_data());
   return result;
 }
 

@@ -10,10 +10,10 @@
 namespace cnnx {
 
 // Each CPU target defines this in its own namespace; CMake says which are built.
-#define DECLARE(target)               \
-  namespace target {                  \
+#define DECLARE(target)                 \
+  namespace target {                    \
   void fill(KernelTable<float>& table); \
-  int lanes();                        \
+  int lanes();                          \
   }
 CNNX_FOR_EACH_TARGET(DECLARE)
 #undef DECLARE
@@ -36,8 +36,7 @@ bool cpu_runs(Target target) {
   __builtin_cpu_init();
   switch (target) {
     case Target::v2: return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-    case Target::v3:
-      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    case Target::v3: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
     case Target::v4:
       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
@@ -108,14 +107,14 @@ Target active_target() {
 
 const KernelTable<float>& target_kernels(Target target) {
   static const KernelTable<float> none;
-#define CASE(t)                                \
-  if (target == Target::t) {                   \
+#define CASE(t)                                  \
+  if (target == Target::t) {                     \
     static const KernelTable<float> table = [] { \
-      KernelTable<float> filled;               \
-      t::fill(filled);                         \
-      return filled;                           \
-    }();                                       \
-    return table;                              \
+      KernelTable<float> filled;                 \
+      t::fill(filled);                           \
+      return filled;                             \
+    }();                                         \
+    return table;                                \
   }
   CNNX_FOR_EACH_TARGET(CASE)
 #undef CASE

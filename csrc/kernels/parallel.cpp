@@ -61,7 +61,11 @@ int& thread_count() {
 #if defined(__linux__)
     // GNU OpenMP's workers do not survive a fork: a child that inherits the pool would wait for them for ever. Releasing the
     // pool before the fork lets both sides start a new one.
-    pthread_atfork([] { if (!omp_in_parallel()) omp_pause_resource_all(omp_pause_soft); }, nullptr, nullptr);
+    pthread_atfork(
+        [] {
+          if (!omp_in_parallel()) omp_pause_resource_all(omp_pause_soft);
+        },
+        nullptr, nullptr);
 #endif
     return default_threads();
   }();

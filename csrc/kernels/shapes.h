@@ -60,8 +60,28 @@ struct GatherShape {
 };
 
 enum class UnaryOp {
-  neg, abs, sign, exp, expm1, log, log1p, log2, log10, sqrt, rsqrt, reciprocal, square, sin, cos, tanh, sigmoid, erf,
-  floor, ceil, round, trunc,
+  neg,
+  abs,
+  sign,
+  exp,
+  expm1,
+  log,
+  log1p,
+  log2,
+  log10,
+  sqrt,
+  rsqrt,
+  reciprocal,
+  square,
+  sin,
+  cos,
+  tanh,
+  sigmoid,
+  erf,
+  floor,
+  ceil,
+  round,
+  trunc,
   relu,        // NaN stays NaN
   leaky_relu,  // a: negative slope
   clamp,       // a: low, b: high
@@ -73,11 +93,20 @@ enum class UnaryOp {
 enum class UnaryNeeds { nothing, x, y };
 inline UnaryNeeds unary_needs(UnaryOp op) {
   switch (op) {
-    case UnaryOp::neg: case UnaryOp::sign: case UnaryOp::floor: case UnaryOp::ceil: case UnaryOp::round: case UnaryOp::trunc:
-      return UnaryNeeds::nothing;
-    case UnaryOp::exp: case UnaryOp::expm1: case UnaryOp::sqrt: case UnaryOp::rsqrt: case UnaryOp::reciprocal:
-    case UnaryOp::tanh: case UnaryOp::sigmoid: case UnaryOp::relu:
-      return UnaryNeeds::y;
+    case UnaryOp::neg:
+    case UnaryOp::sign:
+    case UnaryOp::floor:
+    case UnaryOp::ceil:
+    case UnaryOp::round:
+    case UnaryOp::trunc: return UnaryNeeds::nothing;
+    case UnaryOp::exp:
+    case UnaryOp::expm1:
+    case UnaryOp::sqrt:
+    case UnaryOp::rsqrt:
+    case UnaryOp::reciprocal:
+    case UnaryOp::tanh:
+    case UnaryOp::sigmoid:
+    case UnaryOp::relu: return UnaryNeeds::y;
     default: return UnaryNeeds::x;
   }
 }

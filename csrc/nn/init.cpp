@@ -13,8 +13,7 @@ namespace cnnx::init {
 namespace {
 
 void check(const char* op, const Tensor& tensor, int min_dims = 0) {
-  if (!is_floating_point(tensor.dtype()))
-    throw TypeError(message(op, ": needs float32 or float64, got ", name(tensor.dtype())));
+  if (!is_floating_point(tensor.dtype())) throw TypeError(message(op, ": needs float32 or float64, got ", name(tensor.dtype())));
   if (tensor.ndim() < min_dims)
     throw ValueError(message(op, ": needs at least ", min_dims, " dimensions, got shape ", tensor.shape()));
 }
@@ -38,8 +37,8 @@ double erfinv(double y) {
   } else {
     w = std::sqrt(w) - 3;
     x = -0.000200214257;
-    for (double c : {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406,
-                     2.83297682})
+    for (double c :
+         {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682})
       x = c + x * w;
   }
   x *= y;
@@ -57,7 +56,8 @@ Fans fans(const Tensor& weight) {
 }
 
 double calculate_gain(const std::string& nonlinearity, std::optional<double> param) {
-  for (const char* linear : {"linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "sigmoid"})
+  for (const char* linear :
+       {"linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "sigmoid"})
     if (nonlinearity == linear) return 1;
   if (nonlinearity == "tanh") return 5.0 / 3;
   if (nonlinearity == "relu") return std::sqrt(2.0);
@@ -109,7 +109,8 @@ void xavier_normal_(const Tensor& tensor, double gain, Generator* generator) {
   cnnx::normal_(tensor, 0, gain * std::sqrt(2.0 / static_cast<double>(fans(tensor).in + fans(tensor).out)), generator);
 }
 
-void kaiming_uniform_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity, Generator* generator) {
+void kaiming_uniform_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity,
+                      Generator* generator) {
   const int64_t count = fan("kaiming_uniform_", tensor, mode);
   const double gain = calculate_gain(nonlinearity, a);
   if (tensor.numel() == 0) return;
@@ -117,7 +118,8 @@ void kaiming_uniform_(const Tensor& tensor, double a, const std::string& mode, c
   cnnx::uniform_(tensor, -bound, bound, generator);
 }
 
-void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity, Generator* generator) {
+void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity,
+                     Generator* generator) {
   const int64_t count = fan("kaiming_normal_", tensor, mode);
   const double gain = calculate_gain(nonlinearity, a);
   if (tensor.numel() == 0) return;

@@ -102,15 +102,17 @@ class Group {
     if (steps_ != nullptr) {
       for (const Item& item : items_) {
         const Tensor& step = (*steps_)[item.index];
-        dispatch_floating(op_, step.dtype(), [&](auto tag) { *step.data<decltype(tag)>() = static_cast<decltype(tag)>(item.step); });
+        dispatch_floating(op_, step.dtype(),
+                          [&](auto tag) { *step.data<decltype(tag)>() = static_cast<decltype(tag)>(item.step); });
         step.bump_version();
       }
     }
     const int64_t units = (total_ + kChunk - 1) / kChunk;
     parallel_for(units, nanoseconds * static_cast<double>(std::min(total_, kChunk)), [&](int64_t unit) {
       const int64_t begin = unit * kChunk, end = std::min(begin + kChunk, total_);
-      auto item = std::upper_bound(items_.begin(), items_.end(), begin,
-                                   [](int64_t place, const Item& candidate) { return place < candidate.first + candidate.count; });
+      auto item = std::upper_bound(items_.begin(), items_.end(), begin, [](int64_t place, const Item& candidate) {
+        return place < candidate.first + candidate.count;
+      });
       for (; item != items_.end() && item->first < end; ++item) {
         const int64_t from = std::max(begin, item->first), to = std::min(end, item->first + item->count);
         if (from >= to) continue;
@@ -167,7 +169,8 @@ bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_b
   if (options.momentum != 0) group.bind(0, "momentum_buffer", momentum_buffers);
   return group.run(0.4, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
     using T = decltype(tag);
-    const SgdStep step{options.lr, options.momentum, options.dampening, options.weight_decay, options.nesterov, options.maximize, item.fresh};
+    const SgdStep step{options.lr,       options.momentum, options.dampening, options.weight_decay,
+                       options.nesterov, options.maximize, item.fresh};
     kernels<T>().sgd_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset));
   });
 }
@@ -181,8 +184,8 @@ bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, st
   group.count_steps(steps);
   return group.run(1, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
     using T = decltype(tag);
-    const AdamStep step{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, options.decoupled,
-                        options.amsgrad, options.maximize, item.step};
+    const AdamStep step{options.lr,        options.beta1,   options.beta2,    options.eps, options.weight_decay,
+                        options.decoupled, options.amsgrad, options.maximize, item.step};
     kernels<T>().adam_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset),
                            at<T>(item.states[1], offset), at<T>(item.states[2], offset));
   });
@@ -232,7 +235,8 @@ Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, doubl
   }
   const double norm = std::isinf(norm_type) ? total : std::pow(total, 1 / norm_type);
   if (error_if_nonfinite && !std::isfinite(norm))
-    throw Error(message("clip_grad_norm_: the total norm of order ", norm_type, " is ", norm, ", so the gradients cannot be clipped"));
+    throw Error(
+        message("clip_grad_norm_: the total norm of order ", norm_type, " is ", norm, ", so the gradients cannot be clipped"));
   const double scale = max_norm / (norm + 1e-6);
   if (!(scale >= 1)) {  // a NaN scales too, as in PyTorch
     for (const Tensor& param : params) {

@@ -15,8 +15,10 @@ int64_t output_extent(int64_t input, int64_t padding, int64_t kernel, int64_t st
 void check(const Tensor& input, const Tensor& weight, const Tensor& bias, const Conv2dOptions& o) {
   if (input.ndim() != 4 && input.ndim() != 3)
     throw ShapeError(message("conv2d: input must be (N, C, H, W) or (C, H, W), got ", input.shape()));
-  if (weight.ndim() != 4) throw ShapeError(message("conv2d: weight must be (out, in / groups, height, width), got ", weight.shape()));
-  if (!is_floating_point(input.dtype())) throw TypeError(message("conv2d: input must be float32 or float64, got ", name(input.dtype())));
+  if (weight.ndim() != 4)
+    throw ShapeError(message("conv2d: weight must be (out, in / groups, height, width), got ", weight.shape()));
+  if (!is_floating_point(input.dtype()))
+    throw TypeError(message("conv2d: input must be float32 or float64, got ", name(input.dtype())));
   if (weight.dtype() != input.dtype() || (bias.defined() && bias.dtype() != input.dtype()))
     throw TypeError(message("conv2d: input is ", name(input.dtype()), ", weight ", name(weight.dtype()),
                             bias.defined() ? message(", bias ", name(bias.dtype())) : std::string()));
@@ -28,10 +30,12 @@ void check(const Tensor& input, const Tensor& weight, const Tensor& bias, const 
     if (p < 0) throw ValueError(message("conv2d: padding must not be negative, got ", p));
   const int64_t channels = input.size(-3);
   if (o.groups < 1 || weight.size(0) % o.groups != 0)
-    throw ValueError(message("conv2d: groups ", o.groups, " does not divide the ", weight.size(0), " output channels of weight ", weight.shape()));
+    throw ValueError(message("conv2d: groups ", o.groups, " does not divide the ", weight.size(0), " output channels of weight ",
+                             weight.shape()));
   if (weight.size(1) * o.groups != channels)
-    throw ShapeError(message("conv2d: weight ", weight.shape(), o.groups > 1 ? message(" with groups ", o.groups) : std::string(), " expects ",
-                             weight.size(1) * o.groups, " input channels, input ", input.shape(), " has ", channels));
+    throw ShapeError(message("conv2d: weight ", weight.shape(), o.groups > 1 ? message(" with groups ", o.groups) : std::string(),
+                             " expects ", weight.size(1) * o.groups, " input channels, input ", input.shape(), " has ",
+                             channels));
   if (weight.numel() == 0) throw ShapeError(message("conv2d: weight ", weight.shape(), " is empty"));
   if (bias.defined() && !(bias.shape() == Dims{weight.size(0)}))
     throw ShapeError(message("conv2d: bias must have shape (", weight.size(0), ",), got ", bias.shape()));
@@ -56,9 +60,9 @@ Conv2dShape shape_of(const Tensor& input, const Tensor& weight, const Conv2dOpti
   s.out_height = output_extent(s.in_height, o.padding[0] + o.padding[1], s.kernel_height, s.stride_height, s.dilation_height);
   s.out_width = output_extent(s.in_width, o.padding[2] + o.padding[3], s.kernel_width, s.stride_width, s.dilation_width);
   if (s.out_height < 1 || s.out_width < 1)
-    throw ShapeError(message("conv2d: kernel (", s.kernel_height, ", ", s.kernel_width, ") does not fit into input ", input.shape(),
-                             " with padding (", o.padding[0], ", ", o.padding[1], ", ", o.padding[2], ", ", o.padding[3], ") and dilation (",
-                             s.dilation_height, ", ", s.dilation_width, ")"));
+    throw ShapeError(message("conv2d: kernel (", s.kernel_height, ", ", s.kernel_width, ") does not fit into input ",
+                             input.shape(), " with padding (", o.padding[0], ", ", o.padding[1], ", ", o.padding[2], ", ",
+                             o.padding[3], ") and dilation (", s.dilation_height, ", ", s.dilation_width, ")"));
   s.lanes = use_lanes(input) ? lane_count() : 1;
   return s;
 }
@@ -82,7 +86,8 @@ Tensor conv2d_typed(const Tensor& input, const Tensor& weight, const Tensor& bia
       grads[0] = single ? unbatched(grad_input.tensor) : grad_input.tensor;
     }
     // Zeros, because an empty batch runs no kernel.
-    if (needs[1]) grads[1] = Tensor::zeros({s.out_channels, s.in_channels / s.groups, s.kernel_height, s.kernel_width}, dtype_of<T>());
+    if (needs[1])
+      grads[1] = Tensor::zeros({s.out_channels, s.in_channels / s.groups, s.kernel_height, s.kernel_width}, dtype_of<T>());
     if (needs[2]) grads[2] = Tensor::zeros({s.out_channels}, dtype_of<T>());
     if ((needs[1] || needs[2]) && s.batch > 0) {
       const auto saved = spatial_input<T>(x.unpack("conv2d"), lanes);
@@ -99,7 +104,8 @@ Tensor conv2d_typed(const Tensor& input, const Tensor& weight, const Tensor& bia
 Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
   check(input, weight, bias, options);
   const Conv2dShape shape = shape_of(batched(input), weight, options);
-  return dispatch_floating("conv2d", input.dtype(), [&](auto tag) { return conv2d_typed<decltype(tag)>(input, weight, bias, shape); });
+  return dispatch_floating("conv2d", input.dtype(),
+                           [&](auto tag) { return conv2d_typed<decltype(tag)>(input, weight, bias, shape); });
 }
 
 }  // namespace cnnx

@@ -72,8 +72,9 @@ Tensor batched_product(const Tensor& a, const Tensor& b) {
   shape.push_back(a.size(-2));
   shape.push_back(b.size(-1));
   Tensor c = Tensor::empty(shape, a.dtype());
-  const GemmShape s{a.size(-2), b.size(-1), a.size(-1), a.strides().at(-2), a.strides().at(-1), b.strides().at(-2), b.strides().at(-1),
-                    b.size(-1), 1, false};
+  const GemmShape s{
+      a.size(-2), b.size(-1), a.size(-1), a.strides().at(-2), a.strides().at(-1), b.strides().at(-2), b.strides().at(-1),
+      b.size(-1), 1,          false};
   const Dims a_strides = batch_strides(a, batch), b_strides = batch_strides(b, batch);
   const int64_t count = batch.numel();
   dispatch(a.dtype(), [&](auto tag) {
@@ -87,8 +88,10 @@ Tensor batched_product(const Tensor& a, const Tensor& b) {
         a_offset += position[d] * a_strides[d];
         b_offset += position[d] * b_strides[d];
       }
-      if constexpr (std::is_floating_point_v<T>) kernels<T>().gemm(s, a_data + a_offset, b_data + b_offset, c_data + i * s.m * s.n);
-      else if constexpr (!std::is_same_v<T, bool>) integer_gemm<T>(s, a_data + a_offset, b_data + b_offset, c_data + i * s.m * s.n);
+      if constexpr (std::is_floating_point_v<T>)
+        kernels<T>().gemm(s, a_data + a_offset, b_data + b_offset, c_data + i * s.m * s.n);
+      else if constexpr (!std::is_same_v<T, bool>)
+        integer_gemm<T>(s, a_data + a_offset, b_data + b_offset, c_data + i * s.m * s.n);
       for (int d = batch.size() - 1; d >= 0 && ++position[d] == batch[d]; --d) position[d] = 0;
     }
   });
@@ -127,7 +130,8 @@ Tensor sum_batches(const Tensor& gradient, const Dims& shape) {
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   if (weight.ndim() != 2) throw ShapeError(message("linear: weight must be (out_features, in_features), got ", weight.shape()));
   if (input.ndim() < 1 || input.size(-1) != weight.size(1))
-    throw ShapeError(message("linear: weight ", weight.shape(), " expects ", weight.size(1), " input features, input is ", input.shape()));
+    throw ShapeError(
+        message("linear: weight ", weight.shape(), " expects ", weight.size(1), " input features, input is ", input.shape()));
   if (bias.defined() && !(bias.shape() == Dims{weight.size(0)}))
     throw ShapeError(message("linear: bias must have shape (", weight.size(0), ",), got ", bias.shape()));
   if (weight.dtype() != input.dtype() || (bias.defined() && bias.dtype() != input.dtype()))
@@ -135,18 +139,21 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
                             bias.defined() ? message(", bias ", name(bias.dtype())) : std::string()));
   const LinearShape s{weight.size(1) > 0 ? input.numel() / weight.size(1) : 0, weight.size(1), weight.size(0)};
   if (weight.numel() == 0) throw ShapeError(message("linear: weight ", weight.shape(), " is empty"));
-  return dispatch_floating("linear", input.dtype(), [&](auto tag) { return linear_typed<decltype(tag)>(input, weight, bias, s); });
+  return dispatch_floating("linear", input.dtype(),
+                           [&](auto tag) { return linear_typed<decltype(tag)>(input, weight, bias, s); });
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
-  if (a.ndim() == 0 || b.ndim() == 0) throw ShapeError(message("matmul: operands need at least one dimension, got ", a.shape(), " and ", b.shape()));
+  if (a.ndim() == 0 || b.ndim() == 0)
+    throw ShapeError(message("matmul: operands need at least one dimension, got ", a.shape(), " and ", b.shape()));
   if (a.dtype() != b.dtype()) throw TypeError(message("matmul: operands are ", name(a.dtype()), " and ", name(b.dtype())));
   if (a.dtype() == DType::boolean) throw TypeError("matmul: not for bool tensors");
   // 1-D operands become a row and a column.
   const bool row = a.ndim() == 1, column = b.ndim() == 1;
   const Tensor left = row ? a.as_strided({1, a.size(0)}, {0, a.strides()[0]}, a->offset) : a.detach();
   const Tensor right = column ? b.as_strided({b.size(0), 1}, {b.strides()[0], 0}, b->offset) : b.detach();
-  if (left.size(-1) != right.size(-2)) throw ShapeError(message("matmul: shapes ", a.shape(), " and ", b.shape(), " do not match"));
+  if (left.size(-1) != right.size(-2))
+    throw ShapeError(message("matmul: shapes ", a.shape(), " and ", b.shape(), " do not match"));
 
   const Tensor product = batched_product(left, right);
   Dims shape = product.shape();

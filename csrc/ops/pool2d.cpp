@@ -20,8 +20,8 @@ Pool2dShape shape_of(const char* op, const Tensor& input, const Pool2dOptions& o
     throw ShapeError(message(op, ": input must be (N, C, H, W) or (C, H, W), got ", input.shape()));
   for (int i = 0; i < 2; ++i) {
     if (o.kernel[i] < 1 || o.stride[i] < 1 || o.dilation[i] < 1)
-      throw ValueError(message(op, ": kernel size, stride and dilation must be positive, got (", o.kernel[0], ", ", o.kernel[1], "), (",
-                               o.stride[0], ", ", o.stride[1], "), (", o.dilation[0], ", ", o.dilation[1], ")"));
+      throw ValueError(message(op, ": kernel size, stride and dilation must be positive, got (", o.kernel[0], ", ", o.kernel[1],
+                               "), (", o.stride[0], ", ", o.stride[1], "), (", o.dilation[0], ", ", o.dilation[1], ")"));
     if (o.padding[i] < 0 || 2 * o.padding[i] > o.dilation[i] * (o.kernel[i] - 1) + 1)
       throw ValueError(message(op, ": padding must be between 0 and half the kernel, got (", o.padding[0], ", ", o.padding[1],
                                ") for kernel (", o.kernel[0], ", ", o.kernel[1], ")"));

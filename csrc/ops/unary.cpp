@@ -178,12 +178,12 @@ Tensor unary_(const char* name, UnaryOp op, const Tensor& self, double a, double
   Tensor function(const Tensor& input) { return unary(#function, UnaryOp::function, input); }
 UNARY(neg)
 UNARY(abs)
-UNARY(sign) UNARY(exp) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2) UNARY(log10) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal)
-    UNARY(square) UNARY(sin) UNARY(cos) UNARY(tanh) UNARY(sigmoid) UNARY(erf) UNARY(floor) UNARY(ceil) UNARY(round) UNARY(trunc)
-        UNARY(relu)
+UNARY(sign)
+UNARY(exp) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2) UNARY(log10) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal) UNARY(square)
+    UNARY(sin) UNARY(cos) UNARY(tanh) UNARY(sigmoid) UNARY(erf) UNARY(floor) UNARY(ceil) UNARY(round) UNARY(trunc) UNARY(relu)
 #undef UNARY
 
-            Tensor leaky_relu(const Tensor& input, double negative_slope) {
+        Tensor leaky_relu(const Tensor& input, double negative_slope) {
   if (!is_floating_point(input.dtype()))
     throw TypeError(message("leaky_relu: needs float32 or float64, got ", name(input.dtype())));
   return unary("leaky_relu", UnaryOp::leaky_relu, input, negative_slope);

@@ -20,8 +20,9 @@ void register_conv(py::module_& m) {
       "conv2d",
       [](const Tensor& input, const Tensor& weight, const Tensor& bias, const Pair& stride, const std::array<int64_t, 4>& padding,
          const Pair& dilation, int64_t groups) {
-        return conv2d(input, weight, bias,
-                      {{stride[0], stride[1]}, {padding[0], padding[1], padding[2], padding[3]}, {dilation[0], dilation[1]}, groups});
+        return conv2d(
+            input, weight, bias,
+            {{stride[0], stride[1]}, {padding[0], padding[1], padding[2], padding[3]}, {dilation[0], dilation[1]}, groups});
       },
       ReleaseGil(), given("input"), given("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
       py::arg("groups"));
@@ -30,13 +31,15 @@ void register_conv(py::module_& m) {
       [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, const Pair& dilation, bool ceil_mode) {
         return max_pool2d(input, pool_options(kernel, stride, padding, dilation, ceil_mode));
       },
-      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("ceil_mode"));
+      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("ceil_mode"));
   m.def(
       "max_pool2d_with_indices",
       [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, const Pair& dilation, bool ceil_mode) {
         return max_pool2d_with_indices(input, pool_options(kernel, stride, padding, dilation, ceil_mode));
       },
-      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("ceil_mode"));
+      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("ceil_mode"));
   m.def(
       "avg_pool2d",
       [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, bool ceil_mode, bool count_include_pad,

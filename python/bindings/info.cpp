@@ -57,16 +57,20 @@ void register_info(py::module_& m) {
       ReleaseGil(), py::arg("seconds"));
   m.def("pool_release_cached", &pool_release_cached);
   // For tests: a copy in lanes whose dead lanes hold NaN, so that whoever reads them shows.
-  m.def("_to_lanes", [](const Tensor& t) {
-    if (!use_lanes(t)) throw Error(message("_to_lanes: a tensor of shape ", t.shape(), " is not kept in lanes by this process"));
-    Tensor packed = to_lanes(contiguous(t));
-    const LanesShape& shape = packed->storage->lanes_shape();
-    const int64_t lanes = lane_count(), features = shape.channels * shape.spatial;
-    float* data = packed.lanes_data();
-    for (int64_t n = shape.batch; n < shape.blocks() * lanes; ++n)
-      for (int64_t f = 0; f < features; ++f) data[(n / lanes * features + f) * lanes + n % lanes] = NAN;
-    return packed;
-  }, given("input"));
+  m.def(
+      "_to_lanes",
+      [](const Tensor& t) {
+        if (!use_lanes(t))
+          throw Error(message("_to_lanes: a tensor of shape ", t.shape(), " is not kept in lanes by this process"));
+        Tensor packed = to_lanes(contiguous(t));
+        const LanesShape& shape = packed->storage->lanes_shape();
+        const int64_t lanes = lane_count(), features = shape.channels * shape.spatial;
+        float* data = packed.lanes_data();
+        for (int64_t n = shape.batch; n < shape.blocks() * lanes; ++n)
+          for (int64_t f = 0; f < features; ++f) data[(n / lanes * features + f) * lanes + n % lanes] = NAN;
+        return packed;
+      },
+      given("input"));
 }
 
 }  // namespace cnnx::bindings

@@ -13,8 +13,8 @@ void write_back(py::list target, const Tensors& tensors) {
   for (const Tensor& tensor : tensors) target.append(py::cast(tensor));
 }
 
-bool sgd(const Tensors& params, const py::list& momentum_buffers, double lr, double momentum, double dampening, double weight_decay,
-         bool nesterov, bool maximize) {
+bool sgd(const Tensors& params, const py::list& momentum_buffers, double lr, double momentum, double dampening,
+         double weight_decay, bool nesterov, bool maximize) {
   auto buffers = momentum != 0 ? momentum_buffers.cast<Tensors>() : Tensors();
   bool made;
   {
@@ -33,7 +33,8 @@ bool adam(const Tensors& params, const py::list& steps, const py::list& exp_avgs
   bool made;
   {
     py::gil_scoped_release release;
-    made = adam_step(params, counts, means, squares, largest, {lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize});
+    made =
+        adam_step(params, counts, means, squares, largest, {lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize});
   }
   if (made) {
     write_back(steps, counts);
@@ -63,8 +64,8 @@ bool adadelta(const Tensors& params, const py::list& steps, const py::list& squa
 }  // namespace
 
 void register_optim(py::module_& m) {
-  m.def("sgd_step", &sgd, py::arg("params"), py::arg("momentum_buffers"), py::arg("lr"), py::arg("momentum"), py::arg("dampening"),
-        py::arg("weight_decay"), py::arg("nesterov"), py::arg("maximize"));
+  m.def("sgd_step", &sgd, py::arg("params"), py::arg("momentum_buffers"), py::arg("lr"), py::arg("momentum"),
+        py::arg("dampening"), py::arg("weight_decay"), py::arg("nesterov"), py::arg("maximize"));
   m.def("adam_step", &adam, py::arg("params"), py::arg("steps"), py::arg("exp_avgs"), py::arg("exp_avg_sqs"),
         py::arg("max_exp_avg_sqs"), py::arg("lr"), py::arg("beta1"), py::arg("beta2"), py::arg("eps"), py::arg("weight_decay"),
         py::arg("decoupled"), py::arg("amsgrad"), py::arg("maximize"));

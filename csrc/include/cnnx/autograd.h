@@ -30,18 +30,18 @@ struct NodeInput {
 
 struct Node {
   ~Node();
-  std::string name;              // "conv2d"; Python shows it as grad_fn
-  uint64_t sequence = 0;         // creation order; the backward pass runs from high to low
+  std::string name;       // "conv2d"; Python shows it as grad_fn
+  uint64_t sequence = 0;  // creation order; the backward pass runs from high to low
   std::vector<NodeInput> inputs;
   std::vector<bool> needs;
-  GradientFn gradient;           // emptied when the graph is freed
+  GradientFn gradient;  // emptied when the graph is freed
   bool freed = false;
   std::weak_ptr<TensorImpl> output;  // for retain_grad
 };
 
-bool grad_enabled();           // per thread
+bool grad_enabled();  // per thread
 void set_grad_enabled(bool enabled);
-struct NoGrad {                // disables recording in a scope
+struct NoGrad {  // disables recording in a scope
   NoGrad() : previous(grad_enabled()) { set_grad_enabled(false); }
   ~NoGrad() { set_grad_enabled(previous); }
   bool previous;

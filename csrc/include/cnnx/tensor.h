@@ -29,7 +29,7 @@ struct LanesShape {
 
 class Storage {
  public:
-  explicit Storage(size_t bytes);           // plain, from the pool, uninitialised
+  explicit Storage(size_t bytes);             // plain, from the pool, uninitialised
   explicit Storage(const LanesShape& shape);  // lanes, from the pool, uninitialised
   Storage(void* data, size_t bytes, std::function<void()> release, bool read_only = false);  // plain, somebody else's memory
   ~Storage();
@@ -68,11 +68,11 @@ struct TensorImpl : std::enable_shared_from_this<TensorImpl> {
   Dims shape, strides;  // strides and offset in elements of the plain layout
   int64_t offset = 0;
   DType dtype = DType::float32;
-  bool requires_grad = false;         // set by the user (leaf) or by autograd (result)
-  bool retains_grad = false;          // a non-leaf whose gradient the user asked to keep
-  bool is_view = false;               // made by a view op from another tensor (in-place updates under autograd need to know)
-  std::shared_ptr<TensorImpl> grad;   // accumulated gradient of a leaf
-  std::shared_ptr<Node> grad_fn;      // null for a leaf
+  bool requires_grad = false;        // set by the user (leaf) or by autograd (result)
+  bool retains_grad = false;         // a non-leaf whose gradient the user asked to keep
+  bool is_view = false;              // made by a view op from another tensor (in-place updates under autograd need to know)
+  std::shared_ptr<TensorImpl> grad;  // accumulated gradient of a leaf
+  std::shared_ptr<Node> grad_fn;     // null for a leaf
   ~TensorImpl();
 };
 
@@ -88,8 +88,8 @@ class Tensor {
   // float32 (N, C, S...) in lanes; the caller has checked use_lanes().
   static Tensor empty_lanes(const Dims& shape);
   // Wraps memory owned by somebody else; release runs when the last alias goes.
-  static Tensor from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype,
-                            std::function<void()> release, bool read_only = false);
+  static Tensor from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
+                            bool read_only = false);
 
   bool defined() const { return impl_ != nullptr; }
   explicit operator bool() const { return defined(); }

@@ -109,8 +109,7 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
         with_size<kTileRows>(channel_tiles.size(tile), [&]<int Channels>() {
           if (c.stride_width == 1)
             forward_rows<Channels, kLanes>(c, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
-          else
-            forward_rows<Channels, 0>(c, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
+          else forward_rows<Channels, 0>(c, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
         });
       }
   });
@@ -118,8 +117,8 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
 
 // One register tile of the weight gradient, summed over the rows of one block.
 template <int Channels, int Taps>
-inline void weight_tile(const ConvPlan& c, const float* grad_output, const float* input, int64_t row_pitch, const int32_t* offsets,
-                        Vec (&acc)[Channels][Taps]) {
+inline void weight_tile(const ConvPlan& c, const float* grad_output, const float* input, int64_t row_pitch,
+                        const int32_t* offsets, Vec (&acc)[Channels][Taps]) {
   const int64_t step = c.stride_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   int64_t at[Taps];
   for (int t = 0; t < Taps; ++t) at[t] = offsets[t];
@@ -152,7 +151,8 @@ void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, c
 
   const float* padded = input;
   if (!direct) {
-    float* buffer = static_cast<float*>(scratch(kPackedWeight, static_cast<size_t>(c.blocks * c.in_channels * plane_pitch) * sizeof(float)));
+    float* buffer =
+        static_cast<float*>(scratch(kPackedWeight, static_cast<size_t>(c.blocks * c.in_channels * plane_pitch) * sizeof(float)));
     parallel_for(c.blocks * c.in_channels, static_cast<double>(plane_pitch) / 4, [&](int64_t plane) {
       pad_rows(c, input + plane * in_plane, 0, c.band_rows(c.out_height), buffer + plane * plane_pitch);
     });
@@ -164,8 +164,10 @@ void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, c
   const Split channel_tiles(out_group, kTileRows), tap_tiles(taps, kTileCols);
   const int64_t tiles = c.groups * channel_tiles.parts * tap_tiles.parts;
   const Split chunks(c.blocks, max(c.blocks / max(32 / tiles, 1), 1));
-  float* partials = chunks.parts == 1 ? grad_weight
-                                      : static_cast<float*>(scratch(kPartials, static_cast<size_t>(chunks.parts * c.out_channels * taps) * sizeof(float)));
+  float* partials =
+      chunks.parts == 1
+          ? grad_weight
+          : static_cast<float*>(scratch(kPartials, static_cast<size_t>(chunks.parts * c.out_channels * taps) * sizeof(float)));
   const int64_t live = batch - (c.blocks - 1) * kLanes;  // images of the last block
   const VecI live_lanes = first_lanes(live);
   const double cost = cost_of(2.0 * kTileRows * kTileCols * static_cast<double>(chunks.size(0) * out_plane));
@@ -181,7 +183,8 @@ void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, c
         // From the last block down: what the dead lanes of a partial block gave is dropped before the full ones follow.
         for (int64_t block = chunks.begin(chunk) + chunks.size(chunk) - 1; block >= chunks.begin(chunk); --block) {
           weight_tile<Channels, Taps>(c, grad_output + (block * c.out_channels + o) * out_plane,
-                                      padded + (block * c.in_channels + group * in_group) * plane_pitch, row_pitch, offsets + t, acc);
+                                      padded + (block * c.in_channels + group * in_group) * plane_pitch, row_pitch, offsets + t,
+                                      acc);
           if (block == c.blocks - 1 && live < kLanes)
             for (auto& row : acc)
               for (Vec& value : row) value = select(live_lanes, value, Vec{});
@@ -227,7 +230,8 @@ void conv2d_backward_input(const Conv2dShape& s, const float* grad_output, const
   run_forward(turned_plan(s, kLanes), grad_output, turn_weight(s, weight), nullptr, grad_input);
 }
 
-void conv2d_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight, float* grad_bias) {
+void conv2d_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight,
+                            float* grad_bias) {
   if (s.lanes == 1) return conv2d_few_backward_weight(s, input, grad_output, grad_weight, grad_bias);
   const ConvPlan c = plan_of(s, kLanes);
   if (grad_weight != nullptr) run_backward_weight(c, s.batch, input, grad_output, grad_weight);

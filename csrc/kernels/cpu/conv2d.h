@@ -29,7 +29,8 @@ struct ConvPlan {
 // A few plain images: channels in the lanes.
 void conv2d_few_forward(const Conv2dShape& s, const float* input, const float* weight, const float* bias, float* output);
 void conv2d_few_backward_input(const Conv2dShape& s, const float* grad_output, const float* weight, float* grad_input);
-void conv2d_few_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight, float* grad_bias);
+void conv2d_few_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight,
+                                float* grad_bias);
 
 // Convolutions that take Winograd's way (conv2d_winograd.cpp), and their forward loop.
 bool prefers_winograd(const ConvPlan& c);
@@ -41,9 +42,23 @@ namespace {
 enum ScratchSlot { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput };
 
 inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
-  return {width, ceil_div(s.batch, width), s.in_channels, s.in_height, s.in_width, s.out_channels, s.out_height, s.out_width,
-          s.kernel_height, s.kernel_width, s.stride_height, s.stride_width, s.pad_top, s.pad_left, s.dilation_height,
-          s.dilation_width, s.groups};
+  return {width,
+          ceil_div(s.batch, width),
+          s.in_channels,
+          s.in_height,
+          s.in_width,
+          s.out_channels,
+          s.out_height,
+          s.out_width,
+          s.kernel_height,
+          s.kernel_width,
+          s.stride_height,
+          s.stride_width,
+          s.pad_top,
+          s.pad_left,
+          s.dilation_height,
+          s.dilation_width,
+          s.groups};
 }
 
 // Copies the input rows that padded rows [first, first + rows) of one channel see, zeros around and between them.
@@ -69,7 +84,8 @@ inline void pad_rows(const ConvPlan& c, const float* plane, int64_t first, int64
       memset(to, 0, static_cast<size_t>(padded_width * c.width) * sizeof(float));
       for (int64_t x = 0; x < c.in_width; ++x) {
         const int64_t at = x * c.spread_width + c.pad_left;
-        if (at >= 0 && at < padded_width) memcpy(to + at * c.width, from + x * c.width, static_cast<size_t>(c.width) * sizeof(float));
+        if (at >= 0 && at < padded_width)
+          memcpy(to + at * c.width, from + x * c.width, static_cast<size_t>(c.width) * sizeof(float));
       }
     }
   }
@@ -112,7 +128,8 @@ inline TapRange row_taps(const ConvPlan& c, int64_t y) {
 inline float* turn_weight(const Conv2dShape& s, const float* weight) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
   const int64_t window = s.kernel_height * s.kernel_width;
-  float* turned = static_cast<float*>(scratch(kTurnedWeight, static_cast<size_t>(s.out_channels * in_group * window) * sizeof(float)));
+  float* turned =
+      static_cast<float*>(scratch(kTurnedWeight, static_cast<size_t>(s.out_channels * in_group * window) * sizeof(float)));
   for (int64_t o = 0; o < s.out_channels; ++o)
     for (int64_t i = 0; i < in_group; ++i)
       for (int64_t k = 0; k < window; ++k)
@@ -122,10 +139,25 @@ inline float* turn_weight(const Conv2dShape& s, const float* weight) {
 }
 
 inline ConvPlan turned_plan(const Conv2dShape& s, int64_t width) {
-  return {width, ceil_div(s.batch, width), s.out_channels, s.out_height, s.out_width, s.in_channels, s.in_height, s.in_width,
-          s.kernel_height, s.kernel_width, 1, 1,
-          s.dilation_height * (s.kernel_height - 1) - s.pad_top, s.dilation_width * (s.kernel_width - 1) - s.pad_left,
-          s.dilation_height, s.dilation_width, s.groups, s.stride_height, s.stride_width};
+  return {width,
+          ceil_div(s.batch, width),
+          s.out_channels,
+          s.out_height,
+          s.out_width,
+          s.in_channels,
+          s.in_height,
+          s.in_width,
+          s.kernel_height,
+          s.kernel_width,
+          1,
+          1,
+          s.dilation_height * (s.kernel_height - 1) - s.pad_top,
+          s.dilation_width * (s.kernel_width - 1) - s.pad_left,
+          s.dilation_height,
+          s.dilation_width,
+          s.groups,
+          s.stride_height,
+          s.stride_width};
 }
 
 }  // namespace

@@ -19,8 +19,8 @@ constexpr int kFewVectors = 2, kFewPixels = 6;
 #endif
 
 template <int Vectors, int Pixels>
-inline void few_tile(const float* input, const int32_t* offsets, TapRange taps, const float* weight, int64_t step, const float* bias,
-                     float* output, int64_t out_vector) {
+inline void few_tile(const float* input, const int32_t* offsets, TapRange taps, const float* weight, int64_t step,
+                     const float* bias, float* output, int64_t out_vector) {
   Vec acc[Vectors][Pixels];
   unroll<Vectors>([&](auto v) { unroll<Pixels>([&](auto p) { acc[v][p] = load(bias + v * kLanes); }); });
   for (int64_t t = taps.first; t < taps.last; ++t) {
@@ -43,7 +43,8 @@ struct PaddedInput {
 PaddedInput pad_input(const ConvPlan& c, const float* input) {
   if (c.reads_input_directly()) return {input, c.in_width, c.in_height * c.in_width};
   const int64_t rows = c.band_rows(c.out_height), row_pitch = c.padded_width(), plane_pitch = rows * row_pitch;
-  float* padded = static_cast<float*>(scratch(kBand, static_cast<size_t>(c.blocks * c.in_channels * plane_pitch) * sizeof(float)));
+  float* padded =
+      static_cast<float*>(scratch(kBand, static_cast<size_t>(c.blocks * c.in_channels * plane_pitch) * sizeof(float)));
   parallel_for(c.blocks * c.in_channels, static_cast<double>(plane_pitch), [&](int64_t plane) {
     pad_rows(c, input + plane * c.in_height * c.in_width, 0, rows, padded + plane * plane_pitch);
   });
@@ -58,8 +59,8 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
 
   // [group][tile][tap][vector][lane] and the bias likewise; zeros for the channels that a last vector lacks.
   const int64_t group_weights = group_vectors * kLanes * taps, group_biases = group_vectors * kLanes;
-  float* packed = static_cast<float*>(
-      scratch(kPackedWeight, static_cast<size_t>(c.groups * (group_weights + group_biases)) * sizeof(float)));
+  float* packed =
+      static_cast<float*>(scratch(kPackedWeight, static_cast<size_t>(c.groups * (group_weights + group_biases)) * sizeof(float)));
   float* biases = packed + c.groups * group_weights;
   parallel_for(c.groups * tiles.parts, static_cast<double>(taps * tiles.size(0) * kLanes), [&](int64_t unit) {
     const int64_t group = unit / tiles.parts, first = tiles.begin(unit % tiles.parts), vectors = tiles.size(unit % tiles.parts);
@@ -112,17 +113,19 @@ void run_backward_weight(const ConvPlan& c, const float* input, const float* gra
   const int32_t* offsets = tap_offsets(c, padded.plane_pitch, padded.row_pitch, false);
 
   // The output gradient as [image][group][vector of channels][pixel][lane]; lanes past the group's channels are zero.
-  float* packed = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(c.blocks * all_vectors * spatial * kLanes) * sizeof(float)));
+  float* packed =
+      static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(c.blocks * all_vectors * spatial * kLanes) * sizeof(float)));
   parallel_for(c.blocks * all_vectors, static_cast<double>(spatial * kLanes), [&](int64_t unit) {
     const int64_t n = unit / all_vectors, group = unit % all_vectors / group_vectors, channel = unit % group_vectors * kLanes;
-    pack_block(grad_output + (n * c.out_channels + group * out_group + channel) * spatial, spatial, min(out_group - channel, kLanes), spatial,
-               packed + unit * spatial * kLanes);
+    pack_block(grad_output + (n * c.out_channels + group * out_group + channel) * spatial, spatial,
+               min(out_group - channel, kLanes), spatial, packed + unit * spatial * kLanes);
   });
 
   const Split tiles(group_vectors, kFewVectors), tap_tiles(taps, kFewPixels);
   const double cost = cost_of(2.0 * static_cast<double>(c.blocks * spatial * kFewPixels * tiles.size(0) * kLanes));
   parallel_for(c.groups * tiles.parts * tap_tiles.parts, cost, [&](int64_t unit) {
-    const int64_t tap_tile = unit % tap_tiles.parts, tile = unit / tap_tiles.parts % tiles.parts, group = unit / (tap_tiles.parts * tiles.parts);
+    const int64_t tap_tile = unit % tap_tiles.parts, tile = unit / tap_tiles.parts % tiles.parts,
+                  group = unit / (tap_tiles.parts * tiles.parts);
     const int64_t first = tiles.begin(tile), t0 = tap_tiles.begin(tap_tile);
     with_size<kFewVectors>(tiles.size(tile), [&]<int Vectors>() {
       with_size<kFewPixels>(tap_tiles.size(tap_tile), [&]<int Taps>() {
@@ -165,7 +168,8 @@ void conv2d_few_backward_input(const Conv2dShape& s, const float* grad_output, c
   run_forward(turned_plan(s, 1), grad_output, turn_weight(s, weight), nullptr, grad_input);
 }
 
-void conv2d_few_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight, float* grad_bias) {
+void conv2d_few_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight,
+                                float* grad_bias) {
   const ConvPlan c = plan_of(s, 1);
   if (grad_weight != nullptr) run_backward_weight(c, input, grad_output, grad_weight);
   if (grad_bias == nullptr) return;

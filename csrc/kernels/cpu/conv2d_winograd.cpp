@@ -16,7 +16,7 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-constexpr int kPoints = 6;         // per axis
+constexpr int kPoints = 6;  // per axis
 constexpr int kGrid = kPoints * kPoints;
 constexpr int64_t kUnitBytes = int64_t{1} << 20;
 
@@ -95,7 +95,10 @@ struct Tiling {
   Tiling(const ConvPlan& c, int64_t outputs, int64_t limit)
       : columns(ceil_div(c.out_width, outputs)),
         count(columns * ceil_div(c.out_height, outputs)),
-        units(count, max(min(kUnitBytes / (kGrid * (c.in_channels + c.out_channels) * kLanes * static_cast<int64_t>(sizeof(float))), limit), 1)) {}
+        units(count,
+              max(min(kUnitBytes / (kGrid * (c.in_channels + c.out_channels) * kLanes * static_cast<int64_t>(sizeof(float))),
+                      limit),
+                  1)) {}
 };
 
 // Calls f(j, column) for the columns of a Size x Size tile at (y, x) of a plane, zeros outside.
@@ -116,7 +119,7 @@ inline void for_columns(const float* plane, int64_t height, int64_t width, int64
 // The 6x6 input tile at (y, x) of one plane, transformed to to[point * point_pitch].
 inline void input_tile(const ConvPlan& c, const float* plane, int64_t y, int64_t x, float* to, int64_t point_pitch) {
   Vec half[kPoints][kPoints];
-  for_columns<kPoints>(plane, c.in_height, c.in_width, y, x, [&](int j, const Vec (&column)[kPoints]) {
+  for_columns<kPoints>(plane, c.in_height, c.in_width, y, x, [&](int j, const Vec(&column)[kPoints]) {
     Vec out[kPoints];
     transform_input(column, out);
     for (int i = 0; i < kPoints; ++i) half[i][j] = out[i];
@@ -176,11 +179,13 @@ void forward(const ConvPlan& c, const float* input, const float* weight, const f
     const int64_t tiles = tiling.units.size(unit % tiling.units.parts);
     const int64_t pitch = tiles * kLanes;  // of a channel
     float* points = static_cast<float*>(scratch(kBand, static_cast<size_t>(kGrid * c.in_channels * pitch) * sizeof(float)));
-    float* products = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(kGrid * c.out_channels * pitch) * sizeof(float)));
+    float* products =
+        static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(kGrid * c.out_channels * pitch) * sizeof(float)));
     for (int64_t i = 0; i < c.in_channels; ++i)
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t y = (first + t) / tiling.columns * M - c.pad_top, x = (first + t) % tiling.columns * M - c.pad_left;
-        input_tile(c, input + (block * c.in_channels + i) * in_plane, y, x, points + i * pitch + t * kLanes, c.in_channels * pitch);
+        input_tile(c, input + (block * c.in_channels + i) * in_plane, y, x, points + i * pitch + t * kLanes,
+                   c.in_channels * pitch);
       }
     with_size<kTileCols>(tiles, [&]<int Tiles>() {
       for (int64_t point = 0; point < kGrid; ++point)
@@ -188,8 +193,8 @@ void forward(const ConvPlan& c, const float* input, const float* weight, const f
           const int64_t o = channel_tiles.begin(part);
           with_size<kTileRows>(channel_tiles.size(part), [&]<int Channels>() {
             Vec acc[Channels][Tiles] = {};
-            product<Channels, Tiles>(packed + point * pairs + o * c.in_channels, 1, Channels, points + point * c.in_channels * pitch, pitch,
-                                     c.in_channels, acc);
+            product<Channels, Tiles>(packed + point * pairs + o * c.in_channels, 1, Channels,
+                                     points + point * c.in_channels * pitch, pitch, c.in_channels, acc);
             float* to = products + (point * c.out_channels + o) * pitch;
             unroll<Channels>([&](auto r) { unroll<Tiles>([&](auto t) { store(to + r * pitch + t * kLanes, acc[r][t]); }); });
           });
@@ -223,7 +228,8 @@ template <int Rows, int Columns>
 inline void add_lane_sums(const Vec (&acc)[Rows][Columns], bool first, float* to, int64_t pitch) {
   for (int start = 0; start < Rows * Columns; start += kLanes) {
     Vec rows[kLanes];
-    for (int i = 0; i < kLanes; ++i) rows[i] = start + i < Rows * Columns ? acc[(start + i) / Columns][(start + i) % Columns] : Vec{};
+    for (int i = 0; i < kLanes; ++i)
+      rows[i] = start + i < Rows * Columns ? acc[(start + i) / Columns][(start + i) % Columns] : Vec{};
     const Vec sums = sum_lanes(rows);
     for (int i = 0; i < kLanes && start + i < Rows * Columns; ++i) {
       float* at = to + (start + i) / Columns * pitch + (start + i) % Columns;
@@ -233,7 +239,8 @@ inline void add_lane_sums(const Vec (&acc)[Rows][Columns], bool first, float* to
 }
 
 // to[q][out_channel][in_channel] (+)= the sum over tiles and lanes of spread[q][out_channel] * points[q][in_channel], for a row of points.
-void multiply_points(const ConvPlan& c, const float* spread, const float* points, int64_t pitch, int64_t tiles, bool first, float* to) {
+void multiply_points(const ConvPlan& c, const float* spread, const float* points, int64_t pitch, int64_t tiles, bool first,
+                     float* to) {
   const Split rows(c.out_channels, kTileRows), cols(c.in_channels, kTileCols);
   for (int64_t q = 0; q < kPoints; ++q)
     for (int64_t col = 0; col < cols.parts; ++col)  // the wider side of the tile stays in the first-level cache
@@ -271,7 +278,8 @@ void weight_unit(const ConvPlan& c, const float* input, const float* grad_output
   const Split chunks(count, max(kUnitBytes / tile_bytes, 1));
   const int64_t pitch = chunks.size(0) * kLanes;
   float* points = static_cast<float*>(scratch(kBand, static_cast<size_t>(kPoints * c.in_channels * pitch) * sizeof(float)));
-  float* spread = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(kPoints * c.out_channels * pitch) * sizeof(float)));
+  float* spread =
+      static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(kPoints * c.out_channels * pitch) * sizeof(float)));
   for (int64_t chunk = 0; chunk < chunks.parts; ++chunk) {
     const int64_t first = chunks.begin(chunk), tiles = chunks.size(chunk);
     for (int64_t i = 0; i < c.in_channels; ++i)
@@ -279,18 +287,20 @@ void weight_unit(const ConvPlan& c, const float* input, const float* grad_output
         const int64_t y = (first + t) / columns * M, x = (first + t) % columns * M;
         Vec half[kPoints], out[kPoints];
         for_columns<kPoints>(input + i * in_plane, c.in_height, c.in_width, y - c.pad_top, x - c.pad_left,
-                             [&](int j, const Vec (&column)[kPoints]) { half[j] = input_point<Point>(column); });
+                             [&](int j, const Vec(&column)[kPoints]) { half[j] = input_point<Point>(column); });
         transform_input(half, out);
-        for (int q = 0; q < kPoints; ++q) store(points + (q * c.in_channels + i) * pitch + t * kLanes, select(live, out[q], Vec{}));
+        for (int q = 0; q < kPoints; ++q)
+          store(points + (q * c.in_channels + i) * pitch + t * kLanes, select(live, out[q], Vec{}));
       }
     for (int64_t o = 0; o < c.out_channels; ++o)
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t y = (first + t) / columns * M, x = (first + t) % columns * M;
         Vec half[M], out[kPoints];
         for_columns<M>(grad_output + o * out_plane, c.out_height, c.out_width, y, x,
-                       [&](int j, const Vec (&column)[M]) { half[j] = spread_point<Point, M>(column); });
+                       [&](int j, const Vec(&column)[M]) { half[j] = spread_point<Point, M>(column); });
         spread_output<M>(half, out);
-        for (int q = 0; q < kPoints; ++q) store(spread + (q * c.out_channels + o) * pitch + t * kLanes, select(live, out[q], Vec{}));
+        for (int q = 0; q < kPoints; ++q)
+          store(spread + (q * c.out_channels + o) * pitch + t * kLanes, select(live, out[q], Vec{}));
       }
     multiply_points(c, spread, points, pitch, tiles, chunk == 0, to);
   }
@@ -354,7 +364,8 @@ void winograd_forward(const ConvPlan& c, const float* input, const float* weight
   else forward<5>(c, input, weight, bias, output);
 }
 
-void winograd_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
+void winograd_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
+                              float* grad_weight) {
   if (c.kernel_height == 3) backward_weight<3>(c, batch, input, grad_output, grad_weight);
   else backward_weight<5>(c, batch, input, grad_output, grad_weight);
 }

@@ -8,10 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernels/slots.h"
 #include "kernels/cpu/vec.h"
 #include "kernels/parallel.h"
 #include "kernels/shapes.h"
+#include "kernels/slots.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 

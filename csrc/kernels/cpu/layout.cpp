@@ -5,7 +5,9 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-void pack_lanes(int64_t batch, int64_t features, int64_t, const float* plain, float* packed) { pack_all(batch, features, plain, packed); }
+void pack_lanes(int64_t batch, int64_t features, int64_t, const float* plain, float* packed) {
+  pack_all(batch, features, plain, packed);
+}
 void unpack_lanes(int64_t batch, int64_t features, int64_t, const float* packed, float* plain) {
   unpack_all(batch, features, packed, plain);
 }

@@ -56,8 +56,8 @@ void pack_panel(const GemmShape& s, const float* b, int64_t k, int64_t depth, in
 
 // One tile of c over one panel: reads c if it continues a sum.
 template <int Rows, int Vectors>
-void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col, const float* panel, int64_t depth, int64_t columns,
-               bool add, float* c) {
+void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col, const float* panel, int64_t depth,
+               int64_t columns, bool add, float* c) {
   constexpr int64_t kPitch = Vectors * kLanes;
   Vec acc[Rows][Vectors] = {};
   const bool whole = s.c_col == 1 && columns == kPitch;
@@ -128,7 +128,8 @@ void linear_forward_dots(const LinearShape& s, const float* input, const float* 
         int64_t i = 0;
         for (; i + 2 * kLanes <= s.in_features; i += 2 * kLanes)
           for (int r = 0; r < Rows; ++r)
-            for (int v = 0; v < 2; ++v) sum[r][v] += load(x + i + v * kLanes) * load(weight + (o + r) * s.in_features + i + v * kLanes);
+            for (int v = 0; v < 2; ++v)
+              sum[r][v] += load(x + i + v * kLanes) * load(weight + (o + r) * s.in_features + i + v * kLanes);
         for (; i < s.in_features; i += kLanes) {
           const int64_t live = min(s.in_features - i, kLanes);
           const Vec value = live == kLanes ? load(x + i) : load_partial(x + i, live);
@@ -156,8 +157,10 @@ void linear_forward(const LinearShape& s, const float* input, const float* weigh
   // Panels of up to kImageVectors * L images: x^T as [in][images of the panel].
   const Split panels(ceil_div(s.batch, kLanes), kImageVectors), rows(s.out_features, kImageRows);
   const int64_t blocks = ceil_div(s.batch, kLanes);
-  float* packed = static_cast<float*>(scratch(kPackedInput, static_cast<size_t>(blocks * kLanes * s.in_features) * sizeof(float)));
-  float* result = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(blocks * kLanes * s.out_features) * sizeof(float)));
+  float* packed =
+      static_cast<float*>(scratch(kPackedInput, static_cast<size_t>(blocks * kLanes * s.in_features) * sizeof(float)));
+  float* result =
+      static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(blocks * kLanes * s.out_features) * sizeof(float)));
   pack_all(s.batch, s.in_features, input, packed);
   const double cost = cost_of(2.0 * static_cast<double>(kImageRows * kImageVectors * kLanes * s.in_features));
   parallel_for(panels.parts * rows.parts, cost, [&](int64_t unit) {
@@ -189,14 +192,15 @@ void linear_forward(const LinearShape& s, const float* input, const float* weigh
 }
 
 void linear_backward_input(const LinearShape& s, const float* grad_output, const float* weight, float* grad_input) {
-  gemm({s.batch, s.in_features, s.out_features, s.out_features, 1, s.in_features, 1, s.in_features, 1, false}, grad_output, weight,
-       grad_input);
+  gemm({s.batch, s.in_features, s.out_features, s.out_features, 1, s.in_features, 1, s.in_features, 1, false}, grad_output,
+       weight, grad_input);
 }
 
-void linear_backward_weight(const LinearShape& s, const float* input, const float* grad_output, float* grad_weight, float* grad_bias) {
+void linear_backward_weight(const LinearShape& s, const float* input, const float* grad_output, float* grad_weight,
+                            float* grad_bias) {
   if (grad_weight != nullptr)
-    gemm({s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false}, grad_output, input,
-         grad_weight);
+    gemm({s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false}, grad_output,
+         input, grad_weight);
   if (grad_bias == nullptr) return;
   for (int64_t o = 0; o < s.out_features; o += kLanes) {
     const int64_t live = min(s.out_features - o, kLanes);

@@ -97,8 +97,8 @@ template <class W, int Kernel>
 void max_backward(const Pool2dShape& s, const float* grad_output, const int32_t* index, float* grad_input) {
   const int64_t in_plane = s.in_height * s.in_width * W::kWidth, out_plane = s.out_height * s.out_width * W::kWidth;
   // Windows side by side without overlap, gap or edge: every pixel is written by its one window.
-  const bool tiled = Kernel > 0 && s.stride_height == Kernel && s.stride_width == Kernel && s.in_height == s.out_height * Kernel &&
-                     s.in_width == s.out_width * Kernel;
+  const bool tiled = Kernel > 0 && s.stride_height == Kernel && s.stride_width == Kernel &&
+                     s.in_height == s.out_height * Kernel && s.in_width == s.out_width * Kernel;
   for_planes<W>(s, [&](int64_t plane) {
     float* to = grad_input + plane * in_plane;
     if (!tiled) memset(to, 0, static_cast<size_t>(in_plane) * sizeof(float));

@@ -12,8 +12,8 @@ inline Vec interleave(Vec a, Vec b) {
   constexpr int o = Upper ? kLanes / 2 : 0;
 #if defined(__clang__)
   if constexpr (kLanes == 16)
-    return __builtin_shufflevector(a, b, o, 16 + o, o + 1, 17 + o, o + 2, 18 + o, o + 3, 19 + o, o + 4, 20 + o, o + 5, 21 + o, o + 6,
-                                   22 + o, o + 7, 23 + o);
+    return __builtin_shufflevector(a, b, o, 16 + o, o + 1, 17 + o, o + 2, 18 + o, o + 3, 19 + o, o + 4, 20 + o, o + 5, 21 + o,
+                                   o + 6, 22 + o, o + 7, 23 + o);
   else if constexpr (kLanes == 8) return __builtin_shufflevector(a, b, o, 8 + o, o + 1, 9 + o, o + 2, 10 + o, o + 3, 11 + o);
   else return __builtin_shufflevector(a, b, o, 4 + o, o + 1, 5 + o);
 #else
@@ -77,8 +77,8 @@ inline void pack_all(int64_t batch, int64_t features, const float* plain, float*
   const Split parts(features, kTransposeFeatures);
   parallel_for(ceil_div(batch, kLanes) * parts.parts, static_cast<double>(parts.size(0) * kLanes) / 2, [&](int64_t unit) {
     const int64_t block = unit / parts.parts, f = parts.begin(unit % parts.parts);
-    pack_block(plain + block * kLanes * features + f, features, min(batch - block * kLanes, kLanes), parts.size(unit % parts.parts),
-               packed + (block * features + f) * kLanes);
+    pack_block(plain + block * kLanes * features + f, features, min(batch - block * kLanes, kLanes),
+               parts.size(unit % parts.parts), packed + (block * features + f) * kLanes);
   });
 }
 
@@ -86,8 +86,8 @@ inline void unpack_all(int64_t batch, int64_t features, const float* packed, flo
   const Split parts(features, kTransposeFeatures);
   parallel_for(ceil_div(batch, kLanes) * parts.parts, static_cast<double>(parts.size(0) * kLanes) / 2, [&](int64_t unit) {
     const int64_t block = unit / parts.parts, f = parts.begin(unit % parts.parts);
-    unpack_block(packed + (block * features + f) * kLanes, features, min(batch - block * kLanes, kLanes), parts.size(unit % parts.parts),
-                 plain + block * kLanes * features + f);
+    unpack_block(packed + (block * features + f) * kLanes, features, min(batch - block * kLanes, kLanes),
+                 parts.size(unit % parts.parts), plain + block * kLanes * features + f);
   });
 }
 

@@ -56,8 +56,8 @@ void backward_input(const Conv2dShape& s, const T* grad_output, const T* weight,
               const int64_t x = ix + s.pad_left - kx * s.dilation_width;
               if (x < 0 || x % s.stride_width != 0 || x / s.stride_width >= s.out_width) continue;
               sum += static_cast<double>(weight[((o * in_group + i) * s.kernel_height + ky) * s.kernel_width + kx]) *
-                     grad_output[lanes_index(n, o, y / s.stride_height * s.out_width + x / s.stride_width, s.out_channels, out_spatial,
-                                             s.lanes)];
+                     grad_output[lanes_index(n, o, y / s.stride_height * s.out_width + x / s.stride_width, s.out_channels,
+                                             out_spatial, s.lanes)];
             }
           }
         grad_input[lanes_index(n, c, iy * s.in_width + ix, s.in_channels, in_spatial, s.lanes)] = static_cast<T>(sum);
@@ -84,8 +84,9 @@ void backward_weight(const Conv2dShape& s, const T* input, const T* grad_output,
           for (int64_t x = 0; x < s.out_width; ++x) {
             const int64_t ix = input_at(x, kx, s.stride_width, s.pad_left, s.dilation_width, s.in_width);
             if (ix < 0) continue;
-            sum += static_cast<double>(grad_output[lanes_index(n, o, y * s.out_width + x, s.out_channels, out_spatial, s.lanes)]) *
-                   input[lanes_index(n, c, iy * s.in_width + ix, s.in_channels, in_spatial, s.lanes)];
+            sum +=
+                static_cast<double>(grad_output[lanes_index(n, o, y * s.out_width + x, s.out_channels, out_spatial, s.lanes)]) *
+                input[lanes_index(n, c, iy * s.in_width + ix, s.in_channels, in_spatial, s.lanes)];
           }
         }
       grad_weight[o * taps + tap] = static_cast<T>(sum);

@@ -30,16 +30,16 @@ void linear_forward(const LinearShape& s, const T* input, const T* weight, const
 // grad_input (batch, in) = grad_output (batch, out) weight (out, in)
 template <class T>
 void linear_backward_input(const LinearShape& s, const T* grad_output, const T* weight, T* grad_input) {
-  gemm(GemmShape{s.batch, s.in_features, s.out_features, s.out_features, 1, s.in_features, 1, s.in_features, 1, false}, grad_output,
-       weight, grad_input);
+  gemm(GemmShape{s.batch, s.in_features, s.out_features, s.out_features, 1, s.in_features, 1, s.in_features, 1, false},
+       grad_output, weight, grad_input);
 }
 
 // grad_weight (out, in) = grad_output^T (out, batch) input (batch, in)
 template <class T>
 void linear_backward_weight(const LinearShape& s, const T* input, const T* grad_output, T* grad_weight, T* grad_bias) {
   if (grad_weight != nullptr)
-    gemm(GemmShape{s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false}, grad_output,
-         input, grad_weight);
+    gemm(GemmShape{s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false},
+         grad_output, input, grad_weight);
   for (int64_t o = 0; grad_bias != nullptr && o < s.out_features; ++o) {
     double sum = 0.0;
     for (int64_t n = 0; n < s.batch; ++n) sum += grad_output[n * s.out_features + o];

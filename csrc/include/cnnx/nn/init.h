@@ -27,8 +27,10 @@ void constant_(const Tensor& tensor, double value);
 void xavier_uniform_(const Tensor& tensor, double gain, Generator* generator = nullptr);
 void xavier_normal_(const Tensor& tensor, double gain, Generator* generator = nullptr);
 // He et al. (2015): bound gain * sqrt(3 / fan), standard deviation gain / sqrt(fan); mode "fan_in" or "fan_out"; a: negative slope.
-void kaiming_uniform_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity, Generator* generator = nullptr);
-void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity, Generator* generator = nullptr);
+void kaiming_uniform_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity,
+                      Generator* generator = nullptr);
+void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity,
+                     Generator* generator = nullptr);
 void eye_(const Tensor& matrix);
 // The identity for a convolution weight (out, in, spatial...): ones in the middle tap, per group.
 void dirac_(const Tensor& weight, int64_t groups);

@@ -6,8 +6,8 @@
 namespace cnnx {
 
 struct Conv2dOptions {
-  int64_t stride[2] = {1, 1};            // height, width
-  int64_t padding[4] = {0, 0, 0, 0};     // top, bottom, left, right
+  int64_t stride[2] = {1, 1};         // height, width
+  int64_t padding[4] = {0, 0, 0, 0};  // top, bottom, left, right
   int64_t dilation[2] = {1, 1};
   int64_t groups = 1;
 };
