@@ -4,7 +4,8 @@
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"linear_forward", "linear_backward_input", "linear_backward_weight", "gemm", "pack_lanes", "unpack_lanes"};
+const Covers covers{"linear_forward", "linear_backward_input", "linear_backward_weight", "gemm",
+                    "pack_lanes",     "unpack_lanes",          "multiply_adds"};
 
 const KernelTable<double>& reference() {
   static const KernelTable<double> table = reference_kernels<double>();
@@ -137,6 +138,16 @@ TEST_CASE("gemm: an empty inner dimension gives zeros, or leaves what accumulate
     const float nothing = 0;
     kernels<float>().gemm(GemmShape{2, 3, 0, 0, 1, 3, 1, 3, 1, accumulate}, &nothing, &nothing, out.data());
     expect_equal(out.values(), Values(6, accumulate ? 5.0 : 0.0), "gemm with k = 0");
+  }
+}
+
+TEST_CASE("multiply_adds: every chain of x / 2 + 1 ends at 2, and the operations are counted") {
+  for (const int64_t rounds : {int64_t{100}, int64_t{1000}}) {
+    float sink = 0;
+    double operations = 0;
+    kernels<float>().multiply_adds(rounds, &sink, &operations);
+    CHECK(operations > 0);
+    CHECK(sink == operations / static_cast<double>(rounds));  // two for each chain, two operations in each of its rounds
   }
 }
 
