@@ -176,12 +176,11 @@ Tensor unary_(const char* name, UnaryOp op, const Tensor& self, double a, double
 
 #define UNARY(function) \
   Tensor function(const Tensor& input) { return unary(#function, UnaryOp::function, input); }
-UNARY(neg)
-UNARY(abs)
-UNARY(sign)
-UNARY(exp)
-UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2) UNARY(log10) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal) UNARY(square) UNARY(sin)
-    UNARY(cos) UNARY(tanh) UNARY(sigmoid) UNARY(erf) UNARY(floor) UNARY(ceil) UNARY(round) UNARY(trunc) UNARY(relu)
+// clang-format off
+UNARY(neg) UNARY(abs) UNARY(sign) UNARY(exp) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2)
+UNARY(log10) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal) UNARY(square) UNARY(sin) UNARY(cos) UNARY(tanh)
+UNARY(sigmoid) UNARY(erf) UNARY(floor) UNARY(ceil) UNARY(round) UNARY(trunc) UNARY(relu)
+// clang-format on
 #undef UNARY
 
         Tensor leaky_relu(const Tensor& input, double negative_slope) {
