@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import os
 
-# GNU: a thousand rounds are some tens of microseconds. LLVM: milliseconds of spinning.
-_SPIN = {"GOMP_SPINCOUNT": "1000", "KMP_BLOCKTIME": "0"}
+# GNU: five thousand rounds are some fifty microseconds. LLVM: milliseconds of spinning.
+_SPIN = {"GOMP_SPINCOUNT": "5000", "KMP_BLOCKTIME": "0"}
 
 
 def _load_native() -> None:
