@@ -10,6 +10,9 @@ namespace {
 
 inline Vec as_float(VecI v) { return (Vec)v; }
 inline VecI as_int(Vec v) { return (VecI)v; }
+// Integers that may pass the ends of their range (the bits of negative numbers and NaN, whose results are replaced) wrap round.
+typedef uint32_t VecU __attribute__((vector_size(kLanes * 4)));
+inline VecI wrapping_subtract(VecI a, VecI b) { return (VecI)((VecU)a - (VecU)b); }
 inline Vec to_float(VecI v) { return __builtin_convertvector(v, Vec); }
 inline Vec absolute(Vec v) { return as_float(as_int(v) & 0x7fffffff); }
 // The magnitude of v with the sign of s.
@@ -38,11 +41,11 @@ inline ExpParts exp_parts(Vec x) {
   p = p * r + 4.1665795894e-2f;
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
-  return {as_int(shifted) - as_int(magic), p * (r * r) + r};
+  return {wrapping_subtract(as_int(shifted), as_int(magic)), p * (r * r) + r};
 }
 
 // 2^n for -126 <= n <= 127.
-inline Vec power_of_two(VecI n) { return as_float((n + 127) << 23); }
+inline Vec power_of_two(VecI n) { return (Vec)(((VecU)n + 127u) << 23); }
 
 inline Vec exp(Vec x) {
   // Beyond these the result is 0 or infinite anyway, and the exponent stays in reach of two factors.
@@ -69,7 +72,7 @@ inline Vec log(Vec x) {
   const VecI tiny = x < 1.17549435e-38f;  // denormal: scaled into the normal range
   const Vec scaled = select(tiny, x * 8388608.0f, x);
   // The mantissa as m in [sqrt(1/2), sqrt(2)), the exponent to match.
-  const VecI bits = as_int(scaled) - 0x3f3504f3;
+  const VecI bits = wrapping_subtract(as_int(scaled), VecI{} + 0x3f3504f3);
   const Vec e = to_float((bits >> 23) - (tiny & 23));
   const Vec f = as_float((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
   const Vec z = f * f;
