@@ -70,3 +70,8 @@ class Buffer(Tensor):
             known = type(self)(self.detach().clone(), persistent=self.persistent)
             memo[id(self)] = known
         return known
+
+
+def empty_parameter(device: Any, dtype: Any, *shape: int) -> Parameter:
+    """A parameter of that shape, not yet initialised."""
+    return Parameter(cnnx.empty(*shape, device=device, dtype=dtype))
