@@ -26,7 +26,7 @@ Pool2dShape shape_of(const char* op, const Tensor& input, const Pool2dOptions& o
       throw ValueError(message(op, ": padding must be between 0 and half the kernel, got (", o.padding[0], ", ", o.padding[1],
                                ") for kernel (", o.kernel[0], ", ", o.kernel[1], ")"));
   }
-  const Tensor batch = batched(input);
+  const Tensor batch = as_images(input);
   Pool2dShape s{};
   s.batch = batch.size(0);
   s.channels = batch.size(1);
@@ -69,7 +69,7 @@ Tensor plain_indices(const Pool2dShape& s, const Tensor& index) {
 template <class T>
 std::pair<Tensor, Tensor> max_pool2d_typed(const Tensor& input, const Pool2dShape& s, bool want_indices) {
   const bool lanes = s.lanes > 1, single = input.ndim() == 3, recording = needs_grad({input});
-  const auto x = spatial_input<T>(batched(input), lanes);
+  const auto x = spatial_input<T>(as_images(input), lanes);
   const auto y = spatial_output<T>(output_shape(s), lanes);
   Tensor index;
   if (recording || want_indices) {
@@ -77,15 +77,15 @@ std::pair<Tensor, Tensor> max_pool2d_typed(const Tensor& input, const Pool2dShap
     index = Tensor::empty({blocks * s.lanes * s.channels * s.out_height * s.out_width}, DType::int32);
   }
   kernels<T>().max_pool2d_forward(s, x.data, y.data, index.defined() ? index.data<int32_t>() : nullptr);
-  const Tensor output = single ? unbatched(y.tensor) : y.tensor;
+  const Tensor output = from_images(y.tensor, 2, single);
   Tensor indices = want_indices ? plain_indices(s, index) : Tensor();
-  if (want_indices && single) indices = unbatched(indices);
+  if (want_indices) indices = from_images(indices, 2, single);
   if (recording)
     record("max_pool2d", output, {input}, [s, lanes, single, index](const Tensor& grad_output, const Needs&) -> Grads {
-      const auto g = spatial_input<T>(batched(grad_output), lanes);
+      const auto g = spatial_input<T>(as_images(grad_output), lanes);
       const auto grad_input = spatial_output<T>(input_shape(s), lanes);
       kernels<T>().max_pool2d_backward(s, g.data, index.data<int32_t>(), grad_input.data);
-      return {single ? unbatched(grad_input.tensor) : grad_input.tensor};
+      return {from_images(grad_input.tensor, 2, single)};
     });
   return {output, indices};
 }
@@ -93,16 +93,16 @@ std::pair<Tensor, Tensor> max_pool2d_typed(const Tensor& input, const Pool2dShap
 template <class T>
 Tensor avg_pool2d_typed(const Tensor& input, const Pool2dShape& s) {
   const bool lanes = s.lanes > 1, single = input.ndim() == 3;
-  const auto x = spatial_input<T>(batched(input), lanes);
+  const auto x = spatial_input<T>(as_images(input), lanes);
   const auto y = spatial_output<T>(output_shape(s), lanes);
   kernels<T>().avg_pool2d_forward(s, x.data, y.data);
-  const Tensor output = single ? unbatched(y.tensor) : y.tensor;
+  const Tensor output = from_images(y.tensor, 2, single);
   if (!needs_grad({input})) return output;
   return record("avg_pool2d", output, {input}, [s, lanes, single](const Tensor& grad_output, const Needs&) -> Grads {
-    const auto g = spatial_input<T>(batched(grad_output), lanes);
+    const auto g = spatial_input<T>(as_images(grad_output), lanes);
     const auto grad_input = spatial_output<T>(input_shape(s), lanes);
     kernels<T>().avg_pool2d_backward(s, g.data, grad_input.data);
-    return {single ? unbatched(grad_input.tensor) : grad_input.tensor};
+    return {from_images(grad_input.tensor, 2, single)};
   });
 }
 

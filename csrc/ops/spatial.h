@@ -1,24 +1,39 @@
-// What the spatial ops (convolution, pooling) share: the batch dimension that an unbatched input lacks, and the layout they run in.
+// What the spatial ops (convolution, pooling) share: the batch or height that an input lacks, and the layout they run in.
 #pragma once
 
 #include "core/copy.h"
 
 namespace cnnx {
 
-// (C, H, W) as (1, C, H, W) without history; a 4-D tensor as it is.
-inline Tensor batched(const Tensor& t) {
-  if (t.ndim() == 4) return t;
+// A tensor with `axes` spatial dimensions, batched or not, as images (N, C, H, W), without history: the batch that (C, ...) lacks
+// and the height that (N, C, W) lacks get extent 1. Batch and channels stay what they are, so what is in lanes stays in lanes.
+inline Tensor as_images(const Tensor& t, int axes = 2) {
+  if (t.ndim() == 4 && axes == 2) return t;
   Dims shape = t.shape(), strides = t.strides();
-  shape.insert(0, 1);
-  strides.insert(0, t.numel());
+  if (axes == 1) {
+    const int last = t.ndim() - 1;
+    strides.insert(last, shape[last] * strides[last]);
+    shape.insert(last, 1);
+  }
+  if (t.ndim() == axes + 1) {
+    shape.insert(0, 1);
+    strides.insert(0, t.numel());
+  }
   return t.as_strided(shape, strides, t->offset);
 }
 
-// The inverse, for a fresh result.
-inline Tensor unbatched(const Tensor& t) {
+// The inverse for a fresh result: without batch if `single`, without height if there is one axis.
+inline Tensor from_images(const Tensor& t, int axes, bool single) {
+  if (axes == 2 && !single) return t;
   Dims shape = t.shape(), strides = t.strides();
-  shape.erase(0);
-  strides.erase(0);
+  if (axes == 1) {
+    shape.erase(2);
+    strides.erase(2);
+  }
+  if (single) {
+    shape.erase(0);
+    strides.erase(0);
+  }
   Tensor result = t.as_strided(shape, strides, t->offset);
   result->is_view = false;
   return result;

@@ -1,5 +1,5 @@
 // Convolution and pooling.
-#include "cnnx/ops/conv2d.h"
+#include "cnnx/ops/conv.h"
 #include "cnnx/ops/pool2d.h"
 
 #include "bindings.h"
@@ -13,19 +13,37 @@ Pool2dOptions pool_options(const Pair& kernel, const Pair& stride, const Pair& p
   return {{kernel[0], kernel[1]}, {stride[0], stride[1]}, {padding[0], padding[1]}, {dilation[0], dilation[1]}, ceil_mode};
 }
 
+template <int kAxes>
+using ConvOp = Tensor(const Tensor&, const Tensor&, const Tensor&, const ConvOptions<kAxes>&);
+template <int kAxes>
+using ConvTransposeOp = Tensor(const Tensor&, const Tensor&, const Tensor&, const ConvTransposeOptions<kAxes>&);
+
+template <int kAxes>
+void register_convolutions(py::module_& m, const char* name, ConvOp<kAxes>* convolution, const char* transposed_name,
+                           ConvTransposeOp<kAxes>* transposed) {
+  using Axes = AxisInts<kAxes>;
+  m.def(
+      name,
+      [convolution](const Tensor& input, const Tensor& weight, const Tensor& bias, const Axes& stride,
+                    const std::array<int64_t, 2 * kAxes>& padding, const Axes& dilation,
+                    int64_t groups) { return convolution(input, weight, bias, {stride, padding, dilation, groups}); },
+      ReleaseGil(), given("input"), given("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
+      py::arg("groups"));
+  m.def(
+      transposed_name,
+      [transposed](const Tensor& input, const Tensor& weight, const Tensor& bias, const Axes& stride, const Axes& padding,
+                   const Axes& output_padding, const Axes& dilation, int64_t groups) {
+        return transposed(input, weight, bias, {stride, padding, output_padding, dilation, groups});
+      },
+      ReleaseGil(), given("input"), given("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
+      py::arg("output_padding"), py::arg("dilation"), py::arg("groups"));
+}
+
 }  // namespace
 
 void register_conv(py::module_& m) {
-  m.def(
-      "conv2d",
-      [](const Tensor& input, const Tensor& weight, const Tensor& bias, const Pair& stride, const std::array<int64_t, 4>& padding,
-         const Pair& dilation, int64_t groups) {
-        return conv2d(
-            input, weight, bias,
-            {{stride[0], stride[1]}, {padding[0], padding[1], padding[2], padding[3]}, {dilation[0], dilation[1]}, groups});
-      },
-      ReleaseGil(), given("input"), given("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
-      py::arg("groups"));
+  register_convolutions<1>(m, "conv1d", conv1d, "conv_transpose1d", conv_transpose1d);
+  register_convolutions<2>(m, "conv2d", conv2d, "conv_transpose2d", conv_transpose2d);
   m.def(
       "max_pool2d",
       [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, const Pair& dilation, bool ceil_mode) {

@@ -148,12 +148,41 @@ def clip_grad_norm_(
 def clip_grad_value_(params: collections.abc.Sequence[TensorBase], clip_value: float) -> None: ...
 def clone(input: TensorBase) -> Tensor: ...
 def contiguous(input: TensorBase) -> Tensor: ...
+def conv1d(
+    input: TensorBase,
+    weight: TensorBase | None,
+    bias: TensorBase | None,
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
+    groups: int,
+) -> Tensor: ...
 def conv2d(
     input: TensorBase,
     weight: TensorBase | None,
     bias: TensorBase | None,
     stride: collections.abc.Sequence[int],
     padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
+    groups: int,
+) -> Tensor: ...
+def conv_transpose1d(
+    input: TensorBase,
+    weight: TensorBase | None,
+    bias: TensorBase | None,
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    output_padding: collections.abc.Sequence[int],
+    dilation: collections.abc.Sequence[int],
+    groups: int,
+) -> Tensor: ...
+def conv_transpose2d(
+    input: TensorBase,
+    weight: TensorBase | None,
+    bias: TensorBase | None,
+    stride: collections.abc.Sequence[int],
+    padding: collections.abc.Sequence[int],
+    output_padding: collections.abc.Sequence[int],
     dilation: collections.abc.Sequence[int],
     groups: int,
 ) -> Tensor: ...

@@ -3,7 +3,7 @@
 #include <cstdio>
 
 #include "cnnx/autograd.h"
-#include "cnnx/ops/conv2d.h"
+#include "cnnx/ops/conv.h"
 #include "cnnx/tensor.h"
 
 int main() {
