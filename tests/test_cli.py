@@ -245,7 +245,7 @@ def test_without_matplotlib_and_tqdm(monkeypatch, capsys):
     for name in ("tqdm", "matplotlib", "matplotlib.figure"):
         monkeypatch.setitem(sys.modules, name, None)
     assert run("--epochs", 1, "--model", "mlp", "--out", "run") == 0
-    assert "curves.png: not drawn, matplotlib is not installed" in capsys.readouterr().out
+    assert "curves.png: not drawn: plot: matplotlib is not installed" in capsys.readouterr().out
     assert not os.path.exists("run/curves.png")
 
 

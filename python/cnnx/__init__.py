@@ -59,7 +59,16 @@ pi = _creation.pi
 e = _creation.e
 
 # Loaded when first used, so that `import cnnx` stays quick.
-_SUBMODULES = ("cli", "datasets", "nn", "optim", "serialization", "transforms", "utils")
+_SUBMODULES = (
+    "cli",
+    "datasets",
+    "nn",
+    "optim",
+    "plot",
+    "serialization",
+    "transforms",
+    "utils",
+)
 _LAZY = {"save": "serialization", "load": "serialization"}
 
 

@@ -100,31 +100,17 @@ class RunFolder:
         """Draws the curves; returns a line that says where they are, or why not."""
         if not history:
             return f"{self.curves}: not drawn, no epoch is complete"
+        from cnnx import plot
+
+        parts = ("train", "validation")
+        panels = {
+            what: {part: [getattr(row, f"{part}_{what}") for row in history] for part in parts}
+            for what in ("loss", "accuracy")
+        }
         try:
-            from matplotlib.figure import Figure
-            from matplotlib.ticker import MaxNLocator
-        except ImportError:
-            return f"{self.curves}: not drawn, matplotlib is not installed (pip install 'cnnx[cli]')"
-        figure = Figure(figsize=(9, 3.6), layout="constrained")
-        axes = figure.subplots(1, 2)
-        epochs = [row.epoch for row in history]
-        for axis, what in zip(axes, ("loss", "accuracy"), strict=True):
-            for part in ("train", "validation"):
-                axis.plot(
-                    epochs,
-                    [getattr(row, f"{part}_{what}") for row in history],
-                    marker="o",
-                    markersize=3,
-                    label=part,
-                )
-            axis.set(xlabel="epoch", ylabel=what)
-            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axis.grid(alpha=0.3)
-            axis.legend()
-        image = io.BytesIO()
-        figure.savefig(image, format="png", dpi=120)
-        try:
-            write_file(self.curves, image.getvalue())
+            plot.curves(panels, self.curves)
+        except ImportError as error:
+            return f"{self.curves}: not drawn: {error}"
         except OSError as error:
             raise CommandError(f"the curves could not be saved: {error}") from error
         return f"curves: {self.curves}"

@@ -1,0 +1,101 @@
+"""Pictures: what they show, what they refuse, that they are written whole."""
+
+import sys
+
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx import plot
+
+pytest.importorskip("matplotlib")
+
+
+def labels(axes):
+    return [t.get_text() for t in axes.get_xticklabels()], [t.get_text() for t in axes.get_yticklabels()]
+        t.get_text() for t in axes.get_yticklabels()
+    ]
+
+
+def test_curves(tmp_path):
+    path = tmp_path / "curves.png"
+    history = {
+        "loss": {"train": [3.0, 2.0], "validation": [2.5, 2.4]},
+        "accuracy": {"test": cnnx.tensor([0.5])},
+    }
+    figure = plot.curves(history, path, title="a run")
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    left, right = figure.axes
+    assert [line.get_label() for line in left.lines] == ["train", "validation"]
+    np.testing.assert_array_equal(left.lines[1].get_xydata(), [[1, 2.5], [2, 2.4]])
+    assert (right.get_xlabel(), right.get_ylabel()) == ("epoch", "accuracy")
+    assert left.get_legend() is not None
+    for empty in ({}, {"loss": {}}):
+        with pytest.raises(ValueError, match="history is empty"):
+            plot.curves(empty)
+
+
+def test_confusion_matrix(tmp_path):
+    path = tmp_path / "matrix.svg"
+    figure = plot.confusion_matrix(cnnx.tensor([[8, 2], [0, 0]]), ["cat", "dog"], path)
+    assert "<svg" in path.read_text()
+    axes = figure.axes[0]
+    assert labels(axes) == (["cat", "dog"], ["cat", "dog"])
+    assert [text.get_text() for text in axes.texts] == ["8", "2"]
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.8, 0.2], [0, 0]])
+    assert figure.get_suptitle() == "accuracy 0.8000 on 10 images"
+    with pytest.raises(ValueError, match="square"):
+        plot.confusion_matrix(np.zeros((2, 3)))
+    with pytest.raises(ValueError, match="3 names for 2 classes"):
+        plot.confusion_matrix(np.eye(2), ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 3, 3), (4, 2, 3, 3), (6, 2, 3), (1, 1, 1, 1)])
+def test_filters_show_every_weight(shape):
+    weight = np.random.default_rng(0).normal(size=shape)
+    figure = plot.filters(cnnx.tensor(weight, requires_grad=True))
+    drawn = figure.axes[0].images[0].get_array()
+    shown = np.sort(np.asarray(drawn.filled(np.nan)).ravel())
+    np.testing.assert_array_equal(shown[: weight.size], np.sort(weight.ravel()))
+    assert np.isnan(shown[weight.size :]).all()
+    assert figure.axes[1].get_ylabel() == "weight"
+
+
+def test_filters_say_what_is_left_out():
+    assert "first 4 of 6" in plot.filters(np.ones((3, 2, 2, 2)), limit=2).get_suptitle()
+    with pytest.raises(ValueError, match=r"got \(3, 3\)"):
+        plot.filters(np.ones((3, 3)))
+
+
+def test_feature_maps():
+    maps = {"conv": cnnx.rand(3, 4, 5), "flat": np.ones((1, 2, 6)), "wide": cnnx.rand(70, 6)}
+    figure = plot.feature_maps(maps, title="one image")
+    assert [axes.get_title() for axes in figure.axes] == [
+        "conv  3x4x5",
+        "flat  1x2x6",
+        "wide  70x6, the first 64 channels",
+    ]
+    assert np.nanmax(figure.axes[0].images[0].get_array()) == 1
+    np.testing.assert_array_equal(figure.axes[1].images[0].get_array()[:, :6], np.zeros((2, 6)))
+    for wrong in ({}, {"a": np.ones(3)}):
+        with pytest.raises(ValueError, match="feature_maps"):
+            plot.feature_maps(wrong)
+
+
+def test_images(tmp_path):
+    pictures = [np.zeros((4, 4)), cnnx.ones(1, 4, 4), cnnx.rand(3, 4, 4), np.zeros((4, 4, 3), np.uint8)]
+    figure = plot.images(pictures, ["a", "b", "c", "d"], tmp_path / "p.png", columns=3)
+    assert [axes.get_title() for axes in figure.axes] == ["a", "b", "c", "d", "", ""]
+    assert figure.axes[2].images[0].get_array().shape == (4, 4, 3)
+    with pytest.raises(ValueError, match="1 titles for 2 images"):
+        plot.images(pictures[:2], ["a"])
+    with pytest.raises(ValueError, match=r"got \(2, 4, 4\)"):
+        plot.images([np.zeros((2, 4, 4))])
+    with pytest.raises(ValueError, match="no images"):
+        plot.images([])
+
+
+def test_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"pip install 'cnnx\[cli\]'"):
+        plot.images([np.zeros((2, 2))])
