@@ -13,8 +13,6 @@ pytest.importorskip("matplotlib")
 
 def labels(axes):
     return [t.get_text() for t in axes.get_xticklabels()], [t.get_text() for t in axes.get_yticklabels()]
-        t.get_text() for t in axes.get_yticklabels()
-    ]
 
 
 def test_curves(tmp_path):

@@ -243,8 +243,9 @@ def _maps_panel(name: str, maps: Array, limit: int) -> tuple[str, float, Callabl
         def rows(axes: Any) -> None:
             axes.imshow(scaled, aspect="auto", interpolation="nearest", **style)
             axes.set_yticks(_spread(len(scaled)))
+            axes.tick_params(labelsize=8)
 
-        return heading, 0.9 + 0.1 * len(maps), rows
+        return heading, 0.9 + 0.13 * len(maps), rows
     mosaic = _Mosaic(scaled, 16 if len(maps) > 8 else 8, numbered=True)
     return heading, mosaic.inches(width=9.0)[1], lambda axes: mosaic.draw(axes, **style)
 
@@ -302,6 +303,7 @@ class _Mosaic:
 
     def __init__(self, tiles: Array, columns: int | None, numbered: bool = False) -> None:
         count, self.height, self.width = tiles.shape
+        self.count = count
         self.numbered = numbered or columns is None  # tile by tile, else by rows and columns
         self.columns = columns or max(1, math.ceil(math.sqrt(count * self.height / self.width)))
         self.rows = math.ceil(count / self.columns)
@@ -326,7 +328,7 @@ class _Mosaic:
     def draw(self, axes: Any, **style: Any) -> Any:
         """Draws the tiles; the ticks are the numbers of columns and of each row's (first) tile."""
         picture = axes.imshow(self.canvas, interpolation="nearest", **style)
-        rows, columns = _spread(self.rows), _spread(self.columns)
+        rows, columns = _spread(self.rows), _spread(min(self.columns, self.count))
         step = self.columns if self.numbered else 1
         axes.set_yticks(
             [row * (self.height + self.gap) + (self.height - 1) / 2 for row in rows],
