@@ -2,32 +2,11 @@
 
 #include <cstring>
 
-#include "kernels/parallel.h"
+#include "core/strided.h"
 #include "kernels/table.h"
 
 namespace cnnx {
 namespace {
-
-// Calls row(target_offset, source_offset) for every innermost row of the common shape.
-template <class Row>
-void for_each_row(const Dims& shape, const Dims& target_strides, const Dims& source_strides, const Row& row) {
-  const int outer_dims = shape.size() - 1;
-  int64_t rows = 1;
-  for (int i = 0; i < outer_dims; ++i) rows *= shape[i];
-  Dims position = Dims::filled(outer_dims, 0);
-  int64_t target = 0, source = 0;
-  for (int64_t r = 0; r < rows; ++r) {
-    row(target, source);
-    for (int i = outer_dims - 1; i >= 0; --i) {
-      target += target_strides[i];
-      source += source_strides[i];
-      if (++position[i] < shape[i]) break;
-      target -= target_strides[i] * shape[i];
-      source -= source_strides[i] * shape[i];
-      position[i] = 0;
-    }
-  }
-}
 
 template <class To, class From>
 To convert(From value) {
@@ -40,44 +19,19 @@ To convert(From value) {
   else return static_cast<To>(value);
 }
 
-// Merges neighbouring dimensions that both sides step through evenly, and drops those of extent 1.
-void collapse(Dims& shape, Dims& a, Dims& b) {
-  Dims new_shape, new_a, new_b;
-  for (int i = 0; i < shape.size(); ++i) {
-    if (shape[i] == 1) continue;
-    int last = new_shape.size() - 1;
-    if (last >= 0 && new_a[last] == a[i] * shape[i] && new_b[last] == b[i] * shape[i]) {
-      new_shape[last] *= shape[i];
-      new_a[last] = a[i];
-      new_b[last] = b[i];
-    } else {
-      new_shape.push_back(shape[i]);
-      new_a.push_back(a[i]);
-      new_b.push_back(b[i]);
-    }
-  }
-  if (new_shape.empty()) {
-    new_shape.push_back(1);
-    new_a.push_back(1);
-    new_b.push_back(1);
-  }
-  shape = new_shape;
-  a = new_a;
-  b = new_b;
-}
-
-void strided_copy(Dims shape, void* target, Dims target_strides, DType target_type, const void* source, Dims source_strides,
-                  DType source_type) {
+void strided_copy(Dims shape, void* target, const Dims& target_strides, DType target_type, const void* source,
+                  const Dims& source_strides, DType source_type) {
   if (shape.numel() == 0) return;
-  collapse(shape, target_strides, source_strides);
-  const int64_t n = shape.back(), target_step = target_strides.back(), source_step = source_strides.back();
+  Dims strides[2] = {target_strides, source_strides};
+  collapse_dims(shape, strides);
+  const int64_t n = shape.back(), target_step = strides[0].back(), source_step = strides[1].back();
   dispatch(target_type, [&](auto target_tag) {
     dispatch(source_type, [&](auto source_tag) {
       using To = decltype(target_tag);
       using From = decltype(source_tag);
-      for_each_row(shape, target_strides, source_strides, [&](int64_t to_offset, int64_t from_offset) {
-        To* to = static_cast<To*>(target) + to_offset;
-        const From* from = static_cast<const From*>(source) + from_offset;
+      for_each_row(shape, strides, [&](const int64_t (&at)[2]) {
+        To* to = static_cast<To*>(target) + at[0];
+        const From* from = static_cast<const From*>(source) + at[1];
         if constexpr (std::is_same_v<To, From>) {
           if (target_step == 1 && source_step == 1) {
             std::memcpy(to, from, static_cast<size_t>(n) * sizeof(To));
@@ -108,11 +62,8 @@ void copy_into(const Tensor& target, const Tensor& source) {
   if (!(shape == target.shape()))
     throw ShapeError(message("copy_: source of shape ", source.shape(), " does not broadcast to ", target.shape()));
   Tensor from = source->storage == target->storage ? plain_copy(source) : source;
-  Dims source_strides = Dims::filled(shape.size(), 0);
-  for (int i = 1; i <= from.ndim(); ++i)
-    if (from.size(-i) != 1) source_strides[shape.size() - i] = from.strides().at(-i);
   void* data = target.raw_data();
-  strided_copy(shape, data, target.strides(), target.dtype(), from.raw_data(), source_strides, from.dtype());
+  strided_copy(shape, data, target.strides(), target.dtype(), from.raw_data(), broadcast_strides(from, shape), from.dtype());
   target.bump_version();
 }
 
