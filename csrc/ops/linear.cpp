@@ -1,18 +1,12 @@
 #include "cnnx/ops/linear.h"
 
 #include "cnnx/autograd.h"
-#include "core/copy.h"
+#include "cnnx/ops/elementwise.h"
 #include "kernels/table.h"
+#include "ops/flat.h"
 
 namespace cnnx {
 namespace {
-
-// The same storage under another contiguous shape, without history.
-Tensor reshaped(const Tensor& contiguous_tensor, const Dims& shape) {
-  Tensor result = contiguous_tensor.as_strided(shape, contiguous_strides(shape), contiguous_tensor->offset);
-  result->is_view = false;
-  return result;
-}
 
 template <class T>
 Tensor linear_typed(const Tensor& input, const Tensor& weight, const Tensor& bias, const LinearShape& s) {
@@ -40,14 +34,8 @@ Tensor linear_typed(const Tensor& input, const Tensor& weight, const Tensor& bia
   return record("linear", output, {input, weight, bias}, std::move(gradient));
 }
 
-// The leading (batch) extents of a stack of matrices, and the strides with which it is read when broadcast to `batch`.
+// The leading (batch) extents of a stack of matrices.
 Dims batch_of(const Tensor& t) { return Dims(t.shape().begin(), t.shape().end() - 2); }
-Dims batch_strides(const Tensor& t, const Dims& batch) {
-  Dims strides = Dims::filled(batch.size(), 0);
-  for (int i = 1; i <= t.ndim() - 2; ++i)
-    if (t.size(-2 - i) != 1) strides[batch.size() - i] = t.strides().at(-2 - i);
-  return strides;
-}
 
 // c += a b for integers, which have no kernel: exact, and rare.
 template <class T>
@@ -75,25 +63,16 @@ Tensor batched_product(const Tensor& a, const Tensor& b) {
   const GemmShape s{
       a.size(-2), b.size(-1), a.size(-1), a.strides().at(-2), a.strides().at(-1), b.strides().at(-2), b.strides().at(-1),
       b.size(-1), 1,          false};
-  const Dims a_strides = batch_strides(a, batch), b_strides = batch_strides(b, batch);
-  const int64_t count = batch.numel();
+  batch.push_back(1);  // the loop leaves the last dimension to its rows
+  const Dims strides[3] = {broadcast_strides(a, shape), broadcast_strides(b, shape), c.strides()};
   dispatch(a.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T *a_data = a.data<T>(), *b_data = b.data<T>();
     T* c_data = c.data<T>();
-    Dims position = Dims::filled(batch.size(), 0);
-    for (int64_t i = 0; i < count; ++i) {
-      int64_t a_offset = 0, b_offset = 0;
-      for (int d = 0; d < batch.size(); ++d) {
-        a_offset += position[d] * a_strides[d];
-        b_offset += position[d] * b_strides[d];
-      }
-      if constexpr (std::is_floating_point_v<T>)
-        kernels<T>().gemm(s, a_data + a_offset, b_data + b_offset, c_data + i * s.m * s.n);
-      else if constexpr (!std::is_same_v<T, bool>)
-        integer_gemm<T>(s, a_data + a_offset, b_data + b_offset, c_data + i * s.m * s.n);
-      for (int d = batch.size() - 1; d >= 0 && ++position[d] == batch[d]; --d) position[d] = 0;
-    }
+    for_each_row(batch, strides, [&](const int64_t (&at)[3]) {
+      if constexpr (std::is_floating_point_v<T>) kernels<T>().gemm(s, a_data + at[0], b_data + at[1], c_data + at[2]);
+      else if constexpr (!std::is_same_v<T, bool>) integer_gemm<T>(s, a_data + at[0], b_data + at[1], c_data + at[2]);
+    });
   });
   return c;
 }
@@ -103,26 +82,6 @@ Tensor transposed(const Tensor& t) {
   std::swap(shape[t.ndim() - 1], shape[t.ndim() - 2]);
   std::swap(strides[t.ndim() - 1], strides[t.ndim() - 2]);
   return t.as_strided(shape, strides, t->offset);
-}
-
-// A product's gradient for an operand whose leading dimensions were broadcast: the sum over them.
-Tensor sum_batches(const Tensor& gradient, const Dims& shape) {
-  if (gradient.shape() == shape) return gradient;
-  Tensor sum = Tensor::zeros(shape, gradient.dtype());
-  const int64_t matrix = shape.at(-1) * shape.at(-2), count = matrix > 0 ? gradient.numel() / matrix : 0;
-  const Dims batch = batch_of(gradient), strides = batch_strides(sum, batch);
-  dispatch_floating("matmul", gradient.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    for (int64_t i = 0; i < count; ++i) {
-      int64_t offset = 0, rest = i;
-      for (int d = batch.size() - 1; d >= 0; --d) {
-        offset += rest % batch[d] * strides[d];
-        rest /= batch[d];
-      }
-      kernels<T>().axpy(matrix, 1.0, gradient.data<T>() + i * matrix, sum.data<T>() + offset);
-    }
-  });
-  return sum;
 }
 
 }  // namespace
@@ -159,20 +118,20 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   Dims shape = product.shape();
   if (column) shape.erase(shape.size() - 1);
   if (row) shape.erase(shape.size() - 1 - (column ? 0 : 1));
-  const Tensor output = row || column ? reshaped(product, shape) : product;
+  const Tensor output = row || column ? result_with_shape(product, shape) : product;
   if (!needs_grad({a, b})) return output;
 
   auto gradient = [full = product.shape(), a_shape = a.shape(), b_shape = b.shape(), left = Saved(left), right = Saved(right)](
                       const Tensor& grad_output, const Needs& needs) -> Grads {
-    const Tensor g = reshaped(contiguous(grad_output), full);
+    const Tensor g = with_shape(grad_output, full);
     Grads grads(2);
     if (needs[0]) {
       Tensor l = left.unpack("matmul");
-      grads[0] = reshaped(sum_batches(batched_product(g, transposed(right.unpack("matmul"))), l.shape()), a_shape);
+      grads[0] = with_shape(sum_to(batched_product(g, transposed(right.unpack("matmul"))), l.shape(), g.dtype()), a_shape);
     }
     if (needs[1]) {
       Tensor r = right.unpack("matmul");
-      grads[1] = reshaped(sum_batches(batched_product(transposed(left.unpack("matmul")), g), r.shape()), b_shape);
+      grads[1] = with_shape(sum_to(batched_product(transposed(left.unpack("matmul")), g), r.shape(), g.dtype()), b_shape);
     }
     return grads;
   };
