@@ -72,6 +72,13 @@ def test_gradients_of_two_leaves_do_not_alias() -> None:
     assert x.grad.tolist() == [2.0, 2.0]
 
 
+def test_a_gradient_summed_over_a_broadcast_is_no_view() -> None:
+    bias, weight = cnnx.zeros(1, 3, requires_grad=True), cnnx.full((3,), 2.0, requires_grad=True)
+    (cnnx.ones(4, 3) + bias).sum().backward()
+    bias.grad.mul_(weight)
+    assert bias.grad.tolist() == [[8.0, 8.0, 8.0]]
+
+
 def test_second_backward_is_refused() -> None:
     x = leaf(1.0)
     y = (x * x).sum()

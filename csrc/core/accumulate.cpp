@@ -35,6 +35,7 @@ void accumulate_grad(const Tensor& leaf, Tensor gradient) {
   if (!grad.defined()) {
     bool sole_owner = gradient.impl().use_count() == 1 && gradient->storage.use_count() == 1 && !gradient->storage->read_only();
     leaf->grad = (sole_owner && gradient.is_contiguous() ? gradient : plain_copy(gradient)).impl();
+    leaf->grad->is_view = false;  // a gradient that was reshaped on its way is nobody's view
     return;
   }
   if (!grad.is_contiguous()) throw Error("grad: cannot accumulate into a gradient that is not contiguous");

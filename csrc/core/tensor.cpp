@@ -56,23 +56,25 @@ TensorImpl::~TensorImpl() = default;
 
 namespace {
 
-// Throws unless the extents are a shape and their product times `element_bytes` a byte count.
-void check_size(const Dims& shape, size_t element_bytes) {
-  for (int64_t extent : shape)
-    if (extent < 0) throw ShapeError(message("empty: negative extent in shape ", shape));
+// The bytes of `shape` with elements of `element_bytes`; throws unless the extents are a shape and the product fits.
+size_t byte_count(const Dims& shape, size_t element_bytes) {
   // A count that wraps round would make a small storage under a large shape.
   int64_t bytes = static_cast<int64_t>(element_bytes);
-  for (int64_t extent : shape)
-    if (__builtin_mul_overflow(bytes, extent > 0 ? extent : 1, &bytes))
-      throw ShapeError(message("empty: shape ", shape, " has more elements than memory can hold"));
+  bool fits = true, empty = false;
+  for (int64_t extent : shape) {
+    if (extent < 0) throw ShapeError(message("empty: negative extent in shape ", shape));
+    empty |= extent == 0;
+    fits &= !__builtin_mul_overflow(bytes, extent > 0 ? extent : 1, &bytes);
+  }
+  if (!fits) throw ShapeError(message("empty: shape ", shape, " has more elements than memory can hold"));
+  return empty ? 0 : static_cast<size_t>(bytes);
 }
 
 }  // namespace
 
 Tensor Tensor::empty(const Dims& shape, DType dtype) {
-  check_size(shape, itemsize(dtype));
   auto impl = std::make_shared<TensorImpl>();
-  impl->storage = std::make_shared<Storage>(static_cast<size_t>(shape.numel()) * itemsize(dtype));
+  impl->storage = std::make_shared<Storage>(byte_count(shape, itemsize(dtype)));
   impl->shape = shape;
   impl->strides = contiguous_strides(shape);
   impl->dtype = dtype;
@@ -80,7 +82,7 @@ Tensor Tensor::empty(const Dims& shape, DType dtype) {
 }
 
 Tensor Tensor::empty_lanes(const Dims& shape) {
-  check_size(shape, sizeof(float) * static_cast<size_t>(lane_count()));  // rounding the batch up multiplies by less
+  byte_count(shape, sizeof(float) * static_cast<size_t>(lane_count()));  // for its check: rounding up multiplies by less
   auto impl = std::make_shared<TensorImpl>();
   int64_t spatial = 1;
   for (int i = 2; i < shape.size(); ++i) spatial *= shape[i];
