@@ -9,41 +9,43 @@ from typing import Any
 Size2 = int | Sequence[int]
 
 
+def per_axis(op: str, name: str, value: Any, axes: int) -> tuple[int, ...]:
+    """An int for all axes, or a sequence of one or `axes` ints, as a tuple of `axes`."""
+    if hasattr(value, "__index__") and not isinstance(value, bool):
+        return (int(value),) * axes
+    if isinstance(value, (tuple, list)) and all(hasattr(v, "__index__") for v in value):
+        if len(value) == axes:
+            return tuple(int(v) for v in value)
+        if len(value) == 1:
+            return (int(value[0]),) * axes
+    wanted = "an int" if axes == 1 else "an int or a pair of ints"
+    raise TypeError(f"{op}: {name} must be {wanted}, got {value!r}")
+
+
 def pair(op: str, name: str, value: Any) -> tuple[int, int]:
     """An int or a sequence of one or two as (height, width)."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return (value, value)
-    if isinstance(value, (tuple, list)) and all(hasattr(v, "__index__") for v in value):
-        if len(value) == 2:
-            return (int(value[0]), int(value[1]))
-        if len(value) == 1:
-            return (int(value[0]), int(value[0]))
-    if hasattr(value, "__index__") and not isinstance(value, bool):
-        return (int(value), int(value))
-    raise TypeError(f"{op}: {name} must be an int or a pair of ints, got {value!r}")
+    height, width = per_axis(op, name, value, 2)
+    return (height, width)
 
 
 def conv_padding(
-    padding: str | Size2, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """Padding as (top, bottom, left, right)."""
+    op: str, padding: str | Size2, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> tuple[int, ...]:
+    """Padding before and after each axis: (left, right) or (top, bottom, left, right)."""
+    axes = len(stride)
     if not isinstance(padding, str):
-        if isinstance(padding, int):
-            return (padding, padding, padding, padding)
-        height, width = pair("conv2d", "padding", padding)
-        return (height, height, width, width)
-    if padding == "valid":
-        return (0, 0, 0, 0)
+        return tuple(p for p in per_axis(op, "padding", padding, axes) for _ in range(2))
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    if padding == "valid":
+        return (0,) * (2 * axes)
     if padding == "full":
-        return (reach[0], reach[0], reach[1], reach[1])
+        return tuple(r for r in reach for _ in range(2))
     if padding == "same":
-        if stride != (1, 1):
-            raise ValueError("conv2d: padding='same' is not supported for strided convolutions")
+        if any(s != 1 for s in stride):
+            raise ValueError(f"{op}: padding='same' is not supported for strided convolutions")
         # An odd total has its extra row or column at the bottom or right.
-        top, left = reach[0] // 2, reach[1] // 2
-        return (top, reach[0] - top, left, reach[1] - left)
-    raise ValueError(f"conv2d: padding must be numbers, 'same', 'valid' or 'full', got {padding!r}")
+        return tuple(p for r in reach for p in (r // 2, r - r // 2))
+    raise ValueError(f"{op}: padding must be numbers, 'same', 'valid' or 'full', got {padding!r}")
 
 
 def pool_pairs(

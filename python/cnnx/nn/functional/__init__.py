@@ -5,7 +5,7 @@ single image. Signatures follow PyTorch's.
 """
 
 from .activation import leaky_relu, log_softmax, relu, sigmoid, softmax, tanh
-from .conv import conv2d
+from .conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from .dropout import dropout
 from .encoding import one_hot
 from .linear import linear
@@ -14,7 +14,10 @@ from .pooling import avg_pool2d, max_pool2d, max_pool2d_with_indices
 
 __all__ = [
     "avg_pool2d",
+    "conv1d",
     "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cross_entropy",
     "dropout",
     "leaky_relu",
