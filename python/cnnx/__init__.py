@@ -63,6 +63,7 @@ _SUBMODULES = (
     "cli",
     "datasets",
     "nn",
+    "onnx",
     "optim",
     "plot",
     "serialization",

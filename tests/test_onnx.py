@@ -1,0 +1,367 @@
+"""ONNX export: ONNX Runtime gives what cnnx gives, for every size of the batch."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import cnnx
+import cnnx.nn as nn
+import cnnx.nn.functional as F
+from cnnx import models
+
+onnx = pytest.importorskip("onnx")
+runtime = pytest.importorskip("onnxruntime")
+
+NETS = ["lenet5", "s1", "s4", "s6", "s7", "s10", "digits"]
+
+
+def session(proto):
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return runtime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def compare(model, *shapes, batches=(1, 3, 17), tolerance=1e-5, **options):
+    """Exports, runs both at several sizes of the batch, and returns the ONNX model."""
+    cnnx.manual_seed(0)
+    proto = cnnx.onnx.export(model, tuple(cnnx.rand(4, *shape) for shape in shapes), **options)
+    run = session(proto)
+    model.eval()
+    for batch in batches:
+        inputs = [cnnx.randn(batch, *shape) for shape in shapes]
+        with cnnx.no_grad():
+            expected = model(*[x.clone() for x in inputs])
+        expected = expected if isinstance(expected, tuple) else (expected,)
+        feed = {given.name: x.numpy() for given, x in zip(run.get_inputs(), inputs, strict=True)}
+        found = run.run(None, feed)
+        assert len(found) == len(expected)
+        for a, b in zip(found, expected, strict=True):
+            assert a.shape == tuple(b.shape)
+            assert a.dtype == b.numpy().dtype
+            np.testing.assert_allclose(a, b.numpy(), rtol=tolerance, atol=tolerance)
+    return proto
+
+
+def operators(proto):
+    return [node.op_type for node in proto.graph.node]
+
+
+def of(function):
+    """A function as a model."""
+
+    class Net(nn.Module):
+        def forward(self, *inputs):
+            return function(*inputs)
+
+    return Net()
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_named_nets(name, tmp_path):
+    size = models.MODELS[name].size
+    net = models.build_model(name, size)
+    path = tmp_path / "net.onnx"
+    proto = compare(net, (1, *size), path=path, opset=13)
+    assert onnx.load(path) == proto
+    assert {constant.name for constant in proto.graph.initializer} == set(net.state_dict())
+    assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+class Functional(nn.Module):
+    """As PyTorch users write it: functions, view by size, sums, cat, an unused layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 4, 3, padding=1)
+        self.conv2 = nn.Conv2d(4, 4, 3, padding="same", groups=2)
+        self.fc = nn.Linear(8 * 4 * 4, 5)
+        self.unused = nn.Linear(3, 3)
+
+    def forward(self, x):
+        x = F.relu(self.conv1(x))
+        skip = x
+        x = F.relu(self.conv2(x), inplace=True) + skip * 0.5
+        x = cnnx.cat([x, skip], dim=1)
+        x = F.max_pool2d(x, 2)
+        x = x.view(x.size(0), -1)
+        x = F.dropout(x, 0.5, training=self.training)
+        return F.log_softmax(self.fc(x), dim=1)
+
+
+def test_a_class_with_functions():
+    net = Functional().train()
+    proto = compare(net, (2, 8, 8), input_names=["image"], output_names=["scores"])
+    assert [value.name for value in proto.graph.input] == ["image"]
+    assert [value.name for value in proto.graph.output] == ["scores"]
+    assert "unused.weight" not in {constant.name for constant in proto.graph.initializer}
+    assert operators(proto) == ["Conv", "Relu", "Conv", "Relu", "Mul", "Add", "Concat", "MaxPool", "Reshape",
+                                "Gemm", "LogSoftmax"]  # fmt: skip
+    assert proto.graph.node[0].name == "/conv1/Conv"
+
+
+def test_export_leaves_the_model_as_it_was():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Dropout(), nn.ReLU(inplace=True)).train()
+    net[1].eval()
+    before = cnnx._C.conv2d
+    sample = cnnx.randn(2, 1, 5, 5)
+    kept = sample.numpy().copy()
+    cnnx.onnx.export(net, sample)
+    assert [m.training for m in net.modules()] == [True, True, False, True]
+    assert cnnx._C.conv2d is before
+    np.testing.assert_array_equal(sample.numpy(), kept)
+    with pytest.raises(NotImplementedError):
+        cnnx.onnx.export(of(lambda x: cnnx.unique(x)), sample)
+    assert cnnx._C.conv2d is before
+
+
+LAYERS = [
+    (nn.Linear(6, 3), (6,)),
+    (nn.Linear(6, 3, bias=False), (4, 6)),
+    (nn.Linear(6, 3), (2, 4, 6)),
+    (nn.Conv2d(3, 4, (3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2), bias=False), (3, 9, 8)),
+    (nn.Conv2d(4, 8, 3, groups=4, padding="same"), (4, 6, 6)),
+    (nn.MaxPool2d((3, 2), stride=2, padding=1, dilation=1), (2, 9, 8)),
+    (nn.MaxPool2d(3, stride=2, ceil_mode=True), (2, 8, 8)),
+    (nn.AvgPool2d(3, stride=2, padding=1), (2, 9, 8)),
+    (nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False), (2, 9, 8)),
+    (nn.AvgPool2d(2, divisor_override=3), (2, 8, 8)),
+    (nn.Flatten(), (2, 3, 4)),
+    (nn.Flatten(2), (2, 3, 4)),
+    (nn.Unflatten(1, (2, 3)), (6, 2)),
+    (nn.Softmax(dim=1), (5,)),
+    (nn.LogSoftmax(dim=-1), (3, 5)),
+    (nn.LeakyReLU(0.2), (5,)),
+    (nn.Tanh(), (5,)),
+    (nn.Sigmoid(), (5,)),
+    (nn.Identity(), (5,)),
+    (nn.Dropout(0.3), (5,)),
+]
+
+
+@pytest.mark.parametrize("layer, shape", LAYERS, ids=lambda value: str(value)[:60])
+def test_layers(layer, shape):
+    compare(layer, shape)
+
+
+# Layers that carry state or have an eval form of their own.
+MORE_LAYERS = [
+    ("Conv1d", (3, 4, 3), {"stride": 2, "padding": 1}, (3, 11)),
+    ("ConvTranspose1d", (4, 2, 3), {"stride": 2, "padding": 1, "output_padding": 1}, (4, 7)),
+    ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "groups": 2, "dilation": 2}, (4, 5, 6)),
+    ("BatchNorm1d", (4,), {}, (4,)),
+    ("BatchNorm1d", (4,), {}, (4, 5)),
+    ("BatchNorm2d", (3,), {"affine": False}, (3, 4, 5)),
+    ("LayerNorm", (5,), {}, (4, 5)),
+    ("LayerNorm", ((4, 5),), {"elementwise_affine": False}, (4, 5)),
+    ("GroupNorm", (2, 6), {}, (6, 4, 5)),
+    ("MaxPool1d", (2,), {}, (3, 8)),
+    ("AvgPool1d", (2,), {}, (3, 8)),
+    ("AdaptiveAvgPool1d", (1,), {}, (3, 8)),
+    ("AdaptiveAvgPool2d", (1,), {}, (3, 8, 6)),
+    ("AdaptiveAvgPool2d", ((4, 3),), {}, (3, 8, 6)),
+    ("AdaptiveMaxPool2d", (2,), {}, (3, 8, 6)),
+    ("Dropout2d", (0.5,), {}, (3, 4, 4)),
+    ("Unfold", (3,), {"padding": 1, "stride": 2}, (2, 7, 8)),
+    ("Fold", ((5, 6), (2, 3)), {}, (12, 16)),
+    ("ZeroPad2d", ((1, 2, 3, 0),), {}, (2, 4, 5)),
+    ("ConstantPad1d", ((1, 2), 0.5), {}, (2, 4)),
+    ("ReflectionPad2d", (2,), {}, (2, 4, 5)),
+    ("ReplicationPad2d", (2,), {}, (2, 4, 5)),
+    ("ELU", (0.7,), {}, (9,)),
+    ("SELU", (), {}, (9,)),
+    ("CELU", (), {}, (9,)),
+    ("GELU", (), {}, (9,)),
+    ("GELU", ("tanh",), {}, (9,)),
+    ("SiLU", (), {}, (9,)),
+    ("Mish", (), {}, (9,)),
+    ("Softplus", (), {}, (9,)),
+    ("Softsign", (), {}, (9,)),
+    ("Softmin", (1,), {}, (9,)),
+    ("LogSigmoid", (), {}, (9,)),
+    ("Hardtanh", (), {}, (9,)),
+    ("Hardswish", (), {}, (9,)),
+    ("Hardsigmoid", (), {}, (9,)),
+    ("ReLU6", (), {}, (9,)),
+    ("PReLU", (4,), {}, (4, 3)),
+]
+
+
+@pytest.mark.parametrize("name, args, kwargs, shape", MORE_LAYERS)
+def test_more_layers(name, args, kwargs, shape):
+    if name not in dir(nn):
+        pytest.skip(f"there is no nn.{name}")
+    layer = getattr(nn, name)(*args, **kwargs)
+    for buffer_name, buffer in layer.named_buffers():
+        if buffer.is_floating_point():
+            buffer.copy_(cnnx.rand(*buffer.shape) + (0.5 if buffer_name == "running_var" else 0))
+    for parameter in layer.parameters():
+        nn.init.uniform_(parameter, 0.2, 1.0)
+    proto = compare(layer, shape)
+    if name.startswith("BatchNorm"):
+        assert operators(proto) == ["BatchNormalization"]
+
+
+FUNCTIONS = {
+    "arithmetic": lambda x: (2 - x) * x / 3 + x**2 - (x.abs() + 1) ** 0.5,
+    "alpha": lambda x: cnnx.add(x, x * x, alpha=2),
+    "broadcast": lambda x: x + cnnx.arange(5.0) * x[:, :1],
+    "compare": lambda x: ((x > 0) & (x <= 1) | ~(x != x)).float() + (x == 0.5),
+    "where": lambda x: cnnx.where(x > 0.5, x, 0.0),
+    "masked fill": lambda x: x.masked_fill(x > 0.5, -1.0),
+    "clamp": lambda x: x.clamp(-0.5, 0.5) + x.clamp(min=0),
+    "exponentials": lambda x: x.exp() + x.abs().log1p() + (x.abs() + 1).log2() - x.expm1(),
+    "roots": lambda x: x.square().add(1).rsqrt() + x.abs().sqrt(),
+    "rounding": lambda x: (x * 3).floor() + (x * 3).ceil() + (x * 3).round() + (x * 3).trunc() + x.sign(),
+    "remainder": lambda x: (x * 5) % 2 + cnnx.fmod(x * 5, 2) + (x * 5) // 2,
+    "extremes": lambda x: cnnx.maximum(x, -x) + cnnx.minimum(x, x * 2),
+    "trigonometry": lambda x: x.sin() + x.cos() + cnnx.erf(x) + x.tanh(),
+    "sum": lambda x: x.sum(dim=1),
+    "sum keepdim": lambda x: x - x.sum(1, keepdim=True) / 5,
+    "mean": lambda x: x.mean(-1),
+    "amax": lambda x: x.amax(1) - x.amin(dim=(1,)),
+    "max": lambda x: x.max(1).values + x.min(dim=1)[0],
+    "max indices": lambda x: x.max(1).indices,
+    "argmax": lambda x: x.argmax(1),
+    "logsumexp": lambda x: x.logsumexp(1),
+    "var": lambda x: x.var(1) + x.std(1) + x.var(dim=1, correction=0),
+    "norm": lambda x: x.norm(dim=1),
+    "cumsum": lambda x: x.cumsum(1),
+    "any": lambda x: (x > 1).any(1),
+    "topk": lambda x: x.topk(2, dim=1)[0],
+    "sort": lambda x: x.sort(dim=1, descending=True)[0],
+    "view": lambda x: x.view(x.size(0), 5, 1).squeeze(2),
+    "reshape": lambda x: x.reshape(-1, 1, 5),
+    "more rows": lambda x: x.reshape(x.shape[0] * 5, 1),
+    "flatten": lambda x: cnnx.flatten(x.unsqueeze(1).unsqueeze(1), 1),
+    "transpose": lambda x: x.unsqueeze(1).transpose(1, 2).permute(0, 2, 1).movedim(1, 2),
+    "T": lambda x: x.t() @ x,
+    "matmul": lambda x: x.unsqueeze(1) @ x.unsqueeze(2),
+    "index": lambda x: x[:, 1] + x[..., -1],
+    "slices": lambda x: x[:, 1:4:2] * x[:, None, -2:].squeeze(1),
+    "index tensor": lambda x: x[:, cnnx.tensor([0, 3, 3])],
+    "index_select": lambda x: x.index_select(1, cnnx.tensor([4, 0])),
+    "narrow": lambda x: x.narrow(1, 1, 2) + x.narrow(-1, -2, 2),
+    "split": lambda x: cnnx.cat(x.split(2, dim=1)[::-1], 1),
+    "chunk": lambda x: cnnx.stack(x[:, :4].chunk(2, dim=1), dim=1),
+    "unbind": lambda x: cnnx.stack(x.unbind(1), dim=-1),
+    "flip": lambda x: x.flip(1),
+    "roll": lambda x: x.roll(2, 1),
+    "expand": lambda x: x.unsqueeze(1).expand(-1, 3, 5),
+    "expand by size": lambda x: x.unsqueeze(1).expand(x.size(0), 3, x.size(1)),
+    "repeat": lambda x: x.repeat(1, 2),
+    "dtype": lambda x: (x * 10).long().float() + x.double().float() + (x > 0).sum(1, keepdim=True),
+    "detach": lambda x: x.detach() * x.data + x.clone().contiguous(),
+    "in place": lambda x: F.relu(x.mul_(2).add_(0.1)),
+    "several outputs": lambda x: (x, x + 1, cnnx.ones(2)),
+    "constant": lambda x: x * cnnx.tensor([1.0, 2.0, 3.0, 4.0, 5.0]),
+    "softmax": lambda x: F.softmax(x, dim=1) + F.log_softmax(x, 1),
+    "conv": lambda x: F.conv2d(x.view(-1, 1, 1, 5), cnnx.ones(2, 1, 1, 3)),
+    "linear": lambda x: F.linear(x, cnnx.ones(2, 5), cnnx.ones(2)),
+    "unbatched conv": lambda x: F.conv2d(x.unsqueeze(0), cnnx.ones(2, 1, 1, 3)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("opset", [13, 18])
+def test_functions(name, opset):
+    if (name, opset) == ("unbatched conv", 13):
+        pytest.skip("once is enough")
+    compare(of(FUNCTIONS[name]), (5,), opset=opset)
+
+
+def test_several_inputs_and_the_newest_opset():
+    newest = min(onnx.defs.onnx_opset_version(), 22)
+    proto = compare(of(lambda a, b: (a + b, a @ b.t())), (3,), (3,), opset=newest, output_names=["x", "y"])
+    assert [value.name for value in proto.graph.input] == ["input_0", "input_1"]
+    assert [value.name for value in proto.graph.output] == ["x", "y"]
+
+
+def test_fixed_batch():
+    proto = cnnx.onnx.export(nn.Linear(3, 2), cnnx.zeros(4, 3), dynamic_batch=False)
+    assert [d.dim_value for d in proto.graph.input[0].type.tensor_type.shape.dim] == [4, 3]
+    assert [d.dim_value for d in proto.graph.output[0].type.tensor_type.shape.dim] == [4, 2]
+
+
+def test_shared_weights_appear_once():
+    layer = nn.Linear(4, 4)
+    proto = compare(nn.Sequential(layer, nn.ReLU(), layer), (4,))
+    assert [constant.name for constant in proto.graph.initializer] == ["0.weight", "0.bias"]
+
+
+REFUSED = {
+    "unique has no counterpart": lambda x: cnnx.unique(x),
+    "item takes a value out": lambda x: x * x.sum().item(),
+    "item takes": lambda x: x if x.sum() > 0 else -x,
+    "numpy takes": lambda x: cnnx.from_numpy(x.numpy() * 2),
+    "in training mode": lambda x: F.dropout(x, 0.5),
+    "depends on the size": lambda x: x if len(x) == 2 else -x,
+    "forward makes anew": lambda x: cnnx.cat([x, cnnx.zeros(len(x), 1)], 1),
+    "an argument of mul depends": lambda x: x * len(x),
+    "use of max-pooling's indices": lambda x: F.max_pool2d(x[:, None, None], (1, 2), return_indices=True)[1],
+    "changed in place through another view": lambda x: x.view(-1).add_(1).view(5, -1).t() + x,
+    "sets elements in place": lambda x: [x.__setitem__(0, 1.0), x][1],
+    "repeats a tensor by the size": lambda x: x.sum(0).expand(len(x), 5),
+    "number of results of split": lambda x: x.split(1)[0],
+    "chunk of the batch": lambda x: x.chunk(2)[0],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_be_exported_says_so(message):
+    with pytest.raises(
+        (NotImplementedError, ValueError), match=f"onnx.export: .*{message}|onnx.export: {message}"
+    ):
+        cnnx.onnx.export(of(REFUSED[message]), cnnx.rand(2, 5))
+
+
+def test_bad_arguments(tmp_path):
+    net, sample = nn.Linear(5, 2), cnnx.rand(2, 5)
+    for options, message in (
+        ({"opset": 12}, "opset must be from 13"),
+        ({"opset": 1000}, "opset must be"),
+        ({"input_names": ["a", "b"]}, "2 input_names for 1 inputs"),
+        ({"input_names": ["a"], "output_names": ["a"]}, "used twice"),
+        ({"output_names": ["weight"]}, "used twice"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            cnnx.onnx.export(net, sample, tmp_path / "x.onnx", **options)
+    with pytest.raises(TypeError, match="sample must be a tensor"):
+        cnnx.onnx.export(net, np.zeros((2, 5)))
+    with pytest.raises(ValueError, match="has no batch"):
+        cnnx.onnx.export(net, cnnx.tensor(1.0))
+    with pytest.raises(ValueError, match="needs the ONNX operator BitwiseAnd"):
+        cnnx.onnx.export(of(lambda x: x.long() & 3), sample, opset=13)
+    with pytest.raises(TypeError, match="returns a int"):
+        cnnx.onnx.export(of(lambda x: 3), sample)
+    with pytest.raises(OSError):
+        cnnx.onnx.export(net, sample, tmp_path / "missing" / "x.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_threads_are_not_traced():
+    stop, seen = threading.Event(), []
+
+    def work():
+        while not stop.is_set():
+            seen.append(float((cnnx.ones(3) * 2).sum()))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        proto = cnnx.onnx.export(models.build_model("digits", (8, 8)), cnnx.rand(1, 1, 8, 8))
+    finally:
+        stop.set()
+        thread.join()
+    assert set(seen) == {6.0}
+    assert "Mul" not in operators(proto)
+
+
+def test_without_onnx(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ImportError, match=r"pip install 'cnnx\[onnx\]'"):
+        cnnx.onnx.export(nn.Linear(5, 2), cnnx.rand(2, 5))
