@@ -29,8 +29,14 @@ def _type(dtype: Any) -> Any:
     return None if dtype is None else as_dtype(dtype)
 
 
-def _dim(dim: Any) -> Any:
+def _dim(dim: Any, axis: Any = None) -> Any:
+    if axis is not None:
+        dim = axis
     return tuple(dim) if isinstance(dim, Sequence) and not isinstance(dim, tuple) else dim
+
+
+def _cast(input: Tensor, dtype: Any) -> Tensor:
+    return input if dtype is None else _C.to(input, as_dtype(dtype))
 
 
 def sum(
@@ -53,7 +59,7 @@ def sum(
     >>> cnnx.ones(2, 3).sum(dim=1)
     tensor([3., 3.])
     """
-    return _C.sum(input, _dim(dim if axis is None else axis), keepdim, _type(dtype))
+    return _C.sum(input, _dim(dim, axis), keepdim, _type(dtype))
 
 
 def mean(
@@ -63,7 +69,7 @@ def mean(
 
     Floating point alone, unless `dtype` says what to convert to.
     """
-    return _C.mean(input, _dim(dim if axis is None else axis), keepdim, _type(dtype))
+    return _C.mean(input, _dim(dim, axis), keepdim, _type(dtype))
 
 
 def prod(
@@ -75,17 +81,15 @@ def prod(
     axis: Any = None,
 ) -> Tensor:
     """The product of all elements or along a dimension."""
-    return _C.prod(input, dim if axis is None else axis, keepdim, _type(dtype))
-
-
-def _correction(correction: Any, unbiased: Any) -> builtins.float:
-    return builtins.float(unbiased) if unbiased is not None else builtins.float(correction)
+    return _C.prod(input, _dim(dim, axis), keepdim, _type(dtype))
 
 
 def _spread(native: Any, input: Tensor, dim: Any, unbiased: Any, correction: Any, keepdim: bool) -> Tensor:
     if isinstance(dim, bool):  # var(unbiased): PyTorch's older form
         dim, unbiased = None, dim
-    return native(input, _dim(dim), _correction(correction, unbiased), keepdim)  # type: ignore[no-any-return]
+    if unbiased is not None:
+        correction = unbiased
+    return native(input, dim, builtins.float(correction), keepdim)  # type: ignore[no-any-return]
 
 
 def var(
@@ -106,7 +110,7 @@ def var(
     unbiased
         True is correction 1 (the default), False is correction 0.
     """
-    return _spread(_C.var, input, dim if axis is None else axis, unbiased, correction, keepdim)
+    return _spread(_C.var, input, _dim(dim, axis), unbiased, correction, keepdim)
 
 
 def std(
@@ -119,7 +123,7 @@ def std(
     axis: Any = None,
 ) -> Tensor:
     """The standard deviation: the square root of `var`."""
-    return _spread(_C.std, input, dim if axis is None else axis, unbiased, correction, keepdim)
+    return _spread(_C.std, input, _dim(dim, axis), unbiased, correction, keepdim)
 
 
 def var_mean(
@@ -132,7 +136,7 @@ def var_mean(
     axis: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """`var` and `mean`."""
-    dim = dim if axis is None else axis
+    dim = _dim(dim, axis)
     return var(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
@@ -146,7 +150,7 @@ def std_mean(
     axis: Any = None,
 ) -> tuple[Tensor, Tensor]:
     """`std` and `mean`."""
-    dim = dim if axis is None else axis
+    dim = _dim(dim, axis)
     return std(input, dim, unbiased, keepdim, correction=correction), mean(input, dim, keepdim)
 
 
@@ -161,8 +165,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = No
     >>> cnnx.tensor([[1, 5], [7, 2]]).max(1).indices
     tensor([1, 0])
     """
-    if axis is not None:
-        dim = axis
+    dim = _dim(dim, axis)
     if dim is None:
         return _C.max(input)
     if isinstance(dim, _C.TensorBase):
@@ -172,8 +175,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = No
 
 def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = None) -> Any:
     """The smallest element; along a dimension, `(values, indices)`; with a second tensor, `minimum`."""
-    if axis is not None:
-        dim = axis
+    dim = _dim(dim, axis)
     if dim is None:
         return _C.min(input)
     if isinstance(dim, _C.TensorBase):
@@ -183,36 +185,36 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, axis: Any = No
 
 def amax(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Any = None) -> Tensor:
     """The largest element of all or along dimensions; equal elements share the gradient."""
-    return _C.amax(input, _dim(dim if axis is None else axis), keepdim)
+    return _C.amax(input, _dim(dim, axis), keepdim)
 
 
 def amin(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Any = None) -> Tensor:
     """The smallest element of all or along dimensions; equal elements share the gradient."""
-    return _C.amin(input, _dim(dim if axis is None else axis), keepdim)
+    return _C.amin(input, _dim(dim, axis), keepdim)
 
 
 def argmax(
     input: Tensor, dim: builtins.int | None = None, keepdim: bool = False, *, axis: Any = None
 ) -> Tensor:
     """The int64 index of the first largest element, of the flattened tensor or along a dimension."""
-    return _C.argmax(input, dim if axis is None else axis, keepdim)
+    return _C.argmax(input, _dim(dim, axis), keepdim)
 
 
 def argmin(
     input: Tensor, dim: builtins.int | None = None, keepdim: bool = False, *, axis: Any = None
 ) -> Tensor:
     """The int64 index of the first smallest element, of the flattened tensor or along a dimension."""
-    return _C.argmin(input, dim if axis is None else axis, keepdim)
+    return _C.argmin(input, _dim(dim, axis), keepdim)
 
 
 def any(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Any = None) -> Tensor:
     """Whether any element differs from 0, of all or along dimensions."""
-    return _C.any(input, _dim(dim if axis is None else axis), keepdim)
+    return _C.any(input, _dim(dim, axis), keepdim)
 
 
 def all(input: Tensor, dim: Dims = None, keepdim: bool = False, *, axis: Any = None) -> Tensor:
     """Whether all elements differ from 0, of all or along dimensions."""
-    return _C.all(input, _dim(dim if axis is None else axis), keepdim)
+    return _C.all(input, _dim(dim, axis), keepdim)
 
 
 def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
@@ -222,9 +224,7 @@ def count_nonzero(input: Tensor, dim: Dims = None) -> Tensor:
 
 def norm(input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The p-norm of all elements or along dimensions; `p` a number, infinity included, or `"fro"` (2)."""
-    if dtype is not None:
-        input = _C.to(input, as_dtype(dtype))
-    return _C.norm(input, 2.0 if p == "fro" else builtins.float(p), _dim(dim), keepdim)
+    return _C.norm(_cast(input, dtype), 2.0 if p == "fro" else builtins.float(p), _dim(dim), keepdim)
 
 
 def cumsum(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
@@ -234,12 +234,12 @@ def cumsum(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
 
 def softmax(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
     """exp(x) divided by its sum along a dimension."""
-    return _C.softmax(input if dtype is None else _C.to(input, as_dtype(dtype)), dim)
+    return _C.softmax(_cast(input, dtype), dim)
 
 
 def log_softmax(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
     """The logarithm of `softmax`, computed without under- or overflow."""
-    return _C.log_softmax(input if dtype is None else _C.to(input, as_dtype(dtype)), dim)
+    return _C.log_softmax(_cast(input, dtype), dim)
 
 
 def logsumexp(input: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
