@@ -2,17 +2,18 @@
 
 PyTorch, one seed, reaches 0.9722, 0.9825, 0.9853, 0.9899, 0.9907 on the test images.
 
-    python examples/lenet5.py --data-dir path/to/mnist --seeds 0 1 2
+    python examples/lenet5.py --data-dir path/to/mnist
 """
 
 from __future__ import annotations
 
-from training import arguments, run_seeds
+from training import fit, mnist, report, start
 
 import cnnx
 import cnnx.nn as nn
 import cnnx.nn.functional as F
-from cnnx import datasets, transforms
+import cnnx.optim as optim
+from cnnx import plot, transforms
 from cnnx.utils.data import DataLoader
 
 
@@ -34,17 +35,19 @@ class LeNet5(nn.Module):
         x = x.flatten(1)
         x = F.relu(self.fc1(x))
         x = F.relu(self.fc2(x))
-        out: cnnx.Tensor = self.fc3(x)
-        return out
+        return self.fc3(x)
 
 
-def main() -> None:
-    args = arguments((__doc__ or "").splitlines()[0], epochs=5)
-    images = datasets.MNIST(args.data_dir, train=True, transform=transforms.ToTensor())
-    test = datasets.MNIST(args.data_dir, train=False, transform=transforms.ToTensor())
-    train = DataLoader(images, batch_size=64, shuffle=True)
-    run_seeds(args.seeds, args.epochs, LeNet5, train, {"test": DataLoader(test, batch_size=500)})
+args = start(__doc__, epochs=5)
+train_images = mnist(args, train=True, transform=transforms.ToTensor())
+test_images = mnist(args, train=False, transform=transforms.ToTensor())
+train = DataLoader(train_images, batch_size=64, shuffle=True)
+test = DataLoader(test_images, batch_size=500)
 
+model = LeNet5()
+optimizer = optim.Adam(model.parameters(), lr=0.001)
+history = fit(args, model, nn.CrossEntropyLoss(), optimizer, train, test)
 
-if __name__ == "__main__":
-    main()
+plot.curves(history.curves(), args.out / "curves.png", title="LeNet-5 (validated on the test images)")
+plot.filters(model.conv1.weight, args.out / "filters.png", title="LeNet-5: first convolution")
+report(args, [("test accuracy", 0.9907, history.accuracy["validation"][-1])], history.seconds)

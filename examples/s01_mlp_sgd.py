@@ -8,15 +8,16 @@ train accuracy of 0.80437505 and a validation accuracy of 0.7725.
 
 from __future__ import annotations
 
-import argparse
+import time
 
 import numpy as np
+from training import History, mnist, report, start
 
 import cnnx
 import cnnx.nn as nn
 import cnnx.nn.functional as F
 import cnnx.optim as optim
-from cnnx import datasets
+from cnnx import plot
 
 
 def build(rng: np.random.RandomState) -> nn.Sequential:
@@ -25,46 +26,52 @@ def build(rng: np.random.RandomState) -> nn.Sequential:
     for inputs, outputs in [(784, 1024), (1024, 1024), (1024, 10)]:
         layer = nn.Linear(inputs, outputs)
         weight, bias = 0.1 * rng.randn(inputs, outputs), 0.1 * rng.randn(outputs)
-        layer.weight = nn.Parameter(cnnx.from_numpy(np.ascontiguousarray(weight.T, dtype=np.float32)))
-        layer.bias = nn.Parameter(cnnx.from_numpy(bias.astype(np.float32)))
+        layer.weight = nn.Parameter(cnnx.from_numpy(weight.T).float())
+        layer.bias = nn.Parameter(cnnx.from_numpy(bias).float())
         layers += [layer, nn.Tanh()]
     return nn.Sequential(*layers[:-1], nn.LogSoftmax(dim=1))
 
 
-def accuracy(model: nn.Module, x: cnnx.Tensor, y: cnnx.Tensor) -> float:
+def score(model: nn.Module, x: cnnx.Tensor, y: cnnx.Tensor) -> tuple[float, float]:
+    """Loss and accuracy of all images at once."""
     with cnnx.no_grad():
-        return float((model(x).argmax(1) == y).float().mean().item())
+        output = model(x)
+        return F.nll_loss(output, y).item(), (output.argmax(1) == y).float().mean().item()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data-dir", default="data", help="folder with the MNIST files")
-    parser.add_argument("--epochs", type=int, default=10)
-    args = parser.parse_args()
+args = start(__doc__, epochs=10)
+images = mnist(args, train=False)
+count = len(images)
+n_train = count * 8 // 10
 
-    images = datasets.MNIST(args.data_dir, train=False)
-    rng = np.random.RandomState(0)
-    order = cnnx.from_numpy(rng.permutation(10_000))
-    x = images.data[order].reshape(-1, 784).float() / 255
-    y = images.targets[order]
-    x_train, y_train, x_valid, y_valid = x[:8000], y[:8000], x[8000:], y[8000:]
-    targets = F.one_hot(y_train, 10).float()
+rng = np.random.RandomState(0)
+order = cnnx.from_numpy(rng.permutation(count))
+x = images.data[order].reshape(-1, 784).float().to(args.device) / 255
+y = images.targets[order].to(args.device)
+x_train, y_train, x_valid, y_valid = x[:n_train], y[:n_train], x[n_train:], y[n_train:]
+targets = F.one_hot(y_train, 10).float()
 
-    model = build(np.random.RandomState(0))
-    optimizer = optim.SGD(model.parameters(), lr=0.001)
-    for epoch in range(args.epochs):
-        order = cnnx.from_numpy(rng.permutation(8000))
-        for start in range(0, 8000, 128):
-            batch = order[start : start + 128]
-            optimizer.zero_grad()
-            loss = -(targets[batch] * model(x_train[batch])).sum(1).mean()
-            loss.backward()
-            optimizer.step()
-        print(
-            f"epoch {epoch + 1:2}  train {accuracy(model, x_train, y_train):.6f}"
-            f"  validation {accuracy(model, x_valid, y_valid):.4f}"
-        )
+model = build(np.random.RandomState(0)).to(args.device)
+optimizer = optim.SGD(model.parameters(), lr=0.001)
+history = History()
+for _ in range(args.epochs):
+    begin = time.perf_counter()
+    order = cnnx.from_numpy(rng.permutation(n_train))
+    for first in range(0, n_train, 128):
+        batch = order[first : first + 128]
+        optimizer.zero_grad()
+        loss = -(targets[batch] * model(x_train[batch])).sum(1).mean()
+        loss.backward()
+        optimizer.step()
+    seconds = time.perf_counter() - begin
+    history.add(score(model, x_train, y_train), score(model, x_valid, y_valid), seconds)
 
-
-if __name__ == "__main__":
-    main()
+plot.curves(history.curves(), args.out / "curves.png", title="S1: tanh MLP, SGD")
+report(
+    args,
+    [
+        ("train accuracy", 0.80437505, history.accuracy["train"][-1]),
+        ("validation accuracy", 0.7725, history.accuracy["validation"][-1]),
+    ],
+    history.seconds,
+)

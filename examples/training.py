@@ -1,76 +1,254 @@
-"""What the MNIST examples share: arguments, an epoch of training, an evaluation, runs over several seeds."""
+"""What the examples share: their options, MNIST, a pass of training, an evaluation, the figures at the end.
+
+A script holds what makes its system: the model, the data and the settings.
+"""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import json
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import cnnx
 import cnnx.nn as nn
-import cnnx.nn.functional as F
 import cnnx.optim as optim
+from cnnx import datasets
+from cnnx.cli.settings import data_folder
+from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
 
+Loss = Callable[[cnnx.Tensor, cnnx.Tensor], cnnx.Tensor]
 
-def arguments(description: str, epochs: int) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--data-dir", default="data", help="folder with the MNIST files")
-    parser.add_argument("--epochs", type=int, default=epochs)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="one run for each")
-    return parser.parse_args()
+QUICK_IMAGES = 320
 
 
-def train_epoch(model: nn.Module, loader: DataLoader, optimizer: optim.Optimizer) -> tuple[float, float]:
-    """Mean loss and accuracy of one pass with updates."""
+def start(doc: str | None, epochs: int = 0) -> argparse.Namespace:
+    """Read the command line, print what runs, seed the random numbers and make the folder for pictures.
+
+    Parameters
+    ----------
+    doc
+        The script's docstring.
+    epochs
+        Those of the system; 0 if it trains nothing, and then there is no such option.
+
+    Returns
+    -------
+    Namespace
+        epochs, device (a cnnx.device), data_dir, download, seed, quick, out (a folder that exists).
+    """
+    script = Path(sys.argv[0]).stem
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if epochs:
+        parser.add_argument("--epochs", type=positive, help=f"passes over the data (default: {epochs})")
+    parser.add_argument("--device", choices=["cpu", "cuda", "auto"], default="auto", help="default: auto")
+    parser.add_argument(
+        "--data-dir", help="the folder with MNIST (default: CNNX_DATA_DIR or the user's cache)"
+    )
+    parser.add_argument(
+        "--download", action="store_true", help="fetch MNIST into that folder if it is not there"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default: 0)")
+    parser.add_argument("--quick", action="store_true", help="a short run on little data that needs no MNIST")
+    parser.add_argument("--out", type=Path, help=f"folder for pictures (default: runs/examples/{script})")
+    args = parser.parse_args()
+    if importlib.util.find_spec("matplotlib") is None:
+        parser.error("the pictures need matplotlib: pip install matplotlib")
+    if epochs and args.epochs is None:
+        args.epochs = 2 if args.quick else epochs
+    if args.device == "auto":
+        args.device = "cuda" if cnnx.cuda.is_available() else "cpu"
+    if args.device == "cuda" and not cnnx.cuda.is_available():
+        parser.error("--device cuda: no CUDA device, or a build of cnnx without CUDA (see cnnx info)")
+    args.device = cnnx.device(args.device)
+    args.out = args.out or Path("runs/examples") / script
+    args.out.mkdir(parents=True, exist_ok=True)
+    cnnx.manual_seed(args.seed)
+    print((doc or "").splitlines()[0], flush=True)
+    return args
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not positive")
+    return value
+
+
+def mnist(
+    args: argparse.Namespace, train: bool, transform: Callable[[Any], Any] | None = None
+) -> ImageDataset:
+    """MNIST's training or test images; with --quick a few 8x8 digits of the package, enlarged to 28x28."""
+    if args.quick:
+        return enlarged_digits(train, transform)
+    folder = data_folder(args.data_dir)
+    try:
+        return datasets.MNIST(folder, train=train, transform=transform, download=args.download)
+    except RuntimeError as error:
+        if args.download:
+            raise
+        sys.exit(
+            f"{error}\n--data-dir names the folder with the files, --download fetches them, "
+            "--quick does without them"
+        )
+
+
+def enlarged_digits(train: bool, transform: Callable[[Any], Any] | None) -> ImageDataset:
+    digits = datasets.Digits(train=train)
+    pixels = digits.data.numpy()[:QUICK_IMAGES].astype(np.float32) * (255 / 16)
+    pixels = np.pad(pixels.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2)))
+    data = cnnx.from_numpy(pixels.astype(np.uint8))
+    return ImageDataset(data, digits.targets[:QUICK_IMAGES], transform, None)
+
+
+@dataclass
+class History:
+    """Loss and accuracy per pass, of the images trained on and of those held out; seconds of training."""
+
+    loss: dict[str, list[float]] = field(default_factory=lambda: {"train": [], "validation": []})
+    accuracy: dict[str, list[float]] = field(default_factory=lambda: {"train": [], "validation": []})
+    last_batch_loss: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, train: tuple[float, float], validation: tuple[float, float], seconds: float) -> None:
+        """Append a pass, given (loss, accuracy) twice and the seconds of training, and print it."""
+        for part, (loss, accuracy) in {"train": train, "validation": validation}.items():
+            self.loss[part].append(loss)
+            self.accuracy[part].append(accuracy)
+        self.seconds.append(seconds)
+        print(
+            f"epoch {len(self.seconds):2}  train: loss {train[0]:.4f}, accuracy {train[1]:.4f}  "
+            f"validation: loss {validation[0]:.4f}, accuracy {validation[1]:.4f}  {seconds:.1f} s",
+            flush=True,
+        )
+
+    def curves(self) -> dict[str, dict[str, list[float]]]:
+        """What cnnx.plot.curves draws."""
+        return {"loss": self.loss, "accuracy": self.accuracy}
+
+
+def fit(
+    args: argparse.Namespace,
+    model: nn.Module,
+    loss_function: Loss,
+    optimizer: optim.Optimizer,
+    train: DataLoader,
+    validation: DataLoader,
+) -> History:
+    """Train for args.epochs passes; after each, evaluate and print a line."""
+    history = History()
+    model.to(args.device)
+    for _ in range(args.epochs):
+        begin = time.perf_counter()
+        *trained, last_batch_loss = train_epoch(args, model, loss_function, optimizer, train)
+        seconds = time.perf_counter() - begin
+        history.last_batch_loss.append(last_batch_loss)
+        history.add((trained[0], trained[1]), evaluate(args, model, loss_function, validation), seconds)
+    return history
+
+
+def train_epoch(
+    args: argparse.Namespace,
+    model: nn.Module,
+    loss_function: Loss,
+    optimizer: optim.Optimizer,
+    loader: DataLoader,
+) -> tuple[float, float, float]:
+    """Mean loss and accuracy of one pass with updates, and the loss of its last batch."""
     model.train()
-    total_loss, correct, count = 0.0, 0, 0
-    for x, y in loader:
+    total, hits, count = 0.0, 0, 0
+    for images, labels in loader:
+        images, labels = images.to(args.device), labels.to(args.device)
         optimizer.zero_grad()
-        output = model(x)
-        loss = F.cross_entropy(output, y)
+        output = model(images)
+        loss = loss_function(output, labels)
         loss.backward()
         optimizer.step()
-        total_loss += loss.item() * len(y)
-        correct += int((output.argmax(1) == y).sum().item())
-        count += len(y)
-    return total_loss / count, correct / count
+        last = loss.item()
+        total += last * len(labels)
+        hits += int((output.argmax(dim=1) == labels).sum().item())
+        count += len(labels)
+    return total / count, hits / count, last
 
 
-def evaluate(model: nn.Module, loader: DataLoader) -> float:
-    """Accuracy in eval mode."""
+def evaluate(
+    args: argparse.Namespace, model: nn.Module, loss_function: Loss, loader: DataLoader
+) -> tuple[float, float]:
+    """Mean loss and accuracy in eval mode."""
     model.eval()
-    correct, count = 0, 0
+    total, hits, count = 0.0, 0, 0
     with cnnx.no_grad():
-        for x, y in loader:
-            correct += int((model(x).argmax(1) == y).sum().item())
-            count += len(y)
-    return correct / count
+        for images, labels in loader:
+            images, labels = images.to(args.device), labels.to(args.device)
+            output = model(images)
+            total += loss_function(output, labels).item() * len(labels)
+            hits += int((output.argmax(dim=1) == labels).sum().item())
+            count += len(labels)
+    return total / count, hits / count
 
 
-def run_seeds(
-    seeds: list[int],
-    epochs: int,
-    build: Callable[[], nn.Module],
-    train: DataLoader,
-    splits: dict[str, DataLoader],
+def predict(
+    args: argparse.Namespace, model: nn.Module, loader: DataLoader
+) -> tuple[cnnx.Tensor, cnnx.Tensor]:
+    """The labels of all images, and the classes that the model gives them in eval mode."""
+    model.eval()
+    with cnnx.no_grad():
+        pairs = [(labels, model(images.to(args.device)).argmax(dim=1).cpu()) for images, labels in loader]
+    return cnnx.cat([labels for labels, _ in pairs]), cnnx.cat([classes for _, classes in pairs])
+
+
+def confusion(labels: cnnx.Tensor, classes: cnnx.Tensor) -> np.ndarray[Any, Any]:
+    """The confusion matrix (10, 10): how often the true class (row) was taken for another (column)."""
+    matrix = np.zeros((10, 10), dtype=np.int64)
+    np.add.at(matrix, (labels.numpy(), classes.numpy()), 1)
+    return matrix
+
+
+def report(
+    args: argparse.Namespace,
+    figures: Sequence[tuple[str, float | str | None, float]],
+    seconds: Sequence[float] = (),
 ) -> None:
-    """Trains with Adam (lr 0.001) once for each seed; prints every epoch, then the mean and the spread."""
-    finals: list[float] = []
-    for seed in seeds:
-        cnnx.manual_seed(seed)
-        model = build()
-        optimizer = optim.Adam(model.parameters(), lr=0.001)
-        for epoch in range(1, epochs + 1):
-            start = time.perf_counter()
-            loss, train_accuracy = train_epoch(model, train, optimizer)
-            seconds = time.perf_counter() - start
-            scores = {name: evaluate(model, loader) for name, loader in splits.items()}
-            print(
-                f"seed {seed}  epoch {epoch:2}  loss {loss:.4f}  train {train_accuracy:.4f}  "
-                + "  ".join(f"{name} {score:.4f}" for name, score in scores.items())
-                + f"  {seconds:.1f} s",
-                flush=True,
-            )
-        finals.append(scores["test"])
-    print(f"test accuracy: mean {sum(finals) / len(finals):.4f}, from {min(finals):.4f} to {max(finals):.4f}")
+    """Print the text's figures beside those of this run, and write the latter to figures.json.
+
+    Parameters
+    ----------
+    args
+        What `start` returned.
+    figures
+        (name, the text's figure or None, the figure of this run).
+    seconds
+        Of the training passes, if there were any.
+    """
+    width = max(len(name) for name, _, _ in figures)
+    print(f"\n{'':{width}}  {'the text':>12}  {'this run':>12}")
+    for name, text, own in figures:
+        print(f"{name:{width}}  {shown(text):>12}  {shown(own):>12}")
+    if args.quick and seconds:
+        print("(--quick: a short run on little data, not comparable)")
+    print(
+        f"in {args.out}: {', '.join(sorted(path.name for path in args.out.glob('*.png'))) or 'no pictures'}"
+    )
+    content = {
+        "epochs": getattr(args, "epochs", 0),
+        "seed": args.seed,
+        "device": str(args.device),
+        "quick": args.quick,
+        "figures": {name: own for name, _, own in figures},
+        "seconds": list(seconds),
+    }
+    (args.out / "figures.json").write_text(json.dumps(content, indent=1) + "\n")
+
+
+def shown(value: float | str | None) -> str:
+    if value is None:
+        return "-"
+    return value if isinstance(value, str) else f"{value:.6g}"
