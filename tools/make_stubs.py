@@ -28,7 +28,18 @@ from cnnx.tensor import Tensor
 '''
 
 # Parameters that take None for "no tensor".
-OPTIONAL_TENSORS = {"bias", "weight", "grad_output", "min", "max", "mask", "pos_weight", "out"}
+OPTIONAL_TENSORS = {
+    "bias",
+    "weight",
+    "grad_output",
+    "min",
+    "max",
+    "mask",
+    "pos_weight",
+    "out",
+    "running_mean",
+    "running_var",
+}
 # Functions some of whose results may be None.
 OPTIONAL_RESULTS = {"grad"}
 

@@ -32,6 +32,12 @@ struct Pool2dShape {
   int64_t lanes;
 };
 
+// Spatial tensors that are normalised channel by channel; spatial is 1 for (batch, channels).
+struct ChannelShape {
+  int64_t batch, channels, spatial, lanes;
+  int64_t count() const { return batch * spatial; }  // values of one channel
+};
+
 // y = x w^T + b with x (batch, in), w (out, in), b (out), y (batch, out), all row-major.
 struct LinearShape {
   int64_t batch, in_features, out_features;

@@ -7,6 +7,7 @@ void fill(KernelTable<float>& table);
 int lanes();
 
 void fill(KernelTable<float>& table) {
+  fill_batch_norm(table);
   fill_conv2d(table);
   fill_pool2d(table);
   fill_layout(table);

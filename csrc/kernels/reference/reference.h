@@ -8,6 +8,7 @@
 namespace cnnx::reference {
 
 // Each file of this folder fills the slots of its family.
+template <class T> void fill_batch_norm(KernelTable<T>& table);
 template <class T> void fill_conv2d(KernelTable<T>& table);
 template <class T> void fill_pool2d(KernelTable<T>& table);
 template <class T> void fill_layout(KernelTable<T>& table);

@@ -5,6 +5,7 @@ namespace cnnx {
 template <class T>
 KernelTable<T> reference_kernels() {
   KernelTable<T> table;
+  reference::fill_batch_norm(table);
   reference::fill_conv2d(table);
   reference::fill_pool2d(table);
   reference::fill_layout(table);

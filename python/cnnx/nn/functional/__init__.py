@@ -10,10 +10,12 @@ from .dropout import dropout
 from .encoding import one_hot
 from .linear import linear
 from .loss import cross_entropy, mse_loss, nll_loss
+from .normalization import batch_norm
 from .pooling import avg_pool2d, max_pool2d, max_pool2d_with_indices
 
 __all__ = [
     "avg_pool2d",
+    "batch_norm",
     "conv1d",
     "conv2d",
     "conv_transpose1d",

@@ -1,0 +1,14 @@
+// Normalisation layers as functions, float32 or float64. `weight` and `bias` may be undefined: 1 and 0.
+#pragma once
+
+#include "cnnx/tensor.h"
+
+namespace cnnx {
+
+// Normalises every channel of (N, C, ...) to mean 0 and variance 1 over batch and space, then scales by weight (C,) and adds
+// bias (C,). If training, with the batch's own statistics, which then move the running ones (C,), where defined, by `momentum`
+// (the running variance by the unbiased one); else with the running ones.
+Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
+                  const Tensor& bias = {}, bool training = false, double momentum = 0.1, double eps = 1e-5);
+
+}  // namespace cnnx

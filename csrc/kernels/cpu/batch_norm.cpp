@@ -1,0 +1,331 @@
+// Batch normalisation.
+//
+//   lanes  [blocks][channels][spatial][L]   a channel is one run of `spatial` vectors per block
+//   plain  [batch][channels][spatial]       a channel is one run of `spatial` floats per image
+//   plain  [batch][channels], spatial 1     L channels side by side are a strip: one vector per row
+//
+// A unit of work is a channel (or a strip). Its values are read twice, for the statistics and for the result, and a channel of a
+// training batch fits into the second-level cache, so that main memory sees the input and the output once each.
+//
+// Moments are kept per lane, chunk by chunk. Deviations are from the mean of what came before: a large mean costs no accuracy, and
+// neither does a mean that moves, because no chunk is longer than what came before it, so that the move itself is part of the
+// variance. Lanes meet only at the end of a run, in double and in a fixed order; dead ones are left out there.
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/tile.h"
+
+namespace cnnx::CNNX_TARGET_NAMESPACE {
+namespace {
+
+constexpr int64_t kChunk = 128;  // vectors
+
+// Nanoseconds that one thread takes for a pass over so many floats.
+inline double pass_cost(double floats) { return 0.1 * floats; }
+
+// The sums of deviation(i) and of its square for i < n, in four chains each.
+struct DeviationSums {
+  Vec first{}, second{};
+};
+template <class Deviation>
+inline DeviationSums deviation_sums(int64_t n, const Deviation& deviation) {
+  constexpr int kChains = 4;
+  Vec first[kChains] = {}, second[kChains] = {};
+  const auto add = [&](int chain, int64_t i) {
+    const Vec d = deviation(i);
+    first[chain] += d;
+    second[chain] += d * d;
+  };
+  int64_t i = 0;
+  for (; i + kChains <= n; i += kChains) unroll<kChains>([&](auto chain) { add(chain, i + chain); });
+  for (; i < n; ++i) add(0, i);
+  return {(first[0] + first[1]) + (first[2] + first[3]), (second[0] + second[1]) + (second[2] + second[3])};
+}
+
+// Mean and sum of squared deviations, lane by lane.
+struct LaneMoments {
+  Vec mean{}, squares{};
+};
+
+// Of the vectors value(0), ..., value(n - 1), n > 0.
+template <class Value>
+inline LaneMoments lane_moments(int64_t n, const Value& value) {
+  LaneMoments all{value(0), Vec{}};
+  for (int64_t begin = 1, count; begin < n; begin += count) {
+    count = min(min(kChunk, begin), n - begin);
+    const DeviationSums sums = deviation_sums(count, [&](int64_t i) { return value(begin + i) - all.mean; });
+    const Vec step = sums.first * broadcast(1.0f / (float)(begin + count));
+    all.mean += step;
+    all.squares += sums.second - sums.first * step;
+  }
+  return all;
+}
+
+// The same of a whole channel.
+struct Moments {
+  double count = 0, mean = 0, squares = 0;
+
+  void add(double n, double other_mean, double other_squares) {
+    const double total = count + n, step = other_mean - mean;
+    mean += step * (n / total);
+    squares += other_squares + step * step * (count * n / total);
+    count = total;
+  }
+  // The first `live` lanes of moments of n vectors.
+  void add(double n, const LaneMoments& lanes, int64_t live) {
+    double sum = 0, squared = 0;
+    for (int64_t i = 0; i < live; ++i) sum += (double)lanes.mean[i];
+    const double average = sum / (double)live;
+    for (int64_t i = 0; i < live; ++i) {
+      const double step = (double)lanes.mean[i] - average;
+      squared += (double)lanes.squares[i] + n * step * step;
+    }
+    add(n * (double)live, average, squared);
+  }
+};
+
+// What a gradient sums: the gradients, and their products with x - mean.
+struct LaneSums {
+  Vec gradient{}, product{};
+};
+template <class Gradient, class Value>
+inline LaneSums lane_sums(int64_t n, Vec mean, const Gradient& gradient, const Value& value) {
+  LaneSums all;
+  for (int64_t begin = 0; begin < n; begin += kChunk) {
+    const int64_t count = min(kChunk, n - begin);
+    Vec sum[2] = {}, product[2] = {};
+    int64_t i = begin;
+    for (; i + 2 <= begin + count; i += 2) {
+      const Vec g0 = gradient(i), g1 = gradient(i + 1);
+      sum[0] += g0;
+      sum[1] += g1;
+      product[0] += g0 * (value(i) - mean);
+      product[1] += g1 * (value(i + 1) - mean);
+    }
+    if (i < begin + count) {
+      const Vec g = gradient(i);
+      sum[0] += g;
+      product[0] += g * (value(i) - mean);
+    }
+    all.gradient += sum[0] + sum[1];
+    all.product += product[0] + product[1];
+  }
+  return all;
+}
+
+// grad_input = scale * gradient + slope * (x - mean) + offset.
+struct GradientLine {
+  float scale, slope, offset;
+};
+// The two sums are over the `count` values of the channel.
+inline GradientLine gradient_line(bool batch_statistics, double sum, double product, double count, double inv_std,
+                                  double weight) {
+  const double scale = inv_std * weight;
+  if (!batch_statistics) return {(float)scale, 0.0f, 0.0f};
+  return {(float)scale, (float)(-scale * inv_std * inv_std * product / count), (float)(-scale * sum / count)};
+}
+
+inline double inverse_deviation(double variance, double eps) { return 1 / sqrt(variance + eps); }
+inline float at(const float* values, int64_t c, float absent) { return values != nullptr ? values[c] : absent; }
+
+// Channel by channel.
+
+// Calls f(offset, vectors, live lanes, floats behind the vectors) for every run of channel c.
+template <class F>
+inline void for_runs(const ChannelShape& s, int64_t c, const F& f) {
+  if (s.lanes == 1) {
+    for (int64_t n = 0; n < s.batch; ++n)
+      f((n * s.channels + c) * s.spatial, s.spatial / kLanes, (int64_t)kLanes, s.spatial % kLanes);
+  } else {
+    for (int64_t n = 0; n < s.batch; n += kLanes)
+      f((n / kLanes * s.channels + c) * s.spatial * kLanes, s.spatial, min(kLanes, s.batch - n), (int64_t)0);
+  }
+}
+
+// output = map(vector of each input), over one run.
+template <class Map, class... In>
+inline void map_run(int64_t vectors, int64_t tail, float* output, const Map& map, const In*... input) {
+  for (int64_t i = 0; i < vectors; ++i) store(output + i * kLanes, map(load(input + i * kLanes)...));
+  if (tail > 0) store_partial(output + vectors * kLanes, map(load_partial(input + vectors * kLanes, tail)...), tail);
+}
+
+Moments channel_moments(const ChannelShape& s, int64_t c, const float* input) {
+  Moments all;
+  for_runs(s, c, [&](int64_t offset, int64_t vectors, int64_t live, int64_t tail) {
+    const float* x = input + offset;
+    if (vectors > 0) all.add((double)vectors, lane_moments(vectors, [&](int64_t i) { return load(x + i * kLanes); }), live);
+    for (int64_t i = vectors * kLanes; i < vectors * kLanes + tail; ++i) all.add(1, (double)x[i], 0);
+  });
+  return all;
+}
+
+void normalise_channel(const ChannelShape& s, int64_t c, const float* input, float mean, float scale, float shift,
+                       float* output) {
+  const Vec m = broadcast(mean), a = broadcast(scale), b = broadcast(shift);
+  for_runs(s, c, [&](int64_t offset, int64_t vectors, int64_t, int64_t tail) {
+    map_run(vectors, tail, output + offset, [&](Vec x) { return (x - m) * a + b; }, input + offset);
+  });
+}
+
+// Both sums of channel c, the second one of products with x - mean.
+void channel_sums(const ChannelShape& s, int64_t c, const float* grad_output, const float* input, float mean, double* sum,
+                  double* product) {
+  *sum = *product = 0;
+  for_runs(s, c, [&](int64_t offset, int64_t vectors, int64_t live, int64_t tail) {
+    const float *g = grad_output + offset, *x = input + offset;
+    const LaneSums lanes = lane_sums(
+        vectors, broadcast(mean), [&](int64_t i) { return load(g + i * kLanes); },
+        [&](int64_t i) { return load(x + i * kLanes); });
+    for (int64_t i = 0; i < live; ++i) {
+      *sum += (double)lanes.gradient[i];
+      *product += (double)lanes.product[i];
+    }
+    for (int64_t i = vectors * kLanes; i < vectors * kLanes + tail; ++i) {
+      *sum += (double)g[i];
+      *product += (double)g[i] * ((double)x[i] - (double)mean);
+    }
+  });
+}
+
+// Strips of columns: the lanes hold channels.
+
+// Vectors at a distance of `step` floats; a strip at the right edge is narrower.
+struct Strip {
+  int64_t step, width;
+  template <class F>
+  void visit(const F& f) const {
+    if (width == kLanes) f([](const float* p) { return load(p); }, [](float* p, Vec v) { store(p, v); });
+    else f([this](const float* p) { return load_partial(p, width); }, [this](float* p, Vec v) { store_partial(p, v, width); });
+  }
+};
+
+template <class F>
+inline void for_strips(const ChannelShape& s, double passes, const F& f) {
+  parallel_for(ceil_div(s.channels, kLanes), passes * pass_cost((double)(s.batch * kLanes)),
+               [&](int64_t unit) { f(unit * kLanes, Strip{s.channels, min(kLanes, s.channels - unit * kLanes)}); });
+}
+
+// The per-channel numbers of a strip; `absent` where there are none.
+inline Vec strip_of(const float* values, const Strip& strip, int64_t c, float absent) {
+  return values != nullptr ? load_partial(values + c, strip.width) : broadcast(absent);
+}
+
+void normalise_strip(const ChannelShape& s, const Strip& strip, int64_t c, const float* input, Vec mean, Vec inv_std,
+                     const float* weight, const float* bias, float* output) {
+  const Vec scale = inv_std * strip_of(weight, strip, c, 1), shift = strip_of(bias, strip, c, 0);
+  strip.visit([&](const auto& get, const auto& put) {
+    for (int64_t n = 0; n < s.batch; ++n)
+      put(output + n * strip.step + c, (get(input + n * strip.step + c) - mean) * scale + shift);
+  });
+}
+
+void train_strips(const ChannelShape& s, double eps, const float* input, const float* weight, const float* bias, float* output,
+                  float* mean, float* variance, float* inv_std) {
+  for_strips(s, 3, [&](int64_t c, const Strip& strip) {
+    LaneMoments moments;
+    strip.visit([&](const auto& get, const auto&) {
+      moments = lane_moments(s.batch, [&](int64_t n) { return get(input + n * strip.step + c); });
+    });
+    for (int64_t i = 0; i < strip.width; ++i) {
+      const double spread = (double)moments.squares[i] / (double)s.batch;
+      mean[c + i] = moments.mean[i];
+      variance[c + i] = (float)spread;
+      inv_std[c + i] = (float)inverse_deviation(spread, eps);
+    }
+    normalise_strip(s, strip, c, input, moments.mean, strip_of(inv_std, strip, c, 1), weight, bias, output);
+  });
+}
+
+void backward_strips(const ChannelShape& s, bool batch_statistics, const float* grad_output, const float* input,
+                     const float* mean, const float* inv_std, const float* weight, float* grad_input, float* grad_weight,
+                     float* grad_bias) {
+  for_strips(s, 4, [&](int64_t c, const Strip& strip) {
+    const Vec centre = strip_of(mean, strip, c, 0);
+    LaneSums sums;
+    strip.visit([&](const auto& get, const auto&) {
+      sums = lane_sums(
+          s.batch, centre, [&](int64_t n) { return get(grad_output + n * strip.step + c); },
+          [&](int64_t n) { return get(input + n * strip.step + c); });
+    });
+    Vec scale{}, slope{}, offset{};
+    for (int64_t i = 0; i < strip.width; ++i) {
+      const double sum = (double)sums.gradient[i], product = (double)sums.product[i], unit = (double)inv_std[c + i];
+      if (grad_weight != nullptr) grad_weight[c + i] = (float)(product * unit);
+      if (grad_bias != nullptr) grad_bias[c + i] = (float)sum;
+      const GradientLine line =
+          gradient_line(batch_statistics, sum, product, (double)s.batch, unit, (double)at(weight, c + i, 1));
+      scale[i] = line.scale;
+      slope[i] = line.slope;
+      offset[i] = line.offset;
+    }
+    if (grad_input == nullptr) return;
+    strip.visit([&](const auto& get, const auto& put) {
+      for (int64_t n = 0; n < s.batch; ++n) {
+        const int64_t row = n * strip.step + c;
+        put(grad_input + row, get(grad_output + row) * scale + ((get(input + row) - centre) * slope + offset));
+      }
+    });
+  });
+}
+
+bool has_strips(const ChannelShape& s) { return s.lanes == 1 && s.spatial == 1; }
+
+void batch_norm_train(const ChannelShape& s, double eps, const float* input, const float* weight, const float* bias,
+                      float* output, float* mean, float* variance, float* inv_std) {
+  if (has_strips(s)) return train_strips(s, eps, input, weight, bias, output, mean, variance, inv_std);
+  parallel_for(s.channels, pass_cost(3.0 * (double)s.count()), [&](int64_t c) {
+    const Moments moments = channel_moments(s, c, input);
+    const double spread = moments.squares / moments.count, unit = inverse_deviation(spread, eps);
+    mean[c] = (float)moments.mean;
+    variance[c] = (float)spread;
+    inv_std[c] = (float)unit;
+    normalise_channel(s, c, input, mean[c], inv_std[c] * at(weight, c, 1), at(bias, c, 0), output);
+  });
+}
+
+void batch_norm_apply(const ChannelShape& s, const float* input, const float* mean, const float* inv_std, const float* weight,
+                      const float* bias, float* output) {
+  if (has_strips(s)) {
+    for_strips(s, 2, [&](int64_t c, const Strip& strip) {
+      normalise_strip(s, strip, c, input, strip_of(mean, strip, c, 0), strip_of(inv_std, strip, c, 1), weight, bias, output);
+    });
+    return;
+  }
+  parallel_for(s.channels, pass_cost(2.0 * (double)s.count()), [&](int64_t c) {
+    normalise_channel(s, c, input, mean[c], inv_std[c] * at(weight, c, 1), at(bias, c, 0), output);
+  });
+}
+
+void batch_norm_backward(const ChannelShape& s, bool batch_statistics, const float* grad_output, const float* input,
+                         const float* mean, const float* inv_std, const float* weight, float* grad_input, float* grad_weight,
+                         float* grad_bias) {
+  if (has_strips(s))
+    return backward_strips(s, batch_statistics, grad_output, input, mean, inv_std, weight, grad_input, grad_weight, grad_bias);
+  const bool sums_wanted = batch_statistics || grad_weight != nullptr || grad_bias != nullptr;
+  parallel_for(s.channels, pass_cost(5.0 * (double)s.count()), [&](int64_t c) {
+    double sum = 0, product = 0;
+    if (sums_wanted) channel_sums(s, c, grad_output, input, mean[c], &sum, &product);
+    if (grad_weight != nullptr) grad_weight[c] = (float)(product * (double)inv_std[c]);
+    if (grad_bias != nullptr) grad_bias[c] = (float)sum;
+    if (grad_input == nullptr) return;
+    const GradientLine line =
+        gradient_line(batch_statistics, sum, product, (double)s.count(), (double)inv_std[c], (double)at(weight, c, 1));
+    const Vec scale = broadcast(line.scale), slope = broadcast(line.slope), shift = broadcast(line.offset);
+    const Vec centre = broadcast(mean[c]);
+    for_runs(s, c, [&](int64_t offset, int64_t vectors, int64_t, int64_t tail) {
+      if (batch_statistics)
+        map_run(
+            vectors, tail, grad_input + offset, [&](Vec g, Vec x) { return g * scale + ((x - centre) * slope + shift); },
+            grad_output + offset, input + offset);
+      else map_run(vectors, tail, grad_input + offset, [&](Vec g) { return g * scale; }, grad_output + offset);
+    });
+  });
+}
+
+}  // namespace
+
+void fill_batch_norm(KernelTable<float>& table) {
+  table.batch_norm_train = batch_norm_train;
+  table.batch_norm_apply = batch_norm_apply;
+  table.batch_norm_backward = batch_norm_backward;
+}
+
+}  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -1,0 +1,62 @@
+"""Normalisation as functions."""
+
+from __future__ import annotations
+
+from ... import _C
+from ...tensor import Tensor
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalises every channel over batch and space: (x - mean) / sqrt(var + eps) * weight + bias.
+
+    Parameters
+    ----------
+    input : Tensor
+        Shape (N, C, ...).
+    running_mean, running_var : Tensor or None
+        Shape (C,). The statistics to use if not `training`. Else, where given, they are moved in place
+        towards the batch's: ``running = (1 - momentum) * running + momentum * batch``, with the
+        unbiased variance.
+    weight, bias : Tensor, optional
+        Shape (C,). Default: 1 and 0.
+    training : bool
+        Use the mean and the (biased) variance of this batch. Default: False.
+    momentum : float
+        Default: 0.1.
+    eps : float
+        Added to the variance. Default: 1e-5.
+
+    Returns
+    -------
+    Tensor
+        The input's shape.
+
+    Raises
+    ------
+    ValueError
+        If training on a single value per channel.
+    RuntimeError
+        If shapes do not match, or there are no statistics to use.
+
+    Notes
+    -----
+    Ioffe, Szegedy, "Batch normalization: accelerating deep network training by reducing internal covariate
+    shift", ICML 2015.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> import cnnx.nn.functional as F
+    >>> F.batch_norm(cnnx.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
+    [[-1.0], [1.0]]
+    """
+    return _C.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
