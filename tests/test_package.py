@@ -8,6 +8,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import numpy
@@ -93,6 +94,7 @@ def test_typed_marker_and_stubs_are_shipped():
 def test_import_needs_numpy_alone(tmp_path):
     code = """
 import sys
+import textwrap
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in {"torch", "tqdm", "matplotlib", "scipy", "sklearn", "pytest", "hypothesis"}:
@@ -143,3 +145,28 @@ def test_readme_script_runs_and_learns(tmp_path):
 def test_numpy_is_the_only_requirement():
     needed = [r for r in importlib.metadata.requires("cnnx") if "extra ==" not in r]
     assert [re.match(r"\w+", r).group() for r in needed] == [numpy.__name__]
+
+
+def test_a_kernel_that_the_target_lacks_warns_once_at_the_callers_line(tmp_path):
+    code = """
+        import threading, warnings
+        import cnnx
+        def call():
+            return cnnx._C._run_slow_kernel()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            thread = threading.Thread(target=call)  # the report waits for the main thread
+            thread.start()
+            thread.join()
+            for _ in range(3):
+                assert call() == (4.0, 6.0)
+        [warning] = caught
+        assert warning.category is cnnx.PerformanceWarning
+        assert str(warning.message).startswith("axpy: no kernel for the CPU target"), warning.message
+        assert "cnnx/" not in warning.filename, warning.filename
+    """
+    ran = run(textwrap.dedent(code), cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    ran = run("import cnnx\ncnnx._C._run_slow_kernel()\nx = 1\nprint(x)", cwd=tmp_path)
+    assert ran.returncode == 1
+    assert "PerformanceWarning" in ran.stderr

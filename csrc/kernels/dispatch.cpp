@@ -80,6 +80,8 @@ const Tables<T>& tables() {
     Tables<T> t;
     if constexpr (std::is_same_v<T, float>) t.target = target_kernels(active_target());
     t.active = reference_kernels<T>();
+    if constexpr (std::is_same_v<T, float>)
+      if (active_target() != Target::reference) t.active = fallback_kernels();
 #define KERNEL(slot, signature) \
   if (t.target.slot != nullptr) t.active.slot = t.target.slot;
 #include "kernels/kernels.def"

@@ -8,7 +8,7 @@
 
 namespace cnnx {
 
-// The active table. A slot that the target does not fill holds the reference.
+// The active table. A slot that the target does not fill holds the reference; for float32 its first call is reported.
 template <class T>
 const KernelTable<T>& kernels();
 
@@ -27,6 +27,14 @@ std::vector<KernelInfo> kernel_infos();
 template <class T>
 KernelTable<T> reference_kernels();
 const KernelTable<float>& target_kernels(Target target);  // as filled by the target itself, for tests
+
+// The reference in every slot, each of which reports its first call to the hook.
+KernelTable<float> fallback_kernels();
+// Runs on whatever thread makes that call, inside native work; returns false if the report could not be made and is to be tried
+// again. Null restores the default, a line on stderr.
+using SlowKernelHook = bool (*)(const char* kernel);
+void set_slow_kernel_hook(SlowKernelHook hook);
+std::string slow_kernel_text(const char* kernel);
 
 int lane_count();
 

@@ -13,6 +13,29 @@
 #include "bindings.h"
 
 namespace cnnx::bindings {
+namespace {
+
+// Python's function for warnings. Never destroyed: the interpreter may be gone by then.
+py::object& slow_kernel_warning() {
+  static auto* function = new py::object;
+  return *function;
+}
+
+// A kernel runs without the GIL and on any thread, so the warning waits until the main thread is back in Python.
+bool warn_later(const char* kernel) {
+  auto warn = [](void* name) {
+    try {
+      slow_kernel_warning()(slow_kernel_text(static_cast<const char*>(name)));
+      return 0;
+    } catch (py::error_already_set& error) {
+      error.restore();  // warnings may be errors
+      return -1;
+    }
+  };
+  return Py_AddPendingCall(warn, const_cast<char*>(kernel)) == 0;
+}
+
+}  // namespace
 
 void register_info(py::module_& m) {
   m.attr("__version__") = CNNX_VERSION;
@@ -31,6 +54,22 @@ void register_info(py::module_& m) {
     for (const KernelInfo& info : kernel_infos()) rows.push_back(py::make_tuple(info.kernel, info.dtype, info.implementation));
     return rows;
   });
+  m.def(
+      "_set_slow_kernel_warning",
+      [](py::object warn) {
+        slow_kernel_warning() = std::move(warn);
+        set_slow_kernel_hook(warn_later);
+      },
+      py::arg("warn"));
+  // For tests: calls a slot that no target fills.
+  m.def(
+      "_run_slow_kernel",
+      [] {
+        float x[2] = {1, 2}, y[2] = {3, 4};
+        fallback_kernels().axpy(2, 1.0, x, y);
+        return std::make_tuple(y[0], y[1]);
+      },
+      ReleaseGil());
   m.def("pool_stats", [] {
     PoolStats stats = pool_stats();
     return py::make_tuple(stats.in_use, stats.cached, stats.peak);

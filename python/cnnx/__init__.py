@@ -42,6 +42,7 @@ from cnnx.dtypes import long as long
 from cnnx.dtypes import set_default_dtype as set_default_dtype
 from cnnx.dtypes import uint8 as uint8
 from cnnx.indexing import *
+from cnnx.performance import PerformanceWarning as PerformanceWarning
 from cnnx.pointwise import *
 from cnnx.printing import set_printoptions as set_printoptions
 from cnnx.random import *
