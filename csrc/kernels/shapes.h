@@ -60,6 +60,24 @@ struct ClassShape {
   int64_t batch, classes, spatial;
 };
 
+// Losses of pairs (x, t) of input and target, element by element.
+enum class PairLoss {
+  mse,              // (x - t)^2
+  l1,               // |x - t|
+  smooth_l1,        // half the square over beta where |x - t| < beta, else |x - t| - beta / 2
+  huber,            // beta times that
+  bce,              // -(t log x + (1 - t) log(1 - x)), logarithms not below -100
+  bce_with_logits,  // the same of x = sigmoid(logit), the first term times pos_weight
+  kl_div,           // t (log t - x), 0 where t is 0
+  kl_div_log        // e^t (t - x)
+};
+
+// Operands of an element-wise pass that sums: [ceil(batch / lanes)][features][lanes]. Plain: batch 1, lanes 1.
+struct PairShape {
+  int64_t batch, features, lanes;
+  int64_t numel() const { return (batch + lanes - 1) / lanes * features * lanes; }  // dead lanes included
+};
+
 // A batch of uint8 images gathered by index: source (any, channels, spatial) -> (batch, channels, spatial) with `lanes`.
 struct GatherShape {
   int64_t batch, channels, spatial, lanes;
@@ -137,6 +155,14 @@ struct AdamStep {
 };
 struct AdadeltaStep {
   double lr, rho, eps, weight_decay;
+  bool maximize;
+};
+struct RmspropStep {
+  double lr, alpha, eps, weight_decay, momentum;
+  bool centered, maximize;
+};
+struct AdagradStep {
+  double lr, eps, weight_decay;  // lr: decayed already
   bool maximize;
 };
 

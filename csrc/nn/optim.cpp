@@ -205,6 +205,35 @@ bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps
   });
 }
 
+bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
+                  std::vector<Tensor>& momentum_buffers, std::vector<Tensor>& grad_avgs, const RmspropOptions& options) {
+  Group group("rmsprop_step", params, options.lr);
+  group.bind(0, "square_avg", square_avgs);
+  if (options.momentum > 0) group.bind(1, "momentum_buffer", momentum_buffers);
+  if (options.centered) group.bind(2, "grad_avg", grad_avgs);
+  group.count_steps(steps);
+  return group.run(1, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
+    using T = decltype(tag);
+    const RmspropStep step{options.lr,       options.alpha,    options.eps,     options.weight_decay,
+                           options.momentum, options.centered, options.maximize};
+    kernels<T>().rmsprop_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset),
+                              at<T>(item.states[1], offset), at<T>(item.states[2], offset));
+  });
+}
+
+bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& sums,
+                  const AdagradOptions& options) {
+  Group group("adagrad_step", params, options.lr);
+  group.bind(0, "sum", sums);
+  group.count_steps(steps);
+  return group.run(1, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
+    using T = decltype(tag);
+    const AdagradStep step{options.lr / (1 + static_cast<double>(item.step - 1) * options.lr_decay), options.eps,
+                           options.weight_decay, options.maximize};
+    kernels<T>().adagrad_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset));
+  });
+}
+
 void zero_grads(const std::vector<Tensor>& params, bool set_to_none) {
   for (Tensor param : params) {
     if (!gradient("zero_grads", param).defined()) continue;

@@ -196,28 +196,4 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& class_w
   return out;
 }
 
-Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction) {
-  Tensor difference, out;
-  {
-    NoGrad guard;
-    difference = sub(input, target);
-    if (!is_floating_point(difference.dtype()))
-      throw TypeError(
-          message("mse_loss: needs floating-point tensors, got ", name(input.dtype()), " and ", name(target.dtype())));
-    Tensor squares = square(difference);
-    out = reduction == Reduction::none ? squares : reduction == Reduction::mean ? mean(squares) : sum(squares);
-  }
-  if (needs_grad({input, target})) {
-    const double scale = reduction == Reduction::mean ? 2.0 / static_cast<double>(difference.numel()) : 2.0;
-    record("mse_loss", out, {input, target},
-           [scale, saved = Saved(difference), shape_a = input.shape(), type_a = input.dtype(), shape_b = target.shape(),
-            type_b = target.dtype()](const Tensor& g, const Needs& needs) {
-             Tensor grad = mul(saved.unpack("mse_loss"), mul(g, scale));
-             return Grads{needs[0] ? sum_to(grad, shape_a, type_a) : Tensor(),
-                          needs[1] ? sum_to(neg(grad), shape_b, type_b) : Tensor()};
-           });
-  }
-  return out;
-}
-
 }  // namespace cnnx

@@ -61,6 +61,40 @@ bool adadelta(const Tensors& params, const py::list& steps, const py::list& squa
   return made;
 }
 
+bool rmsprop(const Tensors& params, const py::list& steps, const py::list& square_avgs, const py::list& momentum_buffers,
+             const py::list& grad_avgs, double lr, double alpha, double eps, double weight_decay, double momentum, bool centered,
+             bool maximize) {
+  auto counts = steps.cast<Tensors>(), squares = square_avgs.cast<Tensors>(), buffers = momentum_buffers.cast<Tensors>(),
+       means = grad_avgs.cast<Tensors>();
+  bool made;
+  {
+    py::gil_scoped_release release;
+    made = rmsprop_step(params, counts, squares, buffers, means, {lr, alpha, eps, weight_decay, momentum, centered, maximize});
+  }
+  if (made) {
+    write_back(steps, counts);
+    write_back(square_avgs, squares);
+    write_back(momentum_buffers, buffers);
+    write_back(grad_avgs, means);
+  }
+  return made;
+}
+
+bool adagrad(const Tensors& params, const py::list& steps, const py::list& sums, double lr, double lr_decay, double weight_decay,
+             double eps, bool maximize) {
+  auto counts = steps.cast<Tensors>(), totals = sums.cast<Tensors>();
+  bool made;
+  {
+    py::gil_scoped_release release;
+    made = adagrad_step(params, counts, totals, {lr, lr_decay, weight_decay, eps, maximize});
+  }
+  if (made) {
+    write_back(steps, counts);
+    write_back(sums, totals);
+  }
+  return made;
+}
+
 }  // namespace
 
 void register_optim(py::module_& m) {
@@ -71,6 +105,11 @@ void register_optim(py::module_& m) {
         py::arg("decoupled"), py::arg("amsgrad"), py::arg("maximize"));
   m.def("adadelta_step", &adadelta, py::arg("params"), py::arg("steps"), py::arg("square_avgs"), py::arg("acc_deltas"),
         py::arg("lr"), py::arg("rho"), py::arg("eps"), py::arg("weight_decay"), py::arg("maximize"));
+  m.def("rmsprop_step", &rmsprop, py::arg("params"), py::arg("steps"), py::arg("square_avgs"), py::arg("momentum_buffers"),
+        py::arg("grad_avgs"), py::arg("lr"), py::arg("alpha"), py::arg("eps"), py::arg("weight_decay"), py::arg("momentum"),
+        py::arg("centered"), py::arg("maximize"));
+  m.def("adagrad_step", &adagrad, py::arg("params"), py::arg("steps"), py::arg("sums"), py::arg("lr"), py::arg("lr_decay"),
+        py::arg("weight_decay"), py::arg("eps"), py::arg("maximize"));
   m.def("zero_grads", &zero_grads, ReleaseGil(), py::arg("params"), py::arg("set_to_none"));
   m.def("clip_grad_norm_", &clip_grad_norm_, ReleaseGil(), py::arg("params"), py::arg("max_norm"), py::arg("norm_type"),
         py::arg("error_if_nonfinite"));

@@ -6,7 +6,7 @@
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"sgd_step", "adam_step", "adadelta_step", "dropout", "gather_u8"};
+const Covers covers{"sgd_step", "adam_step", "adadelta_step", "rmsprop_step", "adagrad_step", "dropout", "gather_u8"};
 
 const KernelTable<double>& reference() {
   static const KernelTable<double> table = reference_kernels<double>();
@@ -81,6 +81,32 @@ TEST_CASE("adadelta: every combination of its options") {
       check_step("adadelta " + std::to_string(flags) + " of " + std::to_string(n), n, 2,
                  [&](const auto& table, auto* param, const auto* grad, const auto& state) {
                    table.adadelta_step(step, n, param, grad, state(0), state(1));
+                 });
+    }
+}
+
+TEST_CASE("rmsprop: every combination of its options") {
+  for (int64_t n : kLengths)
+    for (int flags = 0; flags < 16; ++flags) {
+      const bool momentum = flags & 1, centered = flags & 2;
+      // The running mean stays below 1 here and its square above 1, so that the centered root is one of a positive number.
+      const RmspropStep step{0.01, 0.99, 1e-8, flags & 4 ? 0.1 : 0.0, momentum ? 0.75 : 0.0, centered, (flags & 8) != 0};
+      check_step("rmsprop " + std::to_string(flags) + " of " + std::to_string(n), n, 3,
+                 [&](const auto& table, auto* param, const auto* grad, const auto& state) {
+                   for (int64_t i = 0; centered && i < n; ++i) state(0)[i] += 1.5f;
+                   table.rmsprop_step(step, n, param, grad, state(0), momentum ? state(1) : nullptr,
+                                      centered ? state(2) : nullptr);
+                 });
+    }
+}
+
+TEST_CASE("adagrad: every combination of its options") {
+  for (int64_t n : kLengths)
+    for (int flags = 0; flags < 4; ++flags) {
+      const AdagradStep step{0.1, 1e-10, flags & 1 ? 0.1 : 0.0, (flags & 2) != 0};
+      check_step("adagrad " + std::to_string(flags) + " of " + std::to_string(n), n, 1,
+                 [&](const auto& table, auto* param, const auto* grad, const auto& state) {
+                   table.adagrad_step(step, n, param, grad, state(0));
                  });
     }
 }

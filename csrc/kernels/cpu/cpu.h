@@ -25,6 +25,7 @@ void fill_dropout(KernelTable<float>& table);
 void fill_reduce(KernelTable<float>& table);
 void fill_softmax(KernelTable<float>& table);
 void fill_loss(KernelTable<float>& table);
+void fill_pair_loss(KernelTable<float>& table);
 void fill_optim(KernelTable<float>& table);
 void fill_data(KernelTable<float>& table);
 

@@ -17,6 +17,7 @@ void fill(KernelTable<float>& table) {
   fill_reduce(table);
   fill_softmax(table);
   fill_loss(table);
+  fill_pair_loss(table);
   fill_optim(table);
   fill_data(table);
 }

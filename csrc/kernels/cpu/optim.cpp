@@ -109,12 +109,61 @@ void adadelta_step(const AdadeltaStep& s, int64_t n, float* param, const float* 
   else adadelta<false>(s, n, param, grad, square_avg, acc_delta);
 }
 
+template <bool centered, bool momentum>
+void rmsprop(const RmspropStep& s, int64_t n, float* __restrict param, const float* __restrict grad, float* __restrict square_avg,
+             float* __restrict momentum_buffer, float* __restrict grad_avg) {
+  const float sign = s.maximize ? -1.0f : 1.0f;
+  const float lr = static_cast<float>(s.lr), alpha = static_cast<float>(s.alpha), fresh = static_cast<float>(1 - s.alpha);
+  const float eps = static_cast<float>(s.eps), weight_decay = static_cast<float>(s.weight_decay);
+  const float keep = static_cast<float>(s.momentum);
+  for (int64_t i = 0; i < n; ++i) {
+    const float p = param[i];
+    const float g = sign * grad[i] + weight_decay * p;
+    const float square = alpha * square_avg[i] + fresh * g * g;
+    square_avg[i] = square;
+    float variance = square;
+    if constexpr (centered) {
+      const float mean = grad_avg[i] + fresh * (g - grad_avg[i]);
+      grad_avg[i] = mean;
+      variance -= mean * mean;
+    }
+    float step = g / (sqrtf(variance) + eps);
+    if constexpr (momentum) {
+      step += keep * momentum_buffer[i];
+      momentum_buffer[i] = step;
+    }
+    param[i] = p - lr * step;
+  }
+}
+
+void rmsprop_step(const RmspropStep& s, int64_t n, float* param, const float* grad, float* square_avg, float* momentum_buffer,
+                  float* grad_avg) {
+  if (s.centered && momentum_buffer != nullptr) rmsprop<true, true>(s, n, param, grad, square_avg, momentum_buffer, grad_avg);
+  else if (s.centered) rmsprop<true, false>(s, n, param, grad, square_avg, momentum_buffer, grad_avg);
+  else if (momentum_buffer != nullptr) rmsprop<false, true>(s, n, param, grad, square_avg, momentum_buffer, grad_avg);
+  else rmsprop<false, false>(s, n, param, grad, square_avg, momentum_buffer, grad_avg);
+}
+
+void adagrad_step(const AdagradStep& s, int64_t n, float* __restrict param, const float* __restrict grad, float* __restrict sum) {
+  const float sign = s.maximize ? -1.0f : 1.0f;
+  const float lr = static_cast<float>(s.lr), eps = static_cast<float>(s.eps), weight_decay = static_cast<float>(s.weight_decay);
+  for (int64_t i = 0; i < n; ++i) {
+    const float p = param[i];
+    const float g = sign * grad[i] + weight_decay * p;
+    const float total = sum[i] + g * g;
+    sum[i] = total;
+    param[i] = p - lr * g / (sqrtf(total) + eps);
+  }
+}
+
 }  // namespace
 
 void fill_optim(KernelTable<float>& table) {
   table.sgd_step = sgd_step;
   table.adam_step = adam_step;
   table.adadelta_step = adadelta_step;
+  table.rmsprop_step = rmsprop_step;
+  table.adagrad_step = adagrad_step;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

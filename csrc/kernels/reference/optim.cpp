@@ -59,6 +59,41 @@ void adadelta_step(const AdadeltaStep& s, int64_t n, T* param, const T* grad, T*
   }
 }
 
+template <class T>
+void rmsprop_step(const RmspropStep& s, int64_t n, T* param, const T* grad, T* square_avg, T* momentum_buffer, T* grad_avg) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double p = param[i];
+    double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
+    if (s.weight_decay != 0) g += s.weight_decay * p;
+    const double square = s.alpha * square_avg[i] + (1 - s.alpha) * g * g;
+    square_avg[i] = static_cast<T>(square);
+    double variance = square;
+    if (s.centered) {
+      const double mean = grad_avg[i] + (1 - s.alpha) * (g - grad_avg[i]);
+      grad_avg[i] = static_cast<T>(mean);
+      variance -= mean * mean;
+    }
+    double step = g / (std::sqrt(variance) + s.eps);
+    if (momentum_buffer != nullptr) {
+      step += s.momentum * momentum_buffer[i];
+      momentum_buffer[i] = static_cast<T>(step);
+    }
+    param[i] = static_cast<T>(p - s.lr * step);
+  }
+}
+
+template <class T>
+void adagrad_step(const AdagradStep& s, int64_t n, T* param, const T* grad, T* sum) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double p = param[i];
+    double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
+    if (s.weight_decay != 0) g += s.weight_decay * p;
+    const double total = sum[i] + g * g;
+    sum[i] = static_cast<T>(total);
+    param[i] = static_cast<T>(p - s.lr * g / (std::sqrt(total) + s.eps));
+  }
+}
+
 }  // namespace
 
 template <class T>
@@ -66,6 +101,8 @@ void fill_optim(KernelTable<T>& table) {
   table.sgd_step = sgd_step<T>;
   table.adam_step = adam_step<T>;
   table.adadelta_step = adadelta_step<T>;
+  table.rmsprop_step = rmsprop_step<T>;
+  table.adagrad_step = adagrad_step<T>;
 }
 template void fill_optim(KernelTable<float>&);
 template void fill_optim(KernelTable<double>&);

@@ -18,6 +18,7 @@ template <class T> void fill_dropout(KernelTable<T>& table);
 template <class T> void fill_reduce(KernelTable<T>& table);
 template <class T> void fill_softmax(KernelTable<T>& table);
 template <class T> void fill_loss(KernelTable<T>& table);
+template <class T> void fill_pair_loss(KernelTable<T>& table);
 template <class T> void fill_optim(KernelTable<T>& table);
 template <class T> void fill_data(KernelTable<T>& table);
 

@@ -15,6 +15,7 @@ KernelTable<T> reference_kernels() {
   reference::fill_reduce(table);
   reference::fill_softmax(table);
   reference::fill_loss(table);
+  reference::fill_pair_loss(table);
   reference::fill_optim(table);
   reference::fill_data(table);
   return table;

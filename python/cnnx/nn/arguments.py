@@ -57,7 +57,9 @@ def pool_pairs(
     return kernel, strides, pair(op, "padding", padding)
 
 
-def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+def legacy_reduction(
+    size_average: bool | None, reduce: bool | None, reduction: str, stacklevel: int = 3
+) -> str:
     """The reduction that the two deprecated flags, if given, stand for."""
     if size_average is None and reduce is None:
         return reduction
@@ -66,6 +68,7 @@ def legacy_reduction(size_average: bool | None, reduce: bool | None, reduction: 
     else:
         legacy = "mean" if size_average is None or size_average else "sum"
     warnings.warn(
-        f"size_average and reduce args are deprecated, please use reduction='{legacy}' instead.", stacklevel=3
+        f"size_average and reduce args are deprecated, please use reduction='{legacy}' instead.",
+        stacklevel=stacklevel,
     )
     return legacy

@@ -139,3 +139,151 @@ class MSELoss(_Loss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
         return F.mse_loss(input, target, reduction=self.reduction)
+
+
+class L1Loss(_Loss):
+    """Mean of the absolute differences of two tensors of one shape. Parameters as of `MSELoss`."""
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        return F.l1_loss(input, target, reduction=self.reduction)
+
+
+class SmoothL1Loss(_Loss):
+    """Half the squared difference over `beta` where it is below `beta`, else |difference| - beta / 2.
+
+    Parameters
+    ----------
+    size_average, reduce : bool, optional
+        Deprecated; use `reduction`.
+    reduction : {"mean", "sum", "none"}
+        Default: "mean".
+    beta : float
+        Where the parabola ends, 0 or more. Default: 1.
+    """
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        beta: float = 1.0,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.beta = beta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        return F.smooth_l1_loss(input, target, reduction=self.reduction, beta=self.beta)
+
+
+class HuberLoss(_Loss):
+    """Half the squared difference where it is below `delta`, else delta * (|difference| - delta / 2).
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "none"}
+        Default: "mean".
+    delta : float
+        Where the parabola ends, above 0. Default: 1.
+    """
+
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
+        super().__init__(reduction=reduction)
+        self.delta = delta
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        return F.huber_loss(input, target, reduction=self.reduction, delta=self.delta)
+
+
+class BCELoss(_WeightedLoss):
+    """Binary cross-entropy of probabilities, as `Sigmoid` gives them, and targets within [0, 1].
+
+    Parameters
+    ----------
+    weight : Tensor, optional
+        Factor of each loss; broadcast to the input's shape.
+    size_average, reduce : bool, optional
+        Deprecated; use `reduction`.
+    reduction : {"mean", "sum", "none"}
+        Default: "mean".
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> from cnnx import nn
+    >>> loss = nn.BCELoss()(cnnx.sigmoid(cnnx.tensor([0.8])), cnnx.tensor([1.0]))
+    >>> round(loss.item(), 4)
+    0.3711
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        return F.binary_cross_entropy(input, target, self._buffers["weight"], reduction=self.reduction)
+
+
+class BCEWithLogitsLoss(_Loss):
+    """Binary cross-entropy of logits, in one step that overflows nowhere.
+
+    Parameters
+    ----------
+    weight : Tensor, optional
+        Factor of each loss; broadcast to the input's shape.
+    size_average, reduce : bool, optional
+        Deprecated; use `reduction`.
+    reduction : {"mean", "sum", "none"}
+        Default: "mean".
+    pos_weight : Tensor, optional
+        Factor of the positive part of each loss; broadcast to the input's shape.
+    """
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        pos_weight: Tensor | None = None,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.register_buffer("weight", weight)
+        self.register_buffer("pos_weight", pos_weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        return F.binary_cross_entropy_with_logits(
+            input,
+            target,
+            self._buffers["weight"],
+            reduction=self.reduction,
+            pos_weight=self._buffers["pos_weight"],
+        )
+
+
+class KLDivLoss(_Loss):
+    """Kullback-Leibler divergence of log-probabilities from probabilities.
+
+    Parameters
+    ----------
+    size_average, reduce : bool, optional
+        Deprecated; use `reduction`.
+    reduction : {"mean", "batchmean", "sum", "none"}
+        "batchmean" is the divergence by its definition. Default: "mean".
+    log_target : bool
+        Targets are given as logarithms. Default: False.
+    """
+
+    def __init__(
+        self,
+        size_average: bool | None = None,
+        reduce: bool | None = None,
+        reduction: str = "mean",
+        log_target: bool = False,
+    ) -> None:
+        super().__init__(size_average, reduce, reduction)
+        self.log_target = log_target
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss."""
+        return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)

@@ -24,6 +24,15 @@ struct AdadeltaOptions {
   bool maximize = false;
 };
 
+struct RmspropOptions {
+  double lr, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
+  bool centered = false, maximize = false;
+};
+struct AdagradOptions {
+  double lr, lr_decay = 0, weight_decay = 0, eps = 1e-10;
+  bool maximize = false;
+};
+
 // momentum_buffers is not looked at when momentum is 0.
 bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdOptions& options);
 // `steps`: float32 scalars, the updates made so far. max_exp_avg_sqs is not looked at without amsgrad.
@@ -31,6 +40,11 @@ bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, st
                std::vector<Tensor>& exp_avg_sqs, std::vector<Tensor>& max_exp_avg_sqs, const AdamOptions& options);
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
                    std::vector<Tensor>& acc_deltas, const AdadeltaOptions& options);
+// momentum_buffers is not looked at without momentum, grad_avgs if not centered.
+bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
+                  std::vector<Tensor>& momentum_buffers, std::vector<Tensor>& grad_avgs, const RmspropOptions& options);
+bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& sums,
+                  const AdagradOptions& options);
 
 // Drops the gradients of `params`, or fills those that are there with zeros.
 void zero_grads(const std::vector<Tensor>& params, bool set_to_none);
