@@ -100,13 +100,14 @@ def test_digits_reach_97_percent(tmp_path, capsys):
         "curves.png",
         "history.csv",
         "model.safetensors",
+        "run.json",
     ]
     assert (folder / "curves.png").read_bytes()[:4] == b"\x89PNG"
     header, *rows = history(folder)
     assert header == ["epoch", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"]
     assert [int(row[0]) for row in rows] == list(range(1, 31))
     assert float(rows[-1][1]) < float(rows[0][1])
-    net = models.build_model("digits", (8, 8))
+    net = models.build_model("digits", (1, 8, 8))
     net.load_state_dict(cnnx.load(folder / "model.safetensors"))
 
 
@@ -201,9 +202,7 @@ def test_mnist_in_the_data_folder_is_used(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("data: digits (embedded)\n")
 
 
-@pytest.mark.parametrize(
-    "name", [name for name, model in models.MODELS.items() if model.size in (None, (28, 28))]
-)
+@pytest.mark.parametrize("name", models.MODELS)
 def test_every_model_trains(tmp_path, name):
     write_mnist(tmp_path / "data" / "mnist", 24)
     assert run("--model", name, "--epochs", 1, "--batch-size", 8, "--out", "run") == 0
@@ -283,7 +282,7 @@ def test_progress_bar_on_a_terminal(tmp_path):
 
 
 def test_model_table():
-    rows = summarize(models.build_model("lenet5", (28, 28)), (1, 28, 28))
+    rows = summarize(models.build_model("lenet5"), (1, 28, 28))
     assert [row.shape for row in rows][:5] == [
         (6, 28, 28),
         (6, 28, 28),
@@ -346,7 +345,9 @@ def test_wrong_use(tmp_path, capsys):
         assert line.endswith("(see cnnx train --help)\n")
     assert 'unknown device "tpu"' in wrong_use(capsys, "train", "--device", "tpu")
     assert "not available" in wrong_use(capsys, "train", "--device", "cuda")
-    assert "lenet5 takes 28x28 images, digits has 8x8" in wrong_use(capsys, "train", "--model", "lenet5")
+    assert "lenet5 takes images of 12x12 or more, digits has 8x8" in wrong_use(
+        capsys, "train", "--model", "lenet5"
+    )
     assert "there is no" in wrong_use(capsys, "train", "--resume", "nowhere")
     assert list(tmp_path.iterdir()) == []
 
@@ -364,7 +365,7 @@ def test_wrong_use_of_runs(capsys):
         file.truncate(100)
     assert main(["train", "--resume", "run"]) == 1
     assert "checkpoint.safetensors: at byte" in capsys.readouterr().err
-    cnnx.save({"version": 1, "settings": {"a": 1}}, "run/checkpoint.safetensors")
+    cnnx.save({"version": 2, "settings": {"a": 1}}, "run/checkpoint.safetensors")
     assert main(["train", "--resume", "run"]) == 1
     assert "has no settings" in capsys.readouterr().err
     cnnx.save({"a": 1}, "run/checkpoint.safetensors")

@@ -1,190 +1,161 @@
-"""The nets that `cnnx train` knows by name.
+"""The nets known by name, written once in the dialect that cnnx and PyTorch share.
 
-Each builder takes the height and width of one-channel images and returns a new, randomly initialised module
-of ten classes. The numbered ones are published architectures: an MLP with tanh (s1), CNNs of two to four
-convolutions (s4, s6, s7) and an MLP with ReLU (s10).
+Each builder takes the module `nn` (`cnnx.nn`, or `torch.nn` for comparisons), the shape (channels, height,
+width) of an image and the number of classes, and returns a new, randomly initialised module. The numbered
+ones are published architectures for MNIST; for images of other sizes the first dense layer grows or shrinks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from cnnx import nn
+from cnnx import nn as cnnx_nn
 
-CLASSES = 10
+Shape = tuple[int, int, int]
+MNIST_SHAPE = (1, 28, 28)
 
 
-def lenet5() -> nn.Module:
+def lenet5(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """LeNet-5 (LeCun et al., 1998) with ReLU and max-pooling: 61,706 parameters."""
     return nn.Sequential(
-        nn.Conv2d(1, 6, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(6, 16, 5),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(400, 120),
-        nn.ReLU(),
-        nn.Linear(120, 84),
-        nn.ReLU(),
-        nn.Linear(84, CLASSES),
-    )
+        nn.Conv2d(shape[0], 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(16 * flat, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
+        nn.Linear(84, classes),
+    )  # fmt: skip
 
 
-def digits() -> nn.Module:
+def digits(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """A small CNN for 8x8 images: two convolutions and two dense layers, with dropout 0.25."""
     return nn.Sequential(
-        nn.Conv2d(1, 16, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(16, 32, 3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Dropout(0.25),
-        nn.Flatten(),
-        nn.Linear(512, 64),
-        nn.ReLU(),
-        nn.Dropout(0.25),
-        nn.Linear(64, CLASSES),
-    )
+        nn.Conv2d(shape[0], 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(),
+        nn.MaxPool2d(2), nn.Dropout(0.25),
+        nn.Flatten(), nn.Linear(32 * flat, 64), nn.ReLU(), nn.Dropout(0.25), nn.Linear(64, classes),
+    )  # fmt: skip
 
 
-def mlp(height: int, width: int) -> nn.Module:
-    """Dense layers of 128 and 64 with ReLU, for images of any size."""
+def mlp(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
+    """Dense layers of 128 and 64 with ReLU."""
     return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(height * width, 128),
-        nn.ReLU(),
-        nn.Linear(128, 64),
-        nn.ReLU(),
-        nn.Linear(64, CLASSES),
-    )
+        nn.Flatten(), nn.Linear(shape[0] * flat, 128), nn.ReLU(), nn.Linear(128, 64), nn.ReLU(),
+        nn.Linear(64, classes),
+    )  # fmt: skip
 
 
-def s1() -> nn.Module:
-    """784-1024-1024-10 with tanh and log-softmax."""
+def s1(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
+    """Dense layers of 1024 and 1024 with tanh, log-softmax."""
     return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(784, 1024),
-        nn.Tanh(),
-        nn.Linear(1024, 1024),
-        nn.Tanh(),
-        nn.Linear(1024, CLASSES),
-        nn.LogSoftmax(dim=1),
-    )
+        nn.Flatten(), nn.Linear(shape[0] * flat, 1024), nn.Tanh(), nn.Linear(1024, 1024), nn.Tanh(),
+        nn.Linear(1024, classes), nn.LogSoftmax(dim=1),
+    )  # fmt: skip
 
 
-def s4() -> nn.Module:
+def s4(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """Convolutions of 32 and 64 channels, one pooling, dense 128, log-softmax."""
     return nn.Sequential(
-        nn.Conv2d(1, 32, 3),
-        nn.ReLU(),
-        nn.Conv2d(32, 64, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(9216, 128),
-        nn.ReLU(),
-        nn.Linear(128, CLASSES),
-        nn.LogSoftmax(dim=1),
-    )
+        nn.Conv2d(shape[0], 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(64 * flat, 128), nn.ReLU(), nn.Linear(128, classes), nn.LogSoftmax(dim=1),
+    )  # fmt: skip
 
 
-def s6() -> nn.Module:
+def s6(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """5x5 convolutions of 32 and 64 channels, each pooled, dense 1024 with dropout 0.5."""
     return nn.Sequential(
-        nn.Conv2d(1, 32, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 5, padding=2),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(3136, 1024),
-        nn.ReLU(),
-        nn.Dropout(0.5),
-        nn.Linear(1024, CLASSES),
-    )
+        nn.Conv2d(shape[0], 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(32, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(64 * flat, 1024), nn.ReLU(), nn.Dropout(0.5), nn.Linear(1024, classes),
+    )  # fmt: skip
 
 
-def s7() -> nn.Module:
+def s7(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """Four small convolutions (4, 8, 8, 8 channels), pooled after each pair, dense 64."""
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(4, 8, 3, padding=1),
-        nn.ReLU(),
+        nn.Conv2d(shape[0], 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 8, 3, padding=1), nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(8, 8, 5, padding=1),
-        nn.ReLU(),
-        nn.Conv2d(8, 8, 5, padding=1),
-        nn.ReLU(),
+        nn.Conv2d(8, 8, 5, padding=1), nn.ReLU(), nn.Conv2d(8, 8, 5, padding=1), nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(200, 64),
-        nn.ReLU(),
-        nn.Linear(64, CLASSES),
-    )
+        nn.Flatten(), nn.Linear(8 * flat, 64), nn.ReLU(), nn.Linear(64, classes),
+    )  # fmt: skip
 
 
-def s10() -> nn.Module:
-    """784-128-64-10 with ReLU."""
-    return mlp(28, 28)
+def s11(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
+    """Two convolutions of 32 channels with batch norm, pooled, dense 128 with dropout 0.2."""
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 32, 3), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.Conv2d(32, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2), nn.BatchNorm2d(32),
+        nn.Flatten(), nn.Linear(32 * flat, 128), nn.ReLU(), nn.Dropout(0.2), nn.Linear(128, classes),
+    )  # fmt: skip
 
 
 class Model(NamedTuple):
-    """A named net: its builder, and the image size it is made for (None: any)."""
+    """A named net: its builder, and how long a side of the last feature map is for a side of the image."""
 
-    build: Callable[..., nn.Module]
-    size: tuple[int, int] | None
+    builder: Callable[[Any, Shape, int, int], Any]
+    side: Callable[[int], int]
     about: str
+
+    def smallest(self) -> int:
+        """The fewest pixels along a side that leave something to classify."""
+        return next(pixels for pixels in range(1, 1000) if self.side(pixels) > 0)
+
+    def build(self, shape: Shape = MNIST_SHAPE, classes: int = 10, nn: Any = cnnx_nn) -> Any:
+        """A new net for images of this shape (channels, height, width), from the layers of `nn`."""
+        return self.builder(nn, shape, self.side(shape[1]) * self.side(shape[2]), classes)
+
+
+def unchanged(pixels: int) -> int:
+    """The side of an image for a net that takes all its pixels."""
+    return pixels
 
 
 MODELS = {
-    "lenet5": Model(lenet5, (28, 28), "LeNet-5"),
-    "digits": Model(digits, (8, 8), "a small CNN"),
-    "mlp": Model(mlp, None, "dense 128 and 64"),
-    "s1": Model(s1, (28, 28), "dense 1024, 1024, tanh"),
-    "s4": Model(s4, (28, 28), "CNN of 32 and 64 channels, 3x3"),
-    "s6": Model(s6, (28, 28), "CNN of 32 and 64 channels, 5x5"),
-    "s7": Model(s7, (28, 28), "CNN of 4, 8, 8 and 8 channels"),
-    "s10": Model(s10, (28, 28), "dense 128 and 64"),
+    "lenet5": Model(lenet5, lambda pixels: (pixels // 2 - 4) // 2, "LeNet-5"),
+    "digits": Model(digits, lambda pixels: pixels // 2, "a small CNN"),
+    "mlp": Model(mlp, unchanged, "dense 128 and 64"),
+    "s1": Model(s1, unchanged, "dense 1024, 1024, tanh"),
+    "s4": Model(s4, lambda pixels: (pixels - 4) // 2, "CNN of 32 and 64 channels, 3x3"),
+    "s6": Model(s6, lambda pixels: pixels // 4, "CNN of 32 and 64 channels, 5x5"),
+    "s7": Model(s7, lambda pixels: (pixels // 2 - 4) // 2, "CNN of 4, 8, 8 and 8 channels"),
+    "s10": Model(mlp, unchanged, "dense 128 and 64"),
+    "s11": Model(s11, lambda pixels: (pixels - 4) // 2, "CNN of 32 and 32 channels with batch norm"),
 }
 
 
 def default_model(size: tuple[int, int]) -> str:
-    """The net for images of this height and width: lenet5 for 28x28, digits for 8x8, else mlp."""
-    return {(28, 28): "lenet5", (8, 8): "digits"}.get(size, "mlp")
+    """The net for images of this height and width: lenet5 from 20 pixels on, digits from 4 on, else mlp."""
+    return "lenet5" if min(size) >= 20 else "digits" if min(size) >= 4 else "mlp"
 
 
-def build_model(name: str, size: tuple[int, int]) -> nn.Module:
+def build_model(name: str, shape: Shape = MNIST_SHAPE, classes: int = 10) -> cnnx_nn.Module:
     """A new net.
 
     Parameters
     ----------
     name
         A key of `MODELS`.
-    size
-        Height and width of the images.
+    shape
+        Channels, height and width of an image. Default: (1, 28, 28).
+    classes
+        Default: 10.
 
     Raises
     ------
     ValueError
-        If there is no such net, or it takes images of another size.
+        If there is no such net, or the images are too small for it.
 
     Examples
     --------
-    >>> sum(p.numel() for p in build_model("lenet5", (28, 28)).parameters())
+    >>> sum(p.numel() for p in build_model("lenet5").parameters())
     61706
     """
     if name not in MODELS:
         raise ValueError(f"unknown model {name!r}; known are {', '.join(MODELS)}")
-    model = MODELS[name]
-    if model.size is None:
-        return model.build(*size)
-    if model.size != size:
+    model, (_, height, width) = MODELS[name], shape
+    smallest = model.smallest()
+    if min(height, width) < smallest:
         raise ValueError(
-            f"model {name} takes {model.size[0]}x{model.size[1]} images, these have {size[0]}x{size[1]}"
+            f"model {name} takes images of {smallest}x{smallest} or more, these have {height}x{width}"
         )
-    return model.build()
+    net: cnnx_nn.Module = model.build(shape, classes)
+    return net

@@ -1,16 +1,25 @@
-"""The command line: `cnnx train` and `cnnx info`."""
+"""The command line: `cnnx train`, `eval`, `predict`, `export`, `show` and `info`."""
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 INTERRUPTED = 130
 WRONG_USE = 2
+COMMANDS = {  # where each is; imported when it is asked for
+    "eval": ("cnnx.cli.evaluate", "evaluate"),
+    "export": ("cnnx.cli.export", "export"),
+    "info": ("cnnx.cli.info", "info"),
+    "predict": ("cnnx.cli.predict", "predict"),
+    "show": ("cnnx.cli.show", "show"),
+    "train": ("cnnx.cli.train", "train"),
+}
 
 
 class UsageError(Exception):
@@ -68,26 +77,53 @@ def device_name(text: str) -> str:
     return text
 
 
+def count(text: str) -> int:
+    """An option's value as an integer from 0 on."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    from cnnx.cli.settings import DATASETS, OPTIMIZERS
-    from cnnx.models import MODELS
-
     parser = _Parser(prog="cnnx", description="Small, fast convolutional networks.")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    raw = argparse.RawDescriptionHelpFormatter
 
-    train = commands.add_parser(
+    def add(name: str, about: str, description: str, *examples: str) -> argparse.ArgumentParser:
+        return commands.add_parser(
+            name,
+            help=about,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            description=description,
+            epilog="\n  ".join(["examples:" if len(examples) > 1 else "example:", *examples]),
+        )
+
+    _add_train(add)
+    _add_use(add)
+    info = add(
+        "info",
+        "what this installation is and can do",
+        "Shows version, CPU target, threads, OpenMP, CUDA and the data folder.",
+        "cnnx info --ops",
+    )
+    info.add_argument("--ops", action="store_true", help="list the kernels and which implementation each has")
+    return parser
+
+
+def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
+    from cnnx.cli.settings import OPTIMIZERS
+    from cnnx.models import MODELS
+
+    train = add(
         "train",
-        help="train a net on MNIST or on the embedded digits",
-        formatter_class=raw,
-        description="Trains a net and writes a run folder: model.safetensors, checkpoint.safetensors,\n"
+        "train a net on MNIST, the embedded digits or a folder of images",
+        "Trains a net and writes a run folder: model.safetensors, run.json, checkpoint.safetensors,\n"
         "history.csv, curves.png. "
         "Ctrl-C stops after the current batch and saves;\n--resume goes on from there.",
-        epilog="examples:\n"
-        "  cnnx train\n"
-        "  cnnx train --dataset mnist --model s6 --epochs 20 --out runs/s6\n"
-        "  cnnx train --resume runs/s6",
+        "cnnx train",
+        "cnnx train --dataset mnist --model s6 --epochs 20 --out runs/s6",
+        "cnnx train --dataset photos/ --image-size 48    (a folder of images for each class)",
+        "cnnx train --resume runs/s6",
     )
     models = "; ".join(f"{name}: {model.about}" for name, model in MODELS.items())
     train.add_argument(
@@ -95,17 +131,29 @@ def make_parser() -> argparse.ArgumentParser:
     )
     train.add_argument(
         "--dataset",
-        choices=DATASETS,
-        help="mnist is downloaded where it is missing; default: mnist if the data folder has it, else digits",
+        metavar="NAME|DIR",
+        help="mnist (downloaded where it is missing), digits, a folder in IDX format, or one with a folder "
+        "of images for each class; default: mnist if the data folder has it, else digits",
+    )
+    _add_data_dir(train)
+    train.add_argument(
+        "--image-size",
+        type=positive_int,
+        metavar="N",
+        help="resize images of a folder to N x N; default: their size if all have one up to 64, else 32",
     )
     train.add_argument(
-        "--data-dir", metavar="DIR", help="data folder; default: CNNX_DATA_DIR, else the user's cache folder"
+        "--normalize",
+        type=float,
+        nargs=2,
+        metavar=("MEAN", "STD"),
+        help="subtract and divide pixels in [0, 1]; default: leave them",
     )
     train.add_argument(
         "--epochs",
         type=positive_int,
         metavar="N",
-        help="passes over the training images; default: 5, digits 30",
+        help="passes over the training images; default: 30, mnist 5",
     )
     train.add_argument("--batch-size", type=positive_int, metavar="N", help="images per step; default: 64")
     train.add_argument("--optimizer", choices=list(OPTIMIZERS), help="default: adam; sgd has momentum 0.9")
@@ -120,16 +168,62 @@ def make_parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--out", metavar="DIR", help="the run folder; default: a new one in runs/")
     train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
-
-    info = commands.add_parser(
-        "info",
-        help="what this installation is and can do",
-        formatter_class=raw,
-        description="Shows version, CPU target, threads, OpenMP, CUDA and the data folder.",
-        epilog="example:\n  cnnx info --ops",
+    train.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write the history for TensorBoard, to the run folder's tensorboard/",
     )
-    info.add_argument("--ops", action="store_true", help="list the kernels and which implementation each has")
-    return parser
+
+
+def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
+    evaluate = add(
+        "eval",
+        "how good a run is on the test images",
+        "Prints accuracy, and precision and recall of each class; draws confusion.png and, of the most\n"
+        "confident mistakes, mistakes.png.",
+        "cnnx eval runs/s6",
+    )
+    predict = add(
+        "predict",
+        "what is on images",
+        "Prints the most probable classes of image files. For nets trained on bright drawings on black,\n"
+        "such as digits, a drawing or photograph is cut out, inverted if it is dark on bright, scaled and\n"
+        "centred.",
+        "cnnx predict runs/s6 seven.png photo.jpg --picture seen.png",
+    )
+    export = add(
+        "export", "a run's net as an ONNX file", "Writes an ONNX file.", "cnnx export runs/s6 s6.onnx"
+    )
+    show = add(
+        "show",
+        "filters and feature maps of a run as pictures",
+        "Draws the filters of each convolution (filters-*.png) and the feature maps of one image\n"
+        "(feature-maps.png).",
+        "cnnx show runs/s6",
+        "cnnx show runs/s6 --image seven.png --out pictures",
+    )
+    for command in (evaluate, predict, export, show):
+        command.add_argument("run", metavar="RUN", help="the run folder")
+    for command in (evaluate, show):
+        _add_data_dir(command)
+        command.add_argument("--out", metavar="DIR", help="where the pictures go; default: the run folder")
+    evaluate.add_argument("--dataset", metavar="NAME|DIR", help="other test images; default: the run's")
+    predict.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
+    predict.add_argument("--all", action="store_true", help="probabilities of all classes, not of three")
+    predict.add_argument("--as-is", action="store_true", help="only resize, do not look for a drawing")
+    predict.add_argument("--picture", metavar="FILE", help="draw what the net sees into this file")
+    export.add_argument("file", metavar="FILE", help="the ONNX file to write")
+    export.add_argument(
+        "--opset", type=positive_int, metavar="N", help="version of ONNX's operators; default: 18"
+    )
+    show.add_argument("--image", metavar="FILE", help="an image file; default: a test image")
+    show.add_argument("--index", type=count, default=0, metavar="N", help="which test image; default: 0")
+
+
+def _add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="data folder; default: CNNX_DATA_DIR, else the user's cache folder"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -150,23 +244,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     name = f"{parser.prog} {arguments.command}"
     try:
-        if arguments.command == "info":
-            from cnnx.cli.info import info
-
-            info(ops=arguments.ops)
-            return 0
-        from cnnx.cli.train import train
-
-        return train(arguments)
+        module, function = COMMANDS[arguments.command]
+        run: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), function)
+        return run(arguments)
     except UsageError as error:
         print(f"{name}: {error} (see {name} --help)", file=sys.stderr)
         return WRONG_USE
-    except CommandError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
     except BrokenPipeError:
         # The reader of a pipe (`| head`) has gone: nothing more can be said, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (CommandError, ImportError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)

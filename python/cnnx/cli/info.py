@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import os
 import platform
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cnnx import _C
-from cnnx.cli.settings import data_folder
+from cnnx.cli.data import data_folder
 from cnnx.datasets import MNIST
 
 
@@ -54,12 +55,12 @@ def facts() -> Iterator[tuple[str, str]]:
         yield package, "yes" if importlib.util.find_spec(package) else f"no: without it there are no {use}"
 
 
-def info(ops: bool = False) -> None:
-    """Prints the facts, and with `ops` the implementation of every kernel."""
+def info(options: argparse.Namespace) -> int:
+    """The command `cnnx info`: the facts, and with `--ops` the implementation of every kernel."""
     for name, text in facts():
         print(f"{name + ':':<12} {text}")
-    if not ops:
-        return
+    if not options.ops:
+        return 0
     table: dict[str, dict[str, str]] = {}
     for kernel, dtype, implementation in _C.kernel_infos():
         table.setdefault(kernel, {})[dtype] = implementation
@@ -67,3 +68,4 @@ def info(ops: bool = False) -> None:
     print(f"\n{'kernel':<{width}}  {'float32':<10}  float64")
     for kernel, by_dtype in table.items():
         print(f"{kernel:<{width}}  {by_dtype['float32']:<10}  {by_dtype['float64']}")
+    return 0

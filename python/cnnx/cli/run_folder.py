@@ -1,9 +1,10 @@
-"""The folder of a run: weights, checkpoint, history and curves."""
+"""The folder of a run: what it is, weights, checkpoint, history and curves."""
 
 from __future__ import annotations
 
 import csv
 import io
+import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import cnnx
 from cnnx.cli import CommandError, UsageError
 from cnnx.files import write_file
 
-CHECKPOINT_VERSION = 1
+CHECKPOINT_VERSION = 2
 
 
 class Epoch(NamedTuple):
@@ -42,6 +43,7 @@ class RunFolder:
         self.checkpoint = path / "checkpoint.safetensors"
         self.history = path / "history.csv"
         self.curves = path / "curves.png"
+        self.about = path / "run.json"
 
     @classmethod
     def create(cls, option: str | None, model: str, dataset: str) -> RunFolder:
@@ -81,9 +83,16 @@ class RunFolder:
             raise CommandError(f"{run.checkpoint} is no checkpoint of this version of cnnx train")
         return run, state
 
-    def save(self, model_state: dict[str, Any], state: dict[str, Any], history: Sequence[Epoch]) -> None:
-        """Writes weights, checkpoint and history."""
+    def save(
+        self,
+        about: dict[str, Any],
+        model_state: dict[str, Any],
+        state: dict[str, Any],
+        history: Sequence[Epoch],
+    ) -> None:
+        """Writes what the run is, weights, checkpoint and history."""
         try:
+            write_file(self.about, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
             cnnx.save(state, self.checkpoint)
             cnnx.save(model_state, self.model)
             text = io.StringIO(newline="")

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Any
 
 import cnnx
-from cnnx import datasets, optim, transforms
+from cnnx import optim, transforms
 from cnnx.cli import CommandError, UsageError
+from cnnx.cli.data import class_names, image_shape
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, default_model
 from cnnx.utils.data import DataLoader, Subset, random_split
 
-DATASETS = ("mnist", "digits")
 OPTIMIZERS = {"adam": 1e-3, "adamw": 1e-3, "sgd": 1e-2, "adadelta": 1.0}  # with their default learning rates
-EPOCHS = {"mnist": 5, "digits": 30}
+EPOCHS = {"mnist": 5}  # of other data sets, which are smaller:
+MORE_EPOCHS = 30
 VALIDATION = 0.1  # of the training images
 EVALUATION_BATCH = 250
 
@@ -34,48 +34,39 @@ class Settings:
     lr: float
     seed: int
     device: str
+    shape: list[int]  # channels, height, width of the images
+    classes: list[str]
+    normalize: list[float] | None  # mean and standard deviation, of values in [0, 1]
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, for a checkpoint."""
         return asdict(self)
 
 
-def data_folder(option: str | None = None) -> Path:
-    """The data folder: the option, else CNNX_DATA_DIR, else `cnnx` in the user's cache folder."""
-    chosen = option or os.environ.get("CNNX_DATA_DIR")
-    if chosen:
-        return Path(chosen).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "cnnx"
-
-
-def choose_dataset(option: str | None, folder: Path) -> tuple[str, str]:
-    """The data set's name and one line that says why it was chosen."""
-    if option is not None:
-        return option, f"data: {option}" + (f" in {folder}" if option == "mnist" else " (embedded)")
-    if datasets.MNIST.is_available(folder):
-        return "mnist", f"data: mnist, found in {folder}"
-    return "digits", f"data: the embedded 8x8 digits; mnist is not in {folder} (--dataset mnist downloads it)"
-
-
-def new_settings(options: argparse.Namespace, dataset: str, size: tuple[int, int]) -> Settings:
+def new_settings(options: argparse.Namespace, dataset: str, images: ImageDataset) -> Settings:
     """The settings of a new run."""
+    shape = image_shape(images)
+    size = shape[1:]
     model = options.model or default_model(size)
-    wanted = MODELS[model].size
-    if wanted is not None and wanted != size:
+    smallest = MODELS[model].smallest()
+    if min(size) < smallest:
         raise UsageError(
-            f"--model {model} takes {wanted[0]}x{wanted[1]} images, {dataset} has {size[0]}x{size[1]}"
+            f"--model {model} takes images of {smallest}x{smallest} or more, "
+            f"{dataset} has {size[0]}x{size[1]}"
         )
     optimizer = options.optimizer or "adam"
     return Settings(
         model=model,
         dataset=dataset,
-        epochs=options.epochs or EPOCHS[dataset],
+        epochs=options.epochs or EPOCHS.get(dataset, MORE_EPOCHS),
         batch_size=options.batch_size or 64,
         optimizer=optimizer,
         lr=options.lr if options.lr is not None else OPTIMIZERS[optimizer],
         seed=options.seed if options.seed is not None else 0,
         device=options.device or "cpu",
+        shape=list(shape),
+        classes=class_names(images),
+        normalize=options.normalize,
     )
 
 
@@ -86,9 +77,11 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
             f"the checkpoint in {options.resume} has no settings of this version of cnnx train"
         )
     for name, value in saved.items():
-        given = getattr(options, name)
+        given = getattr(options, name, None)
         if name != "epochs" and given is not None and given != value:
             raise UsageError(f"--{name.replace('_', '-')} {given} does not fit --resume: the run has {value}")
+    if options.image_size is not None:
+        raise UsageError("--image-size does not fit --resume: the run's images have their size")
     if options.out is not None:
         raise UsageError("--out does not fit --resume: the run stays in its folder")
     epochs = options.epochs or saved["epochs"]
@@ -97,20 +90,12 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
     return Settings(**{**saved, "epochs": epochs})
 
 
-def load_images(dataset: str, folder: Path, train: bool) -> ImageDataset:
-    """Training or test images that become tensors in [0, 1]."""
-    transform = transforms.ToTensor()
-    images: ImageDataset
-    try:
-        if dataset == "mnist":
-            images = datasets.MNIST(folder, train=train, transform=transform, download=True)
-        else:
-            images = datasets.Digits(train=train, transform=transform)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise CommandError(str(error)) from error
-    if len(images) == 0:
-        raise CommandError(f"{dataset}: the data set in {folder} is empty")
-    return images
+def transform_of(normalize: Sequence[float] | None) -> Any:
+    """What makes tensors of images: values in [0, 1], or normalised by (mean, standard deviation)."""
+    if normalize is None:
+        return transforms.ToTensor()
+    mean, std = normalize
+    return transforms.Compose([transforms.ToTensor(), transforms.Normalize((mean,), (std,))])
 
 
 @dataclass

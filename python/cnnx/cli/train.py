@@ -6,25 +6,27 @@ import argparse
 import math
 import signal
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import cnnx
 from cnnx import nn
 from cnnx.cli import INTERRUPTED, CommandError
+from cnnx.cli.data import choose_dataset, data_folder, load_images
+from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, Epoch, RunFolder, read_history
 from cnnx.cli.settings import (
     EVALUATION_BATCH,
     Settings,
-    choose_dataset,
-    data_folder,
-    load_images,
     make_loaders,
     make_optimizer,
     new_settings,
     resumed_settings,
+    transform_of,
 )
 from cnnx.cli.summary import format_table, summarize
+from cnnx.cli.tensorboard import Board
 from cnnx.models import build_model
 from cnnx.utils.data import DataLoader
 
@@ -110,15 +112,18 @@ class Trainer:
         self.settings = settings
         self.run = run
         self.interrupt = interrupt
-        self.size = tuple(images.data.shape[1:])
-        self.model = build_model(settings.model, self.size)
+        self.shape = (settings.shape[0], settings.shape[1], settings.shape[2])
+        self.model = build_model(settings.model, self.shape, len(settings.classes))
         self.optimizer = make_optimizer(settings, self.model.parameters())
         self.loss = nn.CrossEntropyLoss()
+        images.transform = transform_of(settings.normalize)
+        self.drawing = drawing_size(images.data.numpy())
         self.loaders = make_loaders(images, settings)
         self.epoch = 0  # the one under way, from 0
         self.trained = False  # its training pass is complete
         self.sums = Sums()
         self.history: list[Epoch] = []
+        self.board: Board | None = None
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on."""
@@ -152,7 +157,8 @@ class Trainer:
 
     def save(self) -> None:
         """Writes the run folder."""
-        self.run.save(self.model.state_dict(), self.state(), self.history)
+        about = {"cnnx": cnnx.__version__, **self.settings.as_dict(), "drawing": self.drawing}
+        self.run.save(about, self.model.state_dict(), self.state(), self.history)
 
     def fit(self) -> None:
         """Trains what is left of the epochs; raises StopRequestedError after Ctrl-C."""
@@ -165,6 +171,8 @@ class Trainer:
             self.history.append(row)
             self.epoch, self.trained, self.sums = self.epoch + 1, False, Sums()
             self.save()
+            if self.board is not None:
+                self.board.add(row)
             print(
                 f"epoch {row.epoch}/{self.settings.epochs}  "
                 f"train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.4f}  "
@@ -227,33 +235,39 @@ def train(options: argparse.Namespace) -> int:
         run, saved = RunFolder.open(options.resume)
         settings = resumed_settings(options, saved["settings"])
         print(f"data: {settings.dataset}; going on with the run in {run.path}")
-        images = load_images(settings.dataset, folder, train=True)
+        shape = (settings.shape[0], settings.shape[1], settings.shape[2])
+        images = load_images(settings.dataset, folder, True, shape)
     else:
         dataset, line = choose_dataset(options.dataset, folder)
         print(line)
-        images = load_images(dataset, folder, train=True)
-        settings = new_settings(options, dataset, tuple(images.data.shape[1:]))
-        run = RunFolder.create(options.out, settings.model, dataset)
+        images = load_images(dataset, folder, True, size=options.image_size)
+        settings = new_settings(options, dataset, images)
+        run = RunFolder.create(options.out, settings.model, Path(dataset).name)
 
     with Interrupt() as interrupt:
         trainer = Trainer(settings, images, run, interrupt)
         if saved is not None:
             trainer.restore(saved)
-        height, width = trainer.size
+        if options.tensorboard:
+            trainer.board = Board(run.path / "tensorboard", trainer.history)
         print(
             f"model: {settings.model}, {settings.optimizer} lr {settings.lr:g}, "
             f"batch {settings.batch_size}, seed {settings.seed}"
         )
-        print(format_table(summarize(trainer.model, (1, height, width))), flush=True)
+        print(format_table(summarize(trainer.model, trainer.shape)), flush=True)
         try:
             trainer.fit()
-            test = load_images(settings.dataset, folder, train=False)
+            test = load_images(settings.dataset, folder, False, trainer.shape)
+            test.transform = transform_of(settings.normalize)
             loss, accuracy = trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
         except StopRequestedError:
             trainer.save()
             print(f"\ninterrupted in epoch {min(trainer.epoch + 1, settings.epochs)}; saved in {run.path}")
             print(f"go on with: cnnx train --resume {run.path}", flush=True)
             return INTERRUPTED
+        finally:
+            if trainer.board is not None:
+                trainer.board.close()
     print(f"run: {run.path}")
     print(run.draw(trainer.history))
     print(f"test accuracy {accuracy:.4f}, loss {loss:.4f}", flush=True)

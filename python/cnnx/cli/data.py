@@ -1,0 +1,201 @@
+"""The images of a run: MNIST, the embedded digits, a folder in IDX format, or a folder of images by class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cnnx
+from cnnx import _C, datasets, transforms
+from cnnx.cli import CommandError, UsageError
+from cnnx.datasets.images import ImageDataset
+from cnnx.datasets.mnist import read_idx
+
+NAMED = ("mnist", "digits")
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+LARGEST_AS_IT_IS = 64  # pixels along a side up to which images of one size are not resized
+SMALL = 32  # what others are resized to, unless an option says otherwise
+HELD_OUT = 5  # one image in so many is for testing where a folder does not say which
+TEST_NAMES = ("test", "t10k", "val", "valid", "validation")
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, int, int]
+
+
+class Images(ImageDataset):
+    """Images (N, H, W) or, in colour, (N, H, W, 3) of uint8, and the names of their classes."""
+
+    def __init__(self, data: Array, targets: Array, classes: Sequence[str]) -> None:
+        tensors = [_C.from_numpy(np.ascontiguousarray(a), True) for a in (data, targets.astype(np.int64))]
+        super().__init__(tensors[0], tensors[1], transforms.ToTensor(), None)
+        self.names = list(classes)
+
+
+def data_folder(option: str | None = None) -> Path:
+    """The data folder: the option, else CNNX_DATA_DIR, else `cnnx` in the user's cache folder."""
+    chosen = option or os.environ.get("CNNX_DATA_DIR")
+    if chosen:
+        return Path(chosen).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "cnnx"
+
+
+def choose_dataset(option: str | None, folder: Path) -> tuple[str, str]:
+    """The data set's name, or the path of its folder, and one line that says why it was chosen."""
+    if option in NAMED:
+        return option, f"data: {option}" + (f" in {folder}" if option == "mnist" else " (embedded)")
+    if option is not None:
+        path = Path(option).expanduser()
+        if not path.is_dir():
+            raise UsageError(f"--dataset {option}: neither {' nor '.join(NAMED)}, and no such folder")
+        kind = "IDX files" if idx_files(path) else "images by class"
+        return str(path.resolve()), f"data: {kind} in {path}"
+    if datasets.MNIST.is_available(folder):
+        return "mnist", f"data: mnist, found in {folder}"
+    return "digits", f"data: the embedded 8x8 digits; mnist is not in {folder} (--dataset mnist downloads it)"
+
+
+def load_images(
+    dataset: str, folder: Path, train: bool, shape: Shape | None = None, size: int | None = None
+) -> ImageDataset:
+    """Training or test images that become tensors in [0, 1].
+
+    `shape` (channels, height, width) is what they must have, and what images of a folder are brought to;
+    without it these may get another `size` (height and width).
+    """
+    images: ImageDataset
+    try:
+        if dataset == "mnist":
+            images = datasets.MNIST(folder, train=train, transform=transforms.ToTensor(), download=True)
+        elif dataset == "digits":
+            images = datasets.Digits(train=train, transform=transforms.ToTensor())
+        else:
+            path = Path(dataset)
+            images = load_idx(path, train) if idx_files(path) else load_folder(path, train, shape, size)
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        raise CommandError(str(error)) from error
+    if len(images) == 0:
+        raise CommandError(f"{dataset}: the data set in {folder} is empty")
+    if shape is not None and image_shape(images) != tuple(shape):
+        have, want = ("x".join(map(str, extents)) for extents in (image_shape(images), shape))
+        raise CommandError(f"{dataset}: the images are {have}, the run's net takes {want}")
+    return images
+
+
+def image_shape(images: ImageDataset) -> Shape:
+    """(channels, height, width) of the images of a data set."""
+    extents = tuple(images.data.shape)
+    return (extents[3] if len(extents) == 4 else 1, extents[1], extents[2])
+
+
+def class_names(images: ImageDataset) -> list[str]:
+    """The names of the classes; MNIST's without the words behind the digits."""
+    names = images.names if isinstance(images, Images) else images.classes
+    return [name.partition(" - ")[0] for name in names]
+
+
+def idx_files(folder: Path) -> dict[tuple[bool, bool], Path]:
+    """The IDX files of a folder, by (for training, of images)."""
+    found: dict[tuple[bool, bool], Path] = {}
+    for path in sorted(folder.iterdir()):
+        name = path.name.lower().removesuffix(".gz").replace(".", "-")
+        if name.endswith(("idx3-ubyte", "idx1-ubyte")):
+            found[not name.startswith(TEST_NAMES), name.endswith("idx3-ubyte")] = path
+    return found
+
+
+def load_idx(folder: Path, train: bool) -> ImageDataset:
+    """The images of a folder in IDX format; a fifth of the training files tests if there are no others."""
+    files = idx_files(folder)
+    part = train or (False, True) not in files
+    for images in (True, False):
+        if (part, images) not in files:
+            what = f"{'train' if part else 't10k'}-{'images-idx3' if images else 'labels-idx1'}-ubyte"
+            raise CommandError(f"{folder}: there is no file like {what}")
+    data, targets = (read_idx(files[part, images]).numpy() for images in (True, False))
+    if data.dtype != np.uint8 or data.ndim != 3 or targets.shape != data.shape[:1]:
+        raise CommandError(
+            f"{folder}: needs uint8 images (N, H, W) and a label for each, got {data.dtype} {data.shape} and "
+            f"{targets.shape}"
+        )
+    if len(data) == 0:
+        raise CommandError(f"{folder}: the data set is empty")
+    # The training labels say how many classes there are: one may be missing among the test images.
+    known = read_idx(files[True, False]).numpy() if (True, False) in files else targets
+    classes = [str(number) for number in range(int(known.max()) + 1)]
+    if (False, True) not in files:
+        data, targets = split(train, data, targets)
+    return Images(data, targets, classes)
+
+
+def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None) -> ImageDataset:
+    """The images in a folder with one folder per class, in alphabetical order.
+
+    `folder/train` and `folder/test` are taken if they are there; else one image in five is for testing.
+    Without a shape or size, images of one size up to 64 pixels stay as they are and others become 32x32;
+    without a shape they are in colour if any of them is.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise CommandError("images need Pillow (pip install 'cnnx[cli]')") from error
+    separate = (folder / "train").is_dir()
+    base = folder / "train" if separate else folder
+    classes = sorted(path.name for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if len(classes) < 2:
+        raise CommandError(f"{base}: needs a folder of images for each of two or more classes")
+    if separate and not train:
+        there = [name for name in TEST_NAMES if (folder / name).is_dir()]
+        if not there:
+            raise CommandError(f"{folder}: has a folder train, but no folder test")
+        base = folder / there[0]
+    files = [
+        (path, label)
+        for label, name in enumerate(classes)
+        for path in sorted((base / name).rglob("*"))
+        if path.suffix.lower() in SUFFIXES
+    ]
+    if not files:
+        raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
+    pictures = []
+    for path, _ in files:
+        with Image.open(path) as picture:
+            pictures.append(ImageOps.exif_transpose(picture).convert("RGB"))
+    if shape is None:
+        shape = choose_shape(pictures, size)
+    channels, height, width = shape
+    mode, how = "L" if channels == 1 else "RGB", Image.Resampling.BILINEAR
+    data = np.stack([np.asarray(picture.convert(mode).resize((width, height), how)) for picture in pictures])
+    targets = np.array([label for _, label in files])
+    if not separate:
+        data, targets = split(train, data, targets)
+    return Images(data, targets, classes)
+
+
+def choose_shape(pictures: Sequence[Any], size: int | None) -> Shape:
+    """(channels, height, width) for images of a folder."""
+    sizes = {picture.size for picture in pictures}
+    width, height = next(iter(sizes))
+    if len(sizes) > 1 or max(width, height) > LARGEST_AS_IT_IS:
+        height = width = SMALL
+    if size is not None:
+        height = width = size
+    return (3 if any(map(in_colour, pictures)) else 1, height, width)
+
+
+def in_colour(picture: Any) -> bool:
+    """Whether an RGB image has a pixel that is not grey."""
+    pixels = np.asarray(picture)
+    return bool((pixels != pixels[..., :1]).any())
+
+
+def split(train: bool, data: Array, targets: Array) -> tuple[Array, Array]:
+    """All but every fifth image to train, or these to test; the same ones always."""
+    order = cnnx.randperm(len(data), generator=cnnx.Generator().manual_seed(0)).numpy()
+    test = order[: len(order) // HELD_OUT]
+    chosen = np.isin(np.arange(len(data)), test, invert=train)
+    return data[chosen], targets[chosen]

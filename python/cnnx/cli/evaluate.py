@@ -1,0 +1,79 @@
+"""`cnnx eval`: how good a run is on the test images."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnx import plot
+from cnnx.cli import UsageError
+from cnnx.cli.data import NAMED, class_names
+from cnnx.cli.trained import Trained, output_folder
+
+MISTAKES = 24
+Array = np.ndarray[Any, Any]
+
+
+def confusion(labels: Array, predicted: Array, classes: int) -> Array:
+    """Counts (classes, classes): rows are true classes, columns predicted ones."""
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def class_table(matrix: Array, classes: list[str]) -> str:
+    """Precision, recall and number of images of each class; a dash where there is nothing to divide by."""
+    right, found, true = np.diag(matrix), matrix.sum(0), matrix.sum(1)
+
+    def share(part: int, whole: int) -> str:
+        return f"{part / whole:9.4f}" if whole else f"{'-':>9}"
+
+    width = max(5, *map(len, classes))
+    lines = [f"{'class':<{width}}  precision     recall     images"]
+    for name, hits, guesses, count in zip(classes, right, found, true, strict=True):
+        lines.append(f"{name:<{width}}  {share(hits, guesses)}  {share(hits, count)}  {count:>9,}")
+    return "\n".join(lines)
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """The command `cnnx eval`; returns the exit code."""
+    trained = Trained.open(options.run)
+    dataset = options.dataset
+    if dataset is not None and dataset not in NAMED:
+        if not Path(dataset).expanduser().is_dir():
+            raise UsageError(f"--dataset {dataset}: neither {' nor '.join(NAMED)}, and no such folder")
+        dataset = str(Path(dataset).expanduser().resolve())
+    images = trained.test_images(options.data_dir, dataset)
+    if len(class_names(images)) > len(trained.classes):
+        raise UsageError(
+            f"the data set has {len(class_names(images))} classes, the run has {len(trained.classes)}"
+        )
+    probabilities, labels = trained.classify(images)
+    predicted = probabilities.argmax(1)
+    matrix = confusion(labels, predicted, len(trained.classes))
+    likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)
+    print(class_table(matrix, trained.classes))
+    print(
+        f"\ntest accuracy {(predicted == labels).mean():.4f}, loss {-np.log(likelihood).mean():.4f}, "
+        f"{len(labels):,} images"
+    )
+    folder = output_folder(options.out, trained)
+    path = folder / "confusion.png"
+    plot.confusion_matrix(matrix, trained.classes, path)
+    print(f"confusion matrix: {path}")
+    wrong = np.nonzero(predicted != labels)[0]
+    if len(wrong) == 0:
+        print("mistakes: none")
+        return 0
+    path = folder / "mistakes.png"
+    worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:MISTAKES]
+    data = images.data.numpy()
+    names = trained.classes
+    titles = [
+        f"{names[labels[i]]} taken for {names[predicted[i]]}\n{probabilities[i].max():.2f}" for i in worst
+    ]
+    heading = f"the {len(worst)} most confident of {len(wrong):,} mistakes"
+    plot.images([data[i] for i in worst], titles, path, title=heading)
+    print(f"mistakes: {path}")
+    return 0

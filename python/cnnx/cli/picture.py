@@ -1,0 +1,137 @@
+"""From an image file to a net's input.
+
+In grey or colour and resized; drawings, such as digits, are cut out, made bright on dark and centred as the
+training images are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnnx.cli import CommandError
+
+Array = np.ndarray[Any, Any]
+INK = 0.25  # share of the brightest pixel from which on a pixel belongs to the drawing
+SAMPLE = 1000  # images that tell how large drawings are
+
+
+def drawing_size(data: Array) -> float | None:
+    """How much of the image's side the drawings in grey images on black fill; None for other images.
+
+    Parameters
+    ----------
+    data
+        uint8 images (N, H, W) or (N, H, W, 3).
+    """
+    if data.ndim != 3 or len(data) == 0:
+        return None
+    sample = data[:SAMPLE].astype(np.float32) / max(int(data[:SAMPLE].max()), 1)
+    border = np.concatenate([sample[:, 0], sample[:, -1], sample[:, :, 0], sample[:, :, -1]], axis=1)
+    if np.quantile(border, 0.6) > 0.05:
+        return None
+    ink = sample > INK
+    sides = []
+    for image in ink:
+        rows, columns = np.nonzero(image.any(1))[0], np.nonzero(image.any(0))[0]
+        if len(rows):
+            sides.append(max(np.ptp(rows) / image.shape[0], np.ptp(columns) / image.shape[1]))
+    return round(float(np.mean(sides)) + 1 / max(data.shape[1:]), 3) if sides else None
+
+
+def read_picture(path: Path, shape: tuple[int, int, int], drawing: float | None) -> Array:
+    """An image file as a net's input, values in [0, 1].
+
+    Parameters
+    ----------
+    path
+        The file, in any format that Pillow reads.
+    shape
+        (channels, height, width) of the input.
+    drawing
+        How much of the side a drawing fills, as `drawing_size` gives it; None: the image is only resized.
+
+    Raises
+    ------
+    CommandError
+        If the file is no image or, for a drawing, is empty.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise CommandError("images need Pillow (pip install 'cnnx[cli]')") from error
+    channels, height, width = shape
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be read as an image: {error}") from error
+    paper = Image.new("RGBA", picture.size, "white")
+    picture = Image.alpha_composite(paper, picture).convert("L" if channels == 1 else "RGB")
+    if drawing is not None:
+        pixels = np.asarray(picture, dtype=np.float32) / 255
+        if (pixels.shape == (height, width)) and np.median(frame(pixels)) < 0.1:
+            return pixels[None]  # as the training images are already
+        return centred(clean(pixels, path), (height, width), drawing)[None]
+    array = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32) / 255
+    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+def frame(pixels: Array) -> Array:
+    """The pixels at the border."""
+    return np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+
+
+def clean(pixels: Array, path: Path) -> Array:
+    """A drawing, bright on a background of 0: inverted where needed, uneven light and noise taken out."""
+    from PIL import Image, ImageFilter
+
+    if np.median(frame(pixels)) > np.mean([pixels.min(), pixels.max()]):
+        pixels = 1 - pixels
+    # The light on the paper changes slowly: the median of a coarse neighbourhood is the paper, not the pen.
+    height, width = pixels.shape
+    scale = 48 / max(height, width)
+    small = Image.fromarray((pixels * 255).astype(np.uint8))
+    if scale < 1:
+        small = small.resize(
+            (max(8, round(width * scale)), max(8, round(height * scale))), Image.Resampling.BOX
+        )
+        coarse = small.filter(ImageFilter.MedianFilter(17)).filter(ImageFilter.GaussianBlur(4))
+        light = np.asarray(coarse.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32) / 255
+    else:
+        light = np.full_like(pixels, np.median(frame(pixels)))
+    lifted = np.clip(pixels - light, 0, None)
+    bright = float(np.quantile(lifted, 0.995))
+    if bright < 0.05:
+        raise CommandError(f"{path}: there is nothing drawn on it")
+    cleaned: Array = np.clip((lifted / bright - INK) / (0.8 - INK), 0, 1)
+    return cleaned
+
+
+def centred(ink: Array, size: tuple[int, int], drawing: float) -> Array:
+    """The drawing cut out, scaled to its share of the image, its centre of mass in the middle."""
+    from PIL import Image
+
+    rows, columns = np.nonzero((ink > INK).any(1))[0], np.nonzero((ink > INK).any(0))[0]
+    cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    room = [max(1, round(extent * drawing)) for extent in size]
+    scale = min(room[0] / cut.shape[0], room[1] / cut.shape[1])
+    height, width = (max(1, round(extent * scale)) for extent in cut.shape)
+    picture = Image.fromarray(np.rint(cut * 255).astype(np.uint8))
+    if scale < 1:
+        # A thin line of a large drawing fades when shrunk: averages are stretched to the full range again.
+        small = np.asarray(picture.resize((width, height), Image.Resampling.BOX), dtype=np.float32) / 255
+        small = np.clip(small / max(float(np.quantile(small, 0.97)), 1e-3), 0, 1)
+    else:
+        small = np.asarray(picture.resize((width, height), Image.Resampling.BICUBIC), dtype=np.float32) / 255
+    result = np.zeros(size, np.float32)
+    starts = []
+    for axis, (extent, own) in enumerate(zip(size, small.shape, strict=True)):
+        mass = small.sum(axis=1 - axis)
+        middle = float((mass * np.arange(own)).sum() / max(float(mass.sum()), 1e-6))
+        starts.append(int(np.clip(round((extent - 1) / 2 - middle), 0, extent - own)))
+    top, left = starts
+    result[top : top + height, left : left + width] = small
+    return result

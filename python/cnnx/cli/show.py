@@ -1,0 +1,65 @@
+"""`cnnx show`: the filters of a run's net, and its feature maps for an image."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import cnnx
+from cnnx import nn, plot
+from cnnx.cli import UsageError
+from cnnx.cli.picture import read_picture
+from cnnx.cli.trained import Trained, output_folder
+
+
+def feature_maps(model: nn.Module, image: cnnx.Tensor) -> dict[str, Any]:
+    """The spatial outputs of the innermost layers for one image (1, C, H, W), by name and kind."""
+    found: dict[str, Any] = {"input": image[0]}
+    handles = []
+
+    def note(name: str) -> Any:
+        def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
+            if output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+                # A copy: an activation in place would overwrite it.
+                found[f"{name} {type(layer).__name__}"] = output[0].clone()
+
+        return hook
+
+    for name, layer in model.named_modules():
+        if next(iter(layer.children()), None) is None and not isinstance(layer, nn.Dropout):
+            handles.append(layer.register_forward_hook(note(name)))
+    try:
+        with cnnx.no_grad():
+            model(image)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return found
+
+
+def show(options: argparse.Namespace) -> int:
+    """The command `cnnx show`; returns the exit code."""
+    trained = Trained.open(options.run)
+    if options.image is not None:
+        pictures = read_picture(Path(options.image), trained.shape, trained.drawing)[None]
+        image, what = trained.inputs(pictures), Path(options.image).name
+    else:
+        images = trained.test_images(options.data_dir)
+        if options.index >= len(images):
+            raise UsageError(f"--index {options.index}: there are {len(images)} test images")
+        image, label = images[options.index]
+        image, what = image[None], f"test image {options.index}, {trained.classes[label]}"
+    folder = output_folder(options.out, trained)
+    convolutions = [(n, layer) for n, layer in trained.model.named_modules() if isinstance(layer, nn.Conv2d)]
+    for name, layer in convolutions:
+        path = folder / f"filters-{name}.png"
+        weight = layer.weight
+        plot.filters(weight, path, title=f"{name} {type(layer).__name__} {'x'.join(map(str, weight.shape))}")
+        print(f"filters: {path}")
+    if not convolutions:
+        print(f"filters: {trained.name} has no convolution")
+    path = folder / "feature-maps.png"
+    plot.feature_maps(feature_maps(trained.model, image), path, title=f"{trained.name}, {what}")
+    print(f"feature maps: {path}")
+    return 0

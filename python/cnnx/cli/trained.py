@@ -1,0 +1,102 @@
+"""A run that has been trained: its net and what is needed to use it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import cnnx
+from cnnx import nn
+from cnnx.cli import CommandError, UsageError
+from cnnx.cli.data import data_folder, load_images
+from cnnx.cli.run_folder import RunFolder
+from cnnx.cli.settings import EVALUATION_BATCH, transform_of
+from cnnx.datasets.images import ImageDataset
+from cnnx.models import build_model
+from cnnx.utils.data import DataLoader
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Trained:
+    """What a run folder holds.
+
+    `drawing` is how much of an image's side its drawing fills, None if the images are no drawings.
+    """
+
+    folder: Path
+    model: nn.Module
+    name: str
+    dataset: str
+    shape: tuple[int, int, int]
+    classes: list[str]
+    normalize: list[float] | None
+    drawing: float | None
+
+    @classmethod
+    def open(cls, option: str) -> Trained:
+        """The run in a folder, its net in eval mode."""
+        run = RunFolder(Path(option).expanduser())
+        for path in (run.about, run.model):
+            if not path.exists():
+                raise UsageError(f"{option} is no run folder of cnnx train: there is no {path}")
+        try:
+            about = json.loads(run.about.read_text(encoding="utf-8"))
+            channels, height, width = about["shape"]
+            shape = (int(channels), int(height), int(width))
+            classes = [str(name) for name in about["classes"]]
+            model = build_model(about["model"], shape, len(classes))
+            model.load_state_dict(cnnx.load(run.model))
+            model.eval()
+            return cls(
+                run.path,
+                model,
+                about["model"],
+                about["dataset"],
+                shape,
+                classes,
+                about["normalize"],
+                about["drawing"],
+            )
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+            raise CommandError(f"{option} cannot be read as a run: {error}") from error
+
+    def test_images(self, data_dir: str | None, dataset: str | None = None) -> ImageDataset:
+        """The test images of the run's data set or of another."""
+        images = load_images(dataset or self.dataset, data_folder(data_dir), False, self.shape)
+        images.transform = transform_of(self.normalize)
+        return images
+
+    def inputs(self, pictures: Array) -> cnnx.Tensor:
+        """Pictures (N, C, H, W) with values in [0, 1] as the net takes them."""
+        mean, std = self.normalize or (0.0, 1.0)
+        return cnnx.from_numpy(((pictures - mean) / std).astype(np.float32))
+
+    def probabilities(self, inputs: cnnx.Tensor) -> Array:
+        """Softmax of the outputs (N, classes)."""
+        with cnnx.no_grad():
+            found: Array = self.model(inputs).softmax(1).numpy()
+        return found
+
+    def classify(self, images: ImageDataset) -> tuple[Array, Array]:
+        """Probabilities (N, classes) and true classes (N,) of a data set."""
+        parts, labels = [], []
+        for inputs, targets in DataLoader(images, batch_size=EVALUATION_BATCH):
+            parts.append(self.probabilities(inputs))
+            labels.append(targets.numpy())
+        return np.concatenate(parts), np.concatenate(labels)
+
+
+def output_folder(option: str | None, trained: Trained) -> Path:
+    """Where pictures go: the option, else the run folder."""
+    folder = Path(option).expanduser() if option else trained.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(f"cannot make {folder}: {error}") from error
+    return folder

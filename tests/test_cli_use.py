@@ -1,0 +1,358 @@
+"""The command line on trained runs: eval, predict, export, show; folders of images; TensorBoard."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx import datasets
+from test_cli import main, own_folders, run, weights, write_mnist, wrong_use  # noqa: F401
+from test_idx import idx_bytes
+
+image_module = pytest.importorskip("PIL.Image")
+pytest.importorskip("matplotlib")
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory):
+    """A run on the digits, good enough to look at."""
+    folder = tmp_path_factory.mktemp("digits") / "run"
+    assert run("--dataset", "digits", "--model", "mlp", "--epochs", 12, "--out", folder) == 0
+    return folder
+
+
+def lines(capsys, *arguments):
+    capsys.readouterr()
+    assert main([str(a) for a in arguments]) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def is_png(path):
+    return path.read_bytes()[:4] == b"\x89PNG"
+
+
+def drawn(pixels, factor=20, margin=40):
+    """A digit as somebody draws it: large, black on white, off the centre."""
+    large = np.kron(pixels, np.ones((factor, factor)))
+    return (255 * (1 - np.pad(large, ((margin, 3 * margin), (2 * margin, margin))))).astype(np.uint8)
+
+
+def test_run_json_says_what_is_needed(digits_run):
+    about = json.loads((digits_run / "run.json").read_text())
+    assert about["model"] == "mlp"
+    assert about["shape"] == [1, 8, 8]
+    assert about["classes"] == [str(i) for i in range(10)]
+    assert about["normalize"] is None
+    assert 0.9 <= about["drawing"] <= 1
+
+
+def test_eval(digits_run, capsys, tmp_path):
+    out = lines(capsys, "eval", digits_run, "--out", tmp_path / "pictures")
+    assert out[0].split() == ["class", "precision", "recall", "images"]
+    table = np.array([[float(cell) for cell in line.split()] for line in out[1:11]])
+    images = datasets.Digits(train=False)
+    assert table[:, 3].sum() == len(images) == 360
+    accuracy = float(out[12].split()[2].rstrip(","))
+    assert accuracy == pytest.approx((table[:, 2] * table[:, 3]).sum() / 360, abs=1e-3)
+    assert accuracy > 0.85
+    assert is_png(tmp_path / "pictures" / "confusion.png")
+    assert is_png(tmp_path / "pictures" / "mistakes.png")
+
+
+def test_eval_beside_scikit_learn():
+    metrics = pytest.importorskip("sklearn.metrics")
+    from cnnx.cli.evaluate import class_table, confusion
+
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 4, 200), rng.integers(0, 3, 200)
+    matrix = confusion(labels, predicted, 5)
+    np.testing.assert_array_equal(matrix, metrics.confusion_matrix(labels, predicted, labels=range(5)))
+    rows = [line.split() for line in class_table(matrix, list("abcde")).splitlines()[1:]]
+    precision, recall, _, _ = metrics.precision_recall_fscore_support(
+        labels, predicted, labels=range(5), zero_division=np.nan
+    )
+    for row, p, r in zip(rows, precision, recall, strict=True):
+        assert row[1:3] == ["-" if np.isnan(v) else f"{v:.4f}" for v in (p, r)]
+
+
+def test_eval_normalizes_as_training_did(capsys):
+    arguments = (
+        "--dataset",
+        "digits",
+        "--model",
+        "mlp",
+        "--epochs",
+        1,
+        "--normalize",
+        0.5,
+        0.25,
+        "--out",
+        "run",
+    )
+    trained = lines(capsys, "train", "--threads", 1, *arguments)[-1]
+    assert trained in " ".join(lines(capsys, "eval", "run"))
+
+
+def test_predict_drawn_digits(digits_run, capsys, tmp_path):
+    test = datasets.Digits(train=False)
+    files = []
+    for i in range(40):
+        files.append(tmp_path / f"{i}.png")
+        image_module.fromarray(drawn(test[i][0])).save(files[-1])
+    out = lines(capsys, "predict", digits_run, *files, "--picture", tmp_path / "seen.png")
+    assert is_png(tmp_path / "seen.png")
+    hits = [line.split()[1] == str(int(test[i][1])) for i, line in enumerate(out[:-1])]
+    assert sum(hits) >= 32
+    (line,) = lines(capsys, "predict", digits_run, files[0], "--all")
+    shares = [float(part.split()[-1]) for part in line.partition(": ")[2].split(", ")]
+    assert len(shares) == 10
+    assert sum(shares) == pytest.approx(1, abs=1e-3)
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_a_digit_is_found_wherever_and_however_it_is_drawn(tmp_path):
+    from cnnx.cli.picture import read_picture
+
+    stroke = np.zeros((300, 400))
+    stroke[60:200, 90:110] = 1
+    stroke[60:80, 90:180] = 1
+    light = np.linspace(0.55, 1, 400)[None, :] * np.linspace(0.8, 1, 300)[:, None]
+    noise = np.random.default_rng(0).normal(0, 0.02, stroke.shape)
+    versions = {
+        "black on white": 1 - stroke,
+        "white on black": stroke,
+        "pale pencil": 0.9 - 0.3 * stroke,
+        "photograph": np.clip(light * (1 - 0.75 * stroke) + noise, 0, 1),
+    }
+    seen = []
+    for name, pixels in versions.items():
+        path = tmp_path / f"{name}.png"
+        image_module.fromarray((pixels * 255).astype(np.uint8)).save(path)
+        seen.append(read_picture(path, (1, 28, 28), 20 / 28)[0])
+    clear = image_module.new("RGBA", (400, 300))
+    clear.paste((0, 0, 0, 255), (0, 0), image_module.fromarray((stroke * 255).astype(np.uint8)))
+    clear.save(tmp_path / "transparent.png")
+    seen.append(read_picture(tmp_path / "transparent.png", (1, 28, 28), 20 / 28)[0])
+    for picture in seen:
+        rows, columns = (np.nonzero((picture > 0.25).any(axis))[0] for axis in (1, 0))
+        assert 19 <= np.ptp(rows) + 1 <= 21
+        assert 12 <= np.ptp(columns) + 1 <= 15
+        np.testing.assert_allclose(picture, seen[0], atol=0.5)
+        assert np.abs(picture - seen[0]).mean() < 0.03
+        mass = picture.sum(1)
+        assert abs((mass * np.arange(28)).sum() / mass.sum() - 13.5) <= 1
+
+
+def test_a_picture_like_the_training_images_is_taken_as_it_is(digits_run, tmp_path):
+    from cnnx.cli.picture import read_picture
+
+    pixels = (datasets.Digits(train=False)[3][0] * 255).astype(np.uint8)
+    image_module.fromarray(pixels).save(tmp_path / "a.png")
+    np.testing.assert_allclose(read_picture(tmp_path / "a.png", (1, 8, 8), 1.0)[0] * 255, pixels, atol=1e-4)
+
+
+def test_export(digits_run, capsys, tmp_path):
+    pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "digits.onnx"
+    (line,) = lines(capsys, "export", digits_run, path, "--opset", 15)
+    assert "opset 15" in line
+    images = cnnx.rand(5, 1, 8, 8)
+    (scores,) = runtime.InferenceSession(path).run(None, {"image": images.numpy()})
+    from cnnx.cli.trained import Trained
+
+    model = Trained.open(str(digits_run)).model
+    np.testing.assert_allclose(scores, model(images).detach().numpy(), atol=1e-5)
+    assert main(["export", str(digits_run), str(path), "--opset", "3"]) == 1
+    assert "opset must be from 13" in capsys.readouterr().err
+
+
+def test_show(capsys, tmp_path):
+    assert (
+        run("--dataset", "digits", "--model", "digits", "--epochs", 1, "--batch-size", 300, "--out", "run")
+        == 0
+    )
+    out = lines(capsys, "show", "run", "--index", 7, "--out", "pictures")
+    names = ["filters-0.png", "filters-2.png", "feature-maps.png"]
+    assert [line.partition(": ")[2] for line in out] == [f"pictures/{name}" for name in names]
+    assert all(is_png(tmp_path / "pictures" / name) for name in names)
+    image_module.fromarray(drawn(datasets.Digits(train=False)[0][0])).save("seven.png")
+    lines(capsys, "show", "run", "--image", "seven.png")
+    assert is_png(tmp_path / "run" / "feature-maps.png")
+    assert "there are 360 test images" in wrong_use(capsys, "show", "run", "--index", 360)
+
+
+def write_folder(folder, colour, sizes=((20, 24),), count=30):
+    """Images of two classes: bright above, and bright below; in colour red and blue."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("above", "below")):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            height, width = sizes[i % len(sizes)]
+            pixels = rng.integers(0, 60, (height, width, 3))
+            half = slice(0, height // 2) if label == 0 else slice(height // 2, None)
+            pixels[half, :, (2 * label if colour else slice(None))] += 150
+            if not colour:
+                pixels[..., 1:] = pixels[..., :1]
+            image_module.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{i}.png")
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_folder_of_images(colour, tmp_path, capsys):
+    write_folder(tmp_path / "photos", colour)
+    out = lines(
+        capsys,
+        "train",
+        "--threads",
+        1,
+        "--dataset",
+        "photos",
+        "--epochs",
+        4,
+        "--batch-size",
+        8,
+        "--out",
+        "run",
+    )
+    assert out[0] == "data: images by class in photos"
+    assert out[-1].startswith("test accuracy 1.0000")
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["shape"] == [3 if colour else 1, 20, 24]
+    assert about["classes"] == ["above", "below"]
+    assert about["drawing"] is None
+    out = lines(capsys, "eval", "run")
+    assert out[1].split() == ["above", "1.0000", "1.0000", out[1].split()[-1]]
+    assert "test accuracy 1.0000" in out[4]
+    assert out[-1] == "mistakes: none"
+    (line,) = lines(capsys, "predict", "run", tmp_path / "photos" / "below" / "3.png")
+    assert line.split()[1] == "below"
+    lines(capsys, "show", "run")
+    assert run("--resume", "run", "--epochs", 5) == 0
+
+
+def test_a_folder_with_a_test_folder_and_images_of_many_sizes(tmp_path, capsys):
+    write_folder(tmp_path / "photos" / "train", True, sizes=((30, 40), (100, 80)), count=10)
+    write_folder(tmp_path / "photos" / "test", True, sizes=((50, 50),), count=3)
+    arguments = ["--dataset", "photos", "--model", "mlp", "--epochs", 1, "--out", "run"]
+    assert run(*arguments) == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["shape"] == [3, 32, 32]
+    assert " 6 images" in " ".join(lines(capsys, "eval", "run"))
+    assert run(*arguments[:-1], "small", "--image-size", 16) == 0
+    assert json.loads((tmp_path / "small" / "run.json").read_text())["shape"] == [3, 16, 16]
+    assert "--image-size does not fit" in wrong_use(capsys, "train", "--resume", "small", "--image-size", 20)
+
+
+def test_a_folder_in_idx_format(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "signs"
+    folder.mkdir()
+    labels = rng.integers(0, 3, 60)
+    images = np.zeros((60, 14, 14), np.uint8)
+    images[np.arange(60), 3 + 3 * labels] = 200
+    for part, chosen in (("train", slice(0, 50)), ("t10k", slice(50, 60))):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(images[chosen]))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels[chosen].astype(np.uint8)))
+    assert run("--dataset", folder, "--epochs", 20, "--batch-size", 10, "--lr", 0.01, "--out", "run") == 0
+    out = lines(capsys, "eval", "run")
+    assert len(out[: out.index("")]) == 4
+    assert "test accuracy 1.0000" in " ".join(out)
+    (folder / "t10k-labels-idx1-ubyte").unlink()
+    assert main(["eval", "run"]) == 1
+    assert "there is no file like t10k-labels-idx1-ubyte" in capsys.readouterr().err
+    (folder / "t10k-images-idx3-ubyte").unlink()
+    assert "10 images" in " ".join(lines(capsys, "eval", "run"))
+
+
+def test_tensorboard(capsys, tmp_path):
+    pytest.importorskip("tensorboardX")
+    assert run("--model", "mlp", "--epochs", 2, "--out", "run", "--tensorboard") == 0
+    assert run("--resume", "run", "--epochs", 3, "--tensorboard") == 0
+    scalars = read_events(tmp_path / "run" / "tensorboard")
+    rows = np.genfromtxt("run/history.csv", delimiter=",", names=True)
+    assert sorted(scalars) == [
+        "accuracy/train", "accuracy/validation", "images_per_second", "loss/train", "loss/validation",
+    ]  # fmt: skip
+    for tag, column in (("loss/train", "train_loss"), ("accuracy/validation", "validation_accuracy")):
+        np.testing.assert_allclose([scalars[tag][step] for step in (1, 2, 3)], rows[column], rtol=1e-6)
+
+
+def read_events(folder):
+    """Scalars by tag and step, from the event files' records (length, checksum, Event, checksum)."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = {}
+    for path in sorted(folder.iterdir()):
+        data, at = path.read_bytes(), 0
+        while at < len(data):
+            length = int.from_bytes(data[at : at + 8], "little")
+            event = Event.FromString(data[at + 12 : at + 12 + length])
+            for value in event.summary.value:
+                found.setdefault(value.tag, {})[event.step] = value.simple_value
+            at += 16 + length
+    return found
+
+
+def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
+    for command in ("eval", "predict", "export", "show"):
+        more = ["x.png"] if command in ("predict", "export") else []
+        assert "the following arguments are required: RUN" in wrong_use(capsys, command)
+        assert "is no run folder of cnnx train" in wrong_use(capsys, command, tmp_path, *more)
+    assert "neither mnist nor digits, and no such folder" in wrong_use(
+        capsys, "train", "--dataset", "nowhere"
+    )
+    assert "no such folder" in wrong_use(capsys, "eval", digits_run, "--dataset", "nowhere")
+    assert "not a positive" in wrong_use(capsys, "export", digits_run, "x.onnx", "--opset", 0)
+    assert "not a whole number" in wrong_use(capsys, "show", digits_run, "--index", -1)
+    for arguments, message in (
+        (["predict", digits_run, "missing.png"], "missing.png: cannot be read as an image"),
+        (["export", digits_run, "no/such/x.onnx"], "No such file"),
+        (["eval", digits_run, "--out", __file__], "cannot make"),
+    ):
+        assert main([str(a) for a in arguments]) == 1
+        captured = capsys.readouterr()
+        assert message in captured.err
+        assert captured.err.count("\n") == 1
+    image_module.new("L", (30, 30), 255).save("white.png")
+    assert main(["predict", str(digits_run), "white.png"]) == 1
+    assert "there is nothing drawn on it" in capsys.readouterr().err
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "run.json").write_text("{}")
+    (tmp_path / "bad" / "model.safetensors").write_bytes((digits_run / "model.safetensors").read_bytes())
+    assert main(["eval", "bad"]) == 1
+    assert "bad cannot be read as a run: 'shape'" in capsys.readouterr().err
+    for name, arguments, hint in (
+        ("matplotlib.figure", ["eval", digits_run], "cnnx[cli]"),
+        ("onnx", ["export", digits_run, "x.onnx"], "cnnx[onnx]"),
+        ("tensorboardX", ["train", "--model", "mlp", "--epochs", 1, "--tensorboard"], "cnnx[tensorboard]"),
+    ):
+        monkeypatch.setitem(sys.modules, name, None)
+        assert main([str(a) for a in arguments]) == 1
+        assert hint in capsys.readouterr().err
+
+
+def test_bad_folders(tmp_path, capsys):
+    def fails(message):
+        assert run("--dataset", "photos", "--out", "run") == 1
+        err = capsys.readouterr().err
+        assert message in err
+        assert err.count("\n") == 1
+        assert not (tmp_path / "run").exists()
+
+    (tmp_path / "photos").mkdir()
+    fails("needs a folder of images for each of two or more classes")
+    for name in "ab":
+        (tmp_path / "photos" / name).mkdir()
+    fails("there are no images")
+    (tmp_path / "photos" / "a" / "x.png").write_bytes(b"nonsense")
+    fails("x.png")
+
+
+@pytest.mark.parametrize("command", ["eval", "predict", "export", "show"])
+def test_help_has_an_example(command, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    out = capsys.readouterr().out
+    assert f"\n  cnnx {command} runs/" in out
