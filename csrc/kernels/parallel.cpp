@@ -2,11 +2,13 @@
 #include "kernels/parallel.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -75,6 +77,23 @@ int& thread_count() {
   return count;
 }
 
+// A thread's share of the units: [next, end) is left. A cache line each.
+struct alignas(64) Share {
+  std::atomic<int64_t> next;
+  int64_t end;
+};
+
+// One share per thread, kept by the thread that starts parallel work.
+Share* shares_of(int threads) {
+  thread_local std::unique_ptr<Share[]> shares;
+  thread_local int count = 0;
+  if (count < threads) {
+    shares = std::make_unique<Share[]>(static_cast<size_t>(threads));
+    count = threads;
+  }
+  return shares.get();
+}
+
 struct ScratchBuffers {
   static constexpr int kSlots = 8;
   void* data[kSlots] = {};
@@ -105,15 +124,27 @@ void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), 
 #if defined(_OPENMP)
   const int threads = thread_count();
   if (threads > 1 && units > 1 && static_cast<double>(units) * unit_cost >= kMinParallelCost && !omp_in_parallel()) {
-    // Always the full team: GNU OpenMP ends the threads a smaller team leaves out and has to make them again.
+    // Each thread takes its own share from front to back, then helps with what the others have left. Ops of a net cut their work
+    // along the batch in the same order, so a thread finds in its cache what it wrote in the op before.
+    Share* shares = shares_of(threads);
+    for (int i = 0; i < threads; ++i) {
+      shares[i].next.store(units * i / threads, std::memory_order_relaxed);
+      shares[i].end = units * (i + 1) / threads;
+    }
     std::exception_ptr failure;
-#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
-    for (int64_t unit = 0; unit < units; ++unit) {
-      try {
-        run(context, unit);
-      } catch (...) {
+    // Always the full team: GNU OpenMP ends the threads a smaller team leaves out and has to make them again.
+#pragma omp parallel num_threads(threads)
+    for (int i = 0, first = omp_get_thread_num(); i < threads; ++i) {
+      Share& share = shares[(first + i) % threads];
+      while (share.next.load(std::memory_order_relaxed) < share.end) {
+        const int64_t unit = share.next.fetch_add(1, std::memory_order_relaxed);
+        if (unit >= share.end) break;
+        try {
+          run(context, unit);
+        } catch (...) {
 #pragma omp critical(cnnx_unit_failure)
-        failure = std::current_exception();
+          failure = std::current_exception();
+        }
       }
     }
     if (failure) std::rethrow_exception(failure);

@@ -10,49 +10,110 @@
 //   weight gradient  acc[channel][tap]   += grad_output[channel][pixel] * input[offset[tap] + pixel]  over the pixels
 // The tile (kTileRows channels by kTileCols pixels or taps) fills the registers: 24 multiply-adds for 10 loads with AVX-512.
 // The input gradient is the forward loop on the output gradient with turned weights; a stride becomes zeros between its pixels.
-// Padding is laid out beforehand, in a band of rows that stays in cache, so that no inner loop has an edge.
+// No inner loop has an edge: the forward loop takes the pixels at the edges in tiles of their own, with the taps that see the image,
+// or, where that costs more, has padding laid out beforehand in a band of rows that stays in cache, as the weight gradient does.
 #include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/transpose.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
+// Taps of a tile: `runs` runs of `length` taps, `pitch` taps apart.
+struct TapRuns {
+  int64_t first, runs, length, pitch;
+};
+
 // One register tile of the forward loop. Step is the distance of neighbouring pixels' inputs in floats, 0 if not known.
 template <int Channels, int Pixels, int Step>
-inline void forward_tile(const float* input, const int32_t* offsets, int64_t first_tap, int64_t last_tap, const float* weight,
-                         int64_t step, const float* bias, float* output, int64_t out_plane) {
+__attribute__((always_inline)) inline void forward_tile(const float* input, const int32_t* offsets, const TapRuns& taps,
+                                                        const float* weight, int64_t step, const float* bias, float* output,
+                                                        int64_t out_plane) {
   if constexpr (Step != 0) step = Step;
   Vec acc[Channels][Pixels];
   unroll<Channels>([&](auto c) {
     const Vec start = broadcast(bias != nullptr ? bias[c] : 0.0f);
     unroll<Pixels>([&](auto p) { acc[c][p] = start; });
   });
-  for (int64_t t = first_tap; t < last_tap; ++t) {
-    const float* at = input + offsets[t];
-    Vec w[Channels];
-    unroll<Channels>([&](auto c) { w[c] = broadcast(weight[t * Channels + c]); });
-    unroll<Pixels>([&](auto p) {
-      const Vec value = load(at + p * step);
-      unroll<Channels>([&](auto c) { acc[c][p] += w[c] * value; });
-    });
+  for (int64_t run = 0; run < taps.runs; ++run) {
+    const int64_t first = taps.first + run * taps.pitch;
+    for (int64_t t = first; t < first + taps.length; ++t) {
+      const float* at = input + offsets[t];
+      Vec w[Channels];
+      unroll<Channels>([&](auto c) { w[c] = broadcast(weight[t * Channels + c]); });
+      unroll<Pixels>([&](auto p) {
+        const Vec value = load(at + p * step);
+        unroll<Channels>([&](auto c) { acc[c][p] += w[c] * value; });
+      });
+    }
   }
   unroll<Channels>([&](auto c) { unroll<Pixels>([&](auto p) { store(output + c * out_plane + p * kLanes, acc[c][p]); }); });
 }
 
-template <int Channels, int Step>
-void forward_rows(const ConvPlan& c, const float* input, int64_t row_pitch, const int32_t* offsets, const float* weight,
-                  const float* bias, float* output, int64_t first_row, int64_t rows) {
-  const int64_t step = c.stride_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
-  const Split columns(c.out_width, kTileCols);
-  for (int64_t y = 0; y < rows; ++y) {
-    const TapRange taps = row_taps(c, first_row + y);
-    for (int64_t part = 0; part < columns.parts; ++part) {
-      const int64_t x = columns.begin(part);
-      const float* from = input + y * c.stride_height * row_pitch + x * step;
-      float* to = output + (y * c.out_width + x) * kLanes;
-      with_size<kTileCols>(columns.size(part), [&]<int Pixels>() {
-        forward_tile<Channels, Pixels, Step>(from, offsets, taps.first, taps.last, weight, step, bias, to, out_plane);
-      });
+// Tiles of the columns of an output row, each with the kernel columns that it takes.
+struct Column {
+  int64_t begin, size;
+  TapRange taps;
+};
+struct Columns {
+  Column* tiles;
+  int64_t count = 0;
+  double cycles = 0;  // of one output row and one tile of channels, roughly
+
+  // Columns [begin, end) in tiles as even as possible.
+  void cut(const ConvPlan& c, int64_t channels, int64_t begin, int64_t end, TapRange taps) {
+    const Split parts(end - begin, tile_cols(static_cast<int>(channels)));
+    for (int64_t part = 0; part < parts.parts; ++part) {
+      const int64_t size = parts.size(part);
+      tiles[count++] = {begin + parts.begin(part), size, taps};
+      // A tap costs a multiply-add each and some of the loads, at least a multiply-add's latency; a tile its start and its stores.
+      const double tap = max(static_cast<double>(channels * size) + 0.25 * static_cast<double>(channels + size), 4.0);
+      cycles += tap * static_cast<double>((taps.last - taps.first) * c.kernel_height * c.in_group()) + 30;
     }
+  }
+};
+
+// Every column takes all taps, zeros are laid out around the image beforehand.
+Columns padded_columns(const ConvPlan& c, int64_t channels, Column* tiles) {
+  Columns columns{tiles};
+  columns.cut(c, channels, 0, c.out_width, {0, c.kernel_width});
+  return columns;
+}
+
+// Every column takes only the taps that see the image. For an input gradient without padding that saves much of the work.
+Columns edge_columns(const ConvPlan& c, int64_t channels, Column* tiles) {
+  Columns columns{tiles};
+  TapRange taps = column_taps(c, 0);
+  for (int64_t begin = 0, x = 1; x <= c.out_width; ++x) {
+    const TapRange next = x < c.out_width ? column_taps(c, x) : TapRange{-1, -1};
+    if (next.first == taps.first && next.last == taps.last) continue;
+    columns.cut(c, channels, begin, x, taps);
+    begin = x;
+    taps = next;
+  }
+  return columns;
+}
+
+// The rows of a band, column tile by column tile, so that the input rows under a tile stay in the nearest cache.
+template <int Channels, int Step>
+void forward_band(const ConvPlan& c, const Columns& columns, const float* input, int64_t row_pitch, const int32_t* offsets,
+                  const float* weight, const float* bias, float* output, int64_t first_row, int64_t rows) {
+  const int64_t step = c.stride_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
+  const int64_t taps_per_row = c.kernel_width * c.in_group();
+  for (int64_t i = 0; i < columns.count; ++i) {
+    const Column column = columns.tiles[i];
+    const int64_t first = column.taps.first * c.in_group(), length = (column.taps.last - column.taps.first) * c.in_group();
+    with_size<tile_cols(Channels)>(column.size, [&]<int Pixels>() {
+      const float* from = input + column.begin * step;
+      float* to = output + column.begin * kLanes;
+      for (int64_t y = first_row; y < first_row + rows; ++y) {
+        const TapRange kernel_rows = row_taps(c, y);
+        TapRuns taps = {kernel_rows.first * taps_per_row + first, kernel_rows.last - kernel_rows.first, length, taps_per_row};
+        if (length == taps_per_row) taps.length *= taps.runs, taps.runs = 1;
+        forward_tile<Channels, Pixels, Step>(from, offsets, taps, weight, step, bias, to, out_plane);
+        from += c.stride_height * row_pitch;
+        to += c.out_width * kLanes;
+      }
+    });
   }
 }
 
@@ -71,21 +132,30 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
   const Split channel_tiles(out_group, kTileRows);
   const Split bands(c.out_height, rows_per_band(c));
 
-  // Weights of a tile side by side: [group][tile][ky][in channel][kx][channel of the tile].
+  // Weights of a tile side by side: [group][tile][ky][kx][in channel][channel of the tile].
   float* packed = static_cast<float*>(scratch(kPackedWeight, static_cast<size_t>(c.out_channels * taps) * sizeof(float)));
   for (int64_t group = 0; group < c.groups; ++group)
     for (int64_t tile = 0; tile < channel_tiles.parts; ++tile) {
       const int64_t o = group * out_group + channel_tiles.begin(tile), count = channel_tiles.size(tile);
-      for_taps(c, [&](int64_t tap, int64_t tap_by_row, int64_t, int64_t, int64_t) {
-        for (int64_t i = 0; i < count; ++i) packed[o * taps + tap_by_row * count + i] = weight[(o + i) * taps + tap];
-      });
+      for (int64_t t = 0; t < taps; ++t)
+        for (int64_t i = 0; i < count; ++i) packed[o * taps + t * count + i] = weight[(o + i) * taps + weight_tap(c, t)];
     }
 
-  const bool direct = c.reads_input_directly();
+  // Lay out the padding, or treat the edges apart: what costs less.
+  Column* tiles = static_cast<Column*>(scratch(kColumns, static_cast<size_t>(2 * c.out_width) * sizeof(Column)));
+  Columns columns = padded_columns(c, channel_tiles.size(0), tiles);
+  bool direct = c.reads_input_directly();
+  if (!direct && c.spread_height == 1 && c.spread_width == 1) {
+    const Columns edges = edge_columns(c, channel_tiles.size(0), tiles + c.out_width);
+    const double rows = static_cast<double>(c.groups * channel_tiles.parts * c.out_height), cycles_to_pad_a_pixel = 5;
+    direct = edges.cycles * rows <
+             columns.cycles * rows +
+                 cycles_to_pad_a_pixel * static_cast<double>(c.in_channels * c.band_rows(c.out_height) * c.padded_width());
+    if (direct) columns = edges;
+  }
   const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes;
-  const int64_t full_band_rows = c.band_rows(bands.size(0));
-  const int64_t plane_pitch = (direct ? c.in_height : full_band_rows) * row_pitch;
-  const int32_t* offsets = tap_offsets(c, plane_pitch, row_pitch, true);
+  const int64_t plane_pitch = (direct ? c.in_height : c.band_rows(bands.size(0))) * row_pitch;
+  const int32_t* offsets = tap_offsets(c, plane_pitch, row_pitch);
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const double cost = cost_of(2.0 * static_cast<double>(c.out_channels * bands.size(0) * c.out_width * taps * kLanes));
 
@@ -93,7 +163,7 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
     const int64_t block = unit / bands.parts, band = unit % bands.parts;
     const int64_t y0 = bands.begin(band), rows = bands.size(band);
     const float* block_input = input + block * c.in_channels * in_plane;
-    const float* band_input = block_input + y0 * c.stride_height * row_pitch;
+    const float* band_input = block_input + (y0 * c.stride_height - c.pad_top) * row_pitch - c.pad_left * kLanes;
     if (!direct) {
       float* padded = static_cast<float*>(scratch(kBand, static_cast<size_t>(c.in_channels * plane_pitch) * sizeof(float)));
       for (int64_t i = 0; i < c.in_channels; ++i)
@@ -108,22 +178,21 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
         const float* tile_bias = bias != nullptr ? bias + o : nullptr;
         with_size<kTileRows>(channel_tiles.size(tile), [&]<int Channels>() {
           if (c.stride_width == 1)
-            forward_rows<Channels, kLanes>(c, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
-          else forward_rows<Channels, 0>(c, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
+            forward_band<Channels, kLanes>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
+          else forward_band<Channels, 0>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
         });
       }
   });
 }
 
-// One register tile of the weight gradient, summed over the rows of one block.
+// One register tile of the weight gradient, summed over the pixels of one block: sums[channel][tap].
 template <int Channels, int Taps>
 inline void weight_tile(const ConvPlan& c, const float* grad_output, const float* input, int64_t row_pitch,
-                        const int32_t* offsets, Vec (&acc)[Channels][Taps]) {
+                        const int32_t* offsets, Vec* sums, int64_t sums_pitch) {
   const int64_t step = c.stride_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   int64_t at[Taps];
   for (int t = 0; t < Taps; ++t) at[t] = offsets[t];
-  Vec sum[Channels][Taps];
-  unroll<Channels>([&](auto o) { unroll<Taps>([&](auto t) { sum[o][t] = acc[o][t]; }); });
+  Vec sum[Channels][Taps] = {};
   for (int64_t y = 0; y < c.out_height; ++y) {
     const float* in_row = input + y * c.stride_height * row_pitch;
     const float* out_row = grad_output + y * c.out_width * kLanes;
@@ -138,68 +207,78 @@ inline void weight_tile(const ConvPlan& c, const float* grad_output, const float
       out_row += kLanes;
     }
   }
-  unroll<Channels>([&](auto o) { unroll<Taps>([&](auto t) { acc[o][t] = sum[o][t]; }); });
+  unroll<Channels>([&](auto o) { unroll<Taps>([&](auto t) { sums[o * sums_pitch + t] = sum[o][t]; }); });
 }
 
+// A unit is one input channel over some of the blocks: it pads its own plane, sweeps it once per register tile (of output channels
+// and taps) and adds up the lanes.
 void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
   if (prefers_winograd(c)) return winograd_backward_weight(c, batch, input, grad_output, grad_weight);
-  const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
+  const int64_t out_group = c.out_group(), in_group = c.in_group(), window = c.kernel_height * c.kernel_width;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
+  const int64_t weights = c.out_channels * c.taps();
   const bool direct = c.reads_input_directly();
-  const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes;
-  const int64_t plane_pitch = (direct ? c.in_height : c.band_rows(c.out_height)) * row_pitch;
+  const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes, padded_rows = c.band_rows(c.out_height);
+  int32_t* offsets = static_cast<int32_t*>(scratch(kOffsets, static_cast<size_t>(window) * sizeof(int32_t)));
+  for (int64_t k = 0; k < window; ++k)
+    offsets[k] =
+        static_cast<int32_t>(k / c.kernel_width * c.dilation_height * row_pitch + k % c.kernel_width * c.dilation_width * kLanes);
 
-  const float* padded = input;
-  if (!direct) {
-    float* buffer =
-        static_cast<float*>(scratch(kPackedWeight, static_cast<size_t>(c.blocks * c.in_channels * plane_pitch) * sizeof(float)));
-    parallel_for(c.blocks * c.in_channels, static_cast<double>(plane_pitch) / 4, [&](int64_t plane) {
-      pad_rows(c, input + plane * in_plane, 0, c.band_rows(c.out_height), buffer + plane * plane_pitch);
-    });
-    padded = buffer;
-  }
-  const int32_t* offsets = tap_offsets(c, plane_pitch, row_pitch, false);
+  // Few channels share their blocks out, and their tiles of output channels too.
+  constexpr int64_t kUnits = 32;
+  const Split channel_tiles(out_group, kTileRows);
+  const Split chunks(c.blocks, max(c.blocks / ceil_div(kUnits, c.in_channels), 1));
+  const Split parts(channel_tiles.parts, ceil_div(channel_tiles.parts * chunks.parts * c.in_channels, kUnits));
+  float* partials = chunks.parts == 1
+                        ? grad_weight
+                        : static_cast<float*>(scratch(kPartials, static_cast<size_t>(chunks.parts * weights) * sizeof(float)));
+  const VecI live_lanes = first_lanes(batch - (c.blocks - 1) * kLanes);
+  const double cost = cost_of(2.0 * static_cast<double>(parts.size(0) * kTileRows * window * chunks.size(0) * out_plane));
 
-  // A unit is one register tile over some of the blocks; few tiles are shared out over the blocks as well.
-  const Split channel_tiles(out_group, kTileRows), tap_tiles(taps, kTileCols);
-  const int64_t tiles = c.groups * channel_tiles.parts * tap_tiles.parts;
-  const Split chunks(c.blocks, max(c.blocks / max(32 / tiles, 1), 1));
-  float* partials =
-      chunks.parts == 1
-          ? grad_weight
-          : static_cast<float*>(scratch(kPartials, static_cast<size_t>(chunks.parts * c.out_channels * taps) * sizeof(float)));
-  const int64_t live = batch - (c.blocks - 1) * kLanes;  // images of the last block
-  const VecI live_lanes = first_lanes(live);
-  const double cost = cost_of(2.0 * kTileRows * kTileCols * static_cast<double>(chunks.size(0) * out_plane));
-
-  parallel_for(chunks.parts * tiles, cost, [&](int64_t unit) {
-    const int64_t chunk = unit / tiles, tile = unit % tiles;
-    const int64_t group = tile / (channel_tiles.parts * tap_tiles.parts);
-    const int64_t channel_tile = tile / tap_tiles.parts % channel_tiles.parts, tap_tile = tile % tap_tiles.parts;
-    const int64_t o = group * out_group + channel_tiles.begin(channel_tile), t = tap_tiles.begin(tap_tile);
-    with_size<kTileRows>(channel_tiles.size(channel_tile), [&]<int Channels>() {
-      with_size<kTileCols>(tap_tiles.size(tap_tile), [&]<int Taps>() {
-        Vec acc[Channels][Taps] = {};
-        // From the last block down: what the dead lanes of a partial block gave is dropped before the full ones follow.
-        for (int64_t block = chunks.begin(chunk) + chunks.size(chunk) - 1; block >= chunks.begin(chunk); --block) {
-          weight_tile<Channels, Taps>(c, grad_output + (block * c.out_channels + o) * out_plane,
-                                      padded + (block * c.in_channels + group * in_group) * plane_pitch, row_pitch, offsets + t,
-                                      acc);
-          if (block == c.blocks - 1 && live < kLanes)
-            for (auto& row : acc)
-              for (Vec& value : row) value = select(live_lanes, value, Vec{});
+  parallel_for(chunks.parts * c.in_channels * parts.parts, cost, [&](int64_t unit) {
+    const int64_t part = unit % parts.parts, i = unit / parts.parts % c.in_channels, chunk = unit / parts.parts / c.in_channels;
+    const int64_t group = i / in_group;
+    float* plane =
+        direct ? nullptr : static_cast<float*>(scratch(kBand, static_cast<size_t>(padded_rows * row_pitch) * sizeof(float)));
+    Vec* sums = static_cast<Vec*>(scratch(kPackedOutput, static_cast<size_t>(kTileRows * window + kLanes) * sizeof(Vec)));
+    for (int64_t block = chunks.begin(chunk); block < chunks.begin(chunk) + chunks.size(chunk); ++block) {
+      const float* from = input + (block * c.in_channels + i) * in_plane;
+      if (!direct) {
+        pad_rows(c, from, 0, padded_rows, plane);
+        from = plane;
+      }
+      for (int64_t tile = parts.begin(part); tile < parts.begin(part) + parts.size(part); ++tile) {
+        const int64_t channels = channel_tiles.size(tile), o = group * out_group + channel_tiles.begin(tile);
+        const float* grads = grad_output + (block * c.out_channels + o) * out_plane;
+        with_size<kTileRows>(channels, [&]<int Channels>() {
+          const Split tap_tiles(window, tile_cols(Channels));
+          for (int64_t t = 0; t < tap_tiles.parts; ++t)
+            with_size<tile_cols(Channels)>(tap_tiles.size(t), [&]<int Taps>() {
+              const int64_t first = tap_tiles.begin(t);
+              weight_tile<Channels, Taps>(c, grads, from, row_pitch, offsets + first, sums + first, window);
+            });
+        });
+        if (block == c.blocks - 1)
+          for (int64_t k = 0; k < channels * window; ++k) sums[k] = select(live_lanes, sums[k], Vec{});
+        const bool add = block > chunks.begin(chunk);
+        for (int64_t k = 0; k < channels * window; k += kLanes) {
+          alignas(64) float totals[kLanes];
+          Vec rows[kLanes];
+          for (int r = 0; r < kLanes; ++r) rows[r] = sums[k + r];
+          store(totals, sum_lanes(rows));
+          for (int64_t r = k; r < min(k + kLanes, channels * window); ++r) {
+            float& to = partials[chunk * weights + ((o + r / window) * in_group + i % in_group) * window + r % window];
+            to = add ? to + totals[r - k] : totals[r - k];
+          }
         }
-        float* to = partials + (chunk * c.out_channels + o) * taps + t;
-        for (int i = 0; i < Channels; ++i)
-          for (int j = 0; j < Taps; ++j) to[i * taps + j] = horizontal_sum(acc[i][j]);
-      });
-    });
+      }
+    }
   });
 
   if (chunks.parts > 1)
-    for (int64_t i = 0; i < c.out_channels * taps; ++i) {
+    for (int64_t i = 0; i < weights; ++i) {
       float sum = partials[i];
-      for (int64_t chunk = 1; chunk < chunks.parts; ++chunk) sum += partials[chunk * c.out_channels * taps + i];
+      for (int64_t chunk = 1; chunk < chunks.parts; ++chunk) sum += partials[chunk * weights + i];
       grad_weight[i] = sum;
     }
 }

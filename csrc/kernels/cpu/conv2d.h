@@ -39,7 +39,7 @@ void winograd_backward_weight(const ConvPlan& c, int64_t batch, const float* inp
 
 namespace {
 
-enum ScratchSlot { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput };
+enum ScratchSlot { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput, kColumns };
 
 inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
   return {width,
@@ -91,36 +91,37 @@ inline void pad_rows(const ConvPlan& c, const float* plane, int64_t first, int64
   }
 }
 
-// Calls f(tap in the order of the weights, tap in the order [ky][channel][kx], channel, ky, kx) for the taps of a group.
-template <class F>
-inline void for_taps(const ConvPlan& c, const F& f) {
-  for (int64_t i = 0; i < c.in_group(); ++i)
-    for (int64_t ky = 0; ky < c.kernel_height; ++ky)
-      for (int64_t kx = 0; kx < c.kernel_width; ++kx)
-        f((i * c.kernel_height + ky) * c.kernel_width + kx, (ky * c.in_group() + i) * c.kernel_width + kx, i, ky, kx);
+// The taps of a group in the order [ky][kx][channel], in which the loops take them; weight_tap gives the place among the weights.
+inline int64_t weight_tap(const ConvPlan& c, int64_t tap) {
+  return tap % c.in_group() * c.kernel_height * c.kernel_width + tap / c.in_group();
 }
 
-// The offset of each tap of a group from the input position of an output pixel, in floats. The forward loop takes the taps of one
-// kernel row side by side, so that an output row can leave out those that see padding alone.
-inline int32_t* tap_offsets(const ConvPlan& c, int64_t plane_pitch, int64_t row_pitch, bool rows_first) {
+// The offset of each tap of a group from the input position of an output pixel, in floats. With the channels innermost, an
+// output row can leave out the kernel rows that see padding alone, and a tile of columns the kernel columns.
+inline int32_t* tap_offsets(const ConvPlan& c, int64_t plane_pitch, int64_t row_pitch) {
   int32_t* offsets = static_cast<int32_t*>(scratch(kOffsets, static_cast<size_t>(c.taps()) * sizeof(int32_t)));
-  for_taps(c, [&](int64_t tap, int64_t tap_by_row, int64_t i, int64_t ky, int64_t kx) {
-    offsets[rows_first ? tap_by_row : tap] =
-        static_cast<int32_t>(i * plane_pitch + ky * c.dilation_height * row_pitch + kx * c.dilation_width * c.width);
-  });
+  int32_t* to = offsets;
+  for (int64_t ky = 0; ky < c.kernel_height; ++ky)
+    for (int64_t kx = 0; kx < c.kernel_width; ++kx)
+      for (int64_t i = 0; i < c.in_group(); ++i)
+        *to++ = static_cast<int32_t>(i * plane_pitch + ky * c.dilation_height * row_pitch + kx * c.dilation_width * c.width);
   return offsets;
 }
 
-// The taps [first, last) of the order [ky][channel][kx] that see more than padding in output row y.
+// The taps k in [first, last) of a kernel axis that see more than padding at an output position: tap k reads position `at` + k * dilation
+// of an input of the given extent.
 struct TapRange {
   int64_t first, last;
 };
+inline TapRange axis_taps(int64_t at, int64_t extent, int64_t kernel, int64_t dilation) {
+  const int64_t first = min(ceil_div(max(-at, 0), dilation), kernel);
+  return {first, max(first, min(ceil_div(max(extent - at, 0), dilation), kernel))};
+}
 inline TapRange row_taps(const ConvPlan& c, int64_t y) {
-  const int64_t per_row = c.in_group() * c.kernel_width, in_rows = (c.in_height - 1) * c.spread_height + 1;
-  const int64_t top = y * c.stride_height - c.pad_top;  // kernel row ky reads row top + ky * dilation
-  const int64_t first = min(ceil_div(max(-top, 0), c.dilation_height), c.kernel_height);
-  const int64_t last = min(ceil_div(max(in_rows - top, 0), c.dilation_height), c.kernel_height);
-  return {first * per_row, max(first, last) * per_row};
+  return axis_taps(y * c.stride_height - c.pad_top, (c.in_height - 1) * c.spread_height + 1, c.kernel_height, c.dilation_height);
+}
+inline TapRange column_taps(const ConvPlan& c, int64_t x) {
+  return axis_taps(x * c.stride_width - c.pad_left, (c.in_width - 1) * c.spread_width + 1, c.kernel_width, c.dilation_width);
 }
 
 // The input gradient as a convolution of the output gradient: turned weights [in_channels][out_channels / groups][kernel, both axes

@@ -53,7 +53,7 @@ PaddedInput pad_input(const ConvPlan& c, const float* input) {
 
 void run_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
   const int64_t out_group = c.out_group(), taps = c.taps(), spatial = c.out_height * c.out_width;
-  const int64_t group_vectors = ceil_div(out_group, kLanes);
+  const int64_t group_vectors = ceil_div(out_group, kLanes), taps_per_row = c.kernel_width * c.in_group();
   const Split tiles(group_vectors, kFewVectors);  // in vectors of channels of one group
   const Split columns(c.out_width, kFewPixels), bands(c.out_height, max(c.out_height / 4, 1));
 
@@ -69,14 +69,12 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
       const int64_t channel = first * kLanes + i, o = group * out_group + channel;
       const bool live = channel < out_group;
       biases[group * group_biases + channel] = live && bias != nullptr ? bias[o] : 0.0f;
-      for_taps(c, [&](int64_t tap, int64_t tap_by_row, int64_t, int64_t, int64_t) {
-        to[tap_by_row * vectors * kLanes + i] = live ? weight[o * taps + tap] : 0.0f;
-      });
+      for (int64_t t = 0; t < taps; ++t) to[t * vectors * kLanes + i] = live ? weight[o * taps + weight_tap(c, t)] : 0.0f;
     }
   });
 
   const PaddedInput padded = pad_input(c, input);
-  const int32_t* offsets = tap_offsets(c, padded.plane_pitch, padded.row_pitch, true);
+  const int32_t* offsets = tap_offsets(c, padded.plane_pitch, padded.row_pitch);
   const double cost = cost_of(2.0 * static_cast<double>(bands.size(0) * c.out_width * taps * tiles.size(0) * kLanes));
   parallel_for(c.blocks * c.groups * tiles.parts * bands.parts, cost, [&](int64_t unit) {
     const int64_t band = unit % bands.parts, tile = unit / bands.parts % tiles.parts;
@@ -87,7 +85,8 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
     float* result = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(vectors * pixels * kLanes) * sizeof(float)));
     with_size<kFewVectors>(vectors, [&]<int Vectors>() {
       for (int64_t y = y0; y < y0 + rows; ++y) {
-        const TapRange range = row_taps(c, y);
+        const TapRange rows_of_taps = row_taps(c, y);
+        const TapRange range = {rows_of_taps.first * taps_per_row, rows_of_taps.last * taps_per_row};
         for (int64_t part = 0; part < columns.parts; ++part)
           with_size<kFewPixels>(columns.size(part), [&]<int Pixels>() {
             const int64_t x = columns.begin(part);
@@ -110,7 +109,7 @@ void run_backward_weight(const ConvPlan& c, const float* input, const float* gra
   const int64_t out_group = c.out_group(), taps = c.taps(), spatial = c.out_height * c.out_width;
   const int64_t group_vectors = ceil_div(out_group, kLanes), all_vectors = c.groups * group_vectors;
   const PaddedInput padded = pad_input(c, input);
-  const int32_t* offsets = tap_offsets(c, padded.plane_pitch, padded.row_pitch, false);
+  const int32_t* offsets = tap_offsets(c, padded.plane_pitch, padded.row_pitch);
 
   // The output gradient as [image][group][vector of channels][pixel][lane]; lanes past the group's channels are zero.
   float* packed =
@@ -149,9 +148,9 @@ void run_backward_weight(const ConvPlan& c, const float* input, const float* gra
         }
         for (int v = 0; v < Vectors; ++v)
           for (int t = 0; t < Taps; ++t) {
-            const int64_t channel = (first + v) * kLanes;
+            const int64_t channel = (first + v) * kLanes, tap = weight_tap(c, t0 + t);
             for (int64_t i = 0; i < min(out_group - channel, kLanes); ++i)
-              grad_weight[(group * out_group + channel + i) * taps + t0 + t] = acc[v][t][i];
+              grad_weight[(group * out_group + channel + i) * taps + tap] = acc[v][t][i];
           }
       });
     });

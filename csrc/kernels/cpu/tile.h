@@ -14,12 +14,20 @@ inline constexpr int kTileRows = 4, kTileCols = 6;
 inline constexpr int kTileRows = 2, kTileCols = 6;
 #endif
 
+// The widest tile of `rows` rows: few row operands leave registers for more columns, so that each row operand loaded serves more.
+constexpr int tile_cols(int rows) {
+  const int registers = kTileRows == 4 ? 32 : 16;
+  const int cols = (registers - rows - 1) / rows;
+  return cols < 2 * kTileCols ? cols : 2 * kTileCols;
+}
+
 // Nanoseconds that one thread takes for this many floating-point operations, for parallel_for.
 inline double cost_of(double operations) { return operations / (4.0 * kLanes); }
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 inline int64_t min(int64_t a, int64_t b) { return a < b ? a : b; }
 inline int64_t max(int64_t a, int64_t b) { return a > b ? a : b; }
+inline double max(double a, double b) { return a > b ? a : b; }
 
 // f(0), ..., f(N - 1) written out, the index a compile-time constant (f takes a Constant<i>). For the accumulators of a register
 // tile: an array that a loop indexes would be kept in memory.
