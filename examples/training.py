@@ -21,7 +21,7 @@ import cnnx
 import cnnx.nn as nn
 import cnnx.optim as optim
 from cnnx import datasets
-from cnnx.cli.settings import data_folder
+from cnnx.cli.data import data_folder
 from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
 
