@@ -13,7 +13,7 @@ from cnnx import models
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-NETS = ["lenet5", "s1", "s4", "s6", "s7", "s10", "digits"]
+NETS = list(models.MODELS)
 
 
 def session(proto):

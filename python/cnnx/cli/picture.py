@@ -112,9 +112,13 @@ def clean(pixels: Array, path: Path) -> Array:
 
 def centred(ink: Array, size: tuple[int, int], drawing: float) -> Array:
     """The drawing cut out, scaled to its share of the image, its centre of mass in the middle."""
-    from PIL import Image
+    from PIL import Image, ImageFilter
 
-    rows, columns = np.nonzero((ink > INK).any(1))[0], np.nonzero((ink > INK).any(0))[0]
+    # Where the drawing is: specks of noise do not survive a blur, lines do.
+    blur = ImageFilter.BoxBlur(max(ink.shape) // 100)
+    solid = np.asarray(Image.fromarray(np.rint(ink * 255).astype(np.uint8)).filter(blur)) / 255
+    solid = solid > INK * solid.max()
+    rows, columns = np.nonzero(solid.any(1))[0], np.nonzero(solid.any(0))[0]
     cut = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     room = [max(1, round(extent * drawing)) for extent in size]
     scale = min(room[0] / cut.shape[0], room[1] / cut.shape[1])
