@@ -38,6 +38,16 @@ struct ChannelShape {
   int64_t count() const { return batch * spatial; }  // values of one channel
 };
 
+// Planes read through tables: output (ky, kx, y, x) of a plane is its input (rows[ky][y], columns[kx][x]), and -1 means outside.
+// A plane is one channel of one image, or of one block of images in lanes.
+struct PlaneMap {
+  int64_t planes, in_height, in_width, out_height, out_width;
+  int64_t row_taps, column_taps;
+  const int64_t* rows;     // [row_taps][out_height]
+  const int64_t* columns;  // [column_taps][out_width]
+  int64_t lanes;
+};
+
 // y = x w^T + b with x (batch, in), w (out, in), b (out), y (batch, out), all row-major.
 struct LinearShape {
   int64_t batch, in_features, out_features;

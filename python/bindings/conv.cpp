@@ -1,7 +1,10 @@
-// Convolution and pooling.
+// Convolution, pooling, padding, windows.
 #include "cnnx/ops/conv.h"
+#include "cnnx/ops/pad.h"
 #include "cnnx/ops/pool2d.h"
+#include "cnnx/ops/unfold.h"
 
+#include "arguments.h"
 #include "bindings.h"
 
 namespace cnnx::bindings {
@@ -11,6 +14,14 @@ using Pair = std::array<int64_t, 2>;
 
 Pool2dOptions pool_options(const Pair& kernel, const Pair& stride, const Pair& padding, const Pair& dilation, bool ceil_mode) {
   return {{kernel[0], kernel[1]}, {stride[0], stride[1]}, {padding[0], padding[1]}, {dilation[0], dilation[1]}, ceil_mode};
+}
+
+PadMode pad_mode(const std::string& mode) {
+  if (mode == "constant") return PadMode::constant;
+  if (mode == "reflect") return PadMode::reflect;
+  if (mode == "replicate") return PadMode::replicate;
+  if (mode == "circular") return PadMode::circular;
+  throw NotImplementedError("pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got '" + mode + "'");
 }
 
 template <int kAxes>
@@ -69,6 +80,24 @@ void register_conv(py::module_& m) {
       },
       ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("ceil_mode"),
       py::arg("count_include_pad"), py::arg("divisor_override"));
+  m.def(
+      "pad",
+      [](const Tensor& input, const std::vector<int64_t>& pads, const std::string& mode, const Number& value) {
+        return pad(input, pads, pad_mode(mode), value);
+      },
+      ReleaseGil(), given("input"), py::arg("pads"), py::arg("mode"), py::arg("value"));
+  m.def(
+      "unfold",
+      [](const Tensor& input, const Pair& kernel, const Pair& dilation, const Pair& padding, const Pair& stride) {
+        return unfold(input, {kernel, dilation, padding, stride});
+      },
+      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("dilation"), py::arg("padding"), py::arg("stride"));
+  m.def(
+      "fold",
+      [](const Tensor& input, const Pair& output_size, const Pair& kernel, const Pair& dilation, const Pair& padding,
+         const Pair& stride) { return fold(input, output_size, {kernel, dilation, padding, stride}); },
+      ReleaseGil(), given("input"), py::arg("output_size"), py::arg("kernel"), py::arg("dilation"), py::arg("padding"),
+      py::arg("stride"));
 }
 
 }  // namespace cnnx::bindings

@@ -18,6 +18,7 @@ namespace cnnx::CNNX_TARGET_NAMESPACE {
 void fill_batch_norm(KernelTable<float>& table);
 void fill_conv2d(KernelTable<float>& table);
 void fill_pool2d(KernelTable<float>& table);
+void fill_planes(KernelTable<float>& table);
 void fill_layout(KernelTable<float>& table);
 void fill_linear(KernelTable<float>& table);
 void fill_elementwise(KernelTable<float>& table);

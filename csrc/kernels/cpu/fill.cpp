@@ -10,6 +10,7 @@ void fill(KernelTable<float>& table) {
   fill_batch_norm(table);
   fill_conv2d(table);
   fill_pool2d(table);
+  fill_planes(table);
   fill_layout(table);
   fill_linear(table);
   fill_elementwise(table);

@@ -11,6 +11,7 @@ namespace cnnx::reference {
 template <class T> void fill_batch_norm(KernelTable<T>& table);
 template <class T> void fill_conv2d(KernelTable<T>& table);
 template <class T> void fill_pool2d(KernelTable<T>& table);
+template <class T> void fill_planes(KernelTable<T>& table);
 template <class T> void fill_layout(KernelTable<T>& table);
 template <class T> void fill_linear(KernelTable<T>& table);
 template <class T> void fill_elementwise(KernelTable<T>& table);

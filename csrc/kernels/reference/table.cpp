@@ -8,6 +8,7 @@ KernelTable<T> reference_kernels() {
   reference::fill_batch_norm(table);
   reference::fill_conv2d(table);
   reference::fill_pool2d(table);
+  reference::fill_planes(table);
   reference::fill_layout(table);
   reference::fill_linear(table);
   reference::fill_elementwise(table);

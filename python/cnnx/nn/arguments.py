@@ -18,7 +18,7 @@ def per_axis(op: str, name: str, value: Any, axes: int) -> tuple[int, ...]:
             return tuple(int(v) for v in value)
         if len(value) == 1:
             return (int(value[0]),) * axes
-    wanted = "an int" if axes == 1 else "an int or a pair of ints"
+    wanted = {1: "an int", 2: "an int or a pair of ints"}.get(axes, f"an int or {axes} ints")
     raise TypeError(f"{op}: {name} must be {wanted}, got {value!r}")
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from .. import _C
 from ..tensor import Tensor
+from . import functional as F
 from . import init
 from .arguments import conv_padding, per_axis
 from .module import Module
@@ -48,10 +49,9 @@ class _ConvNd(Module):
             raise ValueError("in_channels must be divisible by groups")
         if out_channels % groups != 0:
             raise ValueError("out_channels must be divisible by groups")
-        if padding_mode in ("reflect", "replicate", "circular") and not self.transposed:
-            raise NotImplementedError(f"{name}: padding_mode='{padding_mode}' is not available, only 'zeros'")
-        if padding_mode != "zeros":
-            raise ValueError(f"{name}: padding_mode must be 'zeros', but got padding_mode='{padding_mode}'")
+        modes = ("zeros",) if self.transposed else ("zeros", "reflect", "replicate", "circular")
+        if padding_mode not in modes:
+            raise ValueError(f"{name}: padding_mode must be one of {modes}, got {padding_mode!r}")
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = per_axis(name, "kernel_size", kernel_size, self._axes)
@@ -139,6 +139,9 @@ class _Convolution(_ConvNd):
         """(N, in_channels, ...) to (N, out_channels, ...), or both without N."""
         weight, bias = self._parameters["weight"], self._parameters["bias"]
         pads = conv_padding(type(self).__name__, self.padding, self.kernel_size, self.stride, self.dilation)
+        if self.padding_mode != "zeros":
+            input = F.pad(input, pads[-2:] + pads[:-2], self.padding_mode)  # the last axis first
+            pads = (0,) * len(pads)
         native = _C.conv1d if self._axes == 1 else _C.conv2d
         return native(input, weight, bias, self.stride, pads, self.dilation, self.groups)
 
@@ -199,7 +202,7 @@ class Conv2d(_Convolution):
     bias : bool
         Default: True.
     padding_mode : str
-        Only "zeros".
+        "zeros", "reflect", "replicate" or "circular"; see `functional.pad`. Default: "zeros".
     device, dtype : optional
         Of the parameters. Default: CPU, the default dtype.
 
@@ -215,8 +218,6 @@ class Conv2d(_Convolution):
     ------
     ValueError
         For sizes that are not positive, groups that do not divide the channels, or an unknown padding.
-    NotImplementedError
-        For another `padding_mode` than "zeros".
 
     Examples
     --------

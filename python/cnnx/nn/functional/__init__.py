@@ -21,7 +21,9 @@ from .loss import (
     smooth_l1_loss,
 )
 from .normalization import batch_norm
+from .padding import pad
 from .pooling import avg_pool2d, max_pool2d, max_pool2d_with_indices
+from .windows import fold, unfold
 
 __all__ = [
     "avg_pool2d",
@@ -34,6 +36,7 @@ __all__ = [
     "conv_transpose2d",
     "cross_entropy",
     "dropout",
+    "fold",
     "huber_loss",
     "kl_div",
     "l1_loss",
@@ -45,9 +48,11 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "one_hot",
+    "pad",
     "relu",
     "sigmoid",
     "smooth_l1_loss",
     "softmax",
     "tanh",
+    "unfold",
 ]

@@ -1,0 +1,96 @@
+// Planes read through tables of rows and columns: padding of any kind, and the windows of unfold; with the adjoint, which adds.
+//
+//   input [planes][in_height][in_width][lanes]   output [planes][row_taps][column_taps][out_height][out_width][lanes]
+//
+// The table of columns is cut into runs of neighbours once, so that a row is a few copies (or sums) of contiguous floats whatever
+// the kind of padding; with images in the lanes a run of one column is still a whole vector.
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/tile.h"
+
+namespace cnnx::CNNX_TARGET_NAMESPACE {
+namespace {
+
+struct Run {
+  int64_t column, count;  // of input columns column, column + 1, ...; column -1: outside
+};
+
+// The runs of each column tap, as many entries as there are columns; runs of a tap end where their counts add up to out_width.
+const Run* find_runs(const PlaneMap& s) {
+  Run* runs = static_cast<Run*>(scratch(0, static_cast<size_t>(max(s.column_taps * s.out_width, 1)) * sizeof(Run)));
+  for (int64_t kx = 0; kx < s.column_taps; ++kx) {
+    const int64_t* columns = s.columns + kx * s.out_width;
+    Run* run = runs + kx * s.out_width;
+    for (int64_t x = 0; x < s.out_width; ++run) {
+      *run = {columns[x], 1};
+      const int64_t step = columns[x] < 0 ? 0 : 1;
+      for (++x; x < s.out_width && columns[x] == columns[x - 1] + step; ++x) ++run->count;
+    }
+  }
+  return runs;
+}
+
+inline void fill_with(float* to, float value, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) to[i] = value;
+}
+
+inline void add_to(float* to, const float* from, int64_t count) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(to + i, load(to + i) + load(from + i));
+  for (; i < count; ++i) to[i] += from[i];
+}
+
+void gather_planes(const PlaneMap& s, const float* input, float value, float* output) {
+  const Run* runs = find_runs(s);
+  const int64_t taps = s.row_taps * s.column_taps, in_plane = s.in_height * s.in_width * s.lanes;
+  const int64_t out_row = s.out_width * s.lanes, out_plane = s.out_height * out_row;
+  parallel_for(s.planes * taps, static_cast<double>(out_plane) / 4, [&](int64_t unit) {
+    const int64_t ky = unit % taps / s.column_taps, kx = unit % s.column_taps;
+    const float* from = input + unit / taps * in_plane;
+    float* to = output + unit * out_plane;
+    for (int64_t y = 0; y < s.out_height; ++y, to += out_row) {
+      const int64_t row = s.rows[ky * s.out_height + y];
+      if (row < 0) {
+        fill_with(to, value, out_row);
+        continue;
+      }
+      const Run* run = runs + kx * s.out_width;
+      for (int64_t x = 0; x < s.out_width; x += run++->count) {
+        const int64_t count = run->count * s.lanes;
+        if (run->column < 0) fill_with(to + x * s.lanes, value, count);
+        else if (count == 1) to[x] = from[row * s.in_width + run->column];
+        else
+          memcpy(to + x * s.lanes, from + (row * s.in_width + run->column) * s.lanes, static_cast<size_t>(count) * sizeof(float));
+      }
+    }
+  });
+}
+
+void scatter_planes(const PlaneMap& s, const float* grad_output, float* grad_input) {
+  const Run* runs = find_runs(s);
+  const int64_t taps = s.row_taps * s.column_taps, in_plane = s.in_height * s.in_width * s.lanes;
+  const int64_t out_row = s.out_width * s.lanes, out_plane = s.out_height * out_row;
+  parallel_for(s.planes, static_cast<double>(in_plane + taps * out_plane) / 4, [&](int64_t plane) {
+    float* to = grad_input + plane * in_plane;
+    memset(to, 0, static_cast<size_t>(in_plane) * sizeof(float));
+    const float* from = grad_output + plane * taps * out_plane;
+    for (int64_t ky = 0; ky < s.row_taps; ++ky)
+      for (int64_t kx = 0; kx < s.column_taps; ++kx)
+        for (int64_t y = 0; y < s.out_height; ++y, from += out_row) {
+          const int64_t row = s.rows[ky * s.out_height + y];
+          if (row < 0) continue;
+          const Run* run = runs + kx * s.out_width;
+          for (int64_t x = 0; x < s.out_width; x += run++->count)
+            if (run->column >= 0)
+              add_to(to + (row * s.in_width + run->column) * s.lanes, from + x * s.lanes, run->count * s.lanes);
+        }
+  });
+}
+
+}  // namespace
+
+void fill_planes(KernelTable<float>& table) {
+  table.gather_planes = gather_planes;
+  table.scatter_planes = scatter_planes;
+}
+
+}  // namespace cnnx::CNNX_TARGET_NAMESPACE
