@@ -2,7 +2,7 @@
 
 A flat dictionary of tensors, such as a `state_dict()`, becomes an ordinary safetensors file that other
 programs read. Anything else keeps its tensors in the same way under names made from their places, and its
-structure as JSON in the file's metadata.
+structure as JSON in the file's metadata. Files that PyTorch wrote are read through PyTorch (`torch_file.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from cnnx import _C
+from cnnx import _C, torch_file
 from cnnx.devices import check_device
 from cnnx.tensor import Tensor
 
@@ -82,7 +82,11 @@ def load(
     weights_only: bool = True,
     mmap: bool | None = None,
 ) -> Any:
-    """Loads what `save` wrote, or any safetensors file (then a dict of tensors).
+    """Loads what `save` wrote, any safetensors file (then a dict of tensors), or a PyTorch file of tensors.
+
+    The content decides, not the name. A file that `torch.save` wrote, such as a `.pth` with a `state_dict`,
+    is read by PyTorch itself with ``weights_only=True``, so PyTorch must be installed; it may hold tensors,
+    numbers, strings and containers of them.
 
     Parameters
     ----------
@@ -94,7 +98,7 @@ def load(
     pickle_module
         Must be None: nothing is unpickled.
     weights_only
-        Accepted and without effect: files hold tensors and plain values, never code.
+        Accepted and without effect: nothing but tensors and plain values is ever loaded.
     mmap
         Accepted and without effect.
 
@@ -106,13 +110,18 @@ def load(
     Raises
     ------
     ValueError
-        If the file is not valid; the message names the file and the byte offset.
+        If the file is not valid; the message names the file and the byte offset. If a PyTorch file holds more
+        than tensors and plain values.
+    ImportError
+        For a PyTorch file, if PyTorch is not installed.
     OSError
         If the file cannot be read (FileNotFoundError if it is not there).
     """
     if pickle_module is not None:
         raise ValueError("load: nothing is unpickled, pickle_module must be None")
     _check_map_location(map_location)
+    if torch_file.recognised(f):
+        return torch_file.load(f)
     name, tensors, metadata = _read(f)
     structure = metadata.get(STRUCTURE_KEY)
     if structure is None:
