@@ -170,3 +170,14 @@ def test_a_kernel_that_the_target_lacks_warns_once_at_the_callers_line(tmp_path)
     ran = run("import cnnx\ncnnx._C._run_slow_kernel()\nx = 1\nprint(x)", cwd=tmp_path)
     assert ran.returncode == 1
     assert "PerformanceWarning" in ran.stderr
+
+
+def test_the_cpp_program_of_the_documents_is_the_one_that_is_built():
+    program = (ROOT / "tests/install/lenet5.cpp").read_text()
+    assert program in (ROOT / "docs/embedding.md").read_text()
+
+
+def test_one_header_includes_all_others():
+    folder = ROOT / "csrc/include"
+    headers = {str(path.relative_to(folder)) for path in folder.rglob("*.h")} - {"cnnx/cnnx.h"}
+    assert set(re.findall(r'#include "(.+)"', (folder / "cnnx/cnnx.h").read_text())) == headers

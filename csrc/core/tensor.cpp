@@ -29,7 +29,8 @@ Storage::Storage(const LanesShape& shape)
       is_lanes_(true) {}
 
 Storage::Storage(void* data, size_t bytes, std::function<void()> release, bool read_only)
-    : plain_(data), bytes_(bytes), release_(std::move(release)), read_only_(read_only) {}
+    // Without a release the memory still is not the pool's.
+    : plain_(data), bytes_(bytes), release_(release ? std::move(release) : [] {}), read_only_(read_only) {}
 
 Storage::~Storage() {
   if (lanes_ != nullptr) pool_free(lanes_, static_cast<size_t>(lanes_shape_.numel()) * sizeof(float));

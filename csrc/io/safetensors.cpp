@@ -247,6 +247,12 @@ void write_pieces(const SafetensorsFile& file, const Write& write) {
 
 }  // namespace
 
+const Tensor& SafetensorsFile::operator[](std::string_view name) const {
+  for (const auto& [key, tensor] : tensors)
+    if (key == name) return tensor;
+  throw ValueError(message("safetensors: no tensor is named ", name, " among the ", tensors.size(), " of the file"));
+}
+
 SafetensorsFile load_safetensors(const std::string& path) {
   InputFile file(path);
   return read_safetensors(
