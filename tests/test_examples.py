@@ -1,4 +1,4 @@
-"""Every example runs with --quick and prints the figures that need no MNIST; S1 is held to the real files."""
+"""Every example runs with --quick and prints what needs no MNIST; S1 is checked on the real files."""
 
 import json
 import os

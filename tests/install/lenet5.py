@@ -1,4 +1,4 @@
-"""Writes what lenet5.cpp reads into the folder given: random weights and an image. Prints what it must print."""
+"""Writes what lenet5.cpp reads into the folder given, and prints what it must print."""
 
 import sys
 from pathlib import Path
