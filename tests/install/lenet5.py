@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 import cnnx
-from cnnx import models
+from cnnx.models import build_model
 
 folder = Path(sys.argv[1])
 cnnx.manual_seed(5)
-model = models.lenet5()
+model = build_model("lenet5")
 for parameter in model.parameters():
     parameter.data.mul_(2)  # so that the probabilities differ
 cnnx.save(model.state_dict(), folder / "lenet5.safetensors")
