@@ -183,7 +183,7 @@ class Tensor(Operators, _C.TensorBase):
         return tensor_repr(self)
 
     def __format__(self, spec: str) -> str:
-        if self.ndim == 0 and spec:
+        if self.ndim == 0:  # PyTorch too writes the number, not tensor(...)
             return format(self.item(), spec)
         return format(str(self), spec)
 
