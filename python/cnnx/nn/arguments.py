@@ -11,6 +11,10 @@ Size2 = int | Sequence[int]
 
 def per_axis(op: str, name: str, value: Any, axes: int) -> tuple[int, ...]:
     """An int for all axes, or a sequence of one or `axes` ints, as a tuple of `axes`."""
+    if type(value) is int:  # this and the next at once, because every forward pass comes by
+        return (value,) * axes
+    if type(value) is tuple and len(value) == axes and set(map(type, value)) == {int}:
+        return value
     if hasattr(value, "__index__") and not isinstance(value, bool):
         return (int(value),) * axes
     if isinstance(value, (tuple, list)) and all(hasattr(v, "__index__") for v in value):
@@ -34,7 +38,8 @@ def conv_padding(
     """Padding before and after each axis: (left, right) or (top, bottom, left, right)."""
     axes = len(stride)
     if not isinstance(padding, str):
-        return tuple(p for p in per_axis(op, "padding", padding, axes) for _ in range(2))
+        pads = per_axis(op, "padding", padding, axes)
+        return pads * 2 if axes == 1 else (pads[0], pads[0], pads[1], pads[1])
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     if padding == "valid":
         return (0,) * (2 * axes)
