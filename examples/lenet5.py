@@ -46,8 +46,8 @@ test = DataLoader(test_images, batch_size=500)
 
 model = LeNet5()
 optimizer = optim.Adam(model.parameters(), lr=0.001)
-history = fit(args, model, nn.CrossEntropyLoss(), optimizer, train, test)
+history = fit(args, model, nn.CrossEntropyLoss(), optimizer, train, test, "test")
 
-plot.curves(history.curves(), args.out / "curves.png", title="LeNet-5 (validated on the test images)")
+plot.curves(history.curves(), args.out / "curves.png", title="LeNet-5")
 plot.filters(model.conv1.weight, args.out / "filters.png", title="LeNet-5: first convolution")
-report(args, [("test accuracy", 0.9907, history.accuracy["validation"][-1])], history.seconds)
+report(args, [("test accuracy", 0.9907, history.accuracy["test"][-1])], history.seconds)

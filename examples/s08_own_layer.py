@@ -93,7 +93,9 @@ for epoch in range(1, args.epochs + 1):
 with cnnx.no_grad():
     accuracy = (own(images).argmax(1) == labels).float().mean().item()
 plot.curves(
-    {"loss": {"own layer": means[0], "nn.Conv2d": means[1]}}, args.out / "curves.png", title="S8: own layer"
+    {"loss": {"own layer": means[0], "nn.Conv2d": means[1]}},
+    args.out / "curves.png",
+    title="S8: own layer, nn.Conv2d over it",
 )
 report(
     args,

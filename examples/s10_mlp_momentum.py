@@ -29,12 +29,10 @@ model = nn.Sequential(
     nn.Linear(64, 10),
 )
 optimizer = optim.SGD(model.parameters(), lr=0.003, momentum=0.9)
-history = fit(args, model, nn.CrossEntropyLoss(), optimizer, train, test)
+history = fit(args, model, nn.CrossEntropyLoss(), optimizer, train, test, "test")
 labels, classes = predict(args, model, test)
 
-plot.curves(
-    history.curves(), args.out / "curves.png", title="S10: MLP, momentum (validated on the test images)"
-)
+plot.curves(history.curves(), args.out / "curves.png", title="S10: MLP, momentum")
 plot.confusion_matrix(confusion(labels, classes), path=args.out / "confusion.png")
 report(
     args,

@@ -46,7 +46,7 @@ model = nn.Sequential(
 loss_function = nn.CrossEntropyLoss()
 optimizer = optim.Adadelta(model.parameters())
 
-history = History()
+history = History("test")
 for epoch in range(1, args.epochs + 1):
     model.train()
     begin, running_loss, hits = time.perf_counter(), 0.0, 0
@@ -64,9 +64,7 @@ for epoch in range(1, args.epochs + 1):
     history.add((running_loss / count, hits / count), evaluate(args, model, loss_function, test), seconds)
 labels, classes = predict(args, model, test)
 
-plot.curves(
-    history.curves(), args.out / "curves.png", title="S11: CNN, batch norm (validated on the test images)"
-)
+plot.curves(history.curves(), args.out / "curves.png", title="S11: CNN, batch norm")
 plot.confusion_matrix(confusion(labels, classes), path=args.out / "confusion.png")
 plot.feature_maps(
     {"first convolution": model[0](images[:1])[0], "pooled": model[:7](images[:1])[0]},

@@ -111,22 +111,26 @@ def enlarged_digits(train: bool, transform: Callable[[Any], Any] | None) -> Imag
 
 @dataclass
 class History:
-    """Loss and accuracy per pass, of the images trained on and of those held out; seconds of training."""
+    """Loss and accuracy per pass, of the images trained on and of those held out; seconds of training.
 
-    loss: dict[str, list[float]] = field(default_factory=lambda: {"train": [], "validation": []})
-    accuracy: dict[str, list[float]] = field(default_factory=lambda: {"train": [], "validation": []})
+    `held_out` is what the latter are for: `validation` or `test`.
+    """
+
+    held_out: str = "validation"
+    loss: dict[str, list[float]] = field(default_factory=dict)
+    accuracy: dict[str, list[float]] = field(default_factory=dict)
     last_batch_loss: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
 
-    def add(self, train: tuple[float, float], validation: tuple[float, float], seconds: float) -> None:
+    def add(self, train: tuple[float, float], held_out: tuple[float, float], seconds: float) -> None:
         """Append a pass, given (loss, accuracy) twice and the seconds of training, and print it."""
-        for part, (loss, accuracy) in {"train": train, "validation": validation}.items():
-            self.loss[part].append(loss)
-            self.accuracy[part].append(accuracy)
+        for part, (loss, accuracy) in {"train": train, self.held_out: held_out}.items():
+            self.loss.setdefault(part, []).append(loss)
+            self.accuracy.setdefault(part, []).append(accuracy)
         self.seconds.append(seconds)
         print(
             f"epoch {len(self.seconds):2}  train: loss {train[0]:.4f}, accuracy {train[1]:.4f}  "
-            f"validation: loss {validation[0]:.4f}, accuracy {validation[1]:.4f}  {seconds:.1f} s",
+            f"{self.held_out}: loss {held_out[0]:.4f}, accuracy {held_out[1]:.4f}  {seconds:.1f} s",
             flush=True,
         )
 
@@ -141,17 +145,18 @@ def fit(
     loss_function: Loss,
     optimizer: optim.Optimizer,
     train: DataLoader,
-    validation: DataLoader,
+    held_out: DataLoader,
+    name: str = "validation",
 ) -> History:
-    """Train for args.epochs passes; after each, evaluate and print a line."""
-    history = History()
+    """Train for args.epochs passes; after each, evaluate on the images held out and print a line."""
+    history = History(name)
     model.to(args.device)
     for _ in range(args.epochs):
         begin = time.perf_counter()
         *trained, last_batch_loss = train_epoch(args, model, loss_function, optimizer, train)
         seconds = time.perf_counter() - begin
         history.last_batch_loss.append(last_batch_loss)
-        history.add((trained[0], trained[1]), evaluate(args, model, loss_function, validation), seconds)
+        history.add((trained[0], trained[1]), evaluate(args, model, loss_function, held_out), seconds)
     return history
 
 
