@@ -65,7 +65,9 @@ def test_the_named_nets(name, tmp_path):
     path = tmp_path / "net.onnx"
     proto = compare(net, shape, path=path, opset=13)
     assert onnx.load(path) == proto
-    assert {constant.name for constant in proto.graph.initializer} == set(net.state_dict())
+    # How many batches a batch norm has seen is of no use outside training.
+    weights = {weight for weight in net.state_dict() if not weight.endswith("num_batches_tracked")}
+    assert {constant.name for constant in proto.graph.initializer} == weights
     assert proto.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
     assert proto.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "batch"
 
@@ -100,6 +102,42 @@ def test_a_class_with_functions():
     assert operators(proto) == ["Conv", "Relu", "Conv", "Relu", "Mul", "Add", "Concat", "MaxPool", "Reshape",
                                 "Gemm", "LogSoftmax"]  # fmt: skip
     assert proto.graph.node[0].name == "/conv1/Conv"
+
+
+class UNet1d(nn.Module):
+    """The 1-D U-Net of S12."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter = nn.Conv1d(1, 16, 3, padding=1)
+        self.down = nn.Conv1d(16, 32, 3, stride=2, padding=1)
+        self.up = nn.ConvTranspose1d(32, 16, 3, stride=2, padding=1, output_padding=1)
+        self.leave = nn.Conv1d(32, 1, 3, padding=1)
+
+    def forward(self, x):
+        first = F.relu(self.enter(x))
+        second = F.relu(self.up(F.relu(self.down(first))))
+        return cnnx.sigmoid(self.leave(cnnx.cat((second, first), dim=1)))
+
+
+def test_a_unet():
+    proto = compare(UNet1d(), (1, 100), opset=13)
+    assert operators(proto).count("ConvTranspose") == 1
+    assert [d.dim_param or d.dim_value for d in proto.graph.output[0].type.tensor_type.shape.dim] == [
+        "batch",
+        1,
+        100,
+    ]
+
+
+def test_batch_norm_in_training_statistics_of_its_own():
+    net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU())
+    for _ in range(3):
+        net(cnnx.randn(8, 1, 6, 6) * 2 + 1)
+    proto = compare(net, (1, 6, 6))
+    assert operators(proto) == ["Conv", "BatchNormalization", "Relu"]
+    with pytest.raises(NotImplementedError, match="by the statistics of the batch"):
+        cnnx.onnx.export(nn.BatchNorm2d(3, track_running_stats=False), cnnx.rand(2, 3, 4, 4))
 
 
 def test_export_leaves_the_model_as_it_was():
@@ -169,6 +207,8 @@ MORE_LAYERS = [
     ("ZeroPad2d", ((1, 2, 3, 0),), {}, (2, 4, 5)),
     ("ConstantPad1d", ((1, 2), 0.5), {}, (2, 4)),
     ("ReflectionPad2d", (2,), {}, (2, 4, 5)),
+    ("ZeroPad2d", (-1,), {}, (2, 4, 5)),
+    ("Conv2d", (2, 3, 3), {"padding": 2, "padding_mode": "reflect"}, (2, 6, 5)),
     ("ReplicationPad2d", (2,), {}, (2, 4, 5)),
     ("ELU", (0.7,), {}, (9,)),
     ("SELU", (), {}, (9,)),

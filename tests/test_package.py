@@ -141,6 +141,19 @@ def test_readme_script_runs_and_learns(tmp_path):
     assert (tmp_path / "digits.safetensors").exists()
 
 
+def blocks_of_the_docs():
+    text = (ROOT / "docs" / "tools.md").read_text() if (ROOT / "docs" / "tools.md").exists() else ""
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("block", blocks_of_the_docs())
+def test_the_code_in_the_docs_runs(block, tmp_path):
+    for name in re.findall(r"^(?:import|from) (?!cnnx)(\w+)", block, re.MULTILINE):
+        pytest.importorskip(name)
+    done = run(f"import warnings; warnings.simplefilter('default')\n{block}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 @needs_install
 def test_numpy_is_the_only_requirement():
     needed = [r for r in importlib.metadata.requires("cnnx") if "extra ==" not in r]

@@ -286,8 +286,10 @@ def images(
         raise ValueError(f"images: {len(titles)} titles for {len(pictures)} images")
     columns = columns or min(8, math.ceil(math.sqrt(len(pictures))))
     rows = math.ceil(len(pictures) / columns)
-    lines = max((text.count("\n") + 1 for text in titles), default=0) if titles else 0
-    figure = _figure(max(3.2, 1.5 * columns), rows * (1.5 + 0.17 * lines) + (0.4 if title else 0))
+    lines = [text.split("\n") for text in titles or []]
+    below = 0.17 * max(map(len, lines), default=0)
+    side = max(1.5, 0.08 * max((len(line) for text in lines for line in text), default=0))
+    figure = _figure(max(3.2, side * columns), rows * (side + below) + (0.4 if title else 0))
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in grid:
         axes.set_axis_off()

@@ -74,6 +74,8 @@ def evaluate(options: argparse.Namespace) -> int:
         f"{names[labels[i]]} taken for {names[predicted[i]]}\n{probabilities[i].max():.2f}" for i in worst
     ]
     heading = f"the {len(worst)} most confident of {len(wrong):,} mistakes"
+    if len(worst) == len(wrong):
+        heading = "the only mistake" if len(wrong) == 1 else f"all {len(wrong)} mistakes"
     plot.images([data[i] for i in worst], titles, path, title=heading)
     print(f"mistakes: {path}")
     return 0
