@@ -68,6 +68,7 @@ _SUBMODULES = (
     "optim",
     "plot",
     "serialization",
+    "signal",
     "sklearn",
     "transforms",
     "utils",
