@@ -27,12 +27,17 @@ Shape = tuple[int, int, int]
 
 
 class Images(ImageDataset):
-    """Images (N, H, W) or, in colour, (N, H, W, 3) of uint8, and the names of their classes."""
+    """Images (N, H, W) or, in colour, (N, 3, H, W) of uint8, and the names of their classes."""
 
     def __init__(self, data: Array, targets: Array, classes: Sequence[str]) -> None:
         tensors = [_C.from_numpy(np.ascontiguousarray(a), True) for a in (data, targets.astype(np.int64))]
         super().__init__(tensors[0], tensors[1], transforms.ToTensor(), None)
         self.names = list(classes)
+
+    def _image(self, pixels: Array) -> Array:
+        # Transforms take channels last.
+        own = tuple(self.data.shape[1:])
+        return pixels.transpose(1, 2, 0) if len(own) == 3 and pixels.shape == own else pixels
 
 
 def data_folder(option: str | None = None) -> Path:
@@ -89,7 +94,7 @@ def load_images(
 def image_shape(images: ImageDataset) -> Shape:
     """(channels, height, width) of the images of a data set."""
     extents = tuple(images.data.shape)
-    return (extents[3] if len(extents) == 4 else 1, extents[1], extents[2])
+    return (extents[1] if len(extents) == 4 else 1, extents[-2], extents[-1])
 
 
 def class_names(images: ImageDataset) -> list[str]:
@@ -170,6 +175,8 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     channels, height, width = shape
     mode, how = "L" if channels == 1 else "RGB", Image.Resampling.BILINEAR
     data = np.stack([np.asarray(picture.convert(mode).resize((width, height), how)) for picture in pictures])
+    if channels == 3:
+        data = data.transpose(0, 3, 1, 2)
     targets = np.array([label for _, label in files])
     if not separate:
         data, targets = split(train, data, targets)

@@ -24,7 +24,7 @@ def drawing_size(data: Array) -> float | None:
     Parameters
     ----------
     data
-        uint8 images (N, H, W) or (N, H, W, 3).
+        uint8 images (N, H, W) or (N, 3, H, W).
     """
     if data.ndim != 3 or len(data) == 0:
         return None
