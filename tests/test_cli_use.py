@@ -170,18 +170,16 @@ def test_export(digits_run, capsys, tmp_path):
 
 
 def test_show(capsys, tmp_path):
-    assert (
-        run("--dataset", "digits", "--model", "digits", "--epochs", 1, "--batch-size", 300, "--out", "run")
-        == 0
-    )
+    write_mnist(tmp_path / "data" / "mnist", 24)
+    assert run("--model", "s7", "--epochs", 1, "--out", "run") == 0
     out = lines(capsys, "show", "run", "--index", 7, "--out", "pictures")
-    names = ["filters-0.png", "filters-2.png", "feature-maps.png"]
+    names = [*(f"filters-{layer}.png" for layer in (0, 2, 5, 7)), "feature-maps.png"]
     assert [line.partition(": ")[2] for line in out] == [f"pictures/{name}" for name in names]
     assert all(is_png(tmp_path / "pictures" / name) for name in names)
     image_module.fromarray(drawn(datasets.Digits(train=False)[0][0])).save("seven.png")
     lines(capsys, "show", "run", "--image", "seven.png")
     assert is_png(tmp_path / "run" / "feature-maps.png")
-    assert "there are 360 test images" in wrong_use(capsys, "show", "run", "--index", 360)
+    assert "there are 24 test images" in wrong_use(capsys, "show", "run", "--index", 24)
 
 
 def write_folder(folder, colour, sizes=((20, 24),), count=30):
