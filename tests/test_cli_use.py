@@ -167,6 +167,8 @@ def test_export(digits_run, capsys, tmp_path):
     np.testing.assert_allclose(scores, model(images).detach().numpy(), atol=1e-5)
     assert main(["export", str(digits_run), str(path), "--opset", "3"]) == 1
     assert "opset must be from 13" in capsys.readouterr().err
+    assert main(["export", str(digits_run), "no/such/x.onnx"]) == 1
+    assert "No such file" in capsys.readouterr().err
 
 
 def test_show(capsys, tmp_path):
@@ -305,7 +307,6 @@ def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
     assert "not a whole number" in wrong_use(capsys, "show", digits_run, "--index", -1)
     for arguments, message in (
         (["predict", digits_run, "missing.png"], "missing.png: cannot be read as an image"),
-        (["export", digits_run, "no/such/x.onnx"], "No such file"),
         (["eval", digits_run, "--out", __file__], "cannot make"),
     ):
         assert main([str(a) for a in arguments]) == 1
