@@ -166,6 +166,13 @@ LAYERS = [
     (nn.AvgPool2d(3, stride=2, padding=1), (2, 9, 8)),
     (nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False), (2, 9, 8)),
     (nn.AvgPool2d(2, divisor_override=3), (2, 8, 8)),
+    # Ceil mode, with windows that start in the padding and are dropped, or reach beyond it.
+    (nn.MaxPool2d((4, 2), (1, 3), 1, ceil_mode=True), (2, 8, 11)),
+    (nn.MaxPool2d(3, 2, 1, dilation=3, ceil_mode=True), (2, 10, 11)),
+    (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (2, 8, 9)),
+    (nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), (2, 8, 9)),
+    (nn.AvgPool2d(3, 2, 1, ceil_mode=True, divisor_override=5), (2, 8, 9)),
+    (nn.ConvTranspose2d(2, 4, 3, 1, 1, output_padding=1, dilation=2), (2, 5, 6)),
     (nn.Flatten(), (2, 3, 4)),
     (nn.Flatten(2), (2, 3, 4)),
     (nn.Unflatten(1, (2, 3)), (6, 2)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,12 @@ def conv_transpose(
 ) -> str:
     """Transposed convolution; its padding is the same at both ends."""
     x, single = batched(g, input, weight.ndim - 2)
+    ends, more = list(padding), list(output_padding)
+    if any(extra >= step for extra, step in zip(more, stride, strict=True)):
+        # Runtimes refuse that (PyTorch allows it below the dilation), but take less away at the end.
+        if any(extra > end for extra, end in zip(more, ends, strict=True)):
+            raise no_counterpart(f"{g.call} with an output_padding above padding and stride")
+        ends, more = [end - extra for end, extra in zip(ends, more, strict=True)], [0] * len(more)
     y = g.op(
         "ConvTranspose",
         x,
@@ -78,12 +85,32 @@ def conv_transpose(
         bias,
         kernel_shape=list(weight.shape[2:]),
         strides=list(stride),
-        pads=[*padding, *padding],
-        output_padding=list(output_padding),
+        pads=[*padding, *ends],
+        output_padding=more,
         dilations=list(dilation),
         group=groups,
     )
     return unbatched(g, y, single)
+
+
+def end_padding(g: Graph, input: Any, kernel: Ints, stride: Ints, padding: Ints, dilation: Ints) -> list[int]:
+    """Padding at the ends, with what windows reach beyond them in ceil mode.
+
+    ONNX's own ceil mode keeps windows that start in the padding, which PyTorch's drops.
+    """
+    extents, cells = input.shape[-len(kernel) :], g.out.shape[-len(kernel) :]
+    reach = [
+        (count - 1) * step + gap * (window - 1) + 1 - extent - pad
+        for count, step, gap, window, extent, pad in zip(
+            cells, stride, dilation, kernel, extents, padding, strict=True
+        )
+    ]
+    return [max(pad, beyond) for pad, beyond in zip(padding, reach, strict=True)]
+
+
+def padded(g: Graph, x: Operand, begins: Ints, ends: Ints, value: float, dtype: Any) -> str:
+    """A batch with a constant around its last axes."""
+    return g.op("Pad", x, g.ints(0, 0, *begins, 0, 0, *ends), g.scalar(value, dtype))
 
 
 @lowers("max_pool1d", "max_pool2d")
@@ -92,14 +119,17 @@ def max_pool(
 ) -> str:
     """Maximum over windows."""
     x, single = batched(g, input, len(kernel))
+    begins, ends = list(padding), end_padding(g, input, kernel, stride, padding, dilation)
+    if any(end >= window for end, window in zip(ends, kernel, strict=True)):  # more than runtimes take
+        x = padded(g, x, begins, ends, -math.inf, input.dtype)
+        begins = ends = [0] * len(kernel)
     y = g.op(
         "MaxPool",
         x,
         kernel_shape=list(kernel),
         strides=list(stride),
-        pads=[*padding, *padding],
+        pads=[*begins, *ends],
         dilations=list(dilation),
-        ceil_mode=int(ceil_mode),
     )
     return unbatched(g, y, single)
 
@@ -122,22 +152,25 @@ def avg_pool(
     divisor_override: int = 0,
 ) -> str:
     """Mean over windows."""
-    if ceil_mode and g.opset < 19:
-        # Before opset 19 runtimes disagree about what the last window is divided by.
-        raise ValueError(f"onnx.export: {g.call} with ceil_mode needs opset 19")
     x, single = batched(g, input, len(kernel))
+    none = [0] * len(kernel)
+    begins, ends = list(padding), end_padding(g, input, kernel, stride, padding, [1] * len(kernel))
+    whole = bool(divisor_override)  # a window counts whole, whatever it covers
+    include = count_include_pad or whole
+    if count_include_pad and not whole and ends != begins:
+        # The padding counts, but not what a window covers beyond it.
+        x = padded(g, x, begins, begins, 0.0, input.dtype)
+        begins, ends = none, [end - pad for end, pad in zip(ends, padding, strict=True)]
+        include = False
     y = g.op(
         "AveragePool",
         x,
         kernel_shape=list(kernel),
         strides=list(stride),
-        pads=[*padding, *padding],
-        ceil_mode=int(ceil_mode),
-        count_include_pad=int(count_include_pad or bool(divisor_override)),
+        pads=[*begins, *ends],
+        count_include_pad=int(include),
     )
-    if divisor_override:
-        if ceil_mode:
-            raise no_counterpart("avg_pool with divisor_override and ceil_mode")
+    if whole:
         y = g.op("Mul", y, g.scalar(float(np.prod(kernel)) / divisor_override, input.dtype))
     return unbatched(g, y, single)
 
