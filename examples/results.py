@@ -219,7 +219,8 @@ def row(name: str, runs: list[dict[str, Any]]) -> str:
 
     own = [f"**{goal.figure} {shown(column(goal.figure), goal.digits)}**" for goal in system.goals]
     own += [f"{figure} {shown(column(figure))}" for figure in system.also]
-    wanted = [f"{goal.figure} {goal.relation} {goal.target:g}" for goal in system.goals] or ["-"]
+    signs = {">=": "≥", "<=": "≤", "=": "="}
+    wanted = [f"{signs[goal.relation]} {goal.target:g}" for goal in system.goals] or ["-"]
     verdicts = {judge(goal, column(goal.figure)) for goal in system.goals} or {"-"}
     seconds = [second for run in runs for second in run["seconds"]]
     pace = f"{statistics.median(seconds):.2g}" if seconds else "-"
