@@ -8,7 +8,7 @@ import pytest
 
 import cnnx
 from cnnx import datasets
-from test_cli import main, own_folders, run, weights, write_mnist, wrong_use  # noqa: F401
+from test_cli import NET, main, own_folders, run, weights, write_mnist, wrong_use  # noqa: F401
 from test_idx import idx_bytes
 
 image_module = pytest.importorskip("PIL.Image")
@@ -202,20 +202,8 @@ def write_folder(folder, colour, sizes=((20, 24),), count=30):
 @pytest.mark.parametrize("colour", [False, True])
 def test_a_folder_of_images(colour, tmp_path, capsys):
     write_folder(tmp_path / "photos", colour)
-    out = lines(
-        capsys,
-        "train",
-        "--threads",
-        1,
-        "--dataset",
-        "photos",
-        "--epochs",
-        4,
-        "--batch-size",
-        8,
-        "--out",
-        "run",
-    )
+    arguments = ("--dataset", "photos", "--model", NET, "--epochs", 4, "--batch-size", 8)
+    out = lines(capsys, "train", "--threads", 1, *arguments, "--out", "run")
     assert out[0] == "data: images by class in photos"
     assert out[-1].startswith("test accuracy 1.0000")
     about = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -254,7 +242,8 @@ def test_a_folder_in_idx_format(tmp_path, capsys):
     for part, chosen in (("train", slice(0, 50)), ("t10k", slice(50, 60))):
         (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(images[chosen]))
         (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels[chosen].astype(np.uint8)))
-    assert run("--dataset", folder, "--epochs", 20, "--batch-size", 10, "--lr", 0.01, "--out", "run") == 0
+    arguments = ("--dataset", folder, "--model", NET, "--epochs", 20, "--batch-size", 10, "--lr", 0.01)
+    assert run(*arguments, "--out", "run") == 0
     out = lines(capsys, "eval", "run")
     assert len(out[: out.index("")]) == 4
     assert "test accuracy 1.0000" in " ".join(out)

@@ -51,14 +51,23 @@ def facts() -> Iterator[tuple[str, str]]:
     folder = data_folder()
     source = "CNNX_DATA_DIR" if os.environ.get("CNNX_DATA_DIR") else "default; CNNX_DATA_DIR changes it"
     yield "data", f"{folder} ({source}), {'has' if MNIST.is_available(folder) else 'without'} mnist"
-    for package, use in (("tqdm", "progress bars"), ("matplotlib", "curves"), ("PIL", "image objects")):
+    uses = {
+        "tqdm": "progress bars",
+        "matplotlib": "pictures",
+        "PIL": "image files",
+        "onnx": "ONNX files",
+        "sklearn": "scikit-learn classifiers",
+        "tensorboardX": "TensorBoard files",
+        "torch": "files of PyTorch",
+    }
+    for package, use in uses.items():
         yield package, "yes" if importlib.util.find_spec(package) else f"no: without it there are no {use}"
 
 
 def info(options: argparse.Namespace) -> int:
     """The command `cnnx info`: the facts, and with `--ops` the implementation of every kernel."""
     for name, text in facts():
-        print(f"{name + ':':<12} {text}")
+        print(f"{name + ':':<13} {text}")
     if not options.ops:
         return 0
     table: dict[str, dict[str, str]] = {}
