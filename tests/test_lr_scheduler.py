@@ -13,6 +13,13 @@ CASES = [
     ("MultiStepLR", {"milestones": [2, 5, 5, 9], "gamma": 0.3}),
     ("ExponentialLR", {"gamma": 0.9}),
     ("LambdaLR", {"lr_lambda": lambda epoch: 1 / (1 + epoch)}),
+    ("MultiplicativeLR", {"lr_lambda": lambda epoch: 0.95 if epoch % 3 else 1.1}),
+    ("ConstantLR", {"factor": 0.4, "total_iters": 6}),
+    ("LinearLR", {}),
+    ("LinearLR", {"start_factor": 0.1, "end_factor": 0.5, "total_iters": 12}),
+    ("PolynomialLR", {"total_iters": 8, "power": 1.5}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 4}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.01}),
     ("CosineAnnealingLR", {"T_max": 5}),
     ("CosineAnnealingLR", {"T_max": 4, "eta_min": 0.01}),
     ("OneCycleLR", {"max_lr": 0.3, "total_steps": 20}),
@@ -123,3 +130,135 @@ def test_bad_input():
     schedule.step()
     with pytest.raises(ValueError, match="Tried to step 3 times"):
         schedule.step()
+
+
+METRICS = [
+    0.9,
+    0.8,
+    0.8,
+    0.79999,
+    0.81,
+    0.7,
+    0.7,
+    0.7,
+    0.7,
+    0.6,
+    0.65,
+    0.6,
+    0.6,
+    0.6,
+    0.6,
+    0.6,
+    0.6,
+    math.nan,
+]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patience": 1},
+        {"patience": 0, "factor": 0.5, "cooldown": 2},
+        {"patience": 2, "mode": "max", "threshold": 0.05},
+        {"patience": 1, "threshold": 0.05, "threshold_mode": "abs"},
+        {"patience": 1, "threshold": 0.05, "threshold_mode": "abs", "mode": "max"},
+        {"patience": 0, "min_lr": [0.01, 0.001], "eps": 1e-3},
+    ],
+)
+def test_plateau_is_pytorchs(options):
+    torch = pytest.importorskip("torch")
+    mine, theirs = optimizer(), optimizer(torch.optim, torch)
+    schedule = lr_scheduler.ReduceLROnPlateau(mine, **options)
+    their_schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, **options)
+    for i, metric in enumerate(METRICS):
+        schedule.step(cnnx.tensor(metric, dtype=cnnx.float64) if i % 2 else metric)
+        their_schedule.step(metric)
+        assert schedule.get_last_lr() == pytest.approx(their_schedule.get_last_lr(), rel=1e-12)
+        for name in ("best", "num_bad_epochs", "cooldown_counter", "last_epoch"):
+            assert getattr(schedule, name) == getattr(their_schedule, name), name
+        if i == 6:  # go on from saved state
+            saved, saved_optimizer = schedule.state_dict(), mine.state_dict()
+            mine = optimizer()
+            schedule = lr_scheduler.ReduceLROnPlateau(mine, **options)
+            mine.load_state_dict(saved_optimizer)
+            schedule.load_state_dict(saved)
+
+
+def combined(module, opt):
+    schedules = [
+        module.LinearLR(opt, 0.1, total_iters=4),
+        module.CosineAnnealingLR(opt, 10),
+        module.ExponentialLR(opt, 0.5),
+    ]
+    return module.SequentialLR(opt, schedules, [4, 12])
+
+
+def chained(module, opt):
+    return module.ChainedScheduler(
+        [module.ConstantLR(opt, 0.1, 5), module.ExponentialLR(opt, 0.9), module.StepLR(opt, 7)]
+    )
+
+
+@pytest.mark.parametrize("make", [combined, chained])
+def test_combinations_are_pytorchs_and_resume(make):
+    torch = pytest.importorskip("torch")
+    mine, theirs = optimizer(), optimizer(torch.optim, torch)
+    schedule, other = make(lr_scheduler, mine), make(torch.optim.lr_scheduler, theirs)
+    values, expected = run(mine, schedule, 20), run(theirs, other, 20)
+    for a, b in zip(values, expected, strict=True):
+        assert a == pytest.approx(b, rel=1e-12)
+    mine = optimizer()
+    schedule = make(lr_scheduler, mine)
+    run(mine, schedule, 7)
+    saved, saved_optimizer = schedule.state_dict(), mine.state_dict()
+    mine = optimizer()
+    schedule = make(lr_scheduler, mine)
+    mine.load_state_dict(saved_optimizer)
+    schedule.load_state_dict(saved)
+    assert run(mine, schedule, 13) == values[7:]
+
+
+def test_warm_restarts_by_fractions():
+    torch = pytest.importorskip("torch")
+    for factor in (1, 2, 3):
+        mine, theirs = optimizer(), optimizer(torch.optim, torch)
+        schedule = lr_scheduler.CosineAnnealingWarmRestarts(mine, 3, factor)
+        other = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(theirs, 3, factor)
+        for epoch in (0.0, 0.5, 2.75, 3.0, 3.1, 8.9, 10.0, 20.25):
+            schedule.step(epoch)
+            other.step(epoch)
+            assert schedule.get_last_lr() == pytest.approx(other.get_last_lr(), rel=1e-9)
+
+
+def test_bad_input_of_the_others():
+    opt = optimizer()
+    with pytest.raises(ValueError, match="Factor"):
+        lr_scheduler.ReduceLROnPlateau(opt, factor=1.0)
+    with pytest.raises(ValueError, match="mode best is unknown"):
+        lr_scheduler.ReduceLROnPlateau(opt, "best")
+    with pytest.raises(ValueError, match="threshold mode"):
+        lr_scheduler.ReduceLROnPlateau(opt, threshold_mode="share")
+    with pytest.raises(ValueError, match="expected 2 min_lrs"):
+        lr_scheduler.ReduceLROnPlateau(opt, min_lr=[0.1])
+    with pytest.raises(TypeError, match="is not an Optimizer"):
+        lr_scheduler.ReduceLROnPlateau(nn.Linear(1, 1))
+    for bad in (0.0, 1.5):
+        with pytest.raises(ValueError, match="start_factor"):
+            lr_scheduler.LinearLR(opt, bad)
+    with pytest.raises(ValueError, match="end_factor"):
+        lr_scheduler.LinearLR(opt, end_factor=2.0)
+    with pytest.raises(ValueError, match="factor"):
+        lr_scheduler.ConstantLR(opt, 2.0)
+    with pytest.raises(ValueError, match="T_0"):
+        lr_scheduler.CosineAnnealingWarmRestarts(opt, 0)
+    with pytest.raises(ValueError, match="T_mult"):
+        lr_scheduler.CosineAnnealingWarmRestarts(opt, 3, 0)
+    steps = lr_scheduler.StepLR(opt, 1)
+    with pytest.raises(ValueError, match="no scheduler"):
+        lr_scheduler.ChainedScheduler([])
+    with pytest.raises(ValueError, match="2 schedulers need 1 milestones, got 2"):
+        lr_scheduler.SequentialLR(opt, [steps, steps], [1, 2])
+    with pytest.raises(ValueError, match="same optimizer"):
+        lr_scheduler.SequentialLR(optimizer(), [steps], [])
+    with pytest.raises(ValueError, match="does not support ReduceLROnPlateau"):
+        lr_scheduler.ChainedScheduler([steps, lr_scheduler.ReduceLROnPlateau(opt)])

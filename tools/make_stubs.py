@@ -44,6 +44,7 @@ OPTIONAL_TENSORS = {
 OPTIONAL_RESULTS = {"grad"}
 
 REPLACEMENTS = [
+    (r"collections\.abc\.Callable(?!\[)", "collections.abc.Callable[..., typing.Any]"),
     (r"typing\.SupportsInt \| typing\.SupportsIndex", "int"),
     (r"typing\.SupportsFloat \| typing\.SupportsIndex", "float"),
     (r'typing\.Annotated\[(collections\.abc\.Sequence\[\w+\]), "FixedSize\(\d+\)"\]', r"\1"),

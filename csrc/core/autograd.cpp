@@ -10,7 +10,7 @@ namespace cnnx {
 namespace {
 
 thread_local bool recording = true;
-std::atomic<uint64_t> next_sequence{1};
+std::atomic<uint64_t> next_sequence{1}, next_hook{0};
 
 struct BySequence {
   bool operator()(const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) const { return a->sequence < b->sequence; }
@@ -50,6 +50,7 @@ class Pass {
       pending_.erase(node.get());
       if (node->freed)
         throw Error("backward: the graph was freed by an earlier backward pass; pass retain_graph=True to that one to keep it");
+      if (node->hooks != nullptr) gradient = node->hooks->run(std::move(gradient));
       if (auto output = node->output.lock()) {
         if (captured_ != nullptr) {
           if (auto found = captured_->find(output.get()); found != captured_->end()) found->second = gradient;
@@ -68,18 +69,19 @@ class Pass {
         }
       if (!retain_graph_) {
         node->gradient = nullptr;
+        node->hooks = nullptr;
         node->freed = true;
       }
     }
+    for (auto& [leaf, gradient] : hooked_) finish(leaf, leaf->hooks->run(std::move(gradient)));
   }
 
  private:
   void deliver(const NodeInput& input, Tensor gradient) {
     const std::shared_ptr<Node>& node = input.node;
     if (node == nullptr) {
-      if (captured_ == nullptr) accumulate_grad(Tensor(input.leaf), std::move(gradient));
-      else if (auto found = captured_->find(input.leaf.get()); found != captured_->end())
-        found->second = found->second.defined() ? add_gradients(found->second, gradient) : gradient;
+      if (input.leaf->hooks != nullptr) collect(input.leaf, std::move(gradient));
+      else finish(input.leaf, std::move(gradient));
       return;
     }
     Tensor& slot = pending_[node.get()];
@@ -91,8 +93,25 @@ class Pass {
     }
   }
 
+  void finish(const std::shared_ptr<TensorImpl>& leaf, Tensor gradient) {
+    if (captured_ == nullptr) accumulate_grad(Tensor(leaf), std::move(gradient));
+    else if (auto found = captured_->find(leaf.get()); found != captured_->end())
+      found->second = found->second.defined() ? add_gradients(found->second, gradient) : gradient;
+  }
+
+  // Hooks of a leaf see the whole gradient, so it waits for the end of the pass.
+  void collect(const std::shared_ptr<TensorImpl>& leaf, Tensor gradient) {
+    for (auto& [other, sum] : hooked_)
+      if (other == leaf) {
+        sum = add_gradients(sum, gradient);
+        return;
+      }
+    hooked_.emplace_back(leaf, std::move(gradient));
+  }
+
   bool retain_graph_;
   std::unordered_map<TensorImpl*, Tensor>* captured_;
+  std::vector<std::pair<std::shared_ptr<TensorImpl>, Tensor>> hooked_;
   std::unordered_map<Node*, Tensor> pending_;
   std::vector<std::shared_ptr<Node>> ready_;  // sorted by sequence, the next to run last
 };
@@ -143,6 +162,55 @@ Tensor record(const char* name, const Tensor& output, const std::vector<Tensor>&
   output->grad_fn = std::move(node);
   output->requires_grad = true;
   return output;
+}
+
+void record_outputs(const char* name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, GradsFn gradient) {
+  if (outputs.size() == 1) {
+    record(name, outputs[0], inputs,
+           [gradient = std::move(gradient)](const Tensor& g, const Needs& needs) { return gradient({g}, needs); });
+    return;
+  }
+  // A node has one output. So the outputs' nodes leave their gradients in `arrived` and pass a token on to one node below them,
+  // which was made before and so runs after all of them.
+  auto arrived = std::make_shared<Grads>(outputs.size());
+  Tensor token = Tensor::zeros({});
+  record(name, token, inputs, [gradient = std::move(gradient), arrived](const Tensor&, const Needs& needs) {
+    Grads grads = std::move(*arrived);
+    arrived->assign(grads.size(), Tensor());
+    return gradient(grads, needs);
+  });
+  for (size_t i = 0; i < outputs.size(); ++i)
+    record(name, outputs[i], {token}, [arrived, i](const Tensor& g, const Needs&) {
+      (*arrived)[i] = g;
+      return Grads{Tensor::zeros({})};
+    });
+}
+
+Tensor GradHooks::run(Tensor gradient) const {
+  const auto hooks = functions;  // a hook may remove itself
+  for (const auto& [number, hook] : hooks) {
+    Tensor changed = hook(gradient);
+    if (!changed.defined()) continue;
+    if (!(changed.shape() == gradient.shape()))
+      throw ShapeError(message("hook: gave a gradient of shape ", changed.shape(), " for one of shape ", gradient.shape()));
+    if (changed.dtype() != gradient.dtype())
+      throw TypeError(message("hook: gave a gradient of ", name(changed.dtype()), " for one of ", name(gradient.dtype())));
+    gradient = std::move(changed);
+  }
+  return gradient;
+}
+
+void HookHandle::remove() const {
+  if (auto found = hooks.lock()) found->functions.erase(number);
+}
+
+HookHandle register_hook(const Tensor& tensor, GradHook hook) {
+  if (!tensor.requires_grad()) throw Error("register_hook: the tensor does not require a gradient");
+  std::shared_ptr<GradHooks>& hooks = tensor.is_leaf() ? tensor->hooks : tensor->grad_fn->hooks;
+  if (hooks == nullptr) hooks = std::make_shared<GradHooks>();
+  const uint64_t number = next_hook.fetch_add(1, std::memory_order_relaxed);
+  hooks->functions.emplace(number, std::move(hook));
+  return {hooks, number};
 }
 
 Tensor Saved::unpack(const char* op) const {

@@ -120,6 +120,19 @@ enum class UnaryOp {
   leaky_relu,  // a: negative slope
   clamp,       // a: low, b: high
   pow_scalar,  // a: exponent
+  hardtanh,    // clamp with no gradient at the bounds
+  elu,         // x, below zero a (e^(b x) - 1)
+  selu,
+  silu,       // x sigmoid(x)
+  mish,       // x tanh(log(1 + e^x))
+  gelu,       // x times the normal distribution function
+  gelu_tanh,  // its approximation by tanh
+  softplus,   // log(1 + e^(a x)) / a, x where a x > b
+  log_sigmoid,
+  softsign,    // x / (1 + |x|)
+  tanhshrink,  // x - tanh(x)
+  hardsigmoid,
+  hardswish,
   count
 };
 

@@ -192,6 +192,45 @@ Tensor leaky_relu_(const Tensor& self, double negative_slope) {
   return unary_("leaky_relu_", UnaryOp::leaky_relu, self, negative_slope);
 }
 
+namespace {
+
+constexpr Named kActivations[] = {
+    {"hardtanh", "hardtanh_", UnaryOp::hardtanh},
+    {"elu", "elu_", UnaryOp::elu},
+    {"selu", "selu_", UnaryOp::selu},
+    {"silu", "silu_", UnaryOp::silu},
+    {"mish", "mish_", UnaryOp::mish},
+    {"gelu", "gelu_", UnaryOp::gelu},
+    {"gelu_tanh", "gelu_tanh_", UnaryOp::gelu_tanh},
+    {"softplus", "softplus_", UnaryOp::softplus},
+    {"log_sigmoid", "log_sigmoid_", UnaryOp::log_sigmoid},
+    {"softsign", "softsign_", UnaryOp::softsign},
+    {"tanhshrink", "tanhshrink_", UnaryOp::tanhshrink},
+    {"hardsigmoid", "hardsigmoid_", UnaryOp::hardsigmoid},
+    {"hardswish", "hardswish_", UnaryOp::hardswish},
+};
+
+const Named& named_activation(const std::string& op, const Tensor& input) {
+  for (const Named& named : kActivations)
+    if (op == named.name) {
+      if (!is_floating_point(input.dtype()))
+        throw TypeError(message(op, ": needs float32 or float64, got ", name(input.dtype())));
+      return named;
+    }
+  throw ValueError(message("activation: there is none of name ", op));
+}
+
+}  // namespace
+
+Tensor activation(const std::string& op, const Tensor& input, double a, double b) {
+  const Named& named = named_activation(op, input);
+  return unary(named.name, named.op, input, a, b);
+}
+Tensor activation_(const std::string& op, const Tensor& self, double a, double b) {
+  const Named& named = named_activation(op, self);
+  return unary_(named.inplace_name, named.op, self, a, b);
+}
+
 Tensor unary_inplace(const std::string& op, const Tensor& self) {
   for (const Named& named : kNamed)
     if (op == named.name) return unary_(named.inplace_name, named.op, self);

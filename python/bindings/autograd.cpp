@@ -1,8 +1,60 @@
+// The backward pass, hooks on gradients, and functions whose gradient is written in Python.
 #include "cnnx/autograd.h"
 
 #include "bindings.h"
 
 namespace cnnx::bindings {
+namespace {
+
+// A Python callable that C++ keeps: the graph may go on any thread, with or without the GIL.
+using Callable = std::shared_ptr<py::function>;
+Callable keep(py::function function) {
+  return Callable(new py::function(std::move(function)), [](py::function* held) {
+    if (Py_IsInitialized()) {
+      py::gil_scoped_acquire gil;
+      delete held;
+    } else {
+      held->release();  // the interpreter has gone, and with it the object
+      delete held;
+    }
+  });
+}
+
+Tensor tensor_of(const char* what, const py::handle& value) {
+  if (!value.is_none() && !py::isinstance<TensorImpl>(value))
+    throw TypeError(message(what, ": must give a tensor or None, gave ", Py_TYPE(value.ptr())->tp_name));
+  return value.cast<Tensor>();
+}
+
+HookHandle add_hook(const Tensor& tensor, py::function hook) {
+  return register_hook(tensor, [hook = keep(std::move(hook))](const Tensor& gradient) {
+    py::gil_scoped_acquire gil;
+    return tensor_of("hook", (*hook)(gradient));
+  });
+}
+
+void record_python(const std::string& name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
+                   py::function backward) {
+  for (const Tensor& output : outputs) {  // one that has a history already was changed in place
+    if (!output.requires_grad()) continue;
+    if (output.is_leaf()) throw Error(message(name, ": a leaf that requires a gradient was changed in place"));
+    if (output->is_view) throw Error(message(name, ": there is no history for a view that is changed in place; clone it first"));
+  }
+  record_outputs(name.c_str(), outputs, inputs,
+                 [count = inputs.size(), name, backward = keep(std::move(backward))](const Grads& grad_outputs, const Needs&) {
+                   py::gil_scoped_acquire gil;
+                   py::list arguments;
+                   for (const Tensor& g : grad_outputs) arguments.append(py::cast(g));
+                   py::object result = (*backward)(*py::tuple(arguments));
+                   Grads grads;
+                   for (const py::handle& g : result) grads.push_back(tensor_of(name.c_str(), g));
+                   if (grads.size() != count)
+                     throw Error(message(name, ": ", grads.size(), " gradients for ", count, " tensors"));
+                   return grads;
+                 });
+}
+
+}  // namespace
 
 void register_autograd(py::module_& m) {
   m.def("backward", &backward, ReleaseGil(), given("root"), py::arg("grad_output"), py::arg("retain_graph"));
@@ -10,6 +62,9 @@ void register_autograd(py::module_& m) {
         py::arg("allow_unused"));
   m.def("is_grad_enabled", &grad_enabled);
   m.def("set_grad_enabled", &set_grad_enabled, py::arg("enabled"));
+  py::class_<HookHandle>(m, "HookHandle").def("remove", &HookHandle::remove);
+  m.def("register_hook", &add_hook, given("tensor"), py::arg("hook"));
+  m.def("record", &record_python, py::arg("name"), py::arg("outputs"), py::arg("inputs"), py::arg("backward"));
 }
 
 }  // namespace cnnx::bindings

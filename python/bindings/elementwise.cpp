@@ -35,6 +35,8 @@ void register_elementwise(py::module_& m) {
 #undef UNARY
   m.def("leaky_relu", &leaky_relu, ReleaseGil(), given("input"), py::arg("negative_slope"));
   m.def("leaky_relu_", &leaky_relu_, ReleaseGil(), given("input"), py::arg("negative_slope"));
+  m.def("activation", &activation, ReleaseGil(), py::arg("op"), given("input"), py::arg("a") = 0.0, py::arg("b") = 0.0);
+  m.def("activation_", &activation_, ReleaseGil(), py::arg("op"), given("input"), py::arg("a") = 0.0, py::arg("b") = 0.0);
   m.def("clamp", &clamp, ReleaseGil(), given("input"), py::arg("min"), py::arg("max"));
   m.def("clamp_", &clamp_, ReleaseGil(), given("input"), py::arg("min"), py::arg("max"));
 

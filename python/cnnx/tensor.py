@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from cnnx import _C, creation, dlpack, dtypes, indexing, pointwise, reduction, shaping
 from cnnx.devices import CPU, check_device, device
 from cnnx.dtypes import as_dtype
+from cnnx.hooks import RemovableHandle, TensorHook
 from cnnx.operators import Operators
 from cnnx.printing import tensor_repr
 from cnnx.size import Size
@@ -27,7 +28,7 @@ class GradFn:
 
     def name(self) -> str:
         """The op's name, for example `Conv2dBackward`."""
-        return "".join(part.capitalize() for part in self._name.split("_")) + "Backward"
+        return "".join(part[:1].upper() + part[1:] for part in self._name.split("_")) + "Backward"
 
     def __repr__(self) -> str:
         return f"<{self.name()}>"
@@ -245,6 +246,38 @@ class Tensor(Operators, _C.TensorBase):
     def retain_grad(self) -> None:
         """Keeps the gradient of a result of an op in `.grad` on the next backward pass."""
         self._retain_grad()
+
+    def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> RemovableHandle:
+        """Calls `hook` with the tensor's gradient in every backward pass that computes it.
+
+        Parameters
+        ----------
+        hook : callable
+            Gets the gradient, must not change it, and may return one to go on with in its place. Hooks run in
+            the order they were added; those of a leaf once per pass, on the whole gradient.
+
+        Returns
+        -------
+        RemovableHandle
+            Its `remove()` takes the hook away.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor does not require a gradient.
+
+        Examples
+        --------
+        >>> import cnnx
+        >>> x = cnnx.ones(2, requires_grad=True)
+        >>> handle = x.register_hook(lambda grad: grad * 10)
+        >>> x.sum().backward()
+        >>> x.grad
+        tensor([10., 10.])
+        """
+        if not self.requires_grad:
+            raise RuntimeError("register_hook: the tensor does not require a gradient")
+        return TensorHook(self, hook)
 
     def detach_(self) -> Tensor:
         """Drops the history of this tensor itself."""

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,21 @@ struct NodeInput {
   std::shared_ptr<TensorImpl> leaf;  // the input itself if it is a leaf that requires a gradient
 };
 
+// Functions that look at a gradient on its way, in the order they were added; one that gives a tensor replaces it.
+using GradHook = std::function<Tensor(const Tensor& gradient)>;
+struct GradHooks {
+  std::map<uint64_t, GradHook> functions;  // by number
+  Tensor run(Tensor gradient) const;
+};
+// What removes a hook again. It keeps nothing alive.
+struct HookHandle {
+  std::weak_ptr<GradHooks> hooks;
+  uint64_t number;
+  void remove() const;
+};
+// For the gradient of a tensor that requires one: of a leaf once per pass, when it is complete.
+HookHandle register_hook(const Tensor& tensor, GradHook hook);
+
 struct Node {
   ~Node();
   std::string name;       // "conv2d"; Python shows it as grad_fn
@@ -36,6 +52,7 @@ struct Node {
   std::vector<bool> needs;
   GradientFn gradient;  // emptied when the graph is freed
   bool freed = false;
+  std::shared_ptr<GradHooks> hooks;  // on the gradient of the output
   std::weak_ptr<TensorImpl> output;  // for retain_grad
 };
 
@@ -53,6 +70,11 @@ bool needs_grad(const std::vector<Tensor>& inputs);
 
 // Attaches the history of `output`, a fresh result of the op `name`. Call it only if needs_grad(inputs). Returns output.
 Tensor record(const char* name, const Tensor& output, const std::vector<Tensor>& inputs, GradientFn gradient);
+
+// The same for an op with several results, whose closure is called once: `gradient` gets the gradients of all outputs, undefined
+// for those that nothing came back from. An output may be an input that was changed in place.
+using GradsFn = std::function<Grads(const Grads& grad_outputs, const Needs& needs)>;
+void record_outputs(const char* name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, GradsFn gradient);
 
 // A value kept for the backward pass. unpack() throws if it was changed in place since. Outputs may be saved too: what is
 // kept is a detached alias, so no reference cycle arises.

@@ -19,6 +19,7 @@
 namespace cnnx {
 
 struct Node;
+struct GradHooks;
 
 // The extents of a lanes storage. Images past `batch` in the last block are dead: their values are unspecified.
 struct LanesShape {
@@ -73,6 +74,7 @@ struct TensorImpl : std::enable_shared_from_this<TensorImpl> {
   bool is_view = false;              // made by a view op from another tensor (in-place updates under autograd need to know)
   std::shared_ptr<TensorImpl> grad;  // accumulated gradient of a leaf
   std::shared_ptr<Node> grad_fn;     // null for a leaf
+  std::shared_ptr<GradHooks> hooks;  // of a leaf; those of a result are its node's
   ~TensorImpl();
 };
 

@@ -1,6 +1,7 @@
 // Element-wise functions, contiguous. One loop template; a function is what it does to one Vec. Rare functions take C's
 // scalar ones. Work is cut into chunks of fixed size.
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/vec_double.h"
 #include "kernels/cpu/vec_math.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
@@ -41,6 +42,36 @@ void map(int64_t n, double cost, const float* a, const float* b, float* y, const
     if (i < end) store_partial(y + i, f(load_partial(a + i, end - i), load_partial(b + i, end - i)), end - i);
   });
 }
+
+// A function computed in double, half a vector at a time.
+template <class F>
+void map_wide(int64_t n, double cost, const float* x, float* y, const F& f) {
+  for_chunks(n, cost, [&](int64_t begin, int64_t end) {
+    int64_t i = begin;
+    for (; i + kWide <= end; i += kWide) store_wide(y + i, f(load_wide(x + i)));
+    if (i < end) store_wide_partial(y + i, f(load_wide_partial(x + i, end - i)), end - i);
+  });
+}
+template <class F>
+void map_wide(int64_t n, double cost, const float* a, const float* b, float* y, const F& f) {
+  for_chunks(n, cost, [&](int64_t begin, int64_t end) {
+    int64_t i = begin;
+    for (; i + kWide <= end; i += kWide) store_wide(y + i, f(load_wide(a + i), load_wide(b + i)));
+    if (i < end) store_wide_partial(y + i, f(load_wide_partial(a + i, end - i), load_wide_partial(b + i, end - i)), end - i);
+  });
+}
+
+constexpr float kSeluAlpha = 1.6732632423543772848f, kSeluScale = 1.0507009873554804934f;
+constexpr float kGeluCubic = 0.044715f, kGeluScale = 1.59576912160573071176f;  // 2 sqrt(2 / pi)
+
+// gelu_tanh is x sigmoid of this.
+inline Vec gelu_argument(Vec x) { return x * ((x * x) * (kGeluCubic * kGeluScale) + kGeluScale); }
+// tanh(log(1 + e)) = n / (n + 2) with n = e (e + 2), e = e^x; 1 to all bits from x = 20 on.
+inline Vec tanh_softplus(Vec x) {
+  const Vec e = exp(select(x > 20.0f, constant(20.0f), x)), n = e * (e + 2.0f);
+  return n / (n + 2.0f);
+}
+inline Vec hardsigmoid(Vec x) { return select(x <= -3.0f, Vec{}, select(x >= 3.0f, constant(1.0f), (x + 3.0f) * (1.0f / 6))); }
 
 inline Vec sign_of(Vec v) { return select(v > 0.0f, constant(1.0f), select(v < 0.0f, constant(-1.0f), Vec{})); }
 
@@ -94,7 +125,7 @@ void power(int64_t n, double exponent, const float* x, float* y) {
     const int whole = (int)exponent;
     map(n, 4, x, y, [whole](Vec v) { return whole_power(v, whole); });
   } else {
-    map_scalars(n, 60, x, y, [exponent](float v) { return (float)::pow((double)v, exponent); });
+    map_wide(n, 20, x, y, [exponent](VecD v) { return pow(v, wide_constant(exponent)); });
   }
 }
 
@@ -107,8 +138,8 @@ void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) 
     case UnaryOp::expm1: return map(n, 24, x, y, [](Vec v) { return expm1(v); });
     case UnaryOp::log: return map(n, 16, x, y, [](Vec v) { return log(v); });
     case UnaryOp::log1p: return map(n, 24, x, y, [](Vec v) { return log1p(v); });
-    case UnaryOp::log2: return map_scalars(n, 40, x, y, [](float v) { return (float)::log2((double)v); });
-    case UnaryOp::log10: return map_scalars(n, 40, x, y, [](float v) { return (float)::log10((double)v); });
+    case UnaryOp::log2: return map_wide(n, 12, x, y, [](VecD v) { return log2(v); });
+    case UnaryOp::log10: return map_wide(n, 12, x, y, [](VecD v) { return log2(v) * 0.30102999566398119521; });
     case UnaryOp::sqrt: return map_scalars(n, 2, x, y, [](float v) { return sqrtf(v); });
     case UnaryOp::rsqrt: return map_scalars(n, 4, x, y, [](float v) { return 1.0f / sqrtf(v); });
     case UnaryOp::reciprocal: return map(n, 2, x, y, [](Vec v) { return 1.0f / v; });
@@ -135,6 +166,25 @@ void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) 
       });
     }
     case UnaryOp::pow_scalar: return power(n, a, x, y);
+    case UnaryOp::hardtanh: return unary(UnaryOp::clamp, n, a, b, x, y);
+    case UnaryOp::elu: {
+      const float scale = (float)a, slope = (float)b;
+      return map(n, 24, x, y, [scale, slope](Vec v) { return select(v > 0.0f, v, expm1(v * slope) * scale); });
+    }
+    case UnaryOp::selu: return map(n, 24, x, y, [](Vec v) { return select(v > 0.0f, v, expm1(v) * kSeluAlpha) * kSeluScale; });
+    case UnaryOp::silu: return map(n, 16, x, y, [](Vec v) { return v * sigmoid(v); });
+    case UnaryOp::mish: return map(n, 16, x, y, [](Vec v) { return v * tanh_softplus(v); });
+    case UnaryOp::gelu: return map(n, 24, x, y, [](Vec v) { return select(v > 20.0f, v, v * normal_cdf(v)); });
+    case UnaryOp::gelu_tanh: return map(n, 20, x, y, [](Vec v) { return v * sigmoid(gelu_argument(v)); });
+    case UnaryOp::softplus: {
+      const float scale = (float)a, limit = (float)b;
+      return map(n, 32, x, y, [scale, limit](Vec v) { return select(v * scale > limit, v, softplus(v * scale) / scale); });
+    }
+    case UnaryOp::log_sigmoid: return map(n, 32, x, y, [](Vec v) { return -softplus(-v); });
+    case UnaryOp::softsign: return map(n, 2, x, y, [](Vec v) { return v / (absolute(v) + 1.0f); });
+    case UnaryOp::tanhshrink: return map(n, 24, x, y, [](Vec v) { return v - tanh(v); });
+    case UnaryOp::hardsigmoid: return map(n, 2, x, y, [](Vec v) { return hardsigmoid(v); });
+    case UnaryOp::hardswish: return map(n, 2, x, y, [](Vec v) { return v * hardsigmoid(v); });
     case UnaryOp::count: return;
   }
 }
@@ -183,10 +233,59 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
         const int whole = (int)(a - 1);
         return map(n, 4, g, x, out, [factor, whole](Vec d, Vec v) { return d * factor * whole_power(v, whole); });
       }
-      return for_chunks(n, 60, [&](int64_t begin, int64_t end) {
-        for (int64_t i = begin; i < end; ++i) out[i] = (float)(g[i] * a * ::pow((double)x[i], a - 1));
-      });
+      return map_wide(n, 20, g, x, out, [a](VecD d, VecD v) { return d * a * pow(v, wide_constant(a - 1)); });
     }
+    case UnaryOp::hardtanh: {
+      const Vec low = constant((float)a), high = constant((float)b);
+      return map(n, 1, g, x, out, [low, high](Vec d, Vec v) { return select((v > low) & (v < high), d, Vec{}); });
+    }
+    case UnaryOp::elu: {
+      const float scale = (float)(a * b), slope = (float)b;
+      return map(n, 16, g, x, out, [scale, slope](Vec d, Vec v) { return select(v > 0.0f, d, d * exp(v * slope) * scale); });
+    }
+    case UnaryOp::selu:
+      return map(n, 16, g, x, out,
+                 [](Vec d, Vec v) { return d * kSeluScale * select(v > 0.0f, constant(1.0f), exp(v) * kSeluAlpha); });
+    case UnaryOp::silu:
+      return map(n, 16, g, x, out, [](Vec d, Vec v) {
+        const Vec s = sigmoid(v);
+        return d * s * (v * (1.0f - s) + 1.0f);
+      });
+    case UnaryOp::mish:
+      return map(n, 24, g, x, out, [](Vec d, Vec v) {
+        const Vec t = tanh_softplus(v);
+        return d * (t + v * sigmoid(v) * (1.0f - t * t));
+      });
+    case UnaryOp::gelu:
+      return map(n, 32, g, x, out, [](Vec d, Vec v) {
+        const Vec density = exp(v * v * -0.5f) * 0.39894228f;
+        return d * (normal_cdf(v) + select(absolute(v) > 20.0f, Vec{}, v * density));
+      });
+    case UnaryOp::gelu_tanh:
+      return map(n, 24, g, x, out, [](Vec d, Vec v) {
+        const Vec s = sigmoid(gelu_argument(v));
+        return d * (s + v * s * (1.0f - s) * ((v * v) * (3 * kGeluCubic * kGeluScale) + kGeluScale));
+      });
+    case UnaryOp::softplus: {
+      const float scale = (float)a, limit = (float)b;
+      return map(n, 16, g, x, out, [scale, limit](Vec d, Vec v) { return select(v * scale > limit, d, d * sigmoid(v * scale)); });
+    }
+    case UnaryOp::log_sigmoid: return map(n, 16, g, x, out, [](Vec d, Vec v) { return d * sigmoid(-v); });
+    case UnaryOp::softsign:
+      return map(n, 2, g, x, out, [](Vec d, Vec v) {
+        const Vec size = absolute(v) + 1.0f;
+        return d / (size * size);
+      });
+    case UnaryOp::tanhshrink:
+      return map(n, 24, g, x, out, [](Vec d, Vec v) {
+        const Vec t = tanh(v);
+        return d * t * t;
+      });
+    case UnaryOp::hardsigmoid:
+      return map(n, 1, g, x, out, [](Vec d, Vec v) { return select((v > -3.0f) & (v < 3.0f), d * (1.0f / 6), Vec{}); });
+    case UnaryOp::hardswish:
+      return map(n, 2, g, x, out,
+                 [](Vec d, Vec v) { return select(v <= -3.0f, Vec{}, select(v < 3.0f, d * (v * (1.0f / 3) + 0.5f), d)); });
     case UnaryOp::count: return;
   }
 }
@@ -206,17 +305,67 @@ void binary_map(int64_t n, double cost, Operand a_kind, const float* a, Operand 
   }
 }
 
-template <class F>
-void binary_scalars(int64_t n, double cost, Operand a_kind, const float* a, Operand b_kind, const float* b, float* out,
-                    const F& f) {
-  const int64_t a_step = a_kind == Operand::full ? 1 : 0, b_step = b_kind == Operand::full ? 1 : 0;
+// Computed in double. wide(u, v, &result) is false if it cannot do one of the elements; then scalar(u, v) does each.
+template <class Wide, class Scalar>
+void binary_wide(int64_t n, double cost, Operand a_kind, const float* a, Operand b_kind, const float* b, float* out,
+                 const Wide& wide, const Scalar& scalar) {
+  const bool a_full = a_kind == Operand::full, b_full = b_kind == Operand::full;
+  const VecD a_value = wide_constant(a_full ? 1.0 : (double)*a), b_value = wide_constant(b_full ? 1.0 : (double)*b);
   for_chunks(n, cost, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) out[i] = (float)f((double)a[i * a_step], (double)b[i * b_step]);
+    for (int64_t i = begin; i < end; i += kWide) {
+      const int64_t left = end - i;
+      VecD u = a_value, v = b_value, result;
+      if (a_full) u = left >= kWide ? load_wide(a + i) : load_wide_partial(a + i, left);
+      if (b_full) v = left >= kWide ? load_wide(b + i) : load_wide_partial(b + i, left);
+      if (!wide(u, v, &result))
+        for (int k = 0; k < kWide; ++k) result[k] = scalar(u[k], v[k]);
+      if (left >= kWide) store_wide(out + i, result);
+      else store_wide_partial(out + i, result, left);
+    }
   });
 }
 
+// |a| = count |b| + rest with 0 <= rest < |b|, exactly, where the quotient is below 2^28: then count |b| and the difference fit
+// into a double. False if it is not, or an operand is infinite, NaN, or b is 0.
+inline bool divide(VecD a, VecD b, VecD* count, VecD* rest) {
+  const VecD x = wide_absolute(a), y = wide_absolute(b), quotient = x / y;
+  if (!all((quotient < 268435456.0) & (y < (double)kInfinity))) return false;
+  VecD whole = wide_round(quotient), left = x - whole * y;
+  const VecL below = left < 0.0;  // rounded up
+  whole = below ? whole - 1.0 : whole;
+  left = below ? left + y : left;
+  const VecL beyond = left >= y;
+  *count = beyond ? whole + 1.0 : whole;
+  *rest = beyond ? left - y : left;
+  return true;
+}
+inline bool wide_fmod(VecD a, VecD b, VecD* result) {  // the sign of the dividend
+  VecD count, rest;
+  if (!divide(a, b, &count, &rest)) return false;
+  *result = wide_copy_sign(rest, a);
+  return true;
+}
+inline bool wide_remainder(VecD a, VecD b, VecD* result) {  // the sign of the divisor
+  VecD rest;
+  if (!wide_fmod(a, b, &rest)) return false;
+  *result = (rest != 0.0) & ((rest < 0.0) ^ (b < 0.0)) ? rest + b : rest;
+  return true;
+}
+inline bool wide_floor_divide(VecD a, VecD b, VecD* result) {
+  VecD count, rest;
+  if (!divide(a, b, &count, &rest)) return false;
+  const VecL negative = (VecL)wide_sign(a) ^ (VecL)wide_sign(b);  // the sign bit alone
+  const VecD down = (rest != 0.0) & (negative != 0) ? count + 1.0 : count;
+  *result = (VecD)((VecL)down | negative);
+  return true;
+}
+
+double scalar_remainder(double a, double b) {
+  const double rest = ::fmod(a, b);
+  return rest != 0 && (b < 0) != (rest < 0) ? rest + b : rest;
+}
 // The quotient rounded down; see the reference for why the remainder is taken off first.
-double floor_quotient(double a, double b) {
+double scalar_floor_divide(double a, double b) {
   if (b == 0) return a / b;
   const double rest = ::fmod(a, b);
   double quotient = (a - rest) / b;
@@ -236,15 +385,17 @@ void binary(BinaryOp op, int64_t n, Operand ak, const float* a, Operand bk, cons
       return binary_map(n, 1, ak, a, bk, b, out, [](Vec u, Vec v) { return select(is_nan(u) | (u > v), u, v); });
     case BinaryOp::minimum:
       return binary_map(n, 1, ak, a, bk, b, out, [](Vec u, Vec v) { return select(is_nan(u) | (u < v), u, v); });
-    case BinaryOp::pow: return binary_scalars(n, 60, ak, a, bk, b, out, [](double u, double v) { return ::pow(u, v); });
-    case BinaryOp::remainder:
-      return binary_scalars(n, 40, ak, a, bk, b, out, [](double u, double v) {
-        const double rest = ::fmod(u, v);
-        return rest != 0 && (v < 0) != (rest < 0) ? rest + v : rest;
-      });
-    case BinaryOp::floor_divide:
-      return binary_scalars(n, 40, ak, a, bk, b, out, [](double u, double v) { return floor_quotient(u, v); });
-    case BinaryOp::fmod: return binary_scalars(n, 40, ak, a, bk, b, out, [](double u, double v) { return ::fmod(u, v); });
+    case BinaryOp::pow:
+      return binary_wide(
+          n, 20, ak, a, bk, b, out,
+          [](VecD u, VecD v, VecD* result) {
+            *result = pow(u, v);
+            return true;
+          },
+          [](double u, double v) { return ::pow(u, v); });
+    case BinaryOp::remainder: return binary_wide(n, 8, ak, a, bk, b, out, wide_remainder, scalar_remainder);
+    case BinaryOp::floor_divide: return binary_wide(n, 8, ak, a, bk, b, out, wide_floor_divide, scalar_floor_divide);
+    case BinaryOp::fmod: return binary_wide(n, 8, ak, a, bk, b, out, wide_fmod, [](double u, double v) { return ::fmod(u, v); });
     case BinaryOp::count: return;
   }
 }

@@ -1,5 +1,6 @@
 // exp, log and their kin on vectors of floats. Errors are bounded by tests/test_vec_math.py on every target, in units in the last
-// place of the correctly rounded result: exp, log 2; expm1, log1p, tanh, sigmoid, erf 3. NaN stays NaN, and infinities, overflow,
+// place of the correctly rounded result: exp, log 2; expm1, log1p, tanh, sigmoid, erf 3,
+// normal_cdf 8. NaN stays NaN, and infinities, overflow,
 // signed zeros and denormal results are those of the exact functions. Without a fused multiply-add (v2) the bounds hold too.
 #pragma once
 
@@ -137,6 +138,34 @@ inline Vec erf(Vec x) {
   far = far * t + -1.28717512e-1f;
   far = far * t - t;
   return select(is_far, copy_sign(1.0f - exp(far), x), near);
+}
+
+// log(1 + e^x) without overflow.
+inline Vec softplus(Vec x) { return select(x < 0.0f, Vec{}, x) + log1p(exp(-absolute(x))); }
+
+// The normal distribution function: half of erfc(|x| / sqrt 2) on the left, 1 minus that on the right, so that no digits are lost
+// in the tail. erfc(z) = t e^(-z^2 + P(t)), t = 1 / (1 + z / 2) (Press et al., Numerical Recipes, erfcc). The exponent is large, so
+// it is kept in two parts.
+inline Vec normal_cdf(Vec x) {
+  const Vec m = select(absolute(x) > 20.0f, constant(20.0f), absolute(x));
+  const Vec t = 1.0f / (m * 0.35355339f + 1.0f);
+  Vec p = constant(0.17087277f);
+  p = p * t + -0.82215223f;
+  p = p * t + 1.48851587f;
+  p = p * t + -1.13520398f;
+  p = p * t + 0.27886807f;
+  p = p * t + -0.18628806f;
+  p = p * t + 0.09678418f;
+  p = p * t + 0.37409196f;
+  p = p * t + 1.00002368f;
+  p = p * t + -1.26551223f;
+  // -m^2 / 2 exactly: the square of the upper 12 bits, and the rest.
+  const Vec upper = as_float(as_int(m) & (int32_t)0xfffff000), lower = m - upper;
+  const Vec high = upper * upper * -0.5f, low = (upper + m) * lower * -0.5f;
+  const Vec sum = high + (p + low), rest = (high - sum) + (p + low);
+  const Vec e = exp(sum);
+  const Vec tail = t * 0.5f * (e + e * rest);
+  return select(is_nan(x), x, select(x < 0.0f, tail, 1.0f - tail));
 }
 
 }  // namespace

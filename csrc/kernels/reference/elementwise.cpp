@@ -8,9 +8,17 @@ namespace cnnx::reference {
 namespace {
 
 constexpr double kLn2 = 0.69314718055994530942, kLn10 = 2.30258509299404568402;
-constexpr double kTwoOverSqrtPi = 1.12837916709551257390;
+constexpr double kTwoOverSqrtPi = 1.12837916709551257390, kSqrtHalf = 0.70710678118654752440;
+constexpr double kSeluAlpha = 1.6732632423543772848, kSeluScale = 1.0507009873554804934;
+constexpr double kGeluCubic = 0.044715;
 
 double sign(double x) { return static_cast<double>((x > 0) - (x < 0)); }
+
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+double softplus(double x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); }
+double normal_cdf(double x) { return 0.5 * std::erfc(-x * kSqrtHalf); }
+double gelu_argument(double x) { return kTwoOverSqrtPi * kSqrtHalf * 2 * (x + kGeluCubic * x * x * x); }  // of the sigmoid
+double hardsigmoid(double x) { return x <= -3 ? 0 : x >= 3 ? 1 : (x + 3) / 6; }
 
 double apply(UnaryOp op, double x, double a, double b) {
   switch (op) {
@@ -43,6 +51,19 @@ double apply(UnaryOp op, double x, double a, double b) {
       return low > b ? b : low;
     }
     case UnaryOp::pow_scalar: return std::pow(x, a);
+    case UnaryOp::hardtanh: return apply(UnaryOp::clamp, x, a, b);
+    case UnaryOp::elu: return x > 0 ? x : a * std::expm1(b * x);
+    case UnaryOp::selu: return kSeluScale * (x > 0 ? x : kSeluAlpha * std::expm1(x));
+    case UnaryOp::silu: return x * sigmoid(x);
+    case UnaryOp::mish: return x * std::tanh(softplus(x));
+    case UnaryOp::gelu: return x * normal_cdf(x);
+    case UnaryOp::gelu_tanh: return x * sigmoid(gelu_argument(x));
+    case UnaryOp::softplus: return x * a > b ? x : softplus(x * a) / a;
+    case UnaryOp::log_sigmoid: return -softplus(-x);
+    case UnaryOp::softsign: return x / (1 + std::fabs(x));
+    case UnaryOp::tanhshrink: return x - std::tanh(x);
+    case UnaryOp::hardsigmoid: return hardsigmoid(x);
+    case UnaryOp::hardswish: return x * hardsigmoid(x);
     case UnaryOp::count: break;
   }
   return std::numeric_limits<double>::quiet_NaN();
@@ -76,6 +97,25 @@ double apply_backward(UnaryOp op, double g, double x, double y, double a, double
     case UnaryOp::leaky_relu: return x > 0 ? g : g * a;
     case UnaryOp::clamp: return x >= a && x <= b ? g : 0;
     case UnaryOp::pow_scalar: return a == 0 ? 0 : g * a * std::pow(x, a - 1);
+    case UnaryOp::hardtanh: return x > a && x < b ? g : 0;
+    case UnaryOp::elu: return x > 0 ? g : g * a * b * std::exp(b * x);
+    case UnaryOp::selu: return g * kSeluScale * (x > 0 ? 1 : kSeluAlpha * std::exp(x));
+    case UnaryOp::silu: return g * sigmoid(x) * (1 + x * sigmoid(-x));
+    case UnaryOp::mish: {
+      const double t = std::tanh(softplus(x));
+      return g * (t + x * sigmoid(x) * (1 - t * t));
+    }
+    case UnaryOp::gelu: return g * (normal_cdf(x) + x * 0.5 * kTwoOverSqrtPi * kSqrtHalf * std::exp(-0.5 * x * x));
+    case UnaryOp::gelu_tanh: {
+      const double s = sigmoid(gelu_argument(x));
+      return g * (s + x * s * (1 - s) * kTwoOverSqrtPi * kSqrtHalf * 2 * (1 + 3 * kGeluCubic * x * x));
+    }
+    case UnaryOp::softplus: return x * a > b ? g : g * sigmoid(x * a);
+    case UnaryOp::log_sigmoid: return g * sigmoid(-x);
+    case UnaryOp::softsign: return g / ((1 + std::fabs(x)) * (1 + std::fabs(x)));
+    case UnaryOp::tanhshrink: return g * std::tanh(x) * std::tanh(x);
+    case UnaryOp::hardsigmoid: return x > -3 && x < 3 ? g / 6 : 0;
+    case UnaryOp::hardswish: return x <= -3 ? 0 : x < 3 ? g * (x / 3 + 0.5) : g;
     case UnaryOp::count: break;
   }
   return std::numeric_limits<double>::quiet_NaN();

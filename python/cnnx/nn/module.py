@@ -9,8 +9,8 @@ from typing import Any, TypeVar, overload
 import cnnx
 
 from .. import dtypes
+from ..hooks import RemovableHandle
 from ..tensor import Tensor
-from .hooks import RemovableHandle
 from .parameter import Buffer, Parameter
 from .state import IncompatibleKeys, load_state_dict
 

@@ -42,6 +42,12 @@ Tensor unary_inplace(const std::string& op, const Tensor& self);
 Tensor leaky_relu_(const Tensor& self, double negative_slope);
 Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max);
 
+// Activations with parameters a and b, of floating-point tensors: hardtanh (bounds; no gradient at them), elu (factor and slope
+// inside the exponential), selu, silu, mish, gelu, gelu_tanh, softplus (beta, threshold), log_sigmoid, softsign, tanhshrink,
+// hardsigmoid, hardswish.
+Tensor activation(const std::string& op, const Tensor& input, double a = 0, double b = 0);
+Tensor activation_(const std::string& op, const Tensor& self, double a = 0, double b = 0);
+
 // Arithmetic. At least one operand is a tensor.
 Tensor add(const TensorOrNumber& a, const TensorOrNumber& b, const Number& alpha = 1);  // a + alpha b
 Tensor sub(const TensorOrNumber& a, const TensorOrNumber& b, const Number& alpha = 1);  // a - alpha b

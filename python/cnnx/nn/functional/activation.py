@@ -47,6 +47,152 @@ def sigmoid(input: Tensor) -> Tensor:
     return _C.sigmoid(input)
 
 
+def _activation(op: str, input: Tensor, inplace: bool, a: float = 0.0, b: float = 0.0) -> Tensor:
+    return (_C.activation_ if inplace else _C.activation)(op, input, a, b)
+
+
+def gelu(input: Tensor, approximate: str = "none") -> Tensor:
+    """Input times the normal distribution function of it.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape.
+    approximate : {"none", "tanh"}
+        With ``"tanh"``, 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x³))) in its place. Default: ``"none"``.
+
+    Notes
+    -----
+    Hendrycks & Gimpel, "Gaussian error linear units" (2016).
+    """
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return _activation("gelu" if approximate == "none" else "gelu_tanh", input, False)
+
+
+def silu(input: Tensor, inplace: bool = False) -> Tensor:
+    """Input times its sigmoid, also known as swish."""
+    return _activation("silu", input, inplace)
+
+
+def mish(input: Tensor, inplace: bool = False) -> Tensor:
+    """Input times tanh(log(1 + exp(input)))."""
+    return _activation("mish", input, inplace)
+
+
+def softplus(input: Tensor, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta * input)) / beta, and the input itself where beta * input is above `threshold`."""
+    return _activation("softplus", input, False, beta, threshold)
+
+
+def elu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Input where it is positive, else alpha * (exp(input) - 1)."""
+    return _activation("elu", input, inplace, alpha, 1.0)
+
+
+def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """Input where it is positive, else alpha * (exp(input / alpha) - 1)."""
+    if alpha == 0:
+        raise RuntimeError("celu: alpha must not be 0")
+    return _activation("elu", input, inplace, alpha, 1.0 / alpha)
+
+
+def selu(input: Tensor, inplace: bool = False) -> Tensor:
+    """`elu` with the alpha and the scale that keep mean 0 and variance 1 (Klambauer et al., 2017)."""
+    return _activation("selu", input, inplace)
+
+
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
+    """Input limited to [min_val, max_val]."""
+    if min_val > max_val:
+        raise ValueError("hardtanh: min_val cannot be greater than max_val")
+    return _activation("hardtanh", input, inplace, min_val, max_val)
+
+
+def relu6(input: Tensor, inplace: bool = False) -> Tensor:
+    """Input limited to [0, 6]."""
+    return _activation("hardtanh", input, inplace, 0.0, 6.0)
+
+
+def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
+    """(Input + 3) / 6, limited to [0, 1]."""
+    return _activation("hardsigmoid", input, inplace)
+
+
+def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
+    """Input times its `hardsigmoid`."""
+    return _activation("hardswish", input, inplace)
+
+
+def logsigmoid(input: Tensor) -> Tensor:
+    """The logarithm of the sigmoid, without its loss of digits."""
+    return _activation("log_sigmoid", input, False)
+
+
+def softsign(input: Tensor) -> Tensor:
+    """Input / (1 + |input|)."""
+    return _activation("softsign", input, False)
+
+
+def tanhshrink(input: Tensor) -> Tensor:
+    """Input minus its tanh."""
+    return _activation("tanhshrink", input, False)
+
+
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """Input where it is above `threshold`, else `value`."""
+    below = _C.le(input, threshold)
+    return _C.masked_fill_(input, below, value) if inplace else _C.where(below, value, input)
+
+
+def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """Input where its absolute value is above `lambd`, else 0."""
+    return _C.where(_C.le(_C.abs(input.detach()), lambd), 0.0, input)
+
+
+def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
+    """Input moved towards 0 by `lambd`, 0 where that crosses it."""
+    if lambd < 0:
+        raise RuntimeError(f"softshrink: lambd must not be negative, got {lambd}")
+    return _C.sub(input, _C.clamp(input, -lambd, lambd))
+
+
+def prelu(input: Tensor, weight: Tensor) -> Tensor:
+    """Input where it is positive, else `weight` times input.
+
+    Parameters
+    ----------
+    input : Tensor
+        (N, C, ...); one-dimensional, or any shape with a single weight.
+    weight : Tensor
+        One slope, or one per channel.
+    """
+    if weight.ndim > 1:
+        raise RuntimeError(f"prelu: weight must have one dimension, has shape {tuple(weight.shape)}")
+    count = weight.numel()
+    if count != 1:
+        channels = input.shape[1] if input.ndim > 1 else 1
+        if count != channels:
+            raise RuntimeError(f"prelu: {count} weights for an input of {channels} channels")
+        weight = weight.reshape(count, *(1,) * (input.ndim - 2))
+    return _C.where(_C.gt(input, 0), input, _C.mul(input, weight))
+
+
+def glu(input: Tensor, dim: int = -1) -> Tensor:
+    """The first half along `dim` times the sigmoid of the second."""
+    if input.ndim == 0 or input.shape[dim] % 2:
+        raise RuntimeError(f"glu: dimension {dim} of shape {tuple(input.shape)} must have an even extent")
+    first, second = input.chunk(2, dim)
+    return _C.mul(first, _C.sigmoid(second))
+
+
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
+    """`softmax` of the negative. Parameters as there."""
+    if dim is None:
+        dim = _softmax_dim("softmin", input, _stacklevel)
+    return softmax(_C.neg(input), dim, dtype=dtype)
+
+
 def _softmax_dim(op: str, input: Tensor, stacklevel: int) -> int:
     warnings.warn(
         f"Implicit dimension choice for {op} has been deprecated. Change the call to include dim=X as an "

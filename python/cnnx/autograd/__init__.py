@@ -1,0 +1,11 @@
+"""Gradients: recording, gradients on demand, functions whose gradient the user writes, and their check."""
+
+from cnnx.autograd import function as function
+from cnnx.autograd.engine import Variable as Variable
+from cnnx.autograd.engine import backward as backward
+from cnnx.autograd.engine import grad as grad
+from cnnx.autograd.function import Function as Function
+from cnnx.autograd.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
+from cnnx.autograd.gradcheck import gradcheck as gradcheck
+
+__all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]

@@ -1,0 +1,78 @@
+"""Gradients on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from cnnx import _C
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
+
+
+def _listed(tensors: Any) -> list[Any]:
+    return [tensors] if tensors is None or isinstance(tensors, _C.TensorBase) else list(tensors)
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool | None = None,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of the sum of `outputs` with respect to `inputs`; no `.grad` changes.
+
+    Parameters
+    ----------
+    outputs
+        A tensor or several.
+    inputs
+        Tensors that the outputs were made from: leaves or results.
+    grad_outputs
+        The gradient of each output, of its shape; None for scalars.
+    retain_graph
+        Keep the graph for another pass.
+    allow_unused
+        Give None for an input that the outputs do not depend on, instead of raising.
+
+    Raises
+    ------
+    RuntimeError
+        If an input needs no gradient or was not used.
+    NotImplementedError
+        For `create_graph`.
+    """
+    if create_graph:
+        raise NotImplementedError("grad: create_graph is not supported, there are no gradients of gradients")
+    given = [] if grad_outputs is None else _listed(grad_outputs)
+    return tuple(_C.grad(_listed(outputs), _listed(inputs), given, bool(retain_graph), bool(allow_unused)))
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Tensor | Sequence[Tensor | None] | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+) -> None:
+    """`backward()` of every tensor given."""
+    roots = _listed(tensors)
+    given = [None] * len(roots) if grad_tensors is None else _listed(grad_tensors)
+    if len(given) != len(roots):
+        raise RuntimeError(f"backward: {len(given)} gradients for {len(roots)} tensors")
+    if create_graph:
+        raise NotImplementedError(
+            "backward: create_graph is not supported, there are no gradients of gradients"
+        )
+    for i, (root, gradient) in enumerate(zip(roots, given, strict=True)):
+        # A later root may share the graph of this one.
+        _C.backward(root, gradient, bool(retain_graph) or i + 1 < len(roots))
+
+
+def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802
+    """`data` itself, from the days when tensors and variables were two things."""
+    if requires_grad:
+        data.requires_grad = True
+    return data

@@ -1,0 +1,275 @@
+"""Functions whose gradient the user writes in Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cnnx import _C
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+__all__ = ["Function", "FunctionCtx", "once_differentiable"]
+
+
+class FunctionCtx:
+    """What `forward` leaves for `backward`: saved tensors, and any attributes.
+
+    Attributes
+    ----------
+    needs_input_grad : tuple of bool
+        For each argument of `apply`, whether it is a tensor that requires a gradient.
+    """
+
+    needs_input_grad: tuple[bool, ...] = ()
+
+    def __init__(self) -> None:
+        self._to_save: tuple[Any, ...] = ()
+        self._saved: tuple[tuple[Any, int, bool] | None, ...] = ()
+        self._dirty: tuple[Any, ...] = ()
+        self._non_differentiable: tuple[Any, ...] = ()
+        self._materialize_grads = True
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keeps tensors, arguments and results among them, for `saved_tensors`.
+
+        A tensor kept as an attribute works too, but a result kept so would never be freed, and a change in
+        place would not be noticed.
+        """
+        for i, tensor in enumerate(tensors):
+            if tensor is not None and not isinstance(tensor, _C.TensorBase):
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {i} is of type "
+                    f"{type(tensor).__name__}"
+                )
+        self._to_save = tensors
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Not available: there is no forward-mode differentiation."""
+        raise NotImplementedError("save_for_forward: there is no forward-mode differentiation")
+
+    def mark_dirty(self, *args: Tensor) -> None:
+        """Says which arguments `forward` changes in place. It must return them."""
+        self._dirty = args
+
+    def mark_non_differentiable(self, *args: Tensor) -> None:
+        """Says which results have no gradient. Those of integer types never have one."""
+        self._non_differentiable = args
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether `backward` gets zeros (the default) or None for results that no gradient came back from."""
+        self._materialize_grads = value
+
+    @property
+    def saved_tensors(self) -> tuple[Tensor | None, ...]:
+        """What `save_for_backward` kept, cut off from the graph.
+
+        Raises
+        ------
+        RuntimeError
+            If one was changed in place since.
+        """
+        tensors: list[Tensor | None] = []
+        for kept in self._saved:
+            if kept is None:
+                tensors.append(None)
+                continue
+            value, version, requires_grad = kept
+            if value._version != version:
+                raise RuntimeError(
+                    f"saved_tensors: a tensor of shape {tuple(value.shape)} was changed in place "
+                    f"after it was saved (version {value._version}, expected {version})"
+                )
+            value = value._detach()
+            value.requires_grad = requires_grad
+            tensors.append(value)
+        return tuple(tensors)
+
+    def _seal(self) -> None:
+        """Keeps aliases without history: a result would otherwise hold its own node, and nothing ends."""
+        self._saved = tuple(
+            None if t is None else (t._detach(), t._version, t.requires_grad) for t in self._to_save
+        )
+        self._to_save = self._dirty = self._non_differentiable = ()
+
+
+def _among(tensor: Any, others: Sequence[Any]) -> bool:
+    return any(tensor is other for other in others)
+
+
+class Function:
+    """An operation with a gradient of its own: a subclass defines `forward` and `backward`, both static.
+
+    ``forward(ctx, *args)`` gets what `apply` was called with and computes results without being recorded;
+    ``backward(ctx, *grad_outputs)`` gets the gradient of every result and returns one for every argument
+    of `forward`, None for what is no tensor or needs none. Or `forward` comes without ``ctx``, and
+    ``setup_context(ctx, inputs, output)`` does what it would do with it.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> class Cube(cnnx.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         ctx.save_for_backward(x)
+    ...         return x**3
+    ...     @staticmethod
+    ...     def backward(ctx, grad):
+    ...         (x,) = ctx.saved_tensors
+    ...         return grad * 3 * x**2
+    >>> x = cnnx.tensor([1.0, 2.0], requires_grad=True)
+    >>> Cube.apply(x).sum().backward()
+    >>> x.grad
+    tensor([ 3., 12.])
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Not there: a function has no instances."""
+        raise RuntimeError(
+            f"{type(self).__name__}: functions have static methods and no instances; call "
+            f"{type(self).__name__}.apply(...)"
+        )
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Computes a tensor, or a tuple of tensors and other things."""
+        raise NotImplementedError("You must implement the forward function for custom autograd.Function.")
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+        """Saves what `backward` needs, where `forward` takes no ``ctx``."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """Computes the gradient of every argument of `forward`."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom autograd.Function to use "
+            "it with backward mode AD."
+        )
+
+    vjp = backward
+
+    @classmethod
+    def apply(cls, *args: Any) -> Any:
+        """Calls `forward`, and records the call if an argument requires a gradient.
+
+        Returns
+        -------
+        What `forward` returned. An argument among it comes back as an alias, unless it is marked dirty.
+
+        Raises
+        ------
+        RuntimeError
+            If a leaf that requires a gradient, or a view, is changed in place.
+        """
+        ctx = FunctionCtx()
+        ctx.needs_input_grad = tuple(isinstance(a, _C.TensorBase) and a.requires_grad for a in args)
+        before = _C.is_grad_enabled()
+        _C.set_grad_enabled(False)
+        try:
+            if cls.setup_context is Function.setup_context:
+                returned = cls.forward(ctx, *args)
+            else:
+                returned = cls.forward(*args)
+                cls.setup_context(ctx, args, returned)
+        finally:
+            _C.set_grad_enabled(before)
+        single = not isinstance(returned, tuple)
+        if single and not isinstance(returned, _C.TensorBase):
+            raise TypeError(
+                f"{cls.__name__}: expected Tensor or tuple of Tensors (got {type(returned).__name__}) for "
+                "return"
+            )
+        results = [returned] if single else list(returned)
+        for tensor in ctx._dirty:
+            if not _among(tensor, args):
+                raise RuntimeError(f"{cls.__name__}: mark_dirty got a tensor that is no argument")
+            if not _among(tensor, results):
+                raise RuntimeError(f"{cls.__name__}: forward must return the arguments that are marked dirty")
+        differentiable = []
+        for i, result in enumerate(results):
+            if not isinstance(result, _C.TensorBase):
+                continue
+            dirty, final = _among(result, ctx._dirty), _among(result, ctx._non_differentiable)
+            # What has a history or is an argument comes back under a name of its own.
+            if not dirty and (result.requires_grad or _among(result, args) or _among(result, results[:i])):
+                results[i] = result._detach()
+            if result.dtype.is_floating_point and not final:
+                differentiable.append(i)
+        if before and any(ctx.needs_input_grad) and differentiable:
+            cls._record(ctx, args, results, differentiable)
+        return results[0] if single else tuple(results)
+
+    @classmethod
+    def _record(cls, ctx: FunctionCtx, args: tuple[Any, ...], results: list[Any], places: list[int]) -> None:
+        ctx._seal()
+        name = cls.__name__
+        inputs = [a for a in args if isinstance(a, _C.TensorBase)]
+        wanted = [(tuple(a.shape), a.dtype) if isinstance(a, _C.TensorBase) else None for a in args]
+        made = [(tuple(r.shape), r.dtype) if isinstance(r, _C.TensorBase) else None for r in results]
+
+        def run(*arrived: Tensor | None) -> list[Tensor | None]:
+            grads: list[Any] = [None] * len(made)
+            for place, grad in zip(places, arrived, strict=True):
+                grads[place] = grad
+            if ctx._materialize_grads:
+                for i, kind in enumerate(made):
+                    if grads[i] is None and kind is not None:
+                        grads[i] = _C.zeros(*kind)
+            backward = cls.backward if cls.backward is not Function.backward else cls.vjp
+            return _checked(name, ctx, wanted, backward(ctx, *grads))
+
+        _C.record(name, [results[i] for i in places], inputs, run)
+
+
+def _checked(name: str, ctx: FunctionCtx, wanted: list[Any], returned: Any) -> list[Tensor | None]:
+    """What `backward` returned, as one gradient for each argument that is a tensor."""
+    grads = list(returned) if isinstance(returned, tuple) else [returned]
+    if len(grads) > len(wanted) and all(grad is None for grad in grads[len(wanted) :]):
+        del grads[len(wanted) :]
+    if len(grads) != len(wanted):
+        raise RuntimeError(
+            f"function {name}Backward returned an incorrect number of gradients (expected {len(wanted)}, got "
+            f"{len(grads)})"
+        )
+    result: list[Tensor | None] = []
+    for i, (grad, kind, needed) in enumerate(zip(grads, wanted, ctx.needs_input_grad, strict=True)):
+        if grad is not None and not isinstance(grad, _C.TensorBase):
+            raise TypeError(
+                f"function {name}Backward: expected a tensor or None at position {i + 1}, got "
+                f"{type(grad).__name__}"
+            )
+        if kind is None:
+            if grad is not None:
+                raise RuntimeError(
+                    f"function {name}Backward returned a gradient different from None at position {i + 1}, "
+                    "but the corresponding forward input was not a Variable"
+                )
+            continue
+        result.append(_fitted(name, i, grad, *kind) if grad is not None and needed else None)
+    return result
+
+
+def _fitted(name: str, i: int, grad: Any, shape: tuple[int, ...], dtype: Any) -> Tensor:
+    """A gradient of the argument's shape and dtype: what was broadcast is summed."""
+    if tuple(grad.shape) != shape:
+        extra = grad.ndim - len(shape)
+        pairs = list(zip(grad.shape[extra:], shape, strict=True)) if extra >= 0 else [(0, 1)]
+        if extra < 0 or any(theirs not in (ours, 1) for ours, theirs in pairs):
+            raise RuntimeError(
+                f"Function {name}Backward returned an invalid gradient at index {i} - got {list(grad.shape)} "
+                f"but expected shape compatible with {list(shape)}"
+            )
+        dims = list(range(extra)) + [extra + k for k, (ours, theirs) in enumerate(pairs) if ours != theirs]
+        grad = _C.reshape(_C.sum(grad, dims, True), shape)
+    result: Tensor = grad if grad.dtype == dtype else _C.to(grad, dtype)
+    return result
+
+
+def once_differentiable(function: _Function) -> _Function:
+    """Marks a `backward` that cannot be differentiated again, which here none can."""
+    return function
