@@ -217,22 +217,29 @@ MORE_LAYERS = [
     ("ZeroPad2d", (-1,), {}, (2, 4, 5)),
     ("Conv2d", (2, 3, 3), {"padding": 2, "padding_mode": "reflect"}, (2, 6, 5)),
     ("ReplicationPad2d", (2,), {}, (2, 4, 5)),
-    ("ELU", (0.7,), {}, (9,)),
+    ("ELU", (0.7,), {"inplace": True}, (9,)),
     ("SELU", (), {}, (9,)),
-    ("CELU", (), {}, (9,)),
+    ("CELU", (0.6,), {}, (9,)),
     ("GELU", (), {}, (9,)),
     ("GELU", ("tanh",), {}, (9,)),
     ("SiLU", (), {}, (9,)),
     ("Mish", (), {}, (9,)),
-    ("Softplus", (), {}, (9,)),
+    ("Softplus", (2.0,), {}, (9,)),
     ("Softsign", (), {}, (9,)),
     ("Softmin", (1,), {}, (9,)),
+    ("Softshrink", (0.3,), {}, (9,)),
+    ("Hardshrink", (0.3,), {}, (9,)),
+    ("Tanhshrink", (), {}, (9,)),
+    ("Threshold", (0.2, 3.0), {}, (9,)),
+    ("Threshold", (0.2, 3.0), {"inplace": True}, (9,)),
     ("LogSigmoid", (), {}, (9,)),
-    ("Hardtanh", (), {}, (9,)),
+    ("Hardtanh", (-0.5, 0.7), {}, (9,)),
     ("Hardswish", (), {}, (9,)),
     ("Hardsigmoid", (), {}, (9,)),
-    ("ReLU6", (), {}, (9,)),
+    ("ReLU6", (), {"inplace": True}, (9,)),
+    ("GLU", (), {}, (8,)),
     ("PReLU", (4,), {}, (4, 3)),
+    ("Softmax2d", (), {}, (3, 2, 2)),
 ]
 
 
@@ -404,6 +411,29 @@ def test_other_threads_are_not_traced():
         thread.join()
     assert set(seen) == {6.0}
     assert "Mul" not in operators(proto)
+
+
+def test_nothing_bypasses_the_recording():
+    """Tracing replaces the functions of the native module, so nobody may keep one from before."""
+    import inspect
+    import sys
+
+    kept_on_purpose = {"is_grad_enabled", "get_num_threads", "set_num_threads"}
+    natives = {
+        f for f in vars(cnnx._C).values() if inspect.isbuiltin(f) and f.__name__ not in kept_on_purpose
+    }
+
+    def parts(value, depth=3):
+        if isinstance(value, (dict, list, tuple)) and depth:
+            for item in value.values() if isinstance(value, dict) else value:
+                yield from parts(item, depth - 1)
+        elif inspect.isclass(value) and depth and value.__module__.startswith("cnnx"):
+            yield from parts(dict(vars(value)), depth - 1)
+        elif inspect.isbuiltin(value) and value in natives:
+            yield value
+
+    modules = [m for name, m in sys.modules.items() if name.startswith("cnnx") and m is not cnnx._C]
+    assert [(m.__name__, f.__name__) for m in modules for f in parts(dict(vars(m)))] == []
 
 
 def test_without_onnx(monkeypatch):

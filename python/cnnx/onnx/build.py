@@ -10,12 +10,18 @@ import onnx
 from onnx import helper
 
 import cnnx
-from cnnx.onnx import lower_nn, lower_pointwise, lower_reduce, lower_shape
+from cnnx.onnx import lower_activation, lower_nn, lower_pointwise, lower_reduce, lower_shape
 from cnnx.onnx.graph import LOWERINGS, TYPES, Graph, no_counterpart
 from cnnx.onnx.trace import Call, Trace, Value, Varying, merge, trace
 from cnnx.tensor import Tensor
 
-FAMILIES = (lower_nn, lower_pointwise, lower_reduce, lower_shape)  # importing them fills LOWERINGS
+FAMILIES = (
+    lower_activation,
+    lower_nn,
+    lower_pointwise,
+    lower_reduce,
+    lower_shape,
+)  # importing them fills LOWERINGS
 # Their result's shape says all that is needed, so arguments that follow the batch do not matter.
 SHAPED = {"view", "reshape", "expand", "unflatten"}
 BATCH = "batch"

@@ -285,8 +285,8 @@ def matmul(g: Graph, a: Operand, b: Operand) -> str:
     return g.op("MatMul", a, b)
 
 
-@lowers("dropout", "feature_dropout", "alpha_dropout", "dropout1d", "dropout2d")
-def dropout(g: Graph, input: Any, p: float, training: bool, *unused: Any) -> str:
+@lowers("dropout", "feature_dropout")
+def dropout(g: Graph, input: Any, p: float, training: bool) -> str:
     """Nothing, outside training."""
     if training and p > 0:
         raise no_counterpart(f"{g.call} in training mode (pass training=self.training)")

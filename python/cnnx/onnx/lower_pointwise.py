@@ -12,8 +12,7 @@ SAME = {
     "abs": "Abs", "ceil": "Ceil", "cos": "Cos", "erf": "Erf", "exp": "Exp", "floor": "Floor",
     "isinf": "IsInf", "isnan": "IsNaN", "log": "Log", "logical_not": "Not", "neg": "Neg",
     "reciprocal": "Reciprocal", "relu": "Relu", "round": "Round", "sigmoid": "Sigmoid",
-    "sign": "Sign", "sin": "Sin", "sqrt": "Sqrt", "softplus": "Softplus", "softsign": "Softsign",
-    "tanh": "Tanh",
+    "sign": "Sign", "sin": "Sin", "sqrt": "Sqrt", "tanh": "Tanh",
 }  # fmt: skip
 ARITHMETIC = {"add": "Add", "sub": "Sub", "mul": "Mul", "maximum": "Max", "minimum": "Min"}
 COMPARISONS = {"eq": "Equal", "lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual"}
@@ -103,72 +102,6 @@ def isfinite(g: Graph, input: Any) -> str:
 def leaky_relu(g: Graph, input: Any, negative_slope: float) -> str:
     """LeakyRelu."""
     return g.op("LeakyRelu", input, alpha=negative_slope)
-
-
-@lowers("elu")
-def elu(g: Graph, input: Any, alpha: float = 1.0) -> str:
-    """Elu."""
-    return g.op("Elu", input, alpha=alpha)
-
-
-@lowers("selu")
-def selu(g: Graph, input: Any) -> str:
-    """Selu, with PyTorch's constants."""
-    return g.op(
-        "Selu", input, alpha=1.6732632423543772848170429916717, gamma=1.0507009873554804934193349852946
-    )
-
-
-@lowers("prelu")
-def prelu(g: Graph, input: Any, weight: Any) -> str:
-    """PRelu; one slope per channel stands along the second dimension."""
-    slope = weight
-    if weight.shape[0] > 1:
-        slope = g.op("Reshape", weight, g.ints(weight.shape[0], *(1,) * (input.ndim - 2)))
-    return g.op("PRelu", input, slope)
-
-
-@lowers("gelu")
-def gelu(g: Graph, input: Any, approximate: str = "none") -> str:
-    """Gelu; before opset 20 by its definition."""
-    if g.opset >= 20:
-        return g.op("Gelu", input, approximate=approximate)
-
-    def number(value: float) -> Any:
-        return g.scalar(value, input.dtype)
-
-    if approximate == "tanh":
-        cube = g.op("Mul", g.op("Mul", input, input), input)
-        inner = g.op("Add", input, g.op("Mul", cube, number(0.044715)))
-        gate = g.op("Tanh", g.op("Mul", inner, number(math.sqrt(2 / math.pi))))
-    else:
-        gate = g.op("Erf", g.op("Mul", input, number(math.sqrt(0.5))))
-    half = g.op("Mul", input, number(0.5))
-    return g.op("Mul", half, g.op("Add", gate, number(1)))
-
-
-@lowers("silu")
-def silu(g: Graph, input: Any) -> str:
-    """X * sigmoid(x)."""
-    return g.op("Mul", input, g.op("Sigmoid", input))
-
-
-@lowers("hardswish")
-def hardswish(g: Graph, input: Any) -> str:
-    """X * relu6(x + 3) / 6."""
-    return g.op("Mul", input, hardsigmoid(g, input))
-
-
-@lowers("hardsigmoid")
-def hardsigmoid(g: Graph, input: Any) -> str:
-    """Clip(x / 6 + 1 / 2) to [0, 1]."""
-    return g.op("HardSigmoid", input, alpha=1 / 6, beta=0.5)
-
-
-@lowers("logsigmoid", "log_sigmoid")
-def logsigmoid(g: Graph, input: Any) -> str:
-    """-softplus(-x)."""
-    return g.op("Neg", g.op("Softplus", g.op("Neg", input)))
 
 
 @lowers(*ARITHMETIC)

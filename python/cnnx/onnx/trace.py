@@ -161,7 +161,8 @@ class Recorder:
         if not any(_has_value(argument) for argument in (*noted, *noted_kwargs.values())):
             return native(*args, **kwargs)
         in_place = name.endswith("_") or name == "setitem"
-        if name == "setitem" or (in_place and not isinstance(noted[0], Value)):
+        target = next(a for a in (*noted, None) if not isinstance(a, str))  # activation_ has its name first
+        if name == "setitem" or (in_place and not isinstance(target, Value)):
             raise NotImplementedError(
                 f"onnx.export: {name} ({self._where()}) sets elements in place, which cannot be traced"
             )
