@@ -292,6 +292,8 @@ def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
         capsys, "train", "--dataset", "nowhere"
     )
     assert "no such folder" in wrong_use(capsys, "eval", digits_run, "--dataset", "nowhere")
+    for std in ("0", "nan"):
+        assert "positive standard deviation" in wrong_use(capsys, "train", "--normalize", 0.5, std)
     assert "not a positive" in wrong_use(capsys, "export", digits_run, "x.onnx", "--opset", 0)
     assert "not a whole number" in wrong_use(capsys, "show", digits_run, "--index", -1)
     for arguments, message in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -54,6 +55,10 @@ def new_settings(options: argparse.Namespace, dataset: str, images: ImageDataset
             f"--model {model} takes images of {smallest}x{smallest} or more, "
             f"{dataset} has {size[0]}x{size[1]}"
         )
+    if options.normalize is not None:
+        mean, std = options.normalize
+        if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
+            raise UsageError(f"--normalize {mean:g} {std:g}: needs a mean and a positive standard deviation")
     optimizer = options.optimizer or "adam"
     return Settings(
         model=model,
