@@ -2,8 +2,8 @@
 //
 //   input [planes][in_height][in_width][lanes]   output [planes][row_taps][column_taps][out_height][out_width][lanes]
 //
-// The table of columns is cut into runs of neighbours once, so that a row is a few copies (or sums) of contiguous floats whatever
-// the kind of padding; with images in the lanes a run of one column is still a whole vector.
+// The table of columns is cut into evenly spaced runs once, so that a row is a few copies (or sums) whatever the kind of padding:
+// of contiguous floats for neighbours, of one pixel after the other for a mirror or a stride. In lanes a pixel is a vector.
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/tile.h"
 
@@ -11,7 +11,7 @@ namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
 struct Run {
-  int64_t column, count;  // of input columns column, column + 1, ...; column -1: outside
+  int64_t column, count, step;  // input columns column, column + step, ...; column -1: outside
 };
 
 // The runs of each column tap, as many entries as there are columns; runs of a tap end where their counts add up to out_width.
@@ -21,9 +21,9 @@ const Run* find_runs(const PlaneMap& s) {
     const int64_t* columns = s.columns + kx * s.out_width;
     Run* run = runs + kx * s.out_width;
     for (int64_t x = 0; x < s.out_width; ++run) {
-      *run = {columns[x], 1};
-      const int64_t step = columns[x] < 0 ? 0 : 1;
-      for (++x; x < s.out_width && columns[x] == columns[x - 1] + step; ++x) ++run->count;
+      const bool outside = columns[x] < 0, alone = x + 1 == s.out_width || (columns[x + 1] < 0) != outside;
+      *run = {columns[x], 1, alone ? 1 : columns[x + 1] - columns[x]};
+      for (++x; x < s.out_width && columns[x] == columns[x - 1] + run->step && (columns[x] < 0) == outside; ++x) ++run->count;
     }
   }
   return runs;
@@ -32,6 +32,14 @@ const Run* find_runs(const PlaneMap& s) {
 inline void fill_with(float* to, float value, int64_t count) {
   for (int64_t i = 0; i < count; ++i) to[i] = value;
 }
+
+// Calls pixel(input pixel, output pixel) for the pixels of a run that begins at output pixel x.
+template <class F>
+inline void for_pixels(const Run& run, int64_t x, const F& pixel) {
+  for (int64_t i = 0; i < run.count; ++i) pixel(run.column + i * run.step, x + i);
+}
+
+inline void copy_to(float* to, const float* from, int64_t count) { memcpy(to, from, static_cast<size_t>(count) * sizeof(float)); }
 
 inline void add_to(float* to, const float* from, int64_t count) {
   int64_t i = 0;
@@ -55,11 +63,11 @@ void gather_planes(const PlaneMap& s, const float* input, float value, float* ou
       }
       const Run* run = runs + kx * s.out_width;
       for (int64_t x = 0; x < s.out_width; x += run++->count) {
-        const int64_t count = run->count * s.lanes;
-        if (run->column < 0) fill_with(to + x * s.lanes, value, count);
-        else if (count == 1) to[x] = from[row * s.in_width + run->column];
-        else
-          memcpy(to + x * s.lanes, from + (row * s.in_width + run->column) * s.lanes, static_cast<size_t>(count) * sizeof(float));
+        const float* in_row = from + row * s.in_width * s.lanes;
+        if (run->column < 0) fill_with(to + x * s.lanes, value, run->count * s.lanes);
+        else if (run->step == 1) copy_to(to + x * s.lanes, in_row + run->column * s.lanes, run->count * s.lanes);
+        else if (s.lanes == 1) for_pixels(*run, x, [&](int64_t in, int64_t out) { to[out] = in_row[in]; });
+        else for_pixels(*run, x, [&](int64_t in, int64_t out) { copy_to(to + out * s.lanes, in_row + in * s.lanes, s.lanes); });
       }
     }
   });
@@ -79,9 +87,14 @@ void scatter_planes(const PlaneMap& s, const float* grad_output, float* grad_inp
           const int64_t row = s.rows[ky * s.out_height + y];
           if (row < 0) continue;
           const Run* run = runs + kx * s.out_width;
-          for (int64_t x = 0; x < s.out_width; x += run++->count)
-            if (run->column >= 0)
-              add_to(to + (row * s.in_width + run->column) * s.lanes, from + x * s.lanes, run->count * s.lanes);
+          float* in_row = to + row * s.in_width * s.lanes;
+          for (int64_t x = 0; x < s.out_width; x += run++->count) {
+            if (run->column < 0) continue;
+            if (run->step == 1) add_to(in_row + run->column * s.lanes, from + x * s.lanes, run->count * s.lanes);
+            else if (s.lanes == 1) for_pixels(*run, x, [&](int64_t in, int64_t out) { in_row[in] += from[out]; });
+            else
+              for_pixels(*run, x, [&](int64_t in, int64_t out) { add_to(in_row + in * s.lanes, from + out * s.lanes, s.lanes); });
+          }
         }
   });
 }
