@@ -29,5 +29,6 @@ void fill_loss(KernelTable<float>& table);
 void fill_pair_loss(KernelTable<float>& table);
 void fill_optim(KernelTable<float>& table);
 void fill_data(KernelTable<float>& table);
+void fill_warp(KernelTable<float>& table);
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -21,6 +21,7 @@ void fill(KernelTable<float>& table) {
   fill_pair_loss(table);
   fill_optim(table);
   fill_data(table);
+  fill_warp(table);
 }
 
 int lanes() { return kLanes; }

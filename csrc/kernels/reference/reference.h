@@ -22,5 +22,6 @@ template <class T> void fill_loss(KernelTable<T>& table);
 template <class T> void fill_pair_loss(KernelTable<T>& table);
 template <class T> void fill_optim(KernelTable<T>& table);
 template <class T> void fill_data(KernelTable<T>& table);
+template <class T> void fill_warp(KernelTable<T>& table);
 
 }  // namespace cnnx::reference

@@ -19,6 +19,7 @@ KernelTable<T> reference_kernels() {
   reference::fill_pair_loss(table);
   reference::fill_optim(table);
   reference::fill_data(table);
+  reference::fill_warp(table);
   return table;
 }
 template KernelTable<float> reference_kernels<float>();

@@ -1,0 +1,145 @@
+// Affine maps of one image of bytes, by Pillow's rules and to the bit: coordinates in 16.16 fixed point (nearest) or in double
+// (bilinear). A channel has less than 2^31 pixels. A row is worked on in runs: coordinates and weights for the whole run in loops that the compiler turns into vectors,
+// then the pixels one by one, then the mixing in vectors again. This file is compiled without fused multiply-adds.
+#include "kernels/cpu/cpu.h"
+
+namespace cnnx::CNNX_TARGET_NAMESPACE {
+namespace {
+
+constexpr int kRun = 64;    // output pixels
+constexpr int kRound = 16;  // runs are rounded up to it, so that no vector loop has a rest
+
+struct Mixing {
+  alignas(64) int32_t first[kRun], right[kRun], below[kRun];  // index of the upper left pixel, steps to its neighbours
+  alignas(64) double dx[kRun], dy[kRun];
+  alignas(64) int32_t inside[kRun];  // 0 or -1
+};
+
+inline int round_up(int64_t count) { return static_cast<int>((count + kRound - 1) / kRound * kRound); }
+
+inline bool small(double v) { return fabs(v) < 32768.0; }
+
+bool fits_fixed_point(const WarpShape& s, const double* m) {
+  const double w = static_cast<double>(s.out_width - 1), h = static_cast<double>(s.out_height - 1);
+  bool fits = true;
+  for (int row = 0; row < 6; row += 3)
+    fits = fits && small(m[row + 2]) && small(w * m[row] + m[row + 2]) && small(h * m[row + 1] + m[row + 2]) &&
+           small(w * m[row] + h * m[row + 1] + m[row + 2]);
+  return fits;
+}
+
+inline uint32_t fixed(double v) { return static_cast<uint32_t>(static_cast<int32_t>(floor(v * 65536.0 + 0.5))); }
+
+// Sums wrap round in the middle, but not where they end: the corners were checked.
+void nearest(const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input, uint8_t* output) {
+  const uint32_t a0 = fixed(m[0]), a1 = fixed(m[1]), a3 = fixed(m[3]), a4 = fixed(m[4]);
+  const uint32_t a2 = fixed(m[2] + m[0] * 0.5 + m[1] * 0.5), a5 = fixed(m[5] + m[3] * 0.5 + m[4] * 0.5);
+  const uint32_t width = static_cast<uint32_t>(s.in_width), height = static_cast<uint32_t>(s.in_height);
+  const int64_t plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width;
+  alignas(64) int32_t at[kRun], inside[kRun];
+  for (int64_t y = 0; y < s.out_height; ++y)
+    for (int64_t begin = 0; begin < s.out_width; begin += kRun) {
+      const int count = static_cast<int>(s.out_width - begin < kRun ? s.out_width - begin : kRun), padded = round_up(count);
+      const uint32_t u = a2 + a1 * static_cast<uint32_t>(y) + a0 * static_cast<uint32_t>(begin);
+      const uint32_t v = a5 + a4 * static_cast<uint32_t>(y) + a3 * static_cast<uint32_t>(begin);
+      for (int i = 0; i < padded; ++i) {
+        const uint32_t column = static_cast<uint32_t>(static_cast<int32_t>(u + a0 * static_cast<uint32_t>(i)) >> 16);
+        const uint32_t line = static_cast<uint32_t>(static_cast<int32_t>(v + a3 * static_cast<uint32_t>(i)) >> 16);
+        const int32_t is_in = -static_cast<int32_t>(column < width) & -static_cast<int32_t>(line < height);
+        inside[i] = is_in;
+        at[i] = static_cast<int32_t>(line * width + column) & is_in;
+      }
+      for (int64_t c = 0; c < s.channels; ++c) {
+        const uint8_t* from = input + c * plane;
+        uint8_t* to = output + c * out_plane + y * s.out_width + begin;
+        const int32_t outside = fill != nullptr ? fill[c] : 0;
+        for (int i = 0; i < count; ++i)
+          to[i] = static_cast<uint8_t>((from[at[i]] & inside[i]) | (outside & ~inside[i]));
+      }
+    }
+}
+
+void prepare(const WarpShape& s, const double* m, int64_t y, int64_t begin, int padded, Mixing& run) {
+  const double width = static_cast<double>(s.in_width), height = static_cast<double>(s.in_height);
+  const int32_t pitch = static_cast<int32_t>(s.in_width), last = static_cast<int32_t>(s.in_width - 1);
+  const int32_t bottom = static_cast<int32_t>(s.in_height - 1), start = static_cast<int32_t>(begin);
+  const double v = static_cast<double>(y) + 0.5;
+  const double m0 = m[0], m3 = m[3], row_x = m[1] * v, row_y = m[4] * v, m2 = m[2], m5 = m[5];
+  for (int i = 0; i < padded; ++i) {
+    const double u = static_cast<double>(start + i) + 0.5;
+    const double px = m0 * u + row_x + m2, py = m3 * u + row_y + m5;
+    const bool is_in = (px >= 0.0) & (px < width) & (py >= 0.0) & (py < height);
+    const double x = is_in ? px - 0.5 : 0.0, y0 = is_in ? py - 0.5 : 0.0;
+    const int32_t column = x < 0.0 ? -1 : static_cast<int32_t>(x), line = y0 < 0.0 ? -1 : static_cast<int32_t>(y0);
+    run.dx[i] = x - static_cast<double>(column);
+    run.dy[i] = y0 - static_cast<double>(line);
+    const int32_t left = column < 0 ? 0 : column, top = line < 0 ? 0 : line;
+    run.first[i] = top * pitch + left;
+    run.right[i] = column < 0 || column >= last ? 0 : 1;
+    run.below[i] = line < 0 || line >= bottom ? 0 : pitch;
+    run.inside[i] = is_in ? -1 : 0;
+  }
+}
+
+void bilinear(const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input, uint8_t* output) {
+  const int64_t plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width;
+  Mixing run;
+  alignas(64) int32_t corners[4][kRun] = {}, mixed[kRun];
+  for (int64_t y = 0; y < s.out_height; ++y)
+    for (int64_t begin = 0; begin < s.out_width; begin += kRun) {
+      const int count = static_cast<int>(s.out_width - begin < kRun ? s.out_width - begin : kRun), padded = round_up(count);
+      prepare(s, m, y, begin, padded, run);
+      for (int64_t c = 0; c < s.channels; ++c) {
+        const uint8_t* from = input + c * plane;
+        uint8_t* to = output + c * out_plane + y * s.out_width + begin;
+        const int32_t outside = fill != nullptr ? fill[c] : 0;
+        for (int i = 0; i < count; ++i) {
+          const uint8_t* p = from + run.first[i];
+          corners[0][i] = p[0];
+          corners[1][i] = p[run.right[i]];
+          corners[2][i] = p[run.below[i]];
+          corners[3][i] = p[run.below[i] + run.right[i]];
+        }
+        for (int i = 0; i < padded; ++i) {
+          const double top = corners[0][i] + (corners[1][i] - corners[0][i]) * run.dx[i];
+          const double low = corners[2][i] + (corners[3][i] - corners[2][i]) * run.dx[i];
+          mixed[i] = (static_cast<int32_t>(top + (low - top) * run.dy[i]) & run.inside[i]) | (outside & ~run.inside[i]);
+        }
+        for (int i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(mixed[i]);
+      }
+    }
+}
+
+// The maps that Pillow counts in double: those that only scale, where steps add up, and those with large coordinates.
+void nearest_rare(const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input, uint8_t* output) {
+  const bool scales = m[1] == 0.0 && m[3] == 0.0;
+  const double width = static_cast<double>(s.in_width), height = static_cast<double>(s.in_height);
+  const int64_t plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width;
+  const double first_x = m[2] + m[0] * 0.5 + m[1] * 0.5, first_y = m[5] + m[3] * 0.5 + m[4] * 0.5;
+  double line = first_y;
+  for (int64_t y = 0; y < s.out_height; ++y, line += m[4]) {
+    double column = first_x;
+    for (int64_t x = 0; x < s.out_width; ++x, column += m[0]) {
+      const double i = static_cast<double>(x), j = static_cast<double>(y);
+      const double u = scales ? column : first_x + m[0] * i + m[1] * j, v = scales ? line : first_y + m[3] * i + m[4] * j;
+      const bool is_in = u >= 0.0 && u < width && v >= 0.0 && v < height;
+      const int64_t at = is_in ? static_cast<int64_t>(v) * s.in_width + static_cast<int64_t>(u) : 0;
+      for (int64_t c = 0; c < s.channels; ++c) {
+        const uint8_t outside = fill != nullptr ? fill[c] : 0;
+        output[c * out_plane + y * s.out_width + x] = is_in ? input[c * plane + at] : outside;
+      }
+    }
+  }
+}
+
+void warp_u8(const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input, uint8_t* output) {
+  if (s.bilinear) bilinear(s, m, fill, input, output);
+  else if ((m[1] != 0.0 || m[3] != 0.0) && fits_fixed_point(s, m)) nearest(s, m, fill, input, output);
+  else nearest_rare(s, m, fill, input, output);
+}
+
+}  // namespace
+
+void fill_warp(KernelTable<float>& table) { table.warp_u8 = warp_u8; }
+
+}  // namespace cnnx::CNNX_TARGET_NAMESPACE
