@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/copy.h"
+#include "data/checks.h"
 #include "kernels/parallel.h"
 #include "kernels/table.h"
 
@@ -15,7 +16,8 @@ void check_defined(const char* op, const Tensor& source, const Tensor& index) {
   if (!index.defined()) throw TypeError(message(op, ": index is None"));
 }
 
-// index[start, start + count), each within [0, rows).
+}  // namespace
+
 const int64_t* checked_index(const char* op, const Tensor& index, int64_t start, int64_t count, int64_t rows) {
   if (index.ndim() != 1) throw ShapeError(message(op, ": index must have one dimension, got shape ", index.shape()));
   if (index.dtype() != DType::int64) throw TypeError(message(op, ": index must be int64, got ", name(index.dtype())));
@@ -28,49 +30,46 @@ const int64_t* checked_index(const char* op, const Tensor& index, int64_t start,
   return values;
 }
 
-std::vector<float> per_channel(const char* what, const std::vector<double>& values, int64_t channels) {
-  if (values.size() != 1 && static_cast<int64_t>(values.size()) != channels)
-    throw ShapeError(message("gather_images: ", values.size(), " values of ", what, " for images of ", channels, " channels"));
-  std::vector<float> result(static_cast<size_t>(channels));
-  for (size_t c = 0; c < result.size(); ++c) result[c] = static_cast<float>(values[values.size() == 1 ? 0 : c]);
-  return result;
+ChannelScale::ChannelScale(const char* op, const PixelScale& scale, int64_t channels)
+    : divisor(static_cast<float>(scale.divisor)) {
+  if (!(scale.divisor > 0)) throw ValueError(message(op, ": divisor must be positive, got ", scale.divisor));
+  if (scale.mean.empty() != scale.stddev.empty()) throw ValueError(message(op, ": mean and stddev come together"));
+  auto per_channel = [&](const char* what, const std::vector<double>& values, std::vector<float>& result) {
+    if (values.empty()) return;
+    if (values.size() != 1 && static_cast<int64_t>(values.size()) != channels)
+      throw ShapeError(message(op, ": ", values.size(), " values of ", what, " for images of ", channels, " channels"));
+    for (size_t c = 0; c < static_cast<size_t>(channels); ++c)
+      result.push_back(static_cast<float>(values[values.size() == 1 ? 0 : c]));
+  };
+  per_channel("mean", scale.mean, mean);
+  per_channel("stddev", scale.stddev, stddev);
+  for (float value : stddev)
+    if (value == 0.0f) throw ValueError(message(op, ": stddev must not be zero"));
 }
 
-}  // namespace
+void check_images(const char* op, const Tensor& source, const Tensor& index) {
+  check_defined(op, source, index);
+  if (source.dtype() != DType::uint8) throw TypeError(message(op, ": images must be uint8, got ", name(source.dtype())));
+  if (source.ndim() != 3 && source.ndim() != 4)
+    throw ShapeError(message(op, ": images must be (N, H, W) or (N, C, H, W), got ", source.shape()));
+}
 
 Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const PixelScale& scale) {
-  check_defined("gather_images", source, index);
-  if (source.dtype() != DType::uint8) throw TypeError(message("gather_images: images must be uint8, got ", name(source.dtype())));
-  if (source.ndim() != 3 && source.ndim() != 4)
-    throw ShapeError(message("gather_images: images must be (N, H, W) or (N, C, H, W), got ", source.shape()));
-  if (!(scale.divisor > 0)) throw ValueError(message("gather_images: divisor must be positive, got ", scale.divisor));
-  if (scale.mean.empty() != scale.stddev.empty()) throw ValueError("gather_images: mean and stddev come together");
+  check_images("gather_images", source, index);
   const int64_t channels = source.ndim() == 4 ? source.size(1) : 1, height = source.size(-2), width = source.size(-1);
-  std::vector<float> mean, stddev;
-  if (!scale.mean.empty()) {
-    mean = per_channel("mean", scale.mean, channels);
-    stddev = per_channel("stddev", scale.stddev, channels);
-    for (float value : stddev)
-      if (value == 0.0f) throw ValueError("gather_images: stddev must not be zero");
-  }
+  const ChannelScale scaled("gather_images", scale, channels);
   const Tensor images = contiguous(source), positions = contiguous(index);
   const int64_t* rows = checked_index("gather_images", positions, start, count, source.size(0));
 
   const Dims shape{count, channels, height, width};
   GatherShape s{count, channels, height * width, 1};
-  const float* mean_data = mean.empty() ? nullptr : mean.data();
-  const float* stddev_data = stddev.empty() ? nullptr : stddev.data();
-  const float divisor = static_cast<float>(scale.divisor);
   // The rule of use_lanes(), before there is a tensor to ask about.
-  if (lane_count() > 1 && 2 * count >= lane_count() && shape.numel() > 0) {
-    s.lanes = lane_count();
-    Tensor batch = Tensor::empty_lanes(shape);
-    kernels<float>().gather_u8(s, images.data<uint8_t>(), rows, divisor, mean_data, stddev_data, batch.lanes_data());
-    return batch;
-  }
-  Tensor batch = Tensor::empty(shape);
+  const bool lanes = lane_count() > 1 && 2 * count >= lane_count() && shape.numel() > 0;
+  if (lanes) s.lanes = lane_count();
+  Tensor batch = lanes ? Tensor::empty_lanes(shape) : Tensor::empty(shape);
   if (shape.numel() > 0)
-    kernels<float>().gather_u8(s, images.data<uint8_t>(), rows, divisor, mean_data, stddev_data, batch.data<float>());
+    kernels<float>().gather_u8(s, images.data<uint8_t>(), rows, scaled.divisor, scaled.mean_data(), scaled.stddev_data(),
+                               lanes ? batch.lanes_data() : batch.data<float>());
   return batch;
 }
 

@@ -38,6 +38,7 @@ void register_norm(py::module_& m);
 void register_init(py::module_& m);
 void register_optim(py::module_& m);
 void register_data(py::module_& m);
+void register_transform(py::module_& m);
 void register_io(py::module_& m);
 void register_info(py::module_& m);
 

@@ -22,6 +22,7 @@ PYBIND11_MODULE(_C, m) {
   register_init(m);
   register_optim(m);
   register_data(m);
+  register_transform(m);
   register_io(m);
   register_info(m);
 }

@@ -53,8 +53,7 @@ void nearest(const WarpShape& s, const double* m, const uint8_t* fill, const uin
         const uint8_t* from = input + c * plane;
         uint8_t* to = output + c * out_plane + y * s.out_width + begin;
         const int32_t outside = fill != nullptr ? fill[c] : 0;
-        for (int i = 0; i < count; ++i)
-          to[i] = static_cast<uint8_t>((from[at[i]] & inside[i]) | (outside & ~inside[i]));
+        for (int i = 0; i < count; ++i) to[i] = static_cast<uint8_t>((from[at[i]] & inside[i]) | (outside & ~inside[i]));
       }
     }
 }

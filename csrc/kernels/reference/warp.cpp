@@ -42,7 +42,8 @@ std::vector<int64_t> nearest_pillow(const WarpShape& s, const double* m) {
     auto fixed = [](double v) { return static_cast<int64_t>(std::floor(v * 65536.0 + 0.5)); };
     for (int64_t y = 0; y < s.out_height; ++y)
       for (int64_t x = 0; x < s.out_width; ++x)
-        put((fixed(first_x) + fixed(m[0]) * x + fixed(m[1]) * y) >> 16, (fixed(first_y) + fixed(m[3]) * x + fixed(m[4]) * y) >> 16);
+        put((fixed(first_x) + fixed(m[0]) * x + fixed(m[1]) * y) >> 16,
+            (fixed(first_y) + fixed(m[3]) * x + fixed(m[4]) * y) >> 16);
   } else {
     for (int64_t y = 0; y < s.out_height; ++y)
       for (int64_t x = 0; x < s.out_width; ++x) {

@@ -9,12 +9,12 @@ import numpy as np
 
 from cnnx import _C
 from cnnx.tensor import Tensor
-from cnnx.transforms import native_scale
-from cnnx.utils.data.dataset import Dataset
+from cnnx.transforms.native import batch_transform
+from cnnx.utils.data.dataset import Dataset, NativeBatches, Pass
 
 
 class ImageDataset(Dataset[tuple[Any, Any]]):
-    """Images `data` (uint8, (N, H, W)) with labels `targets` (int64, (N,)).
+    """Images `data` (uint8, (N, H, W) or (N, C, H, W)) with labels `targets` (int64, (N,)).
 
     Parameters
     ----------
@@ -51,7 +51,8 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(self)} images")
-        image = self._image(self.data[index].numpy())
+        pixels = self.data[index].numpy()
+        image = self._image(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0))
         target = int(self.targets[index])
         if self.transform is not None:
             image = self.transform(image)
@@ -60,36 +61,37 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         return image, target
 
     def _image(self, pixels: np.ndarray[Any, Any]) -> Any:
-        """What a transform gets for one image (H, W)."""
+        """What a transform gets for one image (H, W) or (H, W, C)."""
         return pixels
 
-    def native_batches(self) -> Callable[[Tensor, int, int], list[Tensor]] | None:
-        """A function (index, start, count) -> [images, labels] that gathers a batch natively.
+    def native_batches(self) -> NativeBatches | None:
+        """How to gather and transform a batch [images, labels] natively.
 
-        None if that would not be the same as the single samples together. It is for transforms ToTensor and
-        ToTensor with Normalize, and labels as they are.
+        None if that would not be the same as the single samples together. It is for native transforms with
+        ToTensor, and labels as they are.
         """
         if type(self).__getitem__ is not ImageDataset.__getitem__ or self.target_transform is not None:
             return None
-        scale = native_scale(self.transform)
         data, targets = self.data, self.targets
         if (
-            scale is None
-            or not (isinstance(data, Tensor) and data.dtype == _C.DType.uint8 and data.ndim == 3)
+            not (isinstance(data, Tensor) and data.dtype == _C.DType.uint8 and data.ndim in (3, 4))
             or not (isinstance(targets, Tensor) and targets.dtype == _C.DType.int64 and targets.ndim == 1)
             or len(data) != len(targets)
         ):
             return None
-        (mean, std), divisor = scale, float(self.max_value)
-        gather_images, gather_rows = _C.gather_images, _C.gather_rows
+        channels = data.shape[1] if data.ndim == 4 else 1
+        transform = batch_transform(self.transform, channels, self.max_value)
+        if transform is None:
+            return None
+        transform_images, gather_rows = _C.transform_images, _C.gather_rows
 
-        def gather(index: Tensor, start: int, count: int) -> list[Tensor]:
+        def gather(index: Tensor, start: int, count: int, drawn: Pass) -> list[Tensor]:
             return [
-                gather_images(data, index, start, count, divisor, mean, std),
+                transform_images(data, index, start, count, transform, drawn.call, drawn.keys),
                 gather_rows(targets, index, start, count),
             ]
 
-        return gather
+        return NativeBatches(gather, transform.random)
 
     def __repr__(self) -> str:
         lines = [f"Dataset {type(self).__name__}", f"    Number of datapoints: {len(self)}"]

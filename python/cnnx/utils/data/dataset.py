@@ -7,7 +7,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -17,8 +17,23 @@ from cnnx.tensor import Tensor
 
 Sample = TypeVar("Sample", covariant=True)
 
+
+class Pass(NamedTuple):
+    """What random transforms draw from in one pass: a call of the generator, and a key per position."""
+
+    call: tuple[int, int]
+    keys: Tensor
+
+
 #: Gathers positions [start, start + count) of an index tensor into one batch.
-Gather = Callable[[Tensor, int, int], list[Tensor]]
+Gather = Callable[[Tensor, int, int, Pass], list[Tensor]]
+
+
+class NativeBatches(NamedTuple):
+    """How a data set makes a batch natively, and whether it uses the call of the pass."""
+
+    gather: Gather
+    random: bool
 
 
 class Dataset(Generic[Sample]):
@@ -90,8 +105,8 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
     def __len__(self) -> int:
         return len(self.tensors[0])
 
-    def native_batches(self) -> Gather | None:
-        """A function that gathers a batch natively.
+    def native_batches(self) -> NativeBatches | None:
+        """How to gather a batch natively.
 
         None if a gradient must flow back to the tensors, or a subclass picks its own samples.
         """
@@ -101,10 +116,10 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
             return None
         tensors, gather_rows = self.tensors, _C.gather_rows
 
-        def gather(index: Tensor, start: int, count: int) -> list[Tensor]:
+        def gather(index: Tensor, start: int, count: int, drawn: Pass) -> list[Tensor]:
             return [gather_rows(tensor, index, start, count) for tensor in tensors]
 
-        return gather
+        return NativeBatches(gather, False)
 
 
 class Subset(Dataset[Sample]):
@@ -143,8 +158,8 @@ class Subset(Dataset[Sample]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def native_batches(self) -> Gather | None:
-        """The whole's function, given the whole's indices.
+    def native_batches(self) -> NativeBatches | None:
+        """The whole's way, given the whole's indices.
 
         None if the whole has none, or a subclass picks its own samples.
         """
@@ -154,18 +169,18 @@ class Subset(Dataset[Sample]):
         if inner is None:
             return None
         table = index_tensor(self.indices, len(self.dataset))  # type: ignore[arg-type]
-        gather_rows = _C.gather_rows
+        gather_rows, inner_gather = _C.gather_rows, inner.gather
         translated: tuple[Tensor | None, Tensor | None] = (None, None)
 
-        def gather(index: Tensor, start: int, count: int) -> list[Tensor]:
+        def gather(index: Tensor, start: int, count: int, drawn: Pass) -> list[Tensor]:
             # An epoch hands in one index again and again, so it is translated once.
             nonlocal translated
             if translated[0] is not index:
                 translated = (index, gather_rows(table, index, 0, len(index)))
             assert translated[1] is not None
-            return inner(translated[1], start, count)
+            return inner_gather(translated[1], start, count, drawn)
 
-        return gather
+        return NativeBatches(gather, inner.random)
 
 
 class ConcatDataset(Dataset[Any]):
@@ -193,6 +208,40 @@ class ConcatDataset(Dataset[Any]):
         index %= len(self)
         which = bisect.bisect_right(self.cumulative_sizes, index)
         return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
+
+    def native_batches(self) -> NativeBatches | None:
+        """Each part's way for its samples of the batch.
+
+        None if a part has none, or a subclass picks its own samples.
+        """
+        if type(self).__getitem__ is not ConcatDataset.__getitem__:
+            return None
+        parts = [native_batches(part) for part in self.datasets]
+        if not all(parts):
+            return None
+        gathers = [part.gather for part in parts if part is not None]
+        ends, total = np.asarray(self.cumulative_sizes), len(self)
+
+        def gather(index: Tensor, start: int, count: int, drawn: Pass) -> list[Tensor]:
+            wanted = _C.numpy(index)[start : start + count]
+            if count and not 0 <= wanted.min() <= wanted.max() < total:
+                raise IndexError(f"ConcatDataset: an index of {wanted} is out of range for {total} samples")
+            which = np.searchsorted(ends, wanted, side="right")
+            keys = _C.numpy(drawn.keys)[start : start + count]
+            places, fields = [], list[list[Tensor]]()
+            for part in np.unique(which):
+                place = np.flatnonzero(which == part)
+                first = ends[part - 1] if part else 0
+                local = _C.from_numpy(wanted[place] - first, False)
+                own = Pass(drawn.call, _C.from_numpy(keys[place], False))
+                places.append(place)
+                fields.append(gathers[part](local, 0, len(place), own))
+            if len(fields) == 1:
+                return fields[0]
+            back = _C.from_numpy(np.argsort(np.concatenate(places)), False)
+            return [_C.gather_rows(_C.cat(list(f), 0), back, 0, count) for f in zip(*fields, strict=True)]
+
+        return NativeBatches(gather, any(part is not None and part.random for part in parts))
 
 
 def random_split(
@@ -254,7 +303,7 @@ def index_tensor(indices: Any, length: int) -> Tensor:
     return _C.from_numpy(np.ascontiguousarray(array), True)
 
 
-def native_batches(dataset: Any) -> Gather | None:
-    """The data set's function for native batches, if it has one that applies."""
+def native_batches(dataset: Any) -> NativeBatches | None:
+    """The data set's way to make batches natively, if it has one that applies."""
     make = getattr(dataset, "native_batches", None)
     return make() if make is not None else None

@@ -6,10 +6,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from cnnx import _C
+from cnnx.generator import _pack, _unpack
 from cnnx.tensor import Tensor
 from cnnx.utils.data.collate import default_collate, default_convert
-from cnnx.utils.data.dataset import IterableDataset, index_tensor, native_batches
-from cnnx.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
+from cnnx.utils.data.dataset import IterableDataset, NativeBatches, Pass, index_tensor, native_batches
+from cnnx.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, arange
 
 _warned_about_workers = False
 
@@ -17,9 +19,14 @@ _warned_about_workers = False
 class DataLoader:
     """Iterates over a data set in batches.
 
-    Image data sets with `ToTensor` (and `Normalize`) alone, `TensorDataset` and subsets of these are
-    gathered, scaled and normalised a whole batch at a time in native code. Any other data set is read sample
-    by sample and put together by `collate_fn`.
+    Image data sets with `ToTensor` and other transforms of `cnnx.transforms` (but no functions of the user's
+    own), `TensorDataset`, and subsets and concatenations of these are gathered, transformed and normalised a
+    whole batch at a time in native code. Any other data set is read sample by sample and put together by
+    `collate_fn`.
+
+    Random transforms of native batches draw from one call of the global generator for each pass, and from the
+    index of each sample in the data set (its place in the pass, if a pass may have it twice): threads, batch
+    size and order do not change what a sample gets.
 
     Parameters
     ----------
@@ -123,7 +130,8 @@ class DataLoader:
         self.collate_fn = collate_fn or (default_convert if single else default_collate)
         self._order: Tensor | None = None  # of the pass under way
         self._position = 0  # batches of it that were handed out
-        self._resume: tuple[Tensor, int] | None = None
+        self._call: tuple[int, int] | None = None  # that its random transforms draw from
+        self._resume: tuple[Tensor, int, tuple[int, int] | None] | None = None
 
     def __len__(self) -> int:
         if self._iterable:
@@ -138,24 +146,21 @@ class DataLoader:
             return self._iterate_stream()
         if self.batch_sampler is None:
             return (self.collate_fn(self.dataset[index]) for index in self.sampler)  # type: ignore[union-attr]
-        gather = native_batches(self.dataset) if self.collate_fn is default_collate else None
+        native = native_batches(self.dataset) if self.collate_fn is default_collate else None
         if self._has_order():
-            return self._iterate_order(gather or self._fetch_positions, *self._next_order())
-        if gather is None:
+            return self._iterate_order(native, *self._next_order())
+        if native is None:
             return (self._fetch(indices) for indices in self.batch_sampler)
-        length = len(self.dataset)
-        return (
-            gather(index_tensor(indices, length), 0, len(indices))
-            for indices in map(list, self.batch_sampler)
-        )
+        return self._iterate_batches(native)
 
     def state_dict(self) -> dict[str, Any]:
-        """The place in the pass under way: its order and the number of batches handed out.
+        """The place in the pass under way: its order, the number of batches handed out, its random call.
 
         Returns
         -------
         dict
-            `order` (int64 tensor, or None between passes) and `position`, for `load_state_dict`.
+            `order` (int64 tensor, or None between passes), `position`, and with random
+            transforms in native batches `call` (uint8 tensor), for `load_state_dict`.
 
         Raises
         ------
@@ -163,9 +168,9 @@ class DataLoader:
             If a sampler of the user's own or an iterable data set gives the order.
         """
         self._check_resumable("state_dict")
-        if self._resume is not None:
-            return {"order": self._resume[0], "position": self._resume[1]}
-        return {"order": self._order, "position": self._position}
+        order, position, call = self._resume or (self._order, self._position, self._call)
+        state = {"order": order, "position": position}
+        return state if call is None else {**state, "call": _pack(*call)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The next pass goes on where `state` was taken.
@@ -196,7 +201,12 @@ class DataLoader:
             raise ValueError(
                 f"DataLoader.load_state_dict: position {position} is outside the {len(self)} batches"
             )
-        self._resume = (order, position)
+        call = state.get("call")
+        self._resume = (
+            order,
+            position,
+            None if call is None else _unpack("DataLoader.load_state_dict", call),
+        )
 
     def _has_order(self) -> bool:
         return type(self.batch_sampler) is BatchSampler and hasattr(self.batch_sampler.sampler, "order")
@@ -213,30 +223,56 @@ class DataLoader:
             return self.collate_fn(dataset.__getitems__(list(indices)))
         return self.collate_fn([dataset[i] for i in indices])
 
-    def _fetch_positions(self, order: Tensor, start: int, count: int) -> Any:
-        return self._fetch(order.numpy()[start : start + count].tolist())
-
-    def _next_order(self) -> tuple[Tensor, int]:
-        """The order of the pass that begins, and the batches of it to leave out."""
+    def _next_order(self) -> tuple[Tensor, int, tuple[int, int] | None]:
+        """The order of the pass that begins, the batches to leave out, and a resumed pass's random call."""
         if self._resume is not None:
             resume, self._resume = self._resume, None
             return resume
         order: Tensor = self.batch_sampler.sampler.order()  # type: ignore[union-attr]
-        return order, 0
+        return order, 0, None
 
     def _iterate_order(
-        self, fetch: Callable[[Tensor, int, int], Any], order: Tensor, position: int
+        self, native: NativeBatches | None, order: Tensor, position: int, call: tuple[int, int] | None
     ) -> Iterator[Any]:
         size, samples = self.batch_sampler.batch_size, len(order)  # type: ignore[union-attr]
+        if native is None:
+            indices = order.numpy()
+        else:
+            if native.random and call is None:
+                call = _C.next_random_call()
+            drawn = Pass(
+                call or (0, 0), order if self._visits_once() or not native.random else arange(samples)
+            )
+            gather = native.gather
         if self.drop_last:
             samples -= samples % size
         for start in range(position * size, samples, size):
-            batch = fetch(order, start, min(size, samples - start))
+            count = min(size, samples - start)
+            if native is None:
+                batch = self._fetch(indices[start : start + count].tolist())
+            else:
+                batch = gather(order, start, count, drawn)
             # Set before the batch goes out: who saves while working on it, and goes on later, wants the next.
             position += 1
-            self._order, self._position = order, position
+            self._order, self._position, self._call = order, position, call
             yield batch
-        self._order, self._position = None, 0
+        self._order, self._position, self._call = None, 0, None
+
+    def _iterate_batches(self, native: NativeBatches) -> Iterator[Any]:
+        call = _C.next_random_call() if native.random else (0, 0)
+        length, place = len(self.dataset), 0
+        for indices in map(list, self.batch_sampler):  # type: ignore[arg-type]
+            count = len(indices)
+            keys = arange(count, place)
+            yield native.gather(index_tensor(indices, length), 0, count, Pass(call, keys))
+            place += count
+
+    def _visits_once(self) -> bool:
+        """Whether no index comes twice in a pass."""
+        sampler = self.batch_sampler.sampler  # type: ignore[union-attr]
+        if isinstance(sampler, RandomSampler):
+            return not sampler.replacement and sampler.num_samples <= len(sampler.data_source)
+        return isinstance(sampler, SequentialSampler)
 
     def _iterate_stream(self) -> Iterator[Any]:
         if self.batch_size is None:

@@ -178,6 +178,6 @@ class BatchSampler(Sampler[list[int]]):
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
 
 
-def arange(count: int) -> Tensor:
-    """0 ... count - 1 as an int64 tensor."""
-    return _C.from_numpy(np.arange(count, dtype=np.int64), True)
+def arange(count: int, first: int = 0) -> Tensor:
+    """`count` integers from `first` on as an int64 tensor."""
+    return _C.from_numpy(np.arange(first, first + count, dtype=np.int64), True)

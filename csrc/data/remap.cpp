@@ -1,0 +1,232 @@
+// Transforms that only move pixels: flips, padding and crops. Each is a pair of maps, from output rows to input rows and from output
+// columns to input columns; -1 stands for the fill.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "data/step.h"
+
+namespace cnnx {
+
+void check_fill(const char* op, const Fill& fill, const ImageSize& size) {
+  if (fill.size() > 1 && static_cast<int64_t>(fill.size()) != size.channels)
+    throw ValueError(message(op, ": fill has ", fill.size(), " values, the image has ", size.channels, " channels"));
+}
+
+namespace {
+
+using Map = std::vector<int32_t>;
+
+// Maps of this thread, kept because an image of 28 x 28 is done in less time than they take to allocate.
+struct Maps {
+  Map rows, columns;
+};
+Maps& thread_maps() {
+  thread_local Maps maps;
+  return maps;
+}
+
+// Position of p, which may be outside 0 ... extent - 1, by the padding mode.
+int64_t padded_position(int64_t p, int64_t extent, Padding mode) {
+  if (p >= 0 && p < extent) return p;
+  switch (mode) {
+    case Padding::constant: return -1;
+    case Padding::edge: return p < 0 ? 0 : extent - 1;
+    case Padding::reflect: {
+      const int64_t period = std::max<int64_t>(1, 2 * (extent - 1));
+      const int64_t q = ((p % period) + period) % period;
+      return q < extent ? q : period - q;
+    }
+    case Padding::symmetric: {
+      const int64_t q = ((p % (2 * extent)) + 2 * extent) % (2 * extent);
+      return q < extent ? q : 2 * extent - 1 - q;
+    }
+  }
+  return -1;
+}
+
+template <class T>
+void remap(const Pixels<T>& in, const Maps& maps, const Fill& fill, PixelBuffer<T>& out) {
+  const int64_t height = static_cast<int64_t>(maps.rows.size()), width = static_cast<int64_t>(maps.columns.size());
+  out.reset({in.size.channels, height, width});
+  // Columns in the middle that follow each other, forwards or backwards, are copied as a run.
+  int64_t first = 0, last = width;
+  while (first < last && maps.columns[static_cast<size_t>(first)] < 0) ++first;
+  while (last > first && maps.columns[static_cast<size_t>(last - 1)] < 0) --last;
+  const int32_t* columns = maps.columns.data();
+  bool forwards = true, backwards = true;
+  for (int64_t x = first + 1; x < last; ++x) {
+    forwards = forwards && columns[x] == columns[x - 1] + 1;
+    backwards = backwards && columns[x] == columns[x - 1] - 1;
+  }
+  for (int64_t c = 0; c < in.size.channels; ++c) {
+    const T* from = in.plane(c);
+    T* to = out.plane(c);
+    const T outside = fill_value<T>(fill, c);
+    for (int64_t y = 0; y < height; ++y, to += width) {
+      const int32_t row = maps.rows[static_cast<size_t>(y)];
+      if (row < 0 || first == last) {
+        std::fill(to, to + width, outside);
+        continue;
+      }
+      const T* line = from + row * in.size.width;
+      std::fill(to, to + first, outside);
+      std::fill(to + last, to + width, outside);
+      if (forwards) std::memcpy(to + first, line + columns[first], static_cast<size_t>(last - first) * sizeof(T));
+      else if (backwards) std::reverse_copy(line + columns[last - 1], line + columns[first] + 1, to + first);
+      else
+        for (int64_t x = first; x < last; ++x) to[x] = columns[x] < 0 ? outside : line[columns[x]];
+    }
+  }
+}
+
+class FlipStep : public StepOf<FlipStep> {
+ public:
+  FlipStep(bool horizontal, double p) : horizontal_(horizontal), p_(p) {
+    if (!(p >= 0 && p <= 1)) throw ValueError(message("flip: p ", p, " is not between 0 and 1"));
+  }
+  bool random() const override { return p_ > 0 && p_ < 1; }
+
+  template <class T>
+  bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
+    if (random() ? draws.uniform() >= p_ : p_ == 0) return false;
+    out.reset(in.size);
+    const int64_t width = in.size.width, height = in.size.height;
+    for (int64_t c = 0; c < in.size.channels; ++c)
+      for (int64_t y = 0; y < height; ++y) {
+        const T* line = in.plane(c) + y * width;
+        if (horizontal_) std::reverse_copy(line, line + width, out.plane(c) + y * width);
+        else std::copy(line, line + width, out.plane(c) + (height - 1 - y) * width);
+      }
+    return true;
+  }
+
+ private:
+  bool horizontal_;
+  double p_;
+};
+
+// Padding and crops: the output's origin in the padded image, whose pixels follow from the borders and the mode.
+class WindowStep : public StepOf<WindowStep> {
+ public:
+  enum class Kind { pad, crop, center, random };
+
+  WindowStep(const char* op, Kind kind, const Borders& borders, int64_t height, int64_t width, const Fill& fill, Padding mode,
+             bool pad_if_needed = false)
+      : op_(op),
+        kind_(kind),
+        borders_(borders),
+        height_(height),
+        width_(width),
+        fill_(fill),
+        mode_(mode),
+        pad_if_needed_(pad_if_needed) {
+    if (kind != Kind::pad && (height <= 0 || width <= 0))
+      throw ValueError(message(op, ": the size must be positive, got (", height, ", ", width, ")"));
+  }
+
+  bool random() const override { return kind_ == Kind::random; }
+
+  ImageSize output_size(const ImageSize& in) const override {
+    check_fill(op_, fill_, in);
+    const ImageSize padded = padded_size(in);
+    if (kind_ == Kind::pad) return padded;
+    if (kind_ == Kind::random && (padded.height < height_ || padded.width < width_))
+      throw ValueError(message(op_, ": the crop of (", height_, ", ", width_, ") is larger than the image of (", padded.height,
+                               ", ", padded.width, ")"));
+    return {in.channels, height_, width_};
+  }
+
+  template <class T>
+  bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
+    const ImageSize result = output_size(in.size), padded = padded_size(in.size);
+    int64_t top = 0, left = 0;
+    switch (kind_) {
+      case Kind::pad: break;
+      case Kind::crop: top = borders_.top, left = borders_.left; break;
+      case Kind::center:
+        top = centered(in.size.height, height_);
+        left = centered(in.size.width, width_);
+        break;
+      case Kind::random:
+        if (padded.height != height_ || padded.width != width_) {
+          top = draws.integer(padded.height - height_ + 1);
+          left = draws.integer(padded.width - width_ + 1);
+        }
+        break;
+    }
+    Maps& maps = thread_maps();
+    const bool pads = kind_ == Kind::pad || kind_ == Kind::random;
+    fill_map(maps.rows, result.height, top, in.size.height, pads ? borders_.top : 0, pads ? borders_.bottom : 0, height_);
+    fill_map(maps.columns, result.width, left, in.size.width, pads ? borders_.left : 0, pads ? borders_.right : 0, width_);
+    remap(in, maps, fill_, out);
+    return true;
+  }
+
+ private:
+  // What torchvision adds on both sides: as much as is missing on one.
+  int64_t missing(int64_t extent, int64_t wanted) const {
+    return kind_ == Kind::random && pad_if_needed_ && extent < wanted ? wanted - extent : 0;
+  }
+  ImageSize padded_size(const ImageSize& in) const {
+    if (kind_ != Kind::pad && kind_ != Kind::random) return in;
+    ImageSize size{in.channels, in.height + borders_.top + borders_.bottom, in.width + borders_.left + borders_.right};
+    if (size.height <= 0 || size.width <= 0)
+      throw ValueError(message(op_, ": nothing is left of the image of (", in.height, ", ", in.width, ")"));
+    size.height += 2 * missing(size.height, height_);
+    size.width += 2 * missing(size.width, width_);
+    return size;
+  }
+  // Half of what is left over, a half rounded to even; a smaller image gets the smaller half of the padding before it.
+  static int64_t centered(int64_t extent, int64_t wanted) {
+    if (extent < wanted) return -((wanted - extent) / 2);
+    return static_cast<int64_t>(std::nearbyint(static_cast<double>(extent - wanted) / 2.0));
+  }
+  // Padding is done in two goes, and the second reflects what the first has made.
+  void fill_map(Map& map, int64_t count, int64_t offset, int64_t extent, int64_t before, int64_t after, int64_t wanted) const {
+    if (mode_ == Padding::reflect && std::max(before, after) >= extent)
+      throw ValueError(message(op_, ": reflect pads less than the extent ", extent, ", asked for ", before, " and ", after));
+    const int64_t inner = extent + before + after, extra = missing(inner, wanted);
+    if (mode_ == Padding::reflect && extra >= inner)
+      throw ValueError(message(op_, ": reflect pads less than the extent ", inner, ", needed are ", extra));
+    map.resize(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) {
+      int64_t p = padded_position(i + offset - extra, inner, mode_);
+      if (p >= 0) p = padded_position(p - before, extent, mode_);
+      map[static_cast<size_t>(i)] = static_cast<int32_t>(p);
+    }
+  }
+
+  const char* op_;
+  Kind kind_;
+  Borders borders_;
+  int64_t height_, width_;
+  Fill fill_;
+  Padding mode_;
+  bool pad_if_needed_;
+};
+
+}  // namespace
+
+ImageStepPtr flip_step(bool horizontal, double p) { return std::make_shared<FlipStep>(horizontal, p); }
+
+ImageStepPtr pad_step(const Borders& borders, const Fill& fill, Padding mode) {
+  return std::make_shared<WindowStep>("pad", WindowStep::Kind::pad, borders, 0, 0, fill, mode);
+}
+
+ImageStepPtr crop_step(int64_t top, int64_t left, int64_t height, int64_t width) {
+  return std::make_shared<WindowStep>("crop", WindowStep::Kind::crop, Borders{left, top, 0, 0}, height, width, Fill{},
+                                      Padding::constant);
+}
+
+ImageStepPtr center_crop_step(int64_t height, int64_t width) {
+  return std::make_shared<WindowStep>("center_crop", WindowStep::Kind::center, Borders{}, height, width, Fill{},
+                                      Padding::constant);
+}
+
+ImageStepPtr random_crop_step(int64_t height, int64_t width, const Borders& borders, bool pad_if_needed, const Fill& fill,
+                              Padding mode) {
+  return std::make_shared<WindowStep>("random_crop", WindowStep::Kind::random, borders, height, width, fill, mode, pad_if_needed);
+}
+
+}  // namespace cnnx

@@ -1,0 +1,146 @@
+// Runs transforms: over one image, and over the images of a batch, block of lanes by block of lanes.
+#include "cnnx/data/transform.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numeric>
+
+#include "core/copy.h"
+#include "data/checks.h"
+#include "data/step.h"
+#include "kernels/parallel.h"
+#include "kernels/table.h"
+
+namespace cnnx {
+namespace {
+
+constexpr const char* kOp = "transform_images";
+
+ImageSize size_after(const std::vector<ImageStepPtr>& steps, ImageSize size) {
+  for (const ImageStepPtr& step : steps) size = step->output_size(size);
+  return size;
+}
+
+// What a thread needs beside the output, kept from batch to batch.
+struct Workspace {
+  PixelBuffer<uint8_t> bytes[2];
+  PixelBuffer<float> floats[2];
+  std::vector<uint8_t> block;         // images after the steps on bytes
+  std::vector<float> scaled, result;  // images as floats, and after the steps on them
+};
+Workspace& workspace() {
+  thread_local Workspace space;
+  return space;
+}
+
+struct Batch {
+  const BatchTransform& transform;
+  const ChannelScale& scale;
+  ImageSize in, middle, out;
+  const uint8_t* source;
+  const int64_t* rows;
+  const int64_t* keys;
+  RandomState random;
+  int64_t lanes;
+
+  // Images [first, first + n), n <= kBlock, into `output`: plain, or one block of lanes.
+  void run(int64_t first, int64_t n, float* output) const {
+    Workspace& space = workspace();
+    static const std::vector<int64_t> identity = [] {
+      std::vector<int64_t> numbers(kBlock);
+      std::iota(numbers.begin(), numbers.end(), 0);
+      return numbers;
+    }();
+    std::vector<Draws> draws;
+    draws.reserve(static_cast<size_t>(n));
+    space.block.resize(static_cast<size_t>(n * middle.numel()));
+    for (int64_t i = 0; i < n; ++i) {
+      draws.emplace_back(random, static_cast<uint64_t>(keys[first + i]));
+      const Pixels<uint8_t> image{in, source + rows[first + i] * in.numel()};
+      const Pixels<uint8_t> done = run_steps(transform.bytes, image, space.bytes, draws.back());
+      std::memcpy(space.block.data() + i * middle.numel(), done.data, static_cast<size_t>(middle.numel()));
+    }
+    const bool more = !transform.floats.empty();
+    GatherShape shape{n, middle.channels, middle.height * middle.width, more ? 1 : lanes};
+    if (more) space.scaled.resize(static_cast<size_t>(n * middle.numel()));
+    kernels<float>().gather_u8(shape, space.block.data(), identity.data(), scale.divisor, scale.mean_data(), scale.stddev_data(),
+                               more ? space.scaled.data() : output);
+    if (!more) return;
+    float* plain = output;
+    if (lanes > 1) {
+      space.result.resize(static_cast<size_t>(n * out.numel()));
+      plain = space.result.data();
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      const Pixels<float> image{middle, space.scaled.data() + i * middle.numel()};
+      const Pixels<float> done = run_steps(transform.floats, image, space.floats, draws[static_cast<size_t>(i)]);
+      std::memcpy(plain + i * out.numel(), done.data, static_cast<size_t>(out.numel()) * sizeof(float));
+    }
+    if (lanes > 1) kernels<float>().pack_lanes(n, out.numel(), lanes, plain, output);
+  }
+
+  static constexpr int64_t kBlock = 16;
+};
+
+template <class T>
+Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState& random) {
+  const ImageSize size{image.size(0), image.size(1), image.size(2)};
+  PixelBuffer<T> out;
+  Draws draws(random, 0);
+  if (!step.apply(Pixels<T>{size, image.data<T>()}, out, draws)) return plain_copy(image);
+  Tensor result = Tensor::empty({out.size.channels, out.size.height, out.size.width}, image.dtype());
+  if (result.numel() > 0) std::memcpy(result.raw_data(), out.data.data(), static_cast<size_t>(result.numel()) * sizeof(T));
+  return result;
+}
+
+}  // namespace
+
+bool is_random(const ImageStep& step) { return step.random(); }
+
+Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomState& random) {
+  if (!image.defined()) throw TypeError("transform_image: image is None");
+  if (image.ndim() != 3) throw ShapeError(message("transform_image: the image must be (C, H, W), got ", image.shape()));
+  if (image.numel() == 0) throw ValueError(message("transform_image: the image has no pixels, its shape is ", image.shape()));
+  const Tensor pixels = contiguous(image.detach());
+  switch (image.dtype()) {
+    case DType::uint8: return run_single<uint8_t>(pixels, step, random);
+    case DType::float32: return run_single<float>(pixels, step, random);
+    case DType::float64: return run_single<double>(pixels, step, random);
+    default: throw TypeError(message("transform_image: needs uint8, float32 or float64, got ", name(image.dtype())));
+  }
+}
+
+Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const BatchTransform& transform,
+                        const RandomState& random, const Tensor& keys) {
+  if (transform.bytes.empty() && transform.floats.empty()) return gather_images(source, index, start, count, transform.scale);
+  check_images(kOp, source, index);
+  if (!keys.defined()) throw TypeError(message(kOp, ": keys is None"));
+  const ImageSize in{source.ndim() == 4 ? source.size(1) : 1, source.size(-2), source.size(-1)};
+  if (in.numel() == 0) throw ValueError(message(kOp, ": the images have no pixels, their shape is ", source.shape()));
+  const ImageSize middle = size_after(transform.bytes, in), out = size_after(transform.floats, middle);
+  const ChannelScale scale(kOp, transform.scale, middle.channels);
+  const Tensor images = contiguous(source), positions = contiguous(index), key_values = contiguous(keys);
+  const int64_t* rows = checked_index(kOp, positions, start, count, source.size(0));
+  if (key_values.dtype() != DType::int64 || key_values.shape() != positions.shape())
+    throw ShapeError(message(kOp, ": keys must be int64 of shape ", positions.shape(), ", got ", name(key_values.dtype()), " of ",
+                             key_values.shape()));
+
+  const Dims shape{count, out.channels, out.height, out.width};
+  const bool lanes = lane_count() > 1 && 2 * count >= lane_count() && shape.numel() > 0;
+  Tensor batch = lanes ? Tensor::empty_lanes(shape) : Tensor::empty(shape);
+  if (shape.numel() == 0) return batch;
+  float* output = lanes ? batch.lanes_data() : batch.data<float>();
+  const Batch work{transform, scale,
+                   in,        middle,
+                   out,       images.data<uint8_t>(),
+                   rows,      key_values.data<int64_t>() + start,
+                   random,    lanes ? lane_count() : 1};
+  const int64_t block = lanes ? lane_count() : Batch::kBlock;
+  const double steps = static_cast<double>(transform.bytes.size() + transform.floats.size() + 1);
+  parallel_for(
+      (count + block - 1) / block, 0.7 * steps * static_cast<double>(block * std::max(in.numel(), out.numel())),
+      [&](int64_t unit) { work.run(unit * block, std::min(block, count - unit * block), output + unit * block * out.numel()); });
+  return batch;
+}
+
+}  // namespace cnnx

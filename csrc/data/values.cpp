@@ -1,0 +1,159 @@
+// Transforms that change values: grey, erased rectangles, normalising; and steps that are done now and then.
+#include <algorithm>
+#include <cmath>
+
+#include "data/step.h"
+
+namespace cnnx {
+namespace {
+
+class GrayscaleStep : public StepOf<GrayscaleStep> {
+ public:
+  GrayscaleStep(int64_t channels, bool pillow) : channels_(channels), pillow_(pillow) {
+    if (channels != 1 && channels != 3) throw ValueError(message("grayscale: output channels must be 1 or 3, got ", channels));
+  }
+  ImageSize output_size(const ImageSize& in) const override {
+    if (in.channels != 1 && in.channels != 3)
+      throw ValueError(message("grayscale: the image must have 1 or 3 channels, it has ", in.channels));
+    return {channels_, in.height, in.width};
+  }
+  template <class T>
+  bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws&) const {
+    const ImageSize size = output_size(in.size);
+    if (size == in.size && channels_ == 1) return false;
+    out.reset(size);
+    const int64_t pixels = size.height * size.width, step = in.size.channels == 3 ? pixels : 0;
+    for (int64_t i = 0; i < pixels; ++i) {
+      const T red = in.data[i], green = in.data[step + i], blue = in.data[2 * step + i];
+      T grey = red;
+      if (step > 0) grey = mixed(red, green, blue);
+      for (int64_t c = 0; c < channels_; ++c) out.data[static_cast<size_t>(c * pixels + i)] = grey;
+    }
+    return true;
+  }
+
+ private:
+  template <class T>
+  T mixed(T red, T green, T blue) const {
+    if constexpr (std::is_same_v<T, uint8_t>)
+      if (pillow_) return static_cast<T>((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16);
+    using F = std::conditional_t<std::is_same_v<T, double>, double, float>;
+    return static_cast<T>(F(0.2989) * static_cast<F>(red) + F(0.587) * static_cast<F>(green) + F(0.114) * static_cast<F>(blue));
+  }
+  int64_t channels_;
+  bool pillow_;
+};
+
+class EraseStep : public StepOf<EraseStep> {
+ public:
+  EraseStep(double p, const Range& scale, const Range& ratio, const Fill& value)
+      : p_(p), scale_(scale), ratio_(ratio), value_(value) {
+    if (!(p >= 0 && p <= 1)) throw ValueError(message("erase: p ", p, " is not between 0 and 1"));
+    if (!(scale.first >= 0 && scale.second <= 1)) throw ValueError("erase: scale must lie between 0 and 1");
+    if (!(ratio.first > 0 && ratio.second > 0)) throw ValueError("erase: ratio must be positive");
+  }
+  bool random() const override { return true; }
+  ImageSize output_size(const ImageSize& in) const override {
+    check_fill("erase", value_, in);
+    return in;
+  }
+  template <class T>
+  bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
+    check_fill("erase", value_, in.size);
+    if (draws.uniform() >= p_) return false;
+    const int64_t height = in.size.height, width = in.size.width;
+    const Range log_ratio{std::log(ratio_.first), std::log(ratio_.second)};
+    for (int attempt = 0; attempt < 10; ++attempt) {
+      const double area = static_cast<double>(height * width) * draws.uniform(scale_);
+      const double ratio = std::exp(draws.uniform(log_ratio));
+      const int64_t h = static_cast<int64_t>(std::nearbyint(std::sqrt(area * ratio)));
+      const int64_t w = static_cast<int64_t>(std::nearbyint(std::sqrt(area / ratio)));
+      if (h >= height || w >= width) continue;
+      const int64_t top = draws.integer(height - h + 1), left = draws.integer(width - w + 1);
+      out.reset(in.size);
+      std::copy(in.data, in.data + in.size.numel(), out.data.data());
+      for (int64_t c = 0; c < in.size.channels; ++c)
+        for (int64_t y = top; y < top + h; ++y) std::fill_n(out.plane(c) + y * width + left, w, fill_value<T>(value_, c));
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  double p_;
+  Range scale_, ratio_;
+  Fill value_;
+};
+
+class NormalizeStep : public StepOf<NormalizeStep> {
+ public:
+  NormalizeStep(const std::vector<double>& mean, const std::vector<double>& stddev) : mean_(mean), stddev_(stddev) {
+    if (mean.empty() || stddev.empty()) throw ValueError("normalize: mean and std must not be empty");
+    for (double value : stddev)
+      if (static_cast<float>(value) == 0.0f) throw ValueError("normalize: std must not be zero");
+  }
+  ImageSize output_size(const ImageSize& in) const override {
+    check_fill("normalize", mean_, in);
+    check_fill("normalize", stddev_, in);
+    return in;
+  }
+  template <class T>
+  bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws&) const {
+    if constexpr (std::is_same_v<T, uint8_t>) throw TypeError("normalize: needs a floating-point image, got uint8");
+    out.reset(output_size(in.size));
+    const int64_t pixels = in.size.height * in.size.width;
+    for (int64_t c = 0; c < in.size.channels; ++c) {
+      const T mean = fill_value<T>(mean_, c), stddev = fill_value<T>(stddev_, c);
+      for (int64_t i = 0; i < pixels; ++i) out.plane(c)[i] = (in.plane(c)[i] - mean) / stddev;
+    }
+    return true;
+  }
+
+ private:
+  std::vector<double> mean_, stddev_;
+};
+
+class SometimesStep : public StepOf<SometimesStep> {
+ public:
+  SometimesStep(std::vector<ImageStepPtr> steps, double p) : steps_(std::move(steps)), p_(p) {}
+  bool random() const override { return true; }
+  ImageSize output_size(const ImageSize& in) const override {
+    ImageSize size = in;
+    for (const ImageStepPtr& step : steps_) size = step->output_size(size);
+    if (!(size == in)) throw ValueError("random_apply: steps that change the size give images of different sizes");
+    return size;
+  }
+  template <class T>
+  bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
+    if (p_ < draws.uniform()) return false;
+    PixelBuffer<T> buffers[2];
+    const Pixels<T> result = run_steps(steps_, in, buffers, draws);
+    out.reset(result.size);
+    std::copy(result.data, result.data + result.size.numel(), out.data.data());
+    return true;
+  }
+
+ private:
+  std::vector<ImageStepPtr> steps_;
+  double p_;
+};
+
+}  // namespace
+
+ImageStepPtr grayscale_step(int64_t output_channels, bool pillow) {
+  return std::make_shared<GrayscaleStep>(output_channels, pillow);
+}
+
+ImageStepPtr erase_step(double p, const Range& scale, const Range& ratio, const Fill& value) {
+  return std::make_shared<EraseStep>(p, scale, ratio, value);
+}
+
+ImageStepPtr normalize_step(const std::vector<double>& mean, const std::vector<double>& stddev) {
+  return std::make_shared<NormalizeStep>(mean, stddev);
+}
+
+ImageStepPtr sometimes_step(std::vector<ImageStepPtr> steps, double p) {
+  return std::make_shared<SometimesStep>(std::move(steps), p);
+}
+
+}  // namespace cnnx

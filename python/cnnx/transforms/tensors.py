@@ -1,0 +1,116 @@
+"""Images as tensors, and tensors normalised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnx import _C
+from cnnx.tensor import Tensor
+from cnnx.transforms.base import ImageTransform
+from cnnx.transforms.images import is_pil_image
+
+
+class ToTensor:
+    """An image as a float32 tensor (C, H, W).
+
+    A PIL image or a NumPy array (H, W) or (H, W, C). 8-bit values are divided by 255, so they come to lie in
+    [0, 1]; an array of another dtype keeps its values (and its dtype, if tensors have it), as in torchvision.
+
+    Raises
+    ------
+    TypeError
+        If the image is neither a PIL image nor an array.
+    ValueError
+        If the array has not two or three dimensions.
+
+    Examples
+    --------
+    >>> ToTensor()(np.array([[0, 255]], dtype=np.uint8)).numpy()
+    array([[[0., 1.]]], dtype=float32)
+    """
+
+    def __call__(self, pic: Any) -> Tensor:
+        """The tensor of `pic`."""
+        if isinstance(pic, np.ndarray):
+            array = pic
+        elif is_pil_image(pic):
+            array = np.asarray(pic)
+            if array.dtype == bool:  # PIL's one-bit images stand for black and white
+                array = array.astype(np.uint8) * np.uint8(255)
+        else:
+            raise TypeError(f"ToTensor: needs a PIL image or a NumPy array, got {type(pic).__name__}")
+        if array.ndim not in (2, 3):
+            raise ValueError(f"ToTensor: needs an array of shape (H, W) or (H, W, C), got {array.shape}")
+        if array.ndim == 2:
+            array = array[:, :, None]
+        array = array.transpose(2, 0, 1)
+        if array.dtype == np.uint8:
+            array = array.astype(np.float32, order="C") / np.float32(255)
+        return _C.from_numpy(np.ascontiguousarray(array), True)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Normalize(ImageTransform):
+    """(image - mean) / std per channel.
+
+    Parameters
+    ----------
+    mean, std
+        One number per channel.
+    inplace
+        Change the given tensor instead of making a new one.
+
+    Raises
+    ------
+    TypeError
+        If the image is not a floating-point tensor.
+    ValueError
+        If it has less than three dimensions, or if `std` holds a zero.
+
+    Examples
+    --------
+    >>> Normalize((0.5,), (0.5,))(ToTensor()(np.array([[0, 255]], dtype=np.uint8))).numpy()
+    array([[[-1.,  1.]]], dtype=float32)
+    """
+
+    def __init__(
+        self, mean: float | Sequence[float], std: float | Sequence[float], inplace: bool = False
+    ) -> None:
+        self.mean = mean
+        self.std = std
+        self.inplace = inplace
+
+    def __call__(self, tensor: Tensor) -> Tensor:
+        """The normalised `tensor` (..., C, H, W)."""
+        if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+            what = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise TypeError(f"Normalize: needs a floating-point tensor, got {what}; put ToTensor() before it")
+        if tensor.ndim < 3:
+            raise ValueError(f"Normalize: needs a tensor of shape (..., C, H, W), got {tuple(tensor.shape)}")
+        mean, std = _per_channel(self.mean, tensor), _per_channel(self.std, tensor)
+        if not std.numpy().all():
+            raise ValueError(f"Normalize: std {self.std} holds a zero in {tensor.dtype}")
+        if self.inplace:
+            return tensor.sub_(mean).div_(std)
+        return (tensor - mean) / std
+
+    def _step(self, pillow: bool) -> _C.ImageStep:
+        return _C.normalize_step(*self.values())
+
+    def values(self) -> tuple[list[float], list[float]]:
+        """Means and standard deviations, one for all channels or one each."""
+        mean, std = (np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in (self.mean, self.std))
+        return mean.tolist(), std.tolist()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(mean={self.mean}, std={self.std})"
+
+
+def _per_channel(values: float | Sequence[float], tensor: Tensor) -> Tensor:
+    array = np.atleast_1d(np.asarray(values, dtype=tensor.dtype.name))
+    return _C.from_numpy(array.reshape(-1, 1, 1), True)

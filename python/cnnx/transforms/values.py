@@ -1,0 +1,135 @@
+"""Transforms that change values, and those that are done now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cnnx import _C
+from cnnx.random import rand, randn
+from cnnx.tensor import Tensor
+from cnnx.transforms import arguments
+from cnnx.transforms.base import ImageTransform, is_native
+
+
+class Grayscale(ImageTransform):
+    """A colour image in grey (0.299 red, 0.587 green, 0.114 blue).
+
+    Parameters
+    ----------
+    num_output_channels
+        1, or 3 for three equal channels.
+    """
+
+    def __init__(self, num_output_channels: int = 1) -> None:
+        if num_output_channels not in (1, 3):
+            raise ValueError(f"Grayscale: num_output_channels must be 1 or 3, got {num_output_channels}")
+        self.num_output_channels = num_output_channels
+
+    def _step(self, pillow: bool) -> _C.ImageStep:
+        return _C.grayscale_step(self.num_output_channels, pillow)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(num_output_channels={self.num_output_channels})"
+
+
+class RandomErasing(ImageTransform):
+    """A random rectangle of a tensor overwritten (Zhong et al., https://arxiv.org/abs/1708.04896).
+
+    Parameters
+    ----------
+    p
+        Probability that it is done.
+    scale, ratio
+        Ranges of the rectangle's share of the area, and of its height / width.
+    value
+        What is written: a number, one per channel, or `"random"` for normal noise.
+    inplace
+        Write into the given tensor.
+    """
+
+    def __init__(
+        self,
+        p: float = 0.5,
+        scale: Sequence[float] = (0.02, 0.33),
+        ratio: Sequence[float] = (0.3, 3.3),
+        value: float | str | Sequence[float] = 0,
+        inplace: bool = False,
+    ) -> None:
+        op = "RandomErasing"
+        self.p = arguments.probability(op, p)
+        low, high = arguments.numbers(op, "scale", scale, (2,))
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"{op}: scale must be a range between 0 and 1, got {scale}")
+        if not 0 < arguments.numbers(op, "ratio", ratio, (2,))[0] <= ratio[1]:
+            raise ValueError(f"{op}: ratio must be a range of positive numbers, got {ratio}")
+        if isinstance(value, str) and value != "random":
+            raise ValueError(f"{op}: value as a string must be 'random', got {value!r}")
+        self.scale, self.ratio, self.value, self.inplace = scale, ratio, value, inplace
+        self._fill = [0.0] if isinstance(value, str) else arguments.fill_values(op, value)
+
+    def _step(self, pillow: bool) -> _C.ImageStep:
+        return self._erase(self._fill)
+
+    def _erase(self, values: list[float]) -> _C.ImageStep:
+        scale, ratio = (self.scale[0], self.scale[1]), (self.ratio[0], self.ratio[1])
+        return _C.erase_step(self.p, scale, ratio, values)
+
+    def _in_batches(self) -> bool:
+        return self.value != "random"
+
+    def __call__(self, img: Any) -> Any:
+        """The tensor with its rectangle."""
+        if not isinstance(img, Tensor) or not img.is_floating_point():
+            what = img.dtype if isinstance(img, Tensor) else type(img).__name__
+            raise TypeError(
+                f"RandomErasing: needs a floating-point tensor, got {what}; put ToTensor() before it"
+            )
+        if self.value == "random":
+            # The rectangle is what the step has made NaN.
+            step = self._erase([float("nan")])
+            marked = _C.transform_image(img.detach(), step)
+            result = marked.where((marked == marked) | (img != img), randn(img.shape, dtype=img.dtype))
+        else:
+            result = super().__call__(img)
+        return img.copy_(result) if self.inplace else result
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}(p={self.p}, scale={self.scale}, ratio={self.ratio}, value={self.value}, "
+            f"inplace={self.inplace})"
+        )
+
+
+class RandomApply(ImageTransform):
+    """Transforms done together with probability `p`.
+
+    Parameters
+    ----------
+    transforms
+        Callables; each gets what the one before returned.
+    p
+        Between 0 and 1.
+    """
+
+    def __init__(self, transforms: Sequence[Callable[[Any], Any]], p: float = 0.5) -> None:
+        self.transforms = list(transforms)
+        self.p = arguments.probability("RandomApply", p)
+
+    def _step(self, pillow: bool) -> _C.ImageStep:
+        return _C.sometimes_step([step._step(pillow) for step in self.transforms], self.p)  # type: ignore[attr-defined]
+
+    def _in_batches(self) -> bool:
+        return all(is_native(transform) for transform in self.transforms)
+
+    def __call__(self, img: Any) -> Any:
+        """The image, transformed or as it is."""
+        if rand(1).item() > self.p:
+            return img
+        for transform in self.transforms:
+            img = transform(img)
+        return img
+
+    def __repr__(self) -> str:
+        lines = "".join(f"\n    {transform}" for transform in self.transforms)
+        return f"{type(self).__name__}(\n    p={self.p}{lines}\n)"
