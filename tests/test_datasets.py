@@ -150,7 +150,7 @@ def server(monkeypatch):
     server = Server()
     files = small_files()
     parts = {
-        train: tuple(Part(name, hashlib.sha256(files[name]).hexdigest()) for name in names)
+        train: tuple(Part(name, "sha256:" + hashlib.sha256(files[name]).hexdigest()) for name in names)
         for train, names in NAMES.items()
     }
     monkeypatch.setattr(datasets.MNIST, "parts", parts)
@@ -193,7 +193,7 @@ def test_no_mirror_delivers(tmp_path, server):
     message = str(caught.value)
     assert "download of train-images-idx3-ubyte failed" in message
     assert (
-        f"/first/{images}.gz: the checksum differs: SHA-256 {hashlib.sha256(b'something else').hexdigest()}"
+        f"/first/{images}.gz: the checksum differs: SHA256 {hashlib.sha256(b'something else').hexdigest()}"
         in message
     )
     assert f"/second/{images}.gz: HTTP Error 404" in message
@@ -254,4 +254,4 @@ def test_real_mnist():
             path = datasets.MNIST.find(folder, part.file)
             content = path.read_bytes()
             content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-            assert hashlib.sha256(content).hexdigest() == part.sha256
+            assert "sha256:" + hashlib.sha256(content).hexdigest() == part.checksum

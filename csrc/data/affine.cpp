@@ -167,7 +167,11 @@ class WarpStep : public ImageStep {
     if (!expand_) return {m, in};
     const double w = static_cast<double>(in.width), h = static_cast<double>(in.height);
     const Corners box = corners(m, 0, 0, w, h);
-    const double width = std::ceil(box.high_x) - std::floor(box.low_x), height = std::ceil(box.high_y) - std::floor(box.low_y);
+    double width = std::ceil(box.high_x) - std::floor(box.low_x), height = std::ceil(box.high_y) - std::floor(box.low_y);
+    if (!ranges_.center && (turned == 90.0 || turned == 270.0)) {  // Pillow transposes; half pixels would make it larger
+      width = h;
+      height = w;
+    }
     move(m, -(width - w) / 2.0, -(height - h) / 2.0);
     return {m, {in.channels, static_cast<int64_t>(height), static_cast<int64_t>(width)}};
   }

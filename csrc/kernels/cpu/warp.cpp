@@ -58,25 +58,30 @@ void nearest(const WarpShape& s, const double* m, const uint8_t* fill, const uin
     }
 }
 
+// All in double, indices too (they are exact), because loops of one element size become vectors.
 void prepare(const WarpShape& s, const double* m, int64_t y, int64_t begin, int padded, Mixing& run) {
   const double width = static_cast<double>(s.in_width), height = static_cast<double>(s.in_height);
-  const int32_t pitch = static_cast<int32_t>(s.in_width), last = static_cast<int32_t>(s.in_width - 1);
-  const int32_t bottom = static_cast<int32_t>(s.in_height - 1), start = static_cast<int32_t>(begin);
-  const double v = static_cast<double>(y) + 0.5;
+  const double v = static_cast<double>(y) + 0.5, start = static_cast<double>(begin) + 0.5;
   const double m0 = m[0], m3 = m[3], row_x = m[1] * v, row_y = m[4] * v, m2 = m[2], m5 = m[5];
   for (int i = 0; i < padded; ++i) {
-    const double u = static_cast<double>(start + i) + 0.5;
+    const double u = start + static_cast<double>(i);
     const double px = m0 * u + row_x + m2, py = m3 * u + row_y + m5;
-    const bool is_in = (px >= 0.0) & (px < width) & (py >= 0.0) & (py < height);
-    const double x = is_in ? px - 0.5 : 0.0, y0 = is_in ? py - 0.5 : 0.0;
-    const int32_t column = x < 0.0 ? -1 : static_cast<int32_t>(x), line = y0 < 0.0 ? -1 : static_cast<int32_t>(y0);
-    run.dx[i] = x - static_cast<double>(column);
-    run.dy[i] = y0 - static_cast<double>(line);
-    const int32_t left = column < 0 ? 0 : column, top = line < 0 ? 0 : line;
-    run.first[i] = top * pitch + left;
-    run.right[i] = column < 0 || column >= last ? 0 : 1;
-    run.below[i] = line < 0 || line >= bottom ? 0 : pitch;
-    run.inside[i] = is_in ? -1 : 0;
+    // Outside, and not a number: any point of the image.
+    const double some_x = px >= 0.0 ? px : 0.0, some_y = py >= 0.0 ? py : 0.0;
+    const double in_x = some_x < width ? some_x : 0.5, in_y = some_y < height ? some_y : 0.5;
+    const double x_seen = in_x == px ? 1.0 : 0.0, y_seen = in_y == py ? 1.0 : 0.0;
+    const double x = in_x - 0.5, y0 = in_y - 0.5;
+    const double cut_x = static_cast<double>(static_cast<int32_t>(x)), cut_y = static_cast<double>(static_cast<int32_t>(y0));
+    const double column = cut_x > x ? -1.0 : cut_x, line = cut_y > y0 ? -1.0 : cut_y;
+    run.dx[i] = x - column;
+    run.dy[i] = y0 - line;
+    const double left = column < 0.0 ? 0.0 : column, top = line < 0.0 ? 0.0 : line;
+    const double right = column < 0.0 ? 0.0 : column + 1.0 < width ? 1.0 : 0.0;
+    const double below = line < 0.0 ? 0.0 : line + 1.0 < height ? width : 0.0;
+    run.first[i] = static_cast<int32_t>(top * width + left);
+    run.right[i] = static_cast<int32_t>(right);
+    run.below[i] = static_cast<int32_t>(below);
+    run.inside[i] = -static_cast<int32_t>(x_seen * y_seen);
   }
 }
 

@@ -83,15 +83,15 @@ def decompress(data: bytes, name: str) -> bytes:
         raise ValueError(f"{name}: damaged gzip data: {error}") from error
 
 
-def download_gzip(file: str, sha256: str, mirrors: Sequence[str], folder: Path) -> Path:
+def download_gzip(file: str, checksum: str, mirrors: Sequence[str], folder: Path) -> Path:
     """Downloads `file`.gz from the first mirror that has it right and stores its content as folder/`file`.
 
     Parameters
     ----------
     file
         Name of the file without ".gz".
-    sha256
-        Of the decompressed content.
+    checksum
+        "sha256:" and the digest of the decompressed content, or "md5:" and that of the compressed file.
     mirrors
         Addresses to put before the name, tried in order.
     folder
@@ -111,14 +111,16 @@ def download_gzip(file: str, sha256: str, mirrors: Sequence[str], folder: Path) 
     for mirror in mirrors:
         url = f"{mirror.rstrip('/')}/{file}.gz"
         try:
-            content = decompress(fetch(url), url)
+            sent = fetch(url)
+            content = decompress(sent, url)
         except (OSError, ValueError) as error:
             failures.append(f"{url}: {error}")
             continue
-        found = hashlib.sha256(content).hexdigest()
-        if found == sha256:
+        kind, _, expected = checksum.partition(":")
+        found = hashlib.new(kind, sent if kind == "md5" else content).hexdigest()
+        if found == expected:
             folder.mkdir(parents=True, exist_ok=True)
             write_file(folder / file, content)
             return folder / file
-        failures.append(f"{url}: the checksum differs: SHA-256 {found}, expected {sha256}")
+        failures.append(f"{url}: the checksum differs: {kind.upper()} {found}, expected {expected}")
     raise RuntimeError(f"download of {file} failed:\n  " + "\n  ".join(failures))

@@ -43,7 +43,7 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
     @property
     def class_to_idx(self) -> dict[str, int]:
         """The label of each class name."""
-        return {name: label for label, name in enumerate(self.classes)}
+        return class_numbers(self.classes)
 
     def __len__(self) -> int:
         return len(self.data)
@@ -79,19 +79,7 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
             or len(data) != len(targets)
         ):
             return None
-        channels = data.shape[1] if data.ndim == 4 else 1
-        transform = batch_transform(self.transform, channels, self.max_value)
-        if transform is None:
-            return None
-        transform_images, gather_rows = _C.transform_images, _C.gather_rows
-
-        def gather(index: Tensor, start: int, count: int, drawn: Pass) -> list[Tensor]:
-            return [
-                transform_images(data, index, start, count, transform, drawn.call, drawn.keys),
-                gather_rows(targets, index, start, count),
-            ]
-
-        return NativeBatches(gather, transform.random)
+        return image_batches(data, targets, self.transform, self.max_value)
 
     def __repr__(self) -> str:
         lines = [f"Dataset {type(self).__name__}", f"    Number of datapoints: {len(self)}"]
@@ -102,3 +90,33 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
 
     def _describe(self) -> list[str]:
         return []
+
+
+def class_numbers(classes: list[str]) -> dict[str, int]:
+    """The label of each class name."""
+    return {name: label for label, name in enumerate(classes)}
+
+
+def image_batches(data: Tensor, targets: Tensor, transform: Any, max_value: int) -> NativeBatches | None:
+    """Batches [images, labels] of uint8 images and int64 labels; None if `transform` is not native."""
+    native = batch_transform(transform, data.shape[1] if data.ndim == 4 else 1, max_value)
+    if native is None:
+        return None
+    transform_images, gather_rows = _C.transform_images, _C.gather_rows
+
+    def gather(index: Tensor, start: int, count: int, drawn: Pass) -> list[Tensor]:
+        return [
+            transform_images(data, index, start, count, native, drawn.call, drawn.keys),
+            gather_rows(targets, index, start, count),
+        ]
+
+    return NativeBatches(gather, native.random)
+
+
+def pil_image(pixels: np.ndarray[Any, Any]) -> Any:
+    """The PIL image of an array; without Pillow the array."""
+    try:
+        from PIL import Image
+    except ImportError:
+        return pixels
+    return Image.fromarray(pixels)

@@ -51,6 +51,21 @@ def batch_transform(transform: Any, channels: int, max_value: int) -> _C.BatchTr
     )
 
 
+def split_fixed(transform: Any) -> tuple[list[Any], Compose | None]:
+    """The native transforms without randomness that `transform` begins with, and the others.
+
+    The others are None if they do not make a native function of batches (whatever the images).
+    """
+    chain = _flatten(transform)
+    count = 0
+    while count < len(chain) and is_native(chain[count]) and not chain[count]._step(True).random:
+        count += 1
+    native = any(type(step) is ToTensor for step in chain) and all(
+        type(step) is ToTensor or is_native(step) for step in chain
+    )
+    return chain[:count], Compose(chain[count:]) if native else None
+
+
 def _flatten(transform: Any) -> list[Any]:
     if type(transform) is Compose:
         return [step for inner in transform.transforms for step in _flatten(inner)]
