@@ -10,9 +10,9 @@ constexpr int kRun = 64;    // output pixels
 constexpr int kRound = 16;  // runs are rounded up to it, so that no vector loop has a rest
 
 struct Mixing {
-  alignas(64) int32_t first[kRun], right[kRun], below[kRun];  // index of the upper left pixel, steps to its neighbours
-  alignas(64) double dx[kRun], dy[kRun];
-  alignas(64) int32_t inside[kRun];  // 0 or -1
+  alignas(64) int32_t first[kRun];        // index of the upper left of the four neighbours
+  alignas(64) double dx[kRun], dy[kRun];  // 0 where the right or the lower neighbour is beyond the rim, so that it does not count
+  alignas(64) int32_t inside[kRun];       // 0 or -1
 };
 
 inline int round_up(int64_t count) { return static_cast<int>((count + kRound - 1) / kRound * kRound); }
@@ -70,43 +70,48 @@ void prepare(const WarpShape& s, const double* m, int64_t y, int64_t begin, int 
     const double some_x = px >= 0.0 ? px : 0.0, some_y = py >= 0.0 ? py : 0.0;
     const double in_x = some_x < width ? some_x : 0.5, in_y = some_y < height ? some_y : 0.5;
     const double x_seen = in_x == px ? 1.0 : 0.0, y_seen = in_y == py ? 1.0 : 0.0;
-    const double x = in_x - 0.5, y0 = in_y - 0.5;
-    const double cut_x = static_cast<double>(static_cast<int32_t>(x)), cut_y = static_cast<double>(static_cast<int32_t>(y0));
-    const double column = cut_x > x ? -1.0 : cut_x, line = cut_y > y0 ? -1.0 : cut_y;
-    run.dx[i] = x - column;
-    run.dy[i] = y0 - line;
-    const double left = column < 0.0 ? 0.0 : column, top = line < 0.0 ? 0.0 : line;
-    const double right = column < 0.0 ? 0.0 : column + 1.0 < width ? 1.0 : 0.0;
-    const double below = line < 0.0 ? 0.0 : line + 1.0 < height ? width : 0.0;
-    run.first[i] = static_cast<int32_t>(top * width + left);
-    run.right[i] = static_cast<int32_t>(right);
-    run.below[i] = static_cast<int32_t>(below);
+    const double x = in_x - 0.5 < 0.0 ? 0.0 : in_x - 0.5, y0 = in_y - 0.5 < 0.0 ? 0.0 : in_y - 0.5;
+    const double column = static_cast<double>(static_cast<int32_t>(x)), line = static_cast<double>(static_cast<int32_t>(y0));
+    run.dx[i] = column + 1.0 < width ? x - column : 0.0;
+    run.dy[i] = line + 1.0 < height ? y0 - line : 0.0;
+    run.first[i] = static_cast<int32_t>(line * width + column);
     run.inside[i] = -static_cast<int32_t>(x_seen * y_seen);
   }
 }
 
+// The two pixels from p on, p[0] in the lower byte.
+inline uint32_t two_pixels(const uint8_t* p) { return static_cast<uint32_t>(p[0]) | static_cast<uint32_t>(p[1]) << 8; }
+
 void bilinear(const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input, uint8_t* output) {
-  const int64_t plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width;
+  const int64_t plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width, pitch = s.in_width;
+  // A copy with a row and a pixel more, so that neighbours beyond the rim can be read.
+  const int64_t room = plane + pitch + 1;
+  uint8_t* copy = static_cast<uint8_t*>(scratch(0, static_cast<size_t>(room * s.channels)));
+  for (int64_t c = 0; c < s.channels; ++c) {
+    memcpy(copy + c * room, input + c * plane, static_cast<size_t>(plane));
+    memset(copy + c * room + plane, 0, static_cast<size_t>(room - plane));
+  }
   Mixing run;
-  alignas(64) int32_t corners[4][kRun] = {}, mixed[kRun];
+  alignas(64) uint32_t corners[kRun] = {};
+  alignas(64) int32_t mixed[kRun];
   for (int64_t y = 0; y < s.out_height; ++y)
     for (int64_t begin = 0; begin < s.out_width; begin += kRun) {
       const int count = static_cast<int>(s.out_width - begin < kRun ? s.out_width - begin : kRun), padded = round_up(count);
       prepare(s, m, y, begin, padded, run);
       for (int64_t c = 0; c < s.channels; ++c) {
-        const uint8_t* from = input + c * plane;
+        const uint8_t* from = copy + c * room;
         uint8_t* to = output + c * out_plane + y * s.out_width + begin;
         const int32_t outside = fill != nullptr ? fill[c] : 0;
         for (int i = 0; i < count; ++i) {
           const uint8_t* p = from + run.first[i];
-          corners[0][i] = p[0];
-          corners[1][i] = p[run.right[i]];
-          corners[2][i] = p[run.below[i]];
-          corners[3][i] = p[run.below[i] + run.right[i]];
+          corners[i] = two_pixels(p) | two_pixels(p + pitch) << 16;
         }
         for (int i = 0; i < padded; ++i) {
-          const double top = corners[0][i] + (corners[1][i] - corners[0][i]) * run.dx[i];
-          const double low = corners[2][i] + (corners[3][i] - corners[2][i]) * run.dx[i];
+          const double a = static_cast<double>(static_cast<int32_t>(corners[i] & 255));
+          const double b = static_cast<double>(static_cast<int32_t>(corners[i] >> 8 & 255));
+          const double e = static_cast<double>(static_cast<int32_t>(corners[i] >> 16 & 255));
+          const double f = static_cast<double>(static_cast<int32_t>(corners[i] >> 24));
+          const double top = a + (b - a) * run.dx[i], low = e + (f - e) * run.dx[i];
           mixed[i] = (static_cast<int32_t>(top + (low - top) * run.dy[i]) & run.inside[i]) | (outside & ~run.inside[i]);
         }
         for (int i = 0; i < count; ++i) to[i] = static_cast<uint8_t>(mixed[i]);
