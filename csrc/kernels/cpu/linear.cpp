@@ -60,6 +60,9 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
                int64_t columns, bool add, float* c) {
   constexpr int64_t kPitch = Vectors * kLanes;
   Vec acc[Rows][Vectors] = {};
+  // The tile of c may lie far out: ask for it now, it arrives during the product.
+  for (int r = 0; r < Rows; ++r)
+    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * s.c_row + v * kLanes * s.c_col, 1);
   const bool whole = s.c_col == 1 && columns == kPitch;
   alignas(64) float edge[Rows * kPitch];
   float* tile = whole ? c : edge;
