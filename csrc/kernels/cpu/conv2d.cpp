@@ -9,7 +9,7 @@
 //   forward          acc[channel][pixel] += weight[tap][channel] * input[offset[tap] + pixel]       over the taps
 //   weight gradient  acc[channel][tap]   += grad_output[channel][pixel] * input[offset[tap] + pixel]  over the pixels
 // The tile (kTileRows channels by kTileCols pixels or taps) fills the registers: 24 multiply-adds for 10 loads with AVX-512.
-// The input gradient is the forward loop on the output gradient with turned weights; a stride becomes zeros between its pixels.
+// The input gradient is the forward loop on the output gradient with turned weights, once per phase of a stride.
 // No inner loop has an edge: the forward loop takes the pixels at the edges in tiles of their own, with the taps that see the image,
 // or, where that costs more, has padding laid out beforehand in a band of rows that stays in cache, as the weight gradient does.
 #include "kernels/cpu/conv2d.h"
@@ -23,16 +23,20 @@ struct TapRuns {
   int64_t first, runs, length, pitch;
 };
 
-// One register tile of the forward loop. Step is the distance of neighbouring pixels' inputs in floats, 0 if not known.
-template <int Channels, int Pixels, int Step>
-__attribute__((always_inline)) inline void forward_tile(const float* input, const int32_t* offsets, const TapRuns& taps,
-                                                        const float* weight, int64_t step, const float* bias, float* output,
-                                                        int64_t out_plane) {
-  if constexpr (Step != 0) step = Step;
-  Vec acc[Channels][Pixels];
+// Where the pixels of a tile lie, in floats.
+struct TileSteps {
+  int64_t in_pixel, in_row, out_pixel, out_row, out_plane;
+};
+
+// One register tile of the forward loop, of a few channels or, where there are fewer, of a few rows. Dense: pixels lie side by side.
+template <int Channels, int Rows, int Pixels, bool Dense>
+__attribute__((always_inline)) inline void forward_tile(const float* input, const int32_t* offsets, TapRuns taps,
+                                                        const float* weight, TileSteps steps, const float* bias, float* output) {
+  const int64_t in_pixel = Dense ? kLanes : steps.in_pixel, out_pixel = Dense ? kLanes : steps.out_pixel;
+  Vec acc[Channels * Rows][Pixels];
   unroll<Channels>([&](auto c) {
     const Vec start = broadcast(bias != nullptr ? bias[c] : 0.0f);
-    unroll<Pixels>([&](auto p) { acc[c][p] = start; });
+    unroll<Rows>([&](auto r) { unroll<Pixels>([&](auto p) { acc[c * Rows + r][p] = start; }); });
   });
   for (int64_t run = 0; run < taps.runs; ++run) {
     const int64_t first = taps.first + run * taps.pitch;
@@ -40,14 +44,52 @@ __attribute__((always_inline)) inline void forward_tile(const float* input, cons
       const float* at = input + offsets[t];
       Vec w[Channels];
       unroll<Channels>([&](auto c) { w[c] = broadcast(weight[t * Channels + c]); });
-      unroll<Pixels>([&](auto p) {
-        const Vec value = load(at + p * step);
-        unroll<Channels>([&](auto c) { acc[c][p] += w[c] * value; });
+      unroll<Rows>([&](auto r) {
+        unroll<Pixels>([&](auto p) {
+          const Vec value = load(at + r * steps.in_row + p * in_pixel);
+          unroll<Channels>([&](auto c) { acc[c * Rows + r][p] += w[c] * value; });
+        });
       });
     }
   }
-  unroll<Channels>([&](auto c) { unroll<Pixels>([&](auto p) { store(output + c * out_plane + p * kLanes, acc[c][p]); }); });
+  unroll<Channels>([&](auto c) {
+    unroll<Rows>([&](auto r) {
+      unroll<Pixels>(
+          [&](auto p) { store(output + c * steps.out_plane + r * steps.out_row + p * out_pixel, acc[c * Rows + r][p]); });
+    });
+  });
 }
+
+// The tile of one channel has a load for every multiply-add. Where the kernel columns are known, a load serves all of them.
+template <int Kernel, int Rows, int Pixels>
+__attribute__((always_inline)) inline void window_tile(const float* input, const int32_t* offsets, TapRange kernel_rows,
+                                                       int64_t in_group, const float* weight, TileSteps steps, const float* bias,
+                                                       float* output) {
+  Vec acc[Rows][Pixels];
+  const Vec start = broadcast(bias != nullptr ? *bias : 0.0f);
+  unroll<Rows>([&](auto r) { unroll<Pixels>([&](auto p) { acc[r][p] = start; }); });
+  for (int64_t ky = kernel_rows.first; ky < kernel_rows.last; ++ky)
+    for (int64_t i = 0; i < in_group; ++i) {
+      const int64_t first = ky * Kernel * in_group + i;
+      const float* row = input + offsets[first];
+      Vec w[Kernel];
+      unroll<Kernel>([&](auto kx) { w[kx] = broadcast(weight[first + kx * in_group]); });
+      unroll<Rows>([&](auto r) {
+        unroll<Pixels + Kernel - 1>([&](auto x) {
+          Vec value = load(row + x * kLanes);
+          keep(value);
+          unroll<Kernel>([&](auto kx) {
+            if constexpr (x >= kx && x - kx < Pixels) acc[r][x - kx] += w[kx] * value;
+          });
+        });
+        row += steps.in_row;
+      });
+    }
+  unroll<Rows>([&](auto r) { unroll<Pixels>([&](auto p) { store(output + r * steps.out_row + p * kLanes, acc[r][p]); }); });
+}
+
+// Rows of output per tile of `channels` channels.
+constexpr int tile_rows(int channels) { return kTileRows / channels; }
 
 // Tiles of the columns of an output row, each with the kernel columns that it takes.
 struct Column {
@@ -61,13 +103,15 @@ struct Columns {
 
   // Columns [begin, end) in tiles as even as possible.
   void cut(const ConvPlan& c, int64_t channels, int64_t begin, int64_t end, TapRange taps) {
-    const Split parts(end - begin, tile_cols(static_cast<int>(channels)));
+    const Split parts(end - begin, kTileCols);
+    const double rows = tile_rows(static_cast<int>(channels)), lines = rows * static_cast<double>(channels);
     for (int64_t part = 0; part < parts.parts; ++part) {
       const int64_t size = parts.size(part);
+      const double pixels = static_cast<double>(size);
       tiles[count++] = {begin + parts.begin(part), size, taps};
       // A tap costs a multiply-add each and some of the loads, at least a multiply-add's latency; a tile its start and its stores.
-      const double tap = max(static_cast<double>(channels * size) + 0.25 * static_cast<double>(channels + size), 4.0);
-      cycles += tap * static_cast<double>((taps.last - taps.first) * c.kernel_height * c.in_group()) + 30;
+      const double tap = max(lines * pixels + 0.25 * (static_cast<double>(channels) + rows * pixels), 4.0);
+      cycles += (tap * static_cast<double>((taps.last - taps.first) * c.kernel_height * c.in_group()) + 30) / rows;
     }
   }
 };
@@ -94,24 +138,38 @@ Columns edge_columns(const ConvPlan& c, int64_t channels, Column* tiles) {
 }
 
 // The rows of a band, column tile by column tile, so that the input rows under a tile stay in the nearest cache.
-template <int Channels, int Step>
+template <int Channels, bool Dense>
 void forward_band(const ConvPlan& c, const Columns& columns, const float* input, int64_t row_pitch, const int32_t* offsets,
                   const float* weight, const float* bias, float* output, int64_t first_row, int64_t rows) {
-  const int64_t step = c.stride_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
+  const TileSteps steps = {c.stride_width * kLanes, c.stride_height * row_pitch, c.out_step * kLanes, c.out_row * kLanes,
+                           c.out_plane * kLanes};
   const int64_t taps_per_row = c.kernel_width * c.in_group();
   for (int64_t i = 0; i < columns.count; ++i) {
     const Column column = columns.tiles[i];
     const int64_t first = column.taps.first * c.in_group(), length = (column.taps.last - column.taps.first) * c.in_group();
-    with_size<tile_cols(Channels)>(column.size, [&]<int Pixels>() {
-      const float* from = input + column.begin * step;
-      float* to = output + column.begin * kLanes;
-      for (int64_t y = first_row; y < first_row + rows; ++y) {
+    const int64_t window = c.dilation_width == 1 && length == taps_per_row ? c.kernel_width : 0;
+    with_size<kTileCols>(column.size, [&]<int Pixels>() {
+      constexpr int kRows = tile_rows(Channels);
+      const float* from = input + column.begin * steps.in_pixel;
+      float* to = output + column.begin * steps.out_pixel;
+      for (int64_t y = first_row, end; y < first_row + rows; y = end) {  // runs of rows that take the same kernel rows
         const TapRange kernel_rows = row_taps(c, y);
+        for (end = y + 1; end < first_row + rows && row_taps(c, end) == kernel_rows; ++end) continue;
         TapRuns taps = {kernel_rows.first * taps_per_row + first, kernel_rows.last - kernel_rows.first, length, taps_per_row};
         if (length == taps_per_row) taps.length *= taps.runs, taps.runs = 1;
-        forward_tile<Channels, Pixels, Step>(from, offsets, taps, weight, step, bias, to, out_plane);
-        from += c.stride_height * row_pitch;
-        to += c.out_width * kLanes;
+        const auto tile = [&]<int Rows>() __attribute__((always_inline)) {
+          if (Channels == 1 && Dense && window == 3)
+            window_tile<3, Rows, Pixels>(from, offsets, kernel_rows, c.in_group(), weight, steps, bias, to);
+          else if (Channels == 1 && Dense && window == 5)
+            window_tile<5, Rows, Pixels>(from, offsets, kernel_rows, c.in_group(), weight, steps, bias, to);
+          else forward_tile<Channels, Rows, Pixels, Dense>(from, offsets, taps, weight, steps, bias, to);
+          from += Rows * steps.in_row;
+          to += Rows * steps.out_row;
+        };
+        for (; y + kRows <= end; y += kRows) tile.template operator()<kRows>();
+        if constexpr (kRows > 1) {
+          if (y < end) with_size<kRows - 1>(end - y, tile);
+        }
       }
     });
   }
@@ -145,7 +203,7 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
   Column* tiles = static_cast<Column*>(scratch(kColumns, static_cast<size_t>(2 * c.out_width) * sizeof(Column)));
   Columns columns = padded_columns(c, channel_tiles.size(0), tiles);
   bool direct = c.reads_input_directly();
-  if (!direct && c.spread_height == 1 && c.spread_width == 1) {
+  if (!direct) {
     const Columns edges = edge_columns(c, channel_tiles.size(0), tiles + c.out_width);
     const double rows = static_cast<double>(c.groups * channel_tiles.parts * c.out_height), cycles_to_pad_a_pixel = 5;
     direct = edges.cycles * rows <
@@ -156,7 +214,8 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
   const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes;
   const int64_t plane_pitch = (direct ? c.in_height : c.band_rows(bands.size(0))) * row_pitch;
   const int32_t* offsets = tap_offsets(c, plane_pitch, row_pitch);
-  const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
+  const int64_t in_plane = c.in_height * c.in_width * kLanes;
+  const bool dense = c.stride_width == 1 && c.out_step == 1;
   const double cost = cost_of(2.0 * static_cast<double>(c.out_channels * bands.size(0) * c.out_width * taps * kLanes));
 
   parallel_for(c.blocks * bands.parts, cost, [&](int64_t unit) {
@@ -174,12 +233,12 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
       for (int64_t tile = 0; tile < channel_tiles.parts; ++tile) {
         const int64_t o = group * out_group + channel_tiles.begin(tile);
         const float* from = band_input + group * in_group * plane_pitch;
-        float* to = output + (block * c.out_channels + o) * out_plane + y0 * c.out_width * kLanes;
+        float* to = output + ((block * c.out_channels + o) * c.out_plane + y0 * c.out_row) * kLanes;
         const float* tile_bias = bias != nullptr ? bias + o : nullptr;
         with_size<kTileRows>(channel_tiles.size(tile), [&]<int Channels>() {
-          if (c.stride_width == 1)
-            forward_band<Channels, kLanes>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
-          else forward_band<Channels, 0>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
+          if (dense)
+            forward_band<Channels, true>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
+          else forward_band<Channels, false>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
         });
       }
   });
@@ -210,6 +269,34 @@ inline void weight_tile(const ConvPlan& c, const float* grad_output, const float
   unroll<Channels>([&](auto o) { unroll<Taps>([&](auto t) { sums[o * sums_pitch + t] = sum[o][t]; }); });
 }
 
+// The same for one channel and a whole K x K kernel, several pixels at a time: a load serves all taps.
+template <int K>
+inline void weight_window(const ConvPlan& c, const float* grad_output, const float* input, int64_t row_pitch, Vec* sums) {
+  constexpr int kPixels = 4;
+  Vec sum[K * K] = {};
+  for (int64_t y = 0; y < c.out_height; ++y) {
+    const float* in_row = input + y * row_pitch;
+    const float* g = grad_output + y * c.out_width * kLanes;
+    const auto pixels = [&]<int Pixels>(int64_t at) {
+      Vec grads[Pixels];
+      unroll<Pixels>([&](auto p) { grads[p] = load(g + (at + p) * kLanes); });
+      unroll<K>([&](auto ky) {
+        unroll<Pixels + K - 1>([&](auto x) {
+          Vec value = load(in_row + ky * row_pitch + (at + x) * kLanes);
+          keep(value);
+          unroll<K>([&](auto kx) {
+            if constexpr (x >= kx && x - kx < Pixels) sum[ky * K + kx] += grads[x - kx] * value;
+          });
+        });
+      });
+    };
+    int64_t x = 0;
+    for (; x + kPixels <= c.out_width; x += kPixels) pixels.template operator()<kPixels>(x);
+    for (; x < c.out_width; ++x) pixels.template operator()<1>(x);
+  }
+  for (int t = 0; t < K * K; ++t) sums[t] = sum[t];
+}
+
 // A unit is one input channel over some of the blocks: it pads its own plane, sweeps it once per register tile (of output channels
 // and taps) and adds up the lanes.
 void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
@@ -235,6 +322,9 @@ void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, c
   const VecI live_lanes = first_lanes(batch - (c.blocks - 1) * kLanes);
   const double cost = cost_of(2.0 * static_cast<double>(parts.size(0) * kTileRows * window * chunks.size(0) * out_plane));
 
+  const bool dense = c.stride_width == 1 && c.stride_height == 1 && c.dilation_width == 1 && c.dilation_height == 1;
+  const int64_t dense_window = dense && c.kernel_height == c.kernel_width ? c.kernel_width : 0;
+
   parallel_for(chunks.parts * c.in_channels * parts.parts, cost, [&](int64_t unit) {
     const int64_t part = unit % parts.parts, i = unit / parts.parts % c.in_channels, chunk = unit / parts.parts / c.in_channels;
     const int64_t group = i / in_group;
@@ -251,6 +341,10 @@ void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, c
         const int64_t channels = channel_tiles.size(tile), o = group * out_group + channel_tiles.begin(tile);
         const float* grads = grad_output + (block * c.out_channels + o) * out_plane;
         with_size<kTileRows>(channels, [&]<int Channels>() {
+          if constexpr (Channels == 1) {
+            if (dense_window == 3) return weight_window<3>(c, grads, from, row_pitch, sums);
+            if (dense_window == 5) return weight_window<5>(c, grads, from, row_pitch, sums);
+          }
           const Split tap_tiles(window, tile_cols(Channels));
           for (int64_t t = 0; t < tap_tiles.parts; ++t)
             with_size<tile_cols(Channels)>(tap_tiles.size(t), [&]<int Taps>() {
@@ -306,7 +400,9 @@ void conv2d_forward(const Conv2dShape& s, const float* input, const float* weigh
 
 void conv2d_backward_input(const Conv2dShape& s, const float* grad_output, const float* weight, float* grad_input) {
   if (s.lanes == 1) return conv2d_few_backward_input(s, grad_output, weight, grad_input);
-  run_forward(turned_plan(s, kLanes), grad_output, turn_weight(s, weight), nullptr, grad_input);
+  for_phases(s, kLanes, weight, [&](const ConvPlan& phase, const float* turned, int64_t first) {
+    run_forward(phase, grad_output, turned, nullptr, grad_input + first * kLanes);
+  });
 }
 
 void conv2d_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight,

@@ -7,12 +7,12 @@
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 
-// A stride-and-dilation convolution over an input that may itself be spread out (zeros between its pixels).
+// A convolution whose output pixels may lie apart in memory: pixel (y, x) at y * out_row + x * out_step of its plane of out_plane pixels.
 struct ConvPlan {
   int64_t width;  // floats per pixel: L images, or 1
   int64_t blocks, in_channels, in_height, in_width, out_channels, out_height, out_width;
   int64_t kernel_height, kernel_width, stride_height, stride_width, pad_top, pad_left, dilation_height, dilation_width, groups;
-  int64_t spread_height = 1, spread_width = 1;  // input pixel (y, x) lies at (y * spread_height, x * spread_width)
+  int64_t out_step, out_row, out_plane;
 
   int64_t in_group() const { return in_channels / groups; }
   int64_t out_group() const { return out_channels / groups; }
@@ -21,8 +21,7 @@ struct ConvPlan {
   int64_t band_rows(int64_t rows) const { return (rows - 1) * stride_height + (kernel_height - 1) * dilation_height + 1; }
   int64_t padded_width() const { return (out_width - 1) * stride_width + (kernel_width - 1) * dilation_width + 1; }
   bool reads_input_directly() const {
-    return pad_top == 0 && pad_left == 0 && spread_height == 1 && spread_width == 1 && band_rows(out_height) <= in_height &&
-           padded_width() <= in_width;
+    return taps() == 0 || (pad_top == 0 && pad_left == 0 && band_rows(out_height) <= in_height && padded_width() <= in_width);
   }
 };
 
@@ -58,36 +57,49 @@ inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
           s.pad_left,
           s.dilation_height,
           s.dilation_width,
-          s.groups};
+          s.groups,
+          1,
+          s.out_width,
+          s.out_height * s.out_width};
 }
 
-// Copies the input rows that padded rows [first, first + rows) of one channel see, zeros around and between them.
+// Whole vectors in loops of their own: rows are short, and a call of memcpy costs as much as the copy.
+inline void copy_pixels(const float* from, int64_t pixels, int64_t width, float* to) {
+  if (width != kLanes) {
+    memcpy(to, from, static_cast<size_t>(pixels * width) * sizeof(float));
+    return;
+  }
+  for (int64_t i = 0; i < pixels; ++i) {
+    store(to + i * kLanes, load(from + i * kLanes));
+    asm("" ::: "memory");  // else the compiler sees a memcpy again
+  }
+}
+inline void zero_pixels(int64_t pixels, int64_t width, float* to) {
+  if (width != kLanes) {
+    memset(to, 0, static_cast<size_t>(pixels * width) * sizeof(float));
+    return;
+  }
+  for (int64_t i = 0; i < pixels; ++i) {
+    store(to + i * kLanes, Vec{});
+    asm("" ::: "memory");
+  }
+}
+
+// Copies the input rows that padded rows [first, first + rows) of one channel see, zeros around them.
 inline void pad_rows(const ConvPlan& c, const float* plane, int64_t first, int64_t rows, float* padded) {
   const int64_t padded_width = c.padded_width();
+  const int64_t left = min(max(c.pad_left, 0), padded_width), start = max(-c.pad_left, 0);
+  const int64_t count = max(min(c.in_width - start, padded_width - left), 0);
   for (int64_t r = 0; r < rows; ++r) {
     float* to = padded + r * padded_width * c.width;
-    const int64_t position = first + r - c.pad_top;
-    const int64_t y = position >= 0 ? position / c.spread_height : -1;
-    if (position < 0 || position % c.spread_height != 0 || y >= c.in_height) {
-      memset(to, 0, static_cast<size_t>(padded_width * c.width) * sizeof(float));
+    const int64_t y = first + r - c.pad_top;
+    if (y < 0 || y >= c.in_height) {
+      zero_pixels(padded_width, c.width, to);
       continue;
     }
-    const float* from = plane + y * c.in_width * c.width;
-    if (c.spread_width == 1) {
-      const int64_t left = min(max(c.pad_left, 0), padded_width);
-      const int64_t start = max(-c.pad_left, 0);
-      const int64_t count = max(min(c.in_width - start, padded_width - left), 0);
-      memset(to, 0, static_cast<size_t>(left * c.width) * sizeof(float));
-      memcpy(to + left * c.width, from + start * c.width, static_cast<size_t>(count * c.width) * sizeof(float));
-      memset(to + (left + count) * c.width, 0, static_cast<size_t>((padded_width - left - count) * c.width) * sizeof(float));
-    } else {
-      memset(to, 0, static_cast<size_t>(padded_width * c.width) * sizeof(float));
-      for (int64_t x = 0; x < c.in_width; ++x) {
-        const int64_t at = x * c.spread_width + c.pad_left;
-        if (at >= 0 && at < padded_width)
-          memcpy(to + at * c.width, from + x * c.width, static_cast<size_t>(c.width) * sizeof(float));
-      }
-    }
+    zero_pixels(left, c.width, to);
+    copy_pixels(plane + (y * c.in_width + start) * c.width, count, c.width, to + left * c.width);
+    zero_pixels(padded_width - left - count, c.width, to + (left + count) * c.width);
   }
 }
 
@@ -112,53 +124,87 @@ inline int32_t* tap_offsets(const ConvPlan& c, int64_t plane_pitch, int64_t row_
 // of an input of the given extent.
 struct TapRange {
   int64_t first, last;
+  bool operator==(const TapRange&) const = default;
 };
 inline TapRange axis_taps(int64_t at, int64_t extent, int64_t kernel, int64_t dilation) {
-  const int64_t first = min(ceil_div(max(-at, 0), dilation), kernel);
-  return {first, max(first, min(ceil_div(max(extent - at, 0), dilation), kernel))};
+  const auto steps = [dilation](int64_t distance) { return dilation == 1 ? distance : ceil_div(distance, dilation); };
+  const int64_t first = min(steps(max(-at, 0)), kernel);
+  return {first, max(first, min(steps(max(extent - at, 0)), kernel))};
 }
 inline TapRange row_taps(const ConvPlan& c, int64_t y) {
-  return axis_taps(y * c.stride_height - c.pad_top, (c.in_height - 1) * c.spread_height + 1, c.kernel_height, c.dilation_height);
+  return axis_taps(y * c.stride_height - c.pad_top, c.in_height, c.kernel_height, c.dilation_height);
 }
 inline TapRange column_taps(const ConvPlan& c, int64_t x) {
-  return axis_taps(x * c.stride_width - c.pad_left, (c.in_width - 1) * c.spread_width + 1, c.kernel_width, c.dilation_width);
+  return axis_taps(x * c.stride_width - c.pad_left, c.in_width, c.kernel_width, c.dilation_width);
 }
 
-// The input gradient as a convolution of the output gradient: turned weights [in_channels][out_channels / groups][kernel, both axes
-// reversed], and the plan to go with them.
-inline float* turn_weight(const Conv2dShape& s, const float* weight) {
+// The input gradient is a convolution of the output gradient with turned weights. With a stride S it is S of them per axis, one for
+// each *phase* of the input: output pixel j and tap k meet input y = j * S - pad + k * dilation, so the inputs with the same
+// (y + pad) mod S see the same taps k0, k0 + step, ... and consecutive pixels j.
+struct Phase {
+  int64_t begin, count;           // inputs begin, begin + S, ...
+  int64_t first_tap, step, taps;  // the taps they see
+  int64_t pad, dilation;          // of the convolution over the output gradient
+};
+inline Phase phase_of(int64_t phase, int64_t in, int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+  int64_t divisor = stride;  // the greatest common divisor of stride and dilation
+  while (stride % divisor != 0 || dilation % divisor != 0) --divisor;
+  Phase p;
+  p.begin = ((phase - pad) % stride + stride) % stride;
+  p.count = p.begin < in ? ceil_div(in - p.begin, stride) : 0;
+  p.step = stride / divisor;
+  p.dilation = dilation / divisor;
+  p.first_tap = 0;
+  while (p.first_tap < p.step && p.first_tap * dilation % stride != phase) ++p.first_tap;
+  p.taps = p.first_tap < p.step && p.first_tap < kernel ? ceil_div(kernel - p.first_tap, p.step) : 0;
+  p.pad = (p.taps - 1) * p.dilation - (p.begin + pad - p.first_tap * dilation) / stride;
+  return p;
+}
+
+// Calls run(plan, turned weights, first pixel of the plane) for each phase; the weights are
+// [in_channels][out_channels / groups][taps of the phase, both axes reversed].
+template <class F>
+inline void for_phases(const Conv2dShape& s, int64_t width, const float* weight, const F& run) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
-  const int64_t window = s.kernel_height * s.kernel_width;
-  float* turned =
-      static_cast<float*>(scratch(kTurnedWeight, static_cast<size_t>(s.out_channels * in_group * window) * sizeof(float)));
-  for (int64_t o = 0; o < s.out_channels; ++o)
-    for (int64_t i = 0; i < in_group; ++i)
-      for (int64_t k = 0; k < window; ++k)
-        turned[((o / out_group * in_group + i) * out_group + o % out_group) * window + window - 1 - k] =
-            weight[(o * in_group + i) * window + k];
-  return turned;
-}
-
-inline ConvPlan turned_plan(const Conv2dShape& s, int64_t width) {
-  return {width,
-          ceil_div(s.batch, width),
-          s.out_channels,
-          s.out_height,
-          s.out_width,
-          s.in_channels,
-          s.in_height,
-          s.in_width,
-          s.kernel_height,
-          s.kernel_width,
-          1,
-          1,
-          s.dilation_height * (s.kernel_height - 1) - s.pad_top,
-          s.dilation_width * (s.kernel_width - 1) - s.pad_left,
-          s.dilation_height,
-          s.dilation_width,
-          s.groups,
-          s.stride_height,
-          s.stride_width};
+  float* turned = static_cast<float*>(
+      scratch(kTurnedWeight, static_cast<size_t>(s.out_channels * in_group * s.kernel_height * s.kernel_width) * sizeof(float)));
+  for (int64_t row_phase = 0; row_phase < s.stride_height; ++row_phase) {
+    const Phase y = phase_of(row_phase, s.in_height, s.kernel_height, s.stride_height, s.pad_top, s.dilation_height);
+    for (int64_t column_phase = 0; column_phase < s.stride_width; ++column_phase) {
+      const Phase x = phase_of(column_phase, s.in_width, s.kernel_width, s.stride_width, s.pad_left, s.dilation_width);
+      if (y.count == 0 || x.count == 0) continue;
+      float* to = turned;
+      for (int64_t i = 0; i < s.in_channels; ++i)
+        for (int64_t o = 0; o < out_group; ++o) {
+          const int64_t group = i / in_group;
+          const float* from = weight + ((group * out_group + o) * in_group + i % in_group) * s.kernel_height * s.kernel_width;
+          for (int64_t ky = y.taps - 1; ky >= 0; --ky)
+            for (int64_t kx = x.taps - 1; kx >= 0; --kx)
+              *to++ = from[(y.first_tap + ky * y.step) * s.kernel_width + x.first_tap + kx * x.step];
+        }
+      const ConvPlan plan = {width,
+                             ceil_div(s.batch, width),
+                             s.out_channels,
+                             s.out_height,
+                             s.out_width,
+                             s.in_channels,
+                             y.count,
+                             x.count,
+                             y.taps,
+                             x.taps,
+                             1,
+                             1,
+                             y.pad,
+                             x.pad,
+                             y.dilation,
+                             x.dilation,
+                             s.groups,
+                             s.stride_width,
+                             s.stride_height * s.in_width,
+                             s.in_height * s.in_width};
+      run(plan, static_cast<const float*>(turned), y.begin * s.in_width + x.begin);
+    }
+  }
 }
 
 }  // namespace

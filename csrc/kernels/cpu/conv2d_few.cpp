@@ -52,7 +52,7 @@ PaddedInput pad_input(const ConvPlan& c, const float* input) {
 }
 
 void run_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
-  const int64_t out_group = c.out_group(), taps = c.taps(), spatial = c.out_height * c.out_width;
+  const int64_t out_group = c.out_group(), taps = c.taps();
   const int64_t group_vectors = ceil_div(out_group, kLanes), taps_per_row = c.kernel_width * c.in_group();
   const Split tiles(group_vectors, kFewVectors);  // in vectors of channels of one group
   const Split columns(c.out_width, kFewPixels), bands(c.out_height, max(c.out_height / 4, 1));
@@ -98,9 +98,14 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
       }
     });
     for (int64_t v = 0; v < vectors; ++v) {
-      const int64_t channel = (first + v) * kLanes;
-      unpack_block(result + v * pixels * kLanes, spatial, min(out_group - channel, kLanes), pixels,
-                   output + (n * c.out_channels + group * out_group + channel) * spatial + y0 * c.out_width);
+      const int64_t channel = (first + v) * kLanes, live = min(out_group - channel, kLanes);
+      const float* from = result + v * pixels * kLanes;
+      float* to = output + (n * c.out_channels + group * out_group + channel) * c.out_plane + y0 * c.out_row;
+      if (c.out_step == 1 && c.out_row == c.out_width) unpack_block(from, c.out_plane, live, pixels, to);
+      else
+        for (int64_t i = 0; i < live; ++i)
+          for (int64_t p = 0; p < pixels; ++p)
+            to[i * c.out_plane + p / c.out_width * c.out_row + p % c.out_width * c.out_step] = from[p * kLanes + i];
     }
   });
 }
@@ -164,7 +169,9 @@ void conv2d_few_forward(const Conv2dShape& s, const float* input, const float* w
 }
 
 void conv2d_few_backward_input(const Conv2dShape& s, const float* grad_output, const float* weight, float* grad_input) {
-  run_forward(turned_plan(s, 1), grad_output, turn_weight(s, weight), nullptr, grad_input);
+  for_phases(s, 1, weight, [&](const ConvPlan& phase, const float* turned, int64_t first) {
+    run_forward(phase, grad_output, turned, nullptr, grad_input + first);
+  });
 }
 
 void conv2d_few_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight,

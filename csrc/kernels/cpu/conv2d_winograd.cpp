@@ -351,7 +351,7 @@ void backward_weight(const ConvPlan& c, int64_t batch, const float* input, const
 bool prefers_winograd(const ConvPlan& c) {
   if (c.kernel_height != c.kernel_width || (c.kernel_height != 3 && c.kernel_height != 5) || c.groups != 1) return false;
   if (c.stride_height != 1 || c.stride_width != 1 || c.dilation_height != 1 || c.dilation_width != 1) return false;
-  if (c.spread_height != 1 || c.spread_width != 1) return false;
+  if (c.out_step != 1 || c.out_row != c.out_width) return false;
   // Below 16 channels the transforms cost what the products save.
   if (c.in_channels < 16 || c.out_channels < 16) return false;
   const int64_t outputs = kPoints + 1 - c.kernel_height;

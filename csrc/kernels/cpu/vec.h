@@ -21,6 +21,13 @@ typedef int32_t VecIUnaligned __attribute__((vector_size(kLanes * 4), aligned(4)
 
 namespace {
 
+// Keeps a value in a register: the compiler would rather load it again with every multiply-add that takes it.
+inline void keep([[maybe_unused]] Vec& v) {
+#if defined(__x86_64__)
+  asm("" : "+v"(v));
+#endif
+}
+
 inline Vec load(const float* p) { return *reinterpret_cast<const VecUnaligned*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<VecUnaligned*>(p) = v; }
 inline VecI load(const int32_t* p) { return *reinterpret_cast<const VecIUnaligned*>(p); }
