@@ -249,7 +249,7 @@ def test_a_folder_in_idx_format(tmp_path, capsys):
     assert "test accuracy 1.0000" in " ".join(out)
     (folder / "t10k-labels-idx1-ubyte").unlink()
     assert main(["eval", "run"]) == 1
-    assert "there is no file like t10k-labels-idx1-ubyte" in capsys.readouterr().err
+    assert "IDXFolder: no file in" in capsys.readouterr().err
     (folder / "t10k-images-idx3-ubyte").unlink()
     assert "10 images" in " ".join(lines(capsys, "eval", "run"))
 

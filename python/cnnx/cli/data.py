@@ -13,7 +13,6 @@ import cnnx
 from cnnx import _C, datasets, transforms
 from cnnx.cli import CommandError, UsageError
 from cnnx.datasets.images import ImageDataset
-from cnnx.datasets.mnist import read_idx
 
 NAMED = ("mnist", "digits")
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -34,11 +33,6 @@ class Images(ImageDataset):
         super().__init__(tensors[0], tensors[1], transforms.ToTensor(), None)
         self.names = list(classes)
 
-    def _image(self, pixels: Array) -> Array:
-        # Transforms take channels last.
-        own = tuple(self.data.shape[1:])
-        return pixels.transpose(1, 2, 0) if len(own) == 3 and pixels.shape == own else pixels
-
 
 def data_folder(option: str | None = None) -> Path:
     """The data folder: the option, else CNNX_DATA_DIR, else `cnnx` in the user's cache folder."""
@@ -57,7 +51,7 @@ def choose_dataset(option: str | None, folder: Path) -> tuple[str, str]:
         path = Path(option).expanduser()
         if not path.is_dir():
             raise UsageError(f"--dataset {option}: neither {' nor '.join(NAMED)}, and no such folder")
-        kind = "IDX files" if idx_files(path) else "images by class"
+        kind = "IDX files" if is_idx(path) else "images by class"
         return str(path.resolve()), f"data: {kind} in {path}"
     if datasets.MNIST.is_available(folder):
         return "mnist", f"data: mnist, found in {folder}"
@@ -80,7 +74,7 @@ def load_images(
             images = datasets.Digits(train=train, transform=transforms.ToTensor())
         else:
             path = Path(dataset)
-            images = load_idx(path, train) if idx_files(path) else load_folder(path, train, shape, size)
+            images = load_idx(path, train) if is_idx(path) else load_folder(path, train, shape, size)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise CommandError(str(error)) from error
     if len(images) == 0:
@@ -103,38 +97,21 @@ def class_names(images: ImageDataset) -> list[str]:
     return [name.partition(" - ")[0] for name in names]
 
 
-def idx_files(folder: Path) -> dict[tuple[bool, bool], Path]:
-    """The IDX files of a folder, by (for training, of images)."""
-    found: dict[tuple[bool, bool], Path] = {}
-    for path in sorted(folder.iterdir()):
-        name = path.name.lower().removesuffix(".gz").replace(".", "-")
-        if name.endswith(("idx3-ubyte", "idx1-ubyte")):
-            found[not name.startswith(TEST_NAMES), name.endswith("idx3-ubyte")] = path
-    return found
+def is_idx(folder: Path) -> bool:
+    """Whether a folder holds IDX files."""
+    return any("ubyte" in path.name.lower() for path in folder.iterdir())
 
 
 def load_idx(folder: Path, train: bool) -> ImageDataset:
     """The images of a folder in IDX format; a fifth of the training files tests if there are no others."""
-    files = idx_files(folder)
-    part = train or (False, True) not in files
-    for images in (True, False):
-        if (part, images) not in files:
-            what = f"{'train' if part else 't10k'}-{'images-idx3' if images else 'labels-idx1'}-ubyte"
-            raise CommandError(f"{folder}: there is no file like {what}")
-    data, targets = (read_idx(files[part, images]).numpy() for images in (True, False))
-    if data.dtype != np.uint8 or data.ndim != 3 or targets.shape != data.shape[:1]:
-        raise CommandError(
-            f"{folder}: needs uint8 images (N, H, W) and a label for each, got {data.dtype} {data.shape} and "
-            f"{targets.shape}"
-        )
-    if len(data) == 0:
-        raise CommandError(f"{folder}: the data set is empty")
+    known = datasets.IDXFolder(folder, train=True)
+    separate = any(name in path.name.lower() for path in folder.iterdir() for name in TEST_NAMES)
     # The training labels say how many classes there are: one may be missing among the test images.
-    known = read_idx(files[True, False]).numpy() if (True, False) in files else targets
-    classes = [str(number) for number in range(int(known.max()) + 1)]
-    if (False, True) not in files:
+    images = datasets.IDXFolder(folder, train=False) if separate and not train else known
+    data, targets = images.data.numpy(), images.targets.numpy()
+    if not separate:
         data, targets = split(train, data, targets)
-    return Images(data, targets, classes)
+    return Images(data, targets, known.classes)
 
 
 def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None) -> ImageDataset:
