@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import pickle
@@ -239,9 +240,9 @@ def test_marked_dirty():
     assert Double.apply(y) is y
     (y * y).sum().backward()
     assert x.grad.tolist() == [72.0, 144.0]
-    with pytest.raises(RuntimeError, match="Double: a leaf"):
+    with pytest.raises(RuntimeError, match="Double: a leaf that"):
         Double.apply(leaf(1.0))
-    with pytest.raises(RuntimeError, match="Double: .* view"):
+    with pytest.raises(RuntimeError, match=r"Double: .* view"):
         Double.apply((leaf(1.0, 2.0) * 1)[:1])
 
     class Forgets(Function):
@@ -361,7 +362,7 @@ def test_misuse():
         def forward(ctx, x):
             return "text"
 
-    with pytest.raises(TypeError, match="Text: expected Tensor or tuple of Tensors .got str."):
+    with pytest.raises(TypeError, match=r"Text: expected Tensor or tuple of Tensors .got str."):
         Text.apply(leaf(1.0))
 
     class Saves(NoBackward):
@@ -386,7 +387,7 @@ def test_saved_tensor_changed_in_place():
     middle = x * 2
     y = Cube.apply(middle)
     middle.add_(1)
-    with pytest.raises(RuntimeError, match="saved_tensors: a tensor of shape .2,. was changed in place"):
+    with pytest.raises(RuntimeError, match=r"saved_tensors: a tensor of shape .2,. was changed in place"):
         y.sum().backward()
 
 
@@ -496,10 +497,8 @@ def test_nothing_is_left_behind():
                 raise ValueError
 
         y, _ = Fails.apply(x, marker)
-        try:
+        with contextlib.suppress(ValueError):
             y.backward()
-        except ValueError:
-            pass
         return [weakref.ref(marker), weakref.ref(x)]
 
     refs = errors()

@@ -18,12 +18,15 @@ from cnnx import autograd as autograd
 from cnnx import backends as backends
 from cnnx import creation as _creation
 from cnnx import cuda as cuda
+from cnnx import linalg as linalg
 from cnnx import random as random
 from cnnx._C import __version__ as __version__
 from cnnx._C import get_num_threads as get_num_threads
 from cnnx._C import set_num_threads as set_num_threads
 from cnnx.autograd import *
+from cnnx.composed import *
 from cnnx.creation import *
+from cnnx.devices import check_device as _check_device
 from cnnx.devices import device as device
 from cnnx.dlpack import from_dlpack as from_dlpack
 from cnnx.dtypes import bool as bool
@@ -45,6 +48,7 @@ from cnnx.indexing import *
 from cnnx.performance import PerformanceWarning as PerformanceWarning
 from cnnx.pointwise import *
 from cnnx.printing import set_printoptions as set_printoptions
+from cnnx.products import *
 from cnnx.random import *
 from cnnx.reduction import *
 from cnnx.shaping import *
@@ -78,6 +82,55 @@ _LAZY = {"save": "serialization", "load": "serialization"}
 
 def use_deterministic_algorithms(mode: Any, *, warn_only: Any = False) -> None:
     """Does nothing: cnnx's results are the same to the bit for any number of threads already."""
+
+
+def are_deterministic_algorithms_enabled() -> Any:
+    """True: cnnx has no others."""
+    return True
+
+
+def get_float32_matmul_precision() -> str:
+    """``"highest"``, always."""
+    return "highest"
+
+
+def get_num_interop_threads() -> Any:
+    """1: functions run one after the other."""
+    return 1
+
+
+def compile(model: Any = None, **options: Any) -> Any:
+    """The model or function itself: cnnx has no compiler, and a network runs as it is.
+
+    PyTorch's promises equal results too, so scripts that call it mean the same here.
+    """
+    return model if model is not None else lambda function: function
+
+
+def set_default_device(device: Any) -> None:
+    """Takes the CPU, which is the default already.
+
+    Raises
+    ------
+    RuntimeError
+        For a device that is not there.
+    """
+    _check_device("set_default_device", device)
+
+
+def is_nonzero(input: Tensor) -> Any:
+    """Whether the single element of a tensor differs from 0."""
+    return input.is_nonzero()
+
+
+def is_complex(input: Tensor) -> Any:
+    """False: there are no complex numbers."""
+    return False
+
+
+def promote_types(type1: dtype, type2: dtype) -> dtype:
+    """The smallest dtype that holds two others."""
+    return _C.promote(type1, type2)
 
 
 def set_float32_matmul_precision(precision: str) -> None:

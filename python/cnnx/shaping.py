@@ -103,9 +103,9 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return _C.unsqueeze(input, dim)
 
 
-def permute(input: Tensor, *dims: Any) -> Tensor:
-    """A view with the dimensions in the order `dims`."""
-    return _C.permute(input, list(_ints(dims)))
+def permute(input: Tensor, *order: Any, dims: Any = None) -> Tensor:
+    """A view with the dimensions in the order given, as ints, as a tuple or as `dims`."""
+    return _C.permute(input, list(_ints(order if dims is None else (dims,))))
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
@@ -223,9 +223,9 @@ def clone(input: Tensor) -> Tensor:
     return _C.clone(input)
 
 
-def flip(input: Tensor, *dims: Any) -> Tensor:
-    """A copy with the order of the entries of the given dimensions reversed."""
-    return _C.flip(input, list(_ints(dims)))
+def flip(input: Tensor, *which: Any, dims: Any = None) -> Tensor:
+    """A copy with dimensions, given as ints, as a tuple or as `dims`, in reverse order."""
+    return _C.flip(input, list(_ints(which if dims is None else (dims,))))
 
 
 def repeat(self: Tensor, *repeats: Any) -> Tensor:
@@ -233,9 +233,9 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     return _C.repeat(self, tuple(_ints(repeats)))
 
 
-def tile(input: Tensor, *dims: Any) -> Tensor:
+def tile(input: Tensor, *repeats: Any, dims: Any = None) -> Tensor:
     """Like `repeat`, but with missing leading counts taken as 1."""
-    times = tuple(_ints(dims))
+    times = tuple(_ints(repeats if dims is None else (dims,)))
     return _C.repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 

@@ -13,6 +13,7 @@ from cnnx import _C, creation, dlpack, dtypes, indexing, pointwise, reduction, s
 from cnnx.devices import CPU, check_device, device
 from cnnx.dtypes import as_dtype
 from cnnx.hooks import RemovableHandle, TensorHook
+from cnnx.methods import MoreMethods
 from cnnx.operators import Operators
 from cnnx.printing import tensor_repr
 from cnnx.size import Size
@@ -38,7 +39,7 @@ def _is_device(value: Any) -> bool:
     return isinstance(value, (str, device)) and not isinstance(value, _C.DType)
 
 
-class Tensor(Operators, _C.TensorBase):
+class Tensor(Operators, MoreMethods, _C.TensorBase):
     """A multi-dimensional array of one dtype that autograd can follow.
 
     Make one with `cnnx.tensor`, `cnnx.zeros` and their like. `Tensor(data)` takes a tensor, array or nested

@@ -1,0 +1,476 @@
+"""Functions made of other functions: rarer mathematics, statistics, products and rearrangements.
+
+Each is a few native ops, which also give the gradient.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cnnx import _C, indexing, reduction, shaping
+from cnnx import creation as new
+from cnnx.dtypes import as_dtype
+from cnnx.generator import Generator
+from cnnx.random import rand
+from cnnx.reduction import ValuesIndices
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
+
+# Element by element.
+
+
+def exp2(input: Tensor) -> Tensor:
+    """2 to the power of each element."""
+    return _C.pow(2.0, input)
+
+
+def tan(input: Tensor) -> Tensor:
+    """The tangent of each element."""
+    return _C.div(_C.sin(input), _C.cos(input))
+
+
+def sinh(input: Tensor) -> Tensor:
+    """The hyperbolic sine of each element."""
+    grown = _C.expm1(input)
+    return _C.mul(_C.add(grown, _C.div(grown, _C.add(grown, 1))), 0.5)
+
+
+def cosh(input: Tensor) -> Tensor:
+    """The hyperbolic cosine of each element."""
+    return _C.mul(_C.add(_C.exp(input), _C.exp(_C.neg(input))), 0.5)
+
+
+def frac(input: Tensor) -> Tensor:
+    """What is behind the decimal point, with the element's sign."""
+    return _C.sub(input, _C.trunc(input))
+
+
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees in radians."""
+    return _C.mul(input, math.pi / 180)
+
+
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians in degrees."""
+    return _C.mul(input, 180 / math.pi)
+
+
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)); with `eps`, x is limited to [eps, 1 - eps] first."""
+    x = input if eps is None else _C.clamp(input, eps, 1 - eps)
+    return _C.log(_C.div(x, _C.sub(1, x)))
+
+
+def hypot(input: Tensor, other: Tensor) -> Tensor:
+    """The square root of the sum of two squares."""
+    return _C.sqrt(_C.add(_C.square(input), _C.square(other)))
+
+
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    """log(exp(input) + exp(other)), computed without overflow."""
+    largest = _C.maximum(input, other)
+    near = _C.log1p(_C.exp(_C.neg(_C.abs(_C.sub(input, other)))))
+    return _C.where(_C.isinf(largest), largest, _C.add(largest, near))
+
+
+def xlogy(input: Any, other: Tensor) -> Tensor:
+    """Input * log(other), 0 where the input is 0."""
+    product = _C.mul(input, _C.log(other))
+    return _C.where(_C.eq(input, 0), _C.where(_C.isnan(other), other, 0.0), product)
+
+
+def fmax(input: Tensor, other: Tensor) -> Tensor:
+    """The larger of two elements; NaN loses."""
+    return _C.where(_C.isnan(input), other, _C.where(_C.isnan(other), input, _C.maximum(input, other)))
+
+
+def fmin(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller of two elements; NaN loses."""
+    return _C.where(_C.isnan(input), other, _C.where(_C.isnan(other), input, _C.minimum(input, other)))
+
+
+def nan_to_num(
+    input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """NaN replaced by `nan`, infinities by the two others (default: the largest and the lowest number)."""
+    if not input.dtype.is_floating_point:
+        return _C.clone(input)
+    largest = 3.4028234663852886e38 if input.dtype == _C.DType.float32 else 1.7976931348623157e308
+    result = _C.where(_C.isnan(input), float(nan), input)
+    result = _C.where(_C.eq(input, math.inf), largest if posinf is None else float(posinf), result)
+    return _C.where(_C.eq(input, -math.inf), -largest if neginf is None else float(neginf), result)
+
+
+# Statistics.
+
+
+def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum, with NaN as 0."""
+    return reduction.sum(_C.where(_C.isnan(input), 0.0, input), dim, keepdim, dtype=dtype)
+
+
+def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean of what is not NaN."""
+    count = reduction.sum(_C.logical_not(_C.isnan(input)), dim, keepdim)
+    return _C.div(nansum(input, dim, keepdim, dtype=dtype), count)
+
+
+class MinMax(NamedTuple):
+    """What `aminmax` returns."""
+
+    min: Tensor
+    max: Tensor
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
+    """The smallest and the largest element, of all or along a dimension."""
+    return MinMax(reduction.amin(input, dim, keepdim), reduction.amax(input, dim, keepdim))
+
+
+def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+    """The k-th smallest element along a dimension (1 is the smallest), with its index."""
+    if not 1 <= k <= input.shape[dim]:
+        raise RuntimeError(f"kthvalue: k is {k}, dimension {dim} of shape {tuple(input.shape)} is too short")
+    values, indices = indexing.sort(input, dim)
+    picked = [_C.narrow(t, dim, k - 1, 1) for t in (values, indices)]
+    return ValuesIndices(*(picked if keepdim else [shaping.squeeze(t, dim) for t in picked]))
+
+
+def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The middle element (of an even number the lower one); along a dimension, `(values, indices)`.
+
+    NaN if there is one.
+    """
+    flat = _C.reshape(input, (-1,)) if dim is None else input
+    axis = -1 if dim is None else dim
+    count = flat.shape[axis]
+    values, indices = kthvalue(flat, (count + 1) // 2, axis, True)
+    if input.dtype.is_floating_point:  # NaN is sorted last
+        last, place = kthvalue(flat, count, axis, True)
+        missing = _C.isnan(last)
+        values, indices = _C.where(missing, last, values), _C.where(missing, place, indices)
+    if dim is None:
+        return _C.reshape(values, ())
+    return ValuesIndices(*((values, indices) if keepdim else (t.squeeze(dim) for t in (values, indices))))
+
+
+def quantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """The values below which the shares `q` of the elements lie.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape.
+    q : float or Tensor
+        Within [0, 1]; a vector gives a new first dimension.
+    dim : int, optional
+        Default: all elements.
+    keepdim : bool
+        Default: False.
+    interpolation : {"linear", "lower", "higher", "midpoint", "nearest"}
+        Between the two elements beside the place. Default: "linear".
+    """
+    shares = q if isinstance(q, _C.TensorBase) else new.tensor(float(q), dtype=input.dtype)
+    if shares.ndim > 1 or bool(_C.logical_or(_C.lt(shares, 0), _C.gt(shares, 1)).any()):
+        raise RuntimeError("quantile: q must be a number or a vector of numbers within [0, 1]")
+    axis = -1 if dim is None else dim
+    x = _C.reshape(input, (-1,)) if dim is None else input
+    ordered = shaping.movedim(indexing.sort(x, axis).values, axis, -1)
+    place = _C.mul(_C.reshape(shares, (-1,)), float(ordered.shape[-1] - 1))
+    below, above = _C.floor(place), _C.ceil(place)
+    if interpolation == "nearest":
+        below = above = _C.round(place)
+    low, high = (_C.index_select(ordered, -1, _C.to(p, _C.DType.int64)) for p in (below, above))
+    choices = {"lower": low, "higher": high, "nearest": low, "midpoint": _C.mul(_C.add(low, high), 0.5)}
+    if interpolation == "linear":
+        result = _C.add(low, _C.mul(_C.sub(high, low), _C.sub(place, below)))
+    elif interpolation in choices:
+        result = choices[interpolation]
+    else:
+        raise RuntimeError(f"quantile: there is no interpolation {interpolation!r}")
+    result = _C.where(_C.isnan(_C.narrow(ordered, -1, ordered.shape[-1] - 1, 1)), math.nan, result)
+    if dim is None:
+        result = _C.reshape(result, (-1, *(1,) * input.ndim) if keepdim else (-1,))
+    else:
+        result = shaping.movedim(result, -1, 0)  # the shares first
+        result = _C.unsqueeze(result, dim % input.ndim + 1) if keepdim else result
+    return result if shares.ndim else _C.reshape(result, tuple(result.shape[1:]))
+
+
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
+    """How many elements lie in each of `bins` intervals of [min, max], by default those of the data."""
+    x = _C.reshape(input.detach(), (-1,))
+    low, high = float(min), float(max)
+    if low == high == 0 and x.numel():
+        low, high = float(x.min()), float(x.max())
+    if low == high:
+        low, high = low - 1, high + 1
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise RuntimeError(f"histc: there are no intervals between {low} and {high}")
+    inside = _C.logical_and(_C.ge(x, low), _C.le(x, high))
+    place = _C.floor(_C.div(_C.mul(_C.sub(indexing.masked_select(x, inside), low), float(bins)), high - low))
+    counts = _C.bincount(_C.to(_C.clamp(place, 0, bins - 1), _C.DType.int64), bins)
+    return _C.to(counts, input.dtype)
+
+
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
+    """The differences of neighbours along a dimension, `n` times over."""
+    parts = [t for t in (prepend, input, append) if t is not None]
+    x = _C.cat(parts, dim) if len(parts) > 1 else input
+    for _ in range(n):
+        count = x.shape[dim] - 1
+        x = _C.sub(_C.narrow(x, dim, 1, count), _C.narrow(x, dim, 0, count))
+    return x
+
+
+def cov(input: Tensor, *, correction: int = 1) -> Tensor:
+    """The covariances of variables, the rows, over observations, the columns."""
+    x = _C.reshape(input, (1, -1)) if input.ndim < 2 else input
+    centred = _C.sub(x, reduction.mean(x, 1, True))
+    result = _C.div(_C.matmul(centred, _C.transpose(centred, 0, 1)), float(x.shape[1] - correction))
+    return result if input.ndim == 2 else _C.reshape(result, ())
+
+
+def corrcoef(input: Tensor) -> Tensor:
+    """The correlations of variables, the rows, over observations, the columns."""
+    c = cov(input)
+    if c.ndim == 0:
+        return _C.div(c, c)
+    deviation = _C.sqrt(_C.diagonal(c, 0, 0, 1))
+    return _C.clamp(_C.div(_C.div(c, _C.unsqueeze(deviation, 1)), deviation), -1, 1)
+
+
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Indices drawn with the probabilities that a row of weights stands for.
+
+    Parameters
+    ----------
+    input : Tensor
+        Weights that are not negative, (C,) or (N, C).
+    num_samples : int
+        Indices per row.
+    replacement : bool
+        Whether an index can be drawn twice. Default: False.
+    generator : Generator, optional
+        Default: the global one.
+
+    Returns
+    -------
+    Tensor
+        int64, (num_samples,) or (N, num_samples).
+    """
+    weights = input.detach()
+    if weights.ndim not in (1, 2) or not weights.dtype.is_floating_point:
+        raise RuntimeError(f"multinomial: needs one or two dimensions of floats, got {tuple(input.shape)}")
+    if not bool(_C.logical_and(_C.isfinite(weights), _C.ge(weights, 0)).all()):
+        raise RuntimeError("multinomial: probability tensor contains either `inf`, `nan` or element < 0")
+    classes = weights.shape[-1]
+    if bool(_C.le(reduction.sum(weights, -1), 0).any()):
+        raise RuntimeError("multinomial: invalid multinomial distribution (sum of probabilities <= 0)")
+    if not replacement:
+        enough = reduction.sum(_C.gt(weights, 0), -1)
+        if bool(_C.lt(enough, num_samples).any()):
+            raise RuntimeError(f"multinomial: cannot draw {num_samples} of {classes} without replacement")
+        # The order of exponential waiting times with these rates.
+        times = _C.neg(_C.log(_C.sub(1.0, rand(*weights.shape, generator=generator, dtype=weights.dtype))))
+        waits = _C.where(_C.gt(weights, 0), _C.div(times, weights), math.inf)
+        return indexing.topk(waits, num_samples, -1, False).indices
+    edges = _C.cumsum(weights, -1, None)
+    share = rand(*weights.shape[:-1], num_samples, generator=generator, dtype=weights.dtype)
+    drawn = _C.mul(share, _C.narrow(edges, -1, classes - 1, 1))
+    passed = reduction.sum(_C.le(_C.unsqueeze(edges, -2), _C.unsqueeze(drawn, -1)), -1)
+    # Rounding must not lead past the last class with a weight.
+    possible = _C.to(_C.gt(weights, 0), _C.DType.int64)
+    last = reduction.argmax(_C.mul(possible, new.arange(1, classes + 1)), -1, True)
+    return _C.minimum(passed, last)
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
+    """The distances of all pairs of rows, (..., P, M) and (..., R, M) to (..., P, R)."""
+    return _C.norm(_C.sub(_C.unsqueeze(x1, -2), _C.unsqueeze(x2, -3)), float(p), [-1], False)
+
+
+# Rearrangements.
+
+
+def flipud(input: Tensor) -> Tensor:
+    """The rows in reverse order."""
+    return shaping.flip(input, (0,))
+
+
+def fliplr(input: Tensor) -> Tensor:
+    """The columns in reverse order."""
+    return shaping.flip(input, (1,))
+
+
+def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """Turned by k times 90 degrees from the first of two dimensions towards the second."""
+    first, second = dims
+    if k % 4 == 0:
+        return _C.clone(input)
+    if k % 4 == 2:
+        return shaping.flip(input, (first, second))
+    return shaping.flip(_C.transpose(input, first, second), (first if k % 4 == 1 else second,))
+
+
+def atleast_1d(*tensors: Tensor) -> Any:
+    """Scalars as vectors of one element; several tensors as a tuple."""
+    result = tuple(t if t.ndim else _C.reshape(t, (1,)) for t in tensors)
+    return result[0] if len(result) == 1 else result
+
+
+def atleast_2d(*tensors: Tensor) -> Any:
+    """Scalars and vectors as matrices of one row; several tensors as a tuple."""
+    result = tuple(t if t.ndim > 1 else _C.reshape(t, (1, -1)) for t in tensors)
+    return result[0] if len(result) == 1 else result
+
+
+def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
+    """Every entry along `dim` (default: of the flattened tensor) several times in a row.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape.
+    repeats : int or Tensor
+        How often; a vector has one number per entry.
+    dim : int, optional
+        The dimension.
+    """
+    x, axis = (_C.reshape(input, (-1,)), 0) if dim is None else (input, dim)
+    count = x.shape[axis]
+    times: Any = _C.numpy(repeats).tolist() if isinstance(repeats, _C.TensorBase) else repeats
+    each = [times] * count if isinstance(times, int) else list(times) * (count if len(times) == 1 else 1)
+    if len(each) != count or any(n < 0 for n in each):
+        raise RuntimeError(f"repeat_interleave: repeats must be {count} numbers that are not negative")
+    index = [i for i, n in enumerate(each) for _ in range(n)]
+    return _C.index_select(x, axis, new.tensor(index, dtype=_C.DType.int64))
+
+
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """Elements of the flattened tensor, in the shape of the index."""
+    flat = _C.reshape(input, (-1,))
+    return _C.reshape(_C.index_select(flat, 0, _C.reshape(index, (-1,))), tuple(index.shape))
+
+
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Windows of `size` entries, `step` apart, along a dimension, as a new last dimension (a copy)."""
+    axis = dimension % input.ndim if input.ndim else 0
+    extent = input.shape[axis]
+    if not 0 < size <= extent or step < 1:
+        raise RuntimeError(
+            f"unfold: windows of {size}, {step} apart, do not fit dimension {axis} of {extent}"
+        )
+    count = (extent - size) // step + 1
+    places = _C.add(_C.unsqueeze(new.arange(count) * step, 1), new.arange(size))
+    windows = _C.index_select(input, axis, _C.reshape(places, (-1,)))
+    shape = (*input.shape[:axis], count, size, *input.shape[axis + 1 :])
+    return shaping.movedim(_C.reshape(windows, shape), axis + 1, -1)
+
+
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+    """A copy with the slices of `source` added to those that `index` names along `dim`."""
+    shape = [1] * input.ndim
+    shape[dim] = index.numel()
+    places = _C.expand(_C.reshape(index, tuple(shape)), tuple(source.shape))
+    return _C.scatter(input, dim, places, source if alpha == 1 else _C.mul(source, alpha), True)
+
+
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """A copy with the slices of `source` in the places that `index` names along `dim`."""
+    shape = [1] * input.ndim
+    shape[dim] = index.numel()
+    return _C.scatter(
+        input, dim, _C.expand(_C.reshape(index, tuple(shape)), tuple(source.shape)), source, False
+    )
+
+
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """A copy with a number in the slices that `index` names along `dim`."""
+    shape = list(input.shape)
+    shape[dim] = index.numel()
+    number = float(value)
+    source = new.full(shape, number if input.dtype.is_floating_point else int(number), dtype=input.dtype)
+    return index_copy(input, dim, index, source)
+
+
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
+    """Summed over what was broadcast from `size`."""
+    shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    extra = input.ndim - len(shape)
+    if extra < 0 or any(s not in (1, e) for s, e in zip(shape, input.shape[extra:], strict=True)):
+        raise RuntimeError(f"sum_to_size: shape {tuple(input.shape)} was not broadcast from {tuple(shape)}")
+    dims = [*range(extra)] + [i + extra for i, s in enumerate(shape) if s != input.shape[i + extra]]
+    return _C.reshape(_C.sum(input, dims, True), shape) if dims else input
+
+
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` numbers from base ** start to base ** end, evenly spaced on a logarithmic scale."""
+    result = _C.pow(float(base), new.linspace(start, end, steps, dtype=_C.DType.float64))
+    result = _C.to(result, new.zeros(0).dtype if dtype is None else as_dtype(dtype))
+    result.requires_grad = requires_grad
+    return result
+
+
+def sgn(input: Tensor) -> Tensor:
+    """`sign`."""
+    return _C.sign(input)
+
+
+__all__ = [
+    "aminmax",
+    "atleast_1d",
+    "atleast_2d",
+    "cdist",
+    "corrcoef",
+    "cosh",
+    "cov",
+    "deg2rad",
+    "diff",
+    "exp2",
+    "fliplr",
+    "flipud",
+    "fmax",
+    "fmin",
+    "frac",
+    "histc",
+    "hypot",
+    "index_add",
+    "index_copy",
+    "index_fill",
+    "kthvalue",
+    "logaddexp",
+    "logit",
+    "logspace",
+    "median",
+    "multinomial",
+    "nan_to_num",
+    "nanmean",
+    "nansum",
+    "quantile",
+    "rad2deg",
+    "repeat_interleave",
+    "rot90",
+    "sgn",
+    "sinh",
+    "take",
+    "tan",
+    "xlogy",
+]  # fmt: skip
