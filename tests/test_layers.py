@@ -96,6 +96,74 @@ POOLS = [
 ]
 
 
+POOLS_1D = [
+    ("MaxPool1d", (2,), {}),
+    ("MaxPool1d", (3,), {"stride": 2, "padding": 1, "ceil_mode": True}),
+    ("MaxPool1d", ((3,),), {"stride": 1, "dilation": 2}),
+    ("AvgPool1d", (2,), {}),
+    ("AvgPool1d", ((3,),), {"stride": 2, "padding": 1, "count_include_pad": False}),
+    ("AvgPool1d", (3, 2), {"ceil_mode": True, "padding": 1}),
+    ("AdaptiveAvgPool1d", (1,), {}),
+    ("AdaptiveAvgPool1d", (5,), {}),
+    ("AdaptiveAvgPool1d", (3,), {}),
+    ("AdaptiveMaxPool1d", (4,), {}),
+    ("AdaptiveMaxPool1d", (15,), {}),
+]
+ADAPTIVE_2D = [1, 4, (3, 2), (None, 5), (12, 1), (13, 20)]
+
+
+@pytest.mark.parametrize(("name", "arguments", "options"), POOLS_1D)
+def test_pooling_1d(name, arguments, options):
+    torch = pytest.importorskip("torch")
+    mine, theirs = getattr(nn, name)(*arguments, **options), getattr(torch.nn, name)(*arguments, **options)
+    compare(mine, theirs, (3, 2, 12), (37, 2, 9), (2, 10))
+
+
+@pytest.mark.parametrize("size", ADAPTIVE_2D)
+@pytest.mark.parametrize("name", ["AdaptiveAvgPool2d", "AdaptiveMaxPool2d"])
+def test_adaptive_pooling(name, size):
+    torch = pytest.importorskip("torch")
+    compare(getattr(nn, name)(size), getattr(torch.nn, name)(size), (3, 2, 12, 8), (2, 9, 10))
+    for batch in (3, 37):  # float32, the second in lanes
+        x, y = pair((batch, 2, 12, 7))
+        out = getattr(nn, name)(size)(x.float())
+        expected = getattr(torch.nn, name)(size)(y.float())
+        assert out._in_lanes == (2 * batch >= cnnx._C.lane_count() > 1)  # to NumPy it leaves them
+        close(out, expected, 1e-6)
+        grad = np.random.default_rng(1).standard_normal(tuple(out.shape)).astype(np.float32)
+        out.backward(cnnx.from_numpy(grad))
+        expected.backward(torch.from_numpy(grad))
+        close(x.grad, y.grad, 1e-6)
+
+
+@pytest.mark.parametrize("batch", [2, 37])
+def test_pooling_1d_stays_in_lanes_and_has_indices(batch):
+    functions = pytest.importorskip("torch").nn.functional
+    x, y = pair((batch, 3, 11))
+    x = x.float()
+    for mine, theirs in (
+        (
+            F.max_pool1d(x, 3, 2, 1, return_indices=True),
+            functions.max_pool1d(y, 3, 2, 1, return_indices=True),
+        ),
+        (F.max_pool1d_with_indices(x, 2), functions.max_pool1d(y, 2, return_indices=True)),
+        (nn.AdaptiveMaxPool1d(4, True)(x), functions.adaptive_max_pool1d(y, 4, return_indices=True)),
+        (
+            F.adaptive_max_pool1d_with_indices(x, 4),
+            functions.adaptive_max_pool1d(y, 4, return_indices=True),
+        ),
+    ):
+        assert mine[0]._in_lanes == (2 * batch >= cnnx._C.lane_count() > 1)
+        assert mine[1].dtype == cnnx.int64
+        np.testing.assert_array_equal(mine[1].numpy(), theirs[1].numpy())
+    x, y = pair((batch, 3, 7, 11))
+    for size in (3, (7, None)):
+        out, index = F.adaptive_max_pool2d(x, size, return_indices=True)
+        expected, their_index = functions.adaptive_max_pool2d(y, size, return_indices=True)
+        close(out, expected)
+        np.testing.assert_array_equal(index.numpy(), their_index.numpy())
+
+
 @pytest.mark.parametrize(("name", "arguments", "options"), POOLS)
 def test_pooling(name, arguments, options):
     torch = pytest.importorskip("torch")
@@ -195,6 +263,53 @@ def test_dropout():
             nn.Dropout(p)
         with pytest.raises(ValueError, match="dropout probability"):
             F.dropout(x, p)
+
+
+@pytest.mark.parametrize("dtype", [cnnx.float32, cnnx.float64])
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [(nn.Dropout1d, (37, 20, 3)), (nn.Dropout2d, (37, 20, 3, 2)), (nn.Dropout2d, (5, 60, 3, 7))],
+)
+def test_dropout_of_channels(layer, shape, dtype):
+    cnnx.manual_seed(0)
+    layer = layer(0.3)
+    x = cnnx.ones(*shape, requires_grad=True, dtype=dtype)
+    out = layer(x)
+    values = out.detach().numpy().reshape(*shape[:2], -1)
+    assert (values == values[..., :1]).all()
+    assert set(np.unique(values.astype(np.float32))) == {np.float32(0), np.float32(1 / 0.7)}
+    assert (values == 0).mean() == pytest.approx(0.3, abs=0.08)
+    out.sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), out.detach().numpy())
+    cnnx.manual_seed(0)  # the mask of as many elements as there are channels; the layout does not matter
+    flat = F.dropout(cnnx.ones(*shape[:2], dtype=dtype), 0.3)
+    np.testing.assert_array_equal(flat.numpy(), values[..., 0])
+    cnnx.manual_seed(0)
+    again = layer(F.avg_pool2d(x, 1) if len(shape) == 4 else x)
+    np.testing.assert_array_equal(again.detach().numpy(), out.detach().numpy())
+    assert layer.eval()(x) is x
+    assert repr(layer).endswith("(p=0.3, inplace=False)")
+
+
+def test_dropout_of_channels_of_other_shapes():
+    x = cnnx.ones(50, 4)
+    out = F.dropout1d(x, 0.5).numpy()
+    assert (out == out[:, :1]).all()
+    assert 0 < (out[:, 0] == 0).sum() < 50
+    y = cnnx.ones(30, 20, 2, 2)
+    assert F.dropout2d(y, 0.5, inplace=True) is y
+    assert (y.numpy() == 0).any()
+    with pytest.warns(UserWarning, match="dropout1d"):
+        out = F.dropout2d(cnnx.ones(20, 30, 4), 0.5).numpy()
+    assert (out == out[..., :1]).all()
+    with pytest.raises(RuntimeError, match="dropout1d: Expected 2D or 3D"):
+        F.dropout1d(cnnx.ones(2, 3, 4, 5))
+    with pytest.raises(ValueError, match="dropout probability"):
+        F.dropout2d(y, 1.5)
+    with pytest.raises(ValueError, match="dropout probability"):
+        nn.Dropout2d(-0.5)
+    with pytest.raises(TypeError, match="feature_dropout"):
+        F.dropout2d(y.long(), 0.5)
 
 
 def loss_pair(name, logits, target, options):
@@ -378,6 +493,18 @@ def test_bad_input():
         nn.MaxPool2d(9)(x)
     with pytest.raises((RuntimeError, ValueError), match="pool2d"):
         nn.MaxPool2d(2, padding=2)(x)
+    with pytest.raises(RuntimeError, match=r"max_pool1d: kernel \(9,\) does not fit into input \(2, 3, 8\)"):
+        F.max_pool1d(x[..., 0], 9)
+    with pytest.raises(RuntimeError, match=r"avg_pool1d: input must be \(N, C, W\) or \(C, W\)"):
+        F.avg_pool1d(x, 2)
+    with pytest.raises(TypeError, match="max_pool1d: kernel_size must be an int"):
+        F.max_pool1d(x[0], (2, 2))
+    with pytest.raises(ValueError, match=r"adaptive_avg_pool2d: output_size must be positive, got \(0, 2\)"):
+        F.adaptive_avg_pool2d(x, (0, 2))
+    with pytest.raises(RuntimeError, match=r"adaptive_max_pool2d: input .* no positions"):
+        F.adaptive_max_pool2d(x[:, :, :0], 2)
+    with pytest.raises(TypeError, match="adaptive_avg_pool2d: output_size"):
+        F.adaptive_avg_pool2d(x, (1, 2, 3))
     with pytest.raises(RuntimeError, match="divisor_override"):
         nn.AvgPool2d(2, divisor_override=0)(x)
     with pytest.raises(ValueError, match="strided"):
@@ -417,5 +544,5 @@ def test_bad_input():
 
 
 def test_what_is_missing_says_so():
-    with pytest.raises(AttributeError, match="no 'Transformer'; it has .*AvgPool2d"):
+    with pytest.raises(AttributeError, match=r"no 'Transformer'; it has .*AdaptiveAvgPool2d, .*AvgPool2d"):
         nn.Transformer  # noqa: B018

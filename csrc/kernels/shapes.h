@@ -29,6 +29,8 @@ struct Pool2dShape {
   int64_t pad_bottom, pad_right;            // average pooling counts positions inside the padded input only
   bool count_include_pad;
   int64_t divisor_override;  // 0: none
+  // Windows from floor(o * in / out) to ceil((o + 1) * in / out), without padding or dilation; the kernel is the largest of them.
+  bool adaptive;
   int64_t lanes;
 };
 
@@ -36,6 +38,14 @@ struct Pool2dShape {
 struct ChannelShape {
   int64_t batch, channels, spatial, lanes;
   int64_t count() const { return batch * spatial; }  // values of one channel
+};
+
+// Images whose `rows` rows are normalised one by one: layer, group and instance normalisation. A row is `runs` runs of `repeat`
+// values; a run shares one weight and one bias. Row r begins with parameter first_param(r) of `params`.
+struct RowNormShape {
+  int64_t batch, rows, runs, repeat, params, lanes;
+  int64_t reduce() const { return runs * repeat; }
+  int64_t first_param(int64_t row) const { return row * runs % params; }
 };
 
 // Planes read through tables: output (ky, kx, y, x) of a plane is its input (rows[ky][y], columns[kx][x]), and -1 means outside.

@@ -35,6 +35,7 @@ void register_linear(py::module_& m);
 void register_conv(py::module_& m);
 void register_loss(py::module_& m);
 void register_norm(py::module_& m);
+void register_pool(py::module_& m);
 void register_init(py::module_& m);
 void register_optim(py::module_& m);
 void register_data(py::module_& m);

@@ -1,7 +1,6 @@
-// Convolution, pooling, padding, windows.
+// Convolution, padding, windows.
 #include "cnnx/ops/conv.h"
 #include "cnnx/ops/pad.h"
-#include "cnnx/ops/pool2d.h"
 #include "cnnx/ops/unfold.h"
 
 #include "arguments.h"
@@ -11,10 +10,6 @@ namespace cnnx::bindings {
 namespace {
 
 using Pair = std::array<int64_t, 2>;
-
-Pool2dOptions pool_options(const Pair& kernel, const Pair& stride, const Pair& padding, const Pair& dilation, bool ceil_mode) {
-  return {{kernel[0], kernel[1]}, {stride[0], stride[1]}, {padding[0], padding[1]}, {dilation[0], dilation[1]}, ceil_mode};
-}
 
 PadMode pad_mode(const std::string& mode) {
   if (mode == "constant") return PadMode::constant;
@@ -55,31 +50,6 @@ void register_convolutions(py::module_& m, const char* name, ConvOp<kAxes>* conv
 void register_conv(py::module_& m) {
   register_convolutions<1>(m, "conv1d", conv1d, "conv_transpose1d", conv_transpose1d);
   register_convolutions<2>(m, "conv2d", conv2d, "conv_transpose2d", conv_transpose2d);
-  m.def(
-      "max_pool2d",
-      [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, const Pair& dilation, bool ceil_mode) {
-        return max_pool2d(input, pool_options(kernel, stride, padding, dilation, ceil_mode));
-      },
-      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
-      py::arg("ceil_mode"));
-  m.def(
-      "max_pool2d_with_indices",
-      [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, const Pair& dilation, bool ceil_mode) {
-        return max_pool2d_with_indices(input, pool_options(kernel, stride, padding, dilation, ceil_mode));
-      },
-      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
-      py::arg("ceil_mode"));
-  m.def(
-      "avg_pool2d",
-      [](const Tensor& input, const Pair& kernel, const Pair& stride, const Pair& padding, bool ceil_mode, bool count_include_pad,
-         int64_t divisor_override) {
-        Pool2dOptions options = pool_options(kernel, stride, padding, {1, 1}, ceil_mode);
-        options.count_include_pad = count_include_pad;
-        options.divisor_override = divisor_override;
-        return avg_pool2d(input, options);
-      },
-      ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("ceil_mode"),
-      py::arg("count_include_pad"), py::arg("divisor_override"));
   m.def(
       "pad",
       [](const Tensor& input, const std::vector<int64_t>& pads, const std::string& mode, const Number& value) {

@@ -65,6 +65,7 @@ void register_loss(py::module_& m) {
       },
       ReleaseGil(), given("input"), given("target"), py::arg("reduction") = "mean", py::arg("log_target") = false);
   m.def("dropout", &dropout, ReleaseGil(), given("input"), py::arg("p"), py::arg("training"));
+  m.def("feature_dropout", &feature_dropout, ReleaseGil(), given("input"), py::arg("p"), py::arg("training"));
 }
 
 }  // namespace cnnx::bindings

@@ -19,6 +19,7 @@ PYBIND11_MODULE(_C, m) {
   register_conv(m);
   register_loss(m);
   register_norm(m);
+  register_pool(m);
   register_init(m);
   register_optim(m);
   register_data(m);

@@ -61,6 +61,19 @@ Pool2dShape shape_of(const Case& c, int64_t batch, int64_t lanes, bool count_inc
   return s;
 }
 
+// Input and output extents of adaptive pooling.
+const int64_t kAdaptiveCases[][4] = {{1, 1, 1, 1}, {7, 9, 3, 4}, {5, 4, 7, 3}, {8, 9, 8, 2}, {12, 1, 5, 1}};
+
+Pool2dShape adaptive_shape(const int64_t (&c)[4], int64_t batch, int64_t lanes) {
+  Pool2dShape s = shape_of({2, c[0], c[1], 1, 1, 1, 1}, batch, lanes);
+  s.out_height = c[2];
+  s.out_width = c[3];
+  s.kernel_height = (c[0] + c[2] - 1) / c[2] + 1;
+  s.kernel_width = (c[1] + c[3] - 1) / c[3] + 1;
+  s.adaptive = true;
+  return s;
+}
+
 std::string describe(const char* op, const Pool2dShape& s) {
   return std::string(op) + " batch " + std::to_string(s.batch) + ", " + std::to_string(s.channels) + "x" +
          std::to_string(s.in_height) + "x" + std::to_string(s.in_width) + ", kernel " + std::to_string(s.kernel_height) + "x" +
@@ -190,6 +203,16 @@ TEST_CASE("avg_pool2d: within rounding") {
         check_avg(shape_of(c, batch, lanes, true, 7));
       }
   }
+}
+
+TEST_CASE("adaptive pooling") {
+  for (const auto& c : kAdaptiveCases)
+    for (int64_t lanes : lane_choices())
+      for (int64_t batch : batch_choices()) {
+        const Pool2dShape s = adaptive_shape(c, batch, lanes);
+        check_max(s, Random(static_cast<uint64_t>(batch)).integers(sizes_of(s).ins, -2, 2));
+        check_avg(s);
+      }
 }
 
 }  // namespace cnnx::test

@@ -101,8 +101,30 @@ void dropout(int64_t batch, int64_t features, int64_t lanes, double p, uint64_t 
   else in_lanes(mask, batch, features, lanes, x, y);
 }
 
+// A unit is a channel of a block, or of an image in the plain layout.
+void scale_channels(const ChannelShape& s, const float* input, const float* scale, float* output) {
+  const bool plain = s.lanes == 1;
+  const int64_t units = (plain ? s.batch : (s.batch + kLanes - 1) / kLanes) * s.channels, size = s.spatial * s.lanes;
+  parallel_for(units, 0.2 * (double)size, [&](int64_t unit) {
+    const float* from = input + unit * size;
+    float* to = output + unit * size;
+    Vec factor = broadcast(plain ? scale[unit] : 0.0f);
+    if (!plain) {
+      const int64_t first = unit / s.channels * kLanes, c = unit % s.channels;
+      for (int64_t lane = 0; lane < kLanes && first + lane < s.batch; ++lane)
+        factor[lane] = scale[(first + lane) * s.channels + c];
+    }
+    int64_t i = 0;
+    for (; i + kLanes <= size; i += kLanes) store(to + i, load(from + i) * factor);
+    if (i < size) store_partial(to + i, load_partial(from + i, size - i) * factor, size - i);
+  });
+}
+
 }  // namespace
 
-void fill_dropout(KernelTable<float>& table) { table.dropout = dropout; }
+void fill_dropout(KernelTable<float>& table) {
+  table.dropout = dropout;
+  table.scale_channels = scale_channels;
+}
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

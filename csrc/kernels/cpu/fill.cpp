@@ -16,6 +16,7 @@ void fill(KernelTable<float>& table) {
   fill_elementwise(table);
   fill_dropout(table);
   fill_reduce(table);
+  fill_row_norm(table);
   fill_softmax(table);
   fill_loss(table);
   fill_pair_loss(table);

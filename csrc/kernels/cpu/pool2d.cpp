@@ -48,6 +48,9 @@ inline Range inside(int64_t start, int64_t kernel, int64_t dilation, int64_t ext
   return {first, max(first, last)};
 }
 
+// The positions along one axis that output o of an adaptive pooling covers.
+inline Range adaptive_window(int64_t o, int64_t in, int64_t out) { return {o * in / out, ceil_div((o + 1) * in, out)}; }
+
 template <class W, class F>
 inline void for_planes(const Pool2dShape& s, const F& f) {
   const int64_t planes = (W::kWidth == 1 ? s.batch : ceil_div(s.batch, kLanes)) * s.channels;
@@ -62,6 +65,10 @@ inline void for_window(const Pool2dShape& s, int64_t y, int64_t x, const F& tap)
   if constexpr (Kernel > 0) {
     for (int ky = 0; ky < Kernel; ++ky)
       for (int kx = 0; kx < Kernel; ++kx) tap((top + ky) * s.in_width + left + kx);
+  } else if (s.adaptive) {
+    const Range rows = adaptive_window(y, s.in_height, s.out_height), columns = adaptive_window(x, s.in_width, s.out_width);
+    for (int64_t iy = rows.first; iy < rows.last; ++iy)
+      for (int64_t ix = columns.first; ix < columns.last; ++ix) tap(iy * s.in_width + ix);
   } else {
     const Range rows = inside(top, s.kernel_height, s.dilation_height, s.in_height);
     const Range columns = inside(left, s.kernel_width, s.dilation_width, s.in_width);
@@ -118,6 +125,10 @@ void max_backward(const Pool2dShape& s, const float* grad_output, const int32_t*
 
 inline float reciprocal_divisor(const Pool2dShape& s, int64_t y, int64_t x) {
   if (s.divisor_override != 0) return 1.0f / static_cast<float>(s.divisor_override);
+  if (s.adaptive) {
+    const Range rows = adaptive_window(y, s.in_height, s.out_height), columns = adaptive_window(x, s.in_width, s.out_width);
+    return 1.0f / static_cast<float>((rows.last - rows.first) * (columns.last - columns.first));
+  }
   const int64_t top = y * s.stride_height - s.pad_top, left = x * s.stride_width - s.pad_left;
   const bool padded = s.count_include_pad;
   const int64_t height = min(top + s.kernel_height, s.in_height + (padded ? s.pad_bottom : 0)) - (padded ? top : max(top, 0));
@@ -160,7 +171,7 @@ void avg_backward(const Pool2dShape& s, const float* grad_output, float* grad_in
 // Calls f.template operator()<W, Kernel>(): the layout, and a fixed window size where all windows lie inside the input.
 template <class F>
 inline void specialize(const Pool2dShape& s, const F& f) {
-  const bool inner = s.pad_top == 0 && s.pad_left == 0 && s.dilation_height == 1 && s.dilation_width == 1 &&
+  const bool inner = !s.adaptive && s.pad_top == 0 && s.pad_left == 0 && s.dilation_height == 1 && s.dilation_width == 1 &&
                      s.kernel_height == s.kernel_width && (s.out_height - 1) * s.stride_height + s.kernel_height <= s.in_height &&
                      (s.out_width - 1) * s.stride_width + s.kernel_width <= s.in_width;
   const int64_t kernel = inner ? s.kernel_height : 0;

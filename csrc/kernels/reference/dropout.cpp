@@ -19,10 +19,21 @@ void dropout(int64_t batch, int64_t features, int64_t lanes, double p, uint64_t 
     }
 }
 
+template <class T>
+void scale_channels(const ChannelShape& s, const T* input, const T* scale, T* output) {
+  parallel_for(s.batch * s.channels, static_cast<double>(s.spatial), [&](int64_t unit) {
+    for (int64_t i = 0; i < s.spatial; ++i) {
+      const int64_t at = lanes_index(unit / s.channels, unit % s.channels, i, s.channels, s.spatial, s.lanes);
+      output[at] = input[at] * scale[unit];
+    }
+  });
+}
+
 }  // namespace
 
 template <class T>
 void fill_dropout(KernelTable<T>& table) {
+  table.scale_channels = scale_channels<T>;
   table.dropout = dropout<T>;
 }
 template void fill_dropout(KernelTable<float>&);

@@ -7,9 +7,18 @@
 namespace cnnx::reference {
 namespace {
 
+int64_t adaptive_start(int64_t o, int64_t in, int64_t out) { return o * in / out; }
+int64_t adaptive_end(int64_t o, int64_t in, int64_t out) { return ((o + 1) * in + out - 1) / out; }
+
 // Calls f(iy, ix) for every position of the window of output (y, x) that lies inside the input.
 template <class F>
 void for_window(const Pool2dShape& s, int64_t y, int64_t x, const F& f) {
+  if (s.adaptive) {
+    for (int64_t iy = adaptive_start(y, s.in_height, s.out_height); iy < adaptive_end(y, s.in_height, s.out_height); ++iy)
+      for (int64_t ix = adaptive_start(x, s.in_width, s.out_width); ix < adaptive_end(x, s.in_width, s.out_width); ++ix)
+        f(iy, ix);
+    return;
+  }
   for (int64_t ky = 0; ky < s.kernel_height; ++ky) {
     const int64_t iy = y * s.stride_height - s.pad_top + ky * s.dilation_height;
     if (iy < 0 || iy >= s.in_height) continue;
@@ -41,6 +50,9 @@ double divisor(const Pool2dShape& s, int64_t y, int64_t x) {
     int64_t from = start < low ? low : start, to = start + kernel > high ? high : start + kernel;
     return to - from;
   };
+  if (s.adaptive)
+    return static_cast<double>((adaptive_end(y, s.in_height, s.out_height) - adaptive_start(y, s.in_height, s.out_height)) *
+                               (adaptive_end(x, s.in_width, s.out_width) - adaptive_start(x, s.in_width, s.out_width)));
   const int64_t y0 = y * s.stride_height - s.pad_top, x0 = x * s.stride_width - s.pad_left;
   if (s.count_include_pad)
     return static_cast<double>(extent(y0, s.kernel_height, -s.pad_top, s.in_height + s.pad_bottom) *

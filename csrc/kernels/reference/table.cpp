@@ -14,6 +14,7 @@ KernelTable<T> reference_kernels() {
   reference::fill_elementwise(table);
   reference::fill_dropout(table);
   reference::fill_reduce(table);
+  reference::fill_row_norm(table);
   reference::fill_softmax(table);
   reference::fill_loss(table);
   reference::fill_pair_loss(table);

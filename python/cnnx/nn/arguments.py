@@ -53,13 +53,24 @@ def conv_padding(
     raise ValueError(f"{op}: padding must be numbers, 'same', 'valid' or 'full', got {padding!r}")
 
 
-def pool_pairs(
-    op: str, kernel_size: Any, stride: Any, padding: Any
-) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
-    """Kernel, stride (None or empty: the kernel) and padding as pairs."""
-    kernel = pair(op, "kernel_size", kernel_size)
-    strides = kernel if stride is None or stride == [] or stride == () else pair(op, "stride", stride)
-    return kernel, strides, pair(op, "padding", padding)
+def pool_axes(
+    op: str, kernel_size: Any, stride: Any, padding: Any, axes: int
+) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """Kernel, stride (None or empty: the kernel) and padding, per axis."""
+    kernel = per_axis(op, "kernel_size", kernel_size, axes)
+    given = stride is not None and stride != [] and stride != ()
+    strides = per_axis(op, "stride", stride, axes) if given else kernel
+    return kernel, strides, per_axis(op, "padding", padding, axes)
+
+
+def adaptive_size(op: str, output_size: Any, extents: Sequence[int]) -> tuple[int, ...]:
+    """An int for all axes or a sequence of ints and Nones, which keep the input's extent."""
+    axes = len(extents)
+    if isinstance(output_size, (tuple, list)) and len(output_size) == axes:
+        output_size = tuple(
+            extent if size is None else size for size, extent in zip(output_size, extents, strict=True)
+        )
+    return per_axis(op, "output_size", output_size, axes)
 
 
 def legacy_reduction(

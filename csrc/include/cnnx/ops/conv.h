@@ -3,19 +3,10 @@
 
 #include <array>
 
+#include "cnnx/ops/axes.h"
 #include "cnnx/tensor.h"
 
 namespace cnnx {
-
-template <int kAxes>
-using AxisInts = std::array<int64_t, kAxes>;  // one number per spatial axis: {width} or {height, width}
-
-template <int kAxes>
-constexpr AxisInts<kAxes> per_axis(int64_t value) {
-  AxisInts<kAxes> result{};
-  for (int64_t& v : result) v = value;
-  return result;
-}
 
 template <int kAxes>
 struct ConvOptions {

@@ -35,5 +35,7 @@ Tensor kl_div(const Tensor& input, const Tensor& target, Reduction reduction = R
 // Zeroes elements with probability p and scales the others by 1 / (1 - p); the input itself if not training. The mask depends on
 // the generator's state and each element's row-major index alone.
 Tensor dropout(const Tensor& input, double p, bool training);
+// The same for whole channels of (N, C, ...).
+Tensor feature_dropout(const Tensor& input, double p, bool training);
 
 }  // namespace cnnx

@@ -11,4 +11,11 @@ namespace cnnx {
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
                   const Tensor& bias = {}, bool training = false, double momentum = 0.1, double eps = 1e-5);
 
+// Normalises over the last dimensions, which must be normalized_shape; weight and bias have that shape.
+Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight = {}, const Tensor& bias = {},
+                  double eps = 1e-5);
+
+// Normalises (N, C, ...) over groups of C / num_groups channels and space, image by image; weight and bias are (C,).
+Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
+
 }  // namespace cnnx

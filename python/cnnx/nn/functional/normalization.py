@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ... import _C
 from ...tensor import Tensor
 
@@ -60,3 +62,89 @@ def batch_norm(
     [[-1.0], [1.0]]
     """
     return _C.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalises over the last dimensions: (x - mean) / sqrt(var + eps) * weight + bias.
+
+    Parameters
+    ----------
+    input : Tensor
+        Shape (..., *normalized_shape).
+    normalized_shape : sequence of int
+        The last dimensions.
+    weight, bias : Tensor, optional
+        Shape `normalized_shape`. Default: 1 and 0.
+    eps : float
+        Added to the (biased) variance. Default: 1e-5.
+
+    Returns
+    -------
+    Tensor
+        The input's shape.
+
+    Raises
+    ------
+    RuntimeError
+        If shapes do not match.
+
+    Notes
+    -----
+    Ba, Kiros, Hinton, "Layer normalization", arXiv:1607.06450 (2016).
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> import cnnx.nn.functional as F
+    >>> F.layer_norm(cnnx.tensor([[1.0, 3.0], [10.0, 30.0]]), (2,), eps=0.0).tolist()
+    [[-1.0, 1.0], [-1.0, 1.0]]
+    """
+    return _C.layer_norm(input, tuple(normalized_shape), weight, bias, eps)
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalises every image over groups of channels and space.
+
+    Parameters
+    ----------
+    input : Tensor
+        Shape (N, C, ...).
+    num_groups : int
+        Divides C. With C groups it is instance normalisation.
+    weight, bias : Tensor, optional
+        Shape (C,). Default: 1 and 0.
+    eps : float
+        Added to the (biased) variance. Default: 1e-5.
+
+    Returns
+    -------
+    Tensor
+        The input's shape.
+
+    Raises
+    ------
+    RuntimeError
+        If shapes do not match or the groups do not divide the channels.
+    ValueError
+        If there is a single value to normalise.
+
+    Notes
+    -----
+    Wu, He, "Group normalization", ECCV 2018.
+    """
+    # PyTorch's condition: it looks at all images together.
+    if input.ndim >= 2 and num_groups > 0 and input.numel() == num_groups:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input {input.shape}")
+    return _C.group_norm(input, num_groups, weight, bias, eps)
