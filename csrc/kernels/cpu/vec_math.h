@@ -1,6 +1,6 @@
 // exp, log and their kin on vectors of floats. Errors are bounded by tests/test_vec_math.py on every target, in units in the last
 // place of the correctly rounded result: exp, log 2; expm1, log1p, tanh, sigmoid, erf 3,
-// normal_cdf 8. NaN stays NaN, and infinities, overflow,
+// normal_cdf 12. NaN stays NaN, and infinities, overflow,
 // signed zeros and denormal results are those of the exact functions. Without a fused multiply-add (v2) the bounds hold too.
 #pragma once
 
