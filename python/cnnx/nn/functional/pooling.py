@@ -11,7 +11,8 @@ from ..arguments import Size2, adaptive_size, per_axis, pool_axes
 
 AdaptiveSize = int | Sequence[int | None]
 
-_MAX = {1: (_C.max_pool1d, _C.max_pool1d_with_indices), 2: (_C.max_pool2d, _C.max_pool2d_with_indices)}
+# Names, looked up when called: the ONNX export replaces the native functions while it traces.
+_MAX = {1: ("max_pool1d", "max_pool1d_with_indices"), 2: ("max_pool2d", "max_pool2d_with_indices")}
 
 
 def _max_pool(
@@ -27,7 +28,7 @@ def _max_pool(
     op = f"max_pool{axes}d"
     kernel, strides, pads = pool_axes(op, kernel_size, stride, padding, axes)
     dilations = per_axis(op, "dilation", dilation, axes)
-    return _MAX[axes][return_indices](input, kernel, strides, pads, dilations, ceil_mode)
+    return getattr(_C, _MAX[axes][return_indices])(input, kernel, strides, pads, dilations, ceil_mode)
 
 
 def max_pool1d_with_indices(
