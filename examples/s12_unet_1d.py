@@ -93,7 +93,7 @@ for axes, signal, mask, own in zip(rows, new_signals, new_masks, predicted, stri
     axes.plot(own[0], color="tab:red", label="predicted mask")
     axes.set_ylabel("value")
     axes.grid(alpha=0.3)
-rows[0].legend(loc="upper right", ncols=3)
+figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 rows[-1].set_xlabel("place in the sequence")
 figure.suptitle("S12: masks of sequences not trained on")
 figure.savefig(args.out / "masks.png", dpi=120)

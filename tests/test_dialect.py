@@ -116,5 +116,5 @@ def test_script_runs_with_its_import_lines_changed(script, mnist_files, monkeypa
         warnings.simplefilter("ignore")  # what PyTorch's tensors make NumPy say is not cnnx's affair
         theirs = output(source, f"{script} on PyTorch", capsys)
     assert masked(printed.replace("cnnx.", "torch.")) == masked(theirs)
-    if script in ("filters", "tensors"):  # nothing random in them
+    if script in ("filters", "functions", "tensors"):  # nothing random in them
         assert printed.replace("cnnx.", "torch.") == theirs
