@@ -390,3 +390,13 @@ def test_finite_differences_through_views() -> None:
         step[index] = 1e-5
         slope = (f(cnnx.tensor(data + step)).item() - f(cnnx.tensor(data - step)).item()) / 2e-5
         assert x.grad[index].item() == pytest.approx(slope, rel=1e-6, abs=1e-8)
+
+
+def test_grad_calls_no_hook_of_a_leaf_that_it_was_not_asked_for() -> None:
+    a, b = leaf(2.0), leaf(3.0)
+    seen: list[float] = []
+    a.register_hook(lambda g: seen.append(g.item()))
+    assert cnnx.autograd.grad((a * b).sum(), b)[0].tolist() == [2.0]
+    assert seen == []
+    assert cnnx.autograd.grad((a * b).sum(), a)[0].tolist() == [3.0]
+    assert seen == [3.0]

@@ -80,6 +80,7 @@ class Pass {
   void deliver(const NodeInput& input, Tensor gradient) {
     const std::shared_ptr<Node>& node = input.node;
     if (node == nullptr) {
+      if (captured_ != nullptr && !captured_->contains(input.leaf.get())) return;
       if (input.leaf->hooks != nullptr) collect(input.leaf, std::move(gradient));
       else finish(input.leaf, std::move(gradient));
       return;
@@ -94,9 +95,9 @@ class Pass {
   }
 
   void finish(const std::shared_ptr<TensorImpl>& leaf, Tensor gradient) {
-    if (captured_ == nullptr) accumulate_grad(Tensor(leaf), std::move(gradient));
-    else if (auto found = captured_->find(leaf.get()); found != captured_->end())
-      found->second = found->second.defined() ? add_gradients(found->second, gradient) : gradient;
+    if (captured_ == nullptr) return accumulate_grad(Tensor(leaf), std::move(gradient));
+    Tensor& sum = captured_->at(leaf.get());
+    sum = sum.defined() ? add_gradients(sum, gradient) : gradient;
   }
 
   // Hooks of a leaf see the whole gradient, so it waits for the end of the pass.
