@@ -25,7 +25,8 @@ std::string given(const PoolKind& kind, const AxisInts<2>& values) { return Dims
 
 // Output positions along one axis; with ceil_mode a last window may hang over the right edge if it starts inside the padded input.
 int64_t output_extent(int64_t input, int64_t padding, int64_t kernel, int64_t stride, int64_t dilation, bool ceil_mode) {
-  const int64_t room = input + 2 * padding - dilation * (kernel - 1) - 1 + (ceil_mode ? stride - 1 : 0);
+  const int64_t padded = checked_sum(input, checked_product(2, padding));
+  const int64_t room = checked_sum(padded - 1 - checked_product(dilation, kernel - 1), ceil_mode ? stride - 1 : 0);
   if (room < 0) return 0;
   const int64_t extent = room / stride + 1;
   return ceil_mode && (extent - 1) * stride >= input + padding ? extent - 1 : extent;
@@ -54,7 +55,7 @@ Pool2dShape shape_of(const PoolKind& kind, const Tensor& input, const PoolOption
     if (o.kernel[i] < 1 || o.stride[i] < 1 || o.dilation[i] < 1)
       throw ValueError(message(op, ": kernel size, stride and dilation must be positive, got ", given(kind, o.kernel), ", ",
                                given(kind, o.stride), ", ", given(kind, o.dilation)));
-    if (o.padding[i] < 0 || 2 * o.padding[i] > o.dilation[i] * (o.kernel[i] - 1) + 1)
+    if (o.padding[i] < 0 || o.padding[i] > checked_sum(checked_product(o.dilation[i], o.kernel[i] - 1), 1) / 2)
       throw ValueError(message(op, ": padding must be between 0 and half the kernel, got ", given(kind, o.padding),
                                " for kernel ", given(kind, o.kernel)));
   }
