@@ -78,6 +78,7 @@ void register_info(py::module_& m) {
   m.def(
       "measure_peak",
       [](double seconds) {
+        if (!(seconds > 0 && seconds <= 60)) throw ValueError("measure_peak: seconds must be above 0 and at most 60");
         const int threads = get_num_threads();
         std::vector<float> sinks(static_cast<size_t>(threads));
         std::vector<double> operations(static_cast<size_t>(threads));
