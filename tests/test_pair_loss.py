@@ -157,8 +157,14 @@ def test_probabilities_out_of_range(dtype):
         for place in (0, 20, 4999):
             p = np.full(5000, 0.5, dtype)
             p[place] = bad
-            with pytest.raises(RuntimeError, match="binary_cross_entropy: all elements of input should be"):
+            with pytest.raises(
+                RuntimeError, match="binary_cross_entropy: all elements of input and target should be"
+            ):
                 F.binary_cross_entropy(tensor(p), tensor(np.ones(5000, dtype)))
+            with pytest.raises(
+                RuntimeError, match="binary_cross_entropy: all elements of input and target should be"
+            ):
+                F.binary_cross_entropy(tensor(np.full(5000, 0.5, dtype)), tensor(p))
 
 
 def test_kl_div_at_zero_and_batchmean(rng):

@@ -55,7 +55,7 @@ Tensor values(const Options& o, const Tensor& x, const Tensor& t, const Tensor& 
     kernels<T>().pair_loss(o.loss, pair_shape(x, lanes), o.beta, flat_data<T>(x, lanes), flat_data<T>(t, lanes),
                            flat_or_null<T>(weight, lanes), flat_or_null<T>(pos_weight, lanes),
                            whole ? flat_data<T>(out, lanes) : nullptr, &total, &in_range);
-    if (!in_range) throw Error(message(o.name, ": all elements of input should be between 0 and 1"));
+    if (!in_range) throw Error(message(o.name, ": all elements of input and target should be between 0 and 1"));
     if (o.reduction == Reduction::mean) total /= static_cast<double>(x.numel());
     if (!whole) *out.data<T>() = static_cast<T>(total);
   });

@@ -81,12 +81,12 @@ void forward(const PairShape& s, double beta, const float* input, const float* t
       Vec partial = {};
       for (int64_t i = run; i < stop; i += kLanes) {
         const int64_t left = stop - i;
-        const Vec x = read(input, i, left);
-        const Vec loss = loss_of<op>(x, read(target, i, left), read(pos_weight, i, left), width) * read(weight, i, left);
+        const Vec x = read(input, i, left), t = read(target, i, left);
+        const Vec loss = loss_of<op>(x, t, read(pos_weight, i, left), width) * read(weight, i, left);
         VecI counts = VecI{} - 1;
         if (left < kLanes) counts = first_lanes(left);
         else if (i >= tail) counts = live_lanes;
-        if constexpr (op == PairLoss::bce) bad |= ~((x >= 0.0f) & (x <= 1.0f)) & counts;
+        if constexpr (op == PairLoss::bce) bad |= ~((x >= 0.0f) & (x <= 1.0f) & (t >= 0.0f) & (t <= 1.0f)) & counts;
         if (losses == nullptr) partial += select(counts, loss, Vec{});
         else if (left >= kLanes) store(losses + i, loss);
         else store_partial(losses + i, loss, left);

@@ -54,7 +54,7 @@ void pair_loss(PairLoss op, const PairShape& s, double beta, const T* input, con
       const int64_t i = lanes_index(n, 0, f, 1, s.features, s.lanes);
       const double loss = (weight != nullptr ? double(weight[i]) : 1.0) *
                           loss_of(op, input[i], target[i], pos_weight != nullptr ? double(pos_weight[i]) : 1.0, beta);
-      inside = inside && input[i] >= 0 && input[i] <= 1;
+      inside = inside && input[i] >= 0 && input[i] <= 1 && target[i] >= 0 && target[i] <= 1;
       if (losses != nullptr) losses[i] = static_cast<T>(loss);
       else sum += loss;
     }
