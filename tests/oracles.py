@@ -107,3 +107,8 @@ def run_on_target(target: str, *arguments: str) -> None:
 def other_targets() -> list[str]:
     """Name the CPU targets of this machine but for the active one."""
     return [target for target in _C.available_targets() if target != _C.active_target()]
+
+
+def leaf(*values):
+    """A float64 vector that wants a gradient."""
+    return cnnx.tensor(values, dtype=cnnx.float64, requires_grad=True)
