@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from cnnx import _C, creation, dlpack, dtypes, indexing, pointwise, reduction, shaping
-from cnnx.devices import CPU, check_device, device
-from cnnx.dtypes import as_dtype
+from cnnx.conversions import Conversions
+from cnnx.devices import CPU, device
 from cnnx.hooks import RemovableHandle, TensorHook
 from cnnx.methods import MoreMethods
 from cnnx.operators import Operators
@@ -35,11 +35,7 @@ class GradFn:
         return f"<{self.name()}>"
 
 
-def _is_device(value: Any) -> bool:
-    return isinstance(value, (str, device)) and not isinstance(value, _C.DType)
-
-
-class Tensor(Operators, MoreMethods, _C.TensorBase):
+class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
     """A multi-dimensional array of one dtype that autograd can follow.
 
     Make one with `cnnx.tensor`, `cnnx.zeros` and their like. `Tensor(data)` takes a tensor, array or nested
@@ -341,107 +337,6 @@ class Tensor(Operators, MoreMethods, _C.TensorBase):
         if inputs is not None:
             raise NotImplementedError("backward: inputs is not supported; use cnnx.autograd.grad")
         _C.backward(self, gradient, bool(retain_graph))
-
-    # To another dtype or device.
-
-    def to(self, *args: Any, **kwargs: Any) -> Tensor:
-        """The tensor in another dtype or on another device: itself if nothing changes, else a copy.
-
-        Takes `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)` and the keywords `dtype`, `device`,
-        `copy`
-        and `non_blocking`.
-
-        Raises
-        ------
-        RuntimeError
-            If the device is not there.
-        """
-        copy = kwargs.pop("copy", False)
-        kwargs.pop("non_blocking", None)
-        chosen = kwargs.pop("dtype", None)
-        where = kwargs.pop("device", None)
-        if kwargs:
-            raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
-        for arg in args:
-            if isinstance(arg, _C.DType):
-                chosen = arg
-            elif isinstance(arg, _C.TensorBase):
-                chosen = arg.dtype
-            elif isinstance(arg, builtins.bool):
-                continue  # PyTorch's positional non_blocking
-            elif _is_device(arg) or isinstance(arg, builtins.int):
-                where = arg
-            elif arg is not None:
-                chosen = as_dtype(arg)
-        if where is not None:
-            check_device("to", where)
-        result = self if chosen is None else _C.to(self, as_dtype(chosen))
-        return _C.clone(result) if copy and result is self else result
-
-    def cpu(self) -> Tensor:
-        """The tensor on the CPU: itself."""
-        return self
-
-    def cuda(self, device: Any = None, non_blocking: bool = False) -> Tensor:
-        """Raises RuntimeError: this build has no CUDA backend."""
-        check_device("cuda", "cuda")
-        return self
-
-    def float(self) -> Tensor:
-        """As float32."""
-        return _C.to(self, dtypes.float32)
-
-    def double(self) -> Tensor:
-        """As float64."""
-        return _C.to(self, dtypes.float64)
-
-    def long(self) -> Tensor:
-        """As int64; fractions are cut off."""
-        return _C.to(self, dtypes.int64)
-
-    def int(self) -> Tensor:
-        """As int32; fractions are cut off."""
-        return _C.to(self, dtypes.int32)
-
-    def byte(self) -> Tensor:
-        """As uint8."""
-        return _C.to(self, dtypes.uint8)
-
-    def bool(self) -> Tensor:
-        """As bool: whether an element differs from 0."""
-        return _C.to(self, dtypes.bool)
-
-    def type(self, dtype: Any = None) -> Any:
-        """The tensor in another dtype; without one, the name of its type."""
-        return creation.TYPE_NAMES[self.dtype] if dtype is None else _C.to(self, as_dtype(dtype))
-
-    def type_as(self, other: Tensor) -> Tensor:
-        """The tensor in the dtype of `other`."""
-        return _C.to(self, other.dtype)
-
-    def new_tensor(self, data: Any, *, dtype: Any = None, requires_grad: builtins.bool = False) -> Tensor:
-        """`cnnx.tensor(data)` with this tensor's dtype."""
-        return creation.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
-
-    def new_zeros(self, *size: Any, dtype: Any = None) -> Tensor:
-        """`cnnx.zeros(size)` with this tensor's dtype."""
-        return creation.zeros(*size, dtype=dtype or self.dtype)
-
-    def new_ones(self, *size: Any, dtype: Any = None) -> Tensor:
-        """`cnnx.ones(size)` with this tensor's dtype."""
-        return creation.ones(*size, dtype=dtype or self.dtype)
-
-    def new_empty(self, *size: Any, dtype: Any = None) -> Tensor:
-        """`cnnx.empty(size)` with this tensor's dtype."""
-        return creation.empty(*size, dtype=dtype or self.dtype)
-
-    def new_full(self, size: Any, fill_value: Any, *, dtype: Any = None) -> Tensor:
-        """`cnnx.full(size, fill_value)` with this tensor's dtype."""
-        return creation.full(size, fill_value, dtype=dtype or self.dtype)
-
-    def contiguous(self) -> Tensor:
-        """The tensor itself if its memory is row-major without gaps, else a copy that is."""
-        return _C.contiguous(self)
 
     # Views and shapes.
 

@@ -129,7 +129,7 @@ Columns edge_columns(const ConvPlan& c, int64_t channels, Column* tiles) {
   TapRange taps = column_taps(c, 0);
   for (int64_t begin = 0, x = 1; x <= c.out_width; ++x) {
     const TapRange next = x < c.out_width ? column_taps(c, x) : TapRange{-1, -1};
-    if (next.first == taps.first && next.last == taps.last) continue;
+    if (next == taps) continue;
     columns.cut(c, channels, begin, x, taps);
     begin = x;
     taps = next;

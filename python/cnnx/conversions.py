@@ -1,0 +1,123 @@
+"""Tensors in another dtype, on another device or in other memory: a base of the class Tensor."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING, Any
+
+from cnnx import _C, creation, dtypes
+from cnnx.devices import check_device, device
+from cnnx.dtypes import as_dtype
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
+
+
+def _is_device(value: Any) -> bool:
+    return isinstance(value, (str, device)) and not isinstance(value, _C.DType)
+
+
+class Conversions:
+    """The methods that convert: `to`, `float`, `cpu`, `new_zeros`, `contiguous` and their like."""
+
+    __slots__ = ()
+
+    def to(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+        """The tensor in another dtype or on another device: itself if nothing changes, else a copy.
+
+        Takes `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)` and the keywords `dtype`, `device`,
+        `copy`
+        and `non_blocking`.
+
+        Raises
+        ------
+        RuntimeError
+            If the device is not there.
+        """
+        copy = kwargs.pop("copy", False)
+        kwargs.pop("non_blocking", None)
+        chosen = kwargs.pop("dtype", None)
+        where = kwargs.pop("device", None)
+        if kwargs:
+            raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
+        for arg in args:
+            if isinstance(arg, _C.DType):
+                chosen = arg
+            elif isinstance(arg, _C.TensorBase):
+                chosen = arg.dtype
+            elif isinstance(arg, builtins.bool):
+                continue  # PyTorch's positional non_blocking
+            elif _is_device(arg) or isinstance(arg, builtins.int):
+                where = arg
+            elif arg is not None:
+                chosen = as_dtype(arg)
+        if where is not None:
+            check_device("to", where)
+        result = self if chosen is None else _C.to(self, as_dtype(chosen))
+        return _C.clone(result) if copy and result is self else result
+
+    def cpu(self: Any) -> Tensor:
+        """The tensor on the CPU: itself if it is there."""
+        return Conversions.to(self, "cpu")
+
+    def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Tensor:
+        """Raises RuntimeError: this build has no CUDA backend."""
+        return Conversions.to(self, "cuda" if device is None else device)
+
+    def float(self: Any) -> Tensor:
+        """As float32."""
+        return _C.to(self, dtypes.float32)
+
+    def double(self: Any) -> Tensor:
+        """As float64."""
+        return _C.to(self, dtypes.float64)
+
+    def long(self: Any) -> Tensor:
+        """As int64; fractions are cut off."""
+        return _C.to(self, dtypes.int64)
+
+    def int(self: Any) -> Tensor:
+        """As int32; fractions are cut off."""
+        return _C.to(self, dtypes.int32)
+
+    def byte(self: Any) -> Tensor:
+        """As uint8."""
+        return _C.to(self, dtypes.uint8)
+
+    def bool(self: Any) -> Tensor:
+        """As bool: whether an element differs from 0."""
+        return _C.to(self, dtypes.bool)
+
+    def type(self: Any, dtype: Any = None) -> Any:
+        """The tensor in another dtype; without one, the name of its type."""
+        return creation.TYPE_NAMES[self.dtype] if dtype is None else _C.to(self, as_dtype(dtype))
+
+    def type_as(self: Any, other: Tensor) -> Tensor:
+        """The tensor in the dtype of `other`."""
+        return _C.to(self, other.dtype)
+
+    def new_tensor(
+        self: Any, data: Any, *, dtype: Any = None, requires_grad: builtins.bool = False
+    ) -> Tensor:
+        """`cnnx.tensor(data)` with this tensor's dtype."""
+        return creation.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+
+    def new_zeros(self: Any, *size: Any, dtype: Any = None) -> Tensor:
+        """`cnnx.zeros(size)` with this tensor's dtype."""
+        return creation.zeros(*size, dtype=dtype or self.dtype)
+
+    def new_ones(self: Any, *size: Any, dtype: Any = None) -> Tensor:
+        """`cnnx.ones(size)` with this tensor's dtype."""
+        return creation.ones(*size, dtype=dtype or self.dtype)
+
+    def new_empty(self: Any, *size: Any, dtype: Any = None) -> Tensor:
+        """`cnnx.empty(size)` with this tensor's dtype."""
+        return creation.empty(*size, dtype=dtype or self.dtype)
+
+    def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None) -> Tensor:
+        """`cnnx.full(size, fill_value)` with this tensor's dtype."""
+        return creation.full(size, fill_value, dtype=dtype or self.dtype)
+
+    def contiguous(self: Any) -> Tensor:
+        """The tensor itself if its memory is row-major without gaps, else a copy that is."""
+        return _C.contiguous(self)
