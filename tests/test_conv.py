@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import cnnx
@@ -21,9 +21,6 @@ from oracles import (
     tensor,
 )
 
-relaxed = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
 batches = st.sampled_from([0, 1, 3, 7, 8, 9, 16, 17, 33])
 TOLERANCE = {np.float32: 2e-4, np.float64: 1e-11}
 
@@ -76,20 +73,17 @@ def check_against_torch(name: str, case, batch: int, dtype, with_bias: bool, see
 flags = (batches, st.sampled_from([np.float32, np.float64]), st.booleans(), st.integers(0, 1000))
 
 
-@relaxed
 @given(convolutions(1, transposed=False), *flags)
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 def test_conv1d(case, batch: int, dtype, with_bias: bool, seed: int) -> None:
     check_against_torch("conv1d", case, batch, dtype, with_bias, seed)
 
 
-@relaxed
 @given(convolutions(1, transposed=True), *flags)
 def test_conv_transpose1d(case, batch: int, dtype, with_bias: bool, seed: int) -> None:
     check_against_torch("conv_transpose1d", case, batch, dtype, with_bias, seed)
 
 
-@relaxed
 @given(convolutions(2, transposed=True), *flags)
 def test_conv_transpose2d(case, batch: int, dtype, with_bias: bool, seed: int) -> None:
     check_against_torch("conv_transpose2d", case, batch, dtype, with_bias, seed)

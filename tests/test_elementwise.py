@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -271,7 +271,6 @@ def test_bad_operands():
 floats = st.floats(-100, 100, width=32)
 
 
-@settings(max_examples=80, deadline=None)
 @given(data=st.data(), shapes=hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=5))
 def test_broadcasting_like_numpy(data, shapes):
     a = data.draw(hnp.arrays(np.float64, shapes.input_shapes[0], elements=floats))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import cnnx
@@ -12,9 +12,6 @@ import cnnx.nn.functional as F
 
 torch = pytest.importorskip("torch")
 
-relaxed = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
 batches = st.sampled_from([1, 2, 3, 7, 8, 9, 15, 16, 17, 33])
 dtypes = st.sampled_from([np.float32, np.float64])
 TOLERANCE = {np.float32: 2e-5, np.float64: 1e-12}
@@ -67,7 +64,6 @@ def convolutions(draw):
     return groups, kernel, dilation, stride, padding, size, channels
 
 
-@relaxed
 @given(convolutions(), batches, dtypes, st.booleans(), st.integers(0, 1000))
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 def test_conv2d(case, batch: int, dtype, with_bias: bool, seed: int) -> None:
@@ -102,7 +98,6 @@ def pools(draw, dilated: bool):
     return kernel, stride, padding, dilation, size, draw(st.booleans())
 
 
-@relaxed
 @given(pools(dilated=True), batches, st.integers(1, 5), dtypes, st.booleans(), st.integers(0, 1000))
 def test_max_pool2d(case, batch: int, channels: int, dtype, ties: bool, seed: int) -> None:
     kernel, stride, padding, dilation, size, ceil_mode = case
@@ -125,7 +120,6 @@ def test_max_pool2d(case, batch: int, channels: int, dtype, ties: bool, seed: in
     compare(x.grad, tx.grad, dtype, "input gradient", 4)
 
 
-@relaxed
 @given(
     pools(dilated=False),
     batches,
@@ -155,7 +149,6 @@ def test_avg_pool2d(
     compare(x.grad, tx.grad, dtype, "input gradient", 16)
 
 
-@relaxed
 @given(
     st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), dtypes, st.booleans(), st.integers(0, 1000)
 )
@@ -174,7 +167,6 @@ def test_linear(batch: int, inputs: int, outputs: int, dtype, with_bias: bool, s
 matrices = st.lists(st.integers(1, 3), max_size=2)
 
 
-@relaxed
 @given(
     matrices,
     matrices,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import cnnx
@@ -19,9 +19,7 @@ from oracles import (
     tensor,
 )
 
-relaxed = settings(
-    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
-)
+relaxed = settings(max_examples=120)
 MODES = ["constant", "reflect", "replicate", "circular"]
 lanes = pytest.mark.skipif(_C.lane_count() == 1, reason="this target has no lanes")
 

@@ -184,7 +184,7 @@ def test_trailing_spaces_and_escapes_are_read(tmp_path):
     assert tensor.tolist() == [1, 2]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     position=st.integers(0, 10**6), bits=st.integers(1, 255), cut=st.one_of(st.none(), st.integers(0, 10**6))
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import cnnx
@@ -17,10 +17,6 @@ from oracles import (
     other_targets,
     run_on_target,
     tensor,
-)
-
-relaxed = settings(
-    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
@@ -43,7 +39,6 @@ def windows(draw):
     return (*batch, channels, *size), (*batch, channels * kernel[0] * kernel[1], count), options
 
 
-@relaxed
 @given(windows(), st.sampled_from([np.float32, np.float64]), st.integers(0, 1000))
 def test_unfold_and_fold(case, dtype, seed: int) -> None:
     torch = pytest.importorskip("torch")

@@ -72,7 +72,7 @@ def apply(tensor, ops):
     return tensor
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(chains())
 def test_chains_of_views(chain) -> None:
     shape, ops = chain
@@ -140,7 +140,7 @@ def as_index(lib, items):
     return tuple(lib.tensor(item) if isinstance(item, np.ndarray) else item for item in items)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(indices())
 def test_random_indices(case) -> None:
     shape, items = case

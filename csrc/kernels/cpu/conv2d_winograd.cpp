@@ -8,7 +8,7 @@
 // 0, 1, -1, 2, -2 and infinity; rounding errors are some times those of the direct loop (see docs/numerics.md). Since lanes are images,
 // every transform is a handful of vector additions without a shuffle.
 //
-// A unit of work is a few tiles of one block, so that its transformed input [36][in_channels][tiles][L] and products
+// A unit of work is a few tiles of one block, so that its transformed input [36][in_channels][tiles][L] and the products
 // [36][out_channels][tiles][L] stay in the second-level cache.
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/transpose.h"
@@ -74,20 +74,6 @@ inline void spread_output(const Vec (&g)[M], Vec (&out)[kPoints]) {
   out[5] = g[M - 1];
 }
 
-// One point of the above two; what the other points would need is dropped by the compiler.
-template <int Point>
-inline Vec input_point(const Vec (&d)[kPoints]) {
-  Vec out[kPoints];
-  transform_input(d, out);
-  return out[Point];
-}
-template <int Point, int M>
-inline Vec spread_point(const Vec (&g)[M]) {
-  Vec out[kPoints];
-  spread_output<M>(g, out);
-  return out[Point];
-}
-
 // The tiles of a block, row by row, and how many of them a unit takes.
 struct Tiling {
   int64_t columns, count;
@@ -101,29 +87,38 @@ struct Tiling {
                   1)) {}
 };
 
-// Calls f(j, column) for the columns of a Size x Size tile at (y, x) of a plane, zeros outside.
-template <int Size, class F>
-inline void for_columns(const float* plane, int64_t height, int64_t width, int64_t y, int64_t x, const F& f) {
-  const bool inner = y >= 0 && x >= 0 && y + Size <= height && x + Size <= width;
-  for (int j = 0; j < Size; ++j) {
-    Vec column[Size];
-    const float* at = plane + (y * width + x + j) * kLanes;
-    for (int i = 0; i < Size; ++i) {
-      const bool inside = inner || (y + i >= 0 && y + i < height && x + j >= 0 && x + j < width);
-      column[i] = inside ? load(at + i * width * kLanes) : Vec{};
+// The height x width window at (y, x) of a plane, side by side; zeros outside.
+inline void copy_window(const float* plane, int64_t in_height, int64_t in_width, int64_t y, int64_t x, int64_t height,
+                        int64_t width, float* to) {
+  const int64_t left = min(max(-x, 0), width), end = max(min(in_width - x, width), left);
+  for (int64_t r = 0; r < height; ++r, to += width * kLanes) {
+    if (y + r < 0 || y + r >= in_height) {
+      zero_pixels(width, kLanes, to);
+      continue;
     }
-    f(j, column);
+    zero_pixels(left, kLanes, to);
+    copy_pixels(plane + ((y + r) * in_width + x + left) * kLanes, end - left, kLanes, to + left * kLanes);
+    zero_pixels(width - end, kLanes, to + end * kLanes);
   }
 }
 
-// The 6x6 input tile at (y, x) of one plane, transformed to to[point * point_pitch].
+// The 6x6 input tile at (y, x) of one plane, zeros outside, transformed to to[point * point_pitch].
 inline void input_tile(const ConvPlan& c, const float* plane, int64_t y, int64_t x, float* to, int64_t point_pitch) {
+  alignas(64) float edge[kGrid * kLanes];
+  const float* from = plane + (y * c.in_width + x) * kLanes;
+  int64_t pitch = c.in_width * kLanes;
+  if (y < 0 || x < 0 || y + kPoints > c.in_height || x + kPoints > c.in_width) {
+    copy_window(plane, c.in_height, c.in_width, y, x, kPoints, kPoints, edge);
+    from = edge;
+    pitch = kPoints * kLanes;
+  }
   Vec half[kPoints][kPoints];
-  for_columns<kPoints>(plane, c.in_height, c.in_width, y, x, [&](int j, const Vec(&column)[kPoints]) {
-    Vec out[kPoints];
+  for (int j = 0; j < kPoints; ++j) {
+    Vec column[kPoints], out[kPoints];
+    for (int i = 0; i < kPoints; ++i) column[i] = load(from + i * pitch + j * kLanes);
     transform_input(column, out);
     for (int i = 0; i < kPoints; ++i) half[i][j] = out[i];
-  });
+  }
   for (int i = 0; i < kPoints; ++i) {
     Vec out[kPoints];
     transform_input(half[i], out);
@@ -223,116 +218,158 @@ void forward(const ConvPlan& c, const float* input, const float* weight, const f
   });
 }
 
-// Sums over the lanes of a Rows x Columns tile of accumulators, added to (or, the first time, put into) to[row * pitch + column].
-template <int Rows, int Columns>
-inline void add_lane_sums(const Vec (&acc)[Rows][Columns], bool first, float* to, int64_t pitch) {
-  for (int start = 0; start < Rows * Columns; start += kLanes) {
-    Vec rows[kLanes];
-    for (int i = 0; i < kLanes; ++i)
-      rows[i] = start + i < Rows * Columns ? acc[(start + i) / Columns][(start + i) % Columns] : Vec{};
-    const Vec sums = sum_lanes(rows);
-    for (int i = 0; i < kLanes && start + i < Rows * Columns; ++i) {
-      float* at = to + (start + i) / Columns * pitch + (start + i) % Columns;
-      *at = first ? sums[i] : *at + sums[i];
-    }
-  }
-}
+// A register tile that is tall, so that the columns it takes of the right side fit the first-level cache.
+constexpr int kTallRows = kTileRows * kTileCols / 2, kTallVectors = 2;
 
-// to[q][out_channel][in_channel] (+)= the sum over tiles and lanes of spread[q][out_channel] * points[q][in_channel], for a row of points.
-void multiply_points(const ConvPlan& c, const float* spread, const float* points, int64_t pitch, int64_t tiles, bool first,
-                     float* to) {
-  const Split rows(c.out_channels, kTileRows), cols(c.in_channels, kTileCols);
+// to[q][in_channel][out_channel] (+)= the sum over positions k of points[q][in_channel][k] * spread[q][k][out_channel], for a row of
+// points q; out_channels in whole vectors.
+void multiply_points(int64_t in_channels, int64_t out_vectors, const float* points, const float* spread, int64_t depth,
+                     bool first, float* to) {
+  const int64_t out_pitch = out_vectors * kLanes;
+  const Split cols(out_vectors, kTallVectors), rows(in_channels, kTallRows);
   for (int64_t q = 0; q < kPoints; ++q)
-    for (int64_t col = 0; col < cols.parts; ++col)  // the wider side of the tile stays in the first-level cache
+    for (int64_t col = 0; col < cols.parts; ++col)
       for (int64_t row = 0; row < rows.parts; ++row) {
-        const int64_t o = rows.begin(row), i = cols.begin(col);
-        const float* a = spread + (q * c.out_channels + o) * pitch;
-        const float* b = points + (q * c.in_channels + i) * pitch;
-        float* sums = to + (q * c.out_channels + o) * c.in_channels + i;
-        with_size<kTileRows>(rows.size(row), [&]<int Rows>() {
-          with_size<kTileCols>(cols.size(col), [&]<int Columns>() {
-            Vec acc[Rows][Columns] = {};
-            for (int64_t t = 0; t < tiles; ++t) {
-              Vec g[Rows];
-              unroll<Rows>([&](auto r) { g[r] = load(a + r * pitch + t * kLanes); });
-              unroll<Columns>([&](auto k) {
-                const Vec value = load(b + k * pitch + t * kLanes);
-                unroll<Rows>([&](auto r) { acc[r][k] += g[r] * value; });
+        const float* a = points + (q * in_channels + rows.begin(row)) * depth;
+        const float* b = spread + q * depth * out_pitch + cols.begin(col) * kLanes;
+        float* sums = to + (q * in_channels + rows.begin(row)) * out_pitch + cols.begin(col) * kLanes;
+        with_size<kTallVectors>(cols.size(col), [&]<int Vectors>() {
+          with_size<kTallRows>(rows.size(row), [&]<int Rows>() {
+            Vec acc[Rows][Vectors] = {};
+            product<Rows, Vectors>(a, depth, 1, b, out_pitch, depth, acc);
+            unroll<Rows>([&](auto r) {
+              unroll<Vectors>([&](auto v) {  // what is summed chunk by chunk is rounded less often
+                float* sum = sums + r * out_pitch + v * kLanes;
+                store(sum, first ? acc[r][v] : load(sum) + acc[r][v]);
               });
-            }
-            add_lane_sums<Rows, Columns>(acc, first, sums, c.in_channels);
+            });
           });
         });
       }
 }
 
-// The weight gradient is G^T [ sum over tiles of (A gY A^T) . (B^T d B) ] G. A unit takes one block and one row of points, so that
-// the transformed tiles of both sides fit the cache in numbers that make the sums over the lanes cheap; it leaves
-// [row of points][out_channel][in_channel] for the block.
-template <int R, int Point>
+// Pixel by pixel of that window of up to L channels: [pixel][image][channel] instead of [channel][pixel][image]. Zeros outside, for
+// dead images and for channels that are not there.
+inline void transpose_window(const float* planes, int64_t channels, int64_t in_height, int64_t in_width, int64_t y, int64_t x,
+                             int64_t height, int64_t width, VecI live, float* to) {
+  for (int64_t r = y; r < y + height; ++r)
+    for (int64_t j = x; j < x + width; ++j, to += kLanes * kLanes) {
+      const bool inside = r < in_height && j < in_width;
+      Vec rows[kLanes];
+      for (int64_t l = 0; l < kLanes; ++l)
+        rows[l] =
+            inside && l < channels ? select(live, load(planes + ((l * in_height + r) * in_width + j) * kLanes), Vec{}) : Vec{};
+      transpose(rows);
+      for (int64_t l = 0; l < kLanes; ++l) store(to + l * kLanes, rows[l]);
+    }
+}
+
+// The tiles of a chunk: few enough that both transformed sides lie in the second-level cache, enough that adding their sums to those
+// of the other chunks costs little.
+constexpr int64_t kChunkTiles = 8;
+
+// The weight gradient is G^T [ sum over tiles of (A gY A^T) . (B^T d B) ] G. The sum runs over images too, the lanes: so the output
+// gradient is transposed to have its channels in the lanes, and every point is a plain matrix product. A unit takes one block and two
+// rows of points that share sums (0 and 5, 1 and 2, 3 and 4) and leaves [point][in_channel][out_channel] for the block.
+template <int R, int First, int Second>
 void weight_unit(const ConvPlan& c, const float* input, const float* grad_output, VecI live, float* to) {
   constexpr int M = kPoints + 1 - R;
-  const int64_t columns = ceil_div(c.out_width, M), count = columns * ceil_div(c.out_height, M);
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
-  const int64_t tile_bytes = kPoints * (c.in_channels + c.out_channels) * kLanes * static_cast<int64_t>(sizeof(float));
-  const Split chunks(count, max(kUnitBytes / tile_bytes, 1));
-  const int64_t pitch = chunks.size(0) * kLanes;
-  float* points = static_cast<float*>(scratch(kBand, static_cast<size_t>(kPoints * c.in_channels * pitch) * sizeof(float)));
-  float* spread =
-      static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(kPoints * c.out_channels * pitch) * sizeof(float)));
-  for (int64_t chunk = 0; chunk < chunks.parts; ++chunk) {
-    const int64_t first = chunks.begin(chunk), tiles = chunks.size(chunk);
-    for (int64_t i = 0; i < c.in_channels; ++i)
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t y = (first + t) / columns * M, x = (first + t) % columns * M;
-        Vec half[kPoints], out[kPoints];
-        for_columns<kPoints>(input + i * in_plane, c.in_height, c.in_width, y - c.pad_top, x - c.pad_left,
-                             [&](int j, const Vec(&column)[kPoints]) { half[j] = input_point<Point>(column); });
-        transform_input(half, out);
-        for (int q = 0; q < kPoints; ++q)
-          store(points + (q * c.in_channels + i) * pitch + t * kLanes, select(live, out[q], Vec{}));
-      }
-    for (int64_t o = 0; o < c.out_channels; ++o)
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t y = (first + t) / columns * M, x = (first + t) % columns * M;
-        Vec half[M], out[kPoints];
-        for_columns<M>(grad_output + o * out_plane, c.out_height, c.out_width, y, x,
-                       [&](int j, const Vec(&column)[M]) { half[j] = spread_point<Point, M>(column); });
-        spread_output<M>(half, out);
-        for (int q = 0; q < kPoints; ++q)
-          store(spread + (q * c.out_channels + o) * pitch + t * kLanes, select(live, out[q], Vec{}));
-      }
-    multiply_points(c, spread, points, pitch, tiles, chunk == 0, to);
+  const int64_t out_vectors = ceil_div(c.out_channels, kLanes), out_pitch = out_vectors * kLanes;
+  const Split cols(ceil_div(c.out_width, M), kChunkTiles);
+  const Split rows(ceil_div(c.out_height, M), max(kChunkTiles / cols.size(0), 1));
+  const int64_t most_tiles = rows.size(0) * cols.size(0);
+  const int64_t most_pixels = max((rows.size(0) * M + R - 1) * (cols.size(0) * M + R - 1), most_tiles * M * M * kLanes);
+  const int64_t pixel = kLanes * static_cast<int64_t>(sizeof(float));
+  float* points = static_cast<float*>(scratch(kBand, static_cast<size_t>(2 * kPoints * c.in_channels * most_tiles * pixel)));
+  float* spread = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(2 * kPoints * out_pitch * most_tiles * pixel)));
+  float* window = static_cast<float*>(scratch(kTurnedWeight, static_cast<size_t>(most_pixels * pixel)));
+  for (int64_t chunk = 0; chunk < rows.parts * cols.parts; ++chunk) {
+    const int64_t row = chunk / cols.parts, col = chunk % cols.parts, y0 = rows.begin(row) * M, x0 = cols.begin(col) * M;
+    const int64_t tile_rows = rows.size(row), tile_cols = cols.size(col), depth = tile_rows * tile_cols * kLanes;
+    for (int64_t i = 0; i < c.in_channels; ++i) {
+      const int64_t width = tile_cols * M + R - 1;
+      copy_window(input + i * in_plane, c.in_height, c.in_width, y0 - c.pad_top, x0 - c.pad_left, tile_rows * M + R - 1, width,
+                  window);
+      float* at = points + i * depth;
+      for (int64_t y = 0; y < tile_rows; ++y)
+        for (int64_t x = 0; x < tile_cols; ++x, at += kLanes) {
+          const float* from = window + (y * width + x) * M * kLanes;
+          Vec half[2][kPoints];
+          for (int j = 0; j < kPoints; ++j) {
+            Vec column[kPoints], out[kPoints];
+            for (int r = 0; r < kPoints; ++r) column[r] = load(from + (r * width + j) * kLanes);
+            transform_input(column, out);
+            half[0][j] = out[First];
+            half[1][j] = out[Second];
+          }
+          for (int i = 0; i < 2; ++i) {
+            Vec out[kPoints];
+            transform_input(half[i], out);
+            for (int q = 0; q < kPoints; ++q) store(at + (i * kPoints + q) * c.in_channels * depth, select(live, out[q], Vec{}));
+          }
+        }
+    }
+    for (int64_t o = 0; o < c.out_channels; o += kLanes) {
+      const int64_t width = tile_cols * M;
+      transpose_window(grad_output + o * out_plane, c.out_channels - o, c.out_height, c.out_width, y0, x0, tile_rows * M, width,
+                       live, window);
+      float* at = spread + o;
+      for (int64_t y = 0; y < tile_rows; ++y)
+        for (int64_t x = 0; x < tile_cols; ++x)
+          for (int64_t image = 0; image < kLanes; ++image, at += out_pitch) {
+            const float* from = window + ((y * width + x) * M * kLanes + image) * kLanes;
+            Vec half[2][M];
+            for (int j = 0; j < M; ++j) {
+              Vec column[M], out[kPoints];
+              for (int r = 0; r < M; ++r) column[r] = load(from + (r * width + j) * kLanes * kLanes);
+              spread_output<M>(column, out);
+              half[0][j] = out[First];
+              half[1][j] = out[Second];
+            }
+            for (int i = 0; i < 2; ++i) {
+              Vec out[kPoints];
+              spread_output<M>(half[i], out);
+              for (int q = 0; q < kPoints; ++q) store(at + (i * kPoints + q) * depth * out_pitch, out[q]);
+            }
+          }
+    }
+    const int64_t points_pitch = kPoints * c.in_channels * depth, spread_pitch = kPoints * out_pitch * depth;
+    const int64_t sums_pitch = kPoints * c.in_channels * out_pitch;
+    multiply_points(c.in_channels, out_vectors, points, spread, depth, chunk == 0, to + First * sums_pitch);
+    multiply_points(c.in_channels, out_vectors, points + points_pitch, spread + spread_pitch, depth, chunk == 0,
+                    to + Second * sums_pitch);
   }
 }
 
 template <int R>
 void backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
-  const int64_t pairs = c.out_channels * c.in_channels;
+  const int64_t out_vectors = ceil_div(c.out_channels, kLanes), pairs = c.in_channels * out_vectors * kLanes;
   const int64_t in_block = c.in_channels * c.in_height * c.in_width * kLanes;
   const int64_t out_block = c.out_channels * c.out_height * c.out_width * kLanes;
   float* partials = static_cast<float*>(scratch(kPartials, static_cast<size_t>(c.blocks * kGrid * pairs) * sizeof(float)));
-  const double cost = cost_of(static_cast<double>(kPoints * pairs * c.out_height * c.out_width));
-  parallel_for(c.blocks * kPoints, cost, [&](int64_t unit) {
-    const int64_t block = unit / kPoints, point = unit % kPoints;
+  const double cost = cost_of(static_cast<double>(2 * kPoints * pairs * c.out_height * c.out_width));
+  constexpr int64_t kPairs = kPoints / 2;  // of rows of points
+  parallel_for(c.blocks * kPairs, cost, [&](int64_t unit) {
+    const int64_t block = unit / kPairs, pair = unit % kPairs;
     const VecI live = first_lanes(batch - block * kLanes);
-    with_size<kPoints>(point + 1, [&]<int Count>() {
-      weight_unit<R, Count - 1>(c, input + block * in_block, grad_output + block * out_block, live,
-                                partials + (block * kGrid + point * kPoints) * pairs);
-    });
+    const float* x = input + block * in_block;
+    const float* g = grad_output + block * out_block;
+    float* to = partials + block * kGrid * pairs;
+    if (pair == 0) weight_unit<R, 0, 5>(c, x, g, live, to);
+    else if (pair == 1) weight_unit<R, 1, 2>(c, x, g, live, to);
+    else weight_unit<R, 3, 4>(c, x, g, live, to);
   });
 
-  // The blocks' sums in order, then G^T . G, a vector of (out, in) pairs at a time.
-  parallel_for(ceil_div(pairs, kLanes), static_cast<double>(c.blocks * kGrid * 4), [&](int64_t part) {
-    const int64_t pair = part * kLanes, count = min(pairs - pair, kLanes);
+  // The blocks' sums in order, then G^T . G, a vector of out channels at a time.
+  parallel_for(c.in_channels * out_vectors, static_cast<double>(c.blocks * kGrid * 4), [&](int64_t part) {
+    const int64_t i = part / out_vectors, o = part % out_vectors * kLanes;
     Vec half[R][kPoints] = {};
     for (int p = 0; p < kPoints; ++p)
       for (int q = 0; q < kPoints; ++q) {
         Vec sum = {};
-        for (int64_t block = 0; block < c.blocks; ++block) {
-          const float* from = partials + (block * kGrid + p * kPoints + q) * pairs + pair;
-          sum += count == kLanes ? load(from) : load_partial(from, count);
-        }
+        for (int64_t block = 0; block < c.blocks; ++block)
+          sum += load(partials + (block * kGrid + p * kPoints + q) * pairs + part * kLanes);
         for (int y = 0; y < R; ++y) half[y][q] += kernel_point<R>(p, y) * sum;
       }
     alignas(64) float kernel[R * R * kLanes];
@@ -342,7 +379,8 @@ void backward_weight(const ConvPlan& c, int64_t batch, const float* input, const
         for (int q = 0; q < kPoints; ++q) sum += kernel_point<R>(q, x) * half[y][q];
         store(kernel + (y * R + x) * kLanes, sum);
       }
-    unpack_block(kernel, R * R, count, R * R, grad_weight + pair * R * R);
+    unpack_block(kernel, c.in_channels * R * R, min(c.out_channels - o, kLanes), R * R,
+                 grad_weight + (o * c.in_channels + i) * R * R);
   });
 }
 

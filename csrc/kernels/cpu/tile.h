@@ -61,18 +61,28 @@ inline void with_size(int64_t n, const F& f) {
 }
 
 // A register tile of a matrix product: acc[r][v] += sum over k < depth of a[r * a_row + k * a_col] * b[k * b_pitch + v * L ...].
+// The shorter side of the tile is held in registers, the other passes through one.
 template <int Rows, int Vectors>
 inline void product(const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_pitch, int64_t depth,
                     Vec (&acc)[Rows][Vectors]) {
   Vec sum[Rows][Vectors];
   unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { sum[r][v] = acc[r][v]; }); });
   for (int64_t k = 0; k < depth; ++k) {
-    Vec scalar[Rows];
-    unroll<Rows>([&](auto r) { scalar[r] = broadcast(a[r * a_row]); });
-    unroll<Vectors>([&](auto v) {
-      const Vec value = load(b + v * kLanes);
-      unroll<Rows>([&](auto r) { sum[r][v] += scalar[r] * value; });
-    });
+    if constexpr (Rows <= Vectors) {
+      Vec scalar[Rows];
+      unroll<Rows>([&](auto r) { scalar[r] = broadcast(a[r * a_row]); });
+      unroll<Vectors>([&](auto v) {
+        const Vec value = load(b + v * kLanes);
+        unroll<Rows>([&](auto r) { sum[r][v] += scalar[r] * value; });
+      });
+    } else {
+      Vec value[Vectors];
+      unroll<Vectors>([&](auto v) { value[v] = load(b + v * kLanes); });
+      unroll<Rows>([&](auto r) {
+        const Vec scalar = broadcast(a[r * a_row]);
+        unroll<Vectors>([&](auto v) { sum[r][v] += scalar * value[v]; });
+      });
+    }
     a += a_col;
     b += b_pitch;
   }
