@@ -1,7 +1,8 @@
 # All compile flags live here.
 
 add_library(cnnx_flags INTERFACE)
-target_compile_options(cnnx_flags INTERFACE -Wall -Wextra $<$<BOOL:${CNNX_WERROR}>:-Werror>)
+target_compile_options(cnnx_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra $<$<BOOL:${CNNX_WERROR}>:-Werror>>
+                       $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
 if(CNNX_SANITIZE)
   target_compile_options(cnnx_flags INTERFACE -fsanitize=${CNNX_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
   target_link_options(cnnx_flags INTERFACE -fsanitize=${CNNX_SANITIZE})

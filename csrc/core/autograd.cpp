@@ -22,7 +22,7 @@ Tensor initial_gradient(const Tensor& root, const Tensor& grad_output) {
   if (!grad_output.defined()) {
     if (root.numel() != 1)
       throw Error(message("backward: a gradient can be left out only for a scalar, this has shape ", root.shape()));
-    return Tensor::full(root.shape(), 1.0, root.dtype());
+    return Tensor::full(root.shape(), 1.0, root.options());
   }
   if (!(grad_output.shape() == root.shape()))
     throw ShapeError(message("backward: gradient of shape ", grad_output.shape(), " for a tensor of shape ", root.shape()));

@@ -1,7 +1,10 @@
 // Dims, DType and Device.
+#include <charconv>
+
 #include "cnnx/device.h"
 #include "cnnx/dims.h"
 #include "cnnx/dtype.h"
+#include "cuda/runtime.h"
 
 namespace cnnx {
 
@@ -76,8 +79,16 @@ std::string Device::str() const { return type == DeviceType::cpu ? "cpu" : "cuda
 
 Device parse_device(const std::string& text) {
   if (text == "cpu" || text == "cpu:0") return {};
-  if (text == "cuda" || text.rfind("cuda:", 0) == 0)
-    throw Error(message("device: \"", text, "\" is not available: this build of cnnx has no CUDA backend"));
+  if (text == "cuda" || text.rfind("cuda:", 0) == 0) {
+    int index = 0;
+    const char* end = text.data() + text.size();
+    if (text.size() > 5) {
+      const auto [rest, error] = std::from_chars(text.data() + 5, end, index);
+      if (error != std::errc() || rest != end || index < 0) throw Error(message("device: \"", text, "\" is no device name"));
+    }
+    cuda::check_device("device", index);
+    return {DeviceType::cuda, index};
+  }
   throw Error(message("device: unknown device \"", text, "\"; known are \"cpu\" and \"cuda\""));
 }
 

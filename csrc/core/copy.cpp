@@ -19,11 +19,16 @@ To convert(From value) {
   else return static_cast<To>(value);
 }
 
-void strided_copy(Dims shape, void* target, const Dims& target_strides, DType target_type, const void* source,
+// Both on `device`.
+void strided_copy(Dims shape, Device device, void* target, const Dims& target_strides, DType target_type, const void* source,
                   const Dims& source_strides, DType source_type) {
   if (shape.numel() == 0) return;
   Dims strides[2] = {target_strides, source_strides};
   collapse_dims(shape, strides);
+  if (device.is_cuda()) {
+    const StridedShape<2> s = strided_shape(shape, strides);
+    return cuda::element_kernels(device.index).copy(s, target_type, target, source_type, source);
+  }
   const int64_t n = shape.back(), target_step = strides[0].back(), source_step = strides[1].back();
   dispatch(target_type, [&](auto target_tag) {
     dispatch(source_type, [&](auto source_tag) {
@@ -51,8 +56,9 @@ Tensor plain_copy(const Tensor& tensor) { return cast(tensor, tensor.dtype()); }
 Tensor contiguous(const Tensor& tensor) { return tensor.is_contiguous() ? tensor : plain_copy(tensor); }
 
 Tensor cast(const Tensor& tensor, DType dtype) {
-  Tensor result = Tensor::empty(tensor.shape(), dtype);
-  strided_copy(tensor.shape(), result.raw_data(), result.strides(), dtype, tensor.raw_data(), tensor.strides(), tensor.dtype());
+  Tensor result = Tensor::empty(tensor.shape(), tensor.options(dtype));
+  strided_copy(tensor.shape(), tensor.device(), result.raw_pointer(), result.strides(), dtype, tensor.raw_pointer(),
+               tensor.strides(), tensor.dtype());
   return result;
 }
 
@@ -61,14 +67,24 @@ void copy_into(const Tensor& target, const Tensor& source) {
   Dims shape = broadcast_shapes("copy_", target.shape(), source.shape());
   if (!(shape == target.shape()))
     throw ShapeError(message("copy_: source of shape ", source.shape(), " does not broadcast to ", target.shape()));
-  Tensor from = source->storage == target->storage ? plain_copy(source) : source;
-  void* data = target.raw_data();
-  strided_copy(shape, data, target.strides(), target.dtype(), from.raw_data(), broadcast_strides(from, shape), from.dtype());
+  Tensor from = source->storage == target->storage ? plain_copy(source) : to_device(source, target.device());
+  strided_copy(shape, target.device(), target.raw_pointer(), target.strides(), target.dtype(), from.raw_pointer(),
+               broadcast_strides(from, shape), from.dtype());
   target.bump_version();
 }
 
+Tensor to_device(const Tensor& tensor, Device device) {
+  if (tensor.device() == device) return tensor;
+  const Tensor from = contiguous(tensor);
+  Tensor result = Tensor::empty(tensor.shape(), {tensor.dtype(), device});
+  const size_t bytes = static_cast<size_t>(tensor.numel()) * itemsize(tensor.dtype());
+  if (bytes > 0) cuda::copy(result.raw_pointer(), device, from.raw_pointer(), from.device(), bytes);
+  return result;
+}
+
 bool use_lanes(const Tensor& tensor) {
-  return lane_count() > 1 && tensor.dtype() == DType::float32 && tensor.ndim() >= 3 && 2 * tensor.size(0) >= lane_count();
+  return lane_count() > 1 && !tensor.device().is_cuda() && tensor.dtype() == DType::float32 && tensor.ndim() >= 3 &&
+         2 * tensor.size(0) >= lane_count();
 }
 
 Tensor to_lanes(const Tensor& tensor) {

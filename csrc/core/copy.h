@@ -11,7 +11,10 @@ Tensor plain_copy(const Tensor& tensor);
 Tensor contiguous(const Tensor& tensor);
 // A copy in another dtype (a fresh one also if the dtype is the same). Float to integer truncates; to bool is != 0.
 Tensor cast(const Tensor& tensor, DType dtype);
-// Writes source, broadcast to target's shape and cast to its dtype, into the view `target`; bumps its version. Overlap is allowed.
+// The tensor itself if it lives there, else a plain, contiguous copy that does.
+Tensor to_device(const Tensor& tensor, Device device);
+// Writes source, broadcast to target's shape and cast to its dtype, into the view `target`; bumps its version. Overlap is allowed,
+// and so is a source on another device.
 void copy_into(const Tensor& target, const Tensor& source);
 
 // Whether ops keep a float32 (N, C, S...) tensor in lanes: a process with lanes, and at least half a block of images.

@@ -56,7 +56,7 @@ void fill_row_major(const char* op, const Tensor& tensor, const F& fill) {
     tensor.bump_version();
     return;
   }
-  Tensor values = Tensor::empty(tensor.shape(), tensor.dtype());
+  Tensor values = Tensor::empty(tensor.shape(), tensor.options());
   fill(values.data<T>(), values.numel());
   copy_into(tensor, values);
 }
@@ -182,7 +182,7 @@ void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* genera
 Tensor randperm(int64_t n, Generator* generator) {
   if (n < 0) throw ValueError(message("randperm: n ", n, " is negative"));
   const RandomState call = take_call(generator);
-  Tensor result = Tensor::empty({n}, DType::int64);
+  Tensor result = Tensor::empty({n}, {DType::int64});
   int64_t* values = result.data<int64_t>();
   for (int64_t i = 0; i < n; ++i) values[i] = i;
   // Fisher-Yates; step i draws from counter i / 2.

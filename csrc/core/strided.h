@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cnnx/tensor.h"
+#include "kernels/shapes.h"
 
 namespace cnnx {
 
@@ -70,6 +71,19 @@ void collapse_dims(Dims& shape, Dims (&strides)[kOperands]) {
   }
   shape = new_shape;
   for (int k = 0; k < kOperands; ++k) strides[k] = merged[k];
+}
+
+// The shape as a device's kernels take it.
+template <int kOperands>
+StridedShape<kOperands> strided_shape(const Dims& shape, const Dims (&strides)[kOperands]) {
+  static_assert(Dims::kMaxDims <= kMaxDims);
+  StridedShape<kOperands> s{};
+  s.ndim = shape.size();
+  for (int i = 0; i < shape.size(); ++i) {
+    s.extent[i] = shape[i];
+    for (int k = 0; k < kOperands; ++k) s.stride[k][i] = strides[k][i];
+  }
+  return s;
 }
 
 }  // namespace cnnx

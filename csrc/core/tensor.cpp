@@ -4,6 +4,7 @@
 
 #include "cnnx/autograd.h"
 #include "core/allocator.h"
+#include "cuda/runtime.h"
 #include "kernels/table.h"
 
 namespace cnnx {
@@ -18,9 +19,13 @@ void fill(T* data, int64_t count, double value) {
   for (int64_t i = 0; i < count; ++i) data[i] = static_cast<T>(value);
 }
 
+void* allocate(size_t bytes, Device device) {
+  return device.is_cuda() ? cuda::allocate(bytes, device.index) : pool_allocate(bytes);
+}
+
 }  // namespace
 
-Storage::Storage(size_t bytes) : plain_(pool_allocate(bytes)), bytes_(bytes) {}
+Storage::Storage(size_t bytes, Device device) : plain_(allocate(bytes, device)), bytes_(bytes), device_(device) {}
 
 Storage::Storage(const LanesShape& shape)
     : lanes_(static_cast<float*>(pool_allocate(static_cast<size_t>(shape.numel()) * sizeof(float)))),
@@ -28,13 +33,14 @@ Storage::Storage(const LanesShape& shape)
       lanes_shape_(shape),
       is_lanes_(true) {}
 
-Storage::Storage(void* data, size_t bytes, std::function<void()> release, bool read_only)
+Storage::Storage(void* data, size_t bytes, std::function<void()> release, bool read_only, Device device)
     // Without a release the memory still is not the pool's.
-    : plain_(data), bytes_(bytes), release_(release ? std::move(release) : [] {}), read_only_(read_only) {}
+    : plain_(data), bytes_(bytes), device_(device), release_(release ? std::move(release) : [] {}), read_only_(read_only) {}
 
 Storage::~Storage() {
   if (lanes_ != nullptr) pool_free(lanes_, static_cast<size_t>(lanes_shape_.numel()) * sizeof(float));
   if (release_) release_();
+  else if (device_.is_cuda()) cuda::deallocate(plain_, bytes_, device_.index);
   else if (plain_ != nullptr) pool_free(plain_, bytes_);
 }
 
@@ -73,12 +79,12 @@ size_t byte_count(const Dims& shape, size_t element_bytes) {
 
 }  // namespace
 
-Tensor Tensor::empty(const Dims& shape, DType dtype) {
+Tensor Tensor::empty(const Dims& shape, const TensorOptions& options) {
   auto impl = std::make_shared<TensorImpl>();
-  impl->storage = std::make_shared<Storage>(byte_count(shape, itemsize(dtype)));
+  impl->storage = std::make_shared<Storage>(byte_count(shape, itemsize(options.dtype)), options.device);
   impl->shape = shape;
   impl->strides = contiguous_strides(shape);
-  impl->dtype = dtype;
+  impl->dtype = options.dtype;
   return Tensor(std::move(impl));
 }
 
@@ -93,28 +99,34 @@ Tensor Tensor::empty_lanes(const Dims& shape) {
   return Tensor(std::move(impl));
 }
 
-Tensor Tensor::full(const Dims& shape, double value, DType dtype) {
-  Tensor result = empty(shape, dtype);
-  dispatch(dtype, [&](auto tag) {
+Tensor Tensor::full(const Dims& shape, double value, const TensorOptions& options) {
+  Tensor result = empty(shape, options);
+  dispatch(options.dtype, [&](auto tag) {
     using T = decltype(tag);
-    fill(result.data<T>(), result.numel(), value);
+    if (options.device.is_cuda()) {
+      const T element = static_cast<T>(value);
+      cuda::element_kernels(options.device.index).fill(options.dtype, result.numel(), &element, result.raw_pointer());
+    } else {
+      fill(result.data<T>(), result.numel(), value);
+    }
   });
   return result;
 }
 
-Tensor Tensor::zeros(const Dims& shape, DType dtype) {
-  Tensor result = empty(shape, dtype);
-  std::memset(result.raw_data(), 0, result->storage->nbytes());
+Tensor Tensor::zeros(const Dims& shape, const TensorOptions& options) {
+  Tensor result = empty(shape, options);
+  if (options.device.is_cuda()) cuda::set_zero(result.raw_pointer(), result->storage->nbytes(), options.device.index);
+  else std::memset(result.raw_data(), 0, result->storage->nbytes());
   return result;
 }
 
-Tensor Tensor::scalar(double value, DType dtype) { return full({}, value, dtype); }
+Tensor Tensor::scalar(double value, const TensorOptions& options) { return full({}, value, options); }
 
 Tensor Tensor::from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
-                           bool read_only) {
+                           bool read_only, Device device) {
   auto impl = std::make_shared<TensorImpl>();
-  impl->storage =
-      std::make_shared<Storage>(data, static_cast<size_t>(shape.numel()) * itemsize(dtype), std::move(release), read_only);
+  impl->storage = std::make_shared<Storage>(data, static_cast<size_t>(shape.numel()) * itemsize(dtype), std::move(release),
+                                            read_only, device);
   impl->shape = shape;
   impl->strides = strides;
   impl->dtype = dtype;
@@ -136,6 +148,13 @@ void Tensor::check_dtype(DType expected) const {
 }
 
 void* Tensor::raw_data() const {
+  if (device().is_cuda())
+    throw NotImplementedError(message("no CUDA kernel: an operation on a tensor on ", device().str(),
+                                      " would have to read or write it on the CPU; move it there with .cpu()"));
+  return raw_pointer();
+}
+
+void* Tensor::raw_pointer() const {
   return static_cast<char*>(impl_->storage->plain()) + impl_->offset * static_cast<int64_t>(itemsize(dtype()));
 }
 
@@ -151,7 +170,18 @@ float* Tensor::lanes_data() const { return impl_->storage->lanes(); }
 
 double Tensor::item() const {
   if (numel() != 1) throw Error(message("item: needs a tensor with one element, got shape ", shape()));
-  return dispatch(dtype(), [&](auto tag) { return static_cast<double>(*data<decltype(tag)>()); });
+  return dispatch(dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    if (!device().is_cuda()) return static_cast<double>(*data<T>());
+    T element;
+    cuda::copy(&element, Device{}, raw_pointer(), device(), sizeof(T));
+    return static_cast<double>(element);
+  });
+}
+
+void check_same_device(const char* op, const Tensor& a, const Tensor& b) {
+  if (!(a.device() == b.device()))
+    throw Error(message(op, ": tensors on ", a.device().str(), " and ", b.device().str(), "; move one with .to(device)"));
 }
 
 Tensor Tensor::as_strided(const Dims& shape, const Dims& strides, int64_t offset) const {

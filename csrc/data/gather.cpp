@@ -80,7 +80,7 @@ Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int
   const int64_t* rows = checked_index("gather_rows", positions, start, count, source.size(0));
   Dims shape = source.shape();
   shape[0] = count;
-  Tensor result = Tensor::empty(shape, source.dtype());
+  Tensor result = Tensor::empty(shape, source.options());
   if (result.numel() == 0) return result;
   const size_t bytes = static_cast<size_t>(result.numel() / count) * itemsize(source.dtype());
   const char* from = static_cast<const char*>(values.raw_data());

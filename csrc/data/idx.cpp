@@ -21,7 +21,7 @@ T big_endian(const uint8_t* bytes) {
 
 template <class From, class To>
 Tensor read_elements(const Dims& shape, const uint8_t* bytes) {
-  Tensor result = Tensor::empty(shape, dtype_of<To>());
+  Tensor result = Tensor::empty(shape, {dtype_of<To>()});
   To* out = result.data<To>();
   const int64_t count = result.numel();
   for (int64_t i = 0; i < count; ++i) out[i] = static_cast<To>(big_endian<From>(bytes + i * static_cast<int64_t>(sizeof(From))));
@@ -74,7 +74,7 @@ Tensor parse_idx(const void* data, size_t size, const std::string& file) {
   const uint8_t* elements = bytes + header;
   switch (type) {
     case kUint8: {
-      Tensor result = Tensor::empty(shape, DType::uint8);
+      Tensor result = Tensor::empty(shape, {DType::uint8});
       if (result.numel() > 0) std::memcpy(result.raw_data(), elements, static_cast<size_t>(result.numel()));
       return result;
     }

@@ -88,7 +88,7 @@ Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState&
   PixelBuffer<T> out;
   Draws draws(random, 0);
   if (!step.apply(Pixels<T>{size, image.data<T>()}, out, draws)) return plain_copy(image);
-  Tensor result = Tensor::empty({out.size.channels, out.size.height, out.size.width}, image.dtype());
+  Tensor result = Tensor::empty({out.size.channels, out.size.height, out.size.width}, image.options());
   if (result.numel() > 0) std::memcpy(result.raw_data(), out.data.data(), static_cast<size_t>(result.numel()) * sizeof(T));
   return result;
 }

@@ -172,7 +172,7 @@ SafetensorsFile read_safetensors(const Source& source) {
   check_cover(source, entries, data_start);
 
   for (const Entry& entry : entries) {
-    Tensor tensor = Tensor::empty(entry.shape, entry.dtype);
+    Tensor tensor = Tensor::empty(entry.shape, {entry.dtype});
     const size_t bytes = static_cast<size_t>(entry.end - entry.begin);
     if (bytes > 0) source.read(data_start + entry.begin, tensor.raw_data(), bytes);
     if (entry.dtype == DType::boolean) {

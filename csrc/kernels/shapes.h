@@ -174,6 +174,29 @@ enum class BinaryOp { add, sub, mul, div, pow, maximum, minimum, remainder, floo
 enum class Operand { full, scalar };
 
 enum class ReduceOp { sum, mean, prod, max, min };
+enum class CompareOp { eq, ne, lt, le };
+enum class BitOp { bit_and, bit_or, bit_xor };
+enum class TestOp { logical_not, isnan, isinf, isfinite };
+
+// Operands of one shape, each with strides in its elements; at most kMaxDims dimensions, at least one.
+constexpr int kMaxDims = 8;
+template <int kOperands>
+struct StridedShape {
+  int ndim;
+  int64_t extent[kMaxDims], stride[kOperands][kMaxDims];
+  int64_t numel() const {
+    int64_t n = 1;
+    for (int i = 0; i < ndim; ++i) n *= extent[i];
+    return n;
+  }
+};
+
+// Data with strides, or a number where `data` is null: `real` for floating-point dtypes, else `integer`.
+struct ElementOperand {
+  const void* data;
+  double real;
+  int64_t integer;
+};
 
 struct SgdStep {
   double lr, momentum, dampening, weight_decay;

@@ -4,13 +4,19 @@
 #include <string>
 #include <vector>
 
+#include "cuda/runtime.h"
 #include "kernels/slots.h"
 
 namespace cnnx {
 
-// The active table. A slot that the target does not fill holds the reference; for float32 its first call is reported.
+// The CPU's table. A slot that the target does not fill holds the reference; for float32 its first call is reported.
 template <class T>
 const KernelTable<T>& kernels();
+// The table of the device on which an op's operands live.
+template <class T>
+const KernelTable<T>& kernels(const Device& device) {
+  return device.is_cuda() ? cuda::kernels<T>(device.index) : kernels<T>();
+}
 
 enum class Target { reference, baseline, v2, v3, v4 };
 const char* name(Target target);

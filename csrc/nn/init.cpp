@@ -86,7 +86,7 @@ void trunc_normal_(const Tensor& tensor, double mean, double stddev, double low,
   // Inverse transform sampling: the normal distribution function at the bounds, a uniform draw between, and back.
   const double from = std::erf((low - mean) / stddev / std::numbers::sqrt2);
   const double to = std::erf((high - mean) / stddev / std::numbers::sqrt2);
-  const Tensor drawn = Tensor::empty(tensor.shape(), DType::float64);
+  const Tensor drawn = Tensor::empty(tensor.shape(), {DType::float64});
   cnnx::uniform_(drawn, from, to, generator);
   double* values = drawn.data<double>();
   for (int64_t i = 0, n = drawn.numel(); i < n; ++i)
@@ -94,7 +94,7 @@ void trunc_normal_(const Tensor& tensor, double mean, double stddev, double low,
   copy_into(tensor, drawn);
 }
 
-void constant_(const Tensor& tensor, double value) { copy_into(tensor, Tensor::scalar(value, DType::float64)); }
+void constant_(const Tensor& tensor, double value) { copy_into(tensor, Tensor::scalar(value, {DType::float64})); }
 
 void xavier_uniform_(const Tensor& tensor, double gain, Generator* generator) {
   check("xavier_uniform_", tensor, 2);
@@ -128,7 +128,7 @@ void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, co
 
 void eye_(const Tensor& matrix) {
   if (matrix.ndim() != 2) throw ValueError(message("eye_: needs 2 dimensions, got shape ", matrix.shape()));
-  const Tensor values = Tensor::zeros(matrix.shape(), DType::float64);
+  const Tensor values = Tensor::zeros(matrix.shape(), {DType::float64});
   for (int64_t i = 0; i < std::min(matrix.size(0), matrix.size(1)); ++i) values.data<double>()[i * matrix.size(1) + i] = 1;
   copy_into(matrix, values);
 }
@@ -138,7 +138,7 @@ void dirac_(const Tensor& weight, int64_t groups) {
     throw ValueError(message("dirac_: needs 3, 4 or 5 dimensions, got shape ", weight.shape()));
   if (groups < 1 || weight.size(0) % groups != 0)
     throw ValueError(message("dirac_: ", weight.size(0), " output channels cannot be split into ", groups, " groups"));
-  const Tensor values = Tensor::zeros(weight.shape(), DType::float64);
+  const Tensor values = Tensor::zeros(weight.shape(), {DType::float64});
   int64_t spatial = 1, middle = 0;
   for (int i = 2; i < weight.ndim(); ++i) {
     spatial *= weight.size(i);
@@ -158,7 +158,7 @@ void orthogonal_(const Tensor& weight, double gain, Generator* generator) {
   // It is the QR factor with a positive diagonal of R, hence uniform over the orthogonal matrices.
   const int64_t rows = weight.size(0), columns = weight.numel() / rows;
   const int64_t count = std::min(rows, columns), length = std::max(rows, columns);
-  const Tensor drawn = Tensor::empty({count, length}, DType::float64);
+  const Tensor drawn = Tensor::empty({count, length}, {DType::float64});
   cnnx::normal_(drawn, 0, 1, generator);
   double* q = drawn.data<double>();
   for (int64_t i = 0; i < count; ++i) {
@@ -173,7 +173,7 @@ void orthogonal_(const Tensor& weight, double gain, Generator* generator) {
     for (int64_t k = 0; k < length; ++k) square += v[k] * v[k];
     for (int64_t k = 0; k < length; ++k) v[k] /= std::sqrt(square);
   }
-  const Tensor values = Tensor::empty(weight.shape(), DType::float64);
+  const Tensor values = Tensor::empty(weight.shape(), {DType::float64});
   double* out = values.data<double>();
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t c = 0; c < columns; ++c) out[r * columns + c] = gain * (rows <= columns ? q[r * length + c] : q[c * length + r]);

@@ -68,7 +68,7 @@ class Group {
       Tensor& state = states[item.index];
       const Tensor& param = params_[item.index];
       if (!state.defined()) {
-        state = Tensor::zeros(param.shape(), param.dtype());
+        state = Tensor::zeros(param.shape(), param.options());
         made_ = true;
         if (slot == 0) item.fresh = true;
       } else if (state.dtype() != param.dtype() || !(state.shape() == param.shape())) {
@@ -238,7 +238,7 @@ void zero_grads(const std::vector<Tensor>& params, bool set_to_none) {
   for (Tensor param : params) {
     if (!gradient("zero_grads", param).defined()) continue;
     if (set_to_none) param.set_grad({});
-    else copy_into(param.grad(), Tensor::scalar(0, param.dtype()));
+    else copy_into(param.grad(), Tensor::scalar(0, param.options()));
   }
 }
 
@@ -280,7 +280,7 @@ Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, doubl
       copy_into(grad, scaled);
     }
   }
-  return Tensor::scalar(norm, dtype);
+  return Tensor::scalar(norm, {dtype});
 }
 
 void clip_grad_value_(const std::vector<Tensor>& params, double clip_value) {

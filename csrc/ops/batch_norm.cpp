@@ -56,12 +56,12 @@ Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const T
   const auto x = spatial_input<T>(input, lanes);
   const Tensor w = weight.defined() ? contiguous(weight) : weight, b = bias.defined() ? contiguous(bias) : bias;
   const auto optional = [](const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; };
-  const auto y = spatial_output<T>(input.shape(), lanes);
+  const auto y = spatial_output<T>(input.shape(), lanes, input.device());
   const Dims per_channel{s.channels};
-  Tensor inv_std = Tensor::empty(per_channel, dtype_of<T>()), mean;
+  Tensor inv_std = Tensor::empty(per_channel, input.options()), mean;
   if (training) {
-    mean = Tensor::empty(per_channel, dtype_of<T>());
-    Tensor variance = Tensor::empty(per_channel, dtype_of<T>());
+    mean = Tensor::empty(per_channel, input.options());
+    Tensor variance = Tensor::empty(per_channel, input.options());
     kernels<T>().batch_norm_train(s, eps, x.data, optional(w), optional(b), y.data, mean.data<T>(), variance.data<T>(),
                                   inv_std.data<T>());
     const double count = static_cast<double>(s.count());
@@ -81,9 +81,9 @@ Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const T
     Grads grads(3);
     const auto g = spatial_input<T>(grad_output, lanes);
     const auto saved = spatial_input<T>(x.unpack("batch_norm"), lanes);
-    if (needs[0]) grads[0] = spatial_output<T>(saved.tensor.shape(), lanes).tensor;
+    if (needs[0]) grads[0] = spatial_output<T>(saved.tensor.shape(), lanes, g.tensor.device()).tensor;
     for (size_t i : {1, 2})
-      if (needs[i]) grads[i] = Tensor::empty({s.channels}, dtype_of<T>());
+      if (needs[i]) grads[i] = Tensor::empty({s.channels}, grad_output.options());
     kernels<T>().batch_norm_backward(s, training, g.data, saved.data, mean.data<T>(), inv_std.data<T>(),
                                      weighted ? w.unpack("batch_norm").data<T>() : nullptr,
                                      needs[0] ? flat_data<T>(grads[0], lanes) : nullptr, needs[1] ? grads[1].data<T>() : nullptr,

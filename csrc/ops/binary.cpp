@@ -92,7 +92,7 @@ Tensor compute_floating(const char* name, BinaryOp op, const TensorOrNumber& a, 
   const Dims shape = broadcast_shapes(name, shape_a, shape_b);
   if (a_lanes && is_per_channel(b.tensor(), shape_a)) return per_channel(op, a.tensor(), b.tensor(), false);
   if (b_lanes && is_per_channel(a.tensor(), shape_b)) return per_channel(op, a.tensor(), b.tensor(), true);
-  Tensor out = Tensor::empty(shape, dtype);
+  Tensor out = Tensor::empty(shape, a.tensor().options(dtype));
   broadcast_rows(a.tensor(), b.tensor(), out, row_of(op, dtype));
   return out;
 }
@@ -107,9 +107,10 @@ bool needs_grad_of(const TensorOrNumber& a, const TensorOrNumber& b) { return ne
 // Values alone, without history.
 Tensor compute(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b, DType dtype) {
   if (is_floating_point(dtype)) return compute_floating(name, op, operand(a, dtype), operand(b, dtype), dtype);
-  Tensor left = a.as_tensor(dtype), right = b.as_tensor(dtype);
+  const Device device = common_device(name, a, b);
+  Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
   check_integer_operands(name, op, right);
-  Tensor out = Tensor::empty(broadcast_shapes(name, left.shape(), right.shape()), dtype);
+  Tensor out = Tensor::empty(broadcast_shapes(name, left.shape(), right.shape()), left.options());
   broadcast_rows(left, right, out, integer_row(op, dtype));
   return out;
 }
@@ -132,7 +133,7 @@ struct GradientRule {
   bool keeps_a_for_a, keeps_b_for_a, keeps_a_for_b, keeps_b_for_b, keeps_out_for_b;
 };
 
-Tensor zeros_as(const Tensor& g) { return Tensor::zeros(g.shape(), g.dtype()); }
+Tensor zeros_as(const Tensor& g) { return Tensor::zeros(g.shape(), g.options()); }
 
 // d/d(the larger): everything where it wins, half where both are equal.
 Tensor extreme_share(const Tensor& g, const TensorOrNumber& mine, const TensorOrNumber& other, bool max) {
@@ -289,9 +290,10 @@ Tensor truncated_quotient(const TensorOrNumber& a, const TensorOrNumber& b) {
   check_operands("div", a, b);
   const DType dtype = result_type(a, b);
   if (is_floating_point(dtype)) return trunc(binary("div", BinaryOp::div, a, b, dtype));
-  Tensor left = a.as_tensor(dtype), right = b.as_tensor(dtype);
+  const Device device = common_device("div", a, b);
+  Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
   check_integer_operands("div", BinaryOp::floor_divide, right);
-  Tensor out = Tensor::empty(broadcast_shapes("div", left.shape(), right.shape()), dtype);
+  Tensor out = Tensor::empty(broadcast_shapes("div", left.shape(), right.shape()), left.options());
   broadcast_rows(left, right, out, integer_trunc_row(dtype));
   return out;
 }
@@ -359,7 +361,7 @@ Tensor pow(const TensorOrNumber& a, const TensorOrNumber& b) {
   const DType dtype = result_type(a, b);
   if (b.is_number() && is_floating_point(dtype)) {
     const double exponent = b.number().real();
-    Tensor base = a.as_tensor(dtype);
+    Tensor base = a.as_tensor({dtype, common_device("sub", a, b)});
     if (exponent == 2) return unary("pow", UnaryOp::square, base);
     if (exponent == 0.5) return unary("pow", UnaryOp::sqrt, base);
     return unary("pow", UnaryOp::pow_scalar, base, exponent);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "cuda/runtime.h"
 #include "kernels/parallel.h"
 #include "ops/flat.h"
 
@@ -20,14 +21,23 @@ DType combine(DType higher, DType lower) {
 
 }  // namespace
 
-Tensor TensorOrNumber::as_tensor(DType dtype) const {
-  if (!is_number_) return tensor_.dtype() == dtype ? tensor_ : cast(tensor_, dtype);
-  Tensor result = Tensor::empty({}, dtype);
-  dispatch(dtype, [&](auto tag) {
+Tensor TensorOrNumber::as_tensor(const TensorOptions& options) const {
+  if (!is_number_) return tensor_.dtype() == options.dtype ? tensor_ : cast(tensor_, options.dtype);
+  Tensor result = Tensor::empty({}, options);
+  dispatch(options.dtype, [&](auto tag) {
     using T = decltype(tag);
-    *result.data<T>() = number_.to<T>();
+    const T value = number_.to<T>();
+    if (options.device.is_cuda())
+      cuda::element_kernels(options.device.index).fill(options.dtype, 1, &value, result.raw_pointer());
+    else *result.data<T>() = value;
   });
   return result;
+}
+
+Device common_device(const char* op, const TensorOrNumber& a, const TensorOrNumber& b) {
+  if (a.is_number()) return b.tensor().device();
+  if (!b.is_number()) check_same_device(op, a.tensor(), b.tensor());
+  return a.tensor().device();
 }
 
 DType result_type(const TensorOrNumber& a, const TensorOrNumber& b) {

@@ -80,8 +80,9 @@ template <class Op>
 Tensor compare(const char* name, const TensorOrNumber& a, const TensorOrNumber& b) {
   check_operands(name, a, b);
   const DType dtype = result_type(a, b);
-  Tensor left = a.as_tensor(dtype), right = b.as_tensor(dtype);
-  Tensor out = Tensor::empty(broadcast_shapes(name, left.shape(), right.shape()), DType::boolean);
+  const Device device = common_device(name, a, b);
+  Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
+  Tensor out = Tensor::empty(broadcast_shapes(name, left.shape(), right.shape()), left.options(DType::boolean));
   broadcast_rows(left, right, out, dispatch(dtype, [](auto tag) -> BinaryRow { return row<Op, decltype(tag), bool>; }));
   return out;
 }
@@ -91,8 +92,9 @@ Tensor bitwise(const char* name, const TensorOrNumber& a, const TensorOrNumber& 
   check_operands(name, a, b);
   const DType dtype = result_type(a, b);
   if (is_floating_point(dtype)) throw TypeError(message(name, ": needs bool or integer operands, got ", cnnx::name(dtype)));
-  Tensor left = a.as_tensor(dtype), right = b.as_tensor(dtype);
-  Tensor out = Tensor::empty(broadcast_shapes(name, left.shape(), right.shape()), dtype);
+  const Device device = common_device(name, a, b);
+  Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
+  Tensor out = Tensor::empty(broadcast_shapes(name, left.shape(), right.shape()), left.options());
   broadcast_rows(left, right, out, dispatch(dtype, [](auto tag) -> BinaryRow {
                    using T = decltype(tag);
                    if constexpr (std::is_integral_v<T>) return row<Op, T, T>;
@@ -107,7 +109,7 @@ Tensor truth(const Tensor& t) { return t.dtype() == DType::boolean ? t : cast(t,
 template <class Test>
 Tensor test_each(const Tensor& input, const Test& test) {
   Tensor x = contiguous(input);
-  Tensor out = Tensor::empty(x.shape(), DType::boolean);
+  Tensor out = Tensor::empty(x.shape(), x.options(DType::boolean));
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* from = x.data<T>();

@@ -180,7 +180,7 @@ Tensor run(const ConvKind& kind, const Tensor& input, const Tensor& weight, cons
   const bool lanes = s.lanes > 1, single = input.ndim() == kind.axes + 1;
   const auto x = spatial_input<T>(as_images(input, kind.axes), lanes);
   const Tensor w = contiguous(weight), b = bias.defined() ? contiguous(bias) : bias;
-  const auto y = spatial_output<T>(kind.transposed ? in_shape(s) : out_shape(s), lanes);
+  const auto y = spatial_output<T>(kind.transposed ? in_shape(s) : out_shape(s), lanes, input.device());
   if (s.batch > 0) {
     const T* bias_data = b.defined() ? b.data<T>() : nullptr;
     if (kind.transposed) {
@@ -198,15 +198,15 @@ Tensor run(const ConvKind& kind, const Tensor& input, const Tensor& weight, cons
     Grads grads(3);
     const auto g = spatial_input<T>(as_images(grad_output, kind.axes), lanes);
     if (needs[0]) {
-      const auto grad_input = spatial_output<T>(kind.transposed ? out_shape(s) : in_shape(s), lanes);
+      const auto grad_input = spatial_output<T>(kind.transposed ? out_shape(s) : in_shape(s), lanes, grad_output.device());
       const T* w_data = s.batch > 0 ? w.unpack(kind.op).template data<T>() : nullptr;
       if (s.batch > 0 && kind.transposed) kernels<T>().conv2d_forward(s, g.data, w_data, nullptr, grad_input.data);
       else if (s.batch > 0) kernels<T>().conv2d_backward_input(s, g.data, w_data, grad_input.data);
       grads[0] = from_images(grad_input.tensor, kind.axes, single);
     }
     // Zeros, because an empty batch runs no kernel.
-    if (needs[1]) grads[1] = Tensor::zeros(weight_shape, dtype_of<T>());
-    if (needs[2]) grads[2] = Tensor::zeros({kind.transposed ? s.in_channels : s.out_channels}, dtype_of<T>());
+    if (needs[1]) grads[1] = Tensor::zeros(weight_shape, grad_output.options());
+    if (needs[2]) grads[2] = Tensor::zeros({kind.transposed ? s.in_channels : s.out_channels}, grad_output.options());
     T* grad_weight = needs[1] ? grads[1].data<T>() : nullptr;
     T* grad_bias = needs[2] ? grads[2].data<T>() : nullptr;
     if (s.batch == 0) return grads;

@@ -19,7 +19,7 @@ Tensor arange(double start, double end, double step, DType dtype) {
     throw ValueError(message("arange: from ", start, " to ", end, " is not in the direction of step ", step));
   const double count = std::ceil((end - start) / step);
   if (count > kMaxElements) throw ValueError(message("arange: ", count, " elements are too many"));
-  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, dtype);
+  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, {dtype});
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* data = result.data<T>();
@@ -38,7 +38,7 @@ Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype) {
   const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : uint64_t{0} - static_cast<uint64_t>(step);
   const uint64_t count = span / stride + (span % stride != 0);
   if (static_cast<double>(count) > kMaxElements) throw ValueError(message("arange: ", count, " elements are too many"));
-  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, dtype);
+  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, {dtype});
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* data = result.data<T>();
@@ -49,7 +49,7 @@ Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype) {
 
 Tensor linspace(double start, double end, int64_t steps, DType dtype) {
   if (steps < 0) throw ValueError(message("linspace: steps ", steps, " is negative"));
-  Tensor result = Tensor::empty({steps}, dtype);
+  Tensor result = Tensor::empty({steps}, {dtype});
   const double step = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0.0;
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -64,7 +64,7 @@ Tensor linspace(double start, double end, int64_t steps, DType dtype) {
 
 Tensor eye(int64_t rows, int64_t columns, DType dtype) {
   if (rows < 0 || columns < 0) throw ValueError(message("eye: negative extent in ", rows, " x ", columns));
-  Tensor result = Tensor::zeros({rows, columns}, dtype);
+  Tensor result = Tensor::zeros({rows, columns}, {dtype});
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* data = result.data<T>();
@@ -74,7 +74,7 @@ Tensor eye(int64_t rows, int64_t columns, DType dtype) {
 }
 
 Tensor full_integer(const Dims& shape, int64_t value, DType dtype) {
-  Tensor result = Tensor::empty(shape, dtype);
+  Tensor result = Tensor::empty(shape, {dtype});
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* data = result.data<T>();

@@ -52,7 +52,7 @@ Tensor feature_dropout(const Tensor& input, double p, bool training) {
   if (input.ndim() < 2) throw ShapeError(message("feature_dropout: input must be (N, C, ...), got ", input.shape()));
   if (!training || p == 0) return input;
   // The mask of (N, C) elements, so that it depends on image and channel alone.
-  const Tensor scales = masked(Tensor::full({input.size(0), input.size(1)}, 1, input.dtype()), p, next_random_call());
+  const Tensor scales = masked(Tensor::full({input.size(0), input.size(1)}, 1, input.options()), p, next_random_call());
   Tensor out = scaled_channels(input, scales);
   if (needs_grad({input}))
     record("feature_dropout", out, {input},

@@ -9,7 +9,7 @@ namespace cnnx {
 
 // An uninitialised tensor of t's shape and dtype, in lanes if asked.
 inline Tensor empty_flat(const Tensor& t, bool lanes) {
-  return lanes ? Tensor::empty_lanes(t.shape()) : Tensor::empty(t.shape(), t.dtype());
+  return lanes ? Tensor::empty_lanes(t.shape()) : Tensor::empty(t.shape(), t.options());
 }
 
 // The tensor in lanes, or row-major without gaps.

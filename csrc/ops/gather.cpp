@@ -52,7 +52,7 @@ void for_each_gathered(const Tensor& index, int dim, const Dims& strides, const 
 }
 
 Tensor gather_checked(const Tensor& input, int dim, const Tensor& index) {
-  Tensor result = Tensor::empty(index.shape(), input.dtype());
+  Tensor result = Tensor::empty(index.shape(), input.options());
   dispatch(input.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* from = input.data<T>();
@@ -60,8 +60,8 @@ Tensor gather_checked(const Tensor& input, int dim, const Tensor& index) {
     for_each_gathered(index, dim, input.strides(), [&](int64_t e, int64_t offset) { to[e] = from[offset]; });
   });
   if (needs_grad({input}))
-    record("gather", result, {input}, [index, dim, shape = input.shape(), dtype = input.dtype()](const Tensor& g, const Needs&) {
-      Tensor grad = Tensor::zeros(shape, dtype);
+    record("gather", result, {input}, [index, dim, shape = input.shape()](const Tensor& g, const Needs&) {
+      Tensor grad = Tensor::zeros(shape, g.options());
       scatter_(grad, dim, index, g, true);
       return Grads{grad};
     });
@@ -130,7 +130,7 @@ Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const Tens
              if (needs[1]) {
                // The source may be larger than the index; what was not read has no gradient.
                Tensor part = gather_checked(g, d, where);
-               grad_source = Tensor::zeros(source_shape, g.dtype());
+               grad_source = Tensor::zeros(source_shape, g.options());
                copy_into(grad_source.as_strided(where.shape(), grad_source.strides(), 0), part);
              }
              return Grads{grad_input, grad_source};
@@ -172,10 +172,10 @@ void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor
 
 std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim, bool descending) {
   int d = normalize_dim("sort", dim, input.ndim());
-  if (input.ndim() == 0) return {clone(input), Tensor::zeros({}, DType::int64)};
-  Tensor order = Tensor::empty(input.shape(), DType::int64);
+  if (input.ndim() == 0) return {clone(input), Tensor::zeros({}, {DType::int64})};
+  Tensor order = Tensor::empty(input.shape(), {DType::int64});
   const Tensor moved = contiguous(transpose(input.detach(), d, -1));  // the dimension last
-  Tensor moved_order = Tensor::empty(moved.shape(), DType::int64);
+  Tensor moved_order = Tensor::empty(moved.shape(), {DType::int64});
   const int64_t length = moved.size(-1), rows = length == 0 ? 0 : moved.numel() / length;
   dispatch(input.dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -207,7 +207,7 @@ Unique unique(const Tensor& input) {
   auto [sorted, order] = sort(flat, 0);
   const int64_t n = flat.numel();
   Unique result;
-  result.inverse = Tensor::empty(input.shape(), DType::int64);
+  result.inverse = Tensor::empty(input.shape(), {DType::int64});
   std::vector<int64_t> firsts;  // where a new value starts in the sorted order
   dispatch(input.dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -217,8 +217,8 @@ Unique unique(const Tensor& input) {
       result.inverse.data<int64_t>()[order.template data<int64_t>()[i]] = static_cast<int64_t>(firsts.size()) - 1;
     }
     const int64_t count = static_cast<int64_t>(firsts.size());
-    result.values = Tensor::empty({count}, input.dtype());
-    result.counts = Tensor::empty({count}, DType::int64);
+    result.values = Tensor::empty({count}, input.options());
+    result.counts = Tensor::empty({count}, {DType::int64});
     for (int64_t u = 0; u < count; ++u) {
       const size_t i = static_cast<size_t>(u);
       result.values.data<T>()[u] = values[firsts[i]];
@@ -238,7 +238,7 @@ Tensor bincount(const Tensor& input, int64_t min_length) {
     if (data[i] < 0) throw ValueError(message("bincount: negative value ", data[i]));
     length = std::max(length, data[i] + 1);
   }
-  Tensor counts = Tensor::zeros({length}, DType::int64);
+  Tensor counts = Tensor::zeros({length}, {DType::int64});
   for (int64_t i = 0; i < values.numel(); ++i) ++counts.data<int64_t>()[data[i]];
   return counts;
 }
@@ -256,7 +256,7 @@ Tensor one_hot(const Tensor& index, int64_t classes) {
       throw IndexError(message("one_hot: index ", data[i], " is out of range for ", classes, " classes"));
   Dims shape = index.shape();
   shape.push_back(classes);
-  Tensor result = Tensor::zeros(shape, DType::int64);
+  Tensor result = Tensor::zeros(shape, {DType::int64});
   for (int64_t i = 0; i < n; ++i) result.data<int64_t>()[i * classes + data[i]] = 1;
   return result;
 }

@@ -60,7 +60,7 @@ void add_mask(Parsed& parsed, int d, const Dims& shape, const Tensor& mask) {
     parsed.is_view = true;
     parsed.dims.push_back(parsed.plan.shape.size());
     add_dim(parsed, -1, 1, 0, 0);
-    parsed.tensors.push_back(Tensor::zeros({where.shape()[0]}, DType::int64));
+    parsed.tensors.push_back(Tensor::zeros({where.shape()[0]}, {DType::int64}));
     return;
   }
   for (int i = 0; i < mask.ndim(); ++i) {
@@ -205,7 +205,7 @@ struct GatherPlan {
 };
 
 Tensor gather_view(const Tensor& source, const GatherPlan& plan) {
-  Tensor result = Tensor::empty(plan.result, source.dtype());
+  Tensor result = Tensor::empty(plan.result, source.options());
   dispatch(source.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* from = source.data<T>();
@@ -289,8 +289,8 @@ Tensor index(const Tensor& input, const std::vector<Index>& items) {
   GatherPlan plan(source.shape(), parsed.dims, parsed.tensors);
   Tensor result = gather_view(source, plan);
   if (needs_grad({source}))
-    record("index", result, {source}, [plan, shape = source.shape(), dtype = source.dtype()](const Tensor& g, const Needs&) {
-      Tensor grad = Tensor::zeros(shape, dtype);
+    record("index", result, {source}, [plan, shape = source.shape()](const Tensor& g, const Needs&) {
+      Tensor grad = Tensor::zeros(shape, g.options());
       scatter_view(grad, plan, contiguous(g), true);
       return Grads{grad};
     });
@@ -299,7 +299,7 @@ Tensor index(const Tensor& input, const std::vector<Index>& items) {
 
 Tensor index_put(const Tensor& input, const std::vector<Index>& items, const TensorOrNumber& value) {
   Parsed parsed = parse(input.shape(), items);
-  Tensor source = value.is_number() ? value.as_tensor(input.dtype()) : value.tensor();
+  Tensor source = value.is_number() ? value.as_tensor(input.options()) : value.tensor();
   Tensor result = plain_copy(input);
   put(result, parsed, source);
   if (is_floating_point(input.dtype()) && needs_grad({input, source}))
@@ -308,7 +308,7 @@ Tensor index_put(const Tensor& input, const std::vector<Index>& items, const Ten
              Tensor grad_input, grad_value;
              if (needs[0]) {
                grad_input = plain_copy(g);
-               put(grad_input, parsed, Tensor::scalar(0.0, g.dtype()));
+               put(grad_input, parsed, Tensor::scalar(0.0, g.options()));
              }
              if (needs[1]) {
                Tensor part = index(g, items);
@@ -328,7 +328,7 @@ void index_put_(const Tensor& self, const std::vector<Index>& items, const Tenso
     rebase("index_put_", self, [&](const Tensor& before) { return index_put(before, items, value); });
     return;
   }
-  put(self, parse(self.shape(), items), value.is_number() ? value.as_tensor(self.dtype()) : source);
+  put(self, parse(self.shape(), items), value.is_number() ? value.as_tensor(self.options()) : source);
 }
 
 Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index_tensor) {
@@ -356,7 +356,7 @@ Tensor nonzero(const Tensor& input) {
     const T* data = plain.data<T>();
     const int64_t n = plain.numel(), ndim = plain.ndim();
     const int64_t count = std::count_if(data, data + n, [](T value) { return value != T(0); });
-    Tensor result = Tensor::empty({count, ndim}, DType::int64);
+    Tensor result = Tensor::empty({count, ndim}, {DType::int64});
     int64_t* out = result.data<int64_t>();
     for (int64_t e = 0; e < n; ++e) {
       if (data[e] == T(0)) continue;

@@ -82,10 +82,10 @@ Tensor fill_(const Tensor& self, const Number& value) {
     });
     self.bump_version();
   } else {
-    copy_into(self, TensorOrNumber(value).as_tensor(self.dtype()));
+    copy_into(self, TensorOrNumber(value).as_tensor(self.options()));
   }
   if (recorded) {
-    record_inplace("fill_", self, [](const Tensor& g, const Needs&) { return Grads{Tensor::zeros(g.shape(), g.dtype())}; });
+    record_inplace("fill_", self, [](const Tensor& g, const Needs&) { return Grads{Tensor::zeros(g.shape(), g.options())}; });
   }
   return self;
 }
@@ -104,7 +104,7 @@ Tensor copy_(const Tensor& self, const Tensor& source) {
   if (self.shape() == source.shape() && self.dtype() == source.dtype()) assign(self, source);
   else copy_into(self, source);
   record("copy_", after, {before, source}, [shape = source.shape(), dtype = source.dtype()](const Tensor& g, const Needs& needs) {
-    return Grads{needs[0] ? Tensor::zeros(g.shape(), g.dtype()) : Tensor(), needs[1] ? sum_to(g, shape, dtype) : Tensor()};
+    return Grads{needs[0] ? Tensor::zeros(g.shape(), g.options()) : Tensor(), needs[1] ? sum_to(g, shape, dtype) : Tensor()};
   });
   take_history(self, after);
   return self;

@@ -74,7 +74,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
   if (lanes) {
     result = cat_lanes(parts, shape);
   } else {
-    result = Tensor::empty(shape, dtype);
+    result = Tensor::empty(shape, parts[0].options(dtype));
     NoGrad guard;
     int64_t start = 0;
     for (const Tensor& t : parts) {

@@ -13,7 +13,7 @@ Tensor linear_typed(const Tensor& input, const Tensor& weight, const Tensor& bia
   const Tensor x = contiguous(input), w = contiguous(weight), b = bias.defined() ? contiguous(bias) : bias;
   Dims shape = input.shape();
   shape[shape.size() - 1] = s.out_features;
-  Tensor output = Tensor::empty(shape, dtype_of<T>());
+  Tensor output = Tensor::empty(shape, x.options());
   kernels<T>().linear_forward(s, x.data<T>(), w.data<T>(), b.defined() ? b.data<T>() : nullptr, output.data<T>());
   if (!needs_grad({input, weight, bias})) return output;
 
@@ -21,11 +21,11 @@ Tensor linear_typed(const Tensor& input, const Tensor& weight, const Tensor& bia
     Grads grads(3);
     const Tensor g = contiguous(grad_output);
     if (needs[0]) {
-      grads[0] = Tensor::empty(shape, dtype_of<T>());
+      grads[0] = Tensor::empty(shape, g.options());
       kernels<T>().linear_backward_input(s, g.data<T>(), w.unpack("linear").data<T>(), grads[0].data<T>());
     }
-    if (needs[1]) grads[1] = Tensor::empty({s.out_features, s.in_features}, dtype_of<T>());
-    if (needs[2]) grads[2] = Tensor::empty({s.out_features}, dtype_of<T>());
+    if (needs[1]) grads[1] = Tensor::empty({s.out_features, s.in_features}, g.options());
+    if (needs[2]) grads[2] = Tensor::empty({s.out_features}, g.options());
     if (needs[1] || needs[2])
       kernels<T>().linear_backward_weight(s, x.unpack("linear").data<T>(), g.data<T>(), needs[1] ? grads[1].data<T>() : nullptr,
                                           needs[2] ? grads[2].data<T>() : nullptr);
@@ -59,7 +59,7 @@ Tensor batched_product(const Tensor& a, const Tensor& b) {
   Dims shape = batch;
   shape.push_back(a.size(-2));
   shape.push_back(b.size(-1));
-  Tensor c = Tensor::empty(shape, a.dtype());
+  Tensor c = Tensor::empty(shape, a.options());
   const GemmShape s{
       a.size(-2), b.size(-1), a.size(-1), a.strides().at(-2), a.strides().at(-1), b.strides().at(-2), b.strides().at(-1),
       b.size(-1), 1,          false};

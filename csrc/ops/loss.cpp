@@ -61,11 +61,11 @@ const T* data_or_null(const Tensor& t) {
 template <class T>
 Tensor nll_values(const ClassShape& s, const Tensor& log_p, const Tensor& index, const Tensor& weight, int64_t ignore_index,
                   double label_smoothing, Reduction reduction, double* total_weight) {
-  Tensor losses = Tensor::empty(index.shape(), log_p.dtype());
+  Tensor losses = Tensor::empty(index.shape(), log_p.options());
   kernels<T>().nll_forward(s, log_p.data<T>(), index.data<int64_t>(), data_or_null<T>(weight), ignore_index, label_smoothing,
                            losses.data<T>(), total_weight);
   if (reduction == Reduction::none) return losses;
-  Tensor out = Tensor::empty({}, log_p.dtype());
+  Tensor out = Tensor::empty({}, log_p.options());
   kernels<T>().reduce(ReduceOp::sum, ReduceShape{1, losses.numel(), 1}, losses.data<T>(), out.data<T>());
   if (reduction == Reduction::mean) *out.data<T>() = static_cast<T>(*out.data<T>() / *total_weight);
   return out;
@@ -83,7 +83,7 @@ Tensor cross_entropy_indices(const Tensor& input, const Tensor& target, const Te
   Tensor index = class_indices(kOp, input, target, s.classes, ignore_index);
   Tensor weight = class_weight(kOp, class_weights, input, s.classes);
   Tensor x = contiguous(input);
-  Tensor log_p = Tensor::empty(x.shape(), x.dtype());
+  Tensor log_p = Tensor::empty(x.shape(), x.options());
   double total_weight = 0;
   Tensor out = dispatch_floating(kOp, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -95,7 +95,7 @@ Tensor cross_entropy_indices(const Tensor& input, const Tensor& target, const Te
            [s, ignore_index, label_smoothing, reduction, total_weight, log_p = Saved(log_p), index = Saved(index),
             weight = Saved(weight)](const Tensor& g, const Needs&) {
              Tensor probability = log_p.unpack(kOp), at = index.unpack(kOp), factors = weight.unpack(kOp);
-             Tensor grad = Tensor::empty(probability.shape(), probability.dtype());
+             Tensor grad = Tensor::empty(probability.shape(), probability.options());
              Tensor per_loss = reduction == Reduction::none ? contiguous(g) : Tensor();
              dispatch_floating(kOp, grad.dtype(), [&](auto tag) {
                using T = decltype(tag);
@@ -172,7 +172,7 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& class_w
            [s, ignore_index, reduction, total_weight, shape = input.shape(), index = Saved(index), weight = Saved(weight)](
                const Tensor& g, const Needs&) {
              Tensor at = index.unpack(kOp), factors = weight.unpack(kOp);
-             Tensor grad = Tensor::zeros(shape, g.dtype());
+             Tensor grad = Tensor::zeros(shape, g.options());
              Tensor per_loss = reduction == Reduction::none ? contiguous(g) : Tensor();
              dispatch_floating(kOp, g.dtype(), [&](auto tag) {
                using T = decltype(tag);

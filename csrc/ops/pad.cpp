@@ -132,14 +132,14 @@ Tensor pad_planes(const Tensor& input, const Dims& shape, const std::vector<int6
   const auto tables = std::make_shared<const Tables>(input.shape(), pads, mode);
   const bool lanes = tables->keep_lanes(input);
   const auto x = spatial_input<T>(input, lanes);
-  const auto y = spatial_output<T>(shape, lanes);
+  const auto y = spatial_output<T>(shape, lanes, input.device());
   if (y.tensor.numel() > 0) kernels<T>().gather_planes(tables->map(input.shape(), shape, lanes), x.data, value, y.data);
   if (!needs_grad({input})) return y.tensor;
   return record("pad", y.tensor, {input},
                 [tables, shape, input_shape = input.shape()](const Tensor& grad_output, const Needs&) -> Grads {
                   const bool g_lanes = tables->keep_lanes(grad_output);
                   const auto g = spatial_input<T>(grad_output, g_lanes);
-                  const auto grad_input = spatial_output<T>(input_shape, g_lanes);
+                  const auto grad_input = spatial_output<T>(input_shape, g_lanes, g.tensor.device());
                   if (grad_input.tensor.numel() > 0)
                     kernels<T>().scatter_planes(tables->map(input_shape, shape, g_lanes), g.data, grad_input.data);
                   return {grad_input.tensor};
@@ -148,7 +148,7 @@ Tensor pad_planes(const Tensor& input, const Dims& shape, const std::vector<int6
 
 // A constant around any dimensions.
 Tensor pad_constant(const Tensor& input, const Dims& shape, const std::vector<int64_t>& pads, const Number& value) {
-  Tensor result = Tensor::empty(shape, input.dtype());
+  Tensor result = Tensor::empty(shape, input.options());
   {
     NoGrad guard;
     fill_(result, value);
@@ -184,7 +184,7 @@ Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode, 
   Tensor result = input;
   for (int d = ndim - static_cast<int>(pads.size() / 2); d < ndim; ++d) {
     const std::vector<int64_t> table = table_of(mode, input.size(d), around(pads, ndim, d));
-    Tensor index = Tensor::empty({static_cast<int64_t>(table.size())}, DType::int64);
+    Tensor index = Tensor::empty({static_cast<int64_t>(table.size())}, {DType::int64});
     std::copy(table.begin(), table.end(), index.data<int64_t>());
     result = index_select(result, d, index);
   }

@@ -47,7 +47,7 @@ Tensor weight_operand(const Options& o, const char* what, const Tensor& weight, 
 
 Tensor values(const Options& o, const Tensor& x, const Tensor& t, const Tensor& weight, const Tensor& pos_weight, bool lanes) {
   const bool whole = o.reduction == Reduction::none;
-  Tensor out = whole ? empty_flat(x, lanes) : Tensor::empty({}, x.dtype());
+  Tensor out = whole ? empty_flat(x, lanes) : Tensor::empty({}, x.options());
   dispatch_floating(o.name, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     double total = 0;

@@ -90,7 +90,7 @@ Tensor roll(const Tensor& input, const std::vector<int64_t>& shifts, const std::
     if (extent == 0) continue;
     const int64_t shift = (shifts[i] % extent + extent) % extent;
     NoGrad guard;
-    Tensor rolled = Tensor::empty(input.shape(), input.dtype());
+    Tensor rolled = Tensor::empty(input.shape(), input.options());
     copy_into(narrow(rolled, d, shift, extent - shift), narrow(result, d, 0, extent - shift));
     copy_into(narrow(rolled, d, 0, shift), narrow(result, d, extent - shift, shift));
     result = rolled;

@@ -39,7 +39,7 @@ T start_of(ReduceOp op) {
 
 Tensor reduce_integers(ReduceOp op, const Tensor& input, const ReducedDims& dims) {
   Tensor x = reduced_last(input, dims);
-  Tensor y = Tensor::empty(dims.kept_shape(), x.dtype());
+  Tensor y = Tensor::empty(dims.kept_shape(), x.options());
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T>) {
@@ -135,7 +135,7 @@ Tensor arg_extreme(const char* name, ReduceOp op, const Tensor& x, int dim) {
     throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", x.shape(), ", dim ", dim));
   Dims shape = x.shape();
   if (!shape.empty()) shape[dim] = 1;
-  Tensor index = Tensor::empty(shape, DType::int64);
+  Tensor index = Tensor::empty(shape, {DType::int64});
   if (index.numel() == 0) return index;
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -157,7 +157,7 @@ std::pair<Tensor, Tensor> extreme_along(const char* name, ReduceOp op, const Ten
   Tensor index = arg_extreme(name, op, x, dim);
   const ReduceShape s = rows_along(x, dim);
   const Dims shape = without(index.shape(), dim, keepdim);
-  Tensor values = Tensor::empty(shape, x.dtype());
+  Tensor values = Tensor::empty(shape, x.options());
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* from = x.data<T>();
@@ -169,7 +169,7 @@ std::pair<Tensor, Tensor> extreme_along(const char* name, ReduceOp op, const Ten
   if (needs_grad({input})) {
     record(name, values, {input}, [s, index = Saved(index), name, input_shape = input.shape()](const Tensor& g, const Needs&) {
       Tensor whole = contiguous(g), at = index.unpack(name);
-      Tensor grad = Tensor::zeros(input_shape, g.dtype());
+      Tensor grad = Tensor::zeros(input_shape, g.options());
       dispatch_floating(name, g.dtype(), [&](auto tag) {
         using T = decltype(tag);
         const T* from = whole.data<T>();
@@ -234,7 +234,7 @@ Tensor prod(const Tensor& input, const Dims& over, bool keepdim, std::optional<D
     record("prod", out, {input}, [dims, input_type = input.dtype(), saved = Saved(x)](const Tensor& g, const Needs&) {
       Tensor value = saved.unpack("prod");
       Tensor rows = reduced_last(value, dims), whole = contiguous(g);
-      Tensor grad = Tensor::empty(rows.shape(), g.dtype());
+      Tensor grad = Tensor::empty(rows.shape(), g.options());
       dispatch_floating("prod", g.dtype(), [&](auto tag) {
         using T = decltype(tag);
         products_of_others(whole.numel(), dims.count(), rows.data<T>(), whole.data<T>(), grad.data<T>());
@@ -337,7 +337,7 @@ namespace {
 // Sums from the front (or from the back, for the gradient) along the rows of a contiguous tensor.
 Tensor running_sum(const Tensor& input, int dim, bool from_back) {
   Tensor x = contiguous(input);
-  Tensor out = Tensor::empty(x.shape(), x.dtype());
+  Tensor out = Tensor::empty(x.shape(), x.options());
   const ReduceShape s = rows_along(x, dim);
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);

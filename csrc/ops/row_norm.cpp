@@ -26,8 +26,9 @@ Tensor row_norm(const char* op, const Tensor& input, const RowNormShape& s, cons
   const bool lanes = s.lanes > 1;
   const auto x = spatial_input<T>(input, lanes);
   const Tensor w = weight.defined() ? contiguous(weight) : weight, b = bias.defined() ? contiguous(bias) : bias;
-  const auto y = spatial_output<T>(input.shape(), lanes);
-  const Tensor mean = Tensor::empty({s.batch, s.rows}, dtype_of<T>()), inv_std = Tensor::empty({s.batch, s.rows}, dtype_of<T>());
+  const auto y = spatial_output<T>(input.shape(), lanes, input.device());
+  const Tensor mean = Tensor::empty({s.batch, s.rows}, input.options()),
+               inv_std = Tensor::empty({s.batch, s.rows}, input.options());
   kernels<T>().row_norm_forward(s, eps, x.data, w.defined() ? w.data<T>() : nullptr, b.defined() ? b.data<T>() : nullptr, y.data,
                                 mean.data<T>(), inv_std.data<T>());
   if (!needs_grad({input, weight, bias})) return y.tensor;
@@ -38,9 +39,9 @@ Tensor row_norm(const char* op, const Tensor& input, const RowNormShape& s, cons
     Grads grads(3);
     const auto g = spatial_input<T>(grad_output, lanes);
     const auto saved = spatial_input<T>(x.unpack(op), lanes);
-    if (needs[0]) grads[0] = spatial_output<T>(saved.tensor.shape(), lanes).tensor;
-    if (needs[1]) grads[1] = Tensor::zeros(parameters, dtype_of<T>());
-    if (needs[2]) grads[2] = Tensor::zeros(bias_shape, dtype_of<T>());
+    if (needs[0]) grads[0] = spatial_output<T>(saved.tensor.shape(), lanes, g.tensor.device()).tensor;
+    if (needs[1]) grads[1] = Tensor::zeros(parameters, grad_output.options());
+    if (needs[2]) grads[2] = Tensor::zeros(bias_shape, grad_output.options());
     kernels<T>().row_norm_backward(
         s, g.data, saved.data, mean.data<T>(), inv_std.data<T>(), weighted ? w.unpack(op).template data<T>() : nullptr,
         needs[0] ? flat_data<T>(grads[0], lanes) : nullptr, needs[1] ? grads[1].template data<T>() : nullptr,

@@ -96,7 +96,7 @@ Tensor reduce_floating(ReduceOp op, const Tensor& input, const ReducedDims& dims
       extent *= shape[i];
       if (i > dim && i <= last) shape[i] = 1;
     }
-    Tensor y = Tensor::empty(shape, x.dtype());
+    Tensor y = Tensor::empty(shape, x.options());
     dispatch_floating("reduce", x.dtype(), [&](auto tag) {
       using T = decltype(tag);
       kernels<T>().reduce(op, s, x.data<T>(), y.data<T>());

@@ -51,7 +51,7 @@ Tensor log_softmax(const Tensor& input, int64_t dim) { return softmax_like("log_
 
 Tensor logsumexp(const Tensor& input, const Dims& over, bool keepdim) {
   const ReducedDims dims("logsumexp", input, over);
-  Tensor kept = Tensor::empty(dims.kept_shape(), input.dtype());
+  Tensor kept = Tensor::empty(dims.kept_shape(), input.options());
   Tensor rows = reduced_last(input, dims);
   dispatch_floating("logsumexp", input.dtype(), [&](auto tag) {
     using T = decltype(tag);

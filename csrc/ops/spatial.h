@@ -54,18 +54,18 @@ Spatial<T> spatial_input(const Tensor& t, bool lanes) {
     }
   }
   Tensor plain = contiguous(t);
-  return {plain, plain.data<T>()};
+  return {plain, plain.pointer<T>()};
 }
 template <class T>
-Spatial<T> spatial_output(const Dims& shape, bool lanes) {
+Spatial<T> spatial_output(const Dims& shape, bool lanes, Device device) {
   if constexpr (std::is_same_v<T, float>) {
     if (lanes) {
       Tensor packed = Tensor::empty_lanes(shape);
       return {packed, packed.lanes_data()};
     }
   }
-  Tensor plain = Tensor::empty(shape, dtype_of<T>());
-  return {plain, plain.data<T>()};
+  Tensor plain = Tensor::empty(shape, {dtype_of<T>(), device});
+  return {plain, plain.pointer<T>()};
 }
 
 }  // namespace cnnx

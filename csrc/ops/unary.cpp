@@ -89,7 +89,7 @@ bool keeps_integers(UnaryOp op) {
 Tensor integer_unary(const char* name, UnaryOp op, const Tensor& x, double a, double b) {
   if (x.dtype() == DType::boolean) throw TypeError(message(name, ": is not defined for bool tensors"));
   Tensor plain = contiguous(x);
-  Tensor y = Tensor::empty(x.shape(), x.dtype());
+  Tensor y = Tensor::empty(x.shape(), x.options());
   const int64_t n = x.numel();
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);

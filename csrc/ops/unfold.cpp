@@ -54,7 +54,7 @@ Tensor gather(const Windows& w, const Tensor& images) {
   return dispatch_floating("unfold", images.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const Tensor x = contiguous(images);
-    Tensor result = Tensor::empty({x.size(0), checked_product(x.size(1), w.taps()), w.count()}, x.dtype());
+    Tensor result = Tensor::empty({x.size(0), checked_product(x.size(1), w.taps()), w.count()}, x.options());
     kernels<T>().gather_planes(w.map(x.size(0) * x.size(1)), x.data<T>(), T(0), result.data<T>());
     return result;
   });
@@ -66,7 +66,7 @@ Tensor scatter(const Windows& w, const Tensor& columns) {
     using T = decltype(tag);
     const Tensor x = contiguous(columns);
     const int64_t channels = x.size(1) / w.taps();
-    Tensor result = Tensor::empty({x.size(0), channels, w.extent[0], w.extent[1]}, x.dtype());
+    Tensor result = Tensor::empty({x.size(0), channels, w.extent[0], w.extent[1]}, x.options());
     kernels<T>().scatter_planes(w.map(x.size(0) * channels), x.data<T>(), result.data<T>());
     return result;
   });

@@ -100,8 +100,8 @@ Tensor view_by_plan(const char* op, const Tensor& input, const ViewPlan& plan) {
   int64_t offset = input->offset;
   Dims strides = apply(plan, input.strides(), offset);
   return with_view_gradient(op, input.as_strided(plan.shape, strides, offset), input,
-                            [plan, shape = input.shape(), dtype = input.dtype()](const Tensor& g, const Needs&) {
-                              Tensor grad = Tensor::zeros(shape, dtype);
+                            [plan, shape = input.shape()](const Tensor& g, const Needs&) {
+                              Tensor grad = Tensor::zeros(shape, g.options());
                               int64_t first = 0;
                               Dims view_strides = apply(plan, grad.strides(), first);
                               copy_into(grad.as_strided(plan.shape, view_strides, first), g);
@@ -312,12 +312,11 @@ Tensor diagonal(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim2)
     const int64_t first = length > 0 ? row * t.strides()[a] + column * t.strides()[b] : 0;
     return t.as_strided(shape, strides, t->offset + first);
   };
-  return with_view_gradient("diagonal", show(input), input,
-                            [show, input_shape = input.shape(), dtype = input.dtype()](const Tensor& g, const Needs&) {
-                              Tensor grad = Tensor::zeros(input_shape, dtype);
-                              copy_into(show(grad), g);
-                              return Grads{grad};
-                            });
+  return with_view_gradient("diagonal", show(input), input, [show, input_shape = input.shape()](const Tensor& g, const Needs&) {
+    Tensor grad = Tensor::zeros(input_shape, g.options());
+    copy_into(show(grad), g);
+    return Grads{grad};
+  });
 }
 
 std::vector<Tensor> split(const Tensor& input, const std::vector<int64_t>& sizes, int64_t dim) {

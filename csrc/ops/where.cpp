@@ -43,7 +43,7 @@ void choose_rows(const Dims& shape, const Dims (&strides)[4], const void* condit
 
 Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b) {
   Dims shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
-  Tensor out = Tensor::empty(shape, a.dtype());
+  Tensor out = Tensor::empty(shape, a.options());
   if (out.numel() == 0) return out;
   Dims strides[4] = {broadcast_strides(condition, shape), broadcast_strides(a, shape), broadcast_strides(b, shape),
                      out.strides()};
@@ -83,7 +83,8 @@ Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNum
   if (condition.dtype() != DType::boolean)
     throw TypeError(message("where: the condition must be a bool tensor, got ", name(condition.dtype())));
   const DType dtype = result_type(a, b);
-  Tensor out = choose(condition, a.as_tensor(dtype), b.as_tensor(dtype));
+  const TensorOptions options{dtype, condition.device()};
+  Tensor out = choose(condition, a.as_tensor(options), b.as_tensor(options));
   if (is_floating_point(dtype) && needs_grad({a.tensor(), b.tensor()})) {
     record("where", out, {a.tensor(), b.tensor()},
            [condition = Saved(condition), shape_a = a.shape(), type_a = a.dtype(), shape_b = b.shape(), type_b = b.dtype()](
@@ -103,7 +104,7 @@ Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber
     throw ShapeError(message("masked_fill: the value must be a number or a 0-dimensional tensor, got shape ", value.shape()));
   if (value.dtype() == DType::float32 && !is_floating_point(input.dtype()))
     throw TypeError(message("masked_fill: a floating-point value cannot be written into a tensor of ", name(input.dtype())));
-  return where(mask, value.is_number() ? TensorOrNumber(value.as_tensor(input.dtype())) : value, input);
+  return where(mask, value.is_number() ? TensorOrNumber(value.as_tensor(input.options())) : value, input);
 }
 
 Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber& value) {

@@ -6,11 +6,16 @@
 namespace cnnx::bindings {
 
 void register_create(py::module_& m) {
-  m.def("empty", &Tensor::empty, py::arg("shape"), py::arg("dtype"));
-  m.def("zeros", &Tensor::zeros, ReleaseGil(), py::arg("shape"), py::arg("dtype"));
+  m.def(
+      "empty", [](const Dims& shape, DType dtype) { return Tensor::empty(shape, {dtype}); }, py::arg("shape"), py::arg("dtype"));
+  m.def(
+      "zeros", [](const Dims& shape, DType dtype) { return Tensor::zeros(shape, {dtype}); }, ReleaseGil(), py::arg("shape"),
+      py::arg("dtype"));
   // Integers first: a Python int keeps all its bits, a float goes to the second overload.
   m.def("full", &full_integer, ReleaseGil(), py::arg("shape"), py::arg("value").noconvert(), py::arg("dtype"));
-  m.def("full", &Tensor::full, ReleaseGil(), py::arg("shape"), py::arg("value"), py::arg("dtype"));
+  m.def(
+      "full", [](const Dims& shape, double value, DType dtype) { return Tensor::full(shape, value, {dtype}); }, ReleaseGil(),
+      py::arg("shape"), py::arg("value"), py::arg("dtype"));
   m.def("arange", py::overload_cast<int64_t, int64_t, int64_t, DType>(&arange), ReleaseGil(), py::arg("start").noconvert(),
         py::arg("end").noconvert(), py::arg("step").noconvert(), py::arg("dtype"));
   m.def("arange", py::overload_cast<double, double, double, DType>(&arange), ReleaseGil(), py::arg("start"), py::arg("end"),

@@ -60,7 +60,7 @@ Index item_of(py::handle item) {
     result.kind = Index::Kind::ellipsis;
     return result;
   }
-  if (PyBool_Check(object)) return Index::of(Tensor::full({}, object == Py_True, DType::boolean));
+  if (PyBool_Check(object)) return Index::of(Tensor::full({}, object == Py_True, {DType::boolean}));
   if (py::isinstance<TensorImpl>(item)) {
     Tensor tensor = py::cast<Tensor>(item);
     if (tensor.ndim() == 0 && !is_floating_point(tensor.dtype()) && tensor.dtype() != DType::boolean)

@@ -161,10 +161,10 @@ TEST_CASE("autograd: gradients of roots are checked") {
   Tensor z = pass(x);
   CHECK_THROWS_AS(backward(z), Error);  // no scalar
   CHECK_THROWS_AS(backward(z, Tensor::zeros({3, 2})), ShapeError);
-  CHECK_THROWS_AS(backward(z, Tensor::zeros({2, 3}, DType::float64)), TypeError);
+  CHECK_THROWS_AS(backward(z, Tensor::zeros({2, 3}, {DType::float64})), TypeError);
   backward(z, Tensor::full({2, 3}, 2.0));
   CHECK(x.grad().data<float>()[5] == 2.0f);
-  CHECK_THROWS_AS(Tensor::zeros({2}, DType::int64).set_requires_grad(true), Error);
+  CHECK_THROWS_AS(Tensor::zeros({2}, {DType::int64}).set_requires_grad(true), Error);
 }
 
 TEST_CASE("autograd: an op whose gradient has the wrong shape is caught") {

@@ -51,7 +51,7 @@ TEST_CASE("random: a longer fill starts as a shorter one, and threads change not
       return values_of<float>(t);
     });
     Generator generator(7);
-    Tensor longer = Tensor::empty({size + 3}, DType::float32);
+    Tensor longer = Tensor::empty({size + 3}, {DType::float32});
     normal_(longer, 0.0, 1.0, &generator);
     CHECK(std::equal(drawn.begin(), drawn.end(), values_of<float>(longer).begin()));
   }
@@ -59,7 +59,7 @@ TEST_CASE("random: a longer fill starts as a shorter one, and threads change not
 
 TEST_CASE("random: integers stay in their range, wide or narrow") {
   Generator generator(5);
-  Tensor t = Tensor::empty({1000}, DType::int64);
+  Tensor t = Tensor::empty({1000}, {DType::int64});
   randint_(t, -2, 3, &generator);
   Values drawn = values_of<int64_t>(t);
   CHECK(*std::min_element(drawn.begin(), drawn.end()) == -2);

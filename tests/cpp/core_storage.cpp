@@ -135,8 +135,8 @@ TEST_CASE("copies: strided and negative-stride sources, casts, broadcasts, overl
   CHECK(cast(t, DType::int64).data<int64_t>()[19] == 19);
   CHECK(cast(t, DType::boolean).data<bool>()[0] == false);
   CHECK(cast(t, DType::boolean).data<bool>()[2] == true);
-  CHECK(cast(Tensor::full({1}, -1.7), DType::int32).data<int32_t>()[0] == -1);
-  CHECK(cast(Tensor::full({1}, -1.0), DType::uint8).data<uint8_t>()[0] == 255);
+  CHECK(cast(Tensor::full({1}, -1.7), {DType::int32}).data<int32_t>()[0] == -1);
+  CHECK(cast(Tensor::full({1}, -1.0), {DType::uint8}).data<uint8_t>()[0] == 255);
 
   Tensor target = Tensor::zeros({3, 2});
   const uint64_t version = target.version();
@@ -159,7 +159,7 @@ TEST_CASE("tensor: wrong dtypes and items are told") {
   CHECK_THROWS_AS(Tensor::empty({2, -1}), ShapeError);
   CHECK_THROWS_AS(Tensor::empty({int64_t{1} << 62, int64_t{1} << 62}), ShapeError);
   CHECK(Tensor::scalar(2.5).item() == 2.5);
-  CHECK(Tensor::full({}, 3, DType::int64).item() == 3.0);
+  CHECK(Tensor::full({}, 3, {DType::int64}).item() == 3.0);
 }
 
 }  // namespace cnnx::test

@@ -25,7 +25,7 @@ Values values_of(const Tensor& t) {
 }
 
 Tensor indices(std::initializer_list<int64_t> values) {
-  Tensor t = Tensor::empty({static_cast<int64_t>(values.size())}, DType::int64);
+  Tensor t = Tensor::empty({static_cast<int64_t>(values.size())}, {DType::int64});
   std::copy(values.begin(), values.end(), t.data<int64_t>());
   return t;
 }
@@ -88,7 +88,7 @@ TEST_CASE("index: tensors, masks and slices together") {
   CHECK(index(t, {rows}).shape() == Dims{3, 3, 5});
   CHECK(values_of(index(t, {rows, Index::of(indices({0, 1, 2})), Index::of(4)})) == Values{49, 9, 59});
   CHECK(index(t, {rows, all, Index::of(indices({0, 0, 0}))}).shape() == Dims{3, 3});
-  Tensor mask = Tensor::zeros({3}, DType::boolean);
+  Tensor mask = Tensor::zeros({3}, {DType::boolean});
   mask.data<bool>()[2] = true;
   CHECK(values_of(index(t, {Index::of(1), Index::of(mask)})) == Values{25, 26, 27, 28, 29});
   CHECK_THROWS_AS(index(t, {Index::of(4)}), IndexError);

@@ -10,6 +10,7 @@ enum class DeviceType { cpu, cuda };
 struct Device {
   DeviceType type = DeviceType::cpu;
   int index = 0;
+  bool is_cuda() const { return type == DeviceType::cuda; }
   friend bool operator==(const Device& a, const Device& b) { return a.type == b.type && a.index == b.index; }
   std::string str() const;  // "cpu", "cuda:0"
 };

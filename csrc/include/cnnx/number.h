@@ -51,8 +51,8 @@ class TensorOrNumber {
   const Number& number() const { return number_; }
   Dims shape() const { return is_number_ ? Dims{} : tensor_.shape(); }
   DType dtype() const { return is_number_ ? number_.dtype() : tensor_.dtype(); }
-  // A tensor of this type: a number as a 0-dimensional one, a tensor of another type cast.
-  Tensor as_tensor(DType dtype) const;
+  // A tensor of this type: a number as a 0-dimensional one on that device, a tensor of another type cast where it is.
+  Tensor as_tensor(const TensorOptions& options) const;
 
  private:
   Tensor tensor_;

@@ -30,9 +30,10 @@ struct LanesShape {
 
 class Storage {
  public:
-  explicit Storage(size_t bytes);             // plain, from the pool, uninitialised
-  explicit Storage(const LanesShape& shape);  // lanes, from the pool, uninitialised
-  Storage(void* data, size_t bytes, std::function<void()> release, bool read_only = false);  // plain, somebody else's memory
+  explicit Storage(size_t bytes, Device device = {});  // plain, from the device's pool, uninitialised
+  explicit Storage(const LanesShape& shape);           // lanes, from the pool, uninitialised
+  Storage(void* data, size_t bytes, std::function<void()> release, bool read_only = false,
+          Device device = {});  // plain, somebody else's memory
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -46,6 +47,7 @@ class Storage {
   const LanesShape& lanes_shape() const { return lanes_shape_; }
 
   size_t nbytes() const { return bytes_; }  // of the plain form
+  Device device() const { return device_; }
   bool read_only() const { return read_only_; }
   uint64_t version() const { return version_.load(std::memory_order_relaxed); }
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
@@ -54,6 +56,7 @@ class Storage {
   void* plain_ = nullptr;
   float* lanes_ = nullptr;
   size_t bytes_ = 0;
+  Device device_;
   LanesShape lanes_shape_;
   std::atomic<bool> is_lanes_{false};
   std::atomic<uint64_t> version_{0};
@@ -63,6 +66,12 @@ class Storage {
 };
 
 class Tensor;
+
+// What a new tensor holds and where it lives.
+struct TensorOptions {
+  DType dtype = DType::float32;
+  Device device = {};
+};
 
 struct TensorImpl : std::enable_shared_from_this<TensorImpl> {
   std::shared_ptr<Storage> storage;
@@ -83,15 +92,15 @@ class Tensor {
   Tensor() = default;  // undefined: stands for "no tensor"
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
 
-  static Tensor empty(const Dims& shape, DType dtype = DType::float32);
-  static Tensor zeros(const Dims& shape, DType dtype = DType::float32);
-  static Tensor full(const Dims& shape, double value, DType dtype = DType::float32);
-  static Tensor scalar(double value, DType dtype = DType::float32);  // 0-dimensional
-  // float32 (N, C, S...) in lanes; the caller has checked use_lanes().
+  static Tensor empty(const Dims& shape, const TensorOptions& options = {});
+  static Tensor zeros(const Dims& shape, const TensorOptions& options = {});
+  static Tensor full(const Dims& shape, double value, const TensorOptions& options = {});
+  static Tensor scalar(double value, const TensorOptions& options = {});  // 0-dimensional
+  // float32 (N, C, S...) in lanes, on the CPU; the caller has checked use_lanes().
   static Tensor empty_lanes(const Dims& shape);
   // Wraps memory owned by somebody else; release runs when the last alias goes.
   static Tensor from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
-                            bool read_only = false);
+                            bool read_only = false, Device device = {});
 
   bool defined() const { return impl_ != nullptr; }
   explicit operator bool() const { return defined(); }
@@ -105,16 +114,26 @@ class Tensor {
   int64_t size(int dim) const { return impl_->shape.at(dim); }
   int64_t numel() const { return impl_->shape.numel(); }
   DType dtype() const { return impl_->dtype; }
-  Device device() const { return {}; }
+  Device device() const { return impl_->storage->device(); }
+  // For a new tensor beside this one, of its dtype or another.
+  TensorOptions options() const { return {dtype(), device()}; }
+  TensorOptions options(DType dtype) const { return {dtype, device()}; }
   bool is_contiguous() const;  // row-major without gaps (of the plain form)
 
-  // Plain data, first element of the view. Converts a lanes storage.
+  // Plain data, first element of the view. Converts a lanes storage. For host code: throws unless the tensor is on the CPU.
   template <class T>
   T* data() const {
     check_dtype(dtype_of<T>());
     return static_cast<T*>(raw_data());
   }
   void* raw_data() const;
+  // The same wherever the tensor lives: for the kernels of its device.
+  template <class T>
+  T* pointer() const {
+    check_dtype(dtype_of<T>());
+    return static_cast<T*>(raw_pointer());
+  }
+  void* raw_pointer() const;
   // True when this view is the whole of a storage that is in lanes now.
   bool in_lanes() const;
   // The lanes buffer. Only for a tensor that in_lanes() or that to_lanes() (ops/layout.h) returned.
@@ -141,6 +160,9 @@ class Tensor {
   void check_dtype(DType expected) const;
   std::shared_ptr<TensorImpl> impl_;
 };
+
+// Throws Error, naming both devices, unless the tensors live on one.
+void check_same_device(const char* op, const Tensor& a, const Tensor& b);
 
 // The lane count L of this process: 16, 8 or 4 by instruction set, 1 for the reference target (then lanes are never used).
 int lane_count();

@@ -1,0 +1,43 @@
+// What the rest of the library asks of the CUDA backend. csrc/cuda/*.cu answers where a CUDA compiler built it; else absent.cpp,
+// which knows no device. No CUDA header is needed here.
+#pragma once
+
+#include <string>
+
+#include "cnnx/device.h"
+#include "kernels/slots.h"
+
+namespace cnnx::cuda {
+
+// The backend of this build: "13.0, architectures 80 90", or why there is none.
+bool is_built();
+std::string build_text();
+// 0 where there is no driver or no card.
+int device_count();
+// Throws Error unless tensors can live on the device; `op` says who asks.
+void check_device(const char* op, int device);
+std::string device_name(int device);
+
+// Memory of a device from a pool that is ordered by the device's stream: what is freed may be handed out at once, since whatever
+// runs then runs later. Throws OutOfMemoryError.
+void* allocate(size_t bytes, int device);
+void deallocate(void* block, size_t bytes, int device);
+struct MemoryStats {
+  size_t in_use = 0, peak = 0, cached = 0;  // bytes
+};
+MemoryStats memory_stats(int device);
+void reset_peak(int device);
+void release_cached(int device);
+
+// Copies after everything given to the devices before. Returns when host memory may be read or reused; a copy between devices, or to
+// a device from memory that allocate_pinned() gave, does not wait.
+void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
+void set_zero(void* data, size_t bytes, int device);
+void synchronize(int device);
+
+// The kernels, to run on this device: they return when they are given to its stream. An empty slot throws NotImplementedError.
+template <class T>
+const KernelTable<T>& kernels(int device);
+const ElementTable& element_kernels(int device);
+
+}  // namespace cnnx::cuda

@@ -1,0 +1,15 @@
+// What the files of this folder share. Each fills the slots of its family; tensors are plain (lanes == 1) on a device.
+#pragma once
+
+#include "cnnx/dtype.h"
+#include "cnnx/error.h"
+#include "cuda/stream.h"
+#include "kernels/cuda/launch.h"
+#include "kernels/slots.h"
+
+namespace cnnx::cuda {
+
+// Whether this build holds kernels for the selected device: null, or what CUDA says.
+const char* unsupported_architecture();
+
+}  // namespace cnnx::cuda

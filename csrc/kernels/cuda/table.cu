@@ -1,0 +1,67 @@
+// The tables of the backend. A slot that no file of this folder fills throws.
+#include "cuda/runtime.h"
+#include "kernels/cuda/cuda.h"
+
+namespace cnnx::cuda {
+namespace {
+
+// What an empty slot holds.
+template <auto kSlot>
+struct Missing;
+template <class Table, class... Args, void (*Table::*kSlot)(Args...)>
+struct Missing<kSlot> {
+  inline static const char* kernel = nullptr;
+  static void run(Args...) { throw NotImplementedError(message(kernel, ": no CUDA kernel")); }
+};
+
+template <auto kSlot, class Table>
+void complete(Table& table, const char* kernel) {
+  Missing<kSlot>::kernel = kernel;
+  if (table.*kSlot == nullptr) table.*kSlot = Missing<kSlot>::run;
+}
+
+template <class T>
+KernelTable<T> make_table() {
+  KernelTable<T> table;
+#define KERNEL(slot, signature) complete<&KernelTable<T>::slot>(table, #slot);
+#include "kernels/kernels.def"
+#undef KERNEL
+  return table;
+}
+
+ElementTable make_element_table() {
+  ElementTable table;
+#define ELEMENT(slot, signature) complete<&ElementTable::slot>(table, #slot);
+#include "kernels/elements.def"
+#undef ELEMENT
+  return table;
+}
+
+__global__ void nothing() {}
+
+}  // namespace
+
+const char* unsupported_architecture() {
+  cudaFuncAttributes attributes;
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(&nothing));
+  if (error == cudaSuccess) return nullptr;
+  cudaGetLastError();
+  return cudaGetErrorString(error);
+}
+
+template <class T>
+const KernelTable<T>& kernels(int device) {
+  static const KernelTable<T> table = make_table<T>();
+  select(device);
+  return table;
+}
+template const KernelTable<float>& kernels<float>(int device);
+template const KernelTable<double>& kernels<double>(int device);
+
+const ElementTable& element_kernels(int device) {
+  static const ElementTable table = make_element_table();
+  select(device);
+  return table;
+}
+
+}  // namespace cnnx::cuda
