@@ -1,0 +1,63 @@
+// Every kernel launch and every check of a CUDA call goes through here, and shared memory is declared here, so that one source
+// compiles with nvcc and, with CNNX_CUDA_ON_CPU, with the host compiler for the emulation under tests/cuda_on_cpu (docs/cuda.md).
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <type_traits>
+
+#include "cnnx/error.h"
+
+#ifdef CNNX_CUDA_ON_CPU
+#include <tuple>
+// CNNX_SHARED(float, tile, [16][17]) declares the block's array tile; CNNX_DYNAMIC_SHARED(float, buffer) the pointer buffer to the
+// shared bytes that the launch asked for, aligned to 16.
+#define CNNX_SHARED(type, name, ...)              \
+  using name##_shared_type = type __VA_ARGS__;    \
+  static char name##_shared_tag;                  \
+  auto& name = *static_cast<name##_shared_type*>( \
+      ::cuda_on_cpu::shared_array(&name##_shared_tag, #name, sizeof(name##_shared_type), alignof(name##_shared_type)))
+#define CNNX_DYNAMIC_SHARED(type, name) type* name = static_cast<type*>(::cuda_on_cpu::dynamic_shared())
+#else
+#define CNNX_SHARED(type, name, ...) __shared__ type name __VA_ARGS__
+#define CNNX_DYNAMIC_SHARED(type, name)                                \
+  extern __shared__ __align__(16) unsigned char cnnx_dynamic_shared[]; \
+  type* name = reinterpret_cast<type*>(cnnx_dynamic_shared)
+#endif
+
+namespace cnnx::cuda {
+
+// Throws what CUDA has to say against `op`.
+inline void check(const char* op, cudaError_t status) {
+  if (status == cudaSuccess) return;
+  cudaGetLastError();  // told once
+  throw Error(message(op, ": CUDA error: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")"));
+}
+
+// launch("relu", relu_kernel<float>, grid, block, shared_bytes, stream, arguments...). An empty grid launches nothing.
+template <class... Params, class... Args>
+void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+            Args&&... args) {
+  static_assert(sizeof...(Params) == sizeof...(Args), "as many arguments as the kernel has parameters");
+  static_assert((std::size_t{0} + ... + sizeof(Params)) <= 4096, "a kernel takes at most 4096 bytes of parameters");
+  static_assert((std::is_trivially_copyable_v<Params> && ...), "parameters are copied to the device byte by byte");
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+#ifdef CNNX_CUDA_ON_CPU
+  const std::tuple<std::remove_cv_t<Params>...> values(static_cast<Params>(args)...);
+  const void* pointers[sizeof...(Params) + 1];
+  int count = 0;
+  const auto collect = [&](const auto& value) {
+    if constexpr (std::is_pointer_v<std::remove_cvref_t<decltype(value)>>) pointers[count++] = value;
+  };
+  std::apply([&](const auto&... value) { (collect(value), ...); }, values);
+  ::cuda_on_cpu::launch(
+      op, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
+      [kernel, values] { std::apply(kernel, values); }, pointers, count);
+#else
+  kernel<<<grid, block, shared_bytes, stream>>>(static_cast<Params>(args)...);
+#endif
+  check(op, cudaGetLastError());
+}
+
+}  // namespace cnnx::cuda

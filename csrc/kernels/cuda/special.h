@@ -1,0 +1,56 @@
+// Instructions that C++ has no words for, each with a twin for the emulation (CNNX_CUDA_ON_CPU). Kernels write no inline assembly
+// anywhere else.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+
+namespace cnnx::cuda {
+
+// What an allocator on top of cudaMalloc says about the blocks it hands out, so that the emulation can poison them and guard the
+// bytes between what was asked for and the block's capacity. On a device these cost nothing and do nothing.
+#ifdef CNNX_CUDA_ON_CPU
+inline void block_lent(void* block, std::size_t bytes, std::size_t capacity) {
+  ::cuda_on_cpu::block_lent(block, bytes, capacity);
+}
+inline void block_returned(void* block) { ::cuda_on_cpu::block_returned(block); }
+#else
+inline void block_lent(void*, std::size_t, std::size_t) {}
+inline void block_returned(void*) {}
+#endif
+
+// Copies 16 bytes (both addresses aligned to 16) from device to shared memory without passing through registers; they are there
+// after copy_async_commit() and copy_async_wait<n>(), which leaves the last n commits under way, and a barrier. Before compute
+// capability 8.0 it is a plain copy.
+__device__ inline void copy_async_16(void* shared, const void* global) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+               "l"(global)
+               : "memory");
+#else
+  *static_cast<float4*>(shared) = *static_cast<const float4*>(global);
+#endif
+}
+__device__ inline void copy_async_4(void* shared, const void* global) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
+               "l"(global)
+               : "memory");
+#else
+  *static_cast<float*>(shared) = *static_cast<const float*>(global);
+#endif
+}
+__device__ inline void copy_async_commit() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+template <int kUnderWay>
+__device__ inline void copy_async_wait() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+  asm volatile("cp.async.wait_group %0;" ::"n"(kUnderWay) : "memory");
+#endif
+}
+
+}  // namespace cnnx::cuda

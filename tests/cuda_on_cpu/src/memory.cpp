@@ -1,0 +1,283 @@
+// The devices' memory: per device one region of addresses, cut into allocations between guard zones. What is allocated or freed is
+// poisoned; guard zones are checked after launches, at synchronisation and at release (the address sanitizer's own marks take
+// their place in a build with it). The host cannot touch the region: it is inaccessible but for launches and copies.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <sstream>
+
+#include "internal.h"
+
+namespace cuda_on_cpu {
+namespace {
+
+constexpr size_t kStep = 2 << 20;  // regions grow by huge pages: switching their protection is quick
+constexpr int kMaxDevices = 8;
+constexpr int kCheckedPerLaunch = 64;
+constexpr size_t kNear = 64;  // guard bytes that a quick check looks at
+
+struct Region {
+  char *base = nullptr, *high = nullptr;  // accessible up to high
+  char* top = nullptr;                    // cut up so far
+  size_t reserved = 0, used = 0;
+  std::map<char*, size_t> free_by_address;
+  std::multimap<size_t, char*> free_by_size;
+};
+struct Allocation {
+  size_t bytes;
+  char* end;  // of the guard behind it
+  int device;
+};
+Region regions[kMaxDevices];
+std::map<char*, Allocation> live, lent;  // lent: blocks within live ones
+char* next_to_check = nullptr;
+int depth = 0;
+int protection = -1;  // -1: not read yet
+
+bool protecting() {
+  if (protection < 0) protection = setting("CNNX_EMU_PROTECT", 1) != 0;
+  return protection != 0;
+}
+
+// Marks [begin, end) as ground that nobody may touch.
+void forbid(char* begin, char* end) {
+#if CUDA_ON_CPU_ASAN
+  __asan_poison_memory_region(begin, size_t(end - begin));
+#else
+  fill(begin, kGuard, size_t(end - begin));
+#endif
+}
+void allow(char* begin, size_t bytes) {
+#if CUDA_ON_CPU_ASAN
+  __asan_unpoison_memory_region(begin, bytes);
+#endif
+  fill(begin, kPoison, bytes);
+}
+bool intact([[maybe_unused]] const char* begin, [[maybe_unused]] const char* end) {
+#if CUDA_ON_CPU_ASAN
+  return true;
+#else
+  return holds(begin, kGuard, size_t(end - begin));
+#endif
+}
+
+size_t rounded(size_t n, size_t unit) { return (n + unit - 1) / unit * unit; }
+
+Region& region_of(int device) {
+  Region& r = regions[device];
+  if (r.base != nullptr) return r;
+  r.reserved = rounded(memory_total() + memory_total() / 4, kStep) + (64 << 20);
+  void* p = mmap(nullptr, r.reserved + kStep, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (p == MAP_FAILED) {
+    r.reserved = 0;
+    return r;
+  }
+  r.base = reinterpret_cast<char*>(rounded(reinterpret_cast<uintptr_t>(p), kStep));
+  r.high = r.top = r.base;
+#ifdef MADV_HUGEPAGE
+  madvise(r.base, r.reserved, MADV_HUGEPAGE);
+#endif
+  return r;
+}
+
+void insert_free(Region& r, char* begin, size_t size) {
+  auto next = r.free_by_address.lower_bound(begin);
+  const auto drop = [&](auto it) {
+    auto [first, last] = r.free_by_size.equal_range(it->second);
+    while (first != last && first->second != it->first) ++first;
+    r.free_by_size.erase(first);
+    return r.free_by_address.erase(it);
+  };
+  if (next != r.free_by_address.end() && begin + size == next->first) {
+    size += next->second;
+    next = drop(next);
+  }
+  if (next != r.free_by_address.begin()) {
+    auto before = std::prev(next);
+    if (before->first + before->second == begin) {
+      begin = before->first;
+      size += before->second;
+      drop(before);
+    }
+  }
+  r.free_by_address.emplace(begin, size);
+  r.free_by_size.emplace(size, begin);
+}
+
+char* cut(Region& r, size_t size) {
+  if (const auto it = r.free_by_size.lower_bound(size); it != r.free_by_size.end()) {
+    const size_t whole = it->first;
+    char* begin = it->second;
+    r.free_by_size.erase(it);
+    r.free_by_address.erase(begin);
+    if (whole > size) insert_free(r, begin + size, whole - size);
+    return begin;
+  }
+  if (size_t(r.base + r.reserved - r.top) < size) return nullptr;
+  char* begin = r.top;
+  r.top += size;
+  if (r.top > r.high) {
+    char* high = r.base + std::min(r.reserved, rounded(size_t(r.top - r.base), kStep));
+    if (mprotect(r.high, size_t(high - r.high), PROT_READ | PROT_WRITE) != 0) return nullptr;
+#if CUDA_ON_CPU_ASAN
+    __asan_poison_memory_region(r.high, size_t(high - r.high));
+#endif
+    r.high = high;
+  }
+  return begin;
+}
+
+std::string told(const char* side, const Allocation& a, bool is_lent) {
+  std::ostringstream out;
+  out << "a write " << side << " " << (is_lent ? "a block" : "an allocation") << " of " << a.bytes << " bytes";
+  return out.str();
+}
+
+// Looks at the guards of one allocation, `reach` bytes of each (0: all).
+std::string damage(char* begin, const Allocation& a, bool is_lent, size_t reach) {
+  char* const tail = begin + a.bytes;
+  if (!is_lent && !intact(begin - (reach ? reach : kZone), begin)) return told("before", a, is_lent);
+  if (!intact(tail, reach ? std::min(tail + reach, a.end) : a.end)) return told("behind", a, is_lent);
+  return "";
+}
+
+// Told once: restores what was written over.
+[[maybe_unused]] void restore_guards(char* begin, const Allocation& a, bool is_lent) {
+  if (!is_lent) forbid(begin - kZone, begin);
+  forbid(begin + a.bytes, a.end);
+}
+
+// The allocation or lent block that holds `pointer` (its end counts as inside), or null.
+const std::pair<char* const, Allocation>* holder(std::map<char*, Allocation>& map, const void* pointer) {
+  auto it = map.upper_bound(const_cast<char*>(static_cast<const char*>(pointer)));
+  if (it == map.begin()) return nullptr;
+  --it;
+  return static_cast<const char*>(pointer) <= it->first + it->second.bytes ? &*it : nullptr;
+}
+
+}  // namespace
+
+size_t memory_total() {
+  static const size_t total = size_t(setting("CNNX_EMU_MEMORY", 4096)) << 20;
+  return total;
+}
+size_t memory_used(int device) { return regions[device].used; }
+
+DeviceAccess::DeviceAccess() {
+  lock().lock();
+  if (depth++ > 0 || !protecting()) return;
+  for (Region& r : regions)
+    if (r.high > r.base) mprotect(r.base, size_t(r.high - r.base), PROT_READ | PROT_WRITE);
+}
+DeviceAccess::~DeviceAccess() {
+  if (--depth == 0 && protecting())
+    for (Region& r : regions)
+      if (r.high > r.base) mprotect(r.base, size_t(r.high - r.base), PROT_NONE);
+  lock().unlock();
+}
+
+void* allocate(int device, size_t bytes) {
+  const DeviceAccess access;
+  Region& r = region_of(device);
+  const size_t size = rounded(bytes, kZone) + 2 * kZone;
+  if (bytes > memory_total() || r.used + rounded(bytes, kZone) > memory_total()) return nullptr;
+  char* block = cut(r, size);
+  if (block == nullptr) return nullptr;
+  char* begin = block + kZone;
+  allow(begin, bytes);
+  forbid(block, begin);
+  forbid(begin + bytes, block + size);
+  live[begin] = {bytes, block + size, device};
+  r.used += rounded(bytes, kZone);
+  return begin;
+}
+
+Release release(void* pointer) {
+  const auto it = live.find(static_cast<char*>(pointer));
+  if (it == live.end()) return Release::unknown;
+  const DeviceAccess access;
+  const auto [begin, a] = *it;
+  std::string wrong = damage(begin, a, false, 0);
+  for (auto b = lent.lower_bound(begin); b != lent.end() && b->first < a.end; b = lent.erase(b))
+    if (wrong.empty()) wrong = damage(b->first, b->second, true, 0);
+  if (!wrong.empty()) report(wrong + ", found when it was freed");
+#if CUDA_ON_CPU_ASAN
+  __asan_poison_memory_region(begin, a.bytes);
+#else
+  fill(begin, kPoison, a.bytes);
+#endif
+  live.erase(it);
+  Region& r = regions[a.device];
+  r.used -= rounded(a.bytes, kZone);
+  insert_free(r, begin - kZone, size_t(a.end - begin) + kZone);
+  return wrong.empty() ? Release::done : Release::damaged;
+}
+
+void lend(void* block, size_t bytes, size_t capacity) {
+  const DeviceAccess access;
+  char* begin = static_cast<char*>(block);
+  allow(begin, bytes);
+  forbid(begin + bytes, begin + capacity);
+  lent[begin] = {bytes, begin + capacity, 0};
+}
+
+bool take_back(void* block) {
+  const auto it = lent.find(static_cast<char*>(block));
+  if (it == lent.end()) return true;
+  const DeviceAccess access;
+  const auto [begin, a] = *it;
+  const std::string wrong = damage(begin, a, true, 0);
+  if (!wrong.empty()) report(wrong + ", found when it was returned");
+  lent.erase(it);
+#if CUDA_ON_CPU_ASAN
+  __asan_poison_memory_region(begin, size_t(a.end - begin));
+#else
+  fill(begin, kPoison, size_t(a.end - begin));
+  if (const auto* parent = holder(live, begin); parent != nullptr && a.end > parent->first + parent->second.bytes)
+    forbid(parent->first + parent->second.bytes, a.end);
+#endif
+  return wrong.empty();
+}
+
+int device_of(const void* pointer) {
+  for (int d = 0; d < kMaxDevices; ++d)
+    if (regions[d].base != nullptr && pointer >= regions[d].base && pointer < regions[d].base + regions[d].reserved) return d;
+  return -1;
+}
+
+bool inside_allocation(const void* pointer, size_t bytes) {
+  const char* end = static_cast<const char*>(pointer) + bytes;
+  const auto* a = holder(live, pointer);
+  if (a == nullptr || end > a->first + a->second.bytes) return false;
+  const auto* b = holder(lent, pointer);
+  return b == nullptr || end <= b->first + b->second.bytes || pointer == b->first + b->second.bytes;
+}
+
+std::string check_guards(bool all) {
+#if !CUDA_ON_CPU_ASAN
+  if (live.empty()) return "";
+  const DeviceAccess access;
+  auto it = live.lower_bound(next_to_check);
+  const size_t n = all ? live.size() : std::min<size_t>(live.size(), kCheckedPerLaunch);
+  for (size_t i = 0; i < n; ++i, ++it) {
+    if (it == live.end()) it = live.begin();
+    if (std::string wrong = damage(it->first, it->second, false, kNear); !wrong.empty()) {
+      restore_guards(it->first, it->second, false);
+      return wrong;
+    }
+  }
+  next_to_check = it == live.end() ? nullptr : it->first;
+  for (auto& [begin, a] : lent)
+    if (std::string wrong = damage(begin, a, true, kNear); !wrong.empty()) {
+      restore_guards(begin, a, true);
+      return wrong;
+    }
+#else
+  static_cast<void>(all);
+#endif
+  return "";
+}
+
+}  // namespace cuda_on_cpu
