@@ -15,6 +15,7 @@
 #include "cnnx/error.h"
 #include "cuda/stream.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/special.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -136,6 +137,7 @@ void* allocate(size_t bytes, int device) {
   }
   s.stats.in_use += size;
   s.stats.peak = std::max(s.stats.peak, s.stats.in_use);
+  block_lent(block, bytes, size, s.stream);
   return block;
 }
 
@@ -146,6 +148,7 @@ void deallocate(void* block, size_t bytes, int device) {
   std::lock_guard lock(s.mutex);
   s.stats.in_use -= size;
   s.stats.cached += size;
+  block_returned(block, s.stream);
   s.free_blocks[size].push_back(block);
 }
 

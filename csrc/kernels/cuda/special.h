@@ -9,15 +9,13 @@
 namespace cnnx::cuda {
 
 // What an allocator on top of cudaMalloc says about the blocks it hands out, so that the emulation can poison them and guard the
-// bytes between what was asked for and the block's capacity. On a device these cost nothing and do nothing.
+// bytes between what was asked for and the block's capacity, in the stream's order. On a device these cost nothing and do nothing.
 #ifdef CNNX_CUDA_ON_CPU
-inline void block_lent(void* block, std::size_t bytes, std::size_t capacity) {
-  ::cuda_on_cpu::block_lent(block, bytes, capacity);
-}
-inline void block_returned(void* block) { ::cuda_on_cpu::block_returned(block); }
+using ::cuda_on_cpu::block_lent;
+using ::cuda_on_cpu::block_returned;
 #else
-inline void block_lent(void*, std::size_t, std::size_t) {}
-inline void block_returned(void*) {}
+inline void block_lent(void* /*block*/, std::size_t /*bytes*/, std::size_t /*capacity*/, cudaStream_t) {}
+inline void block_returned(void* /*block*/, cudaStream_t) {}
 #endif
 
 // Copies 16 bytes (both addresses aligned to 16) from device to shared memory without passing through registers; they are there

@@ -149,10 +149,10 @@ std::string damage(char* begin, const Allocation& a, bool is_lent, size_t reach)
   forbid(begin + a.bytes, a.end);
 }
 
-// The allocation or lent block that holds `pointer` (its end counts as inside), or null.
-const std::pair<char* const, Allocation>* holder(std::map<char*, Allocation>& map, const void* pointer) {
-  auto it = map.upper_bound(const_cast<char*>(static_cast<const char*>(pointer)));
-  if (it == map.begin()) return nullptr;
+// The allocation that holds `pointer` (its end counts as inside), or null.
+const std::pair<char* const, Allocation>* holder(const void* pointer) {
+  auto it = live.upper_bound(const_cast<char*>(static_cast<const char*>(pointer)));
+  if (it == live.begin()) return nullptr;
   --it;
   return static_cast<const char*>(pointer) <= it->first + it->second.bytes ? &*it : nullptr;
 }
@@ -235,7 +235,7 @@ bool take_back(void* block) {
   __asan_poison_memory_region(begin, size_t(a.end - begin));
 #else
   fill(begin, kPoison, size_t(a.end - begin));
-  if (const auto* parent = holder(live, begin); parent != nullptr && a.end > parent->first + parent->second.bytes)
+  if (const auto* parent = holder(begin); parent != nullptr && a.end > parent->first + parent->second.bytes)
     forbid(parent->first + parent->second.bytes, a.end);
 #endif
   return wrong.empty();
@@ -249,10 +249,8 @@ int device_of(const void* pointer) {
 
 bool inside_allocation(const void* pointer, size_t bytes) {
   const char* end = static_cast<const char*>(pointer) + bytes;
-  const auto* a = holder(live, pointer);
-  if (a == nullptr || end > a->first + a->second.bytes) return false;
-  const auto* b = holder(lent, pointer);
-  return b == nullptr || end <= b->first + b->second.bytes || pointer == b->first + b->second.bytes;
+  const auto* a = holder(pointer);
+  return a != nullptr && end <= a->first + a->second.bytes;
 }
 
 std::string check_guards(bool all) {

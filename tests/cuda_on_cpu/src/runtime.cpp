@@ -102,13 +102,16 @@ cudaError_t get_attributes(cudaFuncAttributes* attributes, const void* kernel) {
   return cudaSuccess;
 }
 
-void block_lent(void* block, size_t bytes, size_t capacity) {
+void block_lent(void* block, size_t bytes, size_t capacity, cudaStream_t stream) {
   const std::scoped_lock guard(lock());
-  lend(block, bytes, capacity);
+  fail(enqueue(stream, [=] {
+    lend(block, bytes, capacity);
+    return cudaSuccess;
+  }));
 }
-void block_returned(void* block) {
+void block_returned(void* block, cudaStream_t stream) {
   const std::scoped_lock guard(lock());
-  if (!take_back(block)) fail(cudaErrorIllegalAddress);
+  fail(enqueue(stream, [=] { return take_back(block) ? cudaSuccess : cudaErrorIllegalAddress; }));
 }
 
 void launch(const char* op, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
@@ -116,6 +119,7 @@ void launch(const char* op, const void* kernel, dim3 grid, dim3 block, size_t sh
   const std::scoped_lock guard(lock());
   if (no_device()) return void(fail(cudaErrorNoDevice));
   if (last_error != cudaSuccess) return;  // of an earlier call, not asked for yet: the launch's check tells it
+  if (device_of(stream) != current_device) return void(fail(cudaErrorInvalidResourceHandle));
   const uint64_t threads = uint64_t(block.x) * block.y * block.z;
   if (threads == 0 || threads > 1024 || block.z > 64 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     return void(fail(cudaErrorInvalidConfiguration));

@@ -119,7 +119,7 @@ void set_deferred(bool value) {
 
 cudaError_t enqueue(cudaStream_t handle, Work work) {
   CUstream_st* stream = resolve(handle);
-  if (stream == nullptr || stream->device != device()) return cudaErrorInvalidResourceHandle;
+  if (stream == nullptr) return cudaErrorInvalidResourceHandle;
   if (stream->capture) {
     if (stream->capture->invalid) return cudaErrorStreamCaptureInvalidated;
     stream->capture->work.push_back(std::move(work));
@@ -153,6 +153,10 @@ cudaError_t drain_all() {
   return told();
 }
 
+int device_of(cudaStream_t handle) {
+  CUstream_st* stream = resolve(handle);
+  return stream == nullptr ? -1 : stream->device;
+}
 bool is_capturing(cudaStream_t handle) {
   CUstream_st* stream = resolve(handle);
   return stream != nullptr && stream->capture != nullptr;

@@ -15,6 +15,7 @@ cudaError_t enqueue(cudaStream_t stream, Work work);
 cudaError_t drain_stream(cudaStream_t stream);
 cudaError_t drain_device(int device);
 cudaError_t drain_all();
+int device_of(cudaStream_t stream);  // -1: no stream
 bool is_capturing(cudaStream_t stream);
 cudaError_t forbidden_in_capture();  // an error, which ends the capture, if any stream captures
 

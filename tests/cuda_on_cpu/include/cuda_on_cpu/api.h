@@ -195,9 +195,9 @@ cudaError_t set_max_dynamic_shared(const void* kernel, size_t bytes);
 cudaError_t get_attributes(cudaFuncAttributes* attributes, const void* kernel);
 
 // Blocks that an allocator on top of cudaMalloc hands out: `capacity` bytes of which `bytes` were asked for. The block is
-// poisoned and what lies behind `bytes` is guarded until it is returned.
-void block_lent(void* block, size_t bytes, size_t capacity);
-void block_returned(void* block);
+// poisoned and what lies behind `bytes` is guarded until it is returned, in the stream's order.
+void block_lent(void* block, size_t bytes, size_t capacity, cudaStream_t stream);
+void block_returned(void* block, cudaStream_t stream);
 
 // For tests of the emulation and for hunts.
 void set_seed(unsigned seed);      // of the order in which blocks and threads run
