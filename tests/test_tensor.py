@@ -76,17 +76,17 @@ def test_device() -> None:
     assert cnnx.device("cuda", 1) == cnnx.device("cuda:1")
     assert {cpu: 1}[cnnx.device("cpu")] == 1
     assert not t.is_cuda
-    assert not cnnx.cuda.is_available()
     assert not cnnx.backends.mps.is_available()
     assert not cnnx.accelerator.is_available()
     assert t.to("cpu") is t
     assert t.to(cpu) is t
     assert t.to(device=cpu, dtype=cnnx.float64, non_blocking=True).dtype == cnnx.float64
     assert t.cpu() is t
-    with pytest.raises(RuntimeError, match="no such backend"):
-        t.to("cuda")
-    with pytest.raises(RuntimeError, match="cuda"):
-        t.cuda()
+    if not cnnx.cuda.is_available():
+        with pytest.raises(RuntimeError, match="to: .*no CUDA"):
+            t.to("cuda")
+        with pytest.raises(RuntimeError, match="no CUDA"):
+            t.cuda()
     with pytest.raises(RuntimeError, match="unknown device"):
         cnnx.device("nope")
     with pytest.raises(AttributeError, match="no CUDA"):

@@ -33,6 +33,13 @@ Tensor make_contiguous(const Tensor& input) {
   return result;
 }
 
+Tensor to(const Tensor& input, Device device) {
+  Tensor result = to_device(input, device);
+  if (result.is_same(input) || !needs_grad({input})) return result;
+  return record("to", result, {input},
+                [device = input.device()](const Tensor& g, const Needs&) { return Grads{to_device(g, device)}; });
+}
+
 Tensor to(const Tensor& input, DType dtype) {
   if (input.dtype() == dtype) return input;
   Tensor result = cast(input, dtype);

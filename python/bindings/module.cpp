@@ -26,4 +26,5 @@ PYBIND11_MODULE(_C, m) {
   register_transform(m);
   register_io(m);
   register_info(m);
+  register_cuda(m);
 }

@@ -43,6 +43,9 @@ std::function<void()> holder_of(const py::object& object) {
 }
 
 py::array to_numpy(const Tensor& tensor) {
+  if (tensor.device().is_cuda())
+    throw TypeError(
+        message("numpy: a tensor on ", tensor.device().str(), " has no memory that NumPy can see; call .cpu() first"));
   void* data;
   {
     py::gil_scoped_release release;

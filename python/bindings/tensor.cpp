@@ -45,6 +45,7 @@ void register_tensor(py::module_& m) {
       .def_property_readonly("shape", &shape_of)
       .def_property_readonly("ndim", [](const Tensor& t) { return t.ndim(); })
       .def_property_readonly("dtype", [](const Tensor& t) { return t.dtype(); })
+      .def_property_readonly("_cuda_index", [](const Tensor& t) { return t.device().is_cuda() ? t.device().index : -1; })
       .def_property(
           "requires_grad", [](const Tensor& t) { return t.requires_grad(); },
           [](Tensor& t, bool value) { t.set_requires_grad(value); })

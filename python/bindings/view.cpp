@@ -30,7 +30,10 @@ void register_view(py::module_& m) {
   m.def("unbind", &unbind, given("input"), py::arg("dim"));
   m.def("clone", &clone, ReleaseGil(), given("input"));
   m.def("contiguous", &make_contiguous, ReleaseGil(), given("input"));
-  m.def("to", &to, ReleaseGil(), given("input"), py::arg("dtype"));
+  m.def("to", py::overload_cast<const Tensor&, DType>(&to), ReleaseGil(), given("input"), py::arg("dtype"));
+  m.def(
+      "to_device", [](const Tensor& input, const std::string& device) { return to(input, parse_device(device)); }, ReleaseGil(),
+      given("input"), py::arg("device"));
   m.def("flip", &flip, ReleaseGil(), given("input"), py::arg("dims"));
   m.def("repeat", &repeat, ReleaseGil(), given("input"), py::arg("times"));
   m.def("roll", &roll, ReleaseGil(), given("input"), py::arg("shifts"), py::arg("dims"));
@@ -39,7 +42,9 @@ void register_view(py::module_& m) {
   m.def(
       "broadcast_shapes", [](const Dims& a, const Dims& b) { return broadcast_shapes("broadcast_shapes", a, b); }, py::arg("a"),
       py::arg("b"));
-  m.def("data_pointer", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.raw_data()); }, ReleaseGil(), given("tensor"));
+  m.def(
+      "data_pointer", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.raw_pointer()); }, ReleaseGil(),
+      given("tensor"));
 }
 
 }  // namespace cnnx::bindings

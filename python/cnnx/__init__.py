@@ -26,8 +26,9 @@ from cnnx._C import set_num_threads as set_num_threads
 from cnnx.autograd import *
 from cnnx.composed import *
 from cnnx.creation import *
-from cnnx.devices import check_device as _check_device
 from cnnx.devices import device as device
+from cnnx.devices import get_default_device as get_default_device
+from cnnx.devices import set_default_device as set_default_device
 from cnnx.dlpack import from_dlpack as from_dlpack
 from cnnx.dtypes import bool as bool
 from cnnx.dtypes import double as double
@@ -105,17 +106,6 @@ def compile(model: Any = None, **options: Any) -> Any:
     PyTorch's promises equal results too, so scripts that call it mean the same here.
     """
     return model if model is not None else lambda function: function
-
-
-def set_default_device(device: Any) -> None:
-    """Takes the CPU, which is the default already.
-
-    Raises
-    ------
-    RuntimeError
-        For a device that is not there.
-    """
-    _check_device("set_default_device", device)
 
 
 def is_nonzero(input: Tensor) -> Any:

@@ -6,7 +6,7 @@ import builtins
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C, creation, dtypes
-from cnnx.devices import check_device, device
+from cnnx.devices import as_device, device, device_of
 from cnnx.dtypes import as_dtype
 
 if TYPE_CHECKING:
@@ -44,25 +44,33 @@ class Conversions:
             if isinstance(arg, _C.DType):
                 chosen = arg
             elif isinstance(arg, _C.TensorBase):
-                chosen = arg.dtype
+                chosen, where = arg.dtype, device_of(arg)
             elif isinstance(arg, builtins.bool):
                 continue  # PyTorch's positional non_blocking
             elif _is_device(arg) or isinstance(arg, builtins.int):
                 where = arg
             elif arg is not None:
                 chosen = as_dtype(arg)
-        if where is not None:
-            check_device("to", where)
-        result = self if chosen is None else _C.to(self, as_dtype(chosen))
+        result = self if where is None else _C.to_device(self, str(as_device("to", where)))
+        if chosen is not None:
+            result = _C.to(result, as_dtype(chosen))
         return _C.clone(result) if copy and result is self else result
 
     def cpu(self: Any) -> Tensor:
         """The tensor on the CPU: itself if it is there."""
-        return Conversions.to(self, "cpu")
+        result: Tensor = _C.to_device(self, "cpu")
+        return result
 
     def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Tensor:
-        """Raises RuntimeError: this build has no CUDA backend."""
-        return Conversions.to(self, "cuda" if device is None else device)
+        """The tensor on a GPU (the first, if none is named).
+
+        Raises
+        ------
+        RuntimeError
+            If it is not there.
+        """
+        result: Tensor = self.to("cuda" if device is None else device)
+        return result
 
     def float(self: Any) -> Tensor:
         """As float32."""
@@ -99,24 +107,26 @@ class Conversions:
     def new_tensor(
         self: Any, data: Any, *, dtype: Any = None, requires_grad: builtins.bool = False
     ) -> Tensor:
-        """`cnnx.tensor(data)` with this tensor's dtype."""
-        return creation.tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+        """`cnnx.tensor(data)` with this tensor's dtype, where this tensor lives."""
+        return creation.tensor(
+            data, dtype=dtype or self.dtype, device=self.device, requires_grad=requires_grad
+        )
 
     def new_zeros(self: Any, *size: Any, dtype: Any = None) -> Tensor:
-        """`cnnx.zeros(size)` with this tensor's dtype."""
-        return creation.zeros(*size, dtype=dtype or self.dtype)
+        """`cnnx.zeros(size)` with this tensor's dtype, where this tensor lives."""
+        return creation.zeros(*size, dtype=dtype or self.dtype, device=self.device)
 
     def new_ones(self: Any, *size: Any, dtype: Any = None) -> Tensor:
-        """`cnnx.ones(size)` with this tensor's dtype."""
-        return creation.ones(*size, dtype=dtype or self.dtype)
+        """`cnnx.ones(size)` with this tensor's dtype, where this tensor lives."""
+        return creation.ones(*size, dtype=dtype or self.dtype, device=self.device)
 
     def new_empty(self: Any, *size: Any, dtype: Any = None) -> Tensor:
-        """`cnnx.empty(size)` with this tensor's dtype."""
-        return creation.empty(*size, dtype=dtype or self.dtype)
+        """`cnnx.empty(size)` with this tensor's dtype, where this tensor lives."""
+        return creation.empty(*size, dtype=dtype or self.dtype, device=self.device)
 
     def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None) -> Tensor:
-        """`cnnx.full(size, fill_value)` with this tensor's dtype."""
-        return creation.full(size, fill_value, dtype=dtype or self.dtype)
+        """`cnnx.full(size, fill_value)` with this tensor's dtype, where this tensor lives."""
+        return creation.full(size, fill_value, dtype=dtype or self.dtype, device=self.device)
 
     def contiguous(self: Any) -> Tensor:
         """The tensor itself if its memory is row-major without gaps, else a copy that is."""

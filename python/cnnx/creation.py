@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnx import _C
-from cnnx.devices import check_device
+from cnnx.devices import CPU, as_device, device_of
 from cnnx.dtypes import as_dtype, float32, float64, get_default_dtype, int32, int64, numpy_dtype, uint8
 from cnnx.dtypes import bool as bool_
 
@@ -26,8 +26,9 @@ e = math.e
 
 
 def _finish(op: str, result: Tensor, device: Any, requires_grad: bool) -> Tensor:
-    if device is not None:
-        check_device(op, device)
+    where = as_device(op, device)
+    if where is not CPU:
+        result = _C.to_device(result, str(where))
     if requires_grad:
         result.requires_grad = True
     return result
@@ -36,7 +37,7 @@ def _finish(op: str, result: Tensor, device: Any, requires_grad: bool) -> Tensor
 def _without_tensors(data: Any) -> Any:
     # NumPy would read a tensor inside a list element by element, and refuses one that requires a gradient.
     if isinstance(data, _C.TensorBase):
-        return _C.numpy(data)
+        return _C.numpy(_C.to_device(data, "cpu"))
     if isinstance(data, (list, tuple)):
         return [_without_tensors(item) for item in data]
     return data
@@ -111,6 +112,8 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     chosen = None if dtype is None else as_dtype(dtype)
     if isinstance(data, _C.TensorBase):
         result = _C.copy_to(data, data.dtype if chosen is None else chosen)
+        if device is None:
+            device = device_of(data)
     elif isinstance(data, np.ndarray) and chosen is None:
         result = _from_array("tensor", data)
     else:
@@ -138,14 +141,14 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     device
         `"cpu"`.
     """
-    if device is not None:
-        check_device("as_tensor", device)
     chosen = None if dtype is None else as_dtype(dtype)
     if isinstance(data, _C.TensorBase):
-        return _C.to(data, data.dtype if chosen is None else chosen)  # the tensor itself if that is its dtype
+        # The tensor itself if it is so already.
+        where = device_of(data) if device is None else device
+        return _finish("as_tensor", _C.to(data, data.dtype if chosen is None else chosen), where, False)
     if isinstance(data, np.ndarray) and (chosen is None or data.dtype == numpy_dtype(chosen)):
-        return _C.from_numpy(data, False)
-    return _from_python("as_tensor", data, chosen)
+        return _finish("as_tensor", _C.from_numpy(data, False), device, False)
+    return _finish("as_tensor", _from_python("as_tensor", data, chosen), device, False)
 
 
 def asarray(data: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -278,7 +281,7 @@ def empty_like(
 ) -> Tensor:
     """A tensor with unspecified content, of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
-    return _finish("empty_like", _C.empty(input.shape, chosen), device, requires_grad)
+    return _finish("empty_like", _C.empty(input.shape, chosen), device or input.device, requires_grad)
 
 
 def zeros_like(
@@ -286,7 +289,7 @@ def zeros_like(
 ) -> Tensor:
     """A tensor of zeros of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
-    return _finish("zeros_like", _C.zeros(input.shape, chosen), device, requires_grad)
+    return _finish("zeros_like", _C.zeros(input.shape, chosen), device or input.device, requires_grad)
 
 
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -299,7 +302,12 @@ def full_like(
 ) -> Tensor:
     """A tensor filled with one number, of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
-    return _finish("full_like", _full("full_like", input.shape, fill_value, chosen), device, requires_grad)
+    return _finish(
+        "full_like",
+        _full("full_like", input.shape, fill_value, chosen),
+        device or input.device,
+        requires_grad,
+    )
 
 
 def _number(op: str, value: Any) -> Any:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from cnnx import _C
+
 
 class device:  # noqa: N801
     """A device by name. `device("cpu")` equals the string `"cpu"` and its hash.
@@ -67,14 +69,55 @@ class device:  # noqa: N801
 CPU = device("cpu")
 
 
-def check_device(op: str, where: str | device | int | None) -> None:
-    """Raises RuntimeError unless tensors can live on `where` (None: the default, the CPU)."""
-    if where is None or where is CPU or where == "cpu":
-        return
+def as_device(op: str, where: str | device | int | None) -> device:
+    """The device that `where` names (None: the default device; an int: a GPU by its number).
+
+    Raises
+    ------
+    RuntimeError
+        If tensors cannot live there.
+    """
+    if where is None:
+        return _default
+    if where is CPU or where == "cpu":
+        return CPU
     chosen = device("cuda", where) if isinstance(where, int) else device(where)
+    if chosen.type == "cuda":
+        _C.cuda_check_device(op, chosen.index or 0)
+        return device("cuda", chosen.index or 0)
     if chosen.type != "cpu":
-        raise RuntimeError(
-            f'{op}: device "{chosen}" is not available: this build of cnnx has no such backend'
-        )
+        raise RuntimeError(f'{op}: device "{chosen}" is not available: cnnx has no such backend')
     if chosen.index not in (None, 0):
         raise RuntimeError(f'{op}: there is one CPU device, "cpu"; got "{chosen}"')
+    return CPU
+
+
+def device_of(tensor: _C.TensorBase) -> device:
+    """Where a tensor lives."""
+    index = tensor._cuda_index
+    return CPU if index < 0 else device("cuda", index)
+
+
+def check_device(op: str, where: str | device | int | None) -> None:
+    """Raises RuntimeError unless tensors can live on `where`."""
+    as_device(op, where)
+
+
+_default = CPU
+
+
+def set_default_device(device: str | device | int | None) -> None:
+    """Sets where the functions that create tensors put them when they are not told (None: the CPU).
+
+    Raises
+    ------
+    RuntimeError
+        For a device that is not there.
+    """
+    global _default
+    _default = CPU if device is None else as_device("set_default_device", device)
+
+
+def get_default_device() -> device:
+    """Where the functions that create tensors put them when they are not told."""
+    return _default

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnx import _C
+from cnnx.devices import CPU
 from cnnx.dtypes import bool as bool_
 from cnnx.dtypes import get_default_dtype, int64
 
@@ -123,8 +124,8 @@ def _lines(array: np.ndarray[Any, Any], text: _Formatter, indent: int, summarize
 
 def tensor_repr(tensor: Tensor, prefix: str = "tensor(") -> str:
     """The text of `repr(tensor)`."""
-    array = _C.numpy(tensor.detach())
-    suffix = []
+    array = _C.numpy(_C.to_device(tensor.detach(), "cpu"))
+    suffix = [] if tensor.device is CPU else [f"device='{tensor.device}'"]
     if array.size == 0:
         body = "[]"
         if tensor.ndim != 1:

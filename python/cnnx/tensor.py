@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnx import _C, creation, dlpack, dtypes, indexing, pointwise, reduction, shaping
 from cnnx.conversions import Conversions
-from cnnx.devices import CPU, device
+from cnnx.devices import device, device_of
 from cnnx.hooks import RemovableHandle, TensorHook
 from cnnx.methods import MoreMethods
 from cnnx.operators import Operators
@@ -61,12 +61,12 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
     @property
     def device(self) -> device:
         """Where the tensor lives."""
-        return CPU
+        return device_of(self)
 
     @property
     def is_cuda(self) -> bool:
         """Whether it lives on a GPU."""
-        return False
+        return self._cuda_index >= 0
 
     @property
     def layout(self) -> str:
@@ -75,7 +75,7 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
 
     def get_device(self) -> int:
         """The number of the GPU, -1 on the CPU."""
-        return -1
+        return int(self._cuda_index)
 
     def size(self, dim: int | None = None) -> Any:
         """The shape, or the extent of one dimension."""
@@ -137,7 +137,7 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
 
     def tolist(self) -> Any:
         """Nested lists of Python numbers; a number for a scalar."""
-        return _C.numpy(self).tolist()
+        return _C.numpy(_C.to_device(self, "cpu")).tolist()
 
     def numpy(self, *, force: bool = False) -> np.ndarray[Any, Any]:
         """A NumPy array that shares the tensor's memory.
@@ -145,18 +145,21 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
         Parameters
         ----------
         force
-            Detach first, so that a tensor that requires a gradient is taken too.
+            Detach and move to the CPU first, so that a tensor that requires a gradient or lives on a GPU is
+            taken too.
 
         Raises
         ------
         RuntimeError
             If the tensor requires a gradient.
+        TypeError
+            If it is not on the CPU.
         """
         if self.requires_grad and not force:
             raise RuntimeError(
                 "numpy: can't be called on a tensor that requires grad; use tensor.detach().numpy() instead"
             )
-        array: np.ndarray[Any, Any] = _C.numpy(self)
+        array: np.ndarray[Any, Any] = _C.numpy(_C.to_device(self, "cpu") if force else self)
         return array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
@@ -218,7 +221,7 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return (
             _rebuild,
-            (type(self), np.array(_C.numpy(self.detach())), self.requires_grad, self.__dict__ or None),
+            (type(self), np.array(self.numpy(force=True)), self.requires_grad, self.__dict__ or None),
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnnx import _C
+from cnnx import _C, cuda
 from cnnx.cli.data import data_folder
 from cnnx.datasets import MNIST
 
@@ -25,6 +25,16 @@ def cpu_name() -> str:
         if key.strip() == "model name":
             return value.strip()
     return platform.processor() or platform.machine()
+
+
+def cuda_text() -> str:
+    """Whether CUDA can be used, on which devices, and if not why."""
+    if not cuda.is_built():
+        return f"no: {cuda.build_info()}"
+    if not cuda.is_available():
+        return f"built ({cuda.build_info()}), but there is no driver or no device"
+    names = [cuda.get_device_name(index) for index in range(cuda.device_count())]
+    return f"{', '.join(names)} ({cuda.build_info()})"
 
 
 def facts() -> Iterator[tuple[str, str]]:
@@ -47,7 +57,7 @@ def facts() -> Iterator[tuple[str, str]]:
         "OpenMP",
         "yes" if _C.has_openmp() else "no: the compiler had none, so everything runs on one thread",
     )
-    yield "CUDA", "no: this build of cnnx has no CUDA backend"
+    yield "CUDA", cuda_text()
     folder = data_folder()
     source = "CNNX_DATA_DIR" if os.environ.get("CNNX_DATA_DIR") else "default; CNNX_DATA_DIR changes it"
     yield "data", f"{folder} ({source}), {'has' if MNIST.is_available(folder) else 'without'} mnist"

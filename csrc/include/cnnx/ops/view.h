@@ -37,9 +37,10 @@ std::vector<Tensor> chunk(const Tensor& input, int64_t chunks, int64_t dim);
 std::vector<Tensor> unbind(const Tensor& input, int64_t dim);
 
 // Copies.
-Tensor clone(const Tensor& input);            // keeps the layout
-Tensor make_contiguous(const Tensor& input);  // the tensor itself if it is row-major without gaps
-Tensor to(const Tensor& input, DType dtype);  // the tensor itself if it has the dtype
+Tensor clone(const Tensor& input);              // keeps the layout
+Tensor make_contiguous(const Tensor& input);    // the tensor itself if it is row-major without gaps
+Tensor to(const Tensor& input, DType dtype);    // the tensor itself if it has the dtype
+Tensor to(const Tensor& input, Device device);  // the tensor itself if it lives there
 Tensor flip(const Tensor& input, const std::vector<int64_t>& dims);
 Tensor repeat(const Tensor& input, const Dims& times);
 Tensor roll(const Tensor& input, const std::vector<int64_t>& shifts, const std::vector<int64_t>& dims);

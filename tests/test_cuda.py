@@ -1,0 +1,151 @@
+"""The CUDA backend beside the CPU: the rows of a table run on both, forward and gradients.
+
+Needs a device, or the emulation.
+"""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+import cnnx
+import cnnx.nn as nn
+import cnnx.nn.functional as F
+
+pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device")
+
+# name: a function of tensors, the shapes of its operands (float) or arrays that take no gradient.
+IMAGES = (5, 3, 9, 8)
+TABLE = {
+    "add": (lambda a, b: a + b, (4, 3, 5), (3, 1)),
+    "to": (lambda a: a.to("cpu").to(a.device) * 2, (3, 4)),
+}
+
+
+def on(device: str, values, dtype):
+    made = []
+    for value in values:
+        if value.dtype.kind == "f":
+            made.append(cnnx.tensor(value.astype(dtype)).to(device).requires_grad_())
+        else:
+            made.append(cnnx.tensor(value).to(device))
+    return made
+
+
+def run(device: str, function, values, dtype):
+    """The results and the gradients as arrays."""
+    tensors = on(device, values, dtype)
+    cnnx.manual_seed(3)
+    outputs = function(*tensors)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    assert all(str(output.device).startswith(device) for output in outputs)
+    arrays = [output.detach().cpu().numpy() for output in outputs]
+    if outputs[0].requires_grad:
+        rng = np.random.default_rng(1)
+        gradient = np.asarray(rng.normal(size=outputs[0].shape)).astype(dtype)
+        outputs[0].backward(cnnx.tensor(gradient).to(device))
+        for tensor in tensors:
+            if tensor.grad is not None:
+                assert str(tensor.grad.device).startswith(device)
+                arrays.append(tensor.grad.cpu().numpy())
+    return arrays
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", list(TABLE))
+def test_as_on_the_cpu(name: str, dtype) -> None:
+    function, *operands = TABLE[name]
+    rng = np.random.default_rng(0)
+    values = [rng.normal(size=o) if isinstance(o, tuple) else o for o in operands]
+    expected, found = run("cpu", function, values, dtype), run("cuda", function, values, dtype)
+    assert len(expected) == len(found)
+    tolerance = 2e-5 if dtype == np.float32 else 1e-11
+    for one, other in zip(expected, found, strict=True):
+        assert one.dtype == other.dtype
+        finite = np.abs(one[np.isfinite(one)].astype(np.float64))
+        scale = max(1.0, float(finite.max(initial=0)))
+        np.testing.assert_allclose(other, one, rtol=tolerance, atol=tolerance * scale)
+
+
+def test_where_a_tensor_lives() -> None:
+    x = cnnx.arange(6, dtype=cnnx.float32).reshape(2, 3).to("cuda")
+    assert x.is_cuda
+    assert x.device == cnnx.device("cuda", 0)
+    assert x.get_device() == 0
+    assert "device='cuda:0'" in repr(x)
+    assert x.tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert x[1, 2].item() == 5
+    assert x.cpu().device.type == "cpu"
+    assert x.to("cuda") is x
+    assert cnnx.zeros_like(x).is_cuda
+    assert x.new_ones(2).is_cuda
+    assert cnnx.zeros(3, device="cuda").tolist() == [0, 0, 0]
+    assert pickle.loads(pickle.dumps(x)).tolist() == x.tolist()
+    with pytest.raises(TypeError, match=r"numpy: .*\.cpu\(\)"):
+        x.numpy()
+    np.testing.assert_array_equal(x.numpy(force=True), [[0, 1, 2], [3, 4, 5]])
+
+
+def test_the_default_device() -> None:
+    try:
+        cnnx.set_default_device("cuda")
+        assert cnnx.ones(2).is_cuda
+        assert cnnx.tensor([1.0]).is_cuda
+        assert cnnx.get_default_device() == cnnx.device("cuda", 0)
+    finally:
+        cnnx.set_default_device("cpu")
+    assert not cnnx.ones(2).is_cuda
+
+
+def test_wrong_devices() -> None:
+    x = cnnx.ones(2, device="cuda")
+    with pytest.raises(RuntimeError, match=r"add: .*cuda:0.*cpu"):
+        x + cnnx.ones(2)
+    with pytest.raises(RuntimeError, match="cuda:99"):
+        cnnx.ones(2, device="cuda:99")
+
+
+def test_memory_is_counted_and_reused() -> None:
+    before = cnnx.cuda.memory_allocated()
+    x = cnnx.empty(1000, 1000, device="cuda")
+    assert cnnx.cuda.memory_allocated() - before >= 4_000_000
+    address = x.data_ptr()
+    del x
+    assert cnnx.cuda.memory_allocated() == before
+    assert cnnx.empty(1000, 1000, device="cuda").data_ptr() == address
+    cnnx.cuda.empty_cache()
+    assert cnnx.cuda.memory_reserved() == cnnx.cuda.memory_allocated()
+    with pytest.raises(RuntimeError, match="out of memory: asked for"):
+        cnnx.empty(1 << 50, dtype=cnnx.uint8, device="cuda")
+    assert cnnx.ones(2, device="cuda").tolist() == [1, 1]
+
+
+def test_a_module_moves() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).to("cuda")
+    assert all(p.is_cuda and p.requires_grad and p.is_leaf for p in module.parameters())
+    assert all(b.is_cuda for b in module.buffers())
+    assert all(not p.is_cuda for p in module.cpu().parameters())
+
+
+def test_training_follows_the_cpu() -> None:
+    """LeNet-5's layers with dropout and momentum, 20 steps: losses as on the CPU."""
+    losses = {}
+    for device in ("cpu", "cuda"):
+        cnnx.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(1, 4, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(4, 6, 3), nn.ReLU(),
+            nn.Flatten(), nn.Linear(54, 20), nn.ReLU(), nn.Dropout(0.2), nn.Linear(20, 10),
+        ).to(device)  # fmt: skip
+        optimizer = cnnx.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+        x = cnnx.rand(19, 1, 10, 10).to(device)
+        y = (cnnx.arange(19) % 10).to(device)
+        losses[device] = []
+        for _ in range(20):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses[device].append(loss.item())
+    np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=1e-3)
