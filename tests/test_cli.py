@@ -344,7 +344,7 @@ def test_wrong_use(tmp_path, capsys):
         assert line.startswith(f"cnnx train: argument {option}: {value!r} is not ")
         assert line.endswith("(see cnnx train --help)\n")
     assert 'unknown device "tpu"' in wrong_use(capsys, "train", "--device", "tpu")
-    assert "not available" in wrong_use(capsys, "train", "--device", "cuda")
+    assert "CUDA device" in wrong_use(capsys, "train", "--device", "cuda:99")
     assert "lenet5 takes images of 12x12 or more, digits has 8x8" in wrong_use(
         capsys, "train", "--model", "lenet5"
     )

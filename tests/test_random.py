@@ -151,7 +151,7 @@ def test_generators_are_streams_of_their_own() -> None:
     with pytest.raises(TypeError, match="rand"):
         cnnx.rand(2, generator=5)
     with pytest.raises(RuntimeError):
-        cnnx.Generator("cuda")
+        cnnx.Generator("cuda:99")
 
 
 def test_like_and_tensor_arguments() -> None:

@@ -82,15 +82,26 @@ def test_device() -> None:
     assert t.to(cpu) is t
     assert t.to(device=cpu, dtype=cnnx.float64, non_blocking=True).dtype == cnnx.float64
     assert t.cpu() is t
-    if not cnnx.cuda.is_available():
-        with pytest.raises(RuntimeError, match="to: .*no CUDA"):
-            t.to("cuda")
-        with pytest.raises(RuntimeError, match="no CUDA"):
-            t.cuda()
     with pytest.raises(RuntimeError, match="unknown device"):
         cnnx.device("nope")
-    with pytest.raises(AttributeError, match="no CUDA"):
-        cnnx.cuda.get_device_name(0)
+
+
+@pytest.mark.skipif(cnnx.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there() -> None:
+    t = cnnx.zeros(1)
+    for ask in (
+        lambda: t.to("cuda"),
+        lambda: t.cuda(),
+        lambda: cnnx.cuda.get_device_name(0),
+        lambda: cnnx.cuda.synchronize(),
+        lambda: cnnx.zeros(2, device="cuda:1"),
+        lambda: cnnx.set_default_device("cuda"),
+        lambda: cnnx.Generator("cuda"),
+    ):
+        with pytest.raises(RuntimeError, match="no CUDA device is available"):
+            ask()
+    assert cnnx.cuda.device_count() == 0
+    assert cnnx.cuda.empty_cache() is None
 
 
 @pytest.mark.parametrize("source", DTYPES)
@@ -244,7 +255,7 @@ def test_what_is_absent_says_so() -> None:
 
 def test_import_is_quick_and_light() -> None:
     code = (
-        "import sys, numpy, time; t = time.perf_counter(); import cnnx; print(time.perf_counter() - t);"
+        "import sys, numpy, time; t = time.process_time(); import cnnx; print(time.process_time() - t);"
         "print([m for m in ('torch', 'matplotlib', 'tqdm', 'urllib.request') if m in sys.modules])"
     )
     runs = [

@@ -394,7 +394,6 @@ def test_named_results():
 
 
 def test_what_scripts_set_and_ask():
-    assert not cnnx.cuda.is_available()
     assert not cnnx.backends.mps.is_available()
     cnnx.backends.cudnn.deterministic = True
     cnnx.backends.cudnn.benchmark = False
@@ -407,10 +406,8 @@ def test_what_scripts_set_and_ask():
     cnnx.set_float32_matmul_precision("high")
     assert cnnx.get_float32_matmul_precision() == "highest"
     where = "cuda" if cnnx.cuda.is_available() else "mps" if cnnx.backends.mps.is_available() else "cpu"
-    assert cnnx.device(where).type == "cpu"
+    assert cnnx.device(where).type == ("cuda" if cnnx.cuda.is_available() else "cpu")
     cnnx.set_default_device("cpu")
-    with pytest.raises(RuntimeError, match="set_default_device"):
-        cnnx.set_default_device("cuda")
     x = cnnx.ones(2)
     assert x.pin_memory() is x
     assert not x.is_pinned()

@@ -6,7 +6,9 @@
 namespace cnnx::cuda {
 namespace {
 
-[[noreturn]] void fail(const char* op) { throw Error(message(op, ": this build of cnnx has no CUDA backend: ", build_text())); }
+[[noreturn]] void fail(const char* op) {
+  throw Error(message(op, ": no CUDA device is available: this build of cnnx has no CUDA backend (", build_text(), ")"));
+}
 
 }  // namespace
 

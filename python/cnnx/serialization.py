@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from cnnx import _C, torch_file
-from cnnx.devices import check_device
+from cnnx.devices import CPU, as_device, device
 from cnnx.tensor import Tensor
 
 __all__ = ["load", "load_file", "save", "save_file"]
@@ -119,10 +119,11 @@ def load(
     """
     if pickle_module is not None:
         raise ValueError("load: nothing is unpickled, pickle_module must be None")
-    _check_map_location(map_location)
+    where = _target(map_location)
     if torch_file.recognised(f):
         return torch_file.load(f)
     name, tensors, metadata = _read(f)
+    tensors = {key: tensor.to(where) for key, tensor in tensors.items()}
     structure = metadata.get(STRUCTURE_KEY)
     if structure is None:
         return tensors
@@ -165,7 +166,7 @@ def load_file(path: Path, device: Any = "cpu") -> dict[str, Tensor]:
     path
         The file.
     device
-        Where to put them; only the CPU is there.
+        Where to put them.
 
     Raises
     ------
@@ -174,11 +175,12 @@ def load_file(path: Path, device: Any = "cpu") -> dict[str, Tensor]:
     OSError
         If it cannot be read.
     """
-    check_device("load_file", device)
-    return _read(path)[1]
+    where = as_device("load_file", device)
+    return {name: tensor.to(where) for name, tensor in _read(path)[1].items()}
 
 
 def _write(tensors: list[tuple[str, Tensor]], metadata: list[tuple[str, str]], f: Path | IO[bytes]) -> None:
+    tensors = [(name, tensor.cpu()) for name, tensor in tensors]
     if isinstance(f, str | os.PathLike):
         # The renamed file shall take the place of what a link points to, and not of the link.
         path = os.path.realpath(f)
@@ -205,13 +207,13 @@ def _read(f: Path | IO[bytes]) -> tuple[str, dict[str, Tensor], dict[str, str]]:
     return name, dict(tensors), dict(metadata)
 
 
-def _check_map_location(map_location: MapLocation) -> None:
+def _target(map_location: MapLocation) -> device:
+    """Where `load` puts tensors. A file does not say where they were, so they come from the CPU."""
     if map_location is None or callable(map_location):
-        return  # a function moves storages between devices, and there is one
+        return CPU  # a function would move storages between the devices that it is told of
     if isinstance(map_location, Mapping):
-        check_device("load", map_location.get("cpu"))
-    else:
-        check_device("load", map_location)
+        return as_device("load", map_location.get("cpu", CPU))
+    return as_device("load", map_location)
 
 
 def _is_flat(obj: Any) -> bool:
