@@ -98,10 +98,10 @@ char* place_array(const void* tag, const char* name, size_t bytes, size_t alignm
 #if CUDA_ON_CPU_ASAN
   __asan_unpoison_memory_region(shared_base + offset, bytes);
 #else
-  fill(shared_base + shared_used, kGuard, offset - shared_used);
-  fill(shared_base + offset + bytes, kGuard, kSharedGuard);
+  set_guard(shared_base + shared_used, offset - shared_used);
+  set_guard(shared_base + offset + bytes, kSharedGuard);
 #endif
-  fill(shared_base + offset, kPoison, bytes);
+  poison(shared_base + offset, bytes);
   arrays.push_back({tag, name, offset, bytes});
   shared_used = offset + bytes;
   return shared_base + offset;
@@ -124,8 +124,8 @@ void begin_shared(size_t bytes) {
 void check_shared() {
 #if !CUDA_ON_CPU_ASAN
   for (const Array& a : arrays) {
-    const bool below = holds(shared_base + a.offset - kSharedGuard, kGuard, kSharedGuard);
-    if (below && holds(shared_base + a.offset + a.bytes, kGuard, kSharedGuard)) continue;
+    const bool below = guard_holds(shared_base + a.offset - kSharedGuard, kSharedGuard);
+    if (below && guard_holds(shared_base + a.offset + a.bytes, kSharedGuard)) continue;
     std::ostringstream out;
     out << "a write " << (below ? "behind" : "before") << " the shared array " << a.name << " (" << a.bytes << " bytes)";
     failure = out.str();

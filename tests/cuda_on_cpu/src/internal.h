@@ -18,7 +18,6 @@
 namespace cuda_on_cpu {
 
 constexpr size_t kStaticSharedLimit = 48 << 10, kSharedLimit = 227 << 10;
-constexpr uint16_t kPoison = 0x7ff4, kGuard = 0x7ff5;  // either is a NaN as half, bfloat16, float and double, a huge int
 
 std::recursive_mutex& lock();
 long setting(const char* name, long fallback);  // an environment variable's number
@@ -27,8 +26,12 @@ long setting(const char* name, long fallback);  // an environment variable's num
 void report(const std::string& what);
 const std::string& last_report();
 
-void fill(void* to, uint16_t pattern, size_t bytes);
-bool holds(const void* from, uint16_t pattern, size_t bytes);
+// Poison: 16 bits that, repeated, are a NaN as half, bfloat16, float and double, and a huge int. Guards: words that are NaNs too
+// but depend on their address, so that what is read from one guard zone and written to another is noticed.
+constexpr uint16_t kPoison = 0x7ff4;
+void poison(void* to, size_t bytes);
+void set_guard(void* to, size_t bytes);
+bool guard_holds(const void* from, size_t bytes);
 
 // --- fiber.cpp: stacks that kernels' threads run on ---------------------------------------------------------------------------
 struct Fiber;

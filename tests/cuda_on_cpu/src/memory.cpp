@@ -46,20 +46,20 @@ void forbid(char* begin, char* end) {
 #if CUDA_ON_CPU_ASAN
   __asan_poison_memory_region(begin, size_t(end - begin));
 #else
-  fill(begin, kGuard, size_t(end - begin));
+  set_guard(begin, size_t(end - begin));
 #endif
 }
 void allow(char* begin, size_t bytes) {
 #if CUDA_ON_CPU_ASAN
   __asan_unpoison_memory_region(begin, bytes);
 #endif
-  fill(begin, kPoison, bytes);
+  poison(begin, bytes);
 }
 bool intact([[maybe_unused]] const char* begin, [[maybe_unused]] const char* end) {
 #if CUDA_ON_CPU_ASAN
   return true;
 #else
-  return holds(begin, kGuard, size_t(end - begin));
+  return guard_holds(begin, size_t(end - begin));
 #endif
 }
 
@@ -206,7 +206,7 @@ Release release(void* pointer) {
 #if CUDA_ON_CPU_ASAN
   __asan_poison_memory_region(begin, a.bytes);
 #else
-  fill(begin, kPoison, a.bytes);
+  poison(begin, a.bytes);
 #endif
   live.erase(it);
   Region& r = regions[a.device];
@@ -234,7 +234,7 @@ bool take_back(void* block) {
 #if CUDA_ON_CPU_ASAN
   __asan_poison_memory_region(begin, size_t(a.end - begin));
 #else
-  fill(begin, kPoison, size_t(a.end - begin));
+  poison(begin, size_t(a.end - begin));
   if (const auto* parent = holder(begin); parent != nullptr && a.end > parent->first + parent->second.bytes)
     forbid(parent->first + parent->second.bytes, a.end);
 #endif

@@ -63,28 +63,6 @@ bool is_pinned(const void* pointer, size_t bytes) {
   return static_cast<const char*>(pointer) + bytes <= it->first + it->second;
 }
 
-void fill(void* to, uint16_t pattern, size_t bytes) {
-  char* p = static_cast<char*>(to);
-  // The pattern follows the address, so that a piece of a zone looks the same wherever it is cut.
-  if (bytes > 0 && (reinterpret_cast<uintptr_t>(p) & 1)) *p++ = char(pattern >> 8), --bytes;
-  const uint64_t wide = pattern * 0x0001000100010001u;
-  size_t i = 0;
-  for (; i + 8 <= bytes; i += 8) std::memcpy(p + i, &wide, 8);
-  std::memcpy(p + i, &wide, bytes - i);
-}
-
-bool holds(const void* from, uint16_t pattern, size_t bytes) {
-  const char* p = static_cast<const char*>(from);
-  if (bytes > 0 && (reinterpret_cast<uintptr_t>(p) & 1)) {
-    if (*p++ != char(pattern >> 8)) return false;
-    --bytes;
-  }
-  const uint64_t wide = pattern * 0x0001000100010001u;
-  uint64_t wrong = 0, word;
-  for (; bytes >= 8; bytes -= 8, p += 8) std::memcpy(&word, p, 8), wrong |= word ^ wide;
-  return wrong == 0 && std::memcmp(p, &wide, bytes) == 0;
-}
-
 cudaError_t set_max_dynamic_shared(const void* kernel, size_t bytes) {
   const std::scoped_lock guard(lock());
   if (bytes > kSharedLimit) return fail(cudaErrorInvalidValue);
@@ -334,7 +312,7 @@ cudaError_t cudaMallocHost(void** pointer, size_t bytes, unsigned) {
   if (const cudaError_t error = forbidden_in_capture(); error != cudaSuccess) return error;
   void* p = std::aligned_alloc(4096, (std::max<size_t>(bytes, 1) + 4095) / 4096 * 4096);
   if (p == nullptr) return fail(cudaErrorMemoryAllocation);
-  fill(p, kPoison, bytes);
+  poison(p, bytes);
   pinned[static_cast<char*>(p)] = bytes;
   *pointer = p;
   return cudaSuccess;
