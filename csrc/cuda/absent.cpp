@@ -15,7 +15,10 @@ namespace {
 bool is_built() { return false; }
 std::string build_text() { return CNNX_CUDA_TEXT; }
 int device_count() { return 0; }
-void check_device(const char* op, int) { fail(op); }
+void check_device(const char* op, int device) {
+  throw Error(message(op, ": cuda:", device, ": no CUDA device is available: this build of cnnx has no CUDA backend (",
+                      build_text(), ")"));
+}
 std::string device_name(int) { fail("device_name"); }
 void* allocate(size_t, int) { fail("empty"); }
 void deallocate(void*, size_t, int) {}

@@ -57,7 +57,7 @@ void set_device(int device) {
 DeviceState& state(const char* op, int device) {
   auto& all = devices();
   if (device < 0 || device >= static_cast<int>(all.size()))
-    throw Error(all.empty() ? message(op, ": no CUDA device is available")
+    throw Error(all.empty() ? message(op, ": cuda:", device, ": no CUDA device is available")
                             : message(op, ": there is no CUDA device cuda:", device, "; there are ", all.size()));
   DeviceState& s = *all[static_cast<size_t>(device)];
   std::lock_guard lock(s.mutex);

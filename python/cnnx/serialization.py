@@ -93,8 +93,8 @@ def load(
     f
         A path, or a binary file with `read`.
     map_location
-        The device for the tensors: a device, its name, or a mapping from names to names. Only the CPU is
-        there.
+        The device for the tensors: a device, its name, or a mapping from names to names. The default is the
+        CPU, wherever they were when they were saved.
     pickle_module
         Must be None: nothing is unpickled.
     weights_only
