@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <memory>
+#include <new>
 #include <numeric>
 #include <sstream>
 #include <vector>
@@ -48,18 +48,20 @@ Vote vote;
 unsigned running;  // the thread that runs
 Fiber* running_fiber;
 const std::function<void()>* body;
-std::vector<Thread> threads;
-std::vector<unsigned> ready;
-std::vector<unsigned> warp_waiting;  // per warp: lanes that wait at a warp operation
-std::vector<uint3> indices;          // of a block's threads, in linear order
+// Never destroyed, as all state of the emulation: static objects may launch or free late.
+auto& threads = *new std::vector<Thread>;
+auto& ready = *new std::vector<unsigned>;
+auto& warp_waiting = *new std::vector<unsigned>;  // per warp: lanes that wait at a warp operation
+auto& indices = *new std::vector<uint3>;          // of a block's threads, in linear order
 const unsigned* order;
-std::vector<Fiber*> pool, idle;
-std::string failure;
+auto& pool = *new std::vector<Fiber*>;
+auto& idle = *new std::vector<Fiber*>;
+auto& failure = *new std::string;
 
 struct Orders {
   std::vector<unsigned> values[kOrders];
 };
-std::map<unsigned, Orders> all_orders;
+auto& all_orders = *new std::map<unsigned, Orders>;
 unsigned seed_used = 0, seed = 0;
 bool seed_known = false;
 
@@ -85,10 +87,9 @@ const Orders& orders_of(unsigned n) {
 
 // --- shared memory: arrays between guard zones, poisoned before each block ------------------------------------------------------
 // Dynamic shared memory comes first. Under the address sanitizer, everything but the arrays is forbidden ground.
-std::unique_ptr<char[]> shared_storage;
 char* shared_base;
 size_t shared_used, dynamic_bytes;
-std::vector<Array> arrays;
+auto& arrays = *new std::vector<Array>;
 constexpr size_t kSharedStorage = kSharedLimit + (64 << 10);
 
 char* place_array(const void* tag, const char* name, size_t bytes, size_t alignment) {
@@ -108,10 +109,7 @@ char* place_array(const void* tag, const char* name, size_t bytes, size_t alignm
 }
 
 void begin_shared(size_t bytes) {
-  if (!shared_storage) {
-    shared_storage.reset(new char[kSharedStorage + 256]);
-    shared_base = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(shared_storage.get()) + 255) & ~uintptr_t(255));
-  }
+  if (shared_base == nullptr) shared_base = static_cast<char*>(::operator new(kSharedStorage, std::align_val_t(256)));
 #if CUDA_ON_CPU_ASAN
   __asan_poison_memory_region(shared_base, kSharedStorage);
 #endif
@@ -152,6 +150,14 @@ void leave_for(Fiber* to) {
   if (to == self) return;
   running_fiber = to;
   switch_to(self, to);
+}
+
+// Ends the launch, whose failure is set: run_grid starts the fibers afresh. No object on this stack is destroyed.
+[[noreturn]] void abandon() {
+  failure +=
+      " (thread " + std::to_string(threadIdx.x) + ", " + std::to_string(threadIdx.y) + ", " + std::to_string(threadIdx.z) + ")";
+  leave_for(main_fiber());
+  __builtin_unreachable();
 }
 
 // Whom to run next: a random one of the ready, else a fresh one, else the launcher.
@@ -291,7 +297,10 @@ int barrier(Vote kind, bool predicate, Site site) {
   }
   unsigned yes = 0;
   for (const Thread& t : threads) {
-    if (!same(t.site, site)) trap(("threads wait at different barriers: " + where(t.site) + " and " + where(site)).c_str());
+    if (!same(t.site, site)) {
+      failure = "threads wait at different barriers: " + where(t.site) + " and " + where(site);
+      abandon();
+    }
     yes += t.predicate;
   }
   arrived = 0;
@@ -311,7 +320,10 @@ uint64_t meet(unsigned mask, Site site, Finish finish) {
   Thread& self = threads[running];
   self.site = site;
   self.mask = mask;
-  if (!(mask & bit)) trap(("a lane takes part in the warp operation at " + where(site) + " but is not in its mask").c_str());
+  if (!(mask & bit)) {
+    failure = "a lane takes part in the warp operation at " + where(site) + " but is not in its mask";
+    abandon();
+  }
   unsigned& waiting = warp_waiting[running / 32];
   waiting |= bit;
   if ((waiting & mask) != mask) {
@@ -321,9 +333,14 @@ uint64_t meet(unsigned mask, Site site, Finish finish) {
   for (unsigned l = 0; l < 32; ++l) {
     if (!(mask >> l & 1)) continue;
     const Thread& other = threads[first + l];
-    if (other.mask != mask) trap(("lanes give different masks to the warp operation at " + where(site)).c_str());
-    if (!same(other.site, site))
-      trap(("a warp's lanes wait at different operations: " + where(other.site) + " and " + where(site)).c_str());
+    if (other.mask != mask) {
+      failure = "lanes give different masks to the warp operation at " + where(site);
+      abandon();
+    }
+    if (!same(other.site, site)) {
+      failure = "a warp's lanes wait at different operations: " + where(other.site) + " and " + where(site);
+      abandon();
+    }
   }
   finish(first);
   waiting &= ~mask;
@@ -384,10 +401,7 @@ void* shared_array(const void* tag, const char* name, size_t bytes, size_t align
 
 void trap(const char* what) {
   failure = what;
-  failure +=
-      " (thread " + std::to_string(threadIdx.x) + ", " + std::to_string(threadIdx.y) + ", " + std::to_string(threadIdx.z) + ")";
-  leave_for(main_fiber());  // for good: run_grid starts the fibers afresh
-  __builtin_unreachable();
+  abandon();
 }
 
 long long clock_ns() {

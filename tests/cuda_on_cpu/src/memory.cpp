@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <span>
 #include <sstream>
 
 #include "internal.h"
@@ -30,9 +31,10 @@ struct Allocation {
   char* end;  // of the guard behind it
   int device;
 };
-Region regions[kMaxDevices];
-std::map<char*, Allocation> live, lent;  // lent: blocks within live ones
-char* next_to_check = nullptr;
+Region* const regions = new Region[kMaxDevices];  // never destroyed: memory may be freed late
+auto& live = *new std::map<char*, Allocation>;
+auto& lent = *new std::map<char*, Allocation>;  // lent: blocks within live ones
+[[maybe_unused]] char* next_to_check = nullptr;
 int depth = 0;
 int protection = -1;  // -1: not read yet
 
@@ -168,12 +170,12 @@ size_t memory_used(int device) { return regions[device].used; }
 DeviceAccess::DeviceAccess() {
   lock().lock();
   if (depth++ > 0 || !protecting()) return;
-  for (Region& r : regions)
+  for (Region& r : std::span(regions, kMaxDevices))
     if (r.high > r.base) mprotect(r.base, size_t(r.high - r.base), PROT_READ | PROT_WRITE);
 }
 DeviceAccess::~DeviceAccess() {
   if (--depth == 0 && protecting())
-    for (Region& r : regions)
+    for (Region& r : std::span(regions, kMaxDevices))
       if (r.high > r.base) mprotect(r.base, size_t(r.high - r.base), PROT_NONE);
   lock().unlock();
 }

@@ -16,10 +16,10 @@ namespace cuda_on_cpu {
 namespace {
 thread_local cudaError_t last_error = cudaSuccess;
 thread_local int current_device = 0;
-std::string last_message;
+auto& last_message = *new std::string;  // never destroyed, as all state here
 int faults = 0;
-std::map<char*, size_t> pinned;
-std::map<const void*, size_t> dynamic_limits;
+auto& pinned = *new std::map<char*, size_t>;
+auto& dynamic_limits = *new std::map<const void*, size_t>;
 
 int device_count() {
   static const int count = int(std::clamp(setting("CNNX_EMU_DEVICES", 1), 0L, 8L));
