@@ -52,7 +52,7 @@ enum class Release { done, damaged, unknown };
 Release release(void* pointer);
 int device_of(const void* pointer);  // -1: not in any device's memory
 bool inside_allocation(const void* pointer, size_t bytes);
-std::string check_guards(bool all);  // an empty string or which guard zone was written to
+std::string check_guards(bool waiting);  // after a launch or at a wait: an empty string or which guard zone was written to
 void lend(void* block, size_t bytes, size_t capacity);
 bool take_back(void* block);  // false: its guard was written to
 

@@ -16,8 +16,8 @@ namespace {
 
 constexpr size_t kStep = 2 << 20;  // regions grow by huge pages: switching their protection is quick
 constexpr int kMaxDevices = 8;
-constexpr int kCheckedPerLaunch = 64;
-constexpr size_t kNear = 64;  // guard bytes that a quick check looks at
+constexpr size_t kCheckedPerLaunch = 64, kCheckedPerWait = 512;  // the next in turn; all are checked when freed
+constexpr size_t kNear = 64;                                     // guard bytes that a quick check looks at
 
 struct Region {
   char *base = nullptr, *high = nullptr;  // accessible up to high
@@ -255,12 +255,12 @@ bool inside_allocation(const void* pointer, size_t bytes) {
   return a != nullptr && end <= a->first + a->second.bytes;
 }
 
-std::string check_guards(bool all) {
+std::string check_guards(bool waiting) {
 #if !CUDA_ON_CPU_ASAN
   if (live.empty()) return "";
   const DeviceAccess access;
   auto it = live.lower_bound(next_to_check);
-  const size_t n = all ? live.size() : std::min<size_t>(live.size(), kCheckedPerLaunch);
+  const size_t n = std::min(live.size(), waiting ? kCheckedPerWait : kCheckedPerLaunch);
   for (size_t i = 0; i < n; ++i, ++it) {
     if (it == live.end()) it = live.begin();
     if (std::string wrong = damage(it->first, it->second, false, kNear); !wrong.empty()) {
@@ -275,7 +275,7 @@ std::string check_guards(bool all) {
       return wrong;
     }
 #else
-  static_cast<void>(all);
+  static_cast<void>(waiting);
 #endif
   return "";
 }
