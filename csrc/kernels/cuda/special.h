@@ -18,37 +18,43 @@ inline void block_lent(void* /*block*/, std::size_t /*bytes*/, std::size_t /*cap
 inline void block_returned(void* /*block*/, cudaStream_t) {}
 #endif
 
-// Copies 16 bytes (both addresses aligned to 16) from device to shared memory without passing through registers; they are there
-// after copy_async_commit() and copy_async_wait<n>(), which leaves the last n commits under way, and a barrier. Before compute
-// capability 8.0 it is a plain copy.
+// Copies 16 or 4 bytes (both addresses aligned to as many) from device to shared memory without passing through registers; they are
+// there after copy_async_commit() and copy_async_wait<n>(), which leaves the last n commits under way, and a barrier. Before compute
+// capability 8.0 these are plain copies; in the emulation they happen no earlier than the wait.
+#if defined(CNNX_CUDA_ON_CPU)
+inline void copy_async_16(void* shared, const void* global) { ::cuda_on_cpu::copy_late(shared, global, 16); }
+inline void copy_async_4(void* shared, const void* global) { ::cuda_on_cpu::copy_late(shared, global, 4); }
+inline void copy_async_commit() { ::cuda_on_cpu::commit_copies(); }
+template <int kUnderWay>
+inline void copy_async_wait() {
+  ::cuda_on_cpu::wait_copies(kUnderWay);
+}
+#elif !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 __device__ inline void copy_async_16(void* shared, const void* global) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
                "l"(global)
                : "memory");
-#else
-  *static_cast<float4*>(shared) = *static_cast<const float4*>(global);
-#endif
 }
 __device__ inline void copy_async_4(void* shared, const void* global) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(static_cast<unsigned>(__cvta_generic_to_shared(shared))),
                "l"(global)
                : "memory");
-#else
-  *static_cast<float*>(shared) = *static_cast<const float*>(global);
-#endif
 }
-__device__ inline void copy_async_commit() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-  asm volatile("cp.async.commit_group;" ::: "memory");
-#endif
-}
+__device__ inline void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int kUnderWay>
 __device__ inline void copy_async_wait() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
   asm volatile("cp.async.wait_group %0;" ::"n"(kUnderWay) : "memory");
-#endif
 }
+#else
+__device__ inline void copy_async_16(void* shared, const void* global) {
+  *static_cast<float4*>(shared) = *static_cast<const float4*>(global);
+}
+__device__ inline void copy_async_4(void* shared, const void* global) {
+  *static_cast<float*>(shared) = *static_cast<const float*>(global);
+}
+__device__ inline void copy_async_commit() {}
+template <int kUnderWay>
+__device__ inline void copy_async_wait() {}
+#endif
 
 }  // namespace cnnx::cuda

@@ -3,6 +3,7 @@
 // randomness comes from the seed, so a run can be repeated.
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <map>
 #include <new>
 #include <numeric>
@@ -18,6 +19,12 @@ namespace cuda_on_cpu {
 namespace {
 
 enum class State : uint8_t { fresh, ready, at_barrier, at_warp, finished };
+struct LateCopy {
+  void* to;
+  const void* from;
+  size_t bytes;
+  int group;
+};
 struct Thread {
   State state;
   Fiber* fiber;
@@ -25,6 +32,8 @@ struct Thread {
   bool predicate;
   unsigned mask, source;  // of the warp operation it waits at
   uint64_t value;         // given to it, then its result
+  int groups = 0;         // of asynchronous copies, committed
+  std::vector<LateCopy> copies;
 };
 struct Array {
   const void* tag;
@@ -232,7 +241,10 @@ void run_block() {
   next_fresh = arrived = finished = 0;
   ready.clear();
   std::fill(warp_waiting.begin(), warp_waiting.end(), 0u);
-  for (Thread& t : threads) t.state = State::fresh;
+  for (Thread& t : threads) {
+    t.state = State::fresh;
+    t.copies.clear();
+  }
   order = orders_of(count).values[random_below(kOrders)].data();
   begin_shared(dynamic_bytes);
   running_fiber = main_fiber();
@@ -397,6 +409,22 @@ void* shared_array(const void* tag, const char* name, size_t bytes, size_t align
   for (const Array& a : arrays) total += a.tag != nullptr ? a.bytes : 0;
   if (total > kStaticSharedLimit) trap("more than 48 KiB of shared arrays in a block");
   return place_array(tag, name, bytes, alignment);
+}
+
+void copy_late(void* to, const void* from, size_t bytes) {
+  if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % bytes != 0)
+    trap("an asynchronous copy's address is not aligned");
+  poison(to, bytes);
+  threads[running].copies.push_back({to, from, bytes, threads[running].groups});
+}
+void commit_copies() { ++threads[running].groups; }
+void wait_copies(int under_way) {
+  Thread& self = threads[running];
+  std::erase_if(self.copies, [&](const LateCopy& copy) {
+    if (copy.group >= self.groups - under_way) return false;
+    std::memcpy(copy.to, copy.from, copy.bytes);
+    return true;
+  });
 }
 
 void trap(const char* what) {

@@ -25,6 +25,7 @@ long setting(const char* name, long fallback);  // an environment variable's num
 // Faults: a message on stderr and, for the next cudaGetErrorString, kept.
 void report(const std::string& what);
 const std::string& last_report();
+const char* running_kernel();  // the op whose kernel runs, or null
 
 // Poison: 16 bits that, repeated, are a NaN as half, bfloat16, float and double, and a huge int. Guards: words that are NaNs too
 // but depend on their address, so that what is read from one guard zone and written to another is noticed.

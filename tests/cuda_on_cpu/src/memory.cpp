@@ -78,6 +78,7 @@ Region& region_of(int device) {
   }
   r.base = reinterpret_cast<char*>(rounded(reinterpret_cast<uintptr_t>(p), kStep));
   r.high = r.top = r.base;
+  if (!CUDA_ON_CPU_ASAN) tell_crashes();  // the sanitizer has a report of its own
 #ifdef MADV_HUGEPAGE
   madvise(r.base, r.reserved, MADV_HUGEPAGE);
 #endif

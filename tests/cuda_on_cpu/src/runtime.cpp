@@ -18,6 +18,7 @@ thread_local cudaError_t last_error = cudaSuccess;
 thread_local int current_device = 0;
 auto& last_message = *new std::string;  // never destroyed, as all state here
 int faults = 0;
+const char* current_kernel = nullptr;
 auto& pinned = *new std::map<char*, size_t>;
 auto& dynamic_limits = *new std::map<const void*, size_t>;
 
@@ -44,6 +45,7 @@ void report(const std::string& what) {
   if (setting("CNNX_EMU_ABORT", 0) != 0) std::abort();
 }
 const std::string& last_report() { return last_message; }
+const char* running_kernel() { return current_kernel; }
 int fault_count() {
   const std::scoped_lock guard(lock());
   return faults;
@@ -115,7 +117,9 @@ void launch(const char* op, const void* kernel, dim3 grid, dim3 block, size_t sh
   }
   fail(enqueue(stream, [op = std::string(op), grid, block, shared_bytes, thread = std::move(thread)] {
     const DeviceAccess access;
+    current_kernel = op.c_str();
     std::string wrong = run_grid(grid, block, shared_bytes, thread);
+    current_kernel = nullptr;
     if (wrong.empty()) wrong = check_guards(false);
     if (wrong.empty()) return cudaSuccess;
     report("kernel of " + op + ": " + wrong);

@@ -23,6 +23,7 @@ namespace {
 
 __global__ void fill_without_bound(float* out, int) { out[blockIdx.x * blockDim.x + threadIdx.x] = 1.0f; }
 __global__ void copy_without_bound(const float* x, float* y) { y[threadIdx.x] = 2 * x[threadIdx.x]; }
+__global__ void fill_far_away(float* out) { out[1ll << 40] = 1.0f; }
 __global__ void fill_before(float* out) { out[int(threadIdx.x) - 1] = 1.0f; }
 __global__ void fill_but_one(float* out, int n) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
@@ -80,6 +81,18 @@ __global__ void shared_unwritten(float* out) {
   out[threadIdx.x] = tile[threadIdx.x];
 }
 
+__global__ void copy_in_pieces(const float* x, float* y, bool with_wait) {
+  CNNX_SHARED(float, tile, [2][32]);
+  cnnx::cuda::copy_async_4(&tile[0][threadIdx.x], x + threadIdx.x);
+  cnnx::cuda::copy_async_commit();
+  cnnx::cuda::copy_async_4(&tile[1][threadIdx.x], x + 32 + threadIdx.x);
+  cnnx::cuda::copy_async_commit();
+  cnnx::cuda::copy_async_wait<1>();
+  y[threadIdx.x] = tile[0][threadIdx.x];
+  if (with_wait) cnnx::cuda::copy_async_wait<0>();
+  y[32 + threadIdx.x] = tile[1][threadIdx.x];
+}
+
 // What the launch says; empty if it is content.
 template <class... Params, class... Args>
 std::string complaint(void (*kernel)(Params...), dim3 grid, dim3 block, Args... args) {
@@ -93,19 +106,35 @@ std::string complaint(void (*kernel)(Params...), dim3 grid, dim3 block, Args... 
 }
 bool contains(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
 
-// How a child that does this ends: true if by a signal or a sanitizer's exit status.
+// What a child that does this says on stderr before a signal or a sanitizer ends it; empty if it lives.
 template <class Action>
-bool child_dies(Action action) {
+std::string last_words(Action action) {
+  int ends[2];
+  REQUIRE(pipe(ends) == 0);
   const pid_t child = fork();
   if (child == 0) {
-    signal(SIGSEGV, SIG_DFL);
-    if (freopen("/dev/null", "w", stderr) == nullptr) _exit(0);
+    dup2(ends[1], STDERR_FILENO);
+    close(ends[0]);
+    close(ends[1]);
+    if (!kSanitized) {
+      signal(SIGSEGV, SIG_DFL);  // not the test program's
+      cuda_on_cpu::tell_crashes();
+    }
     action();
     _exit(0);
   }
+  close(ends[1]);
+  std::string words = " ";
+  char buffer[512];
+  for (ssize_t n; (n = read(ends[0], buffer, sizeof buffer)) > 0;) words.append(buffer, size_t(n));
+  close(ends[0]);
   int status = 0;
   waitpid(child, &status, 0);
-  return !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? "" : words;
+}
+template <class Action>
+bool child_dies(Action action) {
+  return last_words(action) != "";
 }
 
 std::vector<int> counting(int n) {
@@ -222,12 +251,32 @@ TEST_CASE("shared memory: a write out of bounds, an element that is not written"
   CHECK(std::count_if(values.begin(), values.end(), [](float v) { return std::isnan(v); }) == 32);
 }
 
+TEST_CASE("an asynchronous copy that is not waited for") {
+  std::vector<float> x(64);
+  for (int i = 0; i < 64; ++i) x[i] = float(i);
+  Device<float> dx(x), out(64);
+  CHECK(complaint(copy_in_pieces, 1, 32, dx.data, out.data, true) == "");
+  CHECK(out.host() == x);
+  CHECK(complaint(copy_in_pieces, 1, 32, dx.data, out.data, false) == "");
+  CHECK(out.host()[31] == 31.0f);
+  CHECK(std::isnan(out.host()[32]));
+  CHECK(contains(complaint(copy_in_pieces, 1, 32, reinterpret_cast<float*>(reinterpret_cast<char*>(dx.data) + 2), out.data, true),
+                 "not aligned"));
+}
+
 TEST_CASE("the host cannot touch device memory") {
   Device<float> out(64);
   CHECK_FALSE(child_dies([&] { out.host(); }));
   CHECK(child_dies([&] { out.data[3] = 1.0f; }));
   volatile float* p = out.data;
-  CHECK(child_dies([&] { static_cast<void>(p[3]); }));
+  const std::string words = last_words([&] { static_cast<void>(p[3]); });
+  CHECK(contains(words, kSanitized ? "SEGV" : "the host touched device memory"));
+}
+
+TEST_CASE("a kernel that reaches beyond all memory dies with its name") {
+  Device<float> out(64);
+  const std::string words = last_words([&] { complaint(fill_far_away, 1, 1, out.data); });
+  CHECK(contains(words, kSanitized ? "SEGV" : "kernel of faulty, block (0, 0, 0), thread (0, 0, 0): no access to address"));
 }
 
 TEST_CASE("copies out of bounds or against their direction") {

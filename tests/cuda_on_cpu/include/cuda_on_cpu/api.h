@@ -203,6 +203,7 @@ void block_returned(void* block, cudaStream_t stream);
 void set_seed(unsigned seed);      // of the order in which blocks and threads run
 void set_deferred(bool deferred);  // streams run as late as their dependencies allow, instead of at once
 int fault_count();                 // faults seen in this process
+void tell_crashes();               // what ran when a segmentation fault strikes; done at the first allocation too
 }  // namespace cuda_on_cpu
 
 template <class Kernel>

@@ -32,6 +32,11 @@ unsigned running_lanes();
 void yield();                                                                           // lets another thread run
 void* shared_array(const void* tag, const char* name, size_t bytes, size_t alignment);  // one per block and tag
 void* dynamic_shared();
+// Copies that happen only when they are waited for: what a thread reads too early is poison. wait_copies leaves the last
+// `under_way` groups out.
+void copy_late(void* to, const void* from, size_t bytes);
+void commit_copies();
+void wait_copies(int under_way);
 long long clock_ns();
 [[noreturn]] void trap(const char* what);  // ends the launch with a failure
 
