@@ -15,7 +15,7 @@ inline constexpr int kPhiloxRounds = 10;
 namespace {  // a copy for each instruction set: the linker must not share one compiled for wide vectors
 
 // counter_hi: the call; counter_lo: the index of a group of four elements.
-inline void philox4x32(uint64_t key, uint64_t counter_hi, uint64_t counter_lo, uint32_t out[4]) {
+constexpr void philox4x32(uint64_t key, uint64_t counter_hi, uint64_t counter_lo, uint32_t out[4]) {
   uint32_t c0 = (uint32_t)counter_lo, c1 = (uint32_t)(counter_lo >> 32);
   uint32_t c2 = (uint32_t)counter_hi, c3 = (uint32_t)(counter_hi >> 32);
   uint32_t k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);

@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "cnnx/autograd.h"
 #include "cnnx/ops/norm.h"
 #include "kernels/table.h"
@@ -23,6 +21,7 @@ void check(const Tensor& input, const Tensor& running_mean, const Tensor& runnin
     if (!(t.shape() == Dims{input.size(1)}))
       throw ShapeError(message("batch_norm: ", what, " must have shape (", input.size(1), ",) for input ", input.shape(),
                                ", got ", t.shape()));
+    check_same_device("batch_norm", input, t);
     if (t.dtype() != input.dtype())
       throw TypeError(message("batch_norm: input is ", name(input.dtype()), ", ", what, " ", name(t.dtype())));
   }
@@ -36,16 +35,26 @@ ChannelShape shape_of(const Tensor& input) {
   return s;
 }
 
-// running += momentum * (scale * batch - running), in place.
+// Moves the running statistics in place towards what was seen.
 template <class T>
-void move_running(const Tensor& running, const Tensor& batch, double momentum, double scale) {
-  if (!running.defined()) return;
-  check_writable("batch_norm", running);
-  Tensor moved = plain_copy(running);
-  T* to = moved.data<T>();
-  const T* from = batch.data<T>();
-  for (int64_t c = 0; c < moved.numel(); ++c) to[c] = static_cast<T>((1 - momentum) * to[c] + momentum * scale * from[c]);
-  copy_into(running, moved);
+void move_running(const ChannelShape& s, const Tensor& running_mean, const Tensor& running_var, const Tensor& mean,
+                  const Tensor& variance, double momentum) {
+  const Tensor* running[] = {&running_mean, &running_var};
+  Tensor moved[2];
+  for (size_t i = 0; i < 2; ++i) {
+    if (!running[i]->defined()) continue;
+    check_writable("batch_norm", *running[i]);
+    moved[i] = contiguous(*running[i]);
+  }
+  const auto optional = [](const Tensor& t) { return t.defined() ? t.pointer<T>() : nullptr; };
+  if (!moved[0].defined() && !moved[1].defined()) return;
+  kernels<T>(mean.device())
+      .batch_norm_move(s, momentum, mean.pointer<T>(), variance.pointer<T>(), optional(moved[0]), optional(moved[1]));
+  for (size_t i = 0; i < 2; ++i) {
+    if (!moved[i].defined()) continue;
+    if (moved[i].is_same(*running[i])) running[i]->bump_version();
+    else copy_into(*running[i], moved[i]);
+  }
 }
 
 template <class T>
@@ -55,24 +64,22 @@ Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const T
   const bool lanes = s.lanes > 1;
   const auto x = spatial_input<T>(input, lanes);
   const Tensor w = weight.defined() ? contiguous(weight) : weight, b = bias.defined() ? contiguous(bias) : bias;
-  const auto optional = [](const Tensor& t) { return t.defined() ? t.data<T>() : nullptr; };
+  const auto optional = [](const Tensor& t) { return t.defined() ? t.pointer<T>() : nullptr; };
   const auto y = spatial_output<T>(input.shape(), lanes, input.device());
   const Dims per_channel{s.channels};
+  const auto& table = kernels<T>(input.device());
   Tensor inv_std = Tensor::empty(per_channel, input.options()), mean;
   if (training) {
     mean = Tensor::empty(per_channel, input.options());
     Tensor variance = Tensor::empty(per_channel, input.options());
-    kernels<T>().batch_norm_train(s, eps, x.data, optional(w), optional(b), y.data, mean.data<T>(), variance.data<T>(),
-                                  inv_std.data<T>());
-    const double count = static_cast<double>(s.count());
-    move_running<T>(running_mean, mean, momentum, 1);
-    move_running<T>(running_var, variance, momentum, count / (count - 1));
+    table.batch_norm_train(s, eps, x.data, optional(w), optional(b), y.data, mean.pointer<T>(), variance.pointer<T>(),
+                           inv_std.pointer<T>());
+    move_running<T>(s, running_mean, running_var, mean, variance, momentum);
   } else {
     mean = plain_copy(running_mean);
     const Tensor variance = contiguous(running_var);
-    for (int64_t c = 0; c < s.channels; ++c)
-      inv_std.data<T>()[c] = static_cast<T>(1 / std::sqrt(static_cast<double>(variance.data<T>()[c]) + eps));
-    kernels<T>().batch_norm_apply(s, x.data, mean.data<T>(), inv_std.data<T>(), optional(w), optional(b), y.data);
+    table.batch_norm_inv_std(s.channels, eps, variance.pointer<T>(), inv_std.pointer<T>());
+    table.batch_norm_apply(s, x.data, mean.pointer<T>(), inv_std.pointer<T>(), optional(w), optional(b), y.data);
   }
   if (!needs_grad({input, weight, bias})) return y.tensor;
 
@@ -84,10 +91,11 @@ Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const T
     if (needs[0]) grads[0] = spatial_output<T>(saved.tensor.shape(), lanes, g.tensor.device()).tensor;
     for (size_t i : {1, 2})
       if (needs[i]) grads[i] = Tensor::empty({s.channels}, grad_output.options());
-    kernels<T>().batch_norm_backward(s, training, g.data, saved.data, mean.data<T>(), inv_std.data<T>(),
-                                     weighted ? w.unpack("batch_norm").data<T>() : nullptr,
-                                     needs[0] ? flat_data<T>(grads[0], lanes) : nullptr, needs[1] ? grads[1].data<T>() : nullptr,
-                                     needs[2] ? grads[2].data<T>() : nullptr);
+    kernels<T>(g.tensor.device())
+        .batch_norm_backward(s, training, g.data, saved.data, mean.pointer<T>(), inv_std.pointer<T>(),
+                             weighted ? w.unpack("batch_norm").pointer<T>() : nullptr,
+                             needs[0] ? flat_data<T>(grads[0], lanes) : nullptr, needs[1] ? grads[1].pointer<T>() : nullptr,
+                             needs[2] ? grads[2].pointer<T>() : nullptr);
     return grads;
   };
   return record("batch_norm", y.tensor, {input, weight, bias}, std::move(gradient));

@@ -3,6 +3,7 @@
 #include "cnnx/ops/conv.h"
 
 #include "cnnx/autograd.h"
+#include "cnnx/ops/elementwise.h"
 #include "kernels/parallel.h"
 #include "kernels/table.h"
 #include "ops/spatial.h"
@@ -82,6 +83,8 @@ void check(const ConvKind& kind, const Tensor& input, const Tensor& weight, cons
       throw Error(message(op, ": output padding must be smaller than either stride or dilation, got ",
                           given(kind, g.output_padding), " for stride ", given(kind, g.stride), " and dilation ",
                           given(kind, g.dilation)));
+  check_same_device(op, input, weight);
+  if (bias.defined()) check_same_device(op, input, bias);
   const int64_t channels = input.size(-kind.axes - 1);
   if (g.groups < 1 || weight.size(0) % g.groups != 0)
     throw ValueError(message(op, ": groups ", g.groups, " does not divide the ", weight.size(0),
@@ -153,7 +156,14 @@ Dims out_shape(const Conv2dShape& s) { return {s.batch, s.out_channels, s.out_he
 
 // y[n, c, ...] += bias[c], in the layout of the kernels.
 template <class T>
-void add_bias(const Dims& shape, int64_t lanes, const T* bias, T* y) {
+void add_bias(const Dims& shape, int64_t lanes, const Tensor& bias_tensor, const Spatial<T>& output) {
+  if (output.tensor.device().is_cuda()) {
+    NoGrad guard;
+    add_(output.tensor, bias_tensor.as_strided({shape[1], 1, 1}, {1, 1, 1}, bias_tensor->offset));
+    return;
+  }
+  const T* bias = bias_tensor.data<T>();
+  T* y = output.data;
   const int64_t channels = shape[1], plane = shape[2] * shape[3] * lanes;
   parallel_for((shape[0] + lanes - 1) / lanes * channels, static_cast<double>(plane) / 4, [&](int64_t unit) {
     const T value = bias[unit % channels];
@@ -164,7 +174,7 @@ void add_bias(const Dims& shape, int64_t lanes, const T* bias, T* y) {
 
 // The sum over images and positions, by the kernel that does it for a convolution: here a 1x1 one whose weights nobody asks for.
 template <class T>
-void channel_sums(const Dims& shape, int64_t lanes, const T* y, T* sums) {
+void channel_sums(const Device& device, const Dims& shape, int64_t lanes, const T* y, T* sums) {
   Conv2dShape s{};
   s.batch = shape[0];
   s.in_channels = s.out_channels = s.groups = shape[1];
@@ -172,7 +182,7 @@ void channel_sums(const Dims& shape, int64_t lanes, const T* y, T* sums) {
   s.in_width = s.out_width = shape[3];
   s.kernel_height = s.kernel_width = s.stride_height = s.stride_width = s.dilation_height = s.dilation_width = 1;
   s.lanes = lanes;
-  kernels<T>().conv2d_backward_weight(s, y, y, nullptr, sums);
+  kernels<T>(device).conv2d_backward_weight(s, y, y, nullptr, sums);
 }
 
 template <class T>
@@ -182,12 +192,12 @@ Tensor run(const ConvKind& kind, const Tensor& input, const Tensor& weight, cons
   const Tensor w = contiguous(weight), b = bias.defined() ? contiguous(bias) : bias;
   const auto y = spatial_output<T>(kind.transposed ? in_shape(s) : out_shape(s), lanes, input.device());
   if (s.batch > 0) {
-    const T* bias_data = b.defined() ? b.data<T>() : nullptr;
+    const auto& table = kernels<T>(input.device());
     if (kind.transposed) {
-      kernels<T>().conv2d_backward_input(s, x.data, w.data<T>(), y.data);
-      if (bias_data != nullptr) add_bias(in_shape(s), s.lanes, bias_data, y.data);
+      table.conv2d_backward_input(s, x.data, w.pointer<T>(), y.data);
+      if (b.defined()) add_bias(in_shape(s), s.lanes, b, y);
     } else {
-      kernels<T>().conv2d_forward(s, x.data, w.data<T>(), bias_data, y.data);
+      table.conv2d_forward(s, x.data, w.pointer<T>(), b.defined() ? b.pointer<T>() : nullptr, y.data);
     }
   }
   const Tensor output = from_images(y.tensor, kind.axes, single);
@@ -196,29 +206,30 @@ Tensor run(const ConvKind& kind, const Tensor& input, const Tensor& weight, cons
   auto gradient = [kind, s, lanes, single, weight_shape = weight.shape(), x = Saved(x.tensor), w = Saved(w)](
                       const Tensor& grad_output, const Needs& needs) -> Grads {
     Grads grads(3);
+    const auto& table = kernels<T>(grad_output.device());
     const auto g = spatial_input<T>(as_images(grad_output, kind.axes), lanes);
     if (needs[0]) {
       const auto grad_input = spatial_output<T>(kind.transposed ? out_shape(s) : in_shape(s), lanes, grad_output.device());
-      const T* w_data = s.batch > 0 ? w.unpack(kind.op).template data<T>() : nullptr;
-      if (s.batch > 0 && kind.transposed) kernels<T>().conv2d_forward(s, g.data, w_data, nullptr, grad_input.data);
-      else if (s.batch > 0) kernels<T>().conv2d_backward_input(s, g.data, w_data, grad_input.data);
+      const T* w_data = s.batch > 0 ? w.unpack(kind.op).template pointer<T>() : nullptr;
+      if (s.batch > 0 && kind.transposed) table.conv2d_forward(s, g.data, w_data, nullptr, grad_input.data);
+      else if (s.batch > 0) table.conv2d_backward_input(s, g.data, w_data, grad_input.data);
       grads[0] = from_images(grad_input.tensor, kind.axes, single);
     }
-    // Zeros, because an empty batch runs no kernel.
-    if (needs[1]) grads[1] = Tensor::zeros(weight_shape, grad_output.options());
-    if (needs[2]) grads[2] = Tensor::zeros({kind.transposed ? s.in_channels : s.out_channels}, grad_output.options());
-    T* grad_weight = needs[1] ? grads[1].data<T>() : nullptr;
-    T* grad_bias = needs[2] ? grads[2].data<T>() : nullptr;
+    const auto fresh = s.batch > 0 ? Tensor::empty : Tensor::zeros;  // an empty batch runs no kernel
+    if (needs[1]) grads[1] = fresh(weight_shape, grad_output.options());
+    if (needs[2]) grads[2] = fresh({kind.transposed ? s.in_channels : s.out_channels}, grad_output.options());
+    T* grad_weight = needs[1] ? grads[1].pointer<T>() : nullptr;
+    T* grad_bias = needs[2] ? grads[2].pointer<T>() : nullptr;
     if (s.batch == 0) return grads;
     if (kind.transposed) {
       if (needs[1]) {
         const auto saved = spatial_input<T>(x.unpack(kind.op), lanes);
-        kernels<T>().conv2d_backward_weight(s, g.data, saved.data, grad_weight, nullptr);
+        table.conv2d_backward_weight(s, g.data, saved.data, grad_weight, nullptr);
       }
-      if (needs[2]) channel_sums(in_shape(s), s.lanes, g.data, grad_bias);
+      if (needs[2]) channel_sums(g.tensor.device(), in_shape(s), s.lanes, g.data, grad_bias);
     } else if (needs[1] || needs[2]) {
       const auto saved = spatial_input<T>(x.unpack(kind.op), lanes);
-      kernels<T>().conv2d_backward_weight(s, saved.data, g.data, grad_weight, grad_bias);
+      table.conv2d_backward_weight(s, saved.data, g.data, grad_weight, grad_bias);
     }
     return grads;
   };

@@ -20,7 +20,7 @@ Tensor masked(const Tensor& t, double p, const RandomState& key) {
       kernels<T>().dropout(shape.batch, shape.channels * shape.spatial, lane_count(), p, key.seed, key.calls,
                            flat_data<T>(x, true), flat_data<T>(y, true));
     } else {
-      kernels<T>().dropout(1, x.numel(), 1, p, key.seed, key.calls, x.data<T>(), y.data<T>());
+      kernels<T>(x.device()).dropout(1, x.numel(), 1, p, key.seed, key.calls, x.pointer<T>(), y.pointer<T>());
     }
   });
   return y;
@@ -34,7 +34,7 @@ Tensor scaled_channels(const Tensor& t, const Tensor& scales) {
   for (int i = 2; i < t.ndim(); ++i) s.spatial *= t.size(i);
   dispatch_floating("feature_dropout", x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>().scale_channels(s, flat_data<T>(x, lanes), scales.data<T>(), flat_data<T>(y, lanes));
+    kernels<T>(x.device()).scale_channels(s, flat_data<T>(x, lanes), scales.pointer<T>(), flat_data<T>(y, lanes));
   });
   return y;
 }

@@ -21,7 +21,7 @@ T* flat_data(const Tensor& t, bool lanes) {
   if constexpr (std::is_same_v<T, float>) {
     if (lanes) return t.lanes_data();
   }
-  return t.data<T>();
+  return t.pointer<T>();
 }
 inline int64_t flat_count(const Tensor& t, bool lanes) { return lanes ? t->storage->lanes_shape().numel() : t.numel(); }
 

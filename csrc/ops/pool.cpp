@@ -98,6 +98,7 @@ Dims output_shape(const Pool2dShape& s) { return {s.batch, s.channels, s.out_hei
 
 // The kernels' int32 indices, in the layout of the result, as a plain int64 tensor.
 Tensor plain_indices(const Pool2dShape& s, const Tensor& index) {
+  if (s.lanes == 1) return cast(index, DType::int64).as_strided(output_shape(s), contiguous_strides(output_shape(s)), 0);
   Tensor result = Tensor::empty(output_shape(s), {DType::int64});
   int64_t* to = result.data<int64_t>();
   const int32_t* from = index.data<int32_t>();
@@ -116,9 +117,9 @@ std::pair<Tensor, Tensor> max_pool(const PoolKind& kind, const Tensor& input, co
   Tensor index;
   if (recording || want_indices) {
     const int64_t blocks = (s.batch + s.lanes - 1) / s.lanes;
-    index = Tensor::empty({blocks * s.lanes * s.channels * s.out_height * s.out_width}, {DType::int32});
+    index = Tensor::empty({blocks * s.lanes * s.channels * s.out_height * s.out_width}, input.options(DType::int32));
   }
-  kernels<T>().max_pool2d_forward(s, x.data, y.data, index.defined() ? index.data<int32_t>() : nullptr);
+  kernels<T>(input.device()).max_pool2d_forward(s, x.data, y.data, index.defined() ? index.pointer<int32_t>() : nullptr);
   const Tensor output = from_images(y.tensor, kind.axes, single);
   Tensor indices;
   if (want_indices) indices = from_images(plain_indices(s, index), kind.axes, single);
@@ -127,7 +128,7 @@ std::pair<Tensor, Tensor> max_pool(const PoolKind& kind, const Tensor& input, co
            [s, lanes, single, axes = kind.axes, index](const Tensor& grad_output, const Needs&) -> Grads {
              const auto g = spatial_input<T>(as_images(grad_output, axes), lanes);
              const auto grad_input = spatial_output<T>(input_shape(s), lanes, g.tensor.device());
-             kernels<T>().max_pool2d_backward(s, g.data, index.data<int32_t>(), grad_input.data);
+             kernels<T>(g.tensor.device()).max_pool2d_backward(s, g.data, index.pointer<int32_t>(), grad_input.data);
              return {from_images(grad_input.tensor, axes, single)};
            });
   return {output, indices};
@@ -138,13 +139,13 @@ Tensor avg_pool(const PoolKind& kind, const Tensor& input, const Pool2dShape& s)
   const bool lanes = s.lanes > 1, single = input.ndim() == kind.axes + 1;
   const auto x = spatial_input<T>(as_images(input, kind.axes), lanes);
   const auto y = spatial_output<T>(output_shape(s), lanes, input.device());
-  kernels<T>().avg_pool2d_forward(s, x.data, y.data);
+  kernels<T>(input.device()).avg_pool2d_forward(s, x.data, y.data);
   const Tensor output = from_images(y.tensor, kind.axes, single);
   if (!needs_grad({input})) return output;
   return record(kind.op, output, {input}, [s, lanes, single, axes = kind.axes](const Tensor& grad_output, const Needs&) -> Grads {
     const auto g = spatial_input<T>(as_images(grad_output, axes), lanes);
     const auto grad_input = spatial_output<T>(input_shape(s), lanes, g.tensor.device());
-    kernels<T>().avg_pool2d_backward(s, g.data, grad_input.data);
+    kernels<T>(g.tensor.device()).avg_pool2d_backward(s, g.data, grad_input.data);
     return {from_images(grad_input.tensor, axes, single)};
   });
 }

@@ -15,6 +15,7 @@ void check(const char* op, const Tensor& input, const Tensor& weight, const Tens
     if (!t.defined()) continue;
     if (!(t.shape() == parameter_shape))
       throw ShapeError(message(op, ": ", what, " must have shape ", parameter_shape, ", got ", t.shape()));
+    check_same_device(op, input, t);
     if (t.dtype() != input.dtype())
       throw TypeError(message(op, ": input is ", name(input.dtype()), ", ", what, " ", name(t.dtype())));
   }
@@ -29,8 +30,9 @@ Tensor row_norm(const char* op, const Tensor& input, const RowNormShape& s, cons
   const auto y = spatial_output<T>(input.shape(), lanes, input.device());
   const Tensor mean = Tensor::empty({s.batch, s.rows}, input.options()),
                inv_std = Tensor::empty({s.batch, s.rows}, input.options());
-  kernels<T>().row_norm_forward(s, eps, x.data, w.defined() ? w.data<T>() : nullptr, b.defined() ? b.data<T>() : nullptr, y.data,
-                                mean.data<T>(), inv_std.data<T>());
+  kernels<T>(input.device())
+      .row_norm_forward(s, eps, x.data, w.defined() ? w.pointer<T>() : nullptr, b.defined() ? b.pointer<T>() : nullptr, y.data,
+                        mean.pointer<T>(), inv_std.pointer<T>());
   if (!needs_grad({input, weight, bias})) return y.tensor;
 
   auto gradient = [op, s, lanes, mean, inv_std, x = Saved(x.tensor), parameters = weight.defined() ? weight.shape() : Dims{},
@@ -42,10 +44,11 @@ Tensor row_norm(const char* op, const Tensor& input, const RowNormShape& s, cons
     if (needs[0]) grads[0] = spatial_output<T>(saved.tensor.shape(), lanes, g.tensor.device()).tensor;
     if (needs[1]) grads[1] = Tensor::zeros(parameters, grad_output.options());
     if (needs[2]) grads[2] = Tensor::zeros(bias_shape, grad_output.options());
-    kernels<T>().row_norm_backward(
-        s, g.data, saved.data, mean.data<T>(), inv_std.data<T>(), weighted ? w.unpack(op).template data<T>() : nullptr,
-        needs[0] ? flat_data<T>(grads[0], lanes) : nullptr, needs[1] ? grads[1].template data<T>() : nullptr,
-        needs[2] ? grads[2].template data<T>() : nullptr);
+    kernels<T>(g.tensor.device())
+        .row_norm_backward(
+            s, g.data, saved.data, mean.pointer<T>(), inv_std.pointer<T>(),
+            weighted ? w.unpack(op).template pointer<T>() : nullptr, needs[0] ? flat_data<T>(grads[0], lanes) : nullptr,
+            needs[1] ? grads[1].template pointer<T>() : nullptr, needs[2] ? grads[2].template pointer<T>() : nullptr);
     return grads;
   };
   return record(op, y.tensor, {input, weight, bias}, std::move(gradient));

@@ -218,12 +218,27 @@ void batch_norm_backward(const ChannelShape& s, bool batch_statistics, const flo
   });
 }
 
+void move(const ChannelShape& s, double momentum, const float* mean, const float* variance, float* running_mean,
+          float* running_var) {
+  const double unbiased = (double)s.count() / (double)(s.count() - 1);
+  for (int64_t c = 0; c < s.channels; ++c) {
+    if (running_mean != nullptr) running_mean[c] = (float)((1 - momentum) * running_mean[c] + momentum * mean[c]);
+    if (running_var != nullptr) running_var[c] = (float)((1 - momentum) * running_var[c] + momentum * unbiased * variance[c]);
+  }
+}
+
+void inv_std_of(int64_t channels, double eps, const float* variance, float* inv_std) {
+  for (int64_t c = 0; c < channels; ++c) inv_std[c] = (float)(1 / sqrt(variance[c] + eps));
+}
+
 }  // namespace
 
 void fill_batch_norm(KernelTable<float>& table) {
   table.batch_norm_train = batch_norm_train;
   table.batch_norm_apply = batch_norm_apply;
   table.batch_norm_backward = batch_norm_backward;
+  table.batch_norm_move = move;
+  table.batch_norm_inv_std = inv_std_of;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

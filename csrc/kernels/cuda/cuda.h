@@ -12,4 +12,13 @@ namespace cnnx::cuda {
 // Whether this build holds kernels for the selected device: null, or what CUDA says.
 const char* unsupported_architecture();
 
+template <class T>
+void fill_batch_norm(KernelTable<T>& table);
+template <class T>
+void fill_conv2d(KernelTable<T>& table);
+template <class T>
+void fill_dropout(KernelTable<T>& table);
+template <class T>
+void fill_pool2d(KernelTable<T>& table);
+
 }  // namespace cnnx::cuda

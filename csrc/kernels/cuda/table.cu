@@ -23,6 +23,10 @@ void complete(Table& table, const char* kernel) {
 template <class T>
 KernelTable<T> make_table() {
   KernelTable<T> table;
+  fill_batch_norm(table);
+  fill_conv2d(table);
+  fill_dropout(table);
+  fill_pool2d(table);
 #define KERNEL(slot, signature) complete<&KernelTable<T>::slot>(table, #slot);
 #include "kernels/kernels.def"
 #undef KERNEL

@@ -68,6 +68,21 @@ void backward(const ChannelShape& s, bool batch_statistics, const T* grad_output
   });
 }
 
+template <class T>
+void move(const ChannelShape& s, double momentum, const T* mean, const T* variance, T* running_mean, T* running_var) {
+  const double unbiased = static_cast<double>(s.count()) / static_cast<double>(s.count() - 1);
+  for (int64_t c = 0; c < s.channels; ++c) {
+    if (running_mean != nullptr) running_mean[c] = static_cast<T>((1 - momentum) * running_mean[c] + momentum * mean[c]);
+    if (running_var != nullptr)
+      running_var[c] = static_cast<T>((1 - momentum) * running_var[c] + momentum * unbiased * variance[c]);
+  }
+}
+
+template <class T>
+void inv_std_of(int64_t channels, double eps, const T* variance, T* inv_std) {
+  for (int64_t c = 0; c < channels; ++c) inv_std[c] = static_cast<T>(1 / std::sqrt(static_cast<double>(variance[c]) + eps));
+}
+
 }  // namespace
 
 template <class T>
@@ -75,6 +90,8 @@ void fill_batch_norm(KernelTable<T>& table) {
   table.batch_norm_train = train<T>;
   table.batch_norm_apply = apply<T>;
   table.batch_norm_backward = backward<T>;
+  table.batch_norm_move = move<T>;
+  table.batch_norm_inv_std = inv_std_of<T>;
 }
 template void fill_batch_norm(KernelTable<float>&);
 template void fill_batch_norm(KernelTable<double>&);

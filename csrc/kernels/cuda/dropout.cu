@@ -1,0 +1,76 @@
+// Dropout, and scales per channel. Both are one pass over contiguous values: 8 bytes an element in float32, bound by memory.
+//
+// dropout: a thread draws the four words of one Philox counter and applies them to elements 4 i ... 4 i + 3, at their logical
+// index, so that the mask is the CPU's. About 80 integer operations for 32 bytes: at 4.8 TB/s that is 12 T operations/s, near
+// half of what the integer units do; aimed at 75 % of the memory ceiling.
+// scale_channels: four neighbouring values a thread; 85 % of the memory ceiling.
+#include "kernels/cuda/planes.h"
+#include "kernels/philox.h"
+
+namespace cnnx::cuda {
+namespace {
+
+template <class T>
+struct alignas(16) Group {
+  T v[4];
+};
+
+template <class T>
+__global__ void __launch_bounds__(256)
+    mask(int64_t n, uint32_t threshold, T scale, uint64_t seed, uint64_t call, bool aligned, const T* x, T* y) {
+  const int64_t group = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, first = 4 * group;
+  if (first >= n) return;
+  uint32_t bits[4] = {};
+  philox4x32(seed, call, static_cast<uint64_t>(group), bits);
+  if (aligned && first + 4 <= n) {
+    Group<T> values = *reinterpret_cast<const Group<T>*>(x + first);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) values.v[i] = bits[i] >> 8 >= threshold ? values.v[i] * scale : T(0);
+    *reinterpret_cast<Group<T>*>(y + first) = values;
+    return;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; ++i)
+    if (first + i < n) y[first + i] = bits[i] >> 8 >= threshold ? x[first + i] * scale : T(0);
+}
+
+template <class T>
+void dropout(int64_t batch, int64_t features, int64_t, double p, uint64_t seed, uint64_t call, const T* x, T* y) {
+  const int64_t n = batch * features, groups = (n + 3) / 4;
+  const bool aligned = reinterpret_cast<uintptr_t>(x) % 16 == 0 && reinterpret_cast<uintptr_t>(y) % 16 == 0;
+  launch("dropout", mask<T>, dim3(static_cast<unsigned>((groups + 255) / 256)), dim3(256), 0, stream(), n, dropout_threshold(p),
+         static_cast<T>(p < 1 ? 1 / (1 - p) : 0), seed, call, aligned, x, y);
+}
+
+// A thread takes kEach values, kPlaneThreads apart, so that every load of a warp is one line.
+template <class T>
+__global__ void __launch_bounds__(kPlaneThreads) scale(int count, Divider spatial, const T* input, const T* scales, T* output) {
+  constexpr int kEach = 4;
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kEach * kPlaneThreads + threadIdx.x;
+#pragma unroll
+  for (int i = 0; i < kEach; ++i) {
+    const int64_t at = first + i * kPlaneThreads;
+    if (at < count) output[at] = input[at] * scales[spatial.quotient(static_cast<int>(at))];
+  }
+}
+
+template <class T>
+void scale_channels(const ChannelShape& s, const T* input, const T* scales, T* output) {
+  for_planes("scale_channels", s.batch * s.channels, s.spatial, s.spatial, [&](int64_t first, int planes, dim3 blocks) {
+    launch("scale_channels", scale<T>, dim3((blocks.x + 3) / 4), dim3(kPlaneThreads), 0, stream(),
+           static_cast<int>(planes * s.spatial), Divider(s.spatial), input + first * s.spatial, scales + first,
+           output + first * s.spatial);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void fill_dropout(KernelTable<T>& table) {
+  table.dropout = dropout<T>;
+  table.scale_channels = scale_channels<T>;
+}
+template void fill_dropout(KernelTable<float>&);
+template void fill_dropout(KernelTable<double>&);
+
+}  // namespace cnnx::cuda

@@ -1,0 +1,32 @@
+// Memory that a kernel call needs for itself, from the stream-ordered pool: it may be given back as soon as the kernels are launched,
+// because whoever gets it next writes later in the same stream.
+#pragma once
+
+#include "cuda/runtime.h"
+#include "kernels/cuda/cuda.h"
+
+namespace cnnx::cuda {
+
+inline int current_device(const char* op) {
+  int device = 0;
+  check(op, cudaGetDevice(&device));
+  return device;
+}
+
+template <class T>
+class Scratch {
+ public:
+  Scratch(const char* op, int64_t count)
+      : bytes_(static_cast<size_t>(count) * sizeof(T)), device_(current_device(op)), data_(allocate(bytes_, device_)) {}
+  ~Scratch() { deallocate(data_, bytes_, device_); }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+  T* data() const { return static_cast<T*>(data_); }
+
+ private:
+  size_t bytes_;
+  int device_;
+  void* data_;
+};
+
+}  // namespace cnnx::cuda
