@@ -133,17 +133,18 @@ Tensor pad_planes(const Tensor& input, const Dims& shape, const std::vector<int6
   const bool lanes = tables->keep_lanes(input);
   const auto x = spatial_input<T>(input, lanes);
   const auto y = spatial_output<T>(shape, lanes, input.device());
-  if (y.tensor.numel() > 0) kernels<T>().gather_planes(tables->map(input.shape(), shape, lanes), x.data, value, y.data);
+  if (y.tensor.numel() > 0)
+    kernels<T>(input.device()).gather_planes(tables->map(input.shape(), shape, lanes), x.data, value, y.data);
   if (!needs_grad({input})) return y.tensor;
-  return record("pad", y.tensor, {input},
-                [tables, shape, input_shape = input.shape()](const Tensor& grad_output, const Needs&) -> Grads {
-                  const bool g_lanes = tables->keep_lanes(grad_output);
-                  const auto g = spatial_input<T>(grad_output, g_lanes);
-                  const auto grad_input = spatial_output<T>(input_shape, g_lanes, g.tensor.device());
-                  if (grad_input.tensor.numel() > 0)
-                    kernels<T>().scatter_planes(tables->map(input_shape, shape, g_lanes), g.data, grad_input.data);
-                  return {grad_input.tensor};
-                });
+  return record(
+      "pad", y.tensor, {input}, [tables, shape, input_shape = input.shape()](const Tensor& grad_output, const Needs&) -> Grads {
+        const bool g_lanes = tables->keep_lanes(grad_output);
+        const auto g = spatial_input<T>(grad_output, g_lanes);
+        const auto grad_input = spatial_output<T>(input_shape, g_lanes, g.tensor.device());
+        if (grad_input.tensor.numel() > 0)
+          kernels<T>(g.tensor.device()).scatter_planes(tables->map(input_shape, shape, g_lanes), g.data, grad_input.data);
+        return {grad_input.tensor};
+      });
 }
 
 // A constant around any dimensions.
@@ -186,7 +187,7 @@ Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode, 
     const std::vector<int64_t> table = table_of(mode, input.size(d), around(pads, ndim, d));
     Tensor index = Tensor::empty({static_cast<int64_t>(table.size())}, {DType::int64});
     std::copy(table.begin(), table.end(), index.data<int64_t>());
-    result = index_select(result, d, index);
+    result = index_select(result, d, to_device(index, input.device()));
   }
   return result;
 }

@@ -55,7 +55,7 @@ Tensor gather(const Windows& w, const Tensor& images) {
     using T = decltype(tag);
     const Tensor x = contiguous(images);
     Tensor result = Tensor::empty({x.size(0), checked_product(x.size(1), w.taps()), w.count()}, x.options());
-    kernels<T>().gather_planes(w.map(x.size(0) * x.size(1)), x.data<T>(), T(0), result.data<T>());
+    kernels<T>(x.device()).gather_planes(w.map(x.size(0) * x.size(1)), x.pointer<T>(), T(0), result.pointer<T>());
     return result;
   });
 }
@@ -67,7 +67,7 @@ Tensor scatter(const Windows& w, const Tensor& columns) {
     const Tensor x = contiguous(columns);
     const int64_t channels = x.size(1) / w.taps();
     Tensor result = Tensor::empty({x.size(0), channels, w.extent[0], w.extent[1]}, x.options());
-    kernels<T>().scatter_planes(w.map(x.size(0) * channels), x.data<T>(), result.data<T>());
+    kernels<T>(x.device()).scatter_planes(w.map(x.size(0) * channels), x.pointer<T>(), result.pointer<T>());
     return result;
   });
 }

@@ -19,6 +19,10 @@ void fill_conv2d(KernelTable<T>& table);
 template <class T>
 void fill_dropout(KernelTable<T>& table);
 template <class T>
+void fill_planes(KernelTable<T>& table);
+template <class T>
 void fill_pool2d(KernelTable<T>& table);
+template <class T>
+void fill_row_norm(KernelTable<T>& table);
 
 }  // namespace cnnx::cuda

@@ -26,7 +26,9 @@ KernelTable<T> make_table() {
   fill_batch_norm(table);
   fill_conv2d(table);
   fill_dropout(table);
+  fill_planes(table);
   fill_pool2d(table);
+  fill_row_norm(table);
 #define KERNEL(slot, signature) complete<&KernelTable<T>::slot>(table, #slot);
 #include "kernels/kernels.def"
 #undef KERNEL

@@ -1,0 +1,167 @@
+// Padding of any kind and the windows of unfold: output (ky, kx, y, x) of a plane is its input (rows[ky][y], columns[kx][x]), or
+// a value where a table says -1. The adjoint gives every input pixel the sum of the outputs that read it, in the order of (ky, y)
+// and (kx, x): it reads through inverse tables, which the host makes, so nothing is added to memory and the bits are always the
+// same.
+//
+// The tables lie on the host. Small ones (nearly all: up to 800 entries) travel with the kernel's parameters and are copied to
+// shared memory by each block, for 2,048 elements; larger ones go to scratch memory on the device, by a copy that the host waits
+// for to leave its own memory, no longer.
+//
+// Bytes: gather reads each input once from memory (windows overlap in L1 and L2) and writes the output, scatter the reverse; four
+// divisions by multiplication an element. Bound by memory: aimed at 70-80 % of its ceiling.
+#include <vector>
+
+#include "kernels/cuda/planes.h"
+#include "kernels/cuda/scratch.h"
+
+namespace cnnx::cuda {
+namespace {
+
+constexpr int kSmall = 800, kEach = 8;  // entries of small tables; elements a thread
+
+struct Tables {
+  const int32_t* large;  // null: the small ones
+  int count, columns;    // entries; where the tables of columns begin
+  int32_t small[kSmall];
+};
+
+// Calls f(tables, element) for the elements of this thread; its neighbours take the elements beside.
+template <class F>
+__device__ void for_elements(const Tables& tables, int count, const F& f) {
+  CNNX_SHARED(int32_t, small, [kSmall]);
+  const int32_t* entries = tables.large;
+  if (entries == nullptr) {
+    for (int i = static_cast<int>(threadIdx.x); i < tables.count; i += kPlaneThreads) small[i] = tables.small[i];
+    __syncthreads();
+    entries = small;
+  }
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * (kEach * kPlaneThreads) + threadIdx.x;
+  for (int i = 0; i < kEach; ++i)
+    if (first + i * kPlaneThreads < count) f(entries, static_cast<int>(first + i * kPlaneThreads));
+}
+
+// Extents of an output plane: [row_taps][column_taps][height][width].
+struct Out {
+  Divider width, height, column_taps, row_taps;
+};
+
+// Tables: rows[ky][y], columns[kx][x].
+template <class T>
+__global__ void __launch_bounds__(kPlaneThreads)
+    gather(Tables tables, Out out, int count, int in_width, int in_plane, const T* input, T value, T* output) {
+  for_elements(tables, count, [&](const int32_t* entries, int at) {
+    int x = at, y = out.width.split(x), kx = out.height.split(y), ky = out.column_taps.split(kx);
+    const int plane = out.row_taps.split(ky);
+    const int row = entries[ky * static_cast<int>(out.height.divisor) + y];
+    const int column = entries[tables.columns + kx * static_cast<int>(out.width.divisor) + x];
+    output[at] = row < 0 || column < 0 ? value : input[static_cast<int64_t>(plane) * in_plane + row * in_width + column];
+  });
+}
+
+// Tables, of rows and then of columns: for every input position where its list begins (and where the last one ends), then the
+// lists: offsets in an output plane that add up.
+template <class T>
+__global__ void __launch_bounds__(kPlaneThreads)
+    scatter(Tables tables, Divider in_width, Divider in_height, int count, int out_plane, const T* grad_output, T* grad_input) {
+  for_elements(tables, count, [&](const int32_t* entries, int at) {
+    int x = at, y = in_width.split(x);
+    const T* const from = grad_output + static_cast<int64_t>(in_height.split(y)) * out_plane;
+    const int32_t *const rows = entries, *const columns = entries + tables.columns;
+    T sum = 0;
+    for (int r = rows[y]; r < rows[y + 1]; ++r)
+      for (int c = columns[x]; c < columns[x + 1]; ++c) sum += from[rows[r] + columns[c]];
+    grad_input[at] = sum;
+  });
+}
+
+// Makes a launch's tables of a list that begins with those of the rows.
+class TableStore {
+ public:
+  TableStore(const char* op, const std::vector<int32_t>& entries, size_t columns)
+      : large_(op, entries.size() > kSmall ? static_cast<int64_t>(entries.size()) : 1) {
+    tables_.count = to_index(op, static_cast<int64_t>(entries.size()));
+    tables_.columns = static_cast<int>(columns);
+    tables_.large = nullptr;
+    if (entries.size() <= kSmall) {
+      std::copy(entries.begin(), entries.end(), tables_.small);
+      std::fill(tables_.small + entries.size(), tables_.small + kSmall, 0);
+      return;
+    }
+    std::fill(tables_.small, tables_.small + kSmall, 0);
+    tables_.large = large_.data();
+    check(op, cudaMemcpyAsync(large_.data(), entries.data(), entries.size() * sizeof(int32_t), cudaMemcpyHostToDevice, stream()));
+  }
+  const Tables& tables() const { return tables_; }
+
+ private:
+  Scratch<int32_t> large_;
+  Tables tables_;
+};
+
+dim3 fewer(dim3 blocks) { return dim3((blocks.x + kEach - 1) / kEach); }
+
+template <class T>
+void gather_planes(const PlaneMap& s, const T* input, T value, T* output) {
+  const char* op = "gather_planes";
+  const int64_t in_plane = s.in_height * s.in_width, out_plane = s.row_taps * s.column_taps * s.out_height * s.out_width;
+  if (s.planes == 0 || out_plane == 0) return;
+  std::vector<int32_t> entries(s.rows, s.rows + s.row_taps * s.out_height);
+  const size_t columns = entries.size();
+  entries.insert(entries.end(), s.columns, s.columns + s.column_taps * s.out_width);
+  const TableStore store(op, entries, columns);
+  const Out out{Divider(s.out_width), Divider(s.out_height), Divider(s.column_taps), Divider(s.row_taps)};
+  for_planes(op, s.planes, out_plane, in_plane, [&](int64_t first, int planes, dim3 blocks) {
+    launch(op, gather<T>, fewer(blocks), dim3(kPlaneThreads), 0, stream(), store.tables(), out,
+           static_cast<int>(planes * out_plane), static_cast<int>(s.in_width), static_cast<int>(in_plane),
+           input + first * in_plane, value, output + first * out_plane);
+  });
+}
+
+// Appends the lists of one axis: `stride` is the distance of neighbouring positions in an output plane, `tap_stride` that of
+// taps.
+void append_inverse(std::vector<int32_t>& entries, const int64_t* table, int64_t taps, int64_t positions, int64_t extent,
+                    int64_t tap_stride, int64_t stride) {
+  const size_t start = entries.size(), lists = static_cast<size_t>(extent) + 1;
+  std::vector<int32_t> next(lists, 0);
+  for (int64_t i = 0; i < taps * positions; ++i)
+    if (table[i] >= 0) ++next[static_cast<size_t>(table[i]) + 1];
+  next[0] = static_cast<int32_t>(lists);
+  for (size_t i = 1; i < lists; ++i) next[i] += next[i - 1];
+  entries.insert(entries.end(), next.begin(), next.end());
+  entries.resize(start + static_cast<size_t>(next.back()));
+  for (int64_t i = 0; i < taps * positions; ++i)
+    if (table[i] >= 0)
+      entries[start + static_cast<size_t>(next[static_cast<size_t>(table[i])]++)] =
+          static_cast<int32_t>(i / positions * tap_stride + i % positions * stride);
+}
+
+template <class T>
+void scatter_planes(const PlaneMap& s, const T* grad_output, T* grad_input) {
+  const char* op = "scatter_planes";
+  const int64_t in_plane = s.in_height * s.in_width, window = s.out_height * s.out_width,
+                out_plane = s.row_taps * s.column_taps * window;
+  if (s.planes == 0 || in_plane == 0) return;
+  to_index(op, out_plane + in_plane);
+  std::vector<int32_t> entries;
+  append_inverse(entries, s.rows, s.row_taps, s.out_height, s.in_height, s.column_taps * window, s.out_width);
+  const size_t columns = entries.size();
+  append_inverse(entries, s.columns, s.column_taps, s.out_width, s.in_width, window, 1);
+  const TableStore store(op, entries, columns);
+  for_planes(op, s.planes, in_plane, out_plane, [&](int64_t first, int planes, dim3 blocks) {
+    launch(op, scatter<T>, fewer(blocks), dim3(kPlaneThreads), 0, stream(), store.tables(), Divider(s.in_width),
+           Divider(s.in_height), static_cast<int>(planes * in_plane), static_cast<int>(out_plane),
+           grad_output + first * out_plane, grad_input + first * in_plane);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void fill_planes(KernelTable<T>& table) {
+  table.gather_planes = gather_planes<T>;
+  table.scatter_planes = scatter_planes<T>;
+}
+template void fill_planes(KernelTable<float>&);
+template void fill_planes(KernelTable<double>&);
+
+}  // namespace cnnx::cuda
