@@ -23,6 +23,101 @@ TABLE = {
     "to": (lambda a: a.to("cpu").to(a.device) * 2, (3, 4)),
 }
 
+# Input, weight and options: odd sizes, batch 1, a kernel larger than the image, a stride larger than the
+# kernel, dilation, groups, kernels of 1 x 3 and 4 x 2; few channels (direct kernels) and many (matrix tiles).
+CONVOLUTIONS = [
+    ((5, 3, 9, 8), (4, 3, 3, 3), {"padding": 1}),
+    ((1, 1, 7, 7), (1, 1, 3, 3), {}),
+    ((4, 1, 28, 28), (8, 1, 3, 3), {"padding": 1}),
+    ((3, 2, 6, 7), (6, 2, 5, 5), {"padding": 2}),
+    ((2, 16, 7, 7), (16, 16, 3, 3), {"padding": 1}),
+    ((2, 4, 5, 5), (8, 4, 3, 3), {"stride": 2, "padding": 1}),
+    ((2, 4, 11, 9), (6, 2, 3, 3), {"stride": 2, "dilation": 2, "groups": 2}),
+    ((3, 6, 8, 8), (6, 1, 3, 3), {"padding": 1, "groups": 6}),
+    ((2, 3, 3, 3), (5, 3, 5, 5), {"padding": 3}),
+    ((2, 3, 9, 9), (4, 3, 2, 2), {"stride": 3}),
+    ((2, 3, 13, 12), (4, 3, 3, 3), {"stride": 3, "padding": 2, "dilation": 2}),
+    ((2, 8, 12, 12), (16, 8, 3, 3), {"stride": 2, "padding": 3, "dilation": 4}),
+    ((2, 3, 9, 7), (4, 3, 1, 3), {"padding": (0, 1)}),
+    ((2, 3, 9, 7), (4, 3, 4, 2), {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}),
+    ((3, 5, 8, 8), (17, 5, 3, 3), {"padding": 1}),
+    ((2, 16, 6, 6), (32, 16, 3, 3), {"padding": 1}),
+    ((2, 40, 6, 5), (70, 40, 3, 3), {"stride": 2, "padding": 1}),
+    ((1, 33, 4, 4), (65, 33, 1, 1), {}),
+    ((4, 7, 6), (5, 4, 3, 3), {}),
+]
+POOLINGS = [
+    {"kernel_size": 2},
+    {"kernel_size": 3, "stride": 2, "padding": 1},
+    {"kernel_size": 2, "stride": 3, "ceil_mode": True},
+    {"kernel_size": 3, "stride": 2, "padding": 1, "ceil_mode": True},
+    {"kernel_size": (2, 3), "stride": (1, 2), "padding": (0, 1)},
+]
+NORMALISED = [(5, 3, 4, 4), (64, 3, 7, 9), (300, 40), (2, 65, 3)]
+
+
+def batch_norm(x, weight, bias):
+    mean = cnnx.zeros(x.shape[1], dtype=x.dtype, device=x.device)
+    variance = cnnx.ones(x.shape[1], dtype=x.dtype, device=x.device)
+    y = F.batch_norm(x, mean, variance, weight, bias, True, 0.1)
+    return y, mean, variance, F.batch_norm(x.detach(), mean, variance, weight.detach(), bias.detach())
+
+
+TABLE |= {
+    f"conv2d {i}": (lambda x, w, b, o=options: F.conv2d(x, w, b, **o), shape, weight, weight[:1])
+    for i, (shape, weight, options) in enumerate(CONVOLUTIONS)
+}
+TABLE |= {
+    f"max_pool2d {o}": (lambda x, o=o: F.max_pool2d(x, return_indices=True, **o), IMAGES) for o in POOLINGS
+}
+TABLE |= {
+    f"avg_pool2d {o}": (
+        lambda x, o=o: F.avg_pool2d(x, **o) + F.avg_pool2d(x, count_include_pad=False, **o),
+        IMAGES,
+    )
+    for o in POOLINGS
+}
+TABLE |= {
+    f"adaptive pooling {size}": (
+        lambda x, s=size: F.adaptive_avg_pool2d(x, s) - 2 * F.adaptive_max_pool2d(x, s), IMAGES,
+    )
+    for size in (1, 2, (5, 7), (9, 8), (12, 3))
+}  # fmt: skip
+TABLE |= {f"batch_norm {shape}": (batch_norm, shape, shape[1:2], shape[1:2]) for shape in NORMALISED}
+TABLE |= {
+    f"pad {mode}": (lambda x, mode=mode: F.pad(x, (2, 1, 0, 3), mode=mode), IMAGES)
+    for mode in ("constant", "reflect", "replicate", "circular")
+}
+TABLE |= {
+    "conv1d": (lambda x, w, b: F.conv1d(x, w, b, stride=2, padding=1), (3, 4, 11), (5, 4, 3), (5,)),
+    "conv_transpose1d": (
+        lambda x, w, b: F.conv_transpose1d(x, w, b, stride=3, dilation=2), (3, 4, 5), (4, 5, 3), (5,),
+    ),
+    "conv_transpose2d": (
+        lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1, output_padding=1, groups=2),
+        (3, 4, 5, 6), (4, 5, 3, 3), (10,),
+    ),
+    "max_pool2d dilated": (lambda x: F.max_pool2d(x, 3, 1, 1, 2), IMAGES),
+    "max_pool2d of NaN": (
+        lambda x: F.max_pool2d(x, 2, return_indices=True), np.array([[[1, np.nan, 2, 2.0], [3, 4, 2, 2]]]),
+    ),
+    "avg_pool2d divisor": (lambda x: F.avg_pool2d(x, 3, 2, 1, divisor_override=4), IMAGES),
+    "max_pool1d": (lambda x: F.max_pool1d(x, 3, 2, 1), (3, 2, 9)),
+    "dropout": (lambda x: F.dropout(x, 0.3), (7, 143)),
+    "dropout of everything": (lambda x: F.dropout(x, 1.0), (5,)),
+    "dropout2d": (lambda x: F.dropout2d(x, 0.5), IMAGES),
+    "layer_norm": (lambda x, w, b: F.layer_norm(x, (3, 7), w, b), (40, 3, 7), (3, 7), (3, 7)),
+    "layer_norm long": (lambda x, w, b: F.layer_norm(x, (700,), w, b), (9, 700), (700,), (700,)),
+    "layer_norm bare": (lambda x: F.layer_norm(x, (33,)), (2, 9, 33)),
+    "group_norm": (lambda x, w, b: F.group_norm(x, 2, w, b), (5, 6, 4, 3), (6,), (6,)),
+    "group_norm large": (lambda x, w, b: F.group_norm(x, 3, w, b), (5, 6, 12, 11), (6,), (6,)),
+    "pad negative": (lambda x: F.pad(x, (-1, 2, 1, -2), value=3.0), IMAGES),
+    "pad by a large table": (lambda x: F.pad(x, (500, 400, 3, 3), mode="reflect"), (2, 1, 5, 600)),
+    "unfold": (lambda x: F.unfold(x, 3, dilation=2, padding=1, stride=2), IMAGES),
+    "unfold by a large table": (lambda x: F.unfold(x, (3, 5)), (2, 1, 300, 50)),
+    "fold": (lambda x: F.fold(x, (6, 5), (3, 2), padding=1), (3, 12, 36)),
+}  # fmt: skip
+
 
 def on(device: str, values, dtype):
     made = []
