@@ -45,6 +45,10 @@ CONVOLUTIONS = [
     ((2, 40, 6, 5), (70, 40, 3, 3), {"stride": 2, "padding": 1}),
     ((1, 33, 4, 4), (65, 33, 1, 1), {}),
     ((4, 7, 6), (5, 4, 3, 3), {}),
+    # Pixels enough for the widest tiles of the direct kernels.
+    ((42, 1, 80, 80), (8, 1, 5, 5), {"padding": 2}),
+    ((21, 3, 80, 80), (16, 3, 3, 3), {"padding": 1}),
+    ((42, 1, 81, 79), (6, 1, 3, 2), {}),
 ]
 POOLINGS = [
     {"kernel_size": 2},

@@ -3,6 +3,7 @@
 
 #include "cnnx/autograd.h"
 #include "kernels/table.h"
+#include "ops/flat.h"
 #include "ops/spatial.h"
 
 namespace cnnx {
@@ -98,7 +99,7 @@ Dims output_shape(const Pool2dShape& s) { return {s.batch, s.channels, s.out_hei
 
 // The kernels' int32 indices, in the layout of the result, as a plain int64 tensor.
 Tensor plain_indices(const Pool2dShape& s, const Tensor& index) {
-  if (s.lanes == 1) return cast(index, DType::int64).as_strided(output_shape(s), contiguous_strides(output_shape(s)), 0);
+  if (s.lanes == 1) return result_with_shape(cast(index, DType::int64), output_shape(s));
   Tensor result = Tensor::empty(output_shape(s), {DType::int64});
   int64_t* to = result.data<int64_t>();
   const int32_t* from = index.data<int32_t>();
