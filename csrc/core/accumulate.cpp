@@ -10,9 +10,10 @@ namespace {
 
 // y += x, both plain and contiguous.
 void add_into(const Tensor& y, const Tensor& x) {
+  check_same_device("grad", y, x);
   dispatch_floating("grad", y.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>().axpy(y.numel(), 1.0, x.data<T>(), y.data<T>());
+    kernels<T>(y.device()).axpy(y.numel(), 1.0, x.pointer<T>(), y.pointer<T>());
   });
 }
 
@@ -23,6 +24,17 @@ Tensor add_gradients(const Tensor& a, const Tensor& b) {
     Tensor sum = Tensor::empty_lanes(a.shape());
     kernels<float>().binary(BinaryOp::add, a->storage->lanes_shape().numel(), Operand::full, a.lanes_data(), Operand::full,
                             b.lanes_data(), sum.lanes_data());
+    return sum;
+  }
+  if (a.device().is_cuda()) {  // one pass instead of a copy and a sum
+    check_same_device("grad", a, b);
+    Tensor left = contiguous(a), right = contiguous(b), sum = Tensor::empty(a.shape(), a.options());
+    dispatch_floating("grad", a.dtype(), [&](auto tag) {
+      using T = decltype(tag);
+      kernels<T>(a.device())
+          .binary(BinaryOp::add, a.numel(), Operand::full, left.pointer<T>(), Operand::full, right.pointer<T>(),
+                  sum.pointer<T>());
+    });
     return sum;
   }
   Tensor sum = plain_copy(a);

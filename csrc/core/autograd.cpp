@@ -28,6 +28,7 @@ Tensor initial_gradient(const Tensor& root, const Tensor& grad_output) {
     throw ShapeError(message("backward: gradient of shape ", grad_output.shape(), " for a tensor of shape ", root.shape()));
   if (grad_output.dtype() != root.dtype())
     throw TypeError(message("backward: gradient is ", name(grad_output.dtype()), ", the tensor ", name(root.dtype())));
+  check_same_device("backward", root, grad_output);
   return grad_output.detach();
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/copy.h"
+#include "cuda/runtime.h"
 #include "kernels/parallel.h"
 #include "kernels/philox.h"
 
@@ -46,18 +47,20 @@ void for_each_counter(int64_t n, int per_counter, const RandomState& call, const
 
 RandomState take_call(Generator* generator) { return (generator != nullptr ? *generator : default_generator()).next_call(); }
 
+const ElementTable& device_kernels(const Tensor& tensor) { return cuda::element_kernels(tensor.device().index); }
+
 // Runs fill(data, n) on the tensor's elements in row-major order, by way of a copy if the tensor has gaps.
 template <class T, class F>
 void fill_row_major(const char* op, const Tensor& tensor, const F& fill) {
   if (tensor->storage->read_only()) throw Error(message(op, ": the tensor shares memory that is read-only"));
   if (tensor.numel() == 0) return;
   if (tensor.is_contiguous()) {
-    fill(tensor.data<T>(), tensor.numel());
+    fill(tensor.pointer<T>(), tensor.numel());
     tensor.bump_version();
     return;
   }
   Tensor values = Tensor::empty(tensor.shape(), tensor.options());
-  fill(values.data<T>(), values.numel());
+  fill(values.pointer<T>(), values.numel());
   copy_into(tensor, values);
 }
 
@@ -108,6 +111,8 @@ void uniform_(const Tensor& tensor, double low, double high, Generator* generato
       return value >= limit && from < limit ? std::nextafter(limit, from) : value;  // rounding must not reach `high`
     };
     fill_row_major<T>("uniform_", tensor, [&](T* data, int64_t n) {
+      if (tensor.device().is_cuda())
+        return device_kernels(tensor).uniform(tensor.dtype(), n, call.seed, call.calls, low, high, data);
       if constexpr (std::is_same_v<T, float>)
         for_each_counter(n, 4, call, [&](int64_t first, int count, const uint32_t* words) {
           for (int i = 0; i < count; ++i) data[first + i] = scaled(uniform01(words[i]));
@@ -132,6 +137,8 @@ void normal_(const Tensor& tensor, double mean, double stddev, Generator* genera
       out[1] = static_cast<T>(mean + stddev * radius * std::sin(angle));
     };
     fill_row_major<T>("normal_", tensor, [&](T* data, int64_t n) {
+      if (tensor.device().is_cuda())
+        return device_kernels(tensor).normal(tensor.dtype(), n, call.seed, call.calls, mean, stddev, data);
       if constexpr (std::is_same_v<T, float>)
         for_each_counter(n, 4, call, [&](int64_t first, int count, const uint32_t* words) {
           T values[4];
@@ -155,6 +162,7 @@ void bernoulli_(const Tensor& tensor, double p, Generator* generator) {
     using T = decltype(tag);
     const RandomState call = take_call(generator);
     fill_row_major<T>("bernoulli_", tensor, [&](T* data, int64_t n) {
+      if (tensor.device().is_cuda()) return device_kernels(tensor).bernoulli(tensor.dtype(), n, call.seed, call.calls, p, data);
       for_each_counter(n, 4, call, [&](int64_t first, int count, const uint32_t* words) {
         for (int i = 0; i < count; ++i) data[first + i] = static_cast<T>(static_cast<double>(uniform01(words[i])) < p);
       });
@@ -169,6 +177,8 @@ void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* genera
     const RandomState call = take_call(generator);
     const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
     fill_row_major<T>("randint", tensor, [&](T* data, int64_t n) {
+      if (tensor.device().is_cuda())
+        return device_kernels(tensor).randint(tensor.dtype(), n, call.seed, call.calls, low, range, data);
       for_each_counter(n, 2, call, [&](int64_t first, int count, const uint32_t* words) {
         for (int i = 0; i < count; ++i) {
           uint64_t bits = static_cast<uint64_t>(words[2 * i]) << 32 | words[2 * i + 1];
@@ -179,7 +189,7 @@ void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* genera
   });
 }
 
-Tensor randperm(int64_t n, Generator* generator) {
+Tensor randperm(int64_t n, Generator* generator, const Device& device) {
   if (n < 0) throw ValueError(message("randperm: n ", n, " is negative"));
   const RandomState call = take_call(generator);
   Tensor result = Tensor::empty({n}, {DType::int64});
@@ -192,7 +202,7 @@ Tensor randperm(int64_t n, Generator* generator) {
     const uint64_t bits = static_cast<uint64_t>(words[2 * (i % 2)]) << 32 | words[2 * (i % 2) + 1];
     std::swap(values[i], values[i + static_cast<int64_t>(scale_to_range(bits, static_cast<uint64_t>(n - i)))]);
   }
-  return result;
+  return to_device(result, device);
 }
 
 }  // namespace cnnx

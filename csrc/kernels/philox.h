@@ -37,7 +37,7 @@ constexpr void philox4x32(uint64_t key, uint64_t counter_hi, uint64_t counter_lo
 }
 
 // The upper 24 bits as a float in [0, 1), every value exact.
-inline float uniform01(uint32_t bits) { return (float)(bits >> 8) * 0x1p-24f; }
+constexpr float uniform01(uint32_t bits) { return (float)(bits >> 8) * 0x1p-24f; }
 
 // A dropout of probability p keeps the elements whose bits >> 8 reach this: those with uniform01 >= p.
 inline uint32_t dropout_threshold(double p) {

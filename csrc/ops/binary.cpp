@@ -97,6 +97,23 @@ Tensor compute_floating(const char* name, BinaryOp op, const TensorOrNumber& a, 
   return out;
 }
 
+// Any operands and strides, into `out`, which may be one of them; on a device.
+void compute_on_device(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b, const Tensor& out) {
+  if (out.numel() == 0) return;
+  const DType dtype = out.dtype();
+  const ElementOperands operands(a, b, dtype, out);
+  Tensor zero_divisor;
+  if (!is_floating_point(dtype) && divides(op)) {
+    if (operands.b.data != nullptr) zero_divisor = Tensor::zeros({}, out.options(DType::int32));
+    else if (operands.b.integer == 0) throw Error(message(name, ": integer division by zero"));
+  }
+  cuda::element_kernels(out.device().index)
+      .binary(op, dtype, operands.shape, operands.a, operands.b, out.raw_pointer(),
+              zero_divisor.defined() ? zero_divisor.pointer<int32_t>() : nullptr);
+  // An error, as on the CPU, and so the one case in which arithmetic waits for the device.
+  if (zero_divisor.defined() && zero_divisor.item() != 0) throw Error(message(name, ": integer division by zero"));
+}
+
 // The operand as the kernels take it: a number, or a tensor of `dtype`.
 TensorOrNumber operand(const TensorOrNumber& v, DType dtype) {
   return v.is_number() || v.dtype() == dtype ? v : TensorOrNumber(cast(v.tensor(), dtype));
@@ -106,8 +123,14 @@ bool needs_grad_of(const TensorOrNumber& a, const TensorOrNumber& b) { return ne
 
 // Values alone, without history.
 Tensor compute(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b, DType dtype) {
-  if (is_floating_point(dtype)) return compute_floating(name, op, operand(a, dtype), operand(b, dtype), dtype);
   const Device device = common_device(name, a, b);
+  if (device.is_cuda()) {
+    if (!is_floating_point(dtype)) check_integer_type(name, op, dtype);
+    Tensor out = Tensor::empty(broadcast_shapes(name, a.shape(), b.shape()), {dtype, device});
+    compute_on_device(name, op, a, b, out);
+    return out;
+  }
+  if (is_floating_point(dtype)) return compute_floating(name, op, operand(a, dtype), operand(b, dtype), dtype);
   Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
   check_integer_operands(name, op, right);
   Tensor out = Tensor::empty(broadcast_shapes(name, left.shape(), right.shape()), left.options());
@@ -246,12 +269,13 @@ Tensor binary(const char* name, BinaryOp op, const TensorOrNumber& a, const Tens
   SavedOperand kept_a(a, (for_a && rule.keeps_a_for_a) || (for_b && rule.keeps_a_for_b));
   SavedOperand kept_b(b, (for_a && rule.keeps_b_for_a) || (for_b && rule.keeps_b_for_b));
   Saved kept_out = for_b && rule.keeps_out_for_b ? Saved(out) : Saved();
-  auto gradient = [name, &rule, kept_a, kept_b, kept_out, shape_a = a.shape(), type_a = a.dtype(), shape_b = b.shape(),
-                   type_b = b.dtype()](const Tensor& g, const Needs& needs) {
+  const auto device_of = [](const TensorOrNumber& v) { return v.is_number() ? Device{} : v.tensor().device(); };
+  auto gradient = [name, &rule, kept_a, kept_b, kept_out, shape_a = a.shape(), type_a = a.dtype(), device_a = device_of(a),
+                   shape_b = b.shape(), type_b = b.dtype(), device_b = device_of(b)](const Tensor& g, const Needs& needs) {
     TensorOrNumber left = kept_a.unpack(name), right = kept_b.unpack(name);
     Tensor result = kept_out.unpack(name);
-    return Grads{needs[0] ? sum_to(rule.for_a(g, left, right, result), shape_a, type_a) : Tensor(),
-                 needs[1] ? sum_to(rule.for_b(g, left, right, result), shape_b, type_b) : Tensor()};
+    return Grads{needs[0] ? to_device(sum_to(rule.for_a(g, left, right, result), shape_a, type_a), device_a) : Tensor(),
+                 needs[1] ? to_device(sum_to(rule.for_b(g, left, right, result), shape_b, type_b), device_b) : Tensor()};
   };
   return record(name, out, {a.tensor(), b.tensor()}, gradient);
 }
@@ -291,6 +315,7 @@ Tensor truncated_quotient(const TensorOrNumber& a, const TensorOrNumber& b) {
   const DType dtype = result_type(a, b);
   if (is_floating_point(dtype)) return trunc(binary("div", BinaryOp::div, a, b, dtype));
   const Device device = common_device("div", a, b);
+  if (device.is_cuda()) return compute("div", BinaryOp::div, a, b, dtype);
   Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
   check_integer_operands("div", BinaryOp::floor_divide, right);
   Tensor out = Tensor::empty(broadcast_shapes("div", left.shape(), right.shape()), left.options());
@@ -326,6 +351,17 @@ Tensor binary_inplace(const char* name, BinaryOp op, const Tensor& self, const T
     return self;
   }
   NoGrad guard;
+  if (common_device(name, self, other).is_cuda()) {
+    if (!self.device().is_cuda()) check_same_device(name, self, other.tensor());
+    if (dtype == self.dtype() && op != BinaryOp::count && may_write_over(self, other)) {
+      if (!is_floating_point(dtype)) check_integer_type(name, op, dtype);
+      compute_on_device(name, op, self, other, self);
+      self.bump_version();
+    } else {
+      assign(self, compute_new(self, other));
+    }
+    return self;
+  }
   const bool lanes = self.in_lanes();
   const bool flat = is_single(other) || other.shape() == self.shape();
   if (dtype == self.dtype() && is_floating_point(dtype) && op != BinaryOp::count && flat && (lanes || self.is_contiguous()) &&
@@ -361,7 +397,7 @@ Tensor pow(const TensorOrNumber& a, const TensorOrNumber& b) {
   const DType dtype = result_type(a, b);
   if (b.is_number() && is_floating_point(dtype)) {
     const double exponent = b.number().real();
-    Tensor base = a.as_tensor({dtype, common_device("sub", a, b)});
+    Tensor base = a.as_tensor({dtype, common_device("pow", a, b)});
     if (exponent == 2) return unary("pow", UnaryOp::square, base);
     if (exponent == 0.5) return unary("pow", UnaryOp::sqrt, base);
     return unary("pow", UnaryOp::pow_scalar, base, exponent);
@@ -385,10 +421,11 @@ Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha
       other.shape() == self.shape() && self.is_contiguous() && !self.in_lanes() && may_write_over(self, other) &&
       !must_record_inplace("add_", self, {other.tensor()})) {
     check_writable("add_", self);
+    check_same_device("add_", self, other.tensor());
     Tensor x = contiguous(other.tensor());
     dispatch_floating("add_", self.dtype(), [&](auto tag) {
       using T = decltype(tag);
-      kernels<T>().axpy(self.numel(), alpha.real(), x.data<T>(), self.data<T>());
+      kernels<T>(self.device()).axpy(self.numel(), alpha.real(), x.pointer<T>(), self.pointer<T>());
     });
     self.bump_version();
     return self;

@@ -22,7 +22,10 @@ DType combine(DType higher, DType lower) {
 }  // namespace
 
 Tensor TensorOrNumber::as_tensor(const TensorOptions& options) const {
-  if (!is_number_) return tensor_.dtype() == options.dtype ? tensor_ : cast(tensor_, options.dtype);
+  if (!is_number_) {
+    const Tensor converted = tensor_.dtype() == options.dtype ? tensor_ : cast(tensor_, options.dtype);
+    return tensor_.ndim() == 0 && !tensor_.device().is_cuda() ? to_device(converted, options.device) : converted;
+  }
   Tensor result = Tensor::empty({}, options);
   dispatch(options.dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -36,8 +39,49 @@ Tensor TensorOrNumber::as_tensor(const TensorOptions& options) const {
 
 Device common_device(const char* op, const TensorOrNumber& a, const TensorOrNumber& b) {
   if (a.is_number()) return b.tensor().device();
-  if (!b.is_number()) check_same_device(op, a.tensor(), b.tensor());
+  if (b.is_number()) return a.tensor().device();
+  const auto is_host_number = [](const Tensor& t, const Tensor& other) {
+    return t.ndim() == 0 && !t.device().is_cuda() && other.device().is_cuda();
+  };
+  if (is_host_number(a.tensor(), b.tensor())) return b.tensor().device();
+  if (!is_host_number(b.tensor(), a.tensor())) check_same_device(op, a.tensor(), b.tensor());
   return a.tensor().device();
+}
+
+ElementOperand element_operand(const Number& number, DType dtype) {
+  ElementOperand operand{nullptr, 0, 0};
+  if (is_floating_point(dtype)) operand.real = number.real();
+  else operand.integer = dtype == DType::boolean ? number.to<bool>() : number.to<int64_t>();
+  return operand;
+}
+
+TensorOrNumber host_number(const TensorOrNumber& v, const Device& device) {
+  if (v.is_number() || !v.defined() || v.tensor().ndim() > 0 || v.tensor().device().is_cuda() || !device.is_cuda()) return v;
+  return dispatch(v.dtype(), [&](auto tag) -> TensorOrNumber {
+    using T = decltype(tag);
+    const T value = *v.tensor().data<T>();
+    if constexpr (std::is_floating_point_v<T>) return Number(static_cast<double>(value));
+    else if constexpr (std::is_same_v<T, bool>) return Number(value);
+    else return Number(static_cast<int64_t>(value));
+  });
+}
+
+ElementOperands::ElementOperands(const TensorOrNumber& first, const TensorOrNumber& second, DType dtype, const Tensor& out) {
+  Dims extents = out.shape(), strides[3] = {out.strides(), Dims::filled(extents.size(), 0), Dims::filled(extents.size(), 0)};
+  const TensorOrNumber* operands[2] = {&first, &second};
+  ElementOperand* results[2] = {&a, &b};
+  for (int k = 0; k < 2; ++k) {
+    const TensorOrNumber operand = host_number(*operands[k], out.device());
+    if (operand.is_number()) {
+      *results[k] = element_operand(operand.number(), dtype);
+      continue;
+    }
+    held_[k] = operand.dtype() == dtype ? operand.tensor() : cast(operand.tensor(), dtype);
+    strides[k + 1] = broadcast_strides(held_[k], extents);
+    *results[k] = {held_[k].raw_pointer(), 0, 0};
+  }
+  collapse_dims(extents, strides);
+  shape = strided_shape(extents, strides);
 }
 
 DType result_type(const TensorOrNumber& a, const TensorOrNumber& b) {

@@ -5,6 +5,7 @@
 
 #include "cnnx/number.h"
 #include "cnnx/tensor.h"
+#include "kernels/shapes.h"
 
 namespace cnnx {
 
@@ -14,7 +15,21 @@ using BinaryRow = std::function<void(int64_t n, const void* a, bool a_full, cons
 // Calls `row` over two operands of one dtype and a plain row-major result of the broadcast shape.
 void broadcast_rows(const Tensor& a, const Tensor& b, const Tensor& out, const BinaryRow& row);
 
-// Where both operands live; throws if that is not one device.
+// The operands of an element-wise kernel of a device, over the shape of `out`; each is a number or a tensor of `dtype`.
+struct ElementOperands {
+  ElementOperands(const TensorOrNumber& a, const TensorOrNumber& b, DType dtype, const Tensor& out);
+  StridedShape<3> shape;  // of out, a, b
+  ElementOperand a, b;
+
+ private:
+  Tensor held_[2];  // what a and b point to
+};
+// A number or one element in host memory, as a kernel takes it; throws ValueError if it does not fit into an integer dtype.
+ElementOperand element_operand(const Number& number, DType dtype);
+// A 0-dimensional CPU tensor as a number, for an op with tensors of a device; anything else as it is.
+TensorOrNumber host_number(const TensorOrNumber& v, const Device& device);
+
+// Where both operands live; throws if that is not one device. 0-dimensional CPU tensors are numbers for those on another.
 Device common_device(const char* op, const TensorOrNumber& a, const TensorOrNumber& b);
 
 // Throws if neither operand is a tensor or one is undefined.

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "cnnx/ops/elementwise.h"
+#include "cuda/runtime.h"
 #include "kernels/parallel.h"
 #include "ops/broadcast.h"
 #include "ops/flat.h"
@@ -12,42 +13,49 @@ namespace {
 constexpr int64_t kChunk = 16384;
 
 struct Eq {
+  static constexpr CompareOp kKernel = CompareOp::eq;
   template <class T>
   static bool apply(T a, T b) {
     return a == b;
   }
 };
 struct Ne {
+  static constexpr CompareOp kKernel = CompareOp::ne;
   template <class T>
   static bool apply(T a, T b) {
     return a != b;
   }
 };
 struct Lt {
+  static constexpr CompareOp kKernel = CompareOp::lt;
   template <class T>
   static bool apply(T a, T b) {
     return a < b;
   }
 };
 struct Le {
+  static constexpr CompareOp kKernel = CompareOp::le;
   template <class T>
   static bool apply(T a, T b) {
     return a <= b;
   }
 };
 struct And {
+  static constexpr BitOp kKernel = BitOp::bit_and;
   template <class T>
   static T apply(T a, T b) {
     return static_cast<T>(a & b);
   }
 };
 struct Or {
+  static constexpr BitOp kKernel = BitOp::bit_or;
   template <class T>
   static T apply(T a, T b) {
     return static_cast<T>(a | b);
   }
 };
 struct Xor {
+  static constexpr BitOp kKernel = BitOp::bit_xor;
   template <class T>
   static T apply(T a, T b) {
     return static_cast<T>(a ^ b);
@@ -81,8 +89,15 @@ Tensor compare(const char* name, const TensorOrNumber& a, const TensorOrNumber& 
   check_operands(name, a, b);
   const DType dtype = result_type(a, b);
   const Device device = common_device(name, a, b);
+  Tensor out = Tensor::empty(broadcast_shapes(name, a.shape(), b.shape()), {DType::boolean, device});
+  if (device.is_cuda()) {
+    const ElementOperands on_device(a, b, dtype, out);
+    if (out.numel() > 0)
+      cuda::element_kernels(device.index)
+          .compare(Op::kKernel, dtype, on_device.shape, on_device.a, on_device.b, out.pointer<bool>());
+    return out;
+  }
   Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
-  Tensor out = Tensor::empty(broadcast_shapes(name, left.shape(), right.shape()), left.options(DType::boolean));
   broadcast_rows(left, right, out, dispatch(dtype, [](auto tag) -> BinaryRow { return row<Op, decltype(tag), bool>; }));
   return out;
 }
@@ -93,8 +108,15 @@ Tensor bitwise(const char* name, const TensorOrNumber& a, const TensorOrNumber& 
   const DType dtype = result_type(a, b);
   if (is_floating_point(dtype)) throw TypeError(message(name, ": needs bool or integer operands, got ", cnnx::name(dtype)));
   const Device device = common_device(name, a, b);
+  Tensor out = Tensor::empty(broadcast_shapes(name, a.shape(), b.shape()), {dtype, device});
+  if (device.is_cuda()) {
+    const ElementOperands on_device(a, b, dtype, out);
+    if (out.numel() > 0)
+      cuda::element_kernels(device.index)
+          .bitwise(Op::kKernel, dtype, on_device.shape, on_device.a, on_device.b, out.raw_pointer());
+    return out;
+  }
   Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
-  Tensor out = Tensor::empty(broadcast_shapes(name, left.shape(), right.shape()), left.options());
   broadcast_rows(left, right, out, dispatch(dtype, [](auto tag) -> BinaryRow {
                    using T = decltype(tag);
                    if constexpr (std::is_integral_v<T>) return row<Op, T, T>;
@@ -107,9 +129,13 @@ Tensor truth(const Tensor& t) { return t.dtype() == DType::boolean ? t : cast(t,
 
 // A bool tensor of test(element).
 template <class Test>
-Tensor test_each(const Tensor& input, const Test& test) {
+Tensor test_each(TestOp op, const Tensor& input, const Test& test) {
   Tensor x = contiguous(input);
   Tensor out = Tensor::empty(x.shape(), x.options(DType::boolean));
+  if (x.device().is_cuda()) {
+    cuda::element_kernels(x.device().index).test(op, x.dtype(), x.numel(), x.raw_pointer(), out.pointer<bool>());
+    return out;
+  }
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* from = x.data<T>();
@@ -143,20 +169,20 @@ Tensor logical_and(const Tensor& a, const Tensor& b) { return bitwise<And>("logi
 Tensor logical_or(const Tensor& a, const Tensor& b) { return bitwise<Or>("logical_or", truth(a), truth(b)); }
 Tensor logical_xor(const Tensor& a, const Tensor& b) { return bitwise<Xor>("logical_xor", truth(a), truth(b)); }
 Tensor logical_not(const Tensor& input) {
-  return test_each(input, [](auto x) { return !(x != decltype(x)(0)); });
+  return test_each(TestOp::logical_not, input, [](auto x) { return !(x != decltype(x)(0)); });
 }
 
 Tensor isnan(const Tensor& input) {
-  return test_each(input, [](auto x) { return x != x; });
+  return test_each(TestOp::isnan, input, [](auto x) { return x != x; });
 }
 Tensor isinf(const Tensor& input) {
-  return test_each(input, [](auto x) {
+  return test_each(TestOp::isinf, input, [](auto x) {
     if constexpr (std::is_floating_point_v<decltype(x)>) return std::isinf(x);
     else return false;
   });
 }
 Tensor isfinite(const Tensor& input) {
-  return test_each(input, [](auto x) {
+  return test_each(TestOp::isfinite, input, [](auto x) {
     if constexpr (std::is_floating_point_v<decltype(x)>) return std::isfinite(x);
     else return true;
   });

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/copy.h"
+#include "cuda/runtime.h"
+
 namespace cnnx {
 namespace {
 
@@ -11,7 +14,7 @@ constexpr double kMaxElements = 0x1p40;  // far above any memory, far below an o
 
 }  // namespace
 
-Tensor arange(double start, double end, double step, DType dtype) {
+Tensor arange(double start, double end, double step, DType dtype, const Device& device) {
   if (step == 0.0) throw ValueError("arange: step must not be 0");
   if (!std::isfinite(start) || !std::isfinite(end) || std::isnan(step))
     throw ValueError(message("arange: from ", start, " to ", end, " by ", step, " is not a finite range"));
@@ -19,7 +22,11 @@ Tensor arange(double start, double end, double step, DType dtype) {
     throw ValueError(message("arange: from ", start, " to ", end, " is not in the direction of step ", step));
   const double count = std::ceil((end - start) / step);
   if (count > kMaxElements) throw ValueError(message("arange: ", count, " elements are too many"));
-  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, {dtype});
+  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, {dtype, device});
+  if (device.is_cuda()) {
+    cuda::element_kernels(device.index).arange(dtype, result.numel(), start, step, result.raw_pointer());
+    return result;
+  }
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* data = result.data<T>();
@@ -28,7 +35,7 @@ Tensor arange(double start, double end, double step, DType dtype) {
   return result;
 }
 
-Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype) {
+Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype, const Device& device) {
   if (step == 0) throw ValueError("arange: step must not be 0");
   if (step > 0 ? end < start : end > start)
     throw ValueError(message("arange: from ", start, " to ", end, " is not in the direction of step ", step));
@@ -38,7 +45,11 @@ Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype) {
   const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : uint64_t{0} - static_cast<uint64_t>(step);
   const uint64_t count = span / stride + (span % stride != 0);
   if (static_cast<double>(count) > kMaxElements) throw ValueError(message("arange: ", count, " elements are too many"));
-  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, {dtype});
+  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, {dtype, device});
+  if (device.is_cuda()) {
+    cuda::element_kernels(device.index).arange_integer(dtype, result.numel(), start, step, result.raw_pointer());
+    return result;
+  }
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* data = result.data<T>();
@@ -47,9 +58,13 @@ Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype) {
   return result;
 }
 
-Tensor linspace(double start, double end, int64_t steps, DType dtype) {
+Tensor linspace(double start, double end, int64_t steps, DType dtype, const Device& device) {
   if (steps < 0) throw ValueError(message("linspace: steps ", steps, " is negative"));
-  Tensor result = Tensor::empty({steps}, {dtype});
+  Tensor result = Tensor::empty({steps}, {dtype, device});
+  if (device.is_cuda()) {
+    cuda::element_kernels(device.index).linspace(dtype, steps, start, end, result.raw_pointer());
+    return result;
+  }
   const double step = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0.0;
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -62,9 +77,13 @@ Tensor linspace(double start, double end, int64_t steps, DType dtype) {
   return result;
 }
 
-Tensor eye(int64_t rows, int64_t columns, DType dtype) {
+Tensor eye(int64_t rows, int64_t columns, DType dtype, const Device& device) {
   if (rows < 0 || columns < 0) throw ValueError(message("eye: negative extent in ", rows, " x ", columns));
-  Tensor result = Tensor::zeros({rows, columns}, {dtype});
+  Tensor result = Tensor::zeros({rows, columns}, {dtype, device});
+  if (device.is_cuda()) {
+    copy_into(result.as_strided({std::min(rows, columns)}, {columns + 1}, 0), Tensor::scalar(1, result.options()));
+    return result;
+  }
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* data = result.data<T>();
@@ -73,12 +92,14 @@ Tensor eye(int64_t rows, int64_t columns, DType dtype) {
   return result;
 }
 
-Tensor full_integer(const Dims& shape, int64_t value, DType dtype) {
-  Tensor result = Tensor::empty(shape, {dtype});
+Tensor full_integer(const Dims& shape, int64_t value, DType dtype, const Device& device) {
+  Tensor result = Tensor::empty(shape, {dtype, device});
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    T* data = result.data<T>();
-    std::fill(data, data + result.numel(), static_cast<T>(value));
+    const T element = static_cast<T>(value);
+    T* data = result.pointer<T>();
+    if (device.is_cuda()) cuda::element_kernels(device.index).fill(dtype, result.numel(), &element, data);
+    else std::fill(data, data + result.numel(), element);
   });
   return result;
 }

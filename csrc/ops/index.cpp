@@ -6,8 +6,11 @@
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
+#include "cnnx/ops/reduce.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/strided.h"
+#include "cuda/runtime.h"
 #include "ops/flat.h"
 #include "ops/inplace.h"
 
@@ -21,6 +24,7 @@ struct Parsed {
   bool selects_only = true;     // for the name in the graph
   std::vector<int> dims;        // dimensions of the view that tensors index, ascending
   std::vector<Tensor> tensors;  // one int64 tensor for each
+  bool from_mask = false;       // they come from one mask: in range, and no two entries are equal
 };
 
 int consumed(const Index& item) {
@@ -60,7 +64,7 @@ void add_mask(Parsed& parsed, int d, const Dims& shape, const Tensor& mask) {
     parsed.is_view = true;
     parsed.dims.push_back(parsed.plan.shape.size());
     add_dim(parsed, -1, 1, 0, 0);
-    parsed.tensors.push_back(Tensor::zeros({where.shape()[0]}, {DType::int64}));
+    parsed.tensors.push_back(Tensor::zeros({where.shape()[0]}, where.options()));
     return;
   }
   for (int i = 0; i < mask.ndim(); ++i) {
@@ -120,6 +124,13 @@ Parsed parse(const Dims& shape, const std::vector<Index>& items) {
     }
   }
   add_rest(shape.size() - d);
+  int given = 0;
+  for (const Index& item : items) {
+    if (item.kind != Index::Kind::tensor) continue;
+    ++given;
+    parsed.from_mask = item.tensor.dtype() == DType::boolean;
+  }
+  parsed.from_mask = parsed.from_mask && given == 1;
   return parsed;
 }
 
@@ -129,11 +140,26 @@ struct GatherPlan {
   Dims outer_shape, inner_shape, index_shape, result;
   Dims outer_dims, inner_dims;  // dimensions of the source
   std::vector<int> dims;        // indexed dimensions
-  std::vector<Tensor> entries;  // int64, contiguous, broadcast, checked and not negative
+  std::vector<Tensor>
+      entries;  // int64, contiguous, broadcast and checked; not negative, but on a device, where they are wrapped later
+  std::vector<int64_t> extents;  // of the indexed dimensions
+  Tensor bad;                    // on a device: for each index tensor its first position out of range, or -1
+  bool distinct;                 // no two entries are equal
 
-  GatherPlan(const Dims& shape, const std::vector<int>& indexed, const std::vector<Tensor>& tensors) : dims(indexed) {
+  GatherPlan(const Tensor& source, const Parsed& parsed) : dims(parsed.dims), distinct(parsed.from_mask) {
+    const Dims& shape = source.shape();
+    const std::vector<Tensor>& tensors = parsed.tensors;
     for (const Tensor& t : tensors) index_shape = broadcast_shapes("index", index_shape, t.shape());
-    for (size_t k = 0; k < tensors.size(); ++k) entries.push_back(checked(tensors[k], dims[k], shape));
+    for (int d : dims) extents.push_back(shape[d]);
+    if (source.device().is_cuda()) {
+      for (const Tensor& t : tensors) entries.push_back(plain_copy(to_device(expand(t.detach(), index_shape), source.device())));
+      check_on_device(shape, source.device(), parsed.from_mask);
+    } else {
+      for (size_t k = 0; k < tensors.size(); ++k) {
+        check_same_device("index", source, tensors[k]);
+        entries.push_back(checked(tensors[k], dims[k], shape));
+      }
+    }
     const bool neighbours = dims.back() - dims.front() + 1 == static_cast<int>(dims.size());
     for (int d = 0; d < shape.size(); ++d) {
       if (std::find(dims.begin(), dims.end(), d) != dims.end()) continue;
@@ -178,7 +204,53 @@ struct GatherPlan {
         }
   }
 
+  // On a device: (outer, entries, inner) with the strides of contiguous values, of x and of the entries' offsets.
+  StridedShape<3> places(const Dims& strides) const {
+    Dims shape, steps[3];
+    const auto add = [&](const Dims& extent, const Dims& from) {
+      for (int i = 0; i < extent.size(); ++i) {
+        shape.push_back(extent[i]);
+        steps[1].push_back(strides[static_cast<int>(from[i])]);
+        steps[2].push_back(0);
+      }
+    };
+    add(outer_shape, outer_dims);
+    shape.push_back(index_shape.numel());
+    steps[1].push_back(0);
+    steps[2].push_back(1);
+    add(inner_shape, inner_dims);
+    steps[0] = contiguous_strides(shape);
+    collapse_dims(shape, steps);
+    return strided_shape(shape, steps);
+  }
+  // The offset of every entry in a tensor of these strides.
+  Tensor entry_offsets(const Dims& strides) const {
+    Tensor offsets = Tensor::empty({index_shape.numel()}, entries[0].options());
+    for (size_t k = 0; k < entries.size(); ++k)
+      cuda::element_kernels(offsets.device().index)
+          .index_entries(offsets.numel(), extents[k], strides[dims[k]], true, k > 0, entries[k].pointer<int64_t>(),
+                         offsets.pointer<int64_t>(), flag(k));
+    return offsets;
+  }
+
  private:
+  unsigned long long* flag(size_t k) const { return reinterpret_cast<unsigned long long*>(bad.pointer<int64_t>() + k); }
+
+  // An index out of range is an error here and now, as on the CPU, so indexing by integer tensors waits for the device. A mask's
+  // entries are in range.
+  void check_on_device(const Dims& shape, const Device& device, bool is_known) {
+    bad = Tensor::full({static_cast<int64_t>(entries.size())}, -1, {DType::int64, device});
+    if (is_known) return;
+    for (size_t k = 0; k < entries.size(); ++k)
+      cuda::element_kernels(device.index)
+          .index_entries(entries[k].numel(), extents[k], 0, true, false, entries[k].pointer<int64_t>(), nullptr, flag(k));
+    const Tensor found = to_device(bad, Device{});
+    for (size_t k = 0; k < entries.size(); ++k)
+      if (const int64_t at = found.data<int64_t>()[k]; at >= 0)
+        throw IndexError(message("index: ", entries[k].as_strided({}, {}, at).item(), " is out of range for dimension ", dims[k],
+                                 " of shape ", shape));
+  }
+
   Tensor checked(const Tensor& tensor, int d, const Dims& shape) const {
     Tensor entry = plain_copy(expand(tensor.detach(), index_shape));
     int64_t* values = entry.data<int64_t>();
@@ -206,6 +278,14 @@ struct GatherPlan {
 
 Tensor gather_view(const Tensor& source, const GatherPlan& plan) {
   Tensor result = Tensor::empty(plan.result, source.options());
+  if (source.device().is_cuda()) {
+    if (result.numel() == 0) return result;
+    const Tensor offsets = plan.entry_offsets(source.strides());
+    cuda::element_kernels(source.device().index)
+        .gather(source.dtype(), plan.places(source.strides()), offsets.pointer<int64_t>(), source.raw_pointer(),
+                result.raw_pointer());
+    return result;
+  }
   dispatch(source.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* from = source.data<T>();
@@ -221,8 +301,30 @@ Tensor gather_view(const Tensor& source, const GatherPlan& plan) {
   return result;
 }
 
+void scatter_on_device(const Tensor& target, const GatherPlan& plan, const Tensor& values, bool add) {
+  if (plan.result.numel() == 0) return;
+  const ElementTable& table = cuda::element_kernels(target.device().index);
+  const Tensor offsets = plan.entry_offsets(target.strides());
+  Tensor next, first;  // lists of equal entries
+  if (!plan.distinct && offsets.numel() > 1) {
+    next = Tensor::empty(offsets.shape(), offsets.options());
+    first = Tensor::empty(offsets.shape(), offsets.options(DType::boolean));
+    table.chain(offsets.numel(), offsets.pointer<int64_t>(), next.pointer<int64_t>(), first.pointer<bool>());
+  }
+  StridedShape<3> places = plan.places(target.strides());
+  std::swap(places.stride[0], places.stride[1]);
+  table.scatter(target.dtype(), places, plan.inner_shape.numel(), add, offsets.pointer<int64_t>(),
+                next.defined() ? next.pointer<int64_t>() : nullptr, first.defined() ? first.pointer<bool>() : nullptr,
+                values.raw_pointer(), target.raw_pointer());
+}
+
 // target[plan] = values, or += with `add`; values is contiguous and of plan.result's shape.
 void scatter_view(const Tensor& target, const GatherPlan& plan, const Tensor& values, bool add) {
+  if (target.device().is_cuda()) {
+    scatter_on_device(target, plan, values, add);
+    target.bump_version();
+    return;
+  }
   dispatch(target.dtype(), [&](auto tag) {
     using T = decltype(tag);
     T* to = target.data<T>();
@@ -250,6 +352,20 @@ Tensor fit(const Tensor& value, const Dims& shape) {
   return fitted;
 }
 
+// The shape of the result is data, so this waits for the device.
+Tensor nonzero_on_device(const Tensor& input) {
+  const TensorOptions options = input.options(DType::int64);
+  const int64_t n = input.numel();
+  if (n == 0) return Tensor::empty({0, input.ndim()}, options);
+  const Tensor positions = cumsum(reshape(cast(cast(input, DType::boolean), DType::int64), {n}), 0);
+  Tensor result = Tensor::empty({static_cast<int64_t>(positions.as_strided({}, {}, n - 1).item()), input.ndim()}, options);
+  StridedShape<1> shape{};
+  for (int64_t extent : input.shape()) shape.extent[shape.ndim++] = extent;
+  if (result.numel() > 0)
+    cuda::element_kernels(input.device().index).nonzero(shape, positions.pointer<int64_t>(), result.pointer<int64_t>());
+  return result;
+}
+
 // Writes without history.
 void put(const Tensor& self, const Parsed& parsed, const Tensor& value) {
   NoGrad guard;
@@ -258,8 +374,8 @@ void put(const Tensor& self, const Parsed& parsed, const Tensor& value) {
     copy_into(target, fit(value, target.shape()));
     return;
   }
-  GatherPlan plan(target.shape(), parsed.dims, parsed.tensors);
-  Tensor values = expand(fit(value, plan.result), plan.result);
+  GatherPlan plan(target, parsed);
+  Tensor values = expand(fit(to_device(value, self.device()), plan.result), plan.result);
   scatter_view(target, plan, cast(values, self.dtype()), false);
 }
 
@@ -286,7 +402,7 @@ Tensor index(const Tensor& input, const std::vector<Index>& items) {
     return view_by_plan(parsed.selects_only ? "select" : "slice", input, parsed.plan);
   }
   Tensor source = basic_view(input, parsed);
-  GatherPlan plan(source.shape(), parsed.dims, parsed.tensors);
+  GatherPlan plan(source, parsed);
   Tensor result = gather_view(source, plan);
   if (needs_grad({source}))
     record("index", result, {source}, [plan, shape = source.shape()](const Tensor& g, const Needs&) {
@@ -328,7 +444,22 @@ void index_put_(const Tensor& self, const std::vector<Index>& items, const Tenso
     rebase("index_put_", self, [&](const Tensor& before) { return index_put(before, items, value); });
     return;
   }
-  put(self, parse(self.shape(), items), value.is_number() ? value.as_tensor(self.options()) : source);
+  const Tensor written = value.is_number() ? value.as_tensor(self.options()) : source;
+  // One value under a mask is a choice, which need not wait for the device to say where the mask is true.
+  if (self.device().is_cuda() && items.size() == 1 && items[0].kind == Index::Kind::tensor && written.numel() == 1 &&
+      items[0].tensor.dtype() == DType::boolean) {
+    const Tensor& mask = items[0].tensor;
+    Dims shape = mask.shape();
+    bool fits = mask.ndim() <= self.ndim();
+    for (int i = 0; fits && i < mask.ndim(); ++i) fits = mask.size(i) == self.size(i);
+    if (fits) {
+      while (shape.size() < self.ndim()) shape.push_back(1);
+      NoGrad guard;
+      const Tensor element = cast(reshape(to_device(written, self.device()), {}), self.dtype());
+      return copy_into(self, where(reshape(to_device(mask, self.device()), shape), element, self));
+    }
+  }
+  put(self, parse(self.shape(), items), written);
 }
 
 Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index_tensor) {
@@ -351,6 +482,7 @@ Tensor masked_select(const Tensor& input, const Tensor& mask) {
 
 Tensor nonzero(const Tensor& input) {
   const Tensor plain = contiguous(input.detach());
+  if (plain.device().is_cuda()) return nonzero_on_device(plain);
   return dispatch(input.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* data = plain.data<T>();

@@ -5,6 +5,7 @@
 
 #include "cnnx/ops/elementwise.h"
 #include "core/copy.h"
+#include "cuda/runtime.h"
 #include "ops/flat.h"
 
 namespace cnnx {
@@ -78,6 +79,7 @@ Tensor fill_(const Tensor& self, const Number& value) {
       T* data = flat_data<T>(self, lanes);
       const int64_t n = flat_count(self, lanes);
       const T number = value.to<T>();
+      if (self.device().is_cuda()) return cuda::element_kernels(self.device().index).fill(self.dtype(), n, &number, data);
       for (int64_t i = 0; i < n; ++i) data[i] = number;
     });
     self.bump_version();
@@ -103,9 +105,11 @@ Tensor copy_(const Tensor& self, const Tensor& source) {
   Tensor after = self.detach();
   if (self.shape() == source.shape() && self.dtype() == source.dtype()) assign(self, source);
   else copy_into(self, source);
-  record("copy_", after, {before, source}, [shape = source.shape(), dtype = source.dtype()](const Tensor& g, const Needs& needs) {
-    return Grads{needs[0] ? Tensor::zeros(g.shape(), g.options()) : Tensor(), needs[1] ? sum_to(g, shape, dtype) : Tensor()};
-  });
+  record("copy_", after, {before, source},
+         [shape = source.shape(), options = source.options()](const Tensor& g, const Needs& needs) {
+           return Grads{needs[0] ? Tensor::zeros(g.shape(), g.options()) : Tensor(),
+                        needs[1] ? to_device(sum_to(g, shape, options.dtype), options.device) : Tensor()};
+         });
   take_history(self, after);
   return self;
 }

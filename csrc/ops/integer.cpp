@@ -98,11 +98,11 @@ BinaryRow row_for(DType dtype) {
   }
 }
 
+}  // namespace
+
 bool divides(BinaryOp op) {
   return op == BinaryOp::remainder || op == BinaryOp::fmod || op == BinaryOp::floor_divide || op == BinaryOp::div;
 }
-
-}  // namespace
 
 BinaryRow integer_row(BinaryOp op, DType dtype) {
   switch (op) {
@@ -121,10 +121,14 @@ BinaryRow integer_row(BinaryOp op, DType dtype) {
 
 BinaryRow integer_trunc_row(DType dtype) { return row_for<BinaryOp::div>(dtype); }
 
-void check_integer_operands(const char* name, BinaryOp op, const Tensor& right) {
-  const DType dtype = right.dtype();
+void check_integer_type(const char* name, BinaryOp op, DType dtype) {
   if (dtype == DType::boolean && op != BinaryOp::add && op != BinaryOp::mul && op != BinaryOp::maximum && op != BinaryOp::minimum)
     throw TypeError(message(name, ": is not defined for bool tensors"));
+}
+
+void check_integer_operands(const char* name, BinaryOp op, const Tensor& right) {
+  const DType dtype = right.dtype();
+  check_integer_type(name, op, dtype);
   if (!divides(op)) return;
   Tensor whole = contiguous(right);
   const bool has_zero = dispatch(dtype, [&](auto tag) {

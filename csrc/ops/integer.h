@@ -8,7 +8,10 @@ namespace cnnx {
 
 BinaryRow integer_row(BinaryOp op, DType dtype);
 BinaryRow integer_trunc_row(DType dtype);  // the quotient rounded to zero
-// Throws if `op` is not defined for the type of `right`, or divides and `right` holds a zero.
+bool divides(BinaryOp op);
+// Throws if `op` is not defined for integers of this type.
+void check_integer_type(const char* name, BinaryOp op, DType dtype);
+// The same, or if `op` divides and `right` holds a zero.
 void check_integer_operands(const char* name, BinaryOp op, const Tensor& right);
 
 }  // namespace cnnx

@@ -67,6 +67,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
     for (int i = 0; fits && i < first.size(); ++i) fits = i == d || t.shape()[i] == first[i];
     if (!fits) throw ShapeError(message("cat: shape ", t.shape(), " does not match ", first, " outside dimension ", d));
     shape[d] = checked_sum(shape[d], t.shape()[d]);
+    check_same_device("cat", parts[0], t);
     t = to(t, dtype);
     lanes = lanes && t.in_lanes();
   }

@@ -40,6 +40,11 @@ T start_of(ReduceOp op) {
 Tensor reduce_integers(ReduceOp op, const Tensor& input, const ReducedDims& dims) {
   Tensor x = reduced_last(input, dims);
   Tensor y = Tensor::empty(dims.kept_shape(), x.options());
+  if (x.device().is_cuda()) {
+    cuda::element_kernels(x.device().index)
+        .integer_reduce(op, x.dtype(), {y.numel(), dims.count(), 1}, x.raw_pointer(), y.raw_pointer());
+    return y;
+  }
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T>) {
@@ -135,14 +140,22 @@ Tensor arg_extreme(const char* name, ReduceOp op, const Tensor& x, int dim) {
     throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", x.shape(), ", dim ", dim));
   Dims shape = x.shape();
   if (!shape.empty()) shape[dim] = 1;
-  Tensor index = Tensor::empty(shape, {DType::int64});
+  Tensor index = Tensor::empty(shape, x.options(DType::int64));
   if (index.numel() == 0) return index;
+  const Device device = x.device();
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_floating_point_v<T>) kernels<T>().arg_reduce(op, s, x.data<T>(), index.data<int64_t>());
+    if constexpr (std::is_floating_point_v<T>) kernels<T>(device).arg_reduce(op, s, x.pointer<T>(), index.pointer<int64_t>());
+    else if (device.is_cuda())
+      cuda::element_kernels(device.index).integer_arg_reduce(op, x.dtype(), s, x.raw_pointer(), index.pointer<int64_t>());
     else arg_extreme_integers(op == ReduceOp::max, s, x.data<T>(), index.data<int64_t>());
   });
   return index;
+}
+
+// Where max and min along a dimension found their values: (outer, taken = 1, inner) as strides of result, index and input.
+StridedShape<3> taken_shape(const ReduceShape& s) {
+  return {2, {s.outer, s.inner}, {{s.inner, 1}, {s.inner, 1}, {s.reduce * s.inner, 1}}};
 }
 
 Dims without(const Dims& shape, int dim, bool keepdim) {
@@ -158,18 +171,30 @@ std::pair<Tensor, Tensor> extreme_along(const char* name, ReduceOp op, const Ten
   const ReduceShape s = rows_along(x, dim);
   const Dims shape = without(index.shape(), dim, keepdim);
   Tensor values = Tensor::empty(shape, x.options());
-  dispatch(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* from = x.data<T>();
-    const int64_t* at = index.data<int64_t>();
-    T* to = values.data<T>();
-    for (int64_t o = 0; o < s.outer; ++o)
-      for (int64_t i = 0; i < s.inner; ++i) to[o * s.inner + i] = from[(o * s.reduce + at[o * s.inner + i]) * s.inner + i];
-  });
+  if (x.device().is_cuda())
+    cuda::element_kernels(x.device().index)
+        .take_along(x.dtype(), taken_shape(s), s.inner, index.pointer<int64_t>(), x.raw_pointer(), values.raw_pointer());
+  else
+    dispatch(x.dtype(), [&](auto tag) {
+      using T = decltype(tag);
+      const T* from = x.data<T>();
+      const int64_t* at = index.data<int64_t>();
+      T* to = values.data<T>();
+      for (int64_t o = 0; o < s.outer; ++o)
+        for (int64_t i = 0; i < s.inner; ++i) to[o * s.inner + i] = from[(o * s.reduce + at[o * s.inner + i]) * s.inner + i];
+    });
   if (needs_grad({input})) {
     record(name, values, {input}, [s, index = Saved(index), name, input_shape = input.shape()](const Tensor& g, const Needs&) {
       Tensor whole = contiguous(g), at = index.unpack(name);
       Tensor grad = Tensor::zeros(input_shape, g.options());
+      if (g.device().is_cuda()) {
+        StridedShape<3> places = taken_shape(s);
+        std::swap(places.stride[0], places.stride[2]);
+        cuda::element_kernels(g.device().index)
+            .put_along(g.dtype(), places, 1, {s.inner, 0, 0}, false, at.pointer<int64_t>(), whole.raw_pointer(),
+                       grad.raw_pointer());
+        return Grads{grad};
+      }
       dispatch_floating(name, g.dtype(), [&](auto tag) {
         using T = decltype(tag);
         const T* from = whole.data<T>();
@@ -235,10 +260,15 @@ Tensor prod(const Tensor& input, const Dims& over, bool keepdim, std::optional<D
       Tensor value = saved.unpack("prod");
       Tensor rows = reduced_last(value, dims), whole = contiguous(g);
       Tensor grad = Tensor::empty(rows.shape(), g.options());
-      dispatch_floating("prod", g.dtype(), [&](auto tag) {
-        using T = decltype(tag);
-        products_of_others(whole.numel(), dims.count(), rows.data<T>(), whole.data<T>(), grad.data<T>());
-      });
+      if (g.device().is_cuda())
+        cuda::element_kernels(g.device().index)
+            .products_of_others(g.dtype(), whole.numel(), dims.count(), rows.raw_pointer(), whole.raw_pointer(),
+                                grad.raw_pointer());
+      else
+        dispatch_floating("prod", g.dtype(), [&](auto tag) {
+          using T = decltype(tag);
+          products_of_others(whole.numel(), dims.count(), rows.data<T>(), whole.data<T>(), grad.data<T>());
+        });
       return Grads{in_dtype(undo_reduced_last(grad, dims, value.shape()), input_type)};
     });
   }
@@ -339,6 +369,10 @@ Tensor running_sum(const Tensor& input, int dim, bool from_back) {
   Tensor x = contiguous(input);
   Tensor out = Tensor::empty(x.shape(), x.options());
   const ReduceShape s = rows_along(x, dim);
+  if (x.device().is_cuda()) {
+    cuda::element_kernels(x.device().index).cumsum(x.dtype(), s, from_back, x.raw_pointer(), out.raw_pointer());
+    return out;
+  }
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     using Sum = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;

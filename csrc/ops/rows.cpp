@@ -99,7 +99,7 @@ Tensor reduce_floating(ReduceOp op, const Tensor& input, const ReducedDims& dims
     Tensor y = Tensor::empty(shape, x.options());
     dispatch_floating("reduce", x.dtype(), [&](auto tag) {
       using T = decltype(tag);
-      kernels<T>().reduce(op, s, x.data<T>(), y.data<T>());
+      kernels<T>(x.device()).reduce(op, s, x.pointer<T>(), y.pointer<T>());
     });
     x = y;
     touched = true;

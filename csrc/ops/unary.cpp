@@ -15,7 +15,7 @@ namespace {
 void run_into(const char* name, UnaryOp op, const Tensor& x, const Tensor& y, bool lanes, double a, double b) {
   dispatch_floating(name, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>().unary(op, flat_count(y, lanes), a, b, flat_data<T>(x, lanes), flat_data<T>(y, lanes));
+    kernels<T>(x.device()).unary(op, flat_count(y, lanes), a, b, flat_data<T>(x, lanes), flat_data<T>(y, lanes));
   });
 }
 
@@ -29,8 +29,9 @@ Tensor backward_of(const char* name, UnaryOp op, double a, double b, const Tenso
     using T = decltype(tag);
     const T* data = value.defined() ? flat_data<T>(value, lanes) : nullptr;
     const bool from_result = unary_needs(op) == UnaryNeeds::y;
-    kernels<T>().unary_backward(op, flat_count(g, lanes), a, b, flat_data<T>(g, lanes), from_result ? nullptr : data,
-                                from_result ? data : nullptr, flat_data<T>(grad_input, lanes));
+    kernels<T>(g.device())
+        .unary_backward(op, flat_count(g, lanes), a, b, flat_data<T>(g, lanes), from_result ? nullptr : data,
+                        from_result ? data : nullptr, flat_data<T>(grad_input, lanes));
   });
   return grad_input;
 }
@@ -91,6 +92,10 @@ Tensor integer_unary(const char* name, UnaryOp op, const Tensor& x, double a, do
   Tensor plain = contiguous(x);
   Tensor y = Tensor::empty(x.shape(), x.options());
   const int64_t n = x.numel();
+  if (x.device().is_cuda()) {
+    cuda::element_kernels(x.device().index).integer_unary(op, x.dtype(), n, a, b, plain.raw_pointer(), y.raw_pointer());
+    return y;
+  }
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {

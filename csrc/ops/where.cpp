@@ -4,6 +4,7 @@
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
+#include "cuda/runtime.h"
 #include "ops/broadcast.h"
 #include "ops/flat.h"
 #include "ops/inplace.h"
@@ -57,6 +58,33 @@ Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b) {
   return out;
 }
 
+// Numbers stay numbers.
+Tensor choose_on_device(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b, DType dtype) {
+  Dims shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
+  Tensor out = Tensor::empty(shape, condition.options(dtype));
+  if (out.numel() == 0) return out;
+  Dims strides[4] = {out.strides(), broadcast_strides(condition, shape), Dims::filled(shape.size(), 0),
+                     Dims::filled(shape.size(), 0)};
+  const TensorOrNumber* operands[2] = {&a, &b};
+  ElementOperand values[2];
+  Tensor held[2];
+  for (int k = 0; k < 2; ++k) {
+    const TensorOrNumber value = host_number(*operands[k], condition.device());
+    if (value.is_number()) {
+      values[k] = element_operand(value.number(), dtype);
+      continue;
+    }
+    check_same_device("where", condition, value.tensor());
+    held[k] = value.as_tensor(condition.options(dtype));
+    strides[k + 2] = broadcast_strides(held[k], shape);
+    values[k] = {held[k].raw_pointer(), 0, 0};
+  }
+  collapse_dims(shape, strides);
+  cuda::element_kernels(condition.device().index)
+      .choose(dtype, strided_shape(shape, strides), condition.pointer<bool>(), values[0], values[1], out.raw_pointer());
+  return out;
+}
+
 // A bound as a double, rounded for an integer tensor; NaN bounds make everything NaN, as comparisons with them do not.
 double bound(const TensorOrNumber& v, double absent) { return v.defined() ? v.number().real() : absent; }
 
@@ -84,14 +112,22 @@ Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNum
     throw TypeError(message("where: the condition must be a bool tensor, got ", name(condition.dtype())));
   const DType dtype = result_type(a, b);
   const TensorOptions options{dtype, condition.device()};
-  Tensor out = choose(condition, a.as_tensor(options), b.as_tensor(options));
+  if (!options.device.is_cuda())
+    for (const TensorOrNumber* v : {&a, &b})
+      if (!v->is_number()) check_same_device("where", condition, v->tensor());
+  Tensor out = options.device.is_cuda() ? choose_on_device(condition, a, b, dtype)
+                                        : choose(condition, a.as_tensor(options), b.as_tensor(options));
   if (is_floating_point(dtype) && needs_grad({a.tensor(), b.tensor()})) {
     record("where", out, {a.tensor(), b.tensor()},
-           [condition = Saved(condition), shape_a = a.shape(), type_a = a.dtype(), shape_b = b.shape(), type_b = b.dtype()](
-               const Tensor& g, const Needs& needs) {
+           [condition = Saved(condition), options_a = a.is_number() ? TensorOptions{} : a.tensor().options(), shape_a = a.shape(),
+            options_b = b.is_number() ? TensorOptions{} : b.tensor().options(),
+            shape_b = b.shape()](const Tensor& g, const Needs& needs) {
              Tensor choice = condition.unpack("where");
-             return Grads{needs[0] ? sum_to(where(choice, g, 0), shape_a, type_a) : Tensor(),
-                          needs[1] ? sum_to(where(choice, 0, g), shape_b, type_b) : Tensor()};
+             const auto share = [](const Tensor& part, const Dims& shape, const TensorOptions& options) {
+               return to_device(sum_to(part, shape, options.dtype), options.device);
+             };
+             return Grads{needs[0] ? share(where(choice, g, 0), shape_a, options_a) : Tensor(),
+                          needs[1] ? share(where(choice, 0, g), shape_b, options_b) : Tensor()};
            });
   }
   return out;

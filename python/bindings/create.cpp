@@ -5,23 +5,64 @@
 
 namespace cnnx::bindings {
 
+namespace {
+
+// Every function ends with the device, as text: "cpu" by default.
+const auto kDevice = [] { return py::arg("device") = "cpu"; };
+
+}  // namespace
+
 void register_create(py::module_& m) {
   m.def(
-      "empty", [](const Dims& shape, DType dtype) { return Tensor::empty(shape, {dtype}); }, py::arg("shape"), py::arg("dtype"));
+      "empty",
+      [](const Dims& shape, DType dtype, const std::string& device) {
+        return Tensor::empty(shape, {dtype, parse_device(device)});
+      },
+      ReleaseGil(), py::arg("shape"), py::arg("dtype"), kDevice());
   m.def(
-      "zeros", [](const Dims& shape, DType dtype) { return Tensor::zeros(shape, {dtype}); }, ReleaseGil(), py::arg("shape"),
-      py::arg("dtype"));
+      "zeros",
+      [](const Dims& shape, DType dtype, const std::string& device) {
+        return Tensor::zeros(shape, {dtype, parse_device(device)});
+      },
+      ReleaseGil(), py::arg("shape"), py::arg("dtype"), kDevice());
   // Integers first: a Python int keeps all its bits, a float goes to the second overload.
-  m.def("full", &full_integer, ReleaseGil(), py::arg("shape"), py::arg("value").noconvert(), py::arg("dtype"));
   m.def(
-      "full", [](const Dims& shape, double value, DType dtype) { return Tensor::full(shape, value, {dtype}); }, ReleaseGil(),
-      py::arg("shape"), py::arg("value"), py::arg("dtype"));
-  m.def("arange", py::overload_cast<int64_t, int64_t, int64_t, DType>(&arange), ReleaseGil(), py::arg("start").noconvert(),
-        py::arg("end").noconvert(), py::arg("step").noconvert(), py::arg("dtype"));
-  m.def("arange", py::overload_cast<double, double, double, DType>(&arange), ReleaseGil(), py::arg("start"), py::arg("end"),
-        py::arg("step"), py::arg("dtype"));
-  m.def("linspace", &linspace, ReleaseGil(), py::arg("start"), py::arg("end"), py::arg("steps"), py::arg("dtype"));
-  m.def("eye", &eye, ReleaseGil(), py::arg("rows"), py::arg("columns"), py::arg("dtype"));
+      "full",
+      [](const Dims& shape, int64_t value, DType dtype, const std::string& device) {
+        return full_integer(shape, value, dtype, parse_device(device));
+      },
+      ReleaseGil(), py::arg("shape"), py::arg("value").noconvert(), py::arg("dtype"), kDevice());
+  m.def(
+      "full",
+      [](const Dims& shape, double value, DType dtype, const std::string& device) {
+        return Tensor::full(shape, value, {dtype, parse_device(device)});
+      },
+      ReleaseGil(), py::arg("shape"), py::arg("value"), py::arg("dtype"), kDevice());
+  m.def(
+      "arange",
+      [](int64_t start, int64_t end, int64_t step, DType dtype, const std::string& device) {
+        return arange(start, end, step, dtype, parse_device(device));
+      },
+      ReleaseGil(), py::arg("start").noconvert(), py::arg("end").noconvert(), py::arg("step").noconvert(), py::arg("dtype"),
+      kDevice());
+  m.def(
+      "arange",
+      [](double start, double end, double step, DType dtype, const std::string& device) {
+        return arange(start, end, step, dtype, parse_device(device));
+      },
+      ReleaseGil(), py::arg("start"), py::arg("end"), py::arg("step"), py::arg("dtype"), kDevice());
+  m.def(
+      "linspace",
+      [](double start, double end, int64_t steps, DType dtype, const std::string& device) {
+        return linspace(start, end, steps, dtype, parse_device(device));
+      },
+      ReleaseGil(), py::arg("start"), py::arg("end"), py::arg("steps"), py::arg("dtype"), kDevice());
+  m.def(
+      "eye",
+      [](int64_t rows, int64_t columns, DType dtype, const std::string& device) {
+        return eye(rows, columns, dtype, parse_device(device));
+      },
+      ReleaseGil(), py::arg("rows"), py::arg("columns"), py::arg("dtype"), kDevice());
 }
 
 }  // namespace cnnx::bindings

@@ -116,7 +116,7 @@ void register_numpy(py::module_& m) {
       "item",
       [](const Tensor& tensor) -> py::object {
         if (tensor.numel() != 1) tensor.item();  // throws
-        if (tensor.dtype() == DType::int64) return py::int_(*tensor.data<int64_t>());
+        if (tensor.dtype() == DType::int64) return py::int_(*to_device(tensor, {}).data<int64_t>());
         const double value = tensor.item();
         if (is_floating_point(tensor.dtype())) return py::float_(value);
         if (tensor.dtype() == DType::boolean) return py::bool_(value != 0.0);

@@ -28,7 +28,10 @@ void register_random(py::module_& m) {
   m.def("normal_", &normal_, ReleaseGil(), given("tensor"), py::arg("mean"), py::arg("std"), py::arg("generator") = nullptr);
   m.def("bernoulli_", &bernoulli_, ReleaseGil(), given("tensor"), py::arg("p"), py::arg("generator") = nullptr);
   m.def("randint_", &randint_, ReleaseGil(), given("tensor"), py::arg("low"), py::arg("high"), py::arg("generator") = nullptr);
-  m.def("randperm", &randperm, ReleaseGil(), py::arg("n"), py::arg("generator") = nullptr);
+  m.def(
+      "randperm",
+      [](int64_t n, Generator* generator, const std::string& device) { return randperm(n, generator, parse_device(device)); },
+      ReleaseGil(), py::arg("n"), py::arg("generator") = nullptr, py::arg("device") = "cpu");
 }
 
 }  // namespace cnnx::bindings

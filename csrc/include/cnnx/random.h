@@ -44,6 +44,7 @@ void uniform_(const Tensor& tensor, double low, double high, Generator* generato
 void normal_(const Tensor& tensor, double mean, double stddev, Generator* generator = nullptr);
 void bernoulli_(const Tensor& tensor, double p, Generator* generator = nullptr);
 void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* generator = nullptr);  // high exclusive
-Tensor randperm(int64_t n, Generator* generator = nullptr);                                      // int64
+// int64; drawn on the CPU, since every step depends on the one before.
+Tensor randperm(int64_t n, Generator* generator = nullptr, const Device& device = {});
 
 }  // namespace cnnx

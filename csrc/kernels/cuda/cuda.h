@@ -12,8 +12,15 @@ namespace cnnx::cuda {
 // Whether this build holds kernels for the selected device: null, or what CUDA says.
 const char* unsupported_architecture();
 
+void fill_elements(ElementTable& table);
+void fill_index(ElementTable& table);
+void fill_integer_reduce(ElementTable& table);
+void fill_random(ElementTable& table);
+
 template <class T>
 void fill_batch_norm(KernelTable<T>& table);
+template <class T>
+void fill_binary(KernelTable<T>& table);
 template <class T>
 void fill_conv2d(KernelTable<T>& table);
 template <class T>
@@ -23,6 +30,10 @@ void fill_planes(KernelTable<T>& table);
 template <class T>
 void fill_pool2d(KernelTable<T>& table);
 template <class T>
+void fill_reduce(KernelTable<T>& table);
+template <class T>
 void fill_row_norm(KernelTable<T>& table);
+template <class T>
+void fill_unary(KernelTable<T>& table);
 
 }  // namespace cnnx::cuda

@@ -24,11 +24,14 @@ template <class T>
 KernelTable<T> make_table() {
   KernelTable<T> table;
   fill_batch_norm(table);
+  fill_binary(table);
   fill_conv2d(table);
   fill_dropout(table);
   fill_planes(table);
   fill_pool2d(table);
+  fill_reduce(table);
   fill_row_norm(table);
+  fill_unary(table);
 #define KERNEL(slot, signature) complete<&KernelTable<T>::slot>(table, #slot);
 #include "kernels/kernels.def"
 #undef KERNEL
@@ -37,6 +40,10 @@ KernelTable<T> make_table() {
 
 ElementTable make_element_table() {
   ElementTable table;
+  fill_elements(table);
+  fill_index(table);
+  fill_integer_reduce(table);
+  fill_random(table);
 #define ELEMENT(slot, signature) complete<&ElementTable::slot>(table, #slot);
 #include "kernels/elements.def"
 #undef ELEMENT

@@ -43,7 +43,7 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if tensor.numel() == 0:
         if num_classes == -1:
             raise RuntimeError("one_hot: cannot infer num_classes from an empty tensor")
-        return cnnx.zeros(*tensor.shape, num_classes, dtype=dtypes.int64)
+        return cnnx.zeros(*tensor.shape, num_classes, dtype=dtypes.int64, device=tensor.device)
     low, high = int(tensor.min().item()), int(tensor.max().item())
     if low < 0:
         raise RuntimeError(f"one_hot: class indices must not be negative, got {low}")
@@ -51,4 +51,4 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
         num_classes = high + 1
     elif high >= num_classes:
         raise RuntimeError(f"one_hot: class index {high} is out of range for {num_classes} classes")
-    return (tensor.unsqueeze(-1) == cnnx.arange(num_classes)).to(dtypes.int64)
+    return (tensor.unsqueeze(-1) == cnnx.arange(num_classes, device=tensor.device)).to(dtypes.int64)

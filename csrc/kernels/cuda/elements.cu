@@ -1,0 +1,404 @@
+// Kernels over elements of any dtype: fills, copies, arithmetic, comparisons, choices. See elementwise.h for how threads find their
+// elements. All are bound by memory: n elements of each operand that is an array, read or written once.
+#include "kernels/cuda/elementwise.h"
+
+#include "kernels/cuda/arithmetic.h"
+
+namespace cnnx::cuda {
+namespace {
+
+template <class T>
+Source<T> source_of(const ElementOperand& operand) {
+  if (operand.data != nullptr) return {static_cast<const T*>(operand.data), T(), 1};
+  if constexpr (std::is_floating_point_v<T>) return {nullptr, static_cast<T>(operand.real), 0};
+  else return {nullptr, static_cast<T>(operand.integer), 0};
+}
+
+template <int kWidth, class T>
+__global__ void fill_kernel(int64_t n, T value, T* out) {
+  const int64_t i = thread_index() * kWidth;
+  if (i + kWidth <= n) {
+    Pack<T, kWidth> pack;
+    for (int k = 0; k < kWidth; ++k) pack.values[k] = value;
+    *reinterpret_cast<Pack<T, kWidth>*>(out + i) = pack;
+  } else {
+    for (int64_t j = i; j < n; ++j) out[j] = value;
+  }
+}
+
+void fill(DType dtype, int64_t n, const void* value, void* out) {
+  dispatch_words(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    constexpr int kWidth = 16 / static_cast<int>(sizeof(T));
+    T* to = static_cast<T*>(out);
+    const T word = *static_cast<const T*>(value);
+    if (array(to).template is_aligned<kWidth>())
+      launch("fill", fill_kernel<kWidth, T>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, word, to);
+    else launch("fill", fill_kernel<1, T>, blocks_for(n), kThreads, 0, stream(), n, word, to);
+  });
+}
+
+// As the conversions of core/copy.cpp.
+template <class To, class From>
+struct Convert {
+  __device__ To operator()(From value) const {
+    if constexpr (std::is_same_v<To, bool>) return value != From(0);
+    else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>)
+      return value >= From(-9.2233720368547758e18) && value < From(9.2233720368547758e18)
+                 ? static_cast<To>(static_cast<int64_t>(value))
+                 : static_cast<To>(INT64_MIN);
+    else return static_cast<To>(value);
+  }
+};
+
+template <class To, class From>
+__global__ void copy_kernel(Walk<2> walk, const From* in, To* out) {
+  const int64_t i = thread_index();
+  if (i >= walk.count) return;
+  int64_t at[2];
+  walk.find(static_cast<uint32_t>(i), at);
+  out[at[0]] = Convert<To, From>()(in[at[1]]);
+}
+
+// A matrix whose rows lie along the output's innermost dimension and whose columns lie along the input's: read by columns, written
+// by rows, both in whole cache lines, by way of a tile in shared memory. The matrices of the other dimensions are blockIdx.z.
+constexpr int kTile = 32, kTileRows = 8;
+template <class T>
+__global__ void transpose_kernel(Walk<2> matrices, int64_t rows, int64_t columns, int64_t in_column, int64_t out_row, const T* in,
+                                 T* out) {
+  CNNX_SHARED(T, tile, [kTile][kTile + 1]);
+  int64_t base[2];
+  matrices.find(blockIdx.z, base);
+  const int64_t first_row = static_cast<int64_t>(blockIdx.y) * kTile, first_column = static_cast<int64_t>(blockIdx.x) * kTile;
+  for (int k = threadIdx.y; k < kTile; k += kTileRows) {
+    const int64_t row = first_row + threadIdx.x, column = first_column + k;
+    if (row < rows && column < columns) tile[threadIdx.x][k] = in[base[1] + row + column * in_column];
+  }
+  __syncthreads();
+  for (int k = threadIdx.y; k < kTile; k += kTileRows) {
+    const int64_t row = first_row + k, column = first_column + threadIdx.x;
+    if (row < rows && column < columns) out[base[0] + row * out_row + column] = tile[k][threadIdx.x];
+  }
+}
+
+// Whether `s` is such a matrix, big enough to be worth it; then `row` is the dimension along which the input is dense.
+bool is_transpose(const StridedShape<2>& s, int& row) {
+  const int last = s.ndim - 1;
+  if (s.stride[0][last] != 1 || s.stride[1][last] == 1 || s.extent[last] < kTile / 4) return false;
+  int64_t matrices = s.numel() / s.extent[last];
+  for (int d = 0; d < last; ++d)
+    if (s.stride[1][d] == 1 && s.extent[d] >= kTile / 4) {
+      row = d;
+      matrices /= s.extent[d];
+      return matrices <= 65535 && (s.extent[d] + kTile - 1) / kTile <= 65535;
+    }
+  return false;
+}
+
+template <class T>
+void transpose(const StridedShape<2>& s, int row, const T* in, T* out) {
+  const int last = s.ndim - 1;
+  StridedShape<2> others{};
+  for (int d = 0; d < last; ++d) {
+    if (d == row) continue;
+    others.extent[others.ndim] = s.extent[d];
+    for (int k = 0; k < 2; ++k) others.stride[k][others.ndim] = s.stride[k][d];
+    ++others.ndim;
+  }
+  if (others.ndim == 0) others.extent[others.ndim++] = 1;
+  const Walk<2> matrices(others);
+  const dim3 grid(static_cast<unsigned>((s.extent[last] + kTile - 1) / kTile),
+                  static_cast<unsigned>((s.extent[row] + kTile - 1) / kTile), matrices.count);
+  launch("copy", transpose_kernel<T>, grid, dim3(kTile, kTileRows), 0, stream(), matrices, s.extent[row], s.extent[last],
+         s.stride[1][last], s.stride[0][row], in, out);
+}
+
+template <class To, class From>
+void copy_as(const StridedShape<2>& s, const From* in, To* out) {
+  if (s.ndim == 1 && s.stride[0][0] == 1 && s.stride[1][0] == 1) return map("copy", s.numel(), in, out, Convert<To, From>());
+  if constexpr (std::is_same_v<To, From>) {
+    if (int row = 0; is_transpose(s, row)) return transpose(s, row, in, out);
+  }
+  in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
+    const Walk<2> walk(part);
+    launch("copy", copy_kernel<To, From>, blocks_for(walk.count), kThreads, 0, stream(), walk, in + base[1], out + base[0]);
+  });
+}
+
+void copy(const StridedShape<2>& s, DType out_type, void* out, DType in_type, const void* in) {
+  if (out_type == in_type)
+    return dispatch_words(out_type, [&](auto tag) {
+      using T = decltype(tag);
+      copy_as(s, static_cast<const T*>(in), static_cast<T*>(out));
+    });
+  dispatch(out_type, [&](auto out_tag) {
+    dispatch(in_type,
+             [&](auto in_tag) { copy_as(s, static_cast<const decltype(in_tag)*>(in), static_cast<decltype(out_tag)*>(out)); });
+  });
+}
+
+// kOp: the operation, or count if it is `op`: what is rare shares a kernel.
+template <class T, BinaryOp kOp>
+struct Arithmetic {
+  BinaryOp op;
+  int32_t* zero_divisor;
+  __device__ T operator()(T a, T b) const {
+    constexpr bool kAny = kOp == BinaryOp::count;
+    if constexpr (std::is_floating_point_v<T>) {
+      return float_arithmetic(kAny ? op : kOp, a, b);
+    } else {
+      if (b == T(0) && divides(op)) {
+        if (zero_divisor != nullptr) *zero_divisor = 1;  // whoever writes, writes the same
+        return T(0);
+      }
+      return integer_arithmetic(op, a, b);
+    }
+  }
+};
+
+template <class T, BinaryOp kOp>
+void binary_with(BinaryOp op, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out,
+                 int32_t* zero_divisor) {
+  map2_strided(binary_name(op), s, source_of<T>(a), source_of<T>(b), static_cast<T*>(out), Arithmetic<T, kOp>{op, zero_divisor});
+}
+
+void binary(BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out,
+            int32_t* zero_divisor) {
+  if (dtype == DType::float32) switch (op) {
+      case BinaryOp::add: return binary_with<float, BinaryOp::add>(op, s, a, b, out, nullptr);
+      case BinaryOp::sub: return binary_with<float, BinaryOp::sub>(op, s, a, b, out, nullptr);
+      case BinaryOp::mul: return binary_with<float, BinaryOp::mul>(op, s, a, b, out, nullptr);
+      case BinaryOp::div: return binary_with<float, BinaryOp::div>(op, s, a, b, out, nullptr);
+      case BinaryOp::maximum: return binary_with<float, BinaryOp::maximum>(op, s, a, b, out, nullptr);
+      case BinaryOp::minimum: return binary_with<float, BinaryOp::minimum>(op, s, a, b, out, nullptr);
+      default: break;
+    }
+  dispatch(dtype, [&](auto tag) { binary_with<decltype(tag), BinaryOp::count>(op, s, a, b, out, zero_divisor); });
+}
+
+// The slot of KernelTable: contiguous operands or single elements, all on the device.
+template <class T>
+void flat_binary(BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
+  const StridedShape<3> s{1, {n}, {{1}, {a_kind == Operand::full ? 1 : 0}, {b_kind == Operand::full ? 1 : 0}}};
+  binary(op, dtype_of<T>(), s, {a, 0, 0}, {b, 0, 0}, out, nullptr);
+}
+
+template <class T>
+struct Compare {
+  CompareOp op;
+  __device__ bool operator()(T a, T b) const {
+    switch (op) {
+      case CompareOp::eq: return a == b;
+      case CompareOp::ne: return a != b;
+      case CompareOp::lt: return a < b;
+      default: return a <= b;
+    }
+  }
+};
+
+void compare(CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, bool* out) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    map2_strided("compare", s, source_of<T>(a), source_of<T>(b), out, Compare<T>{op});
+  });
+}
+
+template <class T>
+struct Bitwise {
+  BitOp op;
+  __device__ T operator()(T a, T b) const {
+    switch (op) {
+      case BitOp::bit_and: return static_cast<T>(a & b);
+      case BitOp::bit_or: return static_cast<T>(a | b);
+      default: return static_cast<T>(a ^ b);
+    }
+  }
+};
+
+void bitwise(BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (std::is_integral_v<T>)
+      map2_strided("bitwise", s, source_of<T>(a), source_of<T>(b), static_cast<T*>(out), Bitwise<T>{op});
+  });
+}
+
+template <class T>
+__global__ void choose_kernel(Walk<4> walk, bool is_flat, const bool* condition, Source<T> a, Source<T> b, T* out) {
+  const int64_t i = thread_index();
+  if (i >= walk.count) return;
+  int64_t at[4] = {i, i, i, i};
+  if (!is_flat) walk.find(static_cast<uint32_t>(i), at);
+  const bool choice = condition[at[1]];
+  const Source<T>& from = choice ? a : b;
+  out[at[0]] = from.data == nullptr ? from.value : from.data[choice ? at[2] : at[3]];
+}
+
+void choose(DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a, const ElementOperand& b,
+            void* out) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    in_parts(s, [&](const StridedShape<4>& part, const int64_t* base) {
+      Source<T> first = source_of<T>(a), second = source_of<T>(b);
+      if (first.data != nullptr) first.data += base[2];
+      if (second.data != nullptr) second.data += base[3];
+      const bool is_flat = part.ndim == 1 && part.stride[0][0] == 1 && part.stride[1][0] == 1 &&
+                           (first.data == nullptr || part.stride[2][0] == 1) &&
+                           (second.data == nullptr || part.stride[3][0] == 1);
+      const Walk<4> walk(part);
+      launch("where", choose_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, is_flat, condition + base[1], first,
+             second, static_cast<T*>(out) + base[0]);
+    });
+  });
+}
+
+template <class T>
+struct Test {
+  TestOp op;
+  __device__ bool operator()(T x) const {
+    if (op == TestOp::logical_not) return !(x != T(0));
+    if constexpr (std::is_floating_point_v<T>) {
+      const bool finite = x - x == T(0);
+      switch (op) {
+        case TestOp::isnan: return x != x;
+        case TestOp::isinf: return x == x && !finite;
+        default: return finite;
+      }
+    } else {
+      return op == TestOp::isfinite;
+    }
+  }
+};
+
+void test(TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    map("test", n, static_cast<const T*>(x), out, Test<T>{op});
+  });
+}
+
+template <class T>
+struct IntegerFunction {
+  UnaryOp op;
+  double a, b;
+  T low, high;  // the bounds of clamp as T
+  __device__ T operator()(T x) const {
+    using Wide = std::make_unsigned_t<T>;
+    switch (op) {
+      case UnaryOp::neg: return static_cast<T>(Wide(0) - static_cast<Wide>(x));
+      case UnaryOp::abs: return is_negative(x) ? static_cast<T>(Wide(0) - static_cast<Wide>(x)) : x;
+      case UnaryOp::sign: return static_cast<T>((x > T(0)) - is_negative(x));
+      case UnaryOp::square: return static_cast<T>(static_cast<Wide>(uint64_t(static_cast<Wide>(x)) * static_cast<Wide>(x)));
+      case UnaryOp::relu: return is_negative(x) ? T(0) : x;
+      case UnaryOp::clamp:
+        if (static_cast<double>(x) < a) x = low;
+        return static_cast<double>(x) > b ? high : x;
+      default: return x;  // the roundings
+    }
+  }
+};
+
+// A bound of clamp, perhaps infinite, as the nearest T.
+template <class T>
+T saturated(double value) {
+  constexpr T kMin = std::is_signed_v<T> ? static_cast<T>(T(1) << (8 * sizeof(T) - 1)) : T(0), kMax = static_cast<T>(~kMin);
+  if (value <= static_cast<double>(kMin)) return kMin;
+  if (value >= static_cast<double>(kMax)) return kMax;
+  return static_cast<T>(value);
+}
+
+void integer_unary(UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
+      map("integer_unary", n, static_cast<const T*>(x), static_cast<T*>(out),
+          IntegerFunction<T>{op, a, b, saturated<T>(a), saturated<T>(b)});
+  });
+}
+
+template <class T>
+__global__ void triangle_kernel(int64_t n, int64_t rows, int64_t columns, int64_t diagonal, bool lower, T* x) {
+  const int64_t i = thread_index();
+  if (i >= n) return;
+  const int64_t column = i % columns, row = i / columns % rows;
+  if (lower ? column - row > diagonal : column - row < diagonal) x[i] = T(0);
+}
+
+void triangle(DType dtype, int64_t matrices, int64_t rows, int64_t columns, int64_t diagonal, bool lower, void* x) {
+  const int64_t n = matrices * rows * columns;
+  dispatch_words(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    launch(lower ? "tril" : "triu", triangle_kernel<T>, blocks_for(n), kThreads, 0, stream(), n, rows, columns, diagonal, lower,
+           static_cast<T*>(x));
+  });
+}
+
+// start + i * step, each step rounded: a fused multiply-add would give other values than the CPU.
+template <class T>
+__global__ void arange_kernel(int64_t n, double start, double step, T* out) {
+  const int64_t i = thread_index();
+  if (i < n) out[i] = static_cast<T>(__dadd_rn(start, __dmul_rn(static_cast<double>(i), step)));
+}
+
+void arange(DType dtype, int64_t n, double start, double step, void* out) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    launch("arange", arange_kernel<T>, blocks_for(n), kThreads, 0, stream(), n, start, step, static_cast<T*>(out));
+  });
+}
+
+template <class T>
+__global__ void arange_integer_kernel(int64_t n, uint64_t start, uint64_t step, T* out) {
+  const int64_t i = thread_index();
+  if (i < n) out[i] = static_cast<T>(static_cast<int64_t>(start + static_cast<uint64_t>(i) * step));
+}
+
+void arange_integer(DType dtype, int64_t n, int64_t start, int64_t step, void* out) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    launch("arange", arange_integer_kernel<T>, blocks_for(n), kThreads, 0, stream(), n, static_cast<uint64_t>(start),
+           static_cast<uint64_t>(step), static_cast<T*>(out));
+  });
+}
+
+template <class T>
+__global__ void linspace_kernel(int64_t n, double start, double end, double step, T* out) {
+  const int64_t i = thread_index();
+  if (i >= n) return;
+  out[i] = static_cast<T>(i < (n + 1) / 2 ? __dadd_rn(start, __dmul_rn(step, static_cast<double>(i)))
+                                          : __dadd_rn(end, -__dmul_rn(step, static_cast<double>(n - 1 - i))));
+}
+
+void linspace(DType dtype, int64_t n, double start, double end, void* out) {
+  const double step = n > 1 ? (end - start) / static_cast<double>(n - 1) : 0.0;
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    launch("linspace", linspace_kernel<T>, blocks_for(n), kThreads, 0, stream(), n, start, end, step, static_cast<T*>(out));
+  });
+}
+
+}  // namespace
+
+void fill_elements(ElementTable& table) {
+  table.fill = fill;
+  table.copy = copy;
+  table.binary = binary;
+  table.compare = compare;
+  table.bitwise = bitwise;
+  table.choose = choose;
+  table.test = test;
+  table.integer_unary = integer_unary;
+  table.triangle = triangle;
+  table.arange = arange;
+  table.arange_integer = arange_integer;
+  table.linspace = linspace;
+}
+
+template <class T>
+void fill_binary(KernelTable<T>& table) {
+  table.binary = flat_binary<T>;
+}
+template void fill_binary(KernelTable<float>&);
+template void fill_binary(KernelTable<double>&);
+
+}  // namespace cnnx::cuda

@@ -1,0 +1,208 @@
+// What the element-wise kernels share: how threads find their elements.
+//
+// Contiguous operands: a thread takes a pack of elements, 16 bytes of the widest operand where all are aligned to that, so that every
+// load and store of a warp is a run of whole cache lines; such a kernel should move 85 % of what the memory can or more. Strided operands: a
+// thread takes one element of the row-major order, whose position follows from divisions by the extents, done as multiplications;
+// coalesced as far as the innermost strides are 1 or 0.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/cuda/cuda.h"
+
+namespace cnnx::cuda {
+
+constexpr int kThreads = 256;
+constexpr int64_t kMaxStrided = int64_t{1} << 30;  // elements of one strided launch: Divider needs dividends below 2^31
+
+// Blocks of kThreads that cover `threads`. A grid has at most 2^31 - 1, which no tensor that fits into memory reaches.
+inline dim3 blocks_for(int64_t threads) { return dim3(static_cast<unsigned>((threads + kThreads - 1) / kThreads)); }
+
+__device__ inline int64_t thread_index() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
+
+// Division by an extent below 2^31 of dividends below 2^31 (Granlund and Montgomery, "Division by invariant integers using
+// multiplication", PLDI'94).
+struct Divider {
+  uint32_t magic, shift;
+
+  Divider() = default;
+  explicit Divider(int64_t divisor) : magic(0), shift(0) {
+    while ((int64_t{1} << shift) < divisor) ++shift;
+    const uint64_t d = static_cast<uint64_t>(divisor);
+    magic = static_cast<uint32_t>((uint64_t{1} << 32) * ((uint64_t{1} << shift) - d) / d + 1);
+  }
+  __device__ uint32_t divide(uint32_t n) const { return (__umulhi(n, magic) + n) >> shift; }
+};
+
+// A StridedShape of at most kMaxStrided elements as kernels take it.
+template <int kOperands>
+struct Walk {
+  int ndim;
+  uint32_t count, extent[kMaxDims];
+  Divider divider[kMaxDims];
+  int64_t stride[kOperands][kMaxDims];
+
+  explicit Walk(const StridedShape<kOperands>& s) : ndim(s.ndim), count(static_cast<uint32_t>(s.numel())) {
+    for (int d = 0; d < kMaxDims; ++d) {
+      extent[d] = d < s.ndim ? static_cast<uint32_t>(s.extent[d]) : 1;
+      divider[d] = Divider(extent[d]);
+      for (int k = 0; k < kOperands; ++k) stride[k][d] = d < s.ndim ? s.stride[k][d] : 0;
+    }
+  }
+
+  // The operands' offsets of element i of the row-major order.
+  __device__ void find(uint32_t i, int64_t (&at)[kOperands]) const {
+    for (int k = 0; k < kOperands; ++k) at[k] = 0;
+    for (int d = ndim - 1; d > 0; --d) {
+      const uint32_t quotient = divider[d].divide(i), position = i - quotient * extent[d];
+      for (int k = 0; k < kOperands; ++k) at[k] += position * stride[k][d];
+      i = quotient;
+    }
+    for (int k = 0; k < kOperands; ++k) at[k] += i * stride[k][0];
+  }
+};
+
+// Calls launch_part(part, base) for parts of the shape that a Walk can take, `base` the offsets of their first elements.
+template <int kOperands, class F>
+void in_parts(StridedShape<kOperands> s, const F& launch_part, const int64_t* base = nullptr) {
+  int64_t at[kOperands] = {};
+  for (int k = 0; k < kOperands && base != nullptr; ++k) at[k] = base[k];
+  const int64_t n = s.numel();
+  if (n == 0) return;
+  if (n <= kMaxStrided) return launch_part(s, at);
+  int largest = 0;
+  for (int d = 1; d < s.ndim; ++d)
+    if (s.extent[d] > s.extent[largest]) largest = d;
+  const int64_t half = s.extent[largest] / 2, rest = s.extent[largest] - half;
+  s.extent[largest] = half;
+  in_parts(s, launch_part, at);
+  for (int k = 0; k < kOperands; ++k) at[k] += half * s.stride[k][largest];
+  s.extent[largest] = rest;
+  in_parts(s, launch_part, at);
+}
+
+// Calls f with a word of the element's size: for elements that are moved and not looked at.
+template <class F>
+void dispatch_words(DType dtype, const F& f) {
+  switch (itemsize(dtype)) {
+    case 1: return f(uint8_t{});
+    case 4: return f(uint32_t{});
+    default: return f(uint64_t{});
+  }
+}
+
+template <class T, int kWidth>
+struct alignas(sizeof(T) * kWidth) Pack {
+  T values[kWidth];
+};
+
+// An operand of a contiguous kernel: an array, one element in memory (step 0), or a number (no data).
+template <class T>
+struct Source {
+  const T* data;
+  T value;
+  int step;
+
+  __device__ T at(int64_t i) const { return data == nullptr ? value : data[i * step]; }
+  template <int kWidth>
+  __device__ Pack<T, kWidth> pack(int64_t i) const {
+    if (data != nullptr && step == 1) return *reinterpret_cast<const Pack<T, kWidth>*>(data + i);
+    Pack<T, kWidth> result;
+    const T element = data == nullptr ? value : *data;
+    for (int k = 0; k < kWidth; ++k) result.values[k] = element;
+    return result;
+  }
+  template <int kWidth>
+  bool is_aligned() const {
+    return data == nullptr || step == 0 || reinterpret_cast<uintptr_t>(data) % (sizeof(T) * kWidth) == 0;
+  }
+};
+template <class T>
+Source<T> array(const T* data) {
+  return {data, T(), 1};
+}
+
+// out[i] = f(a[i]). The output may be the input.
+template <int kWidth, class F, class Out, class A>
+__global__ void map_kernel(int64_t n, F f, const A* a, Out* out) {
+  const int64_t i = thread_index() * kWidth;
+  if (i + kWidth <= n) {
+    const Pack<A, kWidth> x = *reinterpret_cast<const Pack<A, kWidth>*>(a + i);
+    Pack<Out, kWidth> y;
+    for (int k = 0; k < kWidth; ++k) y.values[k] = f(x.values[k]);
+    *reinterpret_cast<Pack<Out, kWidth>*>(out + i) = y;
+  } else {
+    for (int64_t j = i; j < n; ++j) out[j] = f(a[j]);
+  }
+}
+
+// out[i] = f(a[i], b[i]). The output may be an input.
+template <int kWidth, class F, class Out, class A, class B>
+__global__ void map2_kernel(int64_t n, F f, Source<A> a, Source<B> b, Out* out) {
+  const int64_t i = thread_index() * kWidth;
+  if (i + kWidth <= n) {
+    const Pack<A, kWidth> x = a.template pack<kWidth>(i);
+    const Pack<B, kWidth> y = b.template pack<kWidth>(i);
+    Pack<Out, kWidth> z;
+    for (int k = 0; k < kWidth; ++k) z.values[k] = f(x.values[k], y.values[k]);
+    *reinterpret_cast<Pack<Out, kWidth>*>(out + i) = z;
+  } else {
+    for (int64_t j = i; j < n; ++j) out[j] = f(a.at(j), b.at(j));
+  }
+}
+
+// Elements of a pack for operands of these types.
+template <class... T>
+constexpr int pack_width() {
+  size_t largest = 1;
+  ((largest = sizeof(T) > largest ? sizeof(T) : largest), ...);
+  return static_cast<int>(16 / largest);
+}
+
+template <class Out, class A, class F>
+void map(const char* op, int64_t n, const A* a, Out* out, const F& f) {
+  constexpr int kWidth = pack_width<Out, A>();
+  if (array(a).template is_aligned<kWidth>() && array(out).template is_aligned<kWidth>())
+    launch(op, map_kernel<kWidth, F, Out, A>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, f, a, out);
+  else launch(op, map_kernel<1, F, Out, A>, blocks_for(n), kThreads, 0, stream(), n, f, a, out);
+}
+
+template <class Out, class A, class B, class F>
+void map2(const char* op, int64_t n, const Source<A>& a, const Source<B>& b, Out* out, const F& f) {
+  constexpr int kWidth = pack_width<Out, A, B>();
+  if (a.template is_aligned<kWidth>() && b.template is_aligned<kWidth>() && array(out).template is_aligned<kWidth>())
+    launch(op, map2_kernel<kWidth, F, Out, A, B>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, f, a, b, out);
+  else launch(op, map2_kernel<1, F, Out, A, B>, blocks_for(n), kThreads, 0, stream(), n, f, a, b, out);
+}
+
+// The same over strided operands; operand 0 is the output.
+template <class F, class Out, class A, class B>
+__global__ void map2_strided_kernel(Walk<3> walk, F f, Source<A> a, Source<B> b, Out* out) {
+  const int64_t i = thread_index();
+  if (i >= walk.count) return;
+  int64_t at[3];
+  walk.find(static_cast<uint32_t>(i), at);
+  out[at[0]] = f(a.data == nullptr ? a.value : a.data[at[1]], b.data == nullptr ? b.value : b.data[at[2]]);
+}
+
+// Chooses between the two: operands that lie in the output's order or are one element take the packs.
+template <class Out, class A, class B, class F>
+void map2_strided(const char* op, const StridedShape<3>& s, Source<A> a, Source<B> b, Out* out, const F& f) {
+  const auto regular = [&](int k) { return s.stride[k][0] == 1 || (k > 0 && s.stride[k][0] == 0); };
+  if (s.numel() == 1 || (s.ndim == 1 && regular(0) && (a.data == nullptr || regular(1)) && (b.data == nullptr || regular(2)))) {
+    a.step = s.numel() == 1 ? 0 : static_cast<int>(s.stride[1][0]);
+    b.step = s.numel() == 1 ? 0 : static_cast<int>(s.stride[2][0]);
+    return map2(op, s.numel(), a, b, out, f);
+  }
+  in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
+    Source<A> first = a;
+    Source<B> second = b;
+    if (first.data != nullptr) first.data += base[1];
+    if (second.data != nullptr) second.data += base[2];
+    const Walk<3> walk(part);
+    launch(op, map2_strided_kernel<F, Out, A, B>, blocks_for(walk.count), kThreads, 0, stream(), walk, f, first, second,
+           out + base[0]);
+  });
+}
+
+}  // namespace cnnx::cuda

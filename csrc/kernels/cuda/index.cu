@@ -1,0 +1,199 @@
+// Gathering and scattering by integer tensors. A thread for each element of the values; element positions by Walk (elementwise.h).
+//
+// Where several values fall on one element of x, the result must not depend on which thread comes first. Along a dimension
+// (put_along) a thread takes a whole line, one value after the other. For entries that address whole slices, chain() finds equal entries by
+// comparing all with all, and the thread of a list's head adds the list in order: the sums and bits of the CPU's loop, without atomics.
+// Bytes: values twice plus the index; scattered reads cost a sector of 32 bytes for each run shorter than that.
+#include "kernels/cuda/elementwise.h"
+
+namespace cnnx::cuda {
+namespace {
+
+template <class T>
+__global__ void take_along_kernel(Walk<3> walk, int64_t x_step, const int64_t* index, const T* x, T* values) {
+  const int64_t i = thread_index();
+  if (i >= walk.count) return;
+  int64_t at[3];
+  walk.find(static_cast<uint32_t>(i), at);
+  values[at[0]] = x[at[2] + index[at[1]] * x_step];
+}
+
+void take_along(DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x, void* values) {
+  dispatch_words(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
+      const Walk<3> walk(part);
+      launch("gather", take_along_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, x_step, index + base[1],
+             static_cast<const T*>(x) + base[2], static_cast<T*>(values) + base[0]);
+    });
+  });
+}
+
+template <class T>
+__device__ T sum_of(T a, T b) {
+  if constexpr (std::is_same_v<T, bool>) return a || b;
+  else return static_cast<T>(a + b);
+}
+
+template <class T>
+__global__ void put_along_kernel(Walk<3> walk, int64_t taken, int64_t x_step, int64_t index_step, int64_t value_step, bool add,
+                                 const int64_t* index, const T* values, T* x) {
+  const int64_t i = thread_index();
+  if (i >= walk.count) return;
+  int64_t at[3];
+  walk.find(static_cast<uint32_t>(i), at);
+  for (int64_t k = 0; k < taken; ++k) {
+    T& slot = x[at[0] + index[at[1] + k * index_step] * x_step];
+    const T value = values[at[2] + k * value_step];
+    slot = add ? sum_of(slot, value) : value;
+  }
+}
+
+void put_along(DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add, const int64_t* index,
+               const void* values, void* x) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
+      const Walk<3> walk(part);
+      launch("scatter", put_along_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, taken, steps[0], steps[1],
+             steps[2], add, index + base[1], static_cast<const T*>(values) + base[2], static_cast<T*>(x) + base[0]);
+    });
+  });
+}
+
+__global__ void index_entries_kernel(int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index,
+                                     int64_t* entry, unsigned long long* bad) {
+  const int64_t i = thread_index();
+  if (i >= n) return;
+  int64_t value = index[i];
+  if (wraps && value < 0) value += extent;
+  if (value < 0 || value >= extent) {
+    atomicMin(bad, static_cast<unsigned long long>(i));
+    value = 0;
+  }
+  if (entry != nullptr) entry[i] = (add ? entry[i] : 0) + value * stride;
+}
+
+void index_entries(int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index, int64_t* entry,
+                   unsigned long long* bad) {
+  launch("index", index_entries_kernel, blocks_for(n), kThreads, 0, stream(), n, extent, stride, wraps, add, index, entry, bad);
+}
+
+__global__ void chain_kernel(int64_t n, const int64_t* entry, int64_t* next, bool* first) {
+  const int64_t i = thread_index();
+  if (i >= n) return;
+  const int64_t mine = entry[i];
+  bool is_first = true;
+  for (int64_t k = 0; k < i && is_first; ++k) is_first = entry[k] != mine;
+  int64_t k = i + 1;
+  while (k < n && entry[k] != mine) ++k;
+  next[i] = k < n ? k : -1;
+  first[i] = is_first;
+}
+
+void chain(int64_t n, const int64_t* entry, int64_t* next, bool* first) {
+  launch("index_put", chain_kernel, blocks_for(n), kThreads, 0, stream(), n, entry, next, first);
+}
+
+template <class T>
+__global__ void gather_kernel(Walk<3> walk, const int64_t* entry, const T* x, T* values) {
+  const int64_t i = thread_index();
+  if (i >= walk.count) return;
+  int64_t at[3];
+  walk.find(static_cast<uint32_t>(i), at);
+  values[at[0]] = x[at[1] + entry[at[2]]];
+}
+
+void gather(DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
+  dispatch_words(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
+      const Walk<3> walk(part);
+      launch("index", gather_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, entry + base[2],
+             static_cast<const T*>(x) + base[1], static_cast<T*>(values) + base[0]);
+    });
+  });
+}
+
+template <class T>
+__global__ void scatter_kernel(Walk<3> walk, int64_t value_step, bool add, const int64_t* entry, const int64_t* next,
+                               const bool* first, const T* values, T* x) {
+  const int64_t i = thread_index();
+  if (i >= walk.count) return;
+  int64_t at[3];
+  walk.find(static_cast<uint32_t>(i), at);
+  const int64_t b = at[2];
+  T& slot = x[at[0] + entry[b]];
+  if (next == nullptr) {
+    slot = add ? sum_of(slot, values[at[1]]) : values[at[1]];
+  } else if (!add) {
+    if (next[b] < 0) slot = values[at[1]];
+  } else if (first[b]) {
+    T sum = slot;
+    for (int64_t k = b; k >= 0; k = next[k]) sum = sum_of(sum, values[at[1] + (k - b) * value_step]);
+    slot = sum;
+  }
+}
+
+void scatter(DType dtype, const StridedShape<3>& s, int64_t value_step, bool add, const int64_t* entry, const int64_t* next,
+             const bool* first, const void* values, void* x) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
+      if (next != nullptr && base[2] != 0) throw NotImplementedError("index_put: no CUDA kernel for more than 2^30 entries");
+      const Walk<3> walk(part);
+      launch("index_put", scatter_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, value_step, add,
+             entry + base[2], next, first, static_cast<const T*>(values) + base[1], static_cast<T*>(x) + base[0]);
+    });
+  });
+}
+
+struct Extents {
+  int ndim;
+  int64_t extent[kMaxDims];
+};
+__global__ void nonzero_kernel(int64_t n, Extents shape, const int64_t* positions, int64_t* coordinates) {
+  const int64_t i = thread_index();
+  if (i >= n) return;
+  const int64_t position = positions[i];
+  if (position == (i > 0 ? positions[i - 1] : 0)) return;
+  int64_t* out = coordinates + (position - 1) * shape.ndim;
+  int64_t rest = i;
+  for (int d = shape.ndim - 1; d >= 0; --d) {
+    out[d] = rest % shape.extent[d];
+    rest /= shape.extent[d];
+  }
+}
+
+void nonzero(const StridedShape<1>& shape, const int64_t* positions, int64_t* coordinates) {
+  Extents extents{shape.ndim, {}};
+  for (int d = 0; d < shape.ndim; ++d) extents.extent[d] = shape.extent[d];
+  const int64_t n = shape.numel();
+  launch("nonzero", nonzero_kernel, blocks_for(n), kThreads, 0, stream(), n, extents, positions, coordinates);
+}
+
+// Integer atomics: the counts do not depend on the order.
+__global__ void bincount_kernel(int64_t n, const int64_t* values, unsigned long long* counts) {
+  const int64_t i = thread_index();
+  if (i < n) atomicAdd(counts + values[i], 1ull);
+}
+
+void bincount(int64_t n, const int64_t* values, int64_t* counts) {
+  launch("bincount", bincount_kernel, blocks_for(n), kThreads, 0, stream(), n, values,
+         reinterpret_cast<unsigned long long*>(counts));
+}
+
+}  // namespace
+
+void fill_index(ElementTable& table) {
+  table.take_along = take_along;
+  table.put_along = put_along;
+  table.index_entries = index_entries;
+  table.chain = chain;
+  table.gather = gather;
+  table.scatter = scatter;
+  table.nonzero = nonzero;
+  table.bincount = bincount;
+}
+
+}  // namespace cnnx::cuda

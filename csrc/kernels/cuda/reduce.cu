@@ -1,0 +1,404 @@
+// Reductions over the middle extent of (outer, reduce, inner), running sums and orders along it.
+//
+// inner == 1: a group of lanes (as many as a short row has elements, at most a warp) or a block of 256 threads takes a row and
+// steps through it together, so that neighbouring lanes read neighbouring elements; the threads' results are combined by a fixed tree.
+// inner > 1: neighbouring threads take neighbouring columns, and eight rows of threads share a column.
+// Rows longer than kChunk are cut into chunks of that size, whose results a second launch reduces in the same way: every SM works,
+// and since the cut depends on the shape alone, results are the same bits on every run.
+// Bytes: the input once. Beyond the caches all should reach 80 % of the memory's rate where outer * inner * chunks fills the card.
+#include "kernels/cuda/arithmetic.h"
+#include "kernels/cuda/scratch.h"
+
+namespace cnnx::cuda {
+namespace {
+
+constexpr int kColumns = 32, kColumnRows = 8;  // the block of a reduction over columns
+constexpr int64_t kChunk = 8192;               // elements of a row that one launch reduces, inner == 1
+constexpr int64_t kColumnChunk = 512;          // inner > 1
+constexpr unsigned kWarp = 0xffffffffu;
+
+template <class T, ReduceOp kOp>
+struct Reduction {
+  static __device__ T start() {
+    if constexpr (kOp == ReduceOp::sum) return T(0);
+    else if constexpr (kOp == ReduceOp::prod) return T(1);
+    else if constexpr (std::is_same_v<T, bool>) return kOp == ReduceOp::min;
+    else if constexpr (std::is_floating_point_v<T>) return kOp == ReduceOp::max ? T(-INFINITY) : T(INFINITY);
+    else {
+      constexpr T kMin = std::is_signed_v<T> ? static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1)) : T(0);
+      return kOp == ReduceOp::max ? kMin : static_cast<T>(~kMin);
+    }
+  }
+  static __device__ T combine(T a, T b) {
+    if constexpr (kOp == ReduceOp::sum && std::is_floating_point_v<T>) return a + b;
+    else if constexpr (kOp == ReduceOp::prod && std::is_floating_point_v<T>) return a * b;
+    else if constexpr (kOp == ReduceOp::sum) return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
+    else if constexpr (kOp == ReduceOp::prod) return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+    else if constexpr (kOp == ReduceOp::max) return a != a || a > b ? a : b;  // a NaN wins
+    else return a != a || a < b ? a : b;
+  }
+};
+
+// Shuffles take types of 4 or 8 bytes.
+template <class T>
+__device__ T shuffle_xor(T value, int lane) {
+  if constexpr (sizeof(T) < 4) return static_cast<T>(__shfl_xor_sync(kWarp, static_cast<int>(value), lane));
+  else if constexpr (std::is_same_v<T, int64_t>)
+    return static_cast<int64_t>(__shfl_xor_sync(kWarp, static_cast<long long>(value), lane));
+  else return __shfl_xor_sync(kWarp, value, lane);
+}
+
+// Part c of `chunks` of a row of n: its begin and end.
+struct Chunks {
+  int64_t size, count;
+  __device__ int64_t begin(int64_t c) const { return c * size; }
+  __device__ int64_t end(int64_t c, int64_t n) const { return (c + 1) * size < n ? (c + 1) * size : n; }
+};
+
+// Rows by groups of `lanes` lanes, a power of two; y[row] = the reduction over divisor (1: as it is).
+template <class R, class T>
+__global__ void reduce_rows_kernel(int64_t rows, int64_t n, int lanes, T divisor, const T* x, T* y) {
+  const int64_t row = thread_index() / lanes;
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
+  T result = R::start();
+  if (row < rows) {
+    const T* from = x + row * n;
+    T other = R::start();
+    int64_t i = lane;
+    for (; i + lanes < n; i += 2 * lanes) {
+      result = R::combine(result, from[i]);
+      other = R::combine(other, from[i + lanes]);
+    }
+    if (i < n) result = R::combine(result, from[i]);
+    result = R::combine(result, other);
+  }
+  for (int width = lanes / 2; width > 0; width /= 2) result = R::combine(result, shuffle_xor(result, width));
+  if (row < rows && lane == 0) y[row] = std::is_floating_point_v<T> ? static_cast<T>(result / divisor) : result;
+}
+
+// Combines one value of each of kThreads threads; the result is thread 0's.
+template <class R, class T>
+__device__ T combine_block(T value) {
+  CNNX_SHARED(T, partial, [kThreads / 32]);
+  for (int width = 16; width > 0; width /= 2) value = R::combine(value, shuffle_xor(value, width));
+  if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = value;
+  __syncthreads();
+  if (threadIdx.x == 0)
+    for (int k = 1; k < kThreads / 32; ++k) value = R::combine(value, partial[k]);
+  return value;
+}
+
+// A block for each chunk of each row.
+template <class R, class T>
+__global__ void reduce_chunks_kernel(int64_t n, Chunks chunks, T divisor, const T* x, T* y) {
+  const int64_t row = blockIdx.x / chunks.count, chunk = blockIdx.x % chunks.count;
+  const T* from = x + row * n;
+  const int64_t end = chunks.end(chunk, n);
+  T sums[4] = {R::start(), R::start(), R::start(), R::start()};
+  int64_t i = chunks.begin(chunk) + threadIdx.x;
+  for (; i + 3 * kThreads < end; i += 4 * kThreads)
+    for (int k = 0; k < 4; ++k) sums[k] = R::combine(sums[k], from[i + k * kThreads]);
+  for (; i < end; i += kThreads) sums[0] = R::combine(sums[0], from[i]);
+  const T result = combine_block<R>(R::combine(R::combine(sums[0], sums[1]), R::combine(sums[2], sums[3])));
+  if (threadIdx.x == 0) y[blockIdx.x] = std::is_floating_point_v<T> ? static_cast<T>(result / divisor) : result;
+}
+
+// blockIdx.x: a band of kColumns columns of one (outer, chunk).
+template <class R, class T>
+__global__ void reduce_columns_kernel(ReduceShape s, int64_t bands, Chunks chunks, T divisor, const T* x, T* y) {
+  CNNX_SHARED(T, partial, [kColumnRows][kColumns]);
+  const int64_t at = blockIdx.x / bands, column = blockIdx.x % bands * kColumns + threadIdx.x;
+  const int64_t outer = at / chunks.count, chunk = at % chunks.count;
+  T result = R::start();
+  if (column < s.inner) {
+    const T* from = x + outer * s.reduce * s.inner + column;
+    const int64_t end = chunks.end(chunk, s.reduce);
+    T other = R::start();
+    int64_t r = chunks.begin(chunk) + threadIdx.y;
+    for (; r + kColumnRows < end; r += 2 * kColumnRows) {
+      result = R::combine(result, from[r * s.inner]);
+      other = R::combine(other, from[(r + kColumnRows) * s.inner]);
+    }
+    if (r < end) result = R::combine(result, from[r * s.inner]);
+    result = R::combine(result, other);
+  }
+  partial[threadIdx.y][threadIdx.x] = result;
+  __syncthreads();
+  if (threadIdx.y == 0 && column < s.inner) {
+    for (int k = 1; k < kColumnRows; ++k) result = R::combine(result, partial[k][threadIdx.x]);
+    y[at * s.inner + column] = std::is_floating_point_v<T> ? static_cast<T>(result / divisor) : result;
+  }
+}
+
+template <class R, class T>
+void reduce_chunks(const char* op, const ReduceShape& s, const Chunks& chunks, T divisor, const T* x, T* y) {
+  if (s.inner > 1) {
+    const int64_t bands = (s.inner + kColumns - 1) / kColumns;
+    launch(op, reduce_columns_kernel<R, T>, dim3(static_cast<unsigned>(s.outer * chunks.count * bands)),
+           dim3(kColumns, kColumnRows), 0, stream(), s, bands, chunks, divisor, x, y);
+  } else if (s.reduce <= 1024) {
+    int lanes = 1;
+    while (lanes < 32 && lanes < s.reduce) lanes *= 2;
+    launch(op, reduce_rows_kernel<R, T>, blocks_for(s.outer * lanes), kThreads, 0, stream(), s.outer, s.reduce, lanes, divisor, x,
+           y);
+  } else {
+    launch(op, reduce_chunks_kernel<R, T>, dim3(static_cast<unsigned>(s.outer * chunks.count)), kThreads, 0, stream(), s.reduce,
+           chunks, divisor, x, y);
+  }
+}
+
+template <class R, class T>
+void reduce_with(const char* op, const ReduceShape& s, T divisor, const T* x, T* y) {
+  const int64_t results = s.outer * s.inner;
+  if (results == 0) return;
+  const int64_t size = s.inner == 1 ? kChunk : kColumnChunk;
+  const Chunks chunks{size, s.reduce > size ? (s.reduce + size - 1) / size : 1};
+  if (chunks.count == 1) return reduce_chunks<R>(op, s, chunks, divisor, x, y);
+  const Scratch<T> partial(op, results * chunks.count);
+  reduce_chunks<R>(op, s, chunks, T(1), x, partial.data());
+  reduce_with<R>(op, ReduceShape{s.outer, chunks.count, s.inner}, divisor, static_cast<const T*>(partial.data()), y);
+}
+
+template <class T>
+void reduce_any(ReduceOp op, const ReduceShape& s, const T* x, T* y) {
+  switch (op) {
+    case ReduceOp::sum: return reduce_with<Reduction<T, ReduceOp::sum>>("sum", s, T(1), x, y);
+    case ReduceOp::mean: return reduce_with<Reduction<T, ReduceOp::sum>>("mean", s, static_cast<T>(s.reduce), x, y);
+    case ReduceOp::prod: return reduce_with<Reduction<T, ReduceOp::prod>>("prod", s, T(1), x, y);
+    case ReduceOp::max: return reduce_with<Reduction<T, ReduceOp::max>>("max", s, T(1), x, y);
+    case ReduceOp::min: return reduce_with<Reduction<T, ReduceOp::min>>("min", s, T(1), x, y);
+  }
+}
+
+void integer_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (std::is_integral_v<T>) reduce_any(op, s, static_cast<const T*>(x), static_cast<T*>(y));
+  });
+}
+
+// A candidate for the first extreme. The order is total (NaN, then the larger or smaller value, then the lower index), so that it
+// does not matter in which order candidates meet.
+template <class T>
+struct Candidate {
+  T value;
+  int64_t index;
+};
+template <class T>
+__device__ bool beats(bool max, T value, T best) {
+  if (best != best) return false;
+  return value != value || (max ? value > best : value < best);
+}
+template <class T>
+__device__ Candidate<T> better(bool max, Candidate<T> a, Candidate<T> b) {
+  if (b.index < 0 || (a.index >= 0 && beats(max, a.value, b.value))) return a;
+  if (a.index < 0 || beats(max, b.value, a.value)) return b;
+  return a.index < b.index ? a : b;
+}
+
+// Groups of lanes as in reduce_rows_kernel, for rows of any length.
+template <class T>
+__global__ void arg_rows_kernel(bool max, int64_t rows, int64_t n, int lanes, const T* x, int64_t* index) {
+  const int64_t row = thread_index() / lanes;
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
+  Candidate<T> best{T(), -1};
+  if (row < rows)
+    for (int64_t i = lane; i < n; i += lanes) best = better(max, best, Candidate<T>{x[row * n + i], i});
+  for (int width = lanes / 2; width > 0; width /= 2)
+    best = better(max, best, Candidate<T>{shuffle_xor(best.value, width), shuffle_xor(best.index, width)});
+  if (row < rows && lane == 0) index[row] = best.index;
+}
+
+// A block for each long row.
+template <class T>
+__global__ void arg_row_kernel(bool max, int64_t n, const T* x, int64_t* index) {
+  CNNX_SHARED(T, values, [kThreads]);
+  CNNX_SHARED(int64_t, indices, [kThreads]);
+  const T* row = x + blockIdx.x * n;
+  Candidate<T> best{T(), -1};
+  for (int64_t i = threadIdx.x; i < n; i += kThreads) best = better(max, best, Candidate<T>{row[i], i});
+  values[threadIdx.x] = best.value;
+  indices[threadIdx.x] = best.index;
+  for (int width = kThreads / 2; width > 0; width /= 2) {
+    __syncthreads();
+    if (static_cast<int>(threadIdx.x) < width) {
+      const int other = static_cast<int>(threadIdx.x) + width;
+      best = better(max, best, Candidate<T>{values[other], indices[other]});
+      values[threadIdx.x] = best.value;
+      indices[threadIdx.x] = best.index;
+    }
+  }
+  if (threadIdx.x == 0) index[blockIdx.x] = best.index;
+}
+
+template <class T>
+__global__ void arg_columns_kernel(bool max, ReduceShape s, const T* x, int64_t* index) {
+  const int64_t at = thread_index();
+  if (at >= s.outer * s.inner) return;
+  const T* from = x + at / s.inner * s.reduce * s.inner + at % s.inner;
+  int64_t best = 0;
+  T extreme = from[0];
+  for (int64_t r = 1; r < s.reduce; ++r) {
+    const T value = from[r * s.inner];
+    if (beats(max, value, extreme)) {
+      extreme = value;
+      best = r;
+    }
+  }
+  index[at] = best;
+}
+
+template <class T>
+void arg_reduce(ReduceOp op, const ReduceShape& s, const T* x, int64_t* index) {
+  const bool max = op == ReduceOp::max;
+  const char* name = max ? "argmax" : "argmin";
+  if (s.inner > 1) {
+    launch(name, arg_columns_kernel<T>, blocks_for(s.outer * s.inner), kThreads, 0, stream(), max, s, x, index);
+  } else if (s.reduce <= 1024) {
+    int lanes = 1;
+    while (lanes < 32 && lanes < s.reduce) lanes *= 2;
+    launch(name, arg_rows_kernel<T>, blocks_for(s.outer * lanes), kThreads, 0, stream(), max, s.outer, s.reduce, lanes, x, index);
+  } else {
+    launch(name, arg_row_kernel<T>, dim3(static_cast<unsigned>(s.outer)), kThreads, 0, stream(), max, s.reduce, x, index);
+  }
+}
+
+void integer_arg_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    if constexpr (std::is_integral_v<T>) arg_reduce(op, s, static_cast<const T*>(x), index);
+  });
+}
+
+// Running sums in double or int64, as on the CPU. Columns: a thread each, one after the other.
+template <class T, class Sum>
+__global__ void cumsum_columns_kernel(ReduceShape s, bool from_back, const T* x, T* y) {
+  const int64_t at = thread_index();
+  if (at >= s.outer * s.inner) return;
+  const int64_t first = at / s.inner * s.reduce * s.inner + at % s.inner;
+  Sum total = 0;
+  for (int64_t k = 0; k < s.reduce; ++k) {
+    const int64_t i = first + (from_back ? s.reduce - 1 - k : k) * s.inner;
+    total += static_cast<Sum>(x[i]);
+    y[i] = static_cast<T>(total);
+  }
+}
+
+// Rows: a block each, kThreads elements at a time, by Hillis and Steele's scan.
+template <class T, class Sum>
+__global__ void cumsum_row_kernel(int64_t n, bool from_back, const T* x, T* y) {
+  CNNX_SHARED(Sum, sums, [2][kThreads]);
+  const int t = static_cast<int>(threadIdx.x);
+  const int64_t row = blockIdx.x * n;
+  Sum carry = 0;
+  for (int64_t begin = 0; begin < n; begin += kThreads) {
+    const int64_t k = begin + t, i = row + (from_back ? n - 1 - k : k);
+    int side = 0;
+    sums[0][t] = k < n ? static_cast<Sum>(x[i]) : Sum(0);
+    for (int step = 1; step < kThreads; step *= 2, side ^= 1) {
+      __syncthreads();
+      sums[side ^ 1][t] = sums[side][t] + (t >= step ? sums[side][t - step] : Sum(0));
+    }
+    __syncthreads();
+    if (k < n) y[i] = static_cast<T>(carry + sums[side][t]);
+    carry += sums[side][kThreads - 1];
+    __syncthreads();
+  }
+}
+
+void cumsum(DType dtype, const ReduceShape& s, bool from_back, const void* x, void* y) {
+  if (s.outer * s.inner == 0 || s.reduce == 0) return;
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    using Sum = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
+    const T* from = static_cast<const T*>(x);
+    T* to = static_cast<T*>(y);
+    if (s.inner == 1)
+      launch("cumsum", cumsum_row_kernel<T, Sum>, dim3(static_cast<unsigned>(s.outer)), kThreads, 0, stream(), s.reduce,
+             from_back, from, to);
+    else
+      launch("cumsum", cumsum_columns_kernel<T, Sum>, blocks_for(s.outer * s.inner), kThreads, 0, stream(), s, from_back, from,
+             to);
+  });
+}
+
+// The gradient of a product, by products from both ends: exact with zeros. A thread for each row: rare.
+template <class T>
+__global__ void products_of_others_kernel(int64_t rows, int64_t n, const T* x, const T* g, T* out) {
+  const int64_t row = thread_index();
+  if (row >= rows) return;
+  const T* from = x + row * n;
+  T* to = out + row * n;
+  double before = 1;
+  for (int64_t i = 0; i < n; ++i) {
+    to[i] = static_cast<T>(before);
+    before *= from[i];
+  }
+  double behind = g[row];
+  for (int64_t i = n - 1; i >= 0; --i) {
+    to[i] = static_cast<T>(to[i] * behind);
+    behind *= from[i];
+  }
+}
+
+void products_of_others(DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
+  dispatch_floating("prod", dtype, [&](auto tag) {
+    using T = decltype(tag);
+    launch("prod", products_of_others_kernel<T>, blocks_for(rows), kThreads, 0, stream(), rows, n, static_cast<const T*>(x),
+           static_cast<const T*>(g), static_cast<T*>(out));
+  });
+}
+
+// NaN is the largest.
+template <class T>
+__device__ bool before(T a, T b) {
+  if (a != a) return false;
+  return b != b || a < b;
+}
+
+// An element's place is the number of elements that come before it: n^2 comparisons, but all at once, stable, and without a buffer;
+// for the rows of thousands that are sorted here a sorting network would not be faster.
+template <class T>
+__global__ void sort_order_kernel(int64_t rows, int64_t n, bool descending, const T* x, int64_t* order) {
+  const int64_t at = thread_index();
+  if (at >= rows * n) return;
+  const int64_t i = at % n;
+  const T* row = x + (at - i);
+  const T mine = row[i];
+  int64_t place = 0;
+  for (int64_t k = 0; k < n; ++k) {
+    const T other = row[k];
+    const bool smaller = descending ? before(mine, other) : before(other, mine);
+    const bool larger = descending ? before(other, mine) : before(mine, other);
+    place += smaller || (!larger && k < i);
+  }
+  order[at - i + place] = i;
+}
+
+void sort_order(DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
+  dispatch(dtype, [&](auto tag) {
+    using T = decltype(tag);
+    launch("sort", sort_order_kernel<T>, blocks_for(rows * n), kThreads, 0, stream(), rows, n, descending,
+           static_cast<const T*>(x), order);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void fill_reduce(KernelTable<T>& table) {
+  table.reduce = reduce_any<T>;
+  table.arg_reduce = arg_reduce<T>;
+}
+template void fill_reduce(KernelTable<float>&);
+template void fill_reduce(KernelTable<double>&);
+
+void fill_integer_reduce(ElementTable& table) {
+  table.integer_reduce = integer_reduce;
+  table.integer_arg_reduce = integer_arg_reduce;
+  table.cumsum = cumsum;
+  table.products_of_others = products_of_others;
+  table.sort_order = sort_order;
+}
+
+}  // namespace cnnx::cuda
