@@ -5,6 +5,7 @@
 #include "cuda/runtime.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,7 @@ namespace {
 struct DeviceState {
   cudaStream_t stream = nullptr;
   int multiprocessors = 1;
+  int32_t* faults = nullptr;  // one word per Fault, in pinned memory
   std::string name;
   std::string unusable;  // why no kernel of this build runs there; empty if they do
   std::mutex mutex;
@@ -70,7 +72,11 @@ DeviceState& state(const char* op, int device) {
     if (const char* why = unsupported_architecture(); why != nullptr)
       s.unusable = message("cuda:", device, " is a ", s.name, " of architecture ", properties.major, properties.minor,
                            ", for which this build has no kernels (it has ", CNNX_CUDA_TEXT, "): ", why);
-    else check(op, cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking));
+    else {
+      check(op, cudaMallocHost(reinterpret_cast<void**>(&s.faults), sizeof(int32_t) * static_cast<size_t>(Fault::count)));
+      std::fill_n(s.faults, static_cast<size_t>(Fault::count), 0);
+      check(op, cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking));
+    }
   }
   if (!s.unusable.empty()) throw Error(message(op, ": ", s.unusable));
   return s;
@@ -82,6 +88,18 @@ size_t size_class(size_t bytes) {
   bytes = std::max(bytes, kAlignment);
   const size_t step = std::max(kAlignment, std::bit_floor(bytes) / 4);
   return (bytes + step - 1) / step * step;
+}
+
+// Waits for the device, then throws what its kernels found wrong since the last time.
+void wait(const char* op, DeviceState& s) {
+  check(op, cudaStreamSynchronize(s.stream));
+  const auto found = [&](Fault fault) {
+    return std::atomic_ref(s.faults[static_cast<int>(fault)]).exchange(0, std::memory_order_relaxed) != 0;
+  };
+  const bool target = found(Fault::class_target), index = found(Fault::row_index), probability = found(Fault::probability);
+  if (target) throw IndexError(message(op, ": a class index given to a loss (cross_entropy, nll_loss) before is out of range"));
+  if (index) throw IndexError(message(op, ": an index of samples given to a gather before is out of range"));
+  if (probability) throw Error(message(op, ": binary_cross_entropy: all elements of input and target should be between 0 and 1"));
 }
 
 // Under the lock of `s`.
@@ -103,6 +121,7 @@ std::string device_name(int device) { return state("device_name", device).name; 
 
 cudaStream_t stream() { return state("stream", selected).stream; }
 int multiprocessors() { return state("stream", selected).multiprocessors; }
+int32_t* faults() { return state("stream", selected).faults; }
 void select(int device) {
   state("select", device);
   set_device(device);
@@ -185,14 +204,14 @@ void copy(void* to, Device to_device, const void* from, Device from_device, size
     check("copy", cudaStreamWaitEvent(target.stream, ready, 0));
     check("copy", cudaEventDestroy(ready));
     check("copy", cudaMemcpyPeerAsync(to, to_device.index, from, from_device.index, bytes, target.stream));
-    check("copy", cudaStreamSynchronize(target.stream));  // the source's block may be freed and reused in its own stream
+    wait("copy", target);  // the source's block may be freed and reused in its own stream
     return;
   }
   const int device = to_device.is_cuda() ? to_device.index : from_device.index;
   DeviceState& s = state("copy", device);
   set_device(device);
   check("copy", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s.stream));
-  if (!to_device.is_cuda() || !from_device.is_cuda()) check("copy", cudaStreamSynchronize(s.stream));
+  if (!to_device.is_cuda() || !from_device.is_cuda()) wait("copy", s);
 }
 
 void set_zero(void* data, size_t bytes, int device) {
@@ -205,7 +224,7 @@ void set_zero(void* data, size_t bytes, int device) {
 void synchronize(int device) {
   DeviceState& s = state("synchronize", device);
   set_device(device);
-  check("synchronize", cudaStreamSynchronize(s.stream));
+  wait("synchronize", s);
 }
 
 }  // namespace cnnx::cuda

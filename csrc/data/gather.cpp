@@ -23,7 +23,8 @@ const int64_t* checked_index(const char* op, const Tensor& index, int64_t start,
   if (index.dtype() != DType::int64) throw TypeError(message(op, ": index must be int64, got ", name(index.dtype())));
   if (start < 0 || count < 0 || start > index.numel() - count)
     throw IndexError(message(op, ": positions ", start, " to ", start + count, " are outside the index of ", index.numel()));
-  const int64_t* values = index.data<int64_t>() + start;
+  const int64_t* values = index.pointer<int64_t>() + start;
+  if (index.device().is_cuda()) return values;  // the kernels look, and the next call that waits for the device throws
   for (int64_t i = 0; i < count; ++i)
     if (values[i] < 0 || values[i] >= rows)
       throw IndexError(message(op, ": index ", values[i], " is out of range for ", rows, " samples"));
@@ -58,31 +59,37 @@ Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, i
   check_images("gather_images", source, index);
   const int64_t channels = source.ndim() == 4 ? source.size(1) : 1, height = source.size(-2), width = source.size(-1);
   const ChannelScale scaled("gather_images", scale, channels);
-  const Tensor images = contiguous(source), positions = contiguous(index);
+  const Tensor images = contiguous(source), positions = to_device(contiguous(index), source.device());
   const int64_t* rows = checked_index("gather_images", positions, start, count, source.size(0));
 
   const Dims shape{count, channels, height, width};
-  GatherShape s{count, channels, height * width, 1};
+  GatherShape s{count, channels, height * width, 1, source.size(0)};
   // The rule of use_lanes(), before there is a tensor to ask about.
-  const bool lanes = lane_count() > 1 && 2 * count >= lane_count() && shape.numel() > 0;
+  const bool lanes = !source.device().is_cuda() && lane_count() > 1 && 2 * count >= lane_count() && shape.numel() > 0;
   if (lanes) s.lanes = lane_count();
-  Tensor batch = lanes ? Tensor::empty_lanes(shape) : Tensor::empty(shape);
+  Tensor batch = lanes ? Tensor::empty_lanes(shape) : Tensor::empty(shape, source.options(DType::float32));
   if (shape.numel() > 0)
-    kernels<float>().gather_u8(s, images.data<uint8_t>(), rows, scaled.divisor, scaled.mean_data(), scaled.stddev_data(),
-                               lanes ? batch.lanes_data() : batch.data<float>());
+    kernels<float>(source.device())
+        .gather_u8(s, images.pointer<uint8_t>(), rows, scaled.divisor, scaled.mean_data(), scaled.stddev_data(),
+                   lanes ? batch.lanes_data() : batch.pointer<float>());
   return batch;
 }
 
 Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int64_t count) {
   check_defined("gather_rows", source, index);
   if (source.ndim() < 1) throw ShapeError("gather_rows: a 0-dimensional tensor has no rows");
-  const Tensor values = contiguous(source), positions = contiguous(index);
+  const Tensor values = contiguous(source), positions = to_device(contiguous(index), source.device());
   const int64_t* rows = checked_index("gather_rows", positions, start, count, source.size(0));
   Dims shape = source.shape();
   shape[0] = count;
   Tensor result = Tensor::empty(shape, source.options());
   if (result.numel() == 0) return result;
   const size_t bytes = static_cast<size_t>(result.numel() / count) * itemsize(source.dtype());
+  if (source.device().is_cuda()) {
+    cuda::element_kernels(source.device().index)
+        .gather_rows(count, static_cast<int64_t>(bytes), source.size(0), values.raw_pointer(), rows, result.raw_pointer());
+    return result;
+  }
   const char* from = static_cast<const char*>(values.raw_data());
   char* to = static_cast<char*>(result.raw_data());
   if (bytes == sizeof(int64_t)) {  // labels: a copy of known size needs no call

@@ -101,6 +101,7 @@ struct PairShape {
 // A batch of uint8 images gathered by index: source (any, channels, spatial) -> (batch, channels, spatial) with `lanes`.
 struct GatherShape {
   int64_t batch, channels, spatial, lanes;
+  int64_t samples = 0;  // in the source; devices check the index against it
 };
 
 enum class UnaryOp {
@@ -184,7 +185,7 @@ template <int kOperands>
 struct StridedShape {
   int ndim;
   int64_t extent[kMaxDims], stride[kOperands][kMaxDims];
-  int64_t numel() const {
+  constexpr int64_t numel() const {
     int64_t n = 1;
     for (int i = 0; i < ndim; ++i) n *= extent[i];
     return n;
@@ -198,28 +199,47 @@ struct ElementOperand {
   int64_t integer;
 };
 
+// One parameter of an update, with its gradient and states, each of n elements. States that the update does not use are null.
+template <class T>
+struct OptimItem {
+  int64_t n;
+  T* param;
+  const T* grad;
+  T* states[3];
+  bool fresh;    // its states were made now, as zeros
+  int64_t step;  // 1 for the first update
+};
+// For updates that a device repeats by itself, which cannot get new arguments: where it reads the learning rate from, and what it adds
+// to the steps of all items. Null: the numbers given here. The CPU does not look at it.
+struct StepClock {
+  const double* lr = nullptr;
+  const int64_t* more_steps = nullptr;
+};
 struct SgdStep {
   double lr, momentum, dampening, weight_decay;
   bool nesterov, maximize;
-  bool first;  // the momentum buffer is not set yet: it takes the gradient
+  StepClock clock = {};
 };
 struct AdamStep {
   double lr, beta1, beta2, eps, weight_decay;
   bool decoupled;  // AdamW: decay the weights themselves
   bool amsgrad, maximize;
-  int64_t step;  // 1 for the first update
+  StepClock clock = {};
 };
 struct AdadeltaStep {
   double lr, rho, eps, weight_decay;
   bool maximize;
+  StepClock clock = {};
 };
 struct RmspropStep {
   double lr, alpha, eps, weight_decay, momentum;
   bool centered, maximize;
+  StepClock clock = {};
 };
 struct AdagradStep {
-  double lr, eps, weight_decay;  // lr: decayed already
+  double lr, lr_decay, eps, weight_decay;
   bool maximize;
+  StepClock clock = {};
 };
 
 // How an affine map takes pixels from an image. pillow: Pillow's transform() of one image, the matrix in pixel coordinates from the

@@ -1,28 +1,24 @@
-// Update rules over lists of parameters. The elements of all parameters together are cut into chunks of a fixed size, the units
-// of work; so small biases share a unit and a large weight spreads over all threads.
+// Update rules over lists of parameters: checks, state, and one kernel call for all parameters of a device and dtype.
 #include "cnnx/nn/optim.h"
 
 #include <algorithm>
 #include <cmath>
 
+#include "cnnx/ops/elementwise.h"
 #include "core/copy.h"
-#include "kernels/parallel.h"
 #include "kernels/table.h"
 
 namespace cnnx {
 namespace {
 
-constexpr int kMaxStates = 3;
-constexpr int64_t kChunk = 8192;
-
 // One parameter with what its update reads and writes, all contiguous.
 struct Item {
   size_t index;  // in the caller's lists
-  DType dtype;
-  int64_t first, count;  // place in the concatenation of all elements
+  TensorOptions options;
+  int64_t count;
   void* param;
   const void* grad;
-  void* states[kMaxStates] = {};
+  void* states[3] = {};
   bool fresh = false;  // its first state was made now
   int64_t step = 0;
 };
@@ -47,16 +43,15 @@ class Group {
       if (grad.dtype() != param.dtype() || !(grad.shape() == param.shape()))
         throw ShapeError(message(op, ": parameter ", i, " is ", name(param.dtype()), " ", param.shape(), ", its gradient ",
                                  name(grad.dtype()), " ", grad.shape()));
+      check_same_device(op, param, grad);
       Item item;
       item.index = i;
-      item.dtype = param.dtype();
-      item.first = total_;
+      item.options = param.options();
       item.count = param.numel();
       item.param = writable(param);
       Tensor plain = contiguous(grad);
-      item.grad = plain.raw_data();
+      item.grad = plain.raw_pointer();
       keep_.push_back(std::move(plain));
-      total_ += item.count;
       items_.push_back(item);
     }
   }
@@ -74,6 +69,8 @@ class Group {
       } else if (state.dtype() != param.dtype() || !(state.shape() == param.shape())) {
         throw ShapeError(message(op_, ": ", what, " of parameter ", item.index, " is ", name(state.dtype()), " ", state.shape(),
                                  ", the parameter ", name(param.dtype()), " ", param.shape()));
+      } else {
+        check_same_device(op_, param, state);
       }
       item.states[slot] = writable(state);
     }
@@ -96,9 +93,10 @@ class Group {
     steps_ = &steps;
   }
 
-  // Runs update(item, T tag, offset, count) over all chunks, `nanoseconds` per element, then publishes the results. Returns whether state was made.
-  template <class Update>
-  bool run(double nanoseconds, const Update& update) {
+  // Runs `kernel` of the table with `step` on the items of each device and dtype, then publishes the results. Returns whether state was made.
+  template <class Step>
+  bool run(const Step& step, void (*KernelTable<float>::*single)(const Step&, int64_t, const OptimItem<float>*),
+           void (*KernelTable<double>::*wide)(const Step&, int64_t, const OptimItem<double>*)) {
     if (steps_ != nullptr) {
       for (const Item& item : items_) {
         const Tensor& step = (*steps_)[item.index];
@@ -107,19 +105,12 @@ class Group {
         step.bump_version();
       }
     }
-    const int64_t units = (total_ + kChunk - 1) / kChunk;
-    parallel_for(units, nanoseconds * static_cast<double>(std::min(total_, kChunk)), [&](int64_t unit) {
-      const int64_t begin = unit * kChunk, end = std::min(begin + kChunk, total_);
-      auto item = std::upper_bound(items_.begin(), items_.end(), begin, [](int64_t place, const Item& candidate) {
-        return place < candidate.first + candidate.count;
-      });
-      for (; item != items_.end() && item->first < end; ++item) {
-        const int64_t from = std::max(begin, item->first), to = std::min(end, item->first + item->count);
-        if (from >= to) continue;
-        if (item->dtype == DType::float32) update(*item, float{}, from - item->first, to - from);
-        else update(*item, double{}, from - item->first, to - from);
-      }
-    });
+    std::vector<bool> done(items_.size());
+    for (size_t i = 0; i < items_.size(); ++i) {
+      if (done[i]) continue;
+      if (items_[i].options.dtype == DType::float32) update(i, done, step, single);
+      else update(i, done, step, wide);
+    }
     for (const auto& [target, copy] : write_back_) copy_into(target, copy);
     for (const Tensor& tensor : written_) tensor.bump_version();
     return made_;
@@ -132,15 +123,36 @@ class Group {
       throw ValueError(message(op_, ": ", params_.size(), " parameters, but ", list.size(), " entries of ", what));
   }
 
+  // The update of all items of the device and dtype of item `first`.
+  template <class Step, class T>
+  void update(size_t first, std::vector<bool>& done, const Step& step,
+              void (*KernelTable<T>::*kernel)(const Step&, int64_t, const OptimItem<T>*)) const {
+    const TensorOptions options = items_[first].options;
+    std::vector<OptimItem<T>> list;
+    for (size_t i = first; i < items_.size(); ++i) {
+      const Item& item = items_[i];
+      if (item.options.dtype != options.dtype || !(item.options.device == options.device)) continue;
+      done[i] = true;
+      if (item.count == 0) continue;
+      list.push_back({item.count,
+                      static_cast<T*>(item.param),
+                      static_cast<const T*>(item.grad),
+                      {static_cast<T*>(item.states[0]), static_cast<T*>(item.states[1]), static_cast<T*>(item.states[2])},
+                      item.fresh,
+                      item.step});
+    }
+    if (!list.empty()) (kernels<T>(options.device).*kernel)(step, static_cast<int64_t>(list.size()), list.data());
+  }
+
   // Contiguous memory to update `tensor` in.
   void* writable(const Tensor& tensor) {
     if (tensor->storage->read_only()) throw Error(message(op_, ": a parameter shares memory that is read-only"));
     if (tensor.is_contiguous()) {
       written_.push_back(tensor);
-      return tensor.raw_data();
+      return tensor.raw_pointer();
     }
     write_back_.emplace_back(tensor, plain_copy(tensor));
-    return write_back_.back().second.raw_data();
+    return write_back_.back().second.raw_pointer();
   }
 
   const char* op_;
@@ -149,30 +161,20 @@ class Group {
   std::vector<Item> items_;
   std::vector<Tensor> keep_, written_;
   std::vector<std::pair<Tensor, Tensor>> write_back_;
-  int64_t total_ = 0;
   bool made_ = false;
 };
 
-template <class T>
-T* at(void* data, int64_t offset) {
-  return data != nullptr ? static_cast<T*>(data) + offset : nullptr;
-}
-template <class T>
-const T* at(const void* data, int64_t offset) {
-  return static_cast<const T*>(data) + offset;
-}
+// The slot of a kernel, for both tables.
+#define CNNX_SLOT(name) &KernelTable<float>::name, &KernelTable<double>::name
 
 }  // namespace
 
 bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdOptions& options) {
   Group group("sgd_step", params, options.lr);
   if (options.momentum != 0) group.bind(0, "momentum_buffer", momentum_buffers);
-  return group.run(0.4, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
-    using T = decltype(tag);
-    const SgdStep step{options.lr,       options.momentum, options.dampening, options.weight_decay,
-                       options.nesterov, options.maximize, item.fresh};
-    kernels<T>().sgd_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset));
-  });
+  return group.run(
+      SgdStep{options.lr, options.momentum, options.dampening, options.weight_decay, options.nesterov, options.maximize},
+      CNNX_SLOT(sgd_step));
 }
 
 bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
@@ -182,13 +184,9 @@ bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, st
   group.bind(1, "exp_avg_sq", exp_avg_sqs);
   if (options.amsgrad) group.bind(2, "max_exp_avg_sq", max_exp_avg_sqs);
   group.count_steps(steps);
-  return group.run(1, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
-    using T = decltype(tag);
-    const AdamStep step{options.lr,        options.beta1,   options.beta2,    options.eps, options.weight_decay,
-                        options.decoupled, options.amsgrad, options.maximize, item.step};
-    kernels<T>().adam_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset),
-                           at<T>(item.states[1], offset), at<T>(item.states[2], offset));
-  });
+  return group.run(AdamStep{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, options.decoupled,
+                            options.amsgrad, options.maximize},
+                   CNNX_SLOT(adam_step));
 }
 
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
@@ -197,12 +195,8 @@ bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps
   group.bind(0, "square_avg", square_avgs);
   group.bind(1, "acc_delta", acc_deltas);
   group.count_steps(steps);
-  return group.run(1, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
-    using T = decltype(tag);
-    const AdadeltaStep step{options.lr, options.rho, options.eps, options.weight_decay, options.maximize};
-    kernels<T>().adadelta_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset),
-                               at<T>(item.states[1], offset));
-  });
+  return group.run(AdadeltaStep{options.lr, options.rho, options.eps, options.weight_decay, options.maximize},
+                   CNNX_SLOT(adadelta_step));
 }
 
 bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
@@ -212,13 +206,9 @@ bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps,
   if (options.momentum > 0) group.bind(1, "momentum_buffer", momentum_buffers);
   if (options.centered) group.bind(2, "grad_avg", grad_avgs);
   group.count_steps(steps);
-  return group.run(1, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
-    using T = decltype(tag);
-    const RmspropStep step{options.lr,       options.alpha,    options.eps,     options.weight_decay,
-                           options.momentum, options.centered, options.maximize};
-    kernels<T>().rmsprop_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset),
-                              at<T>(item.states[1], offset), at<T>(item.states[2], offset));
-  });
+  return group.run(RmspropStep{options.lr, options.alpha, options.eps, options.weight_decay, options.momentum, options.centered,
+                               options.maximize},
+                   CNNX_SLOT(rmsprop_step));
 }
 
 bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& sums,
@@ -226,13 +216,11 @@ bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps,
   Group group("adagrad_step", params, options.lr);
   group.bind(0, "sum", sums);
   group.count_steps(steps);
-  return group.run(1, [&](const Item& item, auto tag, int64_t offset, int64_t count) {
-    using T = decltype(tag);
-    const AdagradStep step{options.lr / (1 + static_cast<double>(item.step - 1) * options.lr_decay), options.eps,
-                           options.weight_decay, options.maximize};
-    kernels<T>().adagrad_step(step, count, at<T>(item.param, offset), at<T>(item.grad, offset), at<T>(item.states[0], offset));
-  });
+  return group.run(AdagradStep{options.lr, options.lr_decay, options.eps, options.weight_decay, options.maximize},
+                   CNNX_SLOT(adagrad_step));
 }
+
+#undef CNNX_SLOT
 
 void zero_grads(const std::vector<Tensor>& params, bool set_to_none) {
   for (Tensor param : params) {
@@ -242,9 +230,76 @@ void zero_grads(const std::vector<Tensor>& params, bool set_to_none) {
   }
 }
 
+namespace {
+
+[[noreturn]] void throw_nonfinite(double norm_type, double norm) {
+  throw Error(
+      message("clip_grad_norm_: the total norm of order ", norm_type, " is ", norm, ", so the gradients cannot be clipped"));
+}
+
+// Gradients on one device, as its kernels take them. Strided ones are copied, and written back by publish().
+struct GradLists {
+  struct List {
+    std::vector<int64_t> sizes;
+    std::vector<void*> data;
+  };
+  GradLists(const char* op, const std::vector<Tensor>& params, Device device) {
+    for (const Tensor& param : params) {
+      const Tensor grad = gradient(op, param);
+      if (!grad.defined() || grad.numel() == 0) continue;
+      if (!(grad.device() == device))
+        throw Error(message(op, ": gradients on ", device.str(), " and ", grad.device().str(),
+                            "; clip those of each device by themselves"));
+      dispatch_floating(op, grad.dtype(), [](auto) {});
+      tensors.emplace_back(grad, contiguous(grad));
+      List& list = grad.dtype() == DType::float32 ? single : wide;
+      list.sizes.push_back(grad.numel());
+      list.data.push_back(tensors.back().second.raw_pointer());
+    }
+  }
+  template <class Run>
+  void for_each(const Run& run) const {
+    if (!single.data.empty()) run(DType::float32, single);
+    if (!wide.data.empty()) run(DType::float64, wide);
+  }
+  void publish() const {
+    for (const auto& [grad, plain] : tensors) {
+      if (plain->storage == grad->storage) grad.bump_version();
+      else copy_into(grad, plain);
+    }
+  }
+  std::vector<std::pair<Tensor, Tensor>> tensors;
+  List single, wide;
+};
+
+// Without a wait, unless an error is asked for.
+Tensor clip_on_device(const std::vector<Tensor>& params, Device device, double max_norm, double norm_type,
+                      bool error_if_nonfinite) {
+  constexpr const char* kOp = "clip_grad_norm_";
+  const GradLists lists(kOp, params, device);
+  const Tensor norm = Tensor::zeros({}, {DType::float64, device});
+  const ElementTable& table = cuda::element_kernels(device.index);
+  lists.for_each([&](DType dtype, const GradLists::List& list) {
+    table.add_norm(dtype, norm_type, static_cast<int64_t>(list.data.size()), list.sizes.data(), list.data.data(),
+                   norm.pointer<double>());
+  });
+  if (error_if_nonfinite && !std::isfinite(norm.item())) throw_nonfinite(norm_type, norm.item());
+  lists.for_each([&](DType dtype, const GradLists::List& list) {
+    table.clip_norm(dtype, max_norm, norm.pointer<double>(), static_cast<int64_t>(list.data.size()), list.sizes.data(),
+                    list.data.data());
+  });
+  lists.publish();
+  return lists.wide.data.empty() ? cast(norm, DType::float32) : norm;
+}
+
+}  // namespace
+
 Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, double norm_type, bool error_if_nonfinite) {
   if (std::isnan(norm_type) || norm_type <= 0)
     throw ValueError(message("clip_grad_norm_: norm_type must be positive, got ", norm_type));
+  for (const Tensor& param : params)
+    if (const Tensor grad = gradient("clip_grad_norm_", param); grad.defined() && grad.device().is_cuda())
+      return clip_on_device(params, grad.device(), max_norm, norm_type, error_if_nonfinite);
   double total = 0;
   DType dtype = DType::float32;
   for (const Tensor& param : params) {
@@ -263,9 +318,7 @@ Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, doubl
     });
   }
   const double norm = std::isinf(norm_type) ? total : std::pow(total, 1 / norm_type);
-  if (error_if_nonfinite && !std::isfinite(norm))
-    throw Error(
-        message("clip_grad_norm_: the total norm of order ", norm_type, " is ", norm, ", so the gradients cannot be clipped"));
+  if (error_if_nonfinite && !std::isfinite(norm)) throw_nonfinite(norm_type, norm);
   const double scale = max_norm / (norm + 1e-6);
   if (!(scale >= 1)) {  // a NaN scales too, as in PyTorch
     for (const Tensor& param : params) {
@@ -287,6 +340,10 @@ void clip_grad_value_(const std::vector<Tensor>& params, double clip_value) {
   for (const Tensor& param : params) {
     const Tensor grad = gradient("clip_grad_value_", param);
     if (!grad.defined()) continue;
+    if (grad.device().is_cuda()) {
+      copy_into(grad, clamp(grad.detach(), -clip_value, clip_value));
+      continue;
+    }
     const Tensor clipped = plain_copy(grad);
     dispatch_floating("clip_grad_value_", grad.dtype(), [&](auto tag) {
       using T = decltype(tag);

@@ -14,7 +14,8 @@ Tensor linear_typed(const Tensor& input, const Tensor& weight, const Tensor& bia
   Dims shape = input.shape();
   shape[shape.size() - 1] = s.out_features;
   Tensor output = Tensor::empty(shape, x.options());
-  kernels<T>().linear_forward(s, x.data<T>(), w.data<T>(), b.defined() ? b.data<T>() : nullptr, output.data<T>());
+  kernels<T>(x.device())
+      .linear_forward(s, x.pointer<T>(), w.pointer<T>(), b.defined() ? b.pointer<T>() : nullptr, output.pointer<T>());
   if (!needs_grad({input, weight, bias})) return output;
 
   auto gradient = [s, shape = input.shape(), x = Saved(x), w = Saved(w)](const Tensor& grad_output, const Needs& needs) -> Grads {
@@ -22,13 +23,14 @@ Tensor linear_typed(const Tensor& input, const Tensor& weight, const Tensor& bia
     const Tensor g = contiguous(grad_output);
     if (needs[0]) {
       grads[0] = Tensor::empty(shape, g.options());
-      kernels<T>().linear_backward_input(s, g.data<T>(), w.unpack("linear").data<T>(), grads[0].data<T>());
+      kernels<T>(g.device()).linear_backward_input(s, g.pointer<T>(), w.unpack("linear").pointer<T>(), grads[0].pointer<T>());
     }
     if (needs[1]) grads[1] = Tensor::empty({s.out_features, s.in_features}, g.options());
     if (needs[2]) grads[2] = Tensor::empty({s.out_features}, g.options());
     if (needs[1] || needs[2])
-      kernels<T>().linear_backward_weight(s, x.unpack("linear").data<T>(), g.data<T>(), needs[1] ? grads[1].data<T>() : nullptr,
-                                          needs[2] ? grads[2].data<T>() : nullptr);
+      kernels<T>(g.device())
+          .linear_backward_weight(s, x.unpack("linear").pointer<T>(), g.pointer<T>(), needs[1] ? grads[1].pointer<T>() : nullptr,
+                                  needs[2] ? grads[2].pointer<T>() : nullptr);
     return grads;
   };
   return record("linear", output, {input, weight, bias}, std::move(gradient));
@@ -63,6 +65,14 @@ Tensor batched_product(const Tensor& a, const Tensor& b) {
   const GemmShape s{
       a.size(-2), b.size(-1), a.size(-1), a.strides().at(-2), a.strides().at(-1), b.strides().at(-2), b.strides().at(-1),
       b.size(-1), 1,          false};
+  if (a.device().is_cuda()) {
+    Dims strides[3] = {c.strides(), broadcast_strides(a, shape), broadcast_strides(b, shape)};
+    for (Dims& steps : strides) steps = Dims(steps.begin(), steps.end() - 2);
+    collapse_dims(batch, strides);
+    cuda::element_kernels(a.device().index)
+        .matmul(a.dtype(), s, strided_shape(batch, strides), a.raw_pointer(), b.raw_pointer(), c.raw_pointer());
+    return c;
+  }
   batch.push_back(1);  // the loop leaves the last dimension to its rows
   const Dims strides[3] = {broadcast_strides(a, shape), broadcast_strides(b, shape), c.strides()};
   dispatch(a.dtype(), [&](auto tag) {
@@ -96,6 +106,8 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
   if (weight.dtype() != input.dtype() || (bias.defined() && bias.dtype() != input.dtype()))
     throw TypeError(message("linear: input is ", name(input.dtype()), ", weight ", name(weight.dtype()),
                             bias.defined() ? message(", bias ", name(bias.dtype())) : std::string()));
+  check_same_device("linear", input, weight);
+  if (bias.defined()) check_same_device("linear", input, bias);
   const LinearShape s{weight.size(1) > 0 ? input.numel() / weight.size(1) : 0, weight.size(1), weight.size(0)};
   if (weight.numel() == 0) throw ShapeError(message("linear: weight ", weight.shape(), " is empty"));
   return dispatch_floating("linear", input.dtype(),
@@ -106,6 +118,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   if (a.ndim() == 0 || b.ndim() == 0)
     throw ShapeError(message("matmul: operands need at least one dimension, got ", a.shape(), " and ", b.shape()));
   if (a.dtype() != b.dtype()) throw TypeError(message("matmul: operands are ", name(a.dtype()), " and ", name(b.dtype())));
+  check_same_device("matmul", a, b);
   if (a.dtype() == DType::boolean) throw TypeError("matmul: not for bool tensors");
   // 1-D operands become a row and a column.
   const bool row = a.ndim() == 1, column = b.ndim() == 1;

@@ -35,7 +35,9 @@ Tensor class_indices(const char* op, const Tensor& input, const Tensor& target, 
   if (!(target.shape() == target_shape(input.shape())))
     throw ShapeError(message(op, ": target of shape ", target.shape(), " does not match input of shape ", input.shape(),
                              "; expected ", target_shape(input.shape())));
+  check_same_device(op, input, target);
   Tensor index = contiguous(target.dtype() == DType::int64 ? target : cast(target, DType::int64));
+  if (index.device().is_cuda()) return index;  // the kernels look, and the next call that waits for the device throws
   const int64_t* data = index.data<int64_t>();
   for (int64_t i = 0, n = index.numel(); i < n; ++i)
     if ((data[i] < 0 || data[i] >= classes) && data[i] != ignore_index)
@@ -49,32 +51,47 @@ Tensor class_weight(const char* op, const Tensor& weight, const Tensor& input, i
     throw ShapeError(message(op, ": weight of shape ", weight.shape(), " for ", classes, " classes"));
   if (weight.dtype() != input.dtype())
     throw TypeError(message(op, ": weight is ", name(weight.dtype()), ", input ", name(input.dtype())));
+  check_same_device(op, input, weight);
   return contiguous(weight);
 }
 
 template <class T>
-const T* data_or_null(const Tensor& t) {
-  return t.defined() ? t.data<T>() : nullptr;
+T* pointer_or_null(const Tensor& t) {
+  return t.defined() ? t.pointer<T>() : nullptr;
 }
 
-// Losses per element from log-probabilities, reduced. total_weight: what a mean divides by.
-template <class T>
-Tensor nll_values(const ClassShape& s, const Tensor& log_p, const Tensor& index, const Tensor& weight, int64_t ignore_index,
-                  double label_smoothing, Reduction reduction, double* total_weight) {
-  Tensor losses = Tensor::empty(index.shape(), log_p.options());
-  kernels<T>().nll_forward(s, log_p.data<T>(), index.data<int64_t>(), data_or_null<T>(weight), ignore_index, label_smoothing,
-                           losses.data<T>(), total_weight);
-  if (reduction == Reduction::none) return losses;
-  Tensor out = Tensor::empty({}, log_p.options());
-  kernels<T>().reduce(ReduceOp::sum, ReduceShape{1, losses.numel(), 1}, losses.data<T>(), out.data<T>());
-  if (reduction == Reduction::mean) *out.data<T>() = static_cast<T>(*out.data<T>() / *total_weight);
-  return out;
-}
+// What a loss kernel writes: every loss, or their sum or mean and, for the gradient, what the mean divided by. It stays on the device.
+struct Losses {
+  Losses(const Tensor& index, const Tensor& input, Reduction reduction)
+      : each(Tensor::empty(index.shape(), input.options())),
+        total_weight(Tensor::empty({}, input.options(DType::float64))),
+        reduction_(reduction) {
+    if (reduction != Reduction::none) result_ = Tensor::empty({}, input.options());
+  }
+  Tensor result() const { return reduction_ == Reduction::none ? each : result_; }
+  bool mean() const { return reduction_ == Reduction::mean; }
+  template <class T>
+  T* reduced() const {
+    return pointer_or_null<T>(result_);
+  }
 
-// The factor of every loss in the gradient, unless each has its own.
-double grad_factor(const Tensor& g, Reduction reduction, double total_weight) {
-  return reduction == Reduction::none ? 0 : g.item() / (reduction == Reduction::mean ? total_weight : 1);
-}
+  Tensor each, total_weight;
+
+ private:
+  Reduction reduction_;
+  Tensor result_;
+};
+
+// What the gradient kernels take of the incoming gradient: one for each loss, or one for all and its divisor.
+struct LossGrad {
+  LossGrad(const Tensor& g, Reduction reduction, const Tensor& total_weight)
+      : grad(contiguous(g)),
+        each(reduction == Reduction::none),
+        divisor(reduction == Reduction::mean ? total_weight.pointer<double>() : nullptr) {}
+  Tensor grad;
+  bool each;
+  const double* divisor;
+};
 
 Tensor cross_entropy_indices(const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index,
                              Reduction reduction, double label_smoothing) {
@@ -84,24 +101,28 @@ Tensor cross_entropy_indices(const Tensor& input, const Tensor& target, const Te
   Tensor weight = class_weight(kOp, class_weights, input, s.classes);
   Tensor x = contiguous(input);
   Tensor log_p = Tensor::empty(x.shape(), x.options());
-  double total_weight = 0;
-  Tensor out = dispatch_floating(kOp, x.dtype(), [&](auto tag) {
+  const Losses losses(index, x, reduction);
+  dispatch_floating(kOp, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>().softmax(ReduceShape{s.batch, s.classes, s.spatial}, true, x.data<T>(), log_p.data<T>());
-    return nll_values<T>(s, log_p, index, weight, ignore_index, label_smoothing, reduction, &total_weight);
+    kernels<T>(x.device())
+        .cross_entropy_forward(s, x.pointer<T>(), index.pointer<int64_t>(), pointer_or_null<T>(weight), ignore_index,
+                               label_smoothing, losses.mean(), log_p.pointer<T>(), losses.each.pointer<T>(), losses.reduced<T>(),
+                               losses.total_weight.pointer<double>());
   });
+  Tensor out = losses.result();
   if (needs_grad({input})) {
     record(kOp, out, {input},
-           [s, ignore_index, label_smoothing, reduction, total_weight, log_p = Saved(log_p), index = Saved(index),
-            weight = Saved(weight)](const Tensor& g, const Needs&) {
+           [s, ignore_index, label_smoothing, reduction, total_weight = losses.total_weight, log_p = Saved(log_p),
+            index = Saved(index), weight = Saved(weight)](const Tensor& g, const Needs&) {
              Tensor probability = log_p.unpack(kOp), at = index.unpack(kOp), factors = weight.unpack(kOp);
              Tensor grad = Tensor::empty(probability.shape(), probability.options());
-             Tensor per_loss = reduction == Reduction::none ? contiguous(g) : Tensor();
+             const LossGrad from(g, reduction, total_weight);
              dispatch_floating(kOp, grad.dtype(), [&](auto tag) {
                using T = decltype(tag);
-               kernels<T>().cross_entropy_backward(s, probability.data<T>(), at.data<int64_t>(), data_or_null<T>(factors),
-                                                   ignore_index, label_smoothing, data_or_null<T>(per_loss),
-                                                   grad_factor(g, reduction, total_weight), grad.data<T>());
+               kernels<T>(grad.device())
+                   .cross_entropy_backward(s, probability.pointer<T>(), at.pointer<int64_t>(), pointer_or_null<T>(factors),
+                                           ignore_index, label_smoothing, from.grad.pointer<T>(), from.each, from.divisor,
+                                           grad.pointer<T>());
              });
              return Grads{grad};
            });
@@ -163,32 +184,26 @@ Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& class_w
   Tensor index = class_indices(kOp, input, target, s.classes, ignore_index);
   Tensor weight = class_weight(kOp, class_weights, input, s.classes);
   Tensor x = contiguous(input);
-  double total_weight = 0;
-  Tensor out = dispatch_floating(kOp, x.dtype(), [&](auto tag) {
-    return nll_values<decltype(tag)>(s, x, index, weight, ignore_index, 0, reduction, &total_weight);
+  const Losses losses(index, x, reduction);
+  dispatch_floating(kOp, x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(x.device())
+        .nll_forward(s, x.pointer<T>(), index.pointer<int64_t>(), pointer_or_null<T>(weight), ignore_index, 0, losses.mean(),
+                     losses.each.pointer<T>(), losses.reduced<T>(), losses.total_weight.pointer<double>());
   });
+  Tensor out = losses.result();
   if (needs_grad({input})) {
     record(kOp, out, {input},
-           [s, ignore_index, reduction, total_weight, shape = input.shape(), index = Saved(index), weight = Saved(weight)](
-               const Tensor& g, const Needs&) {
+           [s, ignore_index, reduction, total_weight = losses.total_weight, shape = input.shape(), index = Saved(index),
+            weight = Saved(weight)](const Tensor& g, const Needs&) {
              Tensor at = index.unpack(kOp), factors = weight.unpack(kOp);
-             Tensor grad = Tensor::zeros(shape, g.options());
-             Tensor per_loss = reduction == Reduction::none ? contiguous(g) : Tensor();
+             Tensor grad = Tensor::empty(shape, g.options());
+             const LossGrad from(g, reduction, total_weight);
              dispatch_floating(kOp, g.dtype(), [&](auto tag) {
                using T = decltype(tag);
-               const double factor = grad_factor(g, reduction, total_weight);
-               const T* own = data_or_null<T>(per_loss);
-               const T* weights = data_or_null<T>(factors);
-               const int64_t* classes = at.data<int64_t>();
-               T* to = grad.data<T>();
-               for (int64_t n = 0; n < s.batch; ++n)
-                 for (int64_t i = 0; i < s.spatial; ++i) {
-                   const int64_t row = n * s.spatial + i, t = classes[row];
-                   if (t == ignore_index) continue;
-                   const double slope = own != nullptr ? double(own[row]) : factor;
-                   to[(n * s.classes + t) * s.spatial + i] =
-                       static_cast<T>(-slope * (weights != nullptr ? double(weights[t]) : 1.0));
-                 }
+               kernels<T>(grad.device())
+                   .nll_backward(s, at.pointer<int64_t>(), pointer_or_null<T>(factors), ignore_index, from.grad.pointer<T>(),
+                                 from.each, from.divisor, grad.pointer<T>());
              });
              return Grads{grad};
            });

@@ -50,14 +50,13 @@ Tensor values(const Options& o, const Tensor& x, const Tensor& t, const Tensor& 
   Tensor out = whole ? empty_flat(x, lanes) : Tensor::empty({}, x.options());
   dispatch_floating(o.name, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    double total = 0;
     bool in_range = true;
-    kernels<T>().pair_loss(o.loss, pair_shape(x, lanes), o.beta, flat_data<T>(x, lanes), flat_data<T>(t, lanes),
-                           flat_or_null<T>(weight, lanes), flat_or_null<T>(pos_weight, lanes),
-                           whole ? flat_data<T>(out, lanes) : nullptr, &total, &in_range);
+    const double scale = o.reduction == Reduction::mean ? 1 / static_cast<double>(x.numel()) : 1;
+    kernels<T>(x.device())
+        .pair_loss(o.loss, pair_shape(x, lanes), o.beta, flat_data<T>(x, lanes), flat_data<T>(t, lanes),
+                   flat_or_null<T>(weight, lanes), flat_or_null<T>(pos_weight, lanes), scale,
+                   whole ? flat_data<T>(out, lanes) : nullptr, whole ? nullptr : out.pointer<T>(), &in_range);
     if (!in_range) throw Error(message(o.name, ": all elements of input and target should be between 0 and 1"));
-    if (o.reduction == Reduction::mean) total /= static_cast<double>(x.numel());
-    if (!whole) *out.data<T>() = static_cast<T>(total);
   });
   return out;
 }
@@ -89,14 +88,15 @@ GradientFn gradient_of(const Options& o, const Tensor& input, const Tensor& targ
     const bool lanes = from.in_lanes(), each = o.reduction == Reduction::none;
     Tensor grads[2];
     if (needs[0] || is_symmetric(o.loss)) {
-      const Tensor own = each ? flattened(g, lanes) : Tensor();
-      const double factor = each ? 0 : g.item() / (o.reduction == Reduction::mean ? static_cast<double>(from.numel()) : 1.0);
+      const Tensor own = each ? flattened(g, lanes) : g;
+      const double factor = o.reduction == Reduction::mean ? 1 / static_cast<double>(from.numel()) : 1;
       Tensor grad = empty_flat(from, lanes);
       dispatch_floating(o.name, from.dtype(), [&](auto tag) {
         using T = decltype(tag);
-        kernels<T>().pair_loss_backward(o.loss, flat_count(from, lanes), o.beta, flat_data<T>(from, lanes),
-                                        flat_data<T>(to, lanes), flat_or_null<T>(w, lanes), flat_or_null<T>(pos, lanes),
-                                        flat_or_null<T>(own, lanes), factor, flat_data<T>(grad, lanes));
+        kernels<T>(from.device())
+            .pair_loss_backward(o.loss, flat_count(from, lanes), o.beta, flat_data<T>(from, lanes), flat_data<T>(to, lanes),
+                                flat_or_null<T>(w, lanes), flat_or_null<T>(pos, lanes),
+                                each ? flat_data<T>(own, lanes) : own.pointer<T>(), each, factor, flat_data<T>(grad, lanes));
       });
       if (needs[0]) grads[0] = sum_to(grad, shape_x, type_x);
       if (needs[1] && is_symmetric(o.loss)) grads[1] = sum_to(neg(grad), shape_t, type_t);
@@ -113,6 +113,9 @@ GradientFn gradient_of(const Options& o, const Tensor& input, const Tensor& targ
 
 Tensor pair_loss(const Options& o, const Tensor& input, const Tensor& target, const Tensor& weights = {},
                  const Tensor& pos_weights = {}) {
+  check_same_device(o.name, input, target);
+  for (const Tensor& t : {weights, pos_weights})
+    if (t.defined()) check_same_device(o.name, input, t);
   const Dims shape = broadcast_shapes(o.name, input.shape(), target.shape());
   const DType dtype = result_type(input, target);
   if (!is_floating_point(dtype))

@@ -24,7 +24,7 @@ Tensor softmax_like(const char* name, bool log, const Tensor& input, int64_t ove
   Tensor y = empty_flat(x, lanes);
   dispatch_floating(name, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>().softmax(rows_in_layout(x, dim, lanes), log, flat_data<T>(x, lanes), flat_data<T>(y, lanes));
+    kernels<T>(x.device()).softmax(rows_in_layout(x, dim, lanes), log, flat_data<T>(x, lanes), flat_data<T>(y, lanes));
   });
   if (needs_grad({input})) {
     record(name, y, {input}, [name, log, dim, saved = Saved(y)](const Tensor& grad_output, const Needs&) {
@@ -35,8 +35,9 @@ Tensor softmax_like(const char* name, bool log, const Tensor& input, int64_t ove
       Tensor grad = empty_flat(g, in_lanes);
       dispatch_floating(name, g.dtype(), [&](auto tag) {
         using T = decltype(tag);
-        kernels<T>().softmax_backward(rows_in_layout(result, dim, in_lanes), log, flat_data<T>(g, in_lanes),
-                                      flat_data<T>(result, in_lanes), flat_data<T>(grad, in_lanes));
+        kernels<T>(g.device())
+            .softmax_backward(rows_in_layout(result, dim, in_lanes), log, flat_data<T>(g, in_lanes),
+                              flat_data<T>(result, in_lanes), flat_data<T>(grad, in_lanes));
       });
       return Grads{grad};
     });
@@ -55,7 +56,7 @@ Tensor logsumexp(const Tensor& input, const Dims& over, bool keepdim) {
   Tensor rows = reduced_last(input, dims);
   dispatch_floating("logsumexp", input.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>().logsumexp(ReduceShape{kept.numel(), dims.count(), 1}, rows.data<T>(), kept.data<T>());
+    kernels<T>(rows.device()).logsumexp(ReduceShape{kept.numel(), dims.count(), 1}, rows.pointer<T>(), kept.pointer<T>());
   });
   Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
   if (needs_grad({input})) {

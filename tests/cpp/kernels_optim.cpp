@@ -15,6 +15,22 @@ const KernelTable<double>& reference() {
 
 const int64_t kLengths[] = {1, 3, 15, 16, 17, 33, 100'003};
 
+// Parameters as the kernels take them: two of unlike lengths of what is one here.
+template <class T>
+std::vector<OptimItem<T>> items(int64_t n, T* param, const T* grad, std::initializer_list<T*> states, bool fresh = false,
+                                int64_t step = 1) {
+  std::vector<OptimItem<T>> result;
+  const int64_t first = n / 3;
+  for (int64_t from : {int64_t{0}, first}) {
+    OptimItem<T> item{from == 0 && first > 0 ? first : n - first, param + from, grad + from, {}, fresh, step};
+    if (first == 0 && !result.empty()) break;
+    size_t i = 0;
+    for (T* state : states) item.states[i++] = state != nullptr ? state + from : nullptr;
+    result.push_back(item);
+  }
+  return result;
+}
+
 // Parameter, gradient and up to three states; step() runs the table's kernel on them.
 template <class Step>
 void check_step(const std::string& what, int64_t n, int states, const Step& step) {
@@ -52,11 +68,11 @@ TEST_CASE("sgd: every combination of its options") {
   for (int64_t n : kLengths)
     for (int flags = 0; flags < 32; ++flags) {
       const bool momentum = flags & 1, nesterov = momentum && (flags & 2), first = momentum && (flags & 4);
-      const SgdStep step{0.1,  momentum ? 0.75 : 0.0, nesterov ? 0.0 : 0.25, flags & 8 ? 0.5 : 0.0, nesterov, (flags & 16) != 0,
-                         first};
+      const SgdStep step{0.1, momentum ? 0.75 : 0.0, nesterov ? 0.0 : 0.25, flags & 8 ? 0.5 : 0.0, nesterov, (flags & 16) != 0};
       check_step("sgd " + std::to_string(flags) + " of " + std::to_string(n), n, momentum ? 1 : 0,
                  [&](const auto& table, auto* param, const auto* grad, const auto& state) {
-                   table.sgd_step(step, n, param, grad, momentum ? state(0) : nullptr);
+                   const auto list = items(n, param, grad, {momentum ? state(0) : nullptr}, first);
+                   table.sgd_step(step, static_cast<int64_t>(list.size()), list.data());
                  });
     }
 }
@@ -66,10 +82,11 @@ TEST_CASE("adam and adamw: every combination of their options") {
     for (int flags = 0; flags < 16; ++flags)
       for (int64_t count : {1, 2, 1000}) {
         const bool amsgrad = flags & 1;
-        const AdamStep step{0.01, 0.9, 0.999, 1e-8, flags & 2 ? 0.1 : 0.0, (flags & 4) != 0, amsgrad, (flags & 8) != 0, count};
+        const AdamStep step{0.01, 0.9, 0.999, 1e-8, flags & 2 ? 0.1 : 0.0, (flags & 4) != 0, amsgrad, (flags & 8) != 0};
         check_step("adam " + std::to_string(flags) + " step " + std::to_string(count) + " of " + std::to_string(n), n,
                    amsgrad ? 3 : 2, [&](const auto& table, auto* param, const auto* grad, const auto& state) {
-                     table.adam_step(step, n, param, grad, state(0), state(1), amsgrad ? state(2) : nullptr);
+                     const auto list = items(n, param, grad, {state(0), state(1), amsgrad ? state(2) : nullptr}, false, count);
+                     table.adam_step(step, static_cast<int64_t>(list.size()), list.data());
                    });
       }
 }
@@ -80,7 +97,8 @@ TEST_CASE("adadelta: every combination of its options") {
       const AdadeltaStep step{1.0, 0.9, 1e-6, flags & 1 ? 0.1 : 0.0, (flags & 2) != 0};
       check_step("adadelta " + std::to_string(flags) + " of " + std::to_string(n), n, 2,
                  [&](const auto& table, auto* param, const auto* grad, const auto& state) {
-                   table.adadelta_step(step, n, param, grad, state(0), state(1));
+                   const auto list = items(n, param, grad, {state(0), state(1)});
+                   table.adadelta_step(step, static_cast<int64_t>(list.size()), list.data());
                  });
     }
 }
@@ -94,8 +112,9 @@ TEST_CASE("rmsprop: every combination of its options") {
       check_step("rmsprop " + std::to_string(flags) + " of " + std::to_string(n), n, 3,
                  [&](const auto& table, auto* param, const auto* grad, const auto& state) {
                    for (int64_t i = 0; centered && i < n; ++i) state(0)[i] += 1.5f;
-                   table.rmsprop_step(step, n, param, grad, state(0), momentum ? state(1) : nullptr,
-                                      centered ? state(2) : nullptr);
+                   const auto list =
+                       items(n, param, grad, {state(0), momentum ? state(1) : nullptr, centered ? state(2) : nullptr});
+                   table.rmsprop_step(step, static_cast<int64_t>(list.size()), list.data());
                  });
     }
 }
@@ -103,10 +122,11 @@ TEST_CASE("rmsprop: every combination of its options") {
 TEST_CASE("adagrad: every combination of its options") {
   for (int64_t n : kLengths)
     for (int flags = 0; flags < 4; ++flags) {
-      const AdagradStep step{0.1, 1e-10, flags & 1 ? 0.1 : 0.0, (flags & 2) != 0};
+      const AdagradStep step{0.1, 0.5, 1e-10, flags & 1 ? 0.1 : 0.0, (flags & 2) != 0};
       check_step("adagrad " + std::to_string(flags) + " of " + std::to_string(n), n, 1,
                  [&](const auto& table, auto* param, const auto* grad, const auto& state) {
-                   table.adagrad_step(step, n, param, grad, state(0));
+                   const auto list = items(n, param, grad, {state(0)}, false, 3);
+                   table.adagrad_step(step, static_cast<int64_t>(list.size()), list.data());
                  });
     }
 }

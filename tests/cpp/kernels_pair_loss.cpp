@@ -34,9 +34,9 @@ void check(PairLoss op, const Case& c, int64_t lanes) {
   Values losses(x.size()), grads(x.size());
   bool in_range = false;
   double total = 0;
-  reference().pair_loss(op, {1, n, 1}, beta, x.data(), t.data(), weights, pos_weights, losses.data(), nullptr, &in_range);
-  reference().pair_loss(op, {1, n, 1}, beta, x.data(), t.data(), weights, pos_weights, nullptr, &total, &in_range);
-  reference().pair_loss_backward(op, n, beta, x.data(), t.data(), weights, pos_weights, g.data(), 0, grads.data());
+  reference().pair_loss(op, {1, n, 1}, beta, x.data(), t.data(), weights, pos_weights, 1, losses.data(), nullptr, &in_range);
+  reference().pair_loss(op, {1, n, 1}, beta, x.data(), t.data(), weights, pos_weights, 0.5, nullptr, &total, &in_range);
+  reference().pair_loss_backward(op, n, beta, x.data(), t.data(), weights, pos_weights, g.data(), true, 1, grads.data());
 
   const Layout layout{lanes == 1 ? 1 : c.batch, lanes == 1 ? n : c.features, lanes};
   const PairShape shape{layout.batch, layout.features, lanes};
@@ -56,17 +56,17 @@ void check(PairLoss op, const Case& c, int64_t lanes) {
                                      [&] {
                                        Guarded<float> out(layout.size(), shift);
                                        bool inside = false;
-                                       table.pair_loss(op, shape, beta, input.data(), target.data(), wp, pp, out.data(), nullptr,
-                                                       &inside);
+                                       table.pair_loss(op, shape, beta, input.data(), target.data(), wp, pp, 1, out.data(),
+                                                       nullptr, &inside);
                                        CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
                                        CHECK_MESSAGE((op != PairLoss::bce || inside), what << ": dead lanes are out of range");
                                        return extract(out, layout);
                                      }),
                 losses, bound(losses), what);
   const Values sum = same_for_any_threads(what, [&] {
-    double result = NAN;
+    float result = NAN;
     bool inside = false;
-    table.pair_loss(op, shape, beta, input.data(), target.data(), wp, pp, nullptr, &result, &inside);
+    table.pair_loss(op, shape, beta, input.data(), target.data(), wp, pp, 0.5, nullptr, &result, &inside);
     return Values{result};
   });
   double magnitude = 0;
@@ -76,15 +76,17 @@ void check(PairLoss op, const Case& c, int64_t lanes) {
                                      [&] {
                                        Guarded<float> out(layout.size(), shift);
                                        table.pair_loss_backward(op, layout.size(), beta, input.data(), target.data(), wp, pp,
-                                                                upstream.data(), 0, out.data());
+                                                                upstream.data(), true, 1, out.data());
                                        CHECK_MESSAGE(out.intact(), what << ": wrote outside its gradient");
                                        return extract(out, layout);
                                      }),
                 grads, bound(grads), what + " backward");
   // One factor for all.
-  reference().pair_loss_backward(op, n, beta, x.data(), t.data(), weights, pos_weights, nullptr, -0.25, grads.data());
+  const double quarter = 0.25;
+  const float narrow_quarter = 0.25f;
+  reference().pair_loss_backward(op, n, beta, x.data(), t.data(), weights, pos_weights, &quarter, false, -1, grads.data());
   Guarded<float> out(layout.size(), shift);
-  table.pair_loss_backward(op, layout.size(), beta, input.data(), target.data(), wp, pp, nullptr, -0.25, out.data());
+  table.pair_loss_backward(op, layout.size(), beta, input.data(), target.data(), wp, pp, &narrow_quarter, false, -1, out.data());
   expect_within(extract(out, layout), grads, bound(grads), what + " backward of a scalar");
 }
 
@@ -104,10 +106,10 @@ TEST_CASE("pair losses: a probability outside [0, 1] is found wherever it is") {
       Values x(9999, 0.5);
       x[static_cast<size_t>(place)] = bad;
       const Guarded<float> input(x, 1), target(Values(x.size(), 1.0), 1);
-      double total = 0;
+      float total = 0;
       bool inside = true;
-      kernels<float>().pair_loss(PairLoss::bce, {1, 9999, 1}, 0, input.data(), target.data(), nullptr, nullptr, nullptr, &total,
-                                 &inside);
+      kernels<float>().pair_loss(PairLoss::bce, {1, 9999, 1}, 0, input.data(), target.data(), nullptr, nullptr, 1, nullptr,
+                                 &total, &inside);
       CHECK_MESSAGE(!inside, bad << " at " << place);
     }
 }

@@ -4,7 +4,15 @@
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"reduce", "arg_reduce", "softmax", "softmax_backward", "logsumexp", "nll_forward", "cross_entropy_backward"};
+const Covers covers{"reduce",
+                    "arg_reduce",
+                    "softmax",
+                    "softmax_backward",
+                    "logsumexp",
+                    "nll_forward",
+                    "cross_entropy_forward",
+                    "cross_entropy_backward",
+                    "nll_backward"};
 
 const KernelTable<double>& reference() {
   static const KernelTable<double> table = reference_kernels<double>();
@@ -192,11 +200,12 @@ TEST_CASE("nll and the gradient of cross-entropy") {
 
       Values losses(target.size());
       double total = 0, total_actual = -1;
-      reference().nll_forward(s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing, losses.data(), &total);
+      reference().nll_forward(s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing, false, losses.data(), nullptr,
+                              &total);
       const Values actual = same_for_any_threads(what, [&] {
         Guarded<float> output(targets, 1);
-        kernels<float>().nll_forward(s, log_p.data(), target.data(), narrow_weight, kIgnored, smoothing, output.data(),
-                                     &total_actual);
+        kernels<float>().nll_forward(s, log_p.data(), target.data(), narrow_weight, kIgnored, smoothing, false, output.data(),
+                                     nullptr, &total_actual);
         CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
         return output.values();
       });
@@ -204,20 +213,62 @@ TEST_CASE("nll and the gradient of cross-entropy") {
       CHECK_MESSAGE(std::fabs(total - total_actual) <= 1e-6 * (1 + total),
                     what << ": total weight " << total_actual << ", expected " << total);
 
+      for (const bool mean : {false, true}) {
+        double sum = 0;
+        reference().nll_forward(s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing, mean, losses.data(), &sum,
+                                &total);
+        expect_within(same_for_any_threads(what,
+                                           [&] {
+                                             Guarded<float> scratch(targets, 1), result(1);
+                                             kernels<float>().nll_forward(s, log_p.data(), target.data(), narrow_weight, kIgnored,
+                                                                          smoothing, mean, scratch.data(), result.data(),
+                                                                          &total_actual);
+                                             CHECK_MESSAGE(result.intact(), what << ": wrote outside its result");
+                                             return result.values();
+                                           }),
+                      {sum}, rounding_bound({std::fabs(sum) + 1}), what + (mean ? " mean" : " sum"));
+        // From logits.
+        const Guarded<float> narrow_logits(logits, 1);
+        Values wide_log_p(logits.size());
+        reference().cross_entropy_forward(s, narrow_logits.values().data(), target.data(), wide_weight, kIgnored, smoothing, mean,
+                                          wide_log_p.data(), losses.data(), &sum, &total);
+        expect_within(same_for_any_threads(what,
+                                           [&] {
+                                             Guarded<float> scratch(targets, 1), result(1), probabilities(count, 1);
+                                             kernels<float>().cross_entropy_forward(
+                                                 s, narrow_logits.data(), target.data(), narrow_weight, kIgnored, smoothing, mean,
+                                                 probabilities.data(), scratch.data(), result.data(), &total_actual);
+                                             CHECK_MESSAGE(probabilities.intact(), what << ": wrote outside its probabilities");
+                                             return result.values();
+                                           }),
+                      {sum}, rounding_bound({8 * (std::fabs(sum) + 1)}), what + " from logits");
+      }
+
+      const double divisor = 8;
+      const Values one = {2};
+      const Guarded<float> narrow_one(one, 0);
       for (const bool each : {false, true}) {
         Values grad(logits.size());
         reference().cross_entropy_backward(s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing,
-                                           each ? grads.data() : nullptr, 0.25, grad.data());
+                                           each ? grads.data() : one.data(), each, each ? nullptr : &divisor, grad.data());
+        const float* from = each ? grad_losses.data() : narrow_one.data();
         expect_within(same_for_any_threads(what,
                                            [&] {
                                              Guarded<float> grad_input(count, 1);
                                              kernels<float>().cross_entropy_backward(
-                                                 s, log_p.data(), target.data(), narrow_weight, kIgnored, smoothing,
-                                                 each ? grad_losses.data() : nullptr, 0.25, grad_input.data());
+                                                 s, log_p.data(), target.data(), narrow_weight, kIgnored, smoothing, from, each,
+                                                 each ? nullptr : &divisor, grad_input.data());
                                              CHECK_MESSAGE(grad_input.intact(), what << ": backward wrote outside its output");
                                              return grad_input.values();
                                            }),
                       grad, rounding_bound(Values(grad.size(), 4.0)), what + " backward");
+        reference().nll_backward(s, target.data(), wide_weight, kIgnored, each ? grads.data() : one.data(), each,
+                                 each ? nullptr : &divisor, grad.data());
+        Guarded<float> grad_input(count, 1);
+        kernels<float>().nll_backward(s, target.data(), narrow_weight, kIgnored, from, each, each ? nullptr : &divisor,
+                                      grad_input.data());
+        CHECK_MESSAGE(grad_input.intact(), what << ": nll backward wrote outside its output");
+        expect_within(grad_input.values(), grad, rounding_bound(Values(grad.size(), 4.0)), what + " nll backward");
       }
     }
 }

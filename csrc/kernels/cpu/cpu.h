@@ -15,6 +15,9 @@
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 
+// What the loss of logits begins with.
+void softmax(const ReduceShape& s, bool log_form, const float* x, float* y);
+
 void fill_batch_norm(KernelTable<float>& table);
 void fill_conv2d(KernelTable<float>& table);
 void fill_pool2d(KernelTable<float>& table);

@@ -11,7 +11,7 @@ constexpr int64_t kChunk = 16384;
 inline float weight_of(const float* weight, int64_t c) { return weight != nullptr ? weight[c] : 1.0f; }
 
 void nll_forward(const ClassShape& s, const float* log_p, const int64_t* target, const float* weight, int64_t ignore_index,
-                 double label_smoothing, float* losses, double* total_weight) {
+                 double label_smoothing, bool mean, float* losses, float* result, double* total_weight) {
   const float keep = (float)(1 - label_smoothing), spread = (float)(label_smoothing / (double)s.classes);
   const double cost = label_smoothing > 0 ? (double)(s.classes * s.spatial) : 2.0 * (double)s.spatial;
   // Images one by one are short work for few classes: some go together.
@@ -34,10 +34,37 @@ void nll_forward(const ClassShape& s, const float* log_p, const int64_t* target,
         losses[n * s.spatial + i] = loss;
       }
   });
-  double total = 0;
-  for (int64_t k = 0; k < s.batch * s.spatial; ++k)
+  double total = 0, loss_sum = 0;
+  for (int64_t k = 0; k < s.batch * s.spatial; ++k) {
     if (target[k] != ignore_index) total += weight_of(weight, target[k]);
+    loss_sum += losses[k];
+  }
   *total_weight = total;
+  if (result != nullptr) *result = (float)(mean ? loss_sum / total : loss_sum);
+}
+
+void cross_entropy_forward(const ClassShape& s, const float* logits, const int64_t* target, const float* weight,
+                           int64_t ignore_index, double label_smoothing, bool mean, float* log_p, float* losses, float* result,
+                           double* total_weight) {
+  softmax(ReduceShape{s.batch, s.classes, s.spatial}, true, logits, log_p);
+  nll_forward(s, log_p, target, weight, ignore_index, label_smoothing, mean, losses, result, total_weight);
+}
+
+inline double grad_factor(const float* grad, bool each, const double* divisor) {
+  return each ? 0 : (double)*grad / (divisor != nullptr ? *divisor : 1);
+}
+
+void nll_backward(const ClassShape& s, const int64_t* target, const float* weight, int64_t ignore_index, const float* grad,
+                  bool each, const double* divisor, float* grad_input) {
+  const double factor = grad_factor(grad, each, divisor);
+  memset(grad_input, 0, (size_t)(s.batch * s.classes * s.spatial) * sizeof(float));
+  for (int64_t n = 0; n < s.batch; ++n)
+    for (int64_t i = 0; i < s.spatial; ++i) {
+      const int64_t row = n * s.spatial + i, t = target[row];
+      if (t == ignore_index) continue;
+      const double g = each ? (double)grad[row] : factor;
+      grad_input[(n * s.classes + t) * s.spatial + i] = (float)(-g * weight_of(weight, t));
+    }
 }
 
 // out = exp(log_p) * factor - shift over everything.
@@ -51,11 +78,12 @@ void exp_pass(int64_t n, float factor, float shift, const float* log_p, float* o
 }
 
 void cross_entropy_backward(const ClassShape& s, const float* log_p, const int64_t* target, const float* weight,
-                            int64_t ignore_index, double label_smoothing, const float* grad_losses, double grad_scalar,
+                            int64_t ignore_index, double label_smoothing, const float* grad, bool each, const double* divisor,
                             float* grad_input) {
+  const double grad_scalar = grad_factor(grad, each, divisor);
   const int64_t image = s.classes * s.spatial;
   const double spread = label_smoothing / (double)s.classes;
-  const bool uniform = weight == nullptr && grad_losses == nullptr;
+  const bool uniform = weight == nullptr && !each;
   if (uniform) {
     // softmax * 1 - q with q the same in every row but for the target's place.
     exp_pass(s.batch * image, (float)grad_scalar, (float)(grad_scalar * spread), log_p, grad_input);
@@ -84,7 +112,7 @@ void cross_entropy_backward(const ClassShape& s, const float* log_p, const int64
         for (int64_t c = 0; c < s.classes; ++c) row[c * s.spatial] = 0;
         continue;
       }
-      const double g = grad_losses != nullptr ? (double)grad_losses[n * s.spatial + i] : grad_scalar;
+      const double g = each ? (double)grad[n * s.spatial + i] : grad_scalar;
       const double peak = (1 - label_smoothing) * weight_of(weight, t);
       const float factor = (float)(g * (peak + spread_sum));
       for (int64_t c = 0; c < s.classes; ++c) row[c * s.spatial] *= factor;
@@ -99,6 +127,8 @@ void cross_entropy_backward(const ClassShape& s, const float* log_p, const int64
 
 void fill_loss(KernelTable<float>& table) {
   table.nll_forward = nll_forward;
+  table.cross_entropy_forward = cross_entropy_forward;
+  table.nll_backward = nll_backward;
   table.cross_entropy_backward = cross_entropy_backward;
 }
 

@@ -2,6 +2,7 @@
 // the compiler turns each into vector code, tails included, and the choices that are the same for every element are template
 // arguments. Pointers of one call never overlap but for equal ones, which an element-wise loop does not mind.
 #include "kernels/cpu/cpu.h"
+#include "kernels/optim_list.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
@@ -29,27 +30,27 @@ void sgd(const SgdStep& s, int64_t n, float* __restrict param, const float* __re
 }
 
 template <bool decay>
-void sgd_with(const SgdStep& s, int64_t n, float* param, const float* grad, float* buffer) {
+void sgd_with(const SgdStep& s, bool first, int64_t n, float* param, const float* grad, float* buffer) {
   if (buffer == nullptr) sgd<Momentum::none, decay>(s, n, param, grad, buffer);
-  else if (s.nesterov && s.first) sgd<Momentum::nesterov_first, decay>(s, n, param, grad, buffer);
+  else if (s.nesterov && first) sgd<Momentum::nesterov_first, decay>(s, n, param, grad, buffer);
   else if (s.nesterov) sgd<Momentum::nesterov, decay>(s, n, param, grad, buffer);
-  else if (s.first) sgd<Momentum::first, decay>(s, n, param, grad, buffer);
+  else if (first) sgd<Momentum::first, decay>(s, n, param, grad, buffer);
   else sgd<Momentum::plain, decay>(s, n, param, grad, buffer);
 }
 
-void sgd_step(const SgdStep& s, int64_t n, float* param, const float* grad, float* momentum_buffer) {
-  if (s.weight_decay != 0) sgd_with<true>(s, n, param, grad, momentum_buffer);
-  else sgd_with<false>(s, n, param, grad, momentum_buffer);
+void sgd_part(const SgdStep& s, bool fresh, int64_t n, float* param, const float* grad, float* momentum_buffer) {
+  if (s.weight_decay != 0) sgd_with<true>(s, fresh, n, param, grad, momentum_buffer);
+  else sgd_with<false>(s, fresh, n, param, grad, momentum_buffer);
 }
 
 enum class Decay { none, coupled, decoupled };
 
 template <Decay decay, bool amsgrad>
-void adam(const AdamStep& s, int64_t n, float* __restrict param, const float* __restrict grad, float* __restrict exp_avg,
-          float* __restrict exp_avg_sq, float* __restrict max_exp_avg_sq) {
+void adam(const AdamStep& s, int64_t step, int64_t n, float* __restrict param, const float* __restrict grad,
+          float* __restrict exp_avg, float* __restrict exp_avg_sq, float* __restrict max_exp_avg_sq) {
   const float sign = s.maximize ? -1.0f : 1.0f;
-  const float step_size = static_cast<float>(s.lr / (1 - pow(s.beta1, static_cast<double>(s.step))));
-  const float correction = static_cast<float>(1 / sqrt(1 - pow(s.beta2, static_cast<double>(s.step))));
+  const float step_size = static_cast<float>(s.lr / (1 - pow(s.beta1, static_cast<double>(step))));
+  const float correction = static_cast<float>(1 / sqrt(1 - pow(s.beta2, static_cast<double>(step))));
   const float fresh1 = static_cast<float>(1 - s.beta1), fresh2 = static_cast<float>(1 - s.beta2);
   const float beta2 = static_cast<float>(s.beta2), eps = static_cast<float>(s.eps);
   const float weight_decay = static_cast<float>(s.weight_decay), keep = static_cast<float>(1 - s.lr * s.weight_decay);
@@ -73,17 +74,17 @@ void adam(const AdamStep& s, int64_t n, float* __restrict param, const float* __
 }
 
 template <Decay decay>
-void adam_with(const AdamStep& s, int64_t n, float* param, const float* grad, float* exp_avg, float* exp_avg_sq,
+void adam_with(const AdamStep& s, int64_t step, int64_t n, float* param, const float* grad, float* exp_avg, float* exp_avg_sq,
                float* max_exp_avg_sq) {
-  if (max_exp_avg_sq != nullptr) adam<decay, true>(s, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
-  else adam<decay, false>(s, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
+  if (max_exp_avg_sq != nullptr) adam<decay, true>(s, step, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
+  else adam<decay, false>(s, step, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
 }
 
-void adam_step(const AdamStep& s, int64_t n, float* param, const float* grad, float* exp_avg, float* exp_avg_sq,
+void adam_part(const AdamStep& s, int64_t step, int64_t n, float* param, const float* grad, float* exp_avg, float* exp_avg_sq,
                float* max_exp_avg_sq) {
-  if (s.weight_decay == 0) adam_with<Decay::none>(s, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
-  else if (s.decoupled) adam_with<Decay::decoupled>(s, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
-  else adam_with<Decay::coupled>(s, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
+  if (s.weight_decay == 0) adam_with<Decay::none>(s, step, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
+  else if (s.decoupled) adam_with<Decay::decoupled>(s, step, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
+  else adam_with<Decay::coupled>(s, step, n, param, grad, exp_avg, exp_avg_sq, max_exp_avg_sq);
 }
 
 template <bool decay>
@@ -104,7 +105,7 @@ void adadelta(const AdadeltaStep& s, int64_t n, float* __restrict param, const f
   }
 }
 
-void adadelta_step(const AdadeltaStep& s, int64_t n, float* param, const float* grad, float* square_avg, float* acc_delta) {
+void adadelta_part(const AdadeltaStep& s, int64_t n, float* param, const float* grad, float* square_avg, float* acc_delta) {
   if (s.weight_decay != 0) adadelta<true>(s, n, param, grad, square_avg, acc_delta);
   else adadelta<false>(s, n, param, grad, square_avg, acc_delta);
 }
@@ -136,7 +137,7 @@ void rmsprop(const RmspropStep& s, int64_t n, float* __restrict param, const flo
   }
 }
 
-void rmsprop_step(const RmspropStep& s, int64_t n, float* param, const float* grad, float* square_avg, float* momentum_buffer,
+void rmsprop_part(const RmspropStep& s, int64_t n, float* param, const float* grad, float* square_avg, float* momentum_buffer,
                   float* grad_avg) {
   if (s.centered && momentum_buffer != nullptr) rmsprop<true, true>(s, n, param, grad, square_avg, momentum_buffer, grad_avg);
   else if (s.centered) rmsprop<true, false>(s, n, param, grad, square_avg, momentum_buffer, grad_avg);
@@ -144,9 +145,11 @@ void rmsprop_step(const RmspropStep& s, int64_t n, float* param, const float* gr
   else rmsprop<false, false>(s, n, param, grad, square_avg, momentum_buffer, grad_avg);
 }
 
-void adagrad_step(const AdagradStep& s, int64_t n, float* __restrict param, const float* __restrict grad, float* __restrict sum) {
+void adagrad_part(const AdagradStep& s, int64_t step, int64_t n, float* __restrict param, const float* __restrict grad,
+                  float* __restrict sum) {
   const float sign = s.maximize ? -1.0f : 1.0f;
-  const float lr = static_cast<float>(s.lr), eps = static_cast<float>(s.eps), weight_decay = static_cast<float>(s.weight_decay);
+  const float lr = static_cast<float>(s.lr / (1 + (double)(step - 1) * s.lr_decay)), eps = static_cast<float>(s.eps),
+              weight_decay = static_cast<float>(s.weight_decay);
   for (int64_t i = 0; i < n; ++i) {
     const float p = param[i];
     const float g = sign * grad[i] + weight_decay * p;
@@ -154,6 +157,34 @@ void adagrad_step(const AdagradStep& s, int64_t n, float* __restrict param, cons
     sum[i] = total;
     param[i] = p - lr * g / (sqrtf(total) + eps);
   }
+}
+
+void sgd_step(const SgdStep& s, int64_t count, const OptimItem<float>* items) {
+  for_each_part(count, items, 0.4,
+                [&](const OptimItem<float>& part) { sgd_part(s, part.fresh, part.n, part.param, part.grad, part.states[0]); });
+}
+
+void adam_step(const AdamStep& s, int64_t count, const OptimItem<float>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<float>& part) {
+    adam_part(s, part.step, part.n, part.param, part.grad, part.states[0], part.states[1], part.states[2]);
+  });
+}
+
+void adadelta_step(const AdadeltaStep& s, int64_t count, const OptimItem<float>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<float>& part) {
+    adadelta_part(s, part.n, part.param, part.grad, part.states[0], part.states[1]);
+  });
+}
+
+void rmsprop_step(const RmspropStep& s, int64_t count, const OptimItem<float>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<float>& part) {
+    rmsprop_part(s, part.n, part.param, part.grad, part.states[0], part.states[1], part.states[2]);
+  });
+}
+
+void adagrad_step(const AdagradStep& s, int64_t count, const OptimItem<float>* items) {
+  for_each_part(count, items, 1,
+                [&](const OptimItem<float>& part) { adagrad_part(s, part.step, part.n, part.param, part.grad, part.states[0]); });
 }
 
 }  // namespace

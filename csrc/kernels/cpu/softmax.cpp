@@ -151,6 +151,8 @@ void for_rows(const ReduceShape& s, const Panel& panel, const Short& short_rows,
   }
 }
 
+}  // namespace
+
 void softmax(const ReduceShape& s, bool log_form, const float* x, float* y) {
   for_rows(
       s,
@@ -166,6 +168,8 @@ void softmax(const ReduceShape& s, bool log_form, const float* x, float* y) {
       },
       [&](int64_t o) { row_softmax(log_form, s.reduce, x + o * s.reduce, y + o * s.reduce); });
 }
+
+namespace {
 
 void softmax_backward(const ReduceShape& s, bool log_form, const float* g, const float* y, float* out) {
   for_rows(

@@ -35,5 +35,20 @@ template <class T>
 void fill_row_norm(KernelTable<T>& table);
 template <class T>
 void fill_unary(KernelTable<T>& table);
+template <class T>
+void fill_data(KernelTable<T>& table);
+void fill_data(ElementTable& table);
+template <class T>
+void fill_linear(KernelTable<T>& table);
+void fill_linear(ElementTable& table);
+template <class T>
+void fill_loss(KernelTable<T>& table);
+template <class T>
+void fill_optim(KernelTable<T>& table);
+void fill_optim(ElementTable& table);
+template <class T>
+void fill_pair_loss(KernelTable<T>& table);
+template <class T>
+void fill_softmax(KernelTable<T>& table);
 
 }  // namespace cnnx::cuda

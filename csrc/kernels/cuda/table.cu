@@ -32,6 +32,12 @@ KernelTable<T> make_table() {
   fill_reduce(table);
   fill_row_norm(table);
   fill_unary(table);
+  fill_data(table);
+  fill_linear(table);
+  fill_loss(table);
+  fill_optim(table);
+  fill_pair_loss(table);
+  fill_softmax(table);
 #define KERNEL(slot, signature) complete<&KernelTable<T>::slot>(table, #slot);
 #include "kernels/kernels.def"
 #undef KERNEL
@@ -44,6 +50,9 @@ ElementTable make_element_table() {
   fill_index(table);
   fill_integer_reduce(table);
   fill_random(table);
+  fill_data(table);
+  fill_linear(table);
+  fill_optim(table);
 #define ELEMENT(slot, signature) complete<&ElementTable::slot>(table, #slot);
 #include "kernels/elements.def"
 #undef ELEMENT

@@ -13,8 +13,8 @@ double weight_of(const T* weight, int64_t c) {
 
 template <class T>
 void nll_forward(const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
-                 double label_smoothing, T* losses, double* total_weight) {
-  double total = 0;
+                 double label_smoothing, bool mean, T* losses, T* result, double* total_weight) {
+  double total = 0, loss_sum = 0;
   for (int64_t n = 0; n < s.batch; ++n)
     for (int64_t i = 0; i < s.spatial; ++i) {
       const int64_t t = target[n * s.spatial + i];
@@ -30,14 +30,29 @@ void nll_forward(const ClassShape& s, const T* log_p, const int64_t* target, con
         total += weight_of(weight, t);
       }
       losses[n * s.spatial + i] = static_cast<T>(loss);
+      loss_sum += loss;
     }
   *total_weight = total;
+  if (result != nullptr) *result = static_cast<T>(mean ? loss_sum / total : loss_sum);
+}
+
+template <class T>
+void cross_entropy_forward(const ClassShape& s, const T* logits, const int64_t* target, const T* weight, int64_t ignore_index,
+                           double label_smoothing, bool mean, T* log_p, T* losses, T* result, double* total_weight) {
+  softmax(ReduceShape{s.batch, s.classes, s.spatial}, true, logits, log_p);
+  nll_forward(s, log_p, target, weight, ignore_index, label_smoothing, mean, losses, result, total_weight);
+}
+
+template <class T>
+double grad_factor(const T* grad, bool each, const double* divisor) {
+  return each ? 0 : *grad / (divisor != nullptr ? *divisor : 1.0);
 }
 
 // With q the target distribution (weights included), loss = -sum q log_p, so d loss / d logit = softmax * sum(q) - q.
 template <class T>
 void cross_entropy_backward(const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
-                            double label_smoothing, const T* grad_losses, double grad_scalar, T* grad_input) {
+                            double label_smoothing, const T* grad, bool each, const double* divisor, T* grad_input) {
+  const double factor = grad_factor(grad, each, divisor);
   const double spread = label_smoothing / static_cast<double>(s.classes);
   double spread_sum = 0;
   if (label_smoothing > 0)
@@ -45,7 +60,7 @@ void cross_entropy_backward(const ClassShape& s, const T* log_p, const int64_t* 
   for (int64_t n = 0; n < s.batch; ++n)
     for (int64_t i = 0; i < s.spatial; ++i) {
       const int64_t t = target[n * s.spatial + i];
-      const double g = grad_losses != nullptr ? double(grad_losses[n * s.spatial + i]) : grad_scalar;
+      const double g = each ? double(grad[n * s.spatial + i]) : factor;
       const double peak = t != ignore_index ? (1 - label_smoothing) * weight_of(weight, t) : 0;
       for (int64_t c = 0; c < s.classes; ++c) {
         const int64_t at = (n * s.classes + c) * s.spatial + i;
@@ -55,11 +70,27 @@ void cross_entropy_backward(const ClassShape& s, const T* log_p, const int64_t* 
     }
 }
 
+template <class T>
+void nll_backward(const ClassShape& s, const int64_t* target, const T* weight, int64_t ignore_index, const T* grad, bool each,
+                  const double* divisor, T* grad_input) {
+  const double factor = grad_factor(grad, each, divisor);
+  for (int64_t n = 0; n < s.batch; ++n)
+    for (int64_t c = 0; c < s.classes; ++c)
+      for (int64_t i = 0; i < s.spatial; ++i) {
+        const int64_t row = n * s.spatial + i, t = target[row];
+        const double g = each ? double(grad[row]) : factor;
+        grad_input[(n * s.classes + c) * s.spatial + i] =
+            static_cast<T>(c == t && t != ignore_index ? -g * weight_of(weight, t) : 0);
+      }
+}
+
 }  // namespace
 
 template <class T>
 void fill_loss(KernelTable<T>& table) {
   table.nll_forward = nll_forward<T>;
+  table.cross_entropy_forward = cross_entropy_forward<T>;
+  table.nll_backward = nll_backward<T>;
   table.cross_entropy_backward = cross_entropy_backward<T>;
 }
 template void fill_loss(KernelTable<float>&);

@@ -1,19 +1,20 @@
 // Optimizer updates, one pass over a parameter of n elements, as PyTorch's documentation states them.
 #include <cmath>
 
+#include "kernels/optim_list.h"
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
 namespace {
 
 template <class T>
-void sgd_step(const SgdStep& s, int64_t n, T* param, const T* grad, T* momentum_buffer) {
+void sgd_part(const SgdStep& s, bool fresh, int64_t n, T* param, const T* grad, T* momentum_buffer) {
   for (int64_t i = 0; i < n; ++i) {
     const double p = param[i];
     double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
     if (s.weight_decay != 0) g += s.weight_decay * p;
     if (momentum_buffer != nullptr) {
-      const double buffer = s.first ? g : s.momentum * momentum_buffer[i] + (1 - s.dampening) * g;
+      const double buffer = fresh ? g : s.momentum * momentum_buffer[i] + (1 - s.dampening) * g;
       momentum_buffer[i] = static_cast<T>(buffer);
       g = s.nesterov ? g + s.momentum * buffer : buffer;
     }
@@ -22,9 +23,10 @@ void sgd_step(const SgdStep& s, int64_t n, T* param, const T* grad, T* momentum_
 }
 
 template <class T>
-void adam_step(const AdamStep& s, int64_t n, T* param, const T* grad, T* exp_avg, T* exp_avg_sq, T* max_exp_avg_sq) {
-  const double step_size = s.lr / (1 - std::pow(s.beta1, static_cast<double>(s.step)));
-  const double correction = std::sqrt(1 - std::pow(s.beta2, static_cast<double>(s.step)));
+void adam_part(const AdamStep& s, int64_t step, int64_t n, T* param, const T* grad, T* exp_avg, T* exp_avg_sq,
+               T* max_exp_avg_sq) {
+  const double step_size = s.lr / (1 - std::pow(s.beta1, static_cast<double>(step)));
+  const double correction = std::sqrt(1 - std::pow(s.beta2, static_cast<double>(step)));
   for (int64_t i = 0; i < n; ++i) {
     double p = param[i];
     double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
@@ -46,7 +48,7 @@ void adam_step(const AdamStep& s, int64_t n, T* param, const T* grad, T* exp_avg
 }
 
 template <class T>
-void adadelta_step(const AdadeltaStep& s, int64_t n, T* param, const T* grad, T* square_avg, T* acc_delta) {
+void adadelta_part(const AdadeltaStep& s, int64_t n, T* param, const T* grad, T* square_avg, T* acc_delta) {
   for (int64_t i = 0; i < n; ++i) {
     const double p = param[i];
     double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
@@ -60,7 +62,7 @@ void adadelta_step(const AdadeltaStep& s, int64_t n, T* param, const T* grad, T*
 }
 
 template <class T>
-void rmsprop_step(const RmspropStep& s, int64_t n, T* param, const T* grad, T* square_avg, T* momentum_buffer, T* grad_avg) {
+void rmsprop_part(const RmspropStep& s, int64_t n, T* param, const T* grad, T* square_avg, T* momentum_buffer, T* grad_avg) {
   for (int64_t i = 0; i < n; ++i) {
     const double p = param[i];
     double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
@@ -83,15 +85,49 @@ void rmsprop_step(const RmspropStep& s, int64_t n, T* param, const T* grad, T* s
 }
 
 template <class T>
-void adagrad_step(const AdagradStep& s, int64_t n, T* param, const T* grad, T* sum) {
+void adagrad_part(const AdagradStep& s, int64_t step, int64_t n, T* param, const T* grad, T* sum) {
+  const double lr = s.lr / (1 + static_cast<double>(step - 1) * s.lr_decay);
   for (int64_t i = 0; i < n; ++i) {
     const double p = param[i];
     double g = s.maximize ? -static_cast<double>(grad[i]) : static_cast<double>(grad[i]);
     if (s.weight_decay != 0) g += s.weight_decay * p;
     const double total = sum[i] + g * g;
     sum[i] = static_cast<T>(total);
-    param[i] = static_cast<T>(p - s.lr * g / (std::sqrt(total) + s.eps));
+    param[i] = static_cast<T>(p - lr * g / (std::sqrt(total) + s.eps));
   }
+}
+
+template <class T>
+void sgd_step(const SgdStep& s, int64_t count, const OptimItem<T>* items) {
+  for_each_part(count, items, 0.4,
+                [&](const OptimItem<T>& part) { sgd_part(s, part.fresh, part.n, part.param, part.grad, part.states[0]); });
+}
+
+template <class T>
+void adam_step(const AdamStep& s, int64_t count, const OptimItem<T>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<T>& part) {
+    adam_part(s, part.step, part.n, part.param, part.grad, part.states[0], part.states[1], part.states[2]);
+  });
+}
+
+template <class T>
+void adadelta_step(const AdadeltaStep& s, int64_t count, const OptimItem<T>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<T>& part) {
+    adadelta_part(s, part.n, part.param, part.grad, part.states[0], part.states[1]);
+  });
+}
+
+template <class T>
+void rmsprop_step(const RmspropStep& s, int64_t count, const OptimItem<T>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<T>& part) {
+    rmsprop_part(s, part.n, part.param, part.grad, part.states[0], part.states[1], part.states[2]);
+  });
+}
+
+template <class T>
+void adagrad_step(const AdagradStep& s, int64_t count, const OptimItem<T>* items) {
+  for_each_part(count, items, 1,
+                [&](const OptimItem<T>& part) { adagrad_part(s, part.step, part.n, part.param, part.grad, part.states[0]); });
 }
 
 }  // namespace

@@ -27,6 +27,8 @@ double sum_exp(const ReduceShape& s, const T* row, double shift) {
   return sum;
 }
 
+}  // namespace
+
 template <class T>
 void softmax(const ReduceShape& s, bool log, const T* x, T* y) {
   for (int64_t o = 0; o < s.outer; ++o)
@@ -40,6 +42,10 @@ void softmax(const ReduceShape& s, bool log, const T* x, T* y) {
       }
     }
 }
+template void softmax(const ReduceShape&, bool, const float*, float*);
+template void softmax(const ReduceShape&, bool, const double*, double*);
+
+namespace {
 
 template <class T>
 void softmax_backward(const ReduceShape& s, bool log, const T* grad_output, const T* y, T* grad_input) {

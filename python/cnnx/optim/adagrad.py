@@ -93,7 +93,12 @@ class Adagrad(Optimizer):
         for param in group["params"]:
             self.state[param] = {
                 "step": cnnx.tensor(0.0),
-                "sum": cnnx.full(param.shape, float(group["initial_accumulator_value"]), dtype=param.dtype),
+                "sum": cnnx.full(
+                    param.shape,
+                    float(group["initial_accumulator_value"]),
+                    dtype=param.dtype,
+                    device=param.device,
+                ),
             }
 
     def _update(self, group: dict[str, Any], params: list[Tensor], states: list[list[Tensor | None]]) -> bool:

@@ -11,7 +11,8 @@ enum class Reduction { none, mean, sum };
 Reduction parse_reduction(const char* op, const std::string& text);
 
 // input (N, C, d1...) or (C,); target class indices (N, d1...) or () of any integer type, or class probabilities of input's
-// shape.
+// shape. On the CPU an index out of range throws at once; on a CUDA device that loss is left out, and the next call that waits for the
+// device (item(), a copy to the CPU, synchronize) throws.
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight = {}, int64_t ignore_index = -100,
                      Reduction reduction = Reduction::mean, double label_smoothing = 0);
 // The same of log-probabilities and class indices.

@@ -1,0 +1,355 @@
+// Optimizer updates: all parameters of a step in one launch.
+//
+// The list of parameters goes by value into the kernel's arguments (4 KB hold kItems of them; more take another launch each), with
+// the number of the first block of each: a block finds its parameter by bisection and updates kPerBlock neighbouring elements of it, so
+// reads and writes are coalesced and small biases cost a block each. What depends on the number of the step comes computed with
+// the list; where the host cannot know it (a captured step that repeats itself) one thread of each block computes it from the
+// counters on the device, see StepClock.
+// Bytes per element: SGD reads two and writes one number (momentum: three and two), Adam reads four and writes three, in float32 12,
+// 20 and 28 bytes. Bound by memory: expect 80 % of its rate for millions of parameters; small networks take the launch's latency.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/cuda/cuda.h"
+#include "kernels/cuda/scratch.h"
+
+namespace cnnx::cuda {
+namespace {
+
+constexpr int kThreads = 256, kPerThread = 4, kPerBlock = kThreads * kPerThread, kItems = 40, kListItems = 128;
+constexpr int64_t kMaxBlocks = int64_t{1} << 30;  // of a launch
+
+// The item whose blocks this is one of: the last that begins at or before it.
+__device__ inline int item_of(const int* first_block, int count) {
+  int low = 0, high = count;
+  while (high - low > 1) {
+    const int middle = (low + high) / 2;
+    if (first_block[middle] <= int(blockIdx.x)) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+template <class T>
+struct Entry {
+  int64_t n;
+  T* param;
+  const T* grad;
+  T* states[3];
+  int64_t step;
+  T a, b;  // what rule.at(step) computed
+  bool fresh;
+};
+
+template <class Rule, class T>
+struct Update {
+  Rule rule;
+  const double* lr;
+  const int64_t* more_steps;
+  int count;
+  int first_block[kItems + 1];
+  Entry<T> items[kItems];
+};
+
+// Numbers of a rule that change from step to step.
+struct AtStep {
+  double a = 0, b = 0;
+};
+
+// A rule holds the options; at(lr, step) gives a and b of that step, and update() does one element.
+template <class T>
+struct Sgd {
+  SgdStep s;
+  __host__ __device__ AtStep at(double lr, int64_t) const { return {lr, 0}; }
+  __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
+    const T p = e.param[i];
+    T g = s.maximize ? -e.grad[i] : e.grad[i];
+    if (s.weight_decay != 0) g += T(s.weight_decay) * p;
+    if (T* buffer = e.states[0]; buffer != nullptr) {
+      const T b = e.fresh ? g : T(s.momentum) * buffer[i] + T(1 - s.dampening) * g;
+      buffer[i] = b;
+      g = s.nesterov ? g + T(s.momentum) * b : b;
+    }
+    e.param[i] = p - lr * g;
+  }
+};
+
+template <class T>
+struct Adam {
+  AdamStep s;
+  double lr_decay;  // lr * weight_decay, which AdamW takes off the weights
+  __host__ __device__ AtStep at(double lr, int64_t step) const {
+    return {lr / (1 - pow(s.beta1, double(step))), 1 / sqrt(1 - pow(s.beta2, double(step)))};
+  }
+  __device__ void update(const Entry<T>& e, int64_t i, T step_size, T correction) const {
+    T p = e.param[i], g = s.maximize ? -e.grad[i] : e.grad[i];
+    if (s.decoupled) p *= T(1 - lr_decay);
+    else if (s.weight_decay != 0) g += T(s.weight_decay) * p;
+    const T mean = e.states[0][i] + T(1 - s.beta1) * (g - e.states[0][i]);
+    const T square = T(s.beta2) * e.states[1][i] + T(1 - s.beta2) * g * g;
+    e.states[0][i] = mean;
+    e.states[1][i] = square;
+    T largest = square;
+    if (T* before = e.states[2]; before != nullptr) {
+      largest = before[i] <= square || square != square ? square : before[i];  // a NaN on either side stays
+      before[i] = largest;
+    }
+    e.param[i] = p - step_size * mean / (sqrt(largest) * correction + T(s.eps));
+  }
+};
+
+template <class T>
+struct Adadelta {
+  AdadeltaStep s;
+  __host__ __device__ AtStep at(double lr, int64_t) const { return {lr, 0}; }
+  __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
+    const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
+    const T square = T(s.rho) * e.states[0][i] + T(1 - s.rho) * g * g;
+    const T delta = sqrt(e.states[1][i] + T(s.eps)) / sqrt(square + T(s.eps)) * g;
+    e.states[0][i] = square;
+    e.states[1][i] = T(s.rho) * e.states[1][i] + T(1 - s.rho) * delta * delta;
+    e.param[i] = p - lr * delta;
+  }
+};
+
+template <class T>
+struct Rmsprop {
+  RmspropStep s;
+  __host__ __device__ AtStep at(double lr, int64_t) const { return {lr, 0}; }
+  __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
+    const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
+    const T square = T(s.alpha) * e.states[0][i] + T(1 - s.alpha) * g * g;
+    e.states[0][i] = square;
+    T variance = square;
+    if (T* average = e.states[2]; average != nullptr) {
+      const T mean = average[i] + T(1 - s.alpha) * (g - average[i]);
+      average[i] = mean;
+      variance -= mean * mean;
+    }
+    T step = g / (sqrt(variance) + T(s.eps));
+    if (T* buffer = e.states[1]; buffer != nullptr) {
+      step += T(s.momentum) * buffer[i];
+      buffer[i] = step;
+    }
+    e.param[i] = p - lr * step;
+  }
+};
+
+template <class T>
+struct Adagrad {
+  AdagradStep s;
+  __host__ __device__ AtStep at(double lr, int64_t step) const { return {lr / (1 + double(step - 1) * s.lr_decay), 0}; }
+  __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
+    const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
+    const T total = e.states[0][i] + g * g;
+    e.states[0][i] = total;
+    e.param[i] = p - lr * g / (sqrt(total) + T(s.eps));
+  }
+};
+
+template <class Rule, class T>
+__global__ void __launch_bounds__(kThreads) update_kernel(Update<Rule, T> u) {
+  CNNX_SHARED(AtStep, now, );
+  const int item = item_of(u.first_block, u.count);
+  const Entry<T>& e = u.items[item];
+  Rule rule = u.rule;
+  T a = e.a, b = e.b;
+  if (u.lr != nullptr || u.more_steps != nullptr) {
+    const double lr = u.lr != nullptr ? *u.lr : rule.s.lr;
+    if (threadIdx.x == 0) now = rule.at(lr, e.step + (u.more_steps != nullptr ? *u.more_steps : 0));
+    __syncthreads();
+    a = T(now.a);
+    b = T(now.b);
+    if constexpr (requires { rule.lr_decay; }) rule.lr_decay = lr * rule.s.weight_decay;
+  }
+  const int64_t first = int64_t(int(blockIdx.x) - u.first_block[item]) * kPerBlock + threadIdx.x;
+#pragma unroll
+  for (int k = 0; k < kPerThread; ++k) {
+    const int64_t i = first + k * kThreads;
+    if (i < e.n) rule.update(e, i, a, b);
+  }
+}
+
+template <class Rule, class Step, class T>
+void run(const char* op, const Rule& rule, const Step& step, int64_t count, const OptimItem<T>* items) {
+  Update<Rule, T> u{};
+  u.rule = rule;
+  u.lr = step.clock.lr;
+  u.more_steps = step.clock.more_steps;
+  int64_t blocks = 0;
+  const auto flush = [&] {
+    u.first_block[u.count] = int(blocks);
+    launch(op, update_kernel<Rule, T>, dim3(unsigned(blocks)), dim3(kThreads), 0, stream(), u);
+    u.count = 0;
+    blocks = 0;
+  };
+  for (int64_t i = 0; i < count; ++i) {
+    const OptimItem<T>& item = items[i];
+    const int64_t needed = (item.n + kPerBlock - 1) / kPerBlock;
+    if (needed == 0) continue;
+    if (u.count == kItems || blocks + needed > kMaxBlocks) flush();
+    const AtStep at = rule.at(step.lr, item.step);
+    u.first_block[u.count] = int(blocks);
+    u.items[u.count++] = {item.n,    item.param, item.grad, {item.states[0], item.states[1], item.states[2]},
+                          item.step, T(at.a),    T(at.b),   item.fresh};
+    blocks += needed;
+  }
+  if (u.count > 0) flush();
+}
+
+template <class T>
+void sgd_step(const SgdStep& step, int64_t count, const OptimItem<T>* items) {
+  run("sgd_step", Sgd<T>{step}, step, count, items);
+}
+template <class T>
+void adam_step(const AdamStep& step, int64_t count, const OptimItem<T>* items) {
+  run(step.decoupled ? "adamw_step" : "adam_step", Adam<T>{step, step.lr * step.weight_decay}, step, count, items);
+}
+template <class T>
+void adadelta_step(const AdadeltaStep& step, int64_t count, const OptimItem<T>* items) {
+  run("adadelta_step", Adadelta<T>{step}, step, count, items);
+}
+template <class T>
+void rmsprop_step(const RmspropStep& step, int64_t count, const OptimItem<T>* items) {
+  run("rmsprop_step", Rmsprop<T>{step}, step, count, items);
+}
+template <class T>
+void adagrad_step(const AdagradStep& step, int64_t count, const OptimItem<T>* items) {
+  run("adagrad_step", Adagrad<T>{step}, step, count, items);
+}
+
+// Lists of numbers in the arguments of a kernel, with the first block of each as above.
+template <class T>
+struct Lists {
+  int count;
+  int first_block[kListItems + 1];
+  int64_t n[kListItems];
+  T* data[kListItems];
+};
+
+// The elements of a block.
+template <class T>
+struct Part {
+  T* data;
+  int count;
+  __device__ explicit Part(const Lists<T>& lists) {
+    const int item = item_of(lists.first_block, lists.count);
+    const int64_t first = int64_t(int(blockIdx.x) - lists.first_block[item]) * kPerBlock, left = lists.n[item] - first;
+    data = lists.data[item] + first;
+    count = left < kPerBlock ? int(left) : kPerBlock;
+  }
+};
+
+// Calls run(lists, blocks) for as many lists at a time as the arguments hold.
+template <class T, class Run>
+void for_lists(int64_t count, const int64_t* sizes, void* const* data, const Run& run) {
+  Lists<T> lists{};
+  int64_t blocks = 0;
+  const auto flush = [&] {
+    lists.first_block[lists.count] = int(blocks);
+    run(lists, blocks);
+    lists.count = 0;
+    blocks = 0;
+  };
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t needed = (sizes[i] + kPerBlock - 1) / kPerBlock;
+    if (needed == 0) continue;
+    if (lists.count == kListItems || blocks + needed > kMaxBlocks) flush();
+    lists.first_block[lists.count] = int(blocks);
+    lists.n[lists.count] = sizes[i];
+    lists.data[lists.count++] = static_cast<T*>(data[i]);
+    blocks += needed;
+  }
+  if (lists.count > 0) flush();
+}
+
+// The larger one; a NaN on either side stays.
+__device__ inline double larger(double a, double b) { return a != a || a >= b ? a : b; }
+
+// What the threads of a block hold added up, or the largest, for thread 0, in a fixed order.
+__device__ inline double block_total(double value, bool largest) {
+  CNNX_SHARED(double, values, [kThreads]);
+  values[threadIdx.x] = value;
+  for (int half = kThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (int(threadIdx.x) < half) {
+      const double other = values[threadIdx.x + half];
+      values[threadIdx.x] = largest ? larger(values[threadIdx.x], other) : values[threadIdx.x] + other;
+    }
+  }
+  return values[threadIdx.x];
+}
+
+template <class T>
+__global__ void norm_parts_kernel(Lists<T> lists, double p, double* parts) {
+  const Part<T> part(lists);
+  const bool largest = isinf(p);
+  double total = 0;
+  for (int i = int(threadIdx.x); i < part.count; i += kThreads) {
+    const double size = fabs(double(part.data[i]));
+    if (largest) total = larger(total, size);
+    else total += p == 2 ? size * size : pow(size, p);
+  }
+  total = block_total(total, largest);
+  if (threadIdx.x == 0) parts[blockIdx.x] = total;
+}
+
+// One block.
+__global__ void norm_kernel(int64_t count, const double* parts, double p, double* norm) {
+  const bool largest = isinf(p);
+  double total = 0;
+  for (int64_t i = threadIdx.x; i < count; i += kThreads) total = largest ? larger(total, parts[i]) : total + parts[i];
+  total = block_total(total, largest);
+  if (threadIdx.x != 0) return;
+  *norm = largest ? larger(*norm, total) : p == 2 ? sqrt(*norm * *norm + total) : pow(pow(*norm, p) + total, 1 / p);
+}
+
+template <class T>
+__global__ void clip_kernel(Lists<T> lists, double max_norm, const double* norm) {
+  const double scale = max_norm / (*norm + 1e-6);
+  if (scale >= 1) return;  // a NaN scales
+  const Part<T> part(lists);
+  for (int i = int(threadIdx.x); i < part.count; i += kThreads) part.data[i] = T(part.data[i] * scale);
+}
+
+constexpr const char* kClip = "clip_grad_norm_";
+
+void add_norm(DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data, double* norm) {
+  dispatch_floating(kClip, dtype, [&](auto tag) {
+    using T = decltype(tag);
+    for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
+      const Scratch<double> parts(kClip, blocks);
+      launch(kClip, norm_parts_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, stream(), lists, p, parts.data());
+      launch(kClip, norm_kernel, dim3(1), dim3(kThreads), 0, stream(), blocks, parts.data(), p, norm);
+    });
+  });
+}
+
+void clip_norm(DType dtype, double max_norm, const double* norm, int64_t count, const int64_t* sizes, void* const* data) {
+  dispatch_floating(kClip, dtype, [&](auto tag) {
+    using T = decltype(tag);
+    for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
+      launch(kClip, clip_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, stream(), lists, max_norm, norm);
+    });
+  });
+}
+
+}  // namespace
+
+void fill_optim(ElementTable& table) {
+  table.add_norm = add_norm;
+  table.clip_norm = clip_norm;
+}
+
+template <class T>
+void fill_optim(KernelTable<T>& table) {
+  table.sgd_step = sgd_step<T>;
+  table.adam_step = adam_step<T>;
+  table.adadelta_step = adadelta_step<T>;
+  table.rmsprop_step = rmsprop_step<T>;
+  table.adagrad_step = adagrad_step<T>;
+}
+template void fill_optim(KernelTable<float>&);
+template void fill_optim(KernelTable<double>&);
+
+}  // namespace cnnx::cuda
