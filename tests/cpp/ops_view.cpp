@@ -11,7 +11,7 @@ namespace cnnx::test {
 namespace {
 
 Tensor counting(const Dims& shape, DType dtype = DType::float32) {
-  Tensor t = Tensor::empty(shape, dtype);
+  Tensor t = Tensor::empty(shape, {dtype});
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     for (int64_t i = 0; i < t.numel(); ++i) t.data<T>()[i] = static_cast<T>(i);
