@@ -53,7 +53,8 @@ TEST_CASE("promote: the wider category, then the wider type") {
 TEST_CASE("parse_device: what is missing says so") {
   CHECK(parse_device("cpu").str() == "cpu");
   CHECK_THROWS_AS(parse_device("tpu"), Error);
-  CHECK_THROWS_AS(parse_device("cuda:0"), Error);
+  CHECK_THROWS_AS(parse_device("cuda:99"), Error);
+  CHECK_THROWS_AS(parse_device("cuda:x"), Error);
 }
 
 TEST_CASE("allocator: alignment, reuse, counters") {

@@ -1,10 +1,12 @@
 // Batch normalisation, plain (runs and columns) and in lanes, against the double reference.
+#include <cmath>
+
 #include "harness.h"
 
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"batch_norm_train", "batch_norm_apply", "batch_norm_backward"};
+const Covers covers{"batch_norm_train", "batch_norm_apply", "batch_norm_backward", "batch_norm_move", "batch_norm_inv_std"};
 
 // channels, spatial
 const int64_t kCases[][2] = {{1, 1}, {3, 1}, {37, 1}, {2, 3}, {1, 16}, {3, 35}, {2, 200}, {5, 529}};
@@ -79,6 +81,32 @@ TEST_CASE("batch_norm_train and batch_norm_apply: within rounding") {
     table.batch_norm_apply(t.s, input.data(), bias.data(), weight.data(), nullptr, nullptr, out.data());
     CHECK_MESSAGE(out.intact(), t.what << ": batch_norm_apply wrote outside its output");
     expect_within(extract(out, t.layout), y, Values(y.size(), 1e-6), "batch_norm_apply " + t.what);
+  });
+}
+
+TEST_CASE("batch_norm_move and batch_norm_inv_std: within rounding") {
+  for_setups([](const Setup& t) {
+    const int64_t channels = t.s.channels;
+    const double momentum = 0.3, eps = 1e-3, count = static_cast<double>(t.s.count());
+    Random random(6);
+    const Values mean = random.reals(channels), variance = random.reals(channels, 0, 3);
+    const Values old_mean = random.reals(channels), old_variance = random.reals(channels, 0, 3);
+    const Guarded<float> m(mean, 1), v(variance, 1);
+    Guarded<float> running_mean(old_mean, 1), running_var(old_variance, 1), inv_std(channels, 1);
+    const KernelTable<float>& table = kernels<float>();
+    table.batch_norm_move(t.s, momentum, m.data(), v.data(), running_mean.data(), running_var.data());
+    table.batch_norm_inv_std(channels, eps, v.data(), inv_std.data());
+    CHECK_MESSAGE((running_mean.intact() && running_var.intact() && inv_std.intact()), t.what << ": wrote outside its output");
+    Values moved, spread, unit;
+    for (size_t c = 0; c < mean.size(); ++c) {
+      moved.push_back((1 - momentum) * old_mean[c] + momentum * mean[c]);
+      spread.push_back((1 - momentum) * old_variance[c] + momentum * variance[c] * count / (count - 1));
+      unit.push_back(1 / std::sqrt(variance[c] + eps));
+    }
+    const Values bound(mean.size(), 1e-5);
+    expect_within(running_mean.values(), moved, bound, "running mean " + t.what);
+    expect_within(running_var.values(), spread, bound, "running variance " + t.what);
+    expect_within(inv_std.values(), unit, bound, "inv_std " + t.what);
   });
 }
 
