@@ -90,7 +90,8 @@ def output(source, name, capsys):
 
 
 def masked(text):
-    """The text with every number replaced, and runs of blanks as one."""
+    """The text with every number and device replaced, and runs of blanks as one."""
+    text = re.sub(r"\b(cuda(:\d)?|cpu)\b", "DEVICE", text)
     text = re.sub(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", "#", text)
     return re.sub(r"\s+", " ", text)
 

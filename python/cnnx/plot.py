@@ -375,7 +375,7 @@ def _picture(image: Any) -> Array:
 
 def _array(value: Any) -> Array:
     if isinstance(value, _C.TensorBase):
-        value = _C.numpy(value._detach())
+        value = _C.numpy(_C.to_device(value._detach(), "cpu"))
     return np.asarray(value)
 
 

@@ -67,10 +67,11 @@ class_correct = [0.0 for _ in range(10)]
 model.eval()
 with torch.no_grad():
     for images, labels in testloader:
-        outputs = model(images.to(device))
+        images, labels = images.to(device), labels.to(device)
+        outputs = model(images)
         _, predicted = torch.max(outputs.data, 1)
         total += labels.size(0)
-        correct += (predicted == labels.to(device)).sum().item()
+        correct += (predicted == labels).sum().item()
         c = (predicted == labels).squeeze()
         for k in range(len(labels)):
             class_correct[labels[k]] += c[k].item()
@@ -79,7 +80,7 @@ assert sum(class_correct) == correct
 
 PATH = "./net.pth"
 torch.save(model.state_dict(), PATH)
-net = Net()
+net = Net().to(device)
 net.load_state_dict(torch.load(PATH, weights_only=False))
 net.eval()
 with torch.no_grad():

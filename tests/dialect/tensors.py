@@ -18,7 +18,7 @@ print(torch.from_numpy(np.ones(2)), torch.as_tensor(np.ones(2)), torch.Tensor([1
 print(np.asarray(torch.ones(2)), np.array([torch.tensor(1.0), torch.tensor(2.0)]).shape, float(torch.tensor(1.5)))
 print(torch.randint(0, 10, (3,)).dtype, torch.rand(2).shape, torch.randperm(5).sort()[0], torch.bernoulli(torch.ones(2)))
 print(torch.tensor([1.0, float("nan")]), torch.tensor([]), torch.tensor(1e10), torch.tensor([1e-8, 1.0]))
-print(torch.device("cuda:0"), torch.float32, torch.Size([1, 2]), torch.get_default_dtype(), torch.cuda.device_count())
+print(torch.device("cuda:0"), torch.float32, torch.Size([1, 2]), torch.get_default_dtype())
 print(torch.meshgrid(torch.arange(2), torch.arange(2), indexing="ij"))
 
 # formatting

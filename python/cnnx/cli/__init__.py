@@ -67,14 +67,16 @@ def positive_float(text: str) -> float:
 
 
 def device_name(text: str) -> str:
-    """An option's value as a device that is there."""
-    from cnnx.devices import check_device
+    """An option's value as the name of a device that is there; `auto` is a GPU if there is one."""
+    from cnnx import cuda
+    from cnnx.devices import as_device
 
+    if text == "auto":
+        text = "cuda" if cuda.is_available() else "cpu"
     try:
-        check_device("device", text)
+        return str(as_device("device", text))
     except RuntimeError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    return text
 
 
 def count(text: str) -> int:
@@ -162,7 +164,9 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     train.add_argument(
         "--seed", type=seed_number, metavar="N", help="of weights, order and dropout; default: 0"
     )
-    train.add_argument("--device", type=device_name, metavar="NAME", help="default: cpu")
+    train.add_argument(
+        "--device", type=device_name, metavar="NAME", help="cpu, cuda, cuda:1 or auto (a GPU if there is one)"
+    )
     train.add_argument(
         "--threads", type=positive_int, metavar="N", help="default: the CPUs this process may use"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import cnnx
 from cnnx import optim, transforms
-from cnnx.cli import CommandError, UsageError
+from cnnx.cli import CommandError, UsageError, device_name
 from cnnx.cli.data import class_names, image_shape
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, default_model
@@ -68,7 +68,7 @@ def new_settings(options: argparse.Namespace, dataset: str, images: ImageDataset
         optimizer=optimizer,
         lr=options.lr if options.lr is not None else OPTIMIZERS[optimizer],
         seed=options.seed if options.seed is not None else 0,
-        device=options.device or "cpu",
+        device=options.device or device_name("auto"),
         shape=list(shape),
         classes=class_names(images),
         normalize=options.normalize,

@@ -69,7 +69,8 @@ def summarize(model: nn.Module, image_shape: tuple[int, ...]) -> list[Row]:
     try:
         model.eval()
         with cnnx.no_grad():
-            model(cnnx.zeros(1, *image_shape))
+            weight = next(model.parameters(), None)
+            model(cnnx.zeros(1, *image_shape, device=None if weight is None else weight.device))
     finally:
         model.train(was_training)
         for handle in handles:

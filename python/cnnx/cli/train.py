@@ -113,7 +113,8 @@ class Trainer:
         self.run = run
         self.interrupt = interrupt
         self.shape = (settings.shape[0], settings.shape[1], settings.shape[2])
-        self.model = build_model(settings.model, self.shape, len(settings.classes))
+        self.device = cnnx.device(settings.device)
+        self.model = build_model(settings.model, self.shape, len(settings.classes)).to(self.device)
         self.optimizer = make_optimizer(settings, self.model.parameters())
         self.loss = nn.CrossEntropyLoss()
         images.transform = transform_of(settings.normalize)
@@ -188,6 +189,7 @@ class Trainer:
         started = time.perf_counter() - self.sums.seconds
         try:
             for images, labels in self.loaders.train:
+                images, labels = images.to(self.device), labels.to(self.device)
                 self.optimizer.zero_grad()
                 output = self.model(images)
                 loss = self.loss(output, labels)
@@ -213,6 +215,7 @@ class Trainer:
         self.model.eval()
         with cnnx.no_grad():
             for images, labels in loader:
+                images, labels = images.to(self.device), labels.to(self.device)
                 output = self.model(images)
                 sums.add(self.loss(output, labels).item(), count_hits(output, labels), len(labels))
                 if self.interrupt.requested:
@@ -252,7 +255,7 @@ def train(options: argparse.Namespace) -> int:
             trainer.board = Board(run.path / "tensorboard", trainer.history)
         print(
             f"model: {settings.model}, {settings.optimizer} lr {settings.lr:g}, "
-            f"batch {settings.batch_size}, seed {settings.seed}"
+            f"batch {settings.batch_size}, seed {settings.seed}, {settings.device}"
         )
         print(format_table(summarize(trainer.model, trainer.shape)), flush=True)
         try:

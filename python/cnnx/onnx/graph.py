@@ -98,7 +98,7 @@ class Graph:
                 raise no_counterpart(name[1:])
             return name
         if isinstance(operand, _C.TensorBase):
-            array = _C.numpy(operand._detach())
+            array = _C.numpy(_C.to_device(operand._detach(), "cpu"))
             weight = self._weights.get(id(operand))
             if weight is not None:
                 return self._initializer(("weight", weight), np.array(array), weight)

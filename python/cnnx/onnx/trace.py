@@ -266,5 +266,5 @@ def _merge(one: Any, other: Any, op: str) -> Any:
 def _same(one: Any, other: Any) -> bool:
     if tuple(one.shape) != tuple(other.shape) or one.dtype != other.dtype:
         return False
-    a, b = _C.numpy(one._detach()), _C.numpy(other._detach())
+    a, b = (_C.numpy(_C.to_device(t._detach(), "cpu")) for t in (one, other))
     return bool(a.tobytes() == b.tobytes())

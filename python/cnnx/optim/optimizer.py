@@ -264,7 +264,7 @@ class Optimizer:
         if name == "step":
             return cnnx.tensor(float(value), dtype=dtypes.float32)
         if isinstance(value, Tensor):
-            return value.detach().clone().to(param.dtype)
+            return value.detach().clone().to(param.device, param.dtype)
         return value
 
     def __getstate__(self) -> dict[str, Any]:
