@@ -28,11 +28,18 @@ elseif(CNNX_CUDA STREQUAL AUTO OR CNNX_CUDA)
           set(newest ${architecture})
         endif()
       endforeach()
+      if(NOT newest)
+        message(FATAL_ERROR "cnnx: ${CMAKE_CUDA_COMPILER} knows none of the architectures 75 to 120; set CNNX_CUDA_ARCHITECTURES")
+      endif()
       list(APPEND CNNX_CUDA_ARCHITECTURES ${newest}-virtual)  # for cards to come
     endif()
     set(CMAKE_CUDA_ARCHITECTURES "${CNNX_CUDA_ARCHITECTURES}")
     set(CMAKE_CUDA_RUNTIME_LIBRARY Static)  # so that the package imports where there is no CUDA
     enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake before 3.25.2 does not know it of nvcc
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
     set(CNNX_CUDA_MODE compiler)
     string(REGEX REPLACE "-real|-virtual" "" names "${CNNX_CUDA_ARCHITECTURES}")
     list(REMOVE_DUPLICATES names)

@@ -77,7 +77,7 @@ def test_device() -> None:
     assert {cpu: 1}[cnnx.device("cpu")] == 1
     assert not t.is_cuda
     assert not cnnx.backends.mps.is_available()
-    assert not cnnx.accelerator.is_available()
+    assert cnnx.accelerator.is_available() == cnnx.cuda.is_available()
     assert t.to("cpu") is t
     assert t.to(cpu) is t
     assert t.to(device=cpu, dtype=cnnx.float64, non_blocking=True).dtype == cnnx.float64

@@ -43,6 +43,7 @@ Tensor add_gradients(const Tensor& a, const Tensor& b) {
 }
 
 void accumulate_grad(const Tensor& leaf, Tensor gradient) {
+  check_same_device("grad", leaf, gradient);
   Tensor grad = leaf.grad();
   if (!grad.defined()) {
     bool sole_owner = gradient.impl().use_count() == 1 && gradient->storage.use_count() == 1 && !gradient->storage->read_only();

@@ -82,7 +82,7 @@ Device parse_device(const std::string& text) {
   if (text == "cuda" || text.rfind("cuda:", 0) == 0) {
     int index = 0;
     const char* end = text.data() + text.size();
-    if (text.size() > 5) {
+    if (text.size() > 4) {
       const auto [rest, error] = std::from_chars(text.data() + 5, end, index);
       if (error != std::errc() || rest != end || index < 0) throw Error(message("device: \"", text, "\" is no device name"));
     }

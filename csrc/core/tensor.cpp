@@ -214,6 +214,7 @@ void Tensor::set_grad(const Tensor& grad) {
     throw ShapeError(message("grad: shape ", grad.shape(), " does not match the tensor's ", shape()));
   if (grad.defined() && grad.dtype() != dtype())
     throw TypeError(message("grad: is ", name(grad.dtype()), ", the tensor is ", name(dtype())));
+  if (grad.defined()) check_same_device("grad", *this, grad);
   impl_->grad = grad.impl();
 }
 

@@ -105,10 +105,13 @@ void wait(const char* op, DeviceState& s) {
 // Under the lock of `s`.
 void free_cached(DeviceState& s) {
   for (auto& [size, blocks] : s.free_blocks) {
-    for (void* block : blocks) check("empty_cache", cudaFree(block));
-    blocks.clear();
+    while (!blocks.empty()) {
+      void* block = blocks.back();
+      blocks.pop_back();
+      s.stats.cached -= size;
+      check("empty_cache", cudaFree(block));
+    }
   }
-  s.stats.cached = 0;
 }
 
 }  // namespace

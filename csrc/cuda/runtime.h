@@ -19,7 +19,7 @@ void check_device(const char* op, int device);
 std::string device_name(int device);
 
 // Memory of a device from a pool that is ordered by the device's stream: what is freed may be handed out at once, since whatever
-// runs then runs later. Throws OutOfMemoryError.
+// runs then runs later. Throws Error, saying what was asked and what is free.
 void* allocate(size_t bytes, int device);
 void deallocate(void* block, size_t bytes, int device);
 struct MemoryStats {
@@ -29,8 +29,7 @@ MemoryStats memory_stats(int device);
 void reset_peak(int device);
 void release_cached(int device);
 
-// Copies after everything given to the devices before. Returns when host memory may be read or reused; a copy between devices, or to
-// a device from memory that allocate_pinned() gave, does not wait.
+// Copies after everything given to the devices before. Only a copy within one device does not wait.
 void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
 void set_zero(void* data, size_t bytes, int device);
 void synchronize(int device);

@@ -420,7 +420,7 @@ Tensor index_put(const Tensor& input, const std::vector<Index>& items, const Ten
   put(result, parsed, source);
   if (is_floating_point(input.dtype()) && needs_grad({input, source}))
     record("index_put", result, {input, source},
-           [parsed, items, shape = source.shape(), dtype = source.dtype()](const Tensor& g, const Needs& needs) {
+           [parsed, items, shape = source.shape(), options = source.options()](const Tensor& g, const Needs& needs) {
              Tensor grad_input, grad_value;
              if (needs[0]) {
                grad_input = plain_copy(g);
@@ -430,7 +430,7 @@ Tensor index_put(const Tensor& input, const std::vector<Index>& items, const Ten
                Tensor part = index(g, items);
                Dims fitted = shape;  // without the leading ones that `fit` dropped
                while (fitted.size() > part.ndim()) fitted.erase(0);
-               grad_value = reshape(sum_to(part, fitted, dtype), shape);
+               grad_value = to_device(reshape(sum_to(part, fitted, options.dtype), shape), options.device);
              }
              return Grads{grad_input, grad_value};
            });

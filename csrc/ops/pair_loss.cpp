@@ -51,10 +51,10 @@ Tensor values(const Options& o, const Tensor& x, const Tensor& t, const Tensor& 
   dispatch_floating(o.name, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     bool in_range = true;
-    const double scale = o.reduction == Reduction::mean ? 1 / static_cast<double>(x.numel()) : 1;
+    const double divisor = o.reduction == Reduction::mean ? static_cast<double>(x.numel()) : 1;
     kernels<T>(x.device())
         .pair_loss(o.loss, pair_shape(x, lanes), o.beta, flat_data<T>(x, lanes), flat_data<T>(t, lanes),
-                   flat_or_null<T>(weight, lanes), flat_or_null<T>(pos_weight, lanes), scale,
+                   flat_or_null<T>(weight, lanes), flat_or_null<T>(pos_weight, lanes), divisor,
                    whole ? flat_data<T>(out, lanes) : nullptr, whole ? nullptr : out.pointer<T>(), &in_range);
     if (!in_range) throw Error(message(o.name, ": all elements of input and target should be between 0 and 1"));
   });
@@ -89,14 +89,14 @@ GradientFn gradient_of(const Options& o, const Tensor& input, const Tensor& targ
     Tensor grads[2];
     if (needs[0] || is_symmetric(o.loss)) {
       const Tensor own = each ? flattened(g, lanes) : g;
-      const double factor = o.reduction == Reduction::mean ? 1 / static_cast<double>(from.numel()) : 1;
+      const double divisor = o.reduction == Reduction::mean ? static_cast<double>(from.numel()) : 1;
       Tensor grad = empty_flat(from, lanes);
       dispatch_floating(o.name, from.dtype(), [&](auto tag) {
         using T = decltype(tag);
         kernels<T>(from.device())
             .pair_loss_backward(o.loss, flat_count(from, lanes), o.beta, flat_data<T>(from, lanes), flat_data<T>(to, lanes),
                                 flat_or_null<T>(w, lanes), flat_or_null<T>(pos, lanes),
-                                each ? flat_data<T>(own, lanes) : own.pointer<T>(), each, factor, flat_data<T>(grad, lanes));
+                                each ? flat_data<T>(own, lanes) : own.pointer<T>(), each, divisor, flat_data<T>(grad, lanes));
       });
       if (needs[0]) grads[0] = sum_to(grad, shape_x, type_x);
       if (needs[1] && is_symmetric(o.loss)) grads[1] = sum_to(neg(grad), shape_t, type_t);

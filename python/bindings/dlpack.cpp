@@ -58,6 +58,7 @@ struct Exported {
 
 template <class Managed>
 py::object export_capsule(const Tensor& tensor, uint64_t flags) {
+  void* data = tensor.raw_data();
   auto* owner = new Exported{tensor, tensor.shape(), tensor.strides()};
   auto* managed = new Managed{};
   managed->manager_context = owner;
@@ -69,13 +70,8 @@ py::object export_capsule(const Tensor& tensor, uint64_t flags) {
     managed->version = {dlpack::kMajorVersion, dlpack::kMinorVersion};
     managed->flags = flags;
   }
-  managed->tensor = {tensor.raw_data(),
-                     {dlpack::kCpu, 0},
-                     tensor.ndim(),
-                     dlpack_type(tensor.dtype()),
-                     owner->shape.begin(),
-                     owner->strides.begin(),
-                     0};
+  managed->tensor = {
+      data, {dlpack::kCpu, 0}, tensor.ndim(), dlpack_type(tensor.dtype()), owner->shape.begin(), owner->strides.begin(), 0};
   PyObject* capsule = PyCapsule_New(managed, Names<Managed>::fresh, [](PyObject* self) {
     if (!PyCapsule_IsValid(self, Names<Managed>::fresh)) return;  // taken: the taker deletes
     auto* unused = static_cast<Managed*>(PyCapsule_GetPointer(self, Names<Managed>::fresh));

@@ -42,6 +42,13 @@ std::function<void()> holder_of(const py::object& object) {
   };
 }
 
+// f() without the GIL.
+template <class F>
+auto unlocked(const F& f) {
+  py::gil_scoped_release release;
+  return f();
+}
+
 py::array to_numpy(const Tensor& tensor) {
   if (tensor.device().is_cuda())
     throw TypeError(
@@ -116,8 +123,9 @@ void register_numpy(py::module_& m) {
       "item",
       [](const Tensor& tensor) -> py::object {
         if (tensor.numel() != 1) tensor.item();  // throws
-        if (tensor.dtype() == DType::int64) return py::int_(*to_device(tensor, {}).data<int64_t>());
-        const double value = tensor.item();
+        // A device may have to finish first.
+        if (tensor.dtype() == DType::int64) return py::int_(unlocked([&] { return *to_device(tensor, {}).data<int64_t>(); }));
+        const double value = unlocked([&] { return tensor.item(); });
         if (is_floating_point(tensor.dtype())) return py::float_(value);
         if (tensor.dtype() == DType::boolean) return py::bool_(value != 0.0);
         return py::int_(static_cast<int64_t>(value));

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+from cnnx import cuda as _cuda
+
 
 def _no() -> bool:
     return False
@@ -15,6 +17,6 @@ def _backend(**settings: Any) -> Any:
 
 
 cudnn = _backend(enabled=False, benchmark=False, deterministic=True, allow_tf32=False)
-cuda = SimpleNamespace(is_built=_no, matmul=SimpleNamespace(allow_tf32=False))
+cuda = SimpleNamespace(is_built=_cuda.is_built, matmul=SimpleNamespace(allow_tf32=False))
 mps = _backend()
 mkldnn = _backend()

@@ -175,7 +175,9 @@ def quantile(
     interpolation : {"linear", "lower", "higher", "midpoint", "nearest"}
         Between the two elements beside the place. Default: "linear".
     """
-    shares = q if isinstance(q, _C.TensorBase) else new.tensor(float(q), dtype=input.dtype)
+    shares = (
+        q if isinstance(q, _C.TensorBase) else new.tensor(float(q), dtype=input.dtype, device=input.device)
+    )
     if shares.ndim > 1 or bool(_C.logical_or(_C.lt(shares, 0), _C.gt(shares, 1)).any()):
         raise RuntimeError("quantile: q must be a number or a vector of numbers within [0, 1]")
     axis = -1 if dim is None else dim
@@ -281,16 +283,24 @@ def multinomial(
         if bool(_C.lt(enough, num_samples).any()):
             raise RuntimeError(f"multinomial: cannot draw {num_samples} of {classes} without replacement")
         # The order of exponential waiting times with these rates.
-        times = _C.neg(_C.log(_C.sub(1.0, rand(*weights.shape, generator=generator, dtype=weights.dtype))))
+        times = _C.neg(
+            _C.log(
+                _C.sub(
+                    1.0, rand(*weights.shape, generator=generator, dtype=weights.dtype, device=weights.device)
+                )
+            )
+        )
         waits = _C.where(_C.gt(weights, 0), _C.div(times, weights), math.inf)
         return indexing.topk(waits, num_samples, -1, False).indices
     edges = _C.cumsum(weights, -1, None)
-    share = rand(*weights.shape[:-1], num_samples, generator=generator, dtype=weights.dtype)
+    share = rand(
+        *weights.shape[:-1], num_samples, generator=generator, dtype=weights.dtype, device=weights.device
+    )
     drawn = _C.mul(share, _C.narrow(edges, -1, classes - 1, 1))
     passed = reduction.sum(_C.le(_C.unsqueeze(edges, -2), _C.unsqueeze(drawn, -1)), -1)
     # Rounding must not lead past the last class with a weight.
     possible = _C.to(_C.gt(weights, 0), _C.DType.int64)
-    last = reduction.argmax(_C.mul(possible, new.arange(1, classes + 1)), -1, True)
+    last = reduction.argmax(_C.mul(possible, new.arange(1, classes + 1, device=weights.device)), -1, True)
     return _C.minimum(passed, last)
 
 
@@ -348,12 +358,14 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Te
     """
     x, axis = (_C.reshape(input, (-1,)), 0) if dim is None else (input, dim)
     count = x.shape[axis]
-    times: Any = _C.numpy(repeats).tolist() if isinstance(repeats, _C.TensorBase) else repeats
+    times: Any = (
+        _C.numpy(_C.to_device(repeats, "cpu")).tolist() if isinstance(repeats, _C.TensorBase) else repeats
+    )
     each = [times] * count if isinstance(times, int) else list(times) * (count if len(times) == 1 else 1)
     if len(each) != count or any(n < 0 for n in each):
         raise RuntimeError(f"repeat_interleave: repeats must be {count} numbers that are not negative")
     index = [i for i, n in enumerate(each) for _ in range(n)]
-    return _C.index_select(x, axis, new.tensor(index, dtype=_C.DType.int64))
+    return _C.index_select(x, axis, new.tensor(index, dtype=_C.DType.int64, device=input.device))
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:
@@ -371,7 +383,9 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
             f"unfold: windows of {size}, {step} apart, do not fit dimension {axis} of {extent}"
         )
     count = (extent - size) // step + 1
-    places = _C.add(_C.unsqueeze(new.arange(count) * step, 1), new.arange(size))
+    places = _C.add(
+        _C.unsqueeze(new.arange(count, device=input.device) * step, 1), new.arange(size, device=input.device)
+    )
     windows = _C.index_select(input, axis, _C.reshape(places, (-1,)))
     shape = (*input.shape[:axis], count, size, *input.shape[axis + 1 :])
     return shaping.movedim(_C.reshape(windows, shape), axis + 1, -1)
@@ -399,7 +413,12 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     shape = list(input.shape)
     shape[dim] = index.numel()
     number = float(value)
-    source = new.full(shape, number if input.dtype.is_floating_point else int(number), dtype=input.dtype)
+    source = new.full(
+        shape,
+        number if input.dtype.is_floating_point else int(number),
+        dtype=input.dtype,
+        device=input.device,
+    )
     return index_copy(input, dim, index, source)
 
 

@@ -92,7 +92,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         Default: that of an array or tensor; of Python numbers float32 (the default dtype) if any is a
         float, else int64, else bool.
     device
-        `"cpu"`.
+        Where to put it. Default: the default device, or that of a tensor given.
     requires_grad
         Whether autograd records what is done with the tensor.
 
@@ -139,7 +139,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     dtype
         The dtype wanted; a change of dtype copies.
     device
-        `"cpu"`.
+        Where to put it. Default: the default device, or that of a tensor given.
     """
     chosen = None if dtype is None else as_dtype(dtype)
     if isinstance(data, _C.TensorBase):
@@ -281,7 +281,9 @@ def empty_like(
 ) -> Tensor:
     """A tensor with unspecified content, of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
-    return _finish("empty_like", _C.empty(input.shape, chosen), device or input.device, requires_grad)
+    return _finish(
+        "empty_like", _C.empty(input.shape, chosen), input.device if device is None else device, requires_grad
+    )
 
 
 def zeros_like(
@@ -289,7 +291,9 @@ def zeros_like(
 ) -> Tensor:
     """A tensor of zeros of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
-    return _finish("zeros_like", _C.zeros(input.shape, chosen), device or input.device, requires_grad)
+    return _finish(
+        "zeros_like", _C.zeros(input.shape, chosen), input.device if device is None else device, requires_grad
+    )
 
 
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -305,7 +309,7 @@ def full_like(
     return _finish(
         "full_like",
         _full("full_like", input.shape, fill_value, chosen),
-        device or input.device,
+        input.device if device is None else device,
         requires_grad,
     )
 

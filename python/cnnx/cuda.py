@@ -30,7 +30,10 @@ def device_count() -> int:
 
 
 def _index(op: str, device: Any) -> int:
-    return as_device(op, Device("cuda") if device is None else device).index or 0
+    where = as_device(op, Device("cuda") if device is None else device)
+    if where.type != "cuda":
+        raise ValueError(f"{op}: expected a CUDA device, got {where}")
+    return where.index or 0
 
 
 def get_device_name(device: Any = None) -> str:

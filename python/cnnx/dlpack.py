@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
-from cnnx.devices import check_device
+from cnnx.devices import as_device
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
 
 CPU_DEVICE = (1, 0)
+CUDA = 2
 
 
 def export(
@@ -26,9 +27,11 @@ def export(
     Raises
     ------
     BufferError
-        If the tensor requires a gradient, is asked for on another device, or is read-only while the
-        consumer knows no such flag.
+        If the tensor requires a gradient, is on another device than the CPU or asked for there, or is
+        read-only while the consumer knows no such flag.
     """
+    if tensor.is_cuda:
+        raise BufferError(f"__dlpack__: the tensor is on {tensor.device}; call .cpu() first")
     if stream is not None:
         raise BufferError(f"__dlpack__: there are no streams on the CPU, got stream={stream!r}")
     if dl_device is not None and tuple(dl_device) != CPU_DEVICE:
@@ -44,7 +47,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     ext_tensor
         An object with `__dlpack__` (NumPy, PyTorch, JAX, ...) or a DLPack capsule.
     device
-        `"cpu"`.
+        Where to put it; another device than the CPU copies.
     copy
         True: always copy. False: raise where sharing is impossible. None: share where possible; data with
         negative strides is copied.
@@ -56,8 +59,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     TypeError
         If the object has no `__dlpack__`.
     """
-    if device is not None:
-        check_device("from_dlpack", device)
+    where = as_device("from_dlpack", device)
     capsule = ext_tensor
     if hasattr(ext_tensor, "__dlpack__"):
         if hasattr(ext_tensor, "__dlpack_device__"):
@@ -70,7 +72,7 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
             capsule = ext_tensor.__dlpack__(max_version=(1, 0))
         except TypeError:  # an exporter from before version 1.0
             capsule = ext_tensor.__dlpack__()
-    result: Tensor = _C.from_dlpack(capsule, copy)
+    result: Tensor = _C.to_device(_C.from_dlpack(capsule, copy), str(where))
     return result
 
 

@@ -24,7 +24,7 @@ def _seed(op: str, seed: Any) -> int:
 def _pack(seed: int, calls: int) -> Tensor:
     from cnnx.creation import tensor
 
-    return tensor(list(seed.to_bytes(8, "little") + calls.to_bytes(8, "little")), dtype=uint8)
+    return tensor(list(seed.to_bytes(8, "little") + calls.to_bytes(8, "little")), dtype=uint8, device="cpu")
 
 
 def _unpack(op: str, state: Any) -> tuple[int, int]:

@@ -95,7 +95,7 @@ class MoreMethods:
 
     def fill_diagonal_(self: Any, fill_value: Any) -> Tensor:
         """Sets the diagonal of a matrix to a number."""
-        return _C.masked_fill_(self, _C.eq(eye(*self.shape), 1), fill_value)
+        return _C.masked_fill_(self, _C.eq(eye(*self.shape, device=self.device), 1), fill_value)
 
     def clamp_min_(self: Any, min: Any) -> Tensor:
         """Limits to at least `min`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
 from cnnx.creation import _dtype_or_default, _finish, _shape
+from cnnx.devices import device_of
 from cnnx.dtypes import as_dtype, int64
 from cnnx.generator import Generator, default_generator, native_generator
 
@@ -138,7 +139,8 @@ def normal(
     """
     if size is None:
         shape = _C.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
-        return _C.add(_C.mul(randn(shape, generator=generator, dtype=dtype), std), mean)
+        where = next((device_of(t) for t in (mean, std) if isinstance(t, _C.TensorBase)), None)
+        return _C.add(_C.mul(randn(shape, generator=generator, dtype=dtype, device=where), std), mean)
     result = _C.empty(_shape("normal", (size,)), _dtype_or_default(dtype))
     _C.normal_(result, float(mean), float(std), native_generator("normal", generator))
     return result
@@ -146,14 +148,17 @@ def normal(
 
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that stands in `input`, else 0; same shape and dtype."""
-    drawn = rand(input.shape, generator=generator, dtype=input.dtype)
+    drawn = rand(input.shape, generator=generator, dtype=input.dtype, device=input.device)
     return (drawn < input.detach()).to(input.dtype)
 
 
 def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`rand` of `input`'s shape and, unless told otherwise, its dtype."""
     return rand(
-        input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
+        input.shape,
+        dtype=dtype or input.dtype,
+        device=input.device if device is None else device,
+        requires_grad=requires_grad,
     )
 
 
@@ -162,7 +167,10 @@ def randn_like(
 ) -> Tensor:
     """`randn` of `input`'s shape and, unless told otherwise, its dtype."""
     return randn(
-        input.shape, dtype=dtype or input.dtype, device=device or input.device, requires_grad=requires_grad
+        input.shape,
+        dtype=dtype or input.dtype,
+        device=input.device if device is None else device,
+        requires_grad=requires_grad,
     )
 
 
@@ -170,7 +178,7 @@ def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any
     """`randint` of `input`'s shape and, unless told otherwise, its dtype."""
     if high is None:
         low, high = 0, low
-    return randint(low, high, input.shape, dtype=dtype or input.dtype)
+    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=input.device)
 
 
 __all__ = [

@@ -121,7 +121,7 @@ def load(
         raise ValueError("load: nothing is unpickled, pickle_module must be None")
     where = _target(map_location)
     if torch_file.recognised(f):
-        return torch_file.load(f)
+        return torch_file.load(f, str(where))
     name, tensors, metadata = _read(f)
     tensors = {key: tensor.to(where) for key, tensor in tensors.items()}
     structure = metadata.get(STRUCTURE_KEY)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
+from cnnx.devices import device_of
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -195,8 +196,9 @@ def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     if input.ndim != 1:
         raise RuntimeError(f"diag: expects one or two dimensions, got shape {tuple(input.shape)}")
     size = input.numel() + abs(diagonal)
-    matrix = _C.expand(_C.zeros((1, 1), input.dtype), (size, size))
-    place = _C.arange(0, input.numel(), 1, _C.DType.int64)
+    where = str(device_of(input))
+    matrix = _C.expand(_C.zeros((1, 1), input.dtype, where), (size, size))
+    place = _C.arange(0, input.numel(), 1, _C.DType.int64, where)
     rows = _C.add(place, max(-diagonal, 0))
     columns = _C.add(place, max(diagonal, 0))
     return _C.index_put(matrix, (rows, columns), input)

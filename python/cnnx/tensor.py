@@ -175,7 +175,7 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
     __dlpack__ = dlpack.export
 
     def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]:
-        return dlpack.CPU_DEVICE
+        return (dlpack.CUDA, self.get_device()) if self.is_cuda else dlpack.CPU_DEVICE
 
     # Before ndarray's own operators, so that array + tensor is a tensor.
     __array_priority__ = 1000
@@ -221,7 +221,13 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return (
             _rebuild,
-            (type(self), np.array(self.numpy(force=True)), self.requires_grad, self.__dict__ or None),
+            (
+                type(self),
+                np.array(self.numpy(force=True)),
+                self.requires_grad,
+                self.__dict__ or None,
+                str(self.device),
+            ),
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
@@ -516,9 +522,13 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
 
 
 def _rebuild(
-    cls: Any, array: np.ndarray[Any, Any], requires_grad: bool, attributes: dict[str, Any] | None
+    cls: Any,
+    array: np.ndarray[Any, Any],
+    requires_grad: bool,
+    attributes: dict[str, Any] | None,
+    device: str = "cpu",
 ) -> Tensor:
-    result: Tensor = _C.from_numpy(array, True)
+    result: Tensor = _C.to_device(_C.from_numpy(array, True), device)
     if cls is not Tensor:
         result = cls(result)
     result.requires_grad = requires_grad

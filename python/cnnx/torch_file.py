@@ -30,8 +30,8 @@ def recognised(f: File) -> bool:
     return start.startswith(ZIP) or start == OLD
 
 
-def load(f: File) -> Any:
-    """What the file holds, with cnnx's tensors.
+def load(f: File, device: str = "cpu") -> Any:
+    """What the file holds, with cnnx's tensors on a device.
 
     Raises
     ------
@@ -57,21 +57,21 @@ def load(f: File) -> Any:
         ) from error
     except (RuntimeError, EOFError, ValueError) as error:
         raise ValueError(f"load: {name}: PyTorch cannot read it: {error}") from error
-    return _convert(content, torch, name)
+    return _convert(content, torch, name, device)
 
 
-def _convert(value: Any, torch: Any, name: str) -> Any:
+def _convert(value: Any, torch: Any, name: str, device: str) -> Any:
     if isinstance(value, torch.Tensor):
         if value.layout != torch.strided or value.is_quantized:
             raise ValueError(f"load: {name} holds a tensor that is not dense")
         try:
-            return _C.from_numpy(value.detach().numpy(), True)
+            return _C.to_device(_C.from_numpy(value.detach().numpy(), True), device)
         except TypeError as error:
             raise ValueError(f"load: {name} holds a tensor of {value.dtype}, which cnnx has not") from error
     if isinstance(value, dict):
-        return {key: _convert(item, torch, name) for key, item in value.items()}
+        return {key: _convert(item, torch, name, device) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        items = [_convert(item, torch, name) for item in value]
+        items = [_convert(item, torch, name, device) for item in value]
         return items if isinstance(value, list) else tuple(items)
     if value is None or isinstance(value, bool | int | float | str):
         return value

@@ -64,7 +64,7 @@ inline Vec read(const float* data, int64_t i, int64_t left) {
 
 template <PairLoss op>
 void forward(const PairShape& s, double beta, const float* input, const float* target, const float* weight,
-             const float* pos_weight, double scale, float* losses, float* result, bool* in_range) {
+             const float* pos_weight, double divisor, float* losses, float* result, bool* in_range) {
   const int64_t n = s.numel(), live = s.batch % s.lanes, tail = live == 0 ? n : n - s.features * s.lanes;
   const VecI live_lanes = first_lanes(live);
   const int64_t per_unit = ((n + kUnits - 1) / kUnits + kChunk - 1) / kChunk * kChunk,
@@ -102,14 +102,14 @@ void forward(const PairShape& s, double beta, const float* input, const float* t
     sum += sums[unit];
     inside &= !outside[unit];
   }
-  if (losses == nullptr) *result = (float)(scale * sum);
+  if (losses == nullptr) *result = (float)(sum / divisor);
   if (op == PairLoss::bce) *in_range = inside;
 }
 
 template <PairLoss op>
 void backward(int64_t n, double beta, const float* input, const float* target, const float* weight, const float* pos_weight,
-              const float* grad, bool each, double scale, float* grad_input) {
-  const float width = (float)beta, factor = each ? 0 : (float)((double)*grad * scale);
+              const float* grad, bool each, double divisor, float* grad_input) {
+  const float width = (float)beta, factor = each ? 0 : (float)((double)*grad / divisor);
   parallel_for((n + kChunk - 1) / kChunk, cost_of(op) * kChunk, [&](int64_t unit) {
     const int64_t end = (unit + 1) * kChunk < n ? (unit + 1) * kChunk : n;
     for (int64_t i = unit * kChunk; i < end; i += kLanes) {
@@ -142,16 +142,16 @@ void for_loss(PairLoss op, const Run& run) {
 }
 
 void pair_loss(PairLoss op, const PairShape& s, double beta, const float* input, const float* target, const float* weight,
-               const float* pos_weight, double scale, float* losses, float* result, bool* in_range) {
+               const float* pos_weight, double divisor, float* losses, float* result, bool* in_range) {
   for_loss(op, [&](auto tag) {
-    forward<decltype(tag)::kOp>(s, beta, input, target, weight, pos_weight, scale, losses, result, in_range);
+    forward<decltype(tag)::kOp>(s, beta, input, target, weight, pos_weight, divisor, losses, result, in_range);
   });
 }
 
 void pair_loss_backward(PairLoss op, int64_t n, double beta, const float* input, const float* target, const float* weight,
-                        const float* pos_weight, const float* grad, bool each, double scale, float* grad_input) {
+                        const float* pos_weight, const float* grad, bool each, double divisor, float* grad_input) {
   for_loss(op, [&](auto tag) {
-    backward<decltype(tag)::kOp>(n, beta, input, target, weight, pos_weight, grad, each, scale, grad_input);
+    backward<decltype(tag)::kOp>(n, beta, input, target, weight, pos_weight, grad, each, divisor, grad_input);
   });
 }
 

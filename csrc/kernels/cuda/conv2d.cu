@@ -90,7 +90,7 @@ __device__ Axis axis_of(const Correlation& c, const AxisShape& s, int phase) {
 template <class T, int kOut, int kRows, int kTap>
 __global__ void __launch_bounds__(128) direct(Correlation c, const T* source, const T* weight, const T* bias, T* dest) {
   CNNX_DYNAMIC_SHARED(T, shared);
-  using Weights = Pack<T, kOut>;
+  using Weights = WeightPack<T, kOut>;
   Weights* const weights = reinterpret_cast<Weights*>(shared);
   const int phase = static_cast<int>(blockIdx.z);
   const Axis ya = axis_of(c, c.y, phase / c.phases_x), xa = axis_of(c, c.x, phase % c.phases_x);
@@ -192,8 +192,8 @@ __global__ void __launch_bounds__(128) gemm(Correlation c, const T* source, cons
   static_assert((kM / kTm) * (kN / kTn) == kThreads && kM * kK % kThreads == 0);
   constexpr int kLoads = kM * kK / kThreads, kSpan = kN / (kTn / 4);
   CNNX_SHARED(Tap, table, [kTable]);
-  using Row = Pack<T, kM + 4>;  // padded: the stores of a warp fall into different banks
-  using Pixels = Pack<T, kN>;
+  using Row = WeightPack<T, kM + 4>;  // padded: the stores of a warp fall into different banks
+  using Pixels = WeightPack<T, kN>;
   CNNX_SHARED(Row, a_tile, [2][kK]);
   CNNX_SHARED(Pixels, b_tile, [2][kK]);
 
@@ -262,13 +262,13 @@ __global__ void __launch_bounds__(128) gemm(Correlation c, const T* source, cons
         T a[kTm], b[kTn];
 #pragma unroll
         for (int i = 0; i < kTm; i += 4) {
-          const auto four = *reinterpret_cast<const Pack<T, 4>*>(&a_tile[buffer][k].v[tm * kTm + i]);
+          const auto four = *reinterpret_cast<const WeightPack<T, 4>*>(&a_tile[buffer][k].v[tm * kTm + i]);
 #pragma unroll
           for (int l = 0; l < 4; ++l) a[i + l] = four.v[l];
         }
 #pragma unroll
         for (int j = 0; j < kTn; j += 4) {
-          const auto four = *reinterpret_cast<const Pack<T, 4>*>(&b_tile[buffer][k].v[j / 4 * kSpan + tn * 4]);
+          const auto four = *reinterpret_cast<const WeightPack<T, 4>*>(&b_tile[buffer][k].v[j / 4 * kSpan + tn * 4]);
 #pragma unroll
           for (int l = 0; l < 4; ++l) b[j + l] = four.v[l];
         }

@@ -8,7 +8,7 @@ namespace cnnx::cuda {
 
 // Vectors that one instruction moves from shared memory, 16 bytes at a time.
 template <class T, int kCount>
-struct alignas((kCount * sizeof(T)) % 16 == 0 ? 16 : sizeof(T)) Pack {
+struct alignas((kCount * sizeof(T)) % 16 == 0 ? 16 : sizeof(T)) WeightPack {
   T v[kCount];
 };
 

@@ -52,8 +52,8 @@ __global__ void __launch_bounds__(kThreads) weight_parts(WeightGrad w, const T* 
   constexpr int kLine = kStep + 4;  // padded: rows that are read together start in different banks
   static_assert(kSlices * kSlice == kThreads && kM % kWarps == 0 && kN % kWarps == 0);
   static_assert(kSlices == 1 || kM * kN <= (kM + kN) * kLine);
-  using Line = Pack<T, kLine>;
-  using Four = Pack<T, 4>;
+  using Line = WeightPack<T, kLine>;
+  using Four = WeightPack<T, 4>;
   CNNX_SHARED(Line, lines, [kM + kN]);
   CNNX_SHARED(Row, rows, [kN]);
 

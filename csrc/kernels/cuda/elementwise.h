@@ -13,7 +13,7 @@
 namespace cnnx::cuda {
 
 constexpr int kThreads = 256;
-constexpr int64_t kMaxStrided = int64_t{1} << 30;  // elements of one strided launch: Divider needs dividends below 2^31
+constexpr int64_t kMaxStrided = int64_t{1} << 30;  // elements of one strided launch: ExtentDivider needs dividends below 2^31
 
 // Blocks of kThreads that cover `threads`. A grid has at most 2^31 - 1, which no tensor that fits into memory reaches.
 inline dim3 blocks_for(int64_t threads) { return dim3(static_cast<unsigned>((threads + kThreads - 1) / kThreads)); }
@@ -22,11 +22,11 @@ __device__ inline int64_t thread_index() { return static_cast<int64_t>(blockIdx.
 
 // Division by an extent below 2^31 of dividends below 2^31 (Granlund and Montgomery, "Division by invariant integers using
 // multiplication", PLDI'94).
-struct Divider {
+struct ExtentDivider {
   uint32_t magic, shift;
 
-  Divider() = default;
-  explicit Divider(int64_t divisor) : magic(0), shift(0) {
+  ExtentDivider() = default;
+  explicit ExtentDivider(int64_t divisor) : magic(0), shift(0) {
     while ((int64_t{1} << shift) < divisor) ++shift;
     const uint64_t d = static_cast<uint64_t>(divisor);
     magic = static_cast<uint32_t>((uint64_t{1} << 32) * ((uint64_t{1} << shift) - d) / d + 1);
@@ -39,13 +39,13 @@ template <int kOperands>
 struct Walk {
   int ndim;
   uint32_t count, extent[kMaxDims];
-  Divider divider[kMaxDims];
+  ExtentDivider divider[kMaxDims];
   int64_t stride[kOperands][kMaxDims];
 
   explicit Walk(const StridedShape<kOperands>& s) : ndim(s.ndim), count(static_cast<uint32_t>(s.numel())) {
     for (int d = 0; d < kMaxDims; ++d) {
       extent[d] = d < s.ndim ? static_cast<uint32_t>(s.extent[d]) : 1;
-      divider[d] = Divider(extent[d]);
+      divider[d] = ExtentDivider(extent[d]);
       for (int k = 0; k < kOperands; ++k) stride[k][d] = d < s.ndim ? s.stride[k][d] : 0;
     }
   }

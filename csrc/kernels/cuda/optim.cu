@@ -53,7 +53,7 @@ struct Update {
 
 // Numbers of a rule that change from step to step.
 struct AtStep {
-  double a = 0, b = 0;
+  double a, b;
 };
 
 // A rule holds the options; at(lr, step) gives a and b of that step, and update() does one element.

@@ -62,7 +62,7 @@ __device__ T or_one(const T* data, int64_t i) {
 
 template <class T>
 __global__ void pair_kernel(PairLoss op, int64_t n, T beta, const T* input, const T* target, const T* weight, const T* pos_weight,
-                            double scale, T* losses, T* result, int32_t* faults) {
+                            double divisor, T* losses, T* result, int32_t* faults) {
   T sum = 0;
   for (int64_t i = blockIdx.x * int64_t(kRowThreads) + threadIdx.x; i < n; i += int64_t(gridDim.x) * kRowThreads) {
     const T x = input[i], t = target[i];
@@ -73,33 +73,33 @@ __global__ void pair_kernel(PairLoss op, int64_t n, T beta, const T* input, cons
   }
   if (losses != nullptr) return;
   double total = sum, unused = 0;
-  if (grid_sum(pair_sums, total, unused)) *result = T(total * scale);
+  if (grid_sum(pair_sums, total, unused)) *result = T(total / divisor);
 }
 
 template <class T>
 __global__ void pair_backward_kernel(PairLoss op, int64_t n, T beta, const T* input, const T* target, const T* weight,
-                                     const T* pos_weight, const T* grad, bool each, T scale, T* grad_input) {
-  const T all = each ? T(0) : *grad * scale;
+                                     const T* pos_weight, const T* grad, bool each, T divisor, T* grad_input) {
+  const T all = each ? T(0) : *grad / divisor;
   for (int64_t i = blockIdx.x * int64_t(kRowThreads) + threadIdx.x; i < n; i += int64_t(gridDim.x) * kRowThreads)
     grad_input[i] = (each ? grad[i] : all) * or_one(weight, i) * slope_of(op, input[i], target[i], or_one(pos_weight, i), beta);
 }
 
 template <class T>
 void pair_loss(PairLoss op, const PairShape& s, double beta, const T* input, const T* target, const T* weight,
-               const T* pos_weight, double scale, T* losses, T* result, bool*) {
+               const T* pos_weight, double divisor, T* losses, T* result, bool*) {
   const int64_t n = s.numel();
   // One block at least: the sum of nothing is a result too.
   const int64_t blocks = std::clamp<int64_t>((n + kRowThreads - 1) / kRowThreads, 1, kMaxSumBlocks);
   launch("pair_loss", pair_kernel<T>, dim3(unsigned(blocks)), dim3(kRowThreads), 0, stream(), op, n, T(beta), input, target,
-         weight, pos_weight, scale, losses, result, faults());
+         weight, pos_weight, divisor, losses, result, faults());
 }
 
 template <class T>
 void pair_loss_backward(PairLoss op, int64_t n, double beta, const T* input, const T* target, const T* weight,
-                        const T* pos_weight, const T* grad, bool each, double scale, T* grad_input) {
+                        const T* pos_weight, const T* grad, bool each, double divisor, T* grad_input) {
   launch("pair_loss_backward", pair_backward_kernel<T>,
          dim3(unsigned(std::min<int64_t>((n + kRowThreads - 1) / kRowThreads, 1 << 14))), dim3(kRowThreads), 0, stream(), op, n,
-         T(beta), input, target, weight, pos_weight, grad, each, T(scale), grad_input);
+         T(beta), input, target, weight, pos_weight, grad, each, T(divisor), grad_input);
 }
 
 }  // namespace

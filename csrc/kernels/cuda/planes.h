@@ -25,6 +25,6 @@ void for_planes(const char* op, int64_t planes, int64_t positions, int64_t large
 }
 
 // The thread's number in the launch.
-__device__ inline int thread_index() { return static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); }
+__device__ inline int plane_thread() { return static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x); }
 
 }  // namespace cnnx::cuda

@@ -64,7 +64,7 @@ struct Pool {
 
 template <class T>
 __global__ void __launch_bounds__(kPlaneThreads) max_forward(Pool p, const T* input, T* output, int32_t* index) {
-  const int at = thread_index();
+  const int at = plane_thread();
   if (at >= p.count) return;
   int ox = at, oy;
   const int plane = p.split(ox, oy);
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(kPlaneThreads) max_forward(Pool p, const T* in
 
 template <class T>
 __global__ void __launch_bounds__(kPlaneThreads) max_backward(Pool p, const T* grad_output, const int32_t* index, T* grad_input) {
-  const int at = thread_index();
+  const int at = plane_thread();
   if (at >= p.count) return;
   int ix = at, iy;
   const int plane = p.split(ix, iy), position = iy * p.x.in + ix;
@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(kPlaneThreads) max_backward(Pool p, const T* g
 
 template <class T>
 __global__ void __launch_bounds__(kPlaneThreads) avg_forward(Pool p, const T* input, T* output) {
-  const int at = thread_index();
+  const int at = plane_thread();
   if (at >= p.count) return;
   int ox = at, oy;
   const int plane = p.split(ox, oy);
@@ -123,7 +123,7 @@ __global__ void __launch_bounds__(kPlaneThreads) avg_forward(Pool p, const T* in
 
 template <class T>
 __global__ void __launch_bounds__(kPlaneThreads) avg_backward(Pool p, const T* grad_output, T* grad_input) {
-  const int at = thread_index();
+  const int at = plane_thread();
   if (at >= p.count) return;
   int ix = at, iy;
   const int plane = p.split(ix, iy);

@@ -46,7 +46,7 @@ double slope_of(PairLoss op, double x, double t, double pos_weight, double beta)
 
 template <class T>
 void pair_loss(PairLoss op, const PairShape& s, double beta, const T* input, const T* target, const T* weight,
-               const T* pos_weight, double scale, T* losses, T* result, bool* in_range) {
+               const T* pos_weight, double divisor, T* losses, T* result, bool* in_range) {
   double sum = 0;
   bool inside = true;
   for (int64_t n = 0; n < s.batch; ++n)
@@ -58,15 +58,15 @@ void pair_loss(PairLoss op, const PairShape& s, double beta, const T* input, con
       if (losses != nullptr) losses[i] = static_cast<T>(loss);
       else sum += loss;
     }
-  if (losses == nullptr) *result = static_cast<T>(scale * sum);
+  if (losses == nullptr) *result = static_cast<T>(sum / divisor);
   if (op == PairLoss::bce) *in_range = inside;
 }
 
 template <class T>
 void pair_loss_backward(PairLoss op, int64_t n, double beta, const T* input, const T* target, const T* weight,
-                        const T* pos_weight, const T* grad, bool each, double scale, T* grad_input) {
+                        const T* pos_weight, const T* grad, bool each, double divisor, T* grad_input) {
   for (int64_t i = 0; i < n; ++i) {
-    const double g = (each ? double(grad[i]) : *grad * scale) * (weight != nullptr ? double(weight[i]) : 1.0);
+    const double g = (each ? double(grad[i]) : *grad / divisor) * (weight != nullptr ? double(weight[i]) : 1.0);
     grad_input[i] =
         static_cast<T>(g * slope_of(op, input[i], target[i], pos_weight != nullptr ? double(pos_weight[i]) : 1.0, beta));
   }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnnx import _C
+from cnnx.devices import device_of
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -210,7 +211,10 @@ class Function:
         name = cls.__name__
         inputs = [a for a in args if isinstance(a, _C.TensorBase)]
         wanted = [(tuple(a.shape), a.dtype) if isinstance(a, _C.TensorBase) else None for a in args]
-        made = [(tuple(r.shape), r.dtype) if isinstance(r, _C.TensorBase) else None for r in results]
+        made = [
+            (tuple(r.shape), r.dtype, str(device_of(r))) if isinstance(r, _C.TensorBase) else None
+            for r in results
+        ]
 
         def run(*arrived: Tensor | None) -> list[Tensor | None]:
             grads: list[Any] = [None] * len(made)

@@ -83,7 +83,7 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
         )
     for name, value in saved.items():
         given = getattr(options, name, None)
-        if name != "epochs" and given is not None and given != value:
+        if name not in ("epochs", "device") and given is not None and given != value:
             raise UsageError(f"--{name.replace('_', '-')} {given} does not fit --resume: the run has {value}")
     if options.image_size is not None:
         raise UsageError("--image-size does not fit --resume: the run's images have their size")
@@ -92,7 +92,8 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
     epochs = options.epochs or saved["epochs"]
     if epochs < saved["epochs"]:
         raise UsageError(f"--epochs {epochs} does not fit --resume: the run has {saved['epochs']}")
-    return Settings(**{**saved, "epochs": epochs})
+    device = options.device or saved["device"]
+    return Settings(**{**saved, "epochs": epochs, "device": device})
 
 
 def transform_of(normalize: Sequence[float] | None) -> Any:

@@ -467,16 +467,22 @@ class Module:
         TypeError
             If the dtype is not floating-point.
         """
-        probe = cnnx.empty(0).to(*args, **kwargs)  # checks the arguments and tells what they mean
+        probe = cnnx.empty(0, device="cpu").to(
+            *args, **kwargs
+        )  # checks the arguments and tells what they mean
         if not probe.dtype.is_floating_point:
             raise TypeError(
                 f"nn.Module.to only accepts floating point dtypes, but got desired dtype={probe.dtype}"
             )
         wanted = [*args, *kwargs.values()]
         has_dtype = any(isinstance(a, (dtypes.dtype, Tensor)) for a in wanted)
-        device = probe.device
+        has_device = any(
+            isinstance(a, (str, int, cnnx.device, Tensor)) and not isinstance(a, (bool, dtypes.dtype))
+            for a in wanted
+        )
 
         def convert(t: Tensor) -> Tensor:
+            device = probe.device if has_device else t.device
             if has_dtype and t.is_floating_point():
                 return t.to(device, probe.dtype)
             return t.to(device)

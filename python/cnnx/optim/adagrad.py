@@ -92,7 +92,7 @@ class Adagrad(Optimizer):
         group = self.param_groups[-1]
         for param in group["params"]:
             self.state[param] = {
-                "step": cnnx.tensor(0.0),
+                "step": cnnx.tensor(0.0, device="cpu"),
                 "sum": cnnx.full(
                     param.shape,
                     float(group["initial_accumulator_value"]),

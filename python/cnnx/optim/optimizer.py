@@ -262,7 +262,7 @@ class Optimizer:
     @staticmethod
     def _load_value(name: str, value: Any, param: Tensor) -> Any:
         if name == "step":
-            return cnnx.tensor(float(value), dtype=dtypes.float32)
+            return cnnx.tensor(float(value), dtype=dtypes.float32, device="cpu")
         if isinstance(value, Tensor):
             return value.detach().clone().to(param.device, param.dtype)
         return value

@@ -288,7 +288,7 @@ def random_split(
             raise ValueError(
                 f"random_split: the lengths {list(lengths)} do not add up to the {total} samples"
             )
-    order = randperm(total, generator=generator).numpy()
+    order = randperm(total, generator=generator, device="cpu").numpy()
     ends = list(itertools.accumulate(counts))
     return [
         Subset(dataset, order[end - count : end].tolist()) for end, count in zip(ends, counts, strict=True)

@@ -241,7 +241,8 @@ class DataLoader:
             if native.random and call is None:
                 call = _C.next_random_call()
             drawn = Pass(
-                call or (0, 0), order if self._visits_once() or not native.random else arange(samples)
+                call or (0, 0),
+                order if self._visits_once() or not native.random else arange(samples),
             )
             gather = native.gather
         if self.drop_last:

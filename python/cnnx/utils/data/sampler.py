@@ -105,10 +105,12 @@ class RandomSampler(Sampler[int]):
         """One pass as an int64 tensor; each call draws a new one."""
         count, total = self.num_samples, len(self.data_source)
         if self.replacement:
-            return randint(0, total, (count,), generator=self.generator)
+            return randint(0, total, (count,), generator=self.generator, device="cpu")
         if count == total:
-            return randperm(total, generator=self.generator)
-        parts = [randperm(total, generator=self.generator).numpy() for _ in range(-(-count // total))]
+            return randperm(total, generator=self.generator, device="cpu")
+        parts = [
+            randperm(total, generator=self.generator, device="cpu").numpy() for _ in range(-(-count // total))
+        ]
         return _C.from_numpy(np.concatenate(parts)[:count], True)
 
 
