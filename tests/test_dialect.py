@@ -97,6 +97,7 @@ def masked(text):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.filterwarnings("ignore:DataLoader. num_workers has no effect")  # asked for where there is a GPU
 def test_script_runs_with_its_import_lines_changed(script, mnist_files, monkeypatch, capsys):
     source = (FOLDER / f"{script}.py").read_text()
     for package in NEEDED:
