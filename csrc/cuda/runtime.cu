@@ -23,7 +23,6 @@ namespace {
 
 struct DeviceState {
   cudaStream_t stream = nullptr;
-  int multiprocessors = 1;
   int32_t* faults = nullptr;  // one word per Fault, in pinned memory
   std::string name;
   std::string unusable;  // why no kernel of this build runs there; empty if they do
@@ -67,7 +66,6 @@ DeviceState& state(const char* op, int device) {
     set_device(device);
     cudaDeviceProp properties;
     check(op, cudaGetDeviceProperties(&properties, device));
-    s.multiprocessors = properties.multiProcessorCount;
     s.name = properties.name;
     if (const char* why = unsupported_architecture(); why != nullptr)
       s.unusable = message("cuda:", device, " is a ", s.name, " of architecture ", properties.major, properties.minor,
@@ -123,7 +121,6 @@ void check_device(const char* op, int device) { state(op, device); }
 std::string device_name(int device) { return state("device_name", device).name; }
 
 cudaStream_t stream() { return state("stream", selected).stream; }
-int multiprocessors() { return state("stream", selected).multiprocessors; }
 int32_t* faults() { return state("stream", selected).faults; }
 void select(int device) {
   state("select", device);

@@ -18,17 +18,19 @@ void check_defined(const char* op, const Tensor& source, const Tensor& index) {
 
 }  // namespace
 
-const int64_t* checked_index(const char* op, const Tensor& index, int64_t start, int64_t count, int64_t rows) {
+Tensor checked_positions(const char* op, const Tensor& index, int64_t start, int64_t count, int64_t rows, Device device) {
   if (index.ndim() != 1) throw ShapeError(message(op, ": index must have one dimension, got shape ", index.shape()));
   if (index.dtype() != DType::int64) throw TypeError(message(op, ": index must be int64, got ", name(index.dtype())));
   if (start < 0 || count < 0 || start > index.numel() - count)
     throw IndexError(message(op, ": positions ", start, " to ", start + count, " are outside the index of ", index.numel()));
-  const int64_t* values = index.pointer<int64_t>() + start;
-  if (index.device().is_cuda()) return values;  // the kernels look, and the next call that waits for the device throws
-  for (int64_t i = 0; i < count; ++i)
-    if (values[i] < 0 || values[i] >= rows)
-      throw IndexError(message(op, ": index ", values[i], " is out of range for ", rows, " samples"));
-  return values;
+  const Tensor whole = contiguous(index), positions = whole.as_strided({count}, {1}, whole->offset + start);
+  if (!positions.device().is_cuda()) {
+    const int64_t* values = positions.data<int64_t>();
+    for (int64_t i = 0; i < count; ++i)
+      if (values[i] < 0 || values[i] >= rows)
+        throw IndexError(message(op, ": index ", values[i], " is out of range for ", rows, " samples"));
+  }
+  return to_device(positions, device);
 }
 
 ChannelScale::ChannelScale(const char* op, const PixelScale& scale, int64_t channels)
@@ -59,8 +61,9 @@ Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, i
   check_images("gather_images", source, index);
   const int64_t channels = source.ndim() == 4 ? source.size(1) : 1, height = source.size(-2), width = source.size(-1);
   const ChannelScale scaled("gather_images", scale, channels);
-  const Tensor images = contiguous(source), positions = to_device(contiguous(index), source.device());
-  const int64_t* rows = checked_index("gather_images", positions, start, count, source.size(0));
+  const Tensor images = contiguous(source);
+  const Tensor positions = checked_positions("gather_images", index, start, count, source.size(0), source.device());
+  const int64_t* rows = positions.pointer<int64_t>();
 
   const Dims shape{count, channels, height, width};
   GatherShape s{count, channels, height * width, 1, source.size(0)};
@@ -78,8 +81,9 @@ Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, i
 Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int64_t count) {
   check_defined("gather_rows", source, index);
   if (source.ndim() < 1) throw ShapeError("gather_rows: a 0-dimensional tensor has no rows");
-  const Tensor values = contiguous(source), positions = to_device(contiguous(index), source.device());
-  const int64_t* rows = checked_index("gather_rows", positions, start, count, source.size(0));
+  const Tensor values = contiguous(source);
+  const Tensor positions = checked_positions("gather_rows", index, start, count, source.size(0), source.device());
+  const int64_t* rows = positions.pointer<int64_t>();
   Dims shape = source.shape();
   shape[0] = count;
   Tensor result = Tensor::empty(shape, source.options());

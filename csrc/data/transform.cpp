@@ -119,10 +119,10 @@ Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start
   if (in.numel() == 0) throw ValueError(message(kOp, ": the images have no pixels, their shape is ", source.shape()));
   const ImageSize middle = size_after(transform.bytes, in), out = size_after(transform.floats, middle);
   const ChannelScale scale(kOp, transform.scale, middle.channels);
-  const Tensor images = contiguous(source), positions = contiguous(index), key_values = contiguous(keys);
-  const int64_t* rows = checked_index(kOp, positions, start, count, source.size(0));
-  if (key_values.dtype() != DType::int64 || key_values.shape() != positions.shape())
-    throw ShapeError(message(kOp, ": keys must be int64 of shape ", positions.shape(), ", got ", name(key_values.dtype()), " of ",
+  const Tensor images = contiguous(source), key_values = contiguous(keys);
+  const Tensor positions = checked_positions(kOp, index, start, count, source.size(0), Device());
+  if (key_values.dtype() != DType::int64 || key_values.shape() != index.shape())
+    throw ShapeError(message(kOp, ": keys must be int64 of shape ", index.shape(), ", got ", name(key_values.dtype()), " of ",
                              key_values.shape()));
 
   const Dims shape{count, out.channels, out.height, out.width};
@@ -130,11 +130,16 @@ Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start
   Tensor batch = lanes ? Tensor::empty_lanes(shape) : Tensor::empty(shape);
   if (shape.numel() == 0) return batch;
   float* output = lanes ? batch.lanes_data() : batch.data<float>();
-  const Batch work{transform, scale,
-                   in,        middle,
-                   out,       images.data<uint8_t>(),
-                   rows,      key_values.data<int64_t>() + start,
-                   random,    lanes ? lane_count() : 1};
+  const Batch work{transform,
+                   scale,
+                   in,
+                   middle,
+                   out,
+                   images.data<uint8_t>(),
+                   positions.data<int64_t>(),
+                   key_values.data<int64_t>() + start,
+                   random,
+                   lanes ? lane_count() : 1};
   const int64_t block = lanes ? lane_count() : Batch::kBlock;
   const double steps = static_cast<double>(transform.bytes.size() + transform.floats.size() + 1);
   parallel_for(

@@ -209,37 +209,26 @@ struct OptimItem {
   bool fresh;    // its states were made now, as zeros
   int64_t step;  // 1 for the first update
 };
-// For updates that a device repeats by itself, which cannot get new arguments: where it reads the learning rate from, and what it adds
-// to the steps of all items. Null: the numbers given here. The CPU does not look at it.
-struct StepClock {
-  const double* lr = nullptr;
-  const int64_t* more_steps = nullptr;
-};
 struct SgdStep {
   double lr, momentum, dampening, weight_decay;
   bool nesterov, maximize;
-  StepClock clock = {};
 };
 struct AdamStep {
   double lr, beta1, beta2, eps, weight_decay;
   bool decoupled;  // AdamW: decay the weights themselves
   bool amsgrad, maximize;
-  StepClock clock = {};
 };
 struct AdadeltaStep {
   double lr, rho, eps, weight_decay;
   bool maximize;
-  StepClock clock = {};
 };
 struct RmspropStep {
   double lr, alpha, eps, weight_decay, momentum;
   bool centered, maximize;
-  StepClock clock = {};
 };
 struct AdagradStep {
   double lr, lr_decay, eps, weight_decay;
   bool maximize;
-  StepClock clock = {};
 };
 
 // How an affine map takes pixels from an image. pillow: Pillow's transform() of one image, the matrix in pixel coordinates from the

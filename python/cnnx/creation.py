@@ -25,13 +25,24 @@ pi = math.pi
 e = math.e
 
 
+def _marked(result: Tensor, requires_grad: bool) -> Tensor:
+    if requires_grad:
+        result.requires_grad = True
+    return result
+
+
 def _finish(op: str, result: Tensor, device: Any, requires_grad: bool) -> Tensor:
     where = as_device(op, device)
     if where is not CPU:
         result = _C.to_device(result, str(where))
-    if requires_grad:
-        result.requires_grad = True
-    return result
+    return _marked(result, requires_grad)
+
+
+def _create(op: str, native: Any, *arguments: Any, device: Any, requires_grad: bool) -> Tensor:
+    """What a native function of creation makes where it is wanted; the device is its last argument."""
+    where = as_device(op, device)
+    result: Tensor = native(*arguments) if where is CPU else native(*arguments, str(where))
+    return _marked(result, requires_grad)
 
 
 def _without_tensors(data: Any) -> Any:
@@ -208,9 +219,8 @@ def empty(
     *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of the given shape with unspecified content; `dtype` defaults to float32."""
-    return _finish(
-        "empty", _C.empty(_shape("empty", shape, size), _dtype_or_default(dtype)), device, requires_grad
-    )
+    extents, chosen = _shape("empty", shape, size), _dtype_or_default(dtype)
+    return _create("empty", _C.empty, extents, chosen, device=device, requires_grad=requires_grad)
 
 
 def zeros(
@@ -223,25 +233,25 @@ def zeros(
     >>> zeros(2)
     tensor([0., 0.])
     """
-    return _finish(
-        "zeros", _C.zeros(_shape("zeros", shape, size), _dtype_or_default(dtype)), device, requires_grad
-    )
+    extents, chosen = _shape("zeros", shape, size), _dtype_or_default(dtype)
+    return _create("zeros", _C.zeros, extents, chosen, device=device, requires_grad=requires_grad)
 
 
 def ones(
     *shape: Any, size: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
     """A tensor of ones. The shape is given as ints or as one tuple; `dtype` defaults to float32."""
-    return _finish(
-        "ones", _C.full(_shape("ones", shape, size), 1, _dtype_or_default(dtype)), device, requires_grad
-    )
+    extents, chosen = _shape("ones", shape, size), _dtype_or_default(dtype)
+    return _create("ones", _C.full, extents, 1, chosen, device=device, requires_grad=requires_grad)
 
 
-def _full(op: str, shape: Sequence[int], value: Any, dtype: _C.DType) -> Tensor:
+def _full(
+    op: str, shape: Sequence[int], value: Any, dtype: _C.DType, *, device: Any, requires_grad: bool
+) -> Tensor:
     if isinstance(value, _C.TensorBase):
         value = _C.item(value)
     try:
-        return _C.full(shape, value, dtype)
+        return _create(op, _C.full, shape, value, dtype, device=device, requires_grad=requires_grad)
     except TypeError:
         raise TypeError(f"{op}: cannot fill a tensor of {dtype} with {value!r}") from None
 
@@ -273,7 +283,8 @@ def full(
             chosen = kinds.get(type(fill_value), get_default_dtype())
     else:
         chosen = as_dtype(dtype)
-    return _finish("full", _full("full", _shape("full", (size,)), fill_value, chosen), device, requires_grad)
+    extents = _shape("full", (size,))
+    return _full("full", extents, fill_value, chosen, device=device, requires_grad=requires_grad)
 
 
 def empty_like(
@@ -281,9 +292,8 @@ def empty_like(
 ) -> Tensor:
     """A tensor with unspecified content, of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
-    return _finish(
-        "empty_like", _C.empty(input.shape, chosen), input.device if device is None else device, requires_grad
-    )
+    where = input.device if device is None else device
+    return _create("empty_like", _C.empty, input.shape, chosen, device=where, requires_grad=requires_grad)
 
 
 def zeros_like(
@@ -291,9 +301,8 @@ def zeros_like(
 ) -> Tensor:
     """A tensor of zeros of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
-    return _finish(
-        "zeros_like", _C.zeros(input.shape, chosen), input.device if device is None else device, requires_grad
-    )
+    where = input.device if device is None else device
+    return _create("zeros_like", _C.zeros, input.shape, chosen, device=where, requires_grad=requires_grad)
 
 
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
@@ -306,12 +315,8 @@ def full_like(
 ) -> Tensor:
     """A tensor filled with one number, of `input`'s shape and, unless told otherwise, its dtype."""
     chosen = input.dtype if dtype is None else as_dtype(dtype)
-    return _finish(
-        "full_like",
-        _full("full_like", input.shape, fill_value, chosen),
-        input.device if device is None else device,
-        requires_grad,
-    )
+    where = input.device if device is None else device
+    return _full("full_like", input.shape, fill_value, chosen, device=where, requires_grad=requires_grad)
 
 
 def _number(op: str, value: Any) -> Any:
@@ -360,7 +365,7 @@ def arange(
     chosen = as_dtype(dtype) if dtype is not None else int64 if integers else get_default_dtype()
     if integers:
         start, end, step = builtins.int(start), builtins.int(end), builtins.int(step)
-    return _finish("arange", _C.arange(start, end, step, chosen), device, requires_grad)
+    return _create("arange", _C.arange, start, end, step, chosen, device=device, requires_grad=requires_grad)
 
 
 def linspace(
@@ -374,7 +379,10 @@ def linspace(
     tensor([0.0000, 0.5000, 1.0000])
     """
     low, high = builtins.float(_number("linspace", start)), builtins.float(_number("linspace", end))
-    return _finish("linspace", _C.linspace(low, high, steps, _dtype_or_default(dtype)), device, requires_grad)
+    chosen = _dtype_or_default(dtype)
+    return _create(
+        "linspace", _C.linspace, low, high, steps, chosen, device=device, requires_grad=requires_grad
+    )
 
 
 def eye(
@@ -384,7 +392,8 @@ def eye(
 
     `dtype` defaults to float32.
     """
-    return _finish("eye", _C.eye(n, n if m is None else m, _dtype_or_default(dtype)), device, requires_grad)
+    columns, chosen = n if m is None else m, _dtype_or_default(dtype)
+    return _create("eye", _C.eye, n, columns, chosen, device=device, requires_grad=requires_grad)
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

@@ -3,8 +3,7 @@
 // The list of parameters goes by value into the kernel's arguments (4 KB hold kItems of them; more take another launch each), with
 // the number of the first block of each: a block finds its parameter by bisection and updates kPerBlock neighbouring elements of it, so
 // reads and writes are coalesced and small biases cost a block each. What depends on the number of the step comes computed with
-// the list; where the host cannot know it (a captured step that repeats itself) one thread of each block computes it from the
-// counters on the device, see StepClock.
+// the list.
 // Bytes per element: SGD reads two and writes one number (momentum: three and two), Adam reads four and writes three, in float32 12,
 // 20 and 28 bytes. Bound by memory: expect 80 % of its rate for millions of parameters; small networks take the launch's latency.
 #include <algorithm>
@@ -36,7 +35,6 @@ struct Entry {
   T* param;
   const T* grad;
   T* states[3];
-  int64_t step;
   T a, b;  // what rule.at(step) computed
   bool fresh;
 };
@@ -44,8 +42,6 @@ struct Entry {
 template <class Rule, class T>
 struct Update {
   Rule rule;
-  const double* lr;
-  const int64_t* more_steps;
   int count;
   int first_block[kItems + 1];
   Entry<T> items[kItems];
@@ -60,7 +56,7 @@ struct AtStep {
 template <class T>
 struct Sgd {
   SgdStep s;
-  __host__ __device__ AtStep at(double lr, int64_t) const { return {lr, 0}; }
+  AtStep at(double lr, int64_t) const { return {lr, 0}; }
   __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
     const T p = e.param[i];
     T g = s.maximize ? -e.grad[i] : e.grad[i];
@@ -78,7 +74,7 @@ template <class T>
 struct Adam {
   AdamStep s;
   double lr_decay;  // lr * weight_decay, which AdamW takes off the weights
-  __host__ __device__ AtStep at(double lr, int64_t step) const {
+  AtStep at(double lr, int64_t step) const {
     return {lr / (1 - pow(s.beta1, double(step))), 1 / sqrt(1 - pow(s.beta2, double(step)))};
   }
   __device__ void update(const Entry<T>& e, int64_t i, T step_size, T correction) const {
@@ -101,7 +97,7 @@ struct Adam {
 template <class T>
 struct Adadelta {
   AdadeltaStep s;
-  __host__ __device__ AtStep at(double lr, int64_t) const { return {lr, 0}; }
+  AtStep at(double lr, int64_t) const { return {lr, 0}; }
   __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
     const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
     const T square = T(s.rho) * e.states[0][i] + T(1 - s.rho) * g * g;
@@ -115,7 +111,7 @@ struct Adadelta {
 template <class T>
 struct Rmsprop {
   RmspropStep s;
-  __host__ __device__ AtStep at(double lr, int64_t) const { return {lr, 0}; }
+  AtStep at(double lr, int64_t) const { return {lr, 0}; }
   __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
     const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
     const T square = T(s.alpha) * e.states[0][i] + T(1 - s.alpha) * g * g;
@@ -138,7 +134,7 @@ struct Rmsprop {
 template <class T>
 struct Adagrad {
   AdagradStep s;
-  __host__ __device__ AtStep at(double lr, int64_t step) const { return {lr / (1 + double(step - 1) * s.lr_decay), 0}; }
+  AtStep at(double lr, int64_t step) const { return {lr / (1 + double(step - 1) * s.lr_decay), 0}; }
   __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
     const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
     const T total = e.states[0][i] + g * g;
@@ -149,24 +145,13 @@ struct Adagrad {
 
 template <class Rule, class T>
 __global__ void __launch_bounds__(kThreads) update_kernel(Update<Rule, T> u) {
-  CNNX_SHARED(AtStep, now, );
   const int item = item_of(u.first_block, u.count);
   const Entry<T>& e = u.items[item];
-  Rule rule = u.rule;
-  T a = e.a, b = e.b;
-  if (u.lr != nullptr || u.more_steps != nullptr) {
-    const double lr = u.lr != nullptr ? *u.lr : rule.s.lr;
-    if (threadIdx.x == 0) now = rule.at(lr, e.step + (u.more_steps != nullptr ? *u.more_steps : 0));
-    __syncthreads();
-    a = T(now.a);
-    b = T(now.b);
-    if constexpr (requires { rule.lr_decay; }) rule.lr_decay = lr * rule.s.weight_decay;
-  }
   const int64_t first = int64_t(int(blockIdx.x) - u.first_block[item]) * kPerBlock + threadIdx.x;
 #pragma unroll
   for (int k = 0; k < kPerThread; ++k) {
     const int64_t i = first + k * kThreads;
-    if (i < e.n) rule.update(e, i, a, b);
+    if (i < e.n) u.rule.update(e, i, e.a, e.b);
   }
 }
 
@@ -174,8 +159,6 @@ template <class Rule, class Step, class T>
 void run(const char* op, const Rule& rule, const Step& step, int64_t count, const OptimItem<T>* items) {
   Update<Rule, T> u{};
   u.rule = rule;
-  u.lr = step.clock.lr;
-  u.more_steps = step.clock.more_steps;
   int64_t blocks = 0;
   const auto flush = [&] {
     u.first_block[u.count] = int(blocks);
@@ -190,8 +173,8 @@ void run(const char* op, const Rule& rule, const Step& step, int64_t count, cons
     if (u.count == kItems || blocks + needed > kMaxBlocks) flush();
     const AtStep at = rule.at(step.lr, item.step);
     u.first_block[u.count] = int(blocks);
-    u.items[u.count++] = {item.n,    item.param, item.grad, {item.states[0], item.states[1], item.states[2]},
-                          item.step, T(at.a),    T(at.b),   item.fresh};
+    u.items[u.count++] = {item.n,  item.param, item.grad, {item.states[0], item.states[1], item.states[2]},
+                          T(at.a), T(at.b),    item.fresh};
     blocks += needed;
   }
   if (u.count > 0) flush();

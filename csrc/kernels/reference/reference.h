@@ -7,10 +7,10 @@
 
 namespace cnnx::reference {
 
-// Each file of this folder fills the slots of its family.
 // What the loss of logits begins with.
 template <class T> void softmax(const ReduceShape& s, bool log, const T* x, T* y);
 
+// Each file of this folder fills the slots of its family.
 template <class T> void fill_batch_norm(KernelTable<T>& table);
 template <class T> void fill_conv2d(KernelTable<T>& table);
 template <class T> void fill_pool2d(KernelTable<T>& table);
