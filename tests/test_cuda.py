@@ -72,6 +72,23 @@ TABLE |= {
     for i, (shape, weight, options) in enumerate(CONVOLUTIONS)
 }
 TABLE |= {
+    f"conv2d {i} with {name}": (
+        lambda x, w, b, o=CONVOLUTIONS[i][2], a=name: F.conv2d(x, w, b, **o, activation=a),
+        *CONVOLUTIONS[i][:2],
+        CONVOLUTIONS[i][1][:1],
+    )
+    for i, name in [(0, "relu"), (4, "tanh"), (6, "sigmoid"), (16, "relu")]
+}
+TABLE |= {
+    f"linear with {name}": (
+        lambda x, w, b, a=name: F.linear(x, w, b, activation=a),
+        (rows, 70),
+        (40, 70),
+        (40,),
+    )
+    for name, rows in [("relu", 5), ("tanh", 1), ("sigmoid", 300)]
+}
+TABLE |= {
     f"max_pool2d {o}": (lambda x, o=o: F.max_pool2d(x, return_indices=True, **o), IMAGES) for o in POOLINGS
 }
 TABLE |= {

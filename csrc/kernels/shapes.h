@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "cnnx/activation.h"
+
 namespace cnnx {
 
 // Spatial tensors are [ceil(batch/lanes)][channels][height][width][lanes]; lanes == 1 is plain row-major NCHW.
@@ -20,6 +22,7 @@ struct Conv2dShape {
   int64_t dilation_height, dilation_width;
   int64_t groups;
   int64_t lanes;
+  Activation activation = Activation::none;  // of the result of conv2d_forward; the gradients know nothing of it
 };
 
 struct Pool2dShape {
@@ -61,6 +64,7 @@ struct PlaneMap {
 // y = x w^T + b with x (batch, in), w (out, in), b (out), y (batch, out), all row-major.
 struct LinearShape {
   int64_t batch, in_features, out_features;
+  Activation activation = Activation::none;  // of the result of linear_forward
 };
 
 // c[m][n] (+)= sum over k of a[m][k] b[k][n], any strides (in elements).

@@ -7,6 +7,7 @@
 #include "kernels/parallel.h"
 #include "kernels/table.h"
 #include "ops/spatial.h"
+#include "ops/unary.h"
 
 namespace cnnx {
 namespace {
@@ -21,6 +22,7 @@ struct ConvKind {
 struct Geometry {
   int64_t stride[2] = {1, 1}, dilation[2] = {1, 1}, padding[4] = {}, output_padding[2] = {};
   int64_t groups = 1;
+  Activation activation = Activation::none;
 };
 
 template <class Options, size_t kAxes>
@@ -37,6 +39,7 @@ Geometry geometry_of(const ConvOptions<kAxes>& o) {
   Geometry g;
   set_common(g, o, o.stride);
   for (size_t i = 0; i < 2 * kAxes; ++i) g.padding[4 - 2 * kAxes + i] = o.padding[i];
+  g.activation = o.activation;
   return g;
 }
 
@@ -123,6 +126,7 @@ Conv2dShape shape_of(const ConvKind& kind, const Tensor& input, const Tensor& we
   s.dilation_height = g.dilation[0];
   s.dilation_width = g.dilation[1];
   s.groups = g.groups;
+  s.activation = g.activation;
   s.out_channels = w.size(0);
   s.in_channels = w.size(1) * g.groups;
   s.lanes = use_lanes(x) ? lane_count() : 1;
@@ -203,9 +207,11 @@ Tensor run(const ConvKind& kind, const Tensor& input, const Tensor& weight, cons
   const Tensor output = from_images(y.tensor, kind.axes, single);
   if (!needs_grad({input, weight, bias})) return output;
 
-  auto gradient = [kind, s, lanes, single, weight_shape = weight.shape(), x = Saved(x.tensor), w = Saved(w)](
-                      const Tensor& grad_output, const Needs& needs) -> Grads {
+  auto gradient = [kind, s, lanes, single, weight_shape = weight.shape(), x = Saved(x.tensor), w = Saved(w),
+                   y = Saved(s.activation == Activation::none ? Tensor() : output)](const Tensor& grad_result,
+                                                                                    const Needs& needs) -> Grads {
     Grads grads(3);
+    const Tensor grad_output = activation_backward(s.activation, grad_result, y.unpack(kind.op));
     const auto& table = kernels<T>(grad_output.device());
     const auto g = spatial_input<T>(as_images(grad_output, kind.axes), lanes);
     if (needs[0]) {

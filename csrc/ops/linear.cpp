@@ -4,6 +4,7 @@
 #include "cnnx/ops/elementwise.h"
 #include "kernels/table.h"
 #include "ops/flat.h"
+#include "ops/unary.h"
 
 namespace cnnx {
 namespace {
@@ -18,9 +19,11 @@ Tensor linear_typed(const Tensor& input, const Tensor& weight, const Tensor& bia
       .linear_forward(s, x.pointer<T>(), w.pointer<T>(), b.defined() ? b.pointer<T>() : nullptr, output.pointer<T>());
   if (!needs_grad({input, weight, bias})) return output;
 
-  auto gradient = [s, shape = input.shape(), x = Saved(x), w = Saved(w)](const Tensor& grad_output, const Needs& needs) -> Grads {
+  auto gradient = [s, shape = input.shape(), x = Saved(x), w = Saved(w),
+                   y = Saved(s.activation == Activation::none ? Tensor() : output)](const Tensor& grad_output,
+                                                                                    const Needs& needs) -> Grads {
     Grads grads(3);
-    const Tensor g = contiguous(grad_output);
+    const Tensor g = contiguous(activation_backward(s.activation, grad_output, y.unpack("linear")));
     if (needs[0]) {
       grads[0] = Tensor::empty(shape, g.options());
       kernels<T>(g.device()).linear_backward_input(s, g.pointer<T>(), w.unpack("linear").pointer<T>(), grads[0].pointer<T>());
@@ -96,7 +99,7 @@ Tensor transposed(const Tensor& t) {
 
 }  // namespace
 
-Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
+Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Activation activation) {
   if (weight.ndim() != 2) throw ShapeError(message("linear: weight must be (out_features, in_features), got ", weight.shape()));
   if (input.ndim() < 1 || input.size(-1) != weight.size(1))
     throw ShapeError(
@@ -108,7 +111,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias) {
                             bias.defined() ? message(", bias ", name(bias.dtype())) : std::string()));
   check_same_device("linear", input, weight);
   if (bias.defined()) check_same_device("linear", input, bias);
-  const LinearShape s{weight.size(1) > 0 ? input.numel() / weight.size(1) : 0, weight.size(1), weight.size(0)};
+  const LinearShape s{weight.size(1) > 0 ? input.numel() / weight.size(1) : 0, weight.size(1), weight.size(0), activation};
   if (weight.numel() == 0) throw ShapeError(message("linear: weight ", weight.shape(), " is empty"));
   return dispatch_floating("linear", input.dtype(),
                            [&](auto tag) { return linear_typed<decltype(tag)>(input, weight, bias, s); });

@@ -179,6 +179,16 @@ Tensor unary_(const char* name, UnaryOp op, const Tensor& self, double a, double
   return self;
 }
 
+Tensor activation_backward(Activation activation, const Tensor& grad_output, const Tensor& result) {
+  switch (activation) {
+    case Activation::relu: return backward_of("relu", UnaryOp::relu, 0, 0, grad_output, result);
+    case Activation::tanh: return backward_of("tanh", UnaryOp::tanh, 0, 0, grad_output, result);
+    case Activation::sigmoid: return backward_of("sigmoid", UnaryOp::sigmoid, 0, 0, grad_output, result);
+    case Activation::none: break;
+  }
+  return grad_output;
+}
+
 #define UNARY(function) \
   Tensor function(const Tensor& input) { return unary(#function, UnaryOp::function, input); }
 // clang-format off

@@ -1,7 +1,8 @@
-// Conversions of the arguments that only some bindings take: a tensor or a number, a dim or several.
+// Conversions of the arguments that only some bindings take: a tensor or a number, a dim or several, an activation.
 #pragma once
 
 #include "bindings.h"
+#include "cnnx/activation.h"
 #include "cnnx/number.h"
 
 namespace cnnx::bindings {
@@ -48,6 +49,24 @@ struct type_caster<cnnx::Number> {
   static bool failed() {
     PyErr_Clear();
     return false;
+  }
+};
+
+// None or a name.
+template <>
+struct type_caster<cnnx::Activation> {
+  PYBIND11_TYPE_CASTER(cnnx::Activation, const_name("str | None"));
+
+  bool load(handle source, bool) {
+    value = cnnx::Activation::none;
+    if (source.is_none()) return true;
+    if (!PyUnicode_Check(source.ptr())) return false;
+    const auto name = source.cast<std::string>();
+    if (name == "relu") value = cnnx::Activation::relu;
+    else if (name == "tanh") value = cnnx::Activation::tanh;
+    else if (name == "sigmoid") value = cnnx::Activation::sigmoid;
+    else throw cnnx::ValueError("activation must be None, 'relu', 'tanh' or 'sigmoid', got '" + name + "'");
+    return true;
   }
 };
 

@@ -31,10 +31,11 @@ void register_convolutions(py::module_& m, const char* name, ConvOp<kAxes>* conv
   m.def(
       name,
       [convolution](const Tensor& input, const Tensor& weight, const Tensor& bias, const Axes& stride,
-                    const std::array<int64_t, 2 * kAxes>& padding, const Axes& dilation,
-                    int64_t groups) { return convolution(input, weight, bias, {stride, padding, dilation, groups}); },
+                    const std::array<int64_t, 2 * kAxes>& padding, const Axes& dilation, int64_t groups, Activation activation) {
+        return convolution(input, weight, bias, {stride, padding, dilation, groups, activation});
+      },
       ReleaseGil(), given("input"), given("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
-      py::arg("groups"));
+      py::arg("groups"), py::arg("activation") = py::none());
   m.def(
       transposed_name,
       [transposed](const Tensor& input, const Tensor& weight, const Tensor& bias, const Axes& stride, const Axes& padding,
@@ -49,6 +50,7 @@ void register_convolutions(py::module_& m, const char* name, ConvOp<kAxes>* conv
 
 void register_conv(py::module_& m) {
   register_convolutions<1>(m, "conv1d", conv1d, "conv_transpose1d", conv_transpose1d);
+  m.def("check_activation", [](Activation) {}, py::arg("activation"));
   register_convolutions<2>(m, "conv2d", conv2d, "conv_transpose2d", conv_transpose2d);
   m.def(
       "pad",

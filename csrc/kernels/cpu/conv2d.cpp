@@ -239,6 +239,7 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
           if (dense)
             forward_band<Channels, true>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
           else forward_band<Channels, false>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
+          for (int i = 0; i < Channels; ++i) activate(c.activation, to + i * c.out_plane * kLanes, rows * c.out_row * kLanes);
         });
       }
   });

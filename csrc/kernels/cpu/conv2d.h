@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/tile.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
@@ -13,6 +14,7 @@ struct ConvPlan {
   int64_t blocks, in_channels, in_height, in_width, out_channels, out_height, out_width;
   int64_t kernel_height, kernel_width, stride_height, stride_width, pad_top, pad_left, dilation_height, dilation_width, groups;
   int64_t out_step, out_row, out_plane;
+  Activation activation = Activation::none;  // where pixels lie side by side
 
   int64_t in_group() const { return in_channels / groups; }
   int64_t out_group() const { return out_channels / groups; }
@@ -60,7 +62,8 @@ inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
           s.groups,
           1,
           s.out_width,
-          s.out_height * s.out_width};
+          s.out_height * s.out_width,
+          s.activation};
 }
 
 // Whole vectors in loops of their own: rows are short, and a call of memcpy costs as much as the copy.

@@ -97,6 +97,7 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
           });
       }
     });
+    activate(c.activation, result, vectors * pixels * kLanes);
     for (int64_t v = 0; v < vectors; ++v) {
       const int64_t channel = (first + v) * kLanes, live = min(out_group - channel, kLanes);
       const float* from = result + v * pixels * kLanes;

@@ -9,6 +9,7 @@
 //   weight gradient  a = grad_y^T (packed),               b = x
 // For a handful of images the lanes run along the features instead, and forward is a set of dot products.
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/transpose.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
@@ -143,6 +144,7 @@ void linear_forward_dots(const LinearShape& s, const float* input, const float* 
         }
         for (int r = 0; r < Rows; ++r)
           output[n * s.out_features + o + r] = horizontal_sum(sum[r][0] + sum[r][1]) + (bias != nullptr ? bias[o + r] : 0.0f);
+        activate(s.activation, output + n * s.out_features + o, Rows);
       }
     });
   });
@@ -188,6 +190,8 @@ void linear_forward(const LinearShape& s, const float* input, const float* weigh
         unroll<Rows>([&](auto r) {
           unroll<Vectors>([&](auto v) { store(result + ((block + v) * s.out_features + o + r) * kLanes, sum[r][v]); });
         });
+        for (int v = 0; v < Vectors; ++v)
+          activate(s.activation, result + ((block + v) * s.out_features + o) * kLanes, Rows * kLanes);
       });
     });
   });

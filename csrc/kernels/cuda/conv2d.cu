@@ -14,8 +14,8 @@
 //   loads and 6 reads of weights.
 // gemm (more channels): C[q][pixel] = W[q][k] X[k][pixel], tiles of kM x 128 pixels x 8 in shared memory, two of them in turns, 8
 //   x 8 results a thread (64 FMA for 4 reads of 16 bytes). X is gathered on the fly: a thread stays with one pixel and loads its
-//   8 values of k, whose offsets stand in a table in shared memory; no im2col matrix is written anywhere. The bias is added in
-//   the epilogue.
+//   8 values of k, whose offsets stand in a table in shared memory; no im2col matrix is written anywhere. Bias and
+//   activation follow in the epilogue.
 //
 // Cost: 2 N Ho Wo Q R kh kw FLOP a group, and source, weights and dest once through memory (4 (N R H W + N Q Ho Wo) bytes:
 // neighbouring taps find their values in L1). Aimed at: with few channels (1 -> 8, 3x3: 72 x 2 FLOP for 36 bytes, below the 13
@@ -26,6 +26,8 @@
 
 #include <algorithm>
 #include <numeric>
+
+#include "kernels/cuda/epilogue.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -47,6 +49,7 @@ struct Axis {
 
 struct Correlation {
   bool backward;
+  Activation activation;
   AxisShape y, x;
   int batch, phases_x;
   int q, r;                      // channels of a group: of dest, of source
@@ -177,7 +180,7 @@ __global__ void __launch_bounds__(128) direct(Correlation c, const T* source, co
     const int at = (ya.first + ya.skip * (jy + a)) * dest_width + xa.first + xa.skip * jx;
 #pragma unroll
     for (int q = 0; q < kOut; ++q)
-      if (q0 + q < c.q) to[static_cast<int64_t>(q) * c.dest_plane + at] = sum[a][q];
+      if (q0 + q < c.q) to[static_cast<int64_t>(q) * c.dest_plane + at] = activate(c.activation, sum[a][q]);
   }
 }
 
@@ -296,7 +299,8 @@ __global__ void __launch_bounds__(128) gemm(Correlation c, const T* source, cons
     for (int i = 0; i < kTm; ++i) {
       const int q = tm * kTm + i;
       if (q0 + q >= c.q) break;
-      to[static_cast<int64_t>(q) * c.dest_plane] = sum[i][j] + (bias != nullptr ? bias[group * c.q + q0 + q] : T(0));
+      const T value = sum[i][j] + (bias != nullptr ? bias[group * c.q + q0 + q] : T(0));
+      to[static_cast<int64_t>(q) * c.dest_plane] = activate(c.activation, value);
     }
   }
 }
@@ -337,6 +341,7 @@ void correlate(const char* op, const Conv2dShape& s, bool backward, const T* sou
   to_index(op, out_group * in_group * kernel);
   Correlation c{};
   c.backward = backward;
+  c.activation = backward ? Activation::none : s.activation;
   c.y = axis_shape(op, s.in_height, s.out_height, s.kernel_height, s.stride_height, s.pad_top, s.dilation_height);
   c.x = axis_shape(op, s.in_width, s.out_width, s.kernel_width, s.stride_width, s.pad_left, s.dilation_width);
   c.phases_x = backward ? c.x.stride : 1;

@@ -4,7 +4,7 @@
 // [k][row], twice, so that the next slice is on its way from device memory (in registers) while this one is worked on, with one barrier a
 // slice. A thread holds kM/16 by kN/16 sums in registers and reads them in groups of up to four neighbours (16 bytes), groups 16 apart, so
 // that the threads of a warp read neighbouring words. Slices are read along whichever dimension is contiguous, 16 bytes a thread where
-// alignment allows. Bias is added, and for weight gradients the bias' gradient (the sums of a's rows) is taken, by the same launch.
+// alignment allows. Bias and activation are applied, and for weight gradients the bias' gradient (the sums of a's rows) is taken, by the same launch.
 //
 // Where m n is too small to fill the card, k is cut into chunks: each block leaves its sums in scratch memory and the last one of a
 // tile to arrive adds them up in the order of the chunks. So the result depends on the shape alone, never on who came first.
@@ -15,6 +15,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/scratch.h"
 
 namespace cnnx::cuda {
@@ -32,6 +33,7 @@ struct Product {
   int64_t a_row, a_col, b_row, b_col, c_row, c_col;
   const T *a, *b, *bias;  // bias (n), or null
   T *c, *row_sums;        // row_sums (m): of a over k; or null
+  Activation activation;
   bool accumulate, a_along_k, a_vector, b_along_k, b_vector;
   int64_t tiles_n, chunk;     // chunk: a multiple of kDepth
   T *partial, *partial_rows;  // [tile][split][kM kN], [tile_m][split][kM]
@@ -141,7 +143,7 @@ __device__ void write_tile(const Product<T>& p, int64_t m0, int64_t n0, int ty, 
       T value = sum[i][j];
       if (p.bias != nullptr) value += p.bias[n];
       if (p.accumulate) value += out;
-      out = value;
+      out = activate(p.activation, value);
     }
     if (with_rows && tx == 0) p.row_sums[m] = row_sum[i];
   }
@@ -332,6 +334,7 @@ void linear_forward(const LinearShape& s, const T* input, const T* weight, const
       as_product<T>({s.batch, s.out_features, s.in_features, s.in_features, 1, 1, s.in_features, s.out_features, 1, false}, input,
                     weight, output);
   p.bias = bias;
+  p.activation = s.activation;
   product("linear_forward", p);
 }
 

@@ -33,7 +33,8 @@ void forward(const Conv2dShape& s, const T* input, const T* weight, const T* bia
                      input[lanes_index(n, group * in_group + i, iy * s.in_width + ix, s.in_channels, in_spatial, s.lanes)];
             }
           }
-        output[lanes_index(n, o, y * s.out_width + x, s.out_channels, out_spatial, s.lanes)] = static_cast<T>(sum);
+        output[lanes_index(n, o, y * s.out_width + x, s.out_channels, out_spatial, s.lanes)] =
+            static_cast<T>(activated(s.activation, sum));
       }
   });
 }

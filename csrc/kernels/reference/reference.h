@@ -2,10 +2,23 @@
 // they serve float64 and whatever slot a target leaves empty. They take any `lanes`, and leave dead lanes untouched unless said otherwise.
 #pragma once
 
+#include <cmath>
+
 #include "kernels/parallel.h"
 #include "kernels/table.h"
 
 namespace cnnx::reference {
+
+// What a convolution or a dense layer does to a result.
+inline double activated(Activation activation, double x) {
+  switch (activation) {
+    case Activation::relu: return x <= 0 ? 0 : x;
+    case Activation::tanh: return std::tanh(x);
+    case Activation::sigmoid: return 1 / (1 + std::exp(-x));
+    case Activation::none: break;
+  }
+  return x;
+}
 
 // What the loss of logits begins with.
 template <class T> void softmax(const ReduceShape& s, bool log, const T* x, T* y);

@@ -22,6 +22,7 @@ class _ConvNd(Module):
 
     _axes: ClassVar[int]
     transposed: ClassVar[bool]
+    activation: str | None = None  # what the convolution applies to its result
     padding: Any  # a tuple of ints, or one of the words that conv_padding knows
     weight: Parameter
     bias: Parameter | None
@@ -100,6 +101,8 @@ class _ConvNd(Module):
             text += ", bias=False"
         if self.padding_mode != "zeros":
             text += f", padding_mode={self.padding_mode}"
+        if self.activation is not None:
+            text += f", activation={self.activation!r}"
         return text
 
 
@@ -119,7 +122,10 @@ class _Convolution(_ConvNd):
         padding_mode: str = "zeros",
         device: Any = None,
         dtype: Any = None,
+        *,
+        activation: str | None = None,
     ) -> None:
+        _C.check_activation(activation)
         super().__init__(
             in_channels,
             out_channels,
@@ -134,6 +140,7 @@ class _Convolution(_ConvNd):
             device,
             dtype,
         )
+        self.activation = activation
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, ...) to (N, out_channels, ...), or both without N."""
@@ -143,7 +150,7 @@ class _Convolution(_ConvNd):
             input = F.pad(input, pads[-2:] + pads[:-2], self.padding_mode)  # the last axis first
             pads = (0,) * len(pads)
         native = _C.conv1d if self._axes == 1 else _C.conv2d
-        return native(input, weight, bias, self.stride, pads, self.dilation, self.groups)
+        return native(input, weight, bias, self.stride, pads, self.dilation, self.groups, self.activation)
 
 
 class Conv1d(_Convolution):
@@ -155,7 +162,7 @@ class Conv1d(_Convolution):
         Channels of input and output.
     kernel_size : int
         Extent of the kernel.
-    stride, padding, dilation, groups, bias, padding_mode, device, dtype : optional
+    stride, padding, dilation, groups, bias, padding_mode, device, dtype, activation : optional
         As in `Conv2d`, with one number where that has a pair.
 
     Attributes
@@ -169,7 +176,8 @@ class Conv1d(_Convolution):
     Raises
     ------
     ValueError
-        For sizes that are not positive, groups that do not divide the channels, or an unknown padding.
+        For sizes that are not positive, groups that do not divide the channels, or an unknown padding or
+        activation.
 
     Examples
     --------
@@ -205,6 +213,9 @@ class Conv2d(_Convolution):
         "zeros", "reflect", "replicate" or "circular"; see `functional.pad`. Default: "zeros".
     device, dtype : optional
         Of the parameters. Default: CPU, the default dtype.
+    activation : str, optional
+        ``"relu"``, ``"tanh"`` or ``"sigmoid"``, applied to the result in the same pass: quicker than an
+        activation of its own, and the value before it is not kept. Default: None.
 
     Attributes
     ----------
@@ -217,7 +228,8 @@ class Conv2d(_Convolution):
     Raises
     ------
     ValueError
-        For sizes that are not positive, groups that do not divide the channels, or an unknown padding.
+        For sizes that are not positive, groups that do not divide the channels, or an unknown padding or
+        activation.
 
     Examples
     --------

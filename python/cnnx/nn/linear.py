@@ -34,6 +34,9 @@ class Linear(Module):
         Default: True.
     device, dtype : optional
         Of the parameters. Default: CPU, the default dtype.
+    activation : str, optional
+        ``"relu"``, ``"tanh"`` or ``"sigmoid"``, applied to the result in the same pass: quicker than an
+        activation of its own, and the value before it is not kept. Default: None.
 
     Attributes
     ----------
@@ -54,11 +57,20 @@ class Linear(Module):
     bias: Parameter | None
 
     def __init__(
-        self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        activation: str | None = None,
     ) -> None:
         super().__init__()
+        _C.check_activation(activation)
         self.in_features = in_features
         self.out_features = out_features
+        self.activation = activation
         self.weight = empty_parameter(device, dtype, out_features, in_features)
         if bias:
             self.bias = empty_parameter(device, dtype, out_features)
@@ -75,10 +87,10 @@ class Linear(Module):
     def forward(self, input: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
         parameters = self._parameters
-        return _C.linear(input, parameters["weight"], parameters["bias"])
+        return _C.linear(input, parameters["weight"], parameters["bias"], self.activation)
 
     def extra_repr(self) -> str:
-        """Sizes and bias."""
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
-        )
+        """Sizes, bias and, if there is one, activation."""
+        text = f"in_features={self.in_features}, out_features={self.out_features}"
+        text += f", bias={self.bias is not None}"
+        return text if self.activation is None else text + f", activation={self.activation!r}"

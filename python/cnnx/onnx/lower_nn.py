@@ -31,6 +31,14 @@ def begins_then_ends(padding: Ints) -> list[int]:
     return [*padding[0::2], *padding[1::2]]
 
 
+def activated(g: Graph, y: str, activation: str | None) -> str:
+    """What a layer's own activation makes of its result: a node after it."""
+    if activation is None:
+        return y
+    name: str = g.op({"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}[activation], y)
+    return name
+
+
 @lowers("conv1d", "conv2d")
 def conv(
     g: Graph,
@@ -41,6 +49,7 @@ def conv(
     padding: Ints,
     dilation: Ints,
     groups: int,
+    activation: str | None = None,
 ) -> str:
     """Convolution over any number of axes."""
     x, single = batched(g, input, weight.ndim - 2)
@@ -55,7 +64,7 @@ def conv(
         dilations=list(dilation),
         group=groups,
     )
-    return unbatched(g, y, single)
+    return unbatched(g, activated(g, y, activation), single)
 
 
 @lowers("conv_transpose1d", "conv_transpose2d")
@@ -271,12 +280,12 @@ def affine(g: Graph, x: str, weight: Operand, bias: Operand) -> str:
 
 
 @lowers("linear")
-def linear(g: Graph, input: Any, weight: Any, bias: Operand) -> str:
+def linear(g: Graph, input: Any, weight: Any, bias: Operand, activation: str | None = None) -> str:
     """A dense layer: one Gemm for rows, else a product and a sum."""
     if input.ndim == 2:
-        return g.op("Gemm", input, weight, bias, transB=1)
+        return activated(g, g.op("Gemm", input, weight, bias, transB=1), activation)
     product: str = g.op("MatMul", input, g.op("Transpose", weight, perm=[1, 0]))
-    return product if bias is None else g.op("Add", product, bias)
+    return activated(g, product if bias is None else g.op("Add", product, bias), activation)
 
 
 @lowers("matmul")

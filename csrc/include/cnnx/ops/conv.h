@@ -3,6 +3,7 @@
 
 #include <array>
 
+#include "cnnx/activation.h"
 #include "cnnx/ops/axes.h"
 #include "cnnx/tensor.h"
 
@@ -14,6 +15,7 @@ struct ConvOptions {
   std::array<int64_t, 2 * kAxes> padding{};  // {left, right} or {top, bottom, left, right}
   AxisInts<kAxes> dilation = per_axis<kAxes>(1);
   int64_t groups = 1;
+  Activation activation = Activation::none;  // of the result
 };
 using Conv1dOptions = ConvOptions<1>;
 using Conv2dOptions = ConvOptions<2>;

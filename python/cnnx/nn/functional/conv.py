@@ -19,13 +19,14 @@ def _convolve(
     padding: Any,
     dilation: Any,
     groups: int,
+    activation: str | None,
 ) -> Tensor:
     strides, dilations = per_axis(op, "stride", stride, axes), per_axis(op, "dilation", dilation, axes)
     if isinstance(padding, str) and weight.ndim != axes + 2:
         raise RuntimeError(f"{op}: weight must have {axes + 2} dimensions, got shape {tuple(weight.shape)}")
     pads = conv_padding(op, padding, weight.shape[2:], strides, dilations)
     native = _C.conv1d if axes == 1 else _C.conv2d
-    return native(input, weight, bias, strides, pads, dilations, groups)
+    return native(input, weight, bias, strides, pads, dilations, groups, activation)
 
 
 def conv1d(
@@ -36,6 +37,8 @@ def conv1d(
     padding: str | Size2 = 0,
     dilation: Size2 = 1,
     groups: int = 1,
+    *,
+    activation: str | None = None,
 ) -> Tensor:
     """1-D convolution (cross-correlation, as in all deep-learning libraries).
 
@@ -47,7 +50,7 @@ def conv1d(
         Shape (out_channels, in_channels / groups, kernel_width).
     bias : Tensor, optional
         Shape (out_channels,).
-    stride, padding, dilation, groups : optional
+    stride, padding, dilation, groups, activation : optional
         As in `conv2d`, with one number where that has a pair.
 
     Returns
@@ -61,7 +64,7 @@ def conv1d(
     RuntimeError
         If shapes do not match or the output would be empty.
     ValueError
-        For an unknown padding, or ``"same"`` with a stride.
+        For an unknown padding or activation, or ``"same"`` with a stride.
 
     Examples
     --------
@@ -70,7 +73,7 @@ def conv1d(
     >>> F.conv1d(cnnx.arange(5.0).reshape(1, 1, 5), cnnx.ones(1, 1, 3), padding=1).tolist()
     [[[1.0, 3.0, 6.0, 9.0, 7.0]]]
     """
-    return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups)
+    return _convolve("conv1d", 1, input, weight, bias, stride, padding, dilation, groups, activation)
 
 
 def conv2d(
@@ -81,6 +84,8 @@ def conv2d(
     padding: str | Size2 = 0,
     dilation: Size2 = 1,
     groups: int = 1,
+    *,
+    activation: str | None = None,
 ) -> Tensor:
     """2-D convolution (cross-correlation, as in all deep-learning libraries).
 
@@ -102,6 +107,9 @@ def conv2d(
         Distance between the kernel's taps. Default: 1.
     groups : int
         Blocks of channels that are convolved separately. Default: 1.
+    activation : str, optional
+        ``"relu"``, ``"tanh"`` or ``"sigmoid"``, applied to the result in the same pass: quicker than an
+        activation of its own, and the value before it is not kept. Default: None.
 
     Returns
     -------
@@ -114,7 +122,7 @@ def conv2d(
     RuntimeError
         If shapes do not match or the output would be empty.
     ValueError
-        For an unknown padding, or ``"same"`` with a stride.
+        For an unknown padding or activation, or ``"same"`` with a stride.
 
     Examples
     --------
@@ -123,7 +131,7 @@ def conv2d(
     >>> F.conv2d(cnnx.ones(1, 1, 5, 5), cnnx.ones(2, 1, 3, 3), padding="same").shape
     cnnx.Size([1, 2, 5, 5])
     """
-    return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups)
+    return _convolve("conv2d", 2, input, weight, bias, stride, padding, dilation, groups, activation)
 
 
 def _conv_transpose(

@@ -6,7 +6,9 @@ from ... import _C
 from ...tensor import Tensor
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, activation: str | None = None
+) -> Tensor:
     """Dense layer: ``input @ weight.T + bias``.
 
     Parameters
@@ -17,6 +19,9 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         Shape (out_features, in_features), or (in_features,).
     bias : Tensor, optional
         Shape (out_features,).
+    activation : str, optional
+        ``"relu"``, ``"tanh"`` or ``"sigmoid"``, applied to the result in the same pass: quicker than an
+        activation of its own, and the value before it is not kept. Default: None.
 
     Returns
     -------
@@ -27,6 +32,8 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     ------
     RuntimeError
         If the shapes do not match.
+    ValueError
+        For an unknown activation.
 
     Examples
     --------
@@ -36,6 +43,6 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     [[11.5]]
     """
     if weight.ndim == 1:
-        product = _C.linear(input, weight.unsqueeze(0), None).squeeze(-1)
-        return product if bias is None else product + bias
-    return _C.linear(input, weight, bias)
+        row = bias if bias is None or bias.ndim == 1 else bias.unsqueeze(0)
+        return _C.linear(input, weight.unsqueeze(0), row, activation).squeeze(-1)
+    return _C.linear(input, weight, bias, activation)

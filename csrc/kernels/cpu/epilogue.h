@@ -1,0 +1,28 @@
+// What a kernel does to its result while that is still in the nearest cache.
+#pragma once
+
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/vec_math.h"
+
+namespace cnnx::CNNX_TARGET_NAMESPACE {
+namespace {
+
+template <class F>
+inline void transform_in_place(float* y, int64_t count, F f) {
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(y + i, f(load(y + i)));
+  if (i < count) store_partial(y + i, f(load_partial(y + i, count - i)), count - i);
+}
+
+// NaN stays NaN, as in the functions of their own (elementwise.cpp).
+inline void activate(Activation activation, float* y, int64_t count) {
+  switch (activation) {
+    case Activation::none: return;
+    case Activation::relu: return transform_in_place(y, count, [](Vec v) { return select(v <= 0.0f, Vec{}, v); });
+    case Activation::tanh: return transform_in_place(y, count, [](Vec v) { return tanh(v); });
+    case Activation::sigmoid: return transform_in_place(y, count, [](Vec v) { return sigmoid(v); });
+  }
+}
+
+}  // namespace
+}  // namespace cnnx::CNNX_TARGET_NAMESPACE
