@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import cnnx
 from cnnx import _C
@@ -104,9 +105,10 @@ def run_on_target(target: str, *arguments: str) -> None:
     assert done.returncode == 0, f"{target}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
-def other_targets() -> list[str]:
-    """Name the CPU targets of this machine but for the active one."""
-    return [target for target in _C.available_targets() if target != _C.active_target()]
+def other_targets() -> list[Any]:
+    """Name the CPU targets of this machine but for the active one, as the parameters of a test."""
+    targets = [target for target in _C.available_targets() if target != _C.active_target()]
+    return [pytest.param(target, marks=pytest.mark.cpu("the CPU's targets")) for target in targets]
 
 
 def leaf(*values):

@@ -11,6 +11,8 @@ import pytest
 import cnnx
 from cnnx import _C
 
+pytestmark = pytest.mark.cpu("memory that tensors share with NumPy and PyTorch")
+
 DTYPES = ["float32", "float64", "int64", "int32", "uint8", "bool"]
 
 

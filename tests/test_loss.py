@@ -149,6 +149,7 @@ def test_indices_of_any_integer_type(dtype, rng):
     assert_same(_C.cross_entropy(tensor(x), tensor(target.astype(dtype))), want)
 
 
+@pytest.mark.cpu("a device notes a bad class and raises at the next wait: test_cuda_dense.py")
 def test_bad_targets():
     x = tensor(np.zeros((4, 10), F32))
 

@@ -10,6 +10,8 @@ import pytest
 
 import cnnx
 
+pytestmark = pytest.mark.cpu("memory that tensors share with NumPy")
+
 DTYPES = ["float32", "float64", "int64", "int32", "uint8", "bool"]
 
 

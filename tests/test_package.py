@@ -46,6 +46,7 @@ def run(code, *, cwd, **environment):
     )
 
 
+@pytest.mark.cpu("the examples print tensors of the CPU")
 @pytest.mark.parametrize("name", ["cnnx", *MODULES])
 def test_examples_of_the_docstrings(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

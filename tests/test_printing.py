@@ -6,6 +6,8 @@ import pytest
 
 import cnnx
 
+pytestmark = pytest.mark.cpu("a tensor on a device names it in its text: test_cuda.py")
+
 
 def test_formatting() -> None:
     t = cnnx.tensor(3.14159)

@@ -65,6 +65,7 @@ def test_dtypes() -> None:
         cnnx.iinfo(cnnx.float32)
 
 
+@pytest.mark.cpu("what a tensor on the CPU says of its device")
 def test_device() -> None:
     t = cnnx.zeros(1)
     cpu = cnnx.device("cpu")

@@ -15,6 +15,8 @@ import cnnx
 import cnnx.nn.functional as F
 from cnnx import nn, optim
 
+pytestmark = pytest.mark.cpu("threads of the CPU backend")
+
 
 def lenet() -> nn.Sequential:
     return nn.Sequential(

@@ -8,6 +8,8 @@ import pytest
 from cnnx import _C
 from oracles import array, run_on_target, tensor
 
+pytestmark = pytest.mark.cpu("error bounds of the CPU's vector functions")
+
 BOUNDS = {
     "exp": 2,
     "log": 2,

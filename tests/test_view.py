@@ -79,6 +79,7 @@ def test_against_torch(name: str) -> None:
     np.testing.assert_allclose(ours.grad.numpy(), theirs.grad.numpy(), rtol=1e-6)
 
 
+@pytest.mark.cpu("memory that tensors share with NumPy")
 @pytest.mark.parametrize(
     "make",
     [

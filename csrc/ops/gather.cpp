@@ -270,25 +270,15 @@ Unique unique(const Tensor& input) {
   const Tensor flat = contiguous(reshape(input.detach(), {-1}));
   auto [sorted, order] = sort(flat, 0);
   const int64_t n = flat.numel();
+  // The rank of each value in the sorted order: 0, and one more wherever a value differs from the one before.
+  Tensor rank = Tensor::zeros({n}, input.options(DType::int64));
+  if (n > 1)
+    copy_into(narrow(rank, 0, 1, n - 1),
+              cumsum(cast(ne(narrow(sorted, 0, 1, n - 1), narrow(sorted, 0, 0, n - 1)), DType::int64), 0));
   Unique result;
-  result.inverse = Tensor::empty(input.shape(), {DType::int64});
-  std::vector<int64_t> firsts;  // where a new value starts in the sorted order
-  dispatch(input.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* values = sorted.template data<T>();
-    for (int64_t i = 0; i < n; ++i) {
-      if (i == 0 || values[i] != values[i - 1]) firsts.push_back(i);
-      result.inverse.data<int64_t>()[order.template data<int64_t>()[i]] = static_cast<int64_t>(firsts.size()) - 1;
-    }
-    const int64_t count = static_cast<int64_t>(firsts.size());
-    result.values = Tensor::empty({count}, input.options());
-    result.counts = Tensor::empty({count}, {DType::int64});
-    for (int64_t u = 0; u < count; ++u) {
-      const size_t i = static_cast<size_t>(u);
-      result.values.data<T>()[u] = values[firsts[i]];
-      result.counts.data<int64_t>()[u] = (u + 1 < count ? firsts[i + 1] : n) - firsts[i];
-    }
-  });
+  result.inverse = reshape(scatter(rank, 0, order, rank), input.shape());
+  result.counts = bincount(rank, 0);
+  result.values = index_select(sorted, 0, sub(cumsum(result.counts, 0), result.counts));
   return result;
 }
 

@@ -143,7 +143,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         try:
             cnnx.manual_seed(seed)
             self.model_ = self._build()
-            self._train(cnnx.from_numpy(targets.astype(np.int64)), self._images(samples), seed)
+            self._train(cnnx.as_tensor(targets.astype(np.int64)), self._images(samples), seed)
         finally:
             cnnx.set_rng_state(state)
         return self
@@ -168,7 +168,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         with cnnx.no_grad():
             starts = range(0, len(images), EVALUATION_BATCH)
             parts = [self.model_(images[start : start + EVALUATION_BATCH]) for start in starts]
-            scores: Array = cnnx.cat(parts).numpy().astype(np.float64)
+            scores: Array = cnnx.cat(parts).cpu().numpy().astype(np.float64)
         return scores
 
     def _check_parameters(self) -> None:
@@ -204,7 +204,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
 
     def _images(self, samples: Array) -> cnnx.Tensor:
         scaled = ((samples.astype(np.float64) - self.mean_) / self.deviation_).astype(np.float32)
-        return cnnx.from_numpy(np.ascontiguousarray(scaled.reshape(-1, *self.image_shape_)))
+        return cnnx.as_tensor(np.ascontiguousarray(scaled.reshape(-1, *self.image_shape_)))
 
     def _build(self) -> nn.Module:
         shape, classes = self.image_shape_, len(self.classes_)
