@@ -35,6 +35,7 @@ NETS = {
         Net("s6", lambda optim, p: optim.Adam(p, lr=0.001)),
         Net("s7", lambda optim, p: optim.Adam(p, lr=0.001)),
         Net("s10", lambda optim, p: optim.SGD(p, lr=0.003, momentum=0.9), flat=True),
+        Net("s11", lambda optim, p: optim.Adadelta(p)),
         Net("lenet5", lambda optim, p: optim.SGD(p, lr=0.01, momentum=0.9)),
     )
 }

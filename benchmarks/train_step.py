@@ -60,7 +60,7 @@ def torch_steps(net: Net, batch: int) -> tuple[dict[str, Step], dict[str, np.nda
     steps = {}
     torch.manual_seed(0)
     first = net.build(torch.nn)
-    weights = {name: p.detach().numpy().copy() for name, p in first.named_parameters()}
+    weights = {name: p.numpy().copy() for name, p in first.state_dict().items()}
     for variant in ["eager"] if net.flat else ["eager", "channels_last"]:
         model = net.build(torch.nn)
         model.load_state_dict(first.state_dict())

@@ -1,0 +1,55 @@
+"""benchmarks/gpu_check.py in miniature, every part of it: on the emulation, or on a GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cnnx
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device")
+
+SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "gpu_check.py"
+
+
+def check(folder: Path, *options: str) -> str:
+    paths = [str(Path(cnnx.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", str(SCRIPT), "--smoke", "--out", str(folder), *options],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    return done.stdout
+
+
+def test_every_part_runs_and_is_taken_up_again(tmp_path: Path) -> None:
+    first = check(tmp_path)
+    parts = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+    assert sorted(parts) == ["compile", "epoch", "kernels", "sanitize", "test", "train"]
+    for part in parts.values():
+        assert part["about"]["smoke"]
+        assert part["rows"]
+        assert not any("error" in row for row in part["rows"].values())
+    assert {"cnnx", "torch", "torch tf32"} <= set(parts["train"]["rows"]["s11 8"])
+    assert parts["test"]["rows"]["agreement s11 5"]["passed"]
+    assert first.count("kernels relu: ") == 1
+
+    # What is done is not done again; what failed is.
+    path = tmp_path / "train.json"
+    parts["train"]["rows"]["s10 8"] = {"error": "as if"}
+    path.write_text(json.dumps(parts["train"]))
+    second = check(tmp_path, "--part", "train", "kernels")
+    assert "train s10 8: cnnx" in second
+    assert "train s11 8: " not in second
+    assert "kernels relu: " not in second
+    assert "shares of the ceilings" in second
