@@ -78,7 +78,7 @@ Tensor to_device(const Tensor& tensor, Device device) {
   const Tensor from = contiguous(tensor);
   Tensor result = Tensor::empty(tensor.shape(), {tensor.dtype(), device});
   const size_t bytes = static_cast<size_t>(tensor.numel()) * itemsize(tensor.dtype());
-  if (bytes > 0) cuda::copy(result.raw_pointer(), device, from.raw_pointer(), from.device(), bytes);
+  if (bytes > 0) cuda::copy("to", result.raw_pointer(), device, from.raw_pointer(), from.device(), bytes);
   return result;
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/copy.h"
+#include "cuda/graph.h"
 #include "cuda/runtime.h"
 #include "kernels/parallel.h"
 #include "kernels/philox.h"
@@ -67,20 +68,25 @@ void fill_row_major(const char* op, const Tensor& tensor, const F& fill) {
 }  // namespace
 
 RandomState Generator::state() const {
-  std::lock_guard lock(mutex_);
-  return state_;
+  std::lock_guard lock(stream_->mutex);
+  return stream_->state;
 }
 
 void Generator::set_state(const RandomState& state) {
-  std::lock_guard lock(mutex_);
-  state_ = state;
+  cuda::refuse_in_capture("manual_seed");  // a replay goes on where the generator then stands
+  std::lock_guard lock(stream_->mutex);
+  stream_->state = state;
 }
 
-RandomState Generator::next_call() {
-  std::lock_guard lock(mutex_);
-  RandomState call = state_;
-  ++state_.calls;
-  return call;
+RandomState Generator::next_calls(uint64_t count) {
+  RandomState first;
+  {
+    std::lock_guard lock(stream_->mutex);
+    first = stream_->state;
+    stream_->state.calls += count;
+  }
+  cuda::draw_if_captured(*this, first);
+  return first;
 }
 
 uint64_t entropy_seed() {

@@ -4,6 +4,7 @@
 
 #include "cnnx/autograd.h"
 #include "core/allocator.h"
+#include "cuda/graph.h"
 #include "cuda/runtime.h"
 #include "kernels/table.h"
 
@@ -155,6 +156,7 @@ void* Tensor::raw_data() const {
 }
 
 void* Tensor::raw_pointer() const {
+  if (device().is_cuda()) cuda::keep_if_captured(impl_->storage);
   return static_cast<char*>(impl_->storage->plain()) + impl_->offset * static_cast<int64_t>(itemsize(dtype()));
 }
 
@@ -174,7 +176,7 @@ double Tensor::item() const {
     using T = decltype(tag);
     if (!device().is_cuda()) return static_cast<double>(*data<T>());
     T element;
-    cuda::copy(&element, Device{}, raw_pointer(), device(), sizeof(T));
+    cuda::copy("item", &element, Device{}, raw_pointer(), device(), sizeof(T));
     return static_cast<double>(element);
   });
 }

@@ -9,7 +9,9 @@
 #include <bit>
 #include <memory>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "build_config.h"
@@ -19,6 +21,14 @@
 #include "kernels/cuda/special.h"
 
 namespace cnnx::cuda {
+
+using FreeBlocks = std::unordered_map<size_t, std::vector<void*>>;  // by size
+
+struct GraphMemory {
+  FreeBlocks free_blocks;
+  bool released = false;
+};
+
 namespace {
 
 struct DeviceState {
@@ -27,8 +37,12 @@ struct DeviceState {
   std::string name;
   std::string unusable;  // why no kernel of this build runs there; empty if they do
   std::mutex mutex;
-  std::unordered_map<size_t, std::vector<void*>> free_blocks;
+  FreeBlocks free_blocks;
   MemoryStats stats;
+  std::unordered_map<void*, std::shared_ptr<GraphMemory>> owners;  // of the blocks that belong to graphs
+  std::shared_ptr<GraphMemory> capturing;                          // the memory of the graph that is being captured
+  std::thread::id capturer;
+  std::vector<std::pair<void*, size_t>> freed_meanwhile;  // blocks that are not that graph's
 };
 
 // Never destroyed: storages may outlive static destruction, and the driver may be gone by then.
@@ -77,6 +91,8 @@ DeviceState& state(const char* op, int device) {
     }
   }
   if (!s.unusable.empty()) throw Error(message(op, ": ", s.unusable));
+  if (s.capturing != nullptr && s.capturer != std::this_thread::get_id())
+    throw Error(message(op, ": another thread is capturing a CUDA graph on cuda:", device));
   return s;
 }
 
@@ -86,6 +102,12 @@ size_t size_class(size_t bytes) {
   bytes = std::max(bytes, kAlignment);
   const size_t step = std::max(kAlignment, std::bit_floor(bytes) / 4);
   return (bytes + step - 1) / step * step;
+}
+
+// For what has to wait for the device.
+void refuse_capture(const char* op, const DeviceState& s) {
+  if (s.capturing != nullptr)
+    throw Error(message(op, ": has to wait for the device, which runs nothing while a CUDA graph is being captured"));
 }
 
 // Waits for the device, then throws what its kernels found wrong since the last time.
@@ -100,7 +122,28 @@ void wait(const char* op, DeviceState& s) {
   if (probability) throw Error(message(op, ": binary_cross_entropy: all elements of input and target should be between 0 and 1"));
 }
 
-// Under the lock of `s`.
+void* take(FreeBlocks& blocks, size_t size) {
+  const auto found = blocks.find(size);
+  if (found == blocks.end() || found->second.empty()) return nullptr;
+  void* block = found->second.back();
+  found->second.pop_back();
+  return block;
+}
+
+// Keeps a block that nobody uses for its next user. Under the lock of `s`, as what follows.
+void put_back(DeviceState& s, void* block, size_t size) {
+  const auto owner = s.owners.find(block);
+  const bool is_graphs = owner != s.owners.end() && !owner->second->released;
+  // A capture takes down what it is told of a block, which is right for the graph's own alone.
+  if (s.capturing != nullptr && !(is_graphs && owner->second == s.capturing)) {
+    s.freed_meanwhile.emplace_back(block, size);
+    return;
+  }
+  block_returned(block, s.stream);
+  (is_graphs ? owner->second->free_blocks : s.free_blocks)[size].push_back(block);
+  if (!is_graphs && owner != s.owners.end()) s.owners.erase(owner);
+}
+
 void free_cached(DeviceState& s) {
   for (auto& [size, blocks] : s.free_blocks) {
     while (!blocks.empty()) {
@@ -131,16 +174,14 @@ void* allocate(size_t bytes, int device) {
   DeviceState& s = state("empty", device);
   const size_t size = size_class(bytes);
   std::lock_guard lock(s.mutex);
-  auto& blocks = s.free_blocks[size];
-  void* block = nullptr;
-  if (!blocks.empty()) {
-    block = blocks.back();
-    blocks.pop_back();
+  void* block = s.capturing != nullptr ? take(s.capturing->free_blocks, size) : nullptr;
+  if (block == nullptr) block = take(s.free_blocks, size);
+  if (block != nullptr) {
     s.stats.cached -= size;
   } else {
     set_device(device);
     cudaError_t error = cudaMalloc(&block, size);
-    if (error == cudaErrorMemoryAllocation) {
+    if (error == cudaErrorMemoryAllocation && s.capturing == nullptr) {  // giving memory back waits for the device
       cudaGetLastError();
       free_cached(s);
       error = cudaMalloc(&block, size);
@@ -154,6 +195,7 @@ void* allocate(size_t bytes, int device) {
     }
     check("empty", error);
   }
+  if (s.capturing != nullptr) s.owners[block] = s.capturing;
   s.stats.in_use += size;
   s.stats.peak = std::max(s.stats.peak, s.stats.in_use);
   block_lent(block, bytes, size, s.stream);
@@ -167,8 +209,37 @@ void deallocate(void* block, size_t bytes, int device) {
   std::lock_guard lock(s.mutex);
   s.stats.in_use -= size;
   s.stats.cached += size;
-  block_returned(block, s.stream);
-  s.free_blocks[size].push_back(block);
+  put_back(s, block, size);
+}
+
+std::shared_ptr<GraphMemory> begin_graph_memory(int device) {
+  DeviceState& s = state("capture_begin", device);
+  std::lock_guard lock(s.mutex);
+  s.capturing = std::make_shared<GraphMemory>();
+  s.capturer = std::this_thread::get_id();
+  return s.capturing;
+}
+
+void end_graph_memory(int device) {
+  DeviceState& s = *devices()[static_cast<size_t>(device)];
+  std::lock_guard lock(s.mutex);
+  s.capturing = nullptr;
+  for (const auto& [block, size] : std::exchange(s.freed_meanwhile, {})) put_back(s, block, size);
+}
+
+void release_graph_memory(const std::shared_ptr<GraphMemory>& memory, int device) {
+  DeviceState& s = *devices()[static_cast<size_t>(device)];
+  std::lock_guard lock(s.mutex);
+  memory->released = true;
+  for (const auto& [size, blocks] : std::exchange(memory->free_blocks, {}))
+    for (void* block : blocks) put_back(s, block, size);
+}
+
+bool owns(const GraphMemory& memory, void* block, int device) {
+  DeviceState& s = *devices()[static_cast<size_t>(device)];
+  std::lock_guard lock(s.mutex);
+  const auto owner = s.owners.find(block);
+  return owner != s.owners.end() && owner->second.get() == &memory;
 }
 
 MemoryStats memory_stats(int device) {
@@ -185,33 +256,38 @@ void reset_peak(int device) {
 
 void release_cached(int device) {
   DeviceState& s = state("empty_cache", device);
+  refuse_capture("empty_cache", s);
   set_device(device);
   std::lock_guard lock(s.mutex);
   free_cached(s);
 }
 
-void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
+void copy(const char* op, void* to, Device to_device, const void* from, Device from_device, size_t bytes) {
   if (bytes == 0) return;
   if (to_device.is_cuda() && from_device.is_cuda() && to_device.index != from_device.index) {
     // The target's stream waits for what the source's was given, and for its own.
-    DeviceState& source = state("copy", from_device.index);
-    DeviceState& target = state("copy", to_device.index);
+    DeviceState& source = state(op, from_device.index);
+    DeviceState& target = state(op, to_device.index);
+    refuse_capture(op, source);
+    refuse_capture(op, target);
     set_device(from_device.index);
     cudaEvent_t ready;
-    check("copy", cudaEventCreateWithFlags(&ready, cudaEventDisableTiming));
-    check("copy", cudaEventRecord(ready, source.stream));
+    check(op, cudaEventCreateWithFlags(&ready, cudaEventDisableTiming));
+    check(op, cudaEventRecord(ready, source.stream));
     set_device(to_device.index);
-    check("copy", cudaStreamWaitEvent(target.stream, ready, 0));
-    check("copy", cudaEventDestroy(ready));
-    check("copy", cudaMemcpyPeerAsync(to, to_device.index, from, from_device.index, bytes, target.stream));
-    wait("copy", target);  // the source's block may be freed and reused in its own stream
+    check(op, cudaStreamWaitEvent(target.stream, ready, 0));
+    check(op, cudaEventDestroy(ready));
+    check(op, cudaMemcpyPeerAsync(to, to_device.index, from, from_device.index, bytes, target.stream));
+    wait(op, target);  // the source's block may be freed and reused in its own stream
     return;
   }
   const int device = to_device.is_cuda() ? to_device.index : from_device.index;
-  DeviceState& s = state("copy", device);
+  DeviceState& s = state(op, device);
+  const bool waits = !to_device.is_cuda() || !from_device.is_cuda();
+  if (waits) refuse_capture(op, s);
   set_device(device);
-  check("copy", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s.stream));
-  if (!to_device.is_cuda() || !from_device.is_cuda()) wait("copy", s);
+  check(op, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s.stream));
+  if (waits) wait(op, s);
 }
 
 void set_zero(void* data, size_t bytes, int device) {
@@ -223,6 +299,7 @@ void set_zero(void* data, size_t bytes, int device) {
 
 void synchronize(int device) {
   DeviceState& s = state("synchronize", device);
+  refuse_capture("synchronize", s);
   set_device(device);
   wait("synchronize", s);
 }

@@ -30,7 +30,7 @@ void reset_peak(int device);
 void release_cached(int device);
 
 // Copies after everything given to the devices before. Only a copy within one device does not wait.
-void copy(void* to, Device to_device, const void* from, Device from_device, size_t bytes);
+void copy(const char* op, void* to, Device to_device, const void* from, Device from_device, size_t bytes);
 void set_zero(void* data, size_t bytes, int device);
 void synchronize(int device);
 

@@ -4,12 +4,22 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
+#include <memory>
 
 namespace cnnx::cuda {
 
 // Of the device that kernels<T>(device), element_kernels(device) or select(device) chose last in this thread.
 cudaStream_t stream();
 void select(int device);
+
+// The blocks of a captured graph. Between begin and end, which the capturing thread calls outside CUDA's capture, allocate() on the device
+// takes blocks for the graph, which it keeps: those that are freed serve the graph's own later allocations, and nobody else's, until
+// release. Then they, and what tensors still hold as soon as they let go, go back to the device. Other threads are refused meanwhile.
+struct GraphMemory;
+std::shared_ptr<GraphMemory> begin_graph_memory(int device);
+void end_graph_memory(int device);
+void release_graph_memory(const std::shared_ptr<GraphMemory>& memory, int device);
+bool owns(const GraphMemory& memory, void* block, int device);
 
 // What a kernel may find wrong with the data it reads, where a CPU kernel's caller would have looked first. It leaves the bad element out
 // and sets faults()[kind] to 1 (of the selected device; memory that the host reads without a copy). The next call that waits for the

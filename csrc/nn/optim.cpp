@@ -6,6 +6,7 @@
 
 #include "cnnx/ops/elementwise.h"
 #include "core/copy.h"
+#include "cuda/graph.h"
 #include "kernels/table.h"
 
 namespace cnnx {
@@ -28,11 +29,27 @@ Tensor gradient(const char* op, const Tensor& param) {
   return param.grad();
 }
 
-// Collects the parameters that have a gradient, makes missing state, and writes copies of strided tensors back at the end.
+// What a captured update leaves for its replays: they change numbers, but neither items nor addresses.
+struct Captured {
+  std::vector<Item> items;
+  std::vector<const void*> memory;  // of the parameters and states
+};
+
+// Collects the parameters that have a gradient, makes missing state, and writes copies of strided tensors back at the end. For the
+// replay of a graph it takes the items of the capture, counts their steps, and has the kernels take the new numbers alone.
 class Group {
  public:
   Group(const char* op, const std::vector<Tensor>& params, double lr) : op_(op), params_(params) {
     if (!std::isfinite(lr)) throw ValueError(message(op, ": lr must be a finite number, got ", lr));
+    if (phase_ == cuda::Phase::replay) {
+      captured_ = std::static_pointer_cast<Captured>(cuda::take_note(op));
+      items_ = captured_->items;
+      for (const Item& item : items_) {
+        if (item.index >= params.size()) throw_changed("the number of parameters");
+        item_memory("parameter", item, params[item.index]);
+      }
+      return;
+    }
     items_.reserve(params.size());
     for (size_t i = 0; i < params.size(); ++i) {
       const Tensor& param = params[i];
@@ -44,10 +61,13 @@ class Group {
         throw ShapeError(message(op, ": parameter ", i, " is ", name(param.dtype()), " ", param.shape(), ", its gradient ",
                                  name(grad.dtype()), " ", grad.shape()));
       check_same_device(op, param, grad);
+      if (phase_ == cuda::Phase::capture && !(param.device().is_cuda() && cuda::is_capturing(param.device().index)))
+        throw Error(message(op, ": parameter ", i, " is on ", param.device().str(), ", which is not being captured"));
       Item item;
       item.index = i;
       item.options = param.options();
       item.count = param.numel();
+      item_memory("parameter", item, param);
       item.param = writable(param);
       Tensor plain = contiguous(grad);
       item.grad = plain.raw_pointer();
@@ -62,6 +82,11 @@ class Group {
     for (Item& item : items_) {
       Tensor& state = states[item.index];
       const Tensor& param = params_[item.index];
+      if (phase_ == cuda::Phase::capture && !state.defined())
+        throw Error(
+            message(op_, ": parameter ", item.index, " has no ", what, " yet: a step has to run once before it is captured"));
+      if (phase_ != cuda::Phase::eager) item_memory(what, item, state);
+      if (phase_ == cuda::Phase::replay) continue;
       if (!state.defined()) {
         state = Tensor::zeros(param.shape(), param.options());
         made_ = true;
@@ -81,7 +106,7 @@ class Group {
     resize("step", steps);
     for (Item& item : items_) {
       Tensor& step = steps[item.index];
-      if (!step.defined()) {
+      if (!step.defined()) {  // the states above were missing too
         step = Tensor::scalar(0);
         made_ = true;
       }
@@ -97,7 +122,9 @@ class Group {
   template <class Step>
   bool run(const Step& step, void (*KernelTable<float>::*single)(const Step&, int64_t, const OptimItem<float>*),
            void (*KernelTable<double>::*wide)(const Step&, int64_t, const OptimItem<double>*)) {
-    if (steps_ != nullptr) {
+    if (phase_ == cuda::Phase::capture) cuda::leave_note(std::make_shared<Captured>(Captured{items_, memory_}));
+    if (phase_ == cuda::Phase::replay && memory_ != captured_->memory) throw_changed("an option");
+    if (steps_ != nullptr && phase_ != cuda::Phase::capture) {  // what is captured has not run
       for (const Item& item : items_) {
         const Tensor& step = (*steps_)[item.index];
         dispatch_floating(op_, step.dtype(),
@@ -144,6 +171,21 @@ class Group {
     if (!list.empty()) (kernels<T>(options.device).*kernel)(step, static_cast<int64_t>(list.size()), list.data());
   }
 
+  [[noreturn]] void throw_changed(const char* what) const {
+    throw Error(message(op_, ": ", what, " has changed since the step was captured as a CUDA graph; capture it again"));
+  }
+
+  // Takes down where a parameter or state lies; in a replay it has to be where it was.
+  void item_memory(const char* what, const Item& item, const Tensor& tensor) {
+    if (phase_ == cuda::Phase::eager) return;
+    const void* memory = tensor.defined() ? tensor.raw_pointer() : nullptr;
+    if (phase_ == cuda::Phase::replay &&
+        (memory_.size() == captured_->memory.size() || memory != captured_->memory[memory_.size()]))
+      throw_changed(message("the ", what, " of parameter ", item.index).c_str());
+    memory_.push_back(memory);
+    if (phase_ == cuda::Phase::replay) written_.push_back(tensor);
+  }
+
   // Contiguous memory to update `tensor` in.
   void* writable(const Tensor& tensor) {
     if (tensor->storage->read_only()) throw Error(message(op_, ": a parameter shares memory that is read-only"));
@@ -156,6 +198,9 @@ class Group {
   }
 
   const char* op_;
+  const cuda::Phase phase_ = cuda::phase();
+  std::shared_ptr<Captured> captured_;
+  std::vector<const void*> memory_;
   const std::vector<Tensor>& params_;
   std::vector<Tensor>* steps_ = nullptr;
   std::vector<Item> items_;

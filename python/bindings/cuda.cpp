@@ -1,7 +1,9 @@
-// The CUDA backend: what there is, and its memory.
-#include "cuda/runtime.h"
+// The CUDA backend: what there is, its memory, and graphs.
+#include <pybind11/functional.h>
 
 #include "bindings.h"
+#include "cuda/graph.h"
+#include "cuda/runtime.h"
 
 namespace cnnx::bindings {
 
@@ -21,6 +23,14 @@ void register_cuda(py::module_& m) {
       py::arg("device"));
   m.def("cuda_reset_peak", &cuda::reset_peak, py::arg("device"));
   m.def("cuda_release_cached", &cuda::release_cached, ReleaseGil(), py::arg("device"));
+  m.def("cuda_is_capturing", [] { return cuda::phase() == cuda::Phase::capture; });
+  py::class_<cuda::Graph>(m, "CudaGraph")
+      .def(py::init<>())
+      .def("capture_begin", &cuda::Graph::capture_begin, ReleaseGil(), py::arg("device"))
+      .def("capture_end", &cuda::Graph::capture_end, ReleaseGil())
+      .def("capture_abort", &cuda::Graph::capture_abort, ReleaseGil())
+      .def("replay", &cuda::Graph::replay, ReleaseGil(), py::arg("refresh"))
+      .def("reset", &cuda::Graph::reset, ReleaseGil());
 }
 
 }  // namespace cnnx::bindings

@@ -1,10 +1,13 @@
-"""The CUDA devices: what there is, their memory, and waiting for them."""
+"""The CUDA devices: what there is, their memory, waiting for them, and graphs."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from cnnx import _C
+from cnnx.cuda_graph import CUDAGraph as CUDAGraph
+from cnnx.cuda_graph import graph as graph
+from cnnx.cuda_graph import is_current_stream_capturing as is_current_stream_capturing
 from cnnx.devices import as_device
 from cnnx.devices import device as Device
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 
 #include "cnnx/tensor.h"
@@ -14,19 +15,25 @@ struct RandomState {
   uint64_t calls = 0;  // draws made so far; each random op takes one
 };
 
-// A stream of random calls of its own. Thread-safe.
+// A stream of random calls of its own. Thread-safe. Copies are handles of the same stream.
 class Generator {
  public:
-  explicit Generator(uint64_t seed) : state_{seed, 0} {}
+  explicit Generator(uint64_t seed) : stream_(std::make_shared<Stream>(seed)) {}
   void manual_seed(uint64_t seed) { set_state({seed, 0}); }
   RandomState state() const;
   void set_state(const RandomState& state);
-  // One call's key: the state before, with `calls` advanced by one.
-  RandomState next_call();
+  // The key of the next call, or of the first of the next `count`: the state before, which is advanced by as many.
+  RandomState next_call() { return next_calls(1); }
+  RandomState next_calls(uint64_t count);
+  bool is_same(const Generator& other) const { return stream_ == other.stream_; }
 
  private:
-  mutable std::mutex mutex_;
-  RandomState state_;
+  struct Stream {
+    explicit Stream(uint64_t seed) : state{seed, 0} {}
+    std::mutex mutex;
+    RandomState state;
+  };
+  std::shared_ptr<Stream> stream_;
 };
 
 Generator& default_generator();  // seeded from the system's entropy until manual_seed

@@ -12,6 +12,9 @@ namespace cnnx::cuda {
 // Whether this build holds kernels for the selected device: null, or what CUDA says.
 const char* unsupported_architecture();
 
+// target = `bytes` of the host's, a multiple of 4, in the selected device's stream; without a wait (upload.cu).
+void upload(const char* op, void* target, const void* source, size_t bytes);
+
 void fill_elements(ElementTable& table);
 void fill_index(ElementTable& table);
 void fill_integer_reduce(ElementTable& table);

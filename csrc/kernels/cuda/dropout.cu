@@ -5,6 +5,7 @@
 // half of what the integer units do; aimed at 75 % of the memory ceiling.
 // scale_channels: four neighbouring values a thread; 85 % of the memory ceiling.
 #include "kernels/cuda/planes.h"
+#include "kernels/cuda/random_key.h"
 #include "kernels/philox.h"
 
 namespace cnnx::cuda {
@@ -17,11 +18,12 @@ struct alignas(16) Group {
 
 template <class T>
 __global__ void __launch_bounds__(256)
-    mask(int64_t n, uint32_t threshold, T scale, uint64_t seed, uint64_t call, bool aligned, const T* x, T* y) {
+    mask(int64_t n, uint32_t threshold, T scale, RandomKey captured, bool aligned, const T* x, T* y) {
   const int64_t group = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, first = 4 * group;
   if (first >= n) return;
   uint32_t bits[4] = {};
-  philox4x32(seed, call, static_cast<uint64_t>(group), bits);
+  const RandomKey key = captured.now();
+  philox4x32(key.seed, key.call, static_cast<uint64_t>(group), bits);
   if (aligned && first + 4 <= n) {
     Group<T> values = *reinterpret_cast<const Group<T>*>(x + first);
 #pragma unroll
@@ -39,7 +41,7 @@ void dropout(int64_t batch, int64_t features, int64_t, double p, uint64_t seed, 
   const int64_t n = batch * features, groups = (n + 3) / 4;
   const bool aligned = reinterpret_cast<uintptr_t>(x) % 16 == 0 && reinterpret_cast<uintptr_t>(y) % 16 == 0;
   launch("dropout", mask<T>, dim3(static_cast<unsigned>((groups + 255) / 256)), dim3(256), 0, stream(), n, dropout_threshold(p),
-         static_cast<T>(p < 1 ? 1 / (1 - p) : 0), seed, call, aligned, x, y);
+         static_cast<T>(p < 1 ? 1 / (1 - p) : 0), random_key("dropout", seed, call), aligned, x, y);
 }
 
 // A thread takes kEach values, kPlaneThreads apart, so that every load of a warp is one line.

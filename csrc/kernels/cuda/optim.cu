@@ -3,13 +3,15 @@
 // The list of parameters goes by value into the kernel's arguments (4 KB hold kItems of them; more take another launch each), with
 // the number of the first block of each: a block finds its parameter by bisection and updates kPerBlock neighbouring elements of it, so
 // reads and writes are coalesced and small biases cost a block each. What depends on the number of the step comes computed with
-// the list.
+// the list. In a captured graph that and the options are read from device memory, where each replay has put its own.
 // Bytes per element: SGD reads two and writes one number (momentum: three and two), Adam reads four and writes three, in float32 12,
 // 20 and 28 bytes. Bound by memory: expect 80 % of its rate for millions of parameters; small networks take the launch's latency.
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/replayed.h"
 #include "kernels/cuda/scratch.h"
 
 namespace cnnx::cuda {
@@ -29,35 +31,45 @@ __device__ inline int item_of(const int* first_block, int count) {
   return low;
 }
 
+// Numbers of a rule that change from step to step.
+template <class N>
+struct AtStep {
+  N a, b, c;
+};
+
 template <class T>
 struct Entry {
   int64_t n;
   T* param;
   const T* grad;
   T* states[3];
-  T a, b;  // what rule.at(step) computed
+  AtStep<T> at;  // what rule.at(lr, step) computed
   bool fresh;
+};
+
+// What replays have their own of.
+template <class Rule>
+struct ReplayedStep {
+  Rule rule;
+  AtStep<double> at[kItems];
+  static size_t bytes(int count) { return sizeof(ReplayedStep) - (kItems - static_cast<size_t>(count)) * sizeof(AtStep<double>); }
 };
 
 template <class Rule, class T>
 struct Update {
   Rule rule;
+  const ReplayedStep<Rule>* replayed;
   int count;
   int first_block[kItems + 1];
   Entry<T> items[kItems];
 };
 
-// Numbers of a rule that change from step to step.
-struct AtStep {
-  double a, b;
-};
-
-// A rule holds the options; at(lr, step) gives a and b of that step, and update() does one element.
+// A rule holds the options; at(lr, step) gives a, b and c of that step, and update() does one element.
 template <class T>
 struct Sgd {
   SgdStep s;
-  AtStep at(double lr, int64_t) const { return {lr, 0}; }
-  __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
+  AtStep<double> at(double lr, int64_t) const { return {lr, 0, 0}; }
+  __device__ void update(const Entry<T>& e, int64_t i, T lr, T, T) const {
     const T p = e.param[i];
     T g = s.maximize ? -e.grad[i] : e.grad[i];
     if (s.weight_decay != 0) g += T(s.weight_decay) * p;
@@ -73,13 +85,12 @@ struct Sgd {
 template <class T>
 struct Adam {
   AdamStep s;
-  double lr_decay;  // lr * weight_decay, which AdamW takes off the weights
-  AtStep at(double lr, int64_t step) const {
-    return {lr / (1 - pow(s.beta1, double(step))), 1 / sqrt(1 - pow(s.beta2, double(step)))};
+  AtStep<double> at(double lr, int64_t step) const {
+    return {lr / (1 - pow(s.beta1, double(step))), 1 / sqrt(1 - pow(s.beta2, double(step))), 1 - lr * s.weight_decay};
   }
-  __device__ void update(const Entry<T>& e, int64_t i, T step_size, T correction) const {
+  __device__ void update(const Entry<T>& e, int64_t i, T step_size, T correction, T decay) const {
     T p = e.param[i], g = s.maximize ? -e.grad[i] : e.grad[i];
-    if (s.decoupled) p *= T(1 - lr_decay);
+    if (s.decoupled) p *= decay;  // AdamW
     else if (s.weight_decay != 0) g += T(s.weight_decay) * p;
     const T mean = e.states[0][i] + T(1 - s.beta1) * (g - e.states[0][i]);
     const T square = T(s.beta2) * e.states[1][i] + T(1 - s.beta2) * g * g;
@@ -97,8 +108,8 @@ struct Adam {
 template <class T>
 struct Adadelta {
   AdadeltaStep s;
-  AtStep at(double lr, int64_t) const { return {lr, 0}; }
-  __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
+  AtStep<double> at(double lr, int64_t) const { return {lr, 0, 0}; }
+  __device__ void update(const Entry<T>& e, int64_t i, T lr, T, T) const {
     const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
     const T square = T(s.rho) * e.states[0][i] + T(1 - s.rho) * g * g;
     const T delta = sqrt(e.states[1][i] + T(s.eps)) / sqrt(square + T(s.eps)) * g;
@@ -111,8 +122,8 @@ struct Adadelta {
 template <class T>
 struct Rmsprop {
   RmspropStep s;
-  AtStep at(double lr, int64_t) const { return {lr, 0}; }
-  __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
+  AtStep<double> at(double lr, int64_t) const { return {lr, 0, 0}; }
+  __device__ void update(const Entry<T>& e, int64_t i, T lr, T, T) const {
     const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
     const T square = T(s.alpha) * e.states[0][i] + T(1 - s.alpha) * g * g;
     e.states[0][i] = square;
@@ -134,8 +145,8 @@ struct Rmsprop {
 template <class T>
 struct Adagrad {
   AdagradStep s;
-  AtStep at(double lr, int64_t step) const { return {lr / (1 + double(step - 1) * s.lr_decay), 0}; }
-  __device__ void update(const Entry<T>& e, int64_t i, T lr, T) const {
+  AtStep<double> at(double lr, int64_t step) const { return {lr / (1 + double(step - 1) * s.lr_decay), 0, 0}; }
+  __device__ void update(const Entry<T>& e, int64_t i, T lr, T, T) const {
     const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
     const T total = e.states[0][i] + g * g;
     e.states[0][i] = total;
@@ -148,10 +159,17 @@ __global__ void __launch_bounds__(kThreads) update_kernel(Update<Rule, T> u) {
   const int item = item_of(u.first_block, u.count);
   const Entry<T>& e = u.items[item];
   const int64_t first = int64_t(int(blockIdx.x) - u.first_block[item]) * kPerBlock + threadIdx.x;
+  Rule rule = u.rule;
+  AtStep<T> at = e.at;
+  if (u.replayed != nullptr) {
+    const AtStep<double> now = u.replayed->at[item];
+    rule = u.replayed->rule;
+    at = {T(now.a), T(now.b), T(now.c)};
+  }
 #pragma unroll
   for (int k = 0; k < kPerThread; ++k) {
     const int64_t i = first + k * kThreads;
-    if (i < e.n) u.rule.update(e, i, e.a, e.b);
+    if (i < e.n) rule.update(e, i, at.a, at.b, at.c);
   }
 }
 
@@ -159,10 +177,16 @@ template <class Rule, class Step, class T>
 void run(const char* op, const Rule& rule, const Step& step, int64_t count, const OptimItem<T>* items) {
   Update<Rule, T> u{};
   u.rule = rule;
+  ReplayedStep<Rule> numbers{rule, {}};
   int64_t blocks = 0;
   const auto flush = [&] {
     u.first_block[u.count] = int(blocks);
-    launch(op, update_kernel<Rule, T>, dim3(unsigned(blocks)), dim3(kThreads), 0, stream(), u);
+    Replayed replayed;
+    const size_t bytes = ReplayedStep<Rule>::bytes(u.count);
+    if (phase() != Phase::eager) replayed = replayed_values(op, bytes);
+    u.replayed = static_cast<const ReplayedStep<Rule>*>(replayed.device);
+    if (phase() == Phase::replay) std::memcpy(replayed.host, &numbers, bytes);
+    else launch(op, update_kernel<Rule, T>, dim3(unsigned(blocks)), dim3(kThreads), 0, stream(), u);
     u.count = 0;
     blocks = 0;
   };
@@ -171,10 +195,10 @@ void run(const char* op, const Rule& rule, const Step& step, int64_t count, cons
     const int64_t needed = (item.n + kPerBlock - 1) / kPerBlock;
     if (needed == 0) continue;
     if (u.count == kItems || blocks + needed > kMaxBlocks) flush();
-    const AtStep at = rule.at(step.lr, item.step);
+    const AtStep<double> at = numbers.at[u.count] = rule.at(step.lr, item.step);
     u.first_block[u.count] = int(blocks);
-    u.items[u.count++] = {item.n,  item.param, item.grad, {item.states[0], item.states[1], item.states[2]},
-                          T(at.a), T(at.b),    item.fresh};
+    u.items[u.count++] = {
+        item.n, item.param, item.grad, {item.states[0], item.states[1], item.states[2]}, {T(at.a), T(at.b), T(at.c)}, item.fresh};
     blocks += needed;
   }
   if (u.count > 0) flush();
@@ -186,7 +210,7 @@ void sgd_step(const SgdStep& step, int64_t count, const OptimItem<T>* items) {
 }
 template <class T>
 void adam_step(const AdamStep& step, int64_t count, const OptimItem<T>* items) {
-  run(step.decoupled ? "adamw_step" : "adam_step", Adam<T>{step, step.lr * step.weight_decay}, step, count, items);
+  run(step.decoupled ? "adamw_step" : "adam_step", Adam<T>{step}, step, count, items);
 }
 template <class T>
 void adadelta_step(const AdadeltaStep& step, int64_t count, const OptimItem<T>* items) {

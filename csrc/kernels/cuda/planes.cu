@@ -4,8 +4,8 @@
 // same.
 //
 // The tables lie on the host. Small ones (nearly all: up to 800 entries) travel with the kernel's parameters and are copied to
-// shared memory by each block, for 2,048 elements; larger ones go to scratch memory on the device, by a copy that the host waits
-// for.
+// shared memory by each block, for 2,048 elements; larger ones go to scratch memory on the device, 1,000 entries a launch
+// (upload.cu), so that the host waits for neither.
 //
 // Bytes: gather reads each input once from memory (windows overlap in L1 and L2) and writes the output, scatter the reverse; four
 // divisions by multiplication an element. Bound by memory: aimed at 70-80 % of its ceiling.
@@ -89,8 +89,7 @@ class TableStore {
     }
     std::fill(tables_.small, tables_.small + kSmall, 0);
     tables_.large = large_.data();
-    check(op, cudaMemcpyAsync(large_.data(), entries.data(), entries.size() * sizeof(int32_t), cudaMemcpyHostToDevice, stream()));
-    check(op, cudaStreamSynchronize(stream()));  // `entries` goes
+    upload(op, large_.data(), entries.data(), entries.size() * sizeof(int32_t));
   }
   const Tables& tables() const { return tables_; }
 

@@ -2,6 +2,7 @@
 // is rounded as on the CPU, so uniform, bernoulli and randint are the same to the bit; normal differs by the last place of CUDA's log, sin and
 // cos in double. Bytes: n elements written; Philox is 100 integer operations for 16 bytes, so float32 fills are bound by both alike.
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/random_key.h"
 #include "kernels/philox.h"
 
 namespace cnnx::cuda {
@@ -14,11 +15,12 @@ __device__ inline double uniform01_double(uint32_t high, uint32_t low) {
 
 // data[i] = f(words of the counter, k) for element k of each counter's kCount. f may depend on T.
 template <int kCount, class T, class F>
-__global__ void draw_kernel(int64_t n, uint64_t seed, uint64_t call, F f, T* data) {
+__global__ void draw_kernel(int64_t n, RandomKey captured, F f, T* data) {
   const int64_t counter = thread_index(), first = counter * kCount;
   if (first >= n) return;
   uint32_t words[4];
-  philox4x32(seed, call, static_cast<uint64_t>(counter), words);
+  const RandomKey key = captured.now();
+  philox4x32(key.seed, key.call, static_cast<uint64_t>(counter), words);
   T values[kCount];
   f(words, values);
   for (int k = 0; k < kCount; ++k)
@@ -27,7 +29,8 @@ __global__ void draw_kernel(int64_t n, uint64_t seed, uint64_t call, F f, T* dat
 
 template <int kCount, class T, class F>
 void draw(const char* op, int64_t n, uint64_t seed, uint64_t call, T* data, const F& f) {
-  launch(op, draw_kernel<kCount, T, F>, blocks_for((n + kCount - 1) / kCount), kThreads, 0, stream(), n, seed, call, f, data);
+  launch(op, draw_kernel<kCount, T, F>, blocks_for((n + kCount - 1) / kCount), kThreads, 0, stream(), n,
+         random_key(op, seed, call), f, data);
 }
 
 template <class T>

@@ -9,7 +9,7 @@ from typing import Any
 
 import cnnx
 
-from .. import _C, dtypes
+from .. import _C, cuda_graph, dtypes
 from ..tensor import Tensor
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -181,6 +181,12 @@ class Optimizer:
             with cnnx.enable_grad():
                 loss = closure()
         self._opt_called = True
+        self._update_groups()
+        if (capture := cuda_graph.current()) is not None:
+            capture.refresh_by(self._update_groups)
+        return loss
+
+    def _update_groups(self) -> None:
         for i, group in enumerate(self.param_groups):
             params = group["params"]
             lists = self._lists.get(i)
@@ -192,7 +198,6 @@ class Optimizer:
                         if value is not None:
                             self.state[param][name] = value
                 lists.updated = len(self.state)
-        return loss
 
     def state_dict(self) -> dict[str, Any]:
         """State and options, in PyTorch's form: parameters are numbered in the order of the groups.

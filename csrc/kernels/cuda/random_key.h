@@ -1,0 +1,21 @@
+// The key of a kernel's random numbers: numbers, or in a captured graph what the replay has put in their place.
+#pragma once
+
+#include "cnnx/random.h"
+#include "kernels/cuda/cuda.h"
+
+namespace cnnx::cuda {
+
+// What philox4x32 takes as key and counter_hi.
+struct RandomKey {
+  uint64_t seed, call;
+  const RandomState* replayed;  // not null: the seed is there, and what `call` is counted from
+  __device__ RandomKey now() const {
+    return replayed == nullptr ? *this : RandomKey{replayed->seed, replayed->calls + call, nullptr};
+  }
+};
+
+// For a kernel that is launched in the selected device's stream. Every kernel that draws takes its key from here.
+RandomKey random_key(const char* op, uint64_t seed, uint64_t call);
+
+}  // namespace cnnx::cuda

@@ -1,0 +1,548 @@
+"""Steps captured as CUDA graphs: replays give the bits of eager steps. Needs a device, or the emulation."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import numpy as np
+import pytest
+
+import cnnx
+import cnnx.nn as nn
+import cnnx.nn.functional as F
+from cnnx import optim
+
+pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device")
+
+SHAPE, CLASSES, BATCH = (2, 8, 8), 7, 5
+
+
+class Noise(nn.Module):
+    """Draws of every kind, from the default generator and from one of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.generator = cnnx.Generator().manual_seed(11)
+
+    def forward(self, x):
+        noise = cnnx.empty_like(x)
+        x = x + 0.1 * noise.normal_() + 0.1 * noise.clone().uniform_(-1, 1, generator=self.generator)
+        return x * noise.clone().bernoulli_(0.9) + 0.01 * noise.clone().normal_(
+            0, 1, generator=self.generator
+        )
+
+
+NETS = {
+    "conv": lambda: nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout2d(0.2),
+        nn.Conv2d(4, 6, 3), nn.LeakyReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Dropout(0.3),
+        nn.Linear(6, CLASSES),
+    ),
+    "dense": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(128, 19), nn.BatchNorm1d(19), nn.Tanh(), Noise(), nn.LayerNorm(19),
+        nn.Linear(19, CLASSES),
+    ),
+    "pad": lambda: nn.Sequential(
+        nn.ReflectionPad2d(3), nn.Conv2d(2, 3, 5), nn.GELU(), nn.Flatten(), nn.Linear(300, CLASSES),
+    ),
+}  # fmt: skip
+OPTIMIZERS = {
+    "SGD": lambda p: optim.SGD(p, lr=0.05),
+    "momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, dampening=0.1, weight_decay=0.01),
+    "Nesterov": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True, maximize=True),
+    "Adam": lambda p: optim.Adam(p, lr=0.01, weight_decay=0.01),
+    "AMSGrad": lambda p: optim.Adam(p, lr=0.01, amsgrad=True),
+    "AdamW": lambda p: optim.AdamW(p, lr=0.01, weight_decay=0.1),
+    "Adagrad": lambda p: optim.Adagrad(p, lr=0.05, lr_decay=0.1),
+    "Adadelta": lambda p: optim.Adadelta(p, lr=0.5),
+    "RMSprop": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5, centered=True),
+}
+
+
+def captured(function, graph=None):
+    """What the function returns, captured."""
+    with cnnx.cuda.graph(graph or cnnx.cuda.CUDAGraph()):
+        return function()
+
+
+def batch(i, n=BATCH):
+    random = np.random.default_rng(i)
+    images = random.standard_normal((n, *SHAPE)).astype(np.float32)
+    return cnnx.tensor(images), cnnx.tensor(random.integers(0, CLASSES, n))
+
+
+class Training:
+    """A network, its optimizer, and steps of it: eager or by replays of a graph."""
+
+    def __init__(self, net="conv", optimizer="Adam", schedule=None, n=BATCH, dtype=cnnx.float32):
+        cnnx.manual_seed(5)
+        self.dtype = dtype
+        self.net = NETS[net]().to("cuda", dtype)
+        self.optimizer = OPTIMIZERS[optimizer](self.net.parameters())
+        self.scheduler = schedule(self.optimizer) if schedule else None
+        self.x, self.y = (t.to("cuda") for t in batch(0, n))
+        self.x = self.x.to(dtype)
+        self.graph = None
+        self.losses = []
+
+    def step(self):
+        self.optimizer.zero_grad()
+        loss = F.cross_entropy(self.net(self.x), self.y)
+        loss.backward()
+        self.optimizer.step()
+        return loss
+
+    def capture(self):
+        graph = cnnx.cuda.CUDAGraph()
+        with cnnx.cuda.graph(graph):
+            assert cnnx.cuda.is_current_stream_capturing()
+            self.loss = self.step()
+        assert not cnnx.cuda.is_current_stream_capturing()
+        self.graph = graph
+        return self
+
+    def load(self, i):
+        x, y = batch(i, len(self.x))
+        self.x.copy_(x)
+        self.y.copy_(y)
+
+    def run(self, first, last, eager=False):
+        for i in range(first, last):
+            self.load(i)
+            if self.graph is None or eager:
+                loss = self.step()
+            else:
+                self.graph.replay()
+                loss = self.loss
+            self.losses.append(loss.item())
+            if self.scheduler is not None:
+                self.scheduler.step()
+        return self
+
+    def everything(self):
+        """All numbers that a step changes."""
+        result = [np.array(self.losses)]
+        result += [t.cpu().numpy() for t in self.net.state_dict().values()]
+        for entry in self.optimizer.state_dict()["state"].values():
+            result += [v.cpu().numpy() for v in entry.values() if v is not None]
+        return [*result, *cnnx.get_rng_state().numpy(), *cnnx.rand(3).numpy()]
+
+
+def assert_same(one, other):
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def trained(replays, *args, **options):
+    """The numbers after one eager step and five more."""
+    training = Training(*args, **options).run(0, 1)
+    if replays:
+        training.capture()
+    return training.run(1, 6).everything()
+
+
+def assert_replays_are_steps(*args, **options):
+    eager = trained(False, *args, **options)
+    assert_same(eager, trained(True, *args, **options))
+    return eager
+
+
+@pytest.mark.parametrize("net", NETS)
+@pytest.mark.parametrize("optimizer", ["SGD", "momentum", "Adam"])
+def test_replays_give_the_bits_of_eager_steps(net, optimizer):
+    losses = assert_replays_are_steps(net, optimizer)[0]
+    assert len(set(losses)) == 6
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda o: optim.lr_scheduler.ExponentialLR(o, 0.7),
+        lambda o: optim.lr_scheduler.LambdaLR(o, lambda epoch: 1.0 if epoch % 2 else 0.0),
+    ],
+    ids=["exponential", "on and off"],
+)
+def test_a_scheduler_acts_between_replays(optimizer, schedule):
+    assert_replays_are_steps("dense", optimizer, schedule)
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "AdamW"])
+def test_a_scheduler_that_cycles_momentum_or_betas(optimizer):
+    def schedule(o):
+        return optim.lr_scheduler.OneCycleLR(o, max_lr=0.1, total_steps=8)
+
+    assert_replays_are_steps("conv", optimizer, schedule)
+
+
+def test_float64():
+    assert_replays_are_steps("conv", "Adam", dtype=cnnx.float64)
+
+
+def test_eager_steps_between_replays_and_after_reset():
+    eager = Training().run(0, 8).everything()
+    mixed = Training().run(0, 1).capture().run(1, 3).run(3, 5, eager=True).run(5, 7)
+    mixed.graph.reset()
+    assert_same(eager, mixed.run(7, 8, eager=True).everything())
+
+
+def test_a_capture_leaves_no_trace_in_the_numbers():
+    eager = Training().run(0, 3).everything()
+    captured = Training().run(0, 2).capture().run(2, 3, eager=True).everything()
+    assert_same(eager, captured)
+
+
+def test_two_graphs_of_one_model():
+    def train(replays):
+        training = Training().run(0, 1)
+        x, y = (t.to("cuda") for t in batch(100, 3))
+
+        def small_step():
+            training.optimizer.zero_grad()
+            loss = 0.5 * F.cross_entropy(training.net(x), y)
+            loss.backward()
+            training.optimizer.step()
+            return loss
+
+        small = cnnx.cuda.CUDAGraph()
+        if replays:
+            training.capture()
+            with cnnx.cuda.graph(small):
+                small_loss = small_step()
+        for i in range(1, 4):
+            training.run(i, i + 1)
+            for t, values in zip((x, y), batch(100 + i, 3), strict=True):
+                t.copy_(values)
+            if replays:
+                small.replay()
+                training.losses.append(small_loss.item())
+            else:
+                training.losses.append(small_step().item())
+        return training.everything()
+
+    assert_same(train(False), train(True))
+
+
+def test_many_parameters_in_groups_and_strided():
+    def train(replays):
+        cnnx.manual_seed(1)
+        params = [cnnx.randn(3, 5, device="cuda").requires_grad_() for _ in range(90)]
+        turned = [cnnx.randn(4, 3, device="cuda").t().requires_grad_() for _ in range(2)]
+        optimizer = optim.AdamW(
+            [{"params": params[:85]}, {"params": params[85:] + turned, "lr": 0.5}], lr=0.1
+        )
+
+        def step():
+            optimizer.zero_grad()
+            sum((p**2).sum() for p in params + turned).backward()
+            optimizer.step()
+
+        step()
+        graph = cnnx.cuda.CUDAGraph()
+        if replays:
+            with cnnx.cuda.graph(graph):
+                step()
+        for i in range(3):
+            optimizer.param_groups[1]["lr"] = 0.1 * i
+            optimizer.param_groups[0]["weight_decay"] = 0.2 * i
+            graph.replay() if replays else step()
+        return [p.detach().cpu().numpy() for p in params + turned]
+
+    assert_same(train(False), train(True))
+
+
+def test_accumulated_and_clipped_gradients():
+    def train(replays):
+        training = Training("dense", "momentum")
+
+        def step():
+            training.optimizer.zero_grad(set_to_none=False)
+            for part in (slice(0, 2), slice(2, None)):
+                F.cross_entropy(training.net(training.x[part]), training.y[part]).backward()
+            norm = nn.utils.clip_grad_norm_(training.net.parameters(), 0.5)
+            training.optimizer.step()
+            return norm
+
+        training.step = step
+        training.run(0, 2)
+        if replays:
+            training.capture()
+        return training.run(2, 5).everything()
+
+    assert_same(train(False), train(True))
+
+
+def test_the_seed_may_change_between_replays():
+    x = cnnx.ones(1000, device="cuda")
+    graph = cnnx.cuda.CUDAGraph()
+    with cnnx.cuda.graph(graph):
+        y = F.dropout(x)
+        z = F.dropout(x)
+    seen = []
+    for seed in (3, 3, 4):
+        cnnx.manual_seed(seed)
+        graph.replay()
+        seen.append((y.tolist(), z.tolist()))
+        cnnx.manual_seed(seed)
+        assert seen[-1] == (F.dropout(x).tolist(), F.dropout(x).tolist())
+    assert seen[0] == seen[1] != seen[2]
+    assert seen[0][0] != seen[0][1]
+
+
+def test_a_mask_drawn_before_the_capture_stays():
+    cnnx.manual_seed(7)
+    x = cnnx.ones(200, device="cuda", requires_grad=True)
+    y = F.dropout(x, 0.5)
+    graph = cnnx.cuda.CUDAGraph()
+    with cnnx.cuda.graph(graph):
+        (gradient,) = cnnx.autograd.grad(y.sum(), x, retain_graph=True)
+    cnnx.rand(4)
+    graph.replay()
+    assert gradient.tolist() == y.tolist()
+
+
+def test_tables_of_any_size():
+    x = cnnx.randn(1, 2, 90, 70, device="cuda", requires_grad=True)
+
+    def run():
+        y = F.unfold(F.pad(x, (40, 30, 50, 60), mode="reflect"), 3)
+        return y, *cnnx.autograd.grad((y * y).sum(), x)
+
+    graph = cnnx.cuda.CUDAGraph()
+    with cnnx.cuda.graph(graph):
+        captured = run()
+    with cnnx.no_grad():
+        x.copy_(cnnx.randn(1, 2, 90, 70))
+    graph.replay()
+    for a, b in zip(captured, run(), strict=True):
+        assert cnnx.equal(a, b)
+
+
+def test_inference():
+    net = NETS["conv"]().to("cuda").eval()
+    x = batch(0)[0].to("cuda")
+    graph = cnnx.cuda.CUDAGraph()
+    with cnnx.no_grad(), cnnx.cuda.graph(graph):
+        probabilities = F.softmax(net(x), dim=1)
+    for i in range(3):
+        x.copy_(batch(i)[0])
+        graph.replay()
+        with cnnx.no_grad():
+            assert cnnx.equal(probabilities, F.softmax(net(x), dim=1))
+
+
+def test_batches_are_counted():
+    training = Training().run(0, 1).capture().run(1, 5)
+    assert training.net.get_submodule("1").num_batches_tracked.item() == 5
+    steps = {float(entry["step"]) for entry in training.optimizer.state_dict()["state"].values()}
+    assert steps == {5.0}
+    assert len(training.optimizer.state) == len(list(training.net.parameters()))
+
+
+def test_memory_is_flat_over_replays_and_comes_back():
+    gc.collect()
+    training = Training().run(0, 2)
+    before = cnnx.cuda.memory_allocated()
+    training.capture()
+    inside = cnnx.cuda.memory_allocated()
+    reserved = cnnx.cuda.memory_reserved()
+    training.run(2, 12)
+    assert cnnx.cuda.memory_allocated() == inside
+    assert cnnx.cuda.memory_reserved() == reserved
+    training.run(12, 14, eager=True)  # with gradients of its own, in eager memory
+    training.run(14, 16)
+    training.optimizer.zero_grad()
+    del training.loss
+    training.graph.reset()
+    training.run(16, 18, eager=True)
+    assert cnnx.cuda.memory_allocated() == before
+    cnnx.cuda.empty_cache()
+    assert cnnx.cuda.memory_reserved() == before
+
+
+def test_eager_work_gets_no_block_of_a_graph():
+    training = Training().run(0, 1).capture()
+    sizes = [1 << k for k in range(6, 18)]
+    others = [cnnx.full((n,), float(n), device="cuda") for n in sizes for _ in range(20)]
+    training.run(1, 3)
+    for tensor in others:
+        assert (tensor == tensor.numel()).all()
+
+
+def test_a_graph_outlives_what_it_works_on():
+    training = Training().run(0, 1)
+    a = cnnx.arange(1000.0, device="cuda")
+    b = a * 2
+    graph = cnnx.cuda.CUDAGraph()
+    with cnnx.cuda.graph(graph):
+        c = a + b[3]
+    del a, b
+    others = [cnnx.full((1000,), -1.0, device="cuda") for _ in range(8)]
+    graph.replay()
+    np.testing.assert_array_equal(c.cpu().numpy(), np.arange(1000) + 6)
+    del graph
+    gc.collect()
+    np.testing.assert_array_equal(c.cpu().numpy(), np.arange(1000) + 6)
+    others += [cnnx.full((1000,), -1.0, device="cuda") for _ in range(8)]
+    np.testing.assert_array_equal(c.cpu().numpy(), np.arange(1000) + 6)
+    training.capture()
+    graph = training.graph
+    loss = training.loss
+    training.graph = None
+    del training
+    gc.collect()
+    graph.replay()
+    assert np.isfinite(loss.item())
+
+
+ERRORS = {
+    "item": (lambda x: x.sum().item(), "item"),
+    "bool": (lambda x: bool(x.sum() > 0), "item"),
+    "print": (str, "captured"),
+    "cpu": (lambda x: x.cpu(), "to"),
+    "copy_": (lambda x: x.copy_(cnnx.ones(4)), "to"),
+    "tensor": (lambda x: cnnx.tensor([1.0, 2.0], device="cuda"), "captured"),
+    "nonzero": (lambda x: x.nonzero(), "captured"),
+    "mask": (lambda x: x[x > 0], "captured"),
+    "index": (lambda x: x[cnnx.tensor([0, 1])], "captured"),
+    "synchronize": (lambda x: cnnx.cuda.synchronize(), "synchronize"),
+    "empty_cache": (lambda x: cnnx.cuda.empty_cache(), "empty_cache"),
+    "manual_seed": (lambda x: cnnx.manual_seed(3), "manual_seed"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_what_needs_the_device_is_refused_and_the_program_goes_on(name):
+    function, text = ERRORS[name]
+    training = Training().run(0, 1)
+    x = cnnx.arange(4.0, device="cuda")
+    before = cnnx.cuda.memory_allocated()
+    graph = cnnx.cuda.CUDAGraph()
+    with pytest.raises(RuntimeError, match=text):
+        captured(lambda: function(x * 2), graph)
+    assert not cnnx.cuda.is_current_stream_capturing()
+    assert cnnx.cuda.memory_allocated() == before
+    with pytest.raises(RuntimeError, match="no captured work"):
+        graph.replay()
+    cnnx.manual_seed(2)
+    function(x)
+    with cnnx.cuda.graph(graph):  # the same graph may be tried again, also after an error that was caught
+        with pytest.raises(RuntimeError, match=text):
+            function(x)
+        y = x * 3
+    graph.replay()
+    assert y.tolist() == (x * 3).tolist()
+    eager = Training().run(0, 4).everything()
+    training = Training().run(0, 1).capture()
+    assert_same(eager, training.run(1, 4).everything())
+
+
+def test_an_error_of_the_program_ends_the_capture():
+    x = cnnx.ones(4, device="cuda")
+    with pytest.raises(ZeroDivisionError):
+        captured(lambda: x.mul_(2) if 1 / 0 else None)
+    with pytest.raises(ZeroDivisionError):
+        captured(lambda: (x.mul_(2), 1 / 0))
+    assert x.tolist() == [1, 1, 1, 1]
+    graph = cnnx.cuda.CUDAGraph()
+    graph.capture_begin()
+    x.mul_(2)
+    graph.capture_end()
+    graph.replay()
+    graph.replay()
+    assert x.tolist() == [4, 4, 4, 4]
+
+
+def test_misuse():
+    x = cnnx.ones(4, device="cuda")
+    graph, other = cnnx.cuda.CUDAGraph(), cnnx.cuda.CUDAGraph()
+    with pytest.raises(RuntimeError, match=r"^replay: the graph holds no captured work"):
+        graph.replay()
+    with pytest.raises(RuntimeError, match="capture_end"):
+        graph.capture_end()
+    with cnnx.cuda.graph(graph):
+        x.add_(1)
+        with pytest.raises(RuntimeError, match="capture_begin: this thread"):
+            other.capture_begin()
+        with pytest.raises(RuntimeError, match="reset"):
+            graph.reset()
+    with pytest.raises(RuntimeError, match="capture_begin: the graph holds"):
+        graph.capture_begin()
+    with pytest.raises(RuntimeError, match="inside a capture"):
+        captured(graph.replay, other)
+    graph.replay()
+    assert x.tolist() == [2, 2, 2, 2]
+    graph.reset()
+    graph.reset()
+    with pytest.raises(RuntimeError, match="no captured work"):
+        graph.replay()
+    with pytest.raises(NotImplementedError):
+        cnnx.cuda.CUDAGraph(keep_graph=True)
+    with pytest.raises(NotImplementedError, match="pool"), cnnx.cuda.graph(graph, pool=(0, 1)):
+        pass
+    with pytest.raises(ValueError, match="capture_error_mode"):
+        graph.capture_begin(capture_error_mode="none")
+
+
+def test_steps_that_cannot_be_captured_or_replayed():
+    training = Training("dense", "Adam")
+    with pytest.raises(RuntimeError, match="adam_step: parameter 0 has no exp_avg yet"):
+        training.capture()
+    training.run(0, 1).capture().run(1, 2)
+    training.optimizer.load_state_dict(training.optimizer.state_dict())
+    with pytest.raises(RuntimeError, match="adam_step: the exp_avg of parameter 0 has changed since"):
+        training.graph.replay()
+    training.run(2, 3, eager=True).capture().run(3, 4)
+    training.optimizer.add_param_group({"params": [cnnx.ones(3, device="cuda").requires_grad_()]})
+    with pytest.raises(RuntimeError, match="capture"):
+        training.graph.replay()
+
+    training = Training("dense", "momentum").run(0, 1).capture()
+    training.optimizer.param_groups[0]["momentum"] = 0
+    with pytest.raises(RuntimeError, match="sgd_step: an option has changed"):
+        training.graph.replay()
+
+    weight = cnnx.ones(3).requires_grad_()
+    weight.sum().backward()
+    on_cpu = optim.SGD([weight], lr=1.0)
+    with pytest.raises(RuntimeError, match="sgd_step: parameter 0 is on cpu"):
+        captured(on_cpu.step)
+    assert weight.tolist() == [1, 1, 1]
+
+    training = Training("conv")
+    training.net.get_submodule("1").momentum = None  # the mean over all batches
+    training.run(0, 1)
+    with pytest.raises(RuntimeError, match="has to wait for the device"):
+        training.capture()
+
+
+def test_generators_in_one_state_are_refused():
+    x = cnnx.empty(8, device="cuda")
+    cnnx.manual_seed(4)
+    other = cnnx.Generator().manual_seed(4)
+    with pytest.raises(RuntimeError, match="two generators in the same state"):
+        captured(lambda: (x.normal_(), x.normal_(0, 1, generator=other)))
+
+
+def test_other_threads_are_refused_meanwhile():
+    x = cnnx.ones(4, device="cuda")
+    caught = []
+
+    def work():
+        assert not cnnx.cuda.is_current_stream_capturing()
+        try:
+            x + 1
+        except RuntimeError as error:
+            caught.append(str(error))
+
+    graph = cnnx.cuda.CUDAGraph()
+    with cnnx.cuda.graph(graph):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        y = x + 2
+    assert len(caught) == 1
+    assert "another thread is capturing" in caught[0]
+    graph.replay()
+    assert y.tolist() == [3, 3, 3, 3]
