@@ -72,15 +72,22 @@ Graph::State* captured_here() {
   return active != nullptr && active->phase == Phase::capture && active->stream == stream() ? active : nullptr;
 }
 
-// Ends the capture in CUDA and in the library. The graph is null if CUDA has found the capture invalid.
+// Ends the capture in CUDA and in the library. The graph is null if CUDA has found the capture invalid. Any thread may.
 cudaError_t leave_capture(Graph::State& s, cudaGraph_t& graph) {
   const cudaError_t status = cudaStreamEndCapture(s.stream, &graph);
   cudaGetLastError();
   s.phase = Phase::eager;
-  active = nullptr;
+  if (active == &s) active = nullptr;
   end_graph_memory(s.device);
   for (Draws& d : s.draws) d.generator.set_state(d.start);
   return status;
+}
+
+void drop_capture(Graph::State& s) {
+  cudaGraph_t graph = nullptr;
+  leave_capture(s, graph);
+  if (graph != nullptr) cudaGraphDestroy(graph);
+  s.free_memory();
 }
 
 }  // namespace
@@ -88,7 +95,7 @@ cudaError_t leave_capture(Graph::State& s, cudaGraph_t& graph) {
 Graph::Graph() : state_(std::make_unique<State>()) {}
 
 Graph::~Graph() {
-  if (state_->phase == Phase::capture) capture_abort();
+  if (state_->phase == Phase::capture) drop_capture(*state_);
   else reset();
 }
 
@@ -129,10 +136,7 @@ void Graph::capture_end() {
 void Graph::capture_abort() {
   State& s = *state_;
   if (s.phase != Phase::capture || active != &s) throw Error("capture_abort: this thread is not capturing into the graph");
-  cudaGraph_t graph = nullptr;
-  leave_capture(s, graph);
-  if (graph != nullptr) cudaGraphDestroy(graph);
-  s.free_memory();
+  drop_capture(s);
 }
 
 void Graph::replay(const std::function<void()>& refresh) {
