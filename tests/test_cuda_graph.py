@@ -12,6 +12,7 @@ import cnnx
 import cnnx.nn as nn
 import cnnx.nn.functional as F
 from cnnx import optim
+from test_cuda import TABLE
 
 pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device")
 
@@ -317,6 +318,41 @@ def test_tables_of_any_size():
     graph.replay()
     for a, b in zip(captured, run(), strict=True):
         assert cnnx.equal(a, b)
+
+
+def results_and_gradients(function, tensors):
+    outputs = function(*tensors)
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    if outputs[0].requires_grad:
+        leaves = [t for t in tensors if t.requires_grad]
+        outputs += cnnx.autograd.grad(outputs[0], leaves, cnnx.ones_like(outputs[0]), allow_unused=True)
+    return [t.detach() for t in outputs if t is not None]
+
+
+def is_small(operands):
+    return sum(np.prod(o) for o in operands if isinstance(o, tuple)) < 1e5
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if name != "to" and is_small(TABLE[name][1:])])
+def test_ops(name):
+    function, *operands = TABLE[name]
+    rng = np.random.default_rng(0)
+
+    def values():
+        made = [rng.normal(size=o) if isinstance(o, tuple) else o for o in operands]
+        return [cnnx.tensor(v.astype(np.float32) if v.dtype.kind == "f" else v) for v in made]
+
+    tensors = [t.to("cuda").requires_grad_(t.is_floating_point()) for t in values()]
+    graph = cnnx.cuda.CUDAGraph()
+    captured_results = captured(lambda: results_and_gradients(function, tensors), graph)
+    with cnnx.no_grad():
+        for tensor, new in zip(tensors, values(), strict=True):
+            tensor.copy_(new)
+    cnnx.manual_seed(3)
+    graph.replay()
+    cnnx.manual_seed(3)
+    for a, b in zip(captured_results, results_and_gradients(function, tensors), strict=True):
+        np.testing.assert_array_equal(a.cpu().numpy(), b.cpu().numpy())
 
 
 def test_inference():
