@@ -437,7 +437,7 @@ ERRORS = {
     "bool": (lambda x: bool(x.sum() > 0), "item"),
     "print": (str, "captured"),
     "cpu": (lambda x: x.cpu(), "to"),
-    "copy_": (lambda x: x.copy_(cnnx.ones(4)), "to"),
+    "copy_": (lambda x: x.copy_(cnnx.ones(4, device="cpu")), "to"),
     "tensor": (lambda x: cnnx.tensor([1.0, 2.0], device="cuda"), "captured"),
     "nonzero": (lambda x: x.nonzero(), "captured"),
     "mask": (lambda x: x[x > 0], "captured"),
@@ -541,7 +541,7 @@ def test_steps_that_cannot_be_captured_or_replayed():
     with pytest.raises(RuntimeError, match="sgd_step: an option has changed"):
         training.graph.replay()
 
-    weight = cnnx.ones(3).requires_grad_()
+    weight = cnnx.ones(3, device="cpu").requires_grad_()
     weight.sum().backward()
     on_cpu = optim.SGD([weight], lr=1.0)
     with pytest.raises(RuntimeError, match="sgd_step: parameter 0 is on cpu"):
