@@ -1,16 +1,11 @@
 """What holds for every test."""
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 import border
+import drawn
 
-# The suite is the same on every run and on machines however slow. To search further:
-#     pytest --hypothesis-profile=fuzz
-relaxed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("fixed", max_examples=60, derandomize=True, **relaxed)
-settings.register_profile("fuzz", max_examples=1000, **relaxed)
-settings.load_profile("fixed")
+drawn.profiles()
 
 if border.DEVICE != "cpu":
     border.use(border.DEVICE)

@@ -21,6 +21,8 @@ from cnnx import models
 from cnnx.cli import main
 from cnnx.cli.summary import format_table, summarize
 
+pytestmark = pytest.mark.cpu("the command line names its device: --device")
+
 # Convolution in the reference's plain loops takes minutes; what is tested here does not depend on the net.
 NET = "mlp" if cnnx._C.active_target() == "reference" else "digits"
 MNIST_FILES = (

@@ -22,9 +22,12 @@ FOLDER = Path(__file__).parent / "dialect"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
 NEEDED = ("matplotlib", "sklearn", "tqdm")
 
-pytestmark = pytest.mark.skipif(
-    cnnx._C.active_target() == "reference", reason="training in the reference's plain loops takes minutes"
-)
+pytestmark = [
+    pytest.mark.cpu("scripts that name no device"),
+    pytest.mark.skipif(
+        cnnx._C.active_target() == "reference", reason="training in the reference's plain loops takes minutes"
+    ),
+]
 
 
 def with_cnnx(line):

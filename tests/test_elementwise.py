@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 from cnnx import _C
+from drawn import given, hnp, st
 from oracles import (
     array,
     assert_gradient_matches_differences,

@@ -27,6 +27,7 @@ EXACT = {
 }
 
 pytestmark = [
+    pytest.mark.cpu("scripts name their device: --device"),
     pytest.mark.skipif(not EXAMPLES.is_dir(), reason="not in a clone"),
     pytest.mark.skipif(
         cnnx._C.active_target() == "reference", reason="training in the reference's plain loops takes minutes"

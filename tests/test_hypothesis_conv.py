@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 import cnnx
 import cnnx.nn.functional as F
+from drawn import assume, given, st
 
 torch = pytest.importorskip("torch")
 

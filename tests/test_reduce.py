@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import cnnx
 from cnnx import _C
+from drawn import given, st
 from oracles import (
     array,
     assert_gradient_matches_differences,

@@ -10,12 +10,11 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 import cnnx
 from cnnx import nn
 from cnnx.serialization import load_file, save_file
+from drawn import HealthCheck, given, settings, st
 
 
 def file_bytes(header, data=b"", length=None):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
-from hypothesis import strategies as st
 
 import cnnx
 import cnnx.nn.functional as F
 from cnnx import nn
+from drawn import assume, given, st
 from oracles import (
     array,
     assert_gradient_matches_differences,

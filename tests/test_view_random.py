@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import cnnx
+from drawn import given, settings, st
 
 torch = pytest.importorskip("torch")
 

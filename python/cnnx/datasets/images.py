@@ -51,7 +51,7 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(self)} images")
-        pixels = self.data[index].numpy()
+        pixels = self.data[index].numpy(force=True)
         image = self._image(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0))
         target = int(self.targets[index])
         if self.transform is not None:
