@@ -95,6 +95,7 @@ class Normalize(ImageTransform):
         mean, std = _per_channel(self.mean, tensor), _per_channel(self.std, tensor)
         if not std.numpy().all():
             raise ValueError(f"Normalize: std {self.std} holds a zero in {tensor.dtype}")
+        mean, std = mean.to(tensor.device), std.to(tensor.device)
         if self.inplace:
             return tensor.sub_(mean).div_(std)
         return (tensor - mean) / std

@@ -142,7 +142,7 @@ class Subset(Dataset[Sample]):
         self, dataset: Dataset[Sample], indices: Sequence[int] | Tensor | np.ndarray[Any, Any]
     ) -> None:
         if isinstance(indices, Tensor | np.ndarray):
-            array = np.asarray(indices)
+            array = _on_host(indices)
             if array.ndim != 1 or array.dtype.kind not in "iu":
                 raise TypeError(
                     f"Subset: indices must be integers in one dimension, got {array.dtype} {array.shape}"
@@ -295,9 +295,13 @@ def random_split(
     ]
 
 
+def _on_host(indices: Any) -> np.ndarray[Any, Any]:
+    return indices.numpy(force=True) if isinstance(indices, Tensor) else np.asarray(indices)
+
+
 def index_tensor(indices: Any, length: int) -> Tensor:
     """int64 indices into `length` samples, with negative ones counted from the end."""
-    array = np.asarray(indices, dtype=np.int64).reshape(-1)
+    array = _on_host(indices).astype(np.int64).reshape(-1)
     if array.size and array.min() < 0:
         array = np.where(array < 0, array + length, array)
     return _C.from_numpy(np.ascontiguousarray(array), True)
