@@ -25,7 +25,7 @@ except ImportError:
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
 args = start(__doc__, epochs=10)
-train, test = mnist(args, train=True), mnist(args, train=False)
+train, test = (mnist(args, train=part).to("cpu") for part in (True, False))
 x, y = train.data.flatten(1).numpy() / 255, train.targets.numpy()
 x_test, y_test = test.data.flatten(1).numpy() / 255, test.targets.numpy()
 

@@ -86,12 +86,12 @@ def positive(text: str) -> int:
 def mnist(
     args: argparse.Namespace, train: bool, transform: Callable[[Any], Any] | None = None
 ) -> ImageDataset:
-    """MNIST's training or test images; with --quick a few 8x8 digits of the package, enlarged to 28x28."""
+    """MNIST's training or test images on args.device; with --quick a few 8x8 digits, enlarged to 28x28."""
     if args.quick:
-        return enlarged_digits(train, transform)
+        return enlarged_digits(train, transform).to(args.device)
     folder = data_folder(args.data_dir)
     try:
-        return datasets.MNIST(folder, train=train, transform=transform, download=args.download)
+        images = datasets.MNIST(folder, train=train, transform=transform, download=args.download)
     except RuntimeError as error:
         if args.download:
             raise
@@ -99,6 +99,7 @@ def mnist(
             f"{error}\n--data-dir names the folder with the files, --download fetches them, "
             "--quick does without them"
         )
+    return images.to(args.device)
 
 
 def enlarged_digits(train: bool, transform: Callable[[Any], Any] | None) -> ImageDataset:
@@ -206,7 +207,9 @@ def predict(
     """The labels of all images, and the classes that the model gives them in eval mode."""
     model.eval()
     with cnnx.no_grad():
-        pairs = [(labels, model(images.to(args.device)).argmax(dim=1).cpu()) for images, labels in loader]
+        pairs = [
+            (labels.cpu(), model(images.to(args.device)).argmax(dim=1).cpu()) for images, labels in loader
+        ]
     return cnnx.cat([labels for labels, _ in pairs]), cnnx.cat([classes for _, classes in pairs])
 
 

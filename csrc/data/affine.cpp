@@ -1,8 +1,7 @@
-// Rotations and affine maps: parameters, then the matrix from output to input pixels, then the kernel. Compiled code of this file
-// follows the arithmetic of torchvision's and Pillow's Python, so that matrices are theirs to the bit.
+// Rotations and affine maps: parameters, then the matrix from output to input pixels, then the kernel. The matrix follows the
+// arithmetic of torchvision's and Pillow's Python; sines and cosines are those of kernels/elementary.h, the same on every device.
 #include <algorithm>
 #include <cmath>
-#include <numbers>
 
 #include "data/step.h"
 #include "kernels/table.h"
@@ -11,24 +10,6 @@ namespace cnnx {
 namespace {
 
 using Matrix = std::array<double, 6>;
-
-double radians(double degrees) { return degrees * (std::numbers::pi / 180.0); }
-
-// To 15 decimals, correctly rounded, as Python's round(value, 15).
-double round15(double value) {
-  const double product = value * 1e15, error = std::fma(value, 1e15, -product);
-  double whole = std::nearbyint(product);
-  const double rest = (product - whole) + error;
-  if (rest > 0.5) whole += 1;
-  else if (rest < -0.5) whole -= 1;
-  return whole / 1e15;
-}
-
-void move(Matrix& m, double x, double y) {
-  const double u = m[0] * x + m[1] * y + m[2], v = m[3] * x + m[4] * y + m[5];
-  m[2] = u;
-  m[5] = v;
-}
 
 struct Corners {
   double low_x, high_x, low_y, high_y;
@@ -41,21 +22,6 @@ Corners corners(const Matrix& m, double left, double top, double right, double b
       box = {std::min(box.low_x, u), std::max(box.high_x, u), std::min(box.low_y, v), std::max(box.high_y, v)};
     }
   return box;
-}
-
-// torchvision's inverse matrix of translation, rotation (clockwise), scale and shear about a center.
-Matrix inverse_affine(Point2 center, double degrees, Point2 translate, double scale, double shear_x, double shear_y) {
-  const double rot = radians(degrees), sx = radians(shear_x), sy = radians(shear_y);
-  const double a = std::cos(rot - sy) / std::cos(sy);
-  const double b = -std::cos(rot - sy) * std::tan(sx) / std::cos(sy) - std::sin(rot);
-  const double c = std::sin(rot - sy) / std::cos(sy);
-  const double d = -std::sin(rot - sy) * std::tan(sx) / std::cos(sy) + std::cos(rot);
-  Matrix m{d / scale, -b / scale, 0.0, -c / scale, a / scale, 0.0};
-  m[2] += m[0] * (-center.first - translate.first) + m[1] * (-center.second - translate.second);
-  m[5] += m[3] * (-center.first - translate.first) + m[4] * (-center.second - translate.second);
-  m[2] += center.first;
-  m[5] += center.second;
-  return m;
 }
 
 class WarpStep : public ImageStep {
@@ -89,8 +55,18 @@ class WarpStep : public ImageStep {
     check(in);
     if (!expand_) return in;
     if (random()) throw ValueError(message(op_, ": with expand the size of the result is random"));
-    Draws none({}, 0);
+    Draws none(0, 0, 0);
     return map(in, none).second;
+  }
+  void compile(ImageProgram& program) const override {
+    const ImageSize out = output_size(program.size);
+    if (expand_) throw NotImplementedError(message(op_, ": with expand there is no CUDA kernel"));
+    if (program.bytes && !pillow_) throw NotImplementedError(message(op_, ": for tensors of bytes there is no CUDA kernel"));
+    ImageOp& op = program.add(ImageOp::Kind::warp, out);
+    op.warp = warp_ranges();
+    op.bilinear = bilinear_;
+    op.has_fill = fill_.has_value();
+    program.add_fill(fill_.value_or(Fill{}));
   }
 
   bool apply(const Pixels<uint8_t>& in, PixelBuffer<uint8_t>& out, Draws& draws) const override {
@@ -138,57 +114,46 @@ class WarpStep : public ImageStep {
     return true;
   }
 
-  std::pair<Matrix, ImageSize> map(const ImageSize& in, Draws& draws) const {
-    const double w = static_cast<double>(in.width), h = static_cast<double>(in.height);
-    const double degrees = draws.uniform(ranges_.degrees);
-    // Counted from the top left corner for Pillow, from the image's center for tensors.
-    Point2 center = pillow_ ? Point2{w * 0.5, h * 0.5} : Point2{0, 0};
-    if (ranges_.center)
-      center = pillow_ ? *ranges_.center : Point2{ranges_.center->first - w * 0.5, ranges_.center->second - h * 0.5};
-    if (rotation_) return pillow_ ? pillow_rotation(in, degrees, center) : tensor_rotation(in, degrees, center);
-    Point2 translate = ranges_.translate;
-    if (ranges_.fractions) {
-      const double x = translate.first * w, y = translate.second * h;
-      translate = {std::nearbyint(draws.uniform({-x, x})), std::nearbyint(draws.uniform({-y, y}))};
-    }
-    const double scale = draws.uniform(ranges_.scale), shear_x = draws.uniform(ranges_.shear_x);
-    return {inverse_affine(center, degrees, translate, scale, shear_x, draws.uniform(ranges_.shear_y)), in};
+  WarpRanges warp_ranges() const {
+    const auto interval = [](const Range& r) { return Interval{r.first, r.second}; };
+    const Point2 center = ranges_.center.value_or(Point2{});
+    return {interval(ranges_.degrees),
+            interval(ranges_.scale),
+            interval(ranges_.shear_x),
+            interval(ranges_.shear_y),
+            {ranges_.translate.first, ranges_.translate.second},
+            {center.first, center.second},
+            ranges_.fractions,
+            ranges_.center.has_value(),
+            rotation_,
+            pillow_};
   }
 
-  // Image.rotate.
-  std::pair<Matrix, ImageSize> pillow_rotation(const ImageSize& in, double degrees, Point2 center) const {
-    double turned = std::fmod(degrees, 360.0);
-    if (turned < 0) turned += 360.0;
-    const double angle = -radians(turned), cosine = round15(std::cos(angle)), sine = round15(std::sin(angle));
-    Matrix m{cosine, sine, 0.0, -sine, cosine, 0.0};
-    move(m, -center.first, -center.second);
-    m[2] += center.first;
-    m[5] += center.second;
+  std::pair<Matrix, ImageSize> map(const ImageSize& in, Draws& draws) const {
+    Matrix m;
+    const double degrees = drawn_matrix(warp_ranges(), in.height, in.width, draws, m.data());
     if (!expand_) return {m, in};
     const double w = static_cast<double>(in.width), h = static_cast<double>(in.height);
+    if (!pillow_) {
+      const Corners box = corners(m, -0.5 * w, -0.5 * h, 0.5 * w, 0.5 * h);
+      // Cut to four decimals, so that a rounding error does not cost a pixel.
+      auto extent = [](double low, double high, double size) {
+        auto cut = [](double v) {
+          return static_cast<double>(static_cast<float>(std::trunc(static_cast<float>(v) / 1e-4f) * 1e-4f));
+        };
+        return static_cast<int64_t>(std::ceil(cut(high + 0.5 * size)) - std::floor(cut(low + 0.5 * size)));
+      };
+      return {m, {in.channels, extent(box.low_y, box.high_y, h), extent(box.low_x, box.high_x, w)}};
+    }
     const Corners box = corners(m, 0, 0, w, h);
     double width = std::ceil(box.high_x) - std::floor(box.low_x), height = std::ceil(box.high_y) - std::floor(box.low_y);
+    const double turned = pillow_degrees(degrees);
     if (!ranges_.center && (turned == 90.0 || turned == 270.0)) {  // Pillow transposes; half pixels would make it larger
       width = h;
       height = w;
     }
-    move(m, -(width - w) / 2.0, -(height - h) / 2.0);
+    move_before(m.data(), -(width - w) / 2.0, -(height - h) / 2.0);
     return {m, {in.channels, static_cast<int64_t>(height), static_cast<int64_t>(width)}};
-  }
-
-  std::pair<Matrix, ImageSize> tensor_rotation(const ImageSize& in, double degrees, Point2 center) const {
-    const Matrix m = inverse_affine(center, -degrees, {0, 0}, 1.0, 0.0, 0.0);
-    if (!expand_) return {m, in};
-    const double w = static_cast<double>(in.width), h = static_cast<double>(in.height);
-    const Corners box = corners(m, -0.5 * w, -0.5 * h, 0.5 * w, 0.5 * h);
-    // Cut to four decimals, so that a rounding error does not cost a pixel.
-    auto extent = [](double low, double high, double size) {
-      auto cut = [](double v) {
-        return static_cast<double>(static_cast<float>(std::trunc(static_cast<float>(v) / 1e-4f) * 1e-4f));
-      };
-      return static_cast<int64_t>(std::ceil(cut(high + 0.5 * size)) - std::floor(cut(low + 0.5 * size)));
-    };
-    return {m, {in.channels, extent(box.low_y, box.high_y, h), extent(box.low_x, box.high_x, w)}};
   }
 
   const char* op_;

@@ -24,13 +24,14 @@ Tensor checked_positions(const char* op, const Tensor& index, int64_t start, int
   if (start < 0 || count < 0 || start > index.numel() - count)
     throw IndexError(message(op, ": positions ", start, " to ", start + count, " are outside the index of ", index.numel()));
   const Tensor whole = contiguous(index), positions = whole.as_strided({count}, {1}, whole->offset + start);
-  if (!positions.device().is_cuda()) {
-    const int64_t* values = positions.data<int64_t>();
+  const Tensor there = to_device(positions, device);
+  if (const Tensor& readable = positions.device().is_cuda() ? there : positions; !readable.device().is_cuda()) {
+    const int64_t* values = readable.data<int64_t>();
     for (int64_t i = 0; i < count; ++i)
       if (values[i] < 0 || values[i] >= rows)
         throw IndexError(message(op, ": index ", values[i], " is out of range for ", rows, " samples"));
   }
-  return to_device(positions, device);
+  return there;
 }
 
 ChannelScale::ChannelScale(const char* op, const PixelScale& scale, int64_t channels)

@@ -26,25 +26,6 @@ Maps& thread_maps() {
   return maps;
 }
 
-// Position of p, which may be outside 0 ... extent - 1, by the padding mode.
-int64_t padded_position(int64_t p, int64_t extent, Padding mode) {
-  if (p >= 0 && p < extent) return p;
-  switch (mode) {
-    case Padding::constant: return -1;
-    case Padding::edge: return p < 0 ? 0 : extent - 1;
-    case Padding::reflect: {
-      const int64_t period = std::max<int64_t>(1, 2 * (extent - 1));
-      const int64_t q = ((p % period) + period) % period;
-      return q < extent ? q : period - q;
-    }
-    case Padding::symmetric: {
-      const int64_t q = ((p % (2 * extent)) + 2 * extent) % (2 * extent);
-      return q < extent ? q : 2 * extent - 1 - q;
-    }
-  }
-  return -1;
-}
-
 template <class T>
 void remap(const Pixels<T>& in, const Maps& maps, const Fill& fill, PixelBuffer<T>& out) {
   const int64_t height = static_cast<int64_t>(maps.rows.size()), width = static_cast<int64_t>(maps.columns.size());
@@ -86,10 +67,15 @@ class FlipStep : public StepOf<FlipStep> {
     if (!(p >= 0 && p <= 1)) throw ValueError(message("flip: p ", p, " is not between 0 and 1"));
   }
   bool random() const override { return p_ > 0 && p_ < 1; }
+  void compile(ImageProgram& program) const override {
+    ImageOp& op = program.add(ImageOp::Kind::flip, program.size);
+    op.p = p_;
+    op.horizontal = horizontal_;
+  }
 
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
-    if (random() ? draws.uniform() >= p_ : p_ == 0) return false;
+    if (!drawn_flip(p_, draws)) return false;
     out.reset(in.size);
     const int64_t width = in.size.width, height = in.size.height;
     for (int64_t c = 0; c < in.size.channels; ++c)
@@ -137,28 +123,25 @@ class WindowStep : public StepOf<WindowStep> {
     return {in.channels, height_, width_};
   }
 
+  void compile(ImageProgram& program) const override {
+    const ImageSize in = program.size, out = output_size(in);
+    ImageOp& op = program.add(ImageOp::Kind::window, out);
+    op.mode = mode_;
+    op.rows = rows(in);
+    op.columns = columns(in);
+    program.add_fill(fill_);
+  }
+
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
-    const ImageSize result = output_size(in.size), padded = padded_size(in.size);
-    int64_t top = 0, left = 0;
-    switch (kind_) {
-      case Kind::pad: break;
-      case Kind::crop: top = borders_.top, left = borders_.left; break;
-      case Kind::center:
-        top = centered(in.size.height, height_);
-        left = centered(in.size.width, width_);
-        break;
-      case Kind::random:
-        if (padded.height != height_ || padded.width != width_) {
-          top = draws.integer(padded.height - height_ + 1);
-          left = draws.integer(padded.width - width_ + 1);
-        }
-        break;
-    }
+    const ImageSize result = output_size(in.size);
+    const WindowAxis vertical = rows(in.size), horizontal = columns(in.size);
+    const bool drawn = vertical.choices > 1 || horizontal.choices > 1;
+    const int64_t top = drawn ? draws.integer(vertical.choices) : vertical.offset;
+    const int64_t left = drawn ? draws.integer(horizontal.choices) : horizontal.offset;
     Maps& maps = thread_maps();
-    const bool pads = kind_ == Kind::pad || kind_ == Kind::random;
-    fill_map(maps.rows, result.height, top, in.size.height, pads ? borders_.top : 0, pads ? borders_.bottom : 0, height_);
-    fill_map(maps.columns, result.width, left, in.size.width, pads ? borders_.left : 0, pads ? borders_.right : 0, width_);
+    fill_map(maps.rows, result.height, top, vertical);
+    fill_map(maps.columns, result.width, left, horizontal);
     remap(in, maps, fill_, out);
     return true;
   }
@@ -182,19 +165,30 @@ class WindowStep : public StepOf<WindowStep> {
     if (extent < wanted) return -((wanted - extent) / 2);
     return static_cast<int64_t>(std::nearbyint(static_cast<double>(extent - wanted) / 2.0));
   }
-  // Padding is done in two goes, and the second reflects what the first has made.
-  void fill_map(Map& map, int64_t count, int64_t offset, int64_t extent, int64_t before, int64_t after, int64_t wanted) const {
+  WindowAxis rows(const ImageSize& in) const {
+    return axis(in.height, borders_.top, borders_.bottom, height_, borders_.top, padded_size(in).height);
+  }
+  WindowAxis columns(const ImageSize& in) const {
+    return axis(in.width, borders_.left, borders_.right, width_, borders_.left, padded_size(in).width);
+  }
+  // `first`: where a window begins that is given; `padded`: the extent that a window is drawn from.
+  WindowAxis axis(int64_t extent, int64_t before, int64_t after, int64_t wanted, int64_t first, int64_t padded) const {
+    const bool pads = kind_ == Kind::pad || kind_ == Kind::random;
+    if (!pads) before = after = 0;
     if (mode_ == Padding::reflect && std::max(before, after) >= extent)
       throw ValueError(message(op_, ": reflect pads less than the extent ", extent, ", asked for ", before, " and ", after));
     const int64_t inner = extent + before + after, extra = missing(inner, wanted);
     if (mode_ == Padding::reflect && extra >= inner)
       throw ValueError(message(op_, ": reflect pads less than the extent ", inner, ", needed are ", extra));
+    WindowAxis result{extent, before, inner, extra, 0, 1};
+    if (kind_ == Kind::crop) result.offset = first;
+    if (kind_ == Kind::center) result.offset = centered(extent, wanted);
+    if (kind_ == Kind::random) result.choices = padded - wanted + 1;
+    return result;
+  }
+  void fill_map(Map& map, int64_t count, int64_t from, const WindowAxis& axis) const {
     map.resize(static_cast<size_t>(count));
-    for (int64_t i = 0; i < count; ++i) {
-      int64_t p = padded_position(i + offset - extra, inner, mode_);
-      if (p >= 0) p = padded_position(p - before, extent, mode_);
-      map[static_cast<size_t>(i)] = static_cast<int32_t>(p);
-    }
+    for (int64_t i = 0; i < count; ++i) map[static_cast<size_t>(i)] = static_cast<int32_t>(axis.position(i, from, mode_));
   }
 
   const char* op_;

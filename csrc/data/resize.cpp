@@ -71,8 +71,6 @@ Weights interpolated(int64_t in, int64_t out, Filter filter) {
   return w;
 }
 
-constexpr int kFixedBits = 22;
-
 // out[i * out_step] for one line of pixels that are in_step apart.
 struct ByteSum {
   std::vector<int32_t> weights;
@@ -80,9 +78,7 @@ struct ByteSum {
     for (double k : w.weights) weights.push_back(static_cast<int32_t>(k * (1 << kFixedBits) + (k < 0 ? -0.5 : 0.5)));
   }
   uint8_t operator()(const uint8_t* in, int64_t step, int64_t at, int64_t count) const {
-    int32_t sum = 1 << (kFixedBits - 1);
-    for (int64_t k = 0; k < count; ++k) sum += in[k * step] * weights[static_cast<size_t>(at + k)];
-    return static_cast<uint8_t>(std::clamp(sum >> kFixedBits, 0, 255));
+    return sum_bytes(in, step, weights.data() + at, count);
   }
 };
 template <class T>
@@ -90,9 +86,7 @@ struct FloatSum {
   const std::vector<double>& weights;
   explicit FloatSum(const Weights& w) : weights(w.weights) {}
   T operator()(const T* in, int64_t step, int64_t at, int64_t count) const {
-    double sum = 0;
-    for (int64_t k = 0; k < count; ++k) sum += static_cast<double>(in[k * step]) * weights[static_cast<size_t>(at + k)];
-    return static_cast<T>(sum);
+    return static_cast<T>(sum_values(in, step, weights.data() + at, count));
   }
 };
 template <class T>
@@ -134,6 +128,20 @@ class ResizeStep : public StepOf<ResizeStep> {
     return in.width <= in.height ? ImageSize{in.channels, large, small} : ImageSize{in.channels, small, large};
   }
 
+  void compile(ImageProgram& program) const override {
+    const ImageSize in = program.size, out = output_size(in);
+    if (out == in) return;
+    if (filter_ == Filter::nearest) {
+      program.add(ImageOp::Kind::pick, out);
+      for (const auto& places : {nearest(in.height, out.height), nearest(in.width, out.width)})
+        program.table.insert(program.table.end(), places.begin(), places.end());
+      return;
+    }
+    if (program.bytes && !pillow_) throw NotImplementedError("resize: for tensors of bytes there is no CUDA kernel");
+    if (out.width != in.width) add_resample(program, true, in.width, {in.channels, in.height, out.width});
+    if (out.height != in.height) add_resample(program, false, in.height, out);
+  }
+
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws&) const {
     const ImageSize size = output_size(in.size);
@@ -172,11 +180,25 @@ class ResizeStep : public StepOf<ResizeStep> {
   bool by_floats(const Pixels<uint8_t>& in, PixelBuffer<uint8_t>& out) const {
     const std::vector<float> values(in.data, in.data + in.size.numel());
     PixelBuffer<float> result;
-    Draws none({}, 0);
+    Draws none(0, 0, 0);
     run(Pixels<float>{in.size, values.data()}, result, none);
     for (size_t i = 0; i < static_cast<size_t>(result.size.numel()); ++i)
       out.data[i] = static_cast<uint8_t>(std::clamp(std::nearbyint(result.data[i]), 0.0f, 255.0f));
     return true;
+  }
+
+  void add_resample(ImageProgram& program, bool columns, int64_t in, const ImageSize& out) const {
+    const Weights w = weights(in, columns ? out.width : out.height);
+    ImageOp& op = program.add(ImageOp::Kind::resample, out);
+    op.horizontal = columns;
+    op.taps = static_cast<int32_t>(w.taps);
+    const ByteSum fixed(w);
+    for (size_t i = 0; i < w.first.size(); ++i) {
+      program.table.push_back(static_cast<double>(w.first[i]));
+      program.table.push_back(static_cast<double>(w.count[i]));
+      for (size_t k = i * static_cast<size_t>(w.taps); k < (i + 1) * static_cast<size_t>(w.taps); ++k)
+        program.table.push_back(program.bytes ? fixed.weights[k] : w.weights[k]);
+    }
   }
 
   Weights weights(int64_t in, int64_t out) const {

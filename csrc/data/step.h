@@ -5,33 +5,9 @@
 #include <vector>
 
 #include "cnnx/data/transform.h"
-#include "kernels/philox.h"
+#include "kernels/image_steps.h"
 
 namespace cnnx {
-
-// Random numbers of one image: words of the Philox counters (call, key * 256 ...).
-class Draws {
- public:
-  Draws(const RandomState& state, uint64_t key) : state_(state), counter_(key << 8) {}
-
-  double uniform() {  // [0, 1), 32 bits
-    if (used_ == 4) {
-      philox4x32(state_.seed, state_.calls, counter_++, words_);
-      used_ = 0;
-    }
-    return words_[used_++] * 0x1p-32;
-  }
-  double uniform(const Range& range) {
-    return range.first == range.second ? range.first : range.first + (range.second - range.first) * uniform();
-  }
-  int64_t integer(int64_t count) { return static_cast<int64_t>(uniform() * static_cast<double>(count)); }  // 0 ... count - 1
-
- private:
-  RandomState state_;
-  uint64_t counter_;
-  uint32_t words_[4];
-  int used_ = 4;
-};
 
 template <class T>
 struct Pixels {
@@ -52,12 +28,28 @@ struct PixelBuffer {
   T* plane(int64_t c) { return data.data() + c * size.height * size.width; }
 };
 
+// Steps as the records that a device reads, while they are put together for images of one size.
+struct ImageProgram {
+  std::vector<ImageOp> ops;
+  std::vector<double> table;
+  ImageSize size;  // after the steps so far
+  bool bytes = true;
+  int64_t room = 0;  // bytes of the largest image between two steps
+
+  // A new record from the size so far to `out`.
+  ImageOp& add(ImageOp::Kind kind, const ImageSize& out, bool bytes_out);
+  ImageOp& add(ImageOp::Kind kind, const ImageSize& out) { return add(kind, out, bytes); }
+  void add_fill(const Fill& fill);  // a value per channel, into the table of the record added last
+};
+
 class ImageStep {
  public:
   virtual ~ImageStep() = default;
   virtual bool random() const { return false; }
   // Of the result; throws where the image does not suit the step, or where the size is drawn too.
   virtual ImageSize output_size(const ImageSize& in) const { return in; }
+  // Adds the step's records, checked as by output_size.
+  virtual void compile(ImageProgram& program) const = 0;
   // Writes the result to `out` and returns true, or returns false if the image stays as it is.
   virtual bool apply(const Pixels<uint8_t>& in, PixelBuffer<uint8_t>& out, Draws& draws) const = 0;
   virtual bool apply(const Pixels<float>& in, PixelBuffer<float>& out, Draws& draws) const = 0;
@@ -89,6 +81,10 @@ T fill_value(const Fill& fill, int64_t c) {
 }
 // Throws unless there is one value, or one for each channel.
 void check_fill(const char* op, const Fill& fill, const ImageSize& size);
+
+// The batch of images at `positions` of `source`; all tensors lie on one device, and are checked.
+Tensor transform_on_device(const Tensor& source, const Tensor& positions, const Tensor& keys, const BatchTransform& transform,
+                           const RandomState& random);
 
 // Runs steps one after the other between two buffers; the result is in one of them, or the input itself.
 template <class T>

@@ -55,7 +55,7 @@ struct Batch {
     draws.reserve(static_cast<size_t>(n));
     space.block.resize(static_cast<size_t>(n * middle.numel()));
     for (int64_t i = 0; i < n; ++i) {
-      draws.emplace_back(random, static_cast<uint64_t>(keys[first + i]));
+      draws.emplace_back(random.seed, random.calls, static_cast<uint64_t>(keys[first + i]));
       const Pixels<uint8_t> image{in, source + rows[first + i] * in.numel()};
       const Pixels<uint8_t> done = run_steps(transform.bytes, image, space.bytes, draws.back());
       std::memcpy(space.block.data() + i * middle.numel(), done.data, static_cast<size_t>(middle.numel()));
@@ -86,7 +86,7 @@ template <class T>
 Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState& random) {
   const ImageSize size{image.size(0), image.size(1), image.size(2)};
   PixelBuffer<T> out;
-  Draws draws(random, 0);
+  Draws draws(random.seed, random.calls, 0);
   if (!step.apply(Pixels<T>{size, image.data<T>()}, out, draws)) return plain_copy(image);
   Tensor result = Tensor::empty({out.size.channels, out.size.height, out.size.width}, image.options());
   if (result.numel() > 0) std::memcpy(result.raw_data(), out.data.data(), static_cast<size_t>(result.numel()) * sizeof(T));
@@ -100,6 +100,8 @@ bool is_random(const ImageStep& step) { return step.random(); }
 Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomState& random) {
   if (!image.defined()) throw TypeError("transform_image: image is None");
   if (image.ndim() != 3) throw ShapeError(message("transform_image: the image must be (C, H, W), got ", image.shape()));
+  if (image.device().is_cuda())
+    throw NotImplementedError("transform_image: no CUDA kernel for single images; move the image to the CPU");
   if (image.numel() == 0) throw ValueError(message("transform_image: the image has no pixels, its shape is ", image.shape()));
   const Tensor pixels = contiguous(image.detach());
   switch (image.dtype()) {
@@ -117,14 +119,16 @@ Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start
   if (!keys.defined()) throw TypeError(message(kOp, ": keys is None"));
   const ImageSize in{source.ndim() == 4 ? source.size(1) : 1, source.size(-2), source.size(-1)};
   if (in.numel() == 0) throw ValueError(message(kOp, ": the images have no pixels, their shape is ", source.shape()));
+  const Tensor images = contiguous(source), whole_keys = contiguous(keys);
+  const Tensor positions = checked_positions(kOp, index, start, count, source.size(0), source.device());
+  if (whole_keys.dtype() != DType::int64 || whole_keys.shape() != index.shape())
+    throw ShapeError(message(kOp, ": keys must be int64 of shape ", index.shape(), ", got ", name(whole_keys.dtype()), " of ",
+                             whole_keys.shape()));
+  const Tensor key_values = to_device(whole_keys.as_strided({count}, {1}, whole_keys->offset + start), source.device());
+  if (source.device().is_cuda()) return transform_on_device(images, positions, key_values, transform, random);
+
   const ImageSize middle = size_after(transform.bytes, in), out = size_after(transform.floats, middle);
   const ChannelScale scale(kOp, transform.scale, middle.channels);
-  const Tensor images = contiguous(source), key_values = contiguous(keys);
-  const Tensor positions = checked_positions(kOp, index, start, count, source.size(0), Device());
-  if (key_values.dtype() != DType::int64 || key_values.shape() != index.shape())
-    throw ShapeError(message(kOp, ": keys must be int64 of shape ", index.shape(), ", got ", name(key_values.dtype()), " of ",
-                             key_values.shape()));
-
   const Dims shape{count, out.channels, out.height, out.width};
   const bool lanes = lane_count() > 1 && 2 * count >= lane_count() && shape.numel() > 0;
   Tensor batch = lanes ? Tensor::empty_lanes(shape) : Tensor::empty(shape);
@@ -137,7 +141,7 @@ Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start
                    out,
                    images.data<uint8_t>(),
                    positions.data<int64_t>(),
-                   key_values.data<int64_t>() + start,
+                   key_values.data<int64_t>(),
                    random,
                    lanes ? lane_count() : 1};
   const int64_t block = lanes ? lane_count() : Batch::kBlock;

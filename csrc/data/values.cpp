@@ -17,6 +17,10 @@ class GrayscaleStep : public StepOf<GrayscaleStep> {
       throw ValueError(message("grayscale: the image must have 1 or 3 channels, it has ", in.channels));
     return {channels_, in.height, in.width};
   }
+  void compile(ImageProgram& program) const override {
+    const ImageSize out = output_size(program.size);
+    if (!(out == program.size && channels_ == 1)) program.add(ImageOp::Kind::grey, out).pillow = pillow_;
+  }
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws&) const {
     const ImageSize size = output_size(in.size);
@@ -36,9 +40,9 @@ class GrayscaleStep : public StepOf<GrayscaleStep> {
   template <class T>
   T mixed(T red, T green, T blue) const {
     if constexpr (std::is_same_v<T, uint8_t>)
-      if (pillow_) return static_cast<T>((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16);
+      if (pillow_) return grey_pillow(red, green, blue);
     using F = std::conditional_t<std::is_same_v<T, double>, double, float>;
-    return static_cast<T>(F(0.2989) * static_cast<F>(red) + F(0.587) * static_cast<F>(green) + F(0.114) * static_cast<F>(blue));
+    return static_cast<T>(grey_tensor<F>(red, green, blue));
   }
   int64_t channels_;
   bool pillow_;
@@ -47,7 +51,7 @@ class GrayscaleStep : public StepOf<GrayscaleStep> {
 class EraseStep : public StepOf<EraseStep> {
  public:
   EraseStep(double p, const Range& scale, const Range& ratio, const Fill& value)
-      : p_(p), scale_(scale), ratio_(ratio), value_(value) {
+      : ranges_{p, {scale.first, scale.second}, {std::log(ratio.first), std::log(ratio.second)}}, value_(value) {
     if (!(p >= 0 && p <= 1)) throw ValueError(message("erase: p ", p, " is not between 0 and 1"));
     if (!(scale.first >= 0 && scale.second <= 1)) throw ValueError("erase: scale must lie between 0 and 1");
     if (!(ratio.first > 0 && ratio.second > 0)) throw ValueError("erase: ratio must be positive");
@@ -57,31 +61,25 @@ class EraseStep : public StepOf<EraseStep> {
     check_fill("erase", value_, in);
     return in;
   }
+  void compile(ImageProgram& program) const override {
+    program.add(ImageOp::Kind::erase, output_size(program.size)).erase = ranges_;
+    program.add_fill(value_);
+  }
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
     check_fill("erase", value_, in.size);
-    if (draws.uniform() >= p_) return false;
-    const int64_t height = in.size.height, width = in.size.width;
-    const Range log_ratio{std::log(ratio_.first), std::log(ratio_.second)};
-    for (int attempt = 0; attempt < 10; ++attempt) {
-      const double area = static_cast<double>(height * width) * draws.uniform(scale_);
-      const double ratio = std::exp(draws.uniform(log_ratio));
-      const int64_t h = static_cast<int64_t>(std::nearbyint(std::sqrt(area * ratio)));
-      const int64_t w = static_cast<int64_t>(std::nearbyint(std::sqrt(area / ratio)));
-      if (h >= height || w >= width) continue;
-      const int64_t top = draws.integer(height - h + 1), left = draws.integer(width - w + 1);
-      out.reset(in.size);
-      std::copy(in.data, in.data + in.size.numel(), out.data.data());
-      for (int64_t c = 0; c < in.size.channels; ++c)
-        for (int64_t y = top; y < top + h; ++y) std::fill_n(out.plane(c) + y * width + left, w, fill_value<T>(value_, c));
-      return true;
-    }
-    return false;
+    const Rectangle r = drawn_rectangle(ranges_, in.size.height, in.size.width, draws);
+    if (r.height < 0) return false;
+    out.reset(in.size);
+    std::copy(in.data, in.data + in.size.numel(), out.data.data());
+    for (int64_t c = 0; c < in.size.channels; ++c)
+      for (int64_t y = r.top; y < r.top + r.height; ++y)
+        std::fill_n(out.plane(c) + y * in.size.width + r.left, r.width, fill_value<T>(value_, c));
+    return true;
   }
 
  private:
-  double p_;
-  Range scale_, ratio_;
+  EraseRanges ranges_;
   Fill value_;
 };
 
@@ -96,6 +94,12 @@ class NormalizeStep : public StepOf<NormalizeStep> {
     check_fill("normalize", mean_, in);
     check_fill("normalize", stddev_, in);
     return in;
+  }
+  void compile(ImageProgram& program) const override {
+    if (program.bytes) throw TypeError("normalize: needs a floating-point image, got uint8");
+    program.add(ImageOp::Kind::normalise, output_size(program.size));
+    program.add_fill(mean_);
+    program.add_fill(stddev_);
   }
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws&) const {
@@ -122,6 +126,12 @@ class SometimesStep : public StepOf<SometimesStep> {
     for (const ImageStepPtr& step : steps_) size = step->output_size(size);
     if (!(size == in)) throw ValueError("random_apply: steps that change the size give images of different sizes");
     return size;
+  }
+  void compile(ImageProgram& program) const override {
+    program.add(ImageOp::Kind::sometimes, output_size(program.size)).p = p_;
+    const size_t at = program.ops.size();
+    for (const ImageStepPtr& step : steps_) step->compile(program);
+    program.ops[at - 1].span = static_cast<int32_t>(program.ops.size() - at);
   }
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {

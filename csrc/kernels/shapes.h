@@ -243,5 +243,6 @@ struct WarpShape {
   WarpRules rules;
   bool bilinear;  // else nearest
 };
+struct ImageBatch;  // image_steps.h
 
 }  // namespace cnnx

@@ -105,28 +105,59 @@ class Conversions:
         return _C.to(self, other.dtype)
 
     def new_tensor(
-        self: Any, data: Any, *, dtype: Any = None, requires_grad: builtins.bool = False
+        self: Any, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: builtins.bool = False
     ) -> Tensor:
-        """`cnnx.tensor(data)` with this tensor's dtype, where this tensor lives."""
-        return creation.tensor(
-            data, dtype=dtype or self.dtype, device=self.device, requires_grad=requires_grad
-        )
+        """`cnnx.tensor(data)` with this tensor's dtype and device, unless told otherwise."""
+        return creation.tensor(data, **self._alike(dtype, device, requires_grad))
 
-    def new_zeros(self: Any, *size: Any, dtype: Any = None) -> Tensor:
-        """`cnnx.zeros(size)` with this tensor's dtype, where this tensor lives."""
-        return creation.zeros(*size, dtype=dtype or self.dtype, device=self.device)
+    def new_zeros(
+        self: Any,
+        *size: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
+        """`cnnx.zeros(size)` with this tensor's dtype and device, unless told otherwise."""
+        return creation.zeros(*size, **self._alike(dtype, device, requires_grad))
 
-    def new_ones(self: Any, *size: Any, dtype: Any = None) -> Tensor:
-        """`cnnx.ones(size)` with this tensor's dtype, where this tensor lives."""
-        return creation.ones(*size, dtype=dtype or self.dtype, device=self.device)
+    def new_ones(
+        self: Any,
+        *size: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
+        """`cnnx.ones(size)` with this tensor's dtype and device, unless told otherwise."""
+        return creation.ones(*size, **self._alike(dtype, device, requires_grad))
 
-    def new_empty(self: Any, *size: Any, dtype: Any = None) -> Tensor:
-        """`cnnx.empty(size)` with this tensor's dtype, where this tensor lives."""
-        return creation.empty(*size, dtype=dtype or self.dtype, device=self.device)
+    def new_empty(
+        self: Any,
+        *size: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
+        """`cnnx.empty(size)` with this tensor's dtype and device, unless told otherwise."""
+        return creation.empty(*size, **self._alike(dtype, device, requires_grad))
 
-    def new_full(self: Any, size: Any, fill_value: Any, *, dtype: Any = None) -> Tensor:
-        """`cnnx.full(size, fill_value)` with this tensor's dtype, where this tensor lives."""
-        return creation.full(size, fill_value, dtype=dtype or self.dtype, device=self.device)
+    def new_full(
+        self: Any,
+        size: Any,
+        fill_value: Any,
+        *,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: builtins.bool = False,
+    ) -> Tensor:
+        """`cnnx.full(size, fill_value)` with this tensor's dtype and device, unless told otherwise."""
+        return creation.full(size, fill_value, **self._alike(dtype, device, requires_grad))
+
+    def _alike(self: Any, dtype: Any, device: Any, requires_grad: builtins.bool) -> dict[str, Any]:
+        return {
+            "dtype": self.dtype if dtype is None else dtype,
+            "device": self.device if device is None else device,
+            "requires_grad": requires_grad,
+        }
 
     def contiguous(self: Any) -> Tensor:
         """The tensor itself if its memory is row-major without gaps, else a copy that is."""

@@ -1,8 +1,9 @@
 """Random numbers: the seed, generators, and tensors drawn from distributions.
 
 Everything is drawn from Philox4x32-10 keyed by the seed, the number of the call and the element's index, so
-neither the number of threads nor the memory layout changes a draw. The numbers differ from PyTorch's for the
-same seed; the distributions are the same.
+neither the number of threads, nor the memory layout, nor the device changes a draw (normal numbers differ by
+the last place of a device's logarithm, sine and cosine). The numbers differ from PyTorch's for the same seed;
+the distributions are the same.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
-from cnnx.creation import _dtype_or_default, _finish, _shape
-from cnnx.devices import device_of
+from cnnx.creation import _create, _dtype_or_default, _marked, _shape
+from cnnx.devices import as_device, device_of
 from cnnx.dtypes import as_dtype, int64
 from cnnx.generator import Generator, default_generator, native_generator
 
@@ -52,6 +53,11 @@ def set_rng_state(new_state: Tensor) -> None:
     default_generator.set_state(new_state)
 
 
+def _empty(op: str, shape: Any, dtype: _C.DType, device: Any) -> Tensor:
+    """What is filled where it is wanted."""
+    return _create(op, _C.empty, shape, dtype, device=device, requires_grad=False)
+
+
 def rand(
     *shape: Any,
     size: Any = None,
@@ -61,9 +67,9 @@ def rand(
     requires_grad: bool = False,
 ) -> Tensor:
     """Numbers uniform in [0, 1); `dtype` float32 (default) or float64."""
-    result = _C.empty(_shape("rand", shape, size), _dtype_or_default(dtype))
+    result = _empty("rand", _shape("rand", shape, size), _dtype_or_default(dtype), device)
     _C.uniform_(result, 0.0, 1.0, native_generator("rand", generator))
-    return _finish("rand", result, device, requires_grad)
+    return _marked(result, requires_grad)
 
 
 def randn(
@@ -75,9 +81,9 @@ def randn(
     requires_grad: bool = False,
 ) -> Tensor:
     """Numbers of the standard normal distribution; `dtype` float32 (default) or float64."""
-    result = _C.empty(_shape("randn", shape, size), _dtype_or_default(dtype))
+    result = _empty("randn", _shape("randn", shape, size), _dtype_or_default(dtype), device)
     _C.normal_(result, 0.0, 1.0, native_generator("randn", generator))
-    return _finish("randn", result, device, requires_grad)
+    return _marked(result, requires_grad)
 
 
 def randint(
@@ -105,9 +111,10 @@ def randint(
         raise TypeError("randint: the shape is missing")
     if high is None:  # randint(high, size=...)
         low, high = 0, low
-    result = _C.empty(_shape("randint", (size,)), int64 if dtype is None else as_dtype(dtype))
+    chosen = int64 if dtype is None else as_dtype(dtype)
+    result = _empty("randint", _shape("randint", (size,)), chosen, device)
     _C.randint_(result, int(low), int(high), native_generator("randint", generator))
-    return _finish("randint", result, device, requires_grad)
+    return _marked(result, requires_grad)
 
 
 def randperm(
@@ -118,11 +125,13 @@ def randperm(
     device: Any = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """The integers 0 ... n - 1 in random order; `dtype` defaults to int64."""
-    result: Tensor = _C.randperm(n, native_generator("randperm", generator))
-    if dtype is not None:
-        result = _C.to(result, as_dtype(dtype))
-    return _finish("randperm", result, device, requires_grad)
+    """The integers 0 ... n - 1 in random order; `dtype` defaults to int64.
+
+    The order is drawn on the CPU, since each step depends on the one before, and copied once.
+    """
+    where = str(as_device("randperm", device))
+    result: Tensor = _C.randperm(n, native_generator("randperm", generator), where)
+    return _marked(result if dtype is None else _C.to(result, as_dtype(dtype)), requires_grad)
 
 
 def normal(
@@ -132,18 +141,20 @@ def normal(
     *,
     generator: Generator | None = None,
     dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Normal numbers with the given mean and standard deviation.
 
-    Numbers and a `size`, or tensors that broadcast.
+    Numbers and a `size`, or tensors that broadcast; `device` and `requires_grad` are for the former.
     """
     if size is None:
         shape = _C.broadcast_shapes(getattr(mean, "shape", ()), getattr(std, "shape", ()))
         where = next((device_of(t) for t in (mean, std) if isinstance(t, _C.TensorBase)), None)
         return _C.add(_C.mul(randn(shape, generator=generator, dtype=dtype, device=where), std), mean)
-    result = _C.empty(_shape("normal", (size,)), _dtype_or_default(dtype))
+    result = _empty("normal", _shape("normal", (size,)), _dtype_or_default(dtype), device)
     _C.normal_(result, float(mean), float(std), native_generator("normal", generator))
-    return result
+    return _marked(result, requires_grad)
 
 
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
@@ -174,11 +185,26 @@ def randn_like(
     )
 
 
-def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any = None) -> Tensor:
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
     """`randint` of `input`'s shape and, unless told otherwise, its dtype."""
     if high is None:
         low, high = 0, low
-    return randint(low, high, input.shape, dtype=dtype or input.dtype, device=input.device)
+    return randint(
+        low,
+        high,
+        input.shape,
+        dtype=dtype or input.dtype,
+        device=input.device if device is None else device,
+        requires_grad=requires_grad,
+    )
 
 
 __all__ = [

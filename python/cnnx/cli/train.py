@@ -119,7 +119,7 @@ class Trainer:
         self.loss = nn.CrossEntropyLoss()
         images.transform = transform_of(settings.normalize)
         self.drawing = drawing_size(images.data.numpy())
-        self.loaders = make_loaders(images, settings)
+        self.loaders = make_loaders(images.to(self.device), settings)
         self.epoch = 0  # the one under way, from 0
         self.trained = False  # its training pass is complete
         self.sums = Sums()

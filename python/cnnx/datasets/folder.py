@@ -10,9 +10,10 @@ import numpy as np
 
 from cnnx import _C
 from cnnx.datasets.images import class_numbers, image_batches
+from cnnx.devices import CPU, as_device
 from cnnx.tensor import Tensor
 from cnnx.transforms.native import split_fixed
-from cnnx.utils.data.dataset import Dataset, NativeBatches
+from cnnx.utils.data.dataset import Dataset, NativeBatches, on_device
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 GREY = ("1", "L", "LA", "I", "I;16", "F")  # Pillow's modes without colour
@@ -108,6 +109,19 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
             )
         self.mode = mode if mode is not None else self._common_mode()
         self._cache: tuple[list[Any], Tensor | None] | None = None
+        self._device = CPU
+
+    def to(self, device: Any) -> ImageFolder:
+        """Keeps the images that a `DataLoader` has decoded on `device`, where it then makes the batches.
+
+        Returns
+        -------
+        ImageFolder
+            The data set itself.
+        """
+        self._device = as_device("ImageFolder.to", device)
+        self._cache = None
+        return self
 
     @property
     def imgs(self) -> list[tuple[str, int]]:
@@ -156,7 +170,7 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
             return None
         pixels = self._decoded(fixed)
         targets = _C.from_numpy(np.asarray(self.targets, dtype=np.int64), True)
-        return None if pixels is None else image_batches(pixels, targets, rest, 255)
+        return None if pixels is None else image_batches(pixels, on_device(targets, pixels.device), rest, 255)
 
     def _decoded(self, steps: list[Any]) -> Tensor | None:
         """All images after `steps` in one tensor, kept for the next time; None if that is not possible."""
@@ -180,7 +194,7 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
             if array.shape != pixels.shape[1:]:
                 return None
             pixels[i] = array
-        return None if pixels is None else _C.from_numpy(pixels, False)
+        return None if pixels is None else on_device(_C.from_numpy(pixels, False), self._device)
 
     def _open(self, path: str) -> Any:
         return _read(path, lambda image: image.convert(self.mode))

@@ -19,7 +19,7 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
     Parameters
     ----------
     data, targets
-        The tensors.
+        The tensors; `to` moves them to another device.
     transform, target_transform
         Applied to each image and label; None leaves them as they are.
     """
@@ -44,6 +44,23 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
     def class_to_idx(self) -> dict[str, int]:
         """The label of each class name."""
         return class_numbers(self.classes)
+
+    def to(self, device: Any) -> ImageDataset:
+        """Moves the images and labels to `device`, where a `DataLoader` then makes the batches.
+
+        Returns
+        -------
+        ImageDataset
+            The data set itself.
+
+        Examples
+        --------
+        >>> from cnnx.datasets import Digits
+        >>> Digits().to("cpu").data.device
+        device(type='cpu')
+        """
+        self.data, self.targets = self.data.to(device), self.targets.to(device)
+        return self
 
     def __len__(self) -> int:
         return len(self.data)
@@ -110,7 +127,7 @@ def image_batches(data: Tensor, targets: Tensor, transform: Any, max_value: int)
             gather_rows(targets, index, start, count),
         ]
 
-    return NativeBatches(gather, native.random)
+    return NativeBatches(gather, native.random, data.device)
 
 
 def pil_image(pixels: np.ndarray[Any, Any]) -> Any:

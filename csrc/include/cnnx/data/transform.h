@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "cnnx/data/gather.h"
+#include "cnnx/data/padding.h"
 #include "cnnx/random.h"
 
 namespace cnnx {
@@ -30,7 +31,6 @@ using ImageStepPtr = std::shared_ptr<const ImageStep>;
 
 using Range = std::pair<double, double>;
 using Point2 = std::pair<double, double>;  // x, y
-enum class Padding { constant, edge, reflect, symmetric };
 enum class Filter { nearest, bilinear, bicubic };
 struct Borders {
   int64_t left = 0, top = 0, right = 0, bottom = 0;
@@ -73,15 +73,21 @@ bool is_random(const ImageStep& step);
 // One image (C, H, W), uint8, float32 or float64. `random` is asked for only if the step is random.
 Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomState& random);
 
+// A transform as a device reads it.
+struct DeviceTransform;
+
 // What becomes of an image of the data set: steps on bytes, then floats as in gather_images, then steps on floats.
 struct BatchTransform {
   std::vector<ImageStepPtr> bytes;
   PixelScale scale;
   std::vector<ImageStepPtr> floats;
+  // For images of the size and the device that were last seen.
+  mutable std::shared_ptr<const DeviceTransform> on_device = nullptr;
 };
 
 // Images source[index[start + i]] for i < count, transformed, as float32 (count, C, H, W); see gather_images. keys (int64, as
-// long as index) gives each position its key.
+// long as index) gives each position its key. Where `source` is on a device all is done there, without a wait if index and keys are
+// there too, and with the CPU's results to the bit.
 Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const BatchTransform& transform,
                         const RandomState& random, const Tensor& keys);
 

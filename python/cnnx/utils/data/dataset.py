@@ -12,6 +12,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from cnnx import _C
+from cnnx.devices import CPU
+from cnnx.devices import device as Device
 from cnnx.random import randperm
 from cnnx.tensor import Tensor
 
@@ -30,10 +32,14 @@ Gather = Callable[[Tensor, int, int, Pass], list[Tensor]]
 
 
 class NativeBatches(NamedTuple):
-    """How a data set makes a batch natively, and whether it uses the call of the pass."""
+    """How a data set makes a batch natively, whether it uses the call of the pass, and where its data are.
+
+    An index that is there already costs no copy, and no wait.
+    """
 
     gather: Gather
     random: bool
+    device: Device = CPU
 
 
 class Dataset(Generic[Sample]):
@@ -119,7 +125,7 @@ class TensorDataset(Dataset[tuple[Tensor, ...]]):
         def gather(index: Tensor, start: int, count: int, drawn: Pass) -> list[Tensor]:
             return [gather_rows(tensor, index, start, count) for tensor in tensors]
 
-        return NativeBatches(gather, False)
+        return NativeBatches(gather, False, tensors[0].device)
 
 
 class Subset(Dataset[Sample]):
@@ -168,7 +174,7 @@ class Subset(Dataset[Sample]):
         inner = native_batches(self.dataset)
         if inner is None:
             return None
-        table = index_tensor(self.indices, len(self.dataset))  # type: ignore[arg-type]
+        table = on_device(index_tensor(self.indices, len(self.dataset)), inner.device)  # type: ignore[arg-type]
         gather_rows, inner_gather = _C.gather_rows, inner.gather
         translated: tuple[Tensor | None, Tensor | None] = (None, None)
 
@@ -180,11 +186,13 @@ class Subset(Dataset[Sample]):
             assert translated[1] is not None
             return inner_gather(translated[1], start, count, drawn)
 
-        return NativeBatches(gather, inner.random)
+        return NativeBatches(gather, inner.random, inner.device)
 
 
 class ConcatDataset(Dataset[Any]):
     """Data sets one behind the other.
+
+    The parts of a batch are found on the CPU: where the data are on a device, each batch waits for it.
 
     Parameters
     ----------
@@ -305,6 +313,11 @@ def index_tensor(indices: Any, length: int) -> Tensor:
     if array.size and array.min() < 0:
         array = np.where(array < 0, array + length, array)
     return _C.from_numpy(np.ascontiguousarray(array), True)
+
+
+def on_device(tensor: Tensor, where: Device) -> Tensor:
+    """The tensor there, itself if it is."""
+    return tensor if tensor.device == where else _C.to_device(tensor, str(where))
 
 
 def native_batches(dataset: Any) -> NativeBatches | None:

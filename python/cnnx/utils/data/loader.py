@@ -10,7 +10,14 @@ from cnnx import _C
 from cnnx.generator import _pack, _unpack
 from cnnx.tensor import Tensor
 from cnnx.utils.data.collate import default_collate, default_convert
-from cnnx.utils.data.dataset import IterableDataset, NativeBatches, Pass, index_tensor, native_batches
+from cnnx.utils.data.dataset import (
+    IterableDataset,
+    NativeBatches,
+    Pass,
+    index_tensor,
+    native_batches,
+    on_device,
+)
 from cnnx.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, arange
 
 _warned_about_workers = False
@@ -24,9 +31,12 @@ class DataLoader:
     whole batch at a time in native code. Any other data set is read sample by sample and put together by
     `collate_fn`.
 
+    Where such data are on a device (`dataset.to("cuda")`, or tensors there), batches are made there: the
+    order of the pass is copied to it once, and no batch waits for it.
+
     Random transforms of native batches draw from one call of the global generator for each pass, and from the
     index of each sample in the data set (its place in the pass, if a pass may have it twice): threads, batch
-    size and order do not change what a sample gets.
+    size, order and device do not change what a sample gets.
 
     Parameters
     ----------
@@ -240,10 +250,9 @@ class DataLoader:
         else:
             if native.random and call is None:
                 call = _C.next_random_call()
-            drawn = Pass(
-                call or (0, 0),
-                order if self._visits_once() or not native.random else arange(samples),
-            )
+            index = on_device(order, native.device)  # once for the pass
+            keys = index if self._visits_once() or not native.random else arange(samples)
+            drawn = Pass(call or (0, 0), on_device(keys, native.device))
             gather = native.gather
         if self.drop_last:
             samples -= samples % size
@@ -252,7 +261,7 @@ class DataLoader:
             if native is None:
                 batch = self._fetch(indices[start : start + count].tolist())
             else:
-                batch = gather(order, start, count, drawn)
+                batch = gather(index, start, count, drawn)
             # Set before the batch goes out: who saves while working on it, and goes on later, wants the next.
             position += 1
             self._order, self._position, self._call = order, position, call

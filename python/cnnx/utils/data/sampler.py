@@ -140,7 +140,9 @@ class SubsetRandomSampler(Sampler[int]):
         from cnnx.utils.data.dataset import index_tensor
 
         table = index_tensor(self.indices, 0)
-        return _C.gather_rows(table, randperm(len(table), generator=self.generator), 0, len(table))
+        return _C.gather_rows(
+            table, randperm(len(table), generator=self.generator, device="cpu"), 0, len(table)
+        )
 
 
 class BatchSampler(Sampler[list[int]]):

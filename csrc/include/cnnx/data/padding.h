@@ -1,0 +1,8 @@
+// What lies beyond the rim of an image: a value, the last pixel, or the image mirrored without or with its last pixel.
+#pragma once
+
+namespace cnnx {
+
+enum class Padding { constant, edge, reflect, symmetric };
+
+}  // namespace cnnx
