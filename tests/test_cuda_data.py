@@ -304,3 +304,59 @@ def test_a_transform_of_images_of_several_sizes() -> None:
                 for images in (source, source.to("cuda"))
             )
             np.testing.assert_array_equal(other.cpu().numpy(), one.numpy())
+
+
+def same(function, *arrays: np.ndarray) -> None:
+    """The same values and dtypes on both devices."""
+    one, other = (function(*(cnnx.tensor(a).to(device) for a in arrays)) for device in ("cpu", "cuda"))
+    pairs = zip(one, other, strict=True) if isinstance(one, tuple) else [(one, other)]
+    for expected, result in pairs:
+        assert result.device.type == "cuda"
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(result.cpu().numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("shape", [(5,), (256,), (257,), (3, 511), (2, 1025), (700, 2), (1, 3000)], ids=str)
+def test_sorting_rows_of_all_lengths(shape: tuple[int, ...], descending: bool) -> None:
+    few = RNG.integers(0, 20, shape)  # many ties, so that only a stable order is the CPU's
+    many = RNG.normal(size=shape)
+    many.reshape(-1)[::7] = np.nan
+    many.reshape(-1)[3::11] = np.inf
+    for values in (few, few.astype(np.uint8), few > 9, many.astype(np.float32), many):
+        same(lambda t: tuple(cnnx.sort(t, 0, descending)), values)
+        same(lambda t: tuple(cnnx.sort(t, -1, descending)), values)
+        same(lambda t: cnnx.argsort(t, -1, descending), values)
+    same(lambda t: tuple(cnnx.topk(t, min(4, shape[-1]), largest=descending)), many)
+
+
+def test_unique_values() -> None:
+    for values in (RNG.integers(0, 300, 2000), RNG.integers(0, 3, (7, 9)).astype(np.float32)):
+        same(lambda t: cnnx.unique(t, return_inverse=True, return_counts=True), values)
+
+
+@pytest.mark.parametrize("count", [1, 300, 2000])
+def test_many_values_on_few_places(count: int) -> None:
+    index, values = RNG.integers(0, 9, count), RNG.normal(size=(count, 3)).astype(np.float32)
+
+    def put(x, index, values):
+        x = x.clone()
+        x[index] = values
+        return x
+
+    def added(x, index, values):  # the gradient of indexing adds what falls on one place
+        x = x.clone().requires_grad_()
+        x[index].backward(values)
+        return x.grad
+
+    for function in (put, added):
+        same(function, np.ones((9, 3), np.float32), index, values)
+
+
+def test_masked_fill_keeps_the_dtype() -> None:
+    mask = RNG.random((4, 5)) < 0.5
+    for dtype in (np.float32, np.float64, np.int64, np.int32, np.uint8):
+        same(lambda t, m: t.masked_fill(m, 7), RNG.integers(0, 9, (4, 5)).astype(dtype), mask)
+    same(lambda t, m: t.masked_fill(m, -np.inf), RNG.normal(size=(4, 1)), mask)
+    same(lambda t, m: t.masked_fill(m, True), mask, mask)
+    same(lambda t, m: t.masked_fill(m, 1), ~mask, mask)

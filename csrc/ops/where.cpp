@@ -140,7 +140,9 @@ Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber
     throw ShapeError(message("masked_fill: the value must be a number or a 0-dimensional tensor, got shape ", value.shape()));
   if (value.dtype() == DType::float32 && !is_floating_point(input.dtype()))
     throw TypeError(message("masked_fill: a floating-point value cannot be written into a tensor of ", name(input.dtype())));
-  return where(mask, value.is_number() ? TensorOrNumber(value.as_tensor(input.options())) : value, input);
+  // A number stays one where that keeps the input's dtype: a device then needs no launch to make a tensor of it.
+  const bool stays = !value.is_number() || result_type(value, input) == input.dtype();
+  return where(mask, stays ? value : TensorOrNumber(value.as_tensor(input.options())), input);
 }
 
 Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber& value) {

@@ -19,6 +19,7 @@ void fill_elements(ElementTable& table);
 void fill_index(ElementTable& table);
 void fill_integer_reduce(ElementTable& table);
 void fill_random(ElementTable& table);
+void fill_sort(ElementTable& table);
 void fill_transform(ElementTable& table);
 
 template <class T>

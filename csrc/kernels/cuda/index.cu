@@ -1,8 +1,8 @@
 // Gathering and scattering by integer tensors. A thread for each element of the values; element positions by Walk (elementwise.h).
 //
 // Where several values fall on one element of x, the result must not depend on which thread comes first. Along a dimension
-// (put_along) a thread takes a whole line, one value after the other. For entries that address whole slices, chain() finds equal entries by
-// comparing all with all, and the thread of a list's head adds the list in order: the sums and bits of the CPU's loop, without atomics.
+// (put_along) a thread takes a whole line, one value after the other. For entries that address whole slices, chain() (sort.cu) finds equal
+// entries, and the thread of a list's head adds the list in order: the sums and bits of the CPU's loop, without atomics.
 // Bytes: values twice plus the index; scattered reads cost a sector of 32 bytes for each run shorter than that.
 #include "kernels/cuda/elementwise.h"
 
@@ -77,22 +77,6 @@ __global__ void index_entries_kernel(int64_t n, int64_t extent, int64_t stride, 
 void index_entries(int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index, int64_t* entry,
                    unsigned long long* bad) {
   launch("index", index_entries_kernel, blocks_for(n), kThreads, 0, stream(), n, extent, stride, wraps, add, index, entry, bad);
-}
-
-__global__ void chain_kernel(int64_t n, const int64_t* entry, int64_t* next, bool* first) {
-  const int64_t i = thread_index();
-  if (i >= n) return;
-  const int64_t mine = entry[i];
-  bool is_first = true;
-  for (int64_t k = 0; k < i && is_first; ++k) is_first = entry[k] != mine;
-  int64_t k = i + 1;
-  while (k < n && entry[k] != mine) ++k;
-  next[i] = k < n ? k : -1;
-  first[i] = is_first;
-}
-
-void chain(int64_t n, const int64_t* entry, int64_t* next, bool* first) {
-  launch("index_put", chain_kernel, blocks_for(n), kThreads, 0, stream(), n, entry, next, first);
 }
 
 template <class T>
@@ -189,7 +173,6 @@ void fill_index(ElementTable& table) {
   table.take_along = take_along;
   table.put_along = put_along;
   table.index_entries = index_entries;
-  table.chain = chain;
   table.gather = gather;
   table.scatter = scatter;
   table.nonzero = nonzero;

@@ -349,40 +349,6 @@ void products_of_others(DType dtype, int64_t rows, int64_t n, const void* x, con
   });
 }
 
-// NaN is the largest.
-template <class T>
-__device__ bool before(T a, T b) {
-  if (a != a) return false;
-  return b != b || a < b;
-}
-
-// An element's place is the number of elements that come before it: n^2 comparisons, but all at once, stable, and without a buffer;
-// for the rows of thousands that are sorted here a sorting network would not be faster.
-template <class T>
-__global__ void sort_order_kernel(int64_t rows, int64_t n, bool descending, const T* x, int64_t* order) {
-  const int64_t at = thread_index();
-  if (at >= rows * n) return;
-  const int64_t i = at % n;
-  const T* row = x + (at - i);
-  const T mine = row[i];
-  int64_t place = 0;
-  for (int64_t k = 0; k < n; ++k) {
-    const T other = row[k];
-    const bool smaller = descending ? before(mine, other) : before(other, mine);
-    const bool larger = descending ? before(other, mine) : before(mine, other);
-    place += smaller || (!larger && k < i);
-  }
-  order[at - i + place] = i;
-}
-
-void sort_order(DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    launch("sort", sort_order_kernel<T>, blocks_for(rows * n), kThreads, 0, stream(), rows, n, descending,
-           static_cast<const T*>(x), order);
-  });
-}
-
 }  // namespace
 
 template <class T>
@@ -398,7 +364,6 @@ void fill_integer_reduce(ElementTable& table) {
   table.integer_arg_reduce = integer_arg_reduce;
   table.cumsum = cumsum;
   table.products_of_others = products_of_others;
-  table.sort_order = sort_order;
 }
 
 }  // namespace cnnx::cuda

@@ -12,6 +12,7 @@
 // (compiled without contraction, CMakeLists.txt).
 #include <algorithm>
 
+#include "kernels/cuda/random_key.h"
 #include "kernels/cuda/scratch.h"
 #include "kernels/image_steps.h"
 
@@ -68,8 +69,9 @@ __device__ void draw(const ImageOp& op, Draws& draws, Drawn& drawn) {
   }
 }
 
-__device__ void draw_all(const ImageBatch& b, uint64_t key, Drawn* drawn) {
-  Draws draws(b.seed, b.call, key);
+__device__ void draw_all(const ImageBatch& b, const RandomKey& random, uint64_t key, Drawn* drawn) {
+  const RandomKey now = random.now();
+  Draws draws(now.seed, now.call, key);
   for (int i = 0; i < b.op_count; ++i) {
     const ImageOp& op = b.ops[i];
     if (op.kind == ImageOp::Kind::sometimes) {
@@ -200,7 +202,8 @@ __device__ void scale(const ImageOp& op, const double* table, const uint8_t* in,
 }
 
 // `scratch`: two buffers for each block, or null if they are in shared memory.
-__global__ void __launch_bounds__(kManyThreads, 2) transform_kernel(ImageBatch b, uint8_t* scratch, int32_t* faults) {
+__global__ void __launch_bounds__(kManyThreads, 2)
+    transform_kernel(ImageBatch b, RandomKey random, uint8_t* scratch, int32_t* faults) {
   CNNX_DYNAMIC_SHARED(uint8_t, shared);
   Drawn* drawn = reinterpret_cast<Drawn*>(shared);
   uint8_t* buffers = scratch != nullptr ? scratch + blockIdx.x * 2 * b.room : shared + b.op_count * sizeof(Drawn);
@@ -213,7 +216,7 @@ __global__ void __launch_bounds__(kManyThreads, 2) transform_kernel(ImageBatch b
       for (int64_t i = threadIdx.x; i < out_pixels; i += blockDim.x) result[i] = 0;
       continue;
     }
-    if (threadIdx.x == 0) draw_all(b, static_cast<uint64_t>(b.keys[image]), drawn);
+    if (threadIdx.x == 0) draw_all(b, random, static_cast<uint64_t>(b.keys[image]), drawn);
     __syncthreads();
     int last = b.op_count - 1;  // that is done; the step to floats always is
     while (!drawn[last].done) --last;
@@ -237,18 +240,19 @@ __global__ void __launch_bounds__(kManyThreads, 2) transform_kernel(ImageBatch b
 void transform_images(const ImageBatch& given) {
   ImageBatch b = given;
   b.room = (b.room + 15) / 16 * 16;
+  const RandomKey random = random_key("transform_images", b.seed, b.call);
   const int64_t drawn = b.op_count * int64_t(sizeof(Drawn));
   const bool shared = drawn + 2 * b.room <= kSharedBytes;
   const int64_t blocks = std::min<int64_t>(b.count, kMaxBlocks);
   if (drawn > kSharedBytes) throw ValueError(message("transform_images: ", b.op_count, " steps are too many for a device"));
   if (shared) {
     launch("transform_images", transform_kernel, dim3(unsigned(blocks)), dim3(kThreads), size_t(drawn + 2 * b.room), stream(), b,
-           static_cast<uint8_t*>(nullptr), faults());
+           random, static_cast<uint8_t*>(nullptr), faults());
     return;
   }
   const int64_t few = std::min<int64_t>(blocks, 512);  // bounds the scratch memory
   const Scratch<uint8_t> scratch("transform_images", few * 2 * b.room);
-  launch("transform_images", transform_kernel, dim3(unsigned(few)), dim3(kManyThreads), size_t(drawn), stream(), b,
+  launch("transform_images", transform_kernel, dim3(unsigned(few)), dim3(kManyThreads), size_t(drawn), stream(), b, random,
          scratch.data(), faults());
 }
 
