@@ -14,10 +14,7 @@ import cnnx
 import cnnx.nn as nn
 import cnnx.nn.functional as F
 
-pytestmark = [
-    pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device"),
-    pytest.mark.cpu("runs on both devices by itself"),
-]
+pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device")
 
 # name: a function of tensors, the shapes of its operands (float) or arrays that take no gradient.
 IMAGES = (5, 3, 9, 8)

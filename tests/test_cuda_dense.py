@@ -14,10 +14,7 @@ import cnnx.nn.functional as F
 from cnnx import _C
 from test_cuda import run
 
-pytestmark = [
-    pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device"),
-    pytest.mark.cpu("runs on both devices by itself"),
-]
+pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device")
 
 RNG = np.random.default_rng(7)
 

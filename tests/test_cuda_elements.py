@@ -13,10 +13,7 @@ import pytest
 import cnnx
 import cnnx.nn.functional as F
 
-pytestmark = [
-    pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device"),
-    pytest.mark.cpu("runs on both devices by itself"),
-]
+pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device")
 
 DTYPES = [np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_]
 UNARY = [

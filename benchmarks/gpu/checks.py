@@ -25,6 +25,8 @@ from gpu.store import Part, Row, table
 ROOT = Path(__file__).resolve().parent.parent.parent
 TESTS = ROOT / "tests"
 SMOKE_TESTS = ["test_hooks", "test_norm"]
+# These use the device where they say so, with the CPU as the default.
+NAME_THEIR_DEVICE = ("test_cuda", "test_examples")
 
 # A float64 result may differ by the order of its sums; a float32 one by that and by its functions' rounding.
 BOUNDS = {"float64": 1e-10, "float32": 2e-4}
@@ -45,7 +47,8 @@ def run_tests(name: str, seconds: float) -> Row:
             "not mnist",
             f"--junitxml={report}",
         ]
-        environment = {**os.environ, "CNNX_TEST_DEVICE": "cuda", "OMP_NUM_THREADS": "2", "MPLBACKEND": "Agg"}
+        device = "cpu" if name.startswith(NAME_THEIR_DEVICE) else "cuda"
+        environment = {**os.environ, "CNNX_TEST_DEVICE": device, "OMP_NUM_THREADS": "2", "MPLBACKEND": "Agg"}
         done = subprocess.run(
             [*command, str(TESTS / f"{name}.py")],
             cwd=ROOT,
