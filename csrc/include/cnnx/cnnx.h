@@ -1,6 +1,7 @@
 // All of the public headers.
 #pragma once
 
+#include "cnnx/activation.h"
 #include "cnnx/autograd.h"
 #include "cnnx/data/gather.h"
 #include "cnnx/data/idx.h"
