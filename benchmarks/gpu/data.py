@@ -40,7 +40,9 @@ def images_of(setting: Setting) -> tuple[np.ndarray, np.ndarray, str]:
 def cnnx_batches(images: np.ndarray, labels: np.ndarray, batch: int, where: str) -> Batches:
     """Batches of cnnx's loader from uint8 images that lie on the device or on the host."""
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((MEAN,), (STD,))])
-    data = ImageDataset(cnnx.tensor(images, device=where), cnnx.tensor(labels, device=where), transform, None)
+    data = ImageDataset(
+        cnnx.tensor(images, device="cpu"), cnnx.tensor(labels, device="cpu"), transform, None
+    ).to(where)
     loader = DataLoader(data, batch_size=batch, shuffle=True)
     return lambda: ((x.to("cuda"), y.to("cuda")) for x, y in loader)
 
