@@ -32,10 +32,10 @@ def libraries(setting: Setting) -> tuple[Any, Any]:
 def ours(setting: Setting, net: Net, batch: int, weights: dict[str, Any]) -> dict[str, tuple[Any, Step]]:
     """The steps of cnnx, eager and captured."""
     clock, _ = libraries(setting)
-    steps = {"cnnx": (clock, cnnx_step(net, batch, weights))}
-    if hasattr(cnnx.cuda, "graph"):
-        steps["cnnx graph"] = (clock, cnnx_graph(net, batch, weights))
-    return steps
+    return {
+        "cnnx": (clock, cnnx_step(net, batch, weights)),
+        "cnnx graph": (clock, cnnx_graph(net, batch, weights)),
+    }
 
 
 def eager_case(setting: Setting, net: Net, batch: int) -> Row:
