@@ -21,11 +21,13 @@ from cnnx import datasets, transforms
 from cnnx.cli.data import data_folder
 from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
-from gpu.steps import torch_model, weights_of
+from gpu.steps import Step, capture_cnnx, capture_torch, torch_model, torch_optimizer, weights_of
 from gpu.store import Part, Row, Setting, table
 
 MEAN, STD = 0.1307, 0.3081
 Batches = Callable[[], Iterator[tuple[Any, Any]]]
+# Name, where the data lie, and whether a step is captured.
+WAYS = [("device", "cuda", False), ("device, graph", "cuda", True), ("host", "cpu", False)]
 
 
 def images_of(setting: Setting) -> tuple[np.ndarray, np.ndarray, str]:
@@ -43,7 +45,7 @@ def cnnx_batches(images: np.ndarray, labels: np.ndarray, batch: int, where: str)
     data = ImageDataset(
         cnnx.tensor(images, device="cpu"), cnnx.tensor(labels, device="cpu"), transform, None
     ).to(where)
-    loader = DataLoader(data, batch_size=batch, shuffle=True)
+    loader = DataLoader(data, batch_size=batch, shuffle=True, drop_last=True)
     return lambda: ((x.to("cuda"), y.to("cuda")) for x, y in loader)
 
 
@@ -58,26 +60,50 @@ def torch_batches(
 
         def gathered() -> Iterator[tuple[Any, Any]]:
             order = torch.randperm(len(x), device=device)
-            return ((x[chosen], y[chosen]) for chosen in order.split(batch))
+            return ((x[chosen], y[chosen]) for chosen in order.split(batch) if len(chosen) == batch)
 
         return gathered
     pinned = device != "cpu"
-    loader = TorchLoader(TorchDataset(x, y), batch_size=batch, shuffle=True, pin_memory=pinned)
+    loader = TorchLoader(
+        TorchDataset(x, y), batch_size=batch, shuffle=True, drop_last=True, pin_memory=pinned
+    )
     return lambda: ((a.to(device, non_blocking=True), b.to(device, non_blocking=True)) for a, b in loader)
 
 
-def epoch_of(library: Any, net: Net, model: Any, batches: Batches) -> Callable[[], float]:
-    """A pass over the data, as a function that returns the mean of the batches' losses, read once."""
-    optimizer = net.optimizer(library.optim, model.parameters())
+def epoch_of(
+    library: Any,
+    net: Net,
+    model: Any,
+    optimizer: Any,
+    batches: Batches,
+    capture: Callable[[Step], Step] | None = None,
+) -> Callable[[], float]:
+    """A pass over the data, as a function that returns the mean of the batches' losses, read once.
+
+    `capture` makes a graph of a step, which then takes every batch from the same memory.
+    """
+    x, y = (tensor.clone() for tensor in next(batches()))
+    total = library.zeros_like(x[:1].sum())
+
+    def step(x: Any = x, y: Any = y) -> None:
+        optimizer.zero_grad()
+        loss = library.nn.functional.cross_entropy(model(x.flatten(1) if net.flat else x), y)
+        loss.backward()
+        optimizer.step()
+        total.add_(loss.detach())
+
+    replay = None if capture is None else capture(step)
 
     def run() -> float:
-        total, steps = None, 0
-        for x, y in batches():
-            optimizer.zero_grad()
-            loss = library.nn.functional.cross_entropy(model(x.flatten(1) if net.flat else x), y)
-            loss.backward()
-            optimizer.step()
-            total = loss.detach() if total is None else total + loss.detach()
+        total.zero_()
+        steps = 0
+        for images, labels in batches():
+            if replay is None:
+                step(images, labels)
+            else:
+                x.copy_(images)
+                y.copy_(labels)
+                replay()
             steps += 1
         return float(total.item()) / steps
 
@@ -89,14 +115,20 @@ def case(setting: Setting, net: Net, batch: int) -> Row:
     images, labels, source = images_of(setting)
     weights, device = weights_of(net), setting.torch_device
     ways: dict[str, Callable[[], float]] = {}
-    for where, name in (("cuda", "device"), ("cpu", "host")):
+    for name, where, graph in WAYS:
+        feed = cnnx_batches(images, labels, batch, where)
         model = net.build(cnnx.nn).to("cuda")
         model.load_state_dict({key: cnnx.tensor(values) for key, values in weights.items()})
-        batches = cnnx_batches(images, labels, batch, where)
-        ways[f"cnnx, data on the {name}"] = epoch_of(cnnx, net, model, batches)
-        other = torch_batches(images, labels, batch, name == "device", device)
-        ways[f"torch, data on the {name}"] = epoch_of(torch, net, torch_model(net, weights, device), other)
-    row: Row = {"source": source, "images": len(images)}
+        optimizer = net.optimizer(cnnx.optim, model.parameters())
+        ways[f"cnnx {name}"] = epoch_of(cnnx, net, model, optimizer, feed, capture_cnnx if graph else None)
+        if graph and setting.smoke:
+            continue  # PyTorch has graphs on a GPU alone
+        feed = torch_batches(images, labels, batch, where == "cuda", device)
+        other = torch_model(net, weights, device)
+        optimizer = torch_optimizer(net, other, graph)
+        ways[f"torch {name}"] = epoch_of(torch, net, other, optimizer, feed, capture_torch if graph else None)
+    trained = len(images) // batch * batch  # full batches alone, which is what a graph takes
+    row: Row = {"source": source, "images": trained}
     times: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(2 if setting.smoke else 4):
         for name, way in ways.items():
@@ -106,7 +138,7 @@ def case(setting: Setting, net: Net, batch: int) -> Row:
                 times[name].append(time.perf_counter() - start)
             row.setdefault(name, {"losses": []})["losses"].append(loss)
     for name, seconds in times.items():
-        row[name]["images_per_second"] = round(len(images) / statistics.median(seconds), 1)
+        row[name]["images_per_second"] = round(trained / statistics.median(seconds), 1)
     row["says"] = ", ".join(f"{name} {row[name]['images_per_second']:,.0f}/s" for name in ways)
     return row
 
@@ -116,9 +148,13 @@ def epoch(part: Part) -> None:
     cases = [("lenet5", 64), ("lenet5", 128), ("lenet5", 1024), ("s10", 64), ("s6", 128), ("s11", 64)]
     for net, batch in [("s10", 32)] if part.setting.smoke else cases:
         part.run(f"{net} {batch}", lambda net=net, batch=batch: case(part.setting, NETS[net], batch))
-    names = [f"{lib}, data on the {where}" for where in ("device", "host") for lib in ("cnnx", "torch")]
+    names = [f"{library} {name}" for name, _, _ in WAYS for library in ("cnnx", "torch")]
+
+    def rate(row: Row, name: str) -> str:
+        return f"{row[name]['images_per_second']:,.0f}" if name in row else "-"
+
     table(
-        "images a second over whole epochs, medians",
+        "images a second over whole epochs, medians; by where the data lie",
         ["net, batch", *names],
-        [[c, *(f"{row[name]['images_per_second']:,.0f}" for name in names)] for c, row in part.measured()],
+        [[name, *(rate(row, way) for way in names)] for name, row in part.measured()],
     )

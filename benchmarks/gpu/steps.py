@@ -59,9 +59,8 @@ def cnnx_step(net: Net, batch: int, weights: dict[str, np.ndarray]) -> Step:
     )
 
 
-def cnnx_graph(net: Net, batch: int, weights: dict[str, np.ndarray]) -> Step:
-    """The step of cnnx, captured and replayed."""
-    step = cnnx_step(net, batch, weights)
+def capture_cnnx(step: Step) -> Step:
+    """The step as a CUDA graph of cnnx."""
     for _ in range(3):
         step()
     graph = cnnx.cuda.CUDAGraph()
@@ -88,16 +87,21 @@ def torch_step(
     """A step of PyTorch; `wrap` is what happens to the model first."""
     model = torch_model(net, weights, device)
     x, y = (torch.from_numpy(values).to(device) for values in batch_of(net, batch))
+    optimizer = torch_optimizer(net, model, capturable)
+    return make_step(wrap(model), optimizer, torch.nn.functional.cross_entropy, x, y)
+
+
+def torch_optimizer(net: Net, model: Any, capturable: bool) -> Any:
+    """PyTorch's optimizer of a net, perhaps one that a graph can hold."""
     optimizer = net.optimizer(torch.optim, model.parameters())
     for group in optimizer.param_groups:
         if "capturable" in group:
             group["capturable"] = capturable
-    return make_step(wrap(model), optimizer, torch.nn.functional.cross_entropy, x, y)
+    return optimizer
 
 
-def torch_graph(net: Net, batch: int, weights: dict[str, np.ndarray]) -> Step:
-    """The step of PyTorch as a CUDA graph, the way its documentation shows."""
-    step = torch_step(net, batch, weights, "cuda", capturable=True)
+def capture_torch(step: Step) -> Step:
+    """The step as a CUDA graph of PyTorch, the way its documentation shows."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):

@@ -10,15 +10,15 @@ from nets import NETS, Net
 import cnnx
 from gpu.steps import (
     Step,
-    cnnx_graph,
+    capture_cnnx,
+    capture_torch,
     cnnx_step,
     in_precision,
     in_turns,
-    torch_graph,
     torch_step,
     weights_of,
 )
-from gpu.store import Part, Row, Setting, table
+from gpu.store import Part, Row, Setting, table, tf32
 
 BATCHES = [64, 256, 1024, 4096]
 COMPILED = ["s6", "lenet5"]
@@ -34,7 +34,7 @@ def ours(setting: Setting, net: Net, batch: int, weights: dict[str, Any]) -> dic
     clock, _ = libraries(setting)
     return {
         "cnnx": (clock, cnnx_step(net, batch, weights)),
-        "cnnx graph": (clock, cnnx_graph(net, batch, weights)),
+        "cnnx graph": (clock, capture_cnnx(cnnx_step(net, batch, weights))),
     }
 
 
@@ -46,8 +46,9 @@ def eager_case(setting: Setting, net: Net, batch: int) -> Row:
     steps["torch"] = (clock, in_precision(torch_step(net, batch, weights, device), False))
     steps["torch tf32"] = (clock, in_precision(torch_step(net, batch, weights, device), True))
     if not setting.smoke:
-        # The convolutions' algorithms are those that the capture saw.
-        steps["torch graph"] = (clock, in_precision(torch_graph(net, batch, weights), False))
+        with tf32(False):
+            captured = capture_torch(torch_step(net, batch, weights, device, capturable=True))
+        steps["torch graph"] = (clock, captured)
     row = in_turns(steps, setting.smoke)
     return {**row, "says": says(row)}
 
