@@ -1,4 +1,4 @@
-"""Some training steps on the device, eager and captured, for compute-sanitizer: `python short_training.py NET`."""
+"""Training steps on the device, eager and captured, for compute-sanitizer: `short_training.py NET`."""
 
 from __future__ import annotations
 
