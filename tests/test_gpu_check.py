@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import cnnx
+from test_idx import idx_bytes
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device")
@@ -43,6 +45,17 @@ def test_every_part_runs_and_is_taken_up_again(tmp_path: Path) -> None:
     assert {"cnnx", "torch", "torch tf32"} <= set(parts["train"]["rows"]["s11 8"])
     assert parts["test"]["rows"]["agreement s11 5"]["passed"]
     assert first.count("kernels relu: ") == 1
+
+    # Images from files.
+    folder = tmp_path / "data" / "MNIST" / "raw"
+    folder.mkdir(parents=True)
+    images, labels = (np.zeros((64, 28, 28), np.uint8), np.zeros(64, np.uint8))
+    for part in ("train", "t10k"):
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(idx_bytes(images))
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(idx_bytes(labels))
+    check(tmp_path / "mnist", "--part", "epoch", "--data-dir", str(tmp_path / "data"))
+    rows = json.loads((tmp_path / "mnist" / "epoch.json").read_text())["rows"]
+    assert rows["s10 32"]["source"] == "MNIST"
 
     # What is done is not done again; what failed is.
     path = tmp_path / "train.json"

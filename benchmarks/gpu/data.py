@@ -18,7 +18,6 @@ import cnnx.nn
 import cnnx.nn.functional
 import cnnx.optim
 from cnnx import datasets, transforms
-from cnnx.cli.data import data_folder
 from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
 from gpu.steps import Step, capture_cnnx, capture_torch, torch_model, torch_optimizer, weights_of
@@ -32,10 +31,11 @@ WAYS = [("device", "cuda", False), ("device, graph", "cuda", True), ("host", "cp
 
 def images_of(setting: Setting) -> tuple[np.ndarray, np.ndarray, str]:
     """Images (N, 28, 28) of uint8, labels of int64, and where they come from."""
+    count = 100 if setting.smoke else 60000
     if setting.data_dir is not None:
-        mnist = datasets.MNIST(data_folder(setting.data_dir, "mnist"), train=True)
-        return mnist.data.numpy(), mnist.targets.numpy(), "MNIST"
-    rng, count = np.random.default_rng(0), 100 if setting.smoke else 60000
+        mnist = datasets.MNIST(setting.data_dir, train=True)
+        return mnist.data.numpy()[:count], mnist.targets.numpy()[:count], "MNIST"
+    rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, 28, 28), dtype=np.uint8), rng.integers(0, 10, count), "generated"
 
 
