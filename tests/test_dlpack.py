@@ -140,7 +140,7 @@ def test_refusals() -> None:
         cnnx.ones(2, requires_grad=True).__dlpack__()
     with pytest.raises(BufferError, match="stream"):
         cnnx.ones(2).__dlpack__(stream=1)
-    with pytest.raises(BufferError, match="CPU"):
+    with pytest.raises(BufferError, match="on cpu"):
         cnnx.ones(2).__dlpack__(dl_device=(2, 0))
     with pytest.raises(TypeError, match="from_dlpack"):
         cnnx.from_dlpack([1, 2])
@@ -150,12 +150,12 @@ def test_refusals() -> None:
 
     class Elsewhere:
         def __dlpack_device__(self):
-            return (2, 0)
+            return (2, 99)
 
         def __dlpack__(self, **kwargs):
             raise AssertionError("must not be asked")
 
-    with pytest.raises(BufferError, match="CPU"):
+    with pytest.raises(BufferError, match="cuda:99"):
         cnnx.from_dlpack(Elsewhere())
 
 

@@ -80,7 +80,7 @@ std::string Device::str() const { return type == DeviceType::cpu ? "cpu" : "cuda
 Device parse_device(const std::string& text) {
   if (text == "cpu" || text == "cpu:0") return {};
   if (text == "cuda" || text.rfind("cuda:", 0) == 0) {
-    int index = 0;
+    int index = text.size() > 4 ? 0 : cuda::current_device();
     const char* end = text.data() + text.size();
     if (text.size() > 4) {
       const auto [rest, error] = std::from_chars(text.data() + 5, end, index);

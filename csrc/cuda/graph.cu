@@ -165,6 +165,7 @@ void Graph::replay(const std::function<void()>& refresh) {
     if (d.offset != kValueBytes) *reinterpret_cast<RandomState*>(s.host.data() + d.offset) = now;
   }
   select(s.device);
+  const OnDevice on(s.device);
   upload("replay", s.values, s.host.data(), s.host.size());
   check("replay", cudaGraphLaunch(s.exec, s.stream));
 }

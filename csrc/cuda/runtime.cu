@@ -17,6 +17,8 @@
 #include "build_config.h"
 #include "cnnx/error.h"
 #include "cuda/stream.h"
+#include "cuda/streams.h"
+#include "cuda/transfer.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/special.h"
 
@@ -60,14 +62,6 @@ std::vector<std::unique_ptr<DeviceState>>& devices() {
   return *all;
 }
 
-thread_local int selected = -1;
-
-void set_device(int device) {
-  if (selected == device) return;
-  check("set_device", cudaSetDevice(device));
-  selected = device;
-}
-
 // The state of a device, made ready on first use.
 DeviceState& state(const char* op, int device) {
   auto& all = devices();
@@ -77,7 +71,7 @@ DeviceState& state(const char* op, int device) {
   DeviceState& s = *all[static_cast<size_t>(device)];
   std::lock_guard lock(s.mutex);
   if (s.stream == nullptr && s.unusable.empty()) {
-    set_device(device);
+    const OnDevice on(device);
     cudaDeviceProp properties;
     check(op, cudaGetDeviceProperties(&properties, device));
     s.name = properties.name;
@@ -110,9 +104,7 @@ void refuse_capture(const char* op, const DeviceState& s) {
     throw Error(message(op, ": has to wait for the device, which runs nothing while a CUDA graph is being captured"));
 }
 
-// Waits for the device, then throws what its kernels found wrong since the last time.
-void wait(const char* op, DeviceState& s) {
-  check(op, cudaStreamSynchronize(s.stream));
+void throw_found(const char* op, DeviceState& s) {
   const auto found = [&](Fault fault) {
     return std::atomic_ref(s.faults[static_cast<int>(fault)]).exchange(0, std::memory_order_relaxed) != 0;
   };
@@ -120,6 +112,11 @@ void wait(const char* op, DeviceState& s) {
   if (target) throw IndexError(message(op, ": a class index given to a loss (cross_entropy, nll_loss) before is out of range"));
   if (index) throw IndexError(message(op, ": an index of samples given to a gather before is out of range"));
   if (probability) throw Error(message(op, ": binary_cross_entropy: all elements of input and target should be between 0 and 1"));
+}
+
+void wait(const char* op, DeviceState& s) {
+  check(op, cudaStreamSynchronize(s.stream));
+  throw_found(op, s);
 }
 
 void* take(FreeBlocks& blocks, size_t size) {
@@ -130,7 +127,15 @@ void* take(FreeBlocks& blocks, size_t size) {
   return block;
 }
 
-// Keeps a block that nobody uses for its next user. Under the lock of `s`, as what follows.
+// A free block of that size, or null. Under the lock of `s`, as what follows.
+void* take_cached(DeviceState& s, size_t size) {
+  void* block = s.capturing != nullptr ? take(s.capturing->free_blocks, size) : nullptr;
+  if (block == nullptr) block = take(s.free_blocks, size);
+  if (block != nullptr) s.stats.cached -= size;
+  return block;
+}
+
+// Keeps a block that nobody uses for its next user.
 void put_back(DeviceState& s, void* block, size_t size) {
   const auto owner = s.owners.find(block);
   const bool is_graphs = owner != s.owners.end() && !owner->second->released;
@@ -160,29 +165,67 @@ void free_cached(DeviceState& s) {
 bool is_built() { return true; }
 std::string build_text() { return CNNX_CUDA_TEXT; }
 int device_count() { return static_cast<int>(devices().size()); }
+size_t block_bytes(size_t bytes) { return size_class(bytes); }
 void check_device(const char* op, int device) { state(op, device); }
 std::string device_name(int device) { return state("device_name", device).name; }
 
-cudaStream_t stream() { return state("stream", selected).stream; }
-int32_t* faults() { return state("stream", selected).faults; }
+int current_device() {
+  int device = 0;
+  if (device_count() > 0) check("current_device", cudaGetDevice(&device));
+  return device;
+}
+
+void set_current_device(int device) {
+  state("set_device", device);
+  check("set_device", cudaSetDevice(device));
+}
+
+DeviceProperties device_properties(int device) {
+  state("get_device_properties", device);
+  cudaDeviceProp p;
+  check("get_device_properties", cudaGetDeviceProperties(&p, device));
+  return {p.name,       p.totalGlobalMem, p.major, p.minor, p.multiProcessorCount, p.warpSize, p.maxThreadsPerMultiProcessor,
+          p.l2CacheSize};
+}
+
+FreeMemory free_memory(int device) {
+  state("mem_get_info", device);
+  const OnDevice on(device);
+  FreeMemory memory;
+  check("mem_get_info", cudaMemGetInfo(&memory.free, &memory.total));
+  return memory;
+}
+
+cudaStream_t stream() { return state("stream", selected_device).stream; }
+int32_t* faults() { return state("stream", selected_device).faults; }
+cudaStream_t stream_of(const char* op, int device) { return state(op, device).stream; }
+void throw_faults(const char* op, int device) { throw_found(op, state(op, device)); }
 void select(int device) {
   state("select", device);
-  set_device(device);
+  selected_device = device;
 }
 
 void* allocate(size_t bytes, int device) {
   DeviceState& s = state("empty", device);
   const size_t size = size_class(bytes);
-  std::lock_guard lock(s.mutex);
-  void* block = s.capturing != nullptr ? take(s.capturing->free_blocks, size) : nullptr;
-  if (block == nullptr) block = take(s.free_blocks, size);
-  if (block != nullptr) {
-    s.stats.cached -= size;
-  } else {
-    set_device(device);
+  run_releases();
+  const bool holds = holds_until_idle(device);
+  std::unique_lock lock(s.mutex);
+  void* block = take_cached(s, size);
+  if (block == nullptr && holds && s.capturing == nullptr) {
+    lock.unlock();
+    synchronize("empty", device);
+    lock.lock();
+    block = take_cached(s, size);
+  }
+  if (block == nullptr) {
+    const OnDevice on(device);
     cudaError_t error = cudaMalloc(&block, size);
     if (error == cudaErrorMemoryAllocation && s.capturing == nullptr) {  // giving memory back waits for the device
       cudaGetLastError();
+      lock.unlock();
+      release_uploads(device);
+      lock.lock();
       free_cached(s);
       error = cudaMalloc(&block, size);
     }
@@ -204,6 +247,7 @@ void* allocate(size_t bytes, int device) {
 
 void deallocate(void* block, size_t bytes, int device) {
   if (block == nullptr) return;
+  if (was_lent(block)) return when_consumed(device, Consumer::blocking, [=] { deallocate(block, bytes, device); });
   DeviceState& s = *devices()[static_cast<size_t>(device)];
   const size_t size = size_class(bytes);
   std::lock_guard lock(s.mutex);
@@ -218,6 +262,12 @@ std::shared_ptr<GraphMemory> begin_graph_memory(int device) {
   s.capturing = std::make_shared<GraphMemory>();
   s.capturer = std::this_thread::get_id();
   return s.capturing;
+}
+
+bool is_being_captured(int device) {
+  DeviceState& s = *devices()[static_cast<size_t>(device)];
+  std::lock_guard lock(s.mutex);
+  return s.capturing != nullptr;
 }
 
 void end_graph_memory(int device) {
@@ -244,8 +294,12 @@ bool owns(const GraphMemory& memory, void* block, int device) {
 
 MemoryStats memory_stats(int device) {
   DeviceState& s = state("memory_stats", device);
+  const size_t idle = idle_upload_bytes(device);
   std::lock_guard lock(s.mutex);
-  return s.stats;
+  MemoryStats stats = s.stats;
+  stats.in_use -= idle;
+  stats.cached += idle;
+  return stats;
 }
 
 void reset_peak(int device) {
@@ -257,7 +311,9 @@ void reset_peak(int device) {
 void release_cached(int device) {
   DeviceState& s = state("empty_cache", device);
   refuse_capture("empty_cache", s);
-  set_device(device);
+  const OnDevice on(device);
+  release_uploads(device);
+  release_pinned();
   std::lock_guard lock(s.mutex);
   free_cached(s);
 }
@@ -270,11 +326,13 @@ void copy(const char* op, void* to, Device to_device, const void* from, Device f
     DeviceState& target = state(op, to_device.index);
     refuse_capture(op, source);
     refuse_capture(op, target);
-    set_device(from_device.index);
     cudaEvent_t ready;
-    check(op, cudaEventCreateWithFlags(&ready, cudaEventDisableTiming));
-    check(op, cudaEventRecord(ready, source.stream));
-    set_device(to_device.index);
+    {
+      const OnDevice on(from_device.index);
+      check(op, cudaEventCreateWithFlags(&ready, cudaEventDisableTiming));
+      check(op, cudaEventRecord(ready, source.stream));
+    }
+    const OnDevice on(to_device.index);
     check(op, cudaStreamWaitEvent(target.stream, ready, 0));
     check(op, cudaEventDestroy(ready));
     check(op, cudaMemcpyPeerAsync(to, to_device.index, from, from_device.index, bytes, target.stream));
@@ -285,23 +343,25 @@ void copy(const char* op, void* to, Device to_device, const void* from, Device f
   DeviceState& s = state(op, device);
   const bool waits = !to_device.is_cuda() || !from_device.is_cuda();
   if (waits) refuse_capture(op, s);
-  set_device(device);
+  const OnDevice on(device);
   check(op, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s.stream));
   if (waits) wait(op, s);
+}
+
+int device_of_pointer(const void* pointer) {
+  cudaPointerAttributes attributes;
+  if (cudaPointerGetAttributes(&attributes, pointer) != cudaSuccess) {
+    cudaGetLastError();  // an address that CUDA does not know
+    return -1;
+  }
+  return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged ? attributes.device : -1;
 }
 
 void set_zero(void* data, size_t bytes, int device) {
   if (bytes == 0) return;
   DeviceState& s = state("zeros", device);
-  set_device(device);
+  const OnDevice on(device);
   check("zeros", cudaMemsetAsync(data, 0, bytes, s.stream));
-}
-
-void synchronize(int device) {
-  DeviceState& s = state("synchronize", device);
-  refuse_capture("synchronize", s);
-  set_device(device);
-  wait("synchronize", s);
 }
 
 }  // namespace cnnx::cuda

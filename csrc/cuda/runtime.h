@@ -17,6 +17,23 @@ int device_count();
 // Throws Error unless tensors can live on the device; `op` says who asks.
 void check_device(const char* op, int device);
 std::string device_name(int device);
+// What "cuda" without a number means in this thread: CUDA's current device, which other libraries set and read as well. No call here
+// changes it but set_current_device().
+int current_device();
+void set_current_device(int device);
+
+struct DeviceProperties {
+  std::string name;
+  size_t total_memory;  // bytes
+  int major, minor;     // of the compute capability
+  int multi_processor_count, warp_size, max_threads_per_multi_processor;
+  int l2_cache_bytes;
+};
+DeviceProperties device_properties(int device);
+struct FreeMemory {
+  size_t free = 0, total = 0;  // bytes of the device, as the driver sees them
+};
+FreeMemory free_memory(int device);
 
 // Memory of a device from a pool that is ordered by the device's stream: what is freed may be handed out at once, since whatever
 // runs then runs later. Throws Error, saying what was asked and what is free.
@@ -29,10 +46,12 @@ MemoryStats memory_stats(int device);
 void reset_peak(int device);
 void release_cached(int device);
 
+// The device whose memory the address lies in (managed memory: where it was made); -1 for any other address.
+int device_of_pointer(const void* pointer);
+
 // Copies after everything given to the devices before. Only a copy within one device does not wait.
 void copy(const char* op, void* to, Device to_device, const void* from, Device from_device, size_t bytes);
 void set_zero(void* data, size_t bytes, int device);
-void synchronize(int device);
 
 // The kernels, to run on this device: they return when they are given to its stream. An empty slot throws NotImplementedError.
 template <class T>

@@ -8,9 +8,12 @@
 
 namespace cnnx::cuda {
 
-// Of the device that kernels<T>(device), element_kernels(device) or select(device) chose last in this thread.
+// Of the device that kernels<T>(device), element_kernels(device) or select(device) chose last in this thread. That device need not be
+// CUDA's current one: launch() makes it so.
 cudaStream_t stream();
 void select(int device);
+// Of any device, made ready for use; `op` says who asks.
+cudaStream_t stream_of(const char* op, int device);
 
 // The blocks of a captured graph. Between begin and end, which the capturing thread calls outside CUDA's capture, allocate() on the device
 // takes blocks for the graph, which it keeps: those that are freed serve the graph's own later allocations, and nobody else's, until
@@ -18,6 +21,7 @@ void select(int device);
 struct GraphMemory;
 std::shared_ptr<GraphMemory> begin_graph_memory(int device);
 void end_graph_memory(int device);
+bool is_being_captured(int device);  // by whichever thread
 void release_graph_memory(const std::shared_ptr<GraphMemory>& memory, int device);
 bool owns(const GraphMemory& memory, void* block, int device);
 
@@ -26,5 +30,7 @@ bool owns(const GraphMemory& memory, void* block, int device);
 // device throws, and clears it.
 enum class Fault { class_target, row_index, probability, count };
 int32_t* faults();
+// Throws, after a wait for the device, what its kernels found wrong since the last time.
+void throw_faults(const char* op, int device);
 
 }  // namespace cnnx::cuda

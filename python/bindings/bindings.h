@@ -20,6 +20,11 @@ inline py::arg given(const char* name) { return py::arg(name).none(false); }
 // The tensor of a NumPy array: sharing its memory where that is possible and no copy is asked for.
 Tensor tensor_from_array(py::array array, bool copy);
 
+// Drops a Python reference, from whatever thread.
+std::function<void()> holder_of(const py::object& object);
+// The release of somebody else's memory, `data` on `device`: on a GPU it waits until our stream is done with it.
+std::function<void()> released_on(Device device, const void* data, std::function<void()> release);
+
 void register_errors(py::module_& m);
 void register_tensor(py::module_& m);
 void register_numpy(py::module_& m);

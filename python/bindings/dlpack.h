@@ -5,7 +5,7 @@
 
 namespace cnnx::dlpack {
 
-inline constexpr int32_t kCpu = 1;
+inline constexpr int32_t kCpu = 1, kCuda = 2, kCudaHost = 3, kCudaManaged = 13;
 inline constexpr uint8_t kInt = 0, kUint = 1, kFloat = 2, kBool = 6;
 inline constexpr uint64_t kReadOnly = 1, kIsCopied = 2;
 inline constexpr uint32_t kMajorVersion = 1, kMinorVersion = 0;

@@ -32,16 +32,6 @@ bool dtype_from_numpy(const py::dtype& dtype, DType& result) {
   }
 }
 
-// Drops a Python reference from whatever thread the last alias goes in.
-std::function<void()> holder_of(const py::object& object) {
-  PyObject* pointer = object.inc_ref().ptr();
-  return [pointer] {
-    if (!Py_IsInitialized()) return;
-    py::gil_scoped_acquire gil;
-    Py_DECREF(pointer);
-  };
-}
-
 // f() without the GIL.
 template <class F>
 auto unlocked(const F& f) {
@@ -72,6 +62,15 @@ py::array to_numpy(const Tensor& tensor) {
 }
 
 }  // namespace
+
+std::function<void()> holder_of(const py::object& object) {
+  PyObject* pointer = object.inc_ref().ptr();
+  return [pointer] {
+    if (!Py_IsInitialized()) return;
+    py::gil_scoped_acquire gil;
+    Py_DECREF(pointer);
+  };
+}
 
 Tensor tensor_from_array(py::array array, bool copy) {
   DType dtype;

@@ -29,6 +29,7 @@ from cnnx.creation import *
 from cnnx.devices import device as device
 from cnnx.devices import get_default_device as get_default_device
 from cnnx.devices import set_default_device as set_default_device
+from cnnx.dlpack import from_cuda_array as from_cuda_array
 from cnnx.dlpack import from_dlpack as from_dlpack
 from cnnx.dtypes import bool as bool
 from cnnx.dtypes import double as double

@@ -26,8 +26,12 @@ class Conversions:
         """The tensor in another dtype or on another device: itself if nothing changes, else a copy.
 
         Takes `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)` and the keywords `dtype`, `device`,
-        `copy`
-        and `non_blocking`.
+        `copy` and `non_blocking`.
+
+        With `non_blocking=True` the host does not wait for a copy from pinned, contiguous memory to a GPU,
+        which runs beside the work that the GPU has; the source must not be changed before the copy is done.
+        Nor does it for a copy from a GPU to the CPU: the result is in pinned memory, and is not to be read
+        before `cnnx.cuda.synchronize()`, or before an event that was recorded after the call is done.
 
         Raises
         ------
@@ -35,7 +39,7 @@ class Conversions:
             If the device is not there.
         """
         copy = kwargs.pop("copy", False)
-        kwargs.pop("non_blocking", None)
+        non_blocking = kwargs.pop("non_blocking", False)
         chosen = kwargs.pop("dtype", None)
         where = kwargs.pop("device", None)
         if kwargs:
@@ -46,30 +50,33 @@ class Conversions:
             elif isinstance(arg, _C.TensorBase):
                 chosen, where = arg.dtype, device_of(arg)
             elif isinstance(arg, builtins.bool):
-                continue  # PyTorch's positional non_blocking
+                non_blocking = arg
             elif _is_device(arg) or isinstance(arg, builtins.int):
                 where = arg
             elif arg is not None:
                 chosen = as_dtype(arg)
-        result = self if where is None else _C.to_device(self, str(as_device("to", where)))
+        result = self
+        if where is not None:
+            move = _C.move_async if non_blocking else _C.to_device
+            result = move(self, str(as_device("to", where)))
         if chosen is not None:
             result = _C.to(result, as_dtype(chosen))
         return _C.clone(result) if copy and result is self else result
 
     def cpu(self: Any) -> Tensor:
-        """The tensor on the CPU: itself if it is there."""
+        """The tensor on the CPU: itself if it is there. Waits for the values."""
         result: Tensor = _C.to_device(self, "cpu")
         return result
 
     def cuda(self: Any, device: Any = None, non_blocking: bool = False) -> Tensor:
-        """The tensor on a GPU (the first, if none is named).
+        """The tensor on a GPU (the current one, if none is named); `non_blocking` as in `to`.
 
         Raises
         ------
         RuntimeError
             If it is not there.
         """
-        result: Tensor = self.to("cuda" if device is None else device)
+        result: Tensor = self.to("cuda" if device is None else device, non_blocking=non_blocking)
         return result
 
     def float(self: Any) -> Tensor:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnx import _C
+from cnnx import _C, dlpack
 from cnnx.devices import CPU, as_device, device_of
 from cnnx.dtypes import as_dtype, float32, float64, get_default_dtype, int32, int64, numpy_dtype, uint8
 from cnnx.dtypes import bool as bool_
@@ -33,7 +33,7 @@ def _marked(result: Tensor, requires_grad: bool) -> Tensor:
 
 def _finish(op: str, result: Tensor, device: Any, requires_grad: bool) -> Tensor:
     where = as_device(op, device)
-    if where is not CPU:
+    if where is not CPU or result.is_cuda:
         result = _C.to_device(result, str(where))
     return _marked(result, requires_grad)
 
@@ -98,12 +98,13 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     Parameters
     ----------
     data
-        A number, nested lists or tuples of numbers, a NumPy array or a tensor.
+        A number, nested lists or tuples of numbers, a NumPy array, a tensor, or another library's array on a
+        GPU (by DLPack or `__cuda_array_interface__`).
     dtype
         Default: that of an array or tensor; of Python numbers float32 (the default dtype) if any is a
         float, else int64, else bool.
     device
-        Where to put it. Default: the default device, or that of a tensor given.
+        Where to put it. Default: the default device, or that of a tensor or an array on a GPU.
     requires_grad
         Whether autograd records what is done with the tensor.
 
@@ -127,6 +128,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             device = device_of(data)
     elif isinstance(data, np.ndarray) and chosen is None:
         result = _from_array("tensor", data)
+    elif (foreign := dlpack.from_device(data, copy=True)) is not None:
+        result = foreign if chosen is None else _C.to(foreign, chosen)
+        if device is None:
+            device = device_of(result)
     else:
         result = _from_python("tensor", data, chosen)
     return _finish("tensor", result, device, requires_grad)
@@ -145,8 +150,8 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     Parameters
     ----------
     data
-        A tensor is returned as it is, a NumPy array shares its memory (`from_numpy`), anything else is copied
-        (`tensor`).
+        A tensor is returned as it is, a NumPy array shares its memory (`from_numpy`), and so does another
+        library's array on a GPU (`from_dlpack`, `from_cuda_array`); anything else is copied (`tensor`).
     dtype
         The dtype wanted; a change of dtype copies.
     device
@@ -159,6 +164,9 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
         return _finish("as_tensor", _C.to(data, data.dtype if chosen is None else chosen), where, False)
     if isinstance(data, np.ndarray) and (chosen is None or data.dtype == numpy_dtype(chosen)):
         return _finish("as_tensor", _C.from_numpy(data, False), device, False)
+    if (foreign := dlpack.from_device(data)) is not None:
+        where = device_of(foreign) if device is None else device
+        return _finish("as_tensor", foreign if chosen is None else _C.to(foreign, chosen), where, False)
     return _finish("as_tensor", _from_python("as_tensor", data, chosen), device, False)
 
 

@@ -92,7 +92,7 @@ class CUDAGraph:
             raise NotImplementedError("capture_begin: pool: every graph has memory of its own")
         if capture_error_mode not in ("global", "thread_local", "relaxed"):
             raise ValueError(f"capture_begin: unknown capture_error_mode {capture_error_mode!r}")
-        self._native.capture_begin(0)
+        self._native.capture_begin(_C.cuda_current_device())
         self._refreshes.clear()
         _thread.capture = self
 

@@ -16,7 +16,8 @@ class device:  # noqa: N801
         `"cpu"`, `"cuda"`, `"cuda:1"` or another device. Making the object needs no such device; using it
         does.
     index
-        The number of the device, if `type` does not name it.
+        The number of the device, if `type` does not name it. A `"cuda"` without one is the calling thread's
+        current device when it is used (`cnnx.cuda.set_device`), at first 0.
 
     Raises
     ------
@@ -83,13 +84,30 @@ def as_device(op: str, where: str | device | int | None) -> device:
         return CPU
     chosen = device("cuda", where) if isinstance(where, int) else device(where)
     if chosen.type == "cuda":
-        _C.cuda_check_device(op, chosen.index or 0)
-        return device("cuda", chosen.index or 0)
+        index = _C.cuda_current_device() if chosen.index is None else chosen.index
+        _C.cuda_check_device(op, index)
+        return device("cuda", index)
     if chosen.type != "cpu":
         raise RuntimeError(f'{op}: device "{chosen}" is not available: cnnx has no such backend')
     if chosen.index not in (None, 0):
         raise RuntimeError(f'{op}: there is one CPU device, "cpu"; got "{chosen}"')
     return CPU
+
+
+def cuda_index(op: str, where: str | device | int | None) -> int:
+    """The number of the GPU that `where` names; None is the calling thread's current one.
+
+    Raises
+    ------
+    ValueError
+        If it is no GPU.
+    RuntimeError
+        If it is not there.
+    """
+    chosen = as_device(op, device("cuda") if where is None else where)
+    if chosen.type != "cuda" or chosen.index is None:
+        raise ValueError(f"{op}: expected a CUDA device, got {chosen}")
+    return chosen.index
 
 
 def device_of(tensor: _C.TensorBase) -> device:

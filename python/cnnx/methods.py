@@ -105,13 +105,24 @@ class MoreMethods:
         """Limits to at most `max`."""
         return _C.clamp_(self, None, max)
 
-    def pin_memory(self: Any) -> Tensor:
-        """The tensor itself: without a GPU there is nothing to pin memory for."""
-        return self  # type: ignore[no-any-return]
+    def pin_memory(self: Any, device: Any = None) -> Tensor:
+        """A copy in pinned (page-locked) memory, which a GPU reads by itself.
 
-    def is_pinned(self) -> bool:
-        """False."""
-        return False
+        `to("cuda", non_blocking=True)` does not wait then. The tensor itself if it is pinned, or where there
+        is no GPU.
+
+        Raises
+        ------
+        RuntimeError
+            If it is on a GPU.
+        """
+        if not _C.cuda_device_count():
+            return self  # type: ignore[no-any-return]
+        return _C.pin_memory(self)
+
+    def is_pinned(self: Any, device: Any = None) -> bool:
+        """Whether the memory is pinned."""
+        return bool(_C.is_pinned(self))
 
     def is_complex(self) -> bool:
         """False: there are no complex numbers."""

@@ -395,7 +395,16 @@ class Operators:
         return _C.zero_(self)
 
     def copy_(self: Any, src: Any, non_blocking: bool = False) -> Tensor:
-        """Takes the elements of `src`, broadcast and converted."""
+        """Takes the elements of `src`, broadcast and converted.
+
+        With `non_blocking` the host waits neither for a copy from pinned memory to a GPU nor for one from a
+        GPU into a pinned tensor of the same shape and dtype (see `to`).
+        """
+        if non_blocking and isinstance(src, _C.TensorBase):
+            if _C.download_into(self, src):
+                return self  # type: ignore[no-any-return]
+            if self.is_cuda:
+                src = _C.move_async(src, str(self.device))
         return _C.copy_(self, src)
 
     def masked_fill_(self: Any, mask: Any, value: Any) -> Tensor:

@@ -177,6 +177,8 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
     def __dlpack_device__(self) -> tuple[builtins.int, builtins.int]:
         return (dlpack.CUDA, self.get_device()) if self.is_cuda else dlpack.CPU_DEVICE
 
+    __cuda_array_interface__ = property(dlpack.cuda_array_interface)
+
     # Before ndarray's own operators, so that array + tensor is a tensor.
     __array_priority__ = 1000
 

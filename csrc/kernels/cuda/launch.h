@@ -35,6 +35,31 @@ inline void check(const char* op, cudaError_t status) {
   throw Error(message(op, ": CUDA error: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")"));
 }
 
+// The device that select() chose last in this thread (cuda/stream.h), whose stream kernels are given to; -1: none yet.
+inline constinit thread_local int selected_device = -1;
+
+// Makes a device CUDA's current one, and puts back what was. The current device is the thread's and not ours: PyTorch or CuPy in the
+// same thread set it too, and rely on it. So it is asked for each time, which costs a look at a variable of the thread's.
+class OnDevice {
+ public:
+  explicit OnDevice(int device) {
+    if (device < 0) return;
+    int current = 0;
+    check("current_device", cudaGetDevice(&current));
+    if (current == device) return;
+    check("set_device", cudaSetDevice(device));
+    before_ = current;
+  }
+  ~OnDevice() {
+    if (before_ >= 0) cudaSetDevice(before_);
+  }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  int before_ = -1;
+};
+
 // launch("relu", relu_kernel<float>, grid, block, shared_bytes, stream, arguments...). An empty grid launches nothing.
 template <class... Params, class... Args>
 void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
@@ -43,6 +68,7 @@ void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, st
   static_assert((std::size_t{0} + ... + sizeof(Params)) <= 4096, "a kernel takes at most 4096 bytes of parameters");
   static_assert((std::is_trivially_copyable_v<Params> && ...), "parameters are copied to the device byte by byte");
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  const OnDevice on(selected_device);  // a launch into the stream of another device than the current one fails
 #ifdef CNNX_CUDA_ON_CPU
   const std::tuple<std::remove_cv_t<Params>...> values(static_cast<Params>(args)...);
   const void* pointers[sizeof...(Params) + 1];

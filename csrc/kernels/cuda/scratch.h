@@ -1,5 +1,5 @@
-// Memory that a kernel call needs for itself, from the stream-ordered pool: it may be given back as soon as the kernels are launched,
-// because whoever gets it next writes later in the same stream.
+// Memory that a kernel call needs for itself, on the selected device, from the stream-ordered pool: it may be given back as soon as the
+// kernels are launched, because whoever gets it next writes later in the same stream.
 #pragma once
 
 #include "cuda/runtime.h"
@@ -7,17 +7,16 @@
 
 namespace cnnx::cuda {
 
-inline int current_device(const char* op) {
-  int device = 0;
-  check(op, cudaGetDevice(&device));
-  return device;
+inline int selected(const char* op) {
+  if (selected_device < 0) throw Error(message(op, ": a kernel was called without kernels(device) or select(device)"));
+  return selected_device;
 }
 
 template <class T>
 class Scratch {
  public:
   Scratch(const char* op, int64_t count)
-      : bytes_(static_cast<size_t>(count) * sizeof(T)), device_(current_device(op)), data_(allocate(bytes_, device_)) {}
+      : bytes_(static_cast<size_t>(count) * sizeof(T)), device_(selected(op)), data_(allocate(bytes_, device_)) {}
   ~Scratch() { deallocate(data_, bytes_, device_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;

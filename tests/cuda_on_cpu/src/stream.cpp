@@ -34,6 +34,7 @@ struct Record {                   // one cudaEventRecord
 }  // namespace
 struct CUevent_st {
   unsigned flags = 0;
+  int device = 0;
   std::shared_ptr<Record> record;
 };
 struct CUstream_st {
@@ -223,6 +224,13 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
   if (const cudaError_t error = work(); error != cudaSuccess) return fail(error);
   return cudaErrorNotReady;
 }
+cudaError_t cudaStreamGetFlags(cudaStream_t handle, unsigned* flags) {
+  const std::scoped_lock guard(lock());
+  CUstream_st* stream = resolve(handle);
+  if (stream == nullptr) return fail(cudaErrorInvalidResourceHandle);
+  *flags = stream->blocking ? cudaStreamDefault : cudaStreamNonBlocking;
+  return cudaSuccess;
+}
 cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
   const std::scoped_lock guard(lock());
   CUstream_st* stream = resolve(handle);
@@ -253,7 +261,7 @@ cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void*
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   if (no_device()) return fail(cudaErrorNoDevice);
-  *event = new CUevent_st{flags, nullptr};
+  *event = new CUevent_st{flags, device(), nullptr};
   return cudaSuccess;
 }
 cudaError_t cudaEventCreate(cudaEvent_t* event) { return cudaEventCreateWithFlags(event, cudaEventDefault); }
@@ -265,7 +273,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   const std::scoped_lock guard(lock());
   CUstream_st* stream = resolve(handle);
-  if (stream == nullptr || event == nullptr) return fail(cudaErrorInvalidResourceHandle);
+  if (stream == nullptr || event == nullptr || event->device != stream->device) return fail(cudaErrorInvalidResourceHandle);
   event->record = std::make_shared<Record>();
   event->record->stream = stream;
   event->record->capture = stream->capture;
@@ -294,7 +302,8 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
   const std::scoped_lock guard(lock());
   if (start == nullptr || end == nullptr || !start->record || !end->record) return fail(cudaErrorInvalidResourceHandle);
-  if ((start->flags | end->flags) & cudaEventDisableTiming) return fail(cudaErrorInvalidResourceHandle);
+  if ((start->flags | end->flags) & cudaEventDisableTiming || start->device != end->device)
+    return fail(cudaErrorInvalidResourceHandle);
   if (!start->record->done || !end->record->done) return cudaErrorNotReady;
   *milliseconds = float(end->record->time - start->record->time) * 1e-6f;
   return cudaSuccess;
@@ -364,4 +373,31 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
   delete exec;
   return cudaSuccess;
+}
+
+// Another library, for tests in Python that load the module by ctypes: its own streams, memory, and work on them.
+#define EXPORTED extern "C" __attribute__((visibility("default"), used))
+EXPORTED cudaStream_t cuda_on_cpu_stream(int device, unsigned flags) {
+  int before = 0;
+  cudaGetDevice(&before);
+  cudaStream_t stream = nullptr;
+  if (cudaSetDevice(device) == cudaSuccess) cudaStreamCreateWithFlags(&stream, flags);
+  cudaSetDevice(before);
+  return stream;
+}
+EXPORTED void* cuda_on_cpu_malloc(int device, size_t bytes) {
+  int before = 0;
+  cudaGetDevice(&before);
+  void* block = nullptr;
+  if (cudaSetDevice(device) == cudaSuccess) cudaMalloc(&block, bytes);
+  cudaSetDevice(before);
+  return block;
+}
+EXPORTED int cuda_on_cpu_free(void* block) { return cudaFree(block); }
+EXPORTED int cuda_on_cpu_copy(void* to, const void* from, size_t bytes, cudaStream_t stream) {
+  return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream);
+}
+EXPORTED int cuda_on_cpu_wait(cudaStream_t stream) { return cudaStreamSynchronize(stream); }
+EXPORTED int cuda_on_cpu_host_function(cudaStream_t stream, cudaHostFn_t function) {
+  return cudaLaunchHostFunc(stream, function, nullptr);
 }

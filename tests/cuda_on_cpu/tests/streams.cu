@@ -54,6 +54,18 @@ TEST_CASE("work on two streams, ordered by an event") {
   CHECK(z.host() == std::vector<float>(8, 6.0f));
 }
 
+TEST_CASE("streams say whether the default stream waits for them") {
+  Stream apart;
+  cudaStream_t together = nullptr;
+  CUDA_OK(cudaStreamCreate(&together));
+  unsigned flags = 7;
+  CUDA_OK(cudaStreamGetFlags(apart.handle, &flags));
+  CHECK(flags == cudaStreamNonBlocking);
+  CUDA_OK(cudaStreamGetFlags(together, &flags));
+  CHECK(flags == cudaStreamDefault);
+  CUDA_OK(cudaStreamDestroy(together));
+}
+
 TEST_CASE("deferred: work without an event or a wait has not happened") {
   const Deferred deferred;
   Stream a, b;
@@ -212,6 +224,15 @@ TEST_CASE("two devices keep to themselves") {
   CHECK(attributes.device == 1);
   launch("scale", scale, 1, 2, 0, nullptr, there.data, there.data, 2.0f, 2);
   CUDA_OK(cudaDeviceSynchronize());
+  CUDA_OK(cudaSetDevice(0));
+  Stream stream;
+  Event here_event(cudaEventDisableTiming);
+  CUDA_OK(cudaEventRecord(here_event.handle, stream.handle));
+  CUDA_OK(cudaSetDevice(1));
+  Event there_event(cudaEventDisableTiming);
+  CHECK(cudaEventRecord(there_event.handle, stream.handle) == cudaErrorInvalidResourceHandle);  // of another device
+  CHECK(cudaGetLastError() == cudaErrorInvalidResourceHandle);
+  CUDA_OK(cudaStreamWaitEvent(nullptr, here_event.handle));  // waits across devices
   CUDA_OK(cudaSetDevice(0));
   Device<float> here(2);
   CHECK_THROWS_AS(launch("scale", scale, 1, 2, 0, nullptr, there.data, here.data, 2.0f, 2), cnnx::Error);

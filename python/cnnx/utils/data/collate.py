@@ -96,3 +96,16 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, list):
         return [default_convert(value) for value in data]
     return data
+
+
+def pinned(batch: Any) -> Any:
+    """A batch with its tensors of the CPU in pinned memory; of other structure it stays as it is."""
+    if isinstance(batch, Tensor):
+        return batch if batch.is_cuda else batch.pin_memory()
+    if isinstance(batch, Mapping):
+        return {key: pinned(value) for key, value in batch.items()}
+    if isinstance(batch, tuple | list):
+        fields = [pinned(field) for field in batch]
+        return type(batch)(*fields) if hasattr(batch, "_fields") else type(batch)(fields)
+    method = getattr(batch, "pin_memory", None)
+    return batch if method is None else method()

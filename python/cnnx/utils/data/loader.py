@@ -9,7 +9,7 @@ from typing import Any
 from cnnx import _C
 from cnnx.generator import _pack, _unpack
 from cnnx.tensor import Tensor
-from cnnx.utils.data.collate import default_collate, default_convert
+from cnnx.utils.data.collate import default_collate, default_convert, pinned
 from cnnx.utils.data.dataset import (
     IterableDataset,
     NativeBatches,
@@ -54,8 +54,11 @@ class DataLoader:
         Accepted; loading is native and takes place in this process.
     collate_fn
         Makes a batch of a list of samples; default: `default_collate`.
-    pin_memory, timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers,
-    pin_memory_device, in_order
+    pin_memory
+        Hand out batches in pinned memory, from which `to("cuda", non_blocking=True)` copies beside the GPU's
+        work; those of a user's own class by its method `pin_memory()`. Without effect where there is no GPU.
+    timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers, pin_memory_device,
+    in_order
         Accepted and without effect.
     drop_last
         Leave out the last batch if it is smaller.
@@ -152,6 +155,10 @@ class DataLoader:
         return len(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[Any]:
+        batches = self._iterate()
+        return map(pinned, batches) if self.pin_memory and _C.cuda_device_count() else batches
+
+    def _iterate(self) -> Iterator[Any]:
         if self._iterable:
             return self._iterate_stream()
         if self.batch_sampler is None:

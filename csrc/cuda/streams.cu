@@ -1,0 +1,288 @@
+// Streams of other libraries, events, and releases that wait for a stream; the rules are in streams.h.
+#include "cuda/streams.h"
+
+#include <algorithm>
+#include <atomic>
+#include <iterator>
+#include <mutex>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "cuda/graph.h"
+#include "cuda/runtime.h"
+#include "cuda/stream.h"
+#include "kernels/cuda/launch.h"
+
+namespace cnnx::cuda {
+namespace {
+
+cudaStream_t handle(StreamAddress stream) { return reinterpret_cast<cudaStream_t>(stream); }
+
+// A release, and the mark that it waits for; none: the whole device has to be idle, or (capture) the mark is still to be set.
+struct Held {
+  int device;
+  cudaEvent_t event;
+  Consumer consumer;
+  std::function<void()> release;
+};
+
+struct HeldList {
+  std::mutex mutex;
+  std::vector<Held> entries;
+  std::unordered_set<const void*> lent;         // blocks that somebody uses who names no stream
+  std::atomic<size_t> count{0}, lent_count{0};  // for a look without the lock
+};
+
+// Never destroyed: storages may go after static objects.
+HeldList& held() {
+  static auto* list = new HeldList;
+  return *list;
+}
+
+void hold(Held entry) {
+  HeldList& list = held();
+  std::lock_guard lock(list.mutex);
+  list.entries.push_back(std::move(entry));
+  list.count = list.entries.size();
+}
+
+cudaEvent_t mark(const char* op, int device, cudaStream_t stream) {
+  const OnDevice on(device);  // an event can be recorded in streams of its own device alone; 1 and 2 are the current device's
+  cudaEvent_t event = nullptr;
+  check(op, cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  if (const cudaError_t error = cudaEventRecord(event, stream); error != cudaSuccess) {
+    cudaEventDestroy(event);
+    check(op, error);
+  }
+  return event;
+}
+
+// Of a query. "Not ready" is no error, but may stay behind as the last one, which the next launch would find.
+bool is_ready(cudaError_t status) {
+  if (status == cudaErrorNotReady) cudaGetLastError();
+  return status == cudaSuccess;
+}
+
+void wait_for_mark(const char* op, int device, cudaStream_t stream, cudaEvent_t event) {
+  const OnDevice on(device);
+  const cudaError_t error = cudaStreamWaitEvent(stream, event, 0);
+  cudaEventDestroy(event);  // the wait is not concerned: CUDA keeps what it needs until the event is done
+  check(op, error);
+}
+
+}  // namespace
+
+StreamAddress stream_address(int device) { return reinterpret_cast<StreamAddress>(stream_of("stream", device)); }
+
+void order_streams(const char* op, int device, StreamAddress first, StreamAddress then) {
+  refuse_in_capture(op);
+  check_device(op, device);
+  if (first != then) wait_for_mark(op, device, handle(then), mark(op, device, handle(first)));
+}
+
+bool stream_is_done(const char* op, int device, StreamAddress stream) {
+  refuse_in_capture(op);
+  const OnDevice on(device);
+  const cudaError_t status = cudaStreamQuery(handle(stream));
+  if (!is_ready(status) && status != cudaErrorNotReady) check(op, status);
+  return status == cudaSuccess;
+}
+
+void wait_for_stream(const char* op, int device, StreamAddress stream) {
+  refuse_in_capture(op);
+  const OnDevice on(device);
+  check(op, cudaStreamSynchronize(handle(stream)));
+  throw_faults(op, device);
+}
+
+// --- events -----------------------------------------------------------------------------------------------------------------------
+
+Event::Event(bool timing, bool blocking) : timing_(timing), blocking_(blocking) { check_device("Event", current_device()); }
+
+Event::~Event() {
+  if (handle_ != nullptr) cudaEventDestroy(static_cast<cudaEvent_t>(handle_));
+}
+
+void Event::record(int device, StreamAddress stream) {
+  refuse_in_capture("Event.record");
+  if (device_ >= 0 && device_ != device)
+    throw Error(message("Event.record: the event belongs to cuda:", device_, ", the stream to cuda:", device));
+  const OnDevice on(device);
+  if (handle_ == nullptr) {
+    cudaEvent_t event = nullptr;
+    const unsigned flags = (timing_ ? cudaEventDefault : cudaEventDisableTiming) | (blocking_ ? cudaEventBlockingSync : 0u);
+    check("Event.record", cudaEventCreateWithFlags(&event, flags));
+    handle_ = event;
+  }
+  check("Event.record", cudaEventRecord(static_cast<cudaEvent_t>(handle_), handle(stream)));
+  device_ = device;
+}
+
+void Event::hold_back(int device, StreamAddress stream) const {
+  refuse_in_capture("Event.wait");
+  if (device_ < 0) return;
+  const OnDevice on(device);
+  check("Event.wait", cudaStreamWaitEvent(handle(stream), static_cast<cudaEvent_t>(handle_), 0));
+}
+
+bool Event::is_done() const {
+  if (device_ < 0) return true;
+  const cudaError_t status = cudaEventQuery(static_cast<cudaEvent_t>(handle_));
+  if (!is_ready(status) && status != cudaErrorNotReady) check("Event.query", status);
+  return status == cudaSuccess;
+}
+
+void Event::synchronize() const {
+  if (device_ < 0) return;
+  check("Event.synchronize", cudaEventSynchronize(static_cast<cudaEvent_t>(handle_)));
+  throw_faults("Event.synchronize", device_);
+}
+
+double Event::milliseconds_until(const Event& end) const {
+  constexpr const char* kOp = "Event.elapsed_time";
+  if (!timing_ || !end.timing_) throw Error(message(kOp, ": both events have to be made with enable_timing=True"));
+  if (device_ < 0 || end.device_ < 0) throw Error(message(kOp, ": both events have to be recorded before"));
+  if (device_ != end.device_) throw Error(message(kOp, ": the events are on cuda:", device_, " and cuda:", end.device_));
+  float milliseconds = 0;
+  const cudaError_t status =
+      cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(handle_), static_cast<cudaEvent_t>(end.handle_));
+  if (!is_ready(status) && status == cudaErrorNotReady)
+    throw Error(message(kOp, ": the events are not done yet; call synchronize() on the last"));
+  check(kOp, status);
+  return milliseconds;
+}
+
+// --- releases ---------------------------------------------------------------------------------------------------------------------
+
+Consumer consumer_of(int device, StreamAddress stream) {
+  if (stream == stream_address(device)) return Consumer::ours;
+  if (stream == kLegacyStream || stream == kPerThreadStream) return Consumer::blocking;
+  const OnDevice on(device);
+  unsigned flags = 0;
+  check("stream", cudaStreamGetFlags(handle(stream), &flags));
+  return (flags & cudaStreamNonBlocking) != 0 ? Consumer::unknown : Consumer::blocking;
+}
+
+void when_done(int device, std::function<void()> release) noexcept {
+  try {
+    run_releases();
+    hold({device, is_being_captured(device) ? nullptr : mark("release", device, stream_of("release", device)), Consumer::ours,
+          release});
+    run_releases();  // often the stream is done already
+  } catch (...) {
+    // The device is lost, or the process ends: nobody can say when the memory is free, so it stays taken.
+  }
+}
+
+void when_marked(int device, void* event, std::function<void()> release) noexcept {
+  try {
+    hold({device, static_cast<cudaEvent_t>(event), Consumer::ours, std::move(release)});
+  } catch (...) {
+    // As above.
+  }
+}
+
+void when_consumed(int device, Consumer consumer, std::function<void()> release) noexcept {
+  try {
+    if (consumer != Consumer::ours && (consumer == Consumer::unknown || is_being_captured(device))) {
+      hold({device, nullptr, consumer, release});
+      return;
+    }
+    if (consumer == Consumer::blocking) order_streams("release", device, kLegacyStream, stream_address(device));
+    release();
+  } catch (...) {
+    // As above.
+  }
+}
+
+namespace {
+
+bool is_due(Held& entry) noexcept {
+  try {
+    if (entry.consumer == Consumer::unknown || is_being_captured(entry.device)) return false;
+    if (entry.event == nullptr) {  // came during a capture
+      if (entry.consumer == Consumer::blocking) {
+        order_streams("release", entry.device, kLegacyStream, stream_address(entry.device));
+        return true;
+      }
+      entry.event = mark("release", entry.device, stream_of("release", entry.device));
+    }
+    return is_ready(cudaEventQuery(entry.event));
+  } catch (...) {
+    return false;  // as above
+  }
+}
+
+}  // namespace
+
+void run_releases() noexcept {
+  HeldList& list = held();
+  if (list.count.load(std::memory_order_relaxed) == 0) return;
+  std::vector<Held> due, rest;
+  {
+    std::lock_guard lock(list.mutex);
+    for (Held& entry : list.entries) (is_due(entry) ? due : rest).push_back(std::move(entry));
+    list.entries = std::move(rest);
+    list.count = list.entries.size();
+  }
+  for (Held& entry : due) {
+    if (entry.event != nullptr) cudaEventDestroy(entry.event);
+    entry.release();
+  }
+}
+
+void note_lent(const void* block) {
+  if (block == nullptr) return;
+  HeldList& list = held();
+  std::lock_guard lock(list.mutex);
+  list.lent.insert(block);
+  list.lent_count = list.lent.size();
+}
+
+bool was_lent(const void* block) {
+  HeldList& list = held();
+  if (list.lent_count.load(std::memory_order_relaxed) == 0) return false;
+  std::lock_guard lock(list.mutex);
+  const bool found = list.lent.erase(block) == 1;
+  list.lent_count = list.lent.size();
+  return found;
+}
+
+void synchronize(const char* op, int device) {
+  refuse_in_capture(op);
+  check_device(op, device);
+  std::vector<Held> due;
+  {
+    // What is added while the device is waited for waits for the next time.
+    HeldList& list = held();
+    std::lock_guard lock(list.mutex);
+    const auto other = std::stable_partition(list.entries.begin(), list.entries.end(),
+                                             [&](const Held& entry) { return entry.device != device; });
+    due.assign(std::make_move_iterator(other), std::make_move_iterator(list.entries.end()));
+    list.entries.erase(other, list.entries.end());
+    list.count = list.entries.size();
+  }
+  const OnDevice on(device);
+  const cudaError_t status = cudaDeviceSynchronize();
+  if (status != cudaSuccess) {
+    for (Held& entry : due) hold(std::move(entry));
+    check(op, status);
+  }
+  for (Held& entry : due) {
+    if (entry.event != nullptr) cudaEventDestroy(entry.event);
+    entry.release();
+  }
+  throw_faults(op, device);
+}
+
+bool holds_until_idle(int device) {
+  HeldList& list = held();
+  if (list.count.load(std::memory_order_relaxed) == 0) return false;
+  std::lock_guard lock(list.mutex);
+  for (const Held& entry : list.entries)
+    if (entry.device == device && entry.consumer == Consumer::unknown) return true;
+  return false;
+}
+
+}  // namespace cnnx::cuda

@@ -1,0 +1,197 @@
+// Pinned memory and the copies that run beside the work; how is said in transfer.h.
+#include "cuda/transfer.h"
+
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "cuda/graph.h"
+#include "cuda/runtime.h"
+#include "cuda/stream.h"
+#include "cuda/streams.h"
+#include "kernels/cuda/launch.h"
+
+namespace cnnx::cuda {
+namespace {
+
+struct Idle {
+  void* block;
+  size_t bytes;
+  cudaEvent_t used;  // when the device's stream is done with it
+};
+
+struct Copies {  // of one device
+  std::mutex mutex;
+  cudaStream_t stream = nullptr;
+  std::vector<Idle> idle;  // the longest idle first
+};
+
+// More than a loop that reads ahead has under way.
+constexpr size_t kMostIdle = 8;
+
+// Never destroyed, as all memory here: storages may outlive static objects.
+Copies& copies(int device) {
+  static auto* all = [] {
+    auto* made = new std::vector<std::unique_ptr<Copies>>;
+    for (int i = 0; i < device_count(); ++i) made->push_back(std::make_unique<Copies>());
+    return made;
+  }();
+  return *(*all)[static_cast<size_t>(device)];
+}
+
+struct PinnedPool {
+  std::mutex mutex;
+  std::unordered_map<size_t, std::vector<void*>> free_blocks;
+};
+PinnedPool& pinned_pool() {
+  static auto* pool = new PinnedPool;
+  return *pool;
+}
+
+void give_back(Idle& entry, int device) {
+  cudaEventDestroy(entry.used);
+  deallocate(entry.block, entry.bytes, device);
+}
+
+}  // namespace
+
+void* allocate_pinned(size_t bytes) {
+  run_releases();
+  const size_t size = block_bytes(bytes);
+  PinnedPool& pool = pinned_pool();
+  {
+    std::lock_guard lock(pool.mutex);
+    auto& blocks = pool.free_blocks[size];
+    if (!blocks.empty()) {
+      void* block = blocks.back();
+      blocks.pop_back();
+      return block;
+    }
+  }
+  void* block = nullptr;
+  // Portable: pinned for every device, not for the current one alone.
+  cudaError_t error = cudaHostAlloc(&block, size, cudaHostAllocPortable);
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    release_pinned();
+    error = cudaHostAlloc(&block, size, cudaHostAllocPortable);
+  }
+  if (error == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw Error(message("pin_memory: out of memory: asked for ", bytes, " bytes of pinned memory"));
+  }
+  check("pin_memory", error);
+  return block;
+}
+
+void deallocate_pinned(void* block, size_t bytes) {
+  PinnedPool& pool = pinned_pool();
+  std::lock_guard lock(pool.mutex);
+  pool.free_blocks[block_bytes(bytes)].push_back(block);
+}
+
+void release_pinned() {
+  PinnedPool& pool = pinned_pool();
+  std::lock_guard lock(pool.mutex);
+  for (auto& [size, blocks] : pool.free_blocks) {
+    while (!blocks.empty()) {
+      void* block = blocks.back();
+      blocks.pop_back();
+      check("empty_cache", cudaFreeHost(block));
+    }
+  }
+}
+
+bool is_pinned(const void* data) {
+  if (device_count() == 0 || data == nullptr) return false;
+  cudaPointerAttributes attributes;
+  if (cudaPointerGetAttributes(&attributes, data) != cudaSuccess) {
+    cudaGetLastError();  // an address that CUDA does not know
+    return false;
+  }
+  return attributes.type == cudaMemoryTypeHost;
+}
+
+void* upload_pinned(const void* from, size_t bytes, int device, std::function<void()> keep) {
+  constexpr const char* kOp = "to";
+  refuse_in_capture(kOp);
+  const cudaStream_t work = stream_of(kOp, device);
+  const OnDevice on(device);
+  run_releases();
+  Copies& c = copies(device);
+  Idle target{nullptr, bytes, nullptr};
+  {
+    std::lock_guard lock(c.mutex);
+    if (c.stream == nullptr) check(kOp, cudaStreamCreateWithFlags(&c.stream, cudaStreamNonBlocking));
+    for (auto entry = c.idle.begin(); entry != c.idle.end(); ++entry) {
+      if (entry->bytes != bytes) continue;
+      target = *entry;
+      c.idle.erase(entry);
+      break;
+    }
+  }
+  if (target.block == nullptr) {
+    target.block = allocate(bytes, device);
+    check(kOp, cudaEventCreateWithFlags(&target.used, cudaEventDisableTiming));
+    check(kOp, cudaEventRecord(target.used, work));
+  }
+  // The mark of the block serves as the mark of the copy.
+  check(kOp, cudaStreamWaitEvent(c.stream, target.used, 0));
+  check(kOp, cudaMemcpyAsync(target.block, from, bytes, cudaMemcpyHostToDevice, c.stream));
+  check(kOp, cudaEventRecord(target.used, c.stream));
+  check(kOp, cudaStreamWaitEvent(work, target.used, 0));
+  when_marked(device, target.used, std::move(keep));
+  return target.block;
+}
+
+void discard_upload(void* block, size_t bytes, int device) noexcept {
+  try {
+    if (was_lent(block)) return when_consumed(device, Consumer::blocking, [=] { discard_upload(block, bytes, device); });
+    if (is_being_captured(device)) return deallocate(block, bytes, device);
+    const OnDevice on(device);
+    Idle entry{block, bytes, nullptr};
+    check("to", cudaEventCreateWithFlags(&entry.used, cudaEventDisableTiming));
+    check("to", cudaEventRecord(entry.used, stream_of("to", device)));
+    Copies& c = copies(device);
+    Idle surplus{nullptr, 0, nullptr};
+    {
+      std::lock_guard lock(c.mutex);
+      c.idle.push_back(entry);
+      if (c.idle.size() > kMostIdle) {
+        surplus = c.idle.front();
+        c.idle.erase(c.idle.begin());
+      }
+    }
+    if (surplus.block != nullptr) give_back(surplus, device);
+  } catch (...) {
+    // The device is lost, or the process ends: the block stays taken.
+  }
+}
+
+size_t idle_upload_bytes(int device) {
+  Copies& c = copies(device);
+  std::lock_guard lock(c.mutex);
+  size_t bytes = 0;
+  for (const Idle& entry : c.idle) bytes += block_bytes(entry.bytes);
+  return bytes;
+}
+
+void release_uploads(int device) {
+  std::vector<Idle> idle;
+  {
+    Copies& c = copies(device);
+    std::lock_guard lock(c.mutex);
+    idle.swap(c.idle);
+  }
+  for (Idle& entry : idle) give_back(entry, device);
+}
+
+void download(void* to, const void* from, size_t bytes, int device, std::function<void()> keep) {
+  refuse_in_capture("to");
+  const OnDevice on(device);
+  check("to", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of("to", device)));
+  when_done(device, std::move(keep));
+}
+
+}  // namespace cnnx::cuda
