@@ -11,6 +11,7 @@ import pytest
 import cnnx
 from cnnx import _C, transforms
 from cnnx.datasets.images import ImageDataset
+from cnnx.transforms import functional as F
 from cnnx.transforms.native import batch_transform
 from cnnx.utils.data import ConcatDataset, DataLoader, RandomSampler, Subset, TensorDataset
 
@@ -287,10 +288,58 @@ def test_new_tensors_beside_one() -> None:
     assert made.device.type == "cuda"
 
 
-def test_single_images_are_for_the_cpu() -> None:
-    image = cnnx.tensor(RNG.random((1, 4, 4), dtype=np.float32)).to("cuda")
-    with pytest.raises(NotImplementedError, match="no CUDA kernel"):
-        transforms.RandomRotation(10)(image)
+SINGLE = {
+    "flip": lambda x: F.hflip(x),
+    "pad": lambda x: F.pad(x, [1, 2, 3, 0], fill=3),
+    "crop": lambda x: F.center_crop(x, [5, 12]),
+    "rotate": lambda x: F.rotate(x, 33, fill=7),
+    "rotate bilinear": lambda x: F.rotate(x, -10.5, "bilinear", fill=2.5),
+    "rotate expand": lambda x: F.rotate(x, 45, "bilinear", expand=True),
+    "affine": lambda x: F.affine(x, 20, (1, -2), 1.3, (5, -4)),
+    "affine bilinear": lambda x: F.affine(x, 20, (1, -2), 0.8, (5, -4), "bilinear", fill=5),
+    "resize": lambda x: F.resize(x, [6, 13]),
+    "resize one way": lambda x: F.resize(x, [9, 13], antialias=False),
+    "resize other way": lambda x: F.resize(x, [5, 8]),
+    "resize nearest": lambda x: F.resize(x, [4, 19], "nearest"),
+    "resize bicubic": lambda x: F.resize(x, [17, 5], "bicubic"),
+    "resize to the same": lambda x: F.resize(x, [9, 8]),
+    "grey": lambda x: transforms.Grayscale(3)(x),
+    "random": lambda x: transforms.RandomAffine(20, (0.2, 0.3), (0.7, 1.4), 8)(x),
+    "maybe": lambda x: transforms.RandomHorizontalFlip()(x),
+}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64, np.int32])
+@pytest.mark.parametrize("name", SINGLE)
+def test_single_images_are_the_cpus_to_the_bit(name: str, dtype: type) -> None:
+    pixels = (np.random.default_rng(6).random((3, 9, 8)) * 255).astype(dtype)
+    for seed in range(3):
+        found = []
+        for device in ("cpu", "cuda"):
+            cnnx.manual_seed(seed)
+            result = SINGLE[name](cnnx.tensor(pixels, device=device))
+            assert result.device.type == device
+            found.append(result.cpu().numpy())
+        assert found[0].dtype == dtype
+        np.testing.assert_array_equal(found[1], found[0])
+
+
+def test_erasing_and_bad_single_images() -> None:
+    values = RNG.random((3, 9, 8), dtype=np.float32)
+    image = cnnx.tensor(values, device="cuda")
+    for erase in (transforms.RandomErasing(1.0), transforms.RandomErasing(1.0, value="random")):
+        found = []
+        for x in (image.cpu(), image):
+            cnnx.manual_seed(2)
+            found.append(erase(x).cpu().numpy())
+        np.testing.assert_allclose(found[1], found[0], rtol=1e-6)
+        assert (found[0] != values).any()
+    with pytest.raises(ValueError, match="size of the result is random"):
+        transforms.RandomRotation(10, expand=True)(image)
+    with pytest.raises(ValueError, match="1 or 3 channels"):
+        transforms.Grayscale()(image[:2])
+    with pytest.raises(ValueError, match="no pixels"):
+        F.hflip(image[:, :0])
 
 
 def test_a_transform_of_images_of_several_sizes() -> None:

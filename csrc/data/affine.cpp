@@ -60,13 +60,13 @@ class WarpStep : public ImageStep {
   }
   void compile(ImageProgram& program) const override {
     const ImageSize out = output_size(program.size);
-    if (expand_) throw NotImplementedError(message(op_, ": with expand there is no CUDA kernel"));
-    if (program.bytes && !pillow_) throw NotImplementedError(message(op_, ": for tensors of bytes there is no CUDA kernel"));
+    if (expand_ && pillow_) throw NotImplementedError(message(op_, ": with expand by Pillow's rules there is no CUDA kernel"));
     ImageOp& op = program.add(ImageOp::Kind::warp, out);
     op.warp = warp_ranges();
     op.bilinear = bilinear_;
     op.has_fill = fill_.has_value();
-    program.add_fill(fill_.value_or(Fill{}));
+    // Tensors of bytes go by way of floats, and are rounded.
+    program.add_fill(fill_.value_or(Fill{}), program.type == PixelType::bytes && !pillow_ ? PixelType::floats : program.type);
   }
 
   bool apply(const Pixels<uint8_t>& in, PixelBuffer<uint8_t>& out, Draws& draws) const override {

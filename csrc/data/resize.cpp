@@ -137,9 +137,11 @@ class ResizeStep : public StepOf<ResizeStep> {
         program.table.insert(program.table.end(), places.begin(), places.end());
       return;
     }
-    if (program.bytes && !pillow_) throw NotImplementedError("resize: for tensors of bytes there is no CUDA kernel");
-    if (out.width != in.width) add_resample(program, true, in.width, {in.channels, in.height, out.width});
-    if (out.height != in.height) add_resample(program, false, in.height, out);
+    // Tensors of bytes are rounded once, at the end.
+    const PixelType type = program.type, middle = type == PixelType::bytes && !pillow_ ? PixelType::floats : type;
+    const bool both = out.width != in.width && out.height != in.height;
+    if (out.width != in.width) add_resample(program, true, in.width, {in.channels, in.height, out.width}, both ? middle : type);
+    if (out.height != in.height) add_resample(program, false, in.height, out, type);
   }
 
   template <class T>
@@ -187,17 +189,19 @@ class ResizeStep : public StepOf<ResizeStep> {
     return true;
   }
 
-  void add_resample(ImageProgram& program, bool columns, int64_t in, const ImageSize& out) const {
+  void add_resample(ImageProgram& program, bool columns, int64_t in, const ImageSize& out, PixelType type) const {
     const Weights w = weights(in, columns ? out.width : out.height);
-    ImageOp& op = program.add(ImageOp::Kind::resample, out);
+    const bool as_bytes = program.type == PixelType::bytes && pillow_;
+    ImageOp& op = program.add(ImageOp::Kind::resample, out, type);
     op.horizontal = columns;
+    op.pillow = pillow_;
     op.taps = static_cast<int32_t>(w.taps);
     const ByteSum fixed(w);
     for (size_t i = 0; i < w.first.size(); ++i) {
       program.table.push_back(static_cast<double>(w.first[i]));
       program.table.push_back(static_cast<double>(w.count[i]));
       for (size_t k = i * static_cast<size_t>(w.taps); k < (i + 1) * static_cast<size_t>(w.taps); ++k)
-        program.table.push_back(program.bytes ? fixed.weights[k] : w.weights[k]);
+        program.table.push_back(as_bytes ? fixed.weights[k] : w.weights[k]);
     }
   }
 

@@ -33,13 +33,14 @@ struct ImageProgram {
   std::vector<ImageOp> ops;
   std::vector<double> table;
   ImageSize size;  // after the steps so far
-  bool bytes = true;
+  PixelType type;
   int64_t room = 0;  // bytes of the largest image between two steps
 
-  // A new record from the size so far to `out`.
-  ImageOp& add(ImageOp::Kind kind, const ImageSize& out, bool bytes_out);
-  ImageOp& add(ImageOp::Kind kind, const ImageSize& out) { return add(kind, out, bytes); }
-  void add_fill(const Fill& fill);  // a value per channel, into the table of the record added last
+  // A new record from the size and type so far to those.
+  ImageOp& add(ImageOp::Kind kind, const ImageSize& out, PixelType out_type);
+  ImageOp& add(ImageOp::Kind kind, const ImageSize& out) { return add(kind, out, type); }
+  void add_fill(const Fill& fill, PixelType as);  // a value per channel, into the table of the record added last
+  void add_fill(const Fill& fill) { add_fill(fill, type); }
 };
 
 class ImageStep {
@@ -85,6 +86,8 @@ void check_fill(const char* op, const Fill& fill, const ImageSize& size);
 // The batch of images at `positions` of `source`; all tensors lie on one device, and are checked.
 Tensor transform_on_device(const Tensor& source, const Tensor& positions, const Tensor& keys, const BatchTransform& transform,
                            const RandomState& random);
+// The same for one image (C, H, W), contiguous.
+Tensor transform_on_device(const Tensor& image, const ImageStep& step, const RandomState& random);
 
 // Runs steps one after the other between two buffers; the result is in one of them, or the input itself.
 template <class T>

@@ -100,10 +100,9 @@ bool is_random(const ImageStep& step) { return step.random(); }
 Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomState& random) {
   if (!image.defined()) throw TypeError("transform_image: image is None");
   if (image.ndim() != 3) throw ShapeError(message("transform_image: the image must be (C, H, W), got ", image.shape()));
-  if (image.device().is_cuda())
-    throw NotImplementedError("transform_image: no CUDA kernel for single images; move the image to the CPU");
   if (image.numel() == 0) throw ValueError(message("transform_image: the image has no pixels, its shape is ", image.shape()));
   const Tensor pixels = contiguous(image.detach());
+  if (image.device().is_cuda()) return transform_on_device(pixels, step, random);
   switch (image.dtype()) {
     case DType::uint8: return run_single<uint8_t>(pixels, step, random);
     case DType::float32: return run_single<float>(pixels, step, random);

@@ -96,7 +96,7 @@ class NormalizeStep : public StepOf<NormalizeStep> {
     return in;
   }
   void compile(ImageProgram& program) const override {
-    if (program.bytes) throw TypeError("normalize: needs a floating-point image, got uint8");
+    if (program.type == PixelType::bytes) throw TypeError("normalize: needs a floating-point image, got uint8");
     program.add(ImageOp::Kind::normalise, output_size(program.size));
     program.add_fill(mean_);
     program.add_fill(stddev_);

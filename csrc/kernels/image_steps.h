@@ -301,22 +301,24 @@ struct ImageExtents {
   CNNX_BOTH int32_t numel() const { return channels * height * width; }
 };
 
-// A step for images of one size. `table` counts doubles from the start of the transform's table.
+enum class PixelType : int32_t { bytes, floats, doubles };
+
+// A step for images of one size and type. `table` counts doubles from the start of the transform's table.
 struct ImageOp {
   enum class Kind : int32_t {
     flip,       // p, horizontal
     window,     // rows, columns, mode; table: fill per channel
     warp,       // warp, bilinear, has_fill; table: fill per channel
     pick,       // table: input row per output row, input column per output column
-    resample,   // along; table: per output position first, count and `taps` weights
+    resample,   // horizontal, pillow (bytes to bytes); table: per output position first, count and `taps` weights
     grey,       // pillow
     erase,      // erase; table: value per channel
-    scale,      // to floats: value / p, then as normalise if `normalises`
+    scale,      // bytes to floats: value / p, then as normalise if `normalises`
     normalise,  // table: per channel mean, then per channel deviation
     sometimes,  // p: whether the next `span` steps are done
   };
   Kind kind;
-  bool bytes_in, bytes_out;
+  PixelType in_type, out_type;
   bool horizontal, pillow, bilinear, has_fill, normalises;
   ImageExtents in, out;
   int32_t span, taps, table;
@@ -327,19 +329,20 @@ struct ImageOp {
   EraseRanges erase;
 };
 
-// Images source[index[i]], i < count, of bytes, through `ops` into out (count, the last step's output); see BatchTransform.
-// All pointers are the device's. Images between two steps take at most `room` bytes.
+// Images source[index[i]], i < count, through `ops` into out (count, the last step's output); see BatchTransform.
+// All pointers are the device's; no index: the images in order; no keys: 0. Images between two steps take at most `room` bytes.
 struct ImageBatch {
   int64_t count, samples;
-  const uint8_t* source;
+  const void* source;
   const int64_t *index, *keys;
   uint64_t seed, call;
   const ImageOp* ops;
   int32_t op_count;
   ImageExtents in, out;
+  PixelType in_type, out_type;
   const double* table;
   int64_t room;
-  float* out_data;
+  void* out_data;
 };
 
 }  // namespace cnnx

@@ -1,15 +1,16 @@
-// Transforms of a batch of images that lie on the device as bytes: flips, crops, affine maps, resizing, values, to floats.
+// Transforms of images that lie on the device: flips, crops, affine maps, resizing, values; batches of bytes become floats.
 //
-// Shapes: source (samples, image) uint8, index and keys (count), out (count, image) float32. A block makes one image, step after step: its first
-// thread draws the parameters of all steps (Philox words in the order of the CPU, some 3,000 cycles where a matrix is drawn),
-// then all threads make the pixels of each step's output, a barrier between two steps. The first step reads the data set, the last one
-// that is done writes the batch, and between them images are in two buffers that take turns, in shared memory where both fit into
-// kSharedBytes, else in the device's memory with more threads a block. So a chain of any length is one launch, since the images
-// that such nets take are small and launches are what their steps wait for; a step left out for an image costs nothing.
-// 64 registers a thread let blocks that draw hide behind others. Large images in small batches leave multiprocessors idle: the price of one mapping for all.
+// Shapes: source (samples, image) uint8, index and keys (count), out (count, image) float32; or a single image of bytes, floats or
+// doubles. A block makes one image, step after step: its first thread draws the parameters of all steps (Philox words in the
+// order of the CPU), then all threads make the pixels of each step's output, a barrier between two steps. The first step reads the
+// data set, the last one that is done writes the batch, and between them images are in two buffers that take turns, in shared
+// memory where both fit into kSharedBytes, else in the device's memory, with more threads a block. So a chain of any length is one
+// launch, since the images that such nets take are small and launches are what their steps wait for; a step left out for an image
+// costs nothing. 64 registers a thread, so that other blocks work while one draws. Large images in small batches leave
+// multiprocessors idle: the price of one mapping for all.
 // Bytes: 1 read and 4 written for a pixel, no more where the buffers are shared. Operations: about 30 for a pixel moved, 60 in
-// double for a bilinear one, which is what bounds those on cards with few double units; so be it, because results are the CPU's to the bit
-// (compiled without contraction, CMakeLists.txt).
+// double for a bilinear one, which bounds those on cards with few double units: results are the CPU's to the bit (compiled
+// without contraction, see CMakeLists.txt).
 #include <algorithm>
 
 #include "kernels/cuda/random_key.h"
@@ -116,9 +117,32 @@ __device__ void each_pixel(const ImageExtents& size, Out* to, const F& pixel) {
   }
 }
 
+// A sum in double as a pixel; tensors of bytes go by way of floats, and are rounded.
+template <class T>
+__device__ T to_pixel(double value) {
+  if constexpr (sizeof(T) > 1) return static_cast<T>(value);
+  const float rounded = nearbyintf(static_cast<float>(value));
+  return static_cast<T>(rounded < 0 ? 0.0f : rounded > 255 ? 255.0f : rounded);
+}
+
+template <class In, class Out>
+__device__ void resample(const ImageOp& op, const double* table, const In* in, Out* out) {
+  const int64_t width = op.in.width, plane = op.in.height * width;
+  each_pixel(op.out, out, [&](int32_t c, int32_t y, int32_t x) {
+    const double* entry = table + int64_t(op.horizontal ? x : y) * (op.taps + 2);
+    const int64_t first = static_cast<int64_t>(entry[0]), count = static_cast<int64_t>(entry[1]);
+    const In* from = in + c * plane + (op.horizontal ? y * width + first : first * width + x);
+    const int64_t step = op.horizontal ? 1 : width;
+    if constexpr (sizeof(In) == 1 && sizeof(Out) == 1)
+      if (op.pillow) return sum_bytes(from, step, entry + 2, count);
+    return to_pixel<Out>(sum_values(from, step, entry + 2, count));
+  });
+}
+
 // A step that keeps the type of its pixels.
 template <class T>
 __device__ void run_step(const ImageOp& op, const Drawn& drawn, const double* table, const T* in, T* out) {
+  using Wide = std::conditional_t<std::is_same_v<T, double>, double, float>;
   const int32_t height = op.in.height, width = op.in.width;
   const auto plane = [=](int32_t c) { return in + int64_t(c) * height * width; };
   switch (op.kind) {
@@ -143,27 +167,16 @@ __device__ void run_step(const ImageOp& op, const Drawn& drawn, const double* ta
           return at < 0 ? static_cast<T>(fill) : plane(c)[at];
         }
         const SourcePoint p = source_point(s, drawn.matrix, x, y);
-        if (s.bilinear)
-          return static_cast<T>(pillow ? bilinear_pillow(s, p, plane(c), fill)
-                                       : bilinear_tensor(s, p, plane(c), op.has_fill, fill));
+        if (pillow) return static_cast<T>(bilinear_pillow(s, p, plane(c), fill));
+        if (s.bilinear) return to_pixel<T>(bilinear_tensor(s, p, plane(c), op.has_fill, fill));
         const int64_t at = nearest_tensor(s, p);
-        return at < 0 ? static_cast<T>(fill) : plane(c)[at];
+        return at < 0 ? to_pixel<T>(fill) : plane(c)[at];
       });
       break;
     }
     case ImageOp::Kind::pick:
       each_pixel(op.out, out, [&](int32_t c, int32_t y, int32_t x) {
         return plane(c)[static_cast<int32_t>(table[y]) * width + static_cast<int32_t>(table[op.out.height + x])];
-      });
-      break;
-    case ImageOp::Kind::resample:
-      each_pixel(op.out, out, [&](int32_t c, int32_t y, int32_t x) {
-        const double* entry = table + int64_t(op.horizontal ? x : y) * (op.taps + 2);
-        const int64_t first = static_cast<int64_t>(entry[0]), count = static_cast<int64_t>(entry[1]);
-        const T* from = plane(c) + (op.horizontal ? int64_t(y) * width + first : first * width + x);
-        const int64_t step = op.horizontal ? 1 : width;
-        if constexpr (sizeof(T) == 1) return sum_bytes(from, step, entry + 2, count);
-        else return static_cast<T>(sum_values(from, step, entry + 2, count));
       });
       break;
     case ImageOp::Kind::grey:
@@ -173,7 +186,7 @@ __device__ void run_step(const ImageOp& op, const Drawn& drawn, const double* ta
         const T red = in[at], green = plane(1)[at], blue = plane(2)[at];
         if constexpr (sizeof(T) == 1)
           if (op.pillow) return grey_pillow(red, green, blue);
-        return static_cast<T>(grey_tensor<float>(red, green, blue));
+        return static_cast<T>(grey_tensor<Wide>(static_cast<Wide>(red), static_cast<Wide>(green), static_cast<Wide>(blue)));
       });
       break;
     case ImageOp::Kind::erase:
@@ -201,35 +214,61 @@ __device__ void scale(const ImageOp& op, const double* table, const uint8_t* in,
   });
 }
 
+__device__ void run_any(const ImageOp& op, const Drawn& drawn, const double* table, const void* in, void* out) {
+  const auto* bytes_in = static_cast<const uint8_t*>(in);
+  const auto* floats_in = static_cast<const float*>(in);
+  auto* bytes_out = static_cast<uint8_t*>(out);
+  auto* floats_out = static_cast<float*>(out);
+  const bool to_bytes = op.out_type == PixelType::bytes;
+  if (op.kind == ImageOp::Kind::scale) return scale(op, table, bytes_in, floats_out);
+  const bool resamples = op.kind == ImageOp::Kind::resample;
+  switch (op.in_type) {
+    case PixelType::bytes:
+      if (!resamples) run_step(op, drawn, table, bytes_in, bytes_out);
+      else if (to_bytes) resample(op, table, bytes_in, bytes_out);
+      else resample(op, table, bytes_in, floats_out);
+      break;
+    case PixelType::floats:
+      if (!resamples) run_step(op, drawn, table, floats_in, floats_out);
+      else if (to_bytes) resample(op, table, floats_in, bytes_out);
+      else resample(op, table, floats_in, floats_out);
+      break;
+    case PixelType::doubles:
+      if (!resamples) run_step(op, drawn, table, static_cast<const double*>(in), static_cast<double*>(out));
+      else resample(op, table, static_cast<const double*>(in), static_cast<double*>(out));
+      break;
+  }
+}
+
+__device__ int64_t size_of(PixelType type) { return type == PixelType::bytes ? 1 : type == PixelType::floats ? 4 : 8; }
+
 // `scratch`: two buffers for each block, or null if they are in shared memory.
 __global__ void __launch_bounds__(kManyThreads, 2)
     transform_kernel(ImageBatch b, RandomKey random, uint8_t* scratch, int32_t* faults) {
   CNNX_DYNAMIC_SHARED(uint8_t, shared);
   Drawn* drawn = reinterpret_cast<Drawn*>(shared);
   uint8_t* buffers = scratch != nullptr ? scratch + blockIdx.x * 2 * b.room : shared + b.op_count * sizeof(Drawn);
-  const int64_t pixels = b.in.numel(), out_pixels = b.out.numel();
+  const int64_t in_bytes = b.in.numel() * size_of(b.in_type), out_bytes = b.out.numel() * size_of(b.out_type);
   for (int64_t image = blockIdx.x; image < b.count; image += gridDim.x) {
-    float* result = b.out_data + image * out_pixels;
-    const int64_t row = b.index[image];
+    uint8_t* result = static_cast<uint8_t*>(b.out_data) + image * out_bytes;
+    const int64_t row = b.index == nullptr ? image : b.index[image];
     if (row < 0 || row >= b.samples) {
       if (threadIdx.x == 0) faults[int(Fault::row_index)] = 1;
-      for (int64_t i = threadIdx.x; i < out_pixels; i += blockDim.x) result[i] = 0;
+      for (int64_t i = threadIdx.x; i < out_bytes; i += blockDim.x) result[i] = 0;
       continue;
     }
-    if (threadIdx.x == 0) draw_all(b, random, static_cast<uint64_t>(b.keys[image]), drawn);
+    if (threadIdx.x == 0) draw_all(b, random, b.keys == nullptr ? 0 : static_cast<uint64_t>(b.keys[image]), drawn);
     __syncthreads();
-    int last = b.op_count - 1;  // that is done; the step to floats always is
-    while (!drawn[last].done) --last;
-    const void* from = b.source + row * pixels;
+    int last = b.op_count - 1;                      // that is done
+    while (last >= 0 && !drawn[last].done) --last;  // nothing is done to a single image alone: batches become floats
+    const void* from = static_cast<const uint8_t*>(b.source) + row * in_bytes;
+    for (int64_t i = threadIdx.x; last < 0 && i < out_bytes; i += blockDim.x) result[i] = static_cast<const uint8_t*>(from)[i];
     int turn = 0;
     for (int i = 0; i <= last; ++i) {
       if (!drawn[i].done) continue;
       const ImageOp& op = b.ops[i];
       void* to = i == last ? static_cast<void*>(result) : buffers + turn * b.room;
-      const double* table = b.table + op.table;
-      if (op.kind == ImageOp::Kind::scale) scale(op, table, static_cast<const uint8_t*>(from), static_cast<float*>(to));
-      else if (op.bytes_in) run_step(op, drawn[i], table, static_cast<const uint8_t*>(from), static_cast<uint8_t*>(to));
-      else run_step(op, drawn[i], table, static_cast<const float*>(from), static_cast<float*>(to));
+      run_any(op, drawn[i], b.table + op.table, from, to);
       __syncthreads();
       from = to;
       turn = 1 - turn;
@@ -258,6 +297,9 @@ void transform_images(const ImageBatch& given) {
 
 }  // namespace
 
-void fill_transform(ElementTable& table) { table.transform_images = transform_images; }
+void fill_transform(ElementTable& table) {
+  table.transform_images = transform_images;
+  table.upload = [](void* target, const void* source, size_t bytes) { upload("transform_images", target, source, bytes); };
+}
 
 }  // namespace cnnx::cuda

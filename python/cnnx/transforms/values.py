@@ -89,7 +89,9 @@ class RandomErasing(ImageTransform):
             # The rectangle is what the step has made NaN.
             step = self._erase([float("nan")])
             marked = _C.transform_image(img.detach(), step)
-            result = marked.where((marked == marked) | (img != img), randn(img.shape, dtype=img.dtype))
+            result = marked.where(
+                (marked == marked) | (img != img), randn(img.shape, dtype=img.dtype, device=img.device)
+            )
         else:
             result = super().__call__(img)
         return img.copy_(result) if self.inplace else result

@@ -174,7 +174,14 @@ class Subset(Dataset[Sample]):
         inner = native_batches(self.dataset)
         if inner is None:
             return None
-        table = on_device(index_tensor(self.indices, len(self.dataset)), inner.device)  # type: ignore[arg-type]
+        total: int = len(self.dataset)  # type: ignore[arg-type]
+        table = index_tensor(self.indices, total)
+        if inner.device != CPU:  # which would say that an index is wrong, but not which one
+            values = _C.numpy(table)
+            wrong = values[(values < 0) | (values >= total)]
+            if len(wrong):
+                raise IndexError(f"Subset: index {wrong[0]} is out of range for {total} samples")
+        table = on_device(table, inner.device)
         gather_rows, inner_gather = _C.gather_rows, inner.gather
         translated: tuple[Tensor | None, Tensor | None] = (None, None)
 
