@@ -207,7 +207,6 @@ def test_subsets(kind):
     assert y.tolist() == [36, 5]
 
 
-@pytest.mark.cpu("a device notes a bad index and raises at the next wait: test_cuda_dense.py")
 def test_subset_out_of_range():
     with pytest.raises(IndexError, match="index 50 is out of range for 37"):
         list(DataLoader(Subset(images(transform=transforms.ToTensor()), [1, 50])))

@@ -79,7 +79,6 @@ def test_affine_is_pillows(pil, shape, mode):
         assert differing.mean() < 0.003
 
 
-@pytest.mark.cpu("single images are transformed on the CPU")
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("fill", [None, 0.5])
 def test_tensors_follow_grid_sample(mode, fill):
@@ -109,7 +108,6 @@ def test_tensors_follow_grid_sample(mode, fill):
         np.testing.assert_allclose(exact.numpy(), sampled.numpy(), atol=1e-12)
 
 
-@pytest.mark.cpu("single images are transformed on the CPU")
 @pytest.mark.parametrize("mode", ["nearest", "bilinear", "bicubic"])
 @pytest.mark.parametrize("size", [(28, 28), (7, 9), (32, 32), (50, 10), 14, 40])
 def test_resize(pil, mode, size):
@@ -176,7 +174,6 @@ def test_crops():
     )
 
 
-@pytest.mark.cpu("single images are transformed on the CPU")
 def test_flips_keep_the_kind_of_the_image(pil):
     pixels = image((4, 5, 3))
     for flip, expected in ((F.hflip, pixels[:, ::-1]), (F.vflip, pixels[::-1])):
@@ -200,7 +197,6 @@ def test_grayscale(pil):
     assert np.asarray(transforms.Grayscale(3)(pixels)).shape == (6, 7, 3)
 
 
-@pytest.mark.cpu("single images are transformed on the CPU")
 def test_erasing():
     erase = transforms.RandomErasing(p=1.0, value=7.0)
     ones = cnnx.ones(2, 20, 20)
