@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,6 +19,9 @@ import cnnx
 import cnnx.nn
 import cnnx.nn.functional as F
 import cnnx.optim
+from cnnx import transforms
+from cnnx.datasets.images import ImageDataset
+from cnnx.utils.data import DataLoader
 from gpu.steps import milliseconds
 from gpu.store import Part, Row, table, tf32
 from gpu.train import libraries
@@ -160,6 +164,19 @@ def optimizers(parameters: int) -> Iterator[tuple[str, Callable[[], list[Case]]]
         yield f"{name} step", cases
 
 
+def loading(count: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
+    """A batch of uint8 images gathered, scaled and normalised."""
+
+    def cases() -> list[Case]:
+        transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
+        images = cnnx.zeros(count, 28, 28, dtype=cnnx.uint8, device="cuda")
+        labels = cnnx.zeros(count, dtype=cnnx.int64, device="cuda")
+        loader = DataLoader(ImageDataset(images, labels, transform, None), batch_size=count)
+        return [(count * (5.0 * 784 + 16 + 8), 0.0, lambda: next(iter(loader)))]
+
+    yield "loading a batch", cases
+
+
 def kernels(part: Part) -> None:
     """The ceilings, and every kernel's share."""
     setting = part.setting
@@ -185,8 +202,14 @@ def kernels(part: Part) -> None:
         return {"passes": row, "says": ", ".join(said)}
 
     parameters = 1000 if setting.smoke else 1 << 25
-    chosen = [*streams(batch), *optimizers(parameters), *dense(4 * batch), *convolutions(batch)]
-    for name, make in chosen[:: 5 if setting.smoke else 1]:
+    families = [
+        loading(64 * batch),
+        streams(batch),
+        optimizers(parameters),
+        dense(4 * batch),
+        convolutions(batch),
+    ]
+    for name, make in (case for family in families for case in islice(family, 2 if setting.smoke else None)):
         part.run(name, lambda make=make: shares(make))
 
     rows = [
