@@ -218,7 +218,7 @@ def row(name: str, runs: list[dict[str, Any]]) -> str:
         return [run["figures"][figure] for run in runs]
 
     own = [f"**{goal.figure} {shown(column(goal.figure), goal.digits)}**" for goal in system.goals]
-    own += [f"{figure} {shown(column(figure))}" for figure in system.also]
+    own += [f"{figure} {shown(column(figure), 1 if 'per second' in figure else 4)}" for figure in system.also]
     signs = {">=": "≥", "<=": "≤", "=": "="}
     wanted = [f"{signs[goal.relation]} {goal.target:g}" for goal in system.goals] or ["-"]
     verdicts = {judge(goal, column(goal.figure)) for goal in system.goals} or {"-"}

@@ -348,3 +348,53 @@ def test_help_has_an_example(command, capsys):
     assert caught.value.code == 0
     out = capsys.readouterr().out
     assert f"\n  cnnx {command} runs/" in out
+
+
+def test_eval_compares_classes_by_name(digits_run, capsys, tmp_path):
+    pytest.importorskip("PIL")
+    from PIL import Image
+
+    for name in ("7", "circle"):
+        (tmp_path / "odd" / name).mkdir(parents=True)
+        (tmp_path / "known" / ("7" if name == "circle" else "3")).mkdir(parents=True)
+    for folder in [*(tmp_path / "odd").iterdir(), *(tmp_path / "known").iterdir()]:
+        for i in range(5):
+            Image.new("L", (8, 8), 20 * i).save(folder / f"{i}.png")
+    assert main(["eval", str(digits_run), "--dataset", str(tmp_path / "odd"), "--out", str(tmp_path)]) == 2
+    assert "has a class 'circle', the run knows 0, 1, 2" in capsys.readouterr().err
+    found = lines(capsys, "eval", digits_run, "--dataset", tmp_path / "known", "--out", tmp_path)
+    counts = {line.split()[0]: line.split()[-1] for line in found if line[:1].isdigit()}
+    assert counts["3"] == counts["7"] == "1"
+    assert counts["0"] == "0"
+
+
+def test_the_data_folder_is_remembered(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("CNNX_DATA_DIR", raising=False)
+    write_mnist(tmp_path / "data" / "mnist")
+    run_folder = tmp_path / "run"
+    options = ("--data-dir", tmp_path / "data", "--model", "mlp", "--epochs", 1, "--out", run_folder)
+    assert run(*options) == 0
+    assert "54 to train, 6 to validate, 60 to test, of 10 classes: 0, 1" in capsys.readouterr().out
+    assert main(["eval", str(run_folder)]) == 0
+    assert main(["show", str(run_folder)]) == 0
+    assert run("--resume", run_folder, "--epochs", 2) == 0
+
+
+def test_damaged_test_files_are_found_before_the_training(tmp_path, capsys):
+    write_mnist(tmp_path / "mnist")
+    (tmp_path / "mnist" / "t10k-images-idx3-ubyte.gz").unlink()
+    (tmp_path / "mnist" / "t10k-images-idx3-ubyte").write_bytes(
+        idx_bytes(np.zeros((60, 28, 28), np.uint8))[:-5]
+    )
+    assert run("--dataset", tmp_path / "mnist", "--model", "mlp", "--out", tmp_path / "run") == 1
+    captured = capsys.readouterr()
+    assert "the file is truncated" in captured.err
+    assert "epoch 1" not in captured.out
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_that_do_not_apply(capsys, tmp_path):
+    line = wrong_use(capsys, "train", "--dataset", "digits", "--image-size", 20)
+    assert "--image-size is for folders of images by class" in line
+    assert "there is no mnist" in wrong_use(capsys, "train", "--data-dir", tmp_path)
+    assert "cnnx train --help" in wrong_use(capsys, "train", "--modle", "mlp")

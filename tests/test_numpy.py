@@ -189,3 +189,8 @@ def test_scalars_and_empties() -> None:
     assert cnnx.tensor(np.float64(2.5)).dtype == cnnx.float64
     with pytest.raises(ValueError, match="8 dim"):
         cnnx.from_numpy(np.zeros((1,) * 9))
+
+
+def test_an_array_in_place_of_a_tensor() -> None:
+    with pytest.raises(TypeError, match=r"expected a tensor, got a numpy.ndarray: cnnx.from_numpy"):
+        cnnx.nn.Linear(2, 3)(np.zeros((1, 2), np.float32))

@@ -84,3 +84,8 @@ def test_bad_input():
         transforms.Normalize(0.5, 0.0)(cnnx.ones(1, 2, 2))
     with pytest.raises(TypeError, match="Lambda: needs a callable"):
         transforms.Lambda(3)
+
+
+def test_normalize_of_other_channels() -> None:
+    with pytest.raises(ValueError, match="3 values of mean for the channels of"):
+        transforms.Normalize((0.1, 0.2, 0.3), (1, 1, 1))(cnnx.zeros(1, 4, 4))

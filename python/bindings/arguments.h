@@ -83,7 +83,7 @@ struct type_caster<cnnx::TensorOrNumber> {
       return true;
     }
     type_caster<cnnx::Tensor> tensor;
-    if (tensor.load(source, convert)) {
+    if (tensor.load(source, false)) {
       value = cnnx::TensorOrNumber(static_cast<cnnx::Tensor&>(tensor));
       return true;
     }

@@ -21,7 +21,13 @@ struct type_caster<cnnx::Tensor> {
   bool load(handle source, bool convert) {
     if (source.is_none()) return true;
     copyable_holder_caster<cnnx::TensorImpl, std::shared_ptr<cnnx::TensorImpl>> caster;
-    if (!caster.load(source, convert)) return false;
+    if (!caster.load(source, convert)) {
+      // The likeliest mistake gets a line of its own, not the list of signatures.
+      if (convert && PyObject_HasAttrString(source.ptr(), "__array_interface__") != 0)
+        throw cnnx::TypeError(std::string("expected a tensor, got a ") + Py_TYPE(source.ptr())->tp_name +
+                              ": cnnx.from_numpy() or cnnx.tensor() makes a tensor of it");
+      return false;
+    }
     value = cnnx::Tensor(static_cast<std::shared_ptr<cnnx::TensorImpl>>(caster));
     return true;
   }

@@ -74,6 +74,8 @@ def curves(
             axes.plot(np.arange(1, len(numbers) + 1), numbers, marker=marker, markersize=3, label=part)
         axes.set(xlabel=xlabel, ylabel=quantity)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if max(map(max, parts.values())) <= 1 < axes.get_ylim()[1]:  # no room above an accuracy of 1
+            axes.set_ylim(top=1.005)
         axes.grid(alpha=0.3)
         axes.legend()
     return _finish(figure, title, path)
@@ -220,8 +222,8 @@ def feature_maps(
     for axes, (heading, _, draw) in zip(grid, panels, strict=True):
         draw(axes)
         axes.set_title(heading, fontsize=10)
-        axes.set_ylabel("channel", fontsize=9)
-    return _finish(figure, title, path)
+    note = "each channel on its own scale, black to white"
+    return _finish(figure, f"{title} ({note})" if title else note, path)
 
 
 def _maps_panel(name: str, maps: Array, limit: int) -> tuple[str, float, Callable[[Any], Any]]:
@@ -243,11 +245,21 @@ def _maps_panel(name: str, maps: Array, limit: int) -> tuple[str, float, Callabl
         def rows(axes: Any) -> None:
             axes.imshow(scaled, aspect="auto", interpolation="nearest", **style)
             axes.set_yticks(_spread(len(scaled)))
+            axes.set_ylabel("channel", fontsize=9)
             axes.tick_params(labelsize=8)
 
         return heading, 0.9 + 0.13 * len(maps), rows
     mosaic = _Mosaic(scaled, 16 if len(maps) > 8 else 8, numbered=True)
-    return heading, mosaic.inches(width=9.0)[1], lambda axes: mosaic.draw(axes, **style)
+
+    def tiles(axes: Any) -> None:
+        mosaic.draw(axes, **style)
+        if mosaic.rows > 1:
+            axes.set_ylabel("channel", fontsize=9)
+        else:  # the columns count the channels
+            axes.set_yticks([])
+            axes.set_xlabel("channel", fontsize=9)
+
+    return heading, mosaic.inches(width=9.0)[1], tiles
 
 
 def images(

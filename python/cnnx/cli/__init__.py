@@ -142,7 +142,8 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--image-size",
         type=positive_int,
         metavar="N",
-        help="resize images of a folder to N x N; default: their size if all have one up to 64, else 32",
+        help="resize images of a folder by class to N x N; default: their size if all have one up to 64, "
+        "else 32",
     )
     train.add_argument(
         "--normalize",
@@ -226,7 +227,9 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--data-dir", metavar="DIR", help="data folder; default: CNNX_DATA_DIR, else the user's cache folder"
+        "--data-dir",
+        metavar="DIR",
+        help="data folder; default: the run's, else CNNX_DATA_DIR, else the user's cache folder",
     )
 
 
@@ -245,9 +248,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit(2).
     """
     parser = make_parser()
-    arguments = parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
     name = f"{parser.prog} {arguments.command}"
     try:
+        if unknown:
+            raise UsageError(f"unrecognized arguments: {' '.join(unknown)}")
         module, function = COMMANDS[arguments.command]
         run: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), function)
         return run(arguments)

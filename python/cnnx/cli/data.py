@@ -18,7 +18,7 @@ NAMED = ("mnist", "digits")
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 LARGEST_AS_IT_IS = 64  # pixels along a side up to which images of one size are not resized
 SMALL = 32  # what others are resized to, unless an option says otherwise
-HELD_OUT = 5  # one image in so many is for testing where a folder does not say which
+HELD_OUT = 5  # one image in so many of each class is for testing where a folder does not say which
 TEST_NAMES = ("test", "t10k", "val", "valid", "validation")
 
 Array = np.ndarray[Any, Any]
@@ -43,7 +43,7 @@ def data_folder(option: str | None = None) -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "cnnx"
 
 
-def choose_dataset(option: str | None, folder: Path) -> tuple[str, str]:
+def choose_dataset(option: str | None, folder: Path, folder_given: bool = False) -> tuple[str, str]:
     """The data set's name, or the path of its folder, and one line that says why it was chosen."""
     if option in NAMED:
         return option, f"data: {option}" + (f" in {folder}" if option == "mnist" else " (embedded)")
@@ -55,6 +55,8 @@ def choose_dataset(option: str | None, folder: Path) -> tuple[str, str]:
         return str(path.resolve()), f"data: {kind} in {path}"
     if datasets.MNIST.is_available(folder):
         return "mnist", f"data: mnist, found in {folder}"
+    if folder_given:
+        raise UsageError(f"--data-dir {folder}: there is no mnist (--dataset mnist downloads it to there)")
     return "digits", f"data: the embedded 8x8 digits; mnist is not in {folder} (--dataset mnist downloads it)"
 
 
@@ -69,7 +71,7 @@ def load_images(
     images: ImageDataset
     try:
         if dataset == "mnist":
-            images = datasets.MNIST(folder, train=train, transform=transforms.ToTensor(), download=True)
+            images = load_mnist(folder, train)
         elif dataset == "digits":
             images = datasets.Digits(train=train, transform=transforms.ToTensor())
         else:
@@ -83,6 +85,16 @@ def load_images(
         have, want = ("x".join(map(str, extents)) for extents in (image_shape(images), shape))
         raise CommandError(f"{dataset}: the images are {have}, the run's net takes {want}")
     return images
+
+
+def load_mnist(folder: Path, train: bool) -> ImageDataset:
+    """MNIST from the data folder, downloaded where it is missing."""
+    try:
+        return datasets.MNIST(folder, train=train, transform=transforms.ToTensor(), download=True)
+    except OSError as error:
+        if datasets.MNIST.is_available(folder):
+            raise
+        raise CommandError(f"{error}; mnist is not in {folder}: --data-dir names another folder") from error
 
 
 def image_shape(images: ImageDataset) -> Shape:
@@ -117,7 +129,8 @@ def load_idx(folder: Path, train: bool) -> ImageDataset:
 def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None) -> ImageDataset:
     """The images in a folder with one folder per class, in alphabetical order.
 
-    `folder/train` and `folder/test` are taken if they are there; else one image in five is for testing.
+    `folder/train` and `folder/test` are taken if they are there; else one image in five of each class is for
+    testing.
     Without a shape or size, images of one size up to 64 pixels stay as they are and others become 32x32;
     without a shape they are in colour if any of them is.
     """
@@ -178,8 +191,11 @@ def in_colour(picture: Any) -> bool:
 
 
 def split(train: bool, data: Array, targets: Array) -> tuple[Array, Array]:
-    """All but every fifth image to train, or these to test; the same ones always."""
+    """All but a fifth of each class to train, or these to test; the same ones always."""
     order = cnnx.randperm(len(data), generator=cnnx.Generator().manual_seed(0)).numpy()
-    test = order[: len(order) // HELD_OUT]
-    chosen = np.isin(np.arange(len(data)), test, invert=train)
+    test = np.zeros(len(data), bool)
+    for label in np.unique(targets):
+        of_class = order[targets[order] == label]
+        test[of_class[: round(len(of_class) / HELD_OUT)]] = True
+    chosen = ~test if train else test
     return data[chosen], targets[chosen]

@@ -45,11 +45,13 @@ def evaluate(options: argparse.Namespace) -> int:
             raise UsageError(f"--dataset {dataset}: neither {' nor '.join(NAMED)}, and no such folder")
         dataset = str(Path(dataset).expanduser().resolve())
     images = trained.test_images(options.data_dir, dataset)
-    if len(class_names(images)) > len(trained.classes):
+    classes = class_names(images)
+    if unknown := [name for name in classes if name not in trained.classes]:
         raise UsageError(
-            f"the data set has {len(class_names(images))} classes, the run has {len(trained.classes)}"
+            f"the data set has a class {unknown[0]!r}, the run knows {', '.join(trained.classes)}"
         )
     probabilities, labels = trained.classify(images)
+    labels = np.array([trained.classes.index(name) for name in classes])[labels]
     predicted = probabilities.argmax(1)
     matrix = confusion(labels, predicted, len(trained.classes))
     likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)
@@ -73,7 +75,7 @@ def evaluate(options: argparse.Namespace) -> int:
     titles = [
         f"{names[labels[i]]} taken for {names[predicted[i]]}\n{probabilities[i].max():.2f}" for i in worst
     ]
-    heading = f"the {len(worst)} most confident of {len(wrong):,} mistakes"
+    heading = f"the {len(worst)} most confident of {len(wrong):,} mistakes, and their probabilities"
     if len(worst) == len(wrong):
         heading = "the only mistake" if len(wrong) == 1 else f"all {len(wrong)} mistakes"
     plot.images([data[i] for i in worst], titles, path, title=heading)

@@ -117,7 +117,7 @@ class RunFolder:
             for what in ("loss", "accuracy")
         }
         try:
-            plot.curves(panels, self.curves)
+            plot.curves(panels, self.curves, title=self.path.name)
         except ImportError as error:
             return f"{self.curves}: not drawn: {error}"
         except OSError as error:

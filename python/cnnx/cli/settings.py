@@ -6,12 +6,13 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import cnnx
 from cnnx import optim, transforms
 from cnnx.cli import CommandError, UsageError, device_name
-from cnnx.cli.data import class_names, image_shape
+from cnnx.cli.data import NAMED, class_names, image_shape, is_idx
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, default_model
 from cnnx.utils.data import DataLoader, Subset, random_split
@@ -25,7 +26,7 @@ EVALUATION_BATCH = 250
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides the weights a run ends with, and nothing else."""
+    """Everything that decides the weights a run ends with, and where its data lie."""
 
     model: str
     dataset: str
@@ -38,15 +39,18 @@ class Settings:
     shape: list[int]  # channels, height, width of the images
     classes: list[str]
     normalize: list[float] | None  # mean and standard deviation, of values in [0, 1]
+    data_dir: str | None  # where mnist was
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, for a checkpoint."""
         return asdict(self)
 
 
-def new_settings(options: argparse.Namespace, dataset: str, images: ImageDataset) -> Settings:
+def new_settings(options: argparse.Namespace, dataset: str, folder: Path, images: ImageDataset) -> Settings:
     """The settings of a new run."""
     shape = image_shape(images)
+    if options.image_size is not None and (dataset in NAMED or is_idx(Path(dataset))):
+        raise UsageError(f"--image-size is for folders of images by class; {dataset} has images of one size")
     size = shape[1:]
     model = options.model or default_model(size)
     smallest = MODELS[model].smallest()
@@ -72,6 +76,7 @@ def new_settings(options: argparse.Namespace, dataset: str, images: ImageDataset
         shape=list(shape),
         classes=class_names(images),
         normalize=options.normalize,
+        data_dir=str(folder.resolve()) if dataset == "mnist" else None,
     )
 
 
@@ -83,7 +88,7 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
         )
     for name, value in saved.items():
         given = getattr(options, name, None)
-        if name not in ("epochs", "device") and given is not None and given != value:
+        if name not in ("epochs", "device", "data_dir") and given is not None and given != value:
             raise UsageError(f"--{name.replace('_', '-')} {given} does not fit --resume: the run has {value}")
     if options.image_size is not None:
         raise UsageError("--image-size does not fit --resume: the run's images have their size")
@@ -93,7 +98,8 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
     if epochs < saved["epochs"]:
         raise UsageError(f"--epochs {epochs} does not fit --resume: the run has {saved['epochs']}")
     device = options.device or saved["device"]
-    return Settings(**{**saved, "epochs": epochs, "device": device})
+    data_dir = options.data_dir or saved["data_dir"]
+    return Settings(**{**saved, "epochs": epochs, "device": device, "data_dir": data_dir})
 
 
 def transform_of(normalize: Sequence[float] | None) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import cnnx
 from cnnx import nn
 from cnnx.cli import INTERRUPTED, CommandError
-from cnnx.cli.data import choose_dataset, data_folder, load_images
+from cnnx.cli.data import choose_dataset, data_folder, image_shape, load_images
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, Epoch, RunFolder, read_history
 from cnnx.cli.settings import (
@@ -233,19 +233,25 @@ def train(options: argparse.Namespace) -> int:
     if options.threads is not None:
         cnnx.set_num_threads(options.threads)
     saved: dict[str, Any] | None = None
-    folder = data_folder(options.data_dir)
     if options.resume is not None:
         run, saved = RunFolder.open(options.resume)
         settings = resumed_settings(options, saved["settings"])
         print(f"data: {settings.dataset}; going on with the run in {run.path}")
+        folder = data_folder(settings.data_dir)
         shape = (settings.shape[0], settings.shape[1], settings.shape[2])
         images = load_images(settings.dataset, folder, True, shape)
     else:
-        dataset, line = choose_dataset(options.dataset, folder)
+        folder = data_folder(options.data_dir)
+        dataset, line = choose_dataset(options.dataset, folder, options.data_dir is not None)
         print(line)
         images = load_images(dataset, folder, True, size=options.image_size)
-        settings = new_settings(options, dataset, images)
-        run = RunFolder.create(options.out, settings.model, Path(dataset).name)
+        settings = new_settings(options, dataset, folder, images)
+        shape = image_shape(images)
+    # Now, since it would be late to find a damaged file after the training.
+    test = load_images(settings.dataset, folder, False, shape)
+    test.transform = transform_of(settings.normalize)
+    if options.resume is None:
+        run = RunFolder.create(options.out, settings.model, Path(settings.dataset).name)
 
     with Interrupt() as interrupt:
         trainer = Trainer(settings, images, run, interrupt)
@@ -253,6 +259,12 @@ def train(options: argparse.Namespace) -> int:
             trainer.restore(saved)
         if options.tensorboard:
             trainer.board = Board(run.path / "tensorboard", trainer.history)
+        loaders = trainer.loaders
+        training, validation = len(loaders.train.dataset), len(loaders.validation.dataset)
+        print(
+            f"images: {training:,} to train, {validation:,} to validate, {len(test):,} to test, of "
+            f"{len(settings.classes)} classes: {', '.join(settings.classes)}"
+        )
         print(
             f"model: {settings.model}, {settings.optimizer} lr {settings.lr:g}, "
             f"batch {settings.batch_size}, seed {settings.seed}, {settings.device}"
@@ -260,8 +272,6 @@ def train(options: argparse.Namespace) -> int:
         print(format_table(summarize(trainer.model, trainer.shape)), flush=True)
         try:
             trainer.fit()
-            test = load_images(settings.dataset, folder, False, trainer.shape)
-            test.transform = transform_of(settings.normalize)
             loss, accuracy = trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
         except StopRequestedError:
             trainer.save()

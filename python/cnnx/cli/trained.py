@@ -37,6 +37,7 @@ class Trained:
     classes: list[str]
     normalize: list[float] | None
     drawing: float | None
+    data_dir: str | None
 
     @classmethod
     def open(cls, option: str) -> Trained:
@@ -62,13 +63,15 @@ class Trained:
                 classes,
                 about["normalize"],
                 about["drawing"],
+                about["data_dir"],
             )
         except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
             raise CommandError(f"{option} cannot be read as a run: {error}") from error
 
     def test_images(self, data_dir: str | None, dataset: str | None = None) -> ImageDataset:
         """The test images of the run's data set or of another."""
-        images = load_images(dataset or self.dataset, data_folder(data_dir), False, self.shape)
+        folder = data_folder(data_dir or self.data_dir)
+        images = load_images(dataset or self.dataset, folder, False, self.shape)
         images.transform = transform_of(self.normalize)
         return images
 

@@ -70,7 +70,7 @@ class Normalize(ImageTransform):
     TypeError
         If the image is not a floating-point tensor.
     ValueError
-        If it has less than three dimensions, or if `std` holds a zero.
+        If it has less than three dimensions or another number of channels, or if `std` holds a zero.
 
     Examples
     --------
@@ -93,6 +93,10 @@ class Normalize(ImageTransform):
         if tensor.ndim < 3:
             raise ValueError(f"Normalize: needs a tensor of shape (..., C, H, W), got {tuple(tensor.shape)}")
         mean, std = _per_channel(self.mean, tensor), _per_channel(self.std, tensor)
+        for which, values in (("mean", mean), ("std", std)):
+            if len(values) not in (1, tensor.shape[-3]):
+                shape = tuple(tensor.shape)
+                raise ValueError(f"Normalize: {len(values)} values of {which} for the channels of {shape}")
         if not std.numpy().all():
             raise ValueError(f"Normalize: std {self.std} holds a zero in {tensor.dtype}")
         mean, std = mean.to(tensor.device), std.to(tensor.device)
