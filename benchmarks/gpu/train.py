@@ -26,7 +26,7 @@ COMPILED = ["s6", "lenet5"]
 
 def libraries(setting: Setting) -> tuple[Any, Any]:
     """Whose events measure cnnx and PyTorch; None is the host's clock."""
-    return (None, None) if setting.smoke else (cnnx.cuda, torch.cuda)
+    return cnnx.cuda, None if setting.smoke else torch.cuda
 
 
 def ours(setting: Setting, net: Net, batch: int, weights: dict[str, Any]) -> dict[str, tuple[Any, Step]]:

@@ -5,6 +5,7 @@
 #include "cnnx/autograd.h"
 #include "cnnx/data/gather.h"
 #include "cnnx/data/idx.h"
+#include "cnnx/data/padding.h"
 #include "cnnx/data/transform.h"
 #include "cnnx/device.h"
 #include "cnnx/dims.h"
