@@ -443,6 +443,9 @@ ERRORS = {
     "mask": (lambda x: x[x > 0], "captured"),
     "index": (lambda x: x[cnnx.tensor([0, 1])], "captured"),
     "synchronize": (lambda x: cnnx.cuda.synchronize(), "synchronize"),
+    "stream": (lambda x: cnnx.cuda.current_stream().synchronize(), "captured"),
+    "event": (lambda x: cnnx.cuda.Event().record(), "Event.record"),
+    "non_blocking": (lambda x: cnnx.ones(3, device="cpu").pin_memory().to("cuda", non_blocking=True), "to"),
     "empty_cache": (lambda x: cnnx.cuda.empty_cache(), "empty_cache"),
     "memory": (lambda x: cnnx.empty(1 << 42, device="cuda"), "out of memory"),
     "manual_seed": (lambda x: cnnx.manual_seed(3), "manual_seed"),
@@ -519,6 +522,14 @@ def test_misuse():
         cnnx.cuda.CUDAGraph(keep_graph=True)
     with pytest.raises(NotImplementedError, match="pool"), cnnx.cuda.graph(graph, pool=(0, 1)):
         pass
+    stream = cnnx.cuda.ExternalStream(1)
+    with pytest.raises(NotImplementedError, match="stream"):
+        cnnx.cuda.graph(graph, stream=stream)
+    with cnnx.cuda.graph(graph, stream=cnnx.cuda.current_stream()):
+        x.add_(1)
+    graph.replay()
+    assert x.tolist() == [3, 3, 3, 3]
+    graph.reset()
     with pytest.raises(ValueError, match="capture_error_mode"):
         graph.capture_begin(capture_error_mode="none")
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from cnnx import _C
+from cnnx.streams import Stream, current_stream
 
 
 class _Thread(threading.local):
@@ -71,7 +72,7 @@ class CUDAGraph:
         self._refreshes: list[Callable[[], None]] = []
 
     def capture_begin(self, pool: Any = None, capture_error_mode: str = "global") -> None:
-        """From here on, what this thread gives to the device is captured instead of run.
+        """From here on, what this thread gives to the current device is captured instead of run.
 
         `graph` is the same as a context manager, which also ends the capture after an error.
 
@@ -88,11 +89,14 @@ class CUDAGraph:
         RuntimeError
             If a capture is under way, or the graph holds one already.
         """
+        self._begin(_C.cuda_current_device(), pool, capture_error_mode)
+
+    def _begin(self, device: int, pool: Any, capture_error_mode: str) -> None:
         if pool is not None:
             raise NotImplementedError("capture_begin: pool: every graph has memory of its own")
         if capture_error_mode not in ("global", "thread_local", "relaxed"):
             raise ValueError(f"capture_begin: unknown capture_error_mode {capture_error_mode!r}")
-        self._native.capture_begin(_C.cuda_current_device())
+        self._native.capture_begin(device)
         self._refreshes.clear()
         _thread.capture = self
 
@@ -141,8 +145,8 @@ class graph:  # noqa: N801 (PyTorch's name)
         What to capture into.
     pool, capture_error_mode
         See `CUDAGraph.capture_begin`.
-    stream
-        Only None: a device has one stream.
+    stream : Stream, optional
+        That of the device to capture; the current device's by default. Every device has one stream.
 
     Raises
     ------
@@ -157,13 +161,17 @@ class graph:  # noqa: N801 (PyTorch's name)
         stream: Any = None,
         capture_error_mode: str = "global",
     ) -> None:
-        if stream is not None:
-            raise NotImplementedError("graph: stream: a device has one stream, which is captured")
+        if stream is None:
+            stream = current_stream()
+        elif not isinstance(stream, Stream) or stream != current_stream(stream.device):
+            raise NotImplementedError(
+                "graph: stream: has to be cnnx.cuda.current_stream(device), the one that work goes to"
+            )
         self._graph = cuda_graph
-        self._options = (pool, capture_error_mode)
+        self._begin = (stream.device.index, pool, capture_error_mode)
 
     def __enter__(self) -> None:
-        self._graph.capture_begin(*self._options)
+        self._graph._begin(*self._begin)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
