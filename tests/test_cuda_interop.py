@@ -246,8 +246,11 @@ def test_a_block_is_not_reused_before_its_consumer_is_done(flags: int) -> None:
     address, size = tensor.data_ptr(), 4000
     target = foreign.library.cuda_on_cpu_malloc(0, size)
     taken = cnnx.from_dlpack(tensor.__dlpack__(stream=foreign.stream))
+    cnnx.cuda.current_stream().synchronize()
     foreign.copy(target, address, size)  # under way when the memory is let go
     del tensor, taken
+    cnnx.cuda.current_stream().synchronize()
+    cnnx.zeros(1, device="cuda")  # our own use of the import is over: its owner, ourselves, gets it back
     after = cnnx.full((1000,), 7.0, device="cuda")
     np.testing.assert_array_equal(after.cpu().numpy(), 7)
     np.testing.assert_array_equal(foreign.read(target, np.empty(1000, np.float32)), 3)
@@ -526,6 +529,11 @@ def test_copies_without_a_wait(dtype: str) -> None:
         cnnx.cuda.synchronize()
         assert back.tolist() == tensor.tolist()
     assert source.cuda(non_blocking=True).tolist() == values.tolist()
+    for arguments in (("cpu", cnnx.float64, True), ("cpu", cnnx.float64, True, True)):
+        as_double = source.to("cuda").to(*arguments)
+        assert as_double.is_pinned()
+        cnnx.cuda.synchronize()
+        assert as_double.tolist() == values.astype(np.float64).tolist()
 
 
 def test_a_loop_that_reads_ahead() -> None:
@@ -547,6 +555,18 @@ def test_a_loop_that_reads_ahead() -> None:
     for batch, result in zip(batches, results, strict=True):
         expected = (batch.astype(np.float64) @ weight.cpu().numpy()).sum(0)
         np.testing.assert_allclose(result.numpy(), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_pinned_memory_is_not_reused_before_its_copy_is_done() -> None:
+    copies = [cnnx.full((5000,), i).pin_memory().to("cuda", non_blocking=True) for i in range(4)]
+    assert [copy.unique().tolist() for copy in copies] == [[0], [1], [2], [3]]
+    result = copies[3]
+    for _ in range(5):
+        result = result + 1
+    result.to("cpu", non_blocking=True)  # nobody wants it
+    other = cnnx.zeros_like(result, device="cpu").pin_memory()
+    cnnx.cuda.synchronize()
+    assert not other.any()
 
 
 def test_copy_in_place_without_a_wait() -> None:

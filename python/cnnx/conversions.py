@@ -44,21 +44,28 @@ class Conversions:
         where = kwargs.pop("device", None)
         if kwargs:
             raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
+        flags: list[builtins.bool] = []  # by position: non_blocking, copy
         for arg in args:
             if isinstance(arg, _C.DType):
                 chosen = arg
             elif isinstance(arg, _C.TensorBase):
                 chosen, where = arg.dtype, device_of(arg)
             elif isinstance(arg, builtins.bool):
-                non_blocking = arg
+                flags.append(arg)
             elif _is_device(arg) or isinstance(arg, builtins.int):
                 where = arg
             elif arg is not None:
                 chosen = as_dtype(arg)
+        if len(flags) > 2:
+            raise TypeError("to: expected at most two flags, non_blocking and copy")
+        non_blocking = flags[0] if flags else non_blocking
+        copy = flags[1] if len(flags) > 1 else copy
         result = self
         if where is not None:
+            if non_blocking and chosen is not None and self.is_cuda:  # the copy cannot be read yet
+                result = _C.to(result, as_dtype(chosen))
             move = _C.move_async if non_blocking else _C.to_device
-            result = move(self, str(as_device("to", where)))
+            result = move(result, str(as_device("to", where)))
         if chosen is not None:
             result = _C.to(result, as_dtype(chosen))
         return _C.clone(result) if copy and result is self else result
