@@ -53,7 +53,7 @@ OPTIMIZERS = {
     "momentum": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, dampening=0.1, weight_decay=0.01),
     "Nesterov": lambda p: optim.SGD(p, lr=0.05, momentum=0.9, nesterov=True, maximize=True),
     "Adam": lambda p: optim.Adam(p, lr=0.01, weight_decay=0.01),
-    "AMSGrad": lambda p: optim.Adam(p, lr=0.01, amsgrad=True),
+    "AMSGrad": lambda p: optim.Adam(p, lr=0.01, amsgrad=True, capturable=True),
     "AdamW": lambda p: optim.AdamW(p, lr=0.01, weight_decay=0.1),
     "Adagrad": lambda p: optim.Adagrad(p, lr=0.05, lr_decay=0.1),
     "Adadelta": lambda p: optim.Adadelta(p, lr=0.5),

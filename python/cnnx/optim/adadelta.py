@@ -28,7 +28,9 @@ class Adadelta(Optimizer):
         Times the parameter, added to the gradient. Default: 0.
     foreach : bool, optional
         Taken for compatibility: every step is one fused pass.
-    capturable, differentiable : bool
+    capturable : bool
+        Taken for compatibility: a step can be captured in a CUDA graph in either case.
+    differentiable : bool
         Only False.
     maximize : bool
         Go up instead of down. Default: False.
@@ -58,7 +60,7 @@ class Adadelta(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse("Adadelta", capturable=capturable, differentiable=differentiable)
+        refuse("Adadelta", differentiable=differentiable)
         super().__init__(
             params,
             {

@@ -33,7 +33,9 @@ class Adam(Optimizer):
         Taken for compatibility: every step is one fused pass.
     maximize : bool
         Go up instead of down. Default: False.
-    capturable, differentiable : bool
+    capturable : bool
+        Taken for compatibility: a step can be captured in a CUDA graph in either case.
+    differentiable : bool
         Only False.
     decoupled_weight_decay : bool
         Decay as `AdamW` does. Default: False.
@@ -78,7 +80,7 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        refuse(type(self).__name__, capturable=capturable, differentiable=differentiable)
+        refuse(type(self).__name__, differentiable=differentiable)
         super().__init__(
             params,
             {

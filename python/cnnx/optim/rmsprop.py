@@ -31,7 +31,9 @@ class RMSprop(Optimizer):
         Default: 0.
     centered : bool
         Default: False.
-    capturable, differentiable : bool
+    capturable : bool
+        Taken for compatibility: a step can be captured in a CUDA graph in either case.
+    differentiable : bool
         Only False.
     foreach : bool, optional
         Taken for compatibility: every step is one fused pass.
@@ -65,7 +67,7 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse("RMSprop", capturable=capturable, differentiable=differentiable)
+        refuse("RMSprop", differentiable=differentiable)
         super().__init__(
             params,
             {
