@@ -265,3 +265,10 @@ def test_training_follows_the_cpu() -> None:
             optimizer.step()
             losses[device].append(loss.item())
     np.testing.assert_allclose(losses["cuda"], losses["cpu"], rtol=1e-3)
+
+
+def test_manual_seed_of_the_device() -> None:
+    cnnx.cuda.manual_seed(11)
+    drawn = cnnx.rand(5, device="cuda")
+    cnnx.manual_seed(11)
+    assert drawn.tolist() == cnnx.rand(5).tolist()

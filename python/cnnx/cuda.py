@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cnnx import _C
+from cnnx import _C, random
 from cnnx.cuda_graph import CUDAGraph as CUDAGraph
 from cnnx.cuda_graph import graph as graph
 from cnnx.cuda_graph import is_current_stream_capturing as is_current_stream_capturing
@@ -148,8 +148,11 @@ def empty_cache() -> None:
 
 
 def manual_seed(seed: int) -> None:
-    """Does nothing: the generator that `cnnx.manual_seed` seeds serves all devices."""
+    """Seeds the generator of all devices, as `cnnx.manual_seed` does; ignored where there is no GPU."""
+    if is_available():
+        random.manual_seed(seed)
 
 
 def manual_seed_all(seed: int) -> None:
-    """Does nothing: the generator that `cnnx.manual_seed` seeds serves all devices."""
+    """The same as `manual_seed`: one generator serves all devices."""
+    manual_seed(seed)

@@ -19,6 +19,8 @@ class Event:
         Whether `elapsed_time` is wanted.
     blocking
         Whether `synchronize` lets the processor rest while it waits, at the price of a later wake-up.
+    interprocess
+        Only False.
 
     Raises
     ------
@@ -28,7 +30,11 @@ class Event:
 
     __slots__ = ("_native",)
 
-    def __init__(self, enable_timing: bool = False, blocking: bool = False) -> None:
+    def __init__(
+        self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False
+    ) -> None:
+        if interprocess:
+            raise NotImplementedError("Event: interprocess=True is not available")
         self._native = _C.CudaEvent(bool(enable_timing), bool(blocking))
 
     def record(self, stream: Stream | None = None) -> None:
@@ -101,7 +107,8 @@ class Stream:
     def __init__(self, device: Any = None, priority: int = 0) -> None:
         raise NotImplementedError(
             "Stream: every device has one stream, cnnx.cuda.current_stream(), and work cannot be moved to "
-            "another; for another library's stream there is ExternalStream"
+            "another (a warm-up before cnnx.cuda.graph needs none); another library's is "
+            "ExternalStream(address)"
         )
 
     @property
