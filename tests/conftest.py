@@ -3,12 +3,18 @@
 import pytest
 
 import border
+import cnnx
 import drawn
 
 drawn.profiles()
 
 if border.DEVICE != "cpu":
     border.use(border.DEVICE)
+
+
+def pytest_runtest_teardown() -> None:
+    """Undoes what a test sets, so that the next one is on the device again."""
+    cnnx.set_default_device(border.DEVICE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
