@@ -207,8 +207,7 @@ def test_memory_of_an_unknown_consumer_waits_for_an_idle_device() -> None:
     address = tensor.data_ptr()
     taken = cnnx.from_dlpack(tensor.__dlpack__(stream=-1))
     del tensor, taken
-    cnnx.cuda.current_stream().synchronize()
-    cnnx.zeros(1, device="cuda")  # looks whether our own use is over
+    cnnx.cuda.current_stream().synchronize()  # our own use is over
     before = cnnx.cuda.memory_allocated()
     cnnx.cuda.synchronize()
     assert before - cnnx.cuda.memory_allocated() >= 28000
@@ -222,7 +221,6 @@ def test_the_pool_waits_rather_than_grows() -> None:
     taken = cnnx.from_dlpack(tensor.__dlpack__(stream=-1))
     del tensor, taken
     cnnx.cuda.current_stream().synchronize()
-    cnnx.zeros(1, device="cuda")
     assert cnnx.empty(9000, device="cuda").data_ptr() == address
 
 
@@ -249,8 +247,7 @@ def test_a_block_is_not_reused_before_its_consumer_is_done(flags: int) -> None:
     cnnx.cuda.current_stream().synchronize()
     foreign.copy(target, address, size)  # under way when the memory is let go
     del tensor, taken
-    cnnx.cuda.current_stream().synchronize()
-    cnnx.zeros(1, device="cuda")  # our own use of the import is over: its owner, ourselves, gets it back
+    cnnx.cuda.current_stream().synchronize()  # our own use is over: the owner, ourselves, gets it back
     after = cnnx.full((1000,), 7.0, device="cuda")
     np.testing.assert_array_equal(after.cpu().numpy(), 7)
     np.testing.assert_array_equal(foreign.read(target, np.empty(1000, np.float32)), 3)
@@ -567,6 +564,30 @@ def test_pinned_memory_is_not_reused_before_its_copy_is_done() -> None:
     other = cnnx.zeros_like(result, device="cpu").pin_memory()
     cnnx.cuda.synchronize()
     assert not other.any()
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(4000, None)])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_pinned_memory_is_uploaded_after_it_is_written(part: slice, in_place: bool) -> None:
+    y = cnnx.zeros(5000, device="cuda")
+    y[part].to("cpu").pin_memory().to("cuda", non_blocking=True)  # leaves a block whose last use is over
+    cnnx.cuda.synchronize()
+    for _ in range(8):
+        y = y + 1
+    host = y.to("cpu", non_blocking=True)[part]
+    if in_place:
+        back = cnnx.empty(*host.shape, device="cuda").copy_(host, non_blocking=True)
+    else:
+        back = host.to("cuda", non_blocking=True)
+    assert back.unique().tolist() == [8]
+
+
+@two_devices
+def test_pinned_memory_is_uploaded_to_another_device_after_it_is_written() -> None:
+    y = cnnx.zeros(3000, device="cuda:0")
+    for _ in range(8):
+        y = y + 1
+    assert y.to("cpu", non_blocking=True).to("cuda:1", non_blocking=True).unique().tolist() == [8]
 
 
 def test_copy_in_place_without_a_wait() -> None:

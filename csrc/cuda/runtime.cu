@@ -16,6 +16,7 @@
 
 #include "build_config.h"
 #include "cnnx/error.h"
+#include "cuda/mark.h"
 #include "cuda/stream.h"
 #include "cuda/streams.h"
 #include "cuda/transfer.h"
@@ -116,6 +117,7 @@ void throw_found(const char* op, DeviceState& s) {
 
 void wait(const char* op, DeviceState& s) {
   check(op, cudaStreamSynchronize(s.stream));
+  run_releases();
   throw_found(op, s);
 }
 
@@ -208,15 +210,20 @@ void select(int device) {
 void* allocate(size_t bytes, int device) {
   DeviceState& s = state("empty", device);
   const size_t size = size_class(bytes);
-  run_releases();
-  const bool holds = holds_until_idle(device);
   std::unique_lock lock(s.mutex);
   void* block = take_cached(s, size);
-  if (block == nullptr && holds && s.capturing == nullptr) {
+  if (block == nullptr) {
     lock.unlock();
-    synchronize("empty", device);
+    run_releases();
+    const bool holds = holds_until_idle(device);
     lock.lock();
     block = take_cached(s, size);
+    if (block == nullptr && holds && s.capturing == nullptr) {
+      lock.unlock();
+      synchronize("empty", device);
+      lock.lock();
+      block = take_cached(s, size);
+    }
   }
   if (block == nullptr) {
     const OnDevice on(device);
@@ -326,15 +333,8 @@ void copy(const char* op, void* to, Device to_device, const void* from, Device f
     DeviceState& target = state(op, to_device.index);
     refuse_capture(op, source);
     refuse_capture(op, target);
-    cudaEvent_t ready;
-    {
-      const OnDevice on(from_device.index);
-      check(op, cudaEventCreateWithFlags(&ready, cudaEventDisableTiming));
-      check(op, cudaEventRecord(ready, source.stream));
-    }
+    wait_for(op, to_device.index, target.stream, mark(op, from_device.index, source.stream));
     const OnDevice on(to_device.index);
-    check(op, cudaStreamWaitEvent(target.stream, ready, 0));
-    check(op, cudaEventDestroy(ready));
     check(op, cudaMemcpyPeerAsync(to, to_device.index, from, from_device.index, bytes, target.stream));
     wait(op, target);  // the source's block may be freed and reused in its own stream
     return;

@@ -3,13 +3,16 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <iterator>
+#include <map>
 #include <mutex>
 #include <unordered_set>
 #include <utility>
 #include <vector>
 
 #include "cuda/graph.h"
+#include "cuda/mark.h"
 #include "cuda/runtime.h"
 #include "cuda/stream.h"
 #include "kernels/cuda/launch.h"
@@ -19,19 +22,24 @@ namespace {
 
 cudaStream_t handle(StreamAddress stream) { return reinterpret_cast<cudaStream_t>(stream); }
 
-// A release, and the mark that it waits for; none: the whole device has to be idle, or (capture) the mark is still to be set.
+// A release without a mark: the whole device has to be idle, or (capture) the mark is still to be set.
 struct Held {
   int device;
-  cudaEvent_t event;
   Consumer consumer;
+  std::function<void()> release;
+};
+struct Marked {
+  int device;
+  Mark mark;
   std::function<void()> release;
 };
 
 struct HeldList {
   std::mutex mutex;
   std::vector<Held> entries;
-  std::unordered_set<const void*> lent;         // blocks that somebody uses who names no stream
-  std::atomic<size_t> count{0}, lent_count{0};  // for a look without the lock
+  std::map<cudaStream_t, std::deque<Marked>> marked;  // in the order of the marks
+  std::unordered_set<const void*> lent;               // blocks that somebody uses who names no stream
+  std::atomic<size_t> count{0}, lent_count{0};        // for a look without the lock
 };
 
 // Never destroyed: storages may go after static objects.
@@ -44,18 +52,7 @@ void hold(Held entry) {
   HeldList& list = held();
   std::lock_guard lock(list.mutex);
   list.entries.push_back(std::move(entry));
-  list.count = list.entries.size();
-}
-
-cudaEvent_t mark(const char* op, int device, cudaStream_t stream) {
-  const OnDevice on(device);  // an event can be recorded in streams of its own device alone; 1 and 2 are the current device's
-  cudaEvent_t event = nullptr;
-  check(op, cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
-  if (const cudaError_t error = cudaEventRecord(event, stream); error != cudaSuccess) {
-    cudaEventDestroy(event);
-    check(op, error);
-  }
-  return event;
+  ++list.count;
 }
 
 // Of a query. "Not ready" is no error, but may stay behind as the last one, which the next launch would find.
@@ -64,21 +61,30 @@ bool is_ready(cudaError_t status) {
   return status == cudaSuccess;
 }
 
-void wait_for_mark(const char* op, int device, cudaStream_t stream, cudaEvent_t event) {
-  const OnDevice on(device);
-  const cudaError_t error = cudaStreamWaitEvent(stream, event, 0);
-  cudaEventDestroy(event);  // the wait is not concerned: CUDA keeps what it needs until the event is done
-  check(op, error);
+}  // namespace
+
+Mark mark(const char* op, int device, cudaStream_t stream) {
+  const OnDevice on(device);  // an event can be recorded in streams of its own device alone; 1 and 2 are the current device's
+  cudaEvent_t event = nullptr;
+  check(op, cudaEventCreateWithFlags(&event, cudaEventDisableTiming));
+  Mark made(event, [](cudaEvent_t done) { cudaEventDestroy(done); });
+  check(op, cudaEventRecord(event, stream));
+  return made;
 }
 
-}  // namespace
+void wait_for(const char* op, int device, cudaStream_t stream, const Mark& mark) {
+  const OnDevice on(device);
+  check(op, cudaStreamWaitEvent(stream, mark.get(), 0));
+}
+
+bool is_done(const Mark& mark) { return is_ready(cudaEventQuery(mark.get())); }
 
 StreamAddress stream_address(int device) { return reinterpret_cast<StreamAddress>(stream_of("stream", device)); }
 
 void order_streams(const char* op, int device, StreamAddress first, StreamAddress then) {
   refuse_in_capture(op);
   check_device(op, device);
-  if (first != then) wait_for_mark(op, device, handle(then), mark(op, device, handle(first)));
+  if (first != then) wait_for(op, device, handle(then), mark(op, device, handle(first)));
 }
 
 bool stream_is_done(const char* op, int device, StreamAddress stream) {
@@ -93,6 +99,7 @@ void wait_for_stream(const char* op, int device, StreamAddress stream) {
   refuse_in_capture(op);
   const OnDevice on(device);
   check(op, cudaStreamSynchronize(handle(stream)));
+  run_releases();
   throw_faults(op, device);
 }
 
@@ -167,17 +174,21 @@ Consumer consumer_of(int device, StreamAddress stream) {
 void when_done(int device, std::function<void()> release) noexcept {
   try {
     run_releases();
-    hold({device, is_being_captured(device) ? nullptr : mark("release", device, stream_of("release", device)), Consumer::ours,
-          release});
+    if (is_being_captured(device)) return hold({device, Consumer::ours, std::move(release)});
+    const cudaStream_t stream = stream_of("release", device);
+    when_marked(device, stream, mark("release", device, stream), std::move(release));
     run_releases();  // often the stream is done already
   } catch (...) {
     // The device is lost, or the process ends: nobody can say when the memory is free, so it stays taken.
   }
 }
 
-void when_marked(int device, void* event, std::function<void()> release) noexcept {
+void when_marked(int device, cudaStream_t stream, Mark mark, std::function<void()> release) noexcept {
   try {
-    hold({device, static_cast<cudaEvent_t>(event), Consumer::ours, std::move(release)});
+    HeldList& list = held();
+    std::lock_guard lock(list.mutex);
+    list.marked[stream].push_back({device, std::move(mark), std::move(release)});
+    ++list.count;
   } catch (...) {
     // As above.
   }
@@ -186,7 +197,7 @@ void when_marked(int device, void* event, std::function<void()> release) noexcep
 void when_consumed(int device, Consumer consumer, std::function<void()> release) noexcept {
   try {
     if (consumer != Consumer::ours && (consumer == Consumer::unknown || is_being_captured(device))) {
-      hold({device, nullptr, consumer, release});
+      hold({device, consumer, release});
       return;
     }
     if (consumer == Consumer::blocking) order_streams("release", device, kLegacyStream, stream_address(device));
@@ -198,20 +209,28 @@ void when_consumed(int device, Consumer consumer, std::function<void()> release)
 
 namespace {
 
-bool is_due(Held& entry) noexcept {
+// Releases may run foreign code, in the middle of an op of ours that has chosen its device.
+void run(const std::vector<std::function<void()>>& due) {
+  const int selected = selected_device;
+  for (const auto& release : due) release();
+  selected_device = selected;
+}
+
+// Whether a release without a mark is due. If a mark of our stream is what it waits for now, that is set instead.
+bool is_due(Held& entry, HeldList& list) noexcept {
   try {
     if (entry.consumer == Consumer::unknown || is_being_captured(entry.device)) return false;
-    if (entry.event == nullptr) {  // came during a capture
-      if (entry.consumer == Consumer::blocking) {
-        order_streams("release", entry.device, kLegacyStream, stream_address(entry.device));
-        return true;
-      }
-      entry.event = mark("release", entry.device, stream_of("release", entry.device));
+    if (entry.consumer == Consumer::blocking) {
+      order_streams("release", entry.device, kLegacyStream, stream_address(entry.device));
+      return true;
     }
-    return is_ready(cudaEventQuery(entry.event));
+    const cudaStream_t stream = stream_of("release", entry.device);
+    Mark set = mark("release", entry.device, stream);
+    list.marked[stream].push_back({entry.device, std::move(set), std::exchange(entry.release, nullptr)});
   } catch (...) {
-    return false;  // as above
+    // as above
   }
+  return false;
 }
 
 }  // namespace
@@ -219,17 +238,20 @@ bool is_due(Held& entry) noexcept {
 void run_releases() noexcept {
   HeldList& list = held();
   if (list.count.load(std::memory_order_relaxed) == 0) return;
-  std::vector<Held> due, rest;
+  std::vector<std::function<void()>> due;
   {
     std::lock_guard lock(list.mutex);
-    for (Held& entry : list.entries) (is_due(entry) ? due : rest).push_back(std::move(entry));
+    std::vector<Held> rest;
+    for (Held& entry : list.entries) {
+      if (is_due(entry, list)) due.push_back(std::move(entry.release));
+      else if (entry.release != nullptr) rest.push_back(std::move(entry));
+    }
     list.entries = std::move(rest);
-    list.count = list.entries.size();
+    for (auto& [stream, queue] : list.marked)
+      for (; !queue.empty() && is_done(queue.front().mark); queue.pop_front()) due.push_back(std::move(queue.front().release));
+    list.count -= due.size();
   }
-  for (Held& entry : due) {
-    if (entry.event != nullptr) cudaEventDestroy(entry.event);
-    entry.release();
-  }
+  run(due);
 }
 
 void note_lent(const void* block) {
@@ -252,27 +274,30 @@ bool was_lent(const void* block) {
 void synchronize(const char* op, int device) {
   refuse_in_capture(op);
   check_device(op, device);
-  std::vector<Held> due;
+  std::vector<Held> waiting;
   {
     // What is added while the device is waited for waits for the next time.
     HeldList& list = held();
     std::lock_guard lock(list.mutex);
     const auto other = std::stable_partition(list.entries.begin(), list.entries.end(),
                                              [&](const Held& entry) { return entry.device != device; });
-    due.assign(std::make_move_iterator(other), std::make_move_iterator(list.entries.end()));
+    waiting.assign(std::make_move_iterator(other), std::make_move_iterator(list.entries.end()));
     list.entries.erase(other, list.entries.end());
-    list.count = list.entries.size();
+    list.count -= waiting.size();
   }
-  const OnDevice on(device);
-  const cudaError_t status = cudaDeviceSynchronize();
+  cudaError_t status = cudaSuccess;
+  {
+    const OnDevice on(device);
+    status = cudaDeviceSynchronize();
+  }
   if (status != cudaSuccess) {
-    for (Held& entry : due) hold(std::move(entry));
+    for (Held& entry : waiting) hold(std::move(entry));
     check(op, status);
   }
-  for (Held& entry : due) {
-    if (entry.event != nullptr) cudaEventDestroy(entry.event);
-    entry.release();
-  }
+  run_releases();  // those with marks, which are done
+  std::vector<std::function<void()>> due;
+  for (Held& entry : waiting) due.push_back(std::move(entry.release));
+  run(due);
   throw_faults(op, device);
 }
 

@@ -63,7 +63,6 @@ enum class Consumer { ours, blocking, unknown };
 Consumer consumer_of(int device, StreamAddress stream);
 // `release` drops the memory (once, from any thread, no lock of ours held; it must not throw). These do not throw.
 void when_done(int device, std::function<void()> release) noexcept;
-void when_marked(int device, void* event, std::function<void()> release) noexcept;  // when that cudaEvent_t, now ours, is done
 void when_consumed(int device, Consumer consumer, std::function<void()> release) noexcept;
 // The block at this address, from our pool, is used by somebody who names no stream.
 void note_lent(const void* block);

@@ -1,12 +1,14 @@
 // Pinned memory and the copies that run beside the work; how is said in transfer.h.
 #include "cuda/transfer.h"
 
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
 #include <vector>
 
 #include "cuda/graph.h"
+#include "cuda/mark.h"
 #include "cuda/runtime.h"
 #include "cuda/stream.h"
 #include "cuda/streams.h"
@@ -18,13 +20,19 @@ namespace {
 struct Idle {
   void* block;
   size_t bytes;
-  cudaEvent_t used;  // when the device's stream is done with it
+  Mark used;  // when the device's stream is done with it
+};
+
+struct Written {
+  const char *begin, *end;  // pinned memory
+  Mark mark;                // when the device has written it
 };
 
 struct Copies {  // of one device
   std::mutex mutex;
   cudaStream_t stream = nullptr;
-  std::vector<Idle> idle;  // the longest idle first
+  std::vector<Idle> idle;       // the longest idle first
+  std::deque<Written> written;  // in the order of the downloads; those that are done go when somebody looks
 };
 
 // More than a loop that reads ahead has under way.
@@ -49,9 +57,22 @@ PinnedPool& pinned_pool() {
   return *pool;
 }
 
-void give_back(Idle& entry, int device) {
-  cudaEventDestroy(entry.used);
-  deallocate(entry.block, entry.bytes, device);
+void give_back(const Idle& entry, int device) { deallocate(entry.block, entry.bytes, device); }
+
+void forget_done(std::deque<Written>& written) {
+  while (!written.empty() && is_done(written.front().mark)) written.pop_front();
+}
+
+// Makes the stream wait until memory that a device may still be writing is written.
+void wait_until_written(const char* op, int device, cudaStream_t stream, const void* from, size_t bytes) {
+  const auto* begin = static_cast<const char*>(from);
+  for (int other = 0; other < device_count(); ++other) {
+    Copies& c = copies(other);
+    std::lock_guard lock(c.mutex);
+    forget_done(c.written);
+    for (const Written& entry : c.written)
+      if (entry.begin < begin + bytes && begin < entry.end) wait_for(op, device, stream, entry.mark);
+  }
 }
 
 }  // namespace
@@ -120,7 +141,7 @@ void* upload_pinned(const void* from, size_t bytes, int device, std::function<vo
   const OnDevice on(device);
   run_releases();
   Copies& c = copies(device);
-  Idle target{nullptr, bytes, nullptr};
+  Idle target{nullptr, bytes, {}};
   {
     std::lock_guard lock(c.mutex);
     if (c.stream == nullptr) check(kOp, cudaStreamCreateWithFlags(&c.stream, cudaStreamNonBlocking));
@@ -131,17 +152,19 @@ void* upload_pinned(const void* from, size_t bytes, int device, std::function<vo
       break;
     }
   }
-  if (target.block == nullptr) {
-    target.block = allocate(bytes, device);
-    check(kOp, cudaEventCreateWithFlags(&target.used, cudaEventDisableTiming));
-    check(kOp, cudaEventRecord(target.used, work));
+  if (target.block == nullptr) target.block = allocate(bytes, device);
+  try {
+    if (target.used == nullptr) target.used = mark(kOp, device, work);
+    wait_for(kOp, device, c.stream, target.used);
+    wait_until_written(kOp, device, c.stream, from, bytes);
+    check(kOp, cudaMemcpyAsync(target.block, from, bytes, cudaMemcpyHostToDevice, c.stream));
+  } catch (...) {
+    give_back(target, device);
+    throw;
   }
-  // The mark of the block serves as the mark of the copy.
-  check(kOp, cudaStreamWaitEvent(c.stream, target.used, 0));
-  check(kOp, cudaMemcpyAsync(target.block, from, bytes, cudaMemcpyHostToDevice, c.stream));
-  check(kOp, cudaEventRecord(target.used, c.stream));
-  check(kOp, cudaStreamWaitEvent(work, target.used, 0));
-  when_marked(device, target.used, std::move(keep));
+  const Mark copied = mark(kOp, device, c.stream);
+  wait_for(kOp, device, work, copied);
+  when_marked(device, c.stream, copied, std::move(keep));
   return target.block;
 }
 
@@ -149,12 +172,9 @@ void discard_upload(void* block, size_t bytes, int device) noexcept {
   try {
     if (was_lent(block)) return when_consumed(device, Consumer::blocking, [=] { discard_upload(block, bytes, device); });
     if (is_being_captured(device)) return deallocate(block, bytes, device);
-    const OnDevice on(device);
-    Idle entry{block, bytes, nullptr};
-    check("to", cudaEventCreateWithFlags(&entry.used, cudaEventDisableTiming));
-    check("to", cudaEventRecord(entry.used, stream_of("to", device)));
+    const Idle entry{block, bytes, mark("to", device, stream_of("to", device))};
     Copies& c = copies(device);
-    Idle surplus{nullptr, 0, nullptr};
+    Idle surplus{nullptr, 0, {}};
     {
       std::lock_guard lock(c.mutex);
       c.idle.push_back(entry);
@@ -184,14 +204,27 @@ void release_uploads(int device) {
     std::lock_guard lock(c.mutex);
     idle.swap(c.idle);
   }
-  for (Idle& entry : idle) give_back(entry, device);
+  for (const Idle& entry : idle) give_back(entry, device);
 }
 
 void download(void* to, const void* from, size_t bytes, int device, std::function<void()> keep) {
-  refuse_in_capture("to");
-  const OnDevice on(device);
-  check("to", cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of("to", device)));
-  when_done(device, std::move(keep));
+  constexpr const char* kOp = "to";
+  refuse_in_capture(kOp);
+  const cudaStream_t work = stream_of(kOp, device);
+  run_releases();
+  {
+    const OnDevice on(device);
+    check(kOp, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, work));
+  }
+  const Mark written = mark(kOp, device, work);
+  {
+    Copies& c = copies(device);
+    std::lock_guard lock(c.mutex);
+    forget_done(c.written);
+    const auto* begin = static_cast<const char*>(to);
+    c.written.push_back({begin, begin + bytes, written});
+  }
+  when_marked(device, work, written, std::move(keep));
 }
 
 }  // namespace cnnx::cuda

@@ -20,6 +20,7 @@ bool is_pinned(const void* data);
 // For that the block must be idle: memory that was just freed may still be in use by work that waits. So these blocks are handed on
 // among themselves, each with a mark of when it was last used; the copying stream waits for that mark alone, which in a training loop
 // lies a step back. A block that is new here comes from the device's pool, and its copy waits once for all the work before it.
+// Pinned memory that a download is still writing is read when that is done; no other work is waited for.
 void* upload_pinned(const void* from, size_t bytes, int device, std::function<void()> keep);
 void discard_upload(void* block, size_t bytes, int device) noexcept;
 size_t idle_upload_bytes(int device);  // in blocks of the pool
