@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "core/copy.h"
+#include "cuda/graph.h"
 #include "data/checks.h"
 #include "data/step.h"
 #include "kernels/table.h"
@@ -119,9 +120,11 @@ Tensor transform_on_device(const Tensor& source, const Tensor& positions, const 
   {
     std::lock_guard lock(mutex);
     held = transform.on_device;
-    if (held == nullptr || !(held->in == in) || !(held->memory.device() == source.device()))
-      transform.on_device = held =
-          std::make_shared<DeviceTransform>(uploaded(compiled(transform, in), in, PixelType::bytes, source.device()));
+    if (held == nullptr || !(held->in == in) || !(held->memory.device() == source.device())) {
+      held = std::make_shared<DeviceTransform>(uploaded(compiled(transform, in), in, PixelType::bytes, source.device()));
+      // What is captured has not run: those records are there when the graph has been replayed, for the graph alone.
+      if (!cuda::is_capturing(source.device().index)) transform.on_device = held;
+    }
   }
   Tensor batch =
       Tensor::empty({positions.numel(), held->out.channels, held->out.height, held->out.width}, source.options(DType::float32));
