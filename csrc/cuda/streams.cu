@@ -22,7 +22,7 @@ namespace {
 
 cudaStream_t handle(StreamAddress stream) { return reinterpret_cast<cudaStream_t>(stream); }
 
-// A release without a mark: the whole device has to be idle, or (capture) the mark is still to be set.
+// A release without a mark: the whole device has to be idle, or the mark is still to be set.
 struct Held {
   int device;
   Consumer consumer;
@@ -79,12 +79,21 @@ void wait_for(const char* op, int device, cudaStream_t stream, const Mark& mark)
 
 bool is_done(const Mark& mark) { return is_ready(cudaEventQuery(mark.get())); }
 
+namespace {
+
+// As order_streams(), but for releases, whose device is not being captured, whatever other device the thread captures.
+void order(const char* op, int device, StreamAddress first, StreamAddress then) {
+  if (first != then) wait_for(op, device, handle(then), mark(op, device, handle(first)));
+}
+
+}  // namespace
+
 StreamAddress stream_address(int device) { return reinterpret_cast<StreamAddress>(stream_of("stream", device)); }
 
 void order_streams(const char* op, int device, StreamAddress first, StreamAddress then) {
   refuse_in_capture(op);
   check_device(op, device);
-  if (first != then) wait_for(op, device, handle(then), mark(op, device, handle(first)));
+  order(op, device, first, then);
 }
 
 bool stream_is_done(const char* op, int device, StreamAddress stream) {
@@ -171,15 +180,42 @@ Consumer consumer_of(int device, StreamAddress stream) {
   return (flags & cudaStreamNonBlocking) != 0 ? Consumer::unknown : Consumer::blocking;
 }
 
+namespace {
+
+// A mark in the device's stream. Null where that cannot be marked now: it is being captured (as it may be from one moment to the next,
+// by another thread), or the device is lost.
+Mark mark_if_possible(int device, cudaStream_t& stream) noexcept {
+  try {
+    if (is_being_captured(device)) return nullptr;
+    stream = stream_of("release", device);
+    return mark("release", device, stream);
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+// Makes the device's stream wait for the legacy default stream; false where it cannot now, as above.
+bool wait_for_legacy_stream(int device) noexcept {
+  try {
+    if (is_being_captured(device)) return false;
+    order("release", device, kLegacyStream, stream_address(device));
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
+}  // namespace
+
 void when_done(int device, std::function<void()> release) noexcept {
   try {
     run_releases();
-    if (is_being_captured(device)) return hold({device, Consumer::ours, std::move(release)});
-    const cudaStream_t stream = stream_of("release", device);
-    when_marked(device, stream, mark("release", device, stream), std::move(release));
+    cudaStream_t stream = nullptr;
+    if (Mark set = mark_if_possible(device, stream)) when_marked(device, stream, std::move(set), std::move(release));
+    else hold({device, Consumer::ours, std::move(release)});
     run_releases();  // often the stream is done already
   } catch (...) {
-    // The device is lost, or the process ends: nobody can say when the memory is free, so it stays taken.
+    // There is no memory for the entry, so what it would release stays taken.
   }
 }
 
@@ -196,12 +232,8 @@ void when_marked(int device, cudaStream_t stream, Mark mark, std::function<void(
 
 void when_consumed(int device, Consumer consumer, std::function<void()> release) noexcept {
   try {
-    if (consumer != Consumer::ours && (consumer == Consumer::unknown || is_being_captured(device))) {
-      hold({device, consumer, release});
-      return;
-    }
-    if (consumer == Consumer::blocking) order_streams("release", device, kLegacyStream, stream_address(device));
-    release();
+    if (consumer == Consumer::ours || (consumer == Consumer::blocking && wait_for_legacy_stream(device))) release();
+    else hold({device, consumer, std::move(release)});
   } catch (...) {
     // As above.
   }
@@ -217,19 +249,12 @@ void run(const std::vector<std::function<void()>>& due) {
 }
 
 // Whether a release without a mark is due. If a mark of our stream is what it waits for now, that is set instead.
-bool is_due(Held& entry, HeldList& list) noexcept {
-  try {
-    if (entry.consumer == Consumer::unknown || is_being_captured(entry.device)) return false;
-    if (entry.consumer == Consumer::blocking) {
-      order_streams("release", entry.device, kLegacyStream, stream_address(entry.device));
-      return true;
-    }
-    const cudaStream_t stream = stream_of("release", entry.device);
-    Mark set = mark("release", entry.device, stream);
-    list.marked[stream].push_back({entry.device, std::move(set), std::exchange(entry.release, nullptr)});
-  } catch (...) {
-    // as above
-  }
+bool is_due(Held& entry, HeldList& list) {
+  if (entry.consumer == Consumer::unknown) return false;
+  if (entry.consumer == Consumer::blocking) return wait_for_legacy_stream(entry.device);
+  cudaStream_t stream = nullptr;
+  Mark set = mark_if_possible(entry.device, stream);
+  if (set != nullptr) list.marked[stream].push_back({entry.device, std::move(set), std::exchange(entry.release, nullptr)});
   return false;
 }
 
