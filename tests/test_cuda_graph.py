@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -11,8 +14,10 @@ import pytest
 import cnnx
 import cnnx.nn as nn
 import cnnx.nn.functional as F
-from cnnx import optim
+from cnnx import _C, optim, transforms
+from cnnx.transforms.native import batch_transform
 from test_cuda import TABLE
+from test_cuda_interop import emulation
 
 pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA device")
 
@@ -382,8 +387,9 @@ def test_memory_is_flat_over_replays_and_comes_back():
     before = cnnx.cuda.memory_allocated()
     training.capture()
     inside = cnnx.cuda.memory_allocated()
+    training.run(2, 3)  # takes what copying a batch needs, for a capture begins with an empty cache
     reserved = cnnx.cuda.memory_reserved()
-    training.run(2, 12)
+    training.run(3, 12)
     assert cnnx.cuda.memory_allocated() == inside
     assert cnnx.cuda.memory_reserved() == reserved
     training.run(12, 14, eager=True)  # with gradients of its own, in eager memory
@@ -605,3 +611,178 @@ def test_other_threads_are_refused_meanwhile():
     assert x.tolist() == [1, 1, 1, 1]
     assert len(caught) == 1
     assert "another thread is capturing" in caught[0]
+
+
+@pytest.mark.parametrize("aborted", [False, True])
+def test_a_transform_first_met_in_a_capture(aborted):
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 3, 9, 8)).astype(np.uint8)
+    chain = transforms.Compose([transforms.RandomCrop((5, 6), padding=2), transforms.ToTensor()])
+    native = batch_transform(chain, 3, 255)
+    index = cnnx.arange(4)
+
+    def gathered(device):
+        images = cnnx.tensor(pixels).to(device)
+        return lambda: _C.transform_images(images, where, 0, 4, native, (1, 2), where)
+
+    where = index
+    want = gathered("cpu")().numpy()
+    where = index.to("cuda")
+    run = gathered("cuda")
+    graph = cnnx.cuda.CUDAGraph()
+    if aborted:
+        with pytest.raises(ZeroDivisionError):
+            captured(lambda: (run(), 1 / 0), graph)
+    else:
+        made = captured(run, graph)
+    np.testing.assert_array_equal(run().cpu().numpy(), want)
+    if not aborted:
+        graph.replay()
+        np.testing.assert_array_equal(made.cpu().numpy(), want)
+
+
+def steps_of(optimizer):
+    return [float(entry["step"]) for entry in optimizer.state_dict()["state"].values()]
+
+
+def test_a_replay_that_is_refused_leaves_all_as_it_was():
+    def train(replays):
+        training = Training("dense", "Adam")
+        weight = cnnx.ones(3, device="cuda").requires_grad_()
+        other = optim.Adam([weight], lr=0.1)
+        step = training.step
+
+        def both():
+            loss = step()
+            training.optimizer.step()  # twice in a step: the second counts on from the first
+            other.zero_grad()
+            (weight**2).sum().backward()
+            other.step()
+            return loss
+
+        training.step = both
+        training.run(0, 2)
+        if replays:
+            training.capture().run(2, 3)
+            other.load_state_dict(other.state_dict())
+            before = cnnx.get_rng_state().tolist(), training.net.state_dict()["1.weight"].tolist()
+            for _ in range(2):
+                with pytest.raises(RuntimeError, match="capture it again"):
+                    training.graph.replay()
+            assert (cnnx.get_rng_state().tolist(), training.net.state_dict()["1.weight"].tolist()) == before
+            assert set(steps_of(training.optimizer)) == {6.0}
+            training.capture().run(3, 5)
+        else:
+            training.run(2, 5)
+        return [*training.everything(), weight.detach().cpu().numpy(), np.array(steps_of(other))]
+
+    assert_same(train(False), train(True))
+
+
+def in_a_process(program, **variables):
+    """Runs the program with other settings of the emulation."""
+    return subprocess.run(
+        [sys.executable, "-c", "import gc, threading, cnnx\n" + program],
+        env={**os.environ, **variables},
+        check=True,
+        timeout=120,
+    )
+
+
+@emulation
+def test_a_replay_that_fails_on_the_device_counts_nothing():
+    in_a_process(
+        """
+import ctypes
+from cnnx import _C
+library = ctypes.CDLL(_C.__file__)
+library.cuda_on_cpu_malloc.restype = ctypes.c_void_p
+block = library.cuda_on_cpu_malloc(0, 12)
+class Array:  # larger than its block, so that writing to it is a fault
+    __cuda_array_interface__ = dict(shape=(40,), typestr="<f4", data=(block, False), version=3)
+theirs = cnnx.as_tensor(Array())
+weight = cnnx.ones(3, device="cuda").requires_grad_()
+optimizer = cnnx.optim.Adam([weight], lr=0.1)
+def step():
+    optimizer.zero_grad()
+    cnnx.nn.functional.dropout(weight).sum().backward()
+    optimizer.step()
+def numbers():
+    return optimizer.state_dict()["state"][0]["step"].item(), cnnx.get_rng_state().tolist()
+step()
+graph = cnnx.cuda.CUDAGraph()
+with cnnx.cuda.graph(graph):
+    step()
+    theirs.fill_(2)
+before = numbers()
+assert before[0] == 1
+try:
+    graph.replay()
+except RuntimeError as error:
+    assert str(error).startswith("replay: "), error
+else:
+    raise AssertionError
+assert numbers() == before
+""",
+        CNNX_EMU_DEFER="0",
+    )
+
+
+@emulation
+def test_a_capture_has_the_memory_that_is_cached():
+    in_a_process(
+        """
+x = cnnx.ones(6 << 20, device="cuda")
+del x
+graph = cnnx.cuda.CUDAGraph()
+with cnnx.cuda.graph(graph):
+    y = cnnx.ones(11 << 20, device="cuda")
+graph.replay()
+assert y[-1].item() == 1
+""",
+        CNNX_EMU_MEMORY="64",
+    )
+
+
+@emulation
+def test_memory_of_another_device_that_comes_back_during_a_capture():
+    in_a_process(
+        """
+x = cnnx.ones(1000, device="cuda:1")
+before = cnnx.cuda.memory_allocated(1)
+y = x + 1
+assert y.__cuda_array_interface__["data"]  # somebody may use it on the legacy default stream
+with cnnx.cuda.graph(cnnx.cuda.CUDAGraph()):
+    z = cnnx.ones(3, device="cuda:0") + 1
+    del y
+assert cnnx.cuda.memory_allocated(1) == before
+""",
+        CNNX_EMU_DEVICES="2",
+    )
+
+
+@emulation
+def test_a_capture_is_dropped_by_a_thread_that_captures_another_device():
+    in_a_process(
+        """
+graphs = [cnnx.cuda.CUDAGraph()]
+x, z = (cnnx.ones(100, device=device) for device in ("cuda:0", "cuda:1"))
+cnnx.manual_seed(3)
+first = cnnx.nn.functional.dropout(x).tolist()
+cnnx.manual_seed(3)
+def begin():
+    graphs[0].capture_begin()
+    cnnx.nn.functional.dropout(x)
+thread = threading.Thread(target=begin)
+thread.start()
+thread.join()
+graph = cnnx.cuda.CUDAGraph()
+with cnnx.cuda.device(1), cnnx.cuda.graph(graph):
+    graphs.clear()
+    gc.collect()
+    y = z * 2
+graph.replay()
+assert y.tolist() == [2] * 100
+assert cnnx.nn.functional.dropout(x).tolist() == first
+""",
+        CNNX_EMU_DEVICES="2",
+    )

@@ -89,6 +89,12 @@ RandomState Generator::next_calls(uint64_t count) {
   return first;
 }
 
+void Generator::take_back(const RandomState& first, uint64_t count) {
+  std::lock_guard lock(stream_->mutex);
+  RandomState& now = stream_->state;
+  if (now.seed == first.seed && now.calls == first.calls + count) now = first;
+}
+
 uint64_t entropy_seed() {
   std::random_device device;
   // 53 bits, so that the seed survives a trip through a double.

@@ -83,6 +83,7 @@ Phase phase() { return Phase::eager; }
 bool is_capturing(int) { return false; }
 void leave_note(std::shared_ptr<void>) { fail("leave_note"); }
 std::shared_ptr<void> take_note(const char* op) { fail(op); }
+void undo_if_replay_fails(std::function<void()>) { fail("replay"); }
 void keep_if_captured(const std::shared_ptr<Storage>&) {}
 void draw_if_captured(const Generator&, const RandomState&) {}
 void refuse_in_capture(const char*) {}

@@ -9,6 +9,7 @@
 #include "cnnx/tensor.h"
 #include "cuda/runtime.h"
 #include "cuda/stream.h"
+#include "cuda/streams.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/random_key.h"
 #include "kernels/cuda/replayed.h"
@@ -37,6 +38,7 @@ struct Graph::State {
   std::unordered_map<const Storage*, std::shared_ptr<Storage>> kept;
   std::vector<Draws> draws;
   std::vector<std::shared_ptr<void>> notes;
+  std::vector<std::function<void()>> undo;  // of the replay under way
   // What replays write anew: its block on the device, as the next replay has it, and the parts in the order of their calls.
   std::byte* values = nullptr;
   std::vector<std::byte> host;
@@ -79,7 +81,7 @@ cudaError_t leave_capture(Graph::State& s, cudaGraph_t& graph) {
   s.phase = Phase::eager;
   if (active == &s) active = nullptr;
   end_graph_memory(s.device);
-  for (Draws& d : s.draws) d.generator.set_state(d.start);
+  for (Draws& d : s.draws) d.generator.take_back(d.start, d.count);
   return status;
 }
 
@@ -106,13 +108,18 @@ void Graph::capture_begin(int device) {
   select(device);
   s.device = device;
   s.stream = stream();
-  s.values = static_cast<std::byte*>(allocate(kValueBytes, device));
-  s.memory = begin_graph_memory(device);
-  // Relaxed: the allocator may ask CUDA for memory in between, and what must not happen is refused before it gets to CUDA.
-  if (const cudaError_t status = cudaStreamBeginCapture(s.stream, cudaStreamCaptureModeRelaxed); status != cudaSuccess) {
-    end_graph_memory(device);
+  // An allocation in a capture can give nothing back to CUDA, for that waits for the device. So what is cached goes back before.
+  synchronize("capture_begin", device);
+  release_cached(device);
+  try {
+    s.values = static_cast<std::byte*>(allocate(kValueBytes, device));
+    s.memory = begin_graph_memory(device);
+    // Relaxed: the allocator may ask CUDA for memory in between, and what must not happen is refused before it gets to CUDA.
+    check("capture_begin", cudaStreamBeginCapture(s.stream, cudaStreamCaptureModeRelaxed));
+  } catch (...) {
+    if (s.memory != nullptr) end_graph_memory(device);
     s.free_memory();
-    check("capture_begin", status);
+    throw;
   }
   s.phase = Phase::capture;
   active = &s;
@@ -139,35 +146,62 @@ void Graph::capture_abort() {
   drop_capture(s);
 }
 
-void Graph::replay(const std::function<void()>& refresh) {
-  State& s = *state_;
-  if (active != nullptr) throw Error("replay: a graph cannot be replayed inside a capture");
-  if (s.exec == nullptr) throw Error("replay: the graph holds no captured work");
+namespace {
+
+// While it lives, calls with phase() == replay belong to the graph.
+class Replaying {
+ public:
+  explicit Replaying(Graph::State& state) : s_(state) {
+    s_.phase = Phase::replay;
+    s_.next_note = s_.next_part = 0;
+    active = &s_;
+  }
+  ~Replaying() {
+    s_.phase = Phase::eager;
+    active = nullptr;
+  }
+  Replaying(const Replaying&) = delete;
+  Replaying& operator=(const Replaying&) = delete;
+
+ private:
+  Graph::State& s_;
+};
+
+void refresh_and_launch(Graph::State& s, const std::function<void()>& refresh) {
   {
-    struct Replaying {
-      explicit Replaying(State& state) : s(state) {
-        s.phase = Phase::replay;
-        s.next_note = s.next_part = 0;
-        active = &s;
-      }
-      ~Replaying() {
-        s.phase = Phase::eager;
-        active = nullptr;
-      }
-      State& s;
-    } const replaying(s);
+    const Replaying replaying(s);
     refresh();
     if (s.next_note != s.notes.size() || s.next_part != s.parts.size())
       throw Error("replay: the parameter groups of an optimizer have changed since the capture; capture the step again");
   }
   for (Draws& d : s.draws) {
     const RandomState now = d.generator.next_calls(d.count);
+    s.undo.emplace_back([&d, now] { d.generator.take_back(now, d.count); });
     if (d.offset != kValueBytes) *reinterpret_cast<RandomState*>(s.host.data() + d.offset) = now;
   }
   select(s.device);
   const OnDevice on(s.device);
   upload("replay", s.values, s.host.data(), s.host.size());
   check("replay", cudaGraphLaunch(s.exec, s.stream));
+}
+
+}  // namespace
+
+void Graph::replay(const std::function<void()>& refresh) {
+  State& s = *state_;
+  if (active != nullptr) throw Error("replay: a graph cannot be replayed inside a capture");
+  if (s.exec == nullptr) throw Error("replay: the graph holds no captured work");
+  s.undo.clear();
+  try {
+    refresh_and_launch(s, refresh);
+  } catch (...) {
+    while (!s.undo.empty()) {
+      s.undo.back()();
+      s.undo.pop_back();
+    }
+    throw;
+  }
+  s.undo.clear();
 }
 
 void Graph::reset() {
@@ -189,6 +223,8 @@ std::shared_ptr<void> take_note(const char* op) {
     throw Error(message(op, ": is called for the replay of a graph that has not captured it; capture the step again"));
   return active->notes[active->next_note++];
 }
+
+void undo_if_replay_fails(std::function<void()> undo) { active->undo.push_back(std::move(undo)); }
 
 void keep_if_captured(const std::shared_ptr<Storage>& storage) {
   if (active == nullptr || active->phase != Phase::capture || active->device != storage->device().index) return;

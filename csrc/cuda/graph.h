@@ -31,7 +31,7 @@ class Graph {
   void capture_end();
   void capture_abort();
   // Gives the captured work to the stream. `refresh` makes the calls again that leave_note() was called in, in their order; they put
-  // their new values in place and run nothing.
+  // their new values in place and run nothing. If it throws, it has changed nothing on the host.
   void replay(const std::function<void()>& refresh);
   void reset();
 
@@ -49,6 +49,8 @@ bool is_capturing(int device);
 // In a capture: leaves something for the same call in replays. In a replay: what that call left.
 void leave_note(std::shared_ptr<void> note);
 std::shared_ptr<void> take_note(const char* op);
+// In a replay: what puts right again what the call has changed on the host, should the replay fail later. It must not throw.
+void undo_if_replay_fails(std::function<void()> undo);
 
 // Called for every address that is asked for and every random call, and at once done if the thread does not capture.
 void keep_if_captured(const std::shared_ptr<Storage>& storage);

@@ -266,6 +266,8 @@ void deallocate(void* block, size_t bytes, int device) {
 std::shared_ptr<GraphMemory> begin_graph_memory(int device) {
   DeviceState& s = state("capture_begin", device);
   std::lock_guard lock(s.mutex);
+  if (s.capturing != nullptr)  // by a thread that began after state() had looked
+    throw Error(message("capture_begin: another thread is capturing a CUDA graph on cuda:", device));
   s.capturing = std::make_shared<GraphMemory>();
   s.capturer = std::this_thread::get_id();
   return s.capturing;

@@ -127,9 +127,8 @@ class Group {
     if (steps_ != nullptr && phase_ != cuda::Phase::capture) {  // what is captured has not run
       for (const Item& item : items_) {
         const Tensor& step = (*steps_)[item.index];
-        dispatch_floating(op_, step.dtype(),
-                          [&](auto tag) { *step.data<decltype(tag)>() = static_cast<decltype(tag)>(item.step); });
-        step.bump_version();
+        set_step(step, item.step);
+        if (phase_ == cuda::Phase::replay) cuda::undo_if_replay_fails([step, before = item.step - 1] { set_step(step, before); });
       }
     }
     std::vector<bool> done(items_.size());
@@ -144,6 +143,11 @@ class Group {
   }
 
  private:
+  static void set_step(const Tensor& step, int64_t value) {
+    dispatch_floating("step", step.dtype(), [&](auto tag) { *step.data<decltype(tag)>() = static_cast<decltype(tag)>(value); });
+    step.bump_version();
+  }
+
   void resize(const char* what, std::vector<Tensor>& list) const {
     if (list.empty()) list.resize(params_.size());
     if (list.size() != params_.size())

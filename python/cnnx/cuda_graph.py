@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -96,6 +97,7 @@ class CUDAGraph:
             raise NotImplementedError("capture_begin: pool: every graph has memory of its own")
         if capture_error_mode not in ("global", "thread_local", "relaxed"):
             raise ValueError(f"capture_begin: unknown capture_error_mode {capture_error_mode!r}")
+        gc.collect()  # a capture begins by giving back to CUDA what nobody uses
         self._native.capture_begin(device)
         self._refreshes.clear()
         _thread.capture = self

@@ -25,6 +25,8 @@ class Generator {
   // The key of the next call, or of the first of the next `count`: the state before, which is advanced by as many.
   RandomState next_call() { return next_calls(1); }
   RandomState next_calls(uint64_t count);
+  // Undoes next_calls(count), whose result was `first`, unless somebody has drawn or seeded since.
+  void take_back(const RandomState& first, uint64_t count);
   bool is_same(const Generator& other) const { return stream_ == other.stream_; }
 
  private:
