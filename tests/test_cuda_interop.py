@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
+import subprocess
+import sys
 import threading
 import weakref
 
@@ -52,6 +55,12 @@ class Foreign:
         assert not self.library.cuda_on_cpu_copy(
             ctypes.c_void_p(to), ctypes.c_void_p(source), ctypes.c_size_t(count), ctypes.c_void_p(where)
         )
+
+    def begin_capture(self) -> None:
+        assert not self.library.cuda_on_cpu_begin_capture(ctypes.c_void_p(self.stream))
+
+    def end_capture(self) -> int:
+        return self.library.cuda_on_cpu_end_capture(ctypes.c_void_p(self.stream))
 
     def wait(self) -> None:
         assert not self.library.cuda_on_cpu_wait(ctypes.c_void_p(self.stream))
@@ -464,6 +473,40 @@ def test_what_a_capture_refuses(act) -> None:
     assert (x + pinned.to("cuda", non_blocking=True)).tolist() == [2, 2, 2]
 
 
+@emulation
+def test_a_capture_of_another_library_goes_on() -> None:
+    foreign = Foreign()
+    event = cnnx.cuda.Event()
+    cnnx.cuda.empty_cache()
+    foreign.begin_capture()
+    x = cnnx.ones(123_457, device="cuda") + 1
+    event.record()
+    event.query()
+    back = x.to("cpu", non_blocking=True)
+    y = back.to("cuda", non_blocking=True)
+    del x, back
+    cnnx.ones(7, device="cuda")
+    assert foreign.end_capture() == 0
+    assert y.unique().tolist() == [2]
+
+
+@emulation
+def test_the_pool_grows_if_it_cannot_wait() -> None:
+    cnnx.cuda.empty_cache()
+    foreign = Foreign()
+    tensor = cnnx.full((9000,), 3.0, device="cuda")
+    taken = cnnx.from_dlpack(tensor.__dlpack__(stream=-1))
+    address = tensor.data_ptr()
+    del tensor, taken
+    cnnx.cuda.current_stream().synchronize()
+    foreign.begin_capture()
+    other = cnnx.full((9000,), 4.0, device="cuda")
+    foreign.end_capture()  # CUDA has ended it
+    assert other.data_ptr() != address
+    cnnx.cuda.synchronize()
+    assert cnnx.empty(9000, device="cuda").data_ptr() == address
+
+
 def test_memory_that_goes_during_a_capture() -> None:
     """The wait for the last reader is made up for afterwards."""
     x = cnnx.ones(4000, device="cuda")
@@ -668,6 +711,44 @@ def test_a_loss_that_is_read_a_step_later() -> None:
     assert len(losses) == 9
     assert losses[-1] < losses[0] / 5
     assert losses == sorted(losses, reverse=True)
+
+
+# --- no device ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_is_told_so() -> None:
+    x = cnnx.ones(2, device="cuda")
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            for act in (lambda: x + 1, lambda: cnnx.ones(2, device="cuda"), cnnx.cuda.current_device):
+                with pytest.raises(RuntimeError) as caught:
+                    act()
+                os.write(writing, f"{caught.value}\n".encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        texts = pipe.read().splitlines()
+    assert len(texts) == 3
+    assert all("forked after CUDA was used" in text for text in texts), texts
+    assert (x + 1).tolist() == [2, 2]
+
+
+@emulation
+def test_why_there_is_no_device() -> None:
+    program = "import cnnx, cnnx.cli.info as i; print(i.cuda_text()); cnnx.ones(2, device='cuda')"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"CNNX_EMU_DEVICES": "0", "CNNX_TEST_DEVICE": ""},
+        capture_output=True,
+        text=True,
+    )
+    assert "no CUDA-capable device is detected" in done.stdout
+    assert "no CUDA device is available: no CUDA-capable device is detected" in done.stderr
 
 
 # --- several devices -----------------------------------------------------------------------------------

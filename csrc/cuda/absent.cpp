@@ -18,6 +18,7 @@ namespace {
 bool is_built() { return false; }
 std::string build_text() { return CNNX_CUDA_TEXT; }
 int device_count() { return 0; }
+std::string no_device_text() { return build_text(); }
 void check_device(const char* op, int device) {
   throw Error(message(op, ": cuda:", device, ": no CUDA device is available: this build of cnnx has no CUDA backend (",
                       build_text(), ")"));
@@ -61,6 +62,7 @@ void note_lent(const void*) {}
 bool was_lent(const void*) { return false; }
 void run_releases() noexcept {}
 void synchronize(const char* op, int) { fail(op); }
+void release_idle(const char* op, int) { fail(op); }
 bool holds_until_idle(int) { return false; }
 
 template <class T>

@@ -4,6 +4,8 @@
 // gets it writes later in the same stream. Blocks that are freed are kept, as on the CPU (core/allocator.cpp).
 #include "cuda/runtime.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <atomic>
 #include <bit>
@@ -48,31 +50,51 @@ struct DeviceState {
   std::vector<std::pair<void*, size_t>> freed_meanwhile;  // blocks that are not that graph's
 };
 
+struct Devices {
+  std::vector<std::unique_ptr<DeviceState>> all;
+  std::string why_none;
+};
+
+// CUDA does not survive a fork. The child keeps what the parent knew of the devices, but cannot use them.
+std::atomic<bool> forked{false};
+
 // Never destroyed: storages may outlive static destruction, and the driver may be gone by then.
-std::vector<std::unique_ptr<DeviceState>>& devices() {
-  static auto* all = [] {
-    auto* result = new std::vector<std::unique_ptr<DeviceState>>;
+Devices& known_devices() {
+  static auto* known = [] {
+    auto* result = new Devices;
     int count = 0;
-    if (cudaGetDeviceCount(&count) != cudaSuccess) {
-      cudaGetLastError();  // no driver: no devices, and no error for whoever asks next
+    if (const cudaError_t status = cudaGetDeviceCount(&count); status != cudaSuccess) {
+      cudaGetLastError();  // no error for whoever asks next
+      result->why_none = cudaGetErrorString(status);
       count = 0;
     }
-    for (int i = 0; i < count; ++i) result->push_back(std::make_unique<DeviceState>());
+    for (int i = 0; i < count; ++i) result->all.push_back(std::make_unique<DeviceState>());
+    pthread_atfork(nullptr, nullptr, [] { forked = true; });
     return result;
   }();
-  return *all;
+  return *known;
+}
+
+std::vector<std::unique_ptr<DeviceState>>& devices() { return known_devices().all; }
+
+void refuse_fork(const char* op) {
+  if (forked.load(std::memory_order_relaxed))
+    throw Error(message(op, ": this process was forked after CUDA was used, and CUDA does not survive that; start it by ",
+                        "multiprocessing's \"spawn\" method, or use CUDA in it alone"));
 }
 
 // The state of a device, made ready on first use.
 DeviceState& state(const char* op, int device) {
   auto& all = devices();
+  refuse_fork(op);
   if (device < 0 || device >= static_cast<int>(all.size()))
-    throw Error(all.empty() ? message(op, ": cuda:", device, ": no CUDA device is available")
+    throw Error(all.empty() ? message(op, ": cuda:", device, ": no CUDA device is available: ", no_device_text())
                             : message(op, ": there is no CUDA device cuda:", device, "; there are ", all.size()));
   DeviceState& s = *all[static_cast<size_t>(device)];
   std::lock_guard lock(s.mutex);
   if (s.stream == nullptr && s.unusable.empty()) {
     const OnDevice on(device);
+    const OutsideCaptures relaxed;
     cudaDeviceProp properties;
     check(op, cudaGetDeviceProperties(&properties, device));
     s.name = properties.name;
@@ -166,6 +188,10 @@ void free_cached(DeviceState& s) {
 
 bool is_built() { return true; }
 std::string build_text() { return CNNX_CUDA_TEXT; }
+std::string no_device_text() {
+  const Devices& known = known_devices();
+  return known.all.empty() && known.why_none.empty() ? "CUDA counts none" : known.why_none;
+}
 int device_count() { return static_cast<int>(devices().size()); }
 size_t block_bytes(size_t bytes) { return size_class(bytes); }
 void check_device(const char* op, int device) { state(op, device); }
@@ -173,6 +199,7 @@ std::string device_name(int device) { return state("device_name", device).name; 
 
 int current_device() {
   int device = 0;
+  refuse_fork("current_device");
   if (device_count() > 0) check("current_device", cudaGetDevice(&device));
   return device;
 }
@@ -220,13 +247,14 @@ void* allocate(size_t bytes, int device) {
     block = take_cached(s, size);
     if (block == nullptr && holds && s.capturing == nullptr) {
       lock.unlock();
-      synchronize("empty", device);
+      release_idle("empty", device);
       lock.lock();
       block = take_cached(s, size);
     }
   }
   if (block == nullptr) {
     const OnDevice on(device);
+    const OutsideCaptures relaxed;
     cudaError_t error = cudaMalloc(&block, size);
     if (error == cudaErrorMemoryAllocation && s.capturing == nullptr) {  // giving memory back waits for the device
       cudaGetLastError();
@@ -321,6 +349,7 @@ void release_cached(int device) {
   DeviceState& s = state("empty_cache", device);
   refuse_capture("empty_cache", s);
   const OnDevice on(device);
+  const OutsideCaptures relaxed;
   release_uploads(device);
   release_pinned();
   std::lock_guard lock(s.mutex);

@@ -14,6 +14,8 @@ bool is_built();
 std::string build_text();
 // 0 where there is no driver or no card.
 int device_count();
+// What CUDA says if there is none; else empty.
+std::string no_device_text();
 // Throws Error unless tensors can live on the device; `op` says who asks.
 void check_device(const char* op, int device);
 std::string device_name(int device);

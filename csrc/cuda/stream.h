@@ -15,6 +15,19 @@ void select(int device);
 // Of any device, made ready for use; `op` says who asks.
 cudaStream_t stream_of(const char* op, int device);
 
+// While one lives, this thread's cudaMalloc, queries of events and the like do not end a capture that another library has begun: they
+// concern none of its streams, but in CUDA's stricter modes they are refused for their own sake.
+class OutsideCaptures {
+ public:
+  OutsideCaptures() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  ~OutsideCaptures() { cudaThreadExchangeStreamCaptureMode(&mode_); }
+  OutsideCaptures(const OutsideCaptures&) = delete;
+  OutsideCaptures& operator=(const OutsideCaptures&) = delete;
+
+ private:
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;  // what was, between the two
+};
+
 // The blocks of a captured graph. Between begin and end, which the capturing thread calls outside CUDA's capture, allocate() on the device
 // takes blocks for the graph, which it keeps: those that are freed serve the graph's own later allocations, and nobody else's, until
 // release. Then they, and what tensors still hold as soon as they let go, go back to the device. Other threads are refused meanwhile.

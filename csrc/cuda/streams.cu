@@ -57,8 +57,13 @@ void hold(Held entry) {
 
 // Of a query. "Not ready" is no error, but may stay behind as the last one, which the next launch would find.
 bool is_ready(cudaError_t status) {
-  if (status == cudaErrorNotReady) cudaGetLastError();
+  if (status != cudaSuccess) cudaGetLastError();
   return status == cudaSuccess;
+}
+
+cudaError_t query(cudaEvent_t event) {
+  const OutsideCaptures relaxed;
+  return cudaEventQuery(event);
 }
 
 }  // namespace
@@ -77,7 +82,7 @@ void wait_for(const char* op, int device, cudaStream_t stream, const Mark& mark)
   check(op, cudaStreamWaitEvent(stream, mark.get(), 0));
 }
 
-bool is_done(const Mark& mark) { return is_ready(cudaEventQuery(mark.get())); }
+bool is_done(const Mark& mark) { return is_ready(query(mark.get())); }
 
 namespace {
 
@@ -144,7 +149,7 @@ void Event::hold_back(int device, StreamAddress stream) const {
 
 bool Event::is_done() const {
   if (device_ < 0) return true;
-  const cudaError_t status = cudaEventQuery(static_cast<cudaEvent_t>(handle_));
+  const cudaError_t status = query(static_cast<cudaEvent_t>(handle_));
   if (!is_ready(status) && status != cudaErrorNotReady) check("Event.query", status);
   return status == cudaSuccess;
 }
@@ -296,7 +301,10 @@ bool was_lent(const void* block) {
   return found;
 }
 
-void synchronize(const char* op, int device) {
+namespace {
+
+// Waits for the whole device and runs everything that is due then. What CUDA has against it, it returns.
+cudaError_t settle(const char* op, int device) {
   refuse_in_capture(op);
   check_device(op, device);
   std::vector<Held> waiting;
@@ -317,13 +325,24 @@ void synchronize(const char* op, int device) {
   }
   if (status != cudaSuccess) {
     for (Held& entry : waiting) hold(std::move(entry));
-    check(op, status);
+    return status;
   }
   run_releases();  // those with marks, which are done
   std::vector<std::function<void()>> due;
   for (Held& entry : waiting) due.push_back(std::move(entry.release));
   run(due);
   throw_faults(op, device);
+  return cudaSuccess;
+}
+
+}  // namespace
+
+void synchronize(const char* op, int device) { check(op, settle(op, device)); }
+
+void release_idle(const char* op, int device) {
+  const cudaError_t status = settle(op, device);
+  if (status == cudaErrorStreamCaptureUnsupported || status == cudaErrorStreamCaptureImplicit) cudaGetLastError();
+  else check(op, status);
 }
 
 bool holds_until_idle(int device) {

@@ -91,6 +91,7 @@ void* allocate_pinned(size_t bytes) {
     }
   }
   void* block = nullptr;
+  const OutsideCaptures relaxed;
   // Portable: pinned for every device, not for the current one alone.
   cudaError_t error = cudaHostAlloc(&block, size, cudaHostAllocPortable);
   if (error == cudaErrorMemoryAllocation) {

@@ -32,7 +32,7 @@ def cuda_text() -> str:
     if not cuda.is_built():
         return f"no: {cuda.build_info()}"
     if not cuda.is_available():
-        return f"built ({cuda.build_info()}), but there is no driver or no device"
+        return f"built ({cuda.build_info()}), but there is no device: {_C.cuda_no_device_text()}"
     names = [cuda.get_device_name(index) for index in range(cuda.device_count())]
     return f"{', '.join(names)} ({cuda.build_info()})"
 

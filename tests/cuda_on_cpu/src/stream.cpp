@@ -95,6 +95,8 @@ void drain_implicit(CUstream_st* stream) {
     if (other->device == stream->device && other->blocking) run_until(other, nullptr);
 }
 
+thread_local cudaStreamCaptureMode capture_mode = cudaStreamCaptureModeGlobal;
+
 cudaError_t invalidate(Capture& capture, cudaError_t error) {
   capture.invalid = true;
   return error;
@@ -164,7 +166,7 @@ bool is_capturing(cudaStream_t handle) {
 }
 
 cudaError_t forbidden_in_capture() {
-  if (streams().captures == 0) return cudaSuccess;
+  if (streams().captures == 0 || capture_mode == cudaStreamCaptureModeRelaxed) return cudaSuccess;
   for (cudaStream_t stream : streams().all)
     if (stream->capture && stream->capture->mode != cudaStreamCaptureModeRelaxed)
       return fail(invalidate(*stream->capture, cudaErrorStreamCaptureUnsupported));
@@ -177,7 +179,10 @@ cudaError_t cudaDeviceSynchronize() {
   const std::scoped_lock guard(lock());
   if (no_device()) return fail(cudaErrorNoDevice);
   if (const cudaError_t error = forbidden_in_capture(); error != cudaSuccess) return error;
-  const cudaError_t error = drain_device(device());
+  cudaError_t error = cudaSuccess;
+  for (cudaStream_t stream : streams().all)  // whatever the modes: the device encompasses the stream
+    if (stream->device == device() && stream->capture) error = invalidate(*stream->capture, cudaErrorStreamCaptureUnsupported);
+  if (error == cudaSuccess) error = drain_device(device());
   return fail(error != cudaSuccess ? error : synced());
 }
 cudaError_t cudaDeviceReset() { return cudaDeviceSynchronize(); }
@@ -295,6 +300,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const std::scoped_lock guard(lock());
   if (event == nullptr) return fail(cudaErrorInvalidResourceHandle);
+  if (const cudaError_t error = forbidden_in_capture(); error != cudaSuccess) return error;
   if (!event->record || event->record->done) return fail(told());
   if (event->record->capture) return fail(invalidate(*event->record->capture, cudaErrorCapturedEvent));
   return cudaStreamQuery(event->record->stream) == cudaErrorNotReady && !event->record->done ? cudaErrorNotReady : fail(told());
@@ -334,6 +340,10 @@ cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
     if (other->capture == capture) other->capture = nullptr;
   if (capture->invalid) return fail(cudaErrorStreamCaptureInvalidated);
   *graph = new CUgraph_st{std::move(capture->work)};
+  return cudaSuccess;
+}
+cudaError_t cudaThreadExchangeStreamCaptureMode(cudaStreamCaptureMode* mode) {
+  std::swap(*mode, capture_mode);
   return cudaSuccess;
 }
 cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
@@ -396,6 +406,15 @@ EXPORTED void* cuda_on_cpu_malloc(int device, size_t bytes) {
 EXPORTED int cuda_on_cpu_free(void* block) { return cudaFree(block); }
 EXPORTED int cuda_on_cpu_copy(void* to, const void* from, size_t bytes, cudaStream_t stream) {
   return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream);
+}
+EXPORTED int cuda_on_cpu_begin_capture(cudaStream_t stream) {
+  return cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
+}
+EXPORTED int cuda_on_cpu_end_capture(cudaStream_t stream) {
+  cudaGraph_t graph = nullptr;
+  const cudaError_t status = cudaStreamEndCapture(stream, &graph);
+  cudaGetLastError();
+  return cudaGraphDestroy(graph) == cudaSuccess ? status : cudaErrorUnknown;
 }
 EXPORTED int cuda_on_cpu_wait(cudaStream_t stream) { return cudaStreamSynchronize(stream); }
 EXPORTED int cuda_on_cpu_host_function(cudaStream_t stream, cudaHostFn_t function) {
