@@ -832,6 +832,19 @@ def test_between_devices() -> None:
         event.record(cnnx.cuda.current_stream(0))
 
 
+@emulation
+def test_emptying_the_cache_uses_no_other_device() -> None:
+    program = """if True:
+        import ctypes, cnnx
+        x = cnnx.ones(3, device="cuda:0")
+        cnnx.cuda.empty_cache()
+        count = ctypes.CDLL(cnnx._C.__file__).cuda_on_cpu_stream_count
+        assert (count(0), count(1)) == (1, 0), (count(0), count(1))
+        assert x.tolist() == [1, 1, 1]
+    """
+    subprocess.run([sys.executable, "-c", program], env=os.environ | {"CNNX_EMU_DEVICES": "2"}, check=True)
+
+
 @two_devices
 @emulation
 def test_an_array_of_another_device() -> None:

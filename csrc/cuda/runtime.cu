@@ -83,14 +83,19 @@ void refuse_fork(const char* op) {
                         "multiprocessing's \"spawn\" method, or use CUDA in it alone"));
 }
 
-// The state of a device, made ready on first use.
-DeviceState& state(const char* op, int device) {
+// The state of a device, ready for use or not.
+DeviceState& records(const char* op, int device) {
   auto& all = devices();
   refuse_fork(op);
   if (device < 0 || device >= static_cast<int>(all.size()))
     throw Error(all.empty() ? message(op, ": cuda:", device, ": no CUDA device is available: ", no_device_text())
                             : message(op, ": there is no CUDA device cuda:", device, "; there are ", all.size()));
-  DeviceState& s = *all[static_cast<size_t>(device)];
+  return *all[static_cast<size_t>(device)];
+}
+
+// Made ready on first use.
+DeviceState& state(const char* op, int device) {
+  DeviceState& s = records(op, device);
   std::lock_guard lock(s.mutex);
   if (s.stream == nullptr && s.unusable.empty()) {
     const OnDevice on(device);
@@ -346,6 +351,11 @@ void reset_peak(int device) {
 }
 
 void release_cached(int device) {
+  {
+    DeviceState& perhaps = records("empty_cache", device);  // no context on a device that this program does not use
+    std::lock_guard lock(perhaps.mutex);
+    if (perhaps.stream == nullptr) return release_pinned();
+  }
   DeviceState& s = state("empty_cache", device);
   refuse_capture("empty_cache", s);
   const OnDevice on(device);
@@ -377,15 +387,6 @@ void copy(const char* op, void* to, Device to_device, const void* from, Device f
   const OnDevice on(device);
   check(op, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s.stream));
   if (waits) wait(op, s);
-}
-
-int device_of_pointer(const void* pointer) {
-  cudaPointerAttributes attributes;
-  if (cudaPointerGetAttributes(&attributes, pointer) != cudaSuccess) {
-    cudaGetLastError();  // an address that CUDA does not know
-    return -1;
-  }
-  return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged ? attributes.device : -1;
 }
 
 void set_zero(void* data, size_t bytes, int device) {

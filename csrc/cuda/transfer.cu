@@ -125,14 +125,24 @@ void release_pinned() {
   }
 }
 
-bool is_pinned(const void* data) {
-  if (device_count() == 0 || data == nullptr) return false;
-  cudaPointerAttributes attributes;
-  if (cudaPointerGetAttributes(&attributes, data) != cudaSuccess) {
-    cudaGetLastError();  // an address that CUDA does not know
-    return false;
-  }
-  return attributes.type == cudaMemoryTypeHost;
+namespace {
+
+// Unregistered for an address that CUDA does not know.
+cudaPointerAttributes attributes_of(const void* pointer) {
+  cudaPointerAttributes attributes{};
+  if (device_count() == 0 || pointer == nullptr) return attributes;
+  if (cudaPointerGetAttributes(&attributes, pointer) == cudaSuccess) return attributes;
+  cudaGetLastError();
+  return {};
+}
+
+}  // namespace
+
+bool is_pinned(const void* data) { return attributes_of(data).type == cudaMemoryTypeHost; }
+
+int device_of_pointer(const void* pointer) {
+  const cudaPointerAttributes attributes = attributes_of(pointer);
+  return attributes.type == cudaMemoryTypeDevice || attributes.type == cudaMemoryTypeManaged ? attributes.device : -1;
 }
 
 void* upload_pinned(const void* from, size_t bytes, int device, std::function<void()> keep) {

@@ -136,7 +136,9 @@ def cuda_array_interface(tensor: Tensor) -> dict[str, Any]:
     """The CUDA array interface of a tensor, version 3.
 
     Its stream is the device's (`cnnx.cuda.current_stream`), for which the consumer has to wait. Until his
-    work is done he keeps the tensor, as the interface demands.
+    work is done he keeps the tensor, as the interface demands. Reading this attribute, as `hasattr` does too,
+    counts as handing the memory out: when the tensor goes, its block is reused after the work of the legacy
+    default stream.
 
     Raises
     ------

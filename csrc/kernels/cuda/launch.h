@@ -51,7 +51,8 @@ class OnDevice {
     before_ = current;
   }
   ~OnDevice() {
-    if (before_ >= 0) cudaSetDevice(before_);
+    // A card that this program has not used yet may refuse. Then the next call must not be told so, and the device stays.
+    if (before_ >= 0 && cudaSetDevice(before_) != cudaSuccess) cudaGetLastError();
   }
   OnDevice(const OnDevice&) = delete;
   OnDevice& operator=(const OnDevice&) = delete;

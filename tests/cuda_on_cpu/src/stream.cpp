@@ -407,6 +407,12 @@ EXPORTED int cuda_on_cpu_free(void* block) { return cudaFree(block); }
 EXPORTED int cuda_on_cpu_copy(void* to, const void* from, size_t bytes, cudaStream_t stream) {
   return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream);
 }
+EXPORTED int cuda_on_cpu_stream_count(int device) {
+  const std::scoped_lock guard(lock());
+  int count = 0;
+  for (cudaStream_t stream : streams().all) count += stream->device == device;
+  return count;
+}
 EXPORTED int cuda_on_cpu_begin_capture(cudaStream_t stream) {
   return cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal);
 }
