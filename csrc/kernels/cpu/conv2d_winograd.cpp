@@ -211,9 +211,8 @@ void forward(const ConvPlan& c, const float* input, const float* weight, const f
         for (int64_t i = 0; i < M && y + i < c.out_height; ++i) {
           Vec out[M];
           transform_output<M>(half[i], out);
-          const int64_t columns = min(M, c.out_width - x);
-          for (int64_t j = 0; j < columns; ++j) store(to + (i * c.out_width + j) * kLanes, out[j] + start);
-          activate(c.activation, to + i * c.out_width * kLanes, columns * kLanes);
+          for (int64_t j = 0; j < M && x + j < c.out_width; ++j)
+            store(to + (i * c.out_width + j) * kLanes, activated(c.activation, out[j] + start));
         }
       }
     }

@@ -7,6 +7,17 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
+// NaN stays NaN, as in the functions of their own (elementwise.cpp). The same for all vectors of a call, so the branch is foreseen.
+inline Vec activated(Activation activation, Vec v) {
+  switch (activation) {
+    case Activation::relu: return select(v <= 0.0f, Vec{}, v);
+    case Activation::tanh: return tanh(v);
+    case Activation::sigmoid: return sigmoid(v);
+    case Activation::none: break;
+  }
+  return v;
+}
+
 template <class F>
 inline void transform_in_place(float* y, int64_t count, F f) {
   int64_t i = 0;
@@ -14,13 +25,12 @@ inline void transform_in_place(float* y, int64_t count, F f) {
   if (i < count) store_partial(y + i, f(load_partial(y + i, count - i)), count - i);
 }
 
-// NaN stays NaN, as in the functions of their own (elementwise.cpp).
 inline void activate(Activation activation, float* y, int64_t count) {
   switch (activation) {
     case Activation::none: return;
-    case Activation::relu: return transform_in_place(y, count, [](Vec v) { return select(v <= 0.0f, Vec{}, v); });
-    case Activation::tanh: return transform_in_place(y, count, [](Vec v) { return tanh(v); });
-    case Activation::sigmoid: return transform_in_place(y, count, [](Vec v) { return sigmoid(v); });
+    case Activation::relu: return transform_in_place(y, count, [](Vec v) { return activated(Activation::relu, v); });
+    case Activation::tanh: return transform_in_place(y, count, [](Vec v) { return activated(Activation::tanh, v); });
+    case Activation::sigmoid: return transform_in_place(y, count, [](Vec v) { return activated(Activation::sigmoid, v); });
   }
 }
 
