@@ -132,7 +132,9 @@ def test_power_in_units_of_the_last_place():
     assert (np.signbit(got[number]) == np.signbit(want[number])).all()
     for exponent in (0.5, 1 / 3, -0.7, 2.5, 7, 10, -5):
         with np.errstate(all="ignore"):
-            want = np.power(a.astype(np.float64), exponent)
+            # 0.5 is the square root, NaN for -inf, as in PyTorch; in NumPy that depends on the version.
+            wide = a.astype(np.float64)
+            want = np.sqrt(wide) if exponent == 0.5 else np.power(wide, exponent)
         error = errors_in_ulp(array(_C.pow(tensor(a), exponent)), want)
         assert np.nan_to_num(error, nan=np.inf).max() <= 1, exponent
 
