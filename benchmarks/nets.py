@@ -1,10 +1,12 @@
-"""The nets of the benchmarks: those that cnnx knows by name, and the optimizer each is trained with."""
+"""The nets of the benchmarks, those that cnnx knows by name: how each is trained, and a step of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from cnnx.models import MODELS
 
@@ -39,3 +41,25 @@ NETS = {
         Net("lenet5", lambda optim, p: optim.SGD(p, lr=0.01, momentum=0.9)),
     )
 }
+
+Step = Callable[[], Any]
+
+
+def batch_of(net: Net, batch: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random images and labels."""
+    rng = np.random.default_rng(0)
+    shape = (batch, 784) if net.flat else (batch, 1, 28, 28)
+    return rng.random(shape, dtype=np.float32), rng.integers(0, 10, batch)
+
+
+def make_step(model: Any, optimizer: Any, cross_entropy: Any, x: Any, y: Any) -> Step:
+    """A training step of either library as a function without arguments; it returns the loss, not read."""
+
+    def step() -> Any:
+        optimizer.zero_grad()
+        loss = cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return step

@@ -14,35 +14,14 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from nets import NETS, Net
+from nets import NETS, Net, Step, batch_of, make_step
 
 import cnnx
 import cnnx.nn
 import cnnx.nn.functional
 import cnnx.optim
-
-Step = Callable[[], float]
-
-
-def batch_of(net: Net, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(0)
-    shape = (batch, 784) if net.flat else (batch, 1, 28, 28)
-    return rng.random(shape, dtype=np.float32), rng.integers(0, 10, batch)
-
-
-def make_step(model: Any, optimizer: Any, cross_entropy: Any, x: Any, y: Any) -> Step:
-    def step() -> float:
-        optimizer.zero_grad()
-        loss = cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return float(loss.item())
-
-    return step
 
 
 def cnnx_step(net: Net, batch: int, weights: dict[str, np.ndarray] | None) -> Step:
@@ -76,13 +55,13 @@ def measure(steps: dict[str, Step], rounds: int, burst: int) -> dict[str, dict[s
     times: dict[str, list[float]] = {name: [] for name in steps}
     for step in steps.values():
         for _ in range(5):
-            step()
+            step().item()
     for _ in range(rounds):
         for name, step in steps.items():
-            step()  # the other library's threads go to sleep meanwhile
+            step().item()  # the other library's threads go to sleep meanwhile
             for _ in range(burst):
                 start = time.perf_counter()
-                step()
+                step().item()
                 times[name].append(time.perf_counter() - start)
     return {
         name: {"median_ms": statistics.median(t) * 1e3, "min_ms": min(t) * 1e3, "steps": len(t)}

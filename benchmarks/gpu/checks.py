@@ -14,12 +14,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-from nets import NETS, Net
+from nets import NETS, Net, batch_of
 
 import cnnx
 import cnnx.nn
 import cnnx.nn.functional as F
-from gpu.steps import batch_of
 from gpu.store import Part, Row, table
 
 ROOT = Path(__file__).resolve().parent.parent.parent

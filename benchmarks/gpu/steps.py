@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from nets import Net
+from nets import Net, Step, batch_of, make_step
 
 import cnnx
 import cnnx.nn
@@ -20,33 +20,11 @@ import cnnx.nn.functional
 import cnnx.optim
 from gpu.store import Row, tf32
 
-Step = Callable[[], Any]
-
-
-def batch_of(net: Net, batch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random images and labels."""
-    rng = np.random.default_rng(0)
-    shape = (batch, 784) if net.flat else (batch, 1, 28, 28)
-    return rng.random(shape, dtype=np.float32), rng.integers(0, 10, batch)
-
 
 def weights_of(net: Net) -> dict[str, np.ndarray]:
     """PyTorch's initial parameters and buffers."""
     torch.manual_seed(0)
     return {name: value.numpy() for name, value in net.build(torch.nn).state_dict().items()}
-
-
-def make_step(model: Any, optimizer: Any, cross_entropy: Any, x: Any, y: Any) -> Step:
-    """One step as a function without arguments; it returns the loss where it lies."""
-
-    def step() -> Any:
-        optimizer.zero_grad()
-        loss = cross_entropy(model(x), y)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
 
 
 def cnnx_step(net: Net, batch: int, weights: dict[str, np.ndarray]) -> Step:

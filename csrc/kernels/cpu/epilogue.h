@@ -18,20 +18,11 @@ inline Vec activated(Activation activation, Vec v) {
   return v;
 }
 
-template <class F>
-inline void transform_in_place(float* y, int64_t count, F f) {
-  int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) store(y + i, f(load(y + i)));
-  if (i < count) store_partial(y + i, f(load_partial(y + i, count - i)), count - i);
-}
-
 inline void activate(Activation activation, float* y, int64_t count) {
-  switch (activation) {
-    case Activation::none: return;
-    case Activation::relu: return transform_in_place(y, count, [](Vec v) { return activated(Activation::relu, v); });
-    case Activation::tanh: return transform_in_place(y, count, [](Vec v) { return activated(Activation::tanh, v); });
-    case Activation::sigmoid: return transform_in_place(y, count, [](Vec v) { return activated(Activation::sigmoid, v); });
-  }
+  if (activation == Activation::none) return;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) store(y + i, activated(activation, load(y + i)));
+  if (i < count) store_partial(y + i, activated(activation, load_partial(y + i, count - i)), count - i);
 }
 
 }  // namespace
