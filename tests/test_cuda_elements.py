@@ -290,6 +290,22 @@ def test_other_reductions() -> None:
     compare(lambda t: cnnx.argmax(t, 1), ties, gradients=False)
 
 
+@pytest.mark.parametrize(
+    "shape, dim", [((20011,), 0), ((3, 9001), 1), ((1300, 3), 0), ((2, 700, 2), 1), ((70001, 1), 0)]
+)
+def test_long_lines_are_cut(shape, dim) -> None:
+    """A few long lines: chunks of them, whose totals and extremes meet in a second launch."""
+    x = array(np.float64, *shape)
+    compare(lambda t: t.cumsum(dim), x, tolerance=1e-10)
+    compare(lambda t: t.cumsum(dim), np.round(x * 10).astype(np.int32), exact=True)
+    coarse = np.round(x * 2)  # the extremes appear in many chunks: the first one counts
+    for values in (coarse, coarse.astype(np.float32), coarse.astype(np.int64)):
+        compare(lambda t: cnnx.argmax(t, dim), values, gradients=False)
+        compare(lambda t: cnnx.argmin(t, dim), values, gradients=False)
+    coarse[tuple(n * 2 // 3 for n in shape)] = np.nan
+    compare(lambda t: cnnx.argmax(t, dim), coarse, gradients=False)
+
+
 def test_sorting_and_counting() -> None:
     x = array(np.float32, 3, 50)
     x[0, 3] = np.nan
@@ -366,6 +382,18 @@ def test_gather_and_scatter() -> None:
         np.array([8, 0, 8]),
         array(np.int32, 3),
     )
+
+
+@pytest.mark.parametrize("lines, taken, extent", [(1, 1000, 37), (1, 64, 64), (3, 300, 5), (600, 70, 11)])
+def test_scatter_along_few_long_lines(lines, taken, extent) -> None:
+    """Values that fall on one element are added in their order, and the last one stays where they are not."""
+    x = array(np.float32, lines, extent)
+    index = np.random.default_rng(2).integers(0, extent, (lines, taken))
+    source = array(np.float32, lines, taken, seed=3)
+    compare(lambda t, a, s: cnnx.scatter_add(t, 1, a, s), x, index, source, exact=True)
+    compare(lambda t, a, s: cnnx.scatter_add(t, 0, a.t(), s.t()), x.T, index, source, exact=True)
+    compare(lambda t, a, s: cnnx.scatter(t, 1, a, s), x, index, source, gradients=False, exact=True)
+    compare(lambda t, a, s: cnnx.scatter_add(t, 1, a, s), x > 0, index, source > 1, exact=True)
 
 
 @pytest.mark.parametrize("dtype", [cnnx.float32, cnnx.float64])

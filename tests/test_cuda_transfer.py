@@ -191,3 +191,17 @@ def test_a_loss_that_is_read_a_step_later() -> None:
     assert len(losses) == 9
     assert losses[-1] < losses[0] / 5
     assert losses == sorted(losses, reverse=True)
+
+
+def test_a_module_moves_without_a_wait() -> None:
+    net = cnnx.nn.Linear(50, 30)
+    expected = [p.tolist() for p in net.parameters()]
+    for parameter in net.parameters():
+        parameter.data = parameter.data.pin_memory()
+    net.to("cuda", non_blocking=True)
+    copies = [p.detach().cpu().tolist() for p in net.parameters()]
+    assert copies == expected
+    net.to("cpu", non_blocking=True)
+    cnnx.cuda.synchronize()
+    assert [p.tolist() for p in net.parameters()] == expected
+    assert all(p.is_pinned() for p in net.parameters())

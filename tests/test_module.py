@@ -248,8 +248,11 @@ def test_dtype_and_device():
     assert net.to(cnnx.ones(1)).scale.dtype == cnnx.float32
     assert net.to(dtype=cnnx.float64).float().cpu().scale.dtype == cnnx.float32
     assert net.to(cnnx.device("cpu")).number.dtype == cnnx.int64
+    assert net.to("cpu", cnnx.float64, True).to("cpu", non_blocking=True).scale.dtype == cnnx.float64
     with pytest.raises(TypeError, match="floating point"):
         net.to(cnnx.int64)
+    with pytest.raises(TypeError, match="deepcopy"):
+        net.to("cpu", copy=True)
     with pytest.raises(RuntimeError):
         net.to("abacus")
 

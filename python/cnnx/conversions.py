@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnx import _C, creation, dtypes
 from cnnx.devices import as_device, device, device_of
@@ -15,6 +15,43 @@ if TYPE_CHECKING:
 
 def _is_device(value: Any) -> bool:
     return isinstance(value, (str, device)) and not isinstance(value, _C.DType)
+
+
+class Conversion(NamedTuple):
+    """What the arguments of a `to` ask for; None: as it is."""
+
+    device: Any
+    dtype: dtypes.dtype | None
+    non_blocking: bool
+    copy: bool
+
+    @classmethod
+    def parse(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Conversion:
+        """Of ``(device)``, ``(dtype)``, ``(device, dtype)`` or ``(tensor)``, with flags behind or by name."""
+        where, chosen = kwargs.pop("device", None), kwargs.pop("dtype", None)
+        non_blocking, copy = kwargs.pop("non_blocking", False), kwargs.pop("copy", False)
+        if kwargs:
+            raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
+        flags: list[bool] = []
+        for arg in args:
+            if isinstance(arg, _C.DType):
+                chosen = arg
+            elif isinstance(arg, _C.TensorBase):
+                chosen, where = arg.dtype, device_of(arg)
+            elif isinstance(arg, bool):
+                flags.append(arg)
+            elif _is_device(arg) or isinstance(arg, int):
+                where = arg
+            elif arg is not None:
+                chosen = arg
+        if len(flags) > 2:
+            raise TypeError("to: expected at most two flags, non_blocking and copy")
+        return cls(
+            None if where is None else as_device("to", where),
+            None if chosen is None else as_dtype(chosen),
+            flags[0] if flags else non_blocking,
+            flags[1] if len(flags) > 1 else copy,
+        )
 
 
 class Conversions:
@@ -38,37 +75,17 @@ class Conversions:
         RuntimeError
             If the device is not there.
         """
-        copy = kwargs.pop("copy", False)
-        non_blocking = kwargs.pop("non_blocking", False)
-        chosen = kwargs.pop("dtype", None)
-        where = kwargs.pop("device", None)
-        if kwargs:
-            raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
-        flags: list[builtins.bool] = []  # by position: non_blocking, copy
-        for arg in args:
-            if isinstance(arg, _C.DType):
-                chosen = arg
-            elif isinstance(arg, _C.TensorBase):
-                chosen, where = arg.dtype, device_of(arg)
-            elif isinstance(arg, builtins.bool):
-                flags.append(arg)
-            elif _is_device(arg) or isinstance(arg, builtins.int):
-                where = arg
-            elif arg is not None:
-                chosen = as_dtype(arg)
-        if len(flags) > 2:
-            raise TypeError("to: expected at most two flags, non_blocking and copy")
-        non_blocking = flags[0] if flags else non_blocking
-        copy = flags[1] if len(flags) > 1 else copy
+        wanted = Conversion.parse(args, kwargs)
         result = self
-        if where is not None:
-            if non_blocking and chosen is not None and self.is_cuda:  # the copy cannot be read yet
-                result = _C.to(result, as_dtype(chosen))
-            move = _C.move_async if non_blocking else _C.to_device
-            result = move(result, str(as_device("to", where)))
-        if chosen is not None:
-            result = _C.to(result, as_dtype(chosen))
-        return _C.clone(result) if copy and result is self else result
+        if wanted.device is not None:
+            # A copy that is under way cannot be read yet.
+            if wanted.non_blocking and wanted.dtype is not None and self.is_cuda:
+                result = _C.to(result, wanted.dtype)
+            move = _C.move_async if wanted.non_blocking else _C.to_device
+            result = move(result, str(wanted.device))
+        if wanted.dtype is not None:
+            result = _C.to(result, wanted.dtype)
+        return _C.clone(result) if wanted.copy and result is self else result
 
     def cpu(self: Any) -> Tensor:
         """The tensor on the CPU: itself if it is there. Waits for the values."""

@@ -59,7 +59,7 @@ __global__ void __launch_bounds__(kChannelThreads)
     centre = all.mean;
     const T spread = all.squares / static_cast<T>(all.count);
     unit = T(1) / sqrt(spread + eps);
-    if (blockIdx.x == 0 && strip.owns_part(m)) {
+    if (blockIdx.y == 0 && strip.owns_part(m)) {
       mean[strip.channel] = centre;
       variance[strip.channel] = spread;
       inv_std[strip.channel] = unit;
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(kChannelThreads)
   const Strip<kColumns> strip;
   const PairSum<T> sums = strip.merge_chunks(m, parts);
   if (strip.channel >= m.channels) return;
-  if (blockIdx.x == 0 && strip.slice == 0) {
+  if (blockIdx.y == 0 && strip.slice == 0) {
     if (grad_weight != nullptr) grad_weight[strip.channel] = sums.product;
     if (grad_bias != nullptr) grad_bias[strip.channel] = sums.sum;
   }
@@ -120,7 +120,7 @@ void backward(const ChannelShape& s, bool batch_statistics, const T* grad_output
   launch(op, m.wide ? pair_sums<T, 1> : pair_sums<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m,
          StatisticOf{false, Divider(1)}, grad_output, input, mean, inv_std, parts.data());
   dim3 grid = m.grid();
-  if (grad_input == nullptr) grid.x = 1;
+  if (grad_input == nullptr) grid.y = 1;
   launch(op, m.wide ? gradient<T, 1> : gradient<T, 32>, grid, dim3(kChannelThreads), 0, stream(), m, batch_statistics,
          parts.data(), grad_output, input, mean, inv_std, weight, grad_input, grad_weight, grad_bias);
 }

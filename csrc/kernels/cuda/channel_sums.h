@@ -24,7 +24,7 @@ struct ChannelMap {
   bool wide;  // kColumns is 1
   dim3 grid() const {
     const int columns = wide ? 1 : 32;
-    return dim3(static_cast<unsigned>(chunks), static_cast<unsigned>((channels + columns - 1) / columns));
+    return dim3(static_cast<unsigned>((channels + columns - 1) / columns), static_cast<unsigned>(chunks));
   }
 };
 
@@ -52,13 +52,13 @@ struct Strip {
 
   __device__ Strip()
       : slice(static_cast<int>(threadIdx.x) / kColumns),
-        channel(static_cast<int>(blockIdx.y) * kColumns + static_cast<int>(threadIdx.x) % kColumns) {}
+        channel(static_cast<int>(blockIdx.x) * kColumns + static_cast<int>(threadIdx.x) % kColumns) {}
 
   // Calls f(index, image) for the values of this thread.
   template <class F>
   __device__ void for_values(const ChannelMap& m, const F& f) const {
     if (channel >= m.channels) return;
-    const int begin = static_cast<int>(blockIdx.x) * m.per_chunk, end = min(m.count - begin, m.per_chunk) + begin;
+    const int begin = static_cast<int>(blockIdx.y) * m.per_chunk, end = min(m.count - begin, m.per_chunk) + begin;
     for (int e = begin + slice; e < end; e += kSlices) {
       int t = e;
       const int image = m.spatial.split(t);
@@ -94,7 +94,7 @@ struct Strip {
 
   // Where this block's part goes.
   __device__ bool owns_part(const ChannelMap& m) const { return slice == 0 && channel < m.channels; }
-  __device__ int64_t part(const ChannelMap& m) const { return static_cast<int64_t>(blockIdx.x) * m.channels + channel; }
+  __device__ int64_t part(const ChannelMap& m) const { return static_cast<int64_t>(blockIdx.y) * m.channels + channel; }
 };
 
 template <class T>

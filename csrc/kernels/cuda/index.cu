@@ -1,13 +1,18 @@
 // Gathering and scattering by integer tensors. A thread for each element of the values; element positions by Walk (elementwise.h).
 //
-// Where several values fall on one element of x, the result must not depend on which thread comes first. Along a dimension
-// (put_along) a thread takes a whole line, one value after the other. For entries that address whole slices, chain() (sort.cu) finds equal
-// entries, and the thread of a list's head adds the list in order: the sums and bits of the CPU's loop, without atomics.
+// Where several values fall on one element of x, the result must not depend on which thread comes first. For entries that address
+// whole slices, chain() (sort.cu) finds equal entries, and the thread of a list's head adds the list in order: the sums and bits of the
+// CPU's loop, without atomics. Along a dimension (put_along) a thread takes a whole line, one value after the other, where there are
+// lines enough for that; a few long ones are chained as well.
 // Bytes: values twice plus the index; scattered reads cost a sector of 32 bytes for each run shorter than that.
 #include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/scratch.h"
 
 namespace cnnx::cuda {
 namespace {
+
+// Where put_along chains: fewer lines leave most of a card idle, and a chain costs its launches.
+constexpr int64_t kFewLines = 512, kLongLine = 64;
 
 template <class T>
 __global__ void take_along_kernel(Walk<3> walk, int64_t x_step, const int64_t* index, const T* x, T* values) {
@@ -49,14 +54,51 @@ __global__ void put_along_kernel(Walk<3> walk, int64_t taken, int64_t x_step, in
   }
 }
 
+// entry[line * taken + k]: which element of x the k-th value of a line goes to.
+__global__ void line_entries_kernel(Walk<3> walk, int64_t taken, int64_t x_step, int64_t index_step, const int64_t* index,
+                                    int64_t* entry) {
+  const int64_t i = thread_index();
+  if (i >= walk.count * taken) return;
+  int64_t at[3];
+  walk.find(static_cast<uint32_t>(i / taken), at);
+  entry[i] = at[0] + index[at[1] + i % taken * index_step] * x_step;
+}
+
+template <class T>
+__global__ void put_chained_kernel(Walk<3> walk, int64_t taken, int64_t value_step, bool add, const int64_t* entry,
+                                   const int64_t* next, const bool* first, const T* values, T* x) {
+  const int64_t i = thread_index();
+  if (i >= walk.count * taken || (add ? !first[i] : next[i] >= 0)) return;
+  int64_t at[3];
+  walk.find(static_cast<uint32_t>(i / taken), at);
+  const T* line = values + at[2];
+  const int64_t begin = i / taken * taken;  // the entries of a line are its own: no chain leaves it
+  T result = add ? x[entry[i]] : line[(i - begin) * value_step];
+  for (int64_t k = i; add && k >= 0; k = next[k]) result = sum_of(result, line[(k - begin) * value_step]);
+  x[entry[i]] = result;
+}
+
 void put_along(DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add, const int64_t* index,
                const void* values, void* x) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
       const Walk<3> walk(part);
-      launch("scatter", put_along_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, taken, steps[0], steps[1],
-             steps[2], add, index + base[1], static_cast<const T*>(values) + base[2], static_cast<T*>(x) + base[0]);
+      const int64_t* index_part = index + base[1];
+      const T* value_part = static_cast<const T*>(values) + base[2];
+      T* x_part = static_cast<T*>(x) + base[0];
+      if (walk.count >= kFewLines || taken < kLongLine)
+        return launch("scatter", put_along_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, taken, steps[0],
+                      steps[1], steps[2], add, index_part, value_part, x_part);
+      const int64_t n = walk.count * taken;
+      const Scratch<int64_t> entry("scatter", 2 * n);
+      int64_t* next = entry.data() + n;
+      const Scratch<bool> first("scatter", n);
+      launch("scatter", line_entries_kernel, blocks_for(n), kThreads, 0, stream(), walk, taken, steps[0], steps[1], index_part,
+             entry.data());
+      chain("scatter", n, entry.data(), next, first.data());
+      launch("scatter", put_chained_kernel<T>, blocks_for(n), kThreads, 0, stream(), walk, taken, steps[2], add, entry.data(),
+             next, first.data(), value_part, x_part);
     });
   });
 }

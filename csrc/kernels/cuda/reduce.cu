@@ -1,11 +1,14 @@
-// Reductions over the middle extent of (outer, reduce, inner), running sums and orders along it.
+// Reductions over the middle extent of (outer, reduce, inner).
 //
 // inner == 1: a group of lanes (as many as a short row has elements, at most a warp) or a block of 256 threads takes a row and
 // steps through it together, so that neighbouring lanes read neighbouring elements; the threads' results are combined by a fixed tree.
 // inner > 1: neighbouring threads take neighbouring columns, and eight rows of threads share a column.
-// Rows longer than kChunk are cut into chunks of that size, whose results a second launch reduces in the same way: every SM works,
-// and since the cut depends on the shape alone, results are the same bits on every run.
+// Rows longer than kChunk are cut into chunks of that size, whose results a second launch reduces in the same way, and so are the lines in
+// which the place of an extreme is looked for, where they are few: every SM works, and since the cut depends on the shape alone, results
+// are the same bits on every run.
 // Bytes: the input once. Beyond the caches all should reach 80 % of the memory's rate where outer * inner * chunks fills the card.
+#include <algorithm>
+
 #include "kernels/cuda/arithmetic.h"
 #include "kernels/cuda/scratch.h"
 
@@ -209,14 +212,32 @@ __global__ void arg_rows_kernel(bool max, int64_t rows, int64_t n, int lanes, co
   if (row < rows && lane == 0) index[row] = best.index;
 }
 
-// A block for each long row.
+// What an extreme is looked for among: the n elements of a line, or those `count` of them that a launch before found, one in each of its
+// chunks. (outer, count, inner) or null: found. Chunks are of the `count`.
+struct Among {
+  int64_t n, count, inner;
+  const int64_t* found;
+  Chunks chunks;
+
+  // The best of every step-th of a chunk's elements; part: of (outer, chunk).
+  template <class T>
+  __device__ Candidate<T> best(bool max, int64_t part, int64_t column, int64_t first, int64_t step, const T* x) const {
+    const int64_t line = part / chunks.count, chunk = part % chunks.count, end = chunks.end(chunk, count);
+    Candidate<T> best{T(), -1};
+    for (int64_t k = chunks.begin(chunk) + first; k < end; k += step) {
+      const int64_t i = found == nullptr ? k : found[(line * count + k) * inner + column];
+      best = better(max, best, Candidate<T>{x[(line * n + i) * inner + column], i});
+    }
+    return best;
+  }
+};
+
+// A block for each chunk of each row.
 template <class T>
-__global__ void arg_row_kernel(bool max, int64_t n, const T* x, int64_t* index) {
+__global__ void arg_chunks_kernel(bool max, Among among, const T* x, int64_t* index) {
   CNNX_SHARED(T, values, [kThreads]);
   CNNX_SHARED(int64_t, indices, [kThreads]);
-  const T* row = x + blockIdx.x * n;
-  Candidate<T> best{T(), -1};
-  for (int64_t i = threadIdx.x; i < n; i += kThreads) best = better(max, best, Candidate<T>{row[i], i});
+  Candidate<T> best = among.best(max, blockIdx.x, 0, threadIdx.x, kThreads, x);
   values[threadIdx.x] = best.value;
   indices[threadIdx.x] = best.index;
   for (int width = kThreads / 2; width > 0; width /= 2) {
@@ -231,35 +252,41 @@ __global__ void arg_row_kernel(bool max, int64_t n, const T* x, int64_t* index) 
   if (threadIdx.x == 0) index[blockIdx.x] = best.index;
 }
 
+// A thread for each chunk of each column.
 template <class T>
-__global__ void arg_columns_kernel(bool max, ReduceShape s, const T* x, int64_t* index) {
+__global__ void arg_columns_kernel(int64_t threads, bool max, Among among, const T* x, int64_t* index) {
   const int64_t at = thread_index();
-  if (at >= s.outer * s.inner) return;
-  const T* from = x + at / s.inner * s.reduce * s.inner + at % s.inner;
-  int64_t best = 0;
-  T extreme = from[0];
-  for (int64_t r = 1; r < s.reduce; ++r) {
-    const T value = from[r * s.inner];
-    if (beats(max, value, extreme)) {
-      extreme = value;
-      best = r;
-    }
-  }
-  index[at] = best;
+  if (at >= threads) return;
+  index[at] = among.best(max, at / among.inner, at % among.inner, 0, 1, x).index;
+}
+
+// Lines are cut where they are too few to keep a card busy.
+template <class T>
+void find_extremes(const char* op, bool max, const ReduceShape& s, int64_t count, const int64_t* found, const T* x,
+                   int64_t* index) {
+  const bool rows = s.inner == 1, few = rows ? s.outer < 256 : s.outer * s.inner < 32768;
+  const int64_t size = few ? std::min(count, rows ? kChunk : kColumnChunk) : count;
+  const Among among{s.reduce, count, s.inner, found, {size, (count + size - 1) / size}};
+  const int64_t parts = s.outer * among.chunks.count * s.inner;
+  const bool last = among.chunks.count == 1;
+  const Scratch<int64_t> scratch(op, last ? 0 : parts);
+  int64_t* to = last ? index : scratch.data();
+  if (rows) launch(op, arg_chunks_kernel<T>, dim3(static_cast<unsigned>(parts)), kThreads, 0, stream(), max, among, x, to);
+  else launch(op, arg_columns_kernel<T>, blocks_for(parts), kThreads, 0, stream(), parts, max, among, x, to);
+  if (!last) find_extremes(op, max, s, among.chunks.count, to, x, index);
 }
 
 template <class T>
 void arg_reduce(ReduceOp op, const ReduceShape& s, const T* x, int64_t* index) {
   const bool max = op == ReduceOp::max;
   const char* name = max ? "argmax" : "argmin";
-  if (s.inner > 1) {
-    launch(name, arg_columns_kernel<T>, blocks_for(s.outer * s.inner), kThreads, 0, stream(), max, s, x, index);
-  } else if (s.reduce <= 1024) {
+  if (s.outer * s.inner == 0) return;
+  if (s.inner == 1 && s.reduce <= 1024) {
     int lanes = 1;
     while (lanes < 32 && lanes < s.reduce) lanes *= 2;
     launch(name, arg_rows_kernel<T>, blocks_for(s.outer * lanes), kThreads, 0, stream(), max, s.outer, s.reduce, lanes, x, index);
   } else {
-    launch(name, arg_row_kernel<T>, dim3(static_cast<unsigned>(s.outer)), kThreads, 0, stream(), max, s.reduce, x, index);
+    find_extremes(name, max, s, s.reduce, static_cast<const int64_t*>(nullptr), x, index);
   }
 }
 
@@ -267,58 +294,6 @@ void integer_arg_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const vo
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T>) arg_reduce(op, s, static_cast<const T*>(x), index);
-  });
-}
-
-// Running sums in double or int64, as on the CPU. Columns: a thread each, one after the other.
-template <class T, class Sum>
-__global__ void cumsum_columns_kernel(ReduceShape s, bool from_back, const T* x, T* y) {
-  const int64_t at = thread_index();
-  if (at >= s.outer * s.inner) return;
-  const int64_t first = at / s.inner * s.reduce * s.inner + at % s.inner;
-  Sum total = 0;
-  for (int64_t k = 0; k < s.reduce; ++k) {
-    const int64_t i = first + (from_back ? s.reduce - 1 - k : k) * s.inner;
-    total += static_cast<Sum>(x[i]);
-    y[i] = static_cast<T>(total);
-  }
-}
-
-// Rows: a block each, kThreads elements at a time, by Hillis and Steele's scan.
-template <class T, class Sum>
-__global__ void cumsum_row_kernel(int64_t n, bool from_back, const T* x, T* y) {
-  CNNX_SHARED(Sum, sums, [2][kThreads]);
-  const int t = static_cast<int>(threadIdx.x);
-  const int64_t row = blockIdx.x * n;
-  Sum carry = 0;
-  for (int64_t begin = 0; begin < n; begin += kThreads) {
-    const int64_t k = begin + t, i = row + (from_back ? n - 1 - k : k);
-    int side = 0;
-    sums[0][t] = k < n ? static_cast<Sum>(x[i]) : Sum(0);
-    for (int step = 1; step < kThreads; step *= 2, side ^= 1) {
-      __syncthreads();
-      sums[side ^ 1][t] = sums[side][t] + (t >= step ? sums[side][t - step] : Sum(0));
-    }
-    __syncthreads();
-    if (k < n) y[i] = static_cast<T>(carry + sums[side][t]);
-    carry += sums[side][kThreads - 1];
-    __syncthreads();
-  }
-}
-
-void cumsum(DType dtype, const ReduceShape& s, bool from_back, const void* x, void* y) {
-  if (s.outer * s.inner == 0 || s.reduce == 0) return;
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    using Sum = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
-    const T* from = static_cast<const T*>(x);
-    T* to = static_cast<T*>(y);
-    if (s.inner == 1)
-      launch("cumsum", cumsum_row_kernel<T, Sum>, dim3(static_cast<unsigned>(s.outer)), kThreads, 0, stream(), s.reduce,
-             from_back, from, to);
-    else
-      launch("cumsum", cumsum_columns_kernel<T, Sum>, blocks_for(s.outer * s.inner), kThreads, 0, stream(), s, from_back, from,
-             to);
   });
 }
 
@@ -362,7 +337,6 @@ template void fill_reduce(KernelTable<double>&);
 void fill_integer_reduce(ElementTable& table) {
   table.integer_reduce = integer_reduce;
   table.integer_arg_reduce = integer_arg_reduce;
-  table.cumsum = cumsum;
   table.products_of_others = products_of_others;
 }
 

@@ -146,7 +146,7 @@ void backward(const RowNormShape& s, const T* grad_output, const T* input, const
   launch(op, m.wide ? pair_sums<T, 1> : pair_sums<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m,
          StatisticOf{true, Divider(s.runs)}, grad_output, input, mean, inv_std, parts.data());
   dim3 grid = m.grid();
-  grid.x = 1;
+  grid.y = 1;
   launch(op, m.wide ? parameters<T, 1> : parameters<T, 32>, grid, dim3(kChannelThreads), 0, stream(), m, parts.data(),
          grad_weight, grad_bias);
 }

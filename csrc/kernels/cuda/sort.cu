@@ -101,18 +101,18 @@ __global__ void chain_kernel(int64_t n, const int64_t* sorted, const int64_t* or
   first[order[i]] = i == 0 || sorted[i - 1] != sorted[i];
 }
 
-void chain(int64_t n, const int64_t* entry, int64_t* next, bool* first) {
-  const Scratch<int64_t> sorted("index_put", 2 * n);
-  int64_t* order = sorted.data() + n;
-  sort_rows<int64_t>("index_put", 1, n, false, entry, {sorted.data(), order});
-  launch("index_put", chain_kernel, blocks_for(n), kThreads, 0, stream(), n, sorted.data(), order, next, first);
-}
-
 }  // namespace
+
+void chain(const char* op, int64_t n, const int64_t* entry, int64_t* next, bool* first) {
+  const Scratch<int64_t> sorted(op, 2 * n);
+  int64_t* order = sorted.data() + n;
+  sort_rows<int64_t>(op, 1, n, false, entry, {sorted.data(), order});
+  launch(op, chain_kernel, blocks_for(n), kThreads, 0, stream(), n, sorted.data(), order, next, first);
+}
 
 void fill_sort(ElementTable& table) {
   table.sort_order = sort_order;
-  table.chain = chain;
+  table.chain = [](int64_t n, const int64_t* entry, int64_t* next, bool* first) { chain("index_put", n, entry, next, first); };
 }
 
 }  // namespace cnnx::cuda

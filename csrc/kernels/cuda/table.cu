@@ -50,6 +50,7 @@ ElementTable make_element_table() {
   fill_index(table);
   fill_integer_reduce(table);
   fill_random(table);
+  fill_scan(table);
   fill_sort(table);
   fill_transform(table);
   fill_data(table);

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, overload
 import cnnx
 
 from .. import dtypes
+from ..conversions import Conversion
 from ..hooks import RemovableHandle
 from ..tensor import Tensor
 from .parameter import Buffer, Parameter
@@ -460,32 +461,24 @@ class Module:
         """Moves parameters and buffers to a device or floating-point dtype, in place.
 
         Takes ``to(device)``, ``to(dtype)``, ``to(device, dtype)`` or ``to(tensor)``; integer buffers keep
-        their dtype.
+        their dtype. `non_blocking` as in `Tensor.to`.
 
         Raises
         ------
         TypeError
             If the dtype is not floating-point.
         """
-        probe = cnnx.empty(0, device="cpu").to(
-            *args, **kwargs
-        )  # checks the arguments and tells what they mean
-        if not probe.dtype.is_floating_point:
+        wanted = Conversion.parse(args, kwargs)
+        if wanted.dtype is not None and not wanted.dtype.is_floating_point:
             raise TypeError(
-                f"nn.Module.to only accepts floating point dtypes, but got desired dtype={probe.dtype}"
+                f"nn.Module.to only accepts floating point dtypes, but got desired dtype={wanted.dtype}"
             )
-        wanted = [*args, *kwargs.values()]
-        has_dtype = any(isinstance(a, (dtypes.dtype, Tensor)) for a in wanted)
-        has_device = any(
-            isinstance(a, (str, int, cnnx.device, Tensor)) and not isinstance(a, (bool, dtypes.dtype))
-            for a in wanted
-        )
+        if wanted.copy:
+            raise TypeError("nn.Module.to: a module changes in place; copy.deepcopy(module) makes another")
 
         def convert(t: Tensor) -> Tensor:
-            device = probe.device if has_device else t.device
-            if has_dtype and t.is_floating_point():
-                return t.to(device, probe.dtype)
-            return t.to(device)
+            dtype = wanted.dtype if t.is_floating_point() else None
+            return t.to(wanted.device, dtype, non_blocking=wanted.non_blocking)
 
         return self._apply(convert)
 
@@ -507,7 +500,7 @@ class Module:
 
     def cuda(self: T, device: Any = None) -> T:
         """Moves the module to a CUDA device; raises if there is none."""
-        return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
+        return self.to("cuda" if device is None else device)
 
     # Hooks.
 
