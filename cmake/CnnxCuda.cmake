@@ -42,6 +42,9 @@ elseif(CNNX_CUDA STREQUAL AUTO OR CNNX_CUDA)
         message(FATAL_ERROR "cnnx: ${CMAKE_CUDA_COMPILER} knows none of the architectures 75 to 120; set CNNX_CUDA_ARCHITECTURES")
       endif()
       list(APPEND CNNX_CUDA_ARCHITECTURES ${newest}-virtual)  # for cards to come
+      if(newest GREATER 100)
+        list(APPEND CNNX_CUDA_ARCHITECTURES 90-virtual)  # for those between that have no code of their own (110)
+      endif()
     endif()
     set(CMAKE_CUDA_ARCHITECTURES "${CNNX_CUDA_ARCHITECTURES}")
     set(CMAKE_CUDA_RUNTIME_LIBRARY Static)  # so that the package imports where there is no CUDA

@@ -46,6 +46,8 @@ CONVOLUTIONS = [
     ((2, 40, 6, 5), (70, 40, 3, 3), {"stride": 2, "padding": 1}),
     ((1, 33, 4, 4), (65, 33, 1, 1), {}),
     ((4, 7, 6), (5, 4, 3, 3), {}),
+    ((3, 1, 9, 9), (20, 1, 3, 3), {"padding": 1}),
+    ((3, 3, 9, 8), (33, 3, 3, 3), {"padding": 1}),
     # Pixels enough for the widest tiles of the direct kernels.
     ((42, 1, 80, 80), (8, 1, 5, 5), {"padding": 2}),
     ((21, 3, 80, 80), (16, 3, 3, 3), {"padding": 1}),
@@ -104,6 +106,23 @@ TABLE |= {
         lambda x, s=size: F.adaptive_avg_pool2d(x, s) - 2 * F.adaptive_max_pool2d(x, s), IMAGES,
     )
     for size in (1, 2, (5, 7), (9, 8), (12, 3))
+}  # fmt: skip
+# Windows of many taps, few to a plane.
+RAMP = np.arange(128).reshape(1, 2, 8, 8)
+LARGE = (2, 3, 19, 17)
+TABLE |= {
+    "global max_pool2d": (lambda x: F.max_pool2d(x, (9, 11), return_indices=True), (3, 5, 9, 11)),
+    "global max_pool2d of NaN": (
+        lambda x: F.max_pool2d(x, 8, return_indices=True), np.where(RAMP % 50 == 7, np.nan, RAMP % 9.0),
+    ),
+    "global max_pool2d of equals": (lambda x: F.max_pool2d(x, 8, return_indices=True), RAMP % 3.0),
+    "large max_pool2d": (lambda x: F.max_pool2d(x, 7, 6, 3, return_indices=True), LARGE),
+    "large avg_pool2d": (
+        lambda x: F.avg_pool2d(x, 7, 6, 3) + F.avg_pool2d(x, 7, 6, 3, count_include_pad=False), LARGE,
+    ),
+    "adaptive pooling of large images": (
+        lambda x: F.adaptive_avg_pool2d(x, (2, 3)) - 2 * F.adaptive_max_pool2d(x, (2, 3)), (2, 3, 23, 31),
+    ),
 }  # fmt: skip
 TABLE |= {f"batch_norm {shape}": (batch_norm, shape, shape[1:2], shape[1:2]) for shape in NORMALISED}
 TABLE |= {

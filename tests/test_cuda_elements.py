@@ -404,6 +404,7 @@ def test_random_numbers_are_those_of_the_cpu(dtype) -> None:
         uniform = cnnx.empty(7, 31, dtype=dtype).to(device).uniform_(-1, 2)
         columns = cnnx.zeros(5, 6, dtype=dtype).to(device)
         columns[:, ::2].uniform_(3, 4)
+        columns[1:].view(-1)[1:14].uniform_(4, 5)  # not where packs begin
         normal = cnnx.empty(101, dtype=dtype).to(device).normal_(1, 3)
         kept = cnnx.empty(50, dtype=dtype).to(device).bernoulli_(0.3)
         found[device] = [t.cpu().numpy() for t in (uniform, columns, kept, normal)]

@@ -66,3 +66,21 @@ def test_every_part_runs_and_is_taken_up_again(tmp_path: Path) -> None:
     assert "train s11 8: " not in second
     assert "kernels relu: " not in second
     assert "shares of the ceilings" in second
+
+
+@pytest.mark.skipif("emulated" not in cnnx.cuda.build_info(), reason="the emulation counts launches")
+def test_a_step_takes_few_launches() -> None:
+    """One a layer and direction but for the sums of weight gradients, one for the optimizer, one read."""
+    script = SCRIPT.parent / "gpu" / "launches.py"
+    out = subprocess.run(
+        [sys.executable, str(script), "--batch", "3", "s10", "lenet5"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    rows = {
+        cells[1].strip(): [int(c) for c in cells[2:8]]
+        for row in out.splitlines()[2:]
+        if (cells := row.split("|"))
+    }
+    assert rows == {"lenet5": [12, 19, 1, 1, 33, 29], "s10": [6, 9, 1, 1, 17, 15]}, out

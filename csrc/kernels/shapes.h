@@ -43,6 +43,16 @@ struct ChannelShape {
   int64_t count() const { return batch * spatial; }  // values of one channel
 };
 
+// What batch normalisation keeps of the batches it has seen: their number, mean and (unbiased) variance by channel. Each batch moves the
+// mean and the variance by `momentum` towards its own; if cumulative, by 1 / batches, so that all weigh the same. Null ones are not kept.
+template <class T>
+struct RunningStatistics {
+  T *mean, *variance;
+  int64_t* batches;
+  double momentum;
+  bool cumulative;
+};
+
 // Images whose `rows` rows are normalised one by one: layer, group and instance normalisation. A row is `runs` runs of `repeat`
 // values; a run shares one weight and one bias. Row r begins with parameter first_param(r) of `params`.
 struct RowNormShape {

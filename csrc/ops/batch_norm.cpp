@@ -35,31 +35,32 @@ ChannelShape shape_of(const Tensor& input) {
   return s;
 }
 
-// Moves the running statistics in place towards what was seen.
-template <class T>
-void move_running(const ChannelShape& s, const Tensor& running_mean, const Tensor& running_var, const Tensor& mean,
-                  const Tensor& variance, double momentum) {
-  const Tensor* running[] = {&running_mean, &running_var};
-  Tensor moved[2];
-  for (size_t i = 0; i < 2; ++i) {
-    if (!running[i]->defined()) continue;
-    check_writable("batch_norm", *running[i]);
-    moved[i] = contiguous(*running[i]);
+// A running statistic while a batch moves it: the tensor itself, or a contiguous copy that is written back.
+class Kept {
+ public:
+  explicit Kept(const Tensor& kept) : kept_(kept) {
+    if (!kept.defined()) return;
+    check_writable("batch_norm", kept);
+    moved_ = contiguous(kept);
   }
-  const auto optional = [](const Tensor& t) { return t.defined() ? t.pointer<T>() : nullptr; };
-  if (!moved[0].defined() && !moved[1].defined()) return;
-  kernels<T>(mean.device())
-      .batch_norm_move(s, momentum, mean.pointer<T>(), variance.pointer<T>(), optional(moved[0]), optional(moved[1]));
-  for (size_t i = 0; i < 2; ++i) {
-    if (!moved[i].defined()) continue;
-    if (moved[i].is_same(*running[i])) running[i]->bump_version();
-    else copy_into(*running[i], moved[i]);
+  template <class T>
+  T* pointer() const {
+    return moved_.defined() ? moved_.pointer<T>() : nullptr;
   }
-}
+  void store() const {
+    if (!moved_.defined()) return;
+    if (moved_.is_same(kept_)) kept_.bump_version();
+    else copy_into(kept_, moved_);
+  }
+
+ private:
+  const Tensor& kept_;
+  Tensor moved_;
+};
 
 template <class T>
 Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
-                        const Tensor& bias, bool training, double momentum, double eps) {
+                        const Tensor& bias, bool training, std::optional<double> momentum, double eps, const Tensor& batches) {
   const ChannelShape s = shape_of(input);
   const bool lanes = s.lanes > 1;
   const auto x = spatial_input<T>(input, lanes);
@@ -71,10 +72,11 @@ Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const T
   Tensor inv_std = Tensor::empty(per_channel, input.options()), mean;
   if (training) {
     mean = Tensor::empty(per_channel, input.options());
-    Tensor variance = Tensor::empty(per_channel, input.options());
-    table.batch_norm_train(s, eps, x.data, optional(w), optional(b), y.data, mean.pointer<T>(), variance.pointer<T>(),
-                           inv_std.pointer<T>());
-    move_running<T>(s, running_mean, running_var, mean, variance, momentum);
+    const Kept kept_mean(running_mean), kept_var(running_var), counted(batches);
+    table.batch_norm_train(s, eps, x.data, optional(w), optional(b), y.data, mean.pointer<T>(), inv_std.pointer<T>(),
+                           {kept_mean.pointer<T>(), kept_var.pointer<T>(), counted.pointer<int64_t>(), momentum.value_or(0),
+                            !momentum && batches.defined()});
+    for (const Kept* kept : {&kept_mean, &kept_var, &counted}) kept->store();
   } else {
     mean = plain_copy(running_mean);
     const Tensor variance = contiguous(running_var);
@@ -104,12 +106,20 @@ Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const T
 }  // namespace
 
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
-                  const Tensor& bias, bool training, double momentum, double eps) {
+                  const Tensor& bias, bool training, std::optional<double> momentum, double eps, const Tensor& batches) {
   check(input, running_mean, running_var, weight, bias, training);
+  if (batches.defined()) {
+    if (batches.dtype() != DType::int64 || batches.numel() != 1)
+      throw TypeError(message("batch_norm: the number of batches must be one int64, got ", name(batches.dtype()), " of shape ",
+                              batches.shape()));
+    check_same_device("batch_norm", input, batches);
+  } else if (training && !momentum && (running_mean.defined() || running_var.defined())) {
+    throw ValueError("batch_norm: without a momentum the number of batches must be given");
+  }
   if (training && shape_of(input).count() <= 1)
     throw ValueError(message("batch_norm: needs more than 1 value per channel when training, got input ", input.shape()));
   return dispatch_floating("batch_norm", input.dtype(), [&](auto tag) {
-    return batch_norm_typed<decltype(tag)>(input, running_mean, running_var, weight, bias, training, momentum, eps);
+    return batch_norm_typed<decltype(tag)>(input, running_mean, running_var, weight, bias, training, momentum, eps, batches);
   });
 }
 

@@ -238,8 +238,9 @@ def batch_norm(
     weight: TensorBase | None,
     bias: TensorBase | None,
     training: bool,
-    momentum: float,
+    momentum: float | None,
     eps: float,
+    batches: TensorBase | None = None,
 ) -> Tensor: ...
 def bernoulli_(tensor: TensorBase, p: float, generator: GeneratorBase | None = None) -> None: ...
 def binary_cross_entropy(

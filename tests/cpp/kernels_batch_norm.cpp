@@ -6,7 +6,7 @@
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"batch_norm_train", "batch_norm_apply", "batch_norm_backward", "batch_norm_move", "batch_norm_inv_std"};
+const Covers covers{"batch_norm_train", "batch_norm_apply", "batch_norm_backward", "batch_norm_inv_std"};
 
 // channels, spatial
 const int64_t kCases[][2] = {{1, 1}, {3, 1}, {37, 1}, {2, 3}, {1, 16}, {3, 35}, {2, 200}, {5, 529}};
@@ -53,24 +53,38 @@ TEST_CASE("batch_norm_train and batch_norm_apply: within rounding") {
     const int64_t channels = t.s.channels;
     Random random(5);
     const Values x = random.reals(t.count, -1, 3), w = random.reals(channels), b = random.reals(channels);
-    Values y(x.size()), mean(w.size()), variance(w.size()), inv_std(w.size());
-    reference().batch_norm_train(plain(t.s), 1e-2, x.data(), w.data(), b.data(), y.data(), mean.data(), variance.data(),
-                                 inv_std.data());
+    const Values old_mean = random.reals(channels), old_variance = random.reals(channels, 0, 3);
+    Values y(x.size()), mean(w.size()), inv_std(w.size()), running_mean = old_mean, running_var = old_variance;
+    int64_t batches = 3;
+    reference().batch_norm_train(plain(t.s), 1e-2, x.data(), w.data(), b.data(), y.data(), mean.data(), inv_std.data(),
+                                 {running_mean.data(), running_var.data(), &batches, 0.3, false});
     Values expected = y;
-    for (const Values& part : {mean, variance, inv_std}) append(expected, part);
+    for (const Values& part : {mean, inv_std, running_mean, running_var, Values{4}}) append(expected, part);
+    // The statistics' own formulas, from what the reference found.
+    const double count = static_cast<double>(t.s.count());
+    for (size_t c = 0; c < mean.size(); ++c) {
+      const double spread = 1 / (inv_std[c] * inv_std[c]) - 1e-2;
+      CHECK(running_mean[c] == doctest::Approx(0.7 * old_mean[c] + 0.3 * mean[c]));
+      CHECK(running_var[c] == doctest::Approx(0.7 * old_variance[c] + 0.3 * spread * count / (count - 1)));
+    }
     const int64_t shift = t.s.lanes == 1 ? 1 : 0;
     const Guarded<float> input = place<float>(x, t.layout, shift), weight(w, 1), bias(b, 1);
     const KernelTable<float>& table = kernels<float>();
     const Values bound(expected.size(), 2e-5);  // outputs are within 40, inv_std within 10
     expect_within(same_for_any_threads(what,
                                        [&] {
-                                         Guarded<float> out(t.layout.size(), shift), m(channels), v(channels), i(channels);
+                                         Guarded<float> out(t.layout.size(), shift), m(channels), i(channels);
+                                         Guarded<float> kept_mean(old_mean, 1), kept_var(old_variance, 1);
+                                         int64_t seen = 3;
                                          table.batch_norm_train(t.s, 1e-2, input.data(), weight.data(), bias.data(), out.data(),
-                                                                m.data(), v.data(), i.data());
-                                         CHECK_MESSAGE((out.intact() && m.intact() && v.intact() && i.intact()),
-                                                       what << ": wrote outside its output");
+                                                                m.data(), i.data(),
+                                                                {kept_mean.data(), kept_var.data(), &seen, 0.3, false});
+                                         for (const Guarded<float>* g : {&out, &m, &i, &kept_mean, &kept_var})
+                                           CHECK_MESSAGE(g->intact(), what << ": wrote outside its output");
                                          Values all = extract(out, t.layout);
-                                         for (const Values& part : {m.values(), v.values(), i.values()}) append(all, part);
+                                         for (const Values& part : {m.values(), i.values(), kept_mean.values(), kept_var.values(),
+                                                                    Values{static_cast<double>(seen)}})
+                                           append(all, part);
                                          return all;
                                        }),
                   expected, bound, what);
@@ -84,29 +98,40 @@ TEST_CASE("batch_norm_train and batch_norm_apply: within rounding") {
   });
 }
 
-TEST_CASE("batch_norm_move and batch_norm_inv_std: within rounding") {
+TEST_CASE("batch_norm_train: running statistics as the mean over all batches") {
   for_setups([](const Setup& t) {
     const int64_t channels = t.s.channels;
-    const double momentum = 0.3, eps = 1e-3, count = static_cast<double>(t.s.count());
-    Random random(6);
-    const Values mean = random.reals(channels), variance = random.reals(channels, 0, 3);
-    const Values old_mean = random.reals(channels), old_variance = random.reals(channels, 0, 3);
-    const Guarded<float> m(mean, 1), v(variance, 1);
-    Guarded<float> running_mean(old_mean, 1), running_var(old_variance, 1), inv_std(channels, 1);
-    const KernelTable<float>& table = kernels<float>();
-    table.batch_norm_move(t.s, momentum, m.data(), v.data(), running_mean.data(), running_var.data());
-    table.batch_norm_inv_std(channels, eps, v.data(), inv_std.data());
-    CHECK_MESSAGE((running_mean.intact() && running_var.intact() && inv_std.intact()), t.what << ": wrote outside its output");
-    Values moved, spread, unit;
-    for (size_t c = 0; c < mean.size(); ++c) {
-      moved.push_back((1 - momentum) * old_mean[c] + momentum * mean[c]);
-      spread.push_back((1 - momentum) * old_variance[c] + momentum * variance[c] * count / (count - 1));
-      unit.push_back(1 / std::sqrt(variance[c] + eps));
+    Random random(7);
+    Guarded<float> running_mean(channels, 1), mean(channels), inv_std(channels), out(t.layout.size());
+    for (int64_t c = 0; c < channels; ++c) running_mean.data()[c] = 99;  // weighs nothing: the first batch's momentum is 1
+    Values sum(static_cast<size_t>(channels));
+    int64_t batches = 0;
+    for (int round = 1; round <= 3; ++round) {
+      const Guarded<float> input = place<float>(random.reals(t.count, -1, 3), t.layout, 0);
+      kernels<float>().batch_norm_train(t.s, 1e-2, input.data(), nullptr, nullptr, out.data(), mean.data(), inv_std.data(),
+                                        {running_mean.data(), nullptr, &batches, 0, true});
+      CHECK(batches == round);
+      for (size_t c = 0; c < sum.size(); ++c) {
+        sum[c] += mean.values()[c];
+        CHECK(running_mean.values()[c] == doctest::Approx(sum[c] / round).epsilon(1e-5));
+      }
     }
-    const Values bound(mean.size(), 1e-5);
-    expect_within(running_mean.values(), moved, bound, "running mean " + t.what);
-    expect_within(running_var.values(), spread, bound, "running variance " + t.what);
-    expect_within(inv_std.values(), unit, bound, "inv_std " + t.what);
+    CHECK_MESSAGE(running_mean.intact(), t.what << ": wrote outside its output");
+  });
+}
+
+TEST_CASE("batch_norm_inv_std: within rounding") {
+  for_setups([](const Setup& t) {
+    const int64_t channels = t.s.channels;
+    Random random(6);
+    const Values variance = random.reals(channels, 0, 3);
+    const Guarded<float> v(variance, 1);
+    Guarded<float> inv_std(channels, 1);
+    kernels<float>().batch_norm_inv_std(channels, 1e-3, v.data(), inv_std.data());
+    CHECK_MESSAGE(inv_std.intact(), t.what << ": wrote outside its output");
+    Values unit;
+    for (const double x : variance) unit.push_back(1 / std::sqrt(x + 1e-3));
+    expect_within(inv_std.values(), unit, Values(unit.size(), 1e-5), "inv_std " + t.what);
   });
 }
 

@@ -83,6 +83,22 @@ void channel_sums(const ChannelShape& s, int64_t c, const float* grad_output, co
   });
 }
 
+// Counts a batch, and moves the running statistics towards its own.
+struct Mover {
+  const RunningStatistics<float>& running;
+  double momentum, unbiased;
+
+  Mover(const RunningStatistics<float>& r, double count) : running(r), momentum(r.momentum), unbiased(count / (count - 1)) {
+    if (r.batches != nullptr) ++*r.batches;
+    if (r.cumulative) momentum = 1.0 / (double)*r.batches;
+  }
+  void move(int64_t c, double mean, double spread) const {
+    const auto to = [this](float& kept, double seen) { kept = (float)((1 - momentum) * (double)kept + momentum * seen); };
+    if (running.mean != nullptr) to(running.mean[c], mean);
+    if (running.variance != nullptr) to(running.variance[c], unbiased * spread);
+  }
+};
+
 // Strips of columns: the lanes hold channels.
 
 // Vectors at a distance of `step` floats; a strip at the right edge is narrower.
@@ -116,7 +132,7 @@ void normalise_strip(const ChannelShape& s, const Strip& strip, int64_t c, const
 }
 
 void train_strips(const ChannelShape& s, double eps, const float* input, const float* weight, const float* bias, float* output,
-                  float* mean, float* variance, float* inv_std) {
+                  float* mean, float* inv_std, const Mover& mover) {
   for_strips(s, 3, [&](int64_t c, const Strip& strip) {
     LaneMoments moments;
     strip.visit([&](const auto& get, const auto&) {
@@ -125,8 +141,8 @@ void train_strips(const ChannelShape& s, double eps, const float* input, const f
     for (int64_t i = 0; i < strip.width; ++i) {
       const double spread = (double)moments.squares[i] / (double)s.batch;
       mean[c + i] = moments.mean[i];
-      variance[c + i] = (float)spread;
       inv_std[c + i] = (float)inverse_deviation(spread, eps);
+      mover.move(c + i, (double)moments.mean[i], spread);
     }
     normalise_strip(s, strip, c, input, moments.mean, strip_of(inv_std, strip, c, 1), weight, bias, output);
   });
@@ -167,14 +183,15 @@ void backward_strips(const ChannelShape& s, bool batch_statistics, const float* 
 bool has_strips(const ChannelShape& s) { return s.lanes == 1 && s.spatial == 1; }
 
 void batch_norm_train(const ChannelShape& s, double eps, const float* input, const float* weight, const float* bias,
-                      float* output, float* mean, float* variance, float* inv_std) {
-  if (has_strips(s)) return train_strips(s, eps, input, weight, bias, output, mean, variance, inv_std);
+                      float* output, float* mean, float* inv_std, const RunningStatistics<float>& running) {
+  const Mover mover(running, (double)s.count());
+  if (has_strips(s)) return train_strips(s, eps, input, weight, bias, output, mean, inv_std, mover);
   parallel_for(s.channels, pass_cost(3.0 * (double)s.count()), [&](int64_t c) {
     const Moments moments = channel_moments(s, c, input);
     const double spread = moments.squares / moments.count, unit = inverse_deviation(spread, eps);
     mean[c] = (float)moments.mean;
-    variance[c] = (float)spread;
     inv_std[c] = (float)unit;
+    mover.move(c, moments.mean, spread);
     normalise_channel(s, c, input, mean[c], inv_std[c] * at(weight, c, 1), at(bias, c, 0), output);
   });
 }
@@ -218,15 +235,6 @@ void batch_norm_backward(const ChannelShape& s, bool batch_statistics, const flo
   });
 }
 
-void move(const ChannelShape& s, double momentum, const float* mean, const float* variance, float* running_mean,
-          float* running_var) {
-  const double unbiased = (double)s.count() / (double)(s.count() - 1);
-  for (int64_t c = 0; c < s.channels; ++c) {
-    if (running_mean != nullptr) running_mean[c] = (float)((1 - momentum) * running_mean[c] + momentum * mean[c]);
-    if (running_var != nullptr) running_var[c] = (float)((1 - momentum) * running_var[c] + momentum * unbiased * variance[c]);
-  }
-}
-
 void inv_std_of(int64_t channels, double eps, const float* variance, float* inv_std) {
   for (int64_t c = 0; c < channels; ++c) inv_std[c] = (float)(1 / sqrt(variance[c] + eps));
 }
@@ -237,7 +245,6 @@ void fill_batch_norm(KernelTable<float>& table) {
   table.batch_norm_train = batch_norm_train;
   table.batch_norm_apply = batch_norm_apply;
   table.batch_norm_backward = batch_norm_backward;
-  table.batch_norm_move = move;
   table.batch_norm_inv_std = inv_std_of;
 }
 

@@ -2,7 +2,7 @@
 //
 // train: one launch takes each thread's mean and, in a second pass over the same few values, their squared deviations from it,
 //   and merges threads after Chan, Golub and LeVeque; a second one merges the chunks (each block for its own channels: 64 parts
-//   at most, from L2), normalises, and writes the statistics. No sum of squares is ever subtracted from another, so large means
+//   at most, from L2), normalises, writes the statistics and moves the running ones. No sum of squares is ever subtracted from another, so large means
 //   cost no digits.
 // backward: the same two steps with the sums of g and g h.
 //
@@ -30,9 +30,11 @@ struct Moments {
   }
 };
 
+// Counts the batch as well: normalise(), which comes after it in the stream, reads the number.
 template <class T, int kColumns>
-__global__ void __launch_bounds__(kChannelThreads) moments(ChannelMap m, const T* input, Moments<T>* parts) {
+__global__ void __launch_bounds__(kChannelThreads) moments(ChannelMap m, const T* input, Moments<T>* parts, int64_t* batches) {
   const Strip<kColumns> strip;
+  if (batches != nullptr && blockIdx.x == 0 && blockIdx.y == 0 && threadIdx.x == 0) ++*batches;
   Moments<T> own{};
   strip.for_values(m, [&](int64_t at, int) {
     own.mean += input[at];
@@ -51,7 +53,7 @@ __global__ void __launch_bounds__(kChannelThreads) moments(ChannelMap m, const T
 template <class T, int kColumns>
 __global__ void __launch_bounds__(kChannelThreads)
     normalise(ChannelMap m, T eps, const Moments<T>* parts, const T* input, const T* weight, const T* bias, T* output, T* mean,
-              T* variance, T* inv_std) {
+              T* inv_std, RunningStatistics<T> running) {
   const Strip<kColumns> strip;
   T centre = 0, unit = 0;
   if (parts != nullptr) {
@@ -61,8 +63,13 @@ __global__ void __launch_bounds__(kChannelThreads)
     unit = T(1) / sqrt(spread + eps);
     if (blockIdx.y == 0 && strip.owns_part(m)) {
       mean[strip.channel] = centre;
-      variance[strip.channel] = spread;
       inv_std[strip.channel] = unit;
+      const T momentum = running.cumulative ? T(1) / static_cast<T>(*running.batches) : static_cast<T>(running.momentum);
+      const auto move = [&](T* kept, T seen) {
+        if (kept != nullptr) kept[strip.channel] = (1 - momentum) * kept[strip.channel] + momentum * seen;
+      };
+      move(running.mean, centre);
+      move(running.variance, all.squares / static_cast<T>(all.count - 1));
     }
   } else if (strip.channel < m.channels) {
     centre = mean[strip.channel];
@@ -93,14 +100,15 @@ __global__ void __launch_bounds__(kChannelThreads)
 }
 
 template <class T>
-void train(const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean, T* variance,
-           T* inv_std) {
+void train(const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean, T* inv_std,
+           const RunningStatistics<T>& running) {
   const char* op = "batch_norm_train";
   const ChannelMap m = channel_map(op, s.batch, s.channels, s.spatial);
   const Scratch<Moments<T>> parts(op, static_cast<int64_t>(m.chunks) * m.channels);
-  launch(op, m.wide ? moments<T, 1> : moments<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m, input, parts.data());
+  launch(op, m.wide ? moments<T, 1> : moments<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m, input, parts.data(),
+         running.batches);
   launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m, static_cast<T>(eps),
-         parts.data(), input, weight, bias, output, mean, variance, inv_std);
+         parts.data(), input, weight, bias, output, mean, inv_std, running);
 }
 
 template <class T>
@@ -108,7 +116,7 @@ void apply(const ChannelShape& s, const T* input, const T* mean, const T* inv_st
   const char* op = "batch_norm_apply";
   const ChannelMap m = channel_map(op, s.batch, s.channels, s.spatial);
   launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m, T(0), nullptr, input,
-         weight, bias, output, const_cast<T*>(mean), nullptr, const_cast<T*>(inv_std));
+         weight, bias, output, const_cast<T*>(mean), const_cast<T*>(inv_std), RunningStatistics<T>{});
 }
 
 template <class T>
@@ -123,23 +131,6 @@ void backward(const ChannelShape& s, bool batch_statistics, const T* grad_output
   if (grad_input == nullptr) grid.y = 1;
   launch(op, m.wide ? gradient<T, 1> : gradient<T, 32>, grid, dim3(kChannelThreads), 0, stream(), m, batch_statistics,
          parts.data(), grad_output, input, mean, inv_std, weight, grad_input, grad_weight, grad_bias);
-}
-
-template <class T>
-__global__ void move_running(int channels, T momentum, T unbiased, const T* mean, const T* variance, T* running_mean,
-                             T* running_var) {
-  const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-  if (c >= channels) return;
-  if (running_mean != nullptr) running_mean[c] = (1 - momentum) * running_mean[c] + momentum * mean[c];
-  if (running_var != nullptr) running_var[c] = (1 - momentum) * running_var[c] + momentum * unbiased * variance[c];
-}
-
-template <class T>
-void move(const ChannelShape& s, double momentum, const T* mean, const T* variance, T* running_mean, T* running_var) {
-  const double count = static_cast<double>(s.count());
-  launch("batch_norm_move", move_running<T>, dim3(static_cast<unsigned>((s.channels + 127) / 128)), dim3(128), 0, stream(),
-         to_index("batch_norm_move", s.channels), static_cast<T>(momentum), static_cast<T>(count / (count - 1)), mean, variance,
-         running_mean, running_var);
 }
 
 template <class T>
@@ -161,7 +152,6 @@ void fill_batch_norm(KernelTable<T>& table) {
   table.batch_norm_train = train<T>;
   table.batch_norm_apply = apply<T>;
   table.batch_norm_backward = backward<T>;
-  table.batch_norm_move = move<T>;
   table.batch_norm_inv_std = inv_std_of<T>;
 }
 template void fill_batch_norm(KernelTable<float>&);

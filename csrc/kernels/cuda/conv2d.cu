@@ -102,12 +102,16 @@ __global__ void __launch_bounds__(128) direct(Correlation c, const T* source, co
   const int taps = ya.taps * xa.taps, kernel = c.y.kernel * c.x.kernel;
 
   const T* const group_weight = weight + static_cast<int64_t>(group) * c.q * c.r * kernel;
-  for (int i = static_cast<int>(threadIdx.x); i < c.r * taps * kOut; i += static_cast<int>(blockDim.x)) {
-    // Consecutive threads take consecutive taps, which lie side by side in memory.
-    const int q = i / (c.r * taps), k = i % (c.r * taps), r = k / taps, t = k % taps, ty = t / xa.taps, tx = t % xa.taps;
+  for (int k = static_cast<int>(threadIdx.x); k < c.r * taps; k += static_cast<int>(blockDim.x)) {
+    // Consecutive threads take consecutive taps, which lie side by side in memory. Where the taps are known, divisions are by constants.
+    const int r = k / (kTap > 0 ? kTap * kTap : taps), t = k - r * taps, ty = t / (kTap > 0 ? kTap : xa.taps),
+              tx = t - ty * xa.taps;
     const int at = (ya.weight_first + ya.weight_step * ty) * c.x.kernel + xa.weight_first + xa.weight_step * tx;
-    weights[k].v[q] =
-        q0 + q < c.q ? group_weight[static_cast<int64_t>(q0 + q) * c.weight_q + static_cast<int64_t>(r) * c.weight_r + at] : T(0);
+    const T* from = group_weight + static_cast<int64_t>(q0) * c.weight_q + static_cast<int64_t>(r) * c.weight_r + at;
+    Weights tap;
+#pragma unroll
+    for (int q = 0; q < kOut; ++q) tap.v[q] = q0 + q < c.q ? from[static_cast<int64_t>(q) * c.weight_q] : T(0);
+    weights[k] = tap;
   }
   __syncthreads();
 

@@ -230,8 +230,8 @@ __global__ void choose_kernel(Walk<4> walk, bool is_flat, const bool* condition,
   int64_t at[4] = {i, i, i, i};
   if (!is_flat) walk.find(static_cast<uint32_t>(i), at);
   const bool choice = condition[at[1]];
-  const Source<T>& from = choice ? a : b;
-  out[at[0]] = from.data == nullptr ? from.value : from.data[choice ? at[2] : at[3]];
+  const T* from = choice ? a.data : b.data;  // a reference to a or b would put both on the stack
+  out[at[0]] = from == nullptr ? (choice ? a.value : b.value) : from[choice ? at[2] : at[3]];
 }
 
 void choose(DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a, const ElementOperand& b,

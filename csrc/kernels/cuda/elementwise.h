@@ -9,43 +9,31 @@
 #include <type_traits>
 
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/divide.h"
 
 namespace cnnx::cuda {
 
 constexpr int kThreads = 256;
-constexpr int64_t kMaxStrided = int64_t{1} << 30;  // elements of one strided launch: ExtentDivider needs dividends below 2^31
+constexpr int64_t kMaxStrided = int64_t{1} << 30;  // elements of one strided launch: Divider needs dividends below 2^31
 
-// Blocks of kThreads that cover `threads`. A grid has at most 2^31 - 1, which no tensor that fits into memory reaches.
-inline dim3 blocks_for(int64_t threads) { return dim3(static_cast<unsigned>((threads + kThreads - 1) / kThreads)); }
+// A grid of that many blocks, of which it can have 2^31 - 1; throws where there are more.
+inline dim3 grid_of(const char* op, int64_t blocks) { return dim3(static_cast<unsigned>(to_index(op, blocks))); }
+// Blocks of kThreads that cover `threads`, which is a number of elements that fit into memory.
+inline dim3 blocks_for(int64_t threads) { return grid_of("launch", (threads + kThreads - 1) / kThreads); }
 
 __device__ inline int64_t thread_index() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
-
-// Division by an extent below 2^31 of dividends below 2^31 (Granlund and Montgomery, "Division by invariant integers using
-// multiplication", PLDI'94).
-struct ExtentDivider {
-  uint32_t magic, shift;
-
-  ExtentDivider() = default;
-  explicit ExtentDivider(int64_t divisor) : magic(0), shift(0) {
-    while ((int64_t{1} << shift) < divisor) ++shift;
-    const uint64_t d = static_cast<uint64_t>(divisor);
-    magic = static_cast<uint32_t>((uint64_t{1} << 32) * ((uint64_t{1} << shift) - d) / d + 1);
-  }
-  __device__ uint32_t divide(uint32_t n) const { return (__umulhi(n, magic) + n) >> shift; }
-};
 
 // A StridedShape of at most kMaxStrided elements as kernels take it.
 template <int kOperands>
 struct Walk {
   int ndim;
-  uint32_t count, extent[kMaxDims];
-  ExtentDivider divider[kMaxDims];
+  uint32_t count;
+  Divider extent[kMaxDims];
   int64_t stride[kOperands][kMaxDims];
 
   explicit Walk(const StridedShape<kOperands>& s) : ndim(s.ndim), count(static_cast<uint32_t>(s.numel())) {
     for (int d = 0; d < kMaxDims; ++d) {
-      extent[d] = d < s.ndim ? static_cast<uint32_t>(s.extent[d]) : 1;
-      divider[d] = ExtentDivider(extent[d]);
+      extent[d] = Divider(d < s.ndim ? s.extent[d] : 1);
       for (int k = 0; k < kOperands; ++k) stride[k][d] = d < s.ndim ? s.stride[k][d] : 0;
     }
   }
@@ -53,12 +41,13 @@ struct Walk {
   // The operands' offsets of element i of the row-major order.
   __device__ void find(uint32_t i, int64_t (&at)[kOperands]) const {
     for (int k = 0; k < kOperands; ++k) at[k] = 0;
+    int rest = static_cast<int>(i);
     for (int d = ndim - 1; d > 0; --d) {
-      const uint32_t quotient = divider[d].divide(i), position = i - quotient * extent[d];
-      for (int k = 0; k < kOperands; ++k) at[k] += position * stride[k][d];
-      i = quotient;
+      const int quotient = extent[d].split(rest);
+      for (int k = 0; k < kOperands; ++k) at[k] += rest * stride[k][d];
+      rest = quotient;
     }
-    for (int k = 0; k < kOperands; ++k) at[k] += i * stride[k][0];
+    for (int k = 0; k < kOperands; ++k) at[k] += rest * stride[k][0];
   }
 };
 
@@ -109,6 +98,7 @@ struct Source {
     if (data != nullptr && step == 1) return *reinterpret_cast<const Pack<T, kWidth>*>(data + i);
     Pack<T, kWidth> result;
     const T element = data == nullptr ? value : *data;
+#pragma unroll
     for (int k = 0; k < kWidth; ++k) result.values[k] = element;
     return result;
   }
@@ -129,6 +119,7 @@ __global__ void map_kernel(int64_t n, F f, const A* a, Out* out) {
   if (i + kWidth <= n) {
     const Pack<A, kWidth> x = *reinterpret_cast<const Pack<A, kWidth>*>(a + i);
     Pack<Out, kWidth> y;
+#pragma unroll
     for (int k = 0; k < kWidth; ++k) y.values[k] = f(x.values[k]);
     *reinterpret_cast<Pack<Out, kWidth>*>(out + i) = y;
   } else {
@@ -144,6 +135,7 @@ __global__ void map2_kernel(int64_t n, F f, Source<A> a, Source<B> b, Out* out) 
     const Pack<A, kWidth> x = a.template pack<kWidth>(i);
     const Pack<B, kWidth> y = b.template pack<kWidth>(i);
     Pack<Out, kWidth> z;
+#pragma unroll
     for (int k = 0; k < kWidth; ++k) z.values[k] = f(x.values[k], y.values[k]);
     *reinterpret_cast<Pack<Out, kWidth>*>(out + i) = z;
   } else {

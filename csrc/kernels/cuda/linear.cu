@@ -88,9 +88,15 @@ struct Slice {
 #pragma unroll
     for (int v = 0; v < kEach / kWidth; ++v) {
       T* to = &shared[depth + v * next_depth][row + v * next_row];
-      const int between = along_k ? kPitch : 1;
+      Pack<T, kWidth> pack;
 #pragma unroll
-      for (int j = 0; j < kWidth; ++j) to[j * between] = value[v * kWidth + j];
+      for (int j = 0; j < kWidth; ++j) pack.v[j] = value[v * kWidth + j];
+      if (!along_k) {
+        *reinterpret_cast<Pack<T, kWidth>*>(to) = pack;
+        continue;
+      }
+#pragma unroll
+      for (int j = 0; j < kWidth; ++j) to[j * kPitch] = pack.v[j];
     }
   }
 

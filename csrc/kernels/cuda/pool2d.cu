@@ -1,7 +1,8 @@
 // Pooling: input (planes, in_height, in_width) -> output (planes, out_height, out_width), a plane being one channel of one image.
 //
 // One thread per result, lanes along x and on through rows and planes: stores coalesce, and the taps of neighbouring windows
-// share the cache lines they load. The gradients have one thread per input pixel, which visits the windows that contain it, in
+// share the cache lines they load. Large windows of which a plane has few (global pooling) get a warp per result, its lanes along
+// the taps, whose results meet in a tree of fixed shape. The gradients have one thread per input pixel, which visits the windows that contain it, in
 // row-major order, so nothing is added to memory and the bits are always the same: for max the windows whose index names the
 // pixel.
 //
@@ -17,6 +18,7 @@ namespace {
 struct Window {
   int in, out, kernel, stride, pad, pad_after, dilation;
   bool adaptive;
+  Divider by_stride;
 
   __device__ int start(int o) const { return adaptive ? static_cast<int>(static_cast<int64_t>(o) * in / out) : o * stride - pad; }
   // Taps of window o; those of an adaptive one lie inside.
@@ -27,11 +29,11 @@ struct Window {
   __device__ int first(int i) const {
     if (adaptive) return static_cast<int>(static_cast<int64_t>(i) * out / in);
     const int reach = i + pad - (kernel - 1) * dilation;
-    return reach > 0 ? (reach + stride - 1) / stride : 0;
+    return reach > 0 ? by_stride.quotient(reach + stride - 1) : 0;
   }
   __device__ int last(int i) const {
     if (adaptive) return static_cast<int>((static_cast<int64_t>(i + 1) * out - 1) / in);
-    const int o = (i + pad) / stride;
+    const int o = by_stride.quotient(i + pad);
     return o < out ? o : out - 1;
   }
   // Positions of window o that an average counts: of the padded input, or of the input alone.
@@ -62,31 +64,56 @@ struct Pool {
   }
 };
 
+// Calls f(ky, kx) for a lane's part of rows x columns taps, in order.
+template <int kLanes, class F>
+__device__ void for_taps(int rows, int columns, int lane, const F& f) {
+  if constexpr (kLanes == 1) {
+    for (int ky = 0; ky < rows; ++ky)
+      for (int kx = 0; kx < columns; ++kx) f(ky, kx);
+  } else {
+    for (int tap = lane; tap < rows * columns; tap += kLanes) f(tap / columns, tap % columns);
+  }
+}
+
+// A maximum and where it is; -1: none yet. Of equals the first one counts, and of NaNs, which are larger than all, the last.
 template <class T>
+struct Maximum {
+  T value;
+  int where;
+  __device__ void merge(T other, int place) {
+    if (place < 0) return;
+    const bool is_nan = other != other, was_nan = value != value;
+    const bool first = where < 0, equal = other == value && place < where;
+    if (first || (is_nan ? !was_nan || place > where : !was_nan && (other > value || equal))) {
+      value = other;
+      where = place;
+    }
+  }
+};
+
+constexpr unsigned kWarp = 0xffffffffu;
+
+// kLanes (1 or 32): threads of a result.
+template <class T, int kLanes>
 __global__ void __launch_bounds__(kPlaneThreads) max_forward(Pool p, const T* input, T* output, int32_t* index) {
-  const int at = plane_thread();
+  const int at = plane_thread() / kLanes, lane = plane_thread() % kLanes;
   if (at >= p.count) return;
   int ox = at, oy;
   const int plane = p.split(ox, oy);
   const T* const from = input + static_cast<int64_t>(plane) * p.y.in * p.x.in;
   const int y0 = p.y.start(oy), x0 = p.x.start(ox), rows = p.y.taps(oy), columns = p.x.taps(ox);
-  T best = -static_cast<T>(INFINITY);
-  int where = -1;
-  for (int ky = 0; ky < rows; ++ky) {
-    const int iy = y0 + ky * p.y.dilation;
-    if (iy < 0 || iy >= p.y.in) continue;
-    for (int kx = 0; kx < columns; ++kx) {
-      const int ix = x0 + kx * p.x.dilation;
-      if (ix < 0 || ix >= p.x.in) continue;
-      const T value = from[iy * p.x.in + ix];
-      if (where < 0 || value > best || value != value) {
-        best = value;
-        where = iy * p.x.in + ix;
-      }
-    }
-  }
-  output[at] = best;
-  if (index != nullptr) index[at] = where;
+  Maximum<T> best{-static_cast<T>(INFINITY), -1};
+  for_taps<kLanes>(rows, columns, lane, [&](int ky, int kx) {
+    const int iy = y0 + ky * p.y.dilation, ix = x0 + kx * p.x.dilation;
+    if (iy < 0 || iy >= p.y.in || ix < 0 || ix >= p.x.in) return;
+    best.merge(from[iy * p.x.in + ix], iy * p.x.in + ix);
+  });
+#pragma unroll
+  for (int width = kLanes / 2; width > 0; width /= 2)
+    best.merge(__shfl_xor_sync(kWarp, best.value, width), __shfl_xor_sync(kWarp, best.where, width));
+  if (lane > 0) return;
+  output[at] = best.value;
+  if (index != nullptr) index[at] = best.where;
 }
 
 template <class T>
@@ -106,19 +133,20 @@ __global__ void __launch_bounds__(kPlaneThreads) max_backward(Pool p, const T* g
   grad_input[at] = sum;
 }
 
-template <class T>
+template <class T, int kLanes>
 __global__ void __launch_bounds__(kPlaneThreads) avg_forward(Pool p, const T* input, T* output) {
-  const int at = plane_thread();
+  const int at = plane_thread() / kLanes, lane = plane_thread() % kLanes;
   if (at >= p.count) return;
   int ox = at, oy;
   const int plane = p.split(ox, oy);
   const T* const from = input + static_cast<int64_t>(plane) * p.y.in * p.x.in;
-  const int y0 = p.y.start(oy), x0 = p.x.start(ox);
-  const int y1 = min(y0 + p.y.taps(oy), p.y.in), x1 = min(x0 + p.x.taps(ox), p.x.in);
+  const int y_start = p.y.start(oy), x_start = p.x.start(ox), y0 = max(y_start, 0), x0 = max(x_start, 0);
+  const int rows = min(y_start + p.y.taps(oy), p.y.in) - y0, columns = min(x_start + p.x.taps(ox), p.x.in) - x0;
   T sum = 0;
-  for (int iy = max(y0, 0); iy < y1; ++iy)
-    for (int ix = max(x0, 0); ix < x1; ++ix) sum += from[iy * p.x.in + ix];
-  output[at] = sum / p.share<T>(oy, ox);
+  for_taps<kLanes>(max(rows, 0), max(columns, 0), lane, [&](int ky, int kx) { sum += from[(y0 + ky) * p.x.in + x0 + kx]; });
+#pragma unroll
+  for (int width = kLanes / 2; width > 0; width /= 2) sum += __shfl_xor_sync(kWarp, sum, width);
+  if (lane == 0) output[at] = sum / p.share<T>(oy, ox);
 }
 
 template <class T>
@@ -143,7 +171,8 @@ Pool pool_of(const char* op, const Pool2dShape& s, bool over_input) {
   const auto window = [&](int64_t in, int64_t out, int64_t kernel, int64_t stride, int64_t pad, int64_t pad_after,
                           int64_t dilation) {
     return Window{static_cast<int>(in),  static_cast<int>(out),       static_cast<int>(kernel),   static_cast<int>(stride),
-                  static_cast<int>(pad), static_cast<int>(pad_after), static_cast<int>(dilation), s.adaptive};
+                  static_cast<int>(pad), static_cast<int>(pad_after), static_cast<int>(dilation), s.adaptive,
+                  Divider(stride)};
   };
   Pool p{};
   p.y = window(s.in_height, s.out_height, s.kernel_height, s.stride_height, s.pad_top, s.pad_bottom, s.dilation_height);
@@ -155,12 +184,15 @@ Pool pool_of(const char* op, const Pool2dShape& s, bool over_input) {
   return p;
 }
 
-// Calls f(the pooling, blocks, first value of the input, first value of the output) for parts of the planes.
+// Few results of many taps each.
+bool by_warps(const Pool2dShape& s) { return s.out_height * s.out_width < 32 && s.kernel_height * s.kernel_width >= 32; }
+
+// Calls f(the pooling, blocks, first value of the input, first value of the output) for parts of the planes; `lanes` threads a position.
 template <class F>
-void for_parts(const char* op, const Pool2dShape& s, bool over_input, const F& f) {
+void for_parts(const char* op, const Pool2dShape& s, bool over_input, int64_t lanes, const F& f) {
   Pool p = pool_of(op, s, over_input);
   const int64_t in = s.in_height * s.in_width, out = s.out_height * s.out_width, positions = over_input ? in : out;
-  for_planes(op, s.batch * s.channels, positions, std::max(in, out), [&](int64_t first, int planes, dim3 blocks) {
+  for_planes(op, s.batch * s.channels, positions * lanes, std::max(in, out), [&](int64_t first, int planes, dim3 blocks) {
     p.count = static_cast<int>(planes * positions);
     f(p, blocks, first * in, first * out);
   });
@@ -169,16 +201,17 @@ void for_parts(const char* op, const Pool2dShape& s, bool over_input, const F& f
 template <class T>
 void max_pool2d_forward(const Pool2dShape& s, const T* input, T* output, int32_t* index) {
   const char* op = "max_pool2d_forward";
-  for_parts(op, s, false, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
-    launch(op, max_forward<T>, blocks, dim3(kPlaneThreads), 0, stream(), p, input + in, output + out,
-           index != nullptr ? index + out : nullptr);
+  const bool warps = by_warps(s);
+  for_parts(op, s, false, warps ? 32 : 1, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
+    launch(op, warps ? max_forward<T, 32> : max_forward<T, 1>, blocks, dim3(kPlaneThreads), 0, stream(), p, input + in,
+           output + out, index != nullptr ? index + out : nullptr);
   });
 }
 
 template <class T>
 void max_pool2d_backward(const Pool2dShape& s, const T* grad_output, const int32_t* index, T* grad_input) {
   const char* op = "max_pool2d_backward";
-  for_parts(op, s, true, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
+  for_parts(op, s, true, 1, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
     launch(op, max_backward<T>, blocks, dim3(kPlaneThreads), 0, stream(), p, grad_output + out, index + out, grad_input + in);
   });
 }
@@ -186,15 +219,17 @@ void max_pool2d_backward(const Pool2dShape& s, const T* grad_output, const int32
 template <class T>
 void avg_pool2d_forward(const Pool2dShape& s, const T* input, T* output) {
   const char* op = "avg_pool2d_forward";
-  for_parts(op, s, false, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
-    launch(op, avg_forward<T>, blocks, dim3(kPlaneThreads), 0, stream(), p, input + in, output + out);
+  const bool warps = by_warps(s);
+  for_parts(op, s, false, warps ? 32 : 1, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
+    launch(op, warps ? avg_forward<T, 32> : avg_forward<T, 1>, blocks, dim3(kPlaneThreads), 0, stream(), p, input + in,
+           output + out);
   });
 }
 
 template <class T>
 void avg_pool2d_backward(const Pool2dShape& s, const T* grad_output, T* grad_input) {
   const char* op = "avg_pool2d_backward";
-  for_parts(op, s, true, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
+  for_parts(op, s, true, 1, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
     launch(op, avg_backward<T>, blocks, dim3(kPlaneThreads), 0, stream(), p, grad_output + out, grad_input + in);
   });
 }

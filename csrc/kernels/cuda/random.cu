@@ -15,22 +15,27 @@ __device__ inline double uniform01_double(uint32_t high, uint32_t low) {
 
 // data[i] = f(words of the counter, k) for element k of each counter's kCount. f may depend on T.
 template <int kCount, class T, class F>
-__global__ void draw_kernel(int64_t n, RandomKey captured, F f, T* data) {
+__global__ void draw_kernel(int64_t n, RandomKey captured, F f, bool is_aligned, T* data) {
   const int64_t counter = thread_index(), first = counter * kCount;
   if (first >= n) return;
   uint32_t words[4];
   const RandomKey key = captured.now();
   philox4x32(key.seed, key.call, static_cast<uint64_t>(counter), words);
-  T values[kCount];
-  f(words, values);
-  for (int k = 0; k < kCount; ++k)
-    if (first + k < n) data[first + k] = values[k];
+  Pack<T, kCount> pack;
+  f(words, pack.values);
+  if (is_aligned && first + kCount <= n) {
+    *reinterpret_cast<Pack<T, kCount>*>(data + first) = pack;
+  } else {
+#pragma unroll
+    for (int k = 0; k < kCount; ++k)
+      if (first + k < n) data[first + k] = pack.values[k];
+  }
 }
 
 template <int kCount, class T, class F>
 void draw(const char* op, int64_t n, uint64_t seed, uint64_t call, T* data, const F& f) {
   launch(op, draw_kernel<kCount, T, F>, blocks_for((n + kCount - 1) / kCount), kThreads, 0, stream(), n,
-         random_key(op, seed, call), f, data);
+         random_key(op, seed, call), f, reinterpret_cast<uintptr_t>(data) % sizeof(Pack<T, kCount>) == 0, data);
 }
 
 template <class T>

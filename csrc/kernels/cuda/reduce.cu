@@ -137,16 +137,16 @@ template <class R, class T>
 void reduce_chunks(const char* op, const ReduceShape& s, const Chunks& chunks, T divisor, const T* x, T* y) {
   if (s.inner > 1) {
     const int64_t bands = (s.inner + kColumns - 1) / kColumns;
-    launch(op, reduce_columns_kernel<R, T>, dim3(static_cast<unsigned>(s.outer * chunks.count * bands)),
-           dim3(kColumns, kColumnRows), 0, stream(), s, bands, chunks, divisor, x, y);
+    launch(op, reduce_columns_kernel<R, T>, grid_of(op, s.outer * chunks.count * bands), dim3(kColumns, kColumnRows), 0, stream(),
+           s, bands, chunks, divisor, x, y);
   } else if (s.reduce <= 1024) {
     int lanes = 1;
     while (lanes < 32 && lanes < s.reduce) lanes *= 2;
     launch(op, reduce_rows_kernel<R, T>, blocks_for(s.outer * lanes), kThreads, 0, stream(), s.outer, s.reduce, lanes, divisor, x,
            y);
   } else {
-    launch(op, reduce_chunks_kernel<R, T>, dim3(static_cast<unsigned>(s.outer * chunks.count)), kThreads, 0, stream(), s.reduce,
-           chunks, divisor, x, y);
+    launch(op, reduce_chunks_kernel<R, T>, grid_of(op, s.outer * chunks.count), kThreads, 0, stream(), s.reduce, chunks, divisor,
+           x, y);
   }
 }
 
@@ -271,7 +271,7 @@ void find_extremes(const char* op, bool max, const ReduceShape& s, int64_t count
   const bool last = among.chunks.count == 1;
   const Scratch<int64_t> scratch(op, last ? 0 : parts);
   int64_t* to = last ? index : scratch.data();
-  if (rows) launch(op, arg_chunks_kernel<T>, dim3(static_cast<unsigned>(parts)), kThreads, 0, stream(), max, among, x, to);
+  if (rows) launch(op, arg_chunks_kernel<T>, grid_of(op, parts), kThreads, 0, stream(), max, among, x, to);
   else launch(op, arg_columns_kernel<T>, blocks_for(parts), kThreads, 0, stream(), parts, max, among, x, to);
   if (!last) find_extremes(op, max, s, among.chunks.count, to, x, index);
 }

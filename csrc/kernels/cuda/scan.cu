@@ -1,6 +1,7 @@
 // Running sums over the middle extent of (outer, reduce, inner), in double or int64 as on the CPU.
 //
-// inner == 1: a block takes a row, kThreads elements at a time, by Hillis and Steele's scan ("Data parallel algorithms", CACM 29(12), 1986).
+// inner == 1: a block takes a row, kThreads elements at a time: Hillis and Steele's scan ("Data parallel algorithms", CACM 29(12), 1986)
+// within a warp, by shuffles, and one barrier for the warps' totals.
 // inner > 1: a thread takes a column, one element after the other, its neighbours the neighbouring columns.
 // Where the lines are too few to fill a card, they are cut into chunks: one launch leaves the total of each, the totals are summed up in
 // the same way, and a last launch begins each chunk with the total of those before it. The cut depends on the shape alone, so the bits are
@@ -27,6 +28,11 @@ struct Line {
   __device__ int64_t at(int64_t k) const { return from_back ? n - 1 - k : k; }
 };
 
+inline __device__ double shuffle_up(double value, int lanes) { return __shfl_up_sync(0xffffffffu, value, lanes); }
+inline __device__ int64_t shuffle_up(int64_t value, int lanes) {
+  return static_cast<int64_t>(__shfl_up_sync(0xffffffffu, static_cast<long long>(value), lanes));
+}
+
 template <class T, class Sum>
 __global__ void row_totals_kernel(Line line, const T* x, Sum* totals) {
   CNNX_SHARED(Sum, sums, [kThreads]);
@@ -46,23 +52,28 @@ __global__ void row_totals_kernel(Line line, const T* x, Sum* totals) {
 // totals: the running sums of the chunks' totals; not read where a line is one chunk. x may be y.
 template <class T, class Sum>
 __global__ void scan_rows_kernel(Line line, const Sum* totals, const T* x, T* y) {
-  CNNX_SHARED(Sum, sums, [2][kThreads]);
-  const int t = static_cast<int>(threadIdx.x);
+  constexpr int kWarps = kThreads / 32;
+  CNNX_SHARED(Sum, totals_of, [2][kWarps]);  // of this round's warps, and of the round's before, which some may still read
+  const int t = static_cast<int>(threadIdx.x), lane = t % 32, warp = t / 32;
   const int64_t row = blockIdx.x / line.chunks * line.n, chunk = blockIdx.x % line.chunks;
   const int64_t first = chunk * line.chunk, end = line.end(first);
   Sum carry = chunk > 0 ? totals[blockIdx.x - 1] : Sum(0);
-  for (int64_t begin = first; begin < end; begin += kThreads) {
+  int side = 0;
+  for (int64_t begin = first; begin < end; begin += kThreads, side ^= 1) {
     const int64_t k = begin + t, i = row + line.at(k);
-    int side = 0;
-    sums[0][t] = k < end ? static_cast<Sum>(x[i]) : Sum(0);
-    for (int step = 1; step < kThreads; step *= 2, side ^= 1) {
-      __syncthreads();
-      sums[side ^ 1][t] = sums[side][t] + (t >= step ? sums[side][t - step] : Sum(0));
+    Sum sum = k < end ? static_cast<Sum>(x[i]) : Sum(0);
+    for (int step = 1; step < 32; step *= 2) {
+      const Sum before = shuffle_up(sum, step);
+      if (lane >= step) sum += before;
     }
+    if (lane == 31) totals_of[side][warp] = sum;
     __syncthreads();
-    if (k < end) y[i] = static_cast<T>(carry + sums[side][t]);
-    carry += sums[side][kThreads - 1];
-    __syncthreads();
+    Sum before = carry;
+    for (int w = 0; w < kWarps; ++w) {
+      if (w == warp) before = carry;
+      carry += totals_of[side][w];
+    }
+    if (k < end) y[i] = static_cast<T>(before + sum);
   }
 }
 
@@ -101,7 +112,7 @@ void scan(const ReduceShape& s, bool from_back, const T* x, T* y) {
   const int64_t chunk = few ? std::min(s.reduce, rows ? kRowChunk : kColumnChunk) : s.reduce;
   const Line line{s.reduce, chunk, (s.reduce + chunk - 1) / chunk, from_back};
   const int64_t parts = s.outer * line.chunks * s.inner;
-  const dim3 grid = rows ? dim3(static_cast<unsigned>(parts)) : blocks_for(parts);
+  const dim3 grid = rows ? grid_of("cumsum", parts) : blocks_for(parts);
   const Scratch<Sum> totals("cumsum", line.chunks > 1 ? parts : 0);
   if (line.chunks > 1) {
     if (rows) launch("cumsum", row_totals_kernel<T, Sum>, grid, kThreads, 0, stream(), line, x, totals.data());

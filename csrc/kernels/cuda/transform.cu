@@ -263,6 +263,7 @@ __global__ void __launch_bounds__(kManyThreads, 2)
     while (last >= 0 && !drawn[last].done) --last;  // nothing is done to a single image alone: batches become floats
     const void* from = static_cast<const uint8_t*>(b.source) + row * in_bytes;
     for (int64_t i = threadIdx.x; last < 0 && i < out_bytes; i += blockDim.x) result[i] = static_cast<const uint8_t*>(from)[i];
+    if (last < 0) __syncthreads();  // the next image's draws overwrite what was just looked at
     int turn = 0;
     for (int i = 0; i <= last; ++i) {
       if (!drawn[i].done) continue;

@@ -29,8 +29,12 @@ void apply(const ChannelShape& s, const T* input, const T* mean, const T* inv_st
 }
 
 template <class T>
-void train(const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean, T* variance,
-           T* inv_std) {
+void train(const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean, T* inv_std,
+           const RunningStatistics<T>& running) {
+  if (running.batches != nullptr) ++*running.batches;
+  const double momentum = running.cumulative ? 1.0 / static_cast<double>(*running.batches) : running.momentum;
+  const double unbiased = static_cast<double>(s.count()) / static_cast<double>(s.count() - 1);
+  const auto move = [momentum](T& kept, double seen) { kept = static_cast<T>((1 - momentum) * kept + momentum * seen); };
   for_channels(s, [&](int64_t c) {
     double sum = 0, squares = 0;
     for_channel(s, c, [&](int64_t at) { sum += input[at]; });
@@ -38,8 +42,9 @@ void train(const ChannelShape& s, double eps, const T* input, const T* weight, c
     for_channel(s, c, [&](int64_t at) { squares += (input[at] - average) * (input[at] - average); });
     const double spread = squares / static_cast<double>(s.count());
     mean[c] = static_cast<T>(average);
-    variance[c] = static_cast<T>(spread);
     inv_std[c] = static_cast<T>(1 / std::sqrt(spread + eps));
+    if (running.mean != nullptr) move(running.mean[c], average);
+    if (running.variance != nullptr) move(running.variance[c], unbiased * spread);
   });
   apply(s, input, mean, inv_std, weight, bias, output);
 }
@@ -69,16 +74,6 @@ void backward(const ChannelShape& s, bool batch_statistics, const T* grad_output
 }
 
 template <class T>
-void move(const ChannelShape& s, double momentum, const T* mean, const T* variance, T* running_mean, T* running_var) {
-  const double unbiased = static_cast<double>(s.count()) / static_cast<double>(s.count() - 1);
-  for (int64_t c = 0; c < s.channels; ++c) {
-    if (running_mean != nullptr) running_mean[c] = static_cast<T>((1 - momentum) * running_mean[c] + momentum * mean[c]);
-    if (running_var != nullptr)
-      running_var[c] = static_cast<T>((1 - momentum) * running_var[c] + momentum * unbiased * variance[c]);
-  }
-}
-
-template <class T>
 void inv_std_of(int64_t channels, double eps, const T* variance, T* inv_std) {
   for (int64_t c = 0; c < channels; ++c) inv_std[c] = static_cast<T>(1 / std::sqrt(static_cast<double>(variance[c]) + eps));
 }
@@ -90,7 +85,6 @@ void fill_batch_norm(KernelTable<T>& table) {
   table.batch_norm_train = train<T>;
   table.batch_norm_apply = apply<T>;
   table.batch_norm_backward = backward<T>;
-  table.batch_norm_move = move<T>;
   table.batch_norm_inv_std = inv_std_of<T>;
 }
 template void fill_batch_norm(KernelTable<float>&);

@@ -73,19 +73,13 @@ class _BatchNorm(Module):
             raise ValueError(f"expected {wanted} input (got {input.ndim}D input)")
         buffers, parameters = self._buffers, self._parameters
         mean, var = buffers["running_mean"], buffers["running_var"]
-        momentum = 0.0 if self.momentum is None else self.momentum
-        if self.training and self.track_running_stats:
-            batches = buffers["num_batches_tracked"]
-            if batches is not None:
-                batches.add_(1)
-                if self.momentum is None:  # all batches weigh the same
-                    momentum = 1.0 / float(batches)
+        batches = buffers["num_batches_tracked"]
         training = self.training or (mean is None and var is None)
         if self.training and not self.track_running_stats:
-            mean = var = None
-        return _C.batch_norm(
-            input, mean, var, parameters["weight"], parameters["bias"], training, momentum, self.eps
-        )
+            mean = var = batches = None
+        momentum = 0.0 if self.momentum is None and batches is None else self.momentum
+        weight, bias = parameters["weight"], parameters["bias"]
+        return _C.batch_norm(input, mean, var, weight, bias, training, momentum, self.eps, batches)
 
     def extra_repr(self) -> str:
         """The arguments."""

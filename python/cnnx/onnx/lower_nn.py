@@ -227,8 +227,9 @@ def batch_norm(
     weight: Any,
     bias: Any,
     training: bool,
-    momentum: float,
+    momentum: float | None,
     eps: float,
+    batches: Any = None,
 ) -> str:
     """Normalisation by the running statistics."""
     if training or running_mean is None:

@@ -22,6 +22,9 @@ constexpr size_t kStaticSharedLimit = 48 << 10, kSharedLimit = 227 << 10;
 std::recursive_mutex& lock();
 long setting(const char* name, long fallback);  // an environment variable's number
 
+// With CNNX_EMU_TRACE=1, a line on stderr for whatever is given to a stream: "relu" for its kernel, "memcpy 4", "memset 512".
+void trace(const char* what, size_t bytes = 0);
+
 // Faults: a message on stderr and, for the next cudaGetErrorString, kept.
 void report(const std::string& what);
 const std::string& last_report();

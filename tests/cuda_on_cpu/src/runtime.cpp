@@ -38,6 +38,13 @@ long setting(const char* name, long fallback) {
   return text == nullptr || *text == 0 ? fallback : std::strtol(text, nullptr, 10);
 }
 
+void trace(const char* what, size_t bytes) {
+  static const bool wanted = setting("CNNX_EMU_TRACE", 0) != 0;
+  if (!wanted) return;
+  if (bytes > 0) std::fprintf(stderr, "trace: %s %zu\n", what, bytes);
+  else std::fprintf(stderr, "trace: %s\n", what);
+}
+
 void report(const std::string& what) {
   last_message = what;
   ++faults;
@@ -115,6 +122,7 @@ void launch(const char* op, const void* kernel, dim3 grid, dim3 block, size_t sh
                                              : " belongs to another device"));
     return void(fail(cudaErrorIllegalAddress));
   }
+  trace(op);
   fail(enqueue(stream, [op = std::string(op), grid, block, shared_bytes, thread = std::move(thread)] {
     const DeviceAccess access;
     current_kernel = op.c_str();
@@ -389,6 +397,7 @@ cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from, size_
   if (error == cudaSuccess && device_of(to) >= 0 && !inside_allocation(to, to_bytes)) error = cudaErrorInvalidValue;
   if (error == cudaSuccess && device_of(from) >= 0 && !inside_allocation(from, from_bytes)) error = cudaErrorInvalidValue;
   if (error != cudaSuccess) return fail(error);
+  trace("memcpy", width * height);
   // Memory that is not pinned goes through a buffer of the driver's: the host may use it again at once.
   const bool pageable = (device_of(to) < 0 && !is_pinned(to, to_bytes)) || (device_of(from) < 0 && !is_pinned(from, from_bytes));
   error = enqueue(stream, [=] {
@@ -417,6 +426,7 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stre
   if (no_device()) return fail(cudaErrorNoDevice);
   if (bytes == 0) return cudaSuccess;
   if (device_of(to) < 0 ? !is_pinned(to, bytes) : !inside_allocation(to, bytes)) return fail(cudaErrorInvalidValue);
+  trace("memset", bytes);
   return fail(enqueue(stream, [=] {
     const DeviceAccess access;
     std::memset(to, value, bytes);
