@@ -22,7 +22,7 @@ UNARY = [
 ]  # fmt: skip
 ACTIVATIONS = [
     "leaky_relu", "hardtanh", "elu", "selu", "silu", "mish", "gelu", "softplus", "logsigmoid", "softsign",
-    "tanhshrink", "hardsigmoid", "hardswish", "relu6", "celu",
+    "tanhshrink", "hardsigmoid", "hardswish", "relu6", "celu", "hardshrink", "softshrink",
 ]  # fmt: skip
 
 

@@ -118,69 +118,23 @@ struct GatherShape {
   int64_t samples = 0;  // in the source; devices check the index against it
 };
 
+// Functions of one array, with up to two numbers a and b.
 enum class UnaryOp {
-  neg,
-  abs,
-  sign,
-  exp,
-  expm1,
-  log,
-  log1p,
-  log2,
-  log10,
-  sqrt,
-  rsqrt,
-  reciprocal,
-  square,
-  sin,
-  cos,
-  tanh,
-  sigmoid,
-  erf,
-  floor,
-  ceil,
-  round,
-  trunc,
-  relu,        // NaN stays NaN
-  leaky_relu,  // a: negative slope
-  clamp,       // a: low, b: high
-  pow_scalar,  // a: exponent
-  hardtanh,    // clamp with no gradient at the bounds
-  elu,         // x, below zero a (e^(b x) - 1)
-  selu,
-  silu,       // x sigmoid(x)
-  mish,       // x tanh(log(1 + e^x))
-  gelu,       // x times the normal distribution function
-  gelu_tanh,  // its approximation by tanh
-  softplus,   // log(1 + e^(a x)) / a, x where a x > b
-  log_sigmoid,
-  softsign,    // x / (1 + |x|)
-  tanhshrink,  // x - tanh(x)
-  hardsigmoid,
-  hardswish,
+#define UNARY(op, name, needs) op,
+#include "kernels/unary.def"
+#undef UNARY
   count
 };
 
 // What the gradient of a function is computed from: its argument, its result or neither.
 enum class UnaryNeeds { nothing, x, y };
 inline UnaryNeeds unary_needs(UnaryOp op) {
-  switch (op) {
-    case UnaryOp::neg:
-    case UnaryOp::sign:
-    case UnaryOp::floor:
-    case UnaryOp::ceil:
-    case UnaryOp::round:
-    case UnaryOp::trunc: return UnaryNeeds::nothing;
-    case UnaryOp::exp:
-    case UnaryOp::expm1:
-    case UnaryOp::sqrt:
-    case UnaryOp::rsqrt:
-    case UnaryOp::reciprocal:
-    case UnaryOp::tanh:
-    case UnaryOp::sigmoid:
-    case UnaryOp::relu: return UnaryNeeds::y;
-    default: return UnaryNeeds::x;
-  }
+  constexpr UnaryNeeds kNeeds[] = {
+#define UNARY(op, name, needs) UnaryNeeds::needs,
+#include "kernels/unary.def"
+#undef UNARY
+  };
+  return kNeeds[(int)op];
 }
 
 enum class BinaryOp { add, sub, mul, div, pow, maximum, minimum, remainder, floor_divide, fmod, count };

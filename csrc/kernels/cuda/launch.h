@@ -72,10 +72,11 @@ void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, st
   const OnDevice on(selected_device);  // a launch into the stream of another device than the current one fails
 #ifdef CNNX_CUDA_ON_CPU
   const std::tuple<std::remove_cv_t<Params>...> values(static_cast<Params>(args)...);
-  const void* pointers[sizeof...(Params) + 1];
-  int count = 0;
+  ::cuda_on_cpu::PointerArgument pointers[sizeof...(Params) + 1];
+  int parameter = 0, count = 0;
   const auto collect = [&](const auto& value) {
-    if constexpr (std::is_pointer_v<std::remove_cvref_t<decltype(value)>>) pointers[count++] = value;
+    ++parameter;
+    if constexpr (std::is_pointer_v<std::remove_cvref_t<decltype(value)>>) pointers[count++] = {value, parameter};
   };
   std::apply([&](const auto&... value) { (collect(value), ...); }, values);
   ::cuda_on_cpu::launch(

@@ -15,10 +15,12 @@ void on_fault(int, siginfo_t* info, void*) {
   char text[400];
   int n = 0;
   const void* address = info->si_addr;
+  char where[40] = "an impossible address";  // not canonical: the processor does not tell which
+  if (info->si_code != SI_KERNEL) std::snprintf(where, sizeof where, "address %p", address);
   if (const char* op = running_kernel(); op != nullptr)
     n = std::snprintf(text, sizeof text,
-                      "CUDA on the CPU: kernel of %s, block (%u, %u, %u), thread (%u, %u, %u): no access to address %p\n", op,
-                      blockIdx.x, blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z, address);
+                      "CUDA on the CPU: kernel of %s, block (%u, %u, %u), thread (%u, %u, %u): no access to %s\n", op, blockIdx.x,
+                      blockIdx.y, blockIdx.z, threadIdx.x, threadIdx.y, threadIdx.z, where);
   else if (device_of(address) >= 0)
     n = std::snprintf(text, sizeof text, "CUDA on the CPU: the host touched device memory at %p, outside any launch or copy\n",
                       address);

@@ -34,6 +34,7 @@ const char* running_kernel();  // the op whose kernel runs, or null
 // but depend on their address, so that what is read from one guard zone and written to another is noticed.
 constexpr uint16_t kPoison = 0x7ff4;
 void poison(void* to, size_t bytes);
+bool is_poisoned(const void* from, size_t bytes);
 void set_guard(void* to, size_t bytes);
 bool guard_holds(const void* from, size_t bytes);
 

@@ -17,7 +17,7 @@ namespace {
 constexpr size_t kStep = 2 << 20;  // regions grow by huge pages: switching their protection is quick
 constexpr int kMaxDevices = 8;
 constexpr size_t kCheckedPerLaunch = 64, kCheckedPerWait = 512;  // the next in turn; all are checked when freed
-constexpr size_t kNear = 64;                                     // guard bytes that a quick check looks at
+constexpr size_t kNear = 256;                                    // guard bytes that a quick check looks at
 
 struct Region {
   char *base = nullptr, *high = nullptr;  // accessible up to high
@@ -33,10 +33,17 @@ struct Allocation {
 };
 Region* const regions = new Region[kMaxDevices];  // never destroyed: memory may be freed late
 auto& live = *new std::map<char*, Allocation>;
-auto& lent = *new std::map<char*, Allocation>;  // lent: blocks within live ones
+auto& lent = *new std::map<char*, Allocation>;                   // lent: blocks within live ones
+[[maybe_unused]] auto& returned = *new std::map<char*, size_t>;  // and those that were returned: nobody's, poisoned
 [[maybe_unused]] char* next_to_check = nullptr;
 int depth = 0;
 int protection = -1;  // -1: not read yet
+
+int check_all = -1;  // whether all guards and all that was returned are looked at after every launch; -1: not read yet
+[[maybe_unused]] bool checking_all() {
+  if (check_all < 0) check_all = setting("CNNX_EMU_CHECK", 0) != 0;
+  return check_all != 0;
+}
 
 bool protecting() {
   if (protection < 0) protection = setting("CNNX_EMU_PROTECT", 1) != 0;
@@ -162,6 +169,11 @@ const std::pair<char* const, Allocation>* holder(const void* pointer) {
 
 }  // namespace
 
+void set_check(bool all) {
+  const std::scoped_lock guard(lock());
+  check_all = all;
+}
+
 size_t memory_total() {
   static const size_t total = size_t(setting("CNNX_EMU_MEMORY", 4096)) << 20;
   return total;
@@ -210,6 +222,7 @@ Release release(void* pointer) {
   __asan_poison_memory_region(begin, a.bytes);
 #else
   poison(begin, a.bytes);
+  returned.erase(returned.lower_bound(begin), returned.lower_bound(a.end));
 #endif
   live.erase(it);
   Region& r = regions[a.device];
@@ -221,6 +234,7 @@ Release release(void* pointer) {
 void lend(void* block, size_t bytes, size_t capacity) {
   const DeviceAccess access;
   char* begin = static_cast<char*>(block);
+  returned.erase(begin);
   allow(begin, bytes);
   forbid(begin + bytes, begin + capacity);
   lent[begin] = {bytes, begin + capacity, 0};
@@ -238,8 +252,12 @@ bool take_back(void* block) {
   __asan_poison_memory_region(begin, size_t(a.end - begin));
 #else
   poison(begin, size_t(a.end - begin));
-  if (const auto* parent = holder(begin); parent != nullptr && a.end > parent->first + parent->second.bytes)
-    forbid(parent->first + parent->second.bytes, a.end);
+  char* end = a.end;
+  if (const auto* parent = holder(begin); parent != nullptr && a.end > parent->first + parent->second.bytes) {
+    end = parent->first + parent->second.bytes;
+    forbid(end, a.end);
+  }
+  if (checking_all()) returned[begin] = size_t(end - begin);
 #endif
   return wrong.empty();
 }
@@ -260,20 +278,26 @@ std::string check_guards(bool waiting) {
 #if !CUDA_ON_CPU_ASAN
   if (live.empty()) return "";
   const DeviceAccess access;
+  const size_t reach = checking_all() ? 0 : kNear;
   auto it = live.lower_bound(next_to_check);
-  const size_t n = std::min(live.size(), waiting ? kCheckedPerWait : kCheckedPerLaunch);
+  const size_t n = checking_all() ? live.size() : std::min(live.size(), waiting ? kCheckedPerWait : kCheckedPerLaunch);
   for (size_t i = 0; i < n; ++i, ++it) {
     if (it == live.end()) it = live.begin();
-    if (std::string wrong = damage(it->first, it->second, false, kNear); !wrong.empty()) {
+    if (std::string wrong = damage(it->first, it->second, false, reach); !wrong.empty()) {
       restore_guards(it->first, it->second, false);
       return wrong;
     }
   }
   next_to_check = it == live.end() ? nullptr : it->first;
   for (auto& [begin, a] : lent)
-    if (std::string wrong = damage(begin, a, true, kNear); !wrong.empty()) {
+    if (std::string wrong = damage(begin, a, true, reach); !wrong.empty()) {
       restore_guards(begin, a, true);
       return wrong;
+    }
+  for (auto& [begin, bytes] : returned)
+    if (checking_all() && !is_poisoned(begin, bytes)) {
+      poison(begin, bytes);
+      return "a write into a block of " + std::to_string(bytes) + " bytes that is nobody's";
     }
 #else
   static_cast<void>(waiting);

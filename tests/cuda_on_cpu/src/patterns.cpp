@@ -14,6 +14,15 @@ void poison(void* to, size_t bytes) {
   std::memcpy(p + i, &kWord, bytes - i);
 }
 
+bool is_poisoned(const void* from, size_t bytes) {
+  constexpr uint64_t kWord = kPoison * 0x0001000100010001u;
+  const char* p = static_cast<const char*>(from);
+  size_t i = 0;
+  for (; i + 8 <= bytes; i += 8)
+    if (std::memcmp(p + i, &kWord, 8) != 0) return false;
+  return std::memcmp(p + i, &kWord, bytes - i) == 0;
+}
+
 namespace {
 uint64_t guard_word(uintptr_t address) {  // of the aligned eight bytes at this address
   const uint64_t hash = (address >> 3) * 0x9e3779b97f4a7c15u;

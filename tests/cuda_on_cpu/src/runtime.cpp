@@ -102,7 +102,7 @@ void block_returned(void* block, cudaStream_t stream) {
 }
 
 void launch(const char* op, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-            std::function<void()> thread, const void* const* pointers, int pointer_count) {
+            std::function<void()> thread, const PointerArgument* pointers, int pointer_count) {
   const std::scoped_lock guard(lock());
   if (no_device()) return void(fail(cudaErrorNoDevice));
   if (last_error != cudaSuccess) return;  // of an earlier call, not asked for yet: the launch's check tells it
@@ -114,9 +114,9 @@ void launch(const char* op, const void* kernel, dim3 grid, dim3 block, size_t sh
   if (shared_bytes > (limit == dynamic_limits.end() ? kStaticSharedLimit : limit->second))
     return void(fail(cudaErrorInvalidValue));
   for (int i = 0; i < pointer_count; ++i) {
-    const void* p = pointers[i];
+    const void* p = pointers[i].pointer;
     if (p == nullptr || is_pinned(p, 0) || (device_of(p) == current_device && inside_allocation(p, 0))) continue;
-    report(std::string(op) + ": pointer argument " + std::to_string(i) +
+    report(std::string(op) + ": parameter " + std::to_string(pointers[i].parameter) + " of the kernel" +
            (device_of(p) < 0                 ? " is host memory"
             : device_of(p) == current_device ? " is no live allocation"
                                              : " belongs to another device"));

@@ -190,8 +190,12 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 namespace cuda_on_cpu {
 // Puts a kernel on a stream: `thread` runs one thread of it. Faults and refusals are told through cudaGetLastError(), whose text
 // (cudaGetErrorString) then says what happened. `pointers`: those arguments that are pointers, to be checked.
+struct PointerArgument {
+  const void* pointer;
+  int parameter;  // of the kernel, from 1
+};
 void launch(const char* op, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
-            std::function<void()> thread, const void* const* pointers, int pointer_count);
+            std::function<void()> thread, const PointerArgument* pointers, int pointer_count);
 
 cudaError_t set_max_dynamic_shared(const void* kernel, size_t bytes);
 cudaError_t get_attributes(cudaFuncAttributes* attributes, const void* kernel);
@@ -203,6 +207,7 @@ void block_returned(void* block, cudaStream_t stream);
 
 // For tests of the emulation and for hunts.
 void set_seed(unsigned seed);      // of the order in which blocks and threads run
+void set_check(bool all);          // after each launch all guards and returned blocks are looked at, not what is near
 void set_deferred(bool deferred);  // streams run as late as their dependencies allow, instead of at once
 int fault_count();                 // faults seen in this process
 void tell_crashes();               // what ran when a segmentation fault strikes; done at the first allocation too

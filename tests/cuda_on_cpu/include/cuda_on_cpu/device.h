@@ -105,6 +105,9 @@ inline long long clock64() { return cuda_on_cpu::clock_ns(); }
     *p = update;                            \
     return old;                             \
   }
+// Sums of floats must not depend on the order of threads (docs/cuda.md).
+float atomicAdd(float*, float) = delete;
+double atomicAdd(double*, double) = delete;
 #define CUDA_ON_CPU_ATOMICS(T)                        \
   CUDA_ON_CPU_ATOMIC(atomicAdd, T, old + v)           \
   CUDA_ON_CPU_ATOMIC(atomicMin, T, v < old ? v : old) \
