@@ -246,6 +246,7 @@ def test_dtype_and_device():
     assert net.to(cnnx.float32).scale.dtype == cnnx.float32
     assert net.to("cpu", cnnx.float64).scale.dtype == cnnx.float64
     assert net.to(cnnx.ones(1)).scale.dtype == cnnx.float32
+    assert net.double().to(tensor=cnnx.ones(1)).scale.dtype == cnnx.float32
     assert net.to(dtype=cnnx.float64).float().cpu().scale.dtype == cnnx.float32
     assert net.to(cnnx.device("cpu")).number.dtype == cnnx.int64
     assert net.to("cpu", cnnx.float64, True).to("cpu", non_blocking=True).scale.dtype == cnnx.float64

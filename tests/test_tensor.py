@@ -131,6 +131,7 @@ def test_conversion_methods() -> None:
     assert t.int().dtype == cnnx.int32
     assert t.byte().dtype == cnnx.uint8
     assert t.double().to(t).dtype == cnnx.float32
+    assert t.double().to(other=t).dtype == cnnx.float32
     assert t.type(cnnx.int64).dtype == t.type_as(cnnx.arange(1)).dtype == cnnx.int64
     assert t.to(int).dtype == cnnx.int64
     with pytest.raises(TypeError):

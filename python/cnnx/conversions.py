@@ -28,12 +28,13 @@ class Conversion(NamedTuple):
     @classmethod
     def parse(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Conversion:
         """Of ``(device)``, ``(dtype)``, ``(device, dtype)`` or ``(tensor)``, with flags behind or by name."""
+        like = kwargs.pop("other", kwargs.pop("tensor", None))  # as Tensor.to and Module.to call it
         where, chosen = kwargs.pop("device", None), kwargs.pop("dtype", None)
         non_blocking, copy = kwargs.pop("non_blocking", False), kwargs.pop("copy", False)
         if kwargs:
             raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
         flags: list[bool] = []
-        for arg in args:
+        for arg in (like, *args):
             if isinstance(arg, _C.DType):
                 chosen = arg
             elif isinstance(arg, _C.TensorBase):
