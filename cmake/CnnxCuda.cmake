@@ -43,7 +43,7 @@ elseif(CNNX_CUDA STREQUAL AUTO OR CNNX_CUDA)
       endif()
       list(APPEND CNNX_CUDA_ARCHITECTURES ${newest}-virtual)  # for cards to come
       if(newest GREATER 100)
-        list(APPEND CNNX_CUDA_ARCHITECTURES 90-virtual)  # for those between that have no code of their own (110)
+        list(APPEND CNNX_CUDA_ARCHITECTURES 90-virtual)  # for cards between 100 and 120 of a major version of their own (110)
       endif()
     endif()
     set(CMAKE_CUDA_ARCHITECTURES "${CNNX_CUDA_ARCHITECTURES}")

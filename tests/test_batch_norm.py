@@ -134,6 +134,39 @@ def test_state_travels() -> None:
     assert layer.num_batches_tracked.dtype == cnnx.int64
 
 
+def test_what_is_counted() -> None:
+    x = cnnx.randn(9, 3, 4, 4)
+    layer = nn.BatchNorm2d(3)
+    layer(x)
+    layer.eval()
+    layer(x)
+    layer.running_mean = layer.running_var = None
+    layer(x)
+    assert (
+        layer.num_batches_tracked.item() == 1
+    )  # evaluation counts nothing, with the batch's own statistics either
+    layer = nn.BatchNorm2d(3).eval()
+    layer.num_batches_tracked = layer.num_batches_tracked.int()  # nor does it look at the count
+    layer(x)
+    with pytest.raises(TypeError, match="number of batches must be one int64, got int32"):
+        layer.train()(x)
+    none = nn.BatchNorm2d(0)
+    none(cnnx.zeros(2, 0, 3, 3))
+    assert none.num_batches_tracked.item() == 1
+    with pytest.raises(ValueError, match="a momentum is needed"):
+        F.batch_norm(x, cnnx.zeros(3), cnnx.ones(3), training=True, momentum=None)
+
+
+def test_running_statistics_with_strides() -> None:
+    x = cnnx.randn(9, 3, 4)
+    mean, var = cnnx.zeros(3), cnnx.ones(3)
+    means, variances = cnnx.zeros(6), cnnx.ones(3, 2)
+    F.batch_norm(x, mean, var, training=True, momentum=0.3)
+    F.batch_norm(x, means[::2], variances[:, 1], training=True, momentum=0.3)
+    assert means.tolist() == cnnx.stack([mean, cnnx.zeros(3)], 1).flatten().tolist()
+    assert variances.tolist() == cnnx.stack([cnnx.ones(3), var], 1).tolist()
+
+
 def test_a_change_of_the_running_statistics_leaves_an_evaluation_gradient_alone() -> None:
     layer = nn.BatchNorm2d(2).eval()
     x = cnnx.randn(9, 2, 3, 3, requires_grad=True)

@@ -291,7 +291,8 @@ def test_other_reductions() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape, dim", [((20011,), 0), ((3, 9001), 1), ((1300, 3), 0), ((2, 700, 2), 1), ((70001, 1), 0)]
+    "shape, dim",
+    [((20011,), 0), ((3, 9001), 1), ((1300, 3), 0), ((2, 700, 2), 1), ((70001, 1), 0), ((300001, 2), 0)],
 )
 def test_long_lines_are_cut(shape, dim) -> None:
     """A few long lines: chunks of them, whose totals and extremes meet in a second launch."""
@@ -384,7 +385,7 @@ def test_gather_and_scatter() -> None:
     )
 
 
-@pytest.mark.parametrize("lines, taken, extent", [(1, 1000, 37), (1, 64, 64), (3, 300, 5), (600, 70, 11)])
+@pytest.mark.parametrize("lines, taken, extent", [(1, 1000, 37), (1, 512, 700), (3, 600, 5), (600, 70, 11)])
 def test_scatter_along_few_long_lines(lines, taken, extent) -> None:
     """Values that fall on one element are added in their order, and the last one stays where they are not."""
     x = array(np.float32, lines, extent)

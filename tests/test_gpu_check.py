@@ -20,10 +20,11 @@ pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA de
 SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "gpu_check.py"
 
 
-def check(folder: Path, *options: str) -> str:
+def run(script: Path, *options: str) -> str:
+    """What a script prints; where the package that is tested lies is told to it."""
     paths = [str(Path(cnnx.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(SCRIPT), "--smoke", "--out", str(folder), *options],
+        [sys.executable, "-W", "ignore", str(script), *options],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in paths if p)},
         capture_output=True,
         text=True,
@@ -32,6 +33,10 @@ def check(folder: Path, *options: str) -> str:
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     return done.stdout
+
+
+def check(folder: Path, *options: str) -> str:
+    return run(SCRIPT, "--smoke", "--out", str(folder), *options)
 
 
 def test_every_part_runs_and_is_taken_up_again(tmp_path: Path) -> None:
@@ -70,14 +75,8 @@ def test_every_part_runs_and_is_taken_up_again(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("emulated" not in cnnx.cuda.build_info(), reason="the emulation counts launches")
 def test_a_step_takes_few_launches() -> None:
-    """One a layer and direction but for the sums of weight gradients, one for the optimizer, one read."""
-    script = SCRIPT.parent / "gpu" / "launches.py"
-    out = subprocess.run(
-        [sys.executable, str(script), "--batch", "3", "s10", "lenet5"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    """The counts of docs/performance.md, for two of its nets."""
+    out = run(SCRIPT.parent / "gpu" / "launches.py", "--batch", "3", "s10", "lenet5")
     rows = {
         cells[1].strip(): [int(c) for c in cells[2:8]]
         for row in out.splitlines()[2:]

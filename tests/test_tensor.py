@@ -132,6 +132,16 @@ def test_conversion_methods() -> None:
     assert t.byte().dtype == cnnx.uint8
     assert t.double().to(t).dtype == cnnx.float32
     assert t.double().to(other=t).dtype == cnnx.float32
+    for twice in (
+        lambda: t.to("cpu", device="cpu"),
+        lambda: t.to(cnnx.float64, dtype=cnnx.float32),
+        lambda: t.to(t, dtype=cnnx.float64),
+        lambda: t.to("cpu", other=t),
+    ):
+        with pytest.raises(TypeError, match="given twice"):
+            twice()
+    with pytest.raises(TypeError, match="unexpected argument 'tensor'"):
+        t.to(tensor=t)
     assert t.type(cnnx.int64).dtype == t.type_as(cnnx.arange(1)).dtype == cnnx.int64
     assert t.to(int).dtype == cnnx.int64
     with pytest.raises(TypeError):

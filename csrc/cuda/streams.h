@@ -71,8 +71,8 @@ bool was_lent(const void* block);  // whether it was noted; forgets it
 void run_releases() noexcept;
 // Waits for all streams of the device, other libraries' too, and runs everything that is due then.
 void synchronize(const char* op, int device);
-// The same, but no error if another library is capturing on the device, which then cannot be waited for: CUDA ends that capture. It
-// takes a pool that has to grow at that moment, and memory that was lent to a stream we do not know.
+// The same, but without an error where another library captures on the device: the wait fails, and CUDA ends that capture. It comes to
+// that only if the pool has to grow meanwhile, and memory is held that was lent to a stream we do not know.
 void release_idle(const char* op, int device);
 // Whether synchronize() would release memory of the device.
 bool holds_until_idle(int device);

@@ -108,13 +108,13 @@ Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const T
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                   const Tensor& bias, bool training, std::optional<double> momentum, double eps, const Tensor& batches) {
   check(input, running_mean, running_var, weight, bias, training);
-  if (batches.defined()) {
+  if (training && batches.defined()) {
     if (batches.dtype() != DType::int64 || batches.numel() != 1)
       throw TypeError(message("batch_norm: the number of batches must be one int64, got ", name(batches.dtype()), " of shape ",
                               batches.shape()));
     check_same_device("batch_norm", input, batches);
   } else if (training && !momentum && (running_mean.defined() || running_var.defined())) {
-    throw ValueError("batch_norm: without a momentum the number of batches must be given");
+    throw ValueError("batch_norm: a momentum is needed");
   }
   if (training && shape_of(input).count() <= 1)
     throw ValueError(message("batch_norm: needs more than 1 value per channel when training, got input ", input.shape()));

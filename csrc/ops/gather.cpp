@@ -276,9 +276,7 @@ Unique unique(const Tensor& input) {
     copy_into(narrow(rank, 0, 1, n - 1),
               cumsum(cast(ne(narrow(sorted, 0, 1, n - 1), narrow(sorted, 0, 0, n - 1)), DType::int64), 0));
   Unique result;
-  // The ranks in the order of the input. A device scatters along one line in one thread, and sorts with all.
-  const Tensor inverse = flat.device().is_cuda() ? index_select(rank, 0, sort(order, 0).second) : scatter(rank, 0, order, rank);
-  result.inverse = reshape(inverse, input.shape());
+  result.inverse = reshape(scatter(rank, 0, order, rank), input.shape());  // the ranks in the order of the input
   result.counts = bincount(rank, 0);
   result.values = index_select(sorted, 0, sub(cumsum(result.counts, 0), result.counts));
   return result;

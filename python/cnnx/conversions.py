@@ -26,25 +26,33 @@ class Conversion(NamedTuple):
     copy: bool
 
     @classmethod
-    def parse(cls, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Conversion:
-        """Of ``(device)``, ``(dtype)``, ``(device, dtype)`` or ``(tensor)``, with flags behind or by name."""
-        like = kwargs.pop("other", kwargs.pop("tensor", None))  # as Tensor.to and Module.to call it
+    def parse(cls, args: tuple[Any, ...], kwargs: dict[str, Any], like: str) -> Conversion:
+        """Of ``(device)``, ``(dtype)``, ``(device, dtype)`` or ``(tensor)``, with flags behind or by name.
+
+        `like` is what a tensor by name is called.
+        """
+        given = (*args, kwargs.pop(like)) if like in kwargs else args
         where, chosen = kwargs.pop("device", None), kwargs.pop("dtype", None)
         non_blocking, copy = kwargs.pop("non_blocking", False), kwargs.pop("copy", False)
         if kwargs:
             raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
+        devices, types = [where], [chosen]
         flags: list[bool] = []
-        for arg in (like, *args):
-            if isinstance(arg, _C.DType):
-                chosen = arg
-            elif isinstance(arg, _C.TensorBase):
-                chosen, where = arg.dtype, device_of(arg)
+        for arg in given:
+            if isinstance(arg, _C.TensorBase):
+                devices.append(device_of(arg))
+                types.append(arg.dtype)
             elif isinstance(arg, bool):
                 flags.append(arg)
-            elif _is_device(arg) or isinstance(arg, int):
-                where = arg
-            elif arg is not None:
-                chosen = arg
+            elif _is_device(arg) or (isinstance(arg, int) and not isinstance(arg, _C.DType)):
+                devices.append(arg)
+            else:
+                types.append(arg)
+        for name, wanted in (("device", devices), ("dtype", types)):
+            if sum(value is not None for value in wanted) > 1:
+                raise TypeError(f"to: the {name} is given twice")
+        where = next((value for value in devices if value is not None), None)
+        chosen = next((value for value in types if value is not None), None)
         if len(flags) > 2:
             raise TypeError("to: expected at most two flags, non_blocking and copy")
         return cls(
@@ -63,8 +71,8 @@ class Conversions:
     def to(self: Any, *args: Any, **kwargs: Any) -> Tensor:
         """The tensor in another dtype or on another device: itself if nothing changes, else a copy.
 
-        Takes `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)` and the keywords `dtype`, `device`,
-        `copy` and `non_blocking`.
+        Takes `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)` with another tensor, and the
+        keywords `dtype`, `device`, `other`, `non_blocking` and `copy`.
 
         With `non_blocking=True` the host does not wait for a copy from pinned, contiguous memory to a GPU,
         which runs beside the work that the GPU has; the source must not be changed before the copy is done.
@@ -75,8 +83,10 @@ class Conversions:
         ------
         RuntimeError
             If the device is not there.
+        TypeError
+            If a device or a dtype is given twice.
         """
-        wanted = Conversion.parse(args, kwargs)
+        wanted = Conversion.parse(args, kwargs, "other")
         result = self
         if wanted.device is not None:
             # A copy that is under way cannot be read yet.

@@ -86,7 +86,7 @@ void channel_sums(const ChannelShape& s, int64_t c, const float* grad_output, co
 // Counts a batch, and moves the running statistics towards its own.
 struct Mover {
   const RunningStatistics<float>& running;
-  double momentum, unbiased;
+  double momentum, unbiased;  // running.momentum or 1 / batches; count / (count - 1)
 
   Mover(const RunningStatistics<float>& r, double count) : running(r), momentum(r.momentum), unbiased(count / (count - 1)) {
     if (r.batches != nullptr) ++*r.batches;

@@ -24,7 +24,8 @@ struct ChannelMap {
   bool wide;  // kColumns is 1
   dim3 grid() const {
     const int columns = wide ? 1 : 32;
-    return dim3(static_cast<unsigned>((channels + columns - 1) / columns), static_cast<unsigned>(chunks));
+    // One block where there are no channels: the batch is counted.
+    return dim3(static_cast<unsigned>(std::max(1, (channels + columns - 1) / columns)), static_cast<unsigned>(chunks));
   }
 };
 

@@ -15,7 +15,7 @@ const char* unsupported_architecture();
 // target = `bytes` of the host's, a multiple of 4, in the selected device's stream; without a wait (upload.cu).
 void upload(const char* op, void* target, const void* source, size_t bytes);
 
-// Lists of equal entries, in their order: next[i] is the entry after i that equals it, or -1; first[i] whether none comes before (sort.cu).
+// The slot `chain` for any op (sort.cu).
 void chain(const char* op, int64_t n, const int64_t* entry, int64_t* next, bool* first);
 
 void fill_elements(ElementTable& table);

@@ -56,7 +56,7 @@ __global__ void copy_kernel(Walk<2> walk, const From* in, To* out) {
   const int64_t i = thread_index();
   if (i >= walk.count) return;
   int64_t at[2];
-  walk.find(static_cast<uint32_t>(i), at);
+  walk.find(i, at);
   out[at[0]] = Convert<To, From>()(in[at[1]]);
 }
 
@@ -228,7 +228,7 @@ __global__ void choose_kernel(Walk<4> walk, bool is_flat, const bool* condition,
   const int64_t i = thread_index();
   if (i >= walk.count) return;
   int64_t at[4] = {i, i, i, i};
-  if (!is_flat) walk.find(static_cast<uint32_t>(i), at);
+  if (!is_flat) walk.find(i, at);
   const bool choice = condition[at[1]];
   const T* from = choice ? a.data : b.data;  // a reference to a or b would put both on the stack
   out[at[0]] = from == nullptr ? (choice ? a.value : b.value) : from[choice ? at[2] : at[3]];

@@ -18,8 +18,11 @@ constexpr int64_t kMaxStrided = int64_t{1} << 30;  // elements of one strided la
 
 // A grid of that many blocks, of which it can have 2^31 - 1; throws where there are more.
 inline dim3 grid_of(const char* op, int64_t blocks) { return dim3(static_cast<unsigned>(to_index(op, blocks))); }
-// Blocks of kThreads that cover `threads`, which is a number of elements that fit into memory.
-inline dim3 blocks_for(int64_t threads) { return grid_of("launch", (threads + kThreads - 1) / kThreads); }
+// Blocks of kThreads that cover `threads`: elements, of which as many as a grid can have blocks for fit into no memory.
+inline dim3 blocks_for(int64_t threads) { return dim3(static_cast<unsigned>((threads + kThreads - 1) / kThreads)); }
+
+// Rows with a block each, and columns with a thread each, that keep a card busy; fewer of them are cut.
+constexpr int64_t kEnoughRows = 256, kEnoughColumns = 32768;
 
 __device__ inline int64_t thread_index() { return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; }
 
@@ -39,7 +42,7 @@ struct Walk {
   }
 
   // The operands' offsets of element i of the row-major order.
-  __device__ void find(uint32_t i, int64_t (&at)[kOperands]) const {
+  __device__ void find(int64_t i, int64_t (&at)[kOperands]) const {
     for (int k = 0; k < kOperands; ++k) at[k] = 0;
     int rest = static_cast<int>(i);
     for (int d = ndim - 1; d > 0; --d) {
@@ -173,7 +176,7 @@ __global__ void map2_strided_kernel(Walk<3> walk, F f, Source<A> a, Source<B> b,
   const int64_t i = thread_index();
   if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(static_cast<uint32_t>(i), at);
+  walk.find(i, at);
   out[at[0]] = f(a.data == nullptr ? a.value : a.data[at[1]], b.data == nullptr ? b.value : b.data[at[2]]);
 }
 

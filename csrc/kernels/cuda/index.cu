@@ -4,7 +4,8 @@
 // whole slices, chain() (sort.cu) finds equal entries, and the thread of a list's head adds the list in order: the sums and bits of the
 // CPU's loop, without atomics. Along a dimension (put_along) a thread takes a whole line, one value after the other, where there are
 // lines enough for that; a few long ones are chained as well.
-// Bytes: values twice plus the index; scattered reads cost a sector of 32 bytes for each run shorter than that.
+// Bytes: values twice plus the index; scattered reads cost a sector of 32 bytes for each run shorter than that. A chain sorts the
+// entries, in some 65 bytes of scratch memory for each.
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/scratch.h"
 
@@ -12,14 +13,14 @@ namespace cnnx::cuda {
 namespace {
 
 // Where put_along chains: fewer lines leave most of a card idle, and a chain costs its launches.
-constexpr int64_t kFewLines = 512, kLongLine = 64;
+constexpr int64_t kFewLines = 512, kLongLine = 512;
 
 template <class T>
 __global__ void take_along_kernel(Walk<3> walk, int64_t x_step, const int64_t* index, const T* x, T* values) {
   const int64_t i = thread_index();
   if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(static_cast<uint32_t>(i), at);
+  walk.find(i, at);
   values[at[0]] = x[at[2] + index[at[1]] * x_step];
 }
 
@@ -46,7 +47,7 @@ __global__ void put_along_kernel(Walk<3> walk, int64_t taken, int64_t x_step, in
   const int64_t i = thread_index();
   if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(static_cast<uint32_t>(i), at);
+  walk.find(i, at);
   for (int64_t k = 0; k < taken; ++k) {
     T& slot = x[at[0] + index[at[1] + k * index_step] * x_step];
     const T value = values[at[2] + k * value_step];
@@ -60,7 +61,7 @@ __global__ void line_entries_kernel(Walk<3> walk, int64_t taken, int64_t x_step,
   const int64_t i = thread_index();
   if (i >= walk.count * taken) return;
   int64_t at[3];
-  walk.find(static_cast<uint32_t>(i / taken), at);
+  walk.find(i / taken, at);
   entry[i] = at[0] + index[at[1] + i % taken * index_step] * x_step;
 }
 
@@ -70,7 +71,7 @@ __global__ void put_chained_kernel(Walk<3> walk, int64_t taken, int64_t value_st
   const int64_t i = thread_index();
   if (i >= walk.count * taken || (add ? !first[i] : next[i] >= 0)) return;
   int64_t at[3];
-  walk.find(static_cast<uint32_t>(i / taken), at);
+  walk.find(i / taken, at);
   const T* line = values + at[2];
   const int64_t begin = i / taken * taken;  // the entries of a line are its own: no chain leaves it
   T result = add ? x[entry[i]] : line[(i - begin) * value_step];
@@ -126,7 +127,7 @@ __global__ void gather_kernel(Walk<3> walk, const int64_t* entry, const T* x, T*
   const int64_t i = thread_index();
   if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(static_cast<uint32_t>(i), at);
+  walk.find(i, at);
   values[at[0]] = x[at[1] + entry[at[2]]];
 }
 
@@ -147,7 +148,7 @@ __global__ void scatter_kernel(Walk<3> walk, int64_t value_step, bool add, const
   const int64_t i = thread_index();
   if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(static_cast<uint32_t>(i), at);
+  walk.find(i, at);
   const int64_t b = at[2];
   T& slot = x[at[0] + entry[b]];
   if (next == nullptr) {

@@ -264,7 +264,7 @@ __global__ void arg_columns_kernel(int64_t threads, bool max, Among among, const
 template <class T>
 void find_extremes(const char* op, bool max, const ReduceShape& s, int64_t count, const int64_t* found, const T* x,
                    int64_t* index) {
-  const bool rows = s.inner == 1, few = rows ? s.outer < 256 : s.outer * s.inner < 32768;
+  const bool rows = s.inner == 1, few = rows ? s.outer < kEnoughRows : s.outer * s.inner < kEnoughColumns;
   const int64_t size = few ? std::min(count, rows ? kChunk : kColumnChunk) : count;
   const Among among{s.reduce, count, s.inner, found, {size, (count + size - 1) / size}};
   const int64_t parts = s.outer * among.chunks.count * s.inner;

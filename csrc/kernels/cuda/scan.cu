@@ -18,7 +18,6 @@ namespace cnnx::cuda {
 namespace {
 
 constexpr int64_t kRowChunk = 4096, kColumnChunk = 256;
-constexpr int64_t kEnoughRows = 256, kEnoughColumns = 32768;  // blocks and threads that keep a card busy
 
 // A line of n elements, taken from either end, in chunks.
 struct Line {

@@ -72,11 +72,12 @@ class _BatchNorm(Module):
             wanted = " or ".join(f"{dims}D" for dims in self._dims)
             raise ValueError(f"expected {wanted} input (got {input.ndim}D input)")
         buffers, parameters = self._buffers, self._parameters
-        mean, var = buffers["running_mean"], buffers["running_var"]
-        batches = buffers["num_batches_tracked"]
+        mean, var, batches = buffers["running_mean"], buffers["running_var"], None
         training = self.training or (mean is None and var is None)
-        if self.training and not self.track_running_stats:
-            mean = var = batches = None
+        if self.training and self.track_running_stats:
+            batches = buffers["num_batches_tracked"]
+        elif self.training:
+            mean = var = None
         momentum = 0.0 if self.momentum is None and batches is None else self.momentum
         weight, bias = parameters["weight"], parameters["bias"]
         return _C.batch_norm(input, mean, var, weight, bias, training, momentum, self.eps, batches)

@@ -466,9 +466,9 @@ class Module:
         Raises
         ------
         TypeError
-            If the dtype is not floating-point.
+            If the dtype is not floating-point, or `copy` is asked for.
         """
-        wanted = Conversion.parse(args, kwargs)
+        wanted = Conversion.parse(args, kwargs, "tensor")
         if wanted.dtype is not None and not wanted.dtype.is_floating_point:
             raise TypeError(
                 f"nn.Module.to only accepts floating point dtypes, but got desired dtype={wanted.dtype}"

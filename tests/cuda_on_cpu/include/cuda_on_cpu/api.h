@@ -188,12 +188,12 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph);
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 
 namespace cuda_on_cpu {
-// Puts a kernel on a stream: `thread` runs one thread of it. Faults and refusals are told through cudaGetLastError(), whose text
-// (cudaGetErrorString) then says what happened. `pointers`: those arguments that are pointers, to be checked.
 struct PointerArgument {
   const void* pointer;
   int parameter;  // of the kernel, from 1
 };
+// Puts a kernel on a stream: `thread` runs one thread of it. Faults and refusals are told through cudaGetLastError(), whose text
+// (cudaGetErrorString) then says what happened. `pointers`: those arguments that are pointers, to be checked.
 void launch(const char* op, const void* kernel, dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream,
             std::function<void()> thread, const PointerArgument* pointers, int pointer_count);
 
