@@ -13,8 +13,8 @@ Tensor contiguous(const Tensor& tensor);
 Tensor cast(const Tensor& tensor, DType dtype);
 // The tensor itself if it lives there, else a plain, contiguous copy that does.
 Tensor to_device(const Tensor& tensor, Device device);
-// Writes source, broadcast to target's shape and cast to its dtype, into the view `target`; bumps its version. Overlap is allowed,
-// and so is a source on another device.
+// Writes source, broadcast to target's shape and cast to its dtype, into the view `target`; bumps its version. Overlap is
+// allowed, and so is a source on another device.
 void copy_into(const Tensor& target, const Tensor& source);
 
 // Whether ops keep a float32 (N, C, S...) tensor in lanes: a process with lanes, and at least half a block of images.

@@ -12,7 +12,8 @@ Tensor pin(const Tensor& tensor);
 // - from pinned, contiguous memory to a device: the tensor's memory may be changed again when the copy is done;
 // - from a device to the CPU: the result is pinned, and its values are there when the device's stream has come so far.
 Tensor move_async(const Tensor& tensor, Device device);
-// Writes a tensor on a device into a pinned, contiguous one of its shape and dtype, without a wait; false if they are not like that.
+// Writes a tensor on a device into a pinned, contiguous one of its shape and dtype, without a wait; false if they are not like
+// that.
 bool download_into(const Tensor& target, const Tensor& source);
 
 }  // namespace cnnx

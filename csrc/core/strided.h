@@ -21,7 +21,8 @@ inline int64_t row_count(const Dims& shape) {
   return rows;
 }
 
-// Calls row(offset), with the operands' offsets in elements that the strides give, for the innermost rows [begin, end) of `shape`.
+// Calls row(offset), with the operands' offsets in elements that the strides give, for the innermost rows [begin, end) of
+// `shape`.
 template <int kOperands, class Row>
 void for_each_row(const Dims& shape, const Dims (&strides)[kOperands], int64_t begin, int64_t end, const Row& row) {
   const int outer = shape.size() - 1;

@@ -1,9 +1,9 @@
 // Capture of work as a CUDA graph, and its replay. No CUDA header is needed here.
 //
-// A capture takes down what the calling thread gives to a device's stream, and runs nothing. What a replay needs otherwise than the
-// capture had it (keys of random numbers, steps and options of optimizers) lies in a block of device memory that belongs to the graph:
-// captured kernels read it there, and replay() writes it anew first. Everything else is as it was: addresses, shapes, numbers
-// that the host passes.
+// A capture takes down what the calling thread gives to a device's stream, and runs nothing. What a replay needs otherwise than
+// the capture had it (keys of random numbers, steps and options of optimizers) lies in a block of device memory that belongs to
+// the graph: captured kernels read it there, and replay() writes it anew first. Everything else is as it was: addresses, shapes,
+// numbers that the host passes.
 //
 // Memory: see stream.h. What captured kernels point to is the graph's own, or is kept alive by it.
 #pragma once
@@ -30,8 +30,8 @@ class Graph {
   void capture_begin(int device);
   void capture_end();
   void capture_abort();
-  // Gives the captured work to the stream. `refresh` makes the calls again that leave_note() was called in, in their order; they put
-  // their new values in place and run nothing. If it throws, it has changed nothing on the host.
+  // Gives the captured work to the stream. `refresh` makes the calls again that leave_note() was called in, in their order; they
+  // put their new values in place and run nothing. If it throws, it has changed nothing on the host.
   void replay(const std::function<void()>& refresh);
   void reset();
 

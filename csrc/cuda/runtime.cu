@@ -1,7 +1,7 @@
 // Devices, memory and copies.
 //
-// Every device has one stream, to which all of its work is given; so what was freed can be handed out again at once, because whoever
-// gets it writes later in the same stream. Blocks that are freed are kept, as on the CPU (core/allocator.cpp).
+// Every device has one stream, to which all of its work is given; so what was freed can be handed out again at once, because
+// whoever gets it writes later in the same stream. Blocks that are freed are kept, as on the CPU (core/allocator.cpp).
 #include "cuda/runtime.h"
 
 #include <pthread.h>

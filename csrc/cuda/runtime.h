@@ -19,8 +19,8 @@ std::string no_device_text();
 // Throws Error unless tensors can live on the device; `op` says who asks.
 void check_device(const char* op, int device);
 std::string device_name(int device);
-// What "cuda" without a number means in this thread: CUDA's current device, which other libraries set and read as well. No call here
-// changes it but set_current_device().
+// What "cuda" without a number means in this thread: CUDA's current device, which other libraries set and read as well. No call
+// here changes it but set_current_device().
 int current_device();
 void set_current_device(int device);
 

@@ -8,15 +8,15 @@
 
 namespace cnnx::cuda {
 
-// Of the device that kernels<T>(device), element_kernels(device) or select(device) chose last in this thread. That device need not be
-// CUDA's current one: launch() makes it so.
+// Of the device that kernels<T>(device), element_kernels(device) or select(device) chose last in this thread. That device need
+// not be CUDA's current one: launch() makes it so.
 cudaStream_t stream();
 void select(int device);
 // Of any device, made ready for use; `op` says who asks.
 cudaStream_t stream_of(const char* op, int device);
 
-// While one lives, this thread's cudaMalloc, queries of events and the like do not end a capture that another library has begun: they
-// concern none of its streams, but in CUDA's stricter modes they are refused for their own sake.
+// While one lives, this thread's cudaMalloc, queries of events and the like do not end a capture that another library has begun:
+// they concern none of its streams, but in CUDA's stricter modes they are refused for their own sake.
 class OutsideCaptures {
  public:
   OutsideCaptures() { cudaThreadExchangeStreamCaptureMode(&mode_); }
@@ -28,9 +28,10 @@ class OutsideCaptures {
   cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;  // what was, between the two
 };
 
-// The blocks of a captured graph. Between begin and end, which the capturing thread calls outside CUDA's capture, allocate() on the device
-// takes blocks for the graph, which it keeps: those that are freed serve the graph's own later allocations, and nobody else's, until
-// release. Then they, and what tensors still hold as soon as they let go, go back to the device. Other threads are refused meanwhile.
+// The blocks of a captured graph. Between begin and end, which the capturing thread calls outside CUDA's capture, allocate() on
+// the device takes blocks for the graph, which it keeps: those that are freed serve the graph's own later allocations, and nobody
+// else's, until release. Then they, and what tensors still hold as soon as they let go, go back to the device. Other threads are
+// refused meanwhile.
 struct GraphMemory;
 std::shared_ptr<GraphMemory> begin_graph_memory(int device);
 void end_graph_memory(int device);
@@ -38,9 +39,9 @@ bool is_being_captured(int device);  // by whichever thread
 void release_graph_memory(const std::shared_ptr<GraphMemory>& memory, int device);
 bool owns(const GraphMemory& memory, void* block, int device);
 
-// What a kernel may find wrong with the data it reads, where a CPU kernel's caller would have looked first. It leaves the bad element out
-// and sets faults()[kind] to 1 (of the selected device; memory that the host reads without a copy). The next call that waits for the
-// device throws, and clears it.
+// What a kernel may find wrong with the data it reads, where a CPU kernel's caller would have looked first. It leaves the bad
+// element out and sets faults()[kind] to 1 (of the selected device; memory that the host reads without a copy). The next call
+// that waits for the device throws, and clears it.
 enum class Fault { class_target, row_index, probability, count };
 int32_t* faults();
 // Throws, after a wait for the device, what its kernels found wrong since the last time.

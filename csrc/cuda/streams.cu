@@ -117,7 +117,7 @@ void wait_for_stream(const char* op, int device, StreamAddress stream) {
   throw_faults(op, device);
 }
 
-// --- events -----------------------------------------------------------------------------------------------------------------------
+// --- events -------------------------------------------------------------------------------------------------------------------
 
 Event::Event(bool timing, bool blocking) : timing_(timing), blocking_(blocking) { check_device("Event", current_device()); }
 
@@ -174,7 +174,7 @@ double Event::milliseconds_until(const Event& end) const {
   return milliseconds;
 }
 
-// --- releases ---------------------------------------------------------------------------------------------------------------------
+// --- releases -----------------------------------------------------------------------------------------------------------------
 
 Consumer consumer_of(int device, StreamAddress stream) {
   if (stream == stream_address(device)) return Consumer::ours;
@@ -187,8 +187,8 @@ Consumer consumer_of(int device, StreamAddress stream) {
 
 namespace {
 
-// A mark in the device's stream. Null where that cannot be marked now: it is being captured (as it may be from one moment to the next,
-// by another thread), or the device is lost.
+// A mark in the device's stream. Null where that cannot be marked now: it is being captured (as it may be from one moment to the
+// next, by another thread), or the device is lost.
 Mark mark_if_possible(int device, cudaStream_t& stream) noexcept {
   try {
     if (is_being_captured(device)) return nullptr;

@@ -7,7 +7,8 @@
 
 namespace cnnx::cuda {
 
-// A cudaStream_t as a number. 1 is the legacy default stream and 2 the calling thread's default stream, as in CUDA and in the protocols.
+// A cudaStream_t as a number. 1 is the legacy default stream and 2 the calling thread's default stream, as in CUDA and in the
+// protocols.
 using StreamAddress = uintptr_t;
 inline constexpr StreamAddress kLegacyStream = 1, kPerThreadStream = 2;
 
@@ -43,21 +44,24 @@ class Event {
 
 // --- Memory and other streams --------------------------------------------------------------------------------------------------
 // A block that is freed is handed out again at once, in the order of the device's stream. That is not enough where another stream
-// still uses it, or where it belongs to another library, whose allocator hands it out in the order of streams that we do not know.
+// still uses it, or where it belongs to another library, whose allocator hands it out in the order of streams that we do not
+// know.
 //
-// - Somebody else's memory (imported): its owner gets it back when our stream has done what it was given until now: when_done(). By then
-//   no work of ours is under way, so any stream may have it.
+// - Somebody else's memory (imported): its owner gets it back when our stream has done what it was given until now: when_done().
+//   By then no work of ours is under way, so any stream may have it.
 // - Our memory, used by somebody else (exported): when he lets go of it, his stream may still be busy with it.
-//   * His stream is the legacy default stream, a thread's default stream, or another that was not created non-blocking: the legacy
-//     default stream waits for all of these, so our stream waits for a mark in it, and the block is freed as any other.
-//   * His stream is non-blocking, or he did not say: nothing on the device waits for it (and it may be gone by now, so it cannot be asked
-//     either). The block is kept until the whole device was found idle: by synchronize(), or when the pool would have to grow.
-//   A consumer that got our own stream needs none of this. Who reads __cuda_array_interface__ names no stream: note_lent(). He has to
-//   keep the tensor until his work is done (so the protocol says); all the same its block is freed as for the first kind of stream.
+//   * His stream is the legacy default stream, a thread's default stream, or another that was not created non-blocking: the
+//     legacy default stream waits for all of these, so our stream waits for a mark in it, and the block is freed as any other.
+//   * His stream is non-blocking, or he did not say: nothing on the device waits for it (and it may be gone by now, so it cannot
+//     be asked either). The block is kept until the whole device was found idle: by synchronize(), or when the pool would have
+//     to grow.
+//   A consumer that got our own stream needs none of this. Who reads __cuda_array_interface__ names no stream: note_lent(). He
+//   has to keep the tensor until his work is done (so the protocol says); all the same its block is freed as for the first kind
+//   of stream.
 // The host waits in no case but the last, and there only instead of taking more memory from the system.
 //
-// While our stream is captured as a graph nothing can be marked in it: then all this happens after the capture. What would make it wait for
-// another stream, or another for it, is refused.
+// While our stream is captured as a graph nothing can be marked in it: then all this happens after the capture. What would make
+// it wait for another stream, or another for it, is refused.
 enum class Consumer { ours, blocking, unknown };
 // What kind of stream that is; the stream must exist.
 Consumer consumer_of(int device, StreamAddress stream);
@@ -71,8 +75,8 @@ bool was_lent(const void* block);  // whether it was noted; forgets it
 void run_releases() noexcept;
 // Waits for all streams of the device, other libraries' too, and runs everything that is due then.
 void synchronize(const char* op, int device);
-// The same, but without an error where another library captures on the device: the wait fails, and CUDA ends that capture. It comes to
-// that only if the pool has to grow meanwhile, and memory is held that was lent to a stream we do not know.
+// The same, but without an error where another library captures on the device: the wait fails, and CUDA ends that capture. It
+// comes to that only if the pool has to grow meanwhile, and memory is held that was lent to a stream we do not know.
 void release_idle(const char* op, int device);
 // Whether synchronize() would release memory of the device.
 bool holds_until_idle(int device);

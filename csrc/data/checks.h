@@ -7,8 +7,8 @@
 
 namespace cnnx {
 
-// index[start, start + count) on `device`, contiguous, each within [0, rows). Positions that are on a device already are looked at by
-// the kernels that read them.
+// index[start, start + count) on `device`, contiguous, each within [0, rows). Positions that are on a device already are looked
+// at by the kernels that read them.
 Tensor checked_positions(const char* op, const Tensor& index, int64_t start, int64_t count, int64_t rows, Device device);
 
 // What the gather kernel takes, checked. Null pointers where nothing is normalised.

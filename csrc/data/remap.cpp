@@ -1,5 +1,5 @@
-// Transforms that only move pixels: flips, padding and crops. Each is a pair of maps, from output rows to input rows and from output
-// columns to input columns; -1 stands for the fill.
+// Transforms that only move pixels: flips, padding and crops. Each is a pair of maps, from output rows to input rows and from
+// output columns to input columns; -1 stands for the fill.
 #include <algorithm>
 #include <cmath>
 #include <cstring>

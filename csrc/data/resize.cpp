@@ -1,5 +1,5 @@
-// Resizing. Columns first, then rows, each a weighted sum over a few input pixels. With antialias the filter is stretched to cover
-// all pixels that fall on an output pixel, as Pillow always does; bytes are summed in 22-bit fixed point, as Pillow does.
+// Resizing. Columns first, then rows, each a weighted sum over a few input pixels. With antialias the filter is stretched to
+// cover all pixels that fall on an output pixel, as Pillow always does; bytes are summed in 22-bit fixed point, as Pillow does.
 #include <algorithm>
 #include <cmath>
 

@@ -1,7 +1,7 @@
-// sin, cos, tan and exp in double with the same bits on the CPU and on a GPU, whose libraries differ by the last place: what is drawn
-// and computed for an image must not depend on where. Pairs of doubles carry each function to about 2^-56 before it is rounded
-// once, so results are the correctly rounded ones but for a few in a thousand (exp: one in a hundred). Arguments up to 2^19.
-// Compile without contraction to fused multiply-adds: those that are wanted are written.
+// sin, cos, tan and exp in double with the same bits on the CPU and on a GPU, whose libraries differ by the last place: what is
+// drawn and computed for an image must not depend on where. Pairs of doubles carry each function to about 2^-56 before it is
+// rounded once, so results are the correctly rounded ones but for a few in a thousand (exp: one in a hundred). Arguments up to
+// 2^19. Compile without contraction to fused multiply-adds: those that are wanted are written.
 #pragma once
 
 #include <cmath>

@@ -132,8 +132,8 @@ CNNX_BOTH inline double pillow_degrees(double degrees) {
   return turned < 0 ? turned + 360.0 : turned;
 }
 
-// The matrix from output to input pixels of one image, in pixels from the top left corner by Pillow's rules and from the centre by those
-// for tensors. Returns the angle drawn.
+// The matrix from output to input pixels of one image, in pixels from the top left corner by Pillow's rules and from the centre
+// by those for tensors. Returns the angle drawn.
 CNNX_BOTH inline double drawn_matrix(const WarpRanges& w, int64_t height, int64_t width, Draws& draws, double* m) {
   const double extent[2] = {static_cast<double>(width), static_cast<double>(height)};
   const double degrees = draws.uniform(w.degrees);

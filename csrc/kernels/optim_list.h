@@ -1,5 +1,6 @@
-// The loop of an optimizer's update over a list of parameters on the CPU. The elements of all of them together are cut into chunks of a
-// fixed size, the units of work; so small biases share a unit and a large weight spreads over all threads. C headers only.
+// The loop of an optimizer's update over a list of parameters on the CPU. The elements of all of them together are cut into
+// chunks of a fixed size, the units of work; so small biases share a unit and a large weight spreads over all threads. C headers
+// only.
 #pragma once
 
 #include "kernels/parallel.h"

@@ -43,8 +43,9 @@ struct ChannelShape {
   int64_t count() const { return batch * spatial; }  // values of one channel
 };
 
-// What batch normalisation keeps of the batches it has seen: their number, mean and (unbiased) variance by channel. Each batch moves the
-// mean and the variance by `momentum` towards its own; if cumulative, by 1 / batches, so that all weigh the same. Null ones are not kept.
+// What batch normalisation keeps of the batches it has seen: their number, mean and (unbiased) variance by channel. Each batch
+// moves the mean and the variance by `momentum` towards its own; if cumulative, by 1 / batches, so that all weigh the same. Null
+// ones are not kept.
 template <class T>
 struct RunningStatistics {
   T *mean, *variance;
@@ -199,8 +200,9 @@ struct AdagradStep {
   bool maximize;
 };
 
-// How an affine map takes pixels from an image. pillow: Pillow's transform() of one image, the matrix in pixel coordinates from the
-// top left corner; tensor: torchvision's of tensors (grid_sample with zeros outside), coordinates from the centre of each image.
+// How an affine map takes pixels from an image. pillow: Pillow's transform() of one image, the matrix in pixel coordinates from
+// the top left corner; tensor: torchvision's of tensors (grid_sample with zeros outside), coordinates from the centre of each
+// image.
 enum class WarpRules { pillow, tensor };
 struct WarpShape {
   int64_t channels, in_height, in_width, out_height, out_width;

@@ -35,8 +35,8 @@ struct Captured {
   std::vector<const void*> memory;  // of the parameters and states
 };
 
-// Collects the parameters that have a gradient, makes missing state, and writes copies of strided tensors back at the end. For the
-// replay of a graph it takes the items of the capture, counts their steps, and has the kernels take the new numbers alone.
+// Collects the parameters that have a gradient, makes missing state, and writes copies of strided tensors back at the end. For
+// the replay of a graph it takes the items of the capture, counts their steps, and has the kernels take the new numbers alone.
 class Group {
  public:
   Group(const char* op, const std::vector<Tensor>& params, double lr) : op_(op), params_(params) {
@@ -118,7 +118,8 @@ class Group {
     steps_ = &steps;
   }
 
-  // Runs `kernel` of the table with `step` on the items of each device and dtype, then publishes the results. Returns whether state was made.
+  // Runs `kernel` of the table with `step` on the items of each device and dtype, then publishes the results. Returns whether
+  // state was made.
   template <class Step>
   bool run(const Step& step, void (*KernelTable<float>::*single)(const Step&, int64_t, const OptimItem<float>*),
            void (*KernelTable<double>::*wide)(const Step&, int64_t, const OptimItem<double>*)) {

@@ -60,7 +60,8 @@ T* pointer_or_null(const Tensor& t) {
   return t.defined() ? t.pointer<T>() : nullptr;
 }
 
-// What a loss kernel writes: every loss, or their sum or mean and, for the gradient, what the mean divided by. It stays on the device.
+// What a loss kernel writes: every loss, or their sum or mean and, for the gradient, what the mean divided by. It stays on the
+// device.
 struct Losses {
   Losses(const Tensor& index, const Tensor& input, Reduction reduction)
       : each(Tensor::empty(index.shape(), input.options())),

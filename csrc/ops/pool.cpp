@@ -24,7 +24,8 @@ PoolOptions<2> over_two_axes(const PoolOptions<1>& o) {
 // The numbers that the caller gave: the last ones.
 std::string given(const PoolKind& kind, const AxisInts<2>& values) { return Dims(values.end() - kind.axes, values.end()).str(); }
 
-// Output positions along one axis; with ceil_mode a last window may hang over the right edge if it starts inside the padded input.
+// Output positions along one axis; with ceil_mode a last window may hang over the right edge if it starts inside the padded
+// input.
 int64_t output_extent(int64_t input, int64_t padding, int64_t kernel, int64_t stride, int64_t dilation, bool ceil_mode) {
   const int64_t padded = checked_sum(input, checked_product(2, padding));
   const int64_t room = checked_sum(padded - 1 - checked_product(dilation, kernel - 1), ceil_mode ? stride - 1 : 0);

@@ -13,7 +13,8 @@ PyTypeObject*& tensor_class();
 
 namespace pybind11::detail {
 
-// None is the undefined tensor. The Python object of a tensor lives as long as somebody holds it, and is the same object meanwhile.
+// None is the undefined tensor. The Python object of a tensor lives as long as somebody holds it, and is the same object
+// meanwhile.
 template <>
 struct type_caster<cnnx::Tensor> {
   PYBIND11_TYPE_CASTER(cnnx::Tensor, const_name("TensorBase"));

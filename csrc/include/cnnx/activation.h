@@ -1,4 +1,5 @@
-// The activations that convolutions and dense layers apply to their results in the same pass. C headers only: kernels include this.
+// The activations that convolutions and dense layers apply to their results in the same pass. C headers only: kernels include
+// this.
 #pragma once
 
 namespace cnnx {

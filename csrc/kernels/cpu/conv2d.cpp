@@ -1,17 +1,19 @@
 // Convolution with images in the lanes.
 //
-//   input  [blocks][in_channels][in_height][in_width][L]      weight [out_channels][in_channels / groups][kernel_height][kernel_width]
+//   input  [blocks][in_channels][in_height][in_width][L]
+//   weight [out_channels][in_channels / groups][kernel_height][kernel_width]
 //   output [blocks][out_channels][out_height][out_width][L]   L images to a vector
 //
-// With images in the lanes a convolution is the scalar loop with vectors for scalars. A *tap* is one (channel, ky, kx) of a group's
-// kernel; every tap reads the input at a fixed offset from the output position, so one table of offsets serves any kernel size and
-// dilation, and the two inner loops below serve every convolution:
+// With images in the lanes a convolution is the scalar loop with vectors for scalars. A *tap* is one (channel, ky, kx) of a
+// group's kernel; every tap reads the input at a fixed offset from the output position, so one table of offsets serves any kernel
+// size and dilation, and the two inner loops below serve every convolution:
 //   forward          acc[channel][pixel] += weight[tap][channel] * input[offset[tap] + pixel]       over the taps
 //   weight gradient  acc[channel][tap]   += grad_output[channel][pixel] * input[offset[tap] + pixel]  over the pixels
 // The tile (kTileRows channels by kTileCols pixels or taps) fills the registers: 24 multiply-adds for 10 loads with AVX-512.
 // The input gradient is the forward loop on the output gradient with turned weights, once per phase of a stride.
-// No inner loop has an edge: the forward loop takes the pixels at the edges in tiles of their own, with the taps that see the image,
-// or, where that costs more, has padding laid out beforehand in a band of rows that stays in cache, as the weight gradient does.
+// No inner loop has an edge: the forward loop takes the pixels at the edges in tiles of their own, with the taps that see the
+// image, or, where that costs more, has padding laid out beforehand in a band of rows that stays in cache, as the weight gradient
+// does.
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/transpose.h"
 
@@ -28,7 +30,8 @@ struct TileSteps {
   int64_t in_pixel, in_row, out_pixel, out_row, out_plane;
 };
 
-// One register tile of the forward loop, of a few channels or, where there are fewer, of a few rows. Dense: pixels lie side by side.
+// One register tile of the forward loop, of a few channels or, where there are fewer, of a few rows. Dense: pixels lie side by
+// side.
 template <int Channels, int Rows, int Pixels, bool Dense>
 __attribute__((always_inline)) inline void forward_tile(const float* input, const int32_t* offsets, TapRuns taps,
                                                         const float* weight, TileSteps steps, const float* bias, float* output) {
@@ -109,7 +112,8 @@ struct Columns {
       const int64_t size = parts.size(part);
       const double pixels = static_cast<double>(size);
       tiles[count++] = {begin + parts.begin(part), size, taps};
-      // A tap costs a multiply-add each and some of the loads, at least a multiply-add's latency; a tile its start and its stores.
+      // A tap costs a multiply-add each and some of the loads, at least a multiply-add's latency; a tile its start and its
+      // stores.
       const double tap = max(lines * pixels + 0.25 * (static_cast<double>(channels) + rows * pixels), 4.0);
       cycles += (tap * static_cast<double>((taps.last - taps.first) * c.kernel_height * c.in_group()) + 30) / rows;
     }
@@ -298,8 +302,8 @@ inline void weight_window(const ConvPlan& c, const float* grad_output, const flo
   for (int t = 0; t < K * K; ++t) sums[t] = sum[t];
 }
 
-// A unit is one input channel over some of the blocks: it pads its own plane, sweeps it once per register tile (of output channels
-// and taps) and adds up the lanes.
+// A unit is one input channel over some of the blocks: it pads its own plane, sweeps it once per register tile (of output
+// channels and taps) and adds up the lanes.
 void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
   if (prefers_winograd(c)) return winograd_backward_weight(c, batch, input, grad_output, grad_weight);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), window = c.kernel_height * c.kernel_width;

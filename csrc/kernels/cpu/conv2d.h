@@ -1,5 +1,5 @@
-// What the convolution kernels share (images in the lanes: conv2d.cpp and conv2d_winograd.cpp; a few images: conv2d_few.cpp): the plan of a
-// convolution, its taps, and padding laid out beforehand.
+// What the convolution kernels share (images in the lanes: conv2d.cpp and conv2d_winograd.cpp; a few images: conv2d_few.cpp): the
+// plan of a convolution, its taps, and padding laid out beforehand.
 #pragma once
 
 #include "kernels/cpu/cpu.h"
@@ -8,7 +8,8 @@
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 
-// A convolution whose output pixels may lie apart in memory: pixel (y, x) at y * out_row + x * out_step of its plane of out_plane pixels.
+// A convolution whose output pixels may lie apart in memory: pixel (y, x) at y * out_row + x * out_step of its plane of out_plane
+// pixels.
 struct ConvPlan {
   int64_t width;  // floats per pixel: L images, or 1
   int64_t blocks, in_channels, in_height, in_width, out_channels, out_height, out_width;
@@ -123,8 +124,8 @@ inline int32_t* tap_offsets(const ConvPlan& c, int64_t plane_pitch, int64_t row_
   return offsets;
 }
 
-// The taps k in [first, last) of a kernel axis that see more than padding at an output position: tap k reads position `at` + k * dilation
-// of an input of the given extent.
+// The taps k in [first, last) of a kernel axis that see more than padding at an output position: tap k reads position `at` + k *
+// dilation of an input of the given extent.
 struct TapRange {
   int64_t first, last;
   bool operator==(const TapRange&) const = default;
@@ -141,8 +142,8 @@ inline TapRange column_taps(const ConvPlan& c, int64_t x) {
   return axis_taps(x * c.stride_width - c.pad_left, c.in_width, c.kernel_width, c.dilation_width);
 }
 
-// The input gradient is a convolution of the output gradient with turned weights. With a stride S it is S of them per axis, one for
-// each *phase* of the input: output pixel j and tap k meet input y = j * S - pad + k * dilation, so the inputs with the same
+// The input gradient is a convolution of the output gradient with turned weights. With a stride S it is S of them per axis, one
+// for each *phase* of the input: output pixel j and tap k meet input y = j * S - pad + k * dilation, so the inputs with the same
 // (y + pad) mod S see the same taps k0, k0 + step, ... and consecutive pixels j.
 struct Phase {
   int64_t begin, count;           // inputs begin, begin + S, ...

@@ -2,9 +2,9 @@
 //
 //   input [batch][in_channels][in_height][in_width]   output [batch][out_channels][out_height][out_width]
 //
-// Too few images to fill the lanes, so the operands change places: the weights are the vectors, [tap][channels of a tile], and the
-// input gives the scalars. Loops and taps are those of conv2d.cpp. A tile's result has pixels in rows and channels in the lanes and
-// goes home through a blocked transpose.
+// Too few images to fill the lanes, so the operands change places: the weights are the vectors, [tap][channels of a tile], and
+// the input gives the scalars. Loops and taps are those of conv2d.cpp. A tile's result has pixels in rows and channels in the
+// lanes and goes home through a blocked transpose.
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/transpose.h"
 

@@ -1,12 +1,12 @@
-// Winograd's minimal filtering for 3x3 and 5x5 convolutions of many channels (Lavin & Gray, "Fast Algorithms for Convolutional Neural
-// Networks", 2015), images in the lanes.
+// Winograd's minimal filtering for 3x3 and 5x5 convolutions of many channels (Lavin & Gray, "Fast Algorithms for Convolutional
+// Neural Networks", 2015), images in the lanes.
 //
 //   Y = A^T [ (G g G^T) . (B^T d B) ] A     d: 6x6 tile of the input, g: R x R kernel, Y: M x M tile of the output, M = 7 - R
 //
-// The element-wise product, summed over the input channels, is one small matrix product for each of the 36 points: 36 multiply-adds
-// for the 16 outputs of a 3x3 kernel (144 directly) or the 4 outputs of a 5x5 kernel (100). The transforms use the points
-// 0, 1, -1, 2, -2 and infinity; rounding errors are some times those of the direct loop (see docs/numerics.md). Since lanes are images,
-// every transform is a handful of vector additions without a shuffle.
+// The element-wise product, summed over the input channels, is one small matrix product for each of the 36 points: 36
+// multiply-adds for the 16 outputs of a 3x3 kernel (144 directly) or the 4 outputs of a 5x5 kernel (100). The transforms use the
+// points 0, 1, -1, 2, -2 and infinity; rounding errors are some times those of the direct loop (see docs/numerics.md). Since
+// lanes are images, every transform is a handful of vector additions without a shuffle.
 //
 // A unit of work is a few tiles of one block, so that its transformed input [36][in_channels][tiles][L] and the products
 // [36][out_channels][tiles][L] stay in the second-level cache.
@@ -222,8 +222,8 @@ void forward(const ConvPlan& c, const float* input, const float* weight, const f
 // A register tile that is tall, so that the columns it takes of the right side fit the first-level cache.
 constexpr int kTallRows = kTileRows * kTileCols / 2, kTallVectors = 2;
 
-// to[q][in_channel][out_channel] (+)= the sum over positions k of points[q][in_channel][k] * spread[q][k][out_channel], for a row of
-// points q; out_channels in whole vectors.
+// to[q][in_channel][out_channel] (+)= the sum over positions k of points[q][in_channel][k] * spread[q][k][out_channel], for a row
+// of points q; out_channels in whole vectors.
 void multiply_points(int64_t in_channels, int64_t out_vectors, const float* points, const float* spread, int64_t depth,
                      bool first, float* to) {
   const int64_t out_pitch = out_vectors * kLanes;
@@ -249,8 +249,8 @@ void multiply_points(int64_t in_channels, int64_t out_vectors, const float* poin
       }
 }
 
-// Pixel by pixel of that window of up to L channels: [pixel][image][channel] instead of [channel][pixel][image]. Zeros outside, for
-// dead images and for channels that are not there.
+// Pixel by pixel of that window of up to L channels: [pixel][image][channel] instead of [channel][pixel][image]. Zeros outside,
+// for dead images and for channels that are not there.
 inline void transpose_window(const float* planes, int64_t channels, int64_t in_height, int64_t in_width, int64_t y, int64_t x,
                              int64_t height, int64_t width, VecI live, float* to) {
   for (int64_t r = y; r < y + height; ++r)
@@ -265,13 +265,14 @@ inline void transpose_window(const float* planes, int64_t channels, int64_t in_h
     }
 }
 
-// The tiles of a chunk: few enough that both transformed sides lie in the second-level cache, enough that adding their sums to those
-// of the other chunks costs little.
+// The tiles of a chunk: few enough that both transformed sides lie in the second-level cache, enough that adding their sums to
+// those of the other chunks costs little.
 constexpr int64_t kChunkTiles = 8;
 
-// The weight gradient is G^T [ sum over tiles of (A gY A^T) . (B^T d B) ] G. The sum runs over images too, the lanes: so the output
-// gradient is transposed to have its channels in the lanes, and every point is a plain matrix product. A unit takes one block and two
-// rows of points that share sums (0 and 5, 1 and 2, 3 and 4) and leaves [point][in_channel][out_channel] for the block.
+// The weight gradient is G^T [ sum over tiles of (A gY A^T) . (B^T d B) ] G. The sum runs over images too, the lanes: so the
+// output gradient is transposed to have its channels in the lanes, and every point is a plain matrix product. A unit takes one
+// block and two rows of points that share sums (0 and 5, 1 and 2, 3 and 4) and leaves [point][in_channel][out_channel] for the
+// block.
 template <int R, int First, int Second>
 void weight_unit(const ConvPlan& c, const float* input, const float* grad_output, VecI live, float* to) {
   constexpr int M = kPoints + 1 - R;

@@ -7,7 +7,8 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-// NaN stays NaN, as in the functions of their own (elementwise.cpp). The same for all vectors of a call, so the branch is foreseen.
+// NaN stays NaN, as in the functions of their own (elementwise.cpp). The same for all vectors of a call, so the branch is
+// foreseen.
 inline Vec activated(Activation activation, Vec v) {
   switch (activation) {
     case Activation::relu: return select(v <= 0.0f, Vec{}, v);

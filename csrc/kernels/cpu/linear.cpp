@@ -2,8 +2,9 @@
 //
 //   y (batch, out) = x (batch, in) w^T + b, w (out, in); gemm: c (m, n) = a (m, k) b (k, n)
 //
-// One register tile does them all: acc[row][vector] += a[row][k] * b[k][vector], a scalar of a against vectors of b. What differs is
-// which operand plays b, whose panel is copied to lie side by side in the first-level cache: always the small or already row-major one.
+// One register tile does them all: acc[row][vector] += a[row][k] * b[k][vector], a scalar of a against vectors of b. What differs
+// is which operand plays b, whose panel is copied to lie side by side in the first-level cache: always the small or already
+// row-major one.
 //   forward          a = w (rows as they lie in memory), b = x^T: images in the lanes, like the convolutions
 //   input gradient   a = grad_y,                          b = w
 //   weight gradient  a = grad_y^T (packed),               b = x
@@ -17,8 +18,8 @@ namespace {
 
 enum ScratchSlot { kPackedA, kPanel, kPackedInput, kPackedOutput };
 
-// Columns of c per panel, and the depth of a panel of b: 96 KiB, so that it stays in the second-level cache and c is passed over a
-// few times only.
+// Columns of c per panel, and the depth of a panel of b: 96 KiB, so that it stays in the second-level cache and c is passed over
+// a few times only.
 constexpr int64_t kPanelColumns = kTileCols * kLanes;
 constexpr int64_t kPanelDepth = 96 * 1024 / (kPanelColumns * static_cast<int64_t>(sizeof(float)));
 constexpr int64_t kRowsPerUnit = 32 * kTileRows;

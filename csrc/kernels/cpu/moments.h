@@ -1,7 +1,7 @@
 // Means, variances and the sums of a normalisation's gradient, lane by lane.
 //
-// Moments are kept per lane, chunk by chunk. Deviations are from the mean of what came before: a large mean costs no accuracy, and
-// neither does a mean that moves, because no chunk is longer than what came before it, so that the move itself is part of the
+// Moments are kept per lane, chunk by chunk. Deviations are from the mean of what came before: a large mean costs no accuracy,
+// and neither does a mean that moves, because no chunk is longer than what came before it, so that the move itself is part of the
 // variance. Lanes meet only at the end of a run, in double and in a fixed order; dead ones are left out there.
 #pragma once
 

@@ -2,9 +2,9 @@
 //
 //   input [blocks][channels][in_height][in_width][L], output and index [blocks][channels][out_height][out_width][L]
 //
-// A unit of work is one plane of one block. The index of a maximum is kept beside it, one integer lane per image, so the gradient is
-// a select per window position; windows that do not overlap write every input pixel once. `lanes == 1` (a few images) takes the
-// same loops with one-element "vectors".
+// A unit of work is one plane of one block. The index of a maximum is kept beside it, one integer lane per image, so the gradient
+// is a select per window position; windows that do not overlap write every input pixel once. `lanes == 1` (a few images) takes
+// the same loops with one-element "vectors".
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/tile.h"
 

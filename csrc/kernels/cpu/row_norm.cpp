@@ -3,8 +3,8 @@
 //   lanes  [blocks][rows][runs][repeat][L]   a row holds L images' statistics side by side: nothing is folded
 //   plain  [batch][rows][runs][repeat]       vectors lie along a row, or along a run where its parameter is shared
 //
-// A row is read for its statistics and, from the cache, again for the result. Gradients of weight and bias are summed over a fixed
-// number of parts of the rows, each into memory of its own, and the parts are then added in order.
+// A row is read for its statistics and, from the cache, again for the result. Gradients of weight and bias are summed over a
+// fixed number of parts of the rows, each into memory of its own, and the parts are then added in order.
 #include "kernels/cpu/moments.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {

@@ -144,8 +144,8 @@ inline Vec erf(Vec x) {
 inline Vec softplus(Vec x) { return select(x < 0.0f, Vec{}, x) + log1p(exp(-absolute(x))); }
 
 // The normal distribution function: half of erfc(|x| / sqrt 2) on the left, 1 minus that on the right, so that no digits are lost
-// in the tail. erfc(z) = t e^(-z^2 + P(t)), t = 1 / (1 + z / 2) (Press et al., Numerical Recipes, erfcc). The exponent is large, so
-// it is kept in two parts.
+// in the tail. erfc(z) = t e^(-z^2 + P(t)), t = 1 / (1 + z / 2) (Press et al., Numerical Recipes, erfcc). The exponent is large,
+// so it is kept in two parts.
 inline Vec normal_cdf(Vec x) {
   const Vec m = select(absolute(x) > 20.0f, constant(20.0f), absolute(x));
   const Vec t = 1.0f / (m * 0.35355339f + 1.0f);

@@ -1,6 +1,7 @@
 // Affine maps of one image of bytes, by Pillow's rules and to the bit: coordinates in 16.16 fixed point (nearest) or in double
-// (bilinear). A channel has less than 2^31 pixels. A row is worked on in runs: coordinates and weights for the whole run in loops that the compiler turns into vectors,
-// then the pixels one by one, then the mixing in vectors again. This file is compiled without fused multiply-adds.
+// (bilinear). A channel has less than 2^31 pixels. A row is worked on in runs: coordinates and weights for the whole run in loops
+// that the compiler turns into vectors, then the pixels one by one, then the mixing in vectors again. This file is compiled
+// without fused multiply-adds.
 #include "kernels/cpu/cpu.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {

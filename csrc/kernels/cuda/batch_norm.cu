@@ -2,8 +2,8 @@
 //
 // train: one launch takes each thread's mean and, in a second pass over the same few values, their squared deviations from it,
 //   and merges threads after Chan, Golub and LeVeque; a second one merges the chunks (each block for its own channels: 64 parts
-//   at most, from L2), normalises, writes the statistics and moves the running ones. No sum of squares is ever subtracted from another, so large means
-//   cost no digits.
+//   at most, from L2), normalises, writes the statistics and moves the running ones. No sum of squares is ever subtracted from
+//   another, so large means cost no digits.
 // backward: the same two steps with the sums of g and g h.
 //
 // Bytes in float32: train reads the input twice from memory (its second pass finds it in L1 or L2) and writes it once, 12 a

@@ -103,7 +103,8 @@ __global__ void __launch_bounds__(128) direct(Correlation c, const T* source, co
 
   const T* const group_weight = weight + static_cast<int64_t>(group) * c.q * c.r * kernel;
   for (int k = static_cast<int>(threadIdx.x); k < c.r * taps; k += static_cast<int>(blockDim.x)) {
-    // Consecutive threads take consecutive taps, which lie side by side in memory. Where the taps are known, divisions are by constants.
+    // Consecutive threads take consecutive taps, which lie side by side in memory. Where the taps are known, divisions are by
+    // constants.
     const int r = k / (kTap > 0 ? kTap * kTap : taps), t = k - r * taps, ty = t / (kTap > 0 ? kTap : xa.taps),
               tx = t - ty * xa.taps;
     const int at = (ya.weight_first + ya.weight_step * ty) * c.x.kernel + xa.weight_first + xa.weight_step * tx;

@@ -1,9 +1,11 @@
 // Batches gathered from a data set that lies on the device: bytes to floats, scaled and normalised, and rows of any type.
 //
-// Images: source (any, channels, spatial) uint8, index (batch), out (batch, channels, spatial). A thread makes kPixels neighbouring
-// pixels of one channel: 4 where a plane's size allows reads of 4 bytes and writes of 16, else 1. Neighbouring threads have neighbouring
-// pixels, so the only jumps are from image to image. Bytes: 1 read and 4 written a pixel; expect 80 % of the memory's rate for large
-// batches, less where images are below a few kilobytes and lie scattered. Rows are copied in the widest words that their size allows.
+// Images: source (any, channels, spatial) uint8, index (batch), out (batch, channels, spatial). A thread makes kPixels
+// neighbouring
+// pixels of one channel: 4 where a plane's size allows reads of 4 bytes and writes of 16, else 1. Neighbouring threads have
+// neighbouring pixels, so the only jumps are from image to image. Bytes: 1 read and 4 written a pixel; expect 80 % of the
+// memory's rate for large batches, less where images are below a few kilobytes and lie scattered. Rows are copied in the widest
+// words that their size allows.
 #include <algorithm>
 
 #include "kernels/cuda/cuda.h"

@@ -1,5 +1,5 @@
-// Kernels over elements of any dtype: fills, copies, arithmetic, comparisons, choices. See elementwise.h for how threads find their
-// elements. All are bound by memory: n elements of each operand that is an array, read or written once.
+// Kernels over elements of any dtype: fills, copies, arithmetic, comparisons, choices. See elementwise.h for how threads find
+// their elements. All are bound by memory: n elements of each operand that is an array, read or written once.
 #include "kernels/cuda/elementwise.h"
 
 #include "kernels/cuda/arithmetic.h"
@@ -60,8 +60,9 @@ __global__ void copy_kernel(Walk<2> walk, const From* in, To* out) {
   out[at[0]] = Convert<To, From>()(in[at[1]]);
 }
 
-// A matrix whose rows lie along the output's innermost dimension and whose columns lie along the input's: read by columns, written
-// by rows, both in whole cache lines, by way of a tile in shared memory. The matrices of the other dimensions are blockIdx.z.
+// A matrix whose rows lie along the output's innermost dimension and whose columns lie along the input's: read by columns,
+// written by rows, both in whole cache lines, by way of a tile in shared memory. The matrices of the other dimensions are
+// blockIdx.z.
 constexpr int kTile = 32, kTileRows = 8;
 template <class T>
 __global__ void transpose_kernel(Walk<2> matrices, int64_t rows, int64_t columns, int64_t in_column, int64_t out_row, const T* in,

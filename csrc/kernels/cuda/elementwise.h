@@ -1,9 +1,9 @@
 // What the element-wise kernels share: how threads find their elements.
 //
-// Contiguous operands: a thread takes a pack of elements, 16 bytes of the widest operand where all are aligned to that, so that every
-// load and store of a warp is a run of whole cache lines; such a kernel should move 85 % of what the memory can or more. Strided operands: a
-// thread takes one element of the row-major order, whose position follows from divisions by the extents, done as multiplications;
-// coalesced as far as the innermost strides are 1 or 0.
+// Contiguous operands: a thread takes a pack of elements, 16 bytes of the widest operand where all are aligned to that, so that
+// every load and store of a warp is a run of whole cache lines; such a kernel should move 85 % of what the memory can or more.
+// Strided operands: a thread takes one element of the row-major order, whose position follows from divisions by the extents, done
+// as multiplications; coalesced as far as the innermost strides are 1 or 0.
 #pragma once
 
 #include <type_traits>

@@ -1,9 +1,10 @@
-// Gathering and scattering by integer tensors. A thread for each element of the values; element positions by Walk (elementwise.h).
+// Gathering and scattering by integer tensors. A thread for each element of the values; element positions by Walk
+// (elementwise.h).
 //
 // Where several values fall on one element of x, the result must not depend on which thread comes first. For entries that address
-// whole slices, chain() (sort.cu) finds equal entries, and the thread of a list's head adds the list in order: the sums and bits of the
-// CPU's loop, without atomics. Along a dimension (put_along) a thread takes a whole line, one value after the other, where there are
-// lines enough for that; a few long ones are chained as well.
+// whole slices, chain() (sort.cu) finds equal entries, and the thread of a list's head adds the list in order: the sums and bits
+// of the CPU's loop, without atomics. Along a dimension (put_along) a thread takes a whole line, one value after the other, where
+// there are lines enough for that; a few long ones are chained as well.
 // Bytes: values twice plus the index; scattered reads cost a sector of 32 bytes for each run shorter than that. A chain sorts the
 // entries, in some 65 bytes of scratch memory for each.
 #include "kernels/cuda/elementwise.h"

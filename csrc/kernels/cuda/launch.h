@@ -11,8 +11,8 @@
 
 #ifdef CNNX_CUDA_ON_CPU
 #include <tuple>
-// CNNX_SHARED(float, tile, [16][17]) declares the block's array tile; CNNX_DYNAMIC_SHARED(float, buffer) the pointer buffer to the
-// shared bytes that the launch asked for, aligned to 16.
+// CNNX_SHARED(float, tile, [16][17]) declares the block's array tile; CNNX_DYNAMIC_SHARED(float, buffer) the pointer buffer to
+// the shared bytes that the launch asked for, aligned to 16.
 #define CNNX_SHARED(type, name, ...)              \
   using name##_shared_type = type __VA_ARGS__;    \
   static char name##_shared_tag;                  \
@@ -38,8 +38,8 @@ inline void check(const char* op, cudaError_t status) {
 // The device that select() chose last in this thread (cuda/stream.h), whose stream kernels are given to; -1: none yet.
 inline constinit thread_local int selected_device = -1;
 
-// Makes a device CUDA's current one, and puts back what was. The current device is the thread's and not ours: PyTorch or CuPy in the
-// same thread set it too, and rely on it. So it is asked for each time, which costs a look at a variable of the thread's.
+// Makes a device CUDA's current one, and puts back what was. The current device is the thread's and not ours: PyTorch or CuPy in
+// the same thread set it too, and rely on it. So it is asked for each time, which costs a look at a variable of the thread's.
 class OnDevice {
  public:
   explicit OnDevice(int device) {

@@ -1,17 +1,18 @@
 // Dense layers and matrix products: c (m, n) = a (m, k) b (k, n), every operand with any strides, in a batch of any strides.
 //
 // A block of 256 threads makes a tile of kM by kN results, 16 deep in k at a time: both operands' slices lie in shared memory as
-// [k][row], twice, so that the next slice is on its way from device memory (in registers) while this one is worked on, with one barrier a
-// slice. A thread holds kM/16 by kN/16 sums in registers and reads them in groups of up to four neighbours (16 bytes), groups 16 apart, so
-// that the threads of a warp read neighbouring words. Slices are read along whichever dimension is contiguous, 16 bytes a thread where
-// alignment allows. Bias and activation are applied, and for weight gradients the bias' gradient (the sums of a's rows) is taken, by the same launch.
+// [k][row], twice, so that the next slice is on its way from device memory (in registers) while this one is worked on, with one
+// barrier a slice. A thread holds kM/16 by kN/16 sums in registers and reads them in groups of up to four neighbours (16 bytes),
+// groups 16 apart, so that the threads of a warp read neighbouring words. Slices are read along whichever dimension is
+// contiguous, 16 bytes a thread where alignment allows. Bias and activation are applied, and for weight gradients the bias'
+// gradient (the sums of a's rows) is taken, by the same launch.
 //
-// Where m n is too small to fill the card, k is cut into chunks: each block leaves its sums in scratch memory and the last one of a
-// tile to arrive adds them up in the order of the chunks. So the result depends on the shape alone, never on who came first.
+// Where m n is too small to fill the card, k is cut into chunks: each block leaves its sums in scratch memory and the last one of
+// a tile to arrive adds them up in the order of the chunks. So the result depends on the shape alone, never on who came first.
 //
-// FLOPs 2 m n k; bytes from device memory (m k + k n + m n) sizeof(T), from L2 (m k n / kN + k n m / kM) sizeof(T). 128 x 128: 64 FMAs
-// for 16 words of shared memory, bound by arithmetic: expect 70 % of 60 TFLOP/s for m, n, k of thousands. 64 x 64: 16 FMAs for 8
-// words, expect 40 %. Layers of small networks (m n below 64 tiles) are bound by launch and latency: some microseconds.
+// FLOPs 2 m n k; bytes from device memory (m k + k n + m n) sizeof(T), from L2 (m k n / kN + k n m / kM) sizeof(T). 128 x 128: 64
+// FMAs for 16 words of shared memory, bound by arithmetic: expect 70 % of 60 TFLOP/s for m, n, k of thousands. 64 x 64: 16 FMAs
+// for 8 words, expect 40 %. Layers of small networks (m n below 64 tiles) are bound by launch and latency: some microseconds.
 #include <algorithm>
 
 #include "kernels/cuda/cuda.h"
@@ -45,8 +46,8 @@ struct alignas(kWidth * sizeof(T)) Pack {
   T v[kWidth];
 };
 
-// A thread's share of the slices of an operand of kRows rows (m of a, n of b), on their way to shared memory: elements, or vectors of 16
-// bytes, number 0, 1, ... of them at equal distances.
+// A thread's share of the slices of an operand of kRows rows (m of a, n of b), on their way to shared memory: elements, or
+// vectors of 16 bytes, number 0, 1, ... of them at equal distances.
 template <class T, int kRows>
 struct Slice {
   static constexpr int kPitch = kRows + kPad, kEach = kRows * kDepth / kThreads, kVector = 16 / int(sizeof(T));

@@ -1,11 +1,12 @@
 // Losses of class indices: log-softmax, the loss of each row, and their sum or mean in one launch; the gradient in another.
 //
-// Forward: a row of `classes` values belongs to a group of 1 ... 32 lanes (spatial == 1, classes side by side) or to one thread (spatial > 1,
-// neighbouring threads at neighbouring pixels). The losses and weights are summed by threads, blocks and then, by the last block to
-// finish, over the grid in the order of the blocks: no second launch, no atomics on floats, no wait. Backward: one thread per element,
-// with the incoming gradient and the total weight read from the device.
+// Forward: a row of `classes` values belongs to a group of 1 ... 32 lanes (spatial == 1, classes side by side) or to one thread
+// (spatial > 1, neighbouring threads at neighbouring pixels). The losses and weights are summed by threads, blocks and then, by
+// the last block to finish, over the grid in the order of the blocks: no second launch, no atomics on floats, no wait. Backward:
+// one thread per element, with the incoming gradient and the total weight read from the device.
 // Bytes: read logits, write log-probabilities (forward), read those, write the gradient (backward): 16 bytes per logit in all. A
-// classifier's batch is a few kilobytes, so both are bound by launch latency; segmentation logits should run at 80 % of the memory's rate.
+// classifier's batch is a few kilobytes, so both are bound by launch latency; segmentation logits should run at 80 % of the
+// memory's rate.
 #include <algorithm>
 
 #include "kernels/cuda/row_sums.h"

@@ -1,11 +1,13 @@
 // Optimizer updates: all parameters of a step in one launch.
 //
-// The list of parameters goes by value into the kernel's arguments (4 KB hold kItems of them; more take another launch each), with
-// the number of the first block of each: a block finds its parameter by bisection and updates kPerBlock neighbouring elements of it, so
-// reads and writes are coalesced and small biases cost a block each. What depends on the number of the step comes computed with
-// the list. In a captured graph that and the options are read from device memory, where each replay has put its own.
-// Bytes per element: SGD reads two and writes one number (momentum: three and two), Adam reads four and writes three, in float32 12,
-// 20 and 28 bytes. Bound by memory: expect 80 % of its rate for millions of parameters; small networks take the launch's latency.
+// The list of parameters goes by value into the kernel's arguments (4 KB hold kItems of them; more take another launch each),
+// with the number of the first block of each: a block finds its parameter by bisection and updates kPerBlock neighbouring
+// elements of it, so reads and writes are coalesced and small biases cost a block each. What depends on the number of the step
+// comes computed with the list. In a captured graph that and the options are read from device memory, where each replay has put
+// its own.
+// Bytes per element: SGD reads two and writes one number (momentum: three and two), Adam reads four and writes three, in float32
+// 12, 20 and 28 bytes. Bound by memory: expect 80 % of its rate for millions of parameters; small networks take the launch's
+// latency.
 #include <algorithm>
 #include <cmath>
 #include <cstring>

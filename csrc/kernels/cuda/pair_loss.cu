@@ -1,8 +1,8 @@
 // Losses of pairs of input and target, element by element, with their sum in the same launch, and their gradients.
 //
-// One thread per element in a grid-stride loop. Sums go thread, block, grid in a fixed order (row_sums.h). Bytes: two reads a pair for a
-// sum, two reads and a write else (weights: one more read each). Bound by memory: expect 80 % of its rate, the logarithms of the two
-// cross-entropies in double excepted.
+// One thread per element in a grid-stride loop. Sums go thread, block, grid in a fixed order (row_sums.h). Bytes: two reads a
+// pair for a sum, two reads and a write else (weights: one more read each). Bound by memory: expect 80 % of its rate, the
+// logarithms of the two cross-entropies in double excepted.
 #include <algorithm>
 
 #include "kernels/cuda/row_sums.h"

@@ -2,9 +2,9 @@
 //
 // One thread per result, lanes along x and on through rows and planes: stores coalesce, and the taps of neighbouring windows
 // share the cache lines they load. Large windows of which a plane has few (global pooling) get a warp per result, its lanes along
-// the taps, whose results meet in a tree of fixed shape. The gradients have one thread per input pixel, which visits the windows that contain it, in
-// row-major order, so nothing is added to memory and the bits are always the same: for max the windows whose index names the
-// pixel.
+// the taps, whose results meet in a tree of fixed shape. The gradients have one thread per input pixel, which visits the windows
+// that contain it, in row-major order, so nothing is added to memory and the bits are always the same: for max the windows whose
+// index names the pixel.
 //
 // Bytes: forward reads the input once and writes output (and 4 more bytes of index a result), backward reads those and writes the
 // input's size once: for 2x2 with stride 2 in float32, 6 and 6 bytes an input pixel; a few integer operations each. Bound by
@@ -187,7 +187,8 @@ Pool pool_of(const char* op, const Pool2dShape& s, bool over_input) {
 // Few results of many taps each.
 bool by_warps(const Pool2dShape& s) { return s.out_height * s.out_width < 32 && s.kernel_height * s.kernel_width >= 32; }
 
-// Calls f(the pooling, blocks, first value of the input, first value of the output) for parts of the planes; `lanes` threads a position.
+// Calls f(the pooling, blocks, first value of the input, first value of the output) for parts of the planes; `lanes` threads a
+// position.
 template <class F>
 void for_parts(const char* op, const Pool2dShape& s, bool over_input, int64_t lanes, const F& f) {
   Pool p = pool_of(op, s, over_input);

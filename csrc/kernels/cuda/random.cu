@@ -1,6 +1,7 @@
-// Random fills: a thread for each Philox counter, which gives two or four elements (csrc/core/random.cpp draws the same). Every step
-// is rounded as on the CPU, so uniform, bernoulli and randint are the same to the bit; normal differs by the last place of CUDA's log, sin and
-// cos in double. Bytes: n elements written; Philox is 100 integer operations for 16 bytes, so float32 fills are bound by both alike.
+// Random fills: a thread for each Philox counter, which gives two or four elements (csrc/core/random.cpp draws the same). Every
+// step is rounded as on the CPU, so uniform, bernoulli and randint are the same to the bit; normal differs by the last place of
+// CUDA's log, sin and cos in double. Bytes: n elements written; Philox is 100 integer operations for 16 bytes, so float32 fills
+// are bound by both alike.
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/random_key.h"
 #include "kernels/philox.h"

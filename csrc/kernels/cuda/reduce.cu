@@ -1,12 +1,13 @@
 // Reductions over the middle extent of (outer, reduce, inner).
 //
 // inner == 1: a group of lanes (as many as a short row has elements, at most a warp) or a block of 256 threads takes a row and
-// steps through it together, so that neighbouring lanes read neighbouring elements; the threads' results are combined by a fixed tree.
-// inner > 1: neighbouring threads take neighbouring columns, and eight rows of threads share a column.
-// Rows longer than kChunk are cut into chunks of that size, whose results a second launch reduces in the same way, and so are the lines in
-// which the place of an extreme is looked for, where they are few: every SM works, and since the cut depends on the shape alone, results
-// are the same bits on every run.
-// Bytes: the input once. Beyond the caches all should reach 80 % of the memory's rate where outer * inner * chunks fills the card.
+// steps through it together, so that neighbouring lanes read neighbouring elements; the threads' results are combined by a fixed
+// tree. inner > 1: neighbouring threads take neighbouring columns, and eight rows of threads share a column.
+// Rows longer than kChunk are cut into chunks of that size, whose results a second launch reduces in the same way, and so are the
+// lines in which the place of an extreme is looked for, where they are few: every SM works, and since the cut depends on the
+// shape alone, results are the same bits on every run.
+// Bytes: the input once. Beyond the caches all should reach 80 % of the memory's rate where outer * inner * chunks fills the
+// card.
 #include <algorithm>
 
 #include "kernels/cuda/arithmetic.h"
@@ -212,8 +213,8 @@ __global__ void arg_rows_kernel(bool max, int64_t rows, int64_t n, int lanes, co
   if (row < rows && lane == 0) index[row] = best.index;
 }
 
-// What an extreme is looked for among: the n elements of a line, or those `count` of them that a launch before found, one in each of its
-// chunks. (outer, count, inner) or null: found. Chunks are of the `count`.
+// What an extreme is looked for among: the n elements of a line, or those `count` of them that a launch before found, one in each
+// of its chunks. (outer, count, inner) or null: found. Chunks are of the `count`.
 struct Among {
   int64_t n, count, inner;
   const int64_t* found;

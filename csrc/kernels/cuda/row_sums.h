@@ -7,8 +7,8 @@ namespace cnnx::cuda {
 
 constexpr int kRowThreads = 256;
 
-// How a row of `length` neighbouring values is read: lane l of a group of kLanes reads l, l + kLanes, ... A block of 256 threads holds
-// 256 / kLanes rows. The functions are called by all lanes of a warp, and return the same to every lane of a group.
+// How a row of `length` neighbouring values is read: lane l of a group of kLanes reads l, l + kLanes, ... A block of 256 threads
+// holds 256 / kLanes rows. The functions are called by all lanes of a warp, and return the same to every lane of a group.
 inline int lanes_for(int64_t length) {
   int lanes = 1;
   while (lanes < 32 && lanes < length) lanes *= 2;
@@ -36,7 +36,8 @@ __device__ inline T lowest() {
   return T(-INFINITY);
 }
 
-// The maximum of a row and log(sum of exp(x - maximum)) or that sum itself. A NaN is left out of the maximum, and makes the sum NaN.
+// The maximum of a row and log(sum of exp(x - maximum)) or that sum itself. A NaN is left out of the maximum, and makes the sum
+// NaN.
 template <class T>
 struct RowNorm {
   T shift, sum;
@@ -86,8 +87,8 @@ struct GridSums {
   double first[kMaxSumBlocks], second[kMaxSumBlocks];
 };
 
-// Sums two numbers of every thread over a grid of at most kMaxSumBlocks blocks, in the order of the blocks whoever comes first. Returns
-// true to thread 0 of the last block, with the sums.
+// Sums two numbers of every thread over a grid of at most kMaxSumBlocks blocks, in the order of the blocks whoever comes first.
+// Returns true to thread 0 of the last block, with the sums.
 __device__ inline bool grid_sum(GridSums& sums, double& first, double& second) {
   CNNX_SHARED(bool, last, );
   first = block_sum(first);

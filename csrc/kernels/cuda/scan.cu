@@ -1,13 +1,13 @@
 // Running sums over the middle extent of (outer, reduce, inner), in double or int64 as on the CPU.
 //
-// inner == 1: a block takes a row, kThreads elements at a time: Hillis and Steele's scan ("Data parallel algorithms", CACM 29(12), 1986)
-// within a warp, by shuffles, and one barrier for the warps' totals.
+// inner == 1: a block takes a row, kThreads elements at a time: Hillis and Steele's scan ("Data parallel algorithms", CACM
+// 29(12), 1986) within a warp, by shuffles, and one barrier for the warps' totals.
 // inner > 1: a thread takes a column, one element after the other, its neighbours the neighbouring columns.
-// Where the lines are too few to fill a card, they are cut into chunks: one launch leaves the total of each, the totals are summed up in
-// the same way, and a last launch begins each chunk with the total of those before it. The cut depends on the shape alone, so the bits are
-// the same on every run.
-// Bytes: the elements are read and written once, and read once more where they are cut. Long lines should reach 60 % of the memory's rate,
-// short ones in large numbers as well.
+// Where the lines are too few to fill a card, they are cut into chunks: one launch leaves the total of each, the totals are
+// summed up in the same way, and a last launch begins each chunk with the total of those before it. The cut depends on the shape
+// alone, so the bits are the same on every run.
+// Bytes: the elements are read and written once, and read once more where they are cut. Long lines should reach 60 % of the
+// memory's rate, short ones in large numbers as well.
 #include <algorithm>
 #include <type_traits>
 

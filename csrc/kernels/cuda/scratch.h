@@ -1,5 +1,5 @@
-// Memory that a kernel call needs for itself, on the selected device, from the stream-ordered pool: it may be given back as soon as the
-// kernels are launched, because whoever gets it next writes later in the same stream.
+// Memory that a kernel call needs for itself, on the selected device, from the stream-ordered pool: it may be given back as soon
+// as the kernels are launched, because whoever gets it next writes later in the same stream.
 #pragma once
 
 #include "cuda/runtime.h"

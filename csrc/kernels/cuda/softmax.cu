@@ -1,10 +1,10 @@
 // Softmax, log-softmax, logsumexp and their gradients over the middle extent of (outer, reduce, inner).
 //
-// inner == 1: a group of 1, 2, 4 ... 32 lanes reads a row, neighbours side by side, with sums by shuffles; rows longer than 4096 have a
-// block of their own. inner > 1: a thread reads a row, neighbouring threads neighbouring rows, so that every read of a warp is of
-// neighbours. A row is read three times (maximum, sum, result), from the caches but for the first time.
-// Bytes: one read and one write of the tensor forward, two reads and one write backward; expect 80 % of the memory's rate for tensors
-// beyond the L2 cache, launch latency for those of a classifier.
+// inner == 1: a group of 1, 2, 4 ... 32 lanes reads a row, neighbours side by side, with sums by shuffles; rows longer than 4096
+// have a block of their own. inner > 1: a thread reads a row, neighbouring threads neighbouring rows, so that every read of a
+// warp is of neighbours. A row is read three times (maximum, sum, result), from the caches but for the first time.
+// Bytes: one read and one write of the tensor forward, two reads and one write backward; expect 80 % of the memory's rate for
+// tensors beyond the L2 cache, launch latency for those of a classifier.
 #include <algorithm>
 
 #include "kernels/cuda/row_sums.h"

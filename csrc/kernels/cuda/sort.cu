@@ -1,10 +1,11 @@
 // Sorting: the stable order of rows (rows, n), and lists of equal entries, which an order gives.
 //
-// Tiles of kTile elements first: an element's place is the number of elements of its tile that come before it, kTile comparisons with
-// elements that the whole warp reads alike; rows up to kTile long are done then. Then sorted runs are merged by twos, run lengths doubling: an element's
-// place is its place in its own run plus that in the other one, found by bisection. Always a thread for each element, no barrier,
-// no shared memory, and every place is taken once, so the order does not depend on the order of threads: n log(n / kTile) log(n)
-// comparisons. Bytes: a merge reads and writes keys and positions, 2 (8 + sizeof(T)) n, and bisects in the cache.
+// Tiles of kTile elements first: an element's place is the number of elements of its tile that come before it, kTile comparisons
+// with elements that the whole warp reads alike; rows up to kTile long are done then. Then sorted runs are merged by twos, run
+// lengths doubling: an element's place is its place in its own run plus that in the other one, found by bisection. Always a
+// thread for each element, no barrier, no shared memory, and every place is taken once, so the order does not depend on the order
+// of threads: n log(n / kTile) log(n) comparisons. Bytes: a merge reads and writes keys and positions, 2 (8 + sizeof(T)) n, and
+// bisects in the cache.
 #include <utility>
 
 #include "kernels/cuda/elementwise.h"

@@ -1,12 +1,12 @@
 // Transforms of images that lie on the device: flips, crops, affine maps, resizing, values; batches of bytes become floats.
 //
-// Shapes: source (samples, image) uint8, index and keys (count), out (count, image) float32; or a single image of bytes, floats or
-// doubles. A block makes one image, step after step: its first thread draws the parameters of all steps (Philox words in the
-// order of the CPU), then all threads make the pixels of each step's output, a barrier between two steps. The first step reads the
-// data set, the last one that is done writes the batch, and between them images are in two buffers that take turns, in shared
-// memory where both fit into kSharedBytes, else in the device's memory, with more threads a block. So a chain of any length is one
-// launch, since the images that such nets take are small and launches are what their steps wait for; a step left out for an image
-// costs nothing. 64 registers a thread, so that other blocks work while one draws. Large images in small batches leave
+// Shapes: source (samples, image) uint8, index and keys (count), out (count, image) float32; or a single image of bytes, floats
+// or doubles. A block makes one image, step after step: its first thread draws the parameters of all steps (Philox words in the
+// order of the CPU), then all threads make the pixels of each step's output, a barrier between two steps. The first step reads
+// the data set, the last one that is done writes the batch, and between them images are in two buffers that take turns, in shared
+// memory where both fit into kSharedBytes, else in the device's memory, with more threads a block. So a chain of any length is
+// one launch, since the images that such nets take are small and launches are what their steps wait for; a step left out for an
+// image costs nothing. 64 registers a thread, so that other blocks work while one draws. Large images in small batches leave
 // multiprocessors idle: the price of one mapping for all.
 // Bytes: 1 read and 4 written for a pixel, no more where the buffers are shared. Operations: about 30 for a pixel moved, 60 in
 // double for a bilinear one, which bounds those on cards with few double units: results are the CPU's to the bit (compiled

@@ -1,5 +1,5 @@
-// Functions of one array and their gradients, and axpy: contiguous, in packs (elementwise.h). float32 has a kernel for each function, so
-// that a cheap one does not carry the registers of a dear one; float64 has one kernel with a switch.
+// Functions of one array and their gradients, and axpy: contiguous, in packs (elementwise.h). float32 has a kernel for each
+// function, so that a cheap one does not carry the registers of a dear one; float64 has one kernel with a switch.
 // Bytes: 2 n elements forward, 3 n backward (2 n where the gradient needs neither argument nor result). All but the slowest
 // functions (pow, erf, mish, gelu) should reach 85 % of the memory's rate on arrays beyond the caches.
 #include <utility>

@@ -1,6 +1,6 @@
-// Puts bytes of the host into device memory by way of a kernel's arguments: CUDA copies those at the launch, so the host neither waits nor
-// has to keep the bytes, and a graph that captures the launch holds them itself. For what is small and changes from call to call:
-// 4,000 bytes a launch. A thread for each word.
+// Puts bytes of the host into device memory by way of a kernel's arguments: CUDA copies those at the launch, so the host neither
+// waits nor has to keep the bytes, and a graph that captures the launch holds them itself. For what is small and changes from
+// call to call: 4,000 bytes a launch. A thread for each word.
 #include <algorithm>
 #include <cstring>
 

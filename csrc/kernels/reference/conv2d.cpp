@@ -1,5 +1,6 @@
 // Convolution (cross-correlation), straight from its definition:
-//   output[n, o, y, x] = bias[o] + sum over (i, ky, kx) of weight[o, i, ky, kx] * input[n, g*I + i, y*sy - py + ky*dy, x*sx - px + kx*dx]
+//   output[n, o, y, x] = bias[o] + sum over (i, ky, kx) of weight[o, i, ky, kx] * input[n, g*I + i, y*sy - py + ky*dy, x*sx - px
+//   + kx*dx]
 // with o in group g and i over the I input channels of a group; positions outside the input count as zero.
 #include "kernels/reference/reference.h"
 

@@ -1,5 +1,6 @@
 // Reference kernels: plain loops that accumulate in double, written to be read. They are the oracle of every other kernel, and
-// they serve float64 and whatever slot a target leaves empty. They take any `lanes`, and leave dead lanes untouched unless said otherwise.
+// they serve float64 and whatever slot a target leaves empty. They take any `lanes`, and leave dead lanes untouched unless said
+// otherwise.
 #pragma once
 
 #include <cmath>

@@ -1,5 +1,6 @@
-// Stands in for CUDA's header of this name: the language and the runtime API, as far as cnnx uses them, for the host C++ compiler.
-// Put this folder first on the include path, compile .cu files with `-x c++ -DCNNX_CUDA_ON_CPU`, link src/*.cpp. See docs/cuda.md.
+// Stands in for CUDA's header of this name: the language and the runtime API, as far as cnnx uses them, for the host C++
+// compiler. Put this folder first on the include path, compile .cu files with `-x c++ -DCNNX_CUDA_ON_CPU`, link src/*.cpp. See
+// docs/cuda.md.
 #pragma once
 
 #define CUDART_VERSION 13000

@@ -1,6 +1,6 @@
-// Runs a grid: blocks one after the other in a shuffled order, a block's threads in a shuffled order too. A thread runs on a fiber
-// until it ends or waits; a fiber whose thread ends goes on with the next one, so a kernel without barriers needs one fiber. All
-// randomness comes from the seed, so a run can be repeated.
+// Runs a grid: blocks one after the other in a shuffled order, a block's threads in a shuffled order too. A thread runs on a
+// fiber until it ends or waits; a fiber whose thread ends goes on with the next one, so a kernel without barriers needs one
+// fiber. All randomness comes from the seed, so a run can be repeated.
 #include <algorithm>
 #include <chrono>
 #include <cstring>
@@ -94,8 +94,9 @@ const Orders& orders_of(unsigned n) {
   return orders;
 }
 
-// --- shared memory: arrays between guard zones, poisoned before each block ------------------------------------------------------
-// Dynamic shared memory comes first. Under the address sanitizer, everything but the arrays is forbidden ground.
+// --- shared memory: arrays between guard zones, poisoned before each block
+// ------------------------------------------------------ Dynamic shared memory comes first. Under the address sanitizer,
+// everything but the arrays is forbidden ground.
 char* shared_base;
 size_t shared_used, dynamic_bytes;
 auto& arrays = *new std::vector<Array>;
@@ -141,7 +142,7 @@ void check_shared() {
 #endif
 }
 
-// --- the scheduler --------------------------------------------------------------------------------------------------------------
+// --- the scheduler ------------------------------------------------------------------------------------------------------------
 void fiber_entry();
 
 Fiber* idle_fiber() {

@@ -45,10 +45,10 @@ Fiber* new_fiber(void (*entry)());  // entry never returns
 void restart(Fiber* fiber);         // forgets what it was doing
 void switch_to(Fiber* from, Fiber* to);
 
-// --- block.cpp: runs a grid; returns an empty string or what went wrong -----------------------------------------------------------
+// --- block.cpp: runs a grid; returns an empty string or what went wrong -------------------------------------------------------
 std::string run_grid(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& thread);
 
-// --- memory.cpp: the devices' memory ----------------------------------------------------------------------------------------------
+// --- memory.cpp: the devices' memory ------------------------------------------------------------------------------------------
 constexpr size_t kZone = 256;  // alignment of allocations and the smallest guard zone around them
 size_t memory_total();
 size_t memory_used(int device);

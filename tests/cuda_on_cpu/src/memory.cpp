@@ -1,5 +1,5 @@
-// The devices' memory: per device one region of addresses, cut into allocations between guard zones. What is allocated or freed is
-// poisoned; guard zones are checked after launches, at synchronisation and at release (the address sanitizer's own marks take
+// The devices' memory: per device one region of addresses, cut into allocations between guard zones. What is allocated or freed
+// is poisoned; guard zones are checked after launches, at synchronisation and at release (the address sanitizer's own marks take
 // their place in a build with it). The host cannot touch the region: it is inaccessible but for launches and copies.
 #include <sys/mman.h>
 

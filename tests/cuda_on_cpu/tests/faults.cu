@@ -1,5 +1,5 @@
-// Seeded faults: what the emulation is for. Each of these kernels has a bug that a GPU may hide, and each must be caught. Under the
-// address sanitizer a stray access ends the program with a report, so there those tests look at a child process.
+// Seeded faults: what the emulation is for. Each of these kernels has a bug that a GPU may hide, and each must be caught. Under
+// the address sanitizer a stray access ends the program with a report, so there those tests look at a child process.
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -86,8 +86,8 @@ struct BatchTransform {
 };
 
 // Images source[index[start + i]] for i < count, transformed, as float32 (count, C, H, W); see gather_images. keys (int64, as
-// long as index) gives each position its key. Where `source` is on a device all is done there, without a wait if index and keys are
-// there too, and with the CPU's results to the bit.
+// long as index) gives each position its key. Where `source` is on a device all is done there, without a wait if index and keys
+// are there too, and with the CPU's results to the bit.
 Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const BatchTransform& transform,
                         const RandomState& random, const Tensor& keys);
 

@@ -15,7 +15,8 @@ struct Fans {
   int64_t in, out;
 };
 Fans fans(const Tensor& weight);
-// The recommended gain of "linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu" (param: negative slope, default 0.01), "selu".
+// The recommended gain of "linear", "conv2d", "sigmoid", "tanh", "relu", "leaky_relu" (param: negative slope, default 0.01),
+// "selu".
 double calculate_gain(const std::string& nonlinearity, std::optional<double> param = std::nullopt);
 
 void uniform_(const Tensor& tensor, double low, double high, Generator* generator = nullptr);
@@ -26,7 +27,8 @@ void constant_(const Tensor& tensor, double value);
 // Glorot & Bengio (2010): bound gain * sqrt(6 / (fan_in + fan_out)), standard deviation gain * sqrt(2 / (fan_in + fan_out)).
 void xavier_uniform_(const Tensor& tensor, double gain, Generator* generator = nullptr);
 void xavier_normal_(const Tensor& tensor, double gain, Generator* generator = nullptr);
-// He et al. (2015): bound gain * sqrt(3 / fan), standard deviation gain / sqrt(fan); mode "fan_in" or "fan_out"; a: negative slope.
+// He et al. (2015): bound gain * sqrt(3 / fan), standard deviation gain / sqrt(fan); mode "fan_in" or "fan_out"; a: negative
+// slope.
 void kaiming_uniform_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity,
                       Generator* generator = nullptr);
 void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity,

@@ -1,7 +1,8 @@
 // Update rules over lists of parameters: one call updates a whole parameter group in place from the .grad of each.
 //
 // State lists have one entry per parameter. An undefined entry is made at the parameter's first update; a parameter without a
-// gradient is left alone, with its state. Each call returns true if it made an entry. No history is recorded; versions are bumped.
+// gradient is left alone, with its state. Each call returns true if it made an entry. No history is recorded; versions are
+// bumped.
 #pragma once
 
 #include <vector>

@@ -37,8 +37,8 @@ Tensor conv1d(const Tensor& input, const Tensor& weight, const Tensor& bias = {}
 // The same of (N, C, H, W) or (C, H, W) with weight (O, C / groups, kh, kw).
 Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias = {}, const Conv2dOptions& options = {});
 
-// The input gradient of a convolution as an op of its own: input (N, C, W) or (C, W), weight (C, O / groups, kw), plus bias (O) if
-// defined. Result (N, O, W') with W' = (W - 1) stride - 2 padding + dilation (kw - 1) + output_padding + 1.
+// The input gradient of a convolution as an op of its own: input (N, C, W) or (C, W), weight (C, O / groups, kw), plus bias (O)
+// if defined. Result (N, O, W') with W' = (W - 1) stride - 2 padding + dilation (kw - 1) + output_padding + 1.
 Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const Tensor& bias = {},
                         const ConvTranspose1dOptions& options = {});
 Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const Tensor& bias = {},

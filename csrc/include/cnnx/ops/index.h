@@ -44,7 +44,8 @@ void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor
 std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim = -1, bool descending = false);
 std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim = -1, bool largest = true);
 
-// Of the flattened tensor: the distinct values in ascending order, where each element's value is among them, and how often it occurs.
+// Of the flattened tensor: the distinct values in ascending order, where each element's value is among them, and how often it
+// occurs.
 struct Unique {
   Tensor values, inverse, counts;
 };

@@ -6,7 +6,8 @@
 
 namespace cnnx {
 
-// input (..., in) times weight (out, in) transposed, plus bias (out) if defined, then the activation: (..., out). float32 or float64.
+// input (..., in) times weight (out, in) transposed, plus bias (out) if defined, then the activation: (..., out). float32 or
+// float64.
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias = {}, Activation activation = Activation::none);
 
 // numpy.matmul: (..., M, K) by (..., K, N), leading dimensions broadcast; a 1-D operand is a row on the left and a column on the

@@ -11,16 +11,16 @@ enum class Reduction { none, mean, sum };
 Reduction parse_reduction(const char* op, const std::string& text);
 
 // input (N, C, d1...) or (C,); target class indices (N, d1...) or () of any integer type, or class probabilities of input's
-// shape. On the CPU an index out of range throws at once; on a CUDA device that loss is left out, and the next call that waits for the
-// device (item(), a copy to the CPU, synchronize) throws.
+// shape. On the CPU an index out of range throws at once; on a CUDA device that loss is left out, and the next call that waits
+// for the device (item(), a copy to the CPU, synchronize) throws.
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight = {}, int64_t ignore_index = -100,
                      Reduction reduction = Reduction::mean, double label_smoothing = 0);
 // The same of log-probabilities and class indices.
 Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& weight = {}, int64_t ignore_index = -100,
                 Reduction reduction = Reduction::mean);
 
-// Element by element between tensors of one shape (regression losses and kl_div: or of shapes that broadcast), with a gradient for
-// both. Weights broadcast to the input and have no gradient.
+// Element by element between tensors of one shape (regression losses and kl_div: or of shapes that broadcast), with a gradient
+// for both. Weights broadcast to the input and have no gradient.
 Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction = Reduction::mean);
 Tensor l1_loss(const Tensor& input, const Tensor& target, Reduction reduction = Reduction::mean);
 Tensor smooth_l1_loss(const Tensor& input, const Tensor& target, Reduction reduction = Reduction::mean, double beta = 1);

@@ -9,8 +9,9 @@ namespace cnnx {
 
 // Normalises every channel of (N, C, ...) to mean 0 and variance 1 over batch and space, then scales by weight (C,) and adds
 // bias (C,). If training, with the batch's own statistics, which then move the running ones (C,), where defined, by `momentum`
-// (the running variance by the unbiased one); else with the running ones. `batches`, where defined, is one int64 that counts the batches
-// trained with; without a momentum it gives one, 1 / batches, so that the running statistics are the mean over all batches.
+// (the running variance by the unbiased one); else with the running ones. `batches`, where defined, is one int64 that counts the
+// batches trained with; without a momentum it gives one, 1 / batches, so that the running statistics are the mean over all
+// batches.
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight = {},
                   const Tensor& bias = {}, bool training = false, std::optional<double> momentum = 0.1, double eps = 1e-5,
                   const Tensor& batches = {});

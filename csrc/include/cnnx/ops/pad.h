@@ -16,8 +16,8 @@ enum class PadMode {
 };
 
 // `pads` holds (before, after) for the last dimension, then for the one before it, and so on; a negative number crops. With
-// `constant` any dimensions of any dtype; the other modes pad the one or two last dimensions of (N, C, W), (C, W), (N, C, H, W) or
-// (C, H, W). What is in lanes stays so where only spatial dimensions are padded.
+// `constant` any dimensions of any dtype; the other modes pad the one or two last dimensions of (N, C, W), (C, W), (N, C, H, W)
+// or (C, H, W). What is in lanes stays so where only spatial dimensions are padded.
 Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode = PadMode::constant, const Number& value = 0);
 
 }  // namespace cnnx

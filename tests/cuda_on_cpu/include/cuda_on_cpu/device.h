@@ -1,5 +1,5 @@
-// What kernels call: indices, barriers, warp operations, integer atomics, intrinsics. Float atomics are left out on purpose: their
-// order is not fixed, and cnnx's results are the same bits on every run.
+// What kernels call: indices, barriers, warp operations, integer atomics, intrinsics. Float atomics are left out on purpose:
+// their order is not fixed, and cnnx's results are the same bits on every run.
 #pragma once
 
 #include <math.h>  // the wrapper puts sqrtf, isnan, ... into the global namespace, where CUDA has them
