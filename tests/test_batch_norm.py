@@ -151,8 +151,9 @@ def test_what_is_counted() -> None:
     with pytest.raises(TypeError, match="number of batches must be one int64, got int32"):
         layer.train()(x)
     none = nn.BatchNorm2d(0)
-    none(cnnx.zeros(2, 0, 3, 3))
-    assert none.num_batches_tracked.item() == 1
+    for n in (2, 40):
+        assert none(cnnx.zeros(n, 0, 3, 3)).shape == (n, 0, 3, 3)
+    assert none.num_batches_tracked.item() == 2
     with pytest.raises(ValueError, match="a momentum is needed"):
         F.batch_norm(x, cnnx.zeros(3), cnnx.ones(3), training=True, momentum=None)
 

@@ -84,7 +84,7 @@ Tensor to_device(const Tensor& tensor, Device device) {
 
 bool use_lanes(const Tensor& tensor) {
   return lane_count() > 1 && !tensor.device().is_cuda() && tensor.dtype() == DType::float32 && tensor.ndim() >= 3 &&
-         2 * tensor.size(0) >= lane_count();
+         2 * tensor.size(0) >= lane_count() && tensor.numel() > 0;
 }
 
 Tensor to_lanes(const Tensor& tensor) {

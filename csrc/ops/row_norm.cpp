@@ -30,9 +30,10 @@ Tensor row_norm(const char* op, const Tensor& input, const RowNormShape& s, cons
   const auto y = spatial_output<T>(input.shape(), lanes, input.device());
   const Tensor mean = Tensor::empty({s.batch, s.rows}, input.options()),
                inv_std = Tensor::empty({s.batch, s.rows}, input.options());
-  kernels<T>(input.device())
-      .row_norm_forward(s, eps, x.data, w.defined() ? w.pointer<T>() : nullptr, b.defined() ? b.pointer<T>() : nullptr, y.data,
-                        mean.pointer<T>(), inv_std.pointer<T>());
+  if (input.numel() > 0)
+    kernels<T>(input.device())
+        .row_norm_forward(s, eps, x.data, w.defined() ? w.pointer<T>() : nullptr, b.defined() ? b.pointer<T>() : nullptr, y.data,
+                          mean.pointer<T>(), inv_std.pointer<T>());
   if (!needs_grad({input, weight, bias})) return y.tensor;
 
   auto gradient = [op, s, lanes, mean, inv_std, x = Saved(x.tensor), parameters = weight.defined() ? weight.shape() : Dims{},
@@ -44,6 +45,7 @@ Tensor row_norm(const char* op, const Tensor& input, const RowNormShape& s, cons
     if (needs[0]) grads[0] = spatial_output<T>(saved.tensor.shape(), lanes, g.tensor.device()).tensor;
     if (needs[1]) grads[1] = Tensor::zeros(parameters, grad_output.options());
     if (needs[2]) grads[2] = Tensor::zeros(bias_shape, grad_output.options());
+    if (g.tensor.numel() == 0) return grads;
     kernels<T>(g.tensor.device())
         .row_norm_backward(
             s, g.data, saved.data, mean.pointer<T>(), inv_std.pointer<T>(),

@@ -135,6 +135,7 @@ void row_backward(bool log_form, int64_t n, const float* g, const float* y, floa
 // panel(o, i, width) for inner > 1, short(first row, width) or row(o) for inner == 1: whatever the shape calls for.
 template <class Panel, class Short, class Row>
 void for_rows(const ReduceShape& s, const Panel& panel, const Short& short_rows, const Row& row) {
+  if (s.inner == 0) return;
   if (s.inner > 1) {
     const int64_t bands = (s.inner + kLanes - 1) / kLanes;
     parallel_for(s.outer * bands, kCost * (double)(s.reduce * kLanes), [&](int64_t unit) {
