@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nets import NETS, batch_of
+from nets import NETS, batch_of, make_step
 
 import cnnx
 import cnnx.nn.functional as F
@@ -47,21 +47,21 @@ def step(name: str, fused: bool, batch: int) -> None:
     optimizer = net.optimizer(cnnx.optim, model.parameters())
     images, labels = batch_of(net, batch)
     x, y = cnnx.tensor(images, device="cuda"), cnnx.tensor(labels, device="cuda")
-    for announced in (False, True):
+    make_step(model, optimizer, F.cross_entropy, x, y)()  # makes the optimizer's state
+    optimizer.zero_grad()
+    announce("forward")
+    loss = F.cross_entropy(model(x), y)
+    announce("backward")
+    loss.backward()
+    announce("optimizer")
+    optimizer.step()
+    announce("read")
+    loss.item()
 
-        def phase(title: str, announced: bool = announced) -> None:
-            if announced:
-                print(f"phase: {title}", file=sys.stderr, flush=True)
 
-        optimizer.zero_grad()
-        phase("forward")
-        loss = F.cross_entropy(model(x), y)
-        phase("backward")
-        loss.backward()
-        phase("optimizer")
-        optimizer.step()
-        phase("read")
-        loss.item()
+def announce(phase: str) -> None:
+    """Says on stderr, where the traces are, what comes next."""
+    print(f"phase: {phase}", file=sys.stderr, flush=True)
 
 
 def count(name: str, fused: bool, batch: int) -> dict[str, Counter[str]]:

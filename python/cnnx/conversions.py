@@ -17,6 +17,14 @@ def _is_device(value: Any) -> bool:
     return isinstance(value, (str, device)) and not isinstance(value, _C.DType)
 
 
+def _only(name: str, given: list[Any]) -> Any:
+    """The one that is not None, if any."""
+    values = [value for value in given if value is not None]
+    if len(values) > 1:
+        raise TypeError(f"to: the {name} is given twice")
+    return values[0] if values else None
+
+
 class Conversion(NamedTuple):
     """What the arguments of a `to` ask for; None: as it is."""
 
@@ -32,11 +40,10 @@ class Conversion(NamedTuple):
         `like` is what a tensor by name is called.
         """
         given = (*args, kwargs.pop(like)) if like in kwargs else args
-        where, chosen = kwargs.pop("device", None), kwargs.pop("dtype", None)
+        devices, types = [kwargs.pop("device", None)], [kwargs.pop("dtype", None)]
         non_blocking, copy = kwargs.pop("non_blocking", False), kwargs.pop("copy", False)
         if kwargs:
             raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
-        devices, types = [where], [chosen]
         flags: list[bool] = []
         for arg in given:
             if isinstance(arg, _C.TensorBase):
@@ -48,11 +55,7 @@ class Conversion(NamedTuple):
                 devices.append(arg)
             else:
                 types.append(arg)
-        for name, wanted in (("device", devices), ("dtype", types)):
-            if sum(value is not None for value in wanted) > 1:
-                raise TypeError(f"to: the {name} is given twice")
-        where = next((value for value in devices if value is not None), None)
-        chosen = next((value for value in types if value is not None), None)
+        where, chosen = _only("device", devices), _only("dtype", types)
         if len(flags) > 2:
             raise TypeError("to: expected at most two flags, non_blocking and copy")
         return cls(
