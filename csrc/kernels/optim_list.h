@@ -3,12 +3,14 @@
 // only.
 #pragma once
 
+#include "kernels/float_mode.h"
 #include "kernels/parallel.h"
 #include "kernels/shapes.h"
 
 namespace cnnx {
 
-// Calls update(part) for parts that cover all items; `nanoseconds` per element.
+// Calls update(part) for parts that cover all items; `nanoseconds` per element. Denormal numbers count as zero here: the averages of
+// a gradient that has become zero decay into them and stay there, and would slow down every step from then on.
 template <class T, class Update>
 inline void for_each_part(int64_t count, const OptimItem<T>* items, double nanoseconds, const Update& update) {
   constexpr int64_t kChunk = 8192;
@@ -16,6 +18,7 @@ inline void for_each_part(int64_t count, const OptimItem<T>* items, double nanos
   for (int64_t i = 0; i < count; ++i) total += items[i].n;
   const int64_t chunk = kChunk < total ? kChunk : total;
   parallel_for((total + kChunk - 1) / kChunk, nanoseconds * (double)chunk, [&](int64_t unit) {
+    const FlushDenormals mode(true);
     const int64_t begin = unit * kChunk, end = begin + kChunk < total ? begin + kChunk : total;
     int64_t first = 0;  // place of an item in the concatenation of all
     for (int64_t i = 0; i < count && first < end; first += items[i].n, ++i) {

@@ -1,4 +1,4 @@
-// The only file that knows OpenMP.
+// Decides what is worth sharing among threads.
 #include "kernels/parallel.h"
 
 #include <algorithm>
@@ -14,20 +14,18 @@
 
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
+#include "kernels/float_mode.h"
+#include "kernels/team.h"
 
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
 #if defined(__linux__)
-#include <pthread.h>
 #include <sched.h>
 #endif
 
 namespace cnnx {
 namespace {
 
-// Nanoseconds of work below which a parallel region, a few microseconds itself, is not worth it.
-constexpr double kMinParallelCost = 20'000;
+// Nanoseconds below which a region is not worth sharing: by the kernel's own estimate, which is rough, and as measured.
+constexpr double kMinNominal = 5'000, kMinShared = 10'000;
 
 // CPUs that the container's quota allows (cgroup v2, then v1); 0 if there is none.
 int quota_cpus() {
@@ -41,11 +39,10 @@ int quota_cpus() {
   return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
 }
 
-#if defined(_OPENMP)
 int default_threads() {
   if (const char* wanted = std::getenv("OMP_NUM_THREADS")) {
     int count = std::atoi(wanted);  // "4" or "4,2": the outermost level counts
-    if (count >= 1) return count;
+    if (count >= 1) return std::min(count, team::kMaxThreads);
   }
   int cpus = static_cast<int>(std::thread::hardware_concurrency());
 #if defined(__linux__)
@@ -53,46 +50,68 @@ int default_threads() {
   if (sched_getaffinity(0, sizeof(set), &set) == 0) cpus = CPU_COUNT(&set);
 #endif
   if (int quota = quota_cpus(); quota > 0) cpus = std::min(cpus, quota);
-  return std::max(1, cpus);
+  return std::clamp(cpus, 1, team::kMaxThreads);
 }
-#endif
 
-int& thread_count() {
-#if defined(_OPENMP)
-  static int count = [] {
-#if defined(__linux__)
-    // GNU OpenMP's workers do not survive a fork: a child that inherits the pool would wait for them for ever. Releasing the
-    // pool before the fork lets both sides start a new one.
-    pthread_atfork(
-        [] {
-          if (!omp_in_parallel()) omp_pause_resource_all(omp_pause_soft);
-        },
-        nullptr, nullptr);
-#endif
-    return default_threads();
-  }();
-#else
-  static int count = 1;
-#endif
+std::atomic<int>& thread_count() {
+  static std::atomic<int> count{has_openmp() ? default_threads() : 1};
   return count;
 }
 
-// A thread's share of the units: [next, end) is left. A cache line each.
-struct alignas(64) Share {
-  std::atomic<int64_t> next;
-  int64_t end;
+std::atomic<bool> flush_denormals{false};
+
+// A unit in the floating-point mode of the thread that started the work, on whichever thread.
+struct Work {
+  void (*run)(void* context, int64_t unit);
+  void* context;
+  bool flush;
 };
 
-// One share per thread, kept by the thread that starts parallel work.
-Share* shares_of(int threads) {
-  thread_local std::unique_ptr<Share[]> shares;
-  thread_local int count = 0;
-  if (count < threads) {
-    shares = std::make_unique<Share[]>(static_cast<size_t>(threads));
-    count = threads;
-  }
-  return shares.get();
+void run_in_mode(void* work, int64_t unit) {
+  const auto& [run, context, flush] = *static_cast<const Work*>(work);
+  const FlushDenormals mode(flush);
+  run(context, unit);
 }
+
+// What is known of the work that a thread starts, kept by that thread.
+//
+// A region is shared only where sharing has lately paid. `credit` is the time that sharing has gained of late, which losses use up:
+// a processor taken away in the middle of a unit, by the host of a virtual machine or by a busy neighbour, keeps everybody waiting
+// for milliseconds. Below zero, work runs on one thread, until time has earned enough to try again; so sharing that does not pay
+// costs a small part of the time, kAllowance, and no more.
+struct Experience {
+  static constexpr double kAllowance = 0.03;
+  static constexpr double kMostCredit = 5e6;  // ns
+  static constexpr int kKinds = 256;
+
+  // The nanoseconds that a unit of one kind of work takes one thread.
+  struct Kind {
+    const void* run;
+    int64_t units;
+    double nominal, unit;
+
+    // Times are too long more often than too short: falls at once, rises by the share given at most.
+    void learn(double time, double rise) { unit = unit == 0 || time < unit ? time : std::min(time, unit * (1 + rise)); }
+  };
+
+  double credit = kMostCredit;
+  int64_t last = 0;
+  Kind kinds[kKinds] = {};
+
+  void earn(int64_t now) {
+    credit = std::min(kMostCredit, credit + kAllowance * static_cast<double>(now - last));
+    last = now;
+  }
+
+  Kind& kind(const void* run, int64_t units, double nominal) {
+    const uint64_t mixed = (reinterpret_cast<uintptr_t>(run) >> 4) * 0x9E3779B97F4A7C15u ^ static_cast<uint64_t>(units) * 0xC2B2AE3D27D4EB4Fu ^
+                           static_cast<uint64_t>(static_cast<int64_t>(nominal)) * 0x165667B19E3779F9u;
+    Kind& found = kinds[mixed >> 56];
+    if (found.run != run || found.units != units || found.nominal != nominal) found = {run, units, nominal, 0};
+    return found;
+  }
+};
+static_assert(Experience::kKinds == 256, "the hash has eight bits");
 
 struct ScratchBuffers {
   static constexpr int kSlots = 8;
@@ -117,41 +136,48 @@ int get_num_threads() { return thread_count(); }
 
 void set_num_threads(int count) {
   if (count < 1) throw ValueError(message("set_num_threads: needs at least 1 thread, got ", count));
-  if (has_openmp()) thread_count() = count;
+  if (count > team::kMaxThreads) {
+    throw ValueError(message("set_num_threads: ", count, " threads are more than the ", team::kMaxThreads, " there may be"));
+  }
+  if (!has_openmp()) return;
+  if (const int made = count > 1 ? team::start(count) : 1; made < count) {
+    throw Error(message("set_num_threads: this process may start ", made, " threads only, not ", count));
+  }
+  thread_count() = count;
 }
 
+bool set_flush_denormal(bool flush) {
+  if (!FlushDenormals::kSupported) return false;
+  flush_denormals = flush;
+  return true;
+}
+
+bool get_flush_denormal() { return flush_denormals; }
+
 void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), void* context) {
-#if defined(_OPENMP)
-  const int threads = thread_count();
-  if (threads > 1 && units > 1 && static_cast<double>(units) * unit_cost >= kMinParallelCost && !omp_in_parallel()) {
-    // Each thread takes its own share from front to back, then helps with what the others have left. Ops of a net cut their work
-    // along the batch in the same order, so a thread finds in its cache what it wrote in the op before.
-    Share* shares = shares_of(threads);
-    for (int i = 0; i < threads; ++i) {
-      shares[i].next.store(units * i / threads, std::memory_order_relaxed);
-      shares[i].end = units * (i + 1) / threads;
-    }
-    std::exception_ptr failure;
-    // Always the full team: GNU OpenMP ends the threads a smaller team leaves out and has to make them again.
-#pragma omp parallel num_threads(threads)
-    for (int i = 0, first = omp_get_thread_num(); i < threads; ++i) {
-      Share& share = shares[(first + i) % threads];
-      while (share.next.load(std::memory_order_relaxed) < share.end) {
-        const int64_t unit = share.next.fetch_add(1, std::memory_order_relaxed);
-        if (unit >= share.end) break;
-        try {
-          run(context, unit);
-        } catch (...) {
-#pragma omp critical(cnnx_unit_failure)
-          failure = std::current_exception();
-        }
-      }
-    }
-    if (failure) std::rethrow_exception(failure);
+  const FlushDenormals mode(flush_denormals.load(std::memory_order_relaxed));
+  const int threads = thread_count().load(std::memory_order_relaxed);
+  if (threads == 1 || units <= 1 || static_cast<double>(units) * unit_cost < kMinNominal || team::inside()) {
+    for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
     return;
   }
-#endif
-  for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
+
+  thread_local Experience experience;
+  Experience::Kind& kind = experience.kind(reinterpret_cast<const void*>(run), units, unit_cost);
+  const int64_t begin = team::now();
+  experience.earn(begin);
+  const double alone = kind.unit * static_cast<double>(units);  // what it takes one thread; 0: not known yet
+  if (alone < kMinShared || experience.credit < 0) {
+    for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
+    kind.learn(static_cast<double>(team::now() - begin) / static_cast<double>(units), 0.1);
+    return;
+  }
+  // The default may be more than this process may start; get_num_threads tells then.
+  if (team::size() < threads && team::start(threads) < threads) thread_count() = std::max(1, team::size());
+  const Work work{run, context, flush_denormals.load(std::memory_order_relaxed)};
+  const team::Done own = team::run(threads, units, run_in_mode, const_cast<Work*>(&work));
+  if (own.units > 0) kind.learn(static_cast<double>(own.nanoseconds) / static_cast<double>(own.units), 0.01);
+  experience.credit += alone - static_cast<double>(team::now() - begin);
 }
 
 void* scratch(int slot, size_t bytes) {

@@ -42,6 +42,7 @@ void register_info(py::module_& m) {
   m.def("get_num_threads", &get_num_threads);
   m.def("set_num_threads", &set_num_threads, py::arg("count"));
   m.def("has_openmp", &has_openmp);
+  m.def("set_flush_denormal", &set_flush_denormal, py::arg("mode"));
   m.def("active_target", [] { return std::string(name(active_target())); });
   m.def("available_targets", [] {
     std::vector<std::string> names;
