@@ -108,9 +108,11 @@ def test_training_gives_the_same_bits_in_another_process(tmp_path) -> None:
 
 
 def test_the_number_of_threads_is_checked(threads) -> None:
-    for wrong in (0, -1):
+    for wrong in (0, -1, 1025, 100_000, 2**31 - 1):
         with pytest.raises(ValueError, match="set_num_threads"):
             threads(wrong)
+    with pytest.raises(TypeError):
+        threads(2**40)
     with pytest.raises(TypeError):
         threads("two")
 
@@ -202,6 +204,99 @@ def test_a_forked_child_trains_after_the_parent_did_parallel_work(threads) -> No
     assert status == 0, "the child hung"
     assert digest == expected[1]
     assert train(64, 2, make) == expected  # the parent goes on
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_forks_while_another_thread_computes(threads) -> None:
+    threads(2)
+    a = cnnx.rand(300, 300)
+    expected = (a @ a).numpy().tobytes()
+    stop = threading.Event()
+    wrong = []
+
+    def compute() -> None:
+        while not stop.is_set():
+            if (a @ a).numpy().tobytes() != expected:
+                wrong.append("parent")
+
+    worker = threading.Thread(target=compute)
+    worker.start()
+    try:
+        for _ in range(20):
+            child = os.fork()
+            if child == 0:
+                os._exit(0 if (a @ a).numpy().tobytes() == expected else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        stop.set()
+        worker.join()
+    assert not wrong
+
+
+def test_a_number_of_threads_that_the_process_may_not_start(tmp_path) -> None:
+    """An error of one line where OpenMP would end the process; and the default works with fewer."""
+    resource = pytest.importorskip("resource")
+    code = (
+        "import cnnx\n"
+        "try: cnnx.set_num_threads(1000)\n"
+        "except RuntimeError as error: print(error)\n"
+        "a = cnnx.ones(300, 300)\n"
+        "for _ in range(5): b = a @ a\n"
+        "print(b[0, 0].item(), cnnx.get_num_threads() < 1000)"
+    )
+    limit = 3 << 30  # bytes of addresses: a thread takes eight megabytes of them for its stack
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "OMP_NUM_THREADS": "900"},
+        cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout.splitlines()
+    assert shown[0].startswith("set_num_threads: this process may start ")
+    assert shown[1] == "300.0 True"
+
+
+def test_flushing_denormals_leaves_the_callers_mode_alone() -> None:
+    tiny = np.full(1000, 1e-39, np.float32)
+    if not cnnx.set_flush_denormal(True):
+        pytest.skip("this processor has no such mode")
+    try:
+        assert (cnnx.from_numpy(tiny) * 0.5).tolist() == [0.0] * 1000
+        assert (cnnx.from_numpy(tiny).reshape(25, 40) @ cnnx.ones(40, 3)).sum().item() == 0
+        assert (tiny * np.float32(0.5) > 0).all()
+    finally:
+        cnnx.set_flush_denormal(False)
+    assert (cnnx.from_numpy(tiny) * 0.5 > 0).all()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: optim.SGD(p, lr=0.1, momentum=0.5),
+        lambda p: optim.Adam(p, betas=(0.5, 0.5)),
+        lambda p: optim.RMSprop(p, alpha=0.5, momentum=0.5, centered=True),
+        lambda p: optim.Adadelta(p, rho=0.5),
+    ],
+    ids=["sgd", "adam", "rmsprop", "adadelta"],
+)
+def test_averages_of_a_vanished_gradient_become_zero_and_not_denormal(make) -> None:
+    """Steps on denormal numbers would be several times slower for good."""
+    parameter = nn.Parameter(cnnx.ones(1000))
+    optimizer = make([parameter])
+    parameter.grad = cnnx.rand(1000) * 1e-18
+    optimizer.step()
+    parameter.grad = cnnx.zeros(1000)
+    smallest = np.finfo(np.float32).tiny
+    for _ in range(150):
+        optimizer.step()
+        for value in optimizer.state[parameter].values():
+            if isinstance(value, cnnx.Tensor) and value.ndim == 1:
+                held = np.abs(value.numpy())
+                assert not ((held > 0) & (held < smallest)).any()
+    assert np.abs(parameter.detach().numpy()).max() < 2
 
 
 def resident_kib() -> int:

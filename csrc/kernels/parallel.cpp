@@ -104,7 +104,8 @@ struct Experience {
   }
 
   Kind& kind(const void* run, int64_t units, double nominal) {
-    const uint64_t mixed = (reinterpret_cast<uintptr_t>(run) >> 4) * 0x9E3779B97F4A7C15u ^ static_cast<uint64_t>(units) * 0xC2B2AE3D27D4EB4Fu ^
+    const uint64_t mixed = (reinterpret_cast<uintptr_t>(run) >> 4) * 0x9E3779B97F4A7C15u ^
+                           static_cast<uint64_t>(units) * 0xC2B2AE3D27D4EB4Fu ^
                            static_cast<uint64_t>(static_cast<int64_t>(nominal)) * 0x165667B19E3779F9u;
     Kind& found = kinds[mixed >> 56];
     if (found.run != run || found.units != units || found.nominal != nominal) found = {run, units, nominal, 0};

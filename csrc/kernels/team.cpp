@@ -40,7 +40,7 @@ constexpr uint64_t kUnitMask = (uint64_t{1} << kUnitBits) - 1;
 // A region of work. Slots are never freed, so a thread that comes late may look at one; it takes a unit by comparing and swapping
 // `next`, which succeeds only while the region that it means is under way.
 struct Slot {
-  std::atomic<bool> taken;  // by the caller whose region it is
+  std::atomic<bool> taken;         // by the caller whose region it is
   std::atomic<uint32_t> open;      // the region's number; 0: being set up
   std::atomic<uint32_t> finished;  // the number of the last region that has ended
   uint32_t number;                 // of the region; the caller's alone
@@ -60,8 +60,8 @@ Slot slots[kSlots];
 
 alignas(64) std::atomic<uint32_t> ticket;  // changes with every new region
 std::atomic<int> dismissed{0};
-std::atomic<int> made{0};       // threads of a new team, told by its first
-std::atomic<int> members{0};    // of the team, the caller among them; 0: there is none
+std::atomic<int> made{0};     // threads of a new team, told by its first
+std::atomic<int> members{0};  // of the team, the caller among them; 0: there is none
 std::mutex team_mutex;
 std::thread* host = nullptr;  // enters the OpenMP region; never ended at exit, since its threads sleep on
 thread_local bool at_work = false;

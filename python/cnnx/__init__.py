@@ -9,9 +9,6 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from cnnx import openmp as openmp  # first: it loads the native module
-
-# isort: split
 from cnnx import _C as _C
 from cnnx import accelerator as accelerator
 from cnnx import autograd as autograd
@@ -21,8 +18,6 @@ from cnnx import cuda as cuda
 from cnnx import linalg as linalg
 from cnnx import random as random
 from cnnx._C import __version__ as __version__
-from cnnx._C import get_num_threads as get_num_threads
-from cnnx._C import set_num_threads as set_num_threads
 from cnnx.autograd import *
 from cnnx.composed import *
 from cnnx.creation import *
@@ -50,6 +45,7 @@ from cnnx.indexing import *
 from cnnx.performance import PerformanceWarning as PerformanceWarning
 from cnnx.pointwise import *
 from cnnx.printing import set_printoptions as set_printoptions
+from cnnx.processor import *
 from cnnx.products import *
 from cnnx.random import *
 from cnnx.reduction import *

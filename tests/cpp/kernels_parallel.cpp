@@ -1,0 +1,139 @@
+// Sharing work among threads: every unit once, on any number of threads, whoever else is at work.
+#include <atomic>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "cnnx/error.h"
+#include "cnnx/threads.h"
+#include "kernels/float_mode.h"
+#include "kernels/parallel.h"
+#include "kernels/team.h"
+
+namespace {
+
+constexpr double kDear = 1e6;  // nanoseconds: always worth sharing by the kernel's own estimate
+
+// The number of threads, put back at the end.
+struct Threads {
+  explicit Threads(int count) : before(cnnx::get_num_threads()) { cnnx::set_num_threads(count); }
+  ~Threads() { cnnx::set_num_threads(before); }
+  int before;
+};
+
+// A unit that takes a while, so that regions are shared once they have been measured.
+float spin(int64_t unit) {
+  volatile float x = static_cast<float>(unit);
+  for (int i = 0; i < 3000; ++i) x = x * 0.999f + 1.0f;
+  return x;
+}
+
+// Whether each of `units` units runs once, `times` times over.
+bool each_once(int64_t units, int times) {
+  std::unique_ptr<std::atomic<int>[]> runs(new std::atomic<int>[static_cast<size_t>(units)]());
+  for (int i = 0; i < times; ++i) {
+    cnnx::parallel_for(units, kDear, [&](int64_t unit) {
+      spin(unit);
+      ++runs[static_cast<size_t>(unit)];
+    });
+    for (int64_t unit = 0; unit < units; ++unit) {
+      if (runs[static_cast<size_t>(unit)] != i + 1) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE("every unit runs once, for any number of units and threads") {
+  for (int threads : {1, 2, 3, 8}) {
+    Threads set(threads);
+    for (int64_t units : {0, 1, 2, 3, 7, 64, 301}) {
+      CAPTURE(threads);
+      CAPTURE(units);
+      CHECK(each_once(units, 20));
+    }
+  }
+}
+
+TEST_CASE("a region in a unit runs on the thread of that unit") {
+  Threads set(3);
+  std::atomic<int> wrong{0}, runs{0};
+  for (int i = 0; i < 10; ++i) {
+    cnnx::parallel_for(6, kDear, [&](int64_t unit) {
+      spin(unit);
+      const auto outer = std::this_thread::get_id();
+      cnnx::parallel_for(5, kDear, [&](int64_t) {
+        if (std::this_thread::get_id() != outer) ++wrong;
+        ++runs;
+      });
+    });
+  }
+  CHECK(wrong == 0);
+  CHECK(runs == 300);
+}
+
+TEST_CASE("an exception of a unit reaches the caller after all units have ended, and the next region works") {
+  Threads set(3);
+  for (int i = 0; i < 20; ++i) {
+    std::atomic<int> runs{0};
+    CHECK_THROWS_WITH_AS(cnnx::parallel_for(32, kDear,
+                                            [&](int64_t unit) {
+                                              spin(unit);
+                                              ++runs;
+                                              if (unit % 10 == 3) throw std::runtime_error("three");
+                                            }),
+                         "three", std::runtime_error);
+    CHECK(runs <= 32);
+    CHECK(each_once(32, 2));
+  }
+}
+
+TEST_CASE("more threads than regions may be under way work at once, while another changes the size of the team") {
+  Threads set(3);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> callers;
+  for (int caller = 0; caller < 12; ++caller) {
+    callers.emplace_back([&, caller] {
+      if (!each_once(20 + caller, 60)) ++wrong;
+    });
+  }
+  for (int i = 0; i < 12; ++i) cnnx::set_num_threads(2 + i);
+  for (std::thread& caller : callers) caller.join();
+  CHECK(wrong == 0);
+}
+
+TEST_CASE("the number of threads is bounded") {
+  const int before = cnnx::get_num_threads();
+  for (int wrong : {0, -1, cnnx::team::kMaxThreads + 1, 2147483647}) CHECK_THROWS_AS(cnnx::set_num_threads(wrong), cnnx::ValueError);
+  CHECK(cnnx::get_num_threads() == before);
+}
+
+TEST_CASE("denormal numbers are zero in the mode for it, on every thread, and the caller's mode stays") {
+  if (!cnnx::set_flush_denormal(true)) return;
+  volatile float tiny = 1e-39f;
+  std::atomic<int> kept{0};
+  for (int threads : {1, 3}) {
+    Threads set(threads);
+    for (int i = 0; i < 5; ++i) {
+      cnnx::parallel_for(24, kDear, [&](int64_t unit) {
+        spin(unit);
+        volatile float half = tiny * 0.5f;
+        if (half != 0) ++kept;
+      });
+    }
+  }
+  CHECK(kept == 0);
+  volatile float half = tiny * 0.5f;
+  CHECK(half > 0);
+  cnnx::set_flush_denormal(false);
+  cnnx::parallel_for(24, kDear, [&](int64_t) {
+    volatile float kept_half = tiny * 0.5f;
+    if (kept_half != 0) ++kept;
+  });
+  CHECK(kept == 24);
+}
