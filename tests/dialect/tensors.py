@@ -41,7 +41,7 @@ print(torch.cat((a, a), 1).shape, torch.vstack((a, a)).shape, torch.hstack((a, a
 print(torch.chunk(a, 2)[0].shape, torch.split(a, 1)[1], torch.roll(torch.tensor([1, 2, 3]), 1), torch.tensor([1, 2]).flip(0))
 
 # arithmetic and reductions
-print(torch.ones(2).add_(1), torch.add(torch.ones(2), 2, alpha=3), torch.ones(2).pow(2), torch.ones(2).exp().log())
+print(torch.ones(2).add_(1), torch.add(torch.ones(2), 2, alpha=3), torch.ones(2).pow(2), torch.zeros(2).exp().log())
 print(torch.rsqrt(torch.ones(1)), torch.floor(torch.tensor(1.5)), torch.ones(2).norm(), torch.sign(torch.tensor([-2.0])))
 print(torch.matmul(a, a), torch.mm(a, a), a @ a, a.mv(torch.ones(2)), torch.dot(torch.ones(2), torch.ones(2)))
 print(torch.tensor([[1, 2], [3, 4]]).sum(), torch.tensor([[1.0, 2], [3, 4]]).mean(0), torch.tensor([[1.0, 2], [3, 4]]).std())
