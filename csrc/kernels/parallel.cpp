@@ -14,6 +14,7 @@
 
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
+#include "kernels/cgroup.h"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -30,16 +31,7 @@ namespace {
 constexpr double kMinParallelCost = 20'000;
 
 // CPUs that the container's quota allows (cgroup v2, then v1); 0 if there is none.
-int quota_cpus() {
-  double quota = 0, period = 0;
-  if (std::ifstream file("/sys/fs/cgroup/cpu.max"); file) {
-    std::string word;
-    if (file >> word >> period && word != "max") quota = std::atof(word.c_str());
-  } else if (std::ifstream v1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"); v1 && v1 >> quota) {
-    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
-  }
-  return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
-}
+int quota_cpus() { return cgroup_cpus(); }
 
 #if defined(_OPENMP)
 int default_threads() {
