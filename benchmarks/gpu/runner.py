@@ -50,12 +50,14 @@ class Part:
 class Child:
     """A process that runs one case."""
 
-    def __init__(self, function: Case, seconds: float) -> None:
+    def __init__(self, function: Case, seconds: float, threads: int | None = None) -> None:
         self.started = time.monotonic()
         self.seconds = seconds
         self.log = tempfile.TemporaryFile()  # noqa: SIM115  (it lives as long as the child)
         self.pipe, theirs = FORK.Pipe(duplex=False)
-        self.process = FORK.Process(target=_work, args=(function, seconds, theirs, self.log.fileno()))
+        self.process = FORK.Process(
+            target=_work, args=(function, seconds, threads, theirs, self.log.fileno())
+        )
         self.process.start()
         theirs.close()
 
@@ -97,8 +99,10 @@ class Child:
         self.pipe.close()
 
 
-def _work(function: Case, seconds: float, pipe: Connection, log: int) -> None:
+def _work(function: Case, seconds: float, threads: int | None, pipe: Connection, log: int) -> None:
     """The whole life of a child."""
+    if threads is not None:
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # cnnx asks for it at its first work
     global _deadline
     _deadline = time.monotonic() + seconds
     os.setpgid(0, 0)
@@ -173,7 +177,7 @@ def run_parts(parts: list[Part], setting: Setting, results: Results, seconds: fl
                 if time_left < 3:  # too little for any
                     left.append(f"{part.name} {case}")
                     continue
-                child = Child(function, min(its_own, time_left))
+                child = Child(function, min(its_own, time_left), None if at_once == 1 else 2)
                 running[child.pipe] = part, case, child, time_left < its_own
             soonest = min((child.left() for _, _, child, _ in running.values()), default=0)
             ready = wait(list(running), max(soonest, 0))

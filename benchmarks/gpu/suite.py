@@ -32,7 +32,6 @@ def run_tests(name: str, share: str) -> Row:
             ],
             folder=ROOT,
             CNNX_TEST_DEVICE="cpu" if name.startswith(NAME_THEIR_DEVICE) else "cuda",
-            OMP_NUM_THREADS="2",
             MPLBACKEND="Agg",
             PYTHONPATH=os.pathsep.join(
                 filter(None, [os.environ.get("PYTHONPATH"), str(ROOT / "benchmarks")])
