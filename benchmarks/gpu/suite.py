@@ -50,7 +50,7 @@ def run_tests(name: str, share: str) -> Row:
     if done.status in (0, 1, 5):
         return {**row, "passed": done.status != 1, "says": said}
     how = "was over its time" if done.status is None else f"ended with {done.status}"
-    begun = next((event["begun"] for event in reversed(events) if "begun" in event), "before the first test")
+    begun = next((event["begun"] for event in reversed(events) if "begun" in event), "its start")
     return {**row, "error": f"pytest {how} at {begun}; {said}", "output": done.output[-3000:]}
 
 
