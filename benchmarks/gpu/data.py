@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ import cnnx.optim
 from cnnx import datasets, transforms
 from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
+from gpu.runner import Part
 from gpu.steps import Step, capture_cnnx, capture_torch, torch_model, torch_optimizer, weights_of
-from gpu.store import Part, Row, Setting, table
+from gpu.store import Case, Results, Row, Setting, table
 
 MEAN, STD = 0.1307, 0.3081
 Batches = Callable[[], Iterator[tuple[Any, Any]]]
@@ -110,7 +112,7 @@ def epoch_of(
     return run
 
 
-def case(setting: Setting, net: Net, batch: int) -> Row:
+def fed(setting: Setting, net: Net, batch: int) -> Row:
     """Images a second of every way to feed one net."""
     images, labels, source = images_of(setting)
     weights, device = weights_of(net), setting.torch_device
@@ -143,18 +145,27 @@ def case(setting: Setting, net: Net, batch: int) -> Row:
     return row
 
 
-def epoch(part: Part) -> None:
+def cases(setting: Setting) -> dict[str, Case]:
     """Four nets with data."""
-    cases = [("lenet5", 64), ("lenet5", 128), ("lenet5", 1024), ("s10", 64), ("s6", 128), ("s11", 64)]
-    for net, batch in [("s10", 32)] if part.setting.smoke else cases:
-        part.run(f"{net} {batch}", lambda net=net, batch=batch: case(part.setting, NETS[net], batch))
+    some = [("lenet5", 64), ("lenet5", 128), ("lenet5", 1024), ("s10", 64), ("s6", 128), ("s11", 64)]
+    return {
+        f"{net} {batch}": partial(fed, setting, NETS[net], batch)
+        for net, batch in setting.choose([("s10", 32)], some[:1], some)
+    }
+
+
+def show(results: Results) -> list[str]:
+    """Images a second."""
     names = [f"{library} {name}" for name, _, _ in WAYS for library in ("cnnx", "torch")]
 
     def rate(row: Row, name: str) -> str:
         return f"{row[name]['images_per_second']:,.0f}" if name in row else "-"
 
-    table(
+    return table(
         "images a second over whole epochs, medians; by where the data lie",
         ["net, batch", *names],
-        [[name, *(rate(row, way) for way in names)] for name, row in part.measured()],
+        [[name, *(rate(row, way) for way in names)] for name, row in results.measured("epoch")],
     )
+
+
+PART = Part("epoch", cases, show, show, seconds=240, timed=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from itertools import islice
 from typing import Any
 
@@ -22,12 +23,12 @@ import cnnx.optim
 from cnnx import transforms
 from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
-from gpu.steps import milliseconds
-from gpu.store import Part, Row, table, tf32
-from gpu.train import libraries
+from gpu.runner import Part
+from gpu.steps import libraries, milliseconds, tf32
+from gpu.store import Case, Results, Row, Setting, table
 
 Call = Callable[[], Any]
-Case = tuple[float, float, Call]  # bytes, operations, and what to call
+Work = tuple[float, float, Call]  # bytes, operations, and what to call
 
 
 def measured(library: Any, call: Call, smoke: bool) -> float:
@@ -38,10 +39,10 @@ def measured(library: Any, call: Call, smoke: bool) -> float:
     return statistics.median(milliseconds(library, call, repeats) for _ in range(1 if smoke else 9))
 
 
-def ceilings(part: Part) -> Row:
+def ceilings(setting: Setting) -> Row:
     """Bytes a second of a copy and operations a second of a matrix product, in float32."""
-    smoke, device = part.setting.smoke, part.setting.torch_device
-    _, clock = libraries(part.setting)
+    smoke, device = setting.smoke, setting.torch_device
+    _, clock = libraries(setting)
     a = torch.ones(1 << (10 if smoke else 27), device=device)
     b = torch.empty_like(a)
     bandwidth = 2 * a.numel() * 4 / measured(clock, lambda: b.copy_(a), smoke) * 1e3
@@ -71,13 +72,13 @@ def forward_and_back(function: Callable[..., Any], *inputs: cnnx.Tensor) -> tupl
     return forward, lambda: cnnx.autograd.grad(outputs, leaves, upstream, retain_graph=True)
 
 
-def convolutions(batch: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
+def convolutions(batch: int) -> Iterator[tuple[str, Callable[[], list[Work]]]]:
     """Forward and both gradients for the shapes of the nets."""
     for inputs, outputs, kernel, padding, extent in SHAPES:
 
         def cases(
             i: int = inputs, o: int = outputs, k: int = kernel, p: int = padding, e: int = extent
-        ) -> list[Case]:
+        ) -> list[Work]:
             x, weight = random(batch, i, e, e), random(o, i, k, k)
             grad = cnnx.ones_like(F.conv2d(x, weight, padding=p))
             operations = 2.0 * grad.numel() * i * k * k
@@ -87,11 +88,11 @@ def convolutions(batch: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
         yield f"conv {inputs}->{outputs} {kernel}x{kernel} p{padding} on {extent}", cases
 
 
-def dense(batch: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
+def dense(batch: int) -> Iterator[tuple[str, Callable[[], list[Work]]]]:
     """Forward and both gradients of dense layers."""
     for inputs, outputs in ((784, 128), (784, 1024), (1024, 1024), (1024, 10)):
 
-        def cases(i: int = inputs, o: int = outputs) -> list[Case]:
+        def cases(i: int = inputs, o: int = outputs) -> list[Work]:
             x, weight, grad = random(batch, i), random(o, i), random(batch, o)
             leaf_x, leaf_w = x.detach().requires_grad_(), weight.detach().requires_grad_()
             of_x, of_w = F.linear(leaf_x, weight), F.linear(x, leaf_w)
@@ -108,13 +109,21 @@ def dense(batch: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
         yield f"linear {inputs}->{outputs}", cases
 
 
-def streams(batch: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
+def streams(batch: int) -> Iterator[tuple[str, Callable[[], list[Work]]]]:
     """What only moves data: forward and backward, with the values that each reads and writes."""
     images = (batch, 32, 28, 28)
     n = float(batch * 32 * 28 * 28)
     quarter = n / 4
-    mean, variance = (cnnx.zeros(32, device="cuda"), cnnx.ones(32, device="cuda"))
-    labels = cnnx.randint(0, 10, (batch * 64,), device="cuda")
+
+    # Made when a case runs: naming the cases asks nothing of the device.
+    @cache
+    def statistics() -> tuple[cnnx.Tensor, cnnx.Tensor]:
+        return cnnx.zeros(32, device="cuda"), cnnx.ones(32, device="cuda")
+
+    @cache
+    def labels() -> cnnx.Tensor:
+        return cnnx.randint(0, 10, (batch * 64,), device="cuda")
+
     functions: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]], float, float]] = {
         "relu": (F.relu, [images], 2 * n, 3 * n),
         "tanh": (F.tanh, [images], 2 * n, 3 * n),
@@ -124,9 +133,9 @@ def streams(batch: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
         "dropout": (lambda x: F.dropout(x, 0.5), [images], 2 * n, 2 * n),
         "max_pool2d": (lambda x: F.max_pool2d(x, 2), [images], n + quarter, n + quarter),
         "avg_pool2d": (lambda x: F.avg_pool2d(x, 2), [images], n + quarter, n + quarter),
-        "batch_norm": (lambda x: F.batch_norm(x, mean, variance, training=True), [images], 2 * n, 3 * n),
+        "batch_norm": (lambda x: F.batch_norm(x, *statistics(), training=True), [images], 2 * n, 3 * n),
         "cross_entropy": (
-            lambda x: F.cross_entropy(x, labels),
+            lambda x: F.cross_entropy(x, labels()),
             [(batch * 64, 10)],
             640.0 * batch,
             1280.0 * batch,
@@ -138,7 +147,7 @@ def streams(batch: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
             function: Callable[..., Any] = function,
             shapes: list[tuple[int, ...]] = shapes,
             values: tuple[float, float] = (forward, backward),
-        ) -> list[Case]:
+        ) -> list[Work]:
             calls = forward_and_back(function, *(random(*shape) for shape in shapes))
             # The gradient of a sum of two is the gradient: nothing moves.
             return [(4 * count, 0.0, call) for count, call in zip(values, calls, strict=True) if count]
@@ -146,7 +155,7 @@ def streams(batch: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
         yield name, cases
 
 
-def optimizers(parameters: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
+def optimizers(parameters: int) -> Iterator[tuple[str, Callable[[], list[Work]]]]:
     """A step over all parameters, with the values it reads and writes for each."""
     kinds: dict[str, tuple[Callable[..., Any], int]] = {
         "SGD": (lambda p: cnnx.optim.SGD(p, lr=1e-6), 3),
@@ -156,7 +165,7 @@ def optimizers(parameters: int) -> Iterator[tuple[str, Callable[[], list[Case]]]
     }
     for name, (make, values) in kinds.items():
 
-        def cases(make: Callable[..., Any] = make, values: int = values) -> list[Case]:
+        def cases(make: Callable[..., Any] = make, values: int = values) -> list[Work]:
             weight = cnnx.nn.Parameter(random(parameters))
             weight.grad = random(parameters)
             return [(4.0 * values * parameters, 0.0, make([weight]).step)]
@@ -164,10 +173,10 @@ def optimizers(parameters: int) -> Iterator[tuple[str, Callable[[], list[Case]]]
         yield f"{name} step", cases
 
 
-def loading(count: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
+def loading(count: int) -> Iterator[tuple[str, Callable[[], list[Work]]]]:
     """A batch of uint8 images gathered, scaled and normalised."""
 
-    def cases() -> list[Case]:
+    def cases() -> list[Work]:
         transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])
         images = cnnx.zeros(count, 28, 28, dtype=cnnx.uint8, device="cuda")
         labels = cnnx.zeros(count, dtype=cnnx.int64, device="cuda")
@@ -177,49 +186,49 @@ def loading(count: int) -> Iterator[tuple[str, Callable[[], list[Case]]]]:
     yield "loading a batch", cases
 
 
-def kernels(part: Part) -> None:
-    """The ceilings, and every kernel's share."""
-    setting = part.setting
-    batch = 3 if setting.smoke else 4096
-    part.run("ceilings", lambda: ceilings(part))
-    if not part.done("ceilings"):
-        return
-    top = part.rows["ceilings"]
+def timed(setting: Setting, make: Callable[[], list[Work]]) -> Row:
+    """Each pass's time, bytes and operations."""
     clock, _ = libraries(setting)
+    passes = [
+        {"ms": measured(clock, call, setting.smoke), "bytes": traffic, "operations": operations}
+        for traffic, operations, call in make()
+    ]
+    names = ["forward", "input gradient", "weight gradient"] if len(passes) == 3 else ["forward", "backward"]
+    row = dict(zip(names, passes, strict=False))
+    return {"passes": row, "says": ", ".join(f"{name} {p['ms']:.4f} ms" for name, p in row.items())}
 
-    def shares(make: Callable[[], list[Case]]) -> Row:
-        passes = []
-        for traffic, operations, call in make():
-            ms = measured(clock, call, setting.smoke)
-            memory = traffic / ms * 1e3 / top["bytes_per_second"]
-            arithmetic = operations / ms * 1e3 / top["flops"]
-            passes.append({"ms": ms, "memory": memory, "arithmetic": arithmetic})
-        names = (
-            ["forward", "input gradient", "weight gradient"] if len(passes) == 3 else ["forward", "backward"]
-        )
-        row: Row = dict(zip(names, passes, strict=False))
-        said = (f"{name} {100 * max(p['memory'], p['arithmetic']):.0f} %" for name, p in row.items())
-        return {"passes": row, "says": ", ".join(said)}
 
-    parameters = 1000 if setting.smoke else 1 << 25
+def cases(setting: Setting) -> dict[str, Case]:
+    """The ceilings, and every kernel."""
+    batch = setting.choose(3, 4096, 4096)
     families = [
         loading(64 * batch),
         streams(batch),
-        optimizers(parameters),
+        optimizers(setting.choose(1000, 1 << 25, 1 << 25)),
         dense(4 * batch),
         convolutions(batch),
     ]
-    for name, make in (case for family in families for case in islice(family, 2 if setting.smoke else None)):
-        part.run(name, lambda make=make: shares(make))
+    found: dict[str, Case] = {"ceilings": partial(ceilings, setting)}
+    for family in families:
+        for name, make in islice(family, 2 if setting.smoke else None):
+            found[name] = partial(timed, setting, make)
+    return found
 
-    rows = [
-        [f"{case}, {name}", f"{p['ms']:.4f}", f"{100 * p['memory']:.0f}", f"{100 * p['arithmetic']:.0f}"]
-        for case, row in part.measured()
-        if "passes" in row
-        for name, p in row["passes"].items()
-    ]
-    table(
-        f"shares of the ceilings, batch {batch}: {top['says']}",
-        ["kernel", "ms", "memory %", "arithmetic %"],
-        rows,
-    )
+
+def show(results: Results) -> list[str]:
+    """Every kernel's share of the ceilings."""
+    top = results.of("kernels").get("ceilings", {"error": "not measured"})
+    if "error" in top:
+        return [f"no shares of the ceilings: {top['error']}"]
+    rows = []
+    for case, row in results.measured("kernels"):
+        for name, p in row.get("passes", {}).items():
+            shares = p["bytes"] / top["bytes_per_second"], p["operations"] / top["flops"]
+            rows.append(
+                [f"{case}, {name}", f"{p['ms']:.4f}", *(f"{1e5 * share / p['ms']:.0f}" for share in shares)]
+            )
+    title = f"shares of the ceilings: {top['says']}"
+    return table(title, ["kernel", "ms", "memory %", "arithmetic %"], rows)
+
+
+PART = Part("kernels", cases, show, show, seconds=60, timed=True)

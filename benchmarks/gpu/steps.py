@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import cnnx
 import cnnx.nn
 import cnnx.nn.functional
 import cnnx.optim
-from gpu.store import Row, tf32
+from gpu.store import Row, Setting
 
 
 def weights_of(net: Net) -> dict[str, np.ndarray]:
@@ -92,6 +93,18 @@ def capture_torch(step: Step) -> Step:
     return lambda: graph.replay()
 
 
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """PyTorch's precision: float32 throughout, or its defaults, which allow TF32 in convolutions."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = False  # the default
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
 def in_precision(step: Step, defaults: bool) -> Step:
     """The step with PyTorch's default precision, or with TF32 off."""
 
@@ -100,6 +113,11 @@ def in_precision(step: Step, defaults: bool) -> Step:
             return step()
 
     return call
+
+
+def libraries(setting: Setting) -> tuple[Any, Any]:
+    """Whose events measure cnnx and PyTorch; None is the host's clock."""
+    return cnnx.cuda, None if setting.smoke else torch.cuda
 
 
 def milliseconds(library: Any, step: Step, repeats: int) -> float:
@@ -122,6 +140,10 @@ def in_turns(steps: dict[str, tuple[Any, Step]], smoke: bool, burst_ms: float = 
     """Medians and quartiles of steps {name: (library, step)} that take turns in bursts."""
     rounds, warm = (2, 1) if smoke else (rounds, 5)
     repeats, times = {}, {}
+    until = time.perf_counter() + (0 if smoke else 0.3)  # in which the clocks of an idle card rise
+    while time.perf_counter() < until:
+        for library, step in steps.values():
+            milliseconds(library, step, warm)
     for name, (library, step) in steps.items():
         milliseconds(library, step, warm)
         guess = milliseconds(library, step, warm)

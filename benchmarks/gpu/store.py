@@ -1,137 +1,157 @@
-"""The results of a part in one JSON file, written after every case, so that a run can be taken up again."""
+"""What a run of gpu_check.py is about, and its results in one JSON file, by which it is taken up again."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
 import sys
-import threading
-import time
-import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import torch
-
-import cnnx
-
+ROOT = Path(__file__).resolve().parent.parent.parent
 Row = dict[str, Any]
+Rows = dict[str, Row]
+Case = Callable[[], Row]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How a part runs.
+    """How the parts run.
 
-    `smoke` proves that the lines work: tiny sizes, few steps, PyTorch on the CPU, a device that may be the
-    emulation. Its times mean nothing.
+    `size` is "full", "first" (what fits into minutes) or "smoke", which proves that the lines work: tiny
+    sizes, few steps, PyTorch on the CPU, a device that may be the emulation. Its times mean nothing.
     """
 
-    out: Path
-    smoke: bool
-    seconds: float
-    data_dir: Path | None
+    size: str
+    data_dir: Path | None = None
+
+    @property
+    def smoke(self) -> bool:
+        """Whether this is a miniature."""
+        return self.size == "smoke"
+
+    @property
+    def patience(self) -> float:
+        """How many times as long as on a GPU a case may take."""
+        return 8 if self.smoke else 1
 
     @property
     def torch_device(self) -> str:
         """Where PyTorch's tensors live."""
         return "cpu" if self.smoke else "cuda"
 
+    def choose(self, smoke: T, first: T, full: T) -> T:
+        """The one of three that fits the size."""
+        return {"smoke": smoke, "first": first, "full": full}[self.size]
+
     def about(self) -> Row:
-        """What the figures hold for; those of another machine or version are not mixed with them."""
+        """What the figures hold for. It uses the device: for a child process."""
+        import cnnx
+
+        cnnx.ones(1, device="cuda").item()  # where there is no device, its error says why
+        (module,) = Path(cnnx.__file__).parent.glob("_C*.so")
+        try:
+            torch = metadata.version("torch")
+        except metadata.PackageNotFoundError:
+            torch = "missing"
         return {
             "smoke": self.smoke,
-            "emulated": "emulated" in cnnx.cuda.build_info(),
+            "emulated": is_emulated(),
             "device": cnnx.cuda.get_device_name(),
-            "cnnx": f"{cnnx.__version__}, {cnnx.cuda.build_info()}",
-            "torch": f"{torch.__version__}, CUDA {torch.version.cuda}",
+            "cnnx": f"{cnnx.__version__}, {cnnx.cuda.build_info()}, {digest(module)}",
+            "torch": torch,
             "python": platform.python_version(),
         }
 
 
-class Part:
-    """The cases of a part: those done are skipped, and none is begun after the time is up."""
+def is_emulated() -> bool:
+    """Whether cnnx's device is the emulation."""
+    import cnnx
 
-    def __init__(self, name: str, setting: Setting) -> None:
-        self.name, self.setting = name, setting
-        self.deadline = time.monotonic() + setting.seconds
-        self.path = setting.out / f"{name}.json"
-        self.rows: dict[str, Row] = {}
-        self.open: list[str] = []
-        self._lock = threading.Lock()
-        about = setting.about()
+    return "emulated" in cnnx.cuda.build_info()
+
+
+def digest(*paths: Path) -> str:
+    """A short hash of what the files hold."""
+    found = hashlib.sha256()
+    for path in paths:
+        found.update(path.read_bytes())
+    return found.hexdigest()[:12]
+
+
+class Results:
+    """The rows of each part's cases, in FOLDER/results.json, which is written after every case."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / "results.json"
+        self.about: Row = {}
+        self.parts: dict[str, Rows] = {}
         if self.path.exists():
             stored = json.loads(self.path.read_text())
-            if stored["about"] != about:
-                sys.exit(
-                    f"gpu_check: {self.path} holds results of {stored['about']}, this is {about}: "
-                    "give another --out"
-                )
-            self.rows = stored["rows"]
+            self.about, self.parts = stored["about"], stored["parts"]
 
-    def done(self, case: str) -> bool:
-        """Whether the case has a result; one that failed is tried again."""
-        return case in self.rows and case not in self.failed()
+    def hold_for(self, about: Row) -> None:
+        """Ends the program where the stored results are of another machine or version."""
+        if self.about and self.about != about:
+            sys.exit(
+                f"gpu_check: {self.path} holds results of {self.about}, this is {about}: give another --out"
+            )
+        self.about = about
 
-    def left(self) -> float:
-        """Seconds until the time is up."""
-        return self.deadline - time.monotonic()
-
-    def run(self, case: str, function: Callable[[], Row]) -> None:
-        """Runs a case and stores what it returns, or its error."""
-        if self.done(case):
-            return
-        if self.left() <= 0:
-            self.open.append(case)
-            return
-        start = time.perf_counter()
-        try:
-            row = function()
-        except Exception as error:  # one case that fails does not end the others; main exits with 1 for it
-            traceback.print_exc()
-            row = {"error": f"{type(error).__name__}: {error}"}
-        self.put(case, {**row, "seconds": round(time.perf_counter() - start, 2)})
-
-    def put(self, case: str, row: Row) -> None:
+    def put(self, part: str, case: str, row: Row) -> None:
         """Stores a result and says so."""
-        with self._lock:
-            self.rows[case] = row
-            text = json.dumps({"about": self.setting.about(), "part": self.name, "rows": self.rows}, indent=1)
-            unfinished = self.path.with_suffix(".part")
-            unfinished.write_text(text + "\n")
-            os.replace(unfinished, self.path)
-        print(f"{self.name} {case}: {row.get('error') or row.get('says', 'done')}", flush=True)
+        self.parts.setdefault(part, {})[case] = row
+        unfinished = self.path.with_suffix(".unfinished")
+        unfinished.write_text(json.dumps({"about": self.about, "parts": self.parts}, indent=1) + "\n")
+        os.replace(unfinished, self.path)
+        print(f"{part} {line_of(case, row)}", flush=True)
 
     def failed(self) -> list[str]:
         """The cases that failed or disagreed."""
-        return [case for case, row in self.rows.items() if "error" in row or row.get("passed") is False]
+        return [
+            f"{p} {case}" for p, rows in self.parts.items() for case, row in rows.items() if has_failed(row)
+        ]
 
-    def measured(self) -> Iterator[tuple[str, Row]]:
-        """The cases with a result."""
-        return ((case, row) for case, row in self.rows.items() if "error" not in row)
+    def of(self, part: str) -> Rows:
+        """The part's rows."""
+        return self.parts.get(part, {})
+
+    def measured(self, part: str) -> Iterator[tuple[str, Row]]:
+        """The cases of a part that have a result, good or bad."""
+        return (
+            (case, row) for case, row in self.of(part).items() if "error" not in row and not row.get("absent")
+        )
 
 
-def table(title: str, head: list[str], rows: list[list[str]]) -> None:
-    """Prints a table whose first column is text."""
+def has_failed(row: Row) -> bool:
+    """Whether a case failed or disagreed; one that was cut off has not."""
+    return ("error" in row and not row.get("cut")) or row.get("passed") is False
+
+
+def is_done(row: Row | None) -> bool:
+    """Whether a case need not run again: what failed, was cut off or lacked something does."""
+    return row is not None and "error" not in row and row.get("passed") is not False and not row.get("absent")
+
+
+def line_of(case: str, row: Row) -> str:
+    """What became of a case, in a line of a summary."""
+    return f"{case}: {row.get('error') or row.get('says', 'done')}".replace("\n", " ")[:150]
+
+
+def table(title: str, head: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a table whose first column is text."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    print(f"\n{title}")
+    lines = [title] if title else []
     for row in (head, *rows):
         cells = [row[0].ljust(widths[0])] + [
             cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)
         ]
-        print("  ".join(cells).rstrip())
-
-
-@contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    """PyTorch's precision: float32 throughout, or its defaults, which allow TF32 in convolutions."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = allowed
-    torch.backends.cuda.matmul.allow_tf32 = False  # the default
-    try:
-        yield
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+        lines.append("  ".join(cells).rstrip())
+    return lines

@@ -1,13 +1,13 @@
-"""Training steps beside PyTorch: eager, with its default precision, as CUDA graphs, and compiled."""
+"""Training steps beside PyTorch: eager, with its default precision, and under CUDA graphs."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-import torch
 from nets import NETS, Net
 
-import cnnx
+from gpu.runner import Part
 from gpu.steps import (
     Step,
     capture_cnnx,
@@ -15,18 +15,15 @@ from gpu.steps import (
     cnnx_step,
     in_precision,
     in_turns,
+    libraries,
+    tf32,
     torch_step,
     weights_of,
 )
-from gpu.store import Part, Row, Setting, table, tf32
+from gpu.store import Case, Results, Row, Setting, table
 
-BATCHES = [64, 256, 1024, 4096]
-COMPILED = ["s6", "lenet5"]
-
-
-def libraries(setting: Setting) -> tuple[Any, Any]:
-    """Whose events measure cnnx and PyTorch; None is the host's clock."""
-    return cnnx.cuda, None if setting.smoke else torch.cuda
+NAMES = ["cnnx", "cnnx graph", "torch", "torch tf32", "torch graph"]
+RATIOS = [("torch", "cnnx"), ("torch tf32", "cnnx"), ("torch graph", "cnnx graph")]
 
 
 def ours(setting: Setting, net: Net, batch: int, weights: dict[str, Any]) -> dict[str, tuple[Any, Step]]:
@@ -53,19 +50,6 @@ def eager_case(setting: Setting, net: Net, batch: int) -> Row:
     return {**row, "says": says(row)}
 
 
-def compiled_case(setting: Setting, net: Net, batch: int, defaults: bool) -> Row:
-    """One net at one batch size against torch.compile, with TF32 off or with PyTorch's defaults."""
-    weights, device = weights_of(net), setting.torch_device
-    _, clock = libraries(setting)
-    how = {"backend": "eager"} if setting.smoke else {"mode": "max-autotune"}
-    torch.compiler.reset()  # what was compiled for the other precision must not serve this one
-    wrapped = torch_step(net, batch, weights, device, wrap=lambda model: torch.compile(model, **how))
-    steps = ours(setting, net, batch, weights)
-    steps["torch compiled"] = (clock, in_precision(wrapped, defaults))
-    row = in_turns(steps, setting.smoke)
-    return {**row, "says": says(row)}
-
-
 def says(row: Row) -> str:
     """The medians in one line."""
     return ", ".join(f"{name} {value['median_ms']:.3f} ms" for name, value in row.items())
@@ -83,43 +67,40 @@ def median(row: Row, name: str) -> str:
     return f"{row[name]['median_ms']:.3f}" if name in row else "-"
 
 
-def show(part: Part, names: list[str], ratios: list[tuple[str, str]]) -> None:
+def medians(results: Results, part: str, names: list[str], ratios: list[tuple[str, str]]) -> list[str]:
     """The table of a part: medians, and ratios of theirs to ours."""
-    head = [part.name, *names, *(f"{a} / {b}" for a, b in ratios)]
     rows = [
         [case, *(median(row, name) for name in names), *(ratio(row, a, b) for a, b in ratios)]
-        for case, row in part.measured()
+        for case, row in results.measured(part)
     ]
-    table("milliseconds a training step, medians; ratios above 1: cnnx is faster", head, rows)
+    title = "milliseconds a training step, medians; ratios above 1: cnnx is faster"
+    return table(title, [part, *names, *(f"{a} / {b}" for a, b in ratios)], rows)
 
 
-def train(part: Part) -> None:
+def cases(setting: Setting) -> dict[str, Case]:
     """Every net at every batch size."""
-    setting = part.setting
-    for batch in [8] if setting.smoke else BATCHES:
-        for net in ["s10", "s11"] if setting.smoke else NETS:
-            part.run(f"{net} {batch}", lambda net=net, batch=batch: eager_case(setting, NETS[net], batch))
-    show(
-        part,
-        ["cnnx", "cnnx graph", "torch", "torch tf32", "torch graph"],
-        [("torch", "cnnx"), ("torch tf32", "cnnx"), ("torch graph", "cnnx graph")],
-    )
+    return {
+        f"{net} {batch}": partial(eager_case, setting, NETS[net], batch)
+        for batch in setting.choose([8], [64, 1024], [64, 1024, 256, 4096])
+        for net in setting.choose(["s10", "lenet5"], list(NETS), list(NETS))
+    }
 
 
-def compile(part: Part) -> None:
-    """Two nets against torch.compile(mode="max-autotune")."""
-    setting = part.setting
-    for batch in [8] if setting.smoke else [64, 1024]:
-        for net in ["s10"] if setting.smoke else COMPILED:
-            for defaults, name in ((False, f"{net} {batch}"), (True, f"{net} {batch} tf32")):
-                part.run(
-                    name,
-                    lambda net=net, batch=batch, defaults=defaults: compiled_case(
-                        setting, NETS[net], batch, defaults
-                    ),
-                )
-    show(
-        part,
-        ["cnnx", "cnnx graph", "torch compiled"],
-        [("torch compiled", "cnnx"), ("torch compiled", "cnnx graph")],
-    )
+def show(results: Results) -> list[str]:
+    """Medians and ratios."""
+    return medians(results, "train", NAMES, RATIOS)
+
+
+def summary(results: Results) -> list[str]:
+    """The table at the two batch sizes that the first look measures."""
+    rows = [
+        [case, *(median(row, name) for name in NAMES), *(ratio(row, a, b) for a, b in RATIOS)]
+        for case, row in results.measured("train")
+        if not case.endswith((" 256", " 4096"))
+    ]
+    head = ["ms a step", "cnnx", "graph", "torch", "tf32", "graph", "ratios:", "tf32", "graphs"]
+    bad = [f"  {case}: {row['error'][:120]}" for case, row in results.of("train").items() if "error" in row]
+    return table("", head, rows) + bad[:2]
+
+
+PART = Part("train", cases, show, summary, seconds=60, timed=True)

@@ -3,17 +3,14 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
-#include <cstdio>
 #include <cstdlib>
-#include <exception>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
 
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
+#include "kernels/cgroup.h"
 #include "kernels/float_mode.h"
 #include "kernels/team.h"
 
@@ -27,18 +24,6 @@ namespace {
 // Nanoseconds below which a region is not worth sharing: by the kernel's own estimate, which is rough, and as measured.
 constexpr double kMinNominal = 5'000, kMinShared = 10'000;
 
-// CPUs that the container's quota allows (cgroup v2, then v1); 0 if there is none.
-int quota_cpus() {
-  double quota = 0, period = 0;
-  if (std::ifstream file("/sys/fs/cgroup/cpu.max"); file) {
-    std::string word;
-    if (file >> word >> period && word != "max") quota = std::atof(word.c_str());
-  } else if (std::ifstream v1("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"); v1 && v1 >> quota) {
-    std::ifstream("/sys/fs/cgroup/cpu/cpu.cfs_period_us") >> period;
-  }
-  return quota > 0 && period > 0 ? std::max(1, static_cast<int>(std::ceil(quota / period))) : 0;
-}
-
 int default_threads() {
   if (const char* wanted = std::getenv("OMP_NUM_THREADS")) {
     int count = std::atoi(wanted);  // "4" or "4,2": the outermost level counts
@@ -49,7 +34,7 @@ int default_threads() {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof(set), &set) == 0) cpus = CPU_COUNT(&set);
 #endif
-  if (int quota = quota_cpus(); quota > 0) cpus = std::min(cpus, quota);
+  if (int quota = cgroup_cpus(); quota > 0) cpus = std::min(cpus, quota);
   return std::clamp(cpus, 1, team::kMaxThreads);
 }
 
