@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import OrderedDict
 from typing import IO, Any
 
 from cnnx import _C
@@ -69,7 +70,12 @@ def _convert(value: Any, torch: Any, name: str, device: str) -> Any:
         except TypeError as error:
             raise ValueError(f"load: {name} holds a tensor of {value.dtype}, which cnnx has not") from error
     if isinstance(value, dict):
-        return {key: _convert(item, torch, name, device) for key, item in value.items()}
+        entries = {key: _convert(item, torch, name, device) for key, item in value.items()}
+        if not hasattr(value, "_metadata"):
+            return entries
+        state: Any = OrderedDict(entries)
+        state._metadata = value._metadata  # a state dict's versions
+        return state
     if isinstance(value, list | tuple):
         items = [_convert(item, torch, name, device) for item in value]
         return items if isinstance(value, list) else tuple(items)
