@@ -7,11 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from .. import _C
+from ..devices import device_of
 
 if TYPE_CHECKING:
     from .module import Module
 
-Gradients = tuple[Any, ...]  # None for what is no tensor or has no gradient
+Gradients = tuple[Any, ...]  # None for what is no tensor, and for results that no gradient came back from
 
 
 class BackwardHooks:
@@ -30,7 +31,13 @@ class BackwardHooks:
 
     def tap_arguments(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The positional arguments as `forward` gets them."""
-        tapped, found = _tap("BackwardHook", args, self._at_arguments)
+        self.kinds = [
+            (tuple(a.shape), a.dtype, str(device_of(a)))
+            if isinstance(a, _C.TensorBase) and a.dtype.is_floating_point
+            else None
+            for a in args
+        ]
+        tapped, found = _tap(args, self._at_arguments)
         if not found:
             self.without_inputs = len(args)
         return tapped
@@ -44,7 +51,7 @@ class BackwardHooks:
                 stacklevel=4,
             )
         several = isinstance(result, tuple)
-        tapped, _ = _tap("BackwardHook", result if several else (result,), self._at_results)
+        tapped, _ = _tap(result if several else (result,), self._at_results)
         if not several:
             return tapped[0]
         return tapped if type(result) is tuple else type(result)(*tapped)  # a named tuple
@@ -74,6 +81,10 @@ class BackwardHooks:
     def _at_arguments(self, grads: Gradients) -> Gradients:
         if self.grad_output is None:  # the gradient came past the module's results
             return grads
+        grads = tuple(
+            _C.zeros(*kind) if grad is None and kind is not None else grad
+            for grad, kind in zip(grads, self.kinds, strict=True)
+        )
         for hook in self.hooks:
             changed = hook(self.module, grads, self.grad_output)
             if changed is not None:
@@ -89,9 +100,7 @@ def _checked(what: str, changed: Any, expected: int) -> Gradients:
     return grads
 
 
-def _tap(
-    name: str, values: tuple[Any, ...], run: Callable[[Gradients], Gradients]
-) -> tuple[tuple[Any, ...], bool]:
+def _tap(values: tuple[Any, ...], run: Callable[[Gradients], Gradients]) -> tuple[tuple[Any, ...], bool]:
     """The values, those that require a gradient as aliases whose gradients pass through `run`."""
     places = [i for i, v in enumerate(values) if isinstance(v, _C.TensorBase) and v.requires_grad]
     if not places or not _C.is_grad_enabled():
@@ -106,7 +115,7 @@ def _tap(
         passed = run(tuple(grads))
         return [passed[i] for i in places]
 
-    _C.record(name, aliases, tensors, backward)
+    _C.record("BackwardHook", aliases, tensors, backward)
     result = list(values)
     for i, alias in zip(places, aliases, strict=True):
         result[i] = alias
