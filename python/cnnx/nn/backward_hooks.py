@@ -18,7 +18,7 @@ Gradients = tuple[Any, ...]  # None for what is no tensor, and for results that 
 class BackwardHooks:
     """Taps the gradients of a module's arguments and results, and calls its hooks with both.
 
-    Arguments and results are replaced by aliases that record where the gradient passes. The results' tap runs
+    Arguments and results are replaced by views that record where the gradient passes. The results' tap runs
     first in a backward pass and keeps their gradients for the hooks, which the arguments' tap calls.
     """
 
@@ -101,12 +101,16 @@ def _checked(what: str, changed: Any, expected: int) -> Gradients:
 
 
 def _tap(values: tuple[Any, ...], run: Callable[[Gradients], Gradients]) -> tuple[tuple[Any, ...], bool]:
-    """The values, those that require a gradient as aliases whose gradients pass through `run`."""
+    """The values, those that require a gradient as views whose gradients pass through `run`."""
     places = [i for i, v in enumerate(values) if isinstance(v, _C.TensorBase) and v.requires_grad]
     if not places or not _C.is_grad_enabled():
         return values, False
     tensors = [values[i] for i in places]
-    aliases = [tensor._detach() for tensor in tensors]
+    _C.set_grad_enabled(False)
+    try:
+        views = [tensor.view_as(tensor) for tensor in tensors]  # views, which are not to be changed in place
+    finally:
+        _C.set_grad_enabled(True)
 
     def backward(*arrived: Any) -> list[Any]:
         grads: list[Any] = [None] * len(values)
@@ -115,8 +119,8 @@ def _tap(values: tuple[Any, ...], run: Callable[[Gradients], Gradients]) -> tupl
         passed = run(tuple(grads))
         return [passed[i] for i in places]
 
-    _C.record("BackwardHook", aliases, tensors, backward)
+    _C.record("BackwardHook", views, tensors, backward)
     result = list(values)
-    for i, alias in zip(places, aliases, strict=True):
-        result[i] = alias
+    for i, view in zip(places, views, strict=True):
+        result[i] = view
     return tuple(result), True

@@ -65,7 +65,7 @@ class _List(Module):
     def extend(self, modules: Iterable[Module]) -> Any:
         """Adds several modules at the end; returns the container."""
         for module in modules:
-            self.append(module)
+            self.add_module(str(len(self)), module)
         return self
 
     def pop(self, index: int = -1) -> Module:
