@@ -74,8 +74,9 @@ class CallHooks:
         hook : callable
             Gets the gradients of the positional arguments and of the results as tuples, None for what is no
             tensor and for results that no gradient came back from. It must not change them; what it returns
-            but None goes on as `grad_input`. If no argument requires a gradient, it is called when the gradients of the results
-            are there, with a warning. Arguments and results become views, which must not be changed in place.
+            but None goes on as `grad_input`. If no argument requires a gradient, it is called when the
+            gradients of the results are there, with a warning. Arguments and results become views, which
+            must not be changed in place.
         prepend : bool
             Before the hooks that are registered. Default: False.
 
