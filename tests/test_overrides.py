@@ -702,6 +702,9 @@ def test_as_pytorch_calls_it(name):
 def test_what_is_never_called_is_refused(base, name):
     with pytest.raises(TypeError, match=f"Own: cnnx never calls {name}; define"):
         type("Own", (base,), {name: lambda *a: None})
+    mixin = type("Mixin", (), {name: lambda *a: None})
+    with pytest.raises(TypeError, match=f"Own: cnnx never calls {name}; define"):
+        type("Own", (mixin, base), {})
 
 
 def test_more_that_is_refused():

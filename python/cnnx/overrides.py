@@ -8,14 +8,14 @@ __all__ = ["refuse_overrides"]
 
 
 def refuse_overrides(cls: type, names: Mapping[str, str]) -> None:
-    """Raises if `cls` itself defines one of `names`; for ``__init_subclass__``.
+    """Raises if `cls` has one of `names`, of its own or from another base; for ``__init_subclass__``.
 
     Parameters
     ----------
     cls
         The class being defined.
     names
-        Attributes that are never looked at, and for each what to do instead.
+        Attributes that no class of cnnx has and nothing looks at, and for each what to do instead.
 
     Raises
     ------
@@ -23,5 +23,5 @@ def refuse_overrides(cls: type, names: Mapping[str, str]) -> None:
         Naming the attribute.
     """
     for name, instead in names.items():
-        if name in cls.__dict__:
+        if hasattr(cls, name):
             raise TypeError(f"{cls.__name__}: cnnx never calls {name}; {instead}")

@@ -46,8 +46,8 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
     """A multi-dimensional array of one dtype that autograd can follow.
 
     Make one with `cnnx.tensor`, `cnnx.zeros` and their like. `Tensor(data)` takes a tensor, array or nested
-    list as float32, and
-    `Tensor(2, 3)` gives a tensor of that shape with unspecified content, as in PyTorch.
+    list as float32, and `Tensor(2, 3)` gives a tensor of that shape with unspecified content, as in PyTorch.
+    The results of ops are plain tensors, also where the operands are of a subclass.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -180,7 +180,8 @@ class Function:
             If a leaf that requires a gradient, or a view, is changed in place.
         """
         own_context = cls.setup_context is not Function.setup_context
-        if own_context:
+        code = getattr(cls.forward, "__code__", None)
+        if own_context and (kwargs or code is None or code.co_argcount != len(args)):
             bound = inspect.signature(cls.forward).bind(*args, **kwargs)
             bound.apply_defaults()
             args, kwargs = bound.args, bound.kwargs
