@@ -752,6 +752,7 @@ def test_old_files_of_batch_norms(tmp_path, suffix):
         with pytest.raises(RuntimeError, match="num_batches_tracked"):
             net.load_state_dict(cnnx.load(file))
         state._metadata["1"] = {"version": 1}
+        state._metadata["0"] = "not what it should be"
         torch.save(state, file)
     assert not any(net.load_state_dict(cnnx.load(file)))
     assert net[1].num_batches_tracked.item() == 0

@@ -61,6 +61,15 @@ def load(f: File, device: str = "cpu") -> Any:
     return _convert(content, torch, name, device)
 
 
+def _versions(metadata: Any) -> dict[str, dict[str, int]]:
+    """What a state dict says of the versions of its modules; anything else in its place is left out."""
+    return {
+        name: {"version": entry["version"]}
+        for name, entry in (metadata.items() if isinstance(metadata, dict) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("version"), int)
+    }
+
+
 def _convert(value: Any, torch: Any, name: str, device: str) -> Any:
     if isinstance(value, torch.Tensor):
         if value.layout != torch.strided or value.is_quantized:
@@ -71,10 +80,11 @@ def _convert(value: Any, torch: Any, name: str, device: str) -> Any:
             raise ValueError(f"load: {name} holds a tensor of {value.dtype}, which cnnx has not") from error
     if isinstance(value, dict):
         entries = {key: _convert(item, torch, name, device) for key, item in value.items()}
-        if not hasattr(value, "_metadata"):
+        versions = _versions(getattr(value, "_metadata", None))
+        if not versions:
             return entries
         state: Any = OrderedDict(entries)
-        state._metadata = value._metadata  # a state dict's versions
+        state._metadata = versions
         return state
     if isinstance(value, list | tuple):
         items = [_convert(item, torch, name, device) for item in value]
