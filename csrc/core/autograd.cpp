@@ -96,7 +96,13 @@ class Pass {
   }
 
   void finish(const std::shared_ptr<TensorImpl>& leaf, Tensor gradient) {
-    if (captured_ == nullptr) return accumulate_grad(Tensor(leaf), std::move(gradient));
+    if (captured_ == nullptr) {
+      accumulate_grad(Tensor(leaf), std::move(gradient));
+      if (leaf->hooks == nullptr) return;
+      const auto hooks = leaf->hooks->afterwards;  // a hook may remove itself
+      for (const auto& [number, hook] : hooks) hook(Tensor(leaf));
+      return;
+    }
     Tensor& sum = captured_->at(leaf.get());
     sum = sum.defined() ? add_gradients(sum, gradient) : gradient;
   }
@@ -203,7 +209,10 @@ Tensor GradHooks::run(Tensor gradient) const {
 }
 
 void HookHandle::remove() const {
-  if (auto found = hooks.lock()) found->functions.erase(number);
+  if (auto found = hooks.lock()) {
+    found->functions.erase(number);
+    found->afterwards.erase(number);
+  }
 }
 
 HookHandle register_hook(const Tensor& tensor, GradHook hook) {
@@ -213,6 +222,15 @@ HookHandle register_hook(const Tensor& tensor, GradHook hook) {
   const uint64_t number = next_hook.fetch_add(1, std::memory_order_relaxed);
   hooks->functions.emplace(number, std::move(hook));
   return {hooks, number};
+}
+
+HookHandle register_post_accumulate_grad_hook(const Tensor& leaf, LeafHook hook) {
+  if (!leaf.requires_grad()) throw Error("register_post_accumulate_grad_hook: the tensor does not require a gradient");
+  if (!leaf.is_leaf()) throw Error("register_post_accumulate_grad_hook: cannot be registered on a non-leaf tensor");
+  if (leaf->hooks == nullptr) leaf->hooks = std::make_shared<GradHooks>();
+  const uint64_t number = next_hook.fetch_add(1, std::memory_order_relaxed);
+  leaf->hooks->afterwards.emplace(number, std::move(hook));
+  return {leaf->hooks, number};
 }
 
 Tensor Saved::unpack(const char* op) const {

@@ -2,7 +2,9 @@
 // arithmetic of torchvision's and Pillow's Python; sines and cosines are those of kernels/elementary.h, the same on every device.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
+#include "cnnx/ops/view.h"
 #include "data/step.h"
 #include "kernels/table.h"
 
@@ -22,6 +24,46 @@ Corners corners(const Matrix& m, double left, double top, double right, double b
       box = {std::min(box.low_x, u), std::max(box.high_x, u), std::min(box.low_y, v), std::max(box.high_y, v)};
     }
   return box;
+}
+
+// Which pixel each pixel of the result is: what the kernel makes of an image of its own positions.
+Entries nearest_entries(const WarpShape& shape, const Matrix& matrix) {
+  WarpShape plane = shape;
+  plane.channels = 1;
+  std::vector<double> positions(static_cast<size_t>(shape.in_height * shape.in_width));
+  std::iota(positions.begin(), positions.end(), 0.0);
+  std::vector<double> found(static_cast<size_t>(shape.out_height * shape.out_width));
+  const double outside = -1;
+  kernels<double>().warp(plane, matrix.data(), &outside, positions.data(), found.data());
+  Entries entries;
+  for (size_t i = 0; i < found.size(); ++i)
+    if (found[i] >= 0) entries.add(static_cast<int64_t>(i), static_cast<int64_t>(found[i]));
+  return entries;
+}
+
+// The weights of bilinear_pillow and bilinear_tensor.
+Entries bilinear_entries(const WarpShape& s, const Matrix& matrix, bool has_fill) {
+  Entries entries;
+  for (int64_t y = 0; y < s.out_height; ++y)
+    for (int64_t x = 0; x < s.out_width; ++x) {
+      const SourcePoint p = source_point(s, matrix.data(), x, y);
+      const bool pillow = s.rules == WarpRules::pillow;
+      if (pillow && !(within(p.x, s.in_width) && within(p.y, s.in_height))) continue;
+      const double left = std::floor(p.x - 0.5), top = std::floor(p.y - 0.5), dx = p.x - 0.5 - left, dy = p.y - 0.5 - top;
+      double weights[4], inside = 0;
+      for (int k = 0; k < 4; ++k) {
+        const bool there = pillow || (within(left + k % 2, s.in_width) && within(top + k / 2, s.in_height));
+        weights[k] = there ? (k % 2 == 0 ? 1 - dx : dx) * (k / 2 == 0 ? 1 - dy : dy) : 0;
+        inside += weights[k];
+      }
+      for (int k = 0; k < 4; ++k) {
+        if (weights[k] == 0) continue;
+        const int64_t column = clamped(static_cast<int64_t>(left) + k % 2, s.in_width);
+        const int64_t line = clamped(static_cast<int64_t>(top) + k / 2, s.in_height);
+        entries.add(y * s.out_width + x, line * s.in_width + column, !pillow && has_fill ? weights[k] * inside : weights[k]);
+      }
+    }
+  return entries;
 }
 
 class WarpStep : public ImageStep {
@@ -69,6 +111,18 @@ class WarpStep : public ImageStep {
     program.add_fill(fill_.value_or(Fill{}), program.type == PixelType::bytes && !pillow_ ? PixelType::floats : program.type);
   }
 
+  Transposed transposed(ImageSize& size, Draws& draws) const override {
+    const ImageSize in = size;
+    const auto [matrix, result] = map(in, draws);
+    const WarpShape shape = warp_shape(in, result);
+    size = result;
+    return [in, shape, matrix = matrix, has_fill = fill_.has_value()](const Tensor& grad_output) {
+      const Tensor flat = reshape(grad_output, {in.channels, shape.out_height * shape.out_width});
+      const Entries entries = shape.bilinear ? bilinear_entries(shape, matrix, has_fill) : nearest_entries(shape, matrix);
+      return reshape(transposed_along(flat, 1, in.height * in.width, entries), {in.channels, in.height, in.width});
+    };
+  }
+
   bool apply(const Pixels<uint8_t>& in, PixelBuffer<uint8_t>& out, Draws& draws) const override {
     if (pillow_) return warp(in, out, draws, kernels<float>().warp_u8);
     // Tensors of bytes go by way of floats, and are rounded.
@@ -107,11 +161,13 @@ class WarpStep : public ImageStep {
     }
     for (int64_t c = 0; c < in.size.channels; ++c) fill[c] = fill_ ? fill_value<T>(*fill_, c) : T(0);
     out.reset(size);
-    const WarpShape shape{in.size.channels, in.size.height, in.size.width,
-                          size.height,      size.width,     pillow_ ? WarpRules::pillow : WarpRules::tensor,
-                          bilinear_};
-    kernel(shape, matrix.data(), fill_ ? fill : nullptr, in.data, out.data.data());
+    kernel(warp_shape(in.size, size), matrix.data(), fill_ ? fill : nullptr, in.data, out.data.data());
     return true;
+  }
+
+  WarpShape warp_shape(const ImageSize& in, const ImageSize& out) const {
+    const WarpRules rules = pillow_ ? WarpRules::pillow : WarpRules::tensor;
+    return {in.channels, in.height, in.width, out.height, out.width, rules, bilinear_};
   }
 
   WarpRanges warp_ranges() const {

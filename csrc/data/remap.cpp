@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "cnnx/ops/view.h"
 #include "data/step.h"
 
 namespace cnnx {
@@ -73,6 +74,12 @@ class FlipStep : public StepOf<FlipStep> {
     op.horizontal = horizontal_;
   }
 
+  Transposed transposed(ImageSize&, Draws& draws) const override {
+    return [flipped = drawn_flip(p_, draws), dim = horizontal_ ? 2 : 1](const Tensor& grad_output) {
+      return flipped ? flip(grad_output, {dim}) : grad_output;
+    };
+  }
+
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
     if (!drawn_flip(p_, draws)) return false;
@@ -132,21 +139,42 @@ class WindowStep : public StepOf<WindowStep> {
     program.add_fill(fill_);
   }
 
+  Transposed transposed(ImageSize& size, Draws& draws) const override {
+    Maps maps;
+    const ImageSize in = size;
+    size = draw(in, draws, maps);
+    return [in, maps](const Tensor& grad_output) {
+      const Tensor tall = transposed_along(grad_output, 2, in.width, entries(maps.columns));
+      return transposed_along(tall, 1, in.height, entries(maps.rows));
+    };
+  }
+
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
-    const ImageSize result = output_size(in.size);
-    const WindowAxis vertical = rows(in.size), horizontal = columns(in.size);
-    const bool drawn = vertical.choices > 1 || horizontal.choices > 1;
-    const int64_t top = drawn ? draws.integer(vertical.choices) : vertical.offset;
-    const int64_t left = drawn ? draws.integer(horizontal.choices) : horizontal.offset;
     Maps& maps = thread_maps();
-    fill_map(maps.rows, result.height, top, vertical);
-    fill_map(maps.columns, result.width, left, horizontal);
+    draw(in.size, draws, maps);
     remap(in, maps, fill_, out);
     return true;
   }
 
  private:
+  // Fills the maps, and returns the size of the result.
+  ImageSize draw(const ImageSize& in, Draws& draws, Maps& maps) const {
+    const ImageSize result = output_size(in);
+    const WindowAxis vertical = rows(in), horizontal = columns(in);
+    const bool drawn = vertical.choices > 1 || horizontal.choices > 1;
+    const int64_t top = drawn ? draws.integer(vertical.choices) : vertical.offset;
+    const int64_t left = drawn ? draws.integer(horizontal.choices) : horizontal.offset;
+    fill_map(maps.rows, result.height, top, vertical);
+    fill_map(maps.columns, result.width, left, horizontal);
+    return result;
+  }
+  static Entries entries(const Map& map) {
+    Entries result;
+    for (size_t i = 0; i < map.size(); ++i)
+      if (map[i] >= 0) result.add(static_cast<int64_t>(i), map[i]);
+    return result;
+  }
   // What torchvision adds on both sides: as much as is missing on one.
   int64_t missing(int64_t extent, int64_t wanted) const {
     return kind_ == Kind::random && pad_if_needed_ && extent < wanted ? wanted - extent : 0;

@@ -144,6 +144,14 @@ class ResizeStep : public StepOf<ResizeStep> {
     if (out.height != in.height) add_resample(program, false, in.height, out, type);
   }
 
+  Transposed transposed(ImageSize& size, Draws&) const override {
+    const ImageSize in = size;
+    size = output_size(in);
+    return [in, rows = entries(in.height, size.height), columns = entries(in.width, size.width)](const Tensor& grad_output) {
+      return transposed_along(transposed_along(grad_output, 2, in.width, columns), 1, in.height, rows);
+    };
+  }
+
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws&) const {
     const ImageSize size = output_size(in.size);
@@ -203,6 +211,21 @@ class ResizeStep : public StepOf<ResizeStep> {
       for (size_t k = i * static_cast<size_t>(w.taps); k < (i + 1) * static_cast<size_t>(w.taps); ++k)
         program.table.push_back(as_bytes ? fixed.weights[k] : w.weights[k]);
     }
+  }
+
+  // An axis of its own extent stays as it is.
+  Entries entries(int64_t in, int64_t out) const {
+    Entries result;
+    if (in == out || filter_ == Filter::nearest) {
+      const std::vector<int64_t> places = nearest(in, out);
+      for (size_t i = 0; i < places.size(); ++i) result.add(static_cast<int64_t>(i), places[i]);
+      return result;
+    }
+    const Weights w = weights(in, out);
+    for (size_t i = 0; i < w.first.size(); ++i)
+      for (int64_t k = 0; k < w.count[i]; ++k)
+        result.add(static_cast<int64_t>(i), w.first[i] + k, w.weights[i * static_cast<size_t>(w.taps) + static_cast<size_t>(k)]);
+    return result;
   }
 
   Weights weights(int64_t in, int64_t out) const {

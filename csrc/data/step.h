@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cnnx/data/transform.h"
+#include "data/transposed.h"
 #include "kernels/image_steps.h"
 
 namespace cnnx {
@@ -51,6 +52,8 @@ class ImageStep {
   virtual ImageSize output_size(const ImageSize& in) const { return in; }
   // Adds the step's records, checked as by output_size.
   virtual void compile(ImageProgram& program) const = 0;
+  // With the parameters that `draws` gives, of which it takes as many as apply does; `size` becomes the result's.
+  virtual Transposed transposed(ImageSize& size, Draws& draws) const = 0;
   // Writes the result to `out` and returns true, or returns false if the image stays as it is.
   virtual bool apply(const Pixels<uint8_t>& in, PixelBuffer<uint8_t>& out, Draws& draws) const = 0;
   virtual bool apply(const Pixels<float>& in, PixelBuffer<float>& out, Draws& draws) const = 0;

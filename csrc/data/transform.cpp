@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "cnnx/autograd.h"
 #include "core/copy.h"
 #include "data/checks.h"
 #include "data/step.h"
@@ -93,6 +94,16 @@ Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState&
   return result;
 }
 
+Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState& random) {
+  if (image.device().is_cuda()) return transform_on_device(image, step, random);
+  switch (image.dtype()) {
+    case DType::uint8: return run_single<uint8_t>(image, step, random);
+    case DType::float32: return run_single<float>(image, step, random);
+    case DType::float64: return run_single<double>(image, step, random);
+    default: throw TypeError(message("transform_image: needs uint8, float32 or float64, got ", name(image.dtype())));
+  }
+}
+
 }  // namespace
 
 bool is_random(const ImageStep& step) { return step.random(); }
@@ -102,13 +113,14 @@ Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomS
   if (image.ndim() != 3) throw ShapeError(message("transform_image: the image must be (C, H, W), got ", image.shape()));
   if (image.numel() == 0) throw ValueError(message("transform_image: the image has no pixels, its shape is ", image.shape()));
   const Tensor pixels = contiguous(image.detach());
-  if (image.device().is_cuda()) return transform_on_device(pixels, step, random);
-  switch (image.dtype()) {
-    case DType::uint8: return run_single<uint8_t>(pixels, step, random);
-    case DType::float32: return run_single<float>(pixels, step, random);
-    case DType::float64: return run_single<double>(pixels, step, random);
-    default: throw TypeError(message("transform_image: needs uint8, float32 or float64, got ", name(image.dtype())));
+  const Tensor result = run_single(pixels, step, random);
+  if (needs_grad({image})) {
+    ImageSize size{image.size(0), image.size(1), image.size(2)};
+    Draws draws(random.seed, random.calls, 0);
+    record("transform_image", result, {image},
+           [transposed = step.transposed(size, draws)](const Tensor& g, const Needs&) { return Grads{transposed(g)}; });
   }
+  return result;
 }
 
 Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const BatchTransform& transform,

@@ -21,6 +21,15 @@ class GrayscaleStep : public StepOf<GrayscaleStep> {
     const ImageSize out = output_size(program.size);
     if (!(out == program.size && channels_ == 1)) program.add(ImageOp::Kind::grey, out).pillow = pillow_;
   }
+  Transposed transposed(ImageSize& size, Draws&) const override {
+    const bool mixes = size.channels == 3, sums = channels_ > 1;
+    size = output_size(size);
+    return [mixes, sums](const Tensor& grad_output) {
+      const Tensor grey = sums ? summed_channels(grad_output) : grad_output;
+      return mixes ? scaled_channels(grey, {0.2989, 0.587, 0.114}) : grey;
+    };
+  }
+
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws&) const {
     const ImageSize size = output_size(in.size);
@@ -65,6 +74,12 @@ class EraseStep : public StepOf<EraseStep> {
     program.add(ImageOp::Kind::erase, output_size(program.size)).erase = ranges_;
     program.add_fill(value_);
   }
+  Transposed transposed(ImageSize& size, Draws& draws) const override {
+    return [r = drawn_rectangle(ranges_, size.height, size.width, draws)](const Tensor& grad_output) {
+      return r.height > 0 && r.width > 0 ? erased(grad_output, r.top, r.left, r.height, r.width) : grad_output;
+    };
+  }
+
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
     check_fill("erase", value_, in.size);
@@ -101,6 +116,12 @@ class NormalizeStep : public StepOf<NormalizeStep> {
     program.add_fill(mean_);
     program.add_fill(stddev_);
   }
+  Transposed transposed(ImageSize&, Draws&) const override {
+    std::vector<double> factors;
+    for (double value : stddev_) factors.push_back(1.0 / value);
+    return [factors](const Tensor& grad_output) { return scaled_channels(grad_output, factors); };
+  }
+
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws&) const {
     if constexpr (std::is_same_v<T, uint8_t>) throw TypeError("normalize: needs a floating-point image, got uint8");
@@ -133,6 +154,16 @@ class SometimesStep : public StepOf<SometimesStep> {
     for (const ImageStepPtr& step : steps_) step->compile(program);
     program.ops[at - 1].span = static_cast<int32_t>(program.ops.size() - at);
   }
+  Transposed transposed(ImageSize& size, Draws& draws) const override {
+    if (p_ < draws.uniform()) return [](const Tensor& grad_output) { return grad_output; };
+    std::vector<Transposed> chain;
+    for (const ImageStepPtr& step : steps_) chain.push_back(step->transposed(size, draws));
+    return [chain = std::move(chain)](Tensor grad) {
+      for (auto step = chain.rbegin(); step != chain.rend(); ++step) grad = (*step)(grad);
+      return grad;
+    };
+  }
+
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
     if (p_ < draws.uniform()) return false;

@@ -33,6 +33,13 @@ HookHandle add_hook(const Tensor& tensor, py::function hook) {
   });
 }
 
+HookHandle add_leaf_hook(const Tensor& leaf, py::function hook) {
+  return register_post_accumulate_grad_hook(leaf, [hook = keep(std::move(hook))](const Tensor& tensor) {
+    py::gil_scoped_acquire gil;
+    if (!(*hook)(tensor).is_none()) throw Error("register_post_accumulate_grad_hook: the hook must return None");
+  });
+}
+
 void record_python(const std::string& name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
                    py::function backward) {
   for (const Tensor& output : outputs) {  // one that has a history already was changed in place
@@ -64,6 +71,7 @@ void register_autograd(py::module_& m) {
   m.def("set_grad_enabled", &set_grad_enabled, py::arg("enabled"));
   py::class_<HookHandle>(m, "HookHandle").def("remove", &HookHandle::remove);
   m.def("register_hook", &add_hook, given("tensor"), py::arg("hook"));
+  m.def("register_post_accumulate_grad_hook", &add_leaf_hook, given("leaf"), py::arg("hook"));
   m.def("record", &record_python, py::arg("name"), py::arg("outputs"), py::arg("inputs"), py::arg("backward"));
 }
 

@@ -25,14 +25,20 @@ class RemovableHandle:
     def __init__(self, hooks: OrderedDict[int, Any], hook: Any, prepend: bool = False) -> None:
         self.id = RemovableHandle._next_id
         RemovableHandle._next_id += 1
-        self._hooks = hooks
+        self._places = [hooks]
         hooks[self.id] = hook
         if prepend:
             hooks.move_to_end(self.id, last=False)
 
+    def flag(self, numbers: OrderedDict[int, bool]) -> None:
+        """Notes the hook's number there too, until it is removed."""
+        numbers[self.id] = True
+        self._places.append(numbers)
+
     def remove(self) -> None:
         """Removes the hook; a second call does nothing."""
-        self._hooks.pop(self.id, None)
+        for place in self._places:
+            place.pop(self.id, None)
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -52,14 +58,14 @@ class _LeafHooks(OrderedDict[int, Any]):
 
 
 class TensorHook(RemovableHandle):
-    """Calls `hook` with the gradient of `tensor` in every backward pass.
+    """Calls `hook` with the gradient of `tensor` in every backward pass; `after`: with the leaf itself.
 
     The graph holds the hook of a result, and drops it when it is freed. A leaf holds its hooks in Python,
     where the garbage collector sees them, since a hook often refers to its tensor.
     """
 
-    def __init__(self, tensor: Any, hook: Any) -> None:
-        if not tensor.is_leaf:
+    def __init__(self, tensor: Any, hook: Any, after: bool = False) -> None:
+        if not tensor.is_leaf and not after:
             super().__init__(OrderedDict(), None)
             self._native = _C.register_hook(tensor, hook)
             return
@@ -72,7 +78,8 @@ class TensorHook(RemovableHandle):
             found = None if held is None else held.get(number)
             return None if found is None else found(gradient)
 
-        self._native = _C.register_hook(tensor, call)
+        register = _C.register_post_accumulate_grad_hook if after else _C.register_hook
+        self._native = register(tensor, call)
 
     def remove(self) -> None:
         """Removes the hook; a second call does nothing."""

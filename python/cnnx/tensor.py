@@ -15,8 +15,15 @@ from cnnx.devices import device, device_of
 from cnnx.hooks import RemovableHandle, TensorHook
 from cnnx.methods import MoreMethods
 from cnnx.operators import Operators
+from cnnx.overrides import refuse_overrides
 from cnnx.printing import tensor_repr
 from cnnx.size import Size
+
+_NEVER_CALLED = {
+    "__torch_function__": "define the methods and operators of the class themselves",
+    "__torch_dispatch__": "define the methods and operators of the class themselves",
+    "module_load": "define nn.Module._load_from_state_dict of the module instead",
+}
 
 
 class GradFn:
@@ -39,9 +46,13 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
     """A multi-dimensional array of one dtype that autograd can follow.
 
     Make one with `cnnx.tensor`, `cnnx.zeros` and their like. `Tensor(data)` takes a tensor, array or nested
-    list as float32, and
-    `Tensor(2, 3)` gives a tensor of that shape with unspecified content, as in PyTorch.
+    list as float32, and `Tensor(2, 3)` gives a tensor of that shape with unspecified content, as in PyTorch.
+    The results of ops are plain tensors, also where the operands are of a subclass.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, _NEVER_CALLED)
 
     def __init__(self, *data: Any) -> None:
         if len(data) == 1 and isinstance(data[0], _C.TensorBase):
@@ -286,6 +297,34 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
         if not self.requires_grad:
             raise RuntimeError("register_hook: the tensor does not require a gradient")
         return TensorHook(self, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Callable[[Tensor], None]) -> RemovableHandle:
+        """Calls `hook` with the tensor itself when a backward pass has added to its `.grad`.
+
+        Parameters
+        ----------
+        hook : callable
+            Gets the tensor once per pass, at its end, and must return None. It may use and drop `.grad`.
+
+        Returns
+        -------
+        RemovableHandle
+            Its `remove()` takes the hook away.
+
+        Raises
+        ------
+        RuntimeError
+            If the tensor does not require a gradient or is the result of an op.
+
+        Examples
+        --------
+        >>> import cnnx
+        >>> x = cnnx.ones(2, requires_grad=True)
+        >>> handle = x.register_post_accumulate_grad_hook(lambda leaf: print(leaf.grad))
+        >>> (x * 3).sum().backward()
+        tensor([3., 3.])
+        """
+        return TensorHook(self, hook, after=True)
 
     def detach_(self) -> Tensor:
         """Drops the history of this tensor itself."""

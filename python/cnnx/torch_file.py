@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections import OrderedDict
 from typing import IO, Any
 
 from cnnx import _C
@@ -60,6 +61,15 @@ def load(f: File, device: str = "cpu") -> Any:
     return _convert(content, torch, name, device)
 
 
+def _versions(metadata: Any) -> dict[str, dict[str, int]]:
+    """What a state dict says of the versions of its modules; anything else in its place is left out."""
+    return {
+        name: {"version": entry["version"]}
+        for name, entry in (metadata.items() if isinstance(metadata, dict) else ())
+        if isinstance(entry, dict) and isinstance(entry.get("version"), int)
+    }
+
+
 def _convert(value: Any, torch: Any, name: str, device: str) -> Any:
     if isinstance(value, torch.Tensor):
         if value.layout != torch.strided or value.is_quantized:
@@ -69,7 +79,13 @@ def _convert(value: Any, torch: Any, name: str, device: str) -> Any:
         except TypeError as error:
             raise ValueError(f"load: {name} holds a tensor of {value.dtype}, which cnnx has not") from error
     if isinstance(value, dict):
-        return {key: _convert(item, torch, name, device) for key, item in value.items()}
+        entries = {key: _convert(item, torch, name, device) for key, item in value.items()}
+        versions = _versions(getattr(value, "_metadata", None))
+        if not versions:
+            return entries
+        state: Any = OrderedDict(entries)
+        state._metadata = versions
+        return state
     if isinstance(value, list | tuple):
         items = [_convert(item, torch, name, device) for item in value]
         return items if isinstance(value, list) else tuple(items)

@@ -222,6 +222,21 @@ TEST_CASE("autograd: retain_grad keeps the gradient of a value inside the graph"
   CHECK(x.grad().item() == 30);
 }
 
+TEST_CASE("autograd: a leaf's hook afterwards sees the whole gradient, once a pass") {
+  Tensor x = leaf(3);
+  std::vector<double> seen;
+  const HookHandle handle = register_post_accumulate_grad_hook(x, [&](const Tensor& t) { seen.push_back(t.grad().item()); });
+  backward(add(mul(x, x), x));
+  backward(mul(x, x));
+  CHECK(grad({mul(x, x)}, {x})[0].item() == 6);
+  CHECK(seen == std::vector<double>{7, 13});
+  handle.remove();
+  backward(mul(x, x));
+  CHECK(seen.size() == 2);
+  CHECK_THROWS_AS(register_post_accumulate_grad_hook(mul(x, x), [](const Tensor&) {}), Error);
+  CHECK_THROWS_AS(register_post_accumulate_grad_hook(Tensor::scalar(1), [](const Tensor&) {}), Error);
+}
+
 TEST_CASE("autograd: gradients in lanes add up, with poisoned dead lanes") {
   if (lane_count() == 1) return;
   const Dims shape{lane_count() + 1, 2, 3};

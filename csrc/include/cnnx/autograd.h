@@ -31,8 +31,10 @@ struct NodeInput {
 
 // Functions that look at a gradient on its way, in the order they were added; one that gives a tensor replaces it.
 using GradHook = std::function<Tensor(const Tensor& gradient)>;
+using LeafHook = std::function<void(const Tensor& leaf)>;
 struct GradHooks {
-  std::map<uint64_t, GradHook> functions;  // by number
+  std::map<uint64_t, GradHook> functions;   // by number
+  std::map<uint64_t, LeafHook> afterwards;  // when a pass has added to a leaf's .grad
   Tensor run(Tensor gradient) const;
 };
 // What removes a hook again. It keeps nothing alive.
@@ -43,6 +45,8 @@ struct HookHandle {
 };
 // For the gradient of a tensor that requires one: of a leaf once per pass, when it is complete.
 HookHandle register_hook(const Tensor& tensor, GradHook hook);
+// For a leaf, called once per backward pass after its .grad has got all that the pass adds.
+HookHandle register_post_accumulate_grad_hook(const Tensor& leaf, LeafHook hook);
 
 struct Node {
   ~Node();

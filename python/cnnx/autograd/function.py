@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -107,7 +108,8 @@ class Function:
     ``forward(ctx, *args)`` gets what `apply` was called with and computes results without being recorded;
     ``backward(ctx, *grad_outputs)`` gets the gradient of every result and returns one for every argument
     of `forward`, None for what is no tensor or needs none. Or `forward` comes without ``ctx``, and
-    ``setup_context(ctx, inputs, output)`` does what it would do with it.
+    ``setup_context(ctx, inputs, output)`` does what it would do with it. There is neither a forward mode nor
+    vmap, so `jvp`, `vmap` and `generate_vmap_rule` may be defined and have no use.
 
     Examples
     --------
@@ -126,6 +128,13 @@ class Function:
     >>> x.grad
     tensor([ 3., 12.])
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.backward is not Function.backward and cls.vjp is not Function.vjp:
+            raise TypeError(
+                f"{cls.__name__}: backward and vjp are two names of one method; define one of them"
+            )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Not there: a function has no instances."""
@@ -155,8 +164,11 @@ class Function:
     vjp = backward
 
     @classmethod
-    def apply(cls, *args: Any) -> Any:
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
         """Calls `forward`, and records the call if an argument requires a gradient.
+
+        With `setup_context`, arguments may be named or left to their defaults; `backward` returns gradients
+        for all of them.
 
         Returns
         -------
@@ -167,16 +179,24 @@ class Function:
         RuntimeError
             If a leaf that requires a gradient, or a view, is changed in place.
         """
+        own_context = cls.setup_context is not Function.setup_context
+        code = getattr(cls.forward, "__code__", None)
+        if own_context and (kwargs or code is None or code.co_argcount != len(args)):
+            bound = inspect.signature(cls.forward).bind(*args, **kwargs)
+            bound.apply_defaults()
+            args, kwargs = bound.args, bound.kwargs
+        if kwargs:
+            raise TypeError(f"{cls.__name__}: apply takes no keyword arguments, got {', '.join(kwargs)}")
         ctx = FunctionCtx()
         ctx.needs_input_grad = tuple(isinstance(a, _C.TensorBase) and a.requires_grad for a in args)
         before = _C.is_grad_enabled()
         _C.set_grad_enabled(False)
         try:
-            if cls.setup_context is Function.setup_context:
-                returned = cls.forward(ctx, *args)
-            else:
+            if own_context:
                 returned = cls.forward(*args)
                 cls.setup_context(ctx, args, returned)
+            else:
+                returned = cls.forward(ctx, *args)
         finally:
             _C.set_grad_enabled(before)
         single = not isinstance(returned, tuple)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import cnnx
 
@@ -10,7 +11,7 @@ from .. import _C
 from ..tensor import Tensor
 from . import init
 from .module import Module
-from .parameter import Parameter, empty_parameter
+from .parameter import NO_SHORTCUT, Parameter, empty_parameter
 
 
 class _BatchNorm(Module):
@@ -21,6 +22,7 @@ class _BatchNorm(Module):
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    _version: ClassVar[int] = 2  # 1: without num_batches_tracked
     _dims: tuple[int, ...]  # numbers of dimensions that the layer takes
 
     def __init__(
@@ -66,20 +68,43 @@ class _BatchNorm(Module):
         if self.bias is not None:
             init.zeros_(self.bias)
 
-    def forward(self, input: Tensor) -> Tensor:
-        """Any of the layer's shapes to the same shape."""
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Raises ValueError for input that the layer does not take; a subclass may take other."""
         if input.ndim not in self._dims:
             wanted = " or ".join(f"{dims}D" for dims in self._dims)
             raise ValueError(f"expected {wanted} input (got {input.ndim}D input)")
-        buffers, parameters = self._buffers, self._parameters
-        mean, var, batches = buffers["running_mean"], buffers["running_var"], None
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, local_metadata: Mapping[str, Any], *rest: Any
+    ) -> None:
+        key = prefix + "num_batches_tracked"
+        if (local_metadata.get("version") or 1) < 2 and self.track_running_stats and key not in state_dict:
+            # From before batches were counted.
+            batches = self.num_batches_tracked
+            state_dict[key] = cnnx.tensor(0, dtype=cnnx.int64) if batches is None else batches
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *rest)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Any of the layer's shapes to the same shape."""
+        self._check_input_dim(input)
+        try:
+            shortcut = type(self) in (BatchNorm1d, BatchNorm2d)
+            buffers, own = (self._buffers, self._parameters) if shortcut else (NO_SHORTCUT, NO_SHORTCUT)
+            mean, var, batches = (
+                buffers["running_mean"],
+                buffers["running_var"],
+                buffers["num_batches_tracked"],
+            )
+            weight, bias = own["weight"], own["bias"]
+        except KeyError:
+            mean, var, batches = self.running_mean, self.running_var, self.num_batches_tracked
+            weight, bias = self.weight, self.bias
         training = self.training or (mean is None and var is None)
-        if self.training and self.track_running_stats:
-            batches = buffers["num_batches_tracked"]
-        elif self.training:
-            mean = var = None
+        if not (self.training and self.track_running_stats):
+            batches = None
+            if self.training:
+                mean = var = None
         momentum = 0.0 if self.momentum is None and batches is None else self.momentum
-        weight, bias = parameters["weight"], parameters["bias"]
         return _C.batch_norm(input, mean, var, weight, bias, training, momentum, self.eps, batches)
 
     def extra_repr(self) -> str:

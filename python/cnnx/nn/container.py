@@ -65,7 +65,7 @@ class _List(Module):
     def extend(self, modules: Iterable[Module]) -> Any:
         """Adds several modules at the end; returns the container."""
         for module in modules:
-            self.append(module)
+            self.add_module(str(len(self)), module)
         return self
 
     def pop(self, index: int = -1) -> Module:
@@ -129,7 +129,7 @@ class Sequential(_List):
 
     def forward(self, input: Any) -> Any:
         """Passes `input` through all modules."""
-        for module in self._modules.values():
+        for module in self:
             input = module(input)
         return input
 
@@ -233,9 +233,11 @@ class ModuleDict(Module):
 
     def pop(self, key: str) -> Module:
         """Removes and returns a module."""
-        return self._modules.pop(key)
+        module = self[key]
+        del self[key]
+        return module
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Adds modules by name, replacing those that are there."""
         for name, module in modules.items() if isinstance(modules, Mapping) else modules:
-            self.add_module(name, module)
+            self[name] = module

@@ -12,7 +12,7 @@ from . import functional as F
 from . import init
 from .arguments import conv_padding, per_axis
 from .module import Module
-from .parameter import Parameter, empty_parameter
+from .parameter import NO_SHORTCUT, Parameter, empty_parameter
 
 Ints = int | Sequence[int]
 
@@ -144,7 +144,15 @@ class _Convolution(_ConvNd):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, in_channels, ...) to (N, out_channels, ...), or both without N."""
-        weight, bias = self._parameters["weight"], self._parameters["bias"]
+        try:
+            own: dict[str, Any] = self._parameters if type(self) in (Conv1d, Conv2d) else NO_SHORTCUT
+            weight, bias = own["weight"], own["bias"]
+        except KeyError:
+            weight, bias = self.weight, self.bias
+        return self._conv_forward(input, weight, bias)
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """The convolution with given weights, for a subclass that makes its own."""
         pads = conv_padding(type(self).__name__, self.padding, self.kernel_size, self.stride, self.dilation)
         if self.padding_mode != "zeros":
             input = F.pad(input, pads[-2:] + pads[:-2], self.padding_mode)  # the last axis first
@@ -281,12 +289,13 @@ class _ConvTranspose(_ConvNd):
         `output_size` asks for the spatial extents of the result (or for its whole shape) among those that the
         stride leaves open, instead of `output_padding`; ValueError if it cannot be had.
         """
-        weight, bias = self._parameters["weight"], self._parameters["bias"]
         extra = self.output_padding
         if output_size is not None:
             extra = self._output_padding(input, output_size)
         native = _C.conv_transpose1d if self._axes == 1 else _C.conv_transpose2d
-        return native(input, weight, bias, self.stride, self.padding, extra, self.dilation, self.groups)
+        return native(
+            input, self.weight, self.bias, self.stride, self.padding, extra, self.dilation, self.groups
+        )
 
     def _output_padding(self, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
         wanted = [int(extent) for extent in output_size]

@@ -9,7 +9,7 @@ from .. import _C
 from ..tensor import Tensor
 from . import init
 from .module import Module
-from .parameter import Parameter, empty_parameter
+from .parameter import NO_SHORTCUT, Parameter, empty_parameter
 
 
 class Identity(Module):
@@ -86,8 +86,12 @@ class Linear(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., in_features) to (..., out_features)."""
-        parameters = self._parameters
-        return _C.linear(input, parameters["weight"], parameters["bias"], self.activation)
+        try:
+            own = self._parameters if type(self) is Linear else NO_SHORTCUT
+            weight, bias = own["weight"], own["bias"]
+        except KeyError:
+            weight, bias = self.weight, self.bias
+        return _C.linear(input, weight, bias, self.activation)
 
     def extra_repr(self) -> str:
         """Sizes, bias and, if there is one, activation."""

@@ -63,7 +63,11 @@ class NLLLoss(_WeightedLoss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
         return F.nll_loss(
-            input, target, self._buffers["weight"], ignore_index=self.ignore_index, reduction=self.reduction
+            input,
+            target,
+            self._buffers["weight"] if type(self) is NLLLoss else self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
         )
 
 
@@ -118,7 +122,7 @@ class CrossEntropyLoss(_WeightedLoss):
         return F.cross_entropy(
             input,
             target,
-            self._buffers["weight"],
+            self._buffers["weight"] if type(self) is CrossEntropyLoss else self.weight,
             ignore_index=self.ignore_index,
             reduction=self.reduction,
             label_smoothing=self.label_smoothing,
@@ -220,7 +224,12 @@ class BCELoss(_WeightedLoss):
 
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
-        return F.binary_cross_entropy(input, target, self._buffers["weight"], reduction=self.reduction)
+        return F.binary_cross_entropy(
+            input,
+            target,
+            self._buffers["weight"] if type(self) is BCELoss else self.weight,
+            reduction=self.reduction,
+        )
 
 
 class BCEWithLogitsLoss(_Loss):
@@ -255,9 +264,9 @@ class BCEWithLogitsLoss(_Loss):
         return F.binary_cross_entropy_with_logits(
             input,
             target,
-            self._buffers["weight"],
+            self._buffers["weight"] if type(self) is BCEWithLogitsLoss else self.weight,
             reduction=self.reduction,
-            pos_weight=self._buffers["pos_weight"],
+            pos_weight=self._buffers["pos_weight"] if type(self) is BCEWithLogitsLoss else self.pos_weight,
         )
 
 

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar, overload
+from typing import Any, ClassVar, TypeVar, overload
 
 import cnnx
 
 from .. import dtypes
 from ..conversions import Conversion
-from ..hooks import RemovableHandle
+from ..overrides import refuse_overrides
 from ..tensor import Tensor
+from .hooks import CallHooks
 from .parameter import Buffer, Parameter
-from .state import IncompatibleKeys, load_state_dict
+from .state import State
 
 T = TypeVar("T", bound="Module")
+
+# What is registered, by the name of the attribute that holds it.
+_REGISTRIES: dict[str, Callable[[], Any]] = {
+    "_parameters": dict, "_buffers": dict, "_modules": dict, "_non_persistent_buffers_set": set,
+    "_forward_hooks": OrderedDict, "_forward_hooks_with_kwargs": OrderedDict,
+    "_forward_hooks_always_called": OrderedDict, "_forward_pre_hooks": OrderedDict,
+    "_forward_pre_hooks_with_kwargs": OrderedDict, "_backward_hooks": OrderedDict,
+    "_backward_pre_hooks": OrderedDict, "_state_dict_hooks": OrderedDict,
+    "_state_dict_hooks_returning": OrderedDict, "_state_dict_pre_hooks": OrderedDict,
+    "_load_state_dict_pre_hooks": OrderedDict, "_load_state_dict_pre_hooks_with_module": OrderedDict,
+    "_load_state_dict_post_hooks": OrderedDict,
+}  # fmt: skip
+
+_NEVER_CALLED = dict.fromkeys(
+    ("_call_impl", "_wrapped_call_impl", "_slow_forward"), "define forward or __call__ instead"
+)
 
 
 def _forward_missing(self: Module, *args: Any, **kwargs: Any) -> Any:
@@ -23,7 +40,7 @@ def _forward_missing(self: Module, *args: Any, **kwargs: Any) -> Any:
     raise NotImplementedError(f'Module [{type(self).__name__}] is missing the required "forward" function')
 
 
-class Module:
+class Module(CallHooks, State):
     """Base class of all layers and networks.
 
     A subclass calls ``super().__init__()``, assigns parameters and other modules to its attributes, and
@@ -53,59 +70,40 @@ class Module:
     """
 
     training: bool
-    _parameters: dict[str, Parameter | None]
-    _buffers: dict[str, Tensor | None]
-    _modules: dict[str, Module | None]
-    _non_persistent_buffers_set: set[str]
-    _forward_hooks: OrderedDict[int, tuple[Any, bool, bool]]
-    _forward_pre_hooks: OrderedDict[int, tuple[Any, bool]]
+    #: Whether ``Module.__init__`` calls the next class's, for a module that is something else as well.
+    call_super_init: ClassVar[bool] = False
 
-    def __init__(self) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, _NEVER_CALLED)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if (args or kwargs) and not self.call_super_init:
+            raise TypeError(
+                f"{type(self).__name__}: Module.__init__ takes no arguments, got {args or kwargs}"
+            )
         d = self.__dict__
         d["training"] = True
-        d["_parameters"] = {}
-        d["_buffers"] = {}
-        d["_modules"] = {}
-        d["_non_persistent_buffers_set"] = set()
-        d["_forward_hooks"] = OrderedDict()
-        d["_forward_pre_hooks"] = OrderedDict()
+        for name, make in _REGISTRIES.items():
+            d[name] = make()
+        if self.call_super_init:
+            super().__init__(*args, **kwargs)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Takes a pickle's state; one of an older version may lack registries."""
+        self.__dict__.update(state)
+        for name, make in _REGISTRIES.items():
+            if name not in self.__dict__:
+                self.__dict__[name] = make()
 
     # A callable of any signature, so that a subclass may define its own.
     forward: Callable[..., Any] = _forward_missing
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the hooks, if any, and `forward`."""
-        if self._forward_pre_hooks or self._forward_hooks:
+        if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks:
             return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs)
-
-    def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        for pre_hook, with_kwargs in list(self._forward_pre_hooks.values()):
-            if with_kwargs:
-                changed = pre_hook(self, args, kwargs)
-                if changed is not None:
-                    if not isinstance(changed, tuple) or len(changed) != 2:
-                        raise RuntimeError(
-                            f"forward pre-hook must return None or a tuple of (new_args, new_kwargs), but "
-                            f"got {changed}."
-                        )
-                    args, kwargs = changed
-            else:
-                changed = pre_hook(self, args)
-                if changed is not None:
-                    args = changed if isinstance(changed, tuple) else (changed,)
-        try:
-            result = self.forward(*args, **kwargs)
-        except BaseException:
-            for hook, with_kwargs, always_call in list(self._forward_hooks.values()):
-                if always_call:
-                    hook(self, args, kwargs, None) if with_kwargs else hook(self, args, None)
-            raise
-        for hook, with_kwargs, _ in list(self._forward_hooks.values()):
-            changed = hook(self, args, kwargs, result) if with_kwargs else hook(self, args, result)
-            if changed is not None:
-                result = changed
-        return result
+        return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
 
     # Attributes.
 
@@ -239,7 +237,9 @@ class Module:
         self._check_name("module", name, self.__dict__.get("_modules", {}))
         self._modules[name] = module
 
-    register_module = add_module
+    def register_module(self, name: str, module: Module | None) -> None:
+        """`add_module` by another name."""
+        self.add_module(name, module)
 
     # Iteration.
 
@@ -343,58 +343,6 @@ class Module:
             raise AttributeError(f"{type(self).__name__} has no buffer `{target}`")
         return found
 
-    # State.
-
-    def state_dict(
-        self, *, destination: dict[str, Any] | None = None, prefix: str = "", keep_vars: bool = False
-    ) -> dict[str, Any]:
-        """The parameters and persistent buffers by name, sharing memory with the module.
-
-        Parameters
-        ----------
-        destination : dict, optional
-            Where to put them. Default: a new ``OrderedDict``.
-        prefix : str
-            Put before every name. Default: "".
-        keep_vars : bool
-            Return the parameters themselves, not detached tensors. Default: False.
-        """
-        if destination is None:
-            destination = OrderedDict()
-        for name, member in [*self._parameters.items(), *self._buffers.items()]:
-            if member is not None and name not in self._non_persistent_buffers_set:
-                destination[prefix + name] = member if keep_vars else member.detach()
-        for name, module in self._modules.items():
-            if module is not None:
-                module.state_dict(destination=destination, prefix=f"{prefix}{name}.", keep_vars=keep_vars)
-        return destination
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> IncompatibleKeys:
-        """Copies values into the parameters and buffers.
-
-        Parameters
-        ----------
-        state_dict : mapping
-            Tensors by name, as `state_dict` returns them.
-        strict : bool
-            Whether the names must be exactly those of the module. Default: True.
-        assign : bool
-            Take the tensors themselves instead of copying their values. Default: False.
-
-        Returns
-        -------
-        IncompatibleKeys
-            ``missing_keys`` and ``unexpected_keys``.
-
-        Raises
-        ------
-        RuntimeError
-            If names (when `strict`) or shapes do not match. Nothing is changed then.
-        """
-        return load_state_dict(self, state_dict, strict, assign)
-
     # Mode, dtype, device.
 
     def train(self: T, mode: bool = True) -> T:
@@ -433,21 +381,21 @@ class Module:
         fn(self)
         return self
 
-    def _apply(self: T, fn: Callable[[Tensor], Tensor]) -> T:
-        done: set[int] = set()
-        for module in self.modules():
-            for parameter in module._parameters.values():
-                if parameter is None or id(parameter) in done:
-                    continue
-                done.add(id(parameter))
+    def _apply(self: T, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> T:
+        """Replaces what parameters, their gradients and buffers hold by `fn` of it, the children's first."""
+        if recurse:
+            for module in self.children():
+                module._apply(fn)
+        for parameter in self._parameters.values():
+            if parameter is not None:
                 grad = parameter.grad
                 parameter.grad = None
                 parameter._set_data(fn(parameter.detach()))
                 if grad is not None:
                     parameter.grad = fn(grad.detach())
-            for name, buffer in module._buffers.items():
-                if buffer is not None:
-                    module._buffers[name] = fn(buffer)
+        for name, buffer in self._buffers.items():
+            if buffer is not None:
+                self._buffers[name] = fn(buffer)
         return self
 
     @overload
@@ -496,49 +444,11 @@ class Module:
 
     def cpu(self: T) -> T:
         """Moves the module to the CPU."""
-        return self.to("cpu")
+        return self._apply(lambda t: t.cpu())
 
     def cuda(self: T, device: Any = None) -> T:
         """Moves the module to a CUDA device; raises if there is none."""
-        return self.to("cuda" if device is None else device)
-
-    # Hooks.
-
-    def register_forward_hook(
-        self,
-        hook: Callable[..., Any],
-        *,
-        prepend: bool = False,
-        with_kwargs: bool = False,
-        always_call: bool = False,
-    ) -> RemovableHandle:
-        """Calls ``hook(module, args, output)`` after `forward`; a result but None replaces the output.
-
-        Parameters
-        ----------
-        hook : callable
-            With `with_kwargs` it gets ``(module, args, kwargs, output)``.
-        prepend : bool
-            Before the hooks that are registered. Default: False.
-        with_kwargs : bool
-            Default: False.
-        always_call : bool
-            Also when `forward` raises, with the output None. Default: False.
-        """
-        return RemovableHandle(self._forward_hooks, (hook, with_kwargs, always_call), prepend)
-
-    def register_forward_pre_hook(
-        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
-    ) -> RemovableHandle:
-        """Calls ``hook(module, args)`` before `forward`; a result that is not None replaces the arguments.
-
-        With `with_kwargs`, ``hook(module, args, kwargs)`` may return ``(args, kwargs)``.
-        """
-        return RemovableHandle(self._forward_pre_hooks, (hook, with_kwargs), prepend)
-
-    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> RemovableHandle:
-        """Not available: raises NotImplementedError."""
-        raise NotImplementedError("register_full_backward_hook: cnnx has forward hooks only")
+        return self._apply(lambda t: t.cuda(device))
 
     # Printing.
 

@@ -72,6 +72,11 @@ class Buffer(Tensor):
         return known
 
 
+#: Stands for the parameters of a layer whose class is a user's and may have another `weight`, a property for
+#: example: `forward` finds none here and takes the attributes. So it does where a parameter was taken out.
+NO_SHORTCUT: dict[str, Any] = {}
+
+
 def empty_parameter(device: Any, dtype: Any, *shape: int) -> Parameter:
     """A parameter of that shape, not yet initialised."""
     return Parameter(cnnx.empty(*shape, device=device, dtype=dtype))

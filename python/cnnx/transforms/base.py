@@ -14,7 +14,11 @@ class ImageTransform:
     A PIL image (modes L, RGB, F), a NumPy array (H, W) or (H, W, C) of uint8 or floats, or a tensor (..., H,
     W) gives the same kind back. PIL images and arrays follow Pillow's arithmetic to the bit, tensors
     torchvision's of tensors. Random parameters come from the generator that `cnnx.manual_seed` seeds, one
-    call for each image; a `DataLoader` draws them for whole batches, keyed by pass and image.
+    call for each image; a `DataLoader` draws them for whole batches, keyed by pass and image. Gradients pass
+    through to tensors that require one.
+
+    A subclass may define `forward`, `__call__` or, where there is one, `get_params`: those are then called,
+    for each image.
     """
 
     def _step(self, pillow: bool) -> _C.ImageStep:
@@ -25,15 +29,29 @@ class ImageTransform:
         """Whether all images of a size get one size, and the native step does all."""
         return True
 
-    def __call__(self, img: Any) -> Any:
+    def forward(self, img: Any) -> Any:
         """The transformed `img`."""
         return apply_step(type(self).__name__, img, self._step)
 
+    def __call__(self, img: Any) -> Any:
+        """`forward(img)`."""
+        return self.forward(img)
+
+
+def as_defined(transform: ImageTransform) -> bool:
+    """True if nothing of `transform` is a user's own: neither its class nor a method set on the object."""
+    kind = type(transform)
+    return kind.__module__.startswith("cnnx.transforms.") and not any(
+        callable(getattr(kind, name, None)) for name in vars(transform)
+    )
+
+
+def own_parameters(transform: ImageTransform) -> bool:
+    """True if a subclass, or the object, has a `get_params` of its own."""
+    defines = next(kind for kind in type(transform).__mro__ if "get_params" in vars(kind))
+    return not defines.__module__.startswith("cnnx.transforms.") or "get_params" in vars(transform)
+
 
 def is_native(transform: Any) -> bool:
-    """True if `transform` is a native one, called as it is: no subclass with a `__call__` of its own."""
-    return (
-        isinstance(transform, ImageTransform)
-        and type(transform).__module__.startswith("cnnx.transforms.")
-        and transform._in_batches()
-    )
+    """True if the native steps of `transform` do for a whole batch what calling it does for each image."""
+    return isinstance(transform, ImageTransform) and as_defined(transform) and transform._in_batches()

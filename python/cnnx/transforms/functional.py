@@ -13,7 +13,7 @@ from cnnx.transforms.geometry import WARP_MODES, RandomHorizontalFlip, RandomVer
 from cnnx.transforms.images import apply_step, image_size
 from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
 from cnnx.transforms.tensors import Normalize, ToTensor
-from cnnx.transforms.values import Grayscale
+from cnnx.transforms.values import Grayscale, erase
 from cnnx.transforms.windows import CenterCrop, Pad, Resize
 
 
@@ -36,7 +36,7 @@ def normalize(
     tensor: Tensor, mean: float | Sequence[float], std: float | Sequence[float], inplace: bool = False
 ) -> Tensor:
     """`Normalize` of a tensor."""
-    return Normalize(mean, std, inplace)(tensor)
+    return Normalize(mean, std, inplace).forward(tensor)
 
 
 def hflip(img: Any) -> Any:
@@ -64,6 +64,45 @@ def crop(img: Any, top: int, left: int, height: int, width: int) -> Any:
 def center_crop(img: Any, output_size: int | Sequence[int]) -> Any:
     """The middle of the image; see `CenterCrop`."""
     return CenterCrop(output_size)(img)
+
+
+def five_crop(img: Any, size: int | Sequence[int]) -> tuple[Any, Any, Any, Any, Any]:
+    """The corners (top left, top right, bottom left, bottom right) and the middle, each of `size`.
+
+    Raises
+    ------
+    ValueError
+        If `size` is larger than the image.
+    """
+    height, width = arguments.pair("five_crop", "size", size)
+    _, rows, columns = image_size("five_crop", img)
+    if height > rows or width > columns:
+        raise ValueError(f"five_crop: size {(height, width)} is larger than the image of {(rows, columns)}")
+    bottom, right = rows - height, columns - width
+    corners = [
+        crop(img, top, left, height, width)
+        for top, left in ((0, 0), (0, right), (bottom, 0), (bottom, right))
+    ]
+    return corners[0], corners[1], corners[2], corners[3], center_crop(img, [height, width])
+
+
+def ten_crop(img: Any, size: int | Sequence[int], vertical_flip: bool = False) -> tuple[Any, ...]:
+    """`five_crop` of the image, then of the image mirrored (upside down with `vertical_flip`)."""
+    return five_crop(img, size) + five_crop(vflip(img) if vertical_flip else hflip(img), size)
+
+
+def resized_crop(
+    img: Any,
+    top: int,
+    left: int,
+    height: int,
+    width: int,
+    size: int | Sequence[int],
+    interpolation: Any = InterpolationMode.BILINEAR,
+    antialias: bool | None = True,
+) -> Any:
+    """A window of the image in another size; see `crop` and `resize`."""
+    return resize(crop(img, top, left, height, width), size, interpolation, antialias=antialias)
 
 
 def resize(
@@ -166,6 +205,7 @@ def affine(
 
 
 __all__ = [
-    "InterpolationMode", "affine", "center_crop", "crop", "get_dimensions", "get_image_size", "hflip",
-    "normalize", "pad", "resize", "rgb_to_grayscale", "rotate", "to_grayscale", "to_tensor", "vflip",
+    "InterpolationMode", "affine", "center_crop", "crop", "erase", "five_crop", "get_dimensions",
+    "get_image_size", "hflip", "normalize", "pad", "resize", "resized_crop", "rgb_to_grayscale", "rotate",
+    "ten_crop", "to_grayscale", "to_tensor", "vflip",
 ]  # fmt: skip

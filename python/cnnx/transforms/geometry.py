@@ -6,11 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnx import _C
+from cnnx.random import rand
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform
+from cnnx.transforms.base import ImageTransform, own_parameters
+from cnnx.transforms.images import apply_step, image_size
 from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
 
+Pair = tuple[float, float]
+
 WARP_MODES = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR)
+
+
+def uniform(low: float, high: float) -> float:
+    """A number between two, from the generator that `cnnx.manual_seed` seeds."""
+    return float(low + (high - low) * rand(1).item())
 
 
 class _RandomFlip(ImageTransform):
@@ -92,14 +101,25 @@ class RandomRotation(ImageTransform):
         self.expand = bool(expand)
         self.center = None if center is None else arguments.numbers("RandomRotation", "center", center, (2,))
         self.fill = 0 if fill is None else fill
-        self._fill = arguments.fill_values("RandomRotation", self.fill)
+        arguments.fill_values("RandomRotation", self.fill)
 
-    def _step(self, pillow: bool) -> _C.ImageStep:
-        low, high = self.degrees
+    @staticmethod
+    def get_params(degrees: Sequence[float]) -> float:
+        """An angle within `degrees`, (low, high). One that a subclass defines is asked for each image."""
+        return uniform(degrees[0], degrees[1])
+
+    def forward(self, img: Any) -> Any:
+        """The rotated image."""
+        if not own_parameters(self):
+            return super().forward(img)
+        angle = float(self.get_params(self.degrees))
+        return apply_step(type(self).__name__, img, lambda pillow: self._step(pillow, (angle, angle)))
+
+    def _step(self, pillow: bool, degrees: tuple[float, float] | None = None) -> _C.ImageStep:
+        low, high = degrees or arguments.angles("RandomRotation", "degrees", self.degrees)
         center = None if self.center is None else (self.center[0], self.center[1])
-        return _C.rotation_step(
-            (low, high), self.interpolation.value, self.expand, center, self._fill, pillow
-        )
+        fill = arguments.fill_values("RandomRotation", self.fill)
+        return _C.rotation_step((low, high), self.interpolation.value, self.expand, center, fill, pillow)
 
     def _in_batches(self) -> bool:
         return not self.expand
@@ -160,22 +180,74 @@ class RandomAffine(ImageTransform):
         self.shear = None if shear is None else arguments.angles(op, "shear", shear, (2, 4))
         self.interpolation = interpolation_mode(op, interpolation, WARP_MODES)
         self.fill = 0 if fill is None else fill
-        self._fill = arguments.fill_values(op, self.fill)
+        arguments.fill_values(op, self.fill)
         self.center = None if center is None else arguments.numbers(op, "center", center, (2,))
 
+    @staticmethod
+    def get_params(
+        degrees: Sequence[float],
+        translate: Sequence[float] | None,
+        scale_ranges: Sequence[float] | None,
+        shears: Sequence[float] | None,
+        img_size: Sequence[int],
+    ) -> tuple[float, tuple[int, int], float, tuple[float, float]]:
+        """An angle, a shift (x, y) in pixels, a factor, and the shear along x and y in degrees.
+
+        One that a subclass defines is asked for each image; `img_size` is (width, height).
+        """
+        x, y = (0.0, 0.0) if translate is None else (translate[0] * img_size[0], translate[1] * img_size[1])
+        shear = [*(shears or [0.0, 0.0]), 0.0, 0.0]
+        return (
+            uniform(degrees[0], degrees[1]),
+            (round(uniform(-x, x)), round(uniform(-y, y))),
+            1.0 if scale_ranges is None else uniform(scale_ranges[0], scale_ranges[1]),
+            (uniform(shear[0], shear[1]), uniform(shear[2], shear[3])),
+        )
+
+    def forward(self, img: Any) -> Any:
+        """The image through its map."""
+        if not own_parameters(self):
+            return super().forward(img)
+        _, height, width = image_size("RandomAffine", img)
+        angle, shift, factor, shear = self.get_params(
+            self.degrees, self.translate, self.scale, self.shear, [width, height]
+        )
+        drawn = [(float(v), float(v)) for v in (angle, factor, *shear)]
+        pixels = (float(shift[0]), float(shift[1]))
+        return apply_step(
+            type(self).__name__,
+            img,
+            lambda pillow: self._native(drawn[0], pixels, False, drawn[1], drawn[2], drawn[3], pillow),
+        )
+
     def _step(self, pillow: bool) -> _C.ImageStep:
+        low, high = arguments.angles("RandomAffine", "degrees", self.degrees)
         shear = [*(self.shear or [0.0, 0.0]), 0.0, 0.0]
-        return _C.affine_step(
-            (self.degrees[0], self.degrees[1]),
+        return self._native(
+            (low, high),
             (0.0, 0.0) if self.translate is None else (self.translate[0], self.translate[1]),
             True,
             (1.0, 1.0) if self.scale is None else (self.scale[0], self.scale[1]),
             (shear[0], shear[1]),
             (shear[2], shear[3]),
-            self.interpolation.value,
-            None if self.center is None else (self.center[0], self.center[1]),
-            self._fill,
             pillow,
+        )
+
+    def _native(
+        self,
+        degrees: Pair,
+        translate: Pair,
+        fractions: bool,
+        scale: Pair,
+        shear_x: Pair,
+        shear_y: Pair,
+        pillow: bool,
+    ) -> _C.ImageStep:
+        center = None if self.center is None else (self.center[0], self.center[1])
+        fill = arguments.fill_values("RandomAffine", self.fill)
+        mode = self.interpolation.value
+        return _C.affine_step(
+            degrees, translate, fractions, scale, shear_x, shear_y, mode, center, fill, pillow
         )
 
     def __repr__(self) -> str:

@@ -80,7 +80,7 @@ def _transform_tensor(tensor: Tensor, step_for: StepFor) -> Tensor:
     # Leading dimensions share the parameters: they are channels to the native code.
     lead, (height, width) = tuple(tensor.shape[:-2]), tensor.shape[-2:]
     channels = int(np.prod(lead[:-1], dtype=np.int64)) * (lead[-1] if lead else 1)
-    image = tensor.detach().reshape(channels, height, width)
+    image = tensor.reshape(channels, height, width)
     exact = tensor.dtype in (_C.DType.uint8, _C.DType.float32, _C.DType.float64)
     result = _C.transform_image(image if exact else image.double(), step_for(False))
     if not exact:

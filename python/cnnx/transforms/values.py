@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnnx import _C
-from cnnx.random import rand, randn
+from cnnx.creation import tensor
+from cnnx.random import rand, randint, randn
 from cnnx.tensor import Tensor
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform, is_native
+from cnnx.transforms.base import ImageTransform, is_native, own_parameters
+from cnnx.transforms.geometry import uniform
+
+
+def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Tensor | float, inplace: bool = False) -> Tensor:
+    """A rectangle of a tensor overwritten.
+
+    Parameters
+    ----------
+    img
+        (..., H, W).
+    i, j, h, w
+        Top, left, height and width of the rectangle.
+    v
+        What is written: anything that broadcasts to (..., h, w).
+    inplace
+        Write into `img` itself.
+    """
+    if not isinstance(img, Tensor):
+        raise TypeError(f"erase: needs a tensor, got {type(img).__name__}")
+    result = img if inplace else img.clone()
+    result[..., i : i + h, j : j + w] = v
+    return result
 
 
 class Grayscale(ImageTransform):
@@ -66,10 +90,38 @@ class RandomErasing(ImageTransform):
         if isinstance(value, str) and value != "random":
             raise ValueError(f"{op}: value as a string must be 'random', got {value!r}")
         self.scale, self.ratio, self.value, self.inplace = scale, ratio, value, inplace
-        self._fill = [0.0] if isinstance(value, str) else arguments.fill_values(op, value)
+        self._values()
+
+    @staticmethod
+    def get_params(
+        img: Tensor, scale: Sequence[float], ratio: Sequence[float], value: Sequence[float] | None = None
+    ) -> tuple[int, int, int, int, Tensor]:
+        """(top, left, height, width) of a rectangle, and the content: `value` per channel, None for noise.
+
+        The whole image with itself, if ten rectangles did not fit. One that a subclass defines is asked for
+        each image that is erased.
+        """
+        channels, height, width = img.shape[-3:]
+        low, high = math.log(ratio[0]), math.log(ratio[1])
+        for _ in range(10):
+            area = height * width * uniform(scale[0], scale[1])
+            aspect = math.exp(uniform(low, high))
+            h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if h >= height or w >= width:
+                continue
+            if value is None:
+                content = randn(channels, h, w, dtype=img.dtype, device=img.device)
+            else:
+                content = tensor(list(value), dtype=img.dtype, device=img.device).reshape(-1, 1, 1)
+            top, left = (int(randint(0, n + 1, (1,)).item()) for n in (height - h, width - w))
+            return top, left, h, w, content
+        return 0, 0, height, width, img
+
+    def _values(self) -> list[float]:
+        return [] if isinstance(self.value, str) else arguments.fill_values("RandomErasing", self.value)
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return self._erase(self._fill)
+        return self._erase(self._values())
 
     def _erase(self, values: list[float]) -> _C.ImageStep:
         scale, ratio = (self.scale[0], self.scale[1]), (self.ratio[0], self.ratio[1])
@@ -78,22 +130,26 @@ class RandomErasing(ImageTransform):
     def _in_batches(self) -> bool:
         return self.value != "random"
 
-    def __call__(self, img: Any) -> Any:
+    def forward(self, img: Any) -> Any:
         """The tensor with its rectangle."""
         if not isinstance(img, Tensor) or not img.is_floating_point():
             what = img.dtype if isinstance(img, Tensor) else type(img).__name__
             raise TypeError(
                 f"RandomErasing: needs a floating-point tensor, got {what}; put ToTensor() before it"
             )
+        if own_parameters(self):
+            if rand(1).item() >= self.p:
+                return img
+            values = None if self.value == "random" else self._values()
+            return erase(img, *self.get_params(img, self.scale, self.ratio, values), self.inplace)
         if self.value == "random":
             # The rectangle is what the step has made NaN.
-            step = self._erase([float("nan")])
-            marked = _C.transform_image(img.detach(), step)
-            result = marked.where(
-                (marked == marked) | (img != img), randn(img.shape, dtype=img.dtype, device=img.device)
-            )
+            plain = img.detach()
+            marked = _C.transform_image(plain, self._erase([float("nan")]))
+            noise = randn(img.shape, dtype=img.dtype, device=img.device)
+            result = img.where((marked == marked) | (plain != plain), noise)
         else:
-            result = super().__call__(img)
+            result = super().forward(img)
         return img.copy_(result) if self.inplace else result
 
     def __repr__(self) -> str:
@@ -124,7 +180,7 @@ class RandomApply(ImageTransform):
     def _in_batches(self) -> bool:
         return all(is_native(transform) for transform in self.transforms)
 
-    def __call__(self, img: Any) -> Any:
+    def forward(self, img: Any) -> Any:
         """The image, transformed or as it is."""
         if rand(1).item() > self.p:
             return img

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnx import _C
+from cnnx.random import randint
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform
+from cnnx.transforms.base import ImageTransform, own_parameters
+from cnnx.transforms.images import apply_step, image_size
 from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
 
 RESIZE_MODES = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
@@ -31,11 +33,11 @@ class Pad(ImageTransform):
     ) -> None:
         self.padding, self.fill = padding, fill
         self.padding_mode = arguments.padding_mode("Pad", padding_mode)
-        self._borders = arguments.borders("Pad", padding)
-        self._fill = arguments.fill_values("Pad", fill)
+        self._step(False)  # checks the rest
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return _C.pad_step(self._borders, self._fill, self.padding_mode)
+        borders, fill = arguments.borders("Pad", self.padding), arguments.fill_values("Pad", self.fill)
+        return _C.pad_step(borders, fill, self.padding_mode)
 
     def __repr__(self) -> str:
         return (
@@ -57,7 +59,7 @@ class CenterCrop(ImageTransform):
         self.size = arguments.pair("CenterCrop", "size", size)
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return _C.center_crop_step(*self.size)
+        return _C.center_crop_step(*arguments.pair("CenterCrop", "size", self.size))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(size={self.size})"
@@ -95,13 +97,47 @@ class RandomCrop(ImageTransform):
         self.padding, self.fill = padding, fill
         self.pad_if_needed = bool(pad_if_needed)
         self.padding_mode = arguments.padding_mode("RandomCrop", padding_mode)
-        self._borders = arguments.borders("RandomCrop", 0 if padding is None else padding)
-        self._fill = arguments.fill_values("RandomCrop", fill)
+        self._step(False)  # checks the rest
+
+    @staticmethod
+    def get_params(img: Any, output_size: Sequence[int]) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of a window of `output_size`, (height, width), within an image.
+
+        One that a subclass defines is asked for each image, after padding.
+
+        Raises
+        ------
+        ValueError
+            If the window is larger than the image.
+        """
+        _, height, width = image_size("RandomCrop", img)
+        wanted = (int(output_size[0]), int(output_size[1]))
+        if height < wanted[0] or width < wanted[1]:
+            raise ValueError(f"Required crop size {wanted} is larger than input image size {(height, width)}")
+        top, left = (
+            int(randint(0, extent - size + 1, (1,)).item())
+            for extent, size in zip((height, width), wanted, strict=True)
+        )
+        return top, left, *wanted
+
+    def forward(self, img: Any) -> Any:
+        """The window."""
+        if not own_parameters(self):
+            return super().forward(img)
+        if self.padding is not None:
+            img = Pad(self.padding, self.fill, self.padding_mode)(img)
+        if self.pad_if_needed:
+            _, height, width = image_size("RandomCrop", img)
+            missing = (max(self.size[1] - width, 0), max(self.size[0] - height, 0))
+            img = Pad(missing, self.fill, self.padding_mode)(img)
+        top, left, height, width = (int(v) for v in self.get_params(img, self.size))
+        return apply_step("RandomCrop", img, lambda pillow: _C.crop_step(top, left, height, width))
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return _C.random_crop_step(
-            *self.size, self._borders, self.pad_if_needed, self._fill, self.padding_mode
-        )
+        height, width = arguments.pair("RandomCrop", "size", self.size)
+        borders = arguments.borders("RandomCrop", 0 if self.padding is None else self.padding)
+        fill = arguments.fill_values("RandomCrop", self.fill)
+        return _C.random_crop_step(height, width, borders, self.pad_if_needed, fill, self.padding_mode)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(size={self.size}, padding={self.padding})"
@@ -129,25 +165,20 @@ class Resize(ImageTransform):
         max_size: int | None = None,
         antialias: bool | None = True,
     ) -> None:
-        self._height, self._width = arguments.pair("Resize", "size", size)
-        if isinstance(size, int) or len(size) == 1:
-            self._height = 0
-        elif max_size is not None:
-            raise ValueError("Resize: max_size is for a size of one int")
-        if max_size is not None and max_size <= self._width:
-            raise ValueError(f"Resize: max_size {max_size} must be larger than the size {size}")
         self.size, self.max_size, self.antialias = size, max_size, antialias
         self.interpolation = interpolation_mode("Resize", interpolation, RESIZE_MODES)
+        self._step(False)  # checks the rest
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return _C.resize_step(
-            self._height,
-            self._width,
-            self.max_size or 0,
-            self.interpolation.value,
-            bool(self.antialias),
-            pillow,
-        )
+        height, width = arguments.pair("Resize", "size", self.size)
+        if isinstance(self.size, int) or len(self.size) == 1:
+            height = 0
+        elif self.max_size is not None:
+            raise ValueError("Resize: max_size is for a size of one int")
+        if self.max_size is not None and self.max_size <= width:
+            raise ValueError(f"Resize: max_size {self.max_size} must be larger than the size {self.size}")
+        mode, antialias = self.interpolation.value, bool(self.antialias)
+        return _C.resize_step(height, width, self.max_size or 0, mode, antialias, pillow)
 
     def __repr__(self) -> str:
         return (

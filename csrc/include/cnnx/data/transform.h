@@ -1,5 +1,6 @@
 // Transforms of images, one by one and in batches: flips, crops, padding, affine maps, resizing, erasing. Uint8 images follow
-// Pillow's arithmetic to the bit (WarpRules and Filter below say where tensors differ). No history is recorded.
+// Pillow's arithmetic to the bit (WarpRules and Filter below say where tensors differ). A single image of floats carries a
+// gradient; batches record no history.
 //
 // Random parameters are drawn per image from a Philox stream keyed by (seed, call, key): in a batch the call belongs to the pass
 // over the data and the key to the image, so neither threads, nor batch size, nor order change what an image gets.
