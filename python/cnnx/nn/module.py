@@ -11,6 +11,7 @@ import cnnx
 from .. import dtypes
 from ..conversions import Conversion
 from ..hooks import RemovableHandle
+from ..signatures import misused
 from ..tensor import Tensor
 from .parameter import Buffer, Parameter
 from .state import IncompatibleKeys, load_state_dict
@@ -77,7 +78,16 @@ class Module:
         """Runs the hooks, if any, and `forward`."""
         if self._forward_pre_hooks or self._forward_hooks:
             return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs)
+        try:
+            return self.forward(*args, **kwargs)
+        except (AttributeError, IndexError) as error:
+            # A layer of ours tells what it wants; what others' code does is theirs to tell.
+            forward = type(self).forward
+            ours = getattr(forward, "__module__", "").startswith("cnnx.")
+            misuse = misused(forward, (self, *args), kwargs) if ours else None
+            if misuse is None:
+                raise
+            raise type(misuse)(f"{type(self).__name__}: {misuse}") from error
 
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for pre_hook, with_kwargs in list(self._forward_pre_hooks.values()):
