@@ -139,6 +139,7 @@ class WindowStep : public StepOf<WindowStep> {
     const bool drawn = vertical.choices > 1 || horizontal.choices > 1;
     const int64_t top = drawn ? draws.integer(vertical.choices) : vertical.offset;
     const int64_t left = drawn ? draws.integer(horizontal.choices) : horizontal.offset;
+    out.reset(result);  // what is too large has no maps
     Maps& maps = thread_maps();
     fill_map(maps.rows, result.height, top, vertical);
     fill_map(maps.columns, result.width, left, horizontal);
@@ -153,7 +154,8 @@ class WindowStep : public StepOf<WindowStep> {
   }
   ImageSize padded_size(const ImageSize& in) const {
     if (kind_ != Kind::pad && kind_ != Kind::random) return in;
-    ImageSize size{in.channels, in.height + borders_.top + borders_.bottom, in.width + borders_.left + borders_.right};
+    ImageSize size{in.channels, checked_sum(checked_sum(in.height, borders_.top), borders_.bottom),
+                   checked_sum(checked_sum(in.width, borders_.left), borders_.right)};
     if (size.height <= 0 || size.width <= 0)
       throw ValueError(message(op_, ": nothing is left of the image of (", in.height, ", ", in.width, ")"));
     size.height += 2 * missing(size.height, height_);
