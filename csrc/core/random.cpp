@@ -186,6 +186,8 @@ void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* genera
   if (low >= high) throw ValueError(message("randint: low ", low, " is not below high ", high));
   dispatch(tensor.dtype(), [&](auto tag) {
     using T = decltype(tag);
+    if (!holds<T>(low) || !holds<T>(high - 1))
+      throw Error(message("randint: ", low, " to ", high - 1, " is out of bounds for ", name(tensor.dtype())));
     const RandomState call = take_call(generator);
     const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
     fill_row_major<T>("randint", tensor, [&](T* data, int64_t n) {

@@ -151,6 +151,7 @@ class WindowStep : public StepOf<WindowStep> {
 
   template <class T>
   bool run(const Pixels<T>& in, PixelBuffer<T>& out, Draws& draws) const {
+    out.reset(output_size(in.size));  // what is too large has no maps
     Maps& maps = thread_maps();
     draw(in.size, draws, maps);
     remap(in, maps, fill_, out);
@@ -181,7 +182,8 @@ class WindowStep : public StepOf<WindowStep> {
   }
   ImageSize padded_size(const ImageSize& in) const {
     if (kind_ != Kind::pad && kind_ != Kind::random) return in;
-    ImageSize size{in.channels, in.height + borders_.top + borders_.bottom, in.width + borders_.left + borders_.right};
+    ImageSize size{in.channels, checked_sum(checked_sum(in.height, borders_.top), borders_.bottom),
+                   checked_sum(checked_sum(in.width, borders_.left), borders_.right)};
     if (size.height <= 0 || size.width <= 0)
       throw ValueError(message(op_, ": nothing is left of the image of (", in.height, ", ", in.width, ")"));
     size.height += 2 * missing(size.height, height_);

@@ -6,6 +6,8 @@
 #include <numbers>
 #include <vector>
 
+#include "cnnx/autograd.h"
+#include "cnnx/ops/elementwise.h"
 #include "cnnx/random.h"
 #include "core/copy.h"
 
@@ -94,7 +96,10 @@ void trunc_normal_(const Tensor& tensor, double mean, double stddev, double low,
   copy_into(tensor, drawn);
 }
 
-void constant_(const Tensor& tensor, double value) { copy_into(tensor, Tensor::scalar(value, {DType::float64})); }
+void constant_(const Tensor& tensor, const Number& value) {
+  NoGrad guard;
+  fill_(tensor, value);
+}
 
 void xavier_uniform_(const Tensor& tensor, double gain, Generator* generator) {
   check("xavier_uniform_", tensor, 2);

@@ -19,7 +19,7 @@ bool is_single(const TensorOrNumber& v) { return v.is_number() || v.tensor().num
 // One element of any operand as T.
 template <class T>
 T single_value(const TensorOrNumber& v) {
-  if (v.is_number()) return v.number().to<T>();
+  if (v.is_number()) return v.number().wrapped<T>();
   return dispatch(v.dtype(), [&](auto tag) { return static_cast<T>(*v.tensor().data<decltype(tag)>()); });
 }
 
@@ -124,6 +124,8 @@ bool needs_grad_of(const TensorOrNumber& a, const TensorOrNumber& b) { return ne
 // Values alone, without history.
 Tensor compute(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b, DType dtype) {
   const Device device = common_device(name, a, b);
+  if (!is_floating_point(dtype) && !wraps(op))
+    for (const TensorOrNumber* v : {&a, &b}) check_number(name, *v, dtype);
   if (device.is_cuda()) {
     if (!is_floating_point(dtype)) check_integer_type(name, op, dtype);
     Tensor out = Tensor::empty(broadcast_shapes(name, a.shape(), b.shape()), {dtype, device});
@@ -291,15 +293,17 @@ Tensor binary(const char* name, BinaryOp op, const TensorOrNumber& a, const Tens
   return binary(name, op, a, b, type_of(name, op, a, b));
 }
 
-TensorOrNumber scaled(const char* op, const TensorOrNumber& v, const Number& alpha) {
-  if (alpha.real() == 1 || !v.defined()) return v;
+TensorOrNumber scaled(const char* op, const TensorOrNumber& other, const TensorOrNumber& v, const Number& alpha) {
+  if (alpha.real() == 1) return v;
+  check_operands(op, other, v);
+  check_number(op, alpha, result_type(other, v));
   if (!v.is_number()) {
     if (alpha.dtype() == DType::float32 && !is_floating_point(v.dtype()))
       throw TypeError(message(op, ": a floating-point alpha needs floating-point tensors, got ", name(v.dtype())));
     return mul(v, alpha);
   }
   if (alpha.dtype() == DType::float32 || v.dtype() == DType::float32) return Number(v.number().real() * alpha.real());
-  return Number(v.number().to<int64_t>() * alpha.to<int64_t>());
+  return Number(static_cast<int64_t>(v.number().wrapped<uint64_t>() * alpha.wrapped<uint64_t>()));
 }
 
 BinaryOp division(const std::string& rounding_mode) {
@@ -315,6 +319,7 @@ Tensor truncated_quotient(const TensorOrNumber& a, const TensorOrNumber& b) {
   const DType dtype = result_type(a, b);
   if (is_floating_point(dtype)) return trunc(binary("div", BinaryOp::div, a, b, dtype));
   const Device device = common_device("div", a, b);
+  for (const TensorOrNumber* v : {&a, &b}) check_number("div", *v, dtype);
   if (device.is_cuda()) return compute("div", BinaryOp::div, a, b, dtype);
   Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
   check_integer_operands("div", BinaryOp::floor_divide, right);
@@ -379,12 +384,12 @@ Tensor binary_inplace(const char* name, BinaryOp op, const Tensor& self, const T
 }  // namespace
 
 Tensor add(const TensorOrNumber& a, const TensorOrNumber& b, const Number& alpha) {
-  return binary("add", BinaryOp::add, a, scaled("add", b, alpha));
+  return binary("add", BinaryOp::add, a, scaled("add", a, b, alpha));
 }
 Tensor sub(const TensorOrNumber& a, const TensorOrNumber& b, const Number& alpha) {
   if (a.defined() && b.defined() && (a.dtype() == DType::boolean || b.dtype() == DType::boolean))
     throw TypeError("sub: is not defined for bool; use logical_not or ^");
-  return binary("sub", BinaryOp::sub, a, scaled("sub", b, alpha));
+  return binary("sub", BinaryOp::sub, a, scaled("sub", a, b, alpha));
 }
 Tensor mul(const TensorOrNumber& a, const TensorOrNumber& b) { return binary("mul", BinaryOp::mul, a, b); }
 Tensor div(const TensorOrNumber& a, const TensorOrNumber& b, const std::string& rounding_mode) {
@@ -404,6 +409,7 @@ Tensor pow(const TensorOrNumber& a, const TensorOrNumber& b) {
   }
   if (b.is_number() && b.number().real() < 0)
     throw Error("pow: integers to negative powers are not defined; convert to floating point first");
+  check_number("pow", b, dtype);
   return binary("pow", BinaryOp::pow, a, b, dtype);
 }
 Tensor maximum(const TensorOrNumber& a, const TensorOrNumber& b) { return binary("maximum", BinaryOp::maximum, a, b); }
@@ -422,6 +428,7 @@ Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha
       !must_record_inplace("add_", self, {other.tensor()})) {
     check_writable("add_", self);
     check_same_device("add_", self, other.tensor());
+    check_number("add_", alpha, self.dtype());
     Tensor x = contiguous(other.tensor());
     dispatch_floating("add_", self.dtype(), [&](auto tag) {
       using T = decltype(tag);
@@ -430,13 +437,15 @@ Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha
     self.bump_version();
     return self;
   }
-  if (!plain_sum) return add_(self, scaled("add_", other, alpha));
+  if (!plain_sum) return add_(self, scaled("add_", self, other, alpha));
   return binary_inplace("add_", BinaryOp::add, self, other,
                         [](const TensorOrNumber& a, const TensorOrNumber& b) { return add(a, b); });
 }
 Tensor sub_(const Tensor& self, const TensorOrNumber& other, const Number& alpha) {
   if (alpha.real() != 1)
-    return add_(self, other, alpha.dtype() == DType::float32 ? Number(-alpha.real()) : Number(-alpha.to<int64_t>()));
+    return add_(
+        self, other,
+        alpha.dtype() == DType::float32 ? Number(-alpha.real()) : Number(static_cast<int64_t>(0 - alpha.wrapped<uint64_t>())));
   return binary_inplace("sub_", BinaryOp::sub, self, other,
                         [](const TensorOrNumber& a, const TensorOrNumber& b) { return sub(a, b); });
 }

@@ -29,12 +29,23 @@ Tensor TensorOrNumber::as_tensor(const TensorOptions& options) const {
   Tensor result = Tensor::empty({}, options);
   dispatch(options.dtype, [&](auto tag) {
     using T = decltype(tag);
-    const T value = number_.to<T>();
+    const T value = number_.wrapped<T>();
     if (options.device.is_cuda())
       cuda::element_kernels(options.device.index).fill(options.dtype, 1, &value, result.raw_pointer());
     else *result.data<T>() = value;
   });
   return result;
+}
+
+void check_number(const char* op, const TensorOrNumber& v, DType dtype) {
+  if (v.is_number()) dispatch(dtype, [&](auto tag) { v.number().to<decltype(tag)>(op); });
+}
+
+void check_range(const char* op, const TensorOrNumber& v, DType dtype) {
+  if (!v.is_number()) return;
+  dispatch(dtype, [&](auto tag) {
+    if (!v.number().fits<decltype(tag)>()) v.number().refuse(op, dtype);
+  });
 }
 
 Device common_device(const char* op, const TensorOrNumber& a, const TensorOrNumber& b) {
@@ -51,7 +62,7 @@ Device common_device(const char* op, const TensorOrNumber& a, const TensorOrNumb
 ElementOperand element_operand(const Number& number, DType dtype) {
   ElementOperand operand{nullptr, 0, 0};
   if (is_floating_point(dtype)) operand.real = number.real();
-  else operand.integer = dtype == DType::boolean ? number.to<bool>() : number.to<int64_t>();
+  else operand.integer = dtype == DType::boolean ? number.wrapped<bool>() : number.wrapped<int64_t>();
   return operand;
 }
 

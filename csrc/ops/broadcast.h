@@ -24,7 +24,7 @@ struct ElementOperands {
  private:
   Tensor held_[2];  // what a and b point to
 };
-// A number or one element in host memory, as a kernel takes it; throws ValueError if it does not fit into an integer dtype.
+// A number or one element in host memory, as a kernel takes it.
 ElementOperand element_operand(const Number& number, DType dtype);
 // A 0-dimensional CPU tensor as a number, for an op with tensors of a device; anything else as it is.
 TensorOrNumber host_number(const TensorOrNumber& v, const Device& device);

@@ -84,10 +84,22 @@ void row(int64_t n, const void* a, bool a_full, const void* b, bool b_full, void
   });
 }
 
+// The type in which two operands are compared: one that holds both, so that 300 is not 44 beside a uint8.
+DType comparison_type(const TensorOrNumber& a, const TensorOrNumber& b) {
+  DType dtype = result_type(a, b);
+  if (is_floating_point(dtype)) return dtype;
+  for (const TensorOrNumber* v : {&a, &b}) {
+    const bool held = !v->is_number() || dispatch(dtype, [&](auto tag) { return v->number().fits<decltype(tag)>(); });
+    if (!v->is_number()) dtype = promote(dtype, v->dtype());
+    else if (!held) dtype = DType::int64;
+  }
+  return dtype;
+}
+
 template <class Op>
 Tensor compare(const char* name, const TensorOrNumber& a, const TensorOrNumber& b) {
   check_operands(name, a, b);
-  const DType dtype = result_type(a, b);
+  const DType dtype = comparison_type(a, b);
   const Device device = common_device(name, a, b);
   Tensor out = Tensor::empty(broadcast_shapes(name, a.shape(), b.shape()), {DType::boolean, device});
   if (device.is_cuda()) {

@@ -77,6 +77,7 @@ void check(const ConvKind& kind, const Tensor& input, const Tensor& weight, cons
     throw TypeError(message(op, ": input is ", name(input.dtype()), ", weight ", name(weight.dtype()),
                             bias.defined() ? message(", bias ", name(bias.dtype())) : std::string()));
   if (g.stride[0] < 1 || g.stride[1] < 1) throw ValueError(message(op, ": stride must be positive, got ", given(kind, g.stride)));
+  check_window(op, g.stride, g.dilation, g.padding, g.output_padding);
   if (g.dilation[0] < 1 || g.dilation[1] < 1)
     throw ValueError(message(op, ": dilation must be positive, got ", given(kind, g.dilation)));
   for (int64_t p : g.padding)

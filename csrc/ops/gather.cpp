@@ -195,6 +195,7 @@ Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const Tens
 void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add) {
   const char* op = add ? "scatter_add_" : "scatter_";
   check_writable(op, self);
+  check_number(op, source, self.dtype());
   int d = normalize_dim(op, dim, self.ndim());
   const Tensor from = source.is_number() ? Tensor() : source.tensor();
   if (must_record_inplace(op, self, {from})) {
@@ -220,7 +221,7 @@ void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor
     using T = decltype(tag);
     const Tensor values = from.defined() ? plain_copy(from.as_strided(where.shape(), from.strides(), from->offset)) : Tensor();
     const T* read = values.defined() ? values.data<T>() : nullptr;
-    const T number = source.is_number() ? source.number().to<T>() : T();
+    const T number = source.is_number() ? source.number().wrapped<T>() : T();
     T* to = self.data<T>();
     for_each_gathered(where, d, self.strides(), [&](int64_t e, int64_t offset) {
       const T value = read != nullptr ? read[e] : number;
@@ -292,7 +293,7 @@ Tensor bincount(const Tensor& input, int64_t min_length) {
     if (values.numel() > 0) {
       if (const double lowest = amin(values, {}, false).item(); lowest < 0)
         throw ValueError(message("bincount: negative value ", lowest));
-      length = std::max(length, static_cast<int64_t>(amax(values, {}, false).item()) + 1);
+      length = std::max(length, checked_sum(to_device(amax(values, {}, false), {}).data<int64_t>()[0], 1));
     }
     Tensor counts = Tensor::zeros({length}, values.options());
     cuda::element_kernels(values.device().index).bincount(values.numel(), values.pointer<int64_t>(), counts.pointer<int64_t>());
@@ -301,7 +302,7 @@ Tensor bincount(const Tensor& input, int64_t min_length) {
   const int64_t* data = values.data<int64_t>();
   for (int64_t i = 0; i < values.numel(); ++i) {
     if (data[i] < 0) throw ValueError(message("bincount: negative value ", data[i]));
-    length = std::max(length, data[i] + 1);
+    length = std::max(length, checked_sum(data[i], 1));
   }
   Tensor counts = Tensor::zeros({length}, {DType::int64});
   for (int64_t i = 0; i < values.numel(); ++i) ++counts.data<int64_t>()[data[i]];
@@ -323,7 +324,7 @@ Tensor one_hot(const Tensor& index, int64_t classes) {
   const int64_t largest = n > 0 ? *std::max_element(data, data + n) : -1;
   if (classes <= 0) {
     if (n == 0) throw ValueError("one_hot: the number of classes of an empty tensor cannot be inferred");
-    classes = largest + 1;
+    classes = checked_sum(largest, 1);
   }
   for (int64_t i = 0; i < n; ++i)
     if (data[i] < 0 || data[i] >= classes)

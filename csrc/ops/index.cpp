@@ -391,7 +391,7 @@ Index Index::of(int64_t value) {
 Index Index::of(const Tensor& tensor) {
   Index item;
   item.kind = Kind::tensor;
-  item.tensor = tensor;
+  item.tensor = tensor.dtype() == DType::uint8 ? cast(tensor, DType::boolean) : tensor;
   return item;
 }
 
@@ -415,6 +415,7 @@ Tensor index(const Tensor& input, const std::vector<Index>& items) {
 
 Tensor index_put(const Tensor& input, const std::vector<Index>& items, const TensorOrNumber& value) {
   Parsed parsed = parse(input.shape(), items);
+  check_number("index_put", value, input.dtype());
   Tensor source = value.is_number() ? value.as_tensor(input.options()) : value.tensor();
   Tensor result = plain_copy(input);
   put(result, parsed, source);
@@ -439,6 +440,7 @@ Tensor index_put(const Tensor& input, const std::vector<Index>& items, const Ten
 
 void index_put_(const Tensor& self, const std::vector<Index>& items, const TensorOrNumber& value) {
   check_writable("index_put_", self);
+  check_number("index_put_", value, self.dtype());
   const Tensor source = value.is_number() ? Tensor() : value.tensor();
   if (must_record_inplace("index_put_", self, {source})) {
     rebase("index_put_", self, [&](const Tensor& before) { return index_put(before, items, value); });

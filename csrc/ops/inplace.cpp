@@ -71,6 +71,7 @@ void record_inplace(const char* op, const Tensor& self, GradientFn gradient) {
 
 Tensor fill_(const Tensor& self, const Number& value) {
   check_writable("fill_", self);
+  check_number("fill_", value, self.dtype());
   const bool recorded = must_record_inplace("fill_", self);
   const bool lanes = self.in_lanes();
   if (lanes || self.is_contiguous()) {
@@ -78,7 +79,7 @@ Tensor fill_(const Tensor& self, const Number& value) {
       using T = decltype(tag);
       T* data = flat_data<T>(self, lanes);
       const int64_t n = flat_count(self, lanes);
-      const T number = value.to<T>();
+      const T number = value.wrapped<T>();
       if (self.device().is_cuda()) return cuda::element_kernels(self.device().index).fill(self.dtype(), n, &number, data);
       for (int64_t i = 0; i < n; ++i) data[i] = number;
     });

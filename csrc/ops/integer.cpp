@@ -100,6 +100,8 @@ BinaryRow row_for(DType dtype) {
 
 }  // namespace
 
+bool wraps(BinaryOp op) { return op == BinaryOp::add || op == BinaryOp::sub || op == BinaryOp::mul || op == BinaryOp::pow; }
+
 bool divides(BinaryOp op) {
   return op == BinaryOp::remainder || op == BinaryOp::fmod || op == BinaryOp::floor_divide || op == BinaryOp::div;
 }

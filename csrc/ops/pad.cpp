@@ -93,6 +93,9 @@ std::vector<int64_t> table_of(PadMode mode, int64_t extent, const Around& pad) {
   return table;
 }
 
+// Lanes hold only if batch and channels stay whole.
+bool keep_lanes(const Tensor& t, int padded) { return t.in_lanes() && padded <= t.ndim() - 2; }
+
 // The tables of the last two dimensions; a tensor whose planes are rows has one row.
 struct Tables {
   std::vector<int64_t> rows, columns;
@@ -103,9 +106,6 @@ struct Tables {
     if (ndim > 1) rows = table_of(mode, shape[ndim - 2], around(pads, ndim, ndim - 2));
     columns = table_of(mode, shape[ndim - 1], around(pads, ndim, ndim - 1));
   }
-
-  // Lanes hold only if batch and channels stay whole.
-  bool keep_lanes(const Tensor& t) const { return t.in_lanes() && dims <= t.ndim() - 2; }
 
   // The kernel's view of the shapes without and with padding, in one of the layouts.
   PlaneMap map(const Dims& in, const Dims& out, bool lanes) const {
@@ -129,16 +129,16 @@ struct Tables {
 
 template <class T>
 Tensor pad_planes(const Tensor& input, const Dims& shape, const std::vector<int64_t>& pads, PadMode mode, T value) {
-  const auto tables = std::make_shared<const Tables>(input.shape(), pads, mode);
-  const bool lanes = tables->keep_lanes(input);
+  const bool lanes = keep_lanes(input, padded_dims(pads));
   const auto x = spatial_input<T>(input, lanes);
-  const auto y = spatial_output<T>(shape, lanes, input.device());
+  const auto y = spatial_output<T>(shape, lanes, input.device());  // first: what is too large has no tables
+  const auto tables = std::make_shared<const Tables>(input.shape(), pads, mode);
   if (y.tensor.numel() > 0)
     kernels<T>(input.device()).gather_planes(tables->map(input.shape(), shape, lanes), x.data, value, y.data);
   if (!needs_grad({input})) return y.tensor;
   return record(
       "pad", y.tensor, {input}, [tables, shape, input_shape = input.shape()](const Tensor& grad_output, const Needs&) -> Grads {
-        const bool g_lanes = tables->keep_lanes(grad_output);
+        const bool g_lanes = keep_lanes(grad_output, tables->dims);
         const auto g = spatial_input<T>(grad_output, g_lanes);
         const auto grad_input = spatial_output<T>(input_shape, g_lanes, g.tensor.device());
         if (grad_input.tensor.numel() > 0)
@@ -175,14 +175,16 @@ Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode, 
   const Dims shape = padded_shape(input, pads, mode);
   const int ndim = input.ndim();
   const bool constant = mode == PadMode::constant;
+  if (constant) check_range("pad", value, input.dtype());
   if (constant && (!is_floating_point(input.dtype()) || padded_dims(pads) > 2 || ndim == 0))
     return pad_constant(input, shape, pads, value);
   if (is_floating_point(input.dtype()))
     return dispatch_floating("pad", input.dtype(), [&](auto tag) {
       using T = decltype(tag);
-      return pad_planes<T>(input, shape, pads, mode, value.to<T>());
+      return pad_planes<T>(input, shape, pads, mode, value.wrapped<T>());
     });
-  Tensor result = input;
+  Tensor result = Tensor::empty(shape, input.options());  // what is too large has no tables
+  result = input;
   for (int d = ndim - static_cast<int>(pads.size() / 2); d < ndim; ++d) {
     const std::vector<int64_t> table = table_of(mode, input.size(d), around(pads, ndim, d));
     Tensor index = Tensor::empty({static_cast<int64_t>(table.size())}, {DType::int64});

@@ -53,6 +53,7 @@ Pool2dShape shape_of_input(const PoolKind& kind, const Tensor& input) {
 Pool2dShape shape_of(const PoolKind& kind, const Tensor& input, const PoolOptions<2>& o) {
   const char* op = kind.op;
   Pool2dShape s = shape_of_input(kind, input);
+  check_window(op, o.kernel, o.stride, o.padding, o.dilation);
   for (size_t i = 0; i < 2; ++i) {
     if (o.kernel[i] < 1 || o.stride[i] < 1 || o.dilation[i] < 1)
       throw ValueError(message(op, ": kernel size, stride and dilation must be positive, got ", given(kind, o.kernel), ", ",

@@ -1,6 +1,9 @@
 // What the spatial ops (convolution, pooling) share: the batch or height that an input lacks, and the layout they run in.
 #pragma once
 
+#include <algorithm>
+#include <cstdint>
+
 #include "core/copy.h"
 
 namespace cnnx {
@@ -20,6 +23,16 @@ inline Tensor as_images(const Tensor& t, int axes = 2) {
     strides.insert(0, t.numel());
   }
   return t.as_strided(shape, strides, t->offset);
+}
+
+// Throws where a kernel size, stride, padding or dilation is beyond 31 bits: no image is that large, and positions stay within 64.
+template <class... Numbers>
+void check_window(const char* op, const Numbers&... options) {
+  const auto check = [op](int64_t number) {
+    if (number > INT32_MAX)
+      throw ValueError(message(op, ": a kernel size, stride, padding or dilation of ", number, " is too large"));
+  };
+  (std::for_each(std::begin(options), std::end(options), check), ...);
 }
 
 // The inverse for a fresh result: without batch if `single`, without height if there is one axis.

@@ -16,6 +16,7 @@ struct Windows {
   std::vector<int64_t> tables[2];  // [tap][position]: the row or column that a tap meets, -1 outside
 
   Windows(const char* op, const AxisInts<2>& size, const WindowOptions& o) {
+    check_window(op, o.kernel, o.stride, o.padding, o.dilation);
     for (size_t i = 0; i < 2; ++i) {
       if (o.kernel[i] < 1 || o.stride[i] < 1 || o.dilation[i] < 1 || o.padding[i] < 0)
         throw ValueError(message(op, ": kernel size, dilation and stride must be positive and padding not negative, got ",
@@ -32,7 +33,9 @@ struct Windows {
                                  " and dilation ", Dims(o.dilation.begin(), o.dilation.end())));
     }
     // Checked before the tables are made, which could not be.
-    checked_product(checked_product(kernel[0], kernel[1]), checked_product(positions[0], positions[1]));
+    if (checked_product(checked_product(kernel[0], kernel[1]), checked_product(positions[0], positions[1])) > kMaxElements)
+      throw Error(message(op, ": ", kernel[0], " x ", kernel[1], " values of ", positions[0], " x ", positions[1],
+                          " windows are too many"));
     for (size_t i = 0; i < 2; ++i)
       for (int64_t tap = 0; tap < kernel[i]; ++tap)
         for (int64_t p = 0; p < positions[i]; ++p) {

@@ -331,6 +331,7 @@ std::vector<Tensor> split(const Tensor& input, const std::vector<int64_t>& sizes
     throw ShapeError(
         message("split: the sizes add up to ", total, ", dimension ", d, " of ", input.shape(), " has ", input.shape()[d]));
   std::vector<Tensor> pieces;
+  pieces.reserve(sizes.size());
   int64_t start = 0;
   for (int64_t size : sizes) {
     pieces.push_back(narrow(input, d, start, size));
@@ -345,6 +346,7 @@ std::vector<Tensor> split(const Tensor& input, int64_t size, int64_t dim) {
   const int64_t extent = input.shape()[d];
   if (size < 0 || (size == 0 && extent > 0)) throw ValueError(message("split: size must be positive, got ", size));
   std::vector<int64_t> sizes;
+  sizes.reserve(extent > 0 ? static_cast<size_t>((extent - 1) / size + 1) : 1);
   for (int64_t left = extent; left > 0; left -= sizes.back()) sizes.push_back(std::min(size, left));
   if (sizes.empty()) sizes.push_back(0);
   return split(input, sizes, d);
@@ -362,6 +364,7 @@ std::vector<Tensor> unbind(const Tensor& input, int64_t dim) {
   int d = normalize_dim("unbind", dim, input.ndim());
   if (input.ndim() == 0) throw IndexError("unbind: a tensor without dimensions cannot be unbound");
   std::vector<Tensor> pieces;
+  pieces.reserve(static_cast<size_t>(input.shape()[d]));
   for (int64_t i = 0; i < input.shape()[d]; ++i) pieces.push_back(select(input, d, i));
   return pieces;
 }

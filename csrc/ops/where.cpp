@@ -100,6 +100,12 @@ void check_bounds(const char* op, const TensorOrNumber& min, const TensorOrNumbe
   if (!min.defined() && !max.defined()) throw ValueError(message(op, ": needs min or max"));
 }
 
+// An element can become the upper bound, so it must be one; nothing lies below a lower bound that no element can have.
+void check_bounds_fit(const char* op, const TensorOrNumber& min, const TensorOrNumber& max, DType dtype) {
+  if (min.defined()) check_number(op, min, dtype);
+  if (max.defined()) check_range(op, max, dtype);
+}
+
 bool are_numbers(const TensorOrNumber& min, const TensorOrNumber& max) {
   return (!min.defined() || min.is_number()) && (!max.defined() || max.is_number());
 }
@@ -108,9 +114,11 @@ bool are_numbers(const TensorOrNumber& min, const TensorOrNumber& max) {
 
 Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b) {
   if (!condition.defined() || !a.defined() || !b.defined()) throw TypeError("where: an operand is None");
+  if (condition.dtype() == DType::uint8) return where(cast(condition, DType::boolean), a, b);
   if (condition.dtype() != DType::boolean)
     throw TypeError(message("where: the condition must be a bool tensor, got ", name(condition.dtype())));
   const DType dtype = result_type(a, b);
+  for (const TensorOrNumber* v : {&a, &b}) check_number("where", *v, dtype);
   const TensorOptions options{dtype, condition.device()};
   if (!options.device.is_cuda())
     for (const TensorOrNumber* v : {&a, &b})
@@ -140,6 +148,10 @@ Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber
     throw ShapeError(message("masked_fill: the value must be a number or a 0-dimensional tensor, got shape ", value.shape()));
   if (value.dtype() == DType::float32 && !is_floating_point(input.dtype()))
     throw TypeError(message("masked_fill: a floating-point value cannot be written into a tensor of ", name(input.dtype())));
+  check_number("masked_fill", value, input.dtype());
+  // One element of a wider integer type is read, so that it does not wrap either.
+  if (!value.is_number() && !is_floating_point(input.dtype()) && promote(value.dtype(), input.dtype()) != input.dtype())
+    check_number("masked_fill", Number(static_cast<int64_t>(value.tensor().item())), input.dtype());
   // A number stays one where that keeps the input's dtype: a device then needs no launch to make a tensor of it.
   const bool stays = !value.is_number() || result_type(value, input) == input.dtype();
   return where(mask, stays ? value : TensorOrNumber(value.as_tensor(input.options())), input);
@@ -165,6 +177,7 @@ Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumbe
     DType dtype = input.dtype();
     if (min.defined()) dtype = result_type(TensorOrNumber(input), min);
     if (max.defined() && !is_floating_point(dtype)) dtype = result_type(TensorOrNumber(input), max);
+    check_bounds_fit("clamp", min, max, dtype);
     const Bounds bounds = number_bounds(min, max);
     if (bounds.low != bounds.low || bounds.high != bounds.high) return mul(input, std::numeric_limits<double>::quiet_NaN());
     return unary("clamp", UnaryOp::clamp, dtype == input.dtype() ? input : cast(input, dtype), bounds.low, bounds.high);
@@ -177,6 +190,7 @@ Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumbe
 Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max) {
   check_bounds("clamp_", min, max);
   if (are_numbers(min, max) && is_floating_point(self.dtype())) {
+    check_bounds_fit("clamp_", min, max, self.dtype());
     const Bounds bounds = number_bounds(min, max);
     return unary_("clamp_", UnaryOp::clamp, self, bounds.low, bounds.high);
   }

@@ -12,6 +12,13 @@ struct DimsArgument {
   Dims dims;
 };
 
+// Bytes were the masks before there was bool, and scripts still make them. The warning names the caller of the Python function.
+inline void warn_of_byte_mask(const char* what, const Tensor& mask) {
+  if (mask.dtype() != DType::uint8) return;
+  const std::string text = std::string(what) + " of dtype uint8 is deprecated, use bool instead; what is not 0 counts as true";
+  if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 2) != 0) throw pybind11::error_already_set();
+}
+
 }  // namespace cnnx::bindings
 
 namespace pybind11::detail {

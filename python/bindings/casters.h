@@ -13,6 +13,25 @@ PyTypeObject*& tensor_class();
 
 namespace pybind11::detail {
 
+// Whatever Python takes as an index. One beyond 64 bits gets a line of its own, not the list of signatures.
+template <>
+struct type_caster<int64_t> {
+  PYBIND11_TYPE_CASTER(int64_t, const_name("int"));
+
+  bool load(handle source, bool) {
+    if (!PyIndex_Check(source.ptr())) return false;
+    const auto index = reinterpret_steal<object>(PyNumber_Index(source.ptr()));
+    int overflow = 0;
+    value = index ? PyLong_AsLongLongAndOverflow(index.ptr(), &overflow) : 0;
+    if (overflow != 0) throw cnnx::Error("int: " + str(index).cast<std::string>() + " does not fit in 64 bits");
+    if (!PyErr_Occurred()) return true;
+    PyErr_Clear();
+    return false;
+  }
+
+  static handle cast(int64_t number, return_value_policy, handle) { return PyLong_FromLongLong(number); }
+};
+
 // None is the undefined tensor. The Python object of a tensor lives as long as somebody holds it, and is the same object
 // meanwhile.
 template <>
@@ -55,12 +74,9 @@ struct type_caster<cnnx::Dims> {
     if (!isinstance<tuple>(source) && !isinstance<list>(source)) return false;
     value = cnnx::Dims();
     for (handle item : reinterpret_borrow<sequence>(source)) {
-      Py_ssize_t extent = PyNumber_AsSsize_t(item.ptr(), PyExc_OverflowError);
-      if (extent == -1 && PyErr_Occurred()) {
-        PyErr_Clear();
-        return false;
-      }
-      value.push_back(extent);
+      type_caster<int64_t> extent;
+      if (!extent.load(item, true)) return false;
+      value.push_back(static_cast<int64_t>(extent));
     }
     return true;
   }

@@ -1,7 +1,7 @@
 // Creation.
 #include "cnnx/ops/create.h"
 
-#include "bindings.h"
+#include "arguments.h"
 
 namespace cnnx::bindings {
 
@@ -25,19 +25,13 @@ void register_create(py::module_& m) {
         return Tensor::zeros(shape, {dtype, parse_device(device)});
       },
       ReleaseGil(), py::arg("shape"), py::arg("dtype"), kDevice());
-  // Integers first: a Python int keeps all its bits, a float goes to the second overload.
   m.def(
       "full",
-      [](const Dims& shape, int64_t value, DType dtype, const std::string& device) {
-        return full_integer(shape, value, dtype, parse_device(device));
-      },
-      ReleaseGil(), py::arg("shape"), py::arg("value").noconvert(), py::arg("dtype"), kDevice());
-  m.def(
-      "full",
-      [](const Dims& shape, double value, DType dtype, const std::string& device) {
-        return Tensor::full(shape, value, {dtype, parse_device(device)});
+      [](const Dims& shape, const Number& value, DType dtype, const std::string& device) {
+        return full(shape, value, dtype, parse_device(device));
       },
       ReleaseGil(), py::arg("shape"), py::arg("value"), py::arg("dtype"), kDevice());
+  // Integers first: a Python int keeps all its bits, a float goes to the second overload.
   m.def(
       "arange",
       [](int64_t start, int64_t end, int64_t step, DType dtype, const std::string& device) {
@@ -53,7 +47,7 @@ void register_create(py::module_& m) {
       ReleaseGil(), py::arg("start"), py::arg("end"), py::arg("step"), py::arg("dtype"), kDevice());
   m.def(
       "linspace",
-      [](double start, double end, int64_t steps, DType dtype, const std::string& device) {
+      [](const Number& start, const Number& end, int64_t steps, DType dtype, const std::string& device) {
         return linspace(start, end, steps, dtype, parse_device(device));
       },
       ReleaseGil(), py::arg("start"), py::arg("end"), py::arg("steps"), py::arg("dtype"), kDevice());

@@ -82,7 +82,14 @@ void register_elementwise(py::module_& m) {
   m.def("isinf", &isinf, ReleaseGil(), given("input"));
   m.def("isfinite", &isfinite, ReleaseGil(), given("input"));
 
-  m.def("where", &where, ReleaseGil(), given("condition"), given("input"), given("other"));
+  m.def(
+      "where",
+      [](const Tensor& condition, const TensorOrNumber& input, const TensorOrNumber& other) {
+        warn_of_byte_mask("where: a condition", condition);
+        py::gil_scoped_release release;
+        return where(condition, input, other);
+      },
+      given("condition"), given("input"), given("other"));
   m.def("masked_fill", &masked_fill, ReleaseGil(), given("input"), given("mask"), given("value"));
   m.def("masked_fill_", &masked_fill_, ReleaseGil(), given("input"), given("mask"), given("value"));
 }

@@ -1,6 +1,8 @@
 // C++ exceptions as Python ones.
 #include "cnnx/error.h"
 
+#include <new>
+
 #include "bindings.h"
 
 namespace cnnx::bindings {
@@ -22,6 +24,11 @@ void register_errors(py::module_&) {
       else PyErr_SetObject(PyExc_OSError, py::make_tuple(e.code, e.what()).ptr());
     } catch (const Error& e) {
       PyErr_SetString(PyExc_RuntimeError, e.what());
+    } catch (const std::bad_alloc&) {
+      PyErr_SetString(PyExc_MemoryError, "out of memory: a table that the arguments ask for");
+    } catch (const std::length_error&) {
+      PyErr_SetString(PyExc_MemoryError,
+                      "out of memory: a table that the arguments ask for has more entries than memory can hold");
     }
   });
 }

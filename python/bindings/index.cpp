@@ -29,12 +29,14 @@ Tensor index_array(py::handle item) {
   }
   const char kind = array.dtype().kind();
   if (array.size() == 0 && kind == 'f') array = array.attr("astype")("int64");
-  else if (kind == 'i' || kind == 'u') array = array.attr("astype")("int64", py::arg("copy") = false);
-  else if (kind != 'b')
+  else if (kind == 'i' || (kind == 'u' && array.itemsize() > 1)) array = array.attr("astype")("int64", py::arg("copy") = false);
+  else if (kind != 'b' && kind != 'u')
     throw IndexError("index: takes integers, slices, None, ..., and integer or bool tensors, got " +
                      py::str(py::type::of(item).attr("__name__")).cast<std::string>() + " of " +
                      py::str(array.dtype()).cast<std::string>());
-  return tensor_from_array(array, false);
+  Tensor tensor = tensor_from_array(array, false);
+  warn_of_byte_mask("index: a mask", tensor);
+  return tensor;
 }
 
 Index item_of(py::handle item) {
@@ -63,7 +65,8 @@ Index item_of(py::handle item) {
   if (PyBool_Check(object)) return Index::of(Tensor::full({}, object == Py_True, {DType::boolean}));
   if (py::isinstance<TensorImpl>(item)) {
     Tensor tensor = py::cast<Tensor>(item);
-    if (tensor.ndim() == 0 && !is_floating_point(tensor.dtype()) && tensor.dtype() != DType::boolean)
+    warn_of_byte_mask("index: a mask", tensor);
+    if (tensor.ndim() == 0 && (tensor.dtype() == DType::int32 || tensor.dtype() == DType::int64))
       return Index::of(static_cast<int64_t>(tensor.item()));
     return Index::of(tensor);
   }

@@ -1,7 +1,7 @@
 // Initial values of parameters.
 #include "cnnx/nn/init.h"
 
-#include "bindings.h"
+#include "arguments.h"
 
 namespace cnnx::bindings {
 

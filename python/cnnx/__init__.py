@@ -50,6 +50,7 @@ from cnnx.products import *
 from cnnx.random import *
 from cnnx.reduction import *
 from cnnx.shaping import *
+from cnnx.signatures import checked as _checked
 from cnnx.size import Size as Size
 from cnnx.tensor import Tensor as Tensor
 
@@ -105,6 +106,7 @@ def compile(model: Any = None, **options: Any) -> Any:
     return model if model is not None else lambda function: function
 
 
+@_checked
 def is_nonzero(input: Tensor) -> Any:
     """Whether the single element of a tensor differs from 0."""
     return input.is_nonzero()

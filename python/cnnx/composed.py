@@ -15,60 +15,79 @@ from cnnx.dtypes import as_dtype
 from cnnx.generator import Generator
 from cnnx.random import rand
 from cnnx.reduction import ValuesIndices
+from cnnx.signatures import checked
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
 
+
+def _axis(op: str, input: Tensor, dim: int) -> int:
+    """A dimension counted from the front."""
+    if not -input.ndim <= dim < input.ndim:
+        raise IndexError(f"{op}: dim {dim} is out of range for {input.ndim} dimensions")
+    return dim % input.ndim
+
+
 # Element by element.
 
 
+@checked
 def exp2(input: Tensor) -> Tensor:
     """2 to the power of each element."""
     return _C.pow(2.0, input)
 
 
+@checked
 def tan(input: Tensor) -> Tensor:
     """The tangent of each element."""
     return _C.div(_C.sin(input), _C.cos(input))
 
 
+@checked
 def sinh(input: Tensor) -> Tensor:
     """The hyperbolic sine of each element."""
     grown = _C.expm1(input)
     return _C.mul(_C.add(grown, _C.div(grown, _C.add(grown, 1))), 0.5)
 
 
+@checked
 def cosh(input: Tensor) -> Tensor:
     """The hyperbolic cosine of each element."""
     return _C.mul(_C.add(_C.exp(input), _C.exp(_C.neg(input))), 0.5)
 
 
+@checked
 def frac(input: Tensor) -> Tensor:
     """What is behind the decimal point, with the element's sign."""
     return _C.sub(input, _C.trunc(input))
 
 
+@checked
 def deg2rad(input: Tensor) -> Tensor:
     """Degrees in radians."""
     return _C.mul(input, math.pi / 180)
 
 
+@checked
 def rad2deg(input: Tensor) -> Tensor:
     """Radians in degrees."""
     return _C.mul(input, 180 / math.pi)
 
 
+@checked
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)); with `eps`, x is limited to [eps, 1 - eps] first."""
     x = input if eps is None else _C.clamp(input, eps, 1 - eps)
     return _C.log(_C.div(x, _C.sub(1, x)))
 
 
+@checked
 def hypot(input: Tensor, other: Tensor) -> Tensor:
     """The square root of the sum of two squares."""
     return _C.sqrt(_C.add(_C.square(input), _C.square(other)))
 
 
+@checked
 def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     """log(exp(input) + exp(other)), computed without overflow."""
     largest = _C.maximum(input, other)
@@ -76,22 +95,26 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     return _C.where(_C.isinf(largest), largest, _C.add(largest, near))
 
 
+@checked
 def xlogy(input: Any, other: Tensor) -> Tensor:
     """Input * log(other), 0 where the input is 0."""
     product = _C.mul(input, _C.log(other))
     return _C.where(_C.eq(input, 0), _C.where(_C.isnan(other), other, 0.0), product)
 
 
+@checked
 def fmax(input: Tensor, other: Tensor) -> Tensor:
     """The larger of two elements; NaN loses."""
     return _C.where(_C.isnan(input), other, _C.where(_C.isnan(other), input, _C.maximum(input, other)))
 
 
+@checked
 def fmin(input: Tensor, other: Tensor) -> Tensor:
     """The smaller of two elements; NaN loses."""
     return _C.where(_C.isnan(input), other, _C.where(_C.isnan(other), input, _C.minimum(input, other)))
 
 
+@checked
 def nan_to_num(
     input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
 ) -> Tensor:
@@ -107,11 +130,13 @@ def nan_to_num(
 # Statistics.
 
 
+@checked
 def nansum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum, with NaN as 0."""
     return reduction.sum(_C.where(_C.isnan(input), 0.0, input), dim, keepdim, dtype=dtype)
 
 
+@checked
 def nanmean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The mean of what is not NaN."""
     count = reduction.sum(_C.logical_not(_C.isnan(input)), dim, keepdim)
@@ -125,20 +150,23 @@ class MinMax(NamedTuple):
     max: Tensor
 
 
+@checked
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> MinMax:
     """The smallest and the largest element, of all or along a dimension."""
     return MinMax(reduction.amin(input, dim, keepdim), reduction.amax(input, dim, keepdim))
 
 
+@checked
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The k-th smallest element along a dimension (1 is the smallest), with its index."""
-    if not 1 <= k <= input.shape[dim]:
+    if not 1 <= k <= input.shape[_axis("kthvalue", input, dim)]:
         raise RuntimeError(f"kthvalue: k is {k}, dimension {dim} of shape {tuple(input.shape)} is too short")
     values, indices = indexing.sort(input, dim)
     picked = [_C.narrow(t, dim, k - 1, 1) for t in (values, indices)]
     return ValuesIndices(*(picked if keepdim else [shaping.squeeze(t, dim) for t in picked]))
 
 
+@checked
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element (of an even number the lower one); along a dimension, `(values, indices)`.
 
@@ -146,7 +174,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """
     flat = _C.reshape(input, (-1,)) if dim is None else input
     axis = -1 if dim is None else dim
-    count = flat.shape[axis]
+    count = flat.shape[_axis("median", flat, axis)]
     values, indices = kthvalue(flat, (count + 1) // 2, axis, True)
     if input.dtype.is_floating_point:  # NaN is sorted last
         last, place = kthvalue(flat, count, axis, True)
@@ -157,6 +185,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     return ValuesIndices(*((values, indices) if keepdim else (t.squeeze(dim) for t in (values, indices))))
 
 
+@checked
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -204,6 +233,7 @@ def quantile(
     return result if shares.ndim else _C.reshape(result, tuple(result.shape[1:]))
 
 
+@checked
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` intervals of [min, max], by default those of the data."""
     x = _C.reshape(input.detach(), (-1,))
@@ -220,18 +250,21 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     return _C.to(counts, input.dtype)
 
 
+@checked
 def diff(
     input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
 ) -> Tensor:
     """The differences of neighbours along a dimension, `n` times over."""
     parts = [t for t in (prepend, input, append) if t is not None]
     x = _C.cat(parts, dim) if len(parts) > 1 else input
-    for _ in range(n):
-        count = x.shape[dim] - 1
+    axis = _axis("diff", x, dim)
+    for _ in range(min(n, x.shape[axis])):
+        count = x.shape[axis] - 1
         x = _C.sub(_C.narrow(x, dim, 1, count), _C.narrow(x, dim, 0, count))
     return x
 
 
+@checked
 def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     """The covariances of variables, the rows, over observations, the columns."""
     x = _C.reshape(input, (1, -1)) if input.ndim < 2 else input
@@ -240,6 +273,7 @@ def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     return result if input.ndim == 2 else _C.reshape(result, ())
 
 
+@checked
 def corrcoef(input: Tensor) -> Tensor:
     """The correlations of variables, the rows, over observations, the columns."""
     c = cov(input)
@@ -249,6 +283,7 @@ def corrcoef(input: Tensor) -> Tensor:
     return _C.clamp(_C.div(_C.div(c, _C.unsqueeze(deviation, 1)), deviation), -1, 1)
 
 
+@checked
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
 ) -> Tensor:
@@ -304,6 +339,7 @@ def multinomial(
     return _C.minimum(passed, last)
 
 
+@checked
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
     """The distances of all pairs of rows, (..., P, M) and (..., R, M) to (..., P, R)."""
     return _C.norm(_C.sub(_C.unsqueeze(x1, -2), _C.unsqueeze(x2, -3)), float(p), [-1], False)
@@ -312,16 +348,19 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
 # Rearrangements.
 
 
+@checked
 def flipud(input: Tensor) -> Tensor:
     """The rows in reverse order."""
     return shaping.flip(input, (0,))
 
 
+@checked
 def fliplr(input: Tensor) -> Tensor:
     """The columns in reverse order."""
     return shaping.flip(input, (1,))
 
 
+@checked
 def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     """Turned by k times 90 degrees from the first of two dimensions towards the second."""
     first, second = dims
@@ -332,18 +371,21 @@ def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
     return shaping.flip(_C.transpose(input, first, second), (first if k % 4 == 1 else second,))
 
 
+@checked
 def atleast_1d(*tensors: Tensor) -> Any:
     """Scalars as vectors of one element; several tensors as a tuple."""
     result = tuple(t if t.ndim else _C.reshape(t, (1,)) for t in tensors)
     return result[0] if len(result) == 1 else result
 
 
+@checked
 def atleast_2d(*tensors: Tensor) -> Any:
     """Scalars and vectors as matrices of one row; several tensors as a tuple."""
     result = tuple(t if t.ndim > 1 else _C.reshape(t, (1, -1)) for t in tensors)
     return result[0] if len(result) == 1 else result
 
 
+@checked
 def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
     """Every entry along `dim` (default: of the flattened tensor) several times in a row.
 
@@ -356,27 +398,37 @@ def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Te
     dim : int, optional
         The dimension.
     """
-    x, axis = (_C.reshape(input, (-1,)), 0) if dim is None else (input, dim)
-    count = x.shape[axis]
-    times: Any = (
-        _C.numpy(_C.to_device(repeats, "cpu")).tolist() if isinstance(repeats, _C.TensorBase) else repeats
-    )
-    each = [times] * count if isinstance(times, int) else list(times) * (count if len(times) == 1 else 1)
-    if len(each) != count or any(n < 0 for n in each):
+    x, place = (_C.reshape(input, (-1,)), 0) if dim is None else (input, dim)
+    axis = _axis("repeat_interleave", x, place)
+    shape, count = tuple(x.shape), x.shape[axis]
+    times = repeats if isinstance(repeats, _C.TensorBase) else new.tensor(repeats)
+    if times.dtype not in (_C.DType.int64, _C.DType.int32) or times.ndim > 1:
+        raise RuntimeError(f"repeat_interleave: repeats must be an int or {count} of them, got {repeats!r}")
+    each = [int(n) for n in _C.reshape(times, (-1,)).tolist()]
+    if len(each) not in (1, count) or any(n < 0 for n in each):
         raise RuntimeError(f"repeat_interleave: repeats must be {count} numbers that are not negative")
-    index = [i for i, n in enumerate(each) for _ in range(n)]
-    return _C.index_select(x, axis, new.tensor(index, dtype=_C.DType.int64, device=input.device))
+    if len(each) == 1:
+        wide = _C.expand(_C.unsqueeze(x, axis + 1), (*shape[: axis + 1], each[0], *shape[axis + 1 :]))
+        return _C.reshape(wide, (*shape[:axis], count * each[0], *shape[axis + 1 :]))
+    # An entry's number is how many entries end before it.
+    total = sum(each)
+    marks = new.zeros(total + 1, dtype=_C.DType.int64, device=input.device)
+    ends = _C.cumsum(_C.to(_C.to_device(times, str(input.device)), _C.DType.int64), 0, None)
+    marks = _C.scatter(marks, 0, ends, new.ones(count, dtype=_C.DType.int64, device=input.device), True)
+    return _C.index_select(x, axis, _C.narrow(_C.cumsum(marks, 0, None), 0, 0, total))
 
 
+@checked
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Elements of the flattened tensor, in the shape of the index."""
     flat = _C.reshape(input, (-1,))
     return _C.reshape(_C.index_select(flat, 0, _C.reshape(index, (-1,))), tuple(index.shape))
 
 
+@checked
 def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     """Windows of `size` entries, `step` apart, along a dimension, as a new last dimension (a copy)."""
-    axis = dimension % input.ndim if input.ndim else 0
+    axis = _axis("unfold", input, dimension)
     extent = input.shape[axis]
     if not 0 < size <= extent or step < 1:
         raise RuntimeError(
@@ -391,37 +443,36 @@ def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
     return shaping.movedim(_C.reshape(windows, shape), axis + 1, -1)
 
 
+@checked
 def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
     """A copy with the slices of `source` added to those that `index` names along `dim`."""
     shape = [1] * input.ndim
-    shape[dim] = index.numel()
+    shape[_axis("index_add", input, dim)] = index.numel()
     places = _C.expand(_C.reshape(index, tuple(shape)), tuple(source.shape))
-    return _C.scatter(input, dim, places, source if alpha == 1 else _C.mul(source, alpha), True)
+    factor = new.full((), alpha, dtype=source.dtype, device=source.device)
+    return _C.scatter(input, dim, places, source if alpha == 1 else _C.mul(source, factor), True)
 
 
+@checked
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
     """A copy with the slices of `source` in the places that `index` names along `dim`."""
     shape = [1] * input.ndim
-    shape[dim] = index.numel()
+    shape[_axis("index_copy", input, dim)] = index.numel()
     return _C.scatter(
         input, dim, _C.expand(_C.reshape(index, tuple(shape)), tuple(source.shape)), source, False
     )
 
 
+@checked
 def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     """A copy with a number in the slices that `index` names along `dim`."""
     shape = list(input.shape)
-    shape[dim] = index.numel()
-    number = float(value)
-    source = new.full(
-        shape,
-        number if input.dtype.is_floating_point else int(number),
-        dtype=input.dtype,
-        device=input.device,
-    )
-    return index_copy(input, dim, index, source)
+    shape[_axis("index_fill", input, dim)] = index.numel()
+    number = _C.item(value) if isinstance(value, _C.TensorBase) else value
+    return index_copy(input, dim, index, new.full(shape, number, dtype=input.dtype, device=input.device))
 
 
+@checked
 def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     """Summed over what was broadcast from `size`."""
     shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
@@ -432,6 +483,7 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     return _C.reshape(_C.sum(input, dims, True), shape) if dims else input
 
 
+@checked
 def logspace(
     start: float,
     end: float,
@@ -448,6 +500,7 @@ def logspace(
     return result
 
 
+@checked
 def sgn(input: Tensor) -> Tensor:
     """`sign`."""
     return _C.sign(input)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnnx import _C, creation, dtypes
 from cnnx.devices import as_device, device, device_of
 from cnnx.dtypes import as_dtype
+from cnnx.signatures import checked
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -145,6 +146,7 @@ class Conversions:
         """The tensor in another dtype; without one, the name of its type."""
         return creation.TYPE_NAMES[self.dtype] if dtype is None else _C.to(self, as_dtype(dtype))
 
+    @checked
     def type_as(self: Any, other: Tensor) -> Tensor:
         """The tensor in the dtype of `other`."""
         return _C.to(self, other.dtype)

@@ -14,6 +14,7 @@ from cnnx import _C, dlpack
 from cnnx.devices import CPU, as_device, device_of
 from cnnx.dtypes import as_dtype, float32, float64, get_default_dtype, int32, int64, numpy_dtype, uint8
 from cnnx.dtypes import bool as bool_
+from cnnx.signatures import checked
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -23,6 +24,8 @@ inf = math.inf
 nan = math.nan
 pi = math.pi
 e = math.e
+
+_LARGEST = 3.4028234663852886e38  # float32
 
 
 def _marked(result: Tensor, requires_grad: bool) -> Tensor:
@@ -60,17 +63,77 @@ def _first(data: Any) -> Any:
     return data
 
 
-def _from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
-    """A fresh tensor from nested sequences, numbers or whatever NumPy takes."""
+def _overflow(op: str, value: Any, dtype: _C.DType) -> RuntimeError:
+    # The words of the native check.
+    text = f"value cannot be converted to type {dtype.name} without overflow, got {value}"
+    return RuntimeError(f"{op}: {text}")
+
+
+def _native_number(op: str, value: Any, dtype: _C.DType) -> Any:
+    """A Python number as native code takes it: an int beyond 64 bits as a float, if the dtype has it."""
+    if not isinstance(value, builtins.int) or -(2**63) <= value < 2**63:
+        return value
+    if dtype == bool_:
+        return True
+    if not dtype.is_floating_point:
+        raise _overflow(op, value, dtype)
+    try:
+        return builtins.float(value)
+    except OverflowError:
+        raise _overflow(op, value, dtype) from None
+
+
+def _elements(op: str, array: np.ndarray[Any, Any], dtype: _C.DType) -> np.ndarray[Any, Any]:
+    """Numbers as elements of a dtype that must hold each; as in PyTorch, a uint8 takes -x as 256 - x."""
+    kind = array.dtype.kind
+    if kind != "b" and dtype != bool_ and not dtype.is_floating_point:
+        limits = np.iinfo(numpy_dtype(dtype))
+        low = -limits.max if limits.min == 0 and kind != "f" else limits.min
+        # As a float the largest int64 is the next power of two, which is too large.
+        fits = (array >= low) & (
+            (array < 2.0**63) if kind == "f" and dtype == int64 else (array <= limits.max)
+        )
+        if not fits.all():
+            raise _overflow(op, array[~fits].flat[0], dtype)
+    with np.errstate(over="ignore"):  # a float too large is infinite
+        converted: np.ndarray[Any, Any] = array.astype(numpy_dtype(dtype))
+    return converted
+
+
+def _whole_numbers(op: str, array: np.ndarray[Any, Any], dtype: _C.DType | None) -> np.ndarray[Any, Any]:
+    """Python ints of which NumPy made objects, because they are beyond 64 bits."""
+    chosen = int64 if dtype is None else dtype
+    numbers = [_native_number(op, value, chosen) for value in array.flat]
+    kind = np.float64 if chosen.is_floating_point else None
+    made: np.ndarray[Any, Any] = np.array(numbers, dtype=kind).reshape(array.shape)
+    return made
+
+
+def _from_array_as(array: np.ndarray[Any, Any], dtype: _C.DType) -> Tensor:
+    """A copy of an array in a dtype, converted as `Tensor.to` does."""
+    if _C.dtype_from_numpy(array.dtype) is None and array.dtype.kind in "iuf":
+        array = array.astype(np.float64 if array.dtype.kind == "f" else np.int64)
+    return _C.copy_to(_C.from_numpy(array, False), dtype)
+
+
+def from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
+    """A fresh tensor from nested sequences, numbers or whatever NumPy takes.
+
+    Numbers that the dtype does not hold are refused, whole arrays converted as `Tensor.to` does.
+    """
     if type(data) is builtins.float or type(data) is builtins.bool or type(data) is builtins.int:
         if dtype is None:
             kind = type(data)
             dtype = (
                 get_default_dtype() if kind is builtins.float else bool_ if kind is builtins.bool else int64
             )
-        if isinstance(data, builtins.int) and not dtype.is_floating_point and not -(2**63) <= data < 2**63:
-            raise ValueError(f"{op}: {data} does not fit in {dtype}")
-        return _C.full((), data, dtype)
+        data = _native_number(op, data, dtype)
+        if dtype == float32 and builtins.abs(data) > _LARGEST:
+            return _C.from_numpy(_elements(op, np.array(data), dtype), False)
+        try:
+            return _C.full((), data, dtype)
+        except RuntimeError as error:
+            raise RuntimeError(str(error).replace("full", op, 1)) from None
     first = _first(data)
     if isinstance(first, _C.TensorBase):
         data = _without_tensors(data)
@@ -78,16 +141,23 @@ def _from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
         array = np.array(data)
     except ValueError as error:
         raise ValueError(f"{op}: {error}") from None
-    if array.dtype.kind in "OUSV":
+    if array.dtype.kind == "O" and all(isinstance(item, builtins.int) for item in array.flat):
+        array = _whole_numbers(op, array, dtype)
+    if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{op}: cannot make a tensor from {type(data).__name__} data of NumPy dtype {array.dtype}"
         )
-    if dtype is None and array.dtype == np.float64 and not isinstance(first, (np.ndarray, np.generic)):
-        dtype = get_default_dtype()  # Python's floats; what NumPy made keeps its dtype
-    if dtype is not None and array.dtype != numpy_dtype(dtype):
-        array = array.astype(numpy_dtype(dtype))
+    if dtype is None and not isinstance(first, (np.ndarray, np.generic)):  # what NumPy made keeps its dtype
+        if array.dtype == np.float64:
+            dtype = get_default_dtype()
+        elif array.dtype.kind == "u" and type(first) is builtins.int:  # too large for an int64
+            dtype = int64
     try:
-        return _C.from_numpy(array, False)
+        if dtype is None or array.dtype == numpy_dtype(dtype):
+            return _C.from_numpy(array, False)
+        if isinstance(data, np.ndarray):
+            return _from_array_as(array, dtype)
+        return _C.from_numpy(_elements(op, array, dtype), False)
     except TypeError as error:
         raise TypeError(str(error).replace("from_numpy", op, 1)) from None
 
@@ -112,6 +182,9 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
     ------
     TypeError
         If the data's element type has no counterpart, and none is asked for.
+    RuntimeError
+        If a number is beyond what the dtype holds (300 for uint8). Arrays and tensors of another dtype are
+        converted as `Tensor.to` does: integers wrap.
     ValueError
         If nested sequences differ in length.
 
@@ -133,7 +206,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
         if device is None:
             device = device_of(result)
     else:
-        result = _from_python("tensor", data, chosen)
+        result = from_python("tensor", data, chosen)
     return _finish("tensor", result, device, requires_grad)
 
 
@@ -167,7 +240,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     if (foreign := dlpack.from_device(data)) is not None:
         where = device_of(foreign) if device is None else device
         return _finish("as_tensor", foreign if chosen is None else _C.to(foreign, chosen), where, False)
-    return _finish("as_tensor", _from_python("as_tensor", data, chosen), device, False)
+    return _finish("as_tensor", from_python("as_tensor", data, chosen), device, False)
 
 
 def asarray(data: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None) -> Tensor:
@@ -258,8 +331,11 @@ def _full(
 ) -> Tensor:
     if isinstance(value, _C.TensorBase):
         value = _C.item(value)
+    number = _native_number(op, value, dtype)
     try:
-        return _create(op, _C.full, shape, value, dtype, device=device, requires_grad=requires_grad)
+        return _create(op, _C.full, shape, number, dtype, device=device, requires_grad=requires_grad)
+    except RuntimeError as error:
+        raise RuntimeError(str(error).replace("full", op, 1)) from None
     except TypeError:
         raise TypeError(f"{op}: cannot fill a tensor of {dtype} with {value!r}") from None
 
@@ -295,6 +371,7 @@ def full(
     return _full("full", extents, fill_value, chosen, device=device, requires_grad=requires_grad)
 
 
+@checked
 def empty_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -304,6 +381,7 @@ def empty_like(
     return _create("empty_like", _C.empty, input.shape, chosen, device=where, requires_grad=requires_grad)
 
 
+@checked
 def zeros_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -313,11 +391,13 @@ def zeros_like(
     return _create("zeros_like", _C.zeros, input.shape, chosen, device=where, requires_grad=requires_grad)
 
 
+@checked
 def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor of ones of `input`'s shape and, unless told otherwise, its dtype."""
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
+@checked
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -386,7 +466,7 @@ def linspace(
     >>> linspace(0, 1, 3)
     tensor([0.0000, 0.5000, 1.0000])
     """
-    low, high = builtins.float(_number("linspace", start)), builtins.float(_number("linspace", end))
+    low, high = _number("linspace", start), _number("linspace", end)
     chosen = _dtype_or_default(dtype)
     return _create(
         "linspace", _C.linspace, low, high, steps, chosen, device=device, requires_grad=requires_grad

@@ -16,9 +16,12 @@ _MASK = (1 << 64) - 1
 
 def _seed(op: str, seed: Any) -> int:
     try:
-        return int(seed) & _MASK
-    except (TypeError, ValueError):
+        number = int(seed)
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{op}: the seed must be an int, got {seed!r}") from None
+    if not -(1 << 63) <= number <= _MASK:
+        raise RuntimeError(f"{op}: the seed must lie in [-2**63, 2**64), got {number}")
+    return number & _MASK
 
 
 def _pack(seed: int, calls: int) -> Tensor:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C
+from cnnx import _C, creation
 from cnnx.reduction import ValuesIndices
+from cnnx.signatures import checked, not_tensors
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 def getitem(self: Tensor, index: Any) -> Tensor:
     """The part that `index` names.
 
-    Ints, slices, None, `...`, bools, integer or bool tensors, arrays and lists.
+    Ints, slices, None, `...`, bools, integer or bool tensors, arrays and lists. A uint8 tensor or array is a
+    mask, with a `UserWarning`, as in PyTorch.
 
     Without tensors, arrays and lists among the items the result is a view, else a copy.
 
@@ -30,7 +32,15 @@ def getitem(self: Tensor, index: Any) -> Tensor:
 
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
-    """Sets the part that `index` names to a number, or to a tensor or array that broadcasts to it."""
+    """Sets the part that `index` names to a number, or to a tensor, array or list that broadcasts to it.
+
+    Raises
+    ------
+    RuntimeError
+        If a number is beyond what the dtype holds; tensors and arrays are converted as `to` does.
+    """
+    if isinstance(value, (list, tuple)):
+        value = creation.from_python("index_put_", value, self.dtype)
     _C.setitem(self, index, value)
 
 
@@ -66,6 +76,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     return _C.gather(input, dim, index)
 
 
+@checked
 def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Tensor:
     """Like `gather` with the other dimensions broadcast; without `dim`, of the flattened tensors."""
     if dim is None:
@@ -204,22 +215,28 @@ def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -
     return _C.stack(list(tensors), dim if axis is None else axis)
 
 
+@checked
 def hstack(tensors: Sequence[Tensor]) -> Tensor:
     """`cat` along dimension 1, of vectors along dimension 0."""
     parts = [tensor if tensor.ndim else _C.reshape(tensor, (1,)) for tensor in tensors]
     return _C.cat(parts, 0 if parts and parts[0].ndim == 1 else 1)
 
 
+@checked
 def vstack(tensors: Sequence[Tensor]) -> Tensor:
     """`cat` along dimension 0, vectors as rows."""
     return _C.cat([tensor if tensor.ndim > 1 else _C.reshape(tensor, (1, -1)) for tensor in tensors], 0)
 
 
+@checked
 def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
     """Coordinates of a grid from vectors; `indexing` "ij" (rows first) or "xy"."""
     axes = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
     if indexing not in ("ij", "xy"):
         raise ValueError(f'meshgrid: indexing is "ij" or "xy", got {indexing!r}')
+    for axis in axes:
+        if not isinstance(axis, _C.TensorBase):
+            raise not_tensors("meshgrid", tensors=axis)
     swap = indexing == "xy" and len(axes) > 1
     if swap:
         axes[:2] = axes[1::-1]

@@ -387,8 +387,12 @@ class Operators:
         return _C.leaky_relu_(self, negative_slope)
 
     def fill_(self: Any, value: Any) -> Tensor:
-        """Sets every element to one number."""
-        return _C.fill_(self, _C.item(value) if isinstance(value, _C.TensorBase) else value)
+        """Sets every element to one number, which the dtype must hold, or a 0-dimensional tensor."""
+        if isinstance(value, _C.TensorBase):
+            if value.ndim:
+                raise RuntimeError(f"fill_: needs one number, got a tensor of shape {tuple(value.shape)}")
+            return _C.copy_(self, value)
+        return _C.fill_(self, value)
 
     def zero_(self: Any) -> Tensor:
         """Sets every element to 0."""

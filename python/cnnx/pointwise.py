@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cnnx import _C
+from cnnx.signatures import checked
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -303,8 +304,9 @@ def isfinite(input: Tensor) -> Tensor:
     return _C.isfinite(input)
 
 
+@checked
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
-    """`input` where `condition` (bool) holds, else `other`.
+    """`input` where `condition` (bool; uint8 with a `UserWarning`) holds, else `other`.
 
     With the condition alone, the indices where it holds.
     """
@@ -343,6 +345,7 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
     return _C.clamp(input, None, max)
 
 
+@checked
 def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> Tensor:
@@ -358,6 +361,7 @@ def isclose(
     return _C.logical_or(same, _C.logical_and(near, _C.isfinite(distance)))
 
 
+@checked
 def allclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
 ) -> bool:
@@ -365,6 +369,7 @@ def allclose(
     return bool(isclose(input, other, rtol, atol, equal_nan).all())
 
 
+@checked
 def equal(input: Tensor, other: Tensor) -> bool:
     """Whether two tensors have the same shape and elements."""
     if input.shape != other.shape:
@@ -377,6 +382,7 @@ def is_tensor(obj: Any) -> builtins.bool:
     return isinstance(obj, _C.TensorBase)
 
 
+@checked
 def is_floating_point(input: Tensor) -> builtins.bool:
     """Whether the dtype is float32 or float64."""
     return bool(input.dtype.is_floating_point)

@@ -6,11 +6,13 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C, reduction
+from cnnx.signatures import checked, not_tensors
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
 
 
+@checked
 def inner(input: Tensor, other: Tensor) -> Tensor:
     """The inner products over the last dimensions."""
     if input.ndim == 0 or other.ndim == 0:
@@ -18,9 +20,12 @@ def inner(input: Tensor, other: Tensor) -> Tensor:
     return tensordot(input, other, ([-1], [-1]))
 
 
+@checked
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     """The product summed over dimensions: the last of `a` and the first of `b`, or two lists of them."""
     if isinstance(dims, int):
+        if not 0 <= dims <= min(a.ndim, b.ndim):
+            raise RuntimeError(f"tensordot: {dims} dimensions of {tuple(a.shape)} and {tuple(b.shape)}")
         over_a, over_b = [*range(a.ndim - dims, a.ndim)], [*range(dims)]
     else:
         over_a, over_b = ([d % t.ndim for d in list(ds)] for t, ds in zip((a, b), dims, strict=True))
@@ -35,12 +40,14 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
     return _C.reshape(_C.matmul(left, right), tuple(shape))
 
 
+@checked
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """Beta * input + alpha * (batch1 @ batch2) of two batches of matrices."""
     product = reduction.bmm(batch1, batch2)
     return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
 
 
+@checked
 def einsum(equation: str, *operands: Any) -> Tensor:
     """Sums of products by Einstein's convention: ``einsum("bij,bjk->bik", a, b)``.
 
@@ -67,6 +74,9 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     """
     listed = len(operands) == 1 and isinstance(operands[0], (list, tuple))
     tensors = list(operands[0] if listed else operands)
+    for tensor in tensors:
+        if not isinstance(tensor, _C.TensorBase):
+            raise not_tensors("einsum", operand=tensor)
     left, arrow, right = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(tensors):

@@ -11,10 +11,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
-from cnnx.creation import _create, _dtype_or_default, _marked, _shape
+from cnnx.creation import _create, _dtype_or_default, _marked, _shape, full
 from cnnx.devices import as_device, device_of
 from cnnx.dtypes import as_dtype, int64
 from cnnx.generator import Generator, default_generator, native_generator
+from cnnx.signatures import checked
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -28,7 +29,7 @@ def manual_seed(seed: int) -> Generator:
     Parameters
     ----------
     seed
-        Any int; it is taken modulo 2**64.
+        Any int from -2**63 to 2**64 - 1; negative ones stand for seed + 2**64, as in PyTorch.
     """
     return default_generator.manual_seed(seed)
 
@@ -86,6 +87,7 @@ def randn(
     return _marked(result, requires_grad)
 
 
+@checked
 def randint(
     low: int,
     high: Any = None,
@@ -130,10 +132,14 @@ def randperm(
     The order is drawn on the CPU, since each step depends on the one before, and copied once.
     """
     where = str(as_device("randperm", device))
+    chosen = int64 if dtype is None else as_dtype(dtype)
+    if chosen != int64 and n > 0:
+        full((), n - 1, dtype=chosen)  # an Error if it does not fit
     result: Tensor = _C.randperm(n, native_generator("randperm", generator), where)
-    return _marked(result if dtype is None else _C.to(result, as_dtype(dtype)), requires_grad)
+    return _marked(_C.to(result, chosen), requires_grad)
 
 
+@checked
 def normal(
     mean: Any = 0.0,
     std: Any = 1.0,
@@ -157,12 +163,14 @@ def normal(
     return _marked(result, requires_grad)
 
 
+@checked
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that stands in `input`, else 0; same shape and dtype."""
     drawn = rand(input.shape, generator=generator, dtype=input.dtype, device=input.device)
     return (drawn < input.detach()).to(input.dtype)
 
 
+@checked
 def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """`rand` of `input`'s shape and, unless told otherwise, its dtype."""
     return rand(
@@ -173,6 +181,7 @@ def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
     )
 
 
+@checked
 def randn_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -185,6 +194,7 @@ def randn_like(
     )
 
 
+@checked
 def randint_like(
     input: Tensor,
     low: int,

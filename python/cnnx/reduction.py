@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnx import _C
 from cnnx.dtypes import as_dtype
+from cnnx.signatures import checked
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -268,12 +269,14 @@ def _check_dims(op: str, *operands: tuple[Tensor, builtins.int]) -> None:
             )
 
 
+@checked
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices."""
     _check_dims("mm", (input, 2), (mat2, 2))
     return _C.matmul(input, mat2)
 
 
+@checked
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """The products of two batches of matrices, (B, M, K) by (B, K, N)."""
     _check_dims("bmm", (input, 3), (mat2, 3))
@@ -282,30 +285,35 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return _C.matmul(input, mat2)
 
 
+@checked
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """Beta * input + alpha * (mat1 @ mat2) of two matrices."""
     product = mm(mat1, mat2)
     return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
 
 
+@checked
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     _check_dims("trace", (input, 2))
     return _C.sum(_C.diagonal(input, 0, 0, 1))
 
 
+@checked
 def mv(input: Tensor, vec: Tensor) -> Tensor:
     """The product of a matrix and a vector."""
     _check_dims("mv", (input, 2), (vec, 1))
     return _C.matmul(input, vec)
 
 
+@checked
 def dot(input: Tensor, tensor: Tensor) -> Tensor:
     """The inner product of two vectors."""
     _check_dims("dot", (input, 1), (tensor, 1))
     return _C.matmul(input, tensor)
 
 
+@checked
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """The outer product of two vectors."""
     _check_dims("outer", (input, 1), (vec2, 1))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
 from cnnx.devices import device_of
+from cnnx.signatures import checked
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -64,11 +65,13 @@ def view(self: Tensor, *shape: Any) -> Tensor:
     return _C.view(self, _ints(shape))
 
 
+@checked
 def view_as(self: Tensor, other: Tensor) -> Tensor:
     """`view` with the shape of `other`."""
     return _C.view(self, other.shape)
 
 
+@checked
 def reshape_as(self: Tensor, other: Tensor) -> Tensor:
     """`reshape` with the shape of `other`."""
     return _C.reshape(self, other.shape)
@@ -114,6 +117,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return _C.transpose(input, dim0, dim1)
 
 
+@checked
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; a vector or a scalar as it is.
 
@@ -127,6 +131,7 @@ def t(input: Tensor) -> Tensor:
     return input if input.ndim < 2 else _C.transpose(input, 0, 1)
 
 
+@checked
 def movedim(input: Tensor, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
     """A view with the dimensions `source` moved to the positions `destination`.
 
@@ -142,6 +147,7 @@ def expand(self: Tensor, *size: Any) -> Tensor:
     return _C.expand(self, _ints(size))
 
 
+@checked
 def expand_as(self: Tensor, other: Tensor) -> Tensor:
     """`expand` to the shape of `other`."""
     return _C.expand(self, other.shape)
@@ -152,6 +158,7 @@ def broadcast_to(input: Tensor, size: Sequence[int]) -> Tensor:
     return _C.expand(input, tuple(size))
 
 
+@checked
 def broadcast_shapes(*shapes: Any) -> Any:
     """The shape that tensors of these shapes broadcast to."""
     from cnnx.size import Size
@@ -162,6 +169,7 @@ def broadcast_shapes(*shapes: Any) -> Any:
     return Size(result)
 
 
+@checked
 def broadcast_tensors(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors as views of their common shape."""
     shape = broadcast_shapes(*(tensor.shape for tensor in tensors))
@@ -183,6 +191,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     return _C.diagonal(input, offset, dim1, dim2)
 
 
+@checked
 def diag(input: Tensor, diagonal: int = 0) -> Tensor:
     """The square matrix with a vector on a diagonal and zeros elsewhere; of a matrix, a copy of its diagonal.
 
@@ -235,18 +244,21 @@ def repeat(self: Tensor, *repeats: Any) -> Tensor:
     return _C.repeat(self, tuple(_ints(repeats)))
 
 
+@checked
 def tile(input: Tensor, *repeats: Any, dims: Any = None) -> Tensor:
     """Like `repeat`, but with missing leading counts taken as 1."""
     times = tuple(_ints(repeats if dims is None else (dims,)))
     return _C.repeat(input, (1,) * (input.ndim - len(times)) + times)
 
 
+@checked
 def roll(input: Tensor, shifts: int | Sequence[int], dims: int | Sequence[int] | None = None) -> Tensor:
     """A copy with entries moved round by `shifts`; without `dims`, of the flattened tensor."""
     moves = [shifts] if isinstance(shifts, int) else list(shifts)
     return _C.roll(input, moves, [] if dims is None else [dims] if isinstance(dims, int) else list(dims))
 
 
+@checked
 def numel(input: Tensor) -> int:
     """The number of elements."""
     return math.prod(input.shape)

@@ -132,7 +132,12 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
     def stride(self, dim: int | None = None) -> Any:
         """The steps, in elements, of all dimensions or of one."""
         strides = super().stride()
-        return strides if dim is None else strides[dim]
+        if dim is None:
+            return strides
+        try:
+            return strides[dim]
+        except IndexError:
+            raise IndexError(f"stride: dim {dim} is out of range for {self.ndim} dimensions") from None
 
     # Out of the tensor.
 

@@ -21,6 +21,9 @@ inline int64_t checked_sum(int64_t a, int64_t b) {
   return sum;
 }
 
+// Far above any memory, far below an overflow of the byte count.
+inline constexpr int64_t kMaxElements = int64_t{1} << 40;
+
 class Dims {
  public:
   static constexpr int kMaxDims = 8;

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 
 #include "cnnx/error.h"
@@ -29,6 +30,22 @@ constexpr DType dtype_of() {
     static_assert(std::is_same_v<T, bool>, "no such element type");
     return DType::boolean;
   }
+}
+
+// Whether a T can hold a number: an integer as it is, one with a fraction within the range of T. Infinities and NaN are floats of
+// every width, and everything is true or false.
+template <class T>
+bool holds(int64_t value) {
+  if constexpr (std::is_same_v<T, bool> || std::is_floating_point_v<T>) return true;
+  else return value >= int64_t{std::numeric_limits<T>::min()} && value <= int64_t{std::numeric_limits<T>::max()};
+}
+template <class T>
+bool holds(double value) {
+  using Limits = std::numeric_limits<T>;
+  if constexpr (std::is_same_v<T, bool>) return true;
+  else if constexpr (std::is_same_v<T, int64_t>) return value >= -0x1p63 && value < 0x1p63;
+  else if constexpr (std::is_integral_v<T>) return value >= double{Limits::min()} && value <= double{Limits::max()};
+  else return !(value < double{Limits::lowest()} || value > double{Limits::max()}) || value - value != 0;
 }
 
 // Calls f with a value of the element's C++ type: dispatch(dtype, [&](auto tag) { using T = decltype(tag); ... }).

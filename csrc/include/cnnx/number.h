@@ -18,19 +18,32 @@ class Number {
 
   DType dtype() const { return dtype_; }  // bool, int64 or float32: the category's default type
   double real() const { return real_; }
+  // As an operand of arithmetic, whose overflow wraps anyway.
   template <class T>
-  T to() const {
+  T wrapped() const {
     if constexpr (std::is_same_v<T, bool>) return real_ != 0;
     else if constexpr (std::is_floating_point_v<T>) return static_cast<T>(real_);
-    else return static_cast<T>(dtype_ == DType::float32 ? whole() : integer_);
+    else return static_cast<T>(!is_real() ? integer_ : holds<int64_t>(real_) ? static_cast<int64_t>(real_) : 0);
+  }
+  // Whether a T holds it.
+  template <class T>
+  bool fits() const {
+    return is_real() ? holds<T>(real_) : holds<T>(integer_);
+  }
+  // As an element: throws Error where a T does not hold it. An unsigned type takes the integer -x as its own -x, as PyTorch's does.
+  template <class T>
+  T to(const char* op) const {
+    const bool negated = std::is_same_v<T, uint8_t> && !is_real() && integer_ < 0 && integer_ >= -255;
+    if (!fits<T>() && !negated) refuse(op, dtype_of<T>());
+    return wrapped<T>();
+  }
+  [[noreturn]] void refuse(const char* op, DType dtype) const {
+    std::string value = is_real() ? message(real_) : message(integer_);
+    throw Error(message(op, ": value cannot be converted to type ", name(dtype), " without overflow, got ", value));
   }
 
  private:
-  int64_t whole() const {
-    if (!(real_ >= -0x1p63 && real_ < 0x1p63))
-      throw ValueError(message("number: ", real_, " does not fit into an integer tensor"));
-    return static_cast<int64_t>(real_);
-  }
+  bool is_real() const { return dtype_ == DType::float32; }
 
   DType dtype_;
   int64_t integer_ = 0;
@@ -51,7 +64,8 @@ class TensorOrNumber {
   const Number& number() const { return number_; }
   Dims shape() const { return is_number_ ? Dims{} : tensor_.shape(); }
   DType dtype() const { return is_number_ ? number_.dtype() : tensor_.dtype(); }
-  // A tensor of this type: a number as a 0-dimensional one on that device, a tensor of another type cast where it is.
+  // A tensor of this type: a number as a 0-dimensional one on that device, a tensor of another type cast where it is; a number
+  // that does not fit wraps.
   Tensor as_tensor(const TensorOptions& options) const;
 
  private:
@@ -59,6 +73,12 @@ class TensorOrNumber {
   Number number_ = 0;
   bool is_number_ = false;
 };
+
+// Throws Error if a number is to become an element of a type that does not hold it (see Number::to); tensors are cast, and pass.
+// This is the one check of all that writes a given number into a tensor.
+void check_number(const char* op, const TensorOrNumber& v, DType dtype);
+// The same, but that an unsigned type holds no negative number.
+void check_range(const char* op, const TensorOrNumber& v, DType dtype);
 
 // The type of a result, as PyTorch promotes: tensors with dimensions first, then 0-dimensional ones, then numbers; a later group
 // counts only where its category is higher.

@@ -334,11 +334,18 @@ void triangle(DType dtype, int64_t matrices, int64_t rows, int64_t columns, int6
   });
 }
 
+// Integers by way of the widest, so that they wrap.
+template <class T>
+__device__ T computed(double value) {
+  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) return static_cast<T>(static_cast<int64_t>(value));
+  else return static_cast<T>(value);
+}
+
 // start + i * step, each step rounded: a fused multiply-add would give other values than the CPU.
 template <class T>
 __global__ void arange_kernel(int64_t n, double start, double step, T* out) {
   const int64_t i = thread_index();
-  if (i < n) out[i] = static_cast<T>(__dadd_rn(start, __dmul_rn(static_cast<double>(i), step)));
+  if (i < n) out[i] = computed<T>(__dadd_rn(start, __dmul_rn(static_cast<double>(i), step)));
 }
 
 void arange(DType dtype, int64_t n, double start, double step, void* out) {
@@ -366,8 +373,8 @@ template <class T>
 __global__ void linspace_kernel(int64_t n, double start, double end, double step, T* out) {
   const int64_t i = thread_index();
   if (i >= n) return;
-  out[i] = static_cast<T>(i < (n + 1) / 2 ? __dadd_rn(start, __dmul_rn(step, static_cast<double>(i)))
-                                          : __dadd_rn(end, -__dmul_rn(step, static_cast<double>(n - 1 - i))));
+  out[i] = computed<T>(i < (n + 1) / 2 ? __dadd_rn(start, __dmul_rn(step, static_cast<double>(i)))
+                                       : __dadd_rn(end, -__dmul_rn(step, static_cast<double>(n - 1 - i))));
 }
 
 void linspace(DType dtype, int64_t n, double start, double end, void* out) {

@@ -12,6 +12,7 @@ import numpy as np
 import cnnx
 from cnnx import _C, datasets, transforms
 from cnnx.cli import CommandError, UsageError
+from cnnx.cli.picture import opened_picture, resized
 from cnnx.datasets.images import ImageDataset
 
 NAMED = ("mnist", "digits")
@@ -134,10 +135,6 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     Without a shape or size, images of one size up to 64 pixels stay as they are and others become 32x32;
     without a shape they are in colour if any of them is.
     """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise CommandError("images need Pillow (pip install 'cnnx[cli]')") from error
     separate = (folder / "train").is_dir()
     base = folder / "train" if separate else folder
     classes = sorted(path.name for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -156,15 +153,12 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     ]
     if not files:
         raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
-    pictures = []
-    for path, _ in files:
-        with Image.open(path) as picture:
-            pictures.append(ImageOps.exif_transpose(picture).convert("RGB"))
+    pictures = [opened_picture(path, "RGB") for path, _ in files]
     if shape is None:
         shape = choose_shape(pictures, size)
     channels, height, width = shape
-    mode, how = "L" if channels == 1 else "RGB", Image.Resampling.BILINEAR
-    data = np.stack([np.asarray(picture.convert(mode).resize((width, height), how)) for picture in pictures])
+    mode = "L" if channels == 1 else "RGB"
+    data = np.stack([np.asarray(resized(picture.convert(mode), width, height)) for picture in pictures])
     if channels == 3:
         data = data.transpose(0, 3, 1, 2)
     targets = np.array([label for _, label in files])

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from cnnx import pictures
 from cnnx.cli import CommandError
 
 Array = np.ndarray[Any, Any]
@@ -58,25 +59,30 @@ def read_picture(path: Path, shape: tuple[int, int, int], drawing: float | None)
     CommandError
         If the file is no image or, for a drawing, is empty.
     """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise CommandError("images need Pillow (pip install 'cnnx[cli]')") from error
     channels, height, width = shape
-    try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be read as an image: {error}") from error
-    paper = Image.new("RGBA", picture.size, "white")
-    picture = Image.alpha_composite(paper, picture).convert("L" if channels == 1 else "RGB")
+    picture = opened_picture(path, "L" if channels == 1 else "RGB")
     if drawing is not None:
         pixels = np.asarray(picture, dtype=np.float32) / 255
         if (pixels.shape == (height, width)) and np.median(frame(pixels)) < 0.1:
             return pixels[None]  # as the training images are already
         return centred(clean(pixels, path), (height, width), drawing)[None]
-    array = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32) / 255
+    array = np.asarray(resized(picture, width, height), dtype=np.float32) / 255
     return array[None] if channels == 1 else array.transpose(2, 0, 1)
+
+
+def opened_picture(path: Path, mode: str) -> Any:
+    """An image file as a person sees it (`pictures.in_view`), in mode L or RGB; else CommandError."""
+    try:
+        return pictures.read("images", path, lambda opened: pictures.in_view(opened, mode))
+    except (ImportError, ValueError) as error:
+        raise CommandError(str(error)) from error
+
+
+def resized(picture: Any, width: int, height: int) -> Any:
+    """A picture in another size."""
+    from PIL import Image
+
+    return picture.resize((width, height), Image.Resampling.BILINEAR)
 
 
 def frame(pixels: Array) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnx import _C
+from cnnx import _C, pictures
 from cnnx.datasets.images import class_numbers, image_batches
 from cnnx.devices import CPU, as_device
 from cnnx.tensor import Tensor
@@ -16,7 +16,7 @@ from cnnx.transforms.native import split_fixed
 from cnnx.utils.data.dataset import Dataset, NativeBatches, on_device
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-GREY = ("1", "L", "LA", "I", "I;16", "F")  # Pillow's modes without colour
+COLOURLESS = ("1", "L", "LA", "La", "I", "F")  # and those of 16 bits
 
 
 class ImageFolder(Dataset[tuple[Any, Any]]):
@@ -33,7 +33,9 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
     transform, target_transform
         Applied to each PIL image and each label; None leaves them as they are.
     loader
-        Reads an image, given its path; default: Pillow, converted to `mode`.
+        Reads an image, given its path. Default: Pillow, converted to `mode` with values in proportion, of 16
+        bits too; as in torchvision without regard to transparency and to what EXIF says about the
+        orientation, and the first of several frames.
     is_valid_file
         Says of a path whether it is an image; default: by the extensions of `EXTENSIONS`.
     allow_empty
@@ -57,7 +59,8 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
     ImportError
         If Pillow is not installed.
     ValueError
-        When read, if a file is not an image; the message names it.
+        When read, if a file is not an image, or of mode I or F, where nothing stands for white; the message
+        names it.
 
     Examples
     --------
@@ -82,7 +85,7 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
     ) -> None:
         if mode not in ("RGB", "L", None):
             raise ValueError(f"ImageFolder: mode must be 'RGB', 'L' or None, got {mode!r}")
-        _pillow()
+        pictures.pillow("ImageFolder")
         self.root = os.fspath(root)
         self.transform = transform
         self.target_transform = target_transform
@@ -197,10 +200,10 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         return None if pixels is None else on_device(_C.from_numpy(pixels, False), self._device)
 
     def _open(self, path: str) -> Any:
-        return _read(path, lambda image: image.convert(self.mode))
+        return pictures.read("ImageFolder", path, lambda image: pictures.in_bytes(image, self.mode))
 
     def _common_mode(self) -> str:
-        grey = all(_read(path, lambda image: image.mode in GREY) for path, _ in self.samples)
+        grey = all(pictures.read("ImageFolder", path, _is_grey) for path, _ in self.samples)
         return "L" if grey else "RGB"
 
     def __repr__(self) -> str:
@@ -223,19 +226,5 @@ def _files(folder: str) -> list[str]:
     ]
 
 
-def _read(path: str, use: Callable[[Any], Any]) -> Any:
-    """`use` of the opened image."""
-    pillow = _pillow()
-    try:
-        with pillow.open(path) as image:
-            return use(image)
-    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
-        raise ValueError(f"ImageFolder: {path} cannot be read as an image: {error}") from error
-
-
-def _pillow() -> Any:
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError("ImageFolder: reading images needs Pillow: pip install pillow") from error
-    return Image
+def _is_grey(image: Any) -> bool:
+    return image.mode in COLOURLESS or pictures.has_sixteen_bits(image)

@@ -11,6 +11,7 @@ import cnnx
 from .. import dtypes
 from ..conversions import Conversion
 from ..overrides import refuse_overrides
+from ..signatures import misused
 from ..tensor import Tensor
 from .hooks import CallHooks
 from .parameter import Buffer, Parameter
@@ -103,7 +104,16 @@ class Module(CallHooks, State):
         """Runs the hooks, if any, and `forward`."""
         if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks:
             return self._call_with_hooks(args, kwargs)
-        return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
+        try:
+            return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
+        except (AttributeError, IndexError) as error:
+            # A layer of ours tells what it wants; what others' code does is theirs to tell.
+            forward = type(self).forward
+            ours = getattr(forward, "__module__", "").startswith("cnnx.")
+            misuse = misused(forward, (self, *args), kwargs) if ours else None
+            if misuse is None:
+                raise
+            raise type(misuse)(f"{type(self).__name__}: {misuse}") from error
 
     # Attributes.
 

@@ -11,7 +11,7 @@ from cnnx.transforms import functional
 from cnnx.transforms.compose import Compose, Lambda
 from cnnx.transforms.geometry import RandomAffine, RandomHorizontalFlip, RandomRotation, RandomVerticalFlip
 from cnnx.transforms.interpolation import InterpolationMode
-from cnnx.transforms.tensors import Normalize, ToTensor
+from cnnx.transforms.tensors import Normalize, PILToTensor, ToTensor
 from cnnx.transforms.values import Grayscale, RandomApply, RandomErasing
 from cnnx.transforms.windows import CenterCrop, Pad, RandomCrop, Resize
 
@@ -22,6 +22,7 @@ __all__ = [
     "InterpolationMode",
     "Lambda",
     "Normalize",
+    "PILToTensor",
     "Pad",
     "RandomAffine",
     "RandomApply",

@@ -12,7 +12,7 @@ from cnnx.transforms import arguments
 from cnnx.transforms.geometry import WARP_MODES, RandomHorizontalFlip, RandomVerticalFlip
 from cnnx.transforms.images import apply_step, image_size
 from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
-from cnnx.transforms.tensors import Normalize, ToTensor
+from cnnx.transforms.tensors import Normalize, PILToTensor, ToTensor
 from cnnx.transforms.values import Grayscale, erase
 from cnnx.transforms.windows import CenterCrop, Pad, Resize
 
@@ -30,6 +30,11 @@ def get_image_size(img: Any) -> list[int]:
 def to_tensor(pic: Any) -> Tensor:
     """`ToTensor()` of a PIL image or array."""
     return ToTensor()(pic)
+
+
+def pil_to_tensor(pic: Any) -> Tensor:
+    """`PILToTensor()` of a PIL image."""
+    return PILToTensor()(pic)
 
 
 def normalize(
@@ -206,6 +211,6 @@ def affine(
 
 __all__ = [
     "InterpolationMode", "affine", "center_crop", "crop", "erase", "five_crop", "get_dimensions",
-    "get_image_size", "hflip", "normalize", "pad", "resize", "resized_crop", "rgb_to_grayscale", "rotate",
-    "ten_crop", "to_grayscale", "to_tensor", "vflip",
+    "get_image_size", "hflip", "normalize", "pad", "pil_to_tensor", "resize", "resized_crop",
+    "rgb_to_grayscale", "rotate", "ten_crop", "to_grayscale", "to_tensor", "vflip",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cnnx import _C
+from cnnx import _C, pictures
 from cnnx.tensor import Tensor
 from cnnx.transforms.base import ImageTransform
 from cnnx.transforms.images import is_pil_image
@@ -17,7 +17,11 @@ class ToTensor:
     """An image as a float32 tensor (C, H, W).
 
     A PIL image or a NumPy array (H, W) or (H, W, C). 8-bit values are divided by 255, so they come to lie in
-    [0, 1]; an array of another dtype keeps its values (and its dtype, if tensors have it), as in torchvision.
+    [0, 1], and so do images of one bit (mode 1) and, unlike in torchvision, of 16 bits (modes I;16, I;16B and
+    their like, and I from PNG and PGM files), divided by 65535. As in torchvision, other images of mode I
+    become int32 and those of mode F float32 with their values as they are, mode P gives places in the palette
+    (divided by 255), transparency is a channel, and an array of another dtype keeps its values (and its
+    dtype, if tensors have it).
 
     Raises
     ------
@@ -35,21 +39,42 @@ class ToTensor:
     def __call__(self, pic: Any) -> Tensor:
         """The tensor of `pic`."""
         if isinstance(pic, np.ndarray):
-            array = pic
+            if pic.ndim not in (2, 3):
+                raise ValueError(f"ToTensor: needs an array of shape (H, W) or (H, W, C), got {pic.shape}")
+            array, white = pic, 255 if pic.dtype == np.uint8 else None
         elif is_pil_image(pic):
-            array = np.asarray(pic)
-            if array.dtype == bool:  # PIL's one-bit images stand for black and white
-                array = array.astype(np.uint8) * np.uint8(255)
+            array, white = pictures.values(pic), pictures.white(pic)
         else:
             raise TypeError(f"ToTensor: needs a PIL image or a NumPy array, got {type(pic).__name__}")
-        if array.ndim not in (2, 3):
-            raise ValueError(f"ToTensor: needs an array of shape (H, W) or (H, W, C), got {array.shape}")
-        if array.ndim == 2:
-            array = array[:, :, None]
-        array = array.transpose(2, 0, 1)
-        if array.dtype == np.uint8:
-            array = array.astype(np.float32, order="C") / np.float32(255)
-        return _C.from_numpy(np.ascontiguousarray(array), True)
+        return _channels_first("ToTensor", array, white)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class PILToTensor:
+    """A PIL image as a tensor (C, H, W) of its values, which are not scaled.
+
+    uint8; bool for mode 1, int32 for modes of 16 and 32 bits (I;16, I, ...), float32 for mode F. Mode P gives
+    places in the palette, as label images need it.
+
+    Raises
+    ------
+    TypeError
+        If it is no PIL image.
+
+    Examples
+    --------
+    >>> from PIL import Image
+    >>> PILToTensor()(Image.new("RGB", (2, 1), (1, 2, 3))).tolist()
+    [[[1, 1]], [[2, 2]], [[3, 3]]]
+    """
+
+    def __call__(self, pic: Any) -> Tensor:
+        """The tensor of `pic`."""
+        if not is_pil_image(pic):
+            raise TypeError(f"PILToTensor: needs a PIL image, got {type(pic).__name__}")
+        return _channels_first("PILToTensor", pictures.values(pic))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -114,6 +139,16 @@ class Normalize(ImageTransform):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(mean={self.mean}, std={self.std})"
+
+
+def _channels_first(op: str, array: np.ndarray[Any, Any], white: int | None = None) -> Tensor:
+    planes = array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+    if white is not None:
+        planes = planes.astype(np.float32, order="C") / np.float32(white)
+    try:
+        return _C.from_numpy(np.ascontiguousarray(planes), True)
+    except TypeError as error:
+        raise TypeError(str(error).replace("from_numpy", op, 1)) from None
 
 
 def _per_channel(values: float | Sequence[float], tensor: Tensor) -> Tensor:

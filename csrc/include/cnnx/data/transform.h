@@ -22,7 +22,7 @@ namespace cnnx {
 
 struct ImageSize {
   int64_t channels, height, width;
-  int64_t numel() const { return channels * height * width; }
+  int64_t numel() const { return checked_product(checked_product(channels, height), width); }
   bool operator==(const ImageSize&) const = default;
 };
 

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "cnnx/number.h"
 #include "cnnx/random.h"
-#include "cnnx/tensor.h"
 
 namespace cnnx::init {
 
@@ -23,7 +23,7 @@ void uniform_(const Tensor& tensor, double low, double high, Generator* generato
 void normal_(const Tensor& tensor, double mean, double stddev, Generator* generator = nullptr);
 // Normal, redrawn within [low, high].
 void trunc_normal_(const Tensor& tensor, double mean, double stddev, double low, double high, Generator* generator = nullptr);
-void constant_(const Tensor& tensor, double value);
+void constant_(const Tensor& tensor, const Number& value);
 // Glorot & Bengio (2010): bound gain * sqrt(6 / (fan_in + fan_out)), standard deviation gain * sqrt(2 / (fan_in + fan_out)).
 void xavier_uniform_(const Tensor& tensor, double gain, Generator* generator = nullptr);
 void xavier_normal_(const Tensor& tensor, double gain, Generator* generator = nullptr);

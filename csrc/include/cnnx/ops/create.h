@@ -1,7 +1,7 @@
 // Tensors made from numbers. No gradients.
 #pragma once
 
-#include "cnnx/tensor.h"
+#include "cnnx/number.h"
 
 namespace cnnx {
 
@@ -9,9 +9,9 @@ namespace cnnx {
 Tensor arange(double start, double end, double step, DType dtype, const Device& device = {});
 Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype, const Device& device = {});
 // `steps` evenly spaced values, both ends included.
-Tensor linspace(double start, double end, int64_t steps, DType dtype, const Device& device = {});
+Tensor linspace(const Number& start, const Number& end, int64_t steps, DType dtype, const Device& device = {});
 Tensor eye(int64_t rows, int64_t columns, DType dtype, const Device& device = {});
-// Like Tensor::full, but exact for every 64-bit integer.
-Tensor full_integer(const Dims& shape, int64_t value, DType dtype, const Device& device = {});
+// Like Tensor::full, for a number that somebody gave: exact for every 64-bit integer, and an Error if the dtype does not hold it.
+Tensor full(const Dims& shape, const Number& value, DType dtype, const Device& device = {});
 
 }  // namespace cnnx

@@ -94,7 +94,7 @@ Tensor bitwise_or(const TensorOrNumber& a, const TensorOrNumber& b);
 Tensor bitwise_xor(const TensorOrNumber& a, const TensorOrNumber& b);
 Tensor bitwise_not(const Tensor& input);
 
-// condition is bool; all three broadcast.
+// condition is bool or, as in old scripts, uint8; all three broadcast.
 Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b);
 Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber& value);
 Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber& value);

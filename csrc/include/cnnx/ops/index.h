@@ -16,7 +16,7 @@ struct Index {
   Kind kind = Kind::slice;
   int64_t integer = 0;
   std::optional<int64_t> start, stop, step;
-  Tensor tensor;  // integers of any type, or a bool mask over as many dimensions as it has
+  Tensor tensor;  // int32 or int64, or a mask over as many dimensions as it has: bool, or uint8, which becomes bool
 
   static Index of(int64_t value);
   static Index of(const Tensor& tensor);

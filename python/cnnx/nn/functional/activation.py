@@ -6,6 +6,8 @@ import warnings
 from typing import Any
 
 from ... import _C
+from ...dtypes import as_dtype
+from ...signatures import checked, not_tensors
 from ...tensor import Tensor
 
 
@@ -145,6 +147,7 @@ def threshold(input: Tensor, threshold: float, value: float, inplace: bool = Fal
     return _C.masked_fill_(input, below, value) if inplace else _C.where(below, value, input)
 
 
+@checked
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Input where its absolute value is above `lambd`, else 0."""
     return _C.where(_C.le(_C.abs(input.detach()), lambd), 0.0, input)
@@ -157,6 +160,7 @@ def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     return _C.sub(input, _C.clamp(input, -lambd, lambd))
 
 
+@checked
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """Input where it is positive, else `weight` times input.
 
@@ -178,6 +182,7 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
     return _C.where(_C.gt(input, 0), input, _C.mul(input, weight))
 
 
+@checked
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along `dim` times the sigmoid of the second."""
     if input.ndim == 0 or input.shape[dim] % 2:
@@ -194,6 +199,8 @@ def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
 
 
 def _softmax_dim(op: str, input: Tensor, stacklevel: int) -> int:
+    if not isinstance(input, _C.TensorBase):
+        raise not_tensors(op, input=input)
     warnings.warn(
         f"Implicit dimension choice for {op} has been deprecated. Change the call to include dim=X as an "
         f"argument.",
@@ -228,11 +235,11 @@ def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: 
     """
     if dim is None:
         dim = _softmax_dim("softmax", input, _stacklevel)
-    return _C.softmax(input if dtype is None else input.to(dtype), dim)
+    return _C.softmax(input if dtype is None else _C.to(input, as_dtype(dtype)), dim)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: Any = None) -> Tensor:
     """The logarithm of `softmax`, without its loss of digits. Parameters as there."""
     if dim is None:
         dim = _softmax_dim("log_softmax", input, _stacklevel)
-    return _C.log_softmax(input if dtype is None else input.to(dtype), dim)
+    return _C.log_softmax(input if dtype is None else _C.to(input, as_dtype(dtype)), dim)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ... import _C
+from ...signatures import not_tensors
 from ...tensor import Tensor
 from ..arguments import Size2, conv_padding, per_axis
 
@@ -22,9 +23,14 @@ def _convolve(
     activation: str | None,
 ) -> Tensor:
     strides, dilations = per_axis(op, "stride", stride, axes), per_axis(op, "dilation", dilation, axes)
-    if isinstance(padding, str) and weight.ndim != axes + 2:
-        raise RuntimeError(f"{op}: weight must have {axes + 2} dimensions, got shape {tuple(weight.shape)}")
-    pads = conv_padding(op, padding, weight.shape[2:], strides, dilations)
+    try:
+        if isinstance(padding, str) and weight.ndim != axes + 2:
+            raise RuntimeError(
+                f"{op}: weight must have {axes + 2} dimensions, got shape {tuple(weight.shape)}"
+            )
+        pads = conv_padding(op, padding, weight.shape[2:], strides, dilations)
+    except AttributeError:
+        raise not_tensors(op, weight=weight) from None
     native = _C.conv1d if axes == 1 else _C.conv2d
     return native(input, weight, bias, strides, pads, dilations, groups, activation)
 

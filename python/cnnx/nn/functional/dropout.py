@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from ... import _C
+from ...signatures import checked
 from ...tensor import Tensor
 
 
@@ -37,6 +38,7 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return input.copy_(result) if inplace and training else result
 
 
+@checked
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Sets whole channels of (N, C, L) or (C, L) to zero with probability `p`.
 
@@ -53,6 +55,7 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return input.copy_(result) if inplace and training else result
 
 
+@checked
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Sets whole channels of (N, C, H, W) to zero with probability `p`.
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import cnnx
 
 from ... import dtypes
+from ...signatures import checked
 from ...tensor import Tensor
 
 
+@checked
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     """Indices as rows of zeros with a single one.
 

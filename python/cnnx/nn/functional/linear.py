@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ... import _C
+from ...signatures import not_tensors
 from ...tensor import Tensor
 
 
@@ -42,7 +43,10 @@ def linear(
     >>> F.linear(cnnx.tensor([[1.0, 2.0]]), cnnx.tensor([[3.0, 4.0]]), cnnx.tensor([0.5])).tolist()
     [[11.5]]
     """
-    if weight.ndim == 1:
-        row = bias if bias is None or bias.ndim == 1 else bias.unsqueeze(0)
-        return _C.linear(input, weight.unsqueeze(0), row, activation).squeeze(-1)
+    try:
+        if weight.ndim == 1:
+            row = bias if bias is None or bias.ndim == 1 else bias.unsqueeze(0)
+            return _C.linear(input, weight.unsqueeze(0), row, activation).squeeze(-1)
+    except AttributeError:
+        raise not_tensors("linear", weight=weight, bias=bias) from None
     return _C.linear(input, weight, bias, activation)

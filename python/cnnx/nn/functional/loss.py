@@ -7,6 +7,7 @@ import warnings
 import cnnx
 
 from ... import _C
+from ...signatures import not_tensors
 from ...tensor import Tensor
 from ..arguments import legacy_reduction
 
@@ -19,8 +20,11 @@ def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -
 
 def _same_shape(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     """The operands of a regression loss: other shapes are broadcast, with a warning."""
-    if input.shape == target.shape:
-        return input, target
+    try:
+        if input.shape == target.shape:
+            return input, target
+    except AttributeError:
+        raise not_tensors("loss", input=input, target=target) from None
     warnings.warn(
         f"Using a target size ({tuple(target.shape)}) that is different to the input size "
         f"({tuple(input.shape)}). This will likely lead to incorrect results due to broadcasting. "

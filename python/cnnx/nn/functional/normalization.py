@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ... import _C
+from ...signatures import not_tensors
 from ...tensor import Tensor
 
 
@@ -145,6 +146,10 @@ def group_norm(
     Wu, He, "Group normalization", ECCV 2018.
     """
     # PyTorch's condition: it looks at all images together.
-    if input.ndim >= 2 and num_groups > 0 and input.numel() == num_groups:
+    try:
+        single = input.ndim >= 2 and num_groups > 0 and input.numel() == num_groups
+    except AttributeError:
+        raise not_tensors("group_norm", input=input) from None
+    if single:
         raise ValueError(f"Expected more than 1 value per channel when training, got input {input.shape}")
     return _C.group_norm(input, num_groups, weight, bias, eps)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import _C
+from ...signatures import not_tensors
 from ...tensor import Tensor
 from ..arguments import Size2, adaptive_size, per_axis, pool_axes
 
@@ -216,7 +217,11 @@ def avg_pool2d(
 
 def _adaptive(op: str, axes: int, input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     native = getattr(_C, f"{op}{axes}d_with_indices" if return_indices else f"{op}{axes}d")
-    return native(input, adaptive_size(f"{op}{axes}d", output_size, input.shape[-axes:]))
+    try:
+        extents = input.shape[-axes:]
+    except AttributeError:
+        raise not_tensors(f"{op}{axes}d", input=input) from None
+    return native(input, adaptive_size(f"{op}{axes}d", output_size, extents))
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: AdaptiveSize) -> Tensor:

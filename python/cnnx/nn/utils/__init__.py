@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import cnnx
+from cnnx.signatures import checked
 
 from ... import _C
 from ...tensor import Tensor
@@ -12,6 +13,7 @@ from ...tensor import Tensor
 __all__ = ["clip_grad_norm_", "clip_grad_value_", "parameters_to_vector", "vector_to_parameters"]
 
 
+@checked
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -48,6 +50,7 @@ def clip_grad_norm_(
     return _C.clip_grad_norm_(tensors, float(max_norm), float(norm_type), error_if_nonfinite)
 
 
+@checked
 def clip_grad_value_(
     parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None
 ) -> None:
@@ -66,11 +69,13 @@ def clip_grad_value_(
     _C.clip_grad_value_(tensors, float(clip_value))
 
 
+@checked
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All parameters, flattened and concatenated into one 1-D tensor."""
     return cnnx.cat([parameter.reshape(-1) for parameter in parameters])
 
 
+@checked
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     """Copies slices of a 1-D tensor into parameters, the inverse of `parameters_to_vector`.
 

@@ -35,7 +35,10 @@ def default_collate(batch: Sequence[Any]) -> Any:
     >>> default_collate([(1, 0.5), (2, 1.5)])
     [tensor([1, 2]), tensor([0.5000, 1.5000], dtype=cnnx.float64)]
     """
-    first = batch[0]
+    try:
+        first = batch[0]
+    except (IndexError, KeyError, TypeError):
+        raise TypeError(f"default_collate: needs samples in a list, got {type(batch).__name__}") from None
     if isinstance(first, Tensor):
         shapes = {tuple(t.shape) for t in batch}
         if len(shapes) > 1:
