@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import math
-import os
-import sys
+import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-INTERRUPTED = 130
+from cnnx.cli.terminal import OutputClosedError, complain
+
 WRONG_USE = 2
+SIGNALLED = 128  # plus the signal's number, as shells have it: 130 after Ctrl-C
 COMMANDS = {  # where each is; imported when it is asked for
     "eval": ("cnnx.cli.evaluate", "evaluate"),
     "export": ("cnnx.cli.export", "export"),
@@ -30,11 +32,20 @@ class CommandError(Exception):
     """The command cannot go on: one clear line, exit code 1."""
 
 
+class StoppedError(KeyboardInterrupt):
+    """A second signal: the command ends at once."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        complain(f"{self.prog}: {message} (see {self.prog} --help)")
+        self.exit(WRONG_USE)
 
 
 def positive_int(text: str) -> int:
@@ -244,8 +255,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 if the command failed, 130 if it was interrupted. Wrong use leaves with
-        SystemExit(2).
+        The exit code: 0, 1 if the command failed, 128 and the signal's number if it was interrupted (130
+        after Ctrl-C). Wrong use leaves with SystemExit(2).
     """
     parser = make_parser()
     arguments, unknown = parser.parse_known_args(argv)
@@ -257,15 +268,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), function)
         return run(arguments)
     except UsageError as error:
-        print(f"{name}: {error} (see {name} --help)", file=sys.stderr)
-        return WRONG_USE
-    except BrokenPipeError:
-        # The reader of a pipe (`| head`) has gone: nothing more can be said, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _failed(f"{name}: {error} (see {name} --help)", WRONG_USE)
+    except OutputClosedError:
         return 1
     except (CommandError, ImportError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _failed(f"{name}: {error}", 1)
+    except MemoryError:
+        return _failed(f"{name}: there is not enough memory", 1)
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, StoppedError) else signal.SIGINT
+        return _failed(f"{name}: interrupted", SIGNALLED + number)
+
+
+def _failed(text: str, code: int) -> int:
+    """Says why, if anybody still reads, and gives the exit code."""
+    with contextlib.suppress(OutputClosedError):
+        complain(text)
+    return code
