@@ -12,6 +12,7 @@ import pytest
 import cnnx
 from cnnx import datasets, transforms
 from cnnx.datasets.mnist import Part
+from cnnx.datasets.verified import RECORD
 from test_idx import idx_bytes
 
 NAMES = {
@@ -166,7 +167,7 @@ def test_download(tmp_path, server):
     data = datasets.MNIST(tmp_path / "new", train=False, download=True)
     assert len(data) == 5
     raw = tmp_path / "new" / "MNIST" / "raw"
-    assert sorted(os.listdir(raw)) == sorted(NAMES[False])
+    assert sorted(os.listdir(raw)) == [RECORD, *sorted(NAMES[False])]
     assert (raw / NAMES[False][0]).read_bytes() == server.contents[NAMES[False][0]]
     assert server.asked == [f"/first/{name}.gz" for name in NAMES[False]]
     server.asked.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import cnnx
 from cnnx import _C, datasets, transforms
 from cnnx.cli import CommandError, UsageError
+from cnnx.datasets.bounds import open_picture
 from cnnx.datasets.images import ImageDataset
 
 NAMED = ("mnist", "digits")
@@ -134,10 +136,8 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     Without a shape or size, images of one size up to 64 pixels stay as they are and others become 32x32;
     without a shape they are in colour if any of them is.
     """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise CommandError("images need Pillow (pip install 'cnnx[cli]')") from error
+    if importlib.util.find_spec("PIL") is None:
+        raise CommandError("images need Pillow (pip install 'cnnx[cli]')")
     separate = (folder / "train").is_dir()
     base = folder / "train" if separate else folder
     classes = sorted(path.name for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -156,32 +156,49 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     ]
     if not files:
         raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
-    pictures = []
-    for path, _ in files:
-        with Image.open(path) as picture:
-            pictures.append(ImageOps.exif_transpose(picture).convert("RGB"))
+    paths, targets = [path for path, _ in files], np.array([label for _, label in files])
     if shape is None:
-        shape = choose_shape(pictures, size)
-    channels, height, width = shape
-    mode, how = "L" if channels == 1 else "RGB", Image.Resampling.BILINEAR
-    data = np.stack([np.asarray(picture.convert(mode).resize((width, height), how)) for picture in pictures])
-    if channels == 3:
-        data = data.transpose(0, 3, 1, 2)
-    targets = np.array([label for _, label in files])
+        shape = choose_shape(paths, size)
+    data = np.stack([read_pixels(path, shape) for path in paths])
     if not separate:
         data, targets = split(train, data, targets)
     return Images(data, targets, classes)
 
 
-def choose_shape(pictures: Sequence[Any], size: int | None) -> Shape:
-    """(channels, height, width) for images of a folder."""
-    sizes = {picture.size for picture in pictures}
+def read_upright(path: Path) -> Any:
+    """An image file in RGB, turned as its EXIF data say."""
+    from PIL import ImageOps
+
+    try:
+        with open_picture(path) as picture:
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise CommandError(f"{path}: cannot be read as an image: {error}") from error
+
+
+def read_pixels(path: Path, shape: Shape) -> Array:
+    """An image file as uint8 of a shape: (H, W) for one channel, else (3, H, W)."""
+    from PIL import Image
+
+    channels, height, width = shape
+    picture = read_upright(path).convert("L" if channels == 1 else "RGB")
+    pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+    return pixels if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def choose_shape(paths: Sequence[Path], size: int | None) -> Shape:
+    """(channels, height, width) for images of a folder; they are read one by one, and not kept."""
+    sizes, colour = set(), False
+    for path in paths:
+        picture = read_upright(path)
+        sizes.add(picture.size)
+        colour = colour or in_colour(picture)
     width, height = next(iter(sizes))
     if len(sizes) > 1 or max(width, height) > LARGEST_AS_IT_IS:
         height = width = SMALL
     if size is not None:
         height = width = size
-    return (3 if any(map(in_colour, pictures)) else 1, height, width)
+    return (3 if colour else 1, height, width)
 
 
 def in_colour(picture: Any) -> bool:

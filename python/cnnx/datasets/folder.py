@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnnx import _C
+from cnnx.datasets.bounds import open_picture
 from cnnx.datasets.images import class_numbers, image_batches
 from cnnx.devices import CPU, as_device
 from cnnx.tensor import Tensor
@@ -225,11 +226,10 @@ def _files(folder: str) -> list[str]:
 
 def _read(path: str, use: Callable[[Any], Any]) -> Any:
     """`use` of the opened image."""
-    pillow = _pillow()
     try:
-        with pillow.open(path) as image:
+        with open_picture(path) as image:
             return use(image)
-    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(f"ImageFolder: {path} cannot be read as an image: {error}") from error
 
 
