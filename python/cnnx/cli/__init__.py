@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib
 import math
 import signal
@@ -14,6 +15,9 @@ from cnnx.cli.terminal import OutputClosedError, complain
 
 WRONG_USE = 2
 SIGNALLED = 128  # plus the signal's number, as shells have it: 130 after Ctrl-C
+MOST = 1_000_000  # epochs, and images of a batch
+MOST_THREADS = 1024
+LARGEST_SIDE = 4096  # of an image, in pixels
 COMMANDS = {  # where each is; imported when it is asked for
     "eval": ("cnnx.cli.evaluate", "evaluate"),
     "export": ("cnnx.cli.export", "export"),
@@ -48,15 +52,22 @@ class _Parser(argparse.ArgumentParser):
         self.exit(WRONG_USE)
 
 
-def positive_int(text: str) -> int:
-    """An option's value as an integer above zero."""
+def positive_int(text: str, largest: int | None = None) -> int:
+    """An option's value as an integer above zero, and not above `largest`."""
     try:
         value = int(text)
     except ValueError:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    if largest is not None and value > largest:
+        raise argparse.ArgumentTypeError(f"{text!r} is not within 1 to {largest:,}")
     return value
+
+
+def up_to(largest: int) -> Callable[[str], int]:
+    """What reads an option's value as an integer from 1 to `largest`: an amount that memory could hold."""
+    return functools.partial(positive_int, largest=largest)
 
 
 def seed_number(text: str) -> int:
@@ -151,7 +162,7 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     _add_data_dir(train)
     train.add_argument(
         "--image-size",
-        type=positive_int,
+        type=up_to(LARGEST_SIDE),
         metavar="N",
         help="resize images of a folder by class to N x N; default: their size if all have one up to 64, "
         "else 32",
@@ -165,11 +176,11 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     train.add_argument(
         "--epochs",
-        type=positive_int,
+        type=up_to(MOST),
         metavar="N",
         help="passes over the training images; default: 30, mnist 5",
     )
-    train.add_argument("--batch-size", type=positive_int, metavar="N", help="images per step; default: 64")
+    train.add_argument("--batch-size", type=up_to(MOST), metavar="N", help="images per step; default: 64")
     train.add_argument("--optimizer", choices=list(OPTIMIZERS), help="default: adam; sgd has momentum 0.9")
     rates = ", ".join(f"{name} {rate:g}" for name, rate in OPTIMIZERS.items())
     train.add_argument("--lr", type=positive_float, metavar="X", help=f"learning rate; default: {rates}")
@@ -180,7 +191,7 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--device", type=device_name, metavar="NAME", help="cpu, cuda, cuda:1 or auto (a GPU if there is one)"
     )
     train.add_argument(
-        "--threads", type=positive_int, metavar="N", help="default: the CPUs this process may use"
+        "--threads", type=up_to(MOST_THREADS), metavar="N", help="default: the CPUs this process may use"
     )
     train.add_argument("--out", metavar="DIR", help="the run folder; default: a new one in runs/")
     train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")

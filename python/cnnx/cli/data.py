@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,6 +160,11 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     paths, targets = [path for path, _ in files], np.array([label for _, label in files])
     if shape is None:
         shape = choose_shape(paths, size)
+    if (total := len(paths) * math.prod(shape)) > datasets.ImageFolder.cache_bytes:
+        raise CommandError(
+            f"{folder}: {len(paths):,} images of {'x'.join(map(str, shape))} take {total:,} bytes, more than "
+            f"the {datasets.ImageFolder.cache_bytes:,} that are kept in memory; try a smaller --image-size"
+        )
     data = np.stack([read_pixels(path, shape) for path in paths])
     if not separate:
         data, targets = split(train, data, targets)
@@ -193,6 +199,8 @@ def choose_shape(paths: Sequence[Path], size: int | None) -> Shape:
         picture = read_upright(path)
         sizes.add(picture.size)
         colour = colour or in_colour(picture)
+        if colour and len(sizes) > 1:
+            break  # the others change nothing
     width, height = next(iter(sizes))
     if len(sizes) > 1 or max(width, height) > LARGEST_AS_IT_IS:
         height = width = SMALL
