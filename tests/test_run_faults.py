@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import cnnx
+from cnnx.cli.trained import Trained
 from test_idx import idx_bytes
 
 pytestmark = [
@@ -121,11 +122,11 @@ def assert_whole(folder, whole):
         assert found[name] == content, name
 
 
-def assert_usable(runner, folder):
+def assert_usable(folder):
     """What is there is a run of an earlier epoch, or none yet."""
     if (folder / RUN / "model.safetensors").exists():
-        result = runner(folder, "eval", RUN, "--out", "pictures")
-        assert result["code"] == 0, result["err"]
+        trained = Trained.open(str(folder / RUN))
+        assert np.isfinite(trained.probabilities(cnnx.zeros(2, 1, 8, 8))).all()
 
 
 def check_kill(runner, whole, folder, at, mode, operation):
@@ -210,7 +211,7 @@ def test_full_disk_at_an_operation(runner, whole, tmp_path, number):
             assert result["code"] == 1, (line, result)
             assert result["err"].count("\n") == 1, (line, result["err"])
             assert "No space left on device" in result["err"], line
-            assert_usable(runner, folder)
+            assert_usable(folder)
             result = runner.train(folder)
             assert result["code"] == 0, (line, result["err"])
         else:  # a folder that cannot be flushed is none of our errors
