@@ -130,7 +130,9 @@ def main() -> None:
                 "steal": share,
             }
     if args.json:
-        Path(args.json).write_text(json.dumps({**vars(args), "percentiles": PERCENTILES, "ms": results}, indent=1))
+        Path(args.json).write_text(
+            json.dumps({**vars(args), "percentiles": PERCENTILES, "ms": results}, indent=1)
+        )
 
 
 if __name__ == "__main__":

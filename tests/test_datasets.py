@@ -5,13 +5,17 @@ import hashlib
 import http.server
 import os
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import cnnx
 from cnnx import datasets, transforms
+from cnnx.datasets.download import fetch
+from cnnx.datasets.idx_file import read_idx
 from cnnx.datasets.mnist import Part
+from cnnx.datasets.verified import RECORD
 from test_idx import idx_bytes
 
 NAMES = {
@@ -166,7 +170,7 @@ def test_download(tmp_path, server):
     data = datasets.MNIST(tmp_path / "new", train=False, download=True)
     assert len(data) == 5
     raw = tmp_path / "new" / "MNIST" / "raw"
-    assert sorted(os.listdir(raw)) == sorted(NAMES[False])
+    assert sorted(os.listdir(raw)) == [RECORD, *sorted(NAMES[False])]
     assert (raw / NAMES[False][0]).read_bytes() == server.contents[NAMES[False][0]]
     assert server.asked == [f"/first/{name}.gz" for name in NAMES[False]]
     server.asked.clear()
@@ -204,6 +208,151 @@ def test_unreachable_mirror(tmp_path, server, monkeypatch):
     monkeypatch.setattr(datasets.MNIST, "mirrors", ("http://127.0.0.1:9/",))
     with pytest.raises(RuntimeError, match=r"127\.0\.0\.1:9/train-images-idx3-ubyte\.gz: .*refused"):
         datasets.MNIST(tmp_path, download=True)
+
+
+class Redirected(http.server.BaseHTTPRequestHandler):
+    """Sends on to wherever the path says, or sends without an end."""
+
+    def do_GET(self):
+        if self.path.startswith("/endless"):
+            self.send_response(200)
+            self.end_headers()
+            try:
+                while True:
+                    self.wfile.write(bytes(1 << 16))
+            except OSError:
+                return  # the client has had enough
+        self.send_response(302)
+        self.send_header("Location", {"f": "ftp://127.0.0.1/x", "l": "file:///etc/passwd"}[self.path[1]])
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
+def test_what_is_not_downloaded(tmp_path, server, monkeypatch):
+    """Other protocols, and more than there can be."""
+    with pytest.raises(OSError, match="unknown url type: file"):
+        fetch((tmp_path / "x").as_uri())
+    server.files["/first/large"] = bytes(1001)
+    assert len(fetch(server.mirror("first") + "large", 1001)) == 1001
+    with pytest.raises(OSError, match="1001 bytes are announced, more than 1000"):
+        fetch(server.mirror("first") + "large", 1000)
+    other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Redirected)
+    thread = threading.Thread(target=other.serve_forever)
+    thread.start()
+    address = f"http://127.0.0.1:{other.server_address[1]}"
+    try:
+        for path in ("ftp", "local"):
+            with pytest.raises(OSError, match=r"unknown url type|is not allowed"):
+                fetch(f"{address}/{path}")
+        with pytest.raises(OSError, match="more than 200000 bytes arrived"):
+            fetch(f"{address}/endless", 200_000)
+    finally:
+        other.shutdown()
+        thread.join()
+        other.server_close()
+
+
+@pytest.mark.parametrize("checksum", ["sha256", "md5"])
+def test_a_cached_file_that_changed_is_named(tmp_path, server, monkeypatch, checksum):
+    sent = {name: gzip.compress(data) for name, data in server.contents.items()}
+    if checksum == "md5":
+        parts = {
+            train: tuple(Part(name, "md5:" + hashlib.md5(sent[name]).hexdigest()) for name in names)
+            for train, names in NAMES.items()
+        }
+        monkeypatch.setattr(datasets.MNIST, "parts", parts)
+    for name, data in sent.items():
+        server.files[f"/first/{name}.gz"] = data
+    datasets.MNIST(tmp_path, download=True)
+    path = tmp_path / "MNIST" / "raw" / NAMES[True][0]
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ValueError, match="the file is damaged: its content has SHA256") as caught:
+        datasets.MNIST(tmp_path, download=True)
+    assert str(path) in str(caught.value)
+    assert "download=True fetches it again" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    path.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match=r"damaged|truncated"):
+        datasets.MNIST(tmp_path)
+    path.unlink()
+    assert len(datasets.MNIST(tmp_path, download=True)) == 5
+
+
+def test_files_are_verified_once(tmp_path, server, monkeypatch):
+    from cnnx.datasets import verified as module
+
+    store(tmp_path, server.contents, compress=True)
+    digests, real = [], module.digest
+    monkeypatch.setattr(module, "digest", lambda content: digests.append(1) or real(content))
+    for expected in (2, 2):
+        datasets.MNIST(tmp_path)
+        assert len(digests) == expected
+    os.utime(tmp_path / f"{NAMES[True][0]}.gz", ns=(0, 0))
+    datasets.MNIST(tmp_path)
+    assert len(digests) == 3
+    (tmp_path / RECORD).write_text("[nonsense")
+    datasets.MNIST(tmp_path)
+    assert len(digests) == 5
+
+
+def test_somebodys_own_files_of_another_size_pass(tmp_path):
+    store(tmp_path, small_files())
+    datasets.MNIST(tmp_path)
+    assert not (tmp_path / RECORD).exists()
+    store(tmp_path, {NAMES[True][1]: idx_bytes(np.full(5, 10, np.uint8))})
+    with pytest.raises(ValueError, match="there is a label 10, and 10 classes"):
+        datasets.MNIST(tmp_path)
+
+
+def idx_header(*shape):
+    return bytes([0, 0, 8, len(shape)]) + b"".join(extent.to_bytes(4, "big") for extent in shape)
+
+
+@pytest.mark.parametrize(
+    "header, words",
+    [
+        (idx_header(4_000_000, 28, 28), "say they unpack to 3136000016"),  # as much as there is
+        (idx_header(2**32 - 1, 2**32 - 1, 28), "say they unpack to"),
+        (idx_header(10, 28, 28), "unpacks to more than 7856 bytes"),
+        (b"no IDX file at all" * 3, "not an IDX file"),
+        (b"\0\0\x08", "unpacks to more than 5 bytes"),
+    ],
+)
+def test_a_small_file_that_unpacks_to_gigabytes(tmp_path, header, words):
+    """Refused before it is unpacked: the memory that Python takes stays small."""
+    data = b"".join([gzip.compress(header), *[gzip.compress(bytes(1 << 24))] * 190])  # 3.2 GB
+    path = tmp_path / "bomb.gz"
+    path.write_bytes(data)
+    assert len(data) < 4_000_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=words):
+            read_idx(path)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_small_picture_of_many_pixels_is_refused(tmp_path):
+    image_module = pytest.importorskip("PIL.Image")
+    from cnnx.cli import CommandError
+    from cnnx.cli.picture import read_picture
+
+    (tmp_path / "a").mkdir()
+    for name, side in (("large", 9000), ("too large", 10_000)):
+        path = tmp_path / "a" / f"{name}.png"
+        image_module.new("L", (side, side)).save(path)
+        for mode in ("RGB", None):
+            with pytest.raises(ValueError, match=rf"{name}.*pixels"):
+                datasets.ImageFolder(tmp_path, mode=mode)[0]
+        with pytest.raises(CommandError, match=rf"{name}.*pixels"):
+            read_picture(path, (1, 28, 28), None)
+        path.unlink()
+    image_module.new("L", (2000, 2000)).save(tmp_path / "a" / "page.png")
+    assert datasets.ImageFolder(tmp_path)[0][0].size == (2000, 2000)
 
 
 def test_download_without_tqdm(tmp_path, server, monkeypatch, capsys):

@@ -20,6 +20,7 @@ HEADER = '''"""Stubs of the native module. Written by tools/make_stubs.py."""
 
 import builtins
 import collections.abc
+import os
 import typing
 
 from cnnx.size import Size
@@ -51,6 +52,7 @@ REPLACEMENTS = [
     (r"(: |-> |\[)list(?=[,)\]:]| [|=])", r"\1list[typing.Any]"),
     (r"(: |-> |\[)dict(?=[,)\]:]| [|=])", r"\1dict[str, typing.Any]"),
     (r"(: |-> |\[)tuple(?=[,)\]:]| [|=])", r"\1tuple[typing.Any, ...]"),
+    (r"os\.PathLike(?!\[)", "os.PathLike[str]"),
     (r"typing_extensions\.Buffer", "bytes | bytearray | memoryview"),
     (r"(\w+): (\w+) = None", r"\1: \2 | None = None"),
     (r"numpy\.ndarray(?!\[)", "typing.Any"),

@@ -61,8 +61,12 @@ void InputFile::read(uint64_t offset, void* target, size_t bytes) const {
   }
 }
 
-AtomicFile::AtomicFile(const std::string& path) : path_(path), temporary_(temporary_name(path)) {
-  descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+AtomicFile::AtomicFile(const std::string& path) : path_(path) {
+  // A process that was ended may have left a file of the same name: in a container every one has the same number.
+  do {
+    temporary_ = temporary_name(path);
+    descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) fail("cannot write", path_);
   // A file that is replaced keeps its access rights, as one that is written over would. Not every file system has them.
   struct stat old = {};

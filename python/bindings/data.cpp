@@ -2,6 +2,8 @@
 #include "cnnx/data/gather.h"
 #include "cnnx/data/idx.h"
 
+#include <pybind11/stl/filesystem.h>
+
 #include "bindings.h"
 
 namespace cnnx::bindings {
@@ -9,11 +11,11 @@ namespace cnnx::bindings {
 void register_data(py::module_& m) {
   m.def(
       "parse_idx",
-      [](const py::buffer& buffer, const std::string& file) {
+      [](const py::buffer& buffer, const std::filesystem::path& file) {
         const py::buffer_info info = buffer.request();
         if (info.itemsize != 1 || info.ndim != 1) throw TypeError("idx: needs a one-dimensional buffer of bytes");
         py::gil_scoped_release release;
-        return parse_idx(info.ptr, static_cast<size_t>(info.size), file);
+        return parse_idx(info.ptr, static_cast<size_t>(info.size), file.native());
       },
       py::arg("data"), py::arg("file"));
   m.def(

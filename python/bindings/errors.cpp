@@ -6,24 +6,37 @@
 #include "bindings.h"
 
 namespace cnnx::bindings {
+namespace {
+
+// A message may name a file, and a file's name may be no UTF-8: it comes as Python's own errors have it.
+void set_error(PyObject* type, const char* text, int code = 0) {
+  PyObject* message = PyUnicode_DecodeFSDefault(text);
+  if (message == nullptr) return;
+  PyObject* value = code == 0 ? Py_NewRef(message) : Py_BuildValue("(iO)", code, message);
+  Py_DECREF(message);
+  if (value == nullptr) return;
+  PyErr_SetObject(type, value);
+  Py_DECREF(value);
+}
+
+}  // namespace
 
 void register_errors(py::module_&) {
   py::register_exception_translator([](std::exception_ptr p) {
     try {
       if (p) std::rethrow_exception(p);
     } catch (const ValueError& e) {
-      PyErr_SetString(PyExc_ValueError, e.what());
+      set_error(PyExc_ValueError, e.what());
     } catch (const TypeError& e) {
-      PyErr_SetString(PyExc_TypeError, e.what());
+      set_error(PyExc_TypeError, e.what());
     } catch (const IndexError& e) {
-      PyErr_SetString(PyExc_IndexError, e.what());
+      set_error(PyExc_IndexError, e.what());
     } catch (const NotImplementedError& e) {
-      PyErr_SetString(PyExc_NotImplementedError, e.what());
+      set_error(PyExc_NotImplementedError, e.what());
     } catch (const IoError& e) {
-      if (e.code == 0) PyErr_SetString(PyExc_OSError, e.what());
-      else PyErr_SetObject(PyExc_OSError, py::make_tuple(e.code, e.what()).ptr());
+      set_error(PyExc_OSError, e.what(), e.code);
     } catch (const Error& e) {
-      PyErr_SetString(PyExc_RuntimeError, e.what());
+      set_error(PyExc_RuntimeError, e.what());
     } catch (const std::bad_alloc&) {
       PyErr_SetString(PyExc_MemoryError, "out of memory: a table that the arguments ask for");
     } catch (const std::length_error&) {

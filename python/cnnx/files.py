@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from pathlib import Path
+
+from cnnx import _C
 
 
-def write_file(path: Path, data: bytes) -> None:
+def replaceable(path: str | os.PathLike[str]) -> str | None:
+    """The file that is replaced when `path` is written; None if that is a device, a pipe or a folder.
+
+    The renamed file takes the place of what a link points to, and not of the link.
+    """
+    target = os.path.realpath(path)
+    return target if not os.path.exists(target) or os.path.isfile(target) else None
+
+
+def write_file(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes `data` under a temporary name beside `path`, flushes it and renames it.
 
     Parameters
     ----------
     path
-        Where the file shall be; what is there is replaced in one step.
+        Where the file shall be; what is there is replaced in one step. A device or a pipe is written to and
+        never replaced.
     data
         The content.
 
@@ -22,14 +32,9 @@ def write_file(path: Path, data: bytes) -> None:
     OSError
         If it cannot be written; what was at `path` is still there.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        if not path.parent.is_dir():
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path.parent))
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    target = replaceable(path)
+    if target is not None:
+        _C.write_file(target, data)
+        return
+    with open(path, "wb") as file:
+        file.write(data)

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnx.bounds import open_picture
+
 Array = np.ndarray[Any, Any]
 
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
@@ -31,11 +33,11 @@ def pillow(op: str) -> Any:
 
 def read(op: str, path: str | os.PathLike[str], use: Callable[[Any], Any]) -> Any:
     """`use` of the opened file; ValueError in one line that names it if it cannot be read."""
-    image = pillow(op)
+    pillow(op)
     try:
-        with image.open(path) as opened:
+        with open_picture(path) as opened:
             return use(opened)
-    except (OSError, ValueError, SyntaxError, image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError) as error:
         raise ValueError(f"{op}: {path} cannot be read as an image: {error}") from error
 
 

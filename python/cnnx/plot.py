@@ -7,17 +7,19 @@ needed (`pip install 'cnnx[cli]'`); tensors, arrays and nested lists are taken a
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 
 from cnnx import _C
 from cnnx.files import write_file
+from cnnx.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,8 +29,38 @@ __all__ = ["confusion_matrix", "curves", "feature_maps", "filters", "images"]
 DPI = 120
 Path_ = str | os.PathLike[str]
 Array = np.ndarray[Any, Any]
+P = ParamSpec("P")
 
 
+def _plainly(function: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Text means itself in what the function draws: `$` begins no formula, and nothing goes through TeX.
+
+    Names of classes and files come from anywhere; as a formula most are an error.
+    """
+
+    @functools.wraps(function)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        try:
+            import matplotlib.figure
+        except ImportError as error:
+            raise ImportError("plot: matplotlib is not installed (pip install 'cnnx[cli]')") from error
+        plain: dict[Any, Any] = {
+            "text.parse_math": False,
+            "text.usetex": False,
+            "axes.formatter.use_mathtext": False,
+        }
+        with matplotlib.rc_context(plain):
+            return function(*args, **kwargs)
+
+    return drawn
+
+
+def _text(text: Any) -> str:
+    """Text as a picture can show it, in one line or several."""
+    return printable(str(text), lines=True)
+
+
+@_plainly
 def curves(
     history: Mapping[str, Mapping[str, Sequence[float]]],
     path: Path_ | None = None,
@@ -71,8 +103,9 @@ def curves(
         for part, values in parts.items():
             numbers = _array(values)
             marker = "o" if len(numbers) <= 60 else None
-            axes.plot(np.arange(1, len(numbers) + 1), numbers, marker=marker, markersize=3, label=part)
-        axes.set(xlabel=xlabel, ylabel=quantity)
+            label = printable(str(part))
+            axes.plot(np.arange(1, len(numbers) + 1), numbers, marker=marker, markersize=3, label=label)
+        axes.set(xlabel=_text(xlabel), ylabel=_text(quantity))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if max(map(max, parts.values())) <= 1 < axes.get_ylim()[1]:  # no room above an accuracy of 1
             axes.set_ylim(top=1.005)
@@ -81,6 +114,7 @@ def curves(
     return _finish(figure, title, path)
 
 
+@_plainly
 def confusion_matrix(
     matrix: Any, classes: Sequence[str] | None = None, path: Path_ | None = None, *, title: str | None = None
 ) -> Figure:
@@ -105,7 +139,7 @@ def confusion_matrix(
     counts = _array(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
         raise ValueError(f"confusion_matrix: needs a square matrix, got shape {counts.shape}")
-    names = [str(name) for name in (range(len(counts)) if classes is None else classes)]
+    names = [printable(str(name)) for name in (range(len(counts)) if classes is None else classes)]
     if len(names) != len(counts):
         raise ValueError(f"confusion_matrix: {len(names)} names for {len(counts)} classes")
     totals = counts.sum(axis=1, keepdims=True)
@@ -141,6 +175,7 @@ def confusion_matrix(
     return _finish(figure, title or f"accuracy {accuracy:.4f} on {counts.sum():,.0f} images", path)
 
 
+@_plainly
 def filters(weight: Any, path: Path_ | None = None, *, title: str | None = None, limit: int = 16) -> Figure:
     """The kernels of a convolution, blue below zero and red above.
 
@@ -190,6 +225,7 @@ def filters(weight: Any, path: Path_ | None = None, *, title: str | None = None,
     return _finish(figure, heading, path)
 
 
+@_plainly
 def feature_maps(
     activations: Any, path: Path_ | None = None, *, title: str | None = None, limit: int = 64
 ) -> Figure:
@@ -221,7 +257,7 @@ def feature_maps(
     grid = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (heading, _, draw) in zip(grid, panels, strict=True):
         draw(axes)
-        axes.set_title(heading, fontsize=10)
+        axes.set_title(_text(heading), fontsize=10)
     note = "each channel on its own scale, black to white"
     return _finish(figure, f"{title} ({note})" if title else note, path)
 
@@ -262,6 +298,7 @@ def _maps_panel(name: str, maps: Array, limit: int) -> tuple[str, float, Callabl
     return heading, mosaic.inches(width=9.0)[1], tiles
 
 
+@_plainly
 def images(
     images: Any,
     titles: Sequence[str] | None = None,
@@ -298,6 +335,7 @@ def images(
         raise ValueError(f"images: {len(titles)} titles for {len(pictures)} images")
     columns = columns or min(8, math.ceil(math.sqrt(len(pictures))))
     rows = math.ceil(len(pictures) / columns)
+    titles = None if titles is None else [_text(text) for text in titles]
     lines = [text.split("\n") for text in titles or []]
     below = 0.17 * max(map(len, lines), default=0)
     side = max(1.5, 0.08 * max((len(line) for text in lines for line in text), default=0))
@@ -392,19 +430,16 @@ def _array(value: Any) -> Array:
 
 
 def _figure(width: float, height: float) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("plot: matplotlib is not installed (pip install 'cnnx[cli]')") from error
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
 
 
 def _finish(figure: Figure, title: str | None, path: Path_ | None) -> Figure:
     if title:
-        figure.suptitle(title, fontsize=12)
+        figure.suptitle(_text(title), fontsize=12)
     if path is not None:
-        target = Path(path)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=target.suffix[1:] or "png")
-        write_file(target, buffer.getvalue())
+        figure.savefig(buffer, format=Path(path).suffix[1:] or "png")
+        write_file(path, buffer.getvalue())
     return figure

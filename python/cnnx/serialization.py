@@ -17,6 +17,7 @@ import numpy as np
 
 from cnnx import _C, torch_file
 from cnnx.devices import CPU, as_device, device
+from cnnx.files import replaceable, write_file
 from cnnx.tensor import Tensor
 
 __all__ = ["load", "load_file", "save", "save_file"]
@@ -70,7 +71,8 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = None) -> None:
         encoder = _Encoder()
         structure = encoder.encode(obj, ())
         tensors = encoder.tensors
-        metadata.append((STRUCTURE_KEY, json.dumps(structure, ensure_ascii=False, separators=(",", ":"))))
+        text = json.dumps(structure, ensure_ascii=False, separators=(",", ":"))
+        metadata.append((STRUCTURE_KEY, _utf8(text)))
     _write(tensors, metadata, f)
 
 
@@ -155,6 +157,9 @@ def save_file(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, 
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise TypeError(f"save_file: {name!r} is a {type(tensor).__name__}, not a tensor")
+    for text in (*tensors, *(metadata or {}), *(metadata or {}).values()):
+        if isinstance(text, str) and text != _utf8(text):
+            raise ValueError(f"save_file: {text!r} cannot be written as UTF-8")
     _write(list(tensors.items()), list((metadata or {}).items()), path)
 
 
@@ -182,13 +187,11 @@ def load_file(path: Path, device: Any = "cpu") -> dict[str, Tensor]:
 def _write(tensors: list[tuple[str, Tensor]], metadata: list[tuple[str, str]], f: Path | IO[bytes]) -> None:
     tensors = [(name, tensor.cpu()) for name, tensor in tensors]
     if isinstance(f, str | os.PathLike):
-        # The renamed file shall take the place of what a link points to, and not of the link.
-        path = os.path.realpath(f)
-        if not os.path.exists(path) or os.path.isfile(path):
+        path = replaceable(f)
+        if path is not None:
             _C.save_safetensors(tensors, metadata, path)
-        else:  # a device or a pipe is written to and never replaced; a folder is an error
-            with open(path, "wb") as file:
-                file.write(_C.serialize_safetensors(tensors, metadata))
+        else:
+            write_file(f, _C.serialize_safetensors(tensors, metadata))
     elif hasattr(f, "write"):
         f.write(_C.serialize_safetensors(tensors, metadata))
     else:
@@ -221,10 +224,15 @@ def _is_flat(obj: Any) -> bool:
         isinstance(obj, dict)
         and len(obj) > 0
         and all(
-            isinstance(key, str) and key != "__metadata__" and isinstance(value, Tensor)
+            isinstance(key, str) and key != "__metadata__" and key == _utf8(key) and isinstance(value, Tensor)
             for key, value in obj.items()
         )
     )
+
+
+def _utf8(text: str) -> str:
+    """Text with lone surrogates (from names of files that are no UTF-8) as JSON escapes them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 class _Encoder:
@@ -283,7 +291,7 @@ class _Encoder:
         )
 
     def _add(self, tensor: Tensor, place: tuple[str, ...]) -> str:
-        name = base = ".".join(place) or "value"
+        name = base = _utf8(".".join(place)) or "value"
         count = 1
         while name in self._names:
             count += 1

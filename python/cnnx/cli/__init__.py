@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import importlib
 import math
-import os
-import sys
+import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-INTERRUPTED = 130
+from cnnx.cli.terminal import OutputClosedError, complain
+
 WRONG_USE = 2
+SIGNALLED = 128  # plus the signal's number, as shells have it: 130 after Ctrl-C
+MOST = 1_000_000  # epochs, and images of a batch
+MOST_THREADS = 1024
+LARGEST_SIDE = 4096  # of an image, in pixels
 COMMANDS = {  # where each is; imported when it is asked for
     "eval": ("cnnx.cli.evaluate", "evaluate"),
     "export": ("cnnx.cli.export", "export"),
@@ -30,22 +36,38 @@ class CommandError(Exception):
     """The command cannot go on: one clear line, exit code 1."""
 
 
+class StoppedError(KeyboardInterrupt):
+    """A second signal: the command ends at once."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(WRONG_USE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        complain(f"{self.prog}: {message} (see {self.prog} --help)")
+        self.exit(WRONG_USE)
 
 
-def positive_int(text: str) -> int:
-    """An option's value as an integer above zero."""
+def positive_int(text: str, largest: int | None = None) -> int:
+    """An option's value as an integer above zero, and not above `largest`."""
     try:
         value = int(text)
     except ValueError:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
+    if largest is not None and value > largest:
+        raise argparse.ArgumentTypeError(f"{text!r} is not within 1 to {largest:,}")
     return value
+
+
+def up_to(largest: int) -> Callable[[str], int]:
+    """What reads an option's value as an integer from 1 to `largest`: an amount that memory could hold."""
+    return functools.partial(positive_int, largest=largest)
 
 
 def seed_number(text: str) -> int:
@@ -140,7 +162,7 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     _add_data_dir(train)
     train.add_argument(
         "--image-size",
-        type=positive_int,
+        type=up_to(LARGEST_SIDE),
         metavar="N",
         help="resize images of a folder by class to N x N; default: their size if all have one up to 64, "
         "else 32",
@@ -154,11 +176,11 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     train.add_argument(
         "--epochs",
-        type=positive_int,
+        type=up_to(MOST),
         metavar="N",
         help="passes over the training images; default: 30, mnist 5",
     )
-    train.add_argument("--batch-size", type=positive_int, metavar="N", help="images per step; default: 64")
+    train.add_argument("--batch-size", type=up_to(MOST), metavar="N", help="images per step; default: 64")
     train.add_argument("--optimizer", choices=list(OPTIMIZERS), help="default: adam; sgd has momentum 0.9")
     rates = ", ".join(f"{name} {rate:g}" for name, rate in OPTIMIZERS.items())
     train.add_argument("--lr", type=positive_float, metavar="X", help=f"learning rate; default: {rates}")
@@ -169,7 +191,7 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--device", type=device_name, metavar="NAME", help="cpu, cuda, cuda:1 or auto (a GPU if there is one)"
     )
     train.add_argument(
-        "--threads", type=positive_int, metavar="N", help="default: the CPUs this process may use"
+        "--threads", type=up_to(MOST_THREADS), metavar="N", help="default: the CPUs this process may use"
     )
     train.add_argument("--out", metavar="DIR", help="the run folder; default: a new one in runs/")
     train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
@@ -244,8 +266,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 1 if the command failed, 130 if it was interrupted. Wrong use leaves with
-        SystemExit(2).
+        The exit code: 0, 1 if the command failed, 128 and the signal's number if it was interrupted (130
+        after Ctrl-C). Wrong use leaves with SystemExit(2).
     """
     parser = make_parser()
     arguments, unknown = parser.parse_known_args(argv)
@@ -257,15 +279,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         run: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), function)
         return run(arguments)
     except UsageError as error:
-        print(f"{name}: {error} (see {name} --help)", file=sys.stderr)
-        return WRONG_USE
-    except BrokenPipeError:
-        # The reader of a pipe (`| head`) has gone: nothing more can be said, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _failed(f"{name}: {error} (see {name} --help)", WRONG_USE)
+    except OutputClosedError:
         return 1
     except (CommandError, ImportError, OSError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _failed(f"{name}: {error}", 1)
+    except MemoryError:
+        return _failed(f"{name}: there is not enough memory", 1)
+    except KeyboardInterrupt as stop:
+        number = stop.number if isinstance(stop, StoppedError) else signal.SIGINT
+        return _failed(f"{name}: interrupted", SIGNALLED + number)
+
+
+def _failed(text: str, code: int) -> int:
+    """Says why, if anybody still reads, and gives the exit code."""
+    with contextlib.suppress(OutputClosedError):
+        complain(text)
+    return code

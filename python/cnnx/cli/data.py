@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -153,29 +154,43 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     ]
     if not files:
         raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
-    pictures = [opened_picture(path, "RGB") for path, _ in files]
+    paths, targets = [path for path, _ in files], np.array([label for _, label in files])
     if shape is None:
-        shape = choose_shape(pictures, size)
-    channels, height, width = shape
-    mode = "L" if channels == 1 else "RGB"
-    data = np.stack([np.asarray(resized(picture.convert(mode), width, height)) for picture in pictures])
-    if channels == 3:
-        data = data.transpose(0, 3, 1, 2)
-    targets = np.array([label for _, label in files])
+        shape = choose_shape(paths, size)
+    if (total := len(paths) * math.prod(shape)) > datasets.ImageFolder.cache_bytes:
+        raise CommandError(
+            f"{folder}: {len(paths):,} images of {'x'.join(map(str, shape))} take {total:,} bytes, more than "
+            f"the {datasets.ImageFolder.cache_bytes:,} that are kept in memory; try a smaller --image-size"
+        )
+    data = np.stack([read_pixels(path, shape) for path in paths])
     if not separate:
         data, targets = split(train, data, targets)
     return Images(data, targets, classes)
 
 
-def choose_shape(pictures: Sequence[Any], size: int | None) -> Shape:
-    """(channels, height, width) for images of a folder."""
-    sizes = {picture.size for picture in pictures}
+def read_pixels(path: Path, shape: Shape) -> Array:
+    """An image file as uint8 of a shape: (H, W) for one channel, else (3, H, W)."""
+    channels, height, width = shape
+    picture = opened_picture(path, "RGB").convert("L" if channels == 1 else "RGB")
+    pixels = np.asarray(resized(picture, width, height))
+    return pixels if channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def choose_shape(paths: Sequence[Path], size: int | None) -> Shape:
+    """(channels, height, width) for images of a folder; they are read one by one, and not kept."""
+    sizes, colour = set(), False
+    for path in paths:
+        picture = opened_picture(path, "RGB")
+        sizes.add(picture.size)
+        colour = colour or in_colour(picture)
+        if colour and len(sizes) > 1:
+            break  # the others change nothing
     width, height = next(iter(sizes))
     if len(sizes) > 1 or max(width, height) > LARGEST_AS_IT_IS:
         height = width = SMALL
     if size is not None:
         height = width = size
-    return (3 if any(map(in_colour, pictures)) else 1, height, width)
+    return (3 if colour else 1, height, width)
 
 
 def in_colour(picture: Any) -> bool:

@@ -11,7 +11,10 @@ import numpy as np
 from cnnx import plot
 from cnnx.cli import UsageError
 from cnnx.cli.data import NAMED, class_names
+from cnnx.cli.figures import Figures
+from cnnx.cli.terminal import say, say_lines
 from cnnx.cli.trained import Trained, output_folder
+from cnnx.text import printable
 
 MISTAKES = 24
 Array = np.ndarray[Any, Any]
@@ -29,6 +32,7 @@ def class_table(matrix: Array, classes: list[str]) -> str:
     def share(part: int, whole: int) -> str:
         return f"{part / whole:9.4f}" if whole else f"{'-':>9}"
 
+    classes = [printable(name) for name in classes]
     width = max(5, *map(len, classes))
     lines = [f"{'class':<{width}}  precision     recall     images"]
     for name, hits, guesses, count in zip(classes, right, found, true, strict=True):
@@ -55,29 +59,28 @@ def evaluate(options: argparse.Namespace) -> int:
     predicted = probabilities.argmax(1)
     matrix = confusion(labels, predicted, len(trained.classes))
     likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)
-    print(class_table(matrix, trained.classes))
-    print(
-        f"\ntest accuracy {(predicted == labels).mean():.4f}, loss {-np.log(likelihood).mean():.4f}, "
+    say_lines(class_table(matrix, trained.classes))
+    say()
+    say(
+        f"test accuracy {(predicted == labels).mean():.4f}, loss {-np.log(likelihood).mean():.4f}, "
         f"{len(labels):,} images"
     )
-    folder = output_folder(options.out, trained)
+    folder, figures = output_folder(options.out, trained), Figures()
     path = folder / "confusion.png"
-    plot.confusion_matrix(matrix, trained.classes, path)
-    print(f"confusion matrix: {path}")
+    figures.draw("confusion matrix", path, plot.confusion_matrix, matrix, trained.classes)
     wrong = np.nonzero(predicted != labels)[0]
     if len(wrong) == 0:
-        print("mistakes: none")
-        return 0
+        say("mistakes: none")
+        return int(figures.failed)
     path = folder / "mistakes.png"
     worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:MISTAKES]
     data = images.data.numpy()
-    names = trained.classes
+    names = [printable(name) for name in trained.classes]
     titles = [
         f"{names[labels[i]]} taken for {names[predicted[i]]}\n{probabilities[i].max():.2f}" for i in worst
     ]
     heading = f"the {len(worst)} most confident of {len(wrong):,} mistakes, and their probabilities"
     if len(worst) == len(wrong):
         heading = "the only mistake" if len(wrong) == 1 else f"all {len(wrong)} mistakes"
-    plot.images([data[i] for i in worst], titles, path, title=heading)
-    print(f"mistakes: {path}")
-    return 0
+    figures.draw("mistakes", path, plot.images, [data[i] for i in worst], titles, title=heading)
+    return int(figures.failed)

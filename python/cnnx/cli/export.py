@@ -7,6 +7,7 @@ import argparse
 import cnnx
 from cnnx import onnx
 from cnnx.cli import CommandError
+from cnnx.cli.terminal import say
 from cnnx.cli.trained import Trained
 
 
@@ -27,7 +28,7 @@ def export(options: argparse.Namespace) -> int:
         raise CommandError(str(error)) from error
     shape = "x".join(map(str, trained.shape))
     mean, std = trained.normalize or (0.0, 1.0)
-    print(
+    say(
         f"{options.file}: opset {proto.opset_import[0].version}, "
         f"image (batch x {shape}: pixels in [0, 1], minus {mean:g}, over {std:g}) "
         f"to scores (batch x {len(trained.classes)}: {' '.join(trained.classes)})"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from cnnx import _C, cuda
 from cnnx.cli.data import data_folder
+from cnnx.cli.terminal import say
 from cnnx.datasets import MNIST
 
 
@@ -77,14 +78,15 @@ def facts() -> Iterator[tuple[str, str]]:
 def info(options: argparse.Namespace) -> int:
     """The command `cnnx info`: the facts, and with `--ops` the implementation of every kernel."""
     for name, text in facts():
-        print(f"{name + ':':<13} {text}")
+        say(f"{name + ':':<13} {text}")
     if not options.ops:
         return 0
     table: dict[str, dict[str, str]] = {}
     for kernel, dtype, implementation in _C.kernel_infos():
         table.setdefault(kernel, {})[dtype] = implementation
     width = max(map(len, table))
-    print(f"\n{'kernel':<{width}}  {'float32':<10}  float64")
+    say()
+    say(f"{'kernel':<{width}}  {'float32':<10}  float64")
     for kernel, by_dtype in table.items():
-        print(f"{kernel:<{width}}  {by_dtype['float32']:<10}  {by_dtype['float64']}")
+        say(f"{kernel:<{width}}  {by_dtype['float32']:<10}  {by_dtype['float64']}")
     return 0

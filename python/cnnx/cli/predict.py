@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from cnnx import plot
+from cnnx.cli.figures import Figures
 from cnnx.cli.picture import read_picture
+from cnnx.cli.terminal import say
 from cnnx.cli.trained import Trained
+from cnnx.text import printable
 
 SHOWN = 3  # classes with their probabilities
 
@@ -23,9 +26,11 @@ def predict(options: argparse.Namespace) -> int:
     titles = []
     for file, row in zip(options.images, probabilities, strict=True):
         order = np.argsort(-row, kind="stable")[: len(row) if options.all else SHOWN]
-        print(f"{file}: " + ", ".join(f"{trained.classes[i]} {row[i]:.4f}" for i in order))
-        titles.append(f"{Path(file).name}\n{trained.classes[order[0]]}  {row[order[0]]:.3f}")
+        say(f"{file}: " + ", ".join(f"{trained.classes[i]} {row[i]:.4f}" for i in order))
+        best = printable(trained.classes[order[0]])
+        titles.append(f"{printable(Path(file).name)}\n{best}  {row[order[0]]:.3f}")
+    figures = Figures()
     if options.picture:
-        plot.images(pictures, titles, options.picture, title="what the net sees")
-        print(f"what the net sees: {options.picture}")
-    return 0
+        what = "what the net sees"
+        figures.draw(what, Path(options.picture), plot.images, pictures, titles, title=what)
+    return int(figures.failed)

@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cnnx
+from cnnx import plot
 from cnnx.cli import CommandError, UsageError
+from cnnx.cli.figures import Figures
+from cnnx.cli.lock import Lock
 from cnnx.files import write_file
 
 CHECKPOINT_VERSION = 2
+TEMPORARY = re.compile(r"(\.\d+)+\.tmp$")  # what files that are being written have behind their name
 
 
 class Epoch(NamedTuple):
@@ -29,7 +35,11 @@ class Epoch(NamedTuple):
 
 
 class RunFolder:
-    """Where a run keeps its files. Each is replaced in one step, so an error leaves the one before.
+    """Where a run keeps its files.
+
+    The checkpoint is the run: an epoch has happened once it is there. All other files follow from it, are
+    written after it, and are written again by `--resume` where they do not fit it. Each file is replaced in
+    one step, so an error leaves the one before.
 
     Parameters
     ----------
@@ -47,32 +57,59 @@ class RunFolder:
 
     @classmethod
     def create(cls, option: str | None, model: str, dataset: str) -> RunFolder:
-        """The folder of a new run; refuses one that holds a run already."""
-        if option is not None:
-            run = cls(Path(option).expanduser())
-        else:
+        """The folder of a new run; a new name in `runs/` if the option gives none."""
+        try:
+            if option is not None:
+                path = Path(option).expanduser()
+                path.mkdir(parents=True, exist_ok=True)
+                return cls(path)
             stem = Path("runs") / f"{model}-{dataset}-{time.strftime('%Y%m%d-%H%M%S')}"
+            stem.parent.mkdir(exist_ok=True)
             path, count = stem, 1
-            while path.exists():
+            while not _made(path):
                 count += 1
                 path = stem.with_name(f"{stem.name}-{count}")
-            run = cls(path)
-        if run.checkpoint.exists():
-            raise UsageError(f"--out {run.path} holds a run already; --resume {run.path} goes on with it")
-        try:
-            run.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise CommandError(f"cannot make the run folder: {error}") from error
-        return run
+        return cls(path)
 
     @classmethod
-    def open(cls, option: str) -> tuple[RunFolder, dict[str, Any]]:
-        """An existing run's folder and its checkpoint."""
+    def existing(cls, option: str) -> RunFolder:
+        """The folder of a run to go on with."""
         run = cls(Path(option).expanduser())
         if not run.checkpoint.exists():
             raise UsageError(f"--resume {option}: there is no {run.checkpoint}")
+        return run
+
+    @contextmanager
+    def locked(self, new: bool) -> Iterator[None]:
+        """Keeps other trainings out, and clears away what one that was ended had begun to write.
+
+        Parameters
+        ----------
+        new
+            Whether the run begins: then the folder must hold none yet.
+        """
+        lock = Lock(self.path)
         try:
-            state = cnnx.load(run.checkpoint)
+            if new and self.checkpoint.exists():
+                raise UsageError(
+                    f"--out {self.path} holds a run already; --resume {self.path} goes on with it"
+                )
+            names = {
+                file.name for file in (self.model, self.checkpoint, self.history, self.curves, self.about)
+            }
+            for path in self.path.glob("*.tmp"):
+                if TEMPORARY.sub("", path.name) in names:
+                    path.unlink()
+            yield
+        finally:
+            lock.release()
+
+    def load(self) -> dict[str, Any]:
+        """The checkpoint."""
+        try:
+            state = cnnx.load(self.checkpoint)
         except (OSError, ValueError) as error:
             raise CommandError(str(error)) from error
         if (
@@ -80,49 +117,62 @@ class RunFolder:
             or state.get("version") != CHECKPOINT_VERSION
             or "settings" not in state
         ):
-            raise CommandError(f"{run.checkpoint} is no checkpoint of this version of cnnx train")
-        return run, state
+            raise CommandError(f"{self.checkpoint} is no checkpoint of this version of cnnx train")
+        return state
 
-    def save(
-        self,
-        about: dict[str, Any],
-        model_state: dict[str, Any],
-        state: dict[str, Any],
-        history: Sequence[Epoch],
-    ) -> None:
-        """Writes what the run is, weights, checkpoint and history."""
-        try:
-            write_file(self.about, (json.dumps(about, indent=1, ensure_ascii=False) + "\n").encode())
+    def commit(self, state: dict[str, Any]) -> None:
+        """Writes the checkpoint, in one step."""
+        with saving():
             cnnx.save(state, self.checkpoint)
-            cnnx.save(model_state, self.model)
-            text = io.StringIO(newline="")
-            writer = csv.writer(text, lineterminator="\n")
-            writer.writerow(Epoch._fields)
-            writer.writerows(history)
-            write_file(self.history, text.getvalue().encode())
-        except OSError as error:
-            raise CommandError(
-                f"the run could not be saved, what was saved before is still there: {error}"
-            ) from error
 
-    def draw(self, history: Sequence[Epoch]) -> str:
-        """Draws the curves; returns a line that says where they are, or why not."""
-        if not history:
-            return f"{self.curves}: not drawn, no epoch is complete"
-        from cnnx import plot
+    def derive(self, about: dict[str, Any], model_state: dict[str, Any], history: Sequence[Epoch]) -> None:
+        """Brings what the run is, weights and history in line with the checkpoint."""
+        weights, rows = io.BytesIO(), io.StringIO(newline="")
+        cnnx.save(model_state, weights)
+        writer = csv.writer(rows, lineterminator="\n")
+        writer.writerow(Epoch._fields)
+        writer.writerows(history)
+        # A name that is no UTF-8 holds lone surrogates; this writes them as JSON escapes them.
+        text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+        with saving():
+            replace(self.about, text.encode("utf-8", "backslashreplace"))
+            replace(self.model, weights.getvalue())
+            replace(self.history, rows.getvalue().encode())
 
+    def draw(self, history: Sequence[Epoch], figures: Figures) -> None:
+        """Draws the curves."""
         parts = ("train", "validation")
         panels = {
             what: {part: [getattr(row, f"{part}_{what}") for row in history] for part in parts}
             for what in ("loss", "accuracy")
         }
-        try:
-            plot.curves(panels, self.curves, title=self.path.name)
-        except ImportError as error:
-            return f"{self.curves}: not drawn: {error}"
-        except OSError as error:
-            raise CommandError(f"the curves could not be saved: {error}") from error
-        return f"curves: {self.curves}"
+        figures.draw("curves", self.curves, plot.curves, panels, title=self.path.name)
+
+
+def _made(path: Path) -> bool:
+    """Makes a folder; False if something has this name already."""
+    try:
+        path.mkdir()
+    except FileExistsError:
+        return False
+    return True
+
+
+@contextmanager
+def saving() -> Iterator[None]:
+    """Turns an error of the file system into one that says what is left."""
+    try:
+        yield
+    except OSError as error:
+        raise CommandError(
+            f"the run could not be saved, what was saved before is still there: {error}"
+        ) from error
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Writes a file unless it has this content already."""
+    if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
+        write_file(path, data)
 
 
 def read_history(rows: Sequence[Sequence[Any]]) -> list[Epoch]:

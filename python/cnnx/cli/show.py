@@ -9,7 +9,9 @@ from typing import Any
 import cnnx
 from cnnx import nn, plot
 from cnnx.cli import UsageError
+from cnnx.cli.figures import Figures
 from cnnx.cli.picture import read_picture
+from cnnx.cli.terminal import say
 from cnnx.cli.trained import Trained, output_folder
 
 
@@ -50,16 +52,14 @@ def show(options: argparse.Namespace) -> int:
             raise UsageError(f"--index {options.index}: there are {len(images)} test images")
         image, label = images[options.index]
         image, what = image[None], f"test image {options.index}, {trained.classes[label]}"
-    folder = output_folder(options.out, trained)
+    folder, figures = output_folder(options.out, trained), Figures()
     convolutions = [(n, layer) for n, layer in trained.model.named_modules() if isinstance(layer, nn.Conv2d)]
     for name, layer in convolutions:
-        path = folder / f"filters-{name}.png"
         weight = layer.weight
-        plot.filters(weight, path, title=f"{name} {type(layer).__name__} {'x'.join(map(str, weight.shape))}")
-        print(f"filters: {path}")
+        title = f"{name} {type(layer).__name__} {'x'.join(map(str, weight.shape))}"
+        figures.draw("filters", folder / f"filters-{name}.png", plot.filters, weight, title=title)
     if not convolutions:
-        print(f"filters: {trained.name} has no convolution")
-    path = folder / "feature-maps.png"
-    plot.feature_maps(feature_maps(trained.model, image), path, title=f"{trained.name}, {what}")
-    print(f"feature maps: {path}")
-    return 0
+        say(f"filters: {trained.name} has no convolution")
+    maps, title = feature_maps(trained.model, image), f"{trained.name}, {what}"
+    figures.draw("feature maps", folder / "feature-maps.png", plot.feature_maps, maps, title=title)
+    return int(figures.failed)

@@ -1,10 +1,12 @@
-"""`cnnx train`: the loop, with Ctrl-C and resume."""
+"""`cnnx train`: the loop, with signals and resume."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import signal
+import threading
 import time
 from pathlib import Path
 from types import FrameType
@@ -12,8 +14,9 @@ from typing import Any
 
 import cnnx
 from cnnx import nn
-from cnnx.cli import INTERRUPTED, CommandError
-from cnnx.cli.data import choose_dataset, data_folder, image_shape, load_images
+from cnnx.cli import SIGNALLED, CommandError, StoppedError
+from cnnx.cli.data import choose_dataset, data_folder, load_images
+from cnnx.cli.figures import Figures
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, Epoch, RunFolder, read_history
 from cnnx.cli.settings import (
@@ -27,32 +30,52 @@ from cnnx.cli.settings import (
 )
 from cnnx.cli.summary import format_table, summarize
 from cnnx.cli.tensorboard import Board
+from cnnx.cli.terminal import OutputClosedError, say, say_lines
+from cnnx.datasets.images import ImageDataset
 from cnnx.models import build_model
 from cnnx.utils.data import DataLoader
 
 
 class Interrupt:
-    """Turns the first Ctrl-C within its block into a flag; a second one interrupts at once."""
+    """Notes the first signal to end within its block; a second one ends the command at once.
+
+    These are SIGINT (Ctrl-C), SIGTERM (`kill`, a shutdown, a batch system) and SIGHUP (the terminal was
+    closed), but for those that the process was started to ignore, as under `nohup`. Signals come to the main
+    thread alone: in another one nothing is noted.
+    """
 
     def __init__(self) -> None:
-        self.requested = False
-        self._previous: Any = None
+        self.requested: int | None = None  # the signal's number
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Interrupt:
-        self._previous = signal.signal(signal.SIGINT, self._note)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(self, *unused: object) -> None:
-        signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def check(self) -> None:
+        """Raises StopRequestedError if there was a signal."""
+        if self.requested is not None:
+            raise StopRequestedError(self.requested)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+        if self.requested is not None:
+            raise StoppedError(number)
+        self.requested = number
 
 
 class StopRequestedError(Exception):
-    """Ctrl-C was pressed; everything is at a point where it can be saved."""
+    """A signal to end came; everything is at a point where it can be saved."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class Sums:
@@ -95,8 +118,11 @@ class Bar:
     def update(self, images: int, loss: float) -> None:
         """Moves on by a batch."""
         if self._bar is not None and not self._bar.disable:
-            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-            self._bar.update(images)
+            try:
+                self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+                self._bar.update(images)
+            except OSError:  # the terminal has gone, which must not cost what has been trained
+                self._bar.disable = True
 
     def close(self) -> None:
         """Takes the bar away."""
@@ -112,7 +138,7 @@ class Trainer:
         self.settings = settings
         self.run = run
         self.interrupt = interrupt
-        self.shape = (settings.shape[0], settings.shape[1], settings.shape[2])
+        self.shape = _shape(settings)
         self.device = cnnx.device(settings.device)
         self.model = build_model(settings.model, self.shape, len(settings.classes)).to(self.device)
         self.optimizer = make_optimizer(settings, self.model.parameters())
@@ -157,12 +183,17 @@ class Trainer:
             raise CommandError(f"{self.run.checkpoint} does not fit the run: {error}") from error
 
     def save(self) -> None:
-        """Writes the run folder."""
-        about = {"cnnx": cnnx.__version__, **self.settings.as_dict(), "drawing": self.drawing}
-        self.run.save(about, self.model.state_dict(), self.state(), self.history)
+        """Writes the run folder: the checkpoint, and then what follows from it."""
+        self.run.commit(self.state())
+        self.derive()
+
+    def derive(self, **results: Any) -> None:
+        """Brings the other files in line with the checkpoint, with results if there are any."""
+        about = {"cnnx": cnnx.__version__, **self.settings.as_dict(), "drawing": self.drawing, **results}
+        self.run.derive(about, self.model.state_dict(), self.history)
 
     def fit(self) -> None:
-        """Trains what is left of the epochs; raises StopRequestedError after Ctrl-C."""
+        """Trains what is left of the epochs; raises StopRequestedError after a signal."""
         while self.epoch < self.settings.epochs:
             if not self.trained:
                 self._train_epoch()
@@ -174,12 +205,11 @@ class Trainer:
             self.save()
             if self.board is not None:
                 self.board.add(row)
-            print(
+            say(
                 f"epoch {row.epoch}/{self.settings.epochs}  "
                 f"train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.4f}  "
                 f"validation loss {row.validation_loss:.4f} accuracy {row.validation_accuracy:.4f}  "
-                f"{speed:,.0f} images/s",
-                flush=True,
+                f"{speed:,.0f} images/s"
             )
 
     def _train_epoch(self) -> None:
@@ -203,14 +233,13 @@ class Trainer:
                 self.sums.add(value, count_hits(output, labels), len(labels))
                 self.sums.seconds = time.perf_counter() - started
                 bar.update(len(labels), self.sums.loss / self.sums.images)
-                if self.interrupt.requested:
-                    raise StopRequestedError
+                self.interrupt.check()
         finally:
             bar.close()
         self.trained = True
 
     def evaluate(self, loader: DataLoader) -> tuple[float, float]:
-        """Mean loss and accuracy over a loader; raises StopRequestedError after Ctrl-C."""
+        """Mean loss and accuracy over a loader; raises StopRequestedError after a signal."""
         sums = Sums()
         self.model.eval()
         with cnnx.no_grad():
@@ -218,8 +247,7 @@ class Trainer:
                 images, labels = images.to(self.device), labels.to(self.device)
                 output = self.model(images)
                 sums.add(self.loss(output, labels).item(), count_hits(output, labels), len(labels))
-                if self.interrupt.requested:
-                    raise StopRequestedError
+                self.interrupt.check()
         return sums.means()
 
 
@@ -232,56 +260,84 @@ def train(options: argparse.Namespace) -> int:
     """The command `cnnx train`; returns the exit code."""
     if options.threads is not None:
         cnnx.set_num_threads(options.threads)
-    saved: dict[str, Any] | None = None
     if options.resume is not None:
-        run, saved = RunFolder.open(options.resume)
-        settings = resumed_settings(options, saved["settings"])
-        print(f"data: {settings.dataset}; going on with the run in {run.path}")
-        folder = data_folder(settings.data_dir)
-        shape = (settings.shape[0], settings.shape[1], settings.shape[2])
-        images = load_images(settings.dataset, folder, True, shape)
-    else:
-        folder = data_folder(options.data_dir)
-        dataset, line = choose_dataset(options.dataset, folder, options.data_dir is not None)
-        print(line)
-        images = load_images(dataset, folder, True, size=options.image_size)
-        settings = new_settings(options, dataset, folder, images)
-        shape = image_shape(images)
-    # Now, since it would be late to find a damaged file after the training.
-    test = load_images(settings.dataset, folder, False, shape)
-    test.transform = transform_of(settings.normalize)
-    if options.resume is None:
-        run = RunFolder.create(options.out, settings.model, Path(settings.dataset).name)
+        run = RunFolder.existing(options.resume)
+        with run.locked(new=False):
+            return _resume(options, run)
+    folder = data_folder(options.data_dir)
+    dataset, line = choose_dataset(options.dataset, folder, options.data_dir is not None)
+    say(line)
+    images = load_images(dataset, folder, True, size=options.image_size)
+    settings = new_settings(options, dataset, folder, images)
+    test = _load_test(settings)
+    run = RunFolder.create(options.out, settings.model, Path(dataset).name)
+    with run.locked(new=True):
+        return _run(options, settings, images, test, run, None)
 
+
+def _resume(options: argparse.Namespace, run: RunFolder) -> int:
+    saved = run.load()
+    settings = resumed_settings(options, saved["settings"])
+    say(f"data: {settings.dataset}; going on with the run in {run.path}")
+    images = load_images(settings.dataset, data_folder(settings.data_dir), True, _shape(settings))
+    return _run(options, settings, images, _load_test(settings), run, saved)
+
+
+def _shape(settings: Settings) -> tuple[int, int, int]:
+    channels, height, width = settings.shape
+    return channels, height, width
+
+
+def _load_test(settings: Settings) -> ImageDataset:
+    """The test images: before the training, since it would be late to find a damaged file after it."""
+    test = load_images(settings.dataset, data_folder(settings.data_dir), False, _shape(settings))
+    test.transform = transform_of(settings.normalize)
+    return test
+
+
+def _run(
+    options: argparse.Namespace,
+    settings: Settings,
+    images: ImageDataset,
+    test: ImageDataset,
+    run: RunFolder,
+    saved: dict[str, Any] | None,
+) -> int:
+    """Trains what is left of a run, new or saved, and tests it; returns the exit code."""
     with Interrupt() as interrupt:
         trainer = Trainer(settings, images, run, interrupt)
         if saved is not None:
             trainer.restore(saved)
+            trainer.derive()
         if options.tensorboard:
             trainer.board = Board(run.path / "tensorboard", trainer.history)
         loaders = trainer.loaders
         training, validation = len(loaders.train.dataset), len(loaders.validation.dataset)
-        print(
+        say(
             f"images: {training:,} to train, {validation:,} to validate, {len(test):,} to test, of "
             f"{len(settings.classes)} classes: {', '.join(settings.classes)}"
         )
-        print(
+        say(
             f"model: {settings.model}, {settings.optimizer} lr {settings.lr:g}, "
             f"batch {settings.batch_size}, seed {settings.seed}, {settings.device}"
         )
-        print(format_table(summarize(trainer.model, trainer.shape)), flush=True)
+        say_lines(format_table(summarize(trainer.model, trainer.shape)))
         try:
             trainer.fit()
             loss, accuracy = trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
-        except StopRequestedError:
+        except StopRequestedError as stop:
             trainer.save()
-            print(f"\ninterrupted in epoch {min(trainer.epoch + 1, settings.epochs)}; saved in {run.path}")
-            print(f"go on with: cnnx train --resume {run.path}", flush=True)
-            return INTERRUPTED
+            with contextlib.suppress(OutputClosedError):  # after SIGHUP there is no terminal
+                say()
+                say(f"interrupted in epoch {min(trainer.epoch + 1, settings.epochs)}; saved in {run.path}")
+                say(f"go on with: cnnx train --resume {run.path}")
+            return SIGNALLED + stop.number
         finally:
             if trainer.board is not None:
                 trainer.board.close()
-    print(f"run: {run.path}")
-    print(run.draw(trainer.history))
-    print(f"test accuracy {accuracy:.4f}, loss {loss:.4f}", flush=True)
-    return 0
+    trainer.derive(test={"accuracy": accuracy, "loss": loss})
+    say(f"run: {run.path}")
+    figures = Figures(optional=True)
+    run.draw(trainer.history, figures)
+    say(f"test accuracy {accuracy:.4f}, loss {loss:.4f}")
+    return int(figures.failed)

@@ -44,6 +44,11 @@ class Trained:
         """The run in a folder, its net in eval mode."""
         run = RunFolder(Path(option).expanduser())
         for path in (run.about, run.model):
+            if not path.exists() and run.checkpoint.exists():
+                raise CommandError(
+                    f"{option}: there is no {path}, the training was ended as it saved: "
+                    f"cnnx train --resume {option} writes it"
+                )
             if not path.exists():
                 raise UsageError(f"{option} is no run folder of cnnx train: there is no {path}")
         try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import sys
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cnnx.bounds import LARGEST, decompress
+from cnnx.datasets.verified import digest, remember
 from cnnx.files import write_file
 
 TIMEOUT = 30.0  # seconds without any data
@@ -40,47 +40,59 @@ def _progress_bar(name: str, total: int | None) -> Any:
     return tqdm(desc=name, total=total, unit="B", unit_scale=True, unit_divisor=1024, leave=False)
 
 
-def fetch(url: str) -> bytes:
-    """The bytes behind `url`.
+def fetch(url: str, limit: int = LARGEST) -> bytes:
+    """The bytes behind `url`, an address of HTTP or HTTPS, also where the server sends on to another one.
+
+    Parameters
+    ----------
+    url
+        The address.
+    limit
+        The most bytes to take. Default: 256 MiB.
 
     Raises
     ------
     OSError
-        If the server cannot be reached, refuses, or sends less than it announced.
+        If the address is of another kind, the server cannot be reached, refuses, sends less than it
+        announced, or more than `limit` bytes.
     """
-    import urllib.request  # takes longer to import than the rest of cnnx
+    import http.client  # these take longer to import than the rest of cnnx
+    import urllib.request
 
+    # Made of these alone, the opener knows no files and no FTP, wherever it is sent.
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.UnknownHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
     request = urllib.request.Request(url, headers={"User-Agent": "cnnx"})
     name = url.rpartition("/")[2]
     parts = []
     received = 0
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-        length = response.headers.get("Content-Length")
-        total = int(length) if length is not None and length.isdecimal() else None
-        with _progress_bar(name, total) as bar:
-            while part := response.read(CHUNK):
-                parts.append(part)
-                received += len(part)
-                bar.update(len(part))
+    try:
+        with opener.open(request, timeout=TIMEOUT) as response:
+            length = response.headers.get("Content-Length")
+            total = int(length) if length is not None and length.isdecimal() else None
+            if total is not None and total > limit:
+                raise OSError(f"{total} bytes are announced, more than {limit}")
+            with _progress_bar(name, total) as bar:
+                while part := response.read(CHUNK):
+                    parts.append(part)
+                    received += len(part)
+                    if received > limit:
+                        raise OSError(f"more than {limit} bytes arrived")
+                    bar.update(len(part))
+    except http.client.HTTPException as error:
+        raise OSError(f"{type(error).__name__}: {error}") from error
     if total is not None and received != total:
         raise OSError(f"{received} of {total} bytes arrived")
     return b"".join(parts)
-
-
-def decompress(data: bytes, name: str) -> bytes:
-    """The content of gzip-compressed `data`; data without gzip's magic number is returned as it is.
-
-    Raises
-    ------
-    ValueError
-        If the compressed data is damaged; the message starts with `name`.
-    """
-    if data[:2] != b"\x1f\x8b":
-        return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{name}: damaged gzip data: {error}") from error
 
 
 def download_gzip(file: str, checksum: str, mirrors: Sequence[str], folder: Path) -> Path:
@@ -121,6 +133,7 @@ def download_gzip(file: str, checksum: str, mirrors: Sequence[str], folder: Path
         if found == expected:
             folder.mkdir(parents=True, exist_ok=True)
             write_file(folder / file, content)
+            remember(folder / file, digest(content))
             return folder / file
         failures.append(f"{url}: the checksum differs: {kind.upper()} {found}, expected {expected}")
-    raise RuntimeError(f"download of {file} failed:\n  " + "\n  ".join(failures))
+    raise RuntimeError(f"download of {file} failed: " + "; ".join(failures))

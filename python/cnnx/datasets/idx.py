@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from cnnx.datasets.idx_file import load_pair, unpack
 from cnnx.datasets.images import ImageDataset, pil_image
-from cnnx.datasets.mnist import load_pair
 
 SPLITS = {True: ("train",), False: ("test", "t10k", "valid", "val")}
 
@@ -51,9 +51,11 @@ class IDXFolder(ImageDataset):
     ) -> None:
         self.root = Path(root).expanduser()
         self.train = bool(train)
-        images, targets = load_pair(
-            type(self).__name__, *(self._locate(self.root, self.train, kind) for kind in ("image", "label"))
+        images_path, labels_path = (self._locate(self.root, self.train, kind) for kind in ("image", "label"))
+        images_data, labels_data = (
+            unpack(path.read_bytes(), str(path)) for path in (images_path, labels_path)
         )
+        images, targets = load_pair(type(self).__name__, images_path, labels_path, images_data, labels_data)
         super().__init__(images, targets, transform, target_transform)
         count = int(targets.numpy().max()) + 1 if len(targets) else 0
         self.classes = [str(label) for label in range(count)]  # type: ignore[misc]  # depends on the files

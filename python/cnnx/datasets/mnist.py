@@ -9,24 +9,30 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from cnnx import _C
-from cnnx.datasets.download import decompress, download_gzip
+from cnnx.datasets.download import download_gzip
+from cnnx.datasets.idx_file import load_pair
 from cnnx.datasets.images import ImageDataset, pil_image
-from cnnx.tensor import Tensor
+from cnnx.datasets.verified import verified
 
 
 class Part(NamedTuple):
-    """One file of the data set, and its checksum: "sha256:" of the content, or "md5:" of the .gz file."""
+    """One file of the data set, and its checksum: "sha256:" of the content, or "md5:" of the .gz file.
+
+    A file whose content has `size` bytes is taken for the data set's own, and the checksum is held against
+    it; other ones are somebody's own data in this format. None: it is held against all.
+    """
 
     file: str
     checksum: str
+    size: int | None = None
 
 
 class MNIST(ImageDataset):
     """The MNIST digits: 60,000 images to train with, 10,000 to test with.
 
     The four IDX files, plain or gzip-compressed (`.gz`), are looked for in `root`, `root/mnist` and
-    `root/MNIST/raw`, in this order.
+    `root/MNIST/raw`, in this order. Files of the data set's size are verified by their checksums when they
+    are first read; a small file beside them remembers it, by size and time.
 
     Parameters
     ----------
@@ -48,7 +54,7 @@ class MNIST(ImageDataset):
     RuntimeError
         If a file is missing and `download` is False, or cannot be downloaded.
     ValueError
-        If a file is damaged; the message names the file and the byte offset.
+        If a file is damaged; the message names the file.
 
     Examples
     --------
@@ -66,20 +72,24 @@ class MNIST(ImageDataset):
             Part(
                 "train-images-idx3-ubyte",
                 "sha256:ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                47_040_016,
             ),
             Part(
                 "train-labels-idx1-ubyte",
                 "sha256:65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                60_008,
             ),
         ),
         False: (
             Part(
                 "t10k-images-idx3-ubyte",
                 "sha256:0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                7_840_016,
             ),
             Part(
                 "t10k-labels-idx1-ubyte",
                 "sha256:ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                10_008,
             ),
         ),
     }
@@ -108,7 +118,15 @@ class MNIST(ImageDataset):
         self.train = bool(train)
         images_part, labels_part = self.parts[self.train]
         images_path, labels_path = (self._locate(part, download) for part in (images_part, labels_part))
-        images, targets = load_pair(type(self).__name__, images_path, labels_path)
+        try:
+            images_data = verified(images_path, images_part.checksum, images_part.size)
+            labels_data = verified(labels_path, labels_part.checksum, labels_part.size)
+            images, targets = load_pair(
+                type(self).__name__, images_path, labels_path, images_data, labels_data, len(self.classes)
+            )
+        except ValueError as error:
+            hint = "a damaged copy can be deleted: download=True fetches it again"
+            raise ValueError(f"{error} ({hint})") from error
         super().__init__(images, targets, transform, target_transform)
 
     @classmethod
@@ -159,12 +177,12 @@ class FashionMNIST(MNIST):
     mirrors = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
     parts: ClassVar[dict[bool, tuple[Part, Part]]] = {
         True: (
-            Part("train-images-idx3-ubyte", "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-            Part("train-labels-idx1-ubyte", "md5:25c81989df183df01b3e8a0aad5dffbe"),
+            Part("train-images-idx3-ubyte", "md5:8d4fb7e6c68d591d4c3dfef9ec88bf0d", 47_040_016),
+            Part("train-labels-idx1-ubyte", "md5:25c81989df183df01b3e8a0aad5dffbe", 60_008),
         ),
         False: (
-            Part("t10k-images-idx3-ubyte", "md5:bef4ecab320f06d8554ea6380940ec79"),
-            Part("t10k-labels-idx1-ubyte", "md5:bb300cfdad3c16e7a12a480ee83cd310"),
+            Part("t10k-images-idx3-ubyte", "md5:bef4ecab320f06d8554ea6380940ec79", 7_840_016),
+            Part("t10k-labels-idx1-ubyte", "md5:bb300cfdad3c16e7a12a480ee83cd310", 10_008),
         ),
     }
     classes: ClassVar[list[str]] = [
@@ -182,53 +200,12 @@ class KMNIST(MNIST):
     mirrors = ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",)
     parts: ClassVar[dict[bool, tuple[Part, Part]]] = {
         True: (
-            Part("train-images-idx3-ubyte", "md5:bdb82020997e1d708af4cf47b453dcf7"),
-            Part("train-labels-idx1-ubyte", "md5:e144d726b3acfaa3e44228e80efcd344"),
+            Part("train-images-idx3-ubyte", "md5:bdb82020997e1d708af4cf47b453dcf7", 47_040_016),
+            Part("train-labels-idx1-ubyte", "md5:e144d726b3acfaa3e44228e80efcd344", 60_008),
         ),
         False: (
-            Part("t10k-images-idx3-ubyte", "md5:5c965bf0a639b31b8f53240b1b52f4d7"),
-            Part("t10k-labels-idx1-ubyte", "md5:7320c461ea6c1c855c0b718fb2a4b134"),
+            Part("t10k-images-idx3-ubyte", "md5:5c965bf0a639b31b8f53240b1b52f4d7", 7_840_016),
+            Part("t10k-labels-idx1-ubyte", "md5:7320c461ea6c1c855c0b718fb2a4b134", 10_008),
         ),
     }
     classes: ClassVar[list[str]] = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
-
-
-def read_idx(path: str | os.PathLike[str]) -> Tensor:
-    """The array in an IDX file, plain or gzip-compressed.
-
-    Parameters
-    ----------
-    path
-        The file. Its content decides whether it is compressed, not its name.
-
-    Returns
-    -------
-    Tensor
-        uint8, int32 (also for signed bytes and 16-bit numbers), float32 or float64, of the file's shape.
-
-    Raises
-    ------
-    ValueError
-        If the file is not IDX, is truncated or too long; the message names the file and the byte offset.
-    OSError
-        If it cannot be read.
-    """
-    return _C.parse_idx(decompress(Path(path).read_bytes(), os.fspath(path)), os.fspath(path))
-
-
-def load_pair(op: str, images_path: Path, labels_path: Path) -> tuple[Tensor, Tensor]:
-    """Images (uint8, (N, H, W)) and labels (int64) from two IDX files that belong together."""
-    images, labels = read_idx(images_path), read_idx(labels_path)
-    if images.dtype != _C.DType.uint8 or images.ndim != 3:
-        raise ValueError(
-            f"{op}: {images_path}: not images, but {images.dtype} of shape {tuple(images.shape)}"
-        )
-    if labels.dtype != _C.DType.uint8 or labels.ndim != 1:
-        raise ValueError(
-            f"{op}: {labels_path}: not labels, but {labels.dtype} of shape {tuple(labels.shape)}"
-        )
-    if len(images) != len(labels):
-        raise ValueError(
-            f"{op}: {images_path} has {len(images)} images, {labels_path} has {len(labels)} labels"
-        )
-    return images, _C.from_numpy(labels.numpy().astype(np.int64), True)

@@ -1,0 +1,46 @@
+"""What the commands say. Everything goes through here, since names, headers and errors may hold anything."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TextIO
+
+from cnnx.text import printable
+
+
+class OutputClosedError(Exception):
+    """Nobody reads any more: the reader of a pipe (`| head`) or the terminal has gone."""
+
+
+def say(text: str = "") -> None:
+    """One line on the standard output; what is not printable in it comes as escapes.
+
+    Raises
+    ------
+    OutputClosedError
+        If it cannot be written.
+    """
+    _write(text, sys.stdout)
+
+
+def say_lines(text: str) -> None:
+    """A table, line by line; line breaks in its cells must have been escaped before."""
+    for line in text.split("\n"):
+        say(line)
+
+
+def complain(text: str) -> None:
+    """One line on the standard error output, as `say` does it."""
+    _write(text, sys.stderr)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    encoding = stream.encoding or "utf-8"  # none: what a test or a notebook put in the stream's place
+    line = printable(text).encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        print(line, file=stream, flush=True)
+    except OSError as error:
+        # Python would try once more at exit, complain and change the exit code.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise OutputClosedError(str(error)) from error
