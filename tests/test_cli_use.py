@@ -313,7 +313,7 @@ def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
     (tmp_path / "bad" / "run.json").write_text("{}")
     (tmp_path / "bad" / "model.safetensors").write_bytes((digits_run / "model.safetensors").read_bytes())
     assert main(["eval", "bad"]) == 1
-    assert "bad cannot be read as a run: 'shape'" in capsys.readouterr().err
+    assert "bad cannot be read as a run: bad/run.json: 'model' is missing" in capsys.readouterr().err
     for name, arguments, hint in (
         ("matplotlib.figure", ["eval", digits_run], "cnnx[cli]"),
         ("onnx", ["export", digits_run, "x.onnx"], "cnnx[onnx]"),

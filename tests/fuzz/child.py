@@ -65,7 +65,7 @@ def address_space() -> int:
 
 @contextlib.contextmanager
 def memory_bound(extra: int) -> Iterator[None]:
-    """Within the block allocations of more than `extra` bytes beyond what is there fail, as MemoryError or its like."""
+    """Within the block no more than `extra` bytes beyond what is there can be allocated."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     wanted = address_space() + extra
     resource.setrlimit(

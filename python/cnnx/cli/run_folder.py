@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import cnnx
 from cnnx.cli import CommandError, UsageError
+from cnnx.cli.run_schema import check_checkpoint
 from cnnx.files import write_file
 
 CHECKPOINT_VERSION = 2
@@ -81,6 +82,10 @@ class RunFolder:
             or "settings" not in state
         ):
             raise CommandError(f"{run.checkpoint} is no checkpoint of this version of cnnx train")
+        try:
+            check_checkpoint(run.checkpoint, state)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
         return run, state
 
     def save(

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from cnnx import _C
-from cnnx.datasets.download import decompress, download_gzip
+from cnnx.datasets.download import download_gzip
+from cnnx.datasets.idx_file import read_idx
 from cnnx.datasets.images import ImageDataset, pil_image
 from cnnx.tensor import Tensor
 
@@ -191,29 +192,6 @@ class KMNIST(MNIST):
         ),
     }
     classes: ClassVar[list[str]] = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"]
-
-
-def read_idx(path: str | os.PathLike[str]) -> Tensor:
-    """The array in an IDX file, plain or gzip-compressed.
-
-    Parameters
-    ----------
-    path
-        The file. Its content decides whether it is compressed, not its name.
-
-    Returns
-    -------
-    Tensor
-        uint8, int32 (also for signed bytes and 16-bit numbers), float32 or float64, of the file's shape.
-
-    Raises
-    ------
-    ValueError
-        If the file is not IDX, is truncated or too long; the message names the file and the byte offset.
-    OSError
-        If it cannot be read.
-    """
-    return _C.parse_idx(decompress(Path(path).read_bytes(), os.fspath(path)), os.fspath(path))
 
 
 def load_pair(op: str, images_path: Path, labels_path: Path) -> tuple[Tensor, Tensor]:
