@@ -299,7 +299,7 @@ def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
     assert "not a positive" in wrong_use(capsys, "export", digits_run, "x.onnx", "--opset", 0)
     assert "not a whole number" in wrong_use(capsys, "show", digits_run, "--index", -1)
     for arguments, message in (
-        (["predict", digits_run, "missing.png"], "missing.png: cannot be read as an image"),
+        (["predict", digits_run, "missing.png"], "No such file or directory: 'missing.png'"),
         (["eval", digits_run, "--out", __file__], "cannot make"),
     ):
         assert main([str(a) for a in arguments]) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 
@@ -47,7 +48,10 @@ def reading(op: str, name: str | os.PathLike[str], what: str) -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        # A place before the start of the file, which a damaged one may name, is an invalid argument.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            if error.filename is None:
+                error.filename = os.fspath(name)
             raise
         start = f"{op}: " if op else ""
         raise ValueError(f"{start}{os.fspath(name)} cannot be read as {what}: {one_line(error)}") from error

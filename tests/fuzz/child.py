@@ -92,18 +92,22 @@ class Watch:
         self.forbidden = frozenset(forbidden)
         self.seen: list[str] = []
         self.active = False
+        self.writes = True
         sys.addaudithook(self._note)
 
     def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.active and event in self.forbidden:
-            self.seen.append(event)
+        if not self.active:
+            return
+        writes = event == "open" and not self.writes and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if writes or event in self.forbidden:
+            self.seen.append(f"{event} {arguments[0] if arguments else ''}")
             raise PermissionError(f"the fuzzer forbids {event}")
 
     @contextlib.contextmanager
-    def __call__(self) -> Iterator[list[str]]:
-        """Watches within the block, and gives the events seen in it."""
+    def __call__(self, writes: bool = True) -> Iterator[list[str]]:
+        """Watches within the block, in which files may be written or not; gives the events seen in it."""
         self.seen = []
-        self.active = True
+        self.active, self.writes = True, writes
         try:
             yield self.seen
         finally:

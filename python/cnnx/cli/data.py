@@ -13,6 +13,7 @@ import cnnx
 from cnnx import _C, datasets, transforms
 from cnnx.cli import CommandError, UsageError
 from cnnx.datasets.images import ImageDataset
+from cnnx.reading import reading
 
 NAMED = ("mnist", "digits")
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -158,7 +159,7 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
         raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
     pictures = []
     for path, _ in files:
-        with Image.open(path) as picture:
+        with reading("", path, "an image"), Image.open(path) as picture:
             pictures.append(ImageOps.exif_transpose(picture).convert("RGB"))
     if shape is None:
         shape = choose_shape(pictures, size)

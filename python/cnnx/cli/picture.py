@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from cnnx.cli import CommandError
+from cnnx.reading import reading
 
 Array = np.ndarray[Any, Any]
 INK = 0.25  # share of the brightest pixel from which on a pixel belongs to the drawing
@@ -64,10 +65,10 @@ def read_picture(path: Path, shape: tuple[int, int, int], drawing: float | None)
         raise CommandError("images need Pillow (pip install 'cnnx[cli]')") from error
     channels, height, width = shape
     try:
-        with Image.open(path) as opened:
+        with reading("", path, "an image"), Image.open(path) as opened:
             picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    except OSError as error:
-        raise CommandError(f"{path}: cannot be read as an image: {error}") from error
+    except ValueError as error:
+        raise CommandError(str(error)) from error
     paper = Image.new("RGBA", picture.size, "white")
     picture = Image.alpha_composite(paper, picture).convert("L" if channels == 1 else "RGB")
     if drawing is not None:

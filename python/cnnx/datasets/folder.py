@@ -11,6 +11,7 @@ import numpy as np
 from cnnx import _C
 from cnnx.datasets.images import class_numbers, image_batches
 from cnnx.devices import CPU, as_device
+from cnnx.reading import reading
 from cnnx.tensor import Tensor
 from cnnx.transforms.native import split_fixed
 from cnnx.utils.data.dataset import Dataset, NativeBatches, on_device
@@ -56,8 +57,8 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         If there is no class, or a class has no image.
     ImportError
         If Pillow is not installed.
-    ValueError
-        When read, if a file is not an image; the message names it.
+    ValueError, OSError
+        When read, if a file is not an image or cannot be read; the message names it.
 
     Examples
     --------
@@ -226,11 +227,8 @@ def _files(folder: str) -> list[str]:
 def _read(path: str, use: Callable[[Any], Any]) -> Any:
     """`use` of the opened image."""
     pillow = _pillow()
-    try:
-        with pillow.open(path) as image:
-            return use(image)
-    except (OSError, ValueError, SyntaxError, pillow.DecompressionBombError) as error:
-        raise ValueError(f"ImageFolder: {path} cannot be read as an image: {error}") from error
+    with reading("ImageFolder", path, "an image"), pillow.open(path) as image:
+        return use(image)
 
 
 def _pillow() -> Any:
