@@ -194,25 +194,30 @@ def _child(
         os.close(write_end)
         done, rest, killed = 0, b"", False
         last_seen, since = -1, time.monotonic()
-        while True:
-            ready, _, _ = select.select([read_end], [], [], 0.1)
-            if ready:
-                data = os.read(read_end, 1 << 16)
-                if not data:
-                    break
-                *lines, rest = (rest + data).split(b"\n")
-                for line in lines:
-                    message = json.loads(line)
-                    done += message["done"]
-                    counts.update(message["counts"])
-                    if message["finding"] is not None:
-                        found(message["index"], message["finding"])
-            now, here = time.monotonic(), struct.unpack("<q", position[:8])[0]
-            if here != last_seen:
-                last_seen, since = here, now
-            elif now - since > limits.seconds and not killed:
-                os.kill(pid, signal.SIGKILL)
-                killed = True
+        try:
+            while True:
+                ready, _, _ = select.select([read_end], [], [], 0.1)
+                if ready:
+                    data = os.read(read_end, 1 << 16)
+                    if not data:
+                        break
+                    *lines, rest = (rest + data).split(b"\n")
+                    for line in lines:
+                        message = json.loads(line)
+                        done += message["done"]
+                        counts.update(message["counts"])
+                        if message["finding"] is not None:
+                            found(message["index"], message["finding"])
+                now, here = time.monotonic(), struct.unpack("<q", position[:8])[0]
+                if here != last_seen:
+                    last_seen, since = here, now
+                elif now - since > limits.seconds and not killed:
+                    os.kill(pid, signal.SIGKILL)
+                    killed = True
+        except BaseException:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         os.close(read_end)
         status = os.waitpid(pid, 0)[1]
         at = struct.unpack("<q", position[:8])[0]

@@ -40,7 +40,12 @@ from cnnx.datasets.mnist import read_idx
 from cnnx.serialization import load_file
 
 EXPANSION, ALLOWED = 200, 96 * MIB  # memory for a file of so many bytes
-PICTURE_MEMORY = 1800 * MIB  # a picture of a few bytes may have many pixels; Pillow's own bound is on these
+PICTURE_MEMORY = 4096 * MIB  # a picture of a few bytes may have many pixels; Pillow's own bound is on these
+LIMITS = child.Limits(memory=6144 * MIB)
+OTHER_ENDS = (
+    "the loss became",
+    "[Errno ",
+)  # of a run that goes on from odd weights, or whose data are elsewhere
 
 
 class Case(NamedTuple):
@@ -92,7 +97,7 @@ class Fuzzer:
 
     def close(self) -> None:
         """Removes the samples."""
-        shutil.rmtree(self.base)
+        shutil.rmtree(self.base, ignore_errors=True)
 
     def case(self, index: int) -> Case:
         """The case of a number."""
@@ -170,7 +175,7 @@ class Fuzzer:
         flaw = None
         if said.count("\n") != 1 or not said.startswith("cnnx "):
             flaw = f"exit code {code} without one line: {said[:2000]}"
-        elif str(folder) not in said:
+        elif str(folder) not in said and not any(words in said for words in OTHER_ENDS):
             flaw = f"the file is not named: {said}"
         elif "MemoryError" in said:
             flaw = f"memory: {said}"
@@ -389,7 +394,7 @@ def _change(rng: random.Random, state: Any) -> None:
     elif isinstance(value, int | float) and rng.random() < 0.5:
         node[key] = rng.choice((value + 1, value - 1, -value, value * 1000, float(value), str(value)))
     else:
-        node[key] = rng.choice([*mutate.ODD, cnnx.zeros(2), (1, 2)])
+        node[key] = rng.choice((mutate.odd(rng), mutate.odd(rng), cnnx.zeros(2), (1, 2)))
 
 
 def run(
@@ -413,7 +418,7 @@ def run(
                 (place / name).write_bytes(content)
 
     try:
-        return child.run(fuzzer.work, seconds=seconds, first=first, last=last, report=report)
+        return child.run(fuzzer.work, seconds=seconds, limits=LIMITS, first=first, last=last, report=report)
     finally:
         fuzzer.close()
 

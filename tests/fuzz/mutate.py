@@ -41,6 +41,12 @@ ODD = (
 )  # fmt: skip
 
 
+def odd(rng: random.Random) -> Any:
+    """Something that has no business where it comes."""
+    value = rng.choice(ODD)
+    return json.loads(json.dumps(value)) if isinstance(value, list | dict) else value
+
+
 def of_bytes(rng: random.Random, data: bytes, other: bytes = b"", front: int = 0) -> bytes:
     """Data with one to a few places flipped, overwritten, cut, doubled or taken from other data.
 
@@ -105,7 +111,7 @@ def _replaced(rng: random.Random, value: Any) -> Any:
     if isinstance(value, dict | list):
         walk(value)
     if not places or rng.random() < 0.02:
-        return rng.choice(ODD)
+        return odd(rng)
     node, key = rng.choice(places)
     match rng.randrange(6):
         case 0:
@@ -118,13 +124,13 @@ def _replaced(rng: random.Random, value: Any) -> Any:
                 json.loads(json.dumps(other[name])) if name in other or isinstance(name, int) else None
             )
         case 3 if isinstance(node, list):
-            node.insert(key, rng.choice(ODD))
+            node.insert(key, odd(rng))
         case 4 if isinstance(node[key], int | float):
             node[key] = rng.choice(
                 (node[key] + 1, node[key] - 1, -node[key], node[key] * 1000, float(node[key]))
             )
         case _:
-            node[key] = rng.choice(ODD)
+            node[key] = odd(rng)
     return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import math
 import os
 import sys
@@ -247,6 +248,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 if the command failed, 130 if it was interrupted. Wrong use leaves with
         SystemExit(2).
     """
+    # Libraries that read damaged files have much to say; what matters is in their exceptions.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     parser = make_parser()
     arguments, unknown = parser.parse_known_args(argv)
     name = f"{parser.prog} {arguments.command}"
@@ -265,6 +268,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except (CommandError, ImportError, OSError) as error:
         print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except MemoryError:
+        print(f"{name}: out of memory", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)

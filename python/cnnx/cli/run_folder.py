@@ -78,7 +78,8 @@ class RunFolder:
             raise CommandError(str(error)) from error
         if (
             not isinstance(state, dict)
-            or state.get("version") != CHECKPOINT_VERSION
+            or type(state.get("version")) is not int
+            or state["version"] != CHECKPOINT_VERSION
             or "settings" not in state
         ):
             raise CommandError(f"{run.checkpoint} is no checkpoint of this version of cnnx train")

@@ -64,13 +64,14 @@ def one_of(names: Sequence[str]) -> Rule:
 
 
 TEXT = Rule("a string", lambda v: type(v) is str)
+PATH = Rule("the name of a folder", lambda v: type(v) is str and "\0" not in v)
 FLAG = Rule("true or false", lambda v: type(v) is bool)
 COUNT = integer(0)
 
 # What run.json and the settings in a checkpoint say.
 SETTINGS = {
     "model": one_of(list(MODELS)),
-    "dataset": TEXT,
+    "dataset": PATH,
     "epochs": integer(1),
     "batch_size": integer(1),
     "optimizer": one_of(list(OPTIMIZERS)),
@@ -89,7 +90,7 @@ SETTINGS = {
     "normalize": or_none(
         Rule("a mean and a positive standard deviation", lambda v: list_of(is_number, 2)(v) and v[1] > 0)
     ),
-    "data_dir": or_none(TEXT),
+    "data_dir": or_none(PATH),
 }
 DRAWING = {"drawing": or_none(Rule("a number from 0 to 2", lambda v: is_number(v) and 0 < v <= 2))}
 NEEDED = ("model", "dataset", "shape", "classes", "normalize", "drawing", "data_dir")  # to use a run
@@ -176,22 +177,24 @@ def load_net(about: dict[str, Any], path: Path) -> nn.Module:
     OSError
         If it cannot be read.
     """
-    state = cnnx.load(path)
-    check_weights(path, about, state)
-    model = build_model(about["model"], tuple(about["shape"]), len(about["classes"]))
-    with reading("", path, f"the weights of {about['model']}"):
-        model.load_state_dict(state)
-    return model
+    return _net(path, about, cnnx.load(path))
 
 
-def check_weights(path: Path, about: dict[str, Any], state: Any) -> None:
-    """Holds the weights of a net against what it is said to be, before a net of that size is made."""
+def _net(path: Path, about: dict[str, Any], state: Any) -> nn.Module:
+    """The net that `about` names, with the weights in `state`; these are counted before the net is made."""
     check(path, {"weights": STATE["model"]}, {"weights": state})
     shape = (about["shape"][0], about["shape"][1], about["shape"][2])
     expected = count_values(about["model"], shape, len(about["classes"]))
     found = sum(tensor.numel() for tensor in state.values())
     if found != expected:
         raise RunError(f"{path}: holds {found} values, the run's net has {expected}")
+    model = build_model(about["model"], shape, len(about["classes"]))
+    for name, tensor in model.state_dict().items():
+        if name in state and state[name].dtype != tensor.dtype:
+            raise RunError(f"{path}: {name!r} is of {state[name].dtype}, not {tensor.dtype}")
+    with reading("", path, f"the weights of {about['model']}"):
+        model.load_state_dict(state)
+    return model
 
 
 def check_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -208,7 +211,7 @@ def check_checkpoint(path: Path, state: dict[str, Any]) -> None:
     check(path, SETTINGS, settings)
     _check_size(path, settings)
     check(path, STATE, state)
-    check_weights(path, settings, state["model"])
+    _net(path, settings, state["model"])
     if state["epoch"] > settings["epochs"] or len(state["history"]) != state["epoch"]:
         raise RunError(
             f"{words}epoch {state['epoch']} of {settings['epochs']}, history of {len(state['history'])}"
