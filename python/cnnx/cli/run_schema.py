@@ -222,7 +222,7 @@ def check_checkpoint(path: Path, state: dict[str, Any]) -> None:
         check(path, {"call": RANDOM}, loader)
     order, images = loader["order"], state["sums"][2]
     seen = 0 if order is None else min(loader["position"] * settings["batch_size"], len(order))
-    if (state["trained"] and images == 0) or (not state["trained"] and images != seen):
+    if (images == 0 or order is not None) if state["trained"] else images != seen:
         raise RunError(f"{words}{images} images are counted in the epoch under way, {seen} were handed out")
     _check_optimizer(path, state, Settings(**settings))
 
@@ -240,23 +240,19 @@ def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> N
     (fresh,) = make_optimizer(settings, [cnnx.zeros(1)]).param_groups
     fresh = {**fresh, "params": list(range(len(parameters)))}
     for name, value in group.items():
-        if name not in fresh or _plain(value) != _plain(fresh[name]):
+        if name not in fresh or not _is_option(value) or _plain(value) != _plain(fresh[name]):
             raise RunError(f"{path}: the optimizer's {name!r} is {_shown(value)}, not that of the run")
     if list(saved["state"]) not in ([], fresh["params"]):
         raise RunError(f"{path}: the optimizer's state is not of the {len(parameters)} parameters of the run")
+    names = STATE_NAMES[settings.optimizer]
     for parameter, entry in zip(parameters, saved["state"].values(), strict=False):
-        check(path, dict.fromkeys(STATE_NAMES[settings.optimizer], _like(parameter)), entry)
+        rules = {name: _of_shape(() if name == "step" else tuple(parameter.shape)) for name in names}
+        check(path, rules, entry)
 
 
-def _like(parameter: cnnx.Tensor) -> Rule:
-    """A value that an optimizer keeps of a parameter: one for all its elements, or one for each."""
-    shapes = ((), tuple(parameter.shape))
-    return Rule(
-        f"of shape {shapes[1]}",
-        lambda v: (
-            is_number(v) or (isinstance(v, cnnx.Tensor) and v.dtype == cnnx.float32 and v.shape in shapes)
-        ),
-    )
+def _of_shape(shape: tuple[int, ...]) -> Rule:
+    """A tensor that an optimizer keeps."""
+    return Rule(f"a float32 tensor of shape {shape}", lambda v: _is_tensor(v, cnnx.float32, shape))
 
 
 def _check_size(path: Path, about: dict[str, Any]) -> None:
@@ -284,6 +280,12 @@ def _plain(value: Any) -> Any:
 def _shown(value: Any) -> str:
     text = f"a {type(value).__name__}" if isinstance(value, dict | cnnx.Tensor) else ascii(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _is_option(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return all(type(item) in (int, float) for item in value)
+    return value is None or type(value) in (bool, int, float, str)
 
 
 def _without_repeats(members: list[tuple[str, Any]]) -> dict[str, Any]:
