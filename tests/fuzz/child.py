@@ -8,6 +8,7 @@ hangs, the parent knows of which, writes that down and lets a new child go on be
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import mmap
 import os
@@ -248,6 +249,7 @@ def _in_child(
     try:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(errors, 2)
+        faulthandler.enable(2)  # a crash says where
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file, limits.file))
         resource.setrlimit(resource.RLIMIT_AS, (address_space() + limits.memory,) * 2)
