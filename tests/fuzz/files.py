@@ -444,7 +444,7 @@ def main() -> int:
     parser.add_argument("--case", type=int, help="only this one, in this process, with its result")
     parser.add_argument("--kind", action="append", help="only this kind of file; may be given again")
     parser.add_argument(
-        "--keep", type=Path, default=Path("build/fuzz"), help="where the files of findings go"
+        "--keep", type=Path, default=Path("build/fuzz-findings"), help="where the files of findings go"
     )
     options = parser.parse_args()
     if options.case is not None:

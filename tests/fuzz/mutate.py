@@ -37,7 +37,7 @@ EXTREMES = (*NUMBERS, 2**62, 2**63 - 1, 2**63, 2**64 - 1, 2**64, 10**30, -1, -2,
 DEEP, DIGITS = "@deep@", "@digits@"  # stand for what json.dumps cannot write
 ODD = (
     None, True, False, 0.5, -0.5, 1e308, -1e308, float("nan"), float("inf"), "", "a", "\0", "\x1b[31m", "\n",
-    "é", "a" * 5000, [], {}, [[]], [None], {"": None}, DEEP, DIGITS, *EXTREMES,
+    "é", "a" * 5000, [], {}, [[]], [None], {"": None}, DEEP, DIGITS, 10**400, *EXTREMES,
 )  # fmt: skip
 
 

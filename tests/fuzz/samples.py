@@ -9,6 +9,7 @@ import os
 import pickle
 import signal
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -209,3 +210,14 @@ def _interrupting(batches: int | None) -> Any:
         yield
     finally:
         training.Bar.update = original  # type: ignore[method-assign]
+
+
+def corpus(folder: Path) -> None:
+    """Writes what libFuzzer starts from: samples behind a byte that says which of the readers is meant."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for i, data in enumerate([*idx_files(), *(saved(obj) for obj in (flat(), nested()))]):
+        (folder / f"sample-{i}").write_bytes((b"\1" if i < len(idx_files()) else b"\0") + data)
+
+
+if __name__ == "__main__":
+    corpus(Path(sys.argv[1]))

@@ -18,7 +18,7 @@ CHUNK = 1 << 20
 # Gzip data may grow a thousandfold; arrays that people have do not. A header may ask for this many times the
 # compressed file, and for what every file may ask for.
 GROWTH = 64
-ALLOWED = 256 << 20
+ALLOWED = 64 << 20
 
 
 def read_idx(path: str | os.PathLike[str]) -> Tensor:
@@ -38,7 +38,7 @@ def read_idx(path: str | os.PathLike[str]) -> Tensor:
     ------
     ValueError
         If the file is not IDX, is truncated or too long, with the byte offset; if it is compressed and
-        damaged, or asks for more than 256 MiB and 64 times its own size. The message names the file.
+        damaged, or asks for more than 64 MiB and 64 times its own size. The message names the file.
     OSError
         If it cannot be read.
     """
@@ -46,7 +46,7 @@ def read_idx(path: str | os.PathLike[str]) -> Tensor:
     with open(path, "rb") as file:
         compressed = file.peek(len(GZIP)).startswith(GZIP)
         stream: Any = gzip.GzipFile(fileobj=file) if compressed else file
-        start = _take(stream, HEADER, name)
+        start = _more(b"", stream, HEADER, name)
         total = _C.idx_size(start, name)
         status = os.fstat(file.fileno())
         room = status.st_size if stat.S_ISREG(status.st_mode) else total
@@ -57,13 +57,14 @@ def read_idx(path: str | os.PathLike[str]) -> Tensor:
                     f"idx: {name}: its header asks for {total} bytes, more than {GROWTH} times the file's"
                 )
         # One more byte than there should be tells that the file is too long.
-        data = start + _take(stream, min(total, room) + 1 - len(start), name)
+        data = _more(start, stream, min(total, room) + 1, name)
     return _C.parse_idx(data, name)
 
 
-def _take(stream: Any, count: int, name: str) -> bytes:
-    """So many bytes, or as many as there are; room is made for them as they come."""
-    parts = []
+def _more(start: bytes, stream: Any, count: int, name: str) -> bytes:
+    """`start` made so many bytes long, or as many as there are; room is made for them as they come."""
+    parts = [start]
+    count -= len(start)
     with reading("idx", name, "gzip data"):
         while count > 0 and (part := stream.read(min(count, CHUNK))):
             parts.append(part)
