@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gzip
 import pickle
 import struct
@@ -15,7 +16,8 @@ import pytest
 
 import cnnx
 from cnnx import pickled
-from cnnx.cli import main
+from cnnx.cli import main, run_schema
+from cnnx.cli.settings import Settings
 from cnnx.datasets.mnist import read_idx
 from cnnx.models import MODELS, build_model, count_values
 from cnnx.reading import reading
@@ -264,6 +266,10 @@ def test_run_json_is_held_against_its_rules(place, run_folder, tmp_path, capsys)
     assert message in said
     assert str(tmp_path) in said
     assert said.count("\n") == 1
+
+
+def test_every_setting_has_a_rule():
+    assert set(run_schema.SETTINGS) == {field.name for field in dataclasses.fields(Settings)}
 
 
 def set_to(*keys_and_value):

@@ -174,7 +174,18 @@ def runs(folder: Path) -> dict[str, Run]:
     made = {}
     for name, stop_at in (("complete", None), ("interrupted", 3)):
         with _interrupting(stop_at):
-            arguments = ["--model", "mlp", "--epochs", "2", "--batch-size", "16", "--out", str(folder / name)]
+            arguments = [
+                "--model",
+                "mlp",
+                "--epochs",
+                "2",
+                "--batch-size",
+                "16",
+                "--device",
+                "cpu",
+                "--out",
+                str(folder / name),
+            ]
             code = _quietly(["train", "--dataset", str(folder), *arguments])
         if code != (0 if stop_at is None else 130):
             raise RuntimeError(f"the sample run ended with {code}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -206,7 +207,7 @@ def check_checkpoint(path: Path, state: dict[str, Any]) -> None:
         If something cannot be; the message names the file.
     """
     settings, words = state["settings"], f"{path}: "
-    if type(settings) is not dict or set(settings) != set(SETTINGS):
+    if type(settings) is not dict or set(settings) != {f.name for f in fields(Settings)}:
         raise RunError(f"{path} has no settings of this version of cnnx train")
     check(path, SETTINGS, settings)
     _check_size(path, settings)
