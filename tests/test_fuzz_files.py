@@ -315,3 +315,29 @@ def test_a_checkpoint_is_held_against_its_rules(name, run_folder, tmp_path, caps
     assert message in said
     assert str(tmp_path / "checkpoint.safetensors") in said
     assert said.count("\n") == 1
+
+
+def test_a_full_memory_is_one_line_of_the_command(capsys, monkeypatch):
+    from cnnx.cli import info
+
+    def fail(options):
+        raise MemoryError
+
+    monkeypatch.setattr(info, "info", fail)
+    assert main(["info"]) == 1
+    assert capsys.readouterr().err == "cnnx info: out of memory\n"
+
+
+def test_what_pillow_logs_of_a_damaged_picture_is_not_shown(run_folder, tmp_path):
+    import subprocess
+
+    run_folder["complete"].write(tmp_path)
+    data = bytearray(samples.pictures()["raw.tiff"])
+    at = data.index(struct.pack("<HH", 277, 3))  # samples per pixel
+    data[at + 8 : at + 10] = struct.pack("<H", 53251)
+    (tmp_path / "x.tiff").write_bytes(data)
+    command = [sys.executable, "-m", "cnnx", "predict", tmp_path, tmp_path / "x.tiff"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert "x.tiff cannot be read as an image" in done.stderr
