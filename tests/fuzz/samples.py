@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
-import os
 import pickle
 import signal
 import struct
@@ -173,7 +172,7 @@ def runs(folder: Path) -> dict[str, Run]:
     """A complete run, and one that was interrupted in its second epoch, of the data set in `folder`."""
     made = {}
     for name, stop_at in (("complete", None), ("interrupted", 3)):
-        with _interrupting(stop_at):
+        with interrupting(stop_at):
             arguments = [
                 "--model",
                 "mlp",
@@ -204,7 +203,7 @@ def _quietly(arguments: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def _interrupting(batches: int | None) -> Any:
+def interrupting(batches: int | None) -> Any:
     """Presses Ctrl-C after so many batches of all epochs."""
     original: Callable[..., None] = training.Bar.update
     count = 0
@@ -213,7 +212,7 @@ def _interrupting(batches: int | None) -> Any:
         nonlocal count
         count += 1
         if count == batches:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
         original(self, *arguments)
 
     training.Bar.update = update  # type: ignore[method-assign]
