@@ -1,13 +1,13 @@
 """Times training steps on two threads against one, on a quiet machine and on a busy one.
 
-Both take turns in short bursts. Reported are low percentile, median and 95th percentile of each, and their ratios:
-how many times faster two threads are. "paired" is the median of the ratios of neighbouring bursts, which the slow
-wandering of clocks disturbs least. The share of the time that the host of a virtual machine took (steal, from
-/proc/stat) stands beside them.
+Both take turns in short bursts. Reported are low percentile, median and 95th percentile of each, and their
+ratios: how many times faster two threads are. "paired" is the median of the ratios of neighbouring bursts,
+which the slow wandering of clocks disturbs least. The share of the time that the host of a virtual machine
+took (steal, from /proc/stat) stands beside them.
 
     python benchmarks/thread_scaling.py
     python benchmarks/thread_scaling.py --busy 1         # beside a process that never rests
-    python benchmarks/thread_scaling.py --quota 150      # with 1.5 CPUs, by a control group of its own (needs root)
+    python benchmarks/thread_scaling.py --quota 150      # with 1.5 CPUs, by an own control group (as root)
 """
 
 from __future__ import annotations

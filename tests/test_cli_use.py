@@ -299,7 +299,7 @@ def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
     assert "not a positive" in wrong_use(capsys, "export", digits_run, "x.onnx", "--opset", 0)
     assert "not a whole number" in wrong_use(capsys, "show", digits_run, "--index", -1)
     for arguments, message in (
-        (["predict", digits_run, "missing.png"], "missing.png: cannot be read as an image"),
+        (["predict", digits_run, "missing.png"], "No such file or directory: 'missing.png'"),
         (["eval", digits_run, "--out", __file__], "cannot make"),
     ):
         assert main([str(a) for a in arguments]) == 1
@@ -313,7 +313,7 @@ def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
     (tmp_path / "bad" / "run.json").write_text("{}")
     (tmp_path / "bad" / "model.safetensors").write_bytes((digits_run / "model.safetensors").read_bytes())
     assert main(["eval", "bad"]) == 1
-    assert "bad cannot be read as a run: 'shape'" in capsys.readouterr().err
+    assert "bad cannot be read as a run: bad/run.json: 'model' is missing" in capsys.readouterr().err
     for name, arguments, hint in (
         ("matplotlib.figure", ["eval", digits_run], "cnnx[cli]"),
         ("onnx", ["export", digits_run, "x.onnx"], "cnnx[onnx]"),

@@ -131,11 +131,14 @@ def test_the_loaded_tensors_are_copies(tmp_path):
 def test_what_a_pth_must_not_hold(tmp_path):
     path = tmp_path / "x.pth"
     for value, message in (
-        (torch.nn.Linear(2, 2), "holds more than tensors and plain values, such as a whole model"),
+        (
+            torch.nn.Linear(2, 2),
+            "torch.nn.modules.linear.Linear, which is more than tensors and plain values",
+        ),
         ({"a": torch.ones(2, dtype=torch.float16)}, "torch.float16, which cnnx has not"),
         ({"a": torch.ones(2, dtype=torch.bfloat16)}, "torch.bfloat16, which cnnx has not"),
         ({"a": torch.ones(2).to_sparse()}, "not dense"),
-        ({"a": torch.device("cpu")}, "holds a device"),
+        ({"a": torch.device("cpu")}, "holds a torch.device"),
     ):
         torch.save(value, path)
         with pytest.raises(ValueError, match=message) as caught:
@@ -143,12 +146,11 @@ def test_what_a_pth_must_not_hold(tmp_path):
         assert str(path) in str(caught.value)
     torch.save(torch.ones(1000), path)
     path.write_bytes(path.read_bytes()[:500])
-    with pytest.raises(ValueError, match="PyTorch cannot read it"):
+    with pytest.raises(ValueError, match="cannot be read as a file of PyTorch: BadZipFile"):
         cnnx.load(path)
 
 
 def test_a_pth_without_torch(tmp_path, monkeypatch):
     torch.save({"a": torch.zeros(3)}, tmp_path / "x.pth")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ImportError, match="written by PyTorch, which is not installed"):
-        cnnx.load(tmp_path / "x.pth")
+    assert cnnx.load(tmp_path / "x.pth")["a"].tolist() == [0, 0, 0]

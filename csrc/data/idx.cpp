@@ -40,39 +40,60 @@ size_t idx_itemsize(uint8_t type) {
   }
 }
 
-}  // namespace
+template <class... Parts>
+[[noreturn]] void fail(const std::string& file, size_t offset, const Parts&... parts) {
+  throw ValueError(message("idx: ", file, ": at byte ", offset, ": ", parts...));
+}
 
-Tensor parse_idx(const void* data, size_t size, const std::string& file) {
-  const uint8_t* bytes = static_cast<const uint8_t*>(data);
-  auto fail = [&](size_t offset, const auto&... parts) {
-    throw ValueError(message("idx: ", file, ": at byte ", offset, ": ", parts...));
-  };
-  if (size < 4) fail(size, "the file ends inside the magic number");
-  if (bytes[0] != 0 || bytes[1] != 0) fail(0, "not an IDX file (it must start with two zero bytes)");
-  const uint8_t type = bytes[2];
-  const size_t width = idx_itemsize(type);
-  if (width == 0) fail(2, "not an IDX file (element type ", int(type), " is unknown)");
-  const int ndim = bytes[3];
-  if (ndim < 1 || ndim > Dims::kMaxDims) fail(3, "not an IDX file of 1 to 8 dimensions (it says ", ndim, ")");
-
-  const size_t header = 4 + 4 * static_cast<size_t>(ndim);
-  if (size < header) fail(size, "the file ends inside its header of ", header, " bytes");
+struct Header {
+  uint8_t type;
   Dims shape;
+  size_t bytes;  // of the header
+  size_t total;  // with the elements
+};
+
+Header read_header(const uint8_t* bytes, size_t size, const std::string& file) {
+  if (size < 4) fail(file, size, "the file ends inside the magic number");
+  if (bytes[0] != 0 || bytes[1] != 0) fail(file, 0, "not an IDX file (it must start with two zero bytes)");
+  Header header{bytes[2], {}, 0, 0};
+  const size_t width = idx_itemsize(header.type);
+  if (width == 0) fail(file, 2, "not an IDX file (element type ", int(header.type), " is unknown)");
+  const int ndim = bytes[3];
+  if (ndim < 1 || ndim > Dims::kMaxDims) fail(file, 3, "not an IDX file of 1 to 8 dimensions (it says ", ndim, ")");
+
+  header.bytes = 4 + 4 * static_cast<size_t>(ndim);
+  if (size < header.bytes) fail(file, size, "the file ends inside its header of ", header.bytes, " bytes");
   size_t count = 1;
   for (int i = 0; i < ndim; ++i) {
     const uint32_t extent = big_endian<uint32_t>(bytes + 4 + 4 * i);
-    shape.push_back(extent);
+    header.shape.push_back(extent);
     // Zero extents are legal, so the product of the others must not overflow either.
     if (extent != 0 && count > (SIZE_MAX / 16) / extent)
-      fail(4 + 4 * static_cast<size_t>(i), "the extents multiply beyond 64 bits");
+      fail(file, 4 + 4 * static_cast<size_t>(i), "the extents multiply beyond 64 bits");
     count *= extent == 0 ? 1 : extent;
   }
-  const size_t expected = header + static_cast<size_t>(shape.numel()) * width;
-  if (size < expected) fail(size, "the file is truncated: shape ", shape, " needs ", expected, " bytes, there are ", size);
-  if (size > expected) fail(expected, "the file is too long: shape ", shape, " needs ", expected, " bytes, there are ", size);
+  header.total = header.bytes + static_cast<size_t>(header.shape.numel()) * width;
+  return header;
+}
 
-  const uint8_t* elements = bytes + header;
-  switch (type) {
+}  // namespace
+
+static_assert(kMaxIdxHeader == 4 + 4 * static_cast<size_t>(Dims::kMaxDims));
+
+size_t idx_size(const void* data, size_t size, const std::string& file) {
+  return read_header(static_cast<const uint8_t*>(data), size, file).total;
+}
+
+Tensor parse_idx(const void* data, size_t size, const std::string& file) {
+  const uint8_t* bytes = static_cast<const uint8_t*>(data);
+  const Header header = read_header(bytes, size, file);
+  const Dims& shape = header.shape;
+  if (size < header.total)
+    fail(file, size, "the file is truncated: shape ", shape, " needs ", header.total, " bytes, there are ", size);
+  if (size > header.total) fail(file, header.total, "the file is too long: shape ", shape, " needs ", header.total, " bytes");
+
+  const uint8_t* elements = bytes + header.bytes;
+  switch (header.type) {
     case kUint8: {
       Tensor result = Tensor::empty(shape, {DType::uint8});
       if (result.numel() > 0) std::memcpy(result.raw_data(), elements, static_cast<size_t>(result.numel()));

@@ -19,6 +19,13 @@ void register_data(py::module_& m) {
       },
       py::arg("data"), py::arg("file"));
   m.def(
+      "idx_size",
+      [](const py::bytes& start, const std::string& file) {
+        const std::string_view view(start);
+        return idx_size(view.data(), view.size(), file);
+      },
+      py::arg("start"), py::arg("file"));
+  m.def(
       "gather_images",
       [](const Tensor& source, const Tensor& index, int64_t start, int64_t count, double divisor, std::vector<double> mean,
          std::vector<double> std) {

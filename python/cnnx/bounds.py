@@ -10,8 +10,9 @@ import gzip
 import io
 import os
 import warnings
-import zlib
 from typing import Any
+
+from cnnx.reading import reading
 
 FREE_PIXELS = 1 << 24  # of an image, however small its file is
 PIXELS_PER_BYTE = 200  # of larger ones: photographs have 1 to 30, drawings and scans of one colour up to 100
@@ -46,13 +47,10 @@ def decompress(data: bytes, name: str, limit: int = LARGEST) -> bytes:
     """
     if not compressed(data):
         return data
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            content = file.read(limit)
-            if file.read(1):
-                raise ValueError(f"{name}: unpacks to more than {limit} bytes")
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{name}: damaged gzip data: {error}") from error
+    with reading("", name, "gzip data"), gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        content = file.read(limit)
+        if file.read(1):
+            raise ValueError(f"it unpacks to more than {limit} bytes")
     return content
 
 

@@ -122,6 +122,41 @@ MODELS = {
 }
 
 
+class _Counter:
+    """Stands for `nn`: a layer is the number of values that it keeps, so counting a net takes no memory."""
+
+    @staticmethod
+    def Conv2d(inputs: int, outputs: int, kernel: int, padding: int = 0) -> int:  # noqa: N802
+        return outputs * (inputs * kernel**2 + 1)
+
+    @staticmethod
+    def Linear(inputs: int, outputs: int) -> int:  # noqa: N802
+        return outputs * (inputs + 1)
+
+    @staticmethod
+    def BatchNorm2d(channels: int) -> int:  # noqa: N802
+        return 4 * channels + 1
+
+    @staticmethod
+    def Sequential(*layers: int) -> int:  # noqa: N802
+        return sum(layers)
+
+    def __getattr__(self, name: str) -> Callable[..., int]:
+        return lambda *args, **kwargs: 0  # an activation, pooling, dropout
+
+
+def count_values(name: str, shape: Shape, classes: int) -> int:
+    """How many values the `state_dict()` of a net has, without making the net.
+
+    Examples
+    --------
+    >>> count_values("lenet5", (1, 28, 28), 10)
+    61706
+    """
+    count: int = MODELS[name].build(shape, classes, _Counter())
+    return count
+
+
 def default_model(size: tuple[int, int]) -> str:
     """The net for images of this height and width: lenet5 from 20 pixels on, digits from 4 on, else mlp."""
     return "lenet5" if min(size) >= 20 else "digits" if min(size) >= 4 else "mlp"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cnnx.bounds import open_picture
+from cnnx.reading import reading
 
 Array = np.ndarray[Any, Any]
 
@@ -34,11 +35,8 @@ def pillow(op: str) -> Any:
 def read(op: str, path: str | os.PathLike[str], use: Callable[[Any], Any]) -> Any:
     """`use` of the opened file; ValueError in one line that names it if it cannot be read."""
     pillow(op)
-    try:
-        with open_picture(path) as opened:
-            return use(opened)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise ValueError(f"{op}: {path} cannot be read as an image: {error}") from error
+    with reading(op, path, "an image"), open_picture(path) as opened:
+        return use(opened)
 
 
 def has_sixteen_bits(picture: Any) -> bool:

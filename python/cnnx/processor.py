@@ -40,13 +40,14 @@ def set_num_threads(count: int) -> None:
 def set_flush_denormal(mode: bool) -> bool:
     """Take denormal numbers as zero in native work on the CPU, or keep them (the default).
 
-    Numbers below 1.2e-38 in float32 (2.2e-308 in float64) are denormal; x86 processors take a hundred cycles and
-    more over each, so convolutions and products of such values run a hundred times slower. In this mode they count
-    as zero, as operands and as results.
+    Numbers below 1.2e-38 in float32 (2.2e-308 in float64) are denormal; x86 processors take a hundred cycles
+    and more over each, so convolutions and products of such values run a hundred times slower. In this mode
+    they count as zero, as operands and as results.
 
-    The mode holds for what cnnx computes alone, on any thread; the processor's own mode is put back at the end of
-    each operation, so NumPy and other libraries keep theirs. Optimizers take denormal numbers as zero in either
-    mode: averages of a gradient that has become zero decay into them and would slow down every later step.
+    The mode holds for what cnnx computes alone, on any thread; the processor's own mode is put back at the
+    end of each operation, so NumPy and other libraries keep theirs. Optimizers take denormal numbers as zero
+    in either mode: averages of a gradient that has become zero decay into them and would slow down every
+    later step.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 A flat dictionary of tensors, such as a `state_dict()`, becomes an ordinary safetensors file that other
 programs read. Anything else keeps its tensors in the same way under names made from their places, and its
-structure as JSON in the file's metadata. Files that PyTorch wrote are read through PyTorch (`torch_file.py`).
+structure as JSON in the file's metadata. Files that PyTorch wrote are read as well (`torch_file.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 from cnnx import _C, torch_file
 from cnnx.devices import CPU, as_device, device
 from cnnx.files import replaceable, write_file
+from cnnx.reading import reading
 from cnnx.tensor import Tensor
 
 __all__ = ["load", "load_file", "save", "save_file"]
@@ -87,8 +88,8 @@ def load(
     """Loads what `save` wrote, any safetensors file (then a dict of tensors), or a PyTorch file of tensors.
 
     The content decides, not the name. A file that `torch.save` wrote, such as a `.pth` with a `state_dict`,
-    is read by PyTorch itself with ``weights_only=True``, so PyTorch must be installed; it may hold tensors,
-    numbers, strings and containers of them.
+    may hold tensors, numbers, strings and containers of them. It is read without PyTorch, and nothing that it
+    names is imported or called.
 
     Parameters
     ----------
@@ -114,8 +115,6 @@ def load(
     ValueError
         If the file is not valid; the message names the file and the byte offset. If a PyTorch file holds more
         than tensors and plain values.
-    ImportError
-        For a PyTorch file, if PyTorch is not installed.
     OSError
         If the file cannot be read (FileNotFoundError if it is not there).
     """
@@ -129,10 +128,8 @@ def load(
     structure = metadata.get(STRUCTURE_KEY)
     if structure is None:
         return tensors
-    try:
+    with reading("load", name, "what save wrote, by the structure in its metadata"):
         return _decode(json.loads(structure), tensors)
-    except (KeyError, TypeError, ValueError, IndexError, RecursionError) as error:
-        raise ValueError(f"load: {name}: the structure in its metadata is damaged: {error!r}") from error
 
 
 def save_file(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str] | None = None) -> None:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import functools
 import importlib
+import logging
 import math
 import signal
 from collections.abc import Callable, Sequence
@@ -269,6 +270,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 if the command failed, 128 and the signal's number if it was interrupted (130
         after Ctrl-C). Wrong use leaves with SystemExit(2).
     """
+    # Libraries that read damaged files have much to say; what matters is in their exceptions.
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
     parser = make_parser()
     arguments, unknown = parser.parse_known_args(argv)
     name = f"{parser.prog} {arguments.command}"

@@ -17,6 +17,7 @@ from cnnx import plot
 from cnnx.cli import CommandError, UsageError
 from cnnx.cli.figures import Figures
 from cnnx.cli.lock import Lock
+from cnnx.cli.run_schema import check_checkpoint
 from cnnx.files import write_file
 
 CHECKPOINT_VERSION = 2
@@ -114,10 +115,15 @@ class RunFolder:
             raise CommandError(str(error)) from error
         if (
             not isinstance(state, dict)
-            or state.get("version") != CHECKPOINT_VERSION
+            or type(state.get("version")) is not int
+            or state["version"] != CHECKPOINT_VERSION
             or "settings" not in state
         ):
             raise CommandError(f"{self.checkpoint} is no checkpoint of this version of cnnx train")
+        try:
+            check_checkpoint(self.checkpoint, state)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
         return state
 
     def commit(self, state: dict[str, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from cnnx import nn
 from cnnx.cli import CommandError, UsageError
 from cnnx.cli.data import data_folder, load_images
 from cnnx.cli.run_folder import RunFolder
+from cnnx.cli.run_schema import load_net, read_about
 from cnnx.cli.settings import EVALUATION_BATCH, transform_of
 from cnnx.datasets.images import ImageDataset
-from cnnx.models import build_model
 from cnnx.utils.data import DataLoader
 
 Array = np.ndarray[Any, Any]
@@ -52,26 +51,22 @@ class Trained:
             if not path.exists():
                 raise UsageError(f"{option} is no run folder of cnnx train: there is no {path}")
         try:
-            about = json.loads(run.about.read_text(encoding="utf-8"))
-            channels, height, width = about["shape"]
-            shape = (int(channels), int(height), int(width))
-            classes = [str(name) for name in about["classes"]]
-            model = build_model(about["model"], shape, len(classes))
-            model.load_state_dict(cnnx.load(run.model))
-            model.eval()
-            return cls(
-                run.path,
-                model,
-                about["model"],
-                about["dataset"],
-                shape,
-                classes,
-                about["normalize"],
-                about["drawing"],
-                about["data_dir"],
-            )
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+            about = read_about(run.about)
+            model = load_net(about, run.model).eval()
+        except (OSError, ValueError) as error:
             raise CommandError(f"{option} cannot be read as a run: {error}") from error
+        channels, height, width = about["shape"]
+        return cls(
+            run.path,
+            model,
+            about["model"],
+            about["dataset"],
+            (channels, height, width),
+            about["classes"],
+            about["normalize"],
+            about["drawing"],
+            about["data_dir"],
+        )
 
     def test_images(self, data_dir: str | None, dataset: str | None = None) -> ImageDataset:
         """The test images of the run's data set or of another."""

@@ -58,9 +58,9 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
         If there is no class, or a class has no image.
     ImportError
         If Pillow is not installed.
-    ValueError
-        When read, if a file is not an image, or of mode I or F, where nothing stands for white; the message
-        names it.
+    ValueError, OSError
+        When read, if a file cannot be read or is not an image, or of mode I or F, where nothing stands for
+        white; the message names it.
 
     Examples
     --------

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import gzip
 import io
-import math
 import os
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from cnnx import _C
 from cnnx.bounds import check_unpacked, compressed, decompress
+from cnnx.reading import reading
 from cnnx.tensor import Tensor
 
-WIDTHS = {0x08: 1, 0x09: 1, 0x0B: 2, 0x0C: 4, 0x0D: 4, 0x0E: 8}  # bytes of IDX's types of elements
 LONGEST_HEADER = 4 + 4 * 8
 
 
@@ -47,16 +45,9 @@ def unpack(data: bytes, name: str) -> bytes:
     """The content of an IDX file that may be gzip-compressed; no more of it than its header announces."""
     if not compressed(data):
         return data
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            head = file.read(LONGEST_HEADER)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(f"{name}: damaged gzip data: {error}") from error
-    width = WIDTHS.get(head[2], 0) if head[:2] == b"\0\0" and len(head) > 3 else 0
-    start = 4 + 4 * head[3] if width else 0
-    if not width or start > min(len(head), LONGEST_HEADER):
-        return head  # no IDX file: what there is of the header says so
-    size = start + width * math.prod(int.from_bytes(head[at : at + 4], "big") for at in range(4, start, 4))
+    with reading("idx", name, "gzip data"), gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        head = file.read(LONGEST_HEADER)
+    size = _C.idx_size(head, name)
     check_unpacked(name, size, len(data))
     return decompress(data, name, size)
 

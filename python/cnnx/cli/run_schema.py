@@ -1,0 +1,300 @@
+"""What the files of a run folder must hold: types, ranges, and that they agree with each other.
+
+A run folder may come from anywhere, and much is made after what it says. So each value is looked at once,
+here, before it is used; what passes needs no further care.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import cnnx
+from cnnx import nn
+from cnnx.cli.settings import OPTIMIZERS, Settings, make_optimizer
+from cnnx.models import MODELS, build_model, count_values
+from cnnx.reading import reading
+
+LARGEST_SIDE = 1 << 16  # pixels
+MANY = (1 << 31) - 1
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+STATE_NAMES = {  # what the optimizers keep of a parameter
+    "adam": {"step", "exp_avg", "exp_avg_sq"},
+    "adamw": {"step", "exp_avg", "exp_avg_sq"},
+    "sgd": {"momentum_buffer"},
+    "adadelta": {"step", "square_avg", "acc_delta"},
+}
+
+
+class Rule(NamedTuple):
+    """What a value must be, in words and as a test."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+def integer(low: int, high: int = MANY) -> Rule:
+    """A whole number from `low` to `high`."""
+    return Rule(f"a whole number from {low} to {high}", lambda v: type(v) is int and low <= v <= high)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a finite number."""
+    return type(value) in (int, float) and -1e300 < value < 1e300
+
+
+def list_of(fits: Callable[[Any], bool], *counts: int) -> Callable[[Any], bool]:
+    """Whether a value is a list of such values, of one of these lengths if any are given."""
+    return lambda v: type(v) is list and (not counts or len(v) in counts) and all(map(fits, v))
+
+
+def or_none(rule: Rule) -> Rule:
+    """The same, or nothing."""
+    return Rule(f"{rule.words} or null", lambda v: v is None or rule.fits(v))
+
+
+def one_of(names: Sequence[str]) -> Rule:
+    """A string among these."""
+    return Rule(f"one of {', '.join(names)}", lambda v: type(v) is str and v in names)
+
+
+TEXT = Rule("a string", lambda v: type(v) is str)
+PATH = Rule("the name of a folder", lambda v: type(v) is str and "\0" not in v)
+FLAG = Rule("true or false", lambda v: type(v) is bool)
+COUNT = integer(0)
+
+# What run.json and the settings in a checkpoint say.
+SETTINGS = {
+    "model": one_of(list(MODELS)),
+    "dataset": PATH,
+    "epochs": integer(1),
+    "batch_size": integer(1),
+    "optimizer": one_of(list(OPTIMIZERS)),
+    "lr": Rule("a positive number", lambda v: is_number(v) and v > 0),
+    "seed": integer(0, 2**63 - 1),
+    "device": Rule(
+        "the name of a device", lambda v: type(v) is str and bool(re.fullmatch(r"cpu|cuda(:\d{1,3})?", v))
+    ),
+    "shape": Rule(
+        f"1 or 3 channels, height and width up to {LARGEST_SIDE}",
+        lambda v: list_of(integer(1, LARGEST_SIDE).fits, 3)(v) and v[0] in (1, 3),
+    ),
+    "classes": Rule(
+        "a list of different names", lambda v: list_of(TEXT.fits)(v) and 0 < len(v) == len(set(v))
+    ),
+    "normalize": or_none(
+        Rule("a mean and a positive standard deviation", lambda v: list_of(is_number, 2)(v) and v[1] > 0)
+    ),
+    "data_dir": or_none(PATH),
+}
+DRAWING = {"drawing": or_none(Rule("a number from 0 to 2", lambda v: is_number(v) and 0 < v <= 2))}
+NEEDED = ("model", "dataset", "shape", "classes", "normalize", "drawing", "data_dir")  # to use a run
+
+SUMS = Rule(
+    "loss, hits, images and seconds from 0 on",
+    lambda v: (
+        list_of(is_number, 4)(v)
+        and min(v) >= 0
+        and all(type(count) is int for count in v[1:3])
+        and v[1] <= v[2] <= MANY
+    ),
+)
+ROW = list_of(lambda v: type(v) in (int, float), 6)
+HISTORY = Rule(
+    "rows of six numbers, with the epochs from 1 on",
+    lambda v: list_of(ROW)(v) and [row[0] for row in v] == list(range(1, len(v) + 1)),
+)
+RANDOM = Rule("a random state", lambda v: _is_tensor(v, cnnx.uint8, (16,)))
+STATE = {
+    "epoch": COUNT,
+    "trained": FLAG,
+    "sums": SUMS,
+    "history": HISTORY,
+    "random": RANDOM,
+    "order": RANDOM,
+    "loader": Rule("a dictionary", lambda v: type(v) is dict),
+    "model": Rule(
+        "tensors by name",
+        lambda v: (
+            type(v) is dict and all(type(k) is str and isinstance(t, cnnx.Tensor) for k, t in v.items())
+        ),
+    ),
+    "optimizer": Rule("a dictionary", lambda v: type(v) is dict),
+}
+LOADER = {
+    "order": or_none(Rule("a permutation", lambda v: _is_permutation(v))),
+    "position": COUNT,
+}
+
+
+class RunError(ValueError):
+    """A file of a run folder says something that cannot be."""
+
+
+def check(path: Path, rules: dict[str, Rule], found: Any, needed: Sequence[str] | None = None) -> None:
+    """Holds the members of a dictionary against their rules; those `needed` (default: all) must be there."""
+    if type(found) is not dict:
+        raise RunError(f"{path}: there is a {type(found).__name__} where a dictionary must be")
+    for name, rule in rules.items():
+        if name not in found:
+            if needed is None or name in needed:
+                raise RunError(f"{path}: {name!r} is missing")
+        elif not rule.fits(found[name]):
+            raise RunError(f"{path}: {name!r} must be {rule.words}, it is {_shown(found[name])}")
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What run.json says.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON or says what cannot be; the message names the file.
+    OSError
+        If it cannot be read.
+    """
+    with reading("", path, "JSON"):
+        about = json.loads(
+            path.read_bytes().decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_refuse
+        )
+    check(path, {**SETTINGS, **DRAWING}, about, NEEDED)
+    _check_size(path, about)
+    return dict(about)
+
+
+def load_net(about: dict[str, Any], path: Path) -> nn.Module:
+    """The net that `about` names, with the weights of a file.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or holds the weights of another net; the message names it.
+    OSError
+        If it cannot be read.
+    """
+    return _net(path, about, cnnx.load(path))
+
+
+def _net(path: Path, about: dict[str, Any], state: Any) -> nn.Module:
+    """The net that `about` names, with the weights in `state`; these are counted before the net is made."""
+    check(path, {"weights": STATE["model"]}, {"weights": state})
+    shape = (about["shape"][0], about["shape"][1], about["shape"][2])
+    expected = count_values(about["model"], shape, len(about["classes"]))
+    found = sum(tensor.numel() for tensor in state.values())
+    if found != expected:
+        raise RunError(f"{path}: holds {found} values, the run's net has {expected}")
+    model = build_model(about["model"], shape, len(about["classes"]))
+    for name, tensor in model.state_dict().items():
+        if name in state and state[name].dtype != tensor.dtype:
+            raise RunError(f"{path}: {name!r} is of {state[name].dtype}, not {tensor.dtype}")
+    with reading("", path, f"the weights of {about['model']}"):
+        model.load_state_dict(state)
+    return model
+
+
+def check_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Holds a checkpoint against its rules, and what it says against each other.
+
+    Raises
+    ------
+    ValueError
+        If something cannot be; the message names the file.
+    """
+    settings, words = state["settings"], f"{path}: "
+    if type(settings) is not dict or set(settings) != {f.name for f in fields(Settings)}:
+        raise RunError(f"{path} has no settings of this version of cnnx train")
+    check(path, SETTINGS, settings)
+    _check_size(path, settings)
+    check(path, STATE, state)
+    _net(path, settings, state["model"])
+    if state["epoch"] > settings["epochs"] or len(state["history"]) != state["epoch"]:
+        raise RunError(
+            f"{words}epoch {state['epoch']} of {settings['epochs']}, history of {len(state['history'])}"
+        )
+    loader = state["loader"]
+    check(path, LOADER, loader)
+    if loader.get("call") is not None:
+        check(path, {"call": RANDOM}, loader)
+    order, images = loader["order"], state["sums"][2]
+    seen = 0 if order is None else min(loader["position"] * settings["batch_size"], len(order))
+    if (images == 0 or order is not None) if state["trained"] else images != seen:
+        raise RunError(f"{words}{images} images are counted in the epoch under way, {seen} were handed out")
+    _check_optimizer(path, state, Settings(**settings))
+
+
+def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> None:
+    """Holds the optimizer's state against that of a new one."""
+    saved = state["optimizer"]
+    check(
+        path,
+        {"state": STATE["optimizer"], "param_groups": Rule("one group", list_of(STATE["optimizer"].fits, 1))},
+        saved,
+    )
+    parameters = [v for name, v in state["model"].items() if not name.endswith(BUFFERS)]
+    (group,) = saved["param_groups"]
+    (fresh,) = make_optimizer(settings, [cnnx.zeros(1)]).param_groups
+    fresh = {**fresh, "params": list(range(len(parameters)))}
+    for name, value in group.items():
+        if name not in fresh or not _is_option(value) or _plain(value) != _plain(fresh[name]):
+            raise RunError(f"{path}: the optimizer's {name!r} is {_shown(value)}, not that of the run")
+    if list(saved["state"]) not in ([], fresh["params"]):
+        raise RunError(f"{path}: the optimizer's state is not of the {len(parameters)} parameters of the run")
+    names = STATE_NAMES[settings.optimizer]
+    for parameter, entry in zip(parameters, saved["state"].values(), strict=False):
+        rules = {name: _of_shape(() if name == "step" else tuple(parameter.shape)) for name in names}
+        check(path, rules, entry)
+
+
+def _of_shape(shape: tuple[int, ...]) -> Rule:
+    """A tensor that an optimizer keeps."""
+    return Rule(f"a float32 tensor of shape {shape}", lambda v: _is_tensor(v, cnnx.float32, shape))
+
+
+def _check_size(path: Path, about: dict[str, Any]) -> None:
+    smallest, (_, height, width) = MODELS[about["model"]].smallest(), about["shape"]
+    if min(height, width) < smallest:
+        raise RunError(
+            f"{path}: {about['model']} takes images of {smallest}x{smallest} or more, not {height}x{width}"
+        )
+
+
+def _is_tensor(value: Any, dtype: Any, shape: tuple[int, ...]) -> bool:
+    return isinstance(value, cnnx.Tensor) and value.dtype == dtype and tuple(value.shape) == shape
+
+
+def _is_permutation(value: Any) -> bool:
+    if not isinstance(value, cnnx.Tensor) or value.dtype != cnnx.int64 or value.ndim != 1:
+        return False
+    return bool((np.sort(value.numpy()) == np.arange(len(value))).all())
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _shown(value: Any) -> str:
+    text = f"a {type(value).__name__}" if isinstance(value, dict | cnnx.Tensor) else ascii(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _is_option(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return all(type(item) in (int, float) for item in value)
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def _without_repeats(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(members)
+    if len(found) != len(members):
+        raise ValueError("a name is given twice")
+    return found
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no number of JSON")
