@@ -37,6 +37,11 @@ def one(*arguments: np.ndarray) -> Any:
     return 1.0
 
 
+def a_whole(*arguments: np.ndarray) -> Any:
+    """1 as an error: a quotient that was rounded to the next whole number, as in PyTorch."""
+    return 0.5 / UNIT
+
+
 def largest(*arguments: np.ndarray) -> Any:
     return np.max(np.abs(arguments), axis=0)
 
@@ -110,9 +115,15 @@ def cross_entropy_with_logits(x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray,
     return value, (1 - t) * special.expit(x) - t * special.expit(-x), -x
 
 
+def kl_div(x: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    log = np.log(np.where(t == 0, 1, t))
+    return t * (log - x), -t, np.where(t == 0, -np.inf, log + 1 - x)
+
+
 UNARY = [
-    method("neg"), method("abs"), method("sign"), method("exp"), method("expm1", ulps=3), method("log"),
-    method("log1p", ulps=3), method("log2"), method("log10"), method("sqrt"), method("rsqrt", ulps=2),
+    method("neg"), method("abs"), method("sign"), method("exp"), method("log"), method("log1p", ulps=3),
+    method("expm1", ulps=3, exact=lambda x: (np.expm1(x), np.exp(x))),
+    method("log2"), method("log10"), method("sqrt"), method("rsqrt", slopes=8),
     method("reciprocal"), method("square"), method("sin"), method("cos"), method("tan", ulps=4, slopes=8),
     method("sinh", ulps=6, slopes=6), method("cosh", ulps=6, slopes=6), method("exp2"), method("frac"),
     method("deg2rad"), method("rad2deg"), method("floor"), method("ceil"), method("round"), method("trunc"),
@@ -144,24 +155,25 @@ UNARY = [
 ]  # fmt: skip
 BINARY = [
     method("add"), method("sub"), method("mul"), method("div"), method("maximum"), method("minimum"),
-    method("fmax"), method("fmin"), method("remainder"), method("fmod"),
-    method("pow", slopes=6, tiny=256), method("hypot", ulps=2), method("xlogy", ulps=4),
+    method("fmax"), method("fmin"), method("remainder"), method("fmod", slope_scale=a_whole),
+    method("pow", slopes=6, tiny=256), method("xlogy", ulps=4),
+    method("hypot", domain=lambda x, y: np.hypot(x, y) < 3.4e38),
     method("logaddexp", ulps=4, scale=lambda *x: 2 * largest(*x), slopes=64),
     Row("lerp 0.3", lambda m, x, y: m.lerp(x, y, 0.3), scale=largest),
     Row("lerp 0.7", lambda m, x, y: m.lerp(x, y, 0.7), scale=largest),
     Row("lerp 1", lambda m, x, y: m.lerp(x, y, 1.0)),
-    Row("div trunc", lambda m, x, y: m.div(x, y, rounding_mode="trunc"), ulps=0, scale=one,
+    Row("div trunc", lambda m, x, y: m.div(x, y, rounding_mode="trunc"), ulps=0, scale=a_whole,
         domain=lambda x, y: np.abs(x / y) < 2**22),
     Row("addcdiv", lambda m, x, y: m.addcdiv(x, x, y, value=0.5), ulps=3, slopes=6,
         scale=lambda x, y: 4 * np.maximum(np.abs(x), np.abs(x / y)),
         slope_scale=lambda x, y: 4 * np.maximum(1, np.abs(1 / y)), tiny=2,
-        domain=lambda x, y: np.abs(x / y) < 1e38),
+        domain=lambda x, y: (np.abs(x / y) < 1e38) & (np.abs(x) > 1e-37)),
     loss("mse_loss"), loss("l1_loss"), loss("smooth_l1_loss"), loss("smooth_l1_loss", {"beta": 0.1}, ulps=3),
     loss("huber_loss"), loss("huber_loss", {"delta": 3.0}, ulps=3),
 ]  # fmt: skip
 # Of anything and a share within [0, 1].
 SHARES = [
-    loss("kl_div", ulps=6, scale=lambda x, t: 4 * np.maximum(np.abs(t * x), 1),
+    loss("kl_div", ulps=6, exact=kl_div, scale=lambda x, t: 4 * np.maximum(np.abs(t * x), 1),
          slope_scale=lambda x, t: 4 * (1 + np.abs(x) + np.abs(np.log(t)))),
     loss("binary_cross_entropy_with_logits", ulps=5, slopes=6, exact=cross_entropy_with_logits,
          slope_scale=one),
@@ -179,8 +191,9 @@ def samples() -> np.ndarray:
 def pairs() -> list[np.ndarray]:
     rng = np.random.default_rng(1)
     x, y = (rng.permutation(samples()) for _ in range(2))
-    near = (x * (1 + rng.normal(size=x.size) * 10.0 ** -rng.uniform(0, 7, x.size))).astype(F32)
-    comparable = (x * 2.0 ** rng.integers(-12, 12, x.size)).astype(F32)
+    with np.errstate(over="ignore"):
+        near = (x * (1 + rng.normal(size=x.size) * 10.0 ** -rng.uniform(0, 7, x.size))).astype(F32)
+        comparable = (x * 2.0 ** rng.integers(-12, 12, x.size)).astype(F32)
     first, second = np.concatenate([x, x, x, x]), np.concatenate([y, near, comparable, x])
     keep = np.isfinite(first) & np.isfinite(second)
     return [first[keep], second[keep]]

@@ -247,17 +247,18 @@ const GradientRule& rule_of(BinaryOp op) {
                                   true,
                                   true};
   // Where a is 0, the slopes are the limits: log b, and 0 where there is none.
-  static const GradientRule xlogy{
-      [](const Tensor& g, V a, V b, const Tensor&) {
-        const Tensor none = logical_and(eq(a, 0), le(b, 0));
-        return where(none, 0.0, cnnx::mul(g, log(b.as_tensor(g.options()))));
-      },
-      [](const Tensor& g, V a, V b, const Tensor&) { return where(eq(a, 0), 0.0, cnnx::mul(g, cnnx::div(a, b))); },
-      true,
-      true,
-      true,
-      true,
-      false};
+  static const GradientRule xlogy{[](const Tensor& g, V a, V b, const Tensor&) {
+                                    const Tensor none = logical_and(eq(a, 0), le(b, 0));
+                                    return where(none, 0.0, cnnx::mul(g, log(b.as_tensor(g.options()))));
+                                  },
+                                  [](const Tensor& g, V a, V b, const Tensor&) {
+                                    return where(logical_and(eq(a, 0), eq(b, 0)), 0.0, cnnx::mul(g, cnnx::div(a, b)));
+                                  },
+                                  true,
+                                  true,
+                                  true,
+                                  true,
+                                  false};
   static const GradientRule flat{[](const Tensor& g, V, V, const Tensor&) { return zeros_as(g); },
                                  [](const Tensor& g, V, V, const Tensor&) { return zeros_as(g); },
                                  false,

@@ -373,8 +373,13 @@ Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
   if (p == 1) return sum(abs(input), over, keepdim);
   if (p == std::numeric_limits<double>::infinity()) return amax(abs(input), over, keepdim);
   if (p == -std::numeric_limits<double>::infinity()) return amin(abs(input), over, keepdim);
-  if (p == 0) return cast(sum(ne(input, 0), over, keepdim), input.dtype());
   const ReducedDims dims("norm", input, over);
+  if (p == 0) {  // a step function
+    const Tensor count = cast(sum(ne(input, 0), over, keepdim), input.dtype());
+    if (!needs_grad({input})) return count;
+    return record("norm", count, {input},
+                  [shape = input.shape()](const Tensor& g, const Needs&) { return Grads{Tensor::zeros(shape, g.options())}; });
+  }
   if (p < 0 && dims.count() == 0)
     throw ShapeError(message("norm: there is no norm with p = ", p, " of no elements, shape ", input.shape()));
   const bool euclidean = p == 2;

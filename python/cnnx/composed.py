@@ -144,7 +144,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     if dim is None:
         flat = _C.reshape(input.detach(), (-1,))
         if not flat.numel() and input.dtype.is_floating_point:
-            return new.full((), math.nan, dtype=input.dtype, device=input.device)
+            return _C.mul(_C.sum(input), math.nan)
         return _C.pick_median(input, _C.reshape(median(flat, 0).values, ()))
     count = input.shape[dim]
     indices = kthvalue(input.detach(), (count + 1) // 2, dim, True).indices
@@ -207,11 +207,16 @@ def quantile(
 
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Tensor:
     """How many elements lie in each of `bins` intervals of [min, max], by default those of the data."""
-    # In double, so that the difference of the ends is no infinity.
-    x = _C.to(_C.reshape(input.detach(), (-1,)), _C.DType.float64)
+    x = _C.reshape(input.detach(), (-1,))
     low, high = float(min), float(max)
     if low == high == 0 and x.numel():
         low, high = float(x.min()), float(x.max())
+    if (abs(low) + abs(high)) * bins > 1e38 and math.isfinite(low) and math.isfinite(high):
+        x, low, high = (
+            _C.mul(x, 2.0**-100),
+            low * 2.0**-100,
+            high * 2.0**-100,
+        )  # the products below have to fit
     if low == high:
         low, high = low - 1, high + 1
     if not (math.isfinite(low) and math.isfinite(high) and low < high):

@@ -207,12 +207,12 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
     case UnaryOp::expm1: return map(n, 12, g, x, out, [](Vec d, Vec v) { return d * exp(v); });
     case UnaryOp::log: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / v; });
     case UnaryOp::log1p: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / (v + 1.0f); });
-    case UnaryOp::log2: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / v * (1.0f / kLn2); });
-    case UnaryOp::log10: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / v * (1.0f / kLn10); });
+    case UnaryOp::log2: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d * (1.0f / kLn2) / v; });
+    case UnaryOp::log10: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d * (1.0f / kLn10) / v; });
     case UnaryOp::sqrt: return map(n, 2, g, y, out, [](Vec d, Vec v) { return d / (v * 2.0f); });
     case UnaryOp::rsqrt: return map(n, 2, g, y, out, [](Vec d, Vec v) { return d * -0.5f * v * v * v; });
     case UnaryOp::reciprocal: return map(n, 1, g, y, out, [](Vec d, Vec v) { return -d * (v * v); });
-    case UnaryOp::square: return map(n, 1, g, x, out, [](Vec d, Vec v) { return d * (v * 2.0f); });
+    case UnaryOp::square: return map(n, 1, g, x, out, [](Vec d, Vec v) { return d * v * 2.0f; });
     case UnaryOp::sin: return sines(n, 1, g, 1, x, out);
     case UnaryOp::cos: return sines(n, 0, g, -1, x, out);
     case UnaryOp::sinh: return map(n, 24, g, x, out, [](Vec d, Vec v) { return d * cosh(v); });
@@ -263,8 +263,8 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
                  [](Vec d, Vec v) { return d * kSeluScale * select(v <= 0.0f, exp(v) * kSeluAlpha, constant(1.0f)); });
     case UnaryOp::silu:
       return map(n, 16, g, x, out, [](Vec d, Vec v) {
-        const Vec s = sigmoid(v);
-        return d * s * (v * (1.0f - s) + 1.0f);
+        const Vec e = exp(-absolute(v)), large = 1.0f / (e + 1.0f), small = e * large;  // the sigmoids of v and -v
+        return d * select(v < 0.0f, small, large) * (v * select(v < 0.0f, large, small) + 1.0f);
       });
     case UnaryOp::mish:
       return map(n, 24, g, x, out, [](Vec d, Vec v) {
@@ -430,7 +430,7 @@ void binary(BinaryOp op, int64_t n, Operand ak, const float* a, Operand bk, cons
           n, 20, ak, a, bk, b, out,
           [](VecD u, VecD v, VecD* result) {
             *result = v == 0.0 ? VecD{} : v * pow(u, v - 1.0);
-            return true;
+            return all(wide_absolute(v) < 1e15);  // the power of beyond is 0, infinite or has another sign
           },
           [](double u, double v) { return v == 0 ? 0 : v * ::pow(u, v - 1); });
     case BinaryOp::count: return;

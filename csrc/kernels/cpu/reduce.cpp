@@ -210,7 +210,7 @@ SquareSums square_sums(const float* x, int64_t n, double shift) {
 // What is below the rounding of the squares is 0, so that equal values have no deviation.
 inline double about_mean(double first, double second, double count) {
   const double rest = second - first * first / count;
-  return rest < second * 1e-14 ? 0 : rest;
+  return rest < second * 1e-12 ? 0 : rest;
 }
 inline float scaled_root(double squares, double scale, bool root) {
   return (float)(root ? ::sqrt(squares * scale) : squares * scale);

@@ -164,11 +164,11 @@ inline Vec erf(Vec x) {
   return select(is_far, copy_sign(1.0f - exp(far), x), near);
 }
 
-// log(x / (1 - x)); around 1/2, where the quotient is near 1, by what it differs from 1, which is exact.
+// log(x / (1 - x)); around 1/2, where the quotient is near 1, by what it differs from 1: 2 x - 1 is exact there.
 inline Vec logit(Vec x) {
   const Vec rest = 1.0f - x;
   const VecI near = (x > 0.25f) & (x < 0.75f);
-  return select(near, log1p(select(near, x - rest, Vec{}) / rest), log(x / rest));
+  return select(near, log1p(select(near, x * 2.0f - 1.0f, Vec{}) / rest), log(x / rest));
 }
 
 // e^(-x^2), the square in two parts, since the exponent is large.

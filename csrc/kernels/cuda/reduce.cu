@@ -376,7 +376,7 @@ __global__ void finish_squares_kernel(int64_t rows, int64_t n, int64_t chunks, b
   double result = second;
   if (shifted && n > 0) {
     result -= first * first / double(n);
-    if (result < second * 1e-14) result = 0;
+    if (result < second * 1e-12) result = 0;
   }
   result *= scale;
   y[row] = T(root ? sqrt(result) : result);

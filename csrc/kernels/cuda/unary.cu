@@ -58,7 +58,7 @@ __device__ T tanhshrink(T x) {
 template <class T>
 __device__ T logit(T x) {
   const T rest = 1 - x;
-  return x > T(0.25) && x < T(0.75) ? log1p((x - rest) / rest) : log(x / rest);
+  return x > T(0.25) && x < T(0.75) ? log1p((2 * x - 1) / rest) : log(x / rest);
 }
 template <class T>
 __device__ T hardsigmoid(T x) {
@@ -140,12 +140,12 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
     case UnaryOp::expm1: return g * exp(v);
     case UnaryOp::log: return g / v;
     case UnaryOp::log1p: return g / (v + 1);
-    case UnaryOp::log2: return g / v * (1 / C::kLn2);
-    case UnaryOp::log10: return g / v * (1 / C::kLn10);
+    case UnaryOp::log2: return g * (1 / C::kLn2) / v;
+    case UnaryOp::log10: return g * (1 / C::kLn10) / v;
     case UnaryOp::sqrt: return g / (2 * v);
     case UnaryOp::rsqrt: return g * T(-0.5) * v * v * v;
     case UnaryOp::reciprocal: return -g * (v * v);
-    case UnaryOp::square: return g * (2 * v);
+    case UnaryOp::square: return g * v * 2;
     case UnaryOp::sin: return g * cos(v);
     case UnaryOp::cos: return -g * sin(v);
     case UnaryOp::sinh: return g * cosh(v);
@@ -168,8 +168,7 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
     case UnaryOp::elu: return v <= 0 ? g * (p * q) * exp(q * v) : g;
     case UnaryOp::selu: return g * C::kSeluScale * (v <= 0 ? C::kSeluAlpha * exp(v) : T(1));
     case UnaryOp::silu: {
-      const T s = sigmoid(v);
-      return g * s * (1 + v * (1 - s));
+      return g * sigmoid(v) * (1 + v * sigmoid(-v));
     }
     case UnaryOp::mish: {
       const T t = tanh_softplus(v);

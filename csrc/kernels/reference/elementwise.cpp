@@ -27,7 +27,7 @@ double tanhshrink(double x) {
   return s * (((s + 189) * s + 3465) / (((s + 210) * s + 4725) * s + 10395)) * x;
 }
 // Around 1/2 by what the quotient differs from 1, which is exact.
-double logit(double x) { return x > 0.25 && x < 0.75 ? std::log1p((x - (1 - x)) / (1 - x)) : std::log(x / (1 - x)); }
+double logit(double x) { return x > 0.25 && x < 0.75 ? std::log1p((2 * x - 1) / (1 - x)) : std::log(x / (1 - x)); }
 
 double apply(UnaryOp op, double x, double a, double b) {
   switch (op) {
@@ -89,8 +89,8 @@ double apply_backward(UnaryOp op, double g, double x, double y, double a, double
     case UnaryOp::expm1: return g * std::exp(x);
     case UnaryOp::log: return g / x;
     case UnaryOp::log1p: return g / (x + 1);
-    case UnaryOp::log2: return g / x / kLn2;
-    case UnaryOp::log10: return g / x / kLn10;
+    case UnaryOp::log2: return g / kLn2 / x;
+    case UnaryOp::log10: return g / kLn10 / x;
     case UnaryOp::sqrt: return g / (2 * y);
     case UnaryOp::rsqrt: return -0.5 * g * y * y * y;
     case UnaryOp::reciprocal: return -g * y * y;

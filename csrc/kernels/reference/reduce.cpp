@@ -50,7 +50,7 @@ void sum_squares(const ReduceShape& s, const T* x, const T* shift, double scale,
       double result = second;
       if (shift != nullptr && s.reduce > 0) {
         result -= first * first / static_cast<double>(s.reduce);
-        if (result < second * 1e-14) result = 0;  // rounding alone: the values are equal
+        if (result < second * 1e-12) result = 0;  // rounding alone: the values are equal
       }
       result *= scale;
       y[o * s.inner + i] = static_cast<T>(root ? std::sqrt(result) : result);
