@@ -156,8 +156,10 @@ UNARY = [
 BINARY = [
     method("add"), method("sub"), method("mul"), method("div"), method("maximum"), method("minimum"),
     method("fmax"), method("fmin"), method("remainder"), method("fmod", slope_scale=a_whole),
-    method("pow", slopes=6, tiny=256), method("xlogy", ulps=4),
-    method("hypot", domain=lambda x, y: np.hypot(x, y) < 3.4e38),
+    method("pow", slopes=6, tiny=256, domain=lambda x, y: (x <= 0) | (y * np.log2(np.abs(x)) < 128)),
+    method("xlogy", ulps=4),
+    # The slopes are of the result, which has few digits where it is denormal.
+    method("hypot", domain=lambda x, y: (np.hypot(x, y) < 3.4e38) & (np.hypot(x, y) > 1e-38)),
     method("logaddexp", ulps=4, scale=lambda *x: 2 * largest(*x), slopes=64),
     Row("lerp 0.3", lambda m, x, y: m.lerp(x, y, 0.3), scale=largest),
     Row("lerp 0.7", lambda m, x, y: m.lerp(x, y, 0.7), scale=largest),
@@ -167,7 +169,7 @@ BINARY = [
     Row("addcdiv", lambda m, x, y: m.addcdiv(x, x, y, value=0.5), ulps=3, slopes=6,
         scale=lambda x, y: 4 * np.maximum(np.abs(x), np.abs(x / y)),
         slope_scale=lambda x, y: 4 * np.maximum(1, np.abs(1 / y)), tiny=2,
-        domain=lambda x, y: (np.abs(x / y) < 1e38) & (np.abs(x) > 1e-37)),
+        domain=lambda x, y: (np.abs(x / y) < 1e38) & (np.minimum(np.abs(x), np.abs(y)) > 1e-37)),
     loss("mse_loss"), loss("l1_loss"), loss("smooth_l1_loss"), loss("smooth_l1_loss", {"beta": 0.1}, ulps=3),
     loss("huber_loss"), loss("huber_loss", {"delta": 3.0}, ulps=3),
 ]  # fmt: skip

@@ -81,7 +81,7 @@ constexpr float kSineRange = 1e5f;
 inline float sine(float x, int32_t quarter) {
   constexpr double kTwoOverPi = 0.63661977236758134308, kHalfPiHigh = 1.57079632673412561417e+00,
                    kHalfPiLow = 6.07710050650619224932e-11;
-  const double n = nearbyint(x * kTwoOverPi) + 0.0;  // +0 at both zeros, so that -0 keeps its sign
+  const double n = (x * kTwoOverPi + kRound) - kRound;  // +0 for -0, so that this keeps its sign
   const double r = (x - n * kHalfPiHigh) - n * kHalfPiLow, z = r * r;
   const double s = r + r * z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800)))));
   const double c =
@@ -120,6 +120,7 @@ inline Vec whole_power(Vec x, int n) {
 inline Vec small_power(Vec x, int n) {
   if (n >= 0) return whole_power(x, n);
   const Vec power = whole_power(x, -n);
+  if (all(absolute(power) < kInfinity)) return 1.0f / power;
   // A power that overflows can have a reciprocal that is a denormal number.
   return select(absolute(power) == kInfinity, whole_power(1.0f / x, -n), 1.0f / power);
 }
@@ -278,7 +279,8 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
       });
     case UnaryOp::gelu_tanh:
       return map(n, 24, g, x, out, [](Vec d, Vec v) {
-        v = select(absolute(v) > 12.0f, copy_sign(constant(12.0f), v), v);  // 0 or 1 to all bits from there on
+        v = select(v > 12.0f, constant(12.0f), v);  // 0 or 1 to all bits from there on
+        v = select(v < -12.0f, constant(-12.0f), v);
         const Vec s = sigmoid(gelu_argument(v));
         return d * (s + v * s * (1.0f - s) * ((v * v) * (3 * kGeluCubic * kGeluScale) + kGeluScale));
       });

@@ -48,12 +48,6 @@ float fold(Vec v) {
   return buffer[0];
 }
 
-inline bool all(VecI mask) {
-  int32_t bits = -1;
-  for (int i = 0; i < kLanes; ++i) bits &= mask[i];
-  return bits != 0;
-}
-
 double double_sum(const float* x, int64_t n, int64_t step) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += (double)x[i * step];
@@ -178,7 +172,24 @@ void reduce(ReduceOp op, const ReduceShape& s, const float* x, float* y) {
   }
 }
 
-// Of n elements the sums of x - shift and of its square, in four chains of doubles.
+// The sum of the squares of up to kBlock elements.
+float square_floats(const float* x, int64_t n) {
+  Vec sums[4] = {};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes)
+    for (int k = 0; k < 4; ++k) {
+      const Vec v = load(x + i + k * kLanes);
+      sums[k] += v * v;
+    }
+  for (; i + kLanes <= n; i += kLanes) sums[0] += load(x + i) * load(x + i);
+  if (i < n) {
+    const Vec v = load_partial(x + i, n - i);
+    sums[1] += v * v;
+  }
+  return horizontal_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+// Of n elements the sums of x - shift and of its square, in chains of doubles.
 struct SquareSums {
   double first, second;
 };
@@ -228,8 +239,12 @@ void sum_squares(const ReduceShape& s, const float* x, const float* shift, doubl
       const int64_t end = (unit + 1) * per_unit < s.outer * blocks ? (unit + 1) * per_unit : s.outer * blocks;
       for (int64_t at = unit * per_unit; at < end; ++at) {
         const int64_t o = at / blocks, begin = at % blocks * kBlock;
-        partial[at] = square_sums(x + o * s.reduce + begin, s.reduce - begin < kBlock ? s.reduce - begin : kBlock,
-                                  shift != nullptr ? (double)shift[o] : 0);
+        const float* from = x + o * s.reduce + begin;
+        const int64_t n = s.reduce - begin < kBlock ? s.reduce - begin : kBlock;
+        // Without a shift nothing can cancel, so floats do where no square is too large or too small for them.
+        const float quick = shift == nullptr ? square_floats(from, n) : 0;
+        partial[at] = quick > 1e-25f && quick < kInfinity ? SquareSums{0, (double)quick}
+                                                          : square_sums(from, n, shift != nullptr ? (double)shift[o] : 0);
       }
     });
     for (int64_t o = 0; o < s.outer; ++o) {

@@ -20,6 +20,11 @@ inline Vec absolute(Vec v) { return as_float(as_int(v) & 0x7fffffff); }
 inline Vec copy_sign(Vec v, Vec s) { return as_float((as_int(v) & 0x7fffffff) | (as_int(s) & (int32_t)0x80000000)); }
 inline VecI is_nan(Vec v) { return v != v; }
 inline Vec constant(float x) { return broadcast(x); }
+inline bool all(VecI mask) {
+  int32_t bits = -1;
+  for (int i = 0; i < kLanes; ++i) bits &= mask[i];
+  return bits != 0;
+}
 
 // ln 2 in two parts: multiples of the first by an exponent are exact.
 inline constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f, kLog2E = 1.44269504088896341f;
