@@ -358,6 +358,20 @@ def test_reductions(name):
                 np.testing.assert_allclose(got, want, rtol=2e-5, atol=2e-6, err_msg=what)
 
 
+def test_functions_in_place():
+    for name, arguments in (("sinh", ()), ("cosh", ()), ("logit", ()), ("logit", (1e-3,)), ("expm1", ())):
+        x = np.array(POINTS, np.float32)
+        expected = results(cnnx, lambda m, t, n=name, a=arguments: getattr(m, n)(t, *a), [x])
+        got = results(cnnx, lambda m, t, n=name, a=arguments: getattr(t * 1, f"{n}_")(*a), [x])
+        for one, other in zip(got, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
+    for weight in (0.25, 0.75, 1.0):
+        x, end = cnnx.tensor([1e8, -3.0]), cnnx.tensor([1.0, 5.0])
+        expected = cnnx.lerp(x, end, weight).tolist()
+        assert x.lerp_(end, weight).tolist() == expected
+    assert cnnx.lerp(cnnx.tensor(1e8), cnnx.tensor(1.0), cnnx.tensor(1.0)).item() == 1
+
+
 def test_own_rules():
     x = tensor(np.array([1.0, NAN, NAN], np.float32), True)
     x.amax().backward()
