@@ -18,7 +18,8 @@ pytestmark = pytest.mark.skipif(not cnnx.cuda.is_available(), reason="no CUDA de
 DTYPES = [np.float32, np.float64, np.int64, np.int32, np.uint8, np.bool_]
 UNARY = [
     "neg", "abs", "sign", "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt", "reciprocal",
-    "square", "sin", "cos", "tanh", "sigmoid", "erf", "floor", "ceil", "round", "trunc", "relu",
+    "square", "sin", "cos", "sinh", "cosh", "logit", "tanh", "sigmoid", "erf", "floor", "ceil", "round",
+    "trunc", "relu",
 ]  # fmt: skip
 ACTIVATIONS = [
     "leaky_relu", "hardtanh", "elu", "selu", "silu", "mish", "gelu", "softplus", "logsigmoid", "softsign",
@@ -137,6 +138,72 @@ def test_arithmetic_of_special_numbers() -> None:
             compare(ARITHMETIC[name], a, b, gradients=False, exact=True)
         for function in (cnnx.eq, cnnx.ne, cnnx.lt, cnnx.le, cnnx.gt, cnnx.ge):
             compare(function, a, b)
+
+
+def test_hypot_and_xlogy() -> None:
+    pairs = np.array(list(itertools.product(SPECIAL, SPECIAL)))
+    for dtype in (np.float32, np.float64):
+        a, b = pairs[:, 0].astype(dtype), pairs[:, 1].astype(dtype)
+        for function in (cnnx.hypot, cnnx.xlogy, cnnx.fmax, cnnx.fmin, cnnx.logaddexp):
+            compare(function, a, b, gradients=False)
+            compare(function, np.abs(array(dtype, 5, 1)), np.abs(array(dtype, 3, seed=1)))
+        compare(lambda x, y: x**y, np.abs(array(dtype, 40)) + dtype(0.1), array(dtype, 40, seed=1))
+    compare(lambda x, y: cnnx.hypot(x, y), np.float32([1e30, 3e-42]), np.float32([-2e30, 4e-42]))
+    compare(lambda x, low: x.clamp(low, 1.5), array(np.float32, 6, 7), array(np.float32, 7, seed=1))
+
+
+def test_gradients_of_special_values() -> None:
+    """At kinks, NaN and the ends, where a formula in other words could give NaN for 0."""
+    x = np.array([*SPECIAL, 6, -1, 1, 1e30, -1e30, 3e38, 1e-38, 1e-3, 88.8, -88.8])
+    functions = [getattr(F, name) for name in ACTIVATIONS]
+    functions += [getattr(cnnx, name) for name in UNARY if name not in ("tanh", "sigmoid")]
+    functions += [
+        lambda t: F.gelu(t, approximate="tanh"),
+        *(lambda t, p=p: t**p for p in (-3, -2, 0, 0.5, 1, 2, 3)),
+    ]
+    for dtype in (np.float32, np.float64):
+        for function in functions:
+            gradients = {}
+            for device in ("cpu", "cuda"):
+                t = cnnx.tensor(x.astype(dtype)).to(device).requires_grad_()
+                function(t).backward(cnnx.ones(x.size, dtype=t.dtype, device=device))
+                gradients[device] = t.grad.cpu().numpy()
+            np.testing.assert_allclose(gradients["cuda"], gradients["cpu"], rtol=1e-4, atol=1e-6)
+
+
+def test_results_within_range() -> None:
+    """Sums, deviations and norms whose terms or squares are too large or too small for a float."""
+    for size in (1e-42, 1e-30, 1e30, 1.7e38):
+        for shape in ((3, 5), (40, 33), (2, 9001), (1300, 3)):
+            x = (np.random.default_rng(0).uniform(-1, 1, size=shape) * size).astype(np.float32)
+            for dim in (0, 1):
+                for function in (cnnx.std, lambda t, d: t.norm(2, d), lambda t, d: t.norm(3, d), cnnx.mean):
+                    one, other = (function(cnnx.tensor(x).to(d), dim).cpu().numpy() for d in ("cpu", "cuda"))
+                    np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6 * size)
+    assert cnnx.tensor([3e38, 3e38, -3e38]).to("cuda").sum().item() == np.float32(3e38)
+    assert cnnx.full((9000,), 1e38).to("cuda").mean().item() == pytest.approx(1e38, rel=1e-6)
+    assert cnnx.full((9000, 2), 0.1).to("cuda").std(0).tolist() == [0, 0]
+    large = cnnx.full((300,), 1e19).to("cuda")
+    assert F.mse_loss(large, large * 0).item() == pytest.approx(1e38, rel=1e-5)
+
+
+@pytest.mark.parametrize("p", [0, 0.5, 1, 1.5, 2, 3, np.inf])
+def test_distances(p) -> None:
+    for dtype in (np.float32, np.float64):
+        for left, right in (
+            ((5, 7), (3, 7)),
+            ((1, 1), (1, 1)),
+            ((2, 4, 33), (5, 33)),
+            ((4, 70), (3, 2, 70)),
+            ((3, 0), (2, 0)),
+        ):
+            x, y = array(dtype, *left), array(dtype, *right, seed=1)
+            y[..., 0, :] = x[..., 0, :] if x.shape[:-2] == y.shape[:-2] else y[..., 0, :]
+            compare(lambda a, b: cnnx.cdist(a, b, p=p), x, y, gradients=p != 0.5 or dtype is np.float64)
+    for size in (1e-42, 1e-30, 1e30):
+        rows = array(np.float32, 4, 9) * np.float32(size)
+        one, other = (cnnx.cdist(*[cnnx.tensor(rows).to(d)] * 2, p=p).cpu().numpy() for d in ("cpu", "cuda"))
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-44)
 
 
 def test_integers_wrap_and_refuse_zero() -> None:

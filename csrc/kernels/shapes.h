@@ -90,6 +90,14 @@ struct ReduceShape {
   int64_t outer, reduce, inner;
 };
 
+// Distances of all pairs of rows of x (batch, x_rows, features) and y (batch, y_rows, features); a shared operand is (1, ...).
+struct CdistShape {
+  int64_t batch, x_rows, y_rows, features;
+  bool x_shared, y_shared;
+  int64_t x_step() const { return x_shared ? 0 : x_rows * features; }
+  int64_t y_step() const { return y_shared ? 0 : y_rows * features; }
+};
+
 // Losses over (batch, classes, spatial) logits: element (n, c, s) at (n * classes + c) * spatial + s; targets (batch, spatial).
 struct ClassShape {
   int64_t batch, classes, spatial;
@@ -138,7 +146,8 @@ inline UnaryNeeds unary_needs(UnaryOp op) {
   return kNeeds[(int)op];
 }
 
-enum class BinaryOp { add, sub, mul, div, pow, maximum, minimum, remainder, floor_divide, fmod, count };
+// pow_slope: b a^(b - 1), the slope of a^b in a, computed in double: a^(b - 1) alone may be too large.
+enum class BinaryOp { add, sub, mul, div, pow, maximum, minimum, remainder, floor_divide, fmod, hypot, xlogy, pow_slope, count };
 
 // How an operand of a contiguous binary kernel is read.
 enum class Operand { full, scalar };

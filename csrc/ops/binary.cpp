@@ -155,7 +155,7 @@ struct SavedOperand {
 using Partial = Tensor (*)(const Tensor& g, const TensorOrNumber& a, const TensorOrNumber& b, const Tensor& out);
 struct GradientRule {
   Partial for_a, for_b;
-  bool keeps_a_for_a, keeps_b_for_a, keeps_a_for_b, keeps_b_for_b, keeps_out_for_b;
+  bool keeps_a_for_a, keeps_b_for_a, keeps_a_for_b, keeps_b_for_b, keeps_out_for_b, keeps_out_for_a = false;
 };
 
 Tensor zeros_as(const Tensor& g) { return Tensor::zeros(g.shape(), g.options()); }
@@ -196,22 +196,20 @@ const GradientRule& rule_of(BinaryOp op) {
                                 false,
                                 true,
                                 true};
-  static const GradientRule pow{[](const Tensor& g, V a, V b, const Tensor&) {
-                                  return where(eq(b, 0), 0.0, cnnx::mul(g, cnnx::mul(b, cnnx::pow(a, cnnx::sub(b, 1)))));
-                                },
-                                [](const Tensor& g, V a, V b, const Tensor& out) {
-                                  Tensor slope = a.is_number() ? cnnx::mul(out, std::log(a.number().real()))
-                                                               : cnnx::mul(out, log(a.tensor()));
-                                  if (a.is_number() && a.number().real() != 0) return cnnx::mul(g, slope);
-                                  // 0 ^ b is flat for b >= 0, where out * log(0) would be 0 * inf.
-                                  Tensor flat = a.is_number() ? ge(b, 0) : logical_and(eq(a, 0), ge(b, 0));
-                                  return where(flat, 0.0, cnnx::mul(g, slope));
-                                },
-                                true,
-                                true,
-                                true,
-                                true,
-                                true};
+  static const GradientRule pow{
+      [](const Tensor& g, V a, V b, const Tensor&) { return cnnx::mul(g, compute("pow", BinaryOp::pow_slope, a, b, g.dtype())); },
+      [](const Tensor& g, V a, V b, const Tensor& out) {
+        Tensor slope = a.is_number() ? cnnx::mul(out, std::log(a.number().real())) : cnnx::mul(out, log(a.tensor()));
+        if (a.is_number() && a.number().real() != 0) return cnnx::mul(g, slope);
+        // 0 ^ b is flat for b >= 0, where out * log(0) would be 0 * inf.
+        Tensor flat = a.is_number() ? ge(b, 0) : logical_and(eq(a, 0), ge(b, 0));
+        return where(flat, 0.0, cnnx::mul(g, slope));
+      },
+      true,
+      true,
+      true,
+      true,
+      true};
   static const GradientRule maximum{[](const Tensor& g, V a, V b, const Tensor&) { return extreme_share(g, a, b, true); },
                                     [](const Tensor& g, V a, V b, const Tensor&) { return extreme_share(g, b, a, true); },
                                     true,
@@ -242,6 +240,27 @@ const GradientRule& rule_of(BinaryOp op) {
       true,
       true,
       false};
+  static const GradientRule hypot{[](const Tensor& g, V a, V, const Tensor& out) { return cnnx::mul(g, cnnx::div(a, out)); },
+                                  [](const Tensor& g, V, V b, const Tensor& out) { return cnnx::mul(g, cnnx::div(b, out)); },
+                                  true,
+                                  false,
+                                  false,
+                                  true,
+                                  true,
+                                  true};
+  // Where a is 0, the slopes are the limits: log b, and 0 where there is none.
+  static const GradientRule xlogy{[](const Tensor& g, V a, V b, const Tensor&) {
+                                    const Tensor none = logical_and(eq(a, 0), le(b, 0));
+                                    return where(none, 0.0, cnnx::mul(g, log(b.as_tensor(g.options()))));
+                                  },
+                                  [](const Tensor& g, V a, V b, const Tensor&) {
+                                    return where(logical_and(eq(a, 0), eq(b, 0)), 0.0, cnnx::mul(g, cnnx::div(a, b)));
+                                  },
+                                  true,
+                                  true,
+                                  true,
+                                  true,
+                                  false};
   static const GradientRule flat{[](const Tensor& g, V, V, const Tensor&) { return zeros_as(g); },
                                  [](const Tensor& g, V, V, const Tensor&) { return zeros_as(g); },
                                  false,
@@ -259,18 +278,20 @@ const GradientRule& rule_of(BinaryOp op) {
     case BinaryOp::minimum: return minimum;
     case BinaryOp::remainder: return remainder;
     case BinaryOp::fmod: return fmod;
+    case BinaryOp::hypot: return hypot;
+    case BinaryOp::xlogy: return xlogy;
     default: return flat;
   }
 }
 
-Tensor binary(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b, DType dtype) {
-  Tensor out = compute(name, op, a, b, dtype);
-  if (!is_floating_point(dtype) || !needs_grad_of(a, b)) return out;
+// `out` with the gradients of `op`; a count of ops stands for one that is flat.
+Tensor recorded(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b, const Tensor& out) {
+  if (!is_floating_point(out.dtype()) || !needs_grad_of(a, b)) return out;
   const GradientRule& rule = rule_of(op);
   const bool for_a = !a.is_number() && a.tensor().requires_grad(), for_b = !b.is_number() && b.tensor().requires_grad();
   SavedOperand kept_a(a, (for_a && rule.keeps_a_for_a) || (for_b && rule.keeps_a_for_b));
   SavedOperand kept_b(b, (for_a && rule.keeps_b_for_a) || (for_b && rule.keeps_b_for_b));
-  Saved kept_out = for_b && rule.keeps_out_for_b ? Saved(out) : Saved();
+  Saved kept_out = (for_a && rule.keeps_out_for_a) || (for_b && rule.keeps_out_for_b) ? Saved(out) : Saved();
   const auto device_of = [](const TensorOrNumber& v) { return v.is_number() ? Device{} : v.tensor().device(); };
   auto gradient = [name, &rule, kept_a, kept_b, kept_out, shape_a = a.shape(), type_a = a.dtype(), device_a = device_of(a),
                    shape_b = b.shape(), type_b = b.dtype(), device_b = device_of(b)](const Tensor& g, const Needs& needs) {
@@ -282,11 +303,16 @@ Tensor binary(const char* name, BinaryOp op, const TensorOrNumber& a, const Tens
   return record(name, out, {a.tensor(), b.tensor()}, gradient);
 }
 
+Tensor binary(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b, DType dtype) {
+  return recorded(name, op, a, b, compute(name, op, a, b, dtype));
+}
+
 // The type in which `op` is computed, as its result.
 DType type_of(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b) {
   check_operands(name, a, b);
   const DType dtype = result_type(a, b);
-  return op == BinaryOp::div && !is_floating_point(dtype) ? DType::float32 : dtype;
+  const bool real = op == BinaryOp::div || op == BinaryOp::hypot || op == BinaryOp::xlogy;
+  return real && !is_floating_point(dtype) ? DType::float32 : dtype;
 }
 
 Tensor binary(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b) {
@@ -317,7 +343,14 @@ BinaryOp division(const std::string& rounding_mode) {
 Tensor truncated_quotient(const TensorOrNumber& a, const TensorOrNumber& b) {
   check_operands("div", a, b);
   const DType dtype = result_type(a, b);
-  if (is_floating_point(dtype)) return trunc(binary("div", BinaryOp::div, a, b, dtype));
+  if (is_floating_point(dtype)) {
+    Tensor out;
+    {
+      NoGrad guard;  // flat: the slope of the quotient, which may be infinite, has no part in it
+      out = trunc(binary("div", BinaryOp::div, a, b, dtype));
+    }
+    return recorded("div", BinaryOp::count, a, b, out);
+  }
   const Device device = common_device("div", a, b);
   for (const TensorOrNumber* v : {&a, &b}) check_number("div", *v, dtype);
   if (device.is_cuda()) return compute("div", BinaryOp::div, a, b, dtype);
@@ -419,6 +452,8 @@ Tensor fmod(const TensorOrNumber& a, const TensorOrNumber& b) { return binary("f
 Tensor floor_divide(const TensorOrNumber& a, const TensorOrNumber& b) {
   return binary("floor_divide", BinaryOp::floor_divide, a, b);
 }
+Tensor hypot(const TensorOrNumber& a, const TensorOrNumber& b) { return binary("hypot", BinaryOp::hypot, a, b); }
+Tensor xlogy(const TensorOrNumber& a, const TensorOrNumber& b) { return binary("xlogy", BinaryOp::xlogy, a, b); }
 
 Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha) {
   const bool plain_sum = alpha.real() == 1;

@@ -68,6 +68,7 @@ bool is_symmetric(PairLoss loss) {
 // d loss / d target where it is not the negative of the other: composed, because targets seldom need it.
 Tensor target_slope(PairLoss loss, const Tensor& x, const Tensor& t, const Tensor& pos_weight) {
   switch (loss) {
+    // The derivative of the loss with its bounded logarithms.
     case PairLoss::bce: return sub(clamp(log1p(neg(x)), -100.0, {}), clamp(log(x), -100.0, {}));
     case PairLoss::bce_with_logits: {
       if (!pos_weight.defined()) return neg(x);

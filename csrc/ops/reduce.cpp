@@ -104,21 +104,25 @@ void products_of_others(int64_t rows, int64_t n, const T* x, const T* g, T* out)
   }
 }
 
-Tensor extreme(const char* name, ReduceOp op, const Tensor& input, const Dims& over, bool keepdim) {
-  const ReducedDims dims(name, input, over);
-  if (dims.count() == 0 && (dims.kept_shape().numel() > 0))
-    throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", input.shape()));
-  Tensor kept = reduce_values(op, input, dims);
+// `kept` holds one of the elements that went into each result: those that are equal to it, or NaN like it, share the gradient.
+Tensor shared_among_equals(const char* name, const Tensor& input, const ReducedDims& dims, const Tensor& kept, bool keepdim) {
   Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
   if (needs_grad({input})) {
     record(name, out, {input}, [name, dims, x = Saved(input), y = Saved(kept)](const Tensor& g, const Needs&) {
-      Tensor value = x.unpack(name);
-      Tensor hit = cast(eq(value, y.unpack(name)), g.dtype());
-      Tensor share = div(with_shape(g, dims.kept_shape()), reduce_floating(ReduceOp::sum, hit, dims));
+      const Tensor value = x.unpack(name), found = y.unpack(name);
+      const Tensor hit = cast(logical_or(eq(value, found), logical_and(isnan(value), isnan(found))), g.dtype());
+      const Tensor share = div(with_shape(g, dims.kept_shape()), reduce_floating(ReduceOp::sum, hit, dims));
       return Grads{mul(hit, share)};
     });
   }
   return out;
+}
+
+Tensor extreme(const char* name, ReduceOp op, const Tensor& input, const Dims& over, bool keepdim) {
+  const ReducedDims dims(name, input, over);
+  if (dims.count() == 0 && (dims.kept_shape().numel() > 0))
+    throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", input.shape()));
+  return shared_among_equals(name, input, dims, reduce_values(op, input, dims), keepdim);
 }
 
 template <class T>
@@ -291,6 +295,11 @@ Tensor argmin(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
   return arg_extreme_of("argmin", ReduceOp::min, input, dim, keepdim);
 }
 
+Tensor pick(const char* name, const Tensor& input, const Tensor& value) {
+  const ReducedDims dims(name, input, {});
+  return shared_among_equals(name, input, dims, with_shape(value, dims.kept_shape()), false);
+}
+
 Tensor any(const Tensor& input, const Dims& over, bool keepdim) {
   const ReducedDims dims("any", input, over);
   return result_with_shape(reduce_integers(ReduceOp::max, truth(input), dims), dims.result_shape(keepdim));
@@ -301,41 +310,61 @@ Tensor all(const Tensor& input, const Dims& over, bool keepdim) {
 }
 Tensor count_nonzero(const Tensor& input, const Dims& dims) { return sum(truth(input), dims); }
 
-Tensor var(const Tensor& input, const Dims& over, double correction, bool keepdim) {
+namespace {
+
+// Scale times the sum of the squares over the covered dimensions, or its root; of the deviations from `mean` if that is defined.
+Tensor squares(const Tensor& input, const ReducedDims& dims, const Tensor& mean, double scale, bool root) {
+  Tensor out = Tensor::empty(dims.kept_shape(), input.options());
+  const Rows rows = rows_over(input, dims);
+  dispatch_floating("reduce", input.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(input.device())
+        .sum_squares(rows.shape, rows.data.pointer<T>(), mean.defined() ? mean.pointer<T>() : nullptr, scale, root,
+                     out.pointer<T>());
+  });
+  return out;
+}
+
+// Variance and standard deviation.
+Tensor spread_of(const char* name, const Tensor& input, const Dims& over, double correction, bool keepdim, bool root) {
   if (!is_floating_point(input.dtype()))
-    throw TypeError(message("var: needs a floating-point tensor, got ", name(input.dtype())));
-  const ReducedDims dims("var", input, over);
+    throw TypeError(message(name, ": needs a floating-point tensor, got ", cnnx::name(input.dtype())));
+  const ReducedDims dims(name, input, over);
   const double divisor = std::fmax(0.0, static_cast<double>(dims.count()) - correction);
-  Tensor centred, out;
-  {
-    NoGrad guard;
-    centred = sub(input, reduce_floating(ReduceOp::mean, input, dims));
-    out = result_with_shape(div(reduce_floating(ReduceOp::sum, square(centred), dims), divisor), dims.result_shape(keepdim));
-  }
+  const Tensor mean = contiguous(reduce_floating(ReduceOp::mean, input.detach(), dims));
+  const Tensor kept = squares(input, dims, mean, 1 / divisor, root);
+  Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
   if (needs_grad({input})) {
-    record("var", out, {input}, [dims, divisor, saved = Saved(centred)](const Tensor& g, const Needs&) {
-      return Grads{mul(saved.unpack("var"), mul(with_shape(g, dims.kept_shape()), 2 / divisor))};
-    });
+    record(name, out, {input},
+           [name, dims, divisor, x = Saved(input), mean = Saved(mean), y = root ? Saved(kept) : Saved()](const Tensor& g,
+                                                                                                         const Needs&) {
+             Tensor slope = with_shape(g, dims.kept_shape());
+             const Tensor deviation = y.unpack(name);
+             if (deviation.defined()) slope = where(eq(deviation, 0), 0.0, div(div(slope, deviation), divisor));
+             else slope = mul(slope, 2 / divisor);
+             return Grads{mul(sub(x.unpack(name), mean.unpack(name)), slope)};
+           });
   }
   return out;
 }
 
+// The p-norm for any p but 0, 1, 2 and the infinite ones. Powers are taken of what the largest element (for p < 0 the smallest) is
+// divided into, so that none is too large or too small.
+Tensor general_norm(const Tensor& input, double p, const ReducedDims& dims) {
+  const Tensor size = abs(input.detach());
+  const Tensor extreme = reduce_floating(p > 0 ? ReduceOp::max : ReduceOp::min, size, dims);
+  const Tensor unit = where(logical_or(eq(extreme, 0), isinf(extreme)), 1.0, extreme);
+  return mul(pow(reduce_floating(ReduceOp::sum, pow(div(size, unit), p), dims), 1 / p), unit);
+}
+
+}  // namespace
+
+Tensor var(const Tensor& input, const Dims& over, double correction, bool keepdim) {
+  return spread_of("var", input, over, correction, keepdim, false);
+}
+
 Tensor std(const Tensor& input, const Dims& over, double correction, bool keepdim) {
-  Tensor out;
-  {
-    NoGrad guard;
-    out = sqrt(var(input, over, correction, keepdim));
-  }
-  if (needs_grad({input})) {
-    const ReducedDims dims("std", input, over);
-    const double divisor = std::fmax(0.0, static_cast<double>(dims.count()) - correction);
-    record("std", out, {input}, [dims, divisor, x = Saved(input), y = Saved(out)](const Tensor& g, const Needs&) {
-      Tensor value = x.unpack("std"), deviation = y.unpack("std");
-      Tensor slope = where(eq(deviation, 0), 0.0, div(g, mul(deviation, divisor)));
-      return Grads{mul(sub(value, reduce_floating(ReduceOp::mean, value, dims)), with_shape(slope, dims.kept_shape()))};
-    });
-  }
-  return out;
+  return spread_of("std", input, over, correction, keepdim, true);
 }
 
 Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
@@ -344,19 +373,32 @@ Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
   if (p == 1) return sum(abs(input), over, keepdim);
   if (p == std::numeric_limits<double>::infinity()) return amax(abs(input), over, keepdim);
   if (p == -std::numeric_limits<double>::infinity()) return amin(abs(input), over, keepdim);
-  if (p == 0) return cast(sum(ne(input, 0), over, keepdim), input.dtype());
-  if (p != 2) return pow(sum(pow(abs(input), p), over, keepdim), 1 / p);
   const ReducedDims dims("norm", input, over);
-  Tensor out;
+  if (p == 0) {  // a step function
+    const Tensor count = cast(sum(ne(input, 0), over, keepdim), input.dtype());
+    if (!needs_grad({input})) return count;
+    return record("norm", count, {input},
+                  [shape = input.shape()](const Tensor& g, const Needs&) { return Grads{Tensor::zeros(shape, g.options())}; });
+  }
+  if (p < 0 && dims.count() == 0)
+    throw ShapeError(message("norm: there is no norm with p = ", p, " of no elements, shape ", input.shape()));
+  const bool euclidean = p == 2;
+  Tensor kept;
   {
     NoGrad guard;
-    out = result_with_shape(sqrt(reduce_floating(ReduceOp::sum, square(input), dims)), dims.result_shape(keepdim));
+    kept = euclidean           ? squares(input, dims, {}, 1, true)
+           : dims.count() == 0 ? Tensor::zeros(dims.kept_shape(), input.options())
+                               : general_norm(input, p, dims);
   }
+  Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
   if (needs_grad({input})) {
-    record("norm", out, {input}, [dims, x = Saved(input), y = Saved(out)](const Tensor& g, const Needs&) {
-      Tensor length = y.unpack("norm");
-      Tensor slope = where(eq(length, 0), 0.0, div(g, length));
-      return Grads{mul(x.unpack("norm"), with_shape(slope, dims.kept_shape()))};
+    record("norm", out, {input}, [p, euclidean, dims, x = Saved(input), y = Saved(kept)](const Tensor& g, const Needs&) {
+      const Tensor value = x.unpack("norm"), length = y.unpack("norm"), grad = with_shape(g, dims.kept_shape());
+      // The share of an element in the norm, 1 at most for p > 0; its power p - 1 with the element's sign is the slope.
+      const Tensor unit = where(eq(length, 0), std::numeric_limits<double>::infinity(), length), share = div(value, unit);
+      if (euclidean) return Grads{mul(share, grad)};
+      const Tensor slope = mul(sign(value), pow(abs(share), p - 1));
+      return Grads{mul(where(logical_or(eq(value, 0), eq(length, 0)), 0.0, slope), grad)};
     });
   }
   return out;

@@ -64,6 +64,23 @@ Tensor reduced_last(const Tensor& t, const ReducedDims& dims) {
   return contiguous(t.as_strided(shape, strides, t->offset));
 }
 
+Rows rows_over(const Tensor& t, const ReducedDims& dims) {
+  ReduceShape s{1, 1, 1};
+  bool begun = false, done = false;
+  for (int i = 0; i < t.ndim(); ++i) {
+    if (t.size(i) == 1) continue;
+    if (dims.covers(i)) {
+      if (done) return {reduced_last(t, dims), {dims.kept_shape().numel(), dims.count(), 1}};
+      s.reduce *= t.size(i);
+      begun = true;
+    } else {
+      done = begun;
+      (begun ? s.inner : s.outer) *= t.size(i);
+    }
+  }
+  return {contiguous(t), s};
+}
+
 Tensor undo_reduced_last(const Tensor& t, const ReducedDims& dims, const Dims& shape) {
   const Dims order = last_order(dims, shape.size());
   Dims strides = shape;

@@ -30,6 +30,13 @@ ReduceShape rows_along(const Tensor& t, int dim);
 
 // A contiguous tensor whose covered dimensions come last, so that it is (outer, count, 1).
 Tensor reduced_last(const Tensor& t, const ReducedDims& dims);
+// The same where the covered dimensions are neighbours, whatever stands behind them; else reduced_last. The results lie in the
+// order of kept_shape().
+struct Rows {
+  Tensor data;
+  ReduceShape shape;
+};
+Rows rows_over(const Tensor& t, const ReducedDims& dims);
 // The way back: a tensor of reduced_last's order with the shape `shape`.
 Tensor undo_reduced_last(const Tensor& t, const ReducedDims& dims, const Dims& shape);
 

@@ -113,29 +113,19 @@ struct Named {
   UnaryOp op;
 };
 constexpr Named kNamed[] = {
-    {"neg", "neg_", UnaryOp::neg},
-    {"abs", "abs_", UnaryOp::abs},
-    {"sign", "sign_", UnaryOp::sign},
-    {"exp", "exp_", UnaryOp::exp},
-    {"expm1", "expm1_", UnaryOp::expm1},
-    {"log", "log_", UnaryOp::log},
-    {"log1p", "log1p_", UnaryOp::log1p},
-    {"log2", "log2_", UnaryOp::log2},
-    {"log10", "log10_", UnaryOp::log10},
-    {"sqrt", "sqrt_", UnaryOp::sqrt},
-    {"rsqrt", "rsqrt_", UnaryOp::rsqrt},
-    {"reciprocal", "reciprocal_", UnaryOp::reciprocal},
-    {"square", "square_", UnaryOp::square},
-    {"sin", "sin_", UnaryOp::sin},
-    {"cos", "cos_", UnaryOp::cos},
-    {"tanh", "tanh_", UnaryOp::tanh},
-    {"sigmoid", "sigmoid_", UnaryOp::sigmoid},
-    {"erf", "erf_", UnaryOp::erf},
-    {"floor", "floor_", UnaryOp::floor},
-    {"ceil", "ceil_", UnaryOp::ceil},
-    {"round", "round_", UnaryOp::round},
-    {"trunc", "trunc_", UnaryOp::trunc},
-    {"relu", "relu_", UnaryOp::relu},
+    {"neg", "neg_", UnaryOp::neg},          {"abs", "abs_", UnaryOp::abs},
+    {"sign", "sign_", UnaryOp::sign},       {"exp", "exp_", UnaryOp::exp},
+    {"expm1", "expm1_", UnaryOp::expm1},    {"log", "log_", UnaryOp::log},
+    {"log1p", "log1p_", UnaryOp::log1p},    {"log2", "log2_", UnaryOp::log2},
+    {"log10", "log10_", UnaryOp::log10},    {"sqrt", "sqrt_", UnaryOp::sqrt},
+    {"rsqrt", "rsqrt_", UnaryOp::rsqrt},    {"reciprocal", "reciprocal_", UnaryOp::reciprocal},
+    {"square", "square_", UnaryOp::square}, {"sin", "sin_", UnaryOp::sin},
+    {"cos", "cos_", UnaryOp::cos},          {"sinh", "sinh_", UnaryOp::sinh},
+    {"cosh", "cosh_", UnaryOp::cosh},       {"logit", "logit_", UnaryOp::logit},
+    {"tanh", "tanh_", UnaryOp::tanh},       {"sigmoid", "sigmoid_", UnaryOp::sigmoid},
+    {"erf", "erf_", UnaryOp::erf},          {"floor", "floor_", UnaryOp::floor},
+    {"ceil", "ceil_", UnaryOp::ceil},       {"round", "round_", UnaryOp::round},
+    {"trunc", "trunc_", UnaryOp::trunc},    {"relu", "relu_", UnaryOp::relu},
 };
 
 }  // namespace
@@ -193,12 +183,12 @@ Tensor activation_backward(Activation activation, const Tensor& grad_output, con
   Tensor function(const Tensor& input) { return unary(#function, UnaryOp::function, input); }
 // clang-format off
 UNARY(neg) UNARY(abs) UNARY(sign) UNARY(exp) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2)
-UNARY(log10) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal) UNARY(square) UNARY(sin) UNARY(cos) UNARY(tanh)
-UNARY(sigmoid) UNARY(erf) UNARY(floor) UNARY(ceil) UNARY(round) UNARY(trunc) UNARY(relu)
+UNARY(log10) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal) UNARY(square) UNARY(sin) UNARY(cos) UNARY(sinh) UNARY(cosh)
+UNARY(tanh) UNARY(sigmoid) UNARY(logit) UNARY(erf) UNARY(floor) UNARY(ceil) UNARY(round) UNARY(trunc) UNARY(relu)
 // clang-format on
 #undef UNARY
 
-        Tensor leaky_relu(const Tensor& input, double negative_slope) {
+            Tensor leaky_relu(const Tensor& input, double negative_slope) {
   if (!is_floating_point(input.dtype()))
     throw TypeError(message("leaky_relu: needs float32 or float64, got ", name(input.dtype())));
   return unary("leaky_relu", UnaryOp::leaky_relu, input, negative_slope);

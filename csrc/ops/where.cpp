@@ -1,6 +1,7 @@
 // Choices: where, masked_fill and clamp.
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
@@ -110,6 +111,54 @@ bool are_numbers(const TensorOrNumber& min, const TensorOrNumber& max) {
   return (!min.defined() || min.is_number()) && (!max.defined() || max.is_number());
 }
 
+// One bound at least is a tensor. As of clamp by numbers, the gradient at a bound is the input's.
+Tensor clamp_to_tensors(const Tensor& input, const TensorOrNumber& min, const TensorOrNumber& max) {
+  Tensor out = input;
+  {
+    NoGrad guard;
+    if (min.defined()) out = maximum(out, min);
+    if (max.defined()) out = minimum(out, max);
+  }
+  if (!needs_grad({input, min.tensor(), max.tensor()})) return out.is_same(input) ? input.detach() : out;
+  // Of a bound what sum_to needs, and its values: they decide who gets the gradient.
+  struct Bound {
+    explicit Bound(const TensorOrNumber& v) : given(v.defined()), number(v.is_number() ? v.number() : Number(0)) {
+      if (!given || v.is_number()) return;
+      tensor = Saved(v.tensor());
+      shape = v.shape();
+      options = v.tensor().options();
+    }
+    TensorOrNumber value() const { return shape ? TensorOrNumber(tensor.unpack("clamp")) : TensorOrNumber(number); }
+    Tensor share(const Tensor& g) const { return to_device(sum_to(g, *shape, options.dtype), options.device); }
+    bool given;
+    Number number;
+    Saved tensor;
+    std::optional<Dims> shape;
+    TensorOptions options;
+  };
+  return record("clamp", out, {input, min.tensor(), max.tensor()},
+                [x = Saved(input), low = Bound(min), high = Bound(max), shape = input.shape(), type = input.dtype()](
+                    const Tensor& g, const Needs& needs) {
+                  const Tensor value = x.unpack("clamp");
+                  Grads grads(3);
+                  Tensor own = g;
+                  if (low.given) own = where(ge(value, low.value()), own, 0.0);
+                  if (high.given) own = where(le(value, high.value()), own, 0.0);
+                  if (needs[0]) grads[0] = sum_to(own, shape, type);
+                  if (needs[1]) {
+                    Tensor part = where(lt(value, low.value()), g, 0.0);
+                    if (high.given) part = where(lt(low.value(), high.value()), part, 0.0);
+                    grads[1] = low.share(part);
+                  }
+                  if (needs[2]) {
+                    Tensor above = gt(value, high.value());
+                    if (low.given) above = logical_or(above, lt(high.value(), low.value()));
+                    grads[2] = high.share(where(above, g, 0.0));
+                  }
+                  return grads;
+                });
+}
+
 }  // namespace
 
 Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b) {
@@ -182,9 +231,7 @@ Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumbe
     if (bounds.low != bounds.low || bounds.high != bounds.high) return mul(input, std::numeric_limits<double>::quiet_NaN());
     return unary("clamp", UnaryOp::clamp, dtype == input.dtype() ? input : cast(input, dtype), bounds.low, bounds.high);
   }
-  Tensor result = input;
-  if (min.defined()) result = maximum(result, min);
-  return max.defined() ? minimum(result, max) : result;
+  return clamp_to_tensors(input, min, max);
 }
 
 Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max) {

@@ -24,8 +24,11 @@ void register_elementwise(py::module_& m) {
   UNARY(square);
   UNARY(sin);
   UNARY(cos);
+  UNARY(sinh);
+  UNARY(cosh);
   UNARY(tanh);
   UNARY(sigmoid);
+  UNARY(logit);
   UNARY(erf);
   UNARY(floor);
   UNARY(ceil);
@@ -63,6 +66,8 @@ void register_elementwise(py::module_& m) {
   m.def("copy_", &copy_, ReleaseGil(), given("input"), given("source"));
 
 #define BINARY(name) m.def(#name, &name, ReleaseGil(), given("input"), given("other"))
+  BINARY(hypot);
+  BINARY(xlogy);
   BINARY(eq);
   BINARY(ne);
   BINARY(lt);

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnnx import _C, indexing, reduction, shaping
+from cnnx import _C, indexing, pointwise, reduction, shaping
 from cnnx import creation as new
 from cnnx.dtypes import as_dtype
 from cnnx.generator import Generator
@@ -46,14 +46,13 @@ def tan(input: Tensor) -> Tensor:
 @checked
 def sinh(input: Tensor) -> Tensor:
     """The hyperbolic sine of each element."""
-    grown = _C.expm1(input)
-    return _C.mul(_C.add(grown, _C.div(grown, _C.add(grown, 1))), 0.5)
+    return _C.sinh(input)
 
 
 @checked
 def cosh(input: Tensor) -> Tensor:
     """The hyperbolic cosine of each element."""
-    return _C.mul(_C.add(_C.exp(input), _C.exp(_C.neg(input))), 0.5)
+    return _C.cosh(input)
 
 
 @checked
@@ -77,14 +76,13 @@ def rad2deg(input: Tensor) -> Tensor:
 @checked
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """log(x / (1 - x)); with `eps`, x is limited to [eps, 1 - eps] first."""
-    x = input if eps is None else _C.clamp(input, eps, 1 - eps)
-    return _C.log(_C.div(x, _C.sub(1, x)))
+    return _C.logit(input if eps is None else _C.clamp(input, eps, 1 - eps))
 
 
 @checked
 def hypot(input: Tensor, other: Tensor) -> Tensor:
-    """The square root of the sum of two squares."""
-    return _C.sqrt(_C.add(_C.square(input), _C.square(other)))
+    """The square root of the sum of two squares, none of which is too large or too small."""
+    return _C.hypot(input, other)
 
 
 @checked
@@ -98,20 +96,19 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
 @checked
 def xlogy(input: Any, other: Tensor) -> Tensor:
     """Input * log(other), 0 where the input is 0."""
-    product = _C.mul(input, _C.log(other))
-    return _C.where(_C.eq(input, 0), _C.where(_C.isnan(other), other, 0.0), product)
+    return _C.xlogy(input, other)
 
 
 @checked
 def fmax(input: Tensor, other: Tensor) -> Tensor:
-    """The larger of two elements; NaN loses."""
-    return _C.where(_C.isnan(input), other, _C.where(_C.isnan(other), input, _C.maximum(input, other)))
+    """The larger of two elements; NaN loses. Of equal elements the first has the gradient."""
+    return _C.where(_C.logical_or(_C.ge(input, other), _C.isnan(other)), input, other)
 
 
 @checked
 def fmin(input: Tensor, other: Tensor) -> Tensor:
-    """The smaller of two elements; NaN loses."""
-    return _C.where(_C.isnan(input), other, _C.where(_C.isnan(other), input, _C.minimum(input, other)))
+    """The smaller of two elements; NaN loses. Of equal elements the first has the gradient."""
+    return _C.where(_C.logical_or(_C.le(input, other), _C.isnan(other)), input, other)
 
 
 @checked
@@ -170,18 +167,19 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
 def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     """The middle element (of an even number the lower one); along a dimension, `(values, indices)`.
 
-    NaN if there is one.
+    NaN if there is one, and of no elements at all. Without a dimension, equal elements share the gradient.
     """
-    flat = _C.reshape(input, (-1,)) if dim is None else input
-    axis = -1 if dim is None else dim
-    count = flat.shape[_axis("median", flat, axis)]
-    values, indices = kthvalue(flat, (count + 1) // 2, axis, True)
-    if input.dtype.is_floating_point:  # NaN is sorted last
-        last, place = kthvalue(flat, count, axis, True)
-        missing = _C.isnan(last)
-        values, indices = _C.where(missing, last, values), _C.where(missing, place, indices)
     if dim is None:
-        return _C.reshape(values, ())
+        flat = _C.reshape(input.detach(), (-1,))
+        if not flat.numel() and input.dtype.is_floating_point:
+            return _C.mul(_C.sum(input), math.nan)
+        return _C.pick_median(input, _C.reshape(median(flat, 0).values, ()))
+    count = input.shape[dim]
+    indices = kthvalue(input.detach(), (count + 1) // 2, dim, True).indices
+    if input.dtype.is_floating_point:
+        first = reduction.argmax(input.detach(), dim, True)  # of the NaNs, if there are any
+        indices = _C.where(_C.isnan(_C.gather(input.detach(), dim, first)), first, indices)
+    values = _C.gather(input, dim, indices)
     return ValuesIndices(*((values, indices) if keepdim else (t.squeeze(dim) for t in (values, indices))))
 
 
@@ -209,6 +207,8 @@ def quantile(
     )
     if shares.ndim > 1 or bool(_C.logical_or(_C.lt(shares, 0), _C.gt(shares, 1)).any()):
         raise RuntimeError("quantile: q must be a number or a vector of numbers within [0, 1]")
+    if not input.numel():
+        raise RuntimeError(f"quantile: there is none of no elements, shape {tuple(input.shape)}")
     axis = -1 if dim is None else dim
     x = _C.reshape(input, (-1,)) if dim is None else input
     ordered = shaping.movedim(indexing.sort(x, axis).values, axis, -1)
@@ -219,12 +219,13 @@ def quantile(
     low, high = (_C.index_select(ordered, -1, _C.to(p, _C.DType.int64)) for p in (below, above))
     choices = {"lower": low, "higher": high, "nearest": low, "midpoint": _C.mul(_C.add(low, high), 0.5)}
     if interpolation == "linear":
-        result = _C.add(low, _C.mul(_C.sub(high, low), _C.sub(place, below)))
+        result = pointwise.lerp(low, high, _C.sub(place, below))
     elif interpolation in choices:
         result = choices[interpolation]
     else:
         raise RuntimeError(f"quantile: there is no interpolation {interpolation!r}")
-    result = _C.where(_C.isnan(_C.narrow(ordered, -1, ordered.shape[-1] - 1, 1)), math.nan, result)
+    last = _C.narrow(ordered, -1, ordered.shape[-1] - 1, 1)  # NaN is sorted last
+    result = _C.where(_C.isnan(last), last, result)
     if dim is None:
         result = _C.reshape(result, (-1, *(1,) * input.ndim) if keepdim else (-1,))
     else:
@@ -240,6 +241,12 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Ten
     low, high = float(min), float(max)
     if low == high == 0 and x.numel():
         low, high = float(x.min()), float(x.max())
+    if (abs(low) + abs(high)) * bins > 1e38 and math.isfinite(low) and math.isfinite(high):
+        x, low, high = (
+            _C.mul(x, 2.0**-100),
+            low * 2.0**-100,
+            high * 2.0**-100,
+        )  # the products below have to fit
     if low == high:
         low, high = low - 1, high + 1
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
@@ -269,18 +276,19 @@ def cov(input: Tensor, *, correction: int = 1) -> Tensor:
     """The covariances of variables, the rows, over observations, the columns."""
     x = _C.reshape(input, (1, -1)) if input.ndim < 2 else input
     centred = _C.sub(x, reduction.mean(x, 1, True))
-    result = _C.div(_C.matmul(centred, _C.transpose(centred, 0, 1)), float(x.shape[1] - correction))
+    divisor = float(max(x.shape[1] - correction, 0))
+    result = _C.div(_C.matmul(centred, _C.transpose(centred, 0, 1)), divisor)
     return result if input.ndim == 2 else _C.reshape(result, ())
 
 
 @checked
 def corrcoef(input: Tensor) -> Tensor:
     """The correlations of variables, the rows, over observations, the columns."""
-    c = cov(input)
-    if c.ndim == 0:
-        return _C.div(c, c)
-    deviation = _C.sqrt(_C.diagonal(c, 0, 0, 1))
-    return _C.clamp(_C.div(_C.div(c, _C.unsqueeze(deviation, 1)), deviation), -1, 1)
+    x = _C.reshape(input, (1, -1)) if input.ndim < 2 else input
+    centred = _C.sub(x, reduction.mean(x, 1, True))
+    unit = _C.div(centred, _C.norm(centred, 2.0, [1], True))  # first, since the covariances may be too large
+    result = _C.clamp(_C.matmul(unit, _C.transpose(unit, 0, 1)), -1, 1)
+    return result if input.ndim == 2 else _C.reshape(result, ())
 
 
 @checked
@@ -332,7 +340,11 @@ def multinomial(
         *weights.shape[:-1], num_samples, generator=generator, dtype=weights.dtype, device=weights.device
     )
     drawn = _C.mul(share, _C.narrow(edges, -1, classes - 1, 1))
-    passed = reduction.sum(_C.le(_C.unsqueeze(edges, -2), _C.unsqueeze(drawn, -1)), -1)
+    # How many edges each has passed, from the order of both together; of equal ones the edge comes first.
+    order = indexing.sort(_C.cat([edges, drawn], -1), -1, stable=True).indices
+    counts = _C.cumsum(_C.to(_C.lt(order, classes), _C.DType.int64), -1, None)
+    places = _C.scatter(new.zeros_like(order), -1, order, counts, False)
+    passed = _C.narrow(places, -1, classes, num_samples)
     # Rounding must not lead past the last class with a weight.
     possible = _C.to(_C.gt(weights, 0), _C.DType.int64)
     last = reduction.argmax(_C.mul(possible, new.arange(1, classes + 1, device=weights.device)), -1, True)
@@ -340,9 +352,35 @@ def multinomial(
 
 
 @checked
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
-    """The distances of all pairs of rows, (..., P, M) and (..., R, M) to (..., P, R)."""
-    return _C.norm(_C.sub(_C.unsqueeze(x1, -2), _C.unsqueeze(x2, -3)), float(p), [-1], False)
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
+) -> Tensor:
+    """The distances of all pairs of rows, (..., P, M) and (..., R, M) to (..., P, R).
+
+    Parameters
+    ----------
+    x1, x2 : Tensor
+        float32 or float64, both of one; leading dimensions broadcast.
+    p : float
+        The norm of the difference: 0 or more, infinity included; 0 counts what differs. Default: 2.
+    compute_mode : str
+        PyTorch's three modes are accepted. They allow it to compute Euclidean distances by a matrix
+        product, which loses the digits of small ones; here they come from the differences in every mode.
+        Memory is taken for the result alone.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.cdist(cnnx.tensor([[0.0, 0.0]]), cnnx.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[5., 1.]])
+    """
+    if compute_mode not in (
+        "use_mm_for_euclid_dist_if_necessary",
+        "use_mm_for_euclid_dist",
+        "donot_use_mm_for_euclid_dist",
+    ):
+        raise ValueError(f"cdist: {compute_mode!r} is no valid value for compute_mode")
+    return _C.cdist(x1, x2, float(p))
 
 
 # Rearrangements.

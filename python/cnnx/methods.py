@@ -65,6 +65,18 @@ class MoreMethods:
         """Takes the cosine."""
         return _C.cos_(self)
 
+    def sinh_(self: Any) -> Tensor:
+        """Takes the hyperbolic sine."""
+        return _C.sinh_(self)
+
+    def cosh_(self: Any) -> Tensor:
+        """Takes the hyperbolic cosine."""
+        return _C.cosh_(self)
+
+    def logit_(self: Any, eps: float | None = None) -> Tensor:
+        """Takes log(x / (1 - x)); with `eps`, x is limited to [eps, 1 - eps] first."""
+        return _C.logit_(self if eps is None else _C.clamp_(self, eps, 1 - eps))
+
     def log1p_(self: Any) -> Tensor:
         """Takes the log(1 + x)."""
         return _C.log1p_(self)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
 from cnnx.generator import native_generator
-from cnnx.pointwise import operand
+from cnnx.pointwise import lerp, operand
 
 if TYPE_CHECKING:
     from cnnx.generator import Generator
@@ -372,11 +372,11 @@ class Operators:
 
     def addcdiv_(self: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
         """Adds value * tensor1 / tensor2."""
-        return _C.add_(self, _C.div(tensor1, tensor2), value)
+        return _C.add_(self, _C.div(tensor1 if value == 1 else _C.mul(tensor1, value), tensor2))
 
     def lerp_(self: Any, end: Any, weight: Any) -> Tensor:
         """Moves towards `end` by the fraction `weight`."""
-        return _C.add_(self, _C.mul(_C.sub(end, self), weight))
+        return _C.copy_(self, lerp(self, end, weight))
 
     def clamp_(self: Any, min: Any = None, max: Any = None) -> Tensor:
         """Limits to [min, max]."""

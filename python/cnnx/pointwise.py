@@ -321,8 +321,14 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """Input + weight * (end - input)."""
-    return _C.add(input, _C.mul(_C.sub(end, input), weight))
+    """Input + weight * (end - input), exact at both ends."""
+    way = _C.sub(end, input)
+    if isinstance(weight, _C.TensorBase):
+        near = _C.lt(_C.abs(weight), 0.5)
+        return _C.where(near, _C.add(input, _C.mul(way, weight)), _C.sub(end, _C.mul(way, _C.sub(1, weight))))
+    if builtins.abs(weight) < 0.5:
+        return _C.add(input, _C.mul(way, weight))
+    return _C.sub(end, _C.mul(way, 1 - weight))
 
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
@@ -332,7 +338,10 @@ def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
     """Input + value * tensor1 / tensor2."""
-    return _C.add(input, _C.div(tensor1, tensor2), value)
+    scaled = (
+        tensor1 if value == 1 else _C.mul(tensor1, value)
+    )  # first, as the quotient alone may be too large
+    return _C.add(input, _C.div(scaled, tensor2))
 
 
 def clamp_min(input: Tensor, min: Any) -> Tensor:

@@ -36,8 +36,11 @@ const UnaryCase kUnary[] = {
     {UnaryOp::square, "square", -9, 9, 0.5},
     {UnaryOp::sin, "sin", -50, 50, 2},
     {UnaryOp::cos, "cos", -50, 50, 2},
+    {UnaryOp::sinh, "sinh", -87, 87, 6},
+    {UnaryOp::cosh, "cosh", -87, 87, 6},
     {UnaryOp::tanh, "tanh", -10, 10, 3},
     {UnaryOp::sigmoid, "sigmoid", -90, 90, 3},
+    {UnaryOp::logit, "logit", 0.01, 0.99, 6},
     {UnaryOp::erf, "erf", -4, 4, 3},
     {UnaryOp::floor, "floor", -9, 9, 0},
     {UnaryOp::ceil, "ceil", -9, 9, 0},
@@ -64,7 +67,7 @@ const UnaryCase kUnary[] = {
     {UnaryOp::softplus, "softplus", -30, 40, 20, 0.75, 20},  // the exponential of a rounded product
     {UnaryOp::log_sigmoid, "log_sigmoid", -30, 30, 4},
     {UnaryOp::softsign, "softsign", -9, 9, 1.5},
-    {UnaryOp::tanhshrink, "tanhshrink", 0.5, 9, 48},  // the difference cancels
+    {UnaryOp::tanhshrink, "tanhshrink", -9, 9, 12},
     {UnaryOp::hardsigmoid, "hardsigmoid", -9, 9, 2},
     {UnaryOp::hardswish, "hardswish", -9, 9, 3},
 };
@@ -91,6 +94,9 @@ const BinaryCase kBinary[] = {
     {BinaryOp::remainder, "remainder", 1},
     {BinaryOp::floor_divide, "floor_divide", 0},
     {BinaryOp::fmod, "fmod", 0},
+    {BinaryOp::hypot, "hypot", 1},
+    {BinaryOp::xlogy, "xlogy", 3},
+    {BinaryOp::pow_slope, "pow_slope", 1},
 };
 
 }  // namespace
@@ -185,13 +191,34 @@ TEST_CASE("unary: gradients at kinks") {
   }
 }
 
+TEST_CASE("unary: gradients at the ends of the number line") {
+  // Which are NaN, which infinite, and the rest to a few units: no factor may be too large where the product is not.
+  for (const UnaryCase& c : kUnary)
+    for (const double upstream : {2.0, -1e-3}) {
+      const int64_t n = static_cast<int64_t>(kSpecial.size());
+      const Guarded<float> argument(kSpecial, 0);
+      const Values x = argument.values(), g(x.size(), static_cast<double>(static_cast<float>(upstream)));
+      Values y(x.size()), expected(x.size());
+      reference().unary(c.op, n, c.a, c.b, x.data(), y.data());
+      for (double& value : y) value = static_cast<double>(static_cast<float>(value));
+      reference().unary_backward(c.op, n, c.a, c.b, g.data(), x.data(), y.data(), expected.data());
+      for (double& value : expected) value = static_cast<double>(static_cast<float>(value));
+      const Guarded<float> result(y, 0), grad_output(g, 0);
+      Guarded<float> grad_input(n);
+      kernels<float>().unary_backward(c.op, n, c.a, c.b, grad_output.data(), argument.data(), result.data(), grad_input.data());
+      Values bound = scaled(absolute(expected), 1e-5);
+      for (double& value : bound) value += 1e-6 * std::fabs(upstream);
+      expect_within(grad_input.values(), expected, bound, std::string(c.name) + " backward of special values");
+    }
+}
+
 TEST_CASE("binary: every function, operand kind and tail") {
   for (const BinaryCase& c : kBinary)
     for (int64_t n : lengths())
       for (const Operand a_kind : {Operand::full, Operand::scalar})
         for (const Operand b_kind : {Operand::full, Operand::scalar}) {
           Random random(static_cast<uint64_t>(n + 3));
-          const bool power = c.op == BinaryOp::pow;
+          const bool power = c.op == BinaryOp::pow || c.op == BinaryOp::pow_slope;
           const Values a = random.reals(a_kind == Operand::full ? n : 1, power ? 0.0 : -9.0, 9.0);
           const Values b = random.reals(b_kind == Operand::full ? n : 1, -5.0, 5.0);
           Values y(static_cast<size_t>(n));

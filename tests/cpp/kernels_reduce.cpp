@@ -6,6 +6,7 @@ namespace {
 
 const Covers covers{"reduce",
                     "arg_reduce",
+                    "sum_squares",
                     "softmax",
                     "softmax_backward",
                     "logsumexp",
@@ -91,6 +92,58 @@ TEST_CASE("reduce: integers exactly, reals within rounding") {
       if (prod) magnitude = scaled(magnitude, static_cast<double>(s.reduce));
       expect_within(run_reduce(c.op, s, Guarded<float>(reals, 1), what), y, rounding_bound(magnitude), what + " of reals");
     }
+}
+
+TEST_CASE("reduce: sums that are too large for a float on the way") {
+  for (const ReduceShape& s : kShapes) {
+    Values values(static_cast<size_t>(size_of(s)));
+    for (size_t i = 0; i < values.size(); ++i)  // rows alternate in sign, and so cancel
+      values[i] = (i / static_cast<size_t>(s.inner)) % 2 == 0 ? 3e38 : -2.9e38;
+    const Guarded<float> x(values, 1);
+    values = x.values();
+    for (const ReduceOp op : {ReduceOp::sum, ReduceOp::mean}) {
+      Values y(static_cast<size_t>(rows_of(s))), z(y.size());
+      reference().reduce(op, s, values.data(), y.data());
+      reference().reduce(ReduceOp::mean, s, absolute(values).data(), z.data());
+      for (double& value : y) value = static_cast<double>(static_cast<float>(value));  // a sum may well be infinite
+      expect_within(run_reduce(op, s, x, describe("large sum", s)), y, rounding_bound(scaled(z, static_cast<double>(s.reduce))),
+                    describe("large sum of ", s));
+    }
+    const Guarded<float> same(Values(values.size(), 3e38), 1);
+    Values mean(static_cast<size_t>(rows_of(s)), static_cast<double>(3e38f));
+    expect_ulps(run_reduce(ReduceOp::mean, s, same, "mean"), mean, 2, describe("mean of 3e38 ", s));
+  }
+}
+
+TEST_CASE("sum_squares: with and without a shift, of huge, tiny and equal values") {
+  for (const ReduceShape& s : kShapes)
+    for (const double size : {1.0, 1e30, 1e-40})
+      for (const bool shifted : {false, true})
+        for (const bool root : {false, true}) {
+          if (!root && size != 1.0) continue;
+          Random random(static_cast<uint64_t>(s.reduce + s.inner));
+          Values values = random.reals(size_of(s));
+          for (double& value : values) value = static_cast<double>(static_cast<float>(size * (value + 5)));
+          const Values shift(static_cast<size_t>(rows_of(s)), static_cast<double>(static_cast<float>(5 * size)));
+          const Guarded<float> x(values, 1), middle(shift, 1);
+          Values y(static_cast<size_t>(rows_of(s)));
+          reference().sum_squares(s, values.data(), shifted ? shift.data() : nullptr, 0.25, root, y.data());
+          const std::string what = describe("sum_squares", s);
+          expect_ulps(same_for_any_threads(what,
+                                           [&] {
+                                             Guarded<float> out(rows_of(s), 1);
+                                             kernels<float>().sum_squares(s, x.data(), shifted ? middle.data() : nullptr, 0.25,
+                                                                          root, out.data());
+                                             CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
+                                             return out.values();
+                                           }),
+                      y, shifted ? 1 : 8, what);  // without a shift in float where that does
+          if (!shifted) continue;
+          const Guarded<float> equal(Values(values.size(), shift[0] * (1 + 3e-7)), 1);  // a mean is right to some digits
+          Guarded<float> out(rows_of(s), 1);
+          kernels<float>().sum_squares(s, equal.data(), middle.data(), 0.25, root, out.data());
+          expect_equal(out.values(), Values(y.size(), 0.0), what + " of equal values");
+        }
 }
 
 TEST_CASE("reduce: extremes with ties, NaN and infinities take the first place") {

@@ -18,6 +18,7 @@
 #include "cnnx/ops/axes.h"
 #include "cnnx/ops/conv.h"
 #include "cnnx/ops/create.h"
+#include "cnnx/ops/distance.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/index.h"
 #include "cnnx/ops/join.h"

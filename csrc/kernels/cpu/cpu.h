@@ -26,6 +26,7 @@ void fill_layout(KernelTable<float>& table);
 void fill_linear(KernelTable<float>& table);
 void fill_elementwise(KernelTable<float>& table);
 void fill_dropout(KernelTable<float>& table);
+void fill_distance(KernelTable<float>& table);
 void fill_reduce(KernelTable<float>& table);
 void fill_row_norm(KernelTable<float>& table);
 void fill_softmax(KernelTable<float>& table);

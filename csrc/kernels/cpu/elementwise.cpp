@@ -81,7 +81,7 @@ constexpr float kSineRange = 1e5f;
 inline float sine(float x, int32_t quarter) {
   constexpr double kTwoOverPi = 0.63661977236758134308, kHalfPiHigh = 1.57079632673412561417e+00,
                    kHalfPiLow = 6.07710050650619224932e-11;
-  const double n = nearbyint(x * kTwoOverPi);
+  const double n = (x * kTwoOverPi + kRound) - kRound;  // +0 for -0, so that this keeps its sign
   const double r = (x - n * kHalfPiHigh) - n * kHalfPiLow, z = r * r;
   const double s = r + r * z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800)))));
   const double c =
@@ -108,14 +108,21 @@ void sines(int64_t n, int32_t quarter, const float* scale, float sign, const flo
   });
 }
 
-// x^n by squaring, for small whole n.
+// x^n by squaring, for small whole n, 0 or more.
 inline Vec whole_power(Vec x, int n) {
   Vec result = constant(1.0f);
-  for (int e = n < 0 ? -n : n; e > 0; e >>= 1) {
+  for (int e = n; e > 0; e >>= 1) {
     if (e & 1) result *= x;
     x *= x;
   }
-  return n < 0 ? 1.0f / result : result;
+  return result;
+}
+inline Vec small_power(Vec x, int n) {
+  if (n >= 0) return whole_power(x, n);
+  const Vec power = whole_power(x, -n);
+  if (all(absolute(power) < kInfinity)) return 1.0f / power;
+  // A power that overflows can have a reciprocal that is a denormal number.
+  return select(absolute(power) == kInfinity, whole_power(1.0f / x, -n), 1.0f / power);
 }
 
 bool is_small_whole(double exponent) { return exponent >= -4 && exponent <= 4 && exponent == (double)(int)exponent; }
@@ -123,7 +130,7 @@ bool is_small_whole(double exponent) { return exponent >= -4 && exponent <= 4 &&
 void power(int64_t n, double exponent, const float* x, float* y) {
   if (is_small_whole(exponent)) {
     const int whole = (int)exponent;
-    map(n, 4, x, y, [whole](Vec v) { return whole_power(v, whole); });
+    map(n, 4, x, y, [whole](Vec v) { return small_power(v, whole); });
   } else {
     map_wide(n, 20, x, y, [exponent](VecD v) { return pow(v, wide_constant(exponent)); });
   }
@@ -146,8 +153,11 @@ void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) 
     case UnaryOp::square: return map(n, 1, x, y, [](Vec v) { return v * v; });
     case UnaryOp::sin: return sines(n, 0, nullptr, 1, x, y);
     case UnaryOp::cos: return sines(n, 1, nullptr, 1, x, y);
+    case UnaryOp::sinh: return map(n, 36, x, y, [](Vec v) { return sinh(v); });
+    case UnaryOp::cosh: return map(n, 24, x, y, [](Vec v) { return cosh(v); });
     case UnaryOp::tanh: return map(n, 24, x, y, [](Vec v) { return tanh(v); });
     case UnaryOp::sigmoid: return map(n, 16, x, y, [](Vec v) { return sigmoid(v); });
+    case UnaryOp::logit: return map(n, 32, x, y, [](Vec v) { return logit(v); });
     case UnaryOp::erf: return map(n, 32, x, y, [](Vec v) { return erf(v); });
     case UnaryOp::floor: return map_scalars(n, 1, x, y, [](float v) { return floorf(v); });
     case UnaryOp::ceil: return map_scalars(n, 1, x, y, [](float v) { return ceilf(v); });
@@ -182,7 +192,7 @@ void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) 
     }
     case UnaryOp::log_sigmoid: return map(n, 32, x, y, [](Vec v) { return -softplus(-v); });
     case UnaryOp::softsign: return map(n, 2, x, y, [](Vec v) { return v / (absolute(v) + 1.0f); });
-    case UnaryOp::tanhshrink: return map(n, 24, x, y, [](Vec v) { return v - tanh(v); });
+    case UnaryOp::tanhshrink: return map(n, 28, x, y, [](Vec v) { return tanhshrink(v); });
     case UnaryOp::hardsigmoid: return map(n, 2, x, y, [](Vec v) { return hardsigmoid(v); });
     case UnaryOp::hardswish: return map(n, 2, x, y, [](Vec v) { return v * hardsigmoid(v); });
     case UnaryOp::count: return;
@@ -195,20 +205,26 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
     case UnaryOp::neg: return map(n, 1, g, out, [](Vec d) { return -d; });
     case UnaryOp::abs: return map(n, 1, g, x, out, [](Vec d, Vec v) { return d * sign_of(v); });
     case UnaryOp::exp: return map(n, 1, g, y, out, [](Vec d, Vec v) { return d * v; });
-    case UnaryOp::expm1: return map(n, 1, g, y, out, [](Vec d, Vec v) { return d * (v + 1.0f); });
+    case UnaryOp::expm1: return map(n, 12, g, x, out, [](Vec d, Vec v) { return d * exp(v); });
     case UnaryOp::log: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / v; });
     case UnaryOp::log1p: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / (v + 1.0f); });
-    case UnaryOp::log2: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / (v * kLn2); });
-    case UnaryOp::log10: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / (v * kLn10); });
+    case UnaryOp::log2: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d * (1.0f / kLn2) / v; });
+    case UnaryOp::log10: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d * (1.0f / kLn10) / v; });
     case UnaryOp::sqrt: return map(n, 2, g, y, out, [](Vec d, Vec v) { return d / (v * 2.0f); });
-    case UnaryOp::rsqrt: return map(n, 2, g, y, out, [](Vec d, Vec v) { return d * -0.5f * (v * v * v); });
+    case UnaryOp::rsqrt: return map(n, 2, g, y, out, [](Vec d, Vec v) { return d * -0.5f * v * v * v; });
     case UnaryOp::reciprocal: return map(n, 1, g, y, out, [](Vec d, Vec v) { return -d * (v * v); });
-    case UnaryOp::square: return map(n, 1, g, x, out, [](Vec d, Vec v) { return d * (v * 2.0f); });
+    case UnaryOp::square: return map(n, 1, g, x, out, [](Vec d, Vec v) { return d * v * 2.0f; });
     case UnaryOp::sin: return sines(n, 1, g, 1, x, out);
     case UnaryOp::cos: return sines(n, 0, g, -1, x, out);
+    case UnaryOp::sinh: return map(n, 24, g, x, out, [](Vec d, Vec v) { return d * cosh(v); });
+    case UnaryOp::cosh: return map(n, 36, g, x, out, [](Vec d, Vec v) { return d * sinh(v); });
     case UnaryOp::tanh: return map(n, 1, g, y, out, [](Vec d, Vec v) { return d * (1.0f - v * v); });
     case UnaryOp::sigmoid: return map(n, 1, g, y, out, [](Vec d, Vec v) { return d * ((1.0f - v) * v); });
-    case UnaryOp::erf: return map(n, 16, g, x, out, [](Vec d, Vec v) { return d * kTwoOverSqrtPi * exp(-v * v); });
+    case UnaryOp::logit:
+      return map(n, 4, g, x, out, [](Vec d, Vec v) {
+        return select((v < 0.0f) | (v > 1.0f), constant(__builtin_nanf("")), d / (v * (1.0f - v)));
+      });
+    case UnaryOp::erf: return map(n, 18, g, x, out, [](Vec d, Vec v) { return d * kTwoOverSqrtPi * exp_minus_square(v); });
     case UnaryOp::sign:
     case UnaryOp::floor:
     case UnaryOp::ceil:
@@ -231,25 +247,25 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
       const float factor = (float)a;
       if (is_small_whole(a - 1)) {
         const int whole = (int)(a - 1);
-        return map(n, 4, g, x, out, [factor, whole](Vec d, Vec v) { return d * factor * whole_power(v, whole); });
+        return map(n, 4, g, x, out, [factor, whole](Vec d, Vec v) { return d * factor * small_power(v, whole); });
       }
       return map_wide(n, 20, g, x, out, [a](VecD d, VecD v) { return d * a * pow(v, wide_constant(a - 1)); });
     }
     case UnaryOp::hardtanh: {
       const Vec low = constant((float)a), high = constant((float)b);
-      return map(n, 1, g, x, out, [low, high](Vec d, Vec v) { return select((v > low) & (v < high), d, Vec{}); });
+      return map(n, 1, g, x, out, [low, high](Vec d, Vec v) { return select((v <= low) | (v >= high), Vec{}, d); });
     }
     case UnaryOp::elu: {
       const float scale = (float)(a * b), slope = (float)b;
-      return map(n, 16, g, x, out, [scale, slope](Vec d, Vec v) { return select(v > 0.0f, d, d * exp(v * slope) * scale); });
+      return map(n, 16, g, x, out, [scale, slope](Vec d, Vec v) { return select(v <= 0.0f, d * exp(v * slope) * scale, d); });
     }
     case UnaryOp::selu:
       return map(n, 16, g, x, out,
-                 [](Vec d, Vec v) { return d * kSeluScale * select(v > 0.0f, constant(1.0f), exp(v) * kSeluAlpha); });
+                 [](Vec d, Vec v) { return d * kSeluScale * select(v <= 0.0f, exp(v) * kSeluAlpha, constant(1.0f)); });
     case UnaryOp::silu:
       return map(n, 16, g, x, out, [](Vec d, Vec v) {
-        const Vec s = sigmoid(v);
-        return d * s * (v * (1.0f - s) + 1.0f);
+        const Vec e = exp(-absolute(v)), large = 1.0f / (e + 1.0f), small = e * large;  // the sigmoids of v and -v
+        return d * select(v < 0.0f, small, large) * (v * select(v < 0.0f, large, small) + 1.0f);
       });
     case UnaryOp::mish:
       return map(n, 24, g, x, out, [](Vec d, Vec v) {
@@ -263,6 +279,8 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
       });
     case UnaryOp::gelu_tanh:
       return map(n, 24, g, x, out, [](Vec d, Vec v) {
+        v = select(v > 12.0f, constant(12.0f), v);  // 0 or 1 to all bits from there on
+        v = select(v < -12.0f, constant(-12.0f), v);
         const Vec s = sigmoid(gelu_argument(v));
         return d * (s + v * s * (1.0f - s) * ((v * v) * (3 * kGeluCubic * kGeluScale) + kGeluScale));
       });
@@ -273,8 +291,8 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
     case UnaryOp::log_sigmoid: return map(n, 16, g, x, out, [](Vec d, Vec v) { return d * sigmoid(-v); });
     case UnaryOp::softsign:
       return map(n, 2, g, x, out, [](Vec d, Vec v) {
-        const Vec size = absolute(v) + 1.0f;
-        return d / (size * size);
+        const Vec share = 1.0f / (absolute(v) + 1.0f);
+        return d * share * share;
       });
     case UnaryOp::tanhshrink:
       return map(n, 24, g, x, out, [](Vec d, Vec v) {
@@ -396,6 +414,27 @@ void binary(BinaryOp op, int64_t n, Operand ak, const float* a, Operand bk, cons
     case BinaryOp::remainder: return binary_wide(n, 8, ak, a, bk, b, out, wide_remainder, scalar_remainder);
     case BinaryOp::floor_divide: return binary_wide(n, 8, ak, a, bk, b, out, wide_floor_divide, scalar_floor_divide);
     case BinaryOp::fmod: return binary_wide(n, 8, ak, a, bk, b, out, wide_fmod, [](double u, double v) { return ::fmod(u, v); });
+    case BinaryOp::hypot:
+      return binary_wide(
+          n, 8, ak, a, bk, b, out,
+          [](VecD u, VecD v, VecD* result) {
+            const VecD sum = u * u + v * v;
+            if (!all(sum < (double)kInfinity)) return false;
+            for (int k = 0; k < kWide; ++k) (*result)[k] = ::sqrt(sum[k]);
+            return true;
+          },
+          [](double u, double v) { return ::hypot(u, v); });
+    case BinaryOp::xlogy:
+      return binary_map(n, 16, ak, a, bk, b, out,
+                        [](Vec u, Vec v) { return select((u == 0.0f) & ~is_nan(v), Vec{}, u * log(v)); });
+    case BinaryOp::pow_slope:
+      return binary_wide(
+          n, 20, ak, a, bk, b, out,
+          [](VecD u, VecD v, VecD* result) {
+            *result = v == 0.0 ? VecD{} : v * pow(u, v - 1.0);
+            return all(wide_absolute(v) < 1e15);  // the power of beyond is 0, infinite or has another sign
+          },
+          [](double u, double v) { return v == 0 ? 0 : v * ::pow(u, v - 1); });
     case BinaryOp::count: return;
   }
 }

@@ -15,6 +15,7 @@ void fill(KernelTable<float>& table) {
   fill_linear(table);
   fill_elementwise(table);
   fill_dropout(table);
+  fill_distance(table);
   fill_reduce(table);
   fill_row_norm(table);
   fill_softmax(table);

@@ -21,10 +21,11 @@ inline Vec loss_of(Vec x, Vec t, Vec pos_weight, float beta) {
     case PairLoss::huber: return select(d < beta, d * d * 0.5f, (d - 0.5f * beta) * beta);
     case PairLoss::bce: return -(t * bounded_log(log(x)) + (1.0f - t) * bounded_log(log1p(-x)));
     case PairLoss::bce_with_logits: {
-      const Vec softplus = log1p(exp(-absolute(x))) + select(x < 0.0f, -x, Vec{});
-      return (1.0f - t) * x + ((pos_weight - 1.0f) * t + 1.0f) * softplus;
+      // (1 - t) x + w softplus(-x), w = 1 - t + pos_weight t, with the parts of softplus sorted by sign so that nothing cancels.
+      const Vec rest = log1p(exp(-absolute(x)));
+      return ((pos_weight - 1.0f) * t + 1.0f) * rest + select(x < 0.0f, -(pos_weight * t), 1.0f - t) * x;
     }
-    case PairLoss::kl_div: return select(t == 0.0f, Vec{}, t * log(t)) - t * x;
+    case PairLoss::kl_div: return select(t == 0.0f, -(t * x), t * (log(t) - x));
     case PairLoss::kl_div_log: return exp(t) * (t - x);
   }
 }
@@ -33,12 +34,16 @@ template <PairLoss op>
 inline Vec slope_of(Vec x, Vec t, Vec pos_weight, float beta) {
   const Vec d = x - t;
   switch (op) {
-    case PairLoss::mse: return d * 2.0f;
+    case PairLoss::mse: return d;  // the factor 2 goes to the incoming gradient: 2 d may be too large
     case PairLoss::l1: return select(d > 0.0f, constant(1.0f), select(d < 0.0f, constant(-1.0f), Vec{}));
     case PairLoss::smooth_l1: return select(d >= beta, constant(1.0f), select(d <= -beta, constant(-1.0f), d * (1.0f / beta)));
     case PairLoss::huber: return select(d >= beta, constant(beta), select(d <= -beta, constant(-beta), d));
     case PairLoss::bce: return d / largest((1.0f - x) * x, constant(1e-12f));
-    case PairLoss::bce_with_logits: return sigmoid(x) * ((pos_weight - 1.0f) * t + 1.0f) - pos_weight * t;
+    case PairLoss::bce_with_logits: {
+      // (1 - t) sigmoid(x) - pos_weight t sigmoid(-x): the difference of sigmoid and target would cancel.
+      const Vec e = exp(-absolute(x)), scale = 1.0f / (e + 1.0f), small = e * scale;
+      return (1.0f - t) * select(x < 0.0f, small, scale) - pos_weight * t * select(x < 0.0f, scale, small);
+    }
     case PairLoss::kl_div: return -t;
     case PairLoss::kl_div_log: return -exp(t);
   }
@@ -60,6 +65,21 @@ inline bool any(VecI mask) {
 inline Vec read(const float* data, int64_t i, int64_t left) {
   if (data == nullptr) return constant(1.0f);
   return left >= kLanes ? load(data + i) : load_partial(data + i, left);
+}
+
+// The sum of the losses [begin, end) in double.
+template <PairLoss op>
+double wide_sum(int64_t begin, int64_t end, int64_t tail, int64_t live, const float* input, const float* target,
+                const float* weight, const float* pos_weight, float width) {
+  double sum = 0;
+  for (int64_t i = begin; i < end; i += kLanes) {
+    const int64_t left = end - i;
+    const Vec loss = loss_of<op>(read(input, i, left), read(target, i, left), read(pos_weight, i, left), width);
+    const Vec factor = read(weight, i, left);
+    for (int64_t k = 0; k < kLanes && k < left; ++k)
+      if (i < tail || k < live) sum += (double)loss[k] * (double)factor[k];
+  }
+  return sum;
 }
 
 template <PairLoss op>
@@ -91,7 +111,12 @@ void forward(const PairShape& s, double beta, const float* input, const float* t
         else if (left >= kLanes) store(losses + i, loss);
         else store_partial(losses + i, loss, left);
       }
-      if (losses == nullptr) sum += (double)horizontal_sum(partial);
+      if (losses != nullptr) continue;
+      const float total = horizontal_sum(partial);
+      // A run may be too large for a float where the mean is not.
+      sum += absolute(constant(total))[0] < kInfinity
+                 ? (double)total
+                 : wide_sum<op>(run, stop, tail, live, input, target, weight, pos_weight, width);
     }
     sums[unit] = sum;
     outside[unit] = any(bad);
@@ -109,12 +134,13 @@ void forward(const PairShape& s, double beta, const float* input, const float* t
 template <PairLoss op>
 void backward(int64_t n, double beta, const float* input, const float* target, const float* weight, const float* pos_weight,
               const float* grad, bool each, double divisor, float* grad_input) {
-  const float width = (float)beta, factor = each ? 0 : (float)((double)*grad / divisor);
+  const float width = (float)beta, twice = op == PairLoss::mse ? 2.0f : 1.0f;
+  const float factor = each ? 0 : (float)(twice * (double)*grad / divisor);
   parallel_for((n + kChunk - 1) / kChunk, cost_of(op) * kChunk, [&](int64_t unit) {
     const int64_t end = (unit + 1) * kChunk < n ? (unit + 1) * kChunk : n;
     for (int64_t i = unit * kChunk; i < end; i += kLanes) {
       const int64_t left = end - i;
-      const Vec g = (each ? read(grad, i, left) : constant(factor)) * read(weight, i, left);
+      const Vec g = (each ? read(grad, i, left) * twice : constant(factor)) * read(weight, i, left);
       const Vec slope = g * slope_of<op>(read(input, i, left), read(target, i, left), read(pos_weight, i, left), width);
       if (left >= kLanes) store(grad_input + i, slope);
       else store_partial(grad_input + i, slope, left);

@@ -1,6 +1,6 @@
 // exp, log and their kin on vectors of floats. Errors are bounded by tests/test_vec_math.py on every target, in units in the last
-// place of the correctly rounded result: exp, log 2; expm1, log1p, tanh, sigmoid, erf 3,
-// normal_cdf 12. NaN stays NaN, and infinities, overflow,
+// place of the correctly rounded result: exp, log 2; expm1, log1p, tanh, sigmoid, erf 3; sinh,
+// cosh, logit, tanhshrink 6; normal_cdf 12. NaN stays NaN, and infinities, overflow,
 // signed zeros and denormal results are those of the exact functions. Without a fused multiply-add (v2) the bounds hold too.
 #pragma once
 
@@ -20,6 +20,11 @@ inline Vec absolute(Vec v) { return as_float(as_int(v) & 0x7fffffff); }
 inline Vec copy_sign(Vec v, Vec s) { return as_float((as_int(v) & 0x7fffffff) | (as_int(s) & (int32_t)0x80000000)); }
 inline VecI is_nan(Vec v) { return v != v; }
 inline Vec constant(float x) { return broadcast(x); }
+inline bool all(VecI mask) {
+  int32_t bits = -1;
+  for (int i = 0; i < kLanes; ++i) bits &= mask[i];
+  return bits != 0;
+}
 
 // ln 2 in two parts: multiples of the first by an exponent are exact.
 inline constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f, kLog2E = 1.44269504088896341f;
@@ -111,6 +116,30 @@ inline Vec tanh(Vec x) {
   return copy_sign(t / (t + 2.0f), x);
 }
 
+// Half of e^x, and nothing lost where e^x itself would be too large: x / 2 is exact, so both factors are good to 2 units.
+inline Vec half_exp(Vec x) {
+  const Vec root = exp(x * 0.5f);
+  return root * 0.5f * root;
+}
+
+// Odd; the smaller exponential is 0 to all bits from 10 on.
+inline Vec sinh(Vec x) {
+  const Vec magnitude = absolute(x), grown = expm1(select(magnitude > 10.0f, constant(10.0f), magnitude));
+  return copy_sign(select(magnitude > 10.0f, half_exp(magnitude), (grown + grown / (grown + 1.0f)) * 0.5f), x);
+}
+
+inline Vec cosh(Vec x) {
+  const Vec magnitude = absolute(x), e = exp(select(magnitude > 10.0f, constant(10.0f), magnitude));
+  return select(magnitude > 10.0f, half_exp(magnitude), (e + 1.0f / e) * 0.5f);
+}
+
+// x - tanh(x). Where that would cancel, by the continued fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))) of tanh down to 11.
+inline Vec tanhshrink(Vec x) {
+  const Vec s = x * x;
+  const Vec over = (s + 189.0f) * s + 3465.0f, under = ((s + 210.0f) * s + 4725.0f) * s + 10395.0f;
+  return select(absolute(x) < 1.0f, s * (over / under) * x, x - tanh(x));
+}
+
 inline Vec sigmoid(Vec x) {
   const Vec e = exp(-absolute(x));
   return select(x < 0.0f, e, constant(1.0f)) / (e + 1.0f);
@@ -138,6 +167,22 @@ inline Vec erf(Vec x) {
   far = far * t + -1.28717512e-1f;
   far = far * t - t;
   return select(is_far, copy_sign(1.0f - exp(far), x), near);
+}
+
+// log(x / (1 - x)); around 1/2, where the quotient is near 1, by what it differs from 1: 2 x - 1 is exact there.
+inline Vec logit(Vec x) {
+  const Vec rest = 1.0f - x;
+  const VecI near = (x > 0.25f) & (x < 0.75f);
+  return select(near, log1p(select(near, x * 2.0f - 1.0f, Vec{}) / rest), log(x / rest));
+}
+
+// e^(-x^2), the square in two parts, since the exponent is large.
+inline Vec exp_minus_square(Vec x) {
+  const Vec m = select(absolute(x) > 12.0f, constant(12.0f), absolute(x));
+  const Vec upper = as_float(as_int(m) & (int32_t)0xfffff000), lower = m - upper;
+  const Vec high = -(upper * upper), low = -(upper + m) * lower;
+  const Vec sum = high + low, e = exp(sum);
+  return select(is_nan(x), x, e + e * ((high - sum) + low));
 }
 
 // log(1 + e^x) without overflow.

@@ -6,7 +6,8 @@
 namespace cnnx::cuda {
 
 inline const char* binary_name(BinaryOp op) {
-  constexpr const char* kNames[] = {"add", "sub", "mul", "div", "pow", "maximum", "minimum", "remainder", "floor_divide", "fmod"};
+  constexpr const char* kNames[] = {"add",       "sub",          "mul",  "div",   "pow",   "maximum", "minimum",
+                                    "remainder", "floor_divide", "fmod", "hypot", "xlogy", "pow"};
   static_assert(sizeof(kNames) / sizeof(*kNames) == static_cast<size_t>(BinaryOp::count));
   return kNames[static_cast<int>(op)];
 }
@@ -38,6 +39,10 @@ __device__ inline T float_arithmetic(BinaryOp op, T a, T b) {
       return static_cast<T>(rest != 0 && (divisor < 0) != (rest < 0) ? rest + divisor : rest);
     }
     case BinaryOp::floor_divide: return static_cast<T>(floor_quotient(a, b));
+    case BinaryOp::hypot: return hypot(a, b);
+    case BinaryOp::xlogy: return a == 0 && b == b ? T(0) : a * log(b);
+    case BinaryOp::pow_slope:
+      return static_cast<T>(b == 0 ? 0 : static_cast<double>(b) * pow(static_cast<double>(a), static_cast<double>(b) - 1));
     default: return static_cast<T>(fmod(static_cast<double>(a), static_cast<double>(b)));  // the sign of the dividend
   }
 }

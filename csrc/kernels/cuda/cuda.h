@@ -39,6 +39,8 @@ void fill_planes(KernelTable<T>& table);
 template <class T>
 void fill_pool2d(KernelTable<T>& table);
 template <class T>
+void fill_distance(KernelTable<T>& table);
+template <class T>
 void fill_reduce(KernelTable<T>& table);
 template <class T>
 void fill_row_norm(KernelTable<T>& table);

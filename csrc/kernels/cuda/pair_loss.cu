@@ -27,10 +27,11 @@ __device__ T loss_of(PairLoss op, T x, T t, T pos_weight, T beta) {
     case PairLoss::huber: return d < beta ? d * d * T(0.5) : (d - T(0.5) * beta) * beta;
     case PairLoss::bce: return -(t * bounded_log(log(x)) + (1 - t) * bounded_log(log1p(-x)));
     case PairLoss::bce_with_logits: {
-      const T softplus = log1p(exp(x < 0 ? x : -x)) + (x < 0 ? -x : T(0));  // -log sigmoid(x)
-      return (1 - t) * x + (1 + (pos_weight - 1) * t) * softplus;
+      // (1 - t) x + w softplus(-x), w = 1 - t + pos_weight t, with the parts of softplus sorted by sign so that nothing cancels.
+      const T rest = log1p(exp(x < 0 ? x : -x));
+      return (1 + (pos_weight - 1) * t) * rest + (x < 0 ? -(pos_weight * t) : 1 - t) * x;
     }
-    case PairLoss::kl_div: return (t == 0 ? T(0) : t * log(t)) - t * x;
+    case PairLoss::kl_div: return t == 0 ? -(t * x) : t * (log(t) - x);
     case PairLoss::kl_div_log: return exp(t) * (t - x);
   }
   return T(NAN);
@@ -40,7 +41,7 @@ template <class T>
 __device__ T slope_of(PairLoss op, T x, T t, T pos_weight, T beta) {
   const T d = x - t;
   switch (op) {
-    case PairLoss::mse: return 2 * d;
+    case PairLoss::mse: return d;  // the factor 2 goes to the incoming gradient: 2 d may be too large
     case PairLoss::l1: return d > 0 ? T(1) : d < 0 ? T(-1) : T(0);
     case PairLoss::smooth_l1: return d >= beta ? T(1) : d <= -beta ? T(-1) : d / beta;
     case PairLoss::huber: return d >= beta ? beta : d <= -beta ? -beta : d;
@@ -48,7 +49,7 @@ __device__ T slope_of(PairLoss op, T x, T t, T pos_weight, T beta) {
       const T spread = (1 - x) * x;
       return d / (spread > T(1e-12) ? spread : T(1e-12));
     }
-    case PairLoss::bce_with_logits: return (1 + (pos_weight - 1) * t) / (1 + exp(-x)) - pos_weight * t;
+    case PairLoss::bce_with_logits: return (1 - t) / (1 + exp(-x)) - pos_weight * t / (1 + exp(x));
     case PairLoss::kl_div: return -t;
     case PairLoss::kl_div_log: return -exp(t);
   }
@@ -63,7 +64,7 @@ __device__ T or_one(const T* data, int64_t i) {
 template <class T>
 __global__ void pair_kernel(PairLoss op, int64_t n, T beta, const T* input, const T* target, const T* weight, const T* pos_weight,
                             double divisor, T* losses, T* result, int32_t* faults) {
-  T sum = 0;
+  double sum = 0;  // what a thread sums may be too large for a float where the mean is not
   for (int64_t i = blockIdx.x * int64_t(kRowThreads) + threadIdx.x; i < n; i += int64_t(gridDim.x) * kRowThreads) {
     const T x = input[i], t = target[i];
     if (op == PairLoss::bce && !(x >= 0 && x <= 1 && t >= 0 && t <= 1)) faults[int(Fault::probability)] = 1;
@@ -79,9 +80,10 @@ __global__ void pair_kernel(PairLoss op, int64_t n, T beta, const T* input, cons
 template <class T>
 __global__ void pair_backward_kernel(PairLoss op, int64_t n, T beta, const T* input, const T* target, const T* weight,
                                      const T* pos_weight, const T* grad, bool each, T divisor, T* grad_input) {
-  const T all = each ? T(0) : *grad / divisor;
+  const T twice = op == PairLoss::mse ? T(2) : T(1), all = each ? T(0) : *grad * twice / divisor;
   for (int64_t i = blockIdx.x * int64_t(kRowThreads) + threadIdx.x; i < n; i += int64_t(gridDim.x) * kRowThreads)
-    grad_input[i] = (each ? grad[i] : all) * or_one(weight, i) * slope_of(op, input[i], target[i], or_one(pos_weight, i), beta);
+    grad_input[i] =
+        (each ? grad[i] * twice : all) * or_one(weight, i) * slope_of(op, input[i], target[i], or_one(pos_weight, i), beta);
 }
 
 template <class T>

@@ -21,10 +21,13 @@ constexpr int64_t kChunk = 8192;               // elements of a row that one lau
 constexpr int64_t kColumnChunk = 512;          // inner > 1
 constexpr unsigned kWarp = 0xffffffffu;
 
+// Value: what is combined. Sums of float are taken in double: a partial sum may be too large for a float where the mean, or a sum
+// of both signs, is not.
 template <class T, ReduceOp kOp>
 struct Reduction {
-  static __device__ T start() {
-    if constexpr (kOp == ReduceOp::sum) return T(0);
+  using Value = std::conditional_t<kOp == ReduceOp::sum && std::is_same_v<T, float>, double, T>;
+  static __device__ Value start() {
+    if constexpr (kOp == ReduceOp::sum) return Value(0);
     else if constexpr (kOp == ReduceOp::prod) return T(1);
     else if constexpr (std::is_same_v<T, bool>) return kOp == ReduceOp::min;
     else if constexpr (std::is_floating_point_v<T>) return kOp == ReduceOp::max ? T(-INFINITY) : T(INFINITY);
@@ -33,7 +36,7 @@ struct Reduction {
       return kOp == ReduceOp::max ? kMin : static_cast<T>(~kMin);
     }
   }
-  static __device__ T combine(T a, T b) {
+  static __device__ Value combine(Value a, Value b) {
     if constexpr (kOp == ReduceOp::sum && std::is_floating_point_v<T>) return a + b;
     else if constexpr (kOp == ReduceOp::prod && std::is_floating_point_v<T>) return a * b;
     else if constexpr (kOp == ReduceOp::sum) return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
@@ -59,15 +62,22 @@ struct Chunks {
   __device__ int64_t end(int64_t c, int64_t n) const { return (c + 1) * size < n ? (c + 1) * size : n; }
 };
 
+// A result over its divisor; integers have none.
+template <class Out, class Value>
+__device__ Out quotient(Value result, Value divisor) {
+  if constexpr (std::is_floating_point_v<Value>) return static_cast<Out>(result / divisor);
+  else return result;
+}
+
 // Rows by groups of `lanes` lanes, a power of two; y[row] = the reduction over divisor (1: as it is).
-template <class R, class T>
-__global__ void reduce_rows_kernel(int64_t rows, int64_t n, int lanes, T divisor, const T* x, T* y) {
+template <class R, class In, class Out>
+__global__ void reduce_rows_kernel(int64_t rows, int64_t n, int lanes, typename R::Value divisor, const In* x, Out* y) {
   const int64_t row = thread_index() / lanes;
   const int lane = static_cast<int>(threadIdx.x) % lanes;
-  T result = R::start();
+  typename R::Value result = R::start();
   if (row < rows) {
-    const T* from = x + row * n;
-    T other = R::start();
+    const In* from = x + row * n;
+    typename R::Value other = R::start();
     int64_t i = lane;
     for (; i + lanes < n; i += 2 * lanes) {
       result = R::combine(result, from[i]);
@@ -77,7 +87,7 @@ __global__ void reduce_rows_kernel(int64_t rows, int64_t n, int lanes, T divisor
     result = R::combine(result, other);
   }
   for (int width = lanes / 2; width > 0; width /= 2) result = R::combine(result, shuffle_xor(result, width));
-  if (row < rows && lane == 0) y[row] = std::is_floating_point_v<T> ? static_cast<T>(result / divisor) : result;
+  if (row < rows && lane == 0) y[row] = quotient<Out>(result, divisor);
 }
 
 // Combines one value of each of kThreads threads; the result is thread 0's.
@@ -93,31 +103,33 @@ __device__ T combine_block(T value) {
 }
 
 // A block for each chunk of each row.
-template <class R, class T>
-__global__ void reduce_chunks_kernel(int64_t n, Chunks chunks, T divisor, const T* x, T* y) {
+template <class R, class In, class Out>
+__global__ void reduce_chunks_kernel(int64_t n, Chunks chunks, typename R::Value divisor, const In* x, Out* y) {
   const int64_t row = blockIdx.x / chunks.count, chunk = blockIdx.x % chunks.count;
-  const T* from = x + row * n;
+  const In* from = x + row * n;
   const int64_t end = chunks.end(chunk, n);
-  T sums[4] = {R::start(), R::start(), R::start(), R::start()};
+  typename R::Value sums[4] = {R::start(), R::start(), R::start(), R::start()};
   int64_t i = chunks.begin(chunk) + threadIdx.x;
   for (; i + 3 * kThreads < end; i += 4 * kThreads)
     for (int k = 0; k < 4; ++k) sums[k] = R::combine(sums[k], from[i + k * kThreads]);
   for (; i < end; i += kThreads) sums[0] = R::combine(sums[0], from[i]);
-  const T result = combine_block<R>(R::combine(R::combine(sums[0], sums[1]), R::combine(sums[2], sums[3])));
-  if (threadIdx.x == 0) y[blockIdx.x] = std::is_floating_point_v<T> ? static_cast<T>(result / divisor) : result;
+  const typename R::Value result = combine_block<R>(R::combine(R::combine(sums[0], sums[1]), R::combine(sums[2], sums[3])));
+  if (threadIdx.x == 0) y[blockIdx.x] = quotient<Out>(result, divisor);
 }
 
 // blockIdx.x: a band of kColumns columns of one (outer, chunk).
-template <class R, class T>
-__global__ void reduce_columns_kernel(ReduceShape s, int64_t bands, Chunks chunks, T divisor, const T* x, T* y) {
-  CNNX_SHARED(T, partial, [kColumnRows][kColumns]);
+template <class R, class In, class Out>
+__global__ void reduce_columns_kernel(ReduceShape s, int64_t bands, Chunks chunks, typename R::Value divisor, const In* x,
+                                      Out* y) {
+  using Value = typename R::Value;
+  CNNX_SHARED(Value, partial, [kColumnRows][kColumns]);
   const int64_t at = blockIdx.x / bands, column = blockIdx.x % bands * kColumns + threadIdx.x;
   const int64_t outer = at / chunks.count, chunk = at % chunks.count;
-  T result = R::start();
+  Value result = R::start();
   if (column < s.inner) {
-    const T* from = x + outer * s.reduce * s.inner + column;
+    const In* from = x + outer * s.reduce * s.inner + column;
     const int64_t end = chunks.end(chunk, s.reduce);
-    T other = R::start();
+    Value other = R::start();
     int64_t r = chunks.begin(chunk) + threadIdx.y;
     for (; r + kColumnRows < end; r += 2 * kColumnRows) {
       result = R::combine(result, from[r * s.inner]);
@@ -130,44 +142,47 @@ __global__ void reduce_columns_kernel(ReduceShape s, int64_t bands, Chunks chunk
   __syncthreads();
   if (threadIdx.y == 0 && column < s.inner) {
     for (int k = 1; k < kColumnRows; ++k) result = R::combine(result, partial[k][threadIdx.x]);
-    y[at * s.inner + column] = std::is_floating_point_v<T> ? static_cast<T>(result / divisor) : result;
+    y[at * s.inner + column] = quotient<Out>(result, divisor);
   }
 }
 
-template <class R, class T>
-void reduce_chunks(const char* op, const ReduceShape& s, const Chunks& chunks, T divisor, const T* x, T* y) {
+template <class R, class In, class Out>
+void reduce_chunks(const char* op, const ReduceShape& s, const Chunks& chunks, typename R::Value divisor, const In* x, Out* y) {
   if (s.inner > 1) {
     const int64_t bands = (s.inner + kColumns - 1) / kColumns;
-    launch(op, reduce_columns_kernel<R, T>, grid_of(op, s.outer * chunks.count * bands), dim3(kColumns, kColumnRows), 0, stream(),
-           s, bands, chunks, divisor, x, y);
+    launch(op, reduce_columns_kernel<R, In, Out>, grid_of(op, s.outer * chunks.count * bands), dim3(kColumns, kColumnRows), 0,
+           stream(), s, bands, chunks, divisor, x, y);
   } else if (s.reduce <= 1024) {
     int lanes = 1;
     while (lanes < 32 && lanes < s.reduce) lanes *= 2;
-    launch(op, reduce_rows_kernel<R, T>, blocks_for(s.outer * lanes), kThreads, 0, stream(), s.outer, s.reduce, lanes, divisor, x,
-           y);
+    launch(op, reduce_rows_kernel<R, In, Out>, blocks_for(s.outer * lanes), kThreads, 0, stream(), s.outer, s.reduce, lanes,
+           divisor, x, y);
   } else {
-    launch(op, reduce_chunks_kernel<R, T>, grid_of(op, s.outer * chunks.count), kThreads, 0, stream(), s.reduce, chunks, divisor,
-           x, y);
+    launch(op, reduce_chunks_kernel<R, In, Out>, grid_of(op, s.outer * chunks.count), kThreads, 0, stream(), s.reduce, chunks,
+           divisor, x, y);
   }
 }
 
-template <class R, class T>
-void reduce_with(const char* op, const ReduceShape& s, T divisor, const T* x, T* y) {
+template <class R, class In, class Out>
+void reduce_with(const char* op, const ReduceShape& s, typename R::Value divisor, const In* x, Out* y) {
   const int64_t results = s.outer * s.inner;
   if (results == 0) return;
   const int64_t size = s.inner == 1 ? kChunk : kColumnChunk;
   const Chunks chunks{size, s.reduce > size ? (s.reduce + size - 1) / size : 1};
   if (chunks.count == 1) return reduce_chunks<R>(op, s, chunks, divisor, x, y);
-  const Scratch<T> partial(op, results * chunks.count);
-  reduce_chunks<R>(op, s, chunks, T(1), x, partial.data());
-  reduce_with<R>(op, ReduceShape{s.outer, chunks.count, s.inner}, divisor, static_cast<const T*>(partial.data()), y);
+  using Value = typename R::Value;
+  const Scratch<Value> partial(op, results * chunks.count);
+  reduce_chunks<R>(op, s, chunks, Value(1), x, partial.data());
+  reduce_with<R>(op, ReduceShape{s.outer, chunks.count, s.inner}, divisor, static_cast<const Value*>(partial.data()), y);
 }
 
 template <class T>
 void reduce_any(ReduceOp op, const ReduceShape& s, const T* x, T* y) {
   switch (op) {
-    case ReduceOp::sum: return reduce_with<Reduction<T, ReduceOp::sum>>("sum", s, T(1), x, y);
-    case ReduceOp::mean: return reduce_with<Reduction<T, ReduceOp::sum>>("mean", s, static_cast<T>(s.reduce), x, y);
+    case ReduceOp::sum: return reduce_with<Reduction<T, ReduceOp::sum>>("sum", s, 1, x, y);
+    case ReduceOp::mean:
+      return reduce_with<Reduction<T, ReduceOp::sum>>("mean", s,
+                                                      static_cast<typename Reduction<T, ReduceOp::sum>::Value>(s.reduce), x, y);
     case ReduceOp::prod: return reduce_with<Reduction<T, ReduceOp::prod>>("prod", s, T(1), x, y);
     case ReduceOp::max: return reduce_with<Reduction<T, ReduceOp::max>>("max", s, T(1), x, y);
     case ReduceOp::min: return reduce_with<Reduction<T, ReduceOp::min>>("min", s, T(1), x, y);
@@ -325,11 +340,66 @@ void products_of_others(DType dtype, int64_t rows, int64_t n, const void* x, con
   });
 }
 
+// sums[2 row, 2 row + 1]: of a chunk of a row the sums of x - shift and of its square. A block for each chunk.
+template <class T>
+__global__ void square_sums_kernel(ReduceShape s, Chunks chunks, const T* x, const T* shift, double* sums) {
+  using Sum = Reduction<double, ReduceOp::sum>;
+  const int64_t row = blockIdx.x / chunks.count, chunk = blockIdx.x % chunks.count, end = chunks.end(chunk, s.reduce);
+  const T* from = x + row / s.inner * s.reduce * s.inner + row % s.inner;
+  const double middle = shift != nullptr ? double(shift[row]) : 0.0;
+  double first = 0, second = 0;
+  for (int64_t i = chunks.begin(chunk) + threadIdx.x; i < end; i += kThreads) {
+    const double d = double(from[i * s.inner]) - middle;
+    first += d;
+    second += d * d;
+  }
+  first = combine_block<Sum>(first);
+  __syncthreads();  // the partial sums have been read
+  second = combine_block<Sum>(second);
+  if (threadIdx.x == 0) {
+    sums[2 * blockIdx.x] = first;
+    sums[2 * blockIdx.x + 1] = second;
+  }
+}
+
+// As reference/reduce.cpp: what the shift lacks to the mean is taken off, and what is rounding alone is 0.
+template <class T>
+__global__ void finish_squares_kernel(int64_t rows, int64_t n, int64_t chunks, bool shifted, double scale, bool root,
+                                      const double* sums, T* y) {
+  const int64_t row = thread_index();
+  if (row >= rows) return;
+  double first = 0, second = 0;
+  for (int64_t k = row * chunks; k < (row + 1) * chunks; ++k) {
+    first += sums[2 * k];
+    second += sums[2 * k + 1];
+  }
+  double result = second;
+  if (shifted && n > 0) {
+    result -= first * first / double(n);
+    if (result < second * 1e-12) result = 0;
+  }
+  result *= scale;
+  y[row] = T(root ? sqrt(result) : result);
+}
+
+template <class T>
+void sum_squares(const ReduceShape& s, const T* x, const T* shift, double scale, bool root, T* y) {
+  constexpr const char* kOp = "sum_squares";
+  const int64_t rows = s.outer * s.inner;
+  if (rows == 0) return;
+  const Chunks chunks{kChunk, s.reduce > kChunk ? (s.reduce + kChunk - 1) / kChunk : 1};
+  const Scratch<double> sums(kOp, 2 * rows * chunks.count);
+  launch(kOp, square_sums_kernel<T>, grid_of(kOp, rows * chunks.count), kThreads, 0, stream(), s, chunks, x, shift, sums.data());
+  launch(kOp, finish_squares_kernel<T>, blocks_for(rows), kThreads, 0, stream(), rows, s.reduce, chunks.count, shift != nullptr,
+         scale, root, sums.data(), y);
+}
+
 }  // namespace
 
 template <class T>
 void fill_reduce(KernelTable<T>& table) {
   table.reduce = reduce_any<T>;
+  table.sum_squares = sum_squares<T>;
   table.arg_reduce = arg_reduce<T>;
 }
 template void fill_reduce(KernelTable<float>&);

@@ -29,6 +29,7 @@ KernelTable<T> make_table() {
   fill_dropout(table);
   fill_planes(table);
   fill_pool2d(table);
+  fill_distance(table);
   fill_reduce(table);
   fill_row_norm(table);
   fill_unary(table);

@@ -46,6 +46,20 @@ template <class T>
 __device__ T gelu_argument(T x) {
   return x * ((x * x) * (Constants<T>::kGeluCubic * Constants<T>::kGeluScale) + Constants<T>::kGeluScale);
 }
+// Where the difference would cancel, by the continued fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))) of tanh down to 11, which is
+// exact to the last place of a float below 1, of a double below 1/8.
+template <class T>
+__device__ T tanhshrink(T x) {
+  if (!(fabs(x) < (sizeof(T) == 4 ? T(1) : T(0.125)))) return x - tanh(x);
+  const T s = x * x;
+  return s * (((s + 189) * s + 3465) / (((s + 210) * s + 4725) * s + 10395)) * x;
+}
+// log(x / (1 - x)); around 1/2 by what the quotient differs from 1, which is exact.
+template <class T>
+__device__ T logit(T x) {
+  const T rest = 1 - x;
+  return x > T(0.25) && x < T(0.75) ? log1p((2 * x - 1) / rest) : log(x / rest);
+}
 template <class T>
 __device__ T hardsigmoid(T x) {
   return x <= -3 ? T(0) : x >= 3 ? T(1) : (x + 3) / 6;
@@ -79,8 +93,11 @@ __device__ T apply(UnaryOp op, T x, double a, double b) {
     case UnaryOp::square: return x * x;
     case UnaryOp::sin: return sin(x);
     case UnaryOp::cos: return cos(x);
+    case UnaryOp::sinh: return sinh(x);
+    case UnaryOp::cosh: return cosh(x);
     case UnaryOp::tanh: return tanh(x);
     case UnaryOp::sigmoid: return sigmoid(x);
+    case UnaryOp::logit: return logit(x);
     case UnaryOp::erf: return erf(x);
     case UnaryOp::floor: return floor(x);
     case UnaryOp::ceil: return ceil(x);
@@ -103,7 +120,7 @@ __device__ T apply(UnaryOp op, T x, double a, double b) {
     case UnaryOp::softplus: return x * p > q ? x : softplus(x * p) / p;
     case UnaryOp::log_sigmoid: return -softplus(-x);
     case UnaryOp::softsign: return x / (1 + fabs(x));
-    case UnaryOp::tanhshrink: return x - tanh(x);
+    case UnaryOp::tanhshrink: return tanhshrink(x);
     case UnaryOp::hardsigmoid: return hardsigmoid(x);
     case UnaryOp::hardswish: return x * hardsigmoid(x);
     case UnaryOp::count: break;
@@ -120,20 +137,24 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
     case UnaryOp::neg: return -g;
     case UnaryOp::abs: return g * sign_of(v);
     case UnaryOp::exp: return g * v;
-    case UnaryOp::expm1: return g * (v + 1);
+    case UnaryOp::expm1: return g * exp(v);
     case UnaryOp::log: return g / v;
     case UnaryOp::log1p: return g / (v + 1);
-    case UnaryOp::log2: return g / (v * C::kLn2);
-    case UnaryOp::log10: return g / (v * C::kLn10);
+    case UnaryOp::log2: return g * (1 / C::kLn2) / v;
+    case UnaryOp::log10: return g * (1 / C::kLn10) / v;
     case UnaryOp::sqrt: return g / (2 * v);
-    case UnaryOp::rsqrt: return g * T(-0.5) * (v * v * v);
+    case UnaryOp::rsqrt: return g * T(-0.5) * v * v * v;
     case UnaryOp::reciprocal: return -g * (v * v);
-    case UnaryOp::square: return g * (2 * v);
+    case UnaryOp::square: return g * v * 2;
     case UnaryOp::sin: return g * cos(v);
     case UnaryOp::cos: return -g * sin(v);
+    case UnaryOp::sinh: return g * cosh(v);
+    case UnaryOp::cosh: return g * sinh(v);
     case UnaryOp::tanh: return g * (1 - v * v);
     case UnaryOp::sigmoid: return g * ((1 - v) * v);
-    case UnaryOp::erf: return g * C::kTwoOverSqrtPi * exp(-v * v);
+    case UnaryOp::logit: return v < 0 || v > 1 ? T(NAN) : g / (v * (1 - v));
+    // The exponent is large, so a float's digits are too few for it.
+    case UnaryOp::erf: return g * C::kTwoOverSqrtPi * T(exp(-double(v) * double(v)));
     case UnaryOp::sign:
     case UnaryOp::floor:
     case UnaryOp::ceil:
@@ -143,12 +164,11 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
     case UnaryOp::leaky_relu: return v > 0 ? g : g * p;
     case UnaryOp::clamp: return v >= p && v <= q ? g : T(0);
     case UnaryOp::pow_scalar: return a == 0 ? T(0) : g * p * power(v, a - 1);
-    case UnaryOp::hardtanh: return v > p && v < q ? g : T(0);
-    case UnaryOp::elu: return v > 0 ? g : g * (p * q) * exp(q * v);
-    case UnaryOp::selu: return g * C::kSeluScale * (v > 0 ? T(1) : C::kSeluAlpha * exp(v));
+    case UnaryOp::hardtanh: return v <= p || v >= q ? T(0) : g;
+    case UnaryOp::elu: return v <= 0 ? g * (p * q) * exp(q * v) : g;
+    case UnaryOp::selu: return g * C::kSeluScale * (v <= 0 ? C::kSeluAlpha * exp(v) : T(1));
     case UnaryOp::silu: {
-      const T s = sigmoid(v);
-      return g * s * (1 + v * (1 - s));
+      return g * sigmoid(v) * (1 + v * sigmoid(-v));
     }
     case UnaryOp::mish: {
       const T t = tanh_softplus(v);
@@ -156,14 +176,15 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
     }
     case UnaryOp::gelu: return g * (normal_cdf(v) + (fabs(v) > T(40) ? T(0) : v * C::kDensity * exp(T(-0.5) * v * v)));
     case UnaryOp::gelu_tanh: {
+      if (fabs(v) > T(40)) return v > 0 ? g : T(0);  // to all bits, where the square may overflow
       const T s = sigmoid(gelu_argument(v));
       return g * (s + v * s * (1 - s) * (3 * C::kGeluCubic * C::kGeluScale * (v * v) + C::kGeluScale));
     }
     case UnaryOp::softplus: return v * p > q ? g : g * sigmoid(v * p);
     case UnaryOp::log_sigmoid: return g * sigmoid(-v);
     case UnaryOp::softsign: {
-      const T size = 1 + fabs(v);
-      return g / (size * size);
+      const T share = 1 / (1 + fabs(v));
+      return g * share * share;
     }
     case UnaryOp::tanhshrink: {
       const T t = tanh(v);

@@ -20,6 +20,15 @@ double normal_cdf(double x) { return 0.5 * std::erfc(-x * kSqrtHalf); }
 double gelu_argument(double x) { return kTwoOverSqrtPi * kSqrtHalf * 2 * (x + kGeluCubic * x * x * x); }  // of the sigmoid
 double hardsigmoid(double x) { return x <= -3 ? 0 : x >= 3 ? 1 : (x + 3) / 6; }
 
+double tanhshrink(double x) {
+  if (!(std::fabs(x) < 0.125)) return x - std::tanh(x);
+  // The difference cancels: the continued fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))) of tanh, down to 11.
+  const double s = x * x;
+  return s * (((s + 189) * s + 3465) / (((s + 210) * s + 4725) * s + 10395)) * x;
+}
+// Around 1/2 by what the quotient differs from 1, which is exact.
+double logit(double x) { return x > 0.25 && x < 0.75 ? std::log1p((2 * x - 1) / (1 - x)) : std::log(x / (1 - x)); }
+
 double apply(UnaryOp op, double x, double a, double b) {
   switch (op) {
     case UnaryOp::neg: return -x;
@@ -37,8 +46,11 @@ double apply(UnaryOp op, double x, double a, double b) {
     case UnaryOp::square: return x * x;
     case UnaryOp::sin: return std::sin(x);
     case UnaryOp::cos: return std::cos(x);
+    case UnaryOp::sinh: return std::sinh(x);
+    case UnaryOp::cosh: return std::cosh(x);
     case UnaryOp::tanh: return std::tanh(x);
     case UnaryOp::sigmoid: return 1 / (1 + std::exp(-x));
+    case UnaryOp::logit: return logit(x);
     case UnaryOp::erf: return std::erf(x);
     case UnaryOp::floor: return std::floor(x);
     case UnaryOp::ceil: return std::ceil(x);
@@ -61,7 +73,7 @@ double apply(UnaryOp op, double x, double a, double b) {
     case UnaryOp::softplus: return x * a > b ? x : softplus(x * a) / a;
     case UnaryOp::log_sigmoid: return -softplus(-x);
     case UnaryOp::softsign: return x / (1 + std::fabs(x));
-    case UnaryOp::tanhshrink: return x - std::tanh(x);
+    case UnaryOp::tanhshrink: return tanhshrink(x);
     case UnaryOp::hardsigmoid: return hardsigmoid(x);
     case UnaryOp::hardswish: return x * hardsigmoid(x);
     case UnaryOp::count: break;
@@ -74,19 +86,22 @@ double apply_backward(UnaryOp op, double g, double x, double y, double a, double
     case UnaryOp::neg: return -g;
     case UnaryOp::abs: return g * sign(x);
     case UnaryOp::exp: return g * y;
-    case UnaryOp::expm1: return g * (y + 1);
+    case UnaryOp::expm1: return g * std::exp(x);
     case UnaryOp::log: return g / x;
     case UnaryOp::log1p: return g / (x + 1);
-    case UnaryOp::log2: return g / (x * kLn2);
-    case UnaryOp::log10: return g / (x * kLn10);
+    case UnaryOp::log2: return g / kLn2 / x;
+    case UnaryOp::log10: return g / kLn10 / x;
     case UnaryOp::sqrt: return g / (2 * y);
     case UnaryOp::rsqrt: return -0.5 * g * y * y * y;
     case UnaryOp::reciprocal: return -g * y * y;
     case UnaryOp::square: return g * 2 * x;
     case UnaryOp::sin: return g * std::cos(x);
     case UnaryOp::cos: return -g * std::sin(x);
+    case UnaryOp::sinh: return g * std::cosh(x);
+    case UnaryOp::cosh: return g * std::sinh(x);
     case UnaryOp::tanh: return g * (1 - y * y);
     case UnaryOp::sigmoid: return g * (1 - y) * y;
+    case UnaryOp::logit: return x < 0 || x > 1 ? std::numeric_limits<double>::quiet_NaN() : g / (x * (1 - x));
     case UnaryOp::erf: return g * kTwoOverSqrtPi * std::exp(-x * x);
     case UnaryOp::sign:
     case UnaryOp::floor:
@@ -97,22 +112,24 @@ double apply_backward(UnaryOp op, double g, double x, double y, double a, double
     case UnaryOp::leaky_relu: return x > 0 ? g : g * a;
     case UnaryOp::clamp: return x >= a && x <= b ? g : 0;
     case UnaryOp::pow_scalar: return a == 0 ? 0 : g * a * std::pow(x, a - 1);
-    case UnaryOp::hardtanh: return x > a && x < b ? g : 0;
-    case UnaryOp::elu: return x > 0 ? g : g * a * b * std::exp(b * x);
-    case UnaryOp::selu: return g * kSeluScale * (x > 0 ? 1 : kSeluAlpha * std::exp(x));
+    case UnaryOp::hardtanh: return x <= a || x >= b ? 0 : g;
+    case UnaryOp::elu: return x <= 0 ? g * a * b * std::exp(b * x) : g;
+    case UnaryOp::selu: return g * kSeluScale * (x <= 0 ? kSeluAlpha * std::exp(x) : 1);
     case UnaryOp::silu: return g * sigmoid(x) * (1 + x * sigmoid(-x));
     case UnaryOp::mish: {
       const double t = std::tanh(softplus(x));
       return g * (t + x * sigmoid(x) * (1 - t * t));
     }
-    case UnaryOp::gelu: return g * (normal_cdf(x) + x * 0.5 * kTwoOverSqrtPi * kSqrtHalf * std::exp(-0.5 * x * x));
+    case UnaryOp::gelu:
+      return g * (normal_cdf(x) + (std::fabs(x) > 40 ? 0 : x) * 0.5 * kTwoOverSqrtPi * kSqrtHalf * std::exp(-0.5 * x * x));
     case UnaryOp::gelu_tanh: {
+      if (std::fabs(x) > 40) return x > 0 ? g : 0;  // to all bits, where the square may overflow
       const double s = sigmoid(gelu_argument(x));
       return g * (s + x * s * (1 - s) * kTwoOverSqrtPi * kSqrtHalf * 2 * (1 + 3 * kGeluCubic * x * x));
     }
     case UnaryOp::softplus: return x * a > b ? g : g * sigmoid(x * a);
     case UnaryOp::log_sigmoid: return g * sigmoid(-x);
-    case UnaryOp::softsign: return g / ((1 + std::fabs(x)) * (1 + std::fabs(x)));
+    case UnaryOp::softsign: return g / (1 + std::fabs(x)) / (1 + std::fabs(x));
     case UnaryOp::tanhshrink: return g * std::tanh(x) * std::tanh(x);
     case UnaryOp::hardsigmoid: return x > -3 && x < 3 ? g / 6 : 0;
     case UnaryOp::hardswish: return x <= -3 ? 0 : x < 3 ? g * (x / 3 + 0.5) : g;
@@ -147,6 +164,9 @@ double apply(BinaryOp op, double a, double b) {
     }
     case BinaryOp::floor_divide: return floor_divide(a, b);
     case BinaryOp::fmod: return std::fmod(a, b);  // the sign of the dividend
+    case BinaryOp::hypot: return std::hypot(a, b);
+    case BinaryOp::xlogy: return a == 0 && b == b ? 0 : a * std::log(b);
+    case BinaryOp::pow_slope: return b == 0 ? 0 : b * std::pow(a, b - 1);
     case BinaryOp::count: break;
   }
   return std::numeric_limits<double>::quiet_NaN();

@@ -20,10 +20,11 @@ double loss_of(PairLoss op, double x, double t, double pos_weight, double beta) 
     case PairLoss::huber: return d < beta ? 0.5 * d * d : beta * (d - 0.5 * beta);
     case PairLoss::bce: return -(t * bounded_log(std::log(x)) + (1 - t) * bounded_log(std::log1p(-x)));
     case PairLoss::bce_with_logits: {
-      const double softplus = std::log1p(std::exp(-std::fabs(x))) + std::max(-x, 0.0);  // -log sigmoid(x)
-      return (1 - t) * x + (1 + (pos_weight - 1) * t) * softplus;
+      // (1 - t) x + w softplus(-x), w = 1 - t + pos_weight t, with the parts of softplus sorted by sign so that nothing cancels.
+      const double rest = std::log1p(std::exp(-std::fabs(x)));
+      return (1 + (pos_weight - 1) * t) * rest + (x < 0 ? -(pos_weight * t) : 1 - t) * x;
     }
-    case PairLoss::kl_div: return (t == 0 ? 0 : t * std::log(t)) - t * x;
+    case PairLoss::kl_div: return t == 0 ? -(t * x) : t * (std::log(t) - x);
     case PairLoss::kl_div_log: return std::exp(t) * (t - x);
   }
   return std::numeric_limits<double>::quiet_NaN();
@@ -37,7 +38,7 @@ double slope_of(PairLoss op, double x, double t, double pos_weight, double beta)
     case PairLoss::smooth_l1: return d >= beta ? 1 : d <= -beta ? -1 : d / beta;
     case PairLoss::huber: return d >= beta ? beta : d <= -beta ? -beta : d;
     case PairLoss::bce: return d / std::max((1 - x) * x, 1e-12);
-    case PairLoss::bce_with_logits: return (1 + (pos_weight - 1) * t) / (1 + std::exp(-x)) - pos_weight * t;
+    case PairLoss::bce_with_logits: return (1 - t) / (1 + std::exp(-x)) - pos_weight * t / (1 + std::exp(x));
     case PairLoss::kl_div: return -t;
     case PairLoss::kl_div_log: return -std::exp(t);
   }

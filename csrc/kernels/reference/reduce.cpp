@@ -38,6 +38,26 @@ void reduce(ReduceOp op, const ReduceShape& s, const T* x, T* y) {
 }
 
 template <class T>
+void sum_squares(const ReduceShape& s, const T* x, const T* shift, double scale, bool root, T* y) {
+  for (int64_t o = 0; o < s.outer; ++o)
+    for (int64_t i = 0; i < s.inner; ++i) {
+      double first = 0, second = 0;
+      for (int64_t r = 0; r < s.reduce; ++r) {
+        const double d = double(x[(o * s.reduce + r) * s.inner + i]) - (shift != nullptr ? double(shift[o * s.inner + i]) : 0.0);
+        first += d;
+        second += d * d;
+      }
+      double result = second;
+      if (shift != nullptr && s.reduce > 0) {
+        result -= first * first / static_cast<double>(s.reduce);
+        if (result < second * 1e-12) result = 0;  // rounding alone: the values are equal
+      }
+      result *= scale;
+      y[o * s.inner + i] = static_cast<T>(root ? std::sqrt(result) : result);
+    }
+}
+
+template <class T>
 void arg_reduce(ReduceOp op, const ReduceShape& s, const T* x, int64_t* index) {
   for (int64_t o = 0; o < s.outer; ++o)
     for (int64_t i = 0; i < s.inner; ++i) {
@@ -54,6 +74,7 @@ void arg_reduce(ReduceOp op, const ReduceShape& s, const T* x, int64_t* index) {
 template <class T>
 void fill_reduce(KernelTable<T>& table) {
   table.reduce = reduce<T>;
+  table.sum_squares = sum_squares<T>;
   table.arg_reduce = arg_reduce<T>;
 }
 template void fill_reduce(KernelTable<float>&);

@@ -33,6 +33,7 @@ template <class T> void fill_layout(KernelTable<T>& table);
 template <class T> void fill_linear(KernelTable<T>& table);
 template <class T> void fill_elementwise(KernelTable<T>& table);
 template <class T> void fill_dropout(KernelTable<T>& table);
+template <class T> void fill_distance(KernelTable<T>& table);
 template <class T> void fill_reduce(KernelTable<T>& table);
 template <class T> void fill_row_norm(KernelTable<T>& table);
 template <class T> void fill_softmax(KernelTable<T>& table);

@@ -13,6 +13,7 @@ KernelTable<T> reference_kernels() {
   reference::fill_linear(table);
   reference::fill_elementwise(table);
   reference::fill_dropout(table);
+  reference::fill_distance(table);
   reference::fill_reduce(table);
   reference::fill_row_norm(table);
   reference::fill_softmax(table);

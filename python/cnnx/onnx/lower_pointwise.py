@@ -9,10 +9,10 @@ from cnnx import _C, dtypes
 from cnnx.onnx.graph import Graph, Operand, lowers, no_counterpart
 
 SAME = {
-    "abs": "Abs", "ceil": "Ceil", "cos": "Cos", "erf": "Erf", "exp": "Exp", "floor": "Floor",
+    "abs": "Abs", "ceil": "Ceil", "cos": "Cos", "cosh": "Cosh", "erf": "Erf", "exp": "Exp", "floor": "Floor",
     "isinf": "IsInf", "isnan": "IsNaN", "log": "Log", "logical_not": "Not", "neg": "Neg",
     "reciprocal": "Reciprocal", "relu": "Relu", "round": "Round", "sigmoid": "Sigmoid",
-    "sign": "Sign", "sin": "Sin", "sqrt": "Sqrt", "tanh": "Tanh",
+    "sign": "Sign", "sin": "Sin", "sinh": "Sinh", "sqrt": "Sqrt", "tanh": "Tanh",
 }  # fmt: skip
 ARITHMETIC = {"add": "Add", "sub": "Sub", "mul": "Mul", "maximum": "Max", "minimum": "Min"}
 COMPARISONS = {"eq": "Equal", "lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual"}
@@ -56,6 +56,31 @@ def same(g: Graph, input: Any) -> str:
 def square(g: Graph, input: Any) -> str:
     """X * x."""
     return g.op("Mul", input, input)
+
+
+@lowers("logit")
+def logit(g: Graph, input: Any) -> str:
+    """Log(x / (1 - x)), with the loss of digits around 1/2 that ONNX cannot avoid."""
+    x = g.cast(input, input.dtype, g.out.dtype)
+    return g.op("Log", g.op("Div", x, g.op("Sub", g.scalar(1, g.out.dtype), x)))
+
+
+@lowers("hypot")
+def hypot(g: Graph, input: Operand, other: Operand) -> str:
+    """Sqrt(a * a + b * b), scaled by the larger so that no square is too large or too small."""
+    a, b = (g.op("Abs", number_or(g, operand, g.out.dtype)) for operand in (input, other))
+    larger, smaller = g.op("Max", a, b), g.op("Min", a, b)
+    zero, one = g.scalar(0, g.out.dtype), g.scalar(1, g.out.dtype)
+    ratio = g.op("Div", smaller, g.op("Where", g.op("Equal", larger, zero), one, larger))
+    return g.op("Mul", larger, g.op("Sqrt", g.op("Add", one, g.op("Mul", ratio, ratio))))
+
+
+@lowers("xlogy")
+def xlogy(g: Graph, input: Operand, other: Operand) -> str:
+    """A * log(b), 0 where a is 0."""
+    a, b = number_or(g, input, g.out.dtype), number_or(g, other, g.out.dtype)
+    zero = g.scalar(0, g.out.dtype)
+    return g.op("Where", g.op("Equal", a, zero), zero, g.op("Mul", a, g.op("Log", b)))
 
 
 @lowers("rsqrt")

@@ -98,6 +98,22 @@ def norm(g: Graph, input: Any, p: float = 2.0, dim: Dim = None, keepdim: bool = 
     return g.reduce(f"ReduceL{p:g}", input, axes_of(input, dim), keepdim)
 
 
+@lowers("cdist")
+def cdist(g: Graph, x1: Any, x2: Any, p: float = 2.0) -> str:
+    """The 1- and 2-norms of all differences of rows."""
+    if p not in (1, 2):
+        raise no_counterpart(f"{g.call} with p={p:g}")
+    ndim = max(x1.ndim, x2.ndim) + 1  # axes of a reduction count from the front
+    differences = g.op("Sub", g.op("Unsqueeze", x1, g.ints(-2)), g.op("Unsqueeze", x2, g.ints(-3)))
+    return g.reduce(f"ReduceL{p:g}", differences, [ndim - 1], False)
+
+
+@lowers("pick_median")
+def pick_median(g: Graph, input: Any, value: Any) -> str:
+    """A value that was found before."""
+    return g.name_of(value)
+
+
 @lowers("cumsum")
 def cumsum(g: Graph, input: Any, dim: int, dtype: Any = None) -> str:
     """Running sums."""

@@ -25,8 +25,11 @@ Tensor reciprocal(const Tensor& input);
 Tensor square(const Tensor& input);
 Tensor sin(const Tensor& input);
 Tensor cos(const Tensor& input);
+Tensor sinh(const Tensor& input);
+Tensor cosh(const Tensor& input);
 Tensor tanh(const Tensor& input);
 Tensor sigmoid(const Tensor& input);
+Tensor logit(const Tensor& input);  // log(x / (1 - x))
 Tensor erf(const Tensor& input);
 Tensor floor(const Tensor& input);
 Tensor ceil(const Tensor& input);
@@ -60,6 +63,8 @@ Tensor minimum(const TensorOrNumber& a, const TensorOrNumber& b);
 Tensor remainder(const TensorOrNumber& a, const TensorOrNumber& b);  // sign of the divisor
 Tensor fmod(const TensorOrNumber& a, const TensorOrNumber& b);       // sign of the dividend
 Tensor floor_divide(const TensorOrNumber& a, const TensorOrNumber& b);
+Tensor hypot(const TensorOrNumber& a, const TensorOrNumber& b);  // sqrt(a^2 + b^2); these two give floats for integers
+Tensor xlogy(const TensorOrNumber& a, const TensorOrNumber& b);  // a log b, 0 where a is 0 and b is not NaN
 
 // In place, returning self. While recording, a leaf that requires grad and a view of a graph's tensor are refused.
 Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha = 1);
