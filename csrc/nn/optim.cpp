@@ -50,6 +50,7 @@ class Group {
       }
       return;
     }
+    refuse_repeats();
     items_.reserve(params.size());
     for (size_t i = 0; i < params.size(); ++i) {
       const Tensor& param = params[i];
@@ -68,7 +69,7 @@ class Group {
       item.options = param.options();
       item.count = param.numel();
       item_memory("parameter", item, param);
-      item.param = writable(param);
+      item.param = writable("memory", i, param);
       Tensor plain = contiguous(grad);
       item.grad = plain.raw_pointer();
       keep_.push_back(std::move(plain));
@@ -76,8 +77,8 @@ class Group {
     }
   }
 
-  // Binds the list as state number `slot` of every item. Entries that are missing are made, as zeros.
-  void bind(int slot, const char* what, std::vector<Tensor>& states) {
+  // Binds the list as state number `slot` of every item. Entries that are missing are made, filled with `initial`.
+  void bind(int slot, const char* what, std::vector<Tensor>& states, double initial = 0) {
     resize(what, states);
     for (Item& item : items_) {
       Tensor& state = states[item.index];
@@ -88,7 +89,7 @@ class Group {
       if (phase_ != cuda::Phase::eager) item_memory(what, item, state);
       if (phase_ == cuda::Phase::replay) continue;
       if (!state.defined()) {
-        state = Tensor::zeros(param.shape(), param.options());
+        state = Tensor::full(param.shape(), initial, param.options());
         made_ = true;
         if (slot == 0) item.fresh = true;
       } else if (state.dtype() != param.dtype() || !(state.shape() == param.shape())) {
@@ -97,7 +98,7 @@ class Group {
       } else {
         check_same_device(op_, param, state);
       }
-      item.states[slot] = writable(state);
+      item.states[slot] = writable(what, item.index, state);
     }
   }
 
@@ -110,10 +111,17 @@ class Group {
         step = Tensor::scalar(0);
         made_ = true;
       }
-      if (step.numel() != 1 || !is_floating_point(step.dtype()))
-        throw ShapeError(message(op_, ": step of parameter ", item.index, " must be a floating-point scalar, is ",
-                                 name(step.dtype()), " ", step.shape()));
-      item.step = static_cast<int64_t>(step.item()) + 1;
+      if (step.numel() != 1 || step.dtype() == DType::boolean)
+        throw ShapeError(
+            message(op_, ": step of parameter ", item.index, " must be a number, is ", name(step.dtype()), " ", step.shape()));
+      const double count = step.item();
+      if (!(count >= 0 && count < kMostSteps && count == std::floor(count)))
+        throw ValueError(message(op_, ": step of parameter ", item.index, " must be a whole number from 0, is ", count));
+      if (!is_floating_point(step.dtype()) || step.device().is_cuda()) {  // it is counted on the host
+        step = Tensor::scalar(count);
+        made_ = true;
+      }
+      item.step = static_cast<int64_t>(count) + 1;
     }
     steps_ = &steps;
   }
@@ -144,6 +152,18 @@ class Group {
   }
 
  private:
+  static constexpr double kMostSteps = 9007199254740992;  // 2^53, from where doubles do not count by one
+
+  // The kernels update all parameters at once.
+  void refuse_repeats() const {
+    std::vector<const TensorImpl*> sorted;
+    sorted.reserve(params_.size());
+    for (const Tensor& param : params_) sorted.push_back(param.impl().get());
+    std::sort(sorted.begin(), sorted.end());
+    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+    if (twice != sorted.end() && *twice != nullptr) throw ValueError(message(op_, ": a parameter is in the group twice"));
+  }
+
   static void set_step(const Tensor& step, int64_t value) {
     dispatch_floating("step", step.dtype(), [&](auto tag) { *step.data<decltype(tag)>() = static_cast<decltype(tag)>(value); });
     step.bump_version();
@@ -191,13 +211,17 @@ class Group {
     if (phase_ == cuda::Phase::replay) written_.push_back(tensor);
   }
 
-  // Contiguous memory to update `tensor` in.
-  void* writable(const Tensor& tensor) {
-    if (tensor->storage->read_only()) throw Error(message(op_, ": a parameter shares memory that is read-only"));
+  // Contiguous memory to update `tensor`, the `what` of a parameter, in.
+  void* writable(const char* what, size_t index, const Tensor& tensor) {
+    if (tensor->storage->read_only())
+      throw Error(message(op_, ": the ", what, " of parameter ", index, " shares memory that is read-only"));
     if (tensor.is_contiguous()) {
       written_.push_back(tensor);
       return tensor.raw_pointer();
     }
+    for (int dim = 0; dim < tensor.ndim(); ++dim)
+      if (tensor.strides()[dim] == 0 && tensor.size(dim) > 1)
+        throw Error(message(op_, ": elements of the ", what, " of parameter ", index, " share memory; it needs a clone()"));
     write_back_.emplace_back(tensor, plain_copy(tensor));
     return write_back_.back().second.raw_pointer();
   }
@@ -264,7 +288,7 @@ bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps,
 bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& sums,
                   const AdagradOptions& options) {
   Group group("adagrad_step", params, options.lr);
-  group.bind(0, "sum", sums);
+  group.bind(0, "sum", sums, options.initial_accumulator_value);
   group.count_steps(steps);
   return group.run(AdagradStep{options.lr, options.lr_decay, options.eps, options.weight_decay, options.maximize},
                    CNNX_SLOT(adagrad_step));

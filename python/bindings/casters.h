@@ -40,6 +40,14 @@ struct type_caster<cnnx::Tensor> {
 
   bool load(handle source, bool convert) {
     if (source.is_none()) return true;
+    // pybind11's way looks up the bases of the class; an object of a class that has TensorBase as its only native base is simple.
+    static const type_info* const native = get_type_info(typeid(cnnx::TensorImpl));
+    auto* object = reinterpret_cast<instance*>(source.ptr());
+    if (native != nullptr && PyType_IsSubtype(Py_TYPE(source.ptr()), native->type) != 0 && object->simple_layout &&
+        object->simple_holder_constructed) {
+      value = cnnx::Tensor(object->get_value_and_holder().holder<std::shared_ptr<cnnx::TensorImpl>>());
+      return true;
+    }
     copyable_holder_caster<cnnx::TensorImpl, std::shared_ptr<cnnx::TensorImpl>> caster;
     if (!caster.load(source, convert)) {
       // The likeliest mistake gets a line of its own, not the list of signatures.

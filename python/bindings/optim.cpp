@@ -1,115 +1,210 @@
-// Update rules. State lists are Python lists with None for what is not there yet; they are filled in place.
+// Update rules. They read the parameters of a group and their state anew at every step from the objects that the user sees, so
+// whatever was put there, taken away or exchanged since the last step counts.
 #include "cnnx/nn/optim.h"
 
+#include <array>
+
 #include "bindings.h"
+#include "cnnx/error.h"
 
 namespace cnnx::bindings {
 namespace {
 
 using Tensors = std::vector<Tensor>;
 
-void write_back(py::list target, const Tensors& tensors) {
-  target.attr("clear")();
-  for (const Tensor& tensor : tensors) target.append(py::cast(tensor));
+// A name in a parameter's state, interned.
+class Name {
+ public:
+  explicit Name(const char* text) : text(text), object(PyUnicode_InternFromString(text)) {}
+  const char* text;
+  PyObject* object;  // never released: Python may be gone before the statics are
+};
+
+py::object get_item(PyObject* mapping, PyObject* key) {
+  PyObject* found = PyObject_GetItem(mapping, key);
+  if (found == nullptr) {
+    if (PyErr_ExceptionMatches(PyExc_KeyError) == 0) throw py::error_already_set();
+    PyErr_Clear();
+  }
+  return py::reinterpret_steal<py::object>(found);
 }
 
-bool sgd(const Tensors& params, const py::list& momentum_buffers, double lr, double momentum, double dampening,
-         double weight_decay, bool nesterov, bool maximize) {
-  auto buffers = momentum != 0 ? momentum_buffers.cast<Tensors>() : Tensors();
-  bool made;
-  {
-    py::gil_scoped_release release;
-    made = sgd_step(params, buffers, {lr, momentum, dampening, weight_decay, nesterov, maximize});
+// mapping[key], or null if it has none. A dict and a defaultdict are asked without making an entry; all else that may have a
+// __getitem__ or __missing__ of its own is asked by it.
+py::object find(PyObject* mapping, PyObject* key) {
+  static PyObject* const default_dict = py::object(py::module_::import("collections").attr("defaultdict")).release().ptr();
+  PyTypeObject* const type = Py_TYPE(mapping);
+  if (type == &PyDict_Type || reinterpret_cast<PyObject*>(type) == default_dict) {
+    PyObject* found = PyDict_GetItemWithError(mapping, key);
+    if (found == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
+    return py::reinterpret_borrow<py::object>(found);
   }
-  if (made) write_back(momentum_buffers, buffers);
-  return made;
+  return get_item(mapping, key);
 }
 
-bool adam(const Tensors& params, const py::list& steps, const py::list& exp_avgs, const py::list& exp_avg_sqs,
-          const py::list& max_exp_avg_sqs, double lr, double beta1, double beta2, double eps, double weight_decay, bool decoupled,
-          bool amsgrad, bool maximize) {
-  auto counts = steps.cast<Tensors>(), means = exp_avgs.cast<Tensors>(), squares = exp_avg_sqs.cast<Tensors>();
-  auto largest = amsgrad ? max_exp_avg_sqs.cast<Tensors>() : Tensors();
-  bool made;
-  {
-    py::gil_scoped_release release;
-    made =
-        adam_step(params, counts, means, squares, largest, {lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize});
+// The step of one group of parameters.
+class Update {
+ public:
+  Update(const char* op, py::handle params, py::handle state) : op_(op), state_(state.ptr()) {
+    const auto list = py::reinterpret_steal<py::object>(PySequence_Fast(params.ptr(), "params must be a list of tensors"));
+    if (!list) throw py::error_already_set();
+    const auto count = static_cast<size_t>(PySequence_Fast_GET_SIZE(list.ptr()));
+    this->params.reserve(count);
+    objects_.reserve(count);
+    for (size_t i = 0; i < count; ++i) {
+      const auto object = py::reinterpret_borrow<py::object>(PySequence_Fast_GET_ITEM(list.ptr(), static_cast<Py_ssize_t>(i)));
+      this->params.push_back(tensor(object, "parameter", i));
+      if (!this->params.back().defined()) throw TypeError(message(op_, ": parameter ", i, " is None"));
+      objects_.push_back(object);
+    }
   }
-  if (made) {
-    write_back(steps, counts);
-    write_back(exp_avgs, means);
-    write_back(exp_avg_sqs, squares);
-    if (amsgrad) write_back(max_exp_avg_sqs, largest);
+
+  Tensors params;
+
+  // The state of this name, undefined where there is none. Parameters without a gradient are read too, since the replay of a
+  // graph does not look at gradients.
+  Tensors& read(const Name& name) {
+    if (names_ == 0) find_entries();
+    Tensors& list = lists_[names_];
+    name_[names_++] = &name;
+    list.resize(params.size());
+    for (size_t i = 0; i < params.size(); ++i) {
+      if (!entries_[i]) continue;
+      const py::object value = find(entries_[i].ptr(), name.object);
+      if (!value || value.is_none()) continue;
+      if (PyFloat_Check(value.ptr()) || PyLong_Check(value.ptr())) {  // state[p]["step"] = 0
+        list[i] = Tensor::scalar(value.cast<double>());
+        replaced_ = true;
+      } else {
+        list[i] = tensor(value, name.text, i);
+      }
+    }
+    return list;
   }
-  return made;
+
+  // Runs the rule, which says whether it made state, and puts that where the user sees it.
+  template <class Rule>
+  void run(const Rule& rule) {
+    {
+      py::gil_scoped_release release;
+      if (rule()) replaced_ = true;
+    }
+    if (!replaced_) return;
+    for (size_t i = 0; i < params.size(); ++i) {
+      for (size_t k = 0; k < names_; ++k) {
+        const Tensor& value = lists_[k][i];
+        if (!value.defined()) continue;
+        if (!entries_[i]) entries_[i] = new_entry(i);
+        const py::object object = py::cast(value);
+        if (find(entries_[i].ptr(), name_[k]->object).is(object)) continue;
+        if (PyObject_SetItem(entries_[i].ptr(), name_[k]->object, object.ptr()) != 0) throw py::error_already_set();
+      }
+    }
+  }
+
+ private:
+  Tensor tensor(py::handle object, const char* what, size_t i) const {
+    py::detail::type_caster<Tensor> caster;
+    if (!caster.load(object, false))
+      throw TypeError(message(op_, ": ", what, i_of(what, i), " must be a tensor, is ", Py_TYPE(object.ptr())->tp_name));
+    return static_cast<Tensor&>(caster);
+  }
+
+  static std::string i_of(const char* what, size_t i) {
+    return std::string(what) == "parameter" ? message(" ", i) : message(" of parameter ", i);
+  }
+
+  void find_entries() {
+    entries_.resize(params.size());
+    for (size_t i = 0; i < params.size(); ++i) {
+      entries_[i] = find(state_, objects_[i].ptr());
+      if (entries_[i] && PyMapping_Check(entries_[i].ptr()) == 0)
+        throw TypeError(
+            message(op_, ": the state of parameter ", i, " must be a dict, is ", Py_TYPE(entries_[i].ptr())->tp_name));
+    }
+  }
+
+  py::object new_entry(size_t i) const {
+    py::object entry = get_item(state_, objects_[i].ptr());  // a defaultdict makes it
+    if (entry) return entry;
+    entry = py::dict();
+    if (PyObject_SetItem(state_, objects_[i].ptr(), entry.ptr()) != 0) throw py::error_already_set();
+    return entry;
+  }
+
+  const char* op_;
+  PyObject* state_;
+  std::vector<py::object> objects_, entries_;  // the parameters, and state[p] of those that have an entry
+  std::array<const Name*, 4> name_ = {};
+  std::array<Tensors, 4> lists_;
+  size_t names_ = 0;
+  bool replaced_ = false;
+};
+
+void sgd(const py::object& params, const py::object& state, double lr, double momentum, double dampening, double weight_decay,
+         bool nesterov, bool maximize) {
+  static const Name kBuffer("momentum_buffer");
+  Update update("sgd_step", params, state);
+  Tensors none, &buffers = momentum != 0 ? update.read(kBuffer) : none;
+  update.run([&] { return sgd_step(update.params, buffers, {lr, momentum, dampening, weight_decay, nesterov, maximize}); });
 }
 
-bool adadelta(const Tensors& params, const py::list& steps, const py::list& square_avgs, const py::list& acc_deltas, double lr,
-              double rho, double eps, double weight_decay, bool maximize) {
-  auto counts = steps.cast<Tensors>(), squares = square_avgs.cast<Tensors>(), deltas = acc_deltas.cast<Tensors>();
-  bool made;
-  {
-    py::gil_scoped_release release;
-    made = adadelta_step(params, counts, squares, deltas, {lr, rho, eps, weight_decay, maximize});
-  }
-  if (made) {
-    write_back(steps, counts);
-    write_back(square_avgs, squares);
-    write_back(acc_deltas, deltas);
-  }
-  return made;
+void adam(const py::object& params, const py::object& state, double lr, double beta1, double beta2, double eps,
+          double weight_decay, bool decoupled, bool amsgrad, bool maximize) {
+  static const Name kStep("step"), kMean("exp_avg"), kSquare("exp_avg_sq"), kLargest("max_exp_avg_sq");
+  Update update(decoupled ? "adamw_step" : "adam_step", params, state);
+  Tensors &steps = update.read(kStep), &means = update.read(kMean), &squares = update.read(kSquare);
+  Tensors none, &largest = amsgrad ? update.read(kLargest) : none;
+  update.run([&] {
+    return adam_step(update.params, steps, means, squares, largest,
+                     {lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, maximize});
+  });
 }
 
-bool rmsprop(const Tensors& params, const py::list& steps, const py::list& square_avgs, const py::list& momentum_buffers,
-             const py::list& grad_avgs, double lr, double alpha, double eps, double weight_decay, double momentum, bool centered,
-             bool maximize) {
-  auto counts = steps.cast<Tensors>(), squares = square_avgs.cast<Tensors>(), buffers = momentum_buffers.cast<Tensors>(),
-       means = grad_avgs.cast<Tensors>();
-  bool made;
-  {
-    py::gil_scoped_release release;
-    made = rmsprop_step(params, counts, squares, buffers, means, {lr, alpha, eps, weight_decay, momentum, centered, maximize});
-  }
-  if (made) {
-    write_back(steps, counts);
-    write_back(square_avgs, squares);
-    write_back(momentum_buffers, buffers);
-    write_back(grad_avgs, means);
-  }
-  return made;
+void adadelta(const py::object& params, const py::object& state, double lr, double rho, double eps, double weight_decay,
+              bool maximize) {
+  static const Name kStep("step"), kSquare("square_avg"), kDelta("acc_delta");
+  Update update("adadelta_step", params, state);
+  Tensors &steps = update.read(kStep), &squares = update.read(kSquare), &deltas = update.read(kDelta);
+  update.run([&] { return adadelta_step(update.params, steps, squares, deltas, {lr, rho, eps, weight_decay, maximize}); });
 }
 
-bool adagrad(const Tensors& params, const py::list& steps, const py::list& sums, double lr, double lr_decay, double weight_decay,
-             double eps, bool maximize) {
-  auto counts = steps.cast<Tensors>(), totals = sums.cast<Tensors>();
-  bool made;
-  {
-    py::gil_scoped_release release;
-    made = adagrad_step(params, counts, totals, {lr, lr_decay, weight_decay, eps, maximize});
-  }
-  if (made) {
-    write_back(steps, counts);
-    write_back(sums, totals);
-  }
-  return made;
+void rmsprop(const py::object& params, const py::object& state, double lr, double alpha, double eps, double weight_decay,
+             double momentum, bool centered, bool maximize) {
+  static const Name kStep("step"), kSquare("square_avg"), kBuffer("momentum_buffer"), kMean("grad_avg");
+  Update update("rmsprop_step", params, state);
+  Tensors &steps = update.read(kStep), &squares = update.read(kSquare);
+  Tensors no_buffers, &buffers = momentum > 0 ? update.read(kBuffer) : no_buffers;
+  Tensors no_means, &means = centered ? update.read(kMean) : no_means;
+  update.run([&] {
+    return rmsprop_step(update.params, steps, squares, buffers, means,
+                        {lr, alpha, eps, weight_decay, momentum, centered, maximize});
+  });
+}
+
+void adagrad(const py::object& params, const py::object& state, double lr, double lr_decay, double weight_decay,
+             double initial_accumulator_value, double eps, bool maximize) {
+  static const Name kStep("step"), kSum("sum");
+  Update update("adagrad_step", params, state);
+  Tensors &steps = update.read(kStep), &sums = update.read(kSum);
+  update.run([&] {
+    return adagrad_step(update.params, steps, sums, {lr, lr_decay, weight_decay, eps, initial_accumulator_value, maximize});
+  });
 }
 
 }  // namespace
 
 void register_optim(py::module_& m) {
-  m.def("sgd_step", &sgd, py::arg("params"), py::arg("momentum_buffers"), py::arg("lr"), py::arg("momentum"),
-        py::arg("dampening"), py::arg("weight_decay"), py::arg("nesterov"), py::arg("maximize"));
-  m.def("adam_step", &adam, py::arg("params"), py::arg("steps"), py::arg("exp_avgs"), py::arg("exp_avg_sqs"),
-        py::arg("max_exp_avg_sqs"), py::arg("lr"), py::arg("beta1"), py::arg("beta2"), py::arg("eps"), py::arg("weight_decay"),
-        py::arg("decoupled"), py::arg("amsgrad"), py::arg("maximize"));
-  m.def("adadelta_step", &adadelta, py::arg("params"), py::arg("steps"), py::arg("square_avgs"), py::arg("acc_deltas"),
-        py::arg("lr"), py::arg("rho"), py::arg("eps"), py::arg("weight_decay"), py::arg("maximize"));
-  m.def("rmsprop_step", &rmsprop, py::arg("params"), py::arg("steps"), py::arg("square_avgs"), py::arg("momentum_buffers"),
-        py::arg("grad_avgs"), py::arg("lr"), py::arg("alpha"), py::arg("eps"), py::arg("weight_decay"), py::arg("momentum"),
-        py::arg("centered"), py::arg("maximize"));
-  m.def("adagrad_step", &adagrad, py::arg("params"), py::arg("steps"), py::arg("sums"), py::arg("lr"), py::arg("lr_decay"),
-        py::arg("weight_decay"), py::arg("eps"), py::arg("maximize"));
+  m.def("sgd_step", &sgd, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("momentum"), py::arg("dampening"),
+        py::arg("weight_decay"), py::arg("nesterov"), py::arg("maximize"));
+  m.def("adam_step", &adam, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("beta1"), py::arg("beta2"),
+        py::arg("eps"), py::arg("weight_decay"), py::arg("decoupled"), py::arg("amsgrad"), py::arg("maximize"));
+  m.def("adadelta_step", &adadelta, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("rho"), py::arg("eps"),
+        py::arg("weight_decay"), py::arg("maximize"));
+  m.def("rmsprop_step", &rmsprop, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("alpha"), py::arg("eps"),
+        py::arg("weight_decay"), py::arg("momentum"), py::arg("centered"), py::arg("maximize"));
+  m.def("adagrad_step", &adagrad, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("lr_decay"),
+        py::arg("weight_decay"), py::arg("initial_accumulator_value"), py::arg("eps"), py::arg("maximize"));
   m.def("zero_grads", &zero_grads, ReleaseGil(), py::arg("params"), py::arg("set_to_none"));
   m.def("clip_grad_norm_", &clip_grad_norm_, ReleaseGil(), py::arg("params"), py::arg("max_norm"), py::arg("norm_type"),
         py::arg("error_if_nonfinite"));

@@ -135,32 +135,27 @@ def activation(op: str, input: TensorBase, a: float = 0.0, b: float = 0.0) -> Te
 def activation_(op: str, input: TensorBase, a: float = 0.0, b: float = 0.0) -> Tensor: ...
 def active_target() -> str: ...
 def adadelta_step(
-    params: collections.abc.Sequence[TensorBase],
-    steps: list[typing.Any],
-    square_avgs: list[typing.Any],
-    acc_deltas: list[typing.Any],
+    params: typing.Any,
+    state: typing.Any,
     lr: float,
     rho: float,
     eps: float,
     weight_decay: float,
     maximize: bool,
-) -> bool: ...
+) -> None: ...
 def adagrad_step(
-    params: collections.abc.Sequence[TensorBase],
-    steps: list[typing.Any],
-    sums: list[typing.Any],
+    params: typing.Any,
+    state: typing.Any,
     lr: float,
     lr_decay: float,
     weight_decay: float,
+    initial_accumulator_value: float,
     eps: float,
     maximize: bool,
-) -> bool: ...
+) -> None: ...
 def adam_step(
-    params: collections.abc.Sequence[TensorBase],
-    steps: list[typing.Any],
-    exp_avgs: list[typing.Any],
-    exp_avg_sqs: list[typing.Any],
-    max_exp_avg_sqs: list[typing.Any],
+    params: typing.Any,
+    state: typing.Any,
     lr: float,
     beta1: float,
     beta2: float,
@@ -169,7 +164,7 @@ def adam_step(
     decoupled: bool,
     amsgrad: bool,
     maximize: bool,
-) -> bool: ...
+) -> None: ...
 def adaptive_avg_pool1d(input: TensorBase, output_size: collections.abc.Sequence[int]) -> Tensor: ...
 def adaptive_avg_pool2d(input: TensorBase, output_size: collections.abc.Sequence[int]) -> Tensor: ...
 def adaptive_max_pool1d(input: TensorBase, output_size: collections.abc.Sequence[int]) -> Tensor: ...
@@ -658,11 +653,8 @@ def resize_step(
     height: int, width: int, max_size: int, interpolation: str, antialias: bool, pillow: bool
 ) -> ImageStep: ...
 def rmsprop_step(
-    params: collections.abc.Sequence[TensorBase],
-    steps: list[typing.Any],
-    square_avgs: list[typing.Any],
-    momentum_buffers: list[typing.Any],
-    grad_avgs: list[typing.Any],
+    params: typing.Any,
+    state: typing.Any,
     lr: float,
     alpha: float,
     eps: float,
@@ -670,7 +662,7 @@ def rmsprop_step(
     momentum: float,
     centered: bool,
     maximize: bool,
-) -> bool: ...
+) -> None: ...
 def roll(
     input: TensorBase, shifts: collections.abc.Sequence[int], dims: collections.abc.Sequence[int]
 ) -> Tensor: ...
@@ -709,15 +701,15 @@ def set_size_class(type: type) -> None: ...
 def set_tensor_class(type: type) -> None: ...
 def setitem(input: TensorBase, index: typing.Any, value: typing.Any) -> None: ...
 def sgd_step(
-    params: collections.abc.Sequence[TensorBase],
-    momentum_buffers: list[typing.Any],
+    params: typing.Any,
+    state: typing.Any,
     lr: float,
     momentum: float,
     dampening: float,
     weight_decay: float,
     nesterov: bool,
     maximize: bool,
-) -> bool: ...
+) -> None: ...
 def sigmoid(input: TensorBase) -> Tensor: ...
 def sigmoid_(input: TensorBase) -> Tensor: ...
 def sign(input: TensorBase) -> Tensor: ...

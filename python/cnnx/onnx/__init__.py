@@ -35,14 +35,16 @@ def export(
 
     The model is traced: `forward` runs on the sample in eval mode without gradients, and the ops that it
     calls become the nodes, whether they come from layers, functions or tensor methods. Weights keep the names
-    they have in `state_dict()`. The result is checked by `onnx.checker`, with shape inference.
+    they have in `state_dict()`. The result is checked by `onnx.checker`, with shape inference, and run beside
+    the model on random inputs before the file is written: in the sample's shape, with one image, and with 37.
 
     Parameters
     ----------
     model
         The net; its mode is left as it was.
     sample
-        An input, or a tuple of several, as `forward` takes them; the values do not matter.
+        An input, or a tuple of several, as `forward` takes them. Of floating-point ones the values do not
+        matter; integers are taken to be what the net may get, such as indices.
     path
         Where to write the file. Default: nowhere.
     input_names, output_names
@@ -66,8 +68,8 @@ def export(
     NotImplementedError
         For an op without a counterpart in ONNX, and for a forward pass whose course depends on its values.
     ValueError
-        If what the net does depends on the batch's size in a way that ONNX cannot express, or an operator
-        needs a newer opset.
+        If what the net does depends on the batch's size in a way that cannot be traced or that ONNX cannot
+        express, so that the exported net would differ from the model; or an operator needs a newer opset.
     OSError
         If the file cannot be written.
 

@@ -11,6 +11,7 @@ from onnx import helper
 
 import cnnx
 from cnnx.onnx import lower_activation, lower_nn, lower_pointwise, lower_reduce, lower_shape
+from cnnx.onnx.check import UNSEEN, compare
 from cnnx.onnx.graph import LOWERINGS, TYPES, Graph, no_counterpart
 from cnnx.onnx.trace import Call, Trace, Value, Varying, merge, trace
 from cnnx.tensor import Tensor
@@ -47,10 +48,22 @@ def build(
             )
             for size in (FEW, FEW + 1)
         )
+        proto = _lowered(model, merge(recorded, twin), input_names, output_names, opset)
+        for size in (None, 1, UNSEEN) if dynamic_batch else (None,):
+            compare(model, proto, inputs, size)
     finally:
         for module, training in modes:
             module.training = training
-    recorded = merge(recorded, twin)
+    return proto
+
+
+def _lowered(
+    model: Any,
+    recorded: Trace,
+    input_names: Sequence[str] | None,
+    output_names: Sequence[str] | None,
+    opset: int,
+) -> onnx.ModelProto:
     weights = {id(t): name for name, t in [*model.named_parameters(), *model.named_buffers()]}
     graph = Graph(opset, weights)
     names_in = _names("input", input_names, len(recorded.inputs))
@@ -86,7 +99,7 @@ def _lower(graph: Graph, call: Call) -> None:
         raise no_counterpart(place)
     if call.op not in SHAPED:
         for argument in (*call.args, *call.kwargs.values()):
-            if isinstance(argument, Varying):
+            if _varies(argument):
                 raise ValueError(f"onnx.export: an argument of {place} depends on the size of the batch")
     graph.results, graph.call, graph.layer = call.results, place, call.layer
     try:
@@ -96,6 +109,12 @@ def _lower(graph: Graph, call: Call) -> None:
     names = lowering(*bound.args, **bound.kwargs)
     for value, name in zip(call.results, [names] if isinstance(names, str) else names, strict=True):
         graph.bind(value, name)
+
+
+def _varies(argument: Any) -> bool:
+    if isinstance(argument, (list, tuple)):
+        return any(map(_varies, argument))
+    return isinstance(argument, Varying)
 
 
 def _model(

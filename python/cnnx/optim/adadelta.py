@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _C
-from ..tensor import Tensor
-from .optimizer import Optimizer, Params, check_range, refuse
+from .fused import FusedOptimizer, check_range
+from .optimizer import Params
 
 
-class Adadelta(Optimizer):
+class Adadelta(FusedOptimizer):
     """Adadelta: the step is the gradient times the ratio of the roots of two running means.
 
     v = rho v + (1 - rho) g², d = sqrt(u + eps) / sqrt(v + eps) * g, u = rho u + (1 - rho) d², p -= lr * d.
@@ -45,8 +45,6 @@ class Adadelta(Optimizer):
     Zeiler, "ADADELTA: an adaptive learning rate method" (2012).
     """
 
-    _state_names = ("step", "square_avg", "acc_delta")
-
     def __init__(
         self,
         params: Params,
@@ -60,7 +58,6 @@ class Adadelta(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse("Adadelta", differentiable=differentiable)
         super().__init__(
             params,
             {
@@ -80,13 +77,10 @@ class Adadelta(Optimizer):
         check_range("rho value", group["rho"], 0.0, 1.0)
         check_range("epsilon value", group["eps"], 0.0)
 
-    def _update(self, group: dict[str, Any], params: list[Tensor], states: list[list[Tensor | None]]) -> bool:
-        steps, squares, deltas = states
-        return _C.adadelta_step(
-            params,
-            steps,
-            squares,
-            deltas,
+    def _update(self, group: dict[str, Any]) -> None:
+        _C.adadelta_step(
+            group["params"],
+            self.state,
             float(group["lr"]),
             group["rho"],
             group["eps"],

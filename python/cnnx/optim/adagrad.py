@@ -7,11 +7,11 @@ from typing import Any
 import cnnx
 
 from .. import _C
-from ..tensor import Tensor
-from .optimizer import Optimizer, Params, check_range, refuse
+from .fused import FusedOptimizer, check_range
+from .optimizer import Params
 
 
-class Adagrad(Optimizer):
+class Adagrad(FusedOptimizer):
     """Adagrad: the step is the gradient over the root of the sum of all its squares.
 
     s += g², p -= lr / (1 + (step - 1) * lr_decay) * g / (sqrt(s) + eps). The state exists from the start.
@@ -48,8 +48,6 @@ class Adagrad(Optimizer):
     (2011).
     """
 
-    _state_names = ("step", "sum")
-
     def __init__(
         self,
         params: Params,
@@ -64,7 +62,6 @@ class Adagrad(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse("Adagrad", differentiable=differentiable)
         super().__init__(
             params,
             {
@@ -101,15 +98,14 @@ class Adagrad(Optimizer):
                 ),
             }
 
-    def _update(self, group: dict[str, Any], params: list[Tensor], states: list[list[Tensor | None]]) -> bool:
-        steps, sums = states
-        return _C.adagrad_step(
-            params,
-            steps,
-            sums,
+    def _update(self, group: dict[str, Any]) -> None:
+        _C.adagrad_step(
+            group["params"],
+            self.state,
             float(group["lr"]),
             group["lr_decay"],
             group["weight_decay"],
+            group["initial_accumulator_value"],
             group["eps"],
             group["maximize"],
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _C
-from ..tensor import Tensor
-from .optimizer import Optimizer, Params, check_range, refuse
+from .fused import FusedOptimizer, check_range
+from .optimizer import Params
 
 
-class Adam(Optimizer):
+class Adam(FusedOptimizer):
     """Adam: steps scaled by running means of the gradient and of its square.
 
     m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g², p -= lr * m / (1 - beta1^t) / (sqrt(v / (1 -
@@ -62,8 +62,6 @@ class Adam(Optimizer):
     0.5
     """
 
-    _state_names = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-
     def __init__(
         self,
         params: Params,
@@ -80,7 +78,6 @@ class Adam(Optimizer):
         fused: bool | None = None,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        refuse(type(self).__name__, differentiable=differentiable)
         super().__init__(
             params,
             {
@@ -106,15 +103,11 @@ class Adam(Optimizer):
         for i, beta in enumerate(group["betas"]):
             check_range(f"beta parameter at index {i}", beta, 0.0, 1.0, below=True)
 
-    def _update(self, group: dict[str, Any], params: list[Tensor], states: list[list[Tensor | None]]) -> bool:
-        steps, means, squares, largest = states
+    def _update(self, group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
-        return _C.adam_step(
-            params,
-            steps,
-            means,
-            squares,
-            largest,
+        _C.adam_step(
+            group["params"],
+            self.state,
             float(group["lr"]),
             beta1,
             beta2,
@@ -165,3 +158,8 @@ class AdamW(Adam):
             fused=fused,
             decoupled_weight_decay=True,
         )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:  # also when the state was that of an Adam
+            group["decoupled_weight_decay"] = True

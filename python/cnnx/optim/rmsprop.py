@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _C
-from ..tensor import Tensor
-from .optimizer import Optimizer, Params, check_range, refuse
+from .fused import FusedOptimizer, check_range
+from .optimizer import Params
 
 
-class RMSprop(Optimizer):
+class RMSprop(FusedOptimizer):
     """RMSprop: the step is the gradient over the root of the running mean of its square.
 
     v = alpha v + (1 - alpha) g², d = g / (sqrt(v) + eps), p -= lr * d. Centered, the squared running mean of
@@ -51,8 +51,6 @@ class RMSprop(Optimizer):
     with recurrent neural networks" (2013).
     """
 
-    _state_names = ("step", "square_avg", "momentum_buffer", "grad_avg")
-
     def __init__(
         self,
         params: Params,
@@ -67,7 +65,6 @@ class RMSprop(Optimizer):
         maximize: bool = False,
         differentiable: bool = False,
     ) -> None:
-        refuse("RMSprop", differentiable=differentiable)
         super().__init__(
             params,
             {
@@ -90,14 +87,10 @@ class RMSprop(Optimizer):
         check_range("momentum value", group["momentum"], 0.0)
         check_range("alpha value", group["alpha"], 0.0)
 
-    def _update(self, group: dict[str, Any], params: list[Tensor], states: list[list[Tensor | None]]) -> bool:
-        steps, squares, buffers, means = states
-        return _C.rmsprop_step(
-            params,
-            steps,
-            squares,
-            buffers,
-            means,
+    def _update(self, group: dict[str, Any]) -> None:
+        _C.rmsprop_step(
+            group["params"],
+            self.state,
             float(group["lr"]),
             group["alpha"],
             group["eps"],

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _C
-from ..tensor import Tensor
-from .optimizer import Optimizer, Params, check_range, refuse
+from .fused import FusedOptimizer, check_range
+from .optimizer import Params
 
 
-class SGD(Optimizer):
+class SGD(FusedOptimizer):
     """Stochastic gradient descent with momentum.
 
     With gradient g (plus weight_decay * p): v = momentum * v + (1 - dampening) * g, the first v being g; p
@@ -58,8 +58,6 @@ class SGD(Optimizer):
     0.25
     """
 
-    _state_names = ("momentum_buffer",)
-
     def __init__(
         self,
         params: Params,
@@ -74,7 +72,6 @@ class SGD(Optimizer):
         differentiable: bool = False,
         fused: bool | None = None,
     ) -> None:
-        refuse("SGD", differentiable=differentiable)
         super().__init__(
             params,
             {
@@ -97,10 +94,10 @@ class SGD(Optimizer):
         if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
             raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
-    def _update(self, group: dict[str, Any], params: list[Tensor], states: list[list[Tensor | None]]) -> bool:
-        return _C.sgd_step(
-            params,
-            states[0],
+    def _update(self, group: dict[str, Any]) -> None:
+        _C.sgd_step(
+            group["params"],
+            self.state,
             float(group["lr"]),
             group["momentum"],
             group["dampening"],

@@ -1,7 +1,7 @@
 // Update rules over lists of parameters: one call updates a whole parameter group in place from the .grad of each.
 //
 // State lists have one entry per parameter. An undefined entry is made at the parameter's first update; a parameter without a
-// gradient is left alone, with its state. Each call returns true if it made an entry. No history is recorded; versions are
+// gradient is left alone, with its state. No parameter may be there twice. Each call returns true if it made an entry. No history is recorded; versions are
 // bumped.
 #pragma once
 
@@ -30,13 +30,13 @@ struct RmspropOptions {
   bool centered = false, maximize = false;
 };
 struct AdagradOptions {
-  double lr, lr_decay = 0, weight_decay = 0, eps = 1e-10;
+  double lr, lr_decay = 0, weight_decay = 0, eps = 1e-10, initial_accumulator_value = 0;
   bool maximize = false;
 };
 
 // momentum_buffers is not looked at when momentum is 0.
 bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdOptions& options);
-// `steps`: float32 scalars, the updates made so far. max_exp_avg_sqs is not looked at without amsgrad.
+// `steps`: scalars, the updates made so far; an integer or one on a device becomes float32 on the CPU. max_exp_avg_sqs is not looked at without amsgrad.
 bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
                std::vector<Tensor>& exp_avg_sqs, std::vector<Tensor>& max_exp_avg_sqs, const AdamOptions& options);
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,

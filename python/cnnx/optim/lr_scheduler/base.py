@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
+from ...tensor import Tensor
 from ..optimizer import Optimizer
+
+
+def _value(lr: Any) -> Any:
+    return lr.detach().clone() if isinstance(lr, Tensor) else lr
+
+
+def set_lr(group: dict[str, Any], lr: Any) -> None:
+    """Sets the learning rate of a group; one that is a tensor is changed in place."""
+    if isinstance(group["lr"], Tensor):
+        group["lr"].fill_(float(lr))
+    else:
+        group["lr"] = lr
 
 
 class LRScheduler:
@@ -25,6 +39,7 @@ class LRScheduler:
     """
 
     _is_initial = False
+    _get_lr_called_within_step = False  # what get_lr of own schedules asks, to warn of calls from outside
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -32,16 +47,16 @@ class LRScheduler:
         self.optimizer = optimizer
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
-                group.setdefault("initial_lr", group["lr"])
+                group.setdefault("initial_lr", _value(group["lr"]))
             elif "initial_lr" not in group:
                 raise KeyError(
                     f"param 'initial_lr' is not specified in param_groups[{i}] when resuming scheduler "
                     f"with last_epoch >= 0"
                 )
-        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
+        self.base_lrs: list[Any] = [_value(group["initial_lr"]) for group in optimizer.param_groups]
         self.last_epoch = last_epoch
         self._step_count = 0
-        self._last_lr: list[float] = []
+        self._last_lr: list[Any] = []
         self._initial_step()
 
     def _initial_step(self) -> None:
@@ -50,13 +65,13 @@ class LRScheduler:
         try:
             self.step()
         finally:
-            del self._is_initial
+            self._is_initial = False
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[Any]:
         """The learning rates, one per group, at ``self.last_epoch``."""
         raise NotImplementedError
 
-    def get_last_lr(self) -> list[float]:
+    def get_last_lr(self) -> list[Any]:
         """The learning rates that were set last, one per group."""
         return self._last_lr
 
@@ -79,28 +94,30 @@ class LRScheduler:
         self._step_count += 1
         if epoch is None:
             self.last_epoch += 1
-            values = self.get_lr()
+            self._update(self.get_lr)
         else:
             warnings.warn(
                 "The epoch parameter in `scheduler.step()` is deprecated; please call it without.",
                 stacklevel=2,
             )
             self._jump(epoch)
-            return
-        self._set(values)
 
     def _jump(self, epoch: int) -> None:
         self.last_epoch = epoch
-        closed_form = getattr(self, "_get_closed_form_lr", self.get_lr)
-        self._set(closed_form())
+        self._update(getattr(self, "_get_closed_form_lr", self.get_lr))
 
-    def _set(self, values: list[float]) -> None:
+    def _update(self, formula: Callable[[], list[Any]]) -> None:
+        self._get_lr_called_within_step = True
+        try:
+            values = formula()
+        finally:
+            self._get_lr_called_within_step = False
         for group, lr in zip(self.optimizer.param_groups, values, strict=True):
-            group["lr"] = lr
+            set_lr(group, lr)
         self._last_lr = self._current()
 
-    def _current(self) -> list[float]:
-        return [group["lr"] for group in self.optimizer.param_groups]
+    def _current(self) -> list[Any]:
+        return [_value(group["lr"]) for group in self.optimizer.param_groups]
 
     def state_dict(self) -> dict[str, Any]:
         """Everything but the optimizer."""

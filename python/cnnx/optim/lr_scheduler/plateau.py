@@ -7,7 +7,7 @@ import warnings
 from typing import Any, SupportsFloat
 
 from ..optimizer import Optimizer
-from .base import LRScheduler
+from .base import LRScheduler, set_lr
 
 
 class ReduceLROnPlateau(LRScheduler):
@@ -86,10 +86,13 @@ class ReduceLROnPlateau(LRScheduler):
         self.min_lrs = list(min_lr) if isinstance(min_lr, (list, tuple)) else [min_lr] * groups
         self.last_epoch = 0
         self.mode_worse = math.inf if mode == "min" else -math.inf
+        self._reset()
+        self._last_lr = self._current()
+
+    def _reset(self) -> None:
         self.best = self.mode_worse
         self.cooldown_counter = 0
         self.num_bad_epochs = 0
-        self._last_lr = self._current()
 
     @property
     def in_cooldown(self) -> bool:
@@ -113,7 +116,7 @@ class ReduceLROnPlateau(LRScheduler):
                 stacklevel=2,
             )
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        if self._is_better(current):
+        if self._is_better(current, self.best):
             self.best = current
             self.num_bad_epochs = 0
         else:
@@ -122,17 +125,19 @@ class ReduceLROnPlateau(LRScheduler):
             self.cooldown_counter -= 1
             self.num_bad_epochs = 0
         if self.num_bad_epochs > self.patience:
-            self._reduce()
+            self._reduce_lr(self.last_epoch)
             self.cooldown_counter = self.cooldown
             self.num_bad_epochs = 0
         self._last_lr = self._current()
 
-    def _is_better(self, value: float) -> bool:
-        progress = self.threshold if self.mode == "max" else -self.threshold
-        bound = self.best * (1.0 + progress) if self.threshold_mode == "rel" else self.best + progress
-        return value > bound if self.mode == "max" else value < bound
+    # These two have PyTorch's names and arguments, because subclasses override them.
 
-    def _reduce(self) -> None:
+    def _is_better(self, a: float, best: float) -> bool:
+        progress = self.threshold if self.mode == "max" else -self.threshold
+        bound = best * (1.0 + progress) if self.threshold_mode == "rel" else best + progress
+        return a > bound if self.mode == "max" else a < bound
+
+    def _reduce_lr(self, epoch: int) -> None:
         groups = self.optimizer.param_groups
         if len(groups) != len(self.min_lrs):
             if self.default_min_lr is None:
@@ -142,9 +147,10 @@ class ReduceLROnPlateau(LRScheduler):
                 )
             self.min_lrs = [self.default_min_lr] * len(groups)
         for group, lowest in zip(groups, self.min_lrs, strict=True):
-            lr = max(group["lr"] * self.factor, lowest)
-            if group["lr"] - lr > self.eps:
-                group["lr"] = lr
+            before = float(group["lr"])
+            lr = max(before * self.factor, lowest)
+            if before - lr > self.eps:
+                set_lr(group, lr)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Loads what `state_dict` returned."""

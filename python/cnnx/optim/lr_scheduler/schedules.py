@@ -52,7 +52,8 @@ class LambdaLR(LRScheduler):
         """Everything but the optimizer and functions; of callable objects, their attributes."""
         state = super().state_dict()
         state["lr_lambdas"] = [
-            None if isinstance(fn, types.FunctionType) else fn.__dict__.copy() for fn in self.lr_lambdas
+            dict(vars(fn)) if hasattr(fn, "__dict__") and not isinstance(fn, types.FunctionType) else None
+            for fn in self.lr_lambdas
         ]
         return state
 
@@ -395,4 +396,4 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             self.T_i = self.T_0 * self.T_mult**waves
             self.T_cur = place - begin
         self.last_epoch = math.floor(place)
-        self._set(self.get_lr())
+        self._update(self.get_lr)
