@@ -79,7 +79,7 @@ def busy(count: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def quota(percent: int | None) -> Iterator[None]:
-    """This process in a control group with this share of a CPU in each tenth of a second."""
+    """With this share of a CPU in each tenth of a second, by a control group for this process."""
     if percent is None:
         yield
         return
