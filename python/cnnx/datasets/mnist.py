@@ -11,7 +11,7 @@ import numpy as np
 
 from cnnx import _C
 from cnnx.datasets.download import decompress, download_gzip
-from cnnx.datasets.images import ImageDataset, pil_image
+from cnnx.datasets.images import ImageDataset
 from cnnx.tensor import Tensor
 
 
@@ -57,6 +57,7 @@ class MNIST(ImageDataset):
     ((60000, 28, 28), cnnx.int64)
     """
 
+    pictures = True
     mirrors: ClassVar[Sequence[str]] = (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -109,7 +110,7 @@ class MNIST(ImageDataset):
         images_part, labels_part = self.parts[self.train]
         images_path, labels_path = (self._locate(part, download) for part in (images_part, labels_part))
         images, targets = load_pair(type(self).__name__, images_path, labels_path)
-        super().__init__(images, targets, transform, target_transform)
+        super().__init__(images, targets, transform, target_transform, root=self.root)
 
     @classmethod
     def find(cls, root: str | os.PathLike[str], file: str) -> Path | None:
@@ -142,11 +143,9 @@ class MNIST(ImageDataset):
             )
         return path
 
-    def _image(self, pixels: np.ndarray[Any, Any]) -> Any:
-        return pil_image(pixels)
-
-    def _describe(self) -> list[str]:
-        return [f"Root location: {self.root}", f"Split: {'train' if self.train else 'test'}"]
+    def extra_repr(self) -> str:
+        """Which part it is."""
+        return f"Split: {'train' if self.train else 'test'}"
 
 
 class FashionMNIST(MNIST):

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from cnnx import _C
+from cnnx.random import rand
+from cnnx.shortcuts import AsShipped, lookup
 from cnnx.transforms.images import apply_step
+
+#: What may be done natively for whole batches, while it is of the very type and nothing of it is changed.
+_SHIPPED: dict[type, AsShipped] = {}
+Transform = TypeVar("Transform")
+_CALLED = ("__call__", "forward", "_step", "_in_batches", "get_params")
+
+
+def native(cls: type[Transform]) -> type[Transform]:
+    """Registers a transform class of this package as one that batches may stand for."""
+    _SHIPPED[cls] = AsShipped(cls, _CALLED)
+    return cls
+
+
+def is_shipped(transform: Any) -> bool:
+    """True if `transform` is of a registered class itself (no subclass) and runs its methods unchanged."""
+    shipped = _SHIPPED.get(type(transform))
+    return shipped is not None and shipped.holds_for(transform)
 
 
 class ImageTransform:
-    """Base of transforms with a native step: a subclass has `_step`.
+    """Base of transforms with a native step: a subclass has `_step`, or a `forward` of its own.
 
     A PIL image (modes L, RGB, F), a NumPy array (H, W) or (H, W, C) of uint8 or floats, or a tensor (..., H,
     W) gives the same kind back. PIL images and arrays follow Pillow's arithmetic to the bit, tensors
@@ -25,15 +44,26 @@ class ImageTransform:
         """Whether all images of a size get one size, and the native step does all."""
         return True
 
-    def __call__(self, img: Any) -> Any:
+    def forward(self, img: Any) -> Any:
         """The transformed `img`."""
         return apply_step(type(self).__name__, img, self._step)
 
+    def __call__(self, img: Any) -> Any:
+        """The transformed `img`: what `forward` gives."""
+        return self.forward(img)
+
 
 def is_native(transform: Any) -> bool:
-    """True if `transform` is a native one, called as it is: no subclass with a `__call__` of its own."""
-    return (
-        isinstance(transform, ImageTransform)
-        and type(transform).__module__.startswith("cnnx.transforms.")
-        and transform._in_batches()
-    )
+    """True if a native step does all that `transform` does to an image, in batches too."""
+    return isinstance(transform, ImageTransform) and is_shipped(transform) and transform._in_batches()
+
+
+def draws_as(cls: type, transform: Any) -> bool:
+    """True if the random parameters of `transform` are those of `cls`: it has no `get_params` of its own."""
+    own = "get_params" in vars(transform)
+    return not own and lookup(type(transform), "get_params") is lookup(cls, "get_params")
+
+
+def uniform(low: float, high: float) -> float:
+    """A random number between two, from the generator that `cnnx.manual_seed` seeds."""
+    return low + (high - low) * float(rand(1, device="cpu").item())

@@ -36,7 +36,7 @@ def normalize(
     tensor: Tensor, mean: float | Sequence[float], std: float | Sequence[float], inplace: bool = False
 ) -> Tensor:
     """`Normalize` of a tensor."""
-    return Normalize(mean, std, inplace)(tensor)
+    return Normalize(mean, std, inplace).forward(tensor)
 
 
 def hflip(img: Any) -> Any:

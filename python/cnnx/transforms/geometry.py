@@ -7,9 +7,11 @@ from typing import Any
 
 from cnnx import _C
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform
+from cnnx.transforms.base import ImageTransform, draws_as, native, uniform
+from cnnx.transforms.images import apply_step, image_size
 from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
 
+Range = tuple[float, float]
 WARP_MODES = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR)
 
 
@@ -26,6 +28,7 @@ class _RandomFlip(ImageTransform):
         return f"{type(self).__name__}(p={self.p})"
 
 
+@native
 class RandomHorizontalFlip(_RandomFlip):
     """Left and right swapped with probability `p`.
 
@@ -44,6 +47,7 @@ class RandomHorizontalFlip(_RandomFlip):
     _horizontal = True
 
 
+@native
 class RandomVerticalFlip(_RandomFlip):
     """Top and bottom swapped with probability `p`.
 
@@ -56,6 +60,7 @@ class RandomVerticalFlip(_RandomFlip):
     _horizontal = False
 
 
+@native
 class RandomRotation(ImageTransform):
     """A rotation by an angle drawn for each image.
 
@@ -92,14 +97,28 @@ class RandomRotation(ImageTransform):
         self.expand = bool(expand)
         self.center = None if center is None else arguments.numbers("RandomRotation", "center", center, (2,))
         self.fill = 0 if fill is None else fill
-        self._fill = arguments.fill_values("RandomRotation", self.fill)
+        self._step(True)
+
+    @staticmethod
+    def get_params(degrees: Sequence[float]) -> float:
+        """A random angle of the range."""
+        return uniform(degrees[0], degrees[1])
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        low, high = self.degrees
+        return self._rotation(self.degrees[0], self.degrees[1], pillow)
+
+    def _rotation(self, low: float, high: float, pillow: bool) -> _C.ImageStep:
         center = None if self.center is None else (self.center[0], self.center[1])
-        return _C.rotation_step(
-            (low, high), self.interpolation.value, self.expand, center, self._fill, pillow
-        )
+        mode = interpolation_mode("RandomRotation", self.interpolation, WARP_MODES).value
+        fill = arguments.fill_values("RandomRotation", self.fill)
+        return _C.rotation_step((low, high), mode, self.expand, center, fill, pillow)
+
+    def forward(self, img: Any) -> Any:
+        """The rotated `img`, by an angle of a subclass's `get_params` if it has one."""
+        if draws_as(RandomRotation, self):
+            return super().forward(img)
+        angle = float(self.get_params(self.degrees))
+        return apply_step("RandomRotation", img, lambda pillow: self._rotation(angle, angle, pillow))
 
     def _in_batches(self) -> bool:
         return not self.expand
@@ -112,6 +131,7 @@ class RandomRotation(ImageTransform):
         )
 
 
+@native
 class RandomAffine(ImageTransform):
     """A random rotation, shift, scaling and shear about the center of the image.
 
@@ -160,22 +180,70 @@ class RandomAffine(ImageTransform):
         self.shear = None if shear is None else arguments.angles(op, "shear", shear, (2, 4))
         self.interpolation = interpolation_mode(op, interpolation, WARP_MODES)
         self.fill = 0 if fill is None else fill
-        self._fill = arguments.fill_values(op, self.fill)
         self.center = None if center is None else arguments.numbers(op, "center", center, (2,))
+        self._step(True)
+
+    @staticmethod
+    def get_params(
+        degrees: Sequence[float],
+        translate: Sequence[float] | None,
+        scale_ranges: Sequence[float] | None,
+        shears: Sequence[float] | None,
+        img_size: Sequence[int],
+    ) -> tuple[float, tuple[int, int], float, tuple[float, float]]:
+        """Random (angle, (x, y) in pixels, scale, (shear along x, along y)) for images of (width, height)."""
+        angle = uniform(degrees[0], degrees[1])
+        x, y = (
+            round(uniform(-part * extent, part * extent))
+            for part, extent in zip(translate or (0.0, 0.0), img_size, strict=True)
+        )
+        scale = 1.0 if scale_ranges is None else uniform(scale_ranges[0], scale_ranges[1])
+        ranges = [*(shears or [0.0, 0.0]), 0.0, 0.0]
+        return angle, (x, y), scale, (uniform(ranges[0], ranges[1]), uniform(ranges[2], ranges[3]))
 
     def _step(self, pillow: bool) -> _C.ImageStep:
         shear = [*(self.shear or [0.0, 0.0]), 0.0, 0.0]
-        return _C.affine_step(
+        return self._affine(
             (self.degrees[0], self.degrees[1]),
             (0.0, 0.0) if self.translate is None else (self.translate[0], self.translate[1]),
             True,
             (1.0, 1.0) if self.scale is None else (self.scale[0], self.scale[1]),
             (shear[0], shear[1]),
             (shear[2], shear[3]),
-            self.interpolation.value,
-            None if self.center is None else (self.center[0], self.center[1]),
-            self._fill,
             pillow,
+        )
+
+    def _affine(
+        self,
+        degrees: Range,
+        translate: Range,
+        fractions: bool,
+        scale: Range,
+        shear_x: Range,
+        shear_y: Range,
+        pillow: bool,
+    ) -> _C.ImageStep:
+        mode = interpolation_mode("RandomAffine", self.interpolation, WARP_MODES).value
+        center = None if self.center is None else (self.center[0], self.center[1])
+        fill = arguments.fill_values("RandomAffine", self.fill)
+        return _C.affine_step(
+            degrees, translate, fractions, scale, shear_x, shear_y, mode, center, fill, pillow
+        )
+
+    def forward(self, img: Any) -> Any:
+        """The mapped `img`, with the parameters of a subclass's `get_params` if it has one."""
+        if draws_as(RandomAffine, self):
+            return super().forward(img)
+        _, height, width = image_size("RandomAffine", img)
+        size = [width, height]
+        angle, (x, y), scale, (shear_x, shear_y) = self.get_params(
+            self.degrees, self.translate, self.scale, self.shear, size
+        )
+        degrees, factor, along_x, along_y = ((float(v), float(v)) for v in (angle, scale, shear_x, shear_y))
+        return apply_step(
+            "RandomAffine",
+            img,
+            lambda pillow: self._affine(degrees, (x, y), False, factor, along_x, along_y, pillow),
         )
 
     def __repr__(self) -> str:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnnx import _C
+from cnnx.creation import as_tensor
 from cnnx.random import rand, randn
 from cnnx.tensor import Tensor
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform, is_native
+from cnnx.transforms.base import ImageTransform, draws_as, is_native, native, uniform
 
 
+@native
 class Grayscale(ImageTransform):
     """A colour image in grey (0.299 red, 0.587 green, 0.114 blue).
 
@@ -33,6 +36,7 @@ class Grayscale(ImageTransform):
         return f"{type(self).__name__}(num_output_channels={self.num_output_channels})"
 
 
+@native
 class RandomErasing(ImageTransform):
     """A random rectangle of a tensor overwritten (Zhong et al., https://arxiv.org/abs/1708.04896).
 
@@ -66,10 +70,34 @@ class RandomErasing(ImageTransform):
         if isinstance(value, str) and value != "random":
             raise ValueError(f"{op}: value as a string must be 'random', got {value!r}")
         self.scale, self.ratio, self.value, self.inplace = scale, ratio, value, inplace
-        self._fill = [0.0] if isinstance(value, str) else arguments.fill_values(op, value)
+        self._step(True)
+
+    @staticmethod
+    def get_params(
+        img: Tensor, scale: Sequence[float], ratio: Sequence[float], value: Sequence[float] | None = None
+    ) -> tuple[int, int, int, int, Tensor]:
+        """(top, left, height, width, values) of a random rectangle.
+
+        It is the whole image as it is where ten draws find none that fits; `value` None stands for noise.
+        """
+        channels, height, width = img.shape[-3:]
+        for _ in range(10):
+            area = height * width * uniform(scale[0], scale[1])
+            aspect = math.exp(uniform(math.log(ratio[0]), math.log(ratio[1])))
+            h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+            if not (h < height and w < width):
+                continue
+            if value is None:
+                content = randn(channels, h, w, dtype=img.dtype, device=img.device)
+            else:
+                content = as_tensor(list(value), dtype=img.dtype, device=img.device).reshape(-1, 1, 1)
+            top, left = (int(uniform(0, extent)) for extent in (height - h + 1, width - w + 1))
+            return top, left, h, w, content
+        return 0, 0, height, width, img
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return self._erase(self._fill)
+        random = isinstance(self.value, str)
+        return self._erase([0.0] if random else arguments.fill_values("RandomErasing", self.value))
 
     def _erase(self, values: list[float]) -> _C.ImageStep:
         scale, ratio = (self.scale[0], self.scale[1]), (self.ratio[0], self.ratio[1])
@@ -78,14 +106,16 @@ class RandomErasing(ImageTransform):
     def _in_batches(self) -> bool:
         return self.value != "random"
 
-    def __call__(self, img: Any) -> Any:
-        """The tensor with its rectangle."""
+    def forward(self, img: Any) -> Any:
+        """The tensor with its rectangle, which a subclass's `get_params` says if it has one."""
         if not isinstance(img, Tensor) or not img.is_floating_point():
             what = img.dtype if isinstance(img, Tensor) else type(img).__name__
             raise TypeError(
                 f"RandomErasing: needs a floating-point tensor, got {what}; put ToTensor() before it"
             )
-        if self.value == "random":
+        if not draws_as(RandomErasing, self):
+            result = self._with_own_rectangle(img)
+        elif self.value == "random":
             # The rectangle is what the step has made NaN.
             step = self._erase([float("nan")])
             marked = _C.transform_image(img.detach(), step)
@@ -93,8 +123,18 @@ class RandomErasing(ImageTransform):
                 (marked == marked) | (img != img), randn(img.shape, dtype=img.dtype, device=img.device)
             )
         else:
-            result = super().__call__(img)
+            result = super().forward(img)
         return img.copy_(result) if self.inplace else result
+
+    def _with_own_rectangle(self, img: Tensor) -> Tensor:
+        if uniform(0, 1) >= self.p:
+            return img
+        random = isinstance(self.value, str)
+        value = None if random else arguments.fill_values("RandomErasing", self.value)
+        top, left, height, width, content = self.get_params(img, self.scale, self.ratio, value)
+        result = img.clone()
+        result[..., top : top + height, left : left + width] = content
+        return result
 
     def __repr__(self) -> str:
         return (
@@ -103,6 +143,7 @@ class RandomErasing(ImageTransform):
         )
 
 
+@native
 class RandomApply(ImageTransform):
     """Transforms done together with probability `p`.
 
@@ -124,7 +165,7 @@ class RandomApply(ImageTransform):
     def _in_batches(self) -> bool:
         return all(is_native(transform) for transform in self.transforms)
 
-    def __call__(self, img: Any) -> Any:
+    def forward(self, img: Any) -> Any:
         """The image, transformed or as it is."""
         if rand(1).item() > self.p:
             return img

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnx import _C
+from cnnx.random import randint
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform
+from cnnx.transforms.base import ImageTransform, draws_as, native
+from cnnx.transforms.images import apply_step, image_size
 from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
 
 RESIZE_MODES = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
 
 
+@native
 class Pad(ImageTransform):
     """Pixels added on all sides (or cut off, where negative).
 
@@ -29,13 +32,11 @@ class Pad(ImageTransform):
     def __init__(
         self, padding: int | Sequence[int], fill: float | Sequence[float] = 0, padding_mode: str = "constant"
     ) -> None:
-        self.padding, self.fill = padding, fill
-        self.padding_mode = arguments.padding_mode("Pad", padding_mode)
-        self._borders = arguments.borders("Pad", padding)
-        self._fill = arguments.fill_values("Pad", fill)
+        self.padding, self.fill, self.padding_mode = padding, fill, padding_mode
+        self._step(True)
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return _C.pad_step(self._borders, self._fill, self.padding_mode)
+        return pad_step("Pad", self.padding, self.fill, self.padding_mode)
 
     def __repr__(self) -> str:
         return (
@@ -44,6 +45,7 @@ class Pad(ImageTransform):
         )
 
 
+@native
 class CenterCrop(ImageTransform):
     """The middle of the image; a smaller image gets zeros around it.
 
@@ -63,6 +65,7 @@ class CenterCrop(ImageTransform):
         return f"{type(self).__name__}(size={self.size})"
 
 
+@native
 class RandomCrop(ImageTransform):
     """A window at a random place of the padded image.
 
@@ -92,21 +95,50 @@ class RandomCrop(ImageTransform):
         padding_mode: str = "constant",
     ) -> None:
         self.size = arguments.pair("RandomCrop", "size", size)
-        self.padding, self.fill = padding, fill
+        self.padding, self.fill, self.padding_mode = padding, fill, padding_mode
         self.pad_if_needed = bool(pad_if_needed)
-        self.padding_mode = arguments.padding_mode("RandomCrop", padding_mode)
-        self._borders = arguments.borders("RandomCrop", 0 if padding is None else padding)
-        self._fill = arguments.fill_values("RandomCrop", fill)
+        self._step(True)
+
+    @staticmethod
+    def get_params(img: Any, output_size: Sequence[int]) -> tuple[int, int, int, int]:
+        """(top, left, height, width) of a random window of `output_size` in an image (padded before)."""
+        (_, height, width), (rows, columns) = image_size("RandomCrop", img), output_size
+        if rows > height or columns > width:
+            raise ValueError(
+                f"RandomCrop: the crop of {(rows, columns)} is larger than the image of {(height, width)}"
+            )
+        return (_below(height - rows + 1), _below(width - columns + 1), rows, columns)
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return _C.random_crop_step(
-            *self.size, self._borders, self.pad_if_needed, self._fill, self.padding_mode
-        )
+        borders = arguments.borders("RandomCrop", 0 if self.padding is None else self.padding)
+        fill = arguments.fill_values("RandomCrop", self.fill)
+        mode = arguments.padding_mode("RandomCrop", self.padding_mode)
+        height, width = arguments.pair("RandomCrop", "size", self.size)
+        return _C.random_crop_step(height, width, borders, self.pad_if_needed, fill, mode)
+
+    def forward(self, img: Any) -> Any:
+        """The window of `img`, where a subclass's `get_params` says if it has one."""
+        if draws_as(RandomCrop, self):
+            return super().forward(img)
+        height, width = arguments.pair("RandomCrop", "size", self.size)
+        if self.padding is not None:
+            img = self._padded(img, self.padding)
+        for extent, padding in ((width, (1, 0)), (height, (0, 1))):
+            missing = extent - image_size("RandomCrop", img)[1 if padding[1] else 2]
+            if self.pad_if_needed and missing > 0:
+                img = self._padded(img, [missing * side for side in padding])
+        window = self.get_params(img, (height, width))
+        return apply_step("RandomCrop", img, lambda pillow: _C.crop_step(*window))
+
+    def _padded(self, img: Any, padding: int | Sequence[int]) -> Any:
+        step = pad_step("RandomCrop", padding, self.fill, self.padding_mode)
+        return apply_step("RandomCrop", img, lambda pillow: step)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(size={self.size}, padding={self.padding})"
 
 
+@native
 class Resize(ImageTransform):
     """The image in another size.
 
@@ -129,28 +161,36 @@ class Resize(ImageTransform):
         max_size: int | None = None,
         antialias: bool | None = True,
     ) -> None:
-        self._height, self._width = arguments.pair("Resize", "size", size)
-        if isinstance(size, int) or len(size) == 1:
-            self._height = 0
-        elif max_size is not None:
-            raise ValueError("Resize: max_size is for a size of one int")
-        if max_size is not None and max_size <= self._width:
-            raise ValueError(f"Resize: max_size {max_size} must be larger than the size {size}")
         self.size, self.max_size, self.antialias = size, max_size, antialias
         self.interpolation = interpolation_mode("Resize", interpolation, RESIZE_MODES)
+        self._step(True)
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return _C.resize_step(
-            self._height,
-            self._width,
-            self.max_size or 0,
-            self.interpolation.value,
-            bool(self.antialias),
-            pillow,
-        )
+        size, max_size = self.size, self.max_size
+        height, width = arguments.pair("Resize", "size", size)
+        if isinstance(size, int) or len(size) == 1:
+            height = 0
+        elif max_size is not None:
+            raise ValueError("Resize: max_size is for a size of one int")
+        if max_size is not None and max_size <= width:
+            raise ValueError(f"Resize: max_size {max_size} must be larger than the size {size}")
+        mode = interpolation_mode("Resize", self.interpolation, RESIZE_MODES)
+        return _C.resize_step(height, width, max_size or 0, mode.value, bool(self.antialias), pillow)
 
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(size={self.size}, interpolation={self.interpolation.value}, "
             f"max_size={self.max_size}, antialias={self.antialias})"
         )
+
+
+def pad_step(
+    op: str, padding: int | Sequence[int], fill: float | Sequence[float], padding_mode: str
+) -> _C.ImageStep:
+    """The native step of `Pad` for these parameters, which errors name `op` for."""
+    mode = arguments.padding_mode(op, padding_mode)
+    return _C.pad_step(arguments.borders(op, padding), arguments.fill_values(op, fill), mode)
+
+
+def _below(count: int) -> int:
+    return int(randint(0, count, (1,), device="cpu").item())
