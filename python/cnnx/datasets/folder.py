@@ -218,9 +218,8 @@ class ImageFolder(DatasetFolder):
             raise ValueError(f"ImageFolder: mode must be 'RGB', 'L' or None, got {mode!r}")
         _pillow()
         extensions = EXTENSIONS if is_valid_file is None else None
-        super().__init__(
-            root, loader or self._open, extensions, transform, target_transform, is_valid_file, allow_empty
-        )
+        reads: Any = loader  # None: as this class does
+        super().__init__(root, reads, extensions, transform, target_transform, is_valid_file, allow_empty)
         self.mode = mode if mode is not None else self._common_mode()
 
     def to(self, device: Any) -> ImageFolder:
@@ -234,6 +233,15 @@ class ImageFolder(DatasetFolder):
         self._device = as_device("ImageFolder.to", device)
         self._cache = None
         return self
+
+    @property
+    def loader(self) -> Callable[[str], Any]:
+        """What reads an image: what was given or set, else Pillow."""
+        return self._loader or self._open
+
+    @loader.setter
+    def loader(self, loader: Callable[[str], Any] | None) -> None:
+        self._loader = loader
 
     @property
     def imgs(self) -> Samples:
@@ -279,12 +287,14 @@ class _Decoded(NamedTuple):
 
 
 @makes_batches(
-    ImageFolder, methods=("_open", "transforms"), attributes=("samples", "loader", "mode", *TRANSFORMS)
+    ImageFolder,
+    methods=("_open", "loader", "transforms"),
+    attributes=("samples", "_loader", "mode", *TRANSFORMS),
 )
 def _batches(folder: ImageFolder) -> NativeBatches | None:
     """Batches [images, labels] of the decoded images; None if they must be read sample by sample."""
     labels = _labels(folder.samples)
-    if folder.loader != folder._open or not plain_transform(folder) or labels is None:
+    if folder._loader is not None or not plain_transform(folder) or labels is None:
         return None
     fixed, rest = split_fixed(folder.transform)
     if rest is None:

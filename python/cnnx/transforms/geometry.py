@@ -9,7 +9,7 @@ from cnnx import _C
 from cnnx.transforms import arguments
 from cnnx.transforms.base import ImageTransform, draws_as, native, uniform
 from cnnx.transforms.images import apply_step, image_size
-from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
+from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode, mode_name
 
 Range = tuple[float, float]
 WARP_MODES = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR)
@@ -126,7 +126,7 @@ class RandomRotation(ImageTransform):
     def __repr__(self) -> str:
         center = "" if self.center is None else f", center={self.center}"
         return (
-            f"{type(self).__name__}(degrees={self.degrees}, interpolation={self.interpolation.value}, "
+            f"{type(self).__name__}(degrees={self.degrees}, interpolation={mode_name(self.interpolation)}, "
             f"expand={self.expand}{center}, fill={self.fill})"
         )
 
@@ -252,7 +252,7 @@ class RandomAffine(ImageTransform):
             if getattr(self, name) is not None:
                 text += f", {name}={getattr(self, name)}"
         if self.interpolation is not InterpolationMode.NEAREST:
-            text += f", interpolation={self.interpolation.value}"
+            text += f", interpolation={mode_name(self.interpolation)}"
         text += f", fill={self.fill}" if self.fill != 0 else ""
         text += f", center={self.center}" if self.center is not None else ""
         return text + ")"

@@ -10,7 +10,7 @@ from cnnx.random import randint
 from cnnx.transforms import arguments
 from cnnx.transforms.base import ImageTransform, draws_as, native
 from cnnx.transforms.images import apply_step, image_size
-from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
+from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode, mode_name
 
 RESIZE_MODES = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
 
@@ -179,7 +179,7 @@ class Resize(ImageTransform):
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}(size={self.size}, interpolation={self.interpolation.value}, "
+            f"{type(self).__name__}(size={self.size}, interpolation={mode_name(self.interpolation)}, "
             f"max_size={self.max_size}, antialias={self.antialias})"
         )
 
