@@ -40,8 +40,8 @@ class DataLoader:
     own), `TensorDataset`, and subsets and concatenations of these are gathered, transformed and normalised a
     whole batch at a time in native code. Any other data set is read sample by sample and put together by
     `collate_fn`; so are those of a subclass with a `__getitem__`, `__getitems__` or `__len__` of its own, and
-    proxies. Either way a pass over the loader gives what the data set's samples are when the pass begins; as with
-    PyTorch's workers, it need not see what is changed on the way.
+    proxies. Either way a pass over the loader gives what the data set's samples are when the pass begins; as
+    with PyTorch's workers, it need not see what is changed on the way.
 
     Where such data are on a device (`dataset.to("cuda")`, or tensors there), batches are made there: the
     order of the pass is copied to it once, and no batch waits for it.
