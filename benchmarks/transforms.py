@@ -20,7 +20,7 @@ from PIL import Image
 
 import cnnx
 from cnnx import transforms
-from cnnx.datasets.images import ImageDataset, pil_image
+from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
 
 BATCH = 64
@@ -31,14 +31,12 @@ class Noise(ImageDataset):
     """Random images, which transforms get as PIL images."""
 
     classes = ("noise",)
+    pictures = True
 
     def __init__(self, count: int, steps: list[Any]) -> None:
         data = np.random.default_rng(0).integers(0, 256, (count, 28, 28), dtype=np.uint8)
         transform = transforms.Compose([*steps, transforms.ToTensor()])
         super().__init__(cnnx.from_numpy(data), cnnx.zeros(count, dtype=cnnx.int64), transform, None)
-
-    def _image(self, pixels: np.ndarray) -> Any:
-        return pil_image(pixels)
 
 
 def flip(image: Any) -> Any:

@@ -12,7 +12,7 @@ from cnnx import datasets, transforms
 from cnnx.datasets.images import ImageDataset
 from cnnx.utils import data as tud
 from cnnx.utils.data import DataLoader, Dataset, Subset, TensorDataset, random_split
-from cnnx.utils.data.dataset import native_batches
+from cnnx.utils.data.native import native_batches
 
 PIPELINES = {
     "to tensor": transforms.ToTensor(),
@@ -454,8 +454,8 @@ with warnings.catch_warnings(record=True) as caught:
     for _ in range(3):
         DataLoader(TensorDataset(cnnx.arange(3)), num_workers=2, pin_memory=True, persistent_workers=True)
 assert [str(w.message) for w in caught] == [
-    "DataLoader: num_workers has no effect: batches are made by native code in this process"
-], caught
+    "DataLoader: num_workers, persistent_workers have no effect: batches are made in this process"
+], [str(w.message) for w in caught]
 """
     subprocess.run([sys.executable, "-c", script], check=True)
 

@@ -9,7 +9,7 @@ import pytest
 import cnnx
 from cnnx import datasets, transforms
 from cnnx.utils.data import ConcatDataset, DataLoader, Subset, random_split
-from cnnx.utils.data.dataset import native_batches
+from cnnx.utils.data.native import native_batches
 from test_idx import idx_bytes
 
 Image = pytest.importorskip("PIL.Image")
@@ -119,7 +119,7 @@ def test_bad_folders(tmp_path, monkeypatch):
         datasets.ImageFolder(tmp_path)
     root = make_folder(tmp_path / "images")
     (root / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="no image in the classes empty"):
+    with pytest.raises(FileNotFoundError, match="no file in the classes empty"):
         datasets.ImageFolder(root)
     assert len(datasets.ImageFolder(root, allow_empty=True).classes) == 4
     assert len(datasets.ImageFolder(root, is_valid_file=lambda path: "more" in path, allow_empty=True)) == 3

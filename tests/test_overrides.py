@@ -852,7 +852,7 @@ def test_parameters_lie_within_their_ranges():
         assert 0 < height <= 6 - top
         assert 0 < width <= 8 - left
         assert content.shape == (1, 1, 1)
-    with pytest.raises(ValueError, match="larger than input image size"):
+    with pytest.raises(ValueError, match="larger than the image"):
         transforms.RandomCrop.get_params(x, (9, 5))
 
 

@@ -13,7 +13,7 @@ from cnnx import transforms
 from cnnx.datasets.images import ImageDataset
 from cnnx.transforms import functional as F
 from cnnx.utils.data import ConcatDataset, DataLoader, RandomSampler, Subset
-from cnnx.utils.data.dataset import native_batches
+from cnnx.utils.data.native import native_batches
 
 MODES = ("nearest", "bilinear")
 ANGLES = (0, 90, 180, 270, 45, 10, -10, 3.3, 359.9, -200.123)
@@ -225,9 +225,6 @@ class Images(ImageDataset):
         data = cnnx.tensor(rng.integers(0, max_value + 1, (count, *shape)).astype(np.uint8))
         super().__init__(data, cnnx.arange(count), transform, None)
         self.max_value = max_value
-
-    def _image(self, pixels):
-        return pixels if self.max_value == 255 else pixels.astype(np.float32) / np.float32(self.max_value)
 
 
 BILINEAR = transforms.InterpolationMode.BILINEAR

@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from cnnx.datasets.digits import Digits
-from cnnx.datasets.folder import ImageFolder
+from cnnx.datasets.folder import DatasetFolder, ImageFolder
 from cnnx.datasets.idx import IDXFolder
 from cnnx.datasets.mnist import KMNIST, MNIST, FashionMNIST
+from cnnx.datasets.vision import VisionDataset
 
-__all__ = ["KMNIST", "MNIST", "Digits", "FashionMNIST", "IDXFolder", "ImageFolder"]
+__all__ = [
+    "KMNIST",
+    "MNIST",
+    "DatasetFolder",
+    "Digits",
+    "FashionMNIST",
+    "IDXFolder",
+    "ImageFolder",
+    "VisionDataset",
+]

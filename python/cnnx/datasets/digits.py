@@ -61,8 +61,6 @@ class Digits(ImageDataset):
         super().__init__(data, _C.from_numpy(targets.astype(np.int64), True), transform, target_transform)
         self.train = train
 
-    def _image(self, pixels: np.ndarray[Any, Any]) -> Any:
-        return pixels.astype(np.float32) / np.float32(self.max_value)
-
-    def _describe(self) -> list[str]:
-        return ["Split: " + {True: "train", False: "test", None: "all"}[self.train]]
+    def extra_repr(self) -> str:
+        """Which part it is."""
+        return "Split: " + {True: "train", False: "test", None: "all"}[self.train]

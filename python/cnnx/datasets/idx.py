@@ -7,10 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from cnnx.datasets.idx_file import load_pair, unpack
-from cnnx.datasets.images import ImageDataset, pil_image
+from cnnx.datasets.images import ImageDataset
 
 SPLITS = {True: ("train",), False: ("test", "t10k", "valid", "val")}
 
@@ -42,6 +40,8 @@ class IDXFolder(ImageDataset):
     >>> letters = IDXFolder("emnist-letters", train=True)  # doctest: +SKIP
     """
 
+    pictures = True
+
     def __init__(
         self,
         root: str | os.PathLike[str],
@@ -56,7 +56,7 @@ class IDXFolder(ImageDataset):
             unpack(path.read_bytes(), str(path)) for path in (images_path, labels_path)
         )
         images, targets = load_pair(type(self).__name__, images_path, labels_path, images_data, labels_data)
-        super().__init__(images, targets, transform, target_transform)
+        super().__init__(images, targets, transform, target_transform, root=self.root)
         count = int(targets.numpy().max()) + 1 if len(targets) else 0
         self.classes = [str(label) for label in range(count)]  # type: ignore[misc]  # depends on the files
 
@@ -77,11 +77,9 @@ class IDXFolder(ImageDataset):
             )
         return found[0]
 
-    def _image(self, pixels: np.ndarray[Any, Any]) -> Any:
-        return pil_image(pixels)
-
-    def _describe(self) -> list[str]:
-        return [f"Root location: {self.root}", f"Split: {'train' if self.train else 'test'}"]
+    def extra_repr(self) -> str:
+        """Which part it is."""
+        return f"Split: {'train' if self.train else 'test'}"
 
 
 def _matching(root: Path, train: bool, kind: str) -> list[Path]:

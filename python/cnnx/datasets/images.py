@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
 from cnnx import _C
+from cnnx.datasets.vision import TRANSFORMS, VisionDataset, plain_transform
+from cnnx.shortcuts import lookup
 from cnnx.tensor import Tensor
 from cnnx.transforms.native import batch_transform
-from cnnx.utils.data.dataset import Dataset, NativeBatches, Pass
+from cnnx.utils.data.native import NativeBatches, Pass, makes_batches
 
 
-class ImageDataset(Dataset[tuple[Any, Any]]):
+class ImageDataset(VisionDataset):
     """Images `data` (uint8, (N, H, W) or (N, C, H, W)) with labels `targets` (int64, (N,)).
 
     Parameters
@@ -22,10 +25,18 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         The tensors; `to` moves them to another device.
     transform, target_transform
         Applied to each image and label; None leaves them as they are.
+    root
+        The folder that they come from, if any.
+
+    Attributes
+    ----------
+    max_value
+        What stands for white. 255: a transform gets the bytes; else it gets them divided by this, as float32.
     """
 
-    #: The value that stands for white: ToTensor maps 0 to this onto 0 to 1.
     max_value = 255
+    #: Whether a transform gets bytes as a PIL image (where Pillow is installed), not as an array.
+    pictures = False
     classes: ClassVar[list[str]]
 
     def __init__(
@@ -34,11 +45,12 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
         targets: Tensor,
         transform: Callable[[Any], Any] | None,
         target_transform: Callable[[Any], Any] | None,
+        *,
+        root: str | os.PathLike[str] | None = None,
     ) -> None:
+        super().__init__(root, transform=transform, target_transform=target_transform)
         self.data = data
         self.targets = targets
-        self.transform = transform
-        self.target_transform = target_transform
 
     @property
     def class_to_idx(self) -> dict[str, int]:
@@ -68,45 +80,38 @@ class ImageDataset(Dataset[tuple[Any, Any]]):
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         if not -len(self) <= index < len(self):
             raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(self)} images")
-        pixels = self.data[index].numpy(force=True)
+        row = self.data[index]
+        pixels = row.numpy(force=True) if isinstance(row, Tensor) else np.asarray(row)
         image = self._image(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0))
         target = int(self.targets[index])
-        if self.transform is not None:
-            image = self.transform(image)
-        if self.target_transform is not None:
-            target = self.target_transform(target)
-        return image, target
+        return (image, target) if self.transforms is None else self.transforms(image, target)
 
     def _image(self, pixels: np.ndarray[Any, Any]) -> Any:
         """What a transform gets for one image (H, W) or (H, W, C)."""
-        return pixels
+        if self.max_value != 255:
+            return pixels.astype(np.float32) / np.float32(self.max_value)
+        return pil_image(pixels) if self.pictures else pixels
 
-    def native_batches(self) -> NativeBatches | None:
-        """How to gather and transform a batch [images, labels] natively.
 
-        None if that would not be the same as the single samples together. It is for native transforms with
-        ToTensor, and labels as they are.
-        """
-        if type(self).__getitem__ is not ImageDataset.__getitem__ or self.target_transform is not None:
+@makes_batches(ImageDataset, methods=("_image", "transforms"), attributes=("data", "targets", *TRANSFORMS))
+def _batches(dataset: ImageDataset) -> NativeBatches | None:
+    """Batches [images, labels] of native transforms with ToTensor, and labels as they are."""
+    data, targets = dataset.data, dataset.targets
+    if (
+        not plain_transform(dataset)
+        or not (type(data) is Tensor and data.dtype == _C.DType.uint8 and data.ndim in (3, 4))
+        or not (type(targets) is Tensor and targets.dtype == _C.DType.int64 and targets.ndim == 1)
+        or len(data) != len(targets)
+        or data.device != targets.device
+    ):
+        return None
+    for name, kind in (("max_value", int), ("pictures", bool)):
+        if type(lookup(type(dataset), name)) is not kind or type(getattr(dataset, name)) is not kind:
             return None
-        data, targets = self.data, self.targets
-        if (
-            not (isinstance(data, Tensor) and data.dtype == _C.DType.uint8 and data.ndim in (3, 4))
-            or not (isinstance(targets, Tensor) and targets.dtype == _C.DType.int64 and targets.ndim == 1)
-            or len(data) != len(targets)
-        ):
-            return None
-        return image_batches(data, targets, self.transform, self.max_value)
-
-    def __repr__(self) -> str:
-        lines = [f"Dataset {type(self).__name__}", f"    Number of datapoints: {len(self)}"]
-        lines += [f"    {line}" for line in self._describe()]
-        if self.transform is not None:
-            lines.append(f"    Transform: {self.transform}")
-        return "\n".join(lines)
-
-    def _describe(self) -> list[str]:
-        return []
+    # Pillow has no images of other channels, or means something by them.
+    if dataset.max_value < 1 or (dataset.pictures and data.ndim == 4 and data.shape[1] not in (1, 3)):
+        return None
+    return image_batches(data, targets, dataset.transform, dataset.max_value)
 
 
 def class_numbers(classes: list[str]) -> dict[str, int]:
@@ -127,7 +132,7 @@ def image_batches(data: Tensor, targets: Tensor, transform: Any, max_value: int)
             gather_rows(targets, index, start, count),
         ]
 
-    return NativeBatches(gather, native.random, data.device)
+    return NativeBatches(gather, ("image", str(data.device)), native.random, data.device)
 
 
 def pil_image(pixels: np.ndarray[Any, Any]) -> Any:
@@ -136,4 +141,4 @@ def pil_image(pixels: np.ndarray[Any, Any]) -> Any:
         from PIL import Image
     except ImportError:
         return pixels
-    return Image.fromarray(pixels)
+    return Image.fromarray(pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 1 else pixels)

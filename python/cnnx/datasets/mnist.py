@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-
 from cnnx.datasets.download import download_gzip
 from cnnx.datasets.idx_file import load_pair
-from cnnx.datasets.images import ImageDataset, pil_image
+from cnnx.datasets.images import ImageDataset
 from cnnx.datasets.verified import verified
 
 
@@ -63,6 +61,7 @@ class MNIST(ImageDataset):
     ((60000, 28, 28), cnnx.int64)
     """
 
+    pictures = True
     mirrors: ClassVar[Sequence[str]] = (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -116,8 +115,10 @@ class MNIST(ImageDataset):
     ) -> None:
         self.root = Path(root).expanduser()
         self.train = bool(train)
+        if download:
+            self.download()
         images_part, labels_part = self.parts[self.train]
-        images_path, labels_path = (self._locate(part, download) for part in (images_part, labels_part))
+        images_path, labels_path = (self._locate(part) for part in (images_part, labels_part))
         try:
             images_data = verified(images_path, images_part.checksum, images_part.size)
             labels_data = verified(labels_path, labels_part.checksum, labels_part.size)
@@ -127,7 +128,12 @@ class MNIST(ImageDataset):
         except ValueError as error:
             hint = "a damaged copy can be deleted: download=True fetches it again"
             raise ValueError(f"{error} ({hint})") from error
-        super().__init__(images, targets, transform, target_transform)
+        super().__init__(images, targets, transform, target_transform, root=self.root)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "resources" in vars(cls):
+            raise TypeError(f"{cls.__name__}: resources of a subclass are not read; `parts` names the files")
 
     @classmethod
     def find(cls, root: str | os.PathLike[str], file: str) -> Path | None:
@@ -148,11 +154,15 @@ class MNIST(ImageDataset):
         """True if all four files are below `root`."""
         return all(cls.find(root, part.file) is not None for parts in cls.parts.values() for part in parts)
 
-    def _locate(self, part: Part, download: bool) -> Path:
+    def download(self) -> None:
+        """Fetches the files of this part that are in none of the places."""
+        for part in self.parts[self.train]:
+            if self.find(self.root, part.file) is None:
+                download_gzip(part.file, part.checksum, self.mirrors, self._places(self.root)[-1])
+
+    def _locate(self, part: Part) -> Path:
         path = self.find(self.root, part.file)
         places = self._places(self.root)
-        if path is None and download:
-            path = download_gzip(part.file, part.checksum, self.mirrors, places[-1])
         if path is None:
             raise RuntimeError(
                 f"{type(self).__name__}: {part.file} (plain or .gz) is in none of {places[0]}, "
@@ -160,11 +170,9 @@ class MNIST(ImageDataset):
             )
         return path
 
-    def _image(self, pixels: np.ndarray[Any, Any]) -> Any:
-        return pil_image(pixels)
-
-    def _describe(self) -> list[str]:
-        return [f"Root location: {self.root}", f"Split: {'train' if self.train else 'test'}"]
+    def extra_repr(self) -> str:
+        """Which part it is."""
+        return f"Split: {'train' if self.train else 'test'}"
 
 
 class FashionMNIST(MNIST):

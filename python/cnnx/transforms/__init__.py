@@ -1,8 +1,9 @@
 """Transforms of images, as in torchvision.
 
 They take PIL images, arrays and tensors. A `DataLoader` over one of cnnx's image data sets recognises
-`ToTensor`, with any of these transforms before it and behind it (all but `Lambda` and functions of the user's
-own), and then does all of it for whole batches in native code.
+`ToTensor`, with any of these transforms before it and behind it (all but `Lambda`, functions of the user's
+own and subclasses), and then does all of it for whole batches in native code. Their attributes may be changed
+between passes. A subclass may have a `forward` of its own, or where parameters are random a `get_params`.
 """
 
 from __future__ import annotations

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from cnnx import _C
+from cnnx.random import rand, randint
+from cnnx.shortcuts import AsShipped
 from cnnx.transforms.images import apply_step
+
+#: What may be done natively for whole batches, while it is of the very type and nothing of it is changed.
+_SHIPPED: dict[type, AsShipped] = {}
+Transform = TypeVar("Transform")
+_CALLED = ("__call__", "forward", "_step", "_in_batches", "get_params")
+
+
+def native(cls: type[Transform]) -> type[Transform]:
+    """Registers a transform class of this package as one that batches may stand for."""
+    _SHIPPED[cls] = AsShipped(cls, _CALLED)
+    return cls
+
+
+def is_shipped(transform: Any) -> bool:
+    """True if `transform` is of a registered class itself (no subclass) and runs its methods unchanged."""
+    shipped = _SHIPPED.get(type(transform))
+    return shipped is not None and shipped.holds_for(transform)
 
 
 class ImageTransform:
-    """Base of transforms with a native step: a subclass has `_step`.
+    """Base of transforms with a native step: a subclass has `_step`, or a `forward` of its own.
 
     A PIL image (modes L, RGB, F), a NumPy array (H, W) or (H, W, C) of uint8 or floats, or a tensor (..., H,
     W) gives the same kind back. PIL images and arrays follow Pillow's arithmetic to the bit, tensors
@@ -17,8 +36,8 @@ class ImageTransform:
     call for each image; a `DataLoader` draws them for whole batches, keyed by pass and image. Gradients pass
     through to tensors that require one.
 
-    A subclass may define `forward`, `__call__` or, where there is one, `get_params`: those are then called,
-    for each image.
+    A subclass or an object may define `forward`, `__call__` or, where there is one, `get_params`: those are
+    then called, for each image.
     """
 
     def _step(self, pillow: bool) -> _C.ImageStep:
@@ -34,24 +53,25 @@ class ImageTransform:
         return apply_step(type(self).__name__, img, self._step)
 
     def __call__(self, img: Any) -> Any:
-        """`forward(img)`."""
+        """The transformed `img`: what `forward` gives."""
         return self.forward(img)
 
 
-def as_defined(transform: ImageTransform) -> bool:
-    """True if nothing of `transform` is a user's own: neither its class nor a method set on the object."""
-    kind = type(transform)
-    return kind.__module__.startswith("cnnx.transforms.") and not any(
-        callable(getattr(kind, name, None)) for name in vars(transform)
-    )
-
-
-def own_parameters(transform: ImageTransform) -> bool:
-    """True if a subclass, or the object, has a `get_params` of its own."""
-    defines = next(kind for kind in type(transform).__mro__ if "get_params" in vars(kind))
-    return not defines.__module__.startswith("cnnx.transforms.") or "get_params" in vars(transform)
-
-
 def is_native(transform: Any) -> bool:
-    """True if the native steps of `transform` do for a whole batch what calling it does for each image."""
-    return isinstance(transform, ImageTransform) and as_defined(transform) and transform._in_batches()
+    """True if a native step does all that `transform` does to an image, in batches too."""
+    return isinstance(transform, ImageTransform) and is_shipped(transform) and transform._in_batches()
+
+
+def draws_as(cls: type, transform: Any) -> bool:
+    """True if the random parameters of `transform` are those of `cls`: no other `get_params` was put in."""
+    return _SHIPPED[cls].runs(transform, "get_params")
+
+
+def uniform(low: float, high: float) -> float:
+    """A random number between two, from the generator that `cnnx.manual_seed` seeds."""
+    return low + (high - low) * float(rand(1, device="cpu").item())
+
+
+def below(count: int) -> int:
+    """A random int from 0 to count - 1, from the same generator."""
+    return int(randint(0, count, (1,), device="cpu").item())

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from cnnx.transforms.base import native
 
+
+@native
 class Compose:
     """Several transforms, one after the other.
 

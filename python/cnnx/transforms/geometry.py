@@ -6,20 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnx import _C
-from cnnx.random import rand
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform, own_parameters
+from cnnx.transforms.base import ImageTransform, draws_as, native, uniform
 from cnnx.transforms.images import apply_step, image_size
-from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
+from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode, mode_name
 
-Pair = tuple[float, float]
-
+Range = tuple[float, float]
 WARP_MODES = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR)
-
-
-def uniform(low: float, high: float) -> float:
-    """A number between two, from the generator that `cnnx.manual_seed` seeds."""
-    return float(low + (high - low) * rand(1).item())
 
 
 class _RandomFlip(ImageTransform):
@@ -35,6 +28,7 @@ class _RandomFlip(ImageTransform):
         return f"{type(self).__name__}(p={self.p})"
 
 
+@native
 class RandomHorizontalFlip(_RandomFlip):
     """Left and right swapped with probability `p`.
 
@@ -53,6 +47,7 @@ class RandomHorizontalFlip(_RandomFlip):
     _horizontal = True
 
 
+@native
 class RandomVerticalFlip(_RandomFlip):
     """Top and bottom swapped with probability `p`.
 
@@ -65,6 +60,7 @@ class RandomVerticalFlip(_RandomFlip):
     _horizontal = False
 
 
+@native
 class RandomRotation(ImageTransform):
     """A rotation by an angle drawn for each image.
 
@@ -101,25 +97,32 @@ class RandomRotation(ImageTransform):
         self.expand = bool(expand)
         self.center = None if center is None else arguments.numbers("RandomRotation", "center", center, (2,))
         self.fill = 0 if fill is None else fill
-        arguments.fill_values("RandomRotation", self.fill)
+        self._step(True)  # checks the rest
 
     @staticmethod
     def get_params(degrees: Sequence[float]) -> float:
-        """An angle within `degrees`, (low, high). One that a subclass defines is asked for each image."""
+        """A random angle within `degrees`, (low, high).
+
+        One that a subclass or an object defines is asked for each image.
+        """
         return uniform(degrees[0], degrees[1])
 
+    def _step(self, pillow: bool) -> _C.ImageStep:
+        low, high = arguments.angles("RandomRotation", "degrees", self.degrees)
+        return self._rotation(low, high, pillow)
+
+    def _rotation(self, low: float, high: float, pillow: bool) -> _C.ImageStep:
+        center = None if self.center is None else (self.center[0], self.center[1])
+        mode = interpolation_mode("RandomRotation", self.interpolation, WARP_MODES).value
+        fill = arguments.fill_values("RandomRotation", self.fill)
+        return _C.rotation_step((low, high), mode, self.expand, center, fill, pillow)
+
     def forward(self, img: Any) -> Any:
-        """The rotated image."""
-        if not own_parameters(self):
+        """The rotated `img`."""
+        if draws_as(RandomRotation, self):
             return super().forward(img)
         angle = float(self.get_params(self.degrees))
-        return apply_step(type(self).__name__, img, lambda pillow: self._step(pillow, (angle, angle)))
-
-    def _step(self, pillow: bool, degrees: tuple[float, float] | None = None) -> _C.ImageStep:
-        low, high = degrees or arguments.angles("RandomRotation", "degrees", self.degrees)
-        center = None if self.center is None else (self.center[0], self.center[1])
-        fill = arguments.fill_values("RandomRotation", self.fill)
-        return _C.rotation_step((low, high), self.interpolation.value, self.expand, center, fill, pillow)
+        return apply_step("RandomRotation", img, lambda pillow: self._rotation(angle, angle, pillow))
 
     def _in_batches(self) -> bool:
         return not self.expand
@@ -127,11 +130,12 @@ class RandomRotation(ImageTransform):
     def __repr__(self) -> str:
         center = "" if self.center is None else f", center={self.center}"
         return (
-            f"{type(self).__name__}(degrees={self.degrees}, interpolation={self.interpolation.value}, "
+            f"{type(self).__name__}(degrees={self.degrees}, interpolation={mode_name(self.interpolation)}, "
             f"expand={self.expand}{center}, fill={self.fill})"
         )
 
 
+@native
 class RandomAffine(ImageTransform):
     """A random rotation, shift, scaling and shear about the center of the image.
 
@@ -180,8 +184,8 @@ class RandomAffine(ImageTransform):
         self.shear = None if shear is None else arguments.angles(op, "shear", shear, (2, 4))
         self.interpolation = interpolation_mode(op, interpolation, WARP_MODES)
         self.fill = 0 if fill is None else fill
-        arguments.fill_values(op, self.fill)
         self.center = None if center is None else arguments.numbers(op, "center", center, (2,))
+        self._step(True)  # checks the rest
 
     @staticmethod
     def get_params(
@@ -191,39 +195,24 @@ class RandomAffine(ImageTransform):
         shears: Sequence[float] | None,
         img_size: Sequence[int],
     ) -> tuple[float, tuple[int, int], float, tuple[float, float]]:
-        """An angle, a shift (x, y) in pixels, a factor, and the shear along x and y in degrees.
+        """A random angle, shift (x, y) in pixels, factor, and shear along x and y in degrees.
 
-        One that a subclass defines is asked for each image; `img_size` is (width, height).
+        One that a subclass or an object defines is asked for each image; `img_size` is (width, height).
         """
-        x, y = (0.0, 0.0) if translate is None else (translate[0] * img_size[0], translate[1] * img_size[1])
-        shear = [*(shears or [0.0, 0.0]), 0.0, 0.0]
-        return (
-            uniform(degrees[0], degrees[1]),
-            (round(uniform(-x, x)), round(uniform(-y, y))),
-            1.0 if scale_ranges is None else uniform(scale_ranges[0], scale_ranges[1]),
-            (uniform(shear[0], shear[1]), uniform(shear[2], shear[3])),
+        angle = uniform(degrees[0], degrees[1])
+        x, y = (
+            round(uniform(-part * extent, part * extent))
+            for part, extent in zip(translate or (0.0, 0.0), img_size, strict=True)
         )
-
-    def forward(self, img: Any) -> Any:
-        """The image through its map."""
-        if not own_parameters(self):
-            return super().forward(img)
-        _, height, width = image_size("RandomAffine", img)
-        angle, shift, factor, shear = self.get_params(
-            self.degrees, self.translate, self.scale, self.shear, [width, height]
-        )
-        drawn = [(float(v), float(v)) for v in (angle, factor, *shear)]
-        pixels = (float(shift[0]), float(shift[1]))
-        return apply_step(
-            type(self).__name__,
-            img,
-            lambda pillow: self._native(drawn[0], pixels, False, drawn[1], drawn[2], drawn[3], pillow),
-        )
+        scale = 1.0 if scale_ranges is None else uniform(scale_ranges[0], scale_ranges[1])
+        ranges = [*(shears or [0.0, 0.0]), 0.0, 0.0]
+        return angle, (x, y), scale, (uniform(ranges[0], ranges[1]), uniform(ranges[2], ranges[3]))
 
     def _step(self, pillow: bool) -> _C.ImageStep:
         low, high = arguments.angles("RandomAffine", "degrees", self.degrees)
-        shear = [*(self.shear or [0.0, 0.0]), 0.0, 0.0]
-        return self._native(
+        shear = [0.0] if self.shear is None else arguments.angles("RandomAffine", "shear", self.shear, (2, 4))
+        shear = [*shear, 0.0, 0.0, 0.0]
+        return self._affine(
             (low, high),
             (0.0, 0.0) if self.translate is None else (self.translate[0], self.translate[1]),
             True,
@@ -233,21 +222,37 @@ class RandomAffine(ImageTransform):
             pillow,
         )
 
-    def _native(
+    def _affine(
         self,
-        degrees: Pair,
-        translate: Pair,
+        degrees: Range,
+        translate: Range,
         fractions: bool,
-        scale: Pair,
-        shear_x: Pair,
-        shear_y: Pair,
+        scale: Range,
+        shear_x: Range,
+        shear_y: Range,
         pillow: bool,
     ) -> _C.ImageStep:
+        mode = interpolation_mode("RandomAffine", self.interpolation, WARP_MODES).value
         center = None if self.center is None else (self.center[0], self.center[1])
         fill = arguments.fill_values("RandomAffine", self.fill)
-        mode = self.interpolation.value
         return _C.affine_step(
             degrees, translate, fractions, scale, shear_x, shear_y, mode, center, fill, pillow
+        )
+
+    def forward(self, img: Any) -> Any:
+        """The `img` through its map."""
+        if draws_as(RandomAffine, self):
+            return super().forward(img)
+        _, height, width = image_size("RandomAffine", img)
+        size = [width, height]
+        angle, (x, y), scale, (shear_x, shear_y) = self.get_params(
+            self.degrees, self.translate, self.scale, self.shear, size
+        )
+        degrees, factor, along_x, along_y = ((float(v), float(v)) for v in (angle, scale, shear_x, shear_y))
+        return apply_step(
+            "RandomAffine",
+            img,
+            lambda pillow: self._affine(degrees, (x, y), False, factor, along_x, along_y, pillow),
         )
 
     def __repr__(self) -> str:
@@ -256,7 +261,7 @@ class RandomAffine(ImageTransform):
             if getattr(self, name) is not None:
                 text += f", {name}={getattr(self, name)}"
         if self.interpolation is not InterpolationMode.NEAREST:
-            text += f", interpolation={self.interpolation.value}"
+            text += f", interpolation={mode_name(self.interpolation)}"
         text += f", fill={self.fill}" if self.fill != 0 else ""
         text += f", center={self.center}" if self.center is not None else ""
         return text + ")"

@@ -48,3 +48,8 @@ def interpolation_mode(op: str, value: Any, allowed: tuple[InterpolationMode, ..
         names = " or ".join(m.value for m in allowed)
         raise ValueError(f"{op}: interpolation must be {names}, got {mode.value if mode else value!r}")
     return mode
+
+
+def mode_name(value: Any) -> str:
+    """How a mode prints, whatever it was set to."""
+    return str(getattr(value, "value", value))

@@ -9,10 +9,11 @@ import numpy as np
 
 from cnnx import _C, pictures
 from cnnx.tensor import Tensor
-from cnnx.transforms.base import ImageTransform
+from cnnx.transforms.base import ImageTransform, native
 from cnnx.transforms.images import is_pil_image
 
 
+@native
 class ToTensor:
     """An image as a float32 tensor (C, H, W).
 
@@ -80,6 +81,7 @@ class PILToTensor:
         return f"{type(self).__name__}()"
 
 
+@native
 class Normalize(ImageTransform):
     """(image - mean) / std per channel.
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnnx import _C
-from cnnx.creation import tensor
-from cnnx.random import rand, randint, randn
+from cnnx.creation import as_tensor
+from cnnx.random import randn
 from cnnx.tensor import Tensor
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform, is_native, own_parameters
-from cnnx.transforms.geometry import uniform
+from cnnx.transforms.base import ImageTransform, below, draws_as, is_native, native, uniform
 
 
 def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Tensor | float, inplace: bool = False) -> Tensor:
@@ -36,6 +35,7 @@ def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Tensor | float, inplac
     return result
 
 
+@native
 class Grayscale(ImageTransform):
     """A colour image in grey (0.299 red, 0.587 green, 0.114 blue).
 
@@ -57,6 +57,7 @@ class Grayscale(ImageTransform):
         return f"{type(self).__name__}(num_output_channels={self.num_output_channels})"
 
 
+@native
 class RandomErasing(ImageTransform):
     """A random rectangle of a tensor overwritten (Zhong et al., https://arxiv.org/abs/1708.04896).
 
@@ -90,45 +91,45 @@ class RandomErasing(ImageTransform):
         if isinstance(value, str) and value != "random":
             raise ValueError(f"{op}: value as a string must be 'random', got {value!r}")
         self.scale, self.ratio, self.value, self.inplace = scale, ratio, value, inplace
-        self._values()
+        self._step(True)  # checks the rest
 
     @staticmethod
     def get_params(
         img: Tensor, scale: Sequence[float], ratio: Sequence[float], value: Sequence[float] | None = None
     ) -> tuple[int, int, int, int, Tensor]:
-        """(top, left, height, width) of a rectangle, and the content: `value` per channel, None for noise.
+        """(top, left, height, width) of a random rectangle, and the content: `value` per channel, or noise.
 
-        The whole image with itself, if ten rectangles did not fit. One that a subclass defines is asked for
-        each image that is erased.
+        The whole image with itself, if ten rectangles did not fit. One that a subclass or an object defines
+        is asked for each image that is erased.
         """
         channels, height, width = img.shape[-3:]
-        low, high = math.log(ratio[0]), math.log(ratio[1])
         for _ in range(10):
             area = height * width * uniform(scale[0], scale[1])
-            aspect = math.exp(uniform(low, high))
+            aspect = math.exp(uniform(math.log(ratio[0]), math.log(ratio[1])))
             h, w = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
-            if h >= height or w >= width:
+            if not (h < height and w < width):
                 continue
             if value is None:
                 content = randn(channels, h, w, dtype=img.dtype, device=img.device)
             else:
-                content = tensor(list(value), dtype=img.dtype, device=img.device).reshape(-1, 1, 1)
-            top, left = (int(randint(0, n + 1, (1,)).item()) for n in (height - h, width - w))
+                content = as_tensor(list(value), dtype=img.dtype, device=img.device).reshape(-1, 1, 1)
+            top, left = below(height - h + 1), below(width - w + 1)
             return top, left, h, w, content
         return 0, 0, height, width, img
 
-    def _values(self) -> list[float]:
-        return [] if isinstance(self.value, str) else arguments.fill_values("RandomErasing", self.value)
+    def _values(self) -> list[float] | None:
+        noise = isinstance(self.value, str) and self.value == "random"
+        return None if noise else arguments.fill_values("RandomErasing", self.value)
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        return self._erase(self._values())
+        return self._erase(self._values() or [])
 
     def _erase(self, values: list[float]) -> _C.ImageStep:
         scale, ratio = (self.scale[0], self.scale[1]), (self.ratio[0], self.ratio[1])
         return _C.erase_step(self.p, scale, ratio, values)
 
     def _in_batches(self) -> bool:
-        return self.value != "random"
+        return self._values() is not None
 
     def forward(self, img: Any) -> Any:
         """The tensor with its rectangle."""
@@ -137,12 +138,11 @@ class RandomErasing(ImageTransform):
             raise TypeError(
                 f"RandomErasing: needs a floating-point tensor, got {what}; put ToTensor() before it"
             )
-        if own_parameters(self):
-            if rand(1).item() >= self.p:
+        if not draws_as(RandomErasing, self):
+            if uniform(0, 1) >= self.p:
                 return img
-            values = None if self.value == "random" else self._values()
-            return erase(img, *self.get_params(img, self.scale, self.ratio, values), self.inplace)
-        if self.value == "random":
+            return erase(img, *self.get_params(img, self.scale, self.ratio, self._values()), self.inplace)
+        if self._values() is None:
             # The rectangle is what the step has made NaN.
             plain = img.detach()
             marked = _C.transform_image(plain, self._erase([float("nan")]))
@@ -159,6 +159,7 @@ class RandomErasing(ImageTransform):
         )
 
 
+@native
 class RandomApply(ImageTransform):
     """Transforms done together with probability `p`.
 
@@ -182,7 +183,7 @@ class RandomApply(ImageTransform):
 
     def forward(self, img: Any) -> Any:
         """The image, transformed or as it is."""
-        if rand(1).item() > self.p:
+        if uniform(0, 1) > self.p:
             return img
         for transform in self.transforms:
             img = transform(img)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from cnnx import _C
-from cnnx.random import randint
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform, own_parameters
+from cnnx.transforms.base import ImageTransform, below, draws_as, native
 from cnnx.transforms.images import apply_step, image_size
-from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
+from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode, mode_name
 
 RESIZE_MODES = (InterpolationMode.NEAREST, InterpolationMode.BILINEAR, InterpolationMode.BICUBIC)
 
 
+@native
 class Pad(ImageTransform):
     """Pixels added on all sides (or cut off, where negative).
 
@@ -31,13 +31,11 @@ class Pad(ImageTransform):
     def __init__(
         self, padding: int | Sequence[int], fill: float | Sequence[float] = 0, padding_mode: str = "constant"
     ) -> None:
-        self.padding, self.fill = padding, fill
-        self.padding_mode = arguments.padding_mode("Pad", padding_mode)
-        self._step(False)  # checks the rest
+        self.padding, self.fill, self.padding_mode = padding, fill, padding_mode
+        self._step(True)  # checks them
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        borders, fill = arguments.borders("Pad", self.padding), arguments.fill_values("Pad", self.fill)
-        return _C.pad_step(borders, fill, self.padding_mode)
+        return pad_step("Pad", self.padding, self.fill, self.padding_mode)
 
     def __repr__(self) -> str:
         return (
@@ -46,6 +44,7 @@ class Pad(ImageTransform):
         )
 
 
+@native
 class CenterCrop(ImageTransform):
     """The middle of the image; a smaller image gets zeros around it.
 
@@ -65,6 +64,7 @@ class CenterCrop(ImageTransform):
         return f"{type(self).__name__}(size={self.size})"
 
 
+@native
 class RandomCrop(ImageTransform):
     """A window at a random place of the padded image.
 
@@ -94,55 +94,57 @@ class RandomCrop(ImageTransform):
         padding_mode: str = "constant",
     ) -> None:
         self.size = arguments.pair("RandomCrop", "size", size)
-        self.padding, self.fill = padding, fill
+        self.padding, self.fill, self.padding_mode = padding, fill, padding_mode
         self.pad_if_needed = bool(pad_if_needed)
-        self.padding_mode = arguments.padding_mode("RandomCrop", padding_mode)
-        self._step(False)  # checks the rest
+        self._step(True)  # checks the rest
 
     @staticmethod
     def get_params(img: Any, output_size: Sequence[int]) -> tuple[int, int, int, int]:
-        """(top, left, height, width) of a window of `output_size`, (height, width), within an image.
+        """(top, left, height, width) of a random window of `output_size`, (height, width), in an image.
 
-        One that a subclass defines is asked for each image, after padding.
+        One that a subclass or an object defines is asked for each image, after padding.
 
         Raises
         ------
         ValueError
             If the window is larger than the image.
         """
-        _, height, width = image_size("RandomCrop", img)
-        wanted = (int(output_size[0]), int(output_size[1]))
-        if height < wanted[0] or width < wanted[1]:
-            raise ValueError(f"Required crop size {wanted} is larger than input image size {(height, width)}")
-        top, left = (
-            int(randint(0, extent - size + 1, (1,)).item())
-            for extent, size in zip((height, width), wanted, strict=True)
-        )
-        return top, left, *wanted
-
-    def forward(self, img: Any) -> Any:
-        """The window."""
-        if not own_parameters(self):
-            return super().forward(img)
-        if self.padding is not None:
-            img = Pad(self.padding, self.fill, self.padding_mode)(img)
-        if self.pad_if_needed:
-            _, height, width = image_size("RandomCrop", img)
-            missing = (max(self.size[1] - width, 0), max(self.size[0] - height, 0))
-            img = Pad(missing, self.fill, self.padding_mode)(img)
-        top, left, height, width = (int(v) for v in self.get_params(img, self.size))
-        return apply_step("RandomCrop", img, lambda pillow: _C.crop_step(top, left, height, width))
+        (_, height, width), (rows, columns) = image_size("RandomCrop", img), output_size
+        if rows > height or columns > width:
+            raise ValueError(
+                f"RandomCrop: the crop of {(rows, columns)} is larger than the image of {(height, width)}"
+            )
+        return below(height - rows + 1), below(width - columns + 1), rows, columns
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        height, width = arguments.pair("RandomCrop", "size", self.size)
         borders = arguments.borders("RandomCrop", 0 if self.padding is None else self.padding)
         fill = arguments.fill_values("RandomCrop", self.fill)
-        return _C.random_crop_step(height, width, borders, self.pad_if_needed, fill, self.padding_mode)
+        mode = arguments.padding_mode("RandomCrop", self.padding_mode)
+        height, width = arguments.pair("RandomCrop", "size", self.size)
+        return _C.random_crop_step(height, width, borders, self.pad_if_needed, fill, mode)
+
+    def forward(self, img: Any) -> Any:
+        """The window of `img`."""
+        if draws_as(RandomCrop, self):
+            return super().forward(img)
+        height, width = arguments.pair("RandomCrop", "size", self.size)
+        if self.padding is not None:
+            img = self._padded(img, self.padding)
+        if self.pad_if_needed:
+            _, rows, columns = image_size("RandomCrop", img)
+            img = self._padded(img, (max(width - columns, 0), max(height - rows, 0)))
+        top, left, rows, columns = (int(v) for v in self.get_params(img, (height, width)))
+        return apply_step("RandomCrop", img, lambda pillow: _C.crop_step(top, left, rows, columns))
+
+    def _padded(self, img: Any, padding: int | Sequence[int]) -> Any:
+        step = pad_step("RandomCrop", padding, self.fill, self.padding_mode)
+        return apply_step("RandomCrop", img, lambda pillow: step)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(size={self.size}, padding={self.padding})"
 
 
+@native
 class Resize(ImageTransform):
     """The image in another size.
 
@@ -167,21 +169,30 @@ class Resize(ImageTransform):
     ) -> None:
         self.size, self.max_size, self.antialias = size, max_size, antialias
         self.interpolation = interpolation_mode("Resize", interpolation, RESIZE_MODES)
-        self._step(False)  # checks the rest
+        self._step(True)  # checks the rest
 
     def _step(self, pillow: bool) -> _C.ImageStep:
-        height, width = arguments.pair("Resize", "size", self.size)
-        if isinstance(self.size, int) or len(self.size) == 1:
+        size, max_size = self.size, self.max_size
+        height, width = arguments.pair("Resize", "size", size)
+        if isinstance(size, int) or len(size) == 1:
             height = 0
-        elif self.max_size is not None:
+        elif max_size is not None:
             raise ValueError("Resize: max_size is for a size of one int")
-        if self.max_size is not None and self.max_size <= width:
-            raise ValueError(f"Resize: max_size {self.max_size} must be larger than the size {self.size}")
-        mode, antialias = self.interpolation.value, bool(self.antialias)
-        return _C.resize_step(height, width, self.max_size or 0, mode, antialias, pillow)
+        if max_size is not None and max_size <= width:
+            raise ValueError(f"Resize: max_size {max_size} must be larger than the size {size}")
+        mode = interpolation_mode("Resize", self.interpolation, RESIZE_MODES)
+        return _C.resize_step(height, width, max_size or 0, mode.value, bool(self.antialias), pillow)
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}(size={self.size}, interpolation={self.interpolation.value}, "
+            f"{type(self).__name__}(size={self.size}, interpolation={mode_name(self.interpolation)}, "
             f"max_size={self.max_size}, antialias={self.antialias})"
         )
+
+
+def pad_step(
+    op: str, padding: int | Sequence[int], fill: float | Sequence[float], padding_mode: str
+) -> _C.ImageStep:
+    """The native step of `Pad` for these parameters, which errors name `op` for."""
+    mode = arguments.padding_mode(op, padding_mode)
+    return _C.pad_step(arguments.borders(op, padding), arguments.fill_values(op, fill), mode)

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from cnnx.utils.data.collate import default_collate, default_convert
-from cnnx.utils.data.dataset import (
-    ConcatDataset,
-    Dataset,
-    IterableDataset,
-    Subset,
-    TensorDataset,
-    random_split,
-)
-from cnnx.utils.data.loader import DataLoader
+from cnnx.utils.data.combined import ChainDataset, ConcatDataset, StackDataset, Subset, random_split
+from cnnx.utils.data.dataset import Dataset, IterableDataset, TensorDataset
+from cnnx.utils.data.loader import DataLoader, get_worker_info
 from cnnx.utils.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -22,6 +16,7 @@ from cnnx.utils.data.sampler import (
 
 __all__ = [
     "BatchSampler",
+    "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
@@ -29,10 +24,12 @@ __all__ = [
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "StackDataset",
     "Subset",
     "SubsetRandomSampler",
     "TensorDataset",
     "default_collate",
     "default_convert",
+    "get_worker_info",
     "random_split",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,141 @@ import numpy as np
 from cnnx import _C
 from cnnx.tensor import Tensor
 
+#: What puts samples of a type (or of one of several) together: it gets the samples, and the map as a keyword.
+CollateMap = dict[Any, Callable[..., Any]]
+
+
+def collate(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Any:
+    """Puts samples of equal structure together by a map from their type to what does it.
+
+    Of mappings, tuples and lists each field is put together (tuples give a list, as in PyTorch; other types
+    are kept).
+
+    Parameters
+    ----------
+    batch
+        The samples, at least one.
+    collate_fn_map
+        Types, or tuples of them, and functions (samples, collate_fn_map=map). One for the very type of the
+        first sample comes first, then those for its bases, in the map's order.
+
+    Raises
+    ------
+    TypeError
+        If the samples are of a type that neither the map nor this function knows.
+    RuntimeError
+        If lengths differ.
+    IndexError
+        If there is no sample.
+    """
+    if not len(batch):
+        raise IndexError("default_collate: there is no sample in the batch")
+    first = batch[0]
+    function = collator(first, collate_fn_map or {})
+    if function is not None:
+        return function(batch, collate_fn_map=collate_fn_map)
+    if isinstance(first, Mapping):
+        fields = {
+            key: collate([sample[key] for sample in batch], collate_fn_map=collate_fn_map) for key in first
+        }
+        return _like(first, fields)
+    if isinstance(first, Sequence):
+        if any(len(sample) != len(first) for sample in batch):
+            lengths = sorted({len(sample) for sample in batch})
+            raise RuntimeError(
+                f"default_collate: samples have different numbers of fields {lengths}; pass a collate_fn"
+            )
+        columns = [collate(field, collate_fn_map=collate_fn_map) for field in zip(*batch, strict=True)]
+        return _like(first, columns)
+    hint = "; ToTensor() makes tensors of images" if hasattr(first, "getbands") else ""
+    raise TypeError(
+        "default_collate: samples must hold tensors, arrays, numbers, strings, mappings or sequences, "
+        f"got {type(first).__module__}.{type(first).__name__}{hint}"
+    )
+
+
+def collator(first: Any, functions: CollateMap) -> Callable[..., Any] | None:
+    """The function of a map for samples like `first`; None if it has none."""
+    exact = functions.get(type(first))
+    return exact or next((function for kind, function in functions.items() if isinstance(first, kind)), None)
+
+
+def _like(first: Any, fields: Any) -> Any:
+    """The fields in a collection like `first`; tuples give a list, and so does what cannot be made anew."""
+    if type(first) in (dict, list) or type(first) is tuple:
+        return fields
+    if isinstance(first, tuple):
+        return type(first)(*fields) if hasattr(first, "_fields") else fields
+    try:
+        if not isinstance(first, MutableMapping | MutableSequence):
+            return type(first)(fields)
+        clone: Any = copy.copy(first)
+        for key, value in fields.items() if isinstance(fields, dict) else enumerate(fields):
+            clone[key] = value
+        return clone
+    except TypeError:
+        return fields
+
+
+def _stack(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+    for sample in batch:
+        if not isinstance(sample, Tensor):
+            raise TypeError(
+                f"default_collate: tensors and {type(sample).__name__} in one field; pass a collate_fn"
+            )
+    _check_shapes([tuple(t.shape) for t in batch])
+    from cnnx import stack
+
+    return stack(list(batch), 0)
+
+
+def _stack_arrays(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+    if batch[0].dtype.kind not in "fiub":
+        raise TypeError(f"default_collate: no tensors of NumPy dtype {batch[0].dtype}; pass a collate_fn")
+    _check_shapes([np.shape(a) for a in batch])
+    return _C.from_numpy(np.stack(batch), False)
+
+
+def _numbers(dtype: Any) -> Callable[..., Tensor]:
+    def collate_numbers(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Tensor:
+        kind = np.bool_ if dtype is np.int64 and isinstance(batch[0], bool) else dtype
+        return _C.from_numpy(np.asarray(batch, dtype=kind), False)
+
+    return collate_numbers
+
+
+def _as_they_are(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> list[Any]:
+    return list(batch)
+
+
+def _check_shapes(shapes: list[tuple[int, ...]]) -> None:
+    if len(set(shapes)) > 1:
+        raise RuntimeError(
+            f"default_collate: samples of different shapes {sorted(set(shapes))} need a collate_fn"
+        )
+
+
+#: What `default_collate` does with each type. An entry for a type of one's own extends it; a loader uses it.
+default_collate_fn_map: CollateMap = {
+    Tensor: _stack,
+    np.ndarray: _stack_arrays,
+    (np.bool_, np.number, np.object_): _numbers(None),
+    float: _numbers(np.float64),
+    int: _numbers(np.int64),
+    str: _as_they_are,
+    bytes: _as_they_are,
+}
+_SHIPPED = dict(default_collate_fn_map)
+_ROW, _LABEL = _C.from_numpy(np.zeros(1, np.float32), True), 0
+
 
 def default_collate(batch: Sequence[Any]) -> Any:
     """Puts samples of equal structure together.
 
     Tensors and arrays of equal shape are stacked; floats become a float64 tensor, ints an int64 and bools a
     bool one; strings and bytes stay a list; of mappings, tuples and lists each field is put together (tuples
-    give a list, as in PyTorch).
+    give a list, as in PyTorch). `cnnx.utils.data.collate.default_collate_fn_map` says what happens to a type,
+    and takes entries for others.
 
     Parameters
     ----------
@@ -29,6 +158,8 @@ def default_collate(batch: Sequence[Any]) -> Any:
         If the samples are of another type.
     RuntimeError
         If shapes or lengths differ.
+    IndexError
+        If there is no sample.
 
     Examples
     --------
@@ -36,48 +167,17 @@ def default_collate(batch: Sequence[Any]) -> Any:
     [tensor([1, 2]), tensor([0.5000, 1.5000], dtype=cnnx.float64)]
     """
     try:
-        first = batch[0]
+        batch[0]
     except (IndexError, KeyError, TypeError):
         raise TypeError(f"default_collate: needs samples in a list, got {type(batch).__name__}") from None
-    if isinstance(first, Tensor):
-        shapes = {tuple(t.shape) for t in batch}
-        if len(shapes) > 1:
-            raise RuntimeError(
-                f"default_collate: samples of different shapes {sorted(shapes)} need a collate_fn"
-            )
-        from cnnx import stack
+    return collate(batch, collate_fn_map=default_collate_fn_map)
 
-        return stack(list(batch), 0)
-    if isinstance(first, np.ndarray):
-        if first.dtype.kind not in "fiub":
-            raise TypeError(f"default_collate: no tensors of NumPy dtype {first.dtype}; pass a collate_fn")
-        shapes = {a.shape for a in batch}
-        if len(shapes) > 1:
-            raise RuntimeError(
-                f"default_collate: samples of different shapes {sorted(shapes)} need a collate_fn"
-            )
-        return _C.from_numpy(np.stack(batch), False)
-    if isinstance(first, np.generic):
-        return _C.from_numpy(np.asarray(batch), False)
-    if isinstance(first, bool | int | float):
-        dtype = np.float64 if isinstance(first, float) else np.bool_ if isinstance(first, bool) else np.int64
-        return _C.from_numpy(np.asarray(batch, dtype=dtype), False)
-    if isinstance(first, str | bytes):
-        return list(batch)
-    if isinstance(first, Mapping):
-        return {key: default_collate([sample[key] for sample in batch]) for key in first}
-    if isinstance(first, tuple | list):
-        if any(len(sample) != len(first) for sample in batch):
-            lengths = sorted({len(sample) for sample in batch})
-            raise RuntimeError(
-                f"default_collate: samples have different numbers of fields {lengths}; pass a collate_fn"
-            )
-        fields = [default_collate(field) for field in zip(*batch, strict=True)]
-        return type(first)(*fields) if hasattr(first, "_fields") else fields
-    hint = "; ToTensor() makes tensors of images" if hasattr(first, "getbands") else ""
-    raise TypeError(
-        "default_collate: samples must hold tensors, arrays, numbers, strings, mappings or sequences, "
-        f"got {type(first).__module__}.{type(first).__name__}{hint}"
+
+def collates_as_shipped(collate_fn: Any) -> bool:
+    """True if batches of (tensor, label) are put together as shipped: native ones may stand for them."""
+    return collate_fn is default_collate and all(
+        collator(sample, default_collate_fn_map) is collator(sample, _SHIPPED)
+        for sample in (_ROW, _LABEL, (_ROW, _LABEL))
     )
 
 
@@ -92,12 +192,9 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, np.ndarray | np.generic) and data.dtype.kind in "fiub":
         return _C.from_numpy(np.asarray(data), False)
     if isinstance(data, Mapping):
-        return {key: default_convert(value) for key, value in data.items()}
-    if isinstance(data, tuple):
-        fields = [default_convert(value) for value in data]
-        return type(data)(*fields) if hasattr(data, "_fields") else fields
-    if isinstance(data, list):
-        return [default_convert(value) for value in data]
+        return _like(data, {key: default_convert(value) for key, value in data.items()})
+    if isinstance(data, Sequence) and not isinstance(data, str | bytes):
+        return _like(data, [default_convert(value) for value in data])
     return data
 
 

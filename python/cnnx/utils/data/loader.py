@@ -6,21 +6,31 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import numpy as np
+
 from cnnx import _C
 from cnnx.generator import _pack, _unpack
 from cnnx.tensor import Tensor
-from cnnx.utils.data.collate import default_collate, default_convert, pinned
-from cnnx.utils.data.dataset import (
-    IterableDataset,
-    NativeBatches,
-    Pass,
-    index_tensor,
-    native_batches,
-    on_device,
+from cnnx.utils.data.collate import collates_as_shipped, default_collate, default_convert, pinned
+from cnnx.utils.data.dataset import IterableDataset, samples_at
+from cnnx.utils.data.native import NativeBatches, Pass, index_tensor, native_batches, on_device
+from cnnx.utils.data.sampler import (
+    BatchSampler,
+    Order,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    arange,
+    order_of,
 )
-from cnnx.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler, arange
 
-_warned_about_workers = False
+_FIXED = ("dataset", "batch_size", "sampler", "batch_sampler", "drop_last", "persistent_workers")
+_warned: set[str] = set()
+
+
+def get_worker_info() -> Any:
+    """None: samples are read in the main process, where PyTorch's function gives None too."""
+    return None
 
 
 class DataLoader:
@@ -29,7 +39,9 @@ class DataLoader:
     Image data sets with `ToTensor` and other transforms of `cnnx.transforms` (but no functions of the user's
     own), `TensorDataset`, and subsets and concatenations of these are gathered, transformed and normalised a
     whole batch at a time in native code. Any other data set is read sample by sample and put together by
-    `collate_fn`.
+    `collate_fn`; so are those of a subclass with a `__getitem__`, `__getitems__` or `__len__` of its own, and
+    proxies. Either way a pass over the loader gives what the data set's samples are when the pass begins; as
+    with PyTorch's workers, it need not see what is changed on the way.
 
     Where such data are on a device (`dataset.to("cuda")`, or tensors there), batches are made there: the
     order of the pass is copied to it once, and no batch waits for it.
@@ -50,16 +62,18 @@ class DataLoader:
     sampler, batch_sampler
         An iterable of indices, or of lists of them, in place of `shuffle`, and in place of `batch_size`,
         `shuffle`, `sampler` and `drop_last`.
-    num_workers
-        Accepted; loading is native and takes place in this process.
+    num_workers, timeout, prefetch_factor, persistent_workers, multiprocessing_context, worker_init_fn
+        Loading takes place in this process: a warning says that these have no effect, that no workers are
+        started and `worker_init_fn` is not called. `get_worker_info()` is None, as in PyTorch's main process.
     collate_fn
-        Makes a batch of a list of samples; default: `default_collate`.
+        Makes a batch of a list of samples; default: `default_collate`, or `default_convert` for single ones.
     pin_memory
         Hand out batches in pinned memory, from which `to("cuda", non_blocking=True)` copies beside the GPU's
         work; those of a user's own class by its method `pin_memory()`. Without effect where there is no GPU.
-    timeout, worker_init_fn, multiprocessing_context, prefetch_factor, persistent_workers, pin_memory_device,
+    pin_memory_device
+        For a CUDA device alone: `"cuda"`, or nothing.
     in_order
-        Accepted and without effect.
+        Batches come in order, whatever it says.
     drop_last
         Leave out the last batch if it is smaller.
     generator
@@ -68,7 +82,8 @@ class DataLoader:
     Raises
     ------
     ValueError
-        If arguments exclude each other, `batch_size` is not positive, or an empty data set is to be shuffled.
+        If arguments exclude each other, `batch_size` is not positive, or an empty data set is to be shuffled;
+        when `dataset`, `batch_size`, `sampler`, `batch_sampler` or `drop_last` is set later, as in PyTorch.
 
     Examples
     --------
@@ -100,12 +115,16 @@ class DataLoader:
         pin_memory_device: str = "",
         in_order: bool = True,
     ) -> None:
-        if num_workers < 0:
-            raise ValueError(f"DataLoader: num_workers must not be negative, got {num_workers}")
-        if timeout < 0:
-            raise ValueError(f"DataLoader: timeout must not be negative, got {timeout}")
-        if num_workers > 0:
-            _warn_about_workers()
+        workers = {
+            "timeout": timeout,
+            "worker_init_fn": worker_init_fn,
+            "multiprocessing_context": multiprocessing_context,
+            "prefetch_factor": prefetch_factor,
+            "persistent_workers": persistent_workers,
+        }
+        _check_workers(num_workers, workers)
+        if pin_memory_device.partition(":")[0] not in ("", "cuda"):
+            raise ValueError(f"DataLoader: pin_memory_device must be on CUDA, got {pin_memory_device!r}")
         self._iterable = isinstance(dataset, IterableDataset)
         if self._iterable and (shuffle or sampler is not None or batch_sampler is not None):
             raise ValueError(
@@ -139,12 +158,23 @@ class DataLoader:
         self.num_workers = num_workers
         self.pin_memory = pin_memory
         self.timeout = timeout
+        self.worker_init_fn = worker_init_fn
+        self.multiprocessing_context = multiprocessing_context
+        self.prefetch_factor = prefetch_factor
+        self.persistent_workers = persistent_workers
         single = batch_sampler is None and batch_size is None
         self.collate_fn = collate_fn or (default_convert if single else default_collate)
         self._order: Tensor | None = None  # of the pass under way
         self._position = 0  # batches of it that were handed out
         self._call: tuple[int, int] | None = None  # that its random transforms draw from
         self._resume: tuple[Tensor, int, tuple[int, int] | None] | None = None
+        self._ready = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # What the samplers were made of: set later, it would not reach them.
+        if name in _FIXED and "_ready" in self.__dict__:
+            raise ValueError(f"DataLoader: {name} cannot be set after the loader is made")
+        super().__setattr__(name, value)
 
     def __len__(self) -> int:
         if self._iterable:
@@ -160,15 +190,15 @@ class DataLoader:
 
     def _iterate(self) -> Iterator[Any]:
         if self._iterable:
-            return self._iterate_stream()
+            return self._iterate_stream(iter(self.dataset))
         if self.batch_sampler is None:
             return (self.collate_fn(self.dataset[index]) for index in self.sampler)  # type: ignore[union-attr]
-        native = native_batches(self.dataset) if self.collate_fn is default_collate else None
-        if self._has_order():
-            return self._iterate_order(native, *self._next_order())
-        if native is None:
-            return (self._fetch(indices) for indices in self.batch_sampler)
-        return self._iterate_batches(native)
+        native = native_batches(self.dataset) if collates_as_shipped(self.collate_fn) else None
+        order = order_of(self.batch_sampler)
+        if order is not None:
+            return self._iterate_order(native, order, *self._next_order(order))
+        lists = iter(self.batch_sampler)
+        return map(self._fetch, lists) if native is None else self._iterate_lists(native, lists)
 
     def state_dict(self) -> dict[str, Any]:
         """The place in the pass under way: its order, the number of batches handed out, its random call.
@@ -209,10 +239,10 @@ class DataLoader:
         if order is None:
             self._resume = None
             return
-        if len(order) != len(self.sampler):  # type: ignore[arg-type]
+        samples = len(self.batch_sampler.sampler)  # type: ignore[union-attr]
+        if len(order) != samples:
             raise ValueError(
-                f"DataLoader.load_state_dict: the order has {len(order)} samples, a pass has "
-                f"{len(self.sampler)}"  # type: ignore[arg-type]
+                f"DataLoader.load_state_dict: the order has {len(order)} samples, a pass has {samples}"
             )
         if not 0 <= position <= len(self):
             raise ValueError(
@@ -225,79 +255,76 @@ class DataLoader:
             None if call is None else _unpack("DataLoader.load_state_dict", call),
         )
 
-    def _has_order(self) -> bool:
-        return type(self.batch_sampler) is BatchSampler and hasattr(self.batch_sampler.sampler, "order")
-
     def _check_resumable(self, what: str) -> None:
-        if not self._has_order():
+        if order_of(self.batch_sampler) is None:
             raise NotImplementedError(
                 f"DataLoader.{what}: only loaders with shuffle or the samplers of cnnx.utils.data can resume"
             )
 
     def _fetch(self, indices: Iterable[Any]) -> Any:
-        dataset = self.dataset
-        if getattr(dataset, "__getitems__", None) is not None:
-            return self.collate_fn(dataset.__getitems__(list(indices)))
-        return self.collate_fn([dataset[i] for i in indices])
+        return self.collate_fn(samples_at(self.dataset, list(indices)))
 
-    def _next_order(self) -> tuple[Tensor, int, tuple[int, int] | None]:
-        """The order of the pass that begins, the batches to leave out, and a resumed pass's random call."""
+    def _next_order(self, order: Order) -> tuple[Tensor, int, tuple[int, int] | None]:
+        """The indices of the pass that begins, the batches to leave out, and a resumed pass's random call."""
         if self._resume is not None:
             resume, self._resume = self._resume, None
             return resume
-        order: Tensor = self.batch_sampler.sampler.order()  # type: ignore[union-attr]
-        return order, 0, None
+        return order.draw(), 0, None
 
     def _iterate_order(
-        self, native: NativeBatches | None, order: Tensor, position: int, call: tuple[int, int] | None
+        self,
+        native: NativeBatches | None,
+        order: Order,
+        indices: Tensor,
+        position: int,
+        call: tuple[int, int] | None,
     ) -> Iterator[Any]:
-        size, samples = self.batch_sampler.batch_size, len(order)  # type: ignore[union-attr]
+        batches: BatchSampler = self.batch_sampler  # type: ignore[assignment]
+        size, samples = batches.batch_size, len(indices)
         if native is None:
-            indices = order.numpy()
+            places = indices.numpy()
         else:
             if native.random and call is None:
                 call = _C.next_random_call()
-            index = on_device(order, native.device)  # once for the pass
-            keys = index if self._visits_once() or not native.random else arange(samples)
+            # Those of a user's sampler may count from the end.
+            counted = None if order.once else index_tensor(indices, len(self.dataset))
+            index = on_device(indices if counted is None else counted, native.device)  # once for the pass
+            keys = index if order.once or not native.random else arange(samples)
             drawn = Pass(call or (0, 0), on_device(keys, native.device))
             gather = native.gather
-        if self.drop_last:
+        if batches.drop_last:
             samples -= samples % size
         for start in range(position * size, samples, size):
             count = min(size, samples - start)
             if native is None:
-                batch = self._fetch(indices[start : start + count].tolist())
+                batch = self._fetch(places[start : start + count].tolist())
             else:
                 batch = gather(index, start, count, drawn)
             # Set before the batch goes out: who saves while working on it, and goes on later, wants the next.
             position += 1
-            self._order, self._position, self._call = order, position, call
+            self._order, self._position, self._call = indices, position, call
             yield batch
         self._order, self._position, self._call = None, 0, None
 
-    def _iterate_batches(self, native: NativeBatches) -> Iterator[Any]:
+    def _iterate_lists(self, native: NativeBatches, lists: Iterator[Any]) -> Iterator[Any]:
         call = _C.next_random_call() if native.random else (0, 0)
         length, place = len(self.dataset), 0
-        for indices in map(list, self.batch_sampler):  # type: ignore[arg-type]
-            count = len(indices)
-            keys = arange(count, place)
-            yield native.gather(index_tensor(indices, length), 0, count, Pass(call, keys))
+        for given in lists:
+            indices = given if isinstance(given, Tensor | np.ndarray) else list(given)
+            index = _list_tensor(indices, length)
+            if index is None:
+                yield self._fetch(indices)
+                continue
+            count = len(index)
+            yield native.gather(index, 0, count, Pass(call, arange(count, place)))
             place += count
 
-    def _visits_once(self) -> bool:
-        """Whether no index comes twice in a pass."""
-        sampler = self.batch_sampler.sampler  # type: ignore[union-attr]
-        if isinstance(sampler, RandomSampler):
-            return not sampler.replacement and sampler.num_samples <= len(sampler.data_source)
-        return isinstance(sampler, SequentialSampler)
-
-    def _iterate_stream(self) -> Iterator[Any]:
+    def _iterate_stream(self, stream: Iterator[Any]) -> Iterator[Any]:
         if self.batch_size is None:
-            for sample in self.dataset:
-                yield self.collate_fn(sample)
+            yield from map(self.collate_fn, stream)
             return
         samples = []
-        for sample in self.dataset:
+        for sample in stream:
             samples.append(sample)
             if len(samples) == self.batch_size:
                 yield self.collate_fn(samples)
@@ -306,12 +333,32 @@ class DataLoader:
             yield self.collate_fn(samples)
 
 
-def _warn_about_workers() -> None:
-    global _warned_about_workers
-    if not _warned_about_workers:
-        _warned_about_workers = True
-        warnings.warn(
-            "DataLoader: num_workers has no effect: batches are made by native code in this process",
-            UserWarning,
-            stacklevel=3,
-        )
+def _list_tensor(indices: Any, length: int) -> Tensor | None:
+    """A batch sampler's list as a tensor; None if it holds anything but integers, or nothing."""
+    if not isinstance(indices, Tensor | np.ndarray) and not set(map(type, indices)) <= {int, np.int64}:
+        return None
+    return index_tensor(indices, length) if len(indices) else None
+
+
+def _check_workers(count: int, options: dict[str, Any]) -> None:
+    """Refuses what PyTorch refuses of workers, and warns once of what has no effect."""
+    if count < 0:
+        raise ValueError(f"DataLoader: num_workers must not be negative, got {count}")
+    if options["timeout"] < 0:
+        raise ValueError(f"DataLoader: timeout must not be negative, got {options['timeout']}")
+    context = options["multiprocessing_context"]
+    if isinstance(context, str) and context not in ("fork", "forkserver", "spawn"):
+        raise ValueError(f"DataLoader: multiprocessing_context {context!r} is no start method")
+    given = [name for name, value in options.items() if value]
+    if count == 0:
+        for name in given:
+            if name != "worker_init_fn":  # to be called in each worker, of which there are none
+                raise ValueError(f"DataLoader: {name} needs num_workers > 0")
+        return
+    names = ", ".join(["num_workers", *given])
+    text = f"DataLoader: {names} {'have' if given else 'has'} no effect: batches are made in this process" + (
+        "; worker_init_fn is not called" if options["worker_init_fn"] else ""
+    )
+    if text not in _warned:
+        _warned.add(text)
+        warnings.warn(text, UserWarning, stacklevel=3)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
 from cnnx import _C
 from cnnx.random import randint, randperm
+from cnnx.shortcuts import AsShipped
 from cnnx.tensor import Tensor
+from cnnx.utils.data.native import integers
 
 Item = TypeVar("Item", covariant=True)
 
@@ -47,10 +49,6 @@ class SequentialSampler(Sampler[int]):
 
     def __len__(self) -> int:
         return len(self.data_source)
-
-    def order(self) -> Tensor:
-        """One pass as an int64 tensor."""
-        return arange(len(self))
 
 
 class RandomSampler(Sampler[int]):
@@ -96,12 +94,12 @@ class RandomSampler(Sampler[int]):
         return len(self.data_source) if self._num_samples is None else self._num_samples
 
     def __iter__(self) -> Iterator[int]:
-        yield from self.order().numpy().tolist()
+        yield from self._draw().numpy().tolist()
 
     def __len__(self) -> int:
         return self.num_samples
 
-    def order(self) -> Tensor:
+    def _draw(self) -> Tensor:
         """One pass as an int64 tensor; each call draws a new one."""
         count, total = self.num_samples, len(self.data_source)
         if self.replacement:
@@ -129,20 +127,19 @@ class SubsetRandomSampler(Sampler[int]):
         self.indices = indices
         self.generator = generator
 
-    def __iter__(self) -> Iterator[int]:
-        yield from self.order().numpy().tolist()
+    def __iter__(self) -> Iterator[Any]:
+        # As ints where they are numbers: what a tensor or an array hands out one by one is neither.
+        indices = self.indices
+        given = indices.tolist() if isinstance(indices, Tensor | np.ndarray) else indices
+        for i in self._draw().numpy().tolist():
+            yield given[i]
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def order(self) -> Tensor:
-        """One pass as an int64 tensor; each call draws a new one."""
-        from cnnx.utils.data.dataset import index_tensor
-
-        table = index_tensor(self.indices, 0)
-        return _C.gather_rows(
-            table, randperm(len(table), generator=self.generator, device="cpu"), 0, len(table)
-        )
+    def _draw(self) -> Tensor:
+        """One pass through the places of the indices; each call draws a new one."""
+        return randperm(len(self.indices), generator=self.generator, device="cpu")
 
 
 class BatchSampler(Sampler[list[int]]):
@@ -180,6 +177,40 @@ class BatchSampler(Sampler[list[int]]):
     def __len__(self) -> int:
         count = len(self.sampler)  # type: ignore[arg-type]
         return count // self.batch_size if self.drop_last else -(-count // self.batch_size)
+
+
+class Order(NamedTuple):
+    """How to have a whole pass at once as an int64 tensor, and whether no index comes twice in it."""
+
+    draw: Callable[[], Tensor]
+    once: bool
+
+
+# The samplers whose passes can be had at once, while nothing of theirs is changed.
+_SEQUENTIAL = AsShipped(SequentialSampler, ("__iter__", "__len__"), ("data_source",))
+_RANDOM = AsShipped(
+    RandomSampler,
+    ("__iter__", "__len__", "num_samples", "_draw"),
+    ("data_source", "replacement", "generator", "_num_samples"),
+)
+_SUBSET = AsShipped(SubsetRandomSampler, ("__iter__", "__len__", "_draw"), ("indices", "generator"))
+_BATCHES = AsShipped(BatchSampler, ("__iter__", "__len__"), ("sampler", "batch_size", "drop_last"))
+
+
+def order_of(batches: Any) -> Order | None:
+    """The order of a batch sampler's passes, if its `batch_size` and `drop_last` cut its lists from one."""
+    if not _BATCHES.holds_for(batches) or type(batches.batch_size) is not int or batches.batch_size < 1:
+        return None
+    sampler = batches.sampler
+    if _SEQUENTIAL.holds_for(sampler):
+        return Order(lambda: arange(len(sampler)), True)
+    if _RANDOM.holds_for(sampler):
+        once = not sampler.replacement and sampler.num_samples <= len(sampler.data_source)
+        return Order(sampler._draw, once)
+    if _SUBSET.holds_for(sampler) and (table := integers(sampler.indices)) is not None:
+        rows = _C.from_numpy(np.ascontiguousarray(table), True)
+        return Order(lambda: _C.gather_rows(rows, sampler._draw(), 0, len(rows)), False)
+    return None
 
 
 def arange(count: int, first: int = 0) -> Tensor:
