@@ -11,7 +11,10 @@ _GETATTRIBUTE = vars(object)["__getattribute__"]
 
 def lookup(kind: type, name: str, default: Any = None) -> Any:
     """What the class itself has under `name`, unbound, as Python finds it for special methods."""
-    return next((vars(cls)[name] for cls in kind.__mro__ if name in vars(cls)), default)
+    for cls in kind.__mro__:
+        if name in cls.__dict__:
+            return cls.__dict__[name]
+    return default
 
 
 class AsShipped:
@@ -41,12 +44,11 @@ class AsShipped:
         kind = type(value)  # not __class__, which a proxy forwards
         if self._cls not in kind.__mro__ or lookup(kind, "__getattribute__") is not _GETATTRIBUTE:
             return False
-        own = vars(value)
-        return (
-            all(lookup(kind, name) is method for name, method in self._methods.items())
-            and self._methods.keys().isdisjoint(own)
-            and all(_holds(own, kind, name, default) for name, default in self._attributes.items())
-        )
+        own = value.__dict__
+        for name, method in self._methods.items():
+            if name in own or lookup(kind, name) is not method:
+                return False
+        return all(_holds(own, kind, name, default) for name, default in self._attributes.items())
 
 
 def _holds(own: dict[str, Any], kind: type, name: str, default: Any) -> bool:
