@@ -271,6 +271,20 @@ def test_own_parameters_of_random_transforms_are_used():
         assert native_batches(images(transform=transforms.Compose([step, transforms.ToTensor()]))) is None
 
 
+def test_parameters_replaced_on_the_class_or_the_object_are_used(monkeypatch):
+    pixels = np.arange(36, dtype=np.uint8).reshape(6, 6)
+    on_the_object = transforms.RandomCrop(3)
+    on_the_object.get_params = Corner.get_params
+    monkeypatch.setattr(transforms.RandomRotation, "get_params", staticmethod(lambda degrees: 90))
+    on_the_class = transforms.RandomRotation(5)
+    for step, expected in ((on_the_object, pixels[1:4, 2:5]), (on_the_class, F.rotate(pixels, 90))):
+        np.testing.assert_array_equal(step(pixels), expected)
+        dataset = images(transform=transforms.Compose([step, transforms.ToTensor()]))
+        ((batch, _),) = tud.DataLoader(dataset, 5)
+        np.testing.assert_array_equal(batch.numpy(), np.stack([dataset[i][0].numpy() for i in range(5)]))
+        assert native_batches(dataset) is None
+
+
 def test_parameters_for_use_elsewhere():
     """As scripts call them, to change an image and its mask alike."""
     image = cnnx.zeros(3, 20, 30)
@@ -312,6 +326,7 @@ def test_edited_transforms_do_what_they_say():
         (transforms.RandomCrop(6), "size", 9, None),
         (transforms.RandomCrop(6), "fill", (1, 2), None),
         (transforms.RandomRotation((45, 45)), "fill", 9, transforms.RandomRotation((45, 45), fill=9)),
+        (transforms.RandomAffine((45, 45)), "shear", 0, transforms.RandomAffine((45, 45))),
         (transforms.RandomAffine((45, 45)), "fill", 9, transforms.RandomAffine((45, 45), fill=9)),
     ):
         setattr(step, name, value)
@@ -323,6 +338,9 @@ def test_edited_transforms_do_what_they_say():
     erase = transforms.RandomErasing(1.0, (0.5, 0.5), (1, 1))
     erase.value = 4.0
     assert erase(cnnx.zeros(1, 8, 8)).max().item() == 4
+    erase.value = "noise"
+    with pytest.raises(TypeError, match="fill must be a number"):
+        erase(cnnx.zeros(1, 8, 8))
 
 
 # Folders.

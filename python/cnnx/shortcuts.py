@@ -11,7 +11,10 @@ _GETATTRIBUTE = vars(object)["__getattribute__"]
 
 def lookup(kind: type, name: str, default: Any = None) -> Any:
     """What the class itself has under `name`, unbound, as Python finds it for special methods."""
-    return next((vars(cls)[name] for cls in kind.__mro__ if name in vars(cls)), default)
+    for cls in kind.__mro__:
+        if name in cls.__dict__:
+            return cls.__dict__[name]
+    return default
 
 
 class AsShipped:
@@ -41,14 +44,15 @@ class AsShipped:
         kind = type(value)  # not __class__, which a proxy forwards
         if self._cls not in kind.__mro__ or lookup(kind, "__getattribute__") is not _GETATTRIBUTE:
             return False
-        own = vars(value)
-        return all(self.runs(value, name) for name in self._methods) and all(
-            _holds(own, kind, name, default) for name, default in self._attributes.items()
-        )
+        own = value.__dict__
+        for name in self._methods:
+            if not self.runs(value, name):
+                return False
+        return all(_holds(own, kind, name, default) for name, default in self._attributes.items())
 
     def runs(self, value: Any, name: str) -> bool:
         """True if this one of the methods is the class's own, unchanged, in `value`."""
-        return lookup(type(value), name) is self._methods[name] and name not in vars(value)
+        return name not in value.__dict__ and lookup(type(value), name) is self._methods[name]
 
 
 def _holds(own: dict[str, Any], kind: type, name: str, default: Any) -> bool:
