@@ -304,14 +304,13 @@ def isfinite(input: Tensor) -> Tensor:
     return _C.isfinite(input)
 
 
-@checked
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` (bool; uint8 with a `UserWarning`) holds, else `other`.
 
     With the condition alone, the indices where it holds.
     """
     if input is None and other is None:
-        return condition.nonzero(as_tuple=True)
+        return tuple(_C.unbind(_C.nonzero(condition), 1))
     return _C.where(condition, input, other)
 
 

@@ -21,8 +21,8 @@ INCIDENTAL = (AttributeError, TypeError, KeyError, IndexError)
 def checked(function: Function) -> Function:
     """The function, but that errors from within become a TypeError that names it if an argument caused them.
 
-    For functions that look into their arguments before native code does, and not for those of a training
-    step: the wrapper is a call more.
+    For functions that look into their arguments before native code does. Not for those of a training step, as
+    the wrapper is a call more, nor for those that warn, as it is a frame more.
     """
 
     @functools.wraps(function)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from ... import _C
-from ...signatures import checked
+from ...signatures import not_tensors
 from ...tensor import Tensor
 
 
@@ -38,7 +38,6 @@ def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool 
     return input.copy_(result) if inplace and training else result
 
 
-@checked
 def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Sets whole channels of (N, C, L) or (C, L) to zero with probability `p`.
 
@@ -46,7 +45,11 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     image and channel alone.
     """
     _check_probability(p)
-    if input.ndim not in (2, 3):
+    try:
+        dims = input.ndim
+    except AttributeError:
+        raise not_tensors("dropout1d", input=input) from None
+    if dims not in (2, 3):
         raise RuntimeError(f"dropout1d: Expected 2D or 3D input, but received a {input.ndim}D input")
     if input.ndim == 3:
         result = _C.feature_dropout(input, p, training)
@@ -55,7 +58,6 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     return input.copy_(result) if inplace and training else result
 
 
-@checked
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Sets whole channels of (N, C, H, W) to zero with probability `p`.
 
@@ -72,7 +74,11 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     Tompson et al., "Efficient object localization using convolutional networks", CVPR 2015.
     """
     _check_probability(p)
-    if input.ndim != 4:
+    try:
+        dims = input.ndim
+    except AttributeError:
+        raise not_tensors("dropout2d", input=input) from None
+    if dims != 4:
         reading = "is read as (N, C, L): use dropout1d" if input.ndim == 3 else "use dropout"
         warnings.warn(f"dropout2d: Received a {input.ndim}-D input; {reading}", stacklevel=2)
     result = _C.feature_dropout(input, p, training)
