@@ -249,6 +249,7 @@ ABOUT = {
     '"epochs": 2': ('"epochs": 2, "epochs": 3', "given twice"),
     '"lr": 0.001': ('"lr": NaN', "NaN is no number"),
     '"drawing": ': ('"drawing": "a", "x": ', "'drawing' must be"),
+    '"drawing": null': ('"drawing": 2', "'drawing' must be"),
     "{": ("[" * 100000, "maximum recursion depth"),
 }
 

@@ -292,6 +292,8 @@ class Fuzzer:
     def make_predict(self, rng: random.Random) -> Case:
         name, data = self.picture(rng)
         files = {name: data, **self.runs["complete"].files}
+        if rng.random() < 0.5:  # of a run of drawings
+            files["run.json"] = files["run.json"].replace(b'"drawing": null', b'"drawing": 0.75')
         as_is = ["--as-is"] * rng.randrange(2)
         return Case(
             "predict",

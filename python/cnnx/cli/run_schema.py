@@ -93,7 +93,7 @@ SETTINGS = {
     ),
     "data_dir": or_none(PATH),
 }
-DRAWING = {"drawing": or_none(Rule("a number from 0 to 2", lambda v: is_number(v) and 0 < v <= 2))}
+DRAWING = {"drawing": or_none(Rule("a part of 1", lambda v: is_number(v) and 0 < v <= 1))}
 NEEDED = ("model", "dataset", "shape", "classes", "normalize", "drawing", "data_dir")  # to use a run
 
 SUMS = Rule(
