@@ -73,11 +73,11 @@ class ConvTranspose(OpRun):  # type: ignore[misc]
             groups=options["group"] or 1,
         ).numpy()
         pads = options["pads"] or [0] * 2 * axes
-        cut = [
+        cut = (slice(None), slice(None)) + tuple(
             slice(begin, extent - end)
             for begin, end, extent in zip(pads[:axes], pads[axes:], result.shape[2:], strict=True)
-        ]
-        return (result[(slice(None), slice(None), *cut)],)
+        )
+        return (result[cut],)
 
 
 class MaxPool(OpRun):  # type: ignore[misc]
