@@ -94,8 +94,8 @@ struct ReduceShape {
 struct CdistShape {
   int64_t batch, x_rows, y_rows, features;
   bool x_shared, y_shared;
-  int64_t x_step() const { return x_shared ? 0 : x_rows * features; }
-  int64_t y_step() const { return y_shared ? 0 : y_rows * features; }
+  constexpr int64_t x_step() const { return x_shared ? 0 : x_rows * features; }
+  constexpr int64_t y_step() const { return y_shared ? 0 : y_rows * features; }
 };
 
 // Losses over (batch, classes, spatial) logits: element (n, c, s) at (n * classes + c) * spatial + s; targets (batch, spatial).
