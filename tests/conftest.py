@@ -17,8 +17,12 @@ def pytest_runtest_teardown() -> None:
     cnnx.set_default_device(border.DEVICE)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leaves out what is about the CPU alone when the suite runs on another device."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what takes minutes unless asked for, and what is about the CPU alone on another device."""
+    if "long" not in config.option.markexpr:
+        short = [item for item in items if item.get_closest_marker("long") is None]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(short)])
+        items[:] = short
     if border.DEVICE == "cpu":
         return
     for item in items:

@@ -166,7 +166,7 @@ def test_operations_are_in_an_order_that_a_crash_cannot_turn(whole):
 
 
 @pytest.mark.parametrize(
-    "number", [14, pytest.param(None, marks=pytest.mark.slow)], ids=["sample", "every operation"]
+    "number", [14, pytest.param(None, marks=pytest.mark.long)], ids=["sample", "every operation"]
 )
 def test_killed_at_an_operation(runner, whole, tmp_path, number):
     expected, operations = whole
@@ -175,7 +175,7 @@ def test_killed_at_an_operation(runner, whole, tmp_path, number):
 
 
 @pytest.mark.parametrize(
-    "number", [4, pytest.param(None, marks=pytest.mark.slow)], ids=["sample", "every write"]
+    "number", [4, pytest.param(None, marks=pytest.mark.long)], ids=["sample", "every write"]
 )
 def test_killed_within_a_write(runner, whole, tmp_path, number):
     expected, operations = whole
@@ -185,7 +185,7 @@ def test_killed_within_a_write(runner, whole, tmp_path, number):
         check_kill(runner, expected, tmp_path / str(at), at, TORN, operations[at - 1])
 
 
-@pytest.mark.parametrize("number", [4, pytest.param(60, marks=pytest.mark.slow)], ids=["some", "many"])
+@pytest.mark.parametrize("number", [4, pytest.param(60, marks=pytest.mark.long)], ids=["some", "many"])
 def test_killed_again_while_resuming(runner, whole, tmp_path, number):
     expected, operations = whole
     draw = random.Random(number)
@@ -200,7 +200,7 @@ def test_killed_again_while_resuming(runner, whole, tmp_path, number):
 
 
 @pytest.mark.parametrize(
-    "number", [10, pytest.param(None, marks=pytest.mark.slow)], ids=["sample", "every operation"]
+    "number", [10, pytest.param(None, marks=pytest.mark.long)], ids=["sample", "every operation"]
 )
 def test_full_disk_at_an_operation(runner, whole, tmp_path, number):
     expected, operations = whole
