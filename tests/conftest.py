@@ -1,5 +1,7 @@
 """What holds for every test."""
 
+import signal
+
 import pytest
 
 import border
@@ -10,6 +12,13 @@ drawn.profiles()
 
 if border.DEVICE != "cpu":
     border.use(border.DEVICE)
+
+
+def pytest_configure() -> None:
+    """Hears the signals that a shell lets its background jobs ignore: tests send them, to children too."""
+    for number, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        if hasattr(signal, number) and signal.getsignal(getattr(signal, number)) is signal.SIG_IGN:
+            signal.signal(getattr(signal, number), usual)
 
 
 def pytest_runtest_teardown() -> None:

@@ -104,7 +104,7 @@ def broken(change):
         (lambda f: {NAMES[True][0]: f[NAMES[True][1]]}, "not images, but"),
         (lambda f: {NAMES[True][1]: f[NAMES[True][0]]}, "not labels, but"),
         (lambda f: {NAMES[True][1]: idx_bytes(np.zeros(4, np.uint8))}, "5 images.* 4 labels"),
-        (lambda f: {NAMES[True][1]: b"\x1f\x8b\x08\0 bad"}, "damaged gzip data"),
+        (lambda f: {NAMES[True][1]: b"\x1f\x8b\x08\0 bad"}, "cannot be read as gzip data"),
     ],
 )
 def test_bad_files(tmp_path, change, words):
@@ -315,10 +315,10 @@ def idx_header(*shape):
     "header, words",
     [
         (idx_header(4_000_000, 28, 28), "say they unpack to 3136000016"),  # as much as there is
-        (idx_header(2**32 - 1, 2**32 - 1, 28), "say they unpack to"),
+        (idx_header(2**32 - 1, 2**32 - 1, 28), "extents multiply beyond 64 bits"),
         (idx_header(10, 28, 28), "unpacks to more than 7856 bytes"),
         (b"no IDX file at all" * 3, "not an IDX file"),
-        (b"\0\0\x08", "unpacks to more than 5 bytes"),
+        (b"\0\0\x08", "not an IDX file of 1 to 8 dimensions"),
     ],
 )
 def test_a_small_file_that_unpacks_to_gigabytes(tmp_path, header, words):

@@ -168,7 +168,9 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """
     try:
         batch[0]
-    except (IndexError, KeyError, TypeError):
+    except IndexError:
+        pass  # none at all: told below
+    except (KeyError, TypeError):
         raise TypeError(f"default_collate: needs samples in a list, got {type(batch).__name__}") from None
     return collate(batch, collate_fn_map=default_collate_fn_map)
 
