@@ -3,7 +3,8 @@
 //     cmake -S tests/install -B build/consumer -DCMAKE_PREFIX_PATH=PREFIX && cmake --build build/consumer
 //     build/consumer/thread_scaling [steps]
 //
-// Prints 5th percentile, median and 95th percentile in ms for each, their ratios, and the median of the ratios of neighbouring bursts.
+// Prints 5th percentile, median and 95th percentile in ms for each, their ratios, and the median of the ratios of neighbouring
+// bursts.
 #include <cnnx/cnnx.h>
 
 #include <algorithm>

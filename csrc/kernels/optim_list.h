@@ -9,8 +9,8 @@
 
 namespace cnnx {
 
-// Calls update(part) for parts that cover all items; `nanoseconds` per element. Denormal numbers count as zero here: the averages of
-// a gradient that has become zero decay into them and stay there, and would slow down every step from then on.
+// Calls update(part) for parts that cover all items; `nanoseconds` per element. Denormal numbers count as zero here: the
+// averages of a gradient that has become zero decay into them and stay there, and would slow down every step from then on.
 template <class T, class Update>
 inline void for_each_part(int64_t count, const OptimItem<T>* items, double nanoseconds, const Update& update) {
   constexpr int64_t kChunk = 8192;

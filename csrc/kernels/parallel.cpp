@@ -60,10 +60,10 @@ void run_in_mode(void* work, int64_t unit) {
 
 // What is known of the work that a thread starts, kept by that thread.
 //
-// A region is shared only where sharing has lately paid. `credit` is the time that sharing has gained of late, which losses use up:
-// a processor taken away in the middle of a unit, by the host of a virtual machine or by a busy neighbour, keeps everybody waiting
-// for milliseconds. Below zero, work runs on one thread, until time has earned enough to try again; so sharing that does not pay
-// costs a small part of the time, kAllowance, and no more.
+// A region is shared only where sharing has lately paid. `credit` is the time that sharing has gained of late, which losses use
+// up: a processor taken away in the middle of a unit, by the host of a virtual machine or by a busy neighbour, keeps everybody
+// waiting for milliseconds. Below zero, work runs on one thread, until time has earned enough to try again; so sharing that
+// does not pay costs a small part of the time, kAllowance, and no more.
 struct Experience {
   static constexpr double kAllowance = 0.03;
   static constexpr double kMostCredit = 5e6;  // ns

@@ -167,8 +167,8 @@ void help(int me) {
   }
 }
 
-// GNU's OpenMP ends the process where it cannot start a thread, so plain ones are tried first. Returns how many there may be; where
-// they are fewer than wanted, some are left for others to start.
+// GNU's OpenMP ends the process where it cannot start a thread, so plain ones are tried first. Returns how many there may be;
+// where they are fewer than wanted, some are left for others to start.
 int threads_that_start(int wanted) {
   std::vector<std::thread> tried;
   std::atomic<bool> go{false};
@@ -197,8 +197,8 @@ void dismiss() {
   dismissed.store(0, std::memory_order_release);
 }
 
-// Threads do not survive a fork, nor does OpenMP's knowledge of them: the team ends before one, and both sides make a new one when
-// they need it. In the child, regions of other Python threads are gone with these.
+// Threads do not survive a fork, nor does OpenMP's knowledge of them: the team ends before one, and both sides make a new one
+// when they need it. In the child, regions of other Python threads are gone with these.
 void handle_forks() {
 #if defined(__linux__) || defined(__APPLE__)
   pthread_atfork(

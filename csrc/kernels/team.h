@@ -12,8 +12,8 @@ constexpr int kMaxThreads = 1024;
 
 using Run = void (*)(void* context, int64_t unit);
 
-// Runs run(context, unit) for unit = 0 ... units-1 on the calling thread and on whoever of threads - 1 helpers comes. An exception
-// of a unit reaches the caller after all units have ended. Returns what the caller did itself.
+// Runs run(context, unit) for unit = 0 ... units-1 on the calling thread and on whoever of threads - 1 helpers comes. An
+// exception of a unit reaches the caller after all units have ended. Returns what the caller did itself.
 struct Done {
   int64_t units, nanoseconds;
 };

@@ -25,7 +25,8 @@ inline Tensor as_images(const Tensor& t, int axes = 2) {
   return t.as_strided(shape, strides, t->offset);
 }
 
-// Throws where a kernel size, stride, padding or dilation is beyond 31 bits: no image is that large, and positions stay within 64.
+// Throws where a kernel size, stride, padding or dilation is beyond 31 bits: no image is that large, and positions stay within
+// 64.
 template <class... Numbers>
 void check_window(const char* op, const Numbers&... options) {
   const auto check = [op](int64_t number) {

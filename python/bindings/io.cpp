@@ -1,4 +1,5 @@
-// Files: whole ones replaced in a single step, and safetensors. Tensors and metadata come and go as lists of pairs, which keep their order.
+// Files: whole ones replaced in a single step, and safetensors. Tensors and metadata come and go as lists of pairs, which keep
+// their order.
 #include "cnnx/io/safetensors.h"
 
 #include <pybind11/stl/filesystem.h>

@@ -109,7 +109,8 @@ TEST_CASE("more threads than regions may be under way work at once, while anothe
 
 TEST_CASE("the number of threads is bounded") {
   const int before = cnnx::get_num_threads();
-  for (int wrong : {0, -1, cnnx::team::kMaxThreads + 1, 2147483647}) CHECK_THROWS_AS(cnnx::set_num_threads(wrong), cnnx::ValueError);
+  for (int wrong : {0, -1, cnnx::team::kMaxThreads + 1, 2147483647})
+    CHECK_THROWS_AS(cnnx::set_num_threads(wrong), cnnx::ValueError);
   CHECK(cnnx::get_num_threads() == before);
 }
 

@@ -30,7 +30,8 @@ class Number {
   bool fits() const {
     return is_real() ? holds<T>(real_) : holds<T>(integer_);
   }
-  // As an element: throws Error where a T does not hold it. An unsigned type takes the integer -x as its own -x, as PyTorch's does.
+  // As an element: throws Error where a T does not hold it. An unsigned type takes the integer -x as its own -x, as PyTorch's
+  // does.
   template <class T>
   T to(const char* op) const {
     const bool negated = std::is_same_v<T, uint8_t> && !is_real() && integer_ < 0 && integer_ >= -255;

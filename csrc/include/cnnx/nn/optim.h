@@ -1,8 +1,8 @@
 // Update rules over lists of parameters: one call updates a whole parameter group in place from the .grad of each.
 //
 // State lists have one entry per parameter. An undefined entry is made at the parameter's first update; a parameter without a
-// gradient is left alone, with its state. No parameter may be there twice. Each call returns true if it made an entry. No history is recorded; versions are
-// bumped.
+// gradient is left alone, with its state. No parameter may be there twice. Each call returns true if it made an entry. No
+// history is recorded; versions are bumped.
 #pragma once
 
 #include <vector>
@@ -36,7 +36,8 @@ struct AdagradOptions {
 
 // momentum_buffers is not looked at when momentum is 0.
 bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdOptions& options);
-// `steps`: scalars, the updates made so far; an integer or one on a device becomes float32 on the CPU. max_exp_avg_sqs is not looked at without amsgrad.
+// `steps`: scalars, the updates made so far; an integer or one on a device becomes float32 on the CPU. max_exp_avg_sqs is not
+// looked at without amsgrad.
 bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
                std::vector<Tensor>& exp_avg_sqs, std::vector<Tensor>& max_exp_avg_sqs, const AdamOptions& options);
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
