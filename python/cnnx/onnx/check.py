@@ -77,7 +77,8 @@ class ConvTranspose(OpRun):  # type: ignore[misc]
             slice(begin, extent - end)
             for begin, end, extent in zip(pads[:axes], pads[axes:], result.shape[2:], strict=True)
         ]
-        return (result[(..., *cut)],)
+        inside = (..., *cut)
+        return (result[inside],)
 
 
 class MaxPool(OpRun):  # type: ignore[misc]
