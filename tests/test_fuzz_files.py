@@ -18,7 +18,7 @@ import cnnx
 from cnnx import pickled
 from cnnx.cli import main, run_schema
 from cnnx.cli.settings import Settings
-from cnnx.datasets.mnist import read_idx
+from cnnx.datasets.idx_file import read_idx
 from cnnx.models import MODELS, build_model, count_values
 from cnnx.reading import reading
 

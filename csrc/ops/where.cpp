@@ -239,7 +239,8 @@ Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumbe
   if (are_numbers(min, max) && is_floating_point(self.dtype())) {
     check_bounds_fit("clamp_", min, max, self.dtype());
     const Bounds bounds = number_bounds(min, max);
-    return unary_("clamp_", UnaryOp::clamp, self, bounds.low, bounds.high);
+    const bool known = bounds.low == bounds.low && bounds.high == bounds.high;  // a bound of NaN makes all of it NaN, as in clamp
+    if (known) return unary_("clamp_", UnaryOp::clamp, self, bounds.low, bounds.high);
   }
   check_writable("clamp_", self);
   if (must_record_inplace("clamp_", self, {min.tensor(), max.tensor()})) {

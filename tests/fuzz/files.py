@@ -39,7 +39,7 @@ import cnnx
 from cnnx import datasets
 from cnnx.cli import INTERRUPTED
 from cnnx.cli import main as command_line
-from cnnx.datasets.mnist import read_idx
+from cnnx.datasets.idx_file import read_idx
 from cnnx.serialization import load_file
 
 EXPANSION, ALLOWED = 200, 96 * MIB  # memory for a file of so many bytes

@@ -8,7 +8,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from types import MappingProxyType
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 from .. import _C
 from ..hooks import RemovableHandle
@@ -112,6 +112,7 @@ class Optimizer:
 
     # Here rather than in __init__, so that wrappers need not call it.
     _opt_called = False
+    _has_step_hooks = False
     _in_step: bool
     _optimizer_step_pre_hooks: Mapping[int, Any] = MappingProxyType({})
     _optimizer_step_post_hooks: Mapping[int, Any] = MappingProxyType({})
@@ -164,14 +165,9 @@ class Optimizer:
 
         @functools.wraps(func)
         def step(*args: P.args, **kwargs: P.kwargs) -> R:
-            optimizer = cast(Optimizer, args[0])
+            optimizer: Any = args[0]
             optimizer._opt_called = True
-            if (
-                _global_pre_hooks
-                or _global_post_hooks
-                or optimizer._optimizer_step_pre_hooks
-                or optimizer._optimizer_step_post_hooks
-            ):
+            if optimizer._has_step_hooks or _global_pre_hooks or _global_post_hooks:
                 return _call_with_hooks(func, optimizer, args, kwargs)
             return func(*args, **kwargs)
 
@@ -186,6 +182,7 @@ class Optimizer:
 
     def _register(self, when: str, hook: Any, prepend: bool = False) -> RemovableHandle:
         hooks = self.__dict__.setdefault(f"_optimizer_{when}_hooks", OrderedDict())
+        self._has_step_hooks |= when.startswith("step")
         return RemovableHandle(hooks, hook, prepend)
 
     def register_step_pre_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
@@ -396,7 +393,7 @@ class Optimizer:
         return {
             name: value
             for name, value in self.__dict__.items()
-            if not (name.startswith("_optimizer_") and name.endswith("_hooks"))
+            if name != "_in_step" and not (name.startswith("_optimizer_") and name.endswith("_hooks"))
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
