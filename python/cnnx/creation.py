@@ -141,6 +141,12 @@ def from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
         array = np.array(data)
     except ValueError as error:
         raise ValueError(f"{op}: {error}") from None
+    if array.dtype.kind == "f" and type(first) is builtins.int and np.any(np.abs(array) >= 2.0**63):
+        exact = np.array(
+            data, dtype=object
+        )  # of ints that no integer type holds together, NumPy makes floats
+        if all(isinstance(item, builtins.int) for item in exact.flat):
+            array = exact
     if array.dtype.kind == "O" and all(isinstance(item, builtins.int) for item in array.flat):
         array = _whole_numbers(op, array, dtype)
     if array.dtype.kind not in "biuf":

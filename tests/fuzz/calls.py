@@ -146,6 +146,14 @@ def made(text: str) -> Any:
     return eval(text, globals())
 
 
+def _attribute(room: Any, name: str) -> Any:
+    """None for a part whose library is not installed."""
+    try:
+        return getattr(room, name)
+    except ImportError:
+        return None
+
+
 def callables() -> list[tuple[str, str, Any]]:
     """(room, name, function or class) of all that is public, in a fixed order."""
     found = []
@@ -153,10 +161,7 @@ def callables() -> list[tuple[str, str, Any]]:
         for name in sorted(dir(where)):
             if name.startswith("_") or name in LEFT_OUT:
                 continue
-            try:
-                thing = inspect.getattr_static(where, name) if inspect.isclass(where) else getattr(where, name)
-            except ImportError:  # a room whose library is not installed
-                continue
+            thing = inspect.getattr_static(where, name) if inspect.isclass(where) else _attribute(where, name)
             if not callable(thing) or (
                 inspect.isclass(thing) and issubclass(thing, (BaseException, cnnx.Tensor))
             ):

@@ -17,6 +17,7 @@ import io
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import traceback
@@ -37,7 +38,7 @@ from child import MIB, Finding, Outcome
 
 import cnnx
 from cnnx import datasets
-from cnnx.cli import INTERRUPTED
+from cnnx.cli import SIGNALLED
 from cnnx.cli import main as command_line
 from cnnx.datasets.idx_file import read_idx
 from cnnx.serialization import load_file
@@ -181,7 +182,7 @@ class Fuzzer:
         said = err.buffer.getvalue().decode()
         if seen:
             return Outcome("executed", f"it made happen: {seen}")
-        if code in (0, INTERRUPTED):
+        if code in (0, SIGNALLED + signal.SIGINT):
             return Outcome("read")
         flaw = None
         if said.count("\n") != 1 or not said.startswith("cnnx "):
