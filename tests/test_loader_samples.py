@@ -233,7 +233,7 @@ WRAPPERS = {
     "part by names": lambda d: Subset(d, ["1", "2"]),
     "part that is out of range": lambda d: Subset(d, [0, 50]),
     "sum": lambda d: ConcatDataset([d, d]),
-    "sum with others": lambda d: d + TensorDataset(cnnx.zeros(2, 2), cnnx.arange(2)),
+    "sum with others": lambda d: ConcatDataset([d, TensorDataset(cnnx.zeros(2, 2), cnnx.arange(2))]),
     "stack": lambda d: StackDataset(d, d),
     "named stack": lambda d: StackDataset(first=d, second=d),
     "proxy": Proxy,

@@ -164,9 +164,7 @@ class DataLoader:
         self.persistent_workers = persistent_workers
         single = batch_sampler is None and batch_size is None
         self.collate_fn = collate_fn or (default_convert if single else default_collate)
-        self._order: Tensor | None = None  # of the pass under way
-        self._position = 0  # batches of it that were handed out
-        self._call: tuple[int, int] | None = None  # that its random transforms draw from
+        self._place = _Place()
         self._resume: tuple[Tensor, int, tuple[int, int] | None] | None = None
         self._ready = True
 
@@ -215,7 +213,7 @@ class DataLoader:
             If a sampler of the user's own or an iterable data set gives the order.
         """
         self._check_resumable("state_dict")
-        order, position, call = self._resume or (self._order, self._position, self._call)
+        order, position, call = self._resume or self._place.values()
         state = {"order": order, "position": position}
         return state if call is None else {**state, "call": _pack(*call)}
 
@@ -280,6 +278,7 @@ class DataLoader:
         call: tuple[int, int] | None,
     ) -> Iterator[Any]:
         batches: BatchSampler = self.batch_sampler  # type: ignore[assignment]
+        place = self._place
         size, samples = batches.batch_size, len(indices)
         if native is None:
             places = indices.numpy()
@@ -302,9 +301,9 @@ class DataLoader:
                 batch = gather(index, start, count, drawn)
             # Set before the batch goes out: who saves while working on it, and goes on later, wants the next.
             position += 1
-            self._order, self._position, self._call = indices, position, call
+            place.order, place.position, place.call = indices, position, call
             yield batch
-        self._order, self._position, self._call = None, 0, None
+        place.order, place.position, place.call = None, 0, None
 
     def _iterate_lists(self, native: NativeBatches, lists: Iterator[Any]) -> Iterator[Any]:
         call = _C.next_random_call() if native.random else (0, 0)
@@ -331,6 +330,20 @@ class DataLoader:
                 samples = []
         if samples and not self.drop_last:
             yield self.collate_fn(samples)
+
+
+class _Place:
+    """Where the pass under way is: an object of its own, because each batch writes it."""
+
+    __slots__ = ("call", "order", "position")
+
+    def __init__(self) -> None:
+        self.order: Tensor | None = None
+        self.position = 0  # batches that were handed out
+        self.call: tuple[int, int] | None = None  # that random transforms draw from
+
+    def values(self) -> tuple[Tensor | None, int, tuple[int, int] | None]:
+        return self.order, self.position, self.call
 
 
 def _list_tensor(indices: Any, length: int) -> Tensor | None:
