@@ -432,7 +432,8 @@ def test_assignment() -> None:
         return y
 
     compare(masked, x, array(np.bool_, 5, 4))
-    compare(lambda t, a: t[a].sum(1), x, np.array([1, 1, 1, 0, 1]), exact=True)
+    whole = np.round(x * 8)  # sums of small integers are exact in any order
+    compare(lambda t, a: t[a].sum(1), whole, np.array([1, 1, 1, 0, 1]), exact=True)
 
 
 def test_gather_and_scatter() -> None:
