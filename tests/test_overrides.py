@@ -680,6 +680,7 @@ def subclasses_of_parameters(lib):
     ]
 
 
+@pytest.mark.cpu("numbers are compared rounded, and a device rounds otherwise")
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_as_pytorch_calls_it(name):
     torch = pytest.importorskip("torch")

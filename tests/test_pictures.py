@@ -8,6 +8,8 @@ import pytest
 from cnnx import datasets, pictures, transforms
 
 Image = pytest.importorskip("PIL.Image")
+
+pytestmark = pytest.mark.cpu("pictures are decoded on the CPU")
 from PIL import ImageOps  # noqa: E402
 
 from cnnx.cli import CommandError  # noqa: E402

@@ -342,6 +342,7 @@ def outcome(m: Any, call: Any, rows: np.ndarray) -> list[np.ndarray] | str:
     return [out.detach().numpy(), gradient.detach().numpy()]
 
 
+@pytest.mark.cpu("a class index out of range is told at once there alone")
 @pytest.mark.parametrize("name", REDUCTIONS)
 def test_reductions(name):
     for kind, rows in ROWS.items():
