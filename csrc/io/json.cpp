@@ -2,6 +2,7 @@
 #include "io/json.h"
 
 #include <unordered_set>
+#include <utility>
 
 namespace cnnx::json {
 namespace {
@@ -79,7 +80,7 @@ class Parser {
       skip_space();
       expect(':');
       Value member = parse_value(depth + 1);
-      value.object.emplace_back(std::move(name), std::move(member));
+      value.object.push_back({std::move(name), std::move(member)});
       skip_space();
       if (peek() == '}') break;
       expect(',');

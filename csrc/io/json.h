@@ -5,10 +5,11 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace cnnx::json {
+
+struct Member;
 
 struct Value {
   enum class Kind { null, boolean, integer, real, string, array, object };
@@ -16,8 +17,13 @@ struct Value {
   uint64_t integer = 0;  // non-negative integers up to 2^64 - 1; every other number is `real` and its value is not kept
   std::string string;
   std::vector<Value> array;
-  std::vector<std::pair<std::string, Value>> object;  // in the text's order
-  size_t offset = 0;                                  // of the value's first byte
+  std::vector<Member> object;  // in the text's order
+  size_t offset = 0;           // of the value's first byte
+};
+
+struct Member {
+  std::string name;
+  Value value;
 };
 
 // What is wrong and where; the caller knows the file.
