@@ -174,7 +174,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         if not flat.numel() and input.dtype.is_floating_point:
             return _C.mul(_C.sum(input), math.nan)
         return _C.pick_median(input, _C.reshape(median(flat, 0).values, ()))
-    count = input.shape[dim]
+    count = input.shape[_axis("median", input, dim)]
     indices = kthvalue(input.detach(), (count + 1) // 2, dim, True).indices
     if input.dtype.is_floating_point:
         first = reduction.argmax(input.detach(), dim, True)  # of the NaNs, if there are any

@@ -48,7 +48,7 @@ LEFT_OUT = {
     "set_default_device", "set_default_dtype", "set_printoptions", "set_num_threads",
     "use_deterministic_algorithms",
     "set_grad_enabled", "set_float32_matmul_precision", "Timer", "no_grad", "enable_grad",
-    "set_detect_anomaly",
+    "set_detect_anomaly", "set_flush_denormal", "InterpolationMode",
 }  # fmt: skip
 ROOMS: dict[str, Any] = {
     "cnnx": cnnx,
@@ -66,7 +66,7 @@ ROOMS: dict[str, Any] = {
     "linalg": cnnx.linalg,
     "signal": cnnx.signal,
 }
-MEANT = (TypeError, ValueError, RuntimeError, MemoryError, OverflowError, ImportError, OSError)
+MEANT = (TypeError, ValueError, RuntimeError, MemoryError, OverflowError, ImportError, OSError, BufferError)
 # Texts of Python's own that tell the caller nothing.
 INCIDENTAL = ("index out of range", "pop from empty", "string index", "assignment index")
 
