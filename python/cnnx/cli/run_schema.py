@@ -24,6 +24,7 @@ from cnnx.reading import reading
 LARGEST_SIDE = 1 << 16  # pixels
 MANY = (1 << 31) - 1
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+LARGEST_COUNT = 1 << 30  # of updates
 STATE_NAMES = {  # what the optimizers keep of a parameter
     "adam": {"step", "exp_avg", "exp_avg_sq"},
     "adamw": {"step", "exp_avg", "exp_avg_sq"},
@@ -247,13 +248,22 @@ def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> N
         raise RunError(f"{path}: the optimizer's state is not of the {len(parameters)} parameters of the run")
     names = STATE_NAMES[settings.optimizer]
     for parameter, entry in zip(parameters, saved["state"].values(), strict=False):
-        rules = {name: _of_shape(() if name == "step" else tuple(parameter.shape)) for name in names}
+        rules = {name: _COUNT if name == "step" else _of_shape(tuple(parameter.shape)) for name in names}
         check(path, rules, entry)
 
 
 def _of_shape(shape: tuple[int, ...]) -> Rule:
     """A tensor that an optimizer keeps."""
     return Rule(f"a float32 tensor of shape {shape}", lambda v: _is_tensor(v, cnnx.float32, shape))
+
+
+# Of updates: float32, which holds every whole number up to 2 ** 24.
+_COUNT = Rule(
+    "a float32 scalar that is a whole number from 0",
+    lambda v: (
+        _is_tensor(v, cnnx.float32, ()) and 0 <= v.item() <= LARGEST_COUNT and v.item() == int(v.item())
+    ),
+)
 
 
 def _check_size(path: Path, about: dict[str, Any]) -> None:
