@@ -460,6 +460,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=str(__doc__).partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="how long; default: 60")
     parser.add_argument("--seed", type=int, default=1, help="default: 1")
+    parser.add_argument("--cases", type=int, help="no more than these, so that any machine runs the same")
     parser.add_argument("--case", type=int, help="only this one, in this process, with its result")
     parser.add_argument("--kind", action="append", help="only this kind of file; may be given again")
     parser.add_argument(
@@ -473,7 +474,7 @@ def main() -> int:
         finally:
             fuzzer.close()
         return 0
-    result = run(options.seconds, options.seed, kinds=options.kind, keep=options.keep)
+    result = run(options.seconds, options.seed, last=options.cases, kinds=options.kind, keep=options.keep)
     print(table(result.counts))
     print(
         f"{result.cases:,} files in {result.seconds:.0f} s (seed {options.seed}): "
