@@ -168,7 +168,8 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
     case UnaryOp::elu: return v <= 0 ? g * (p * q) * exp(q * v) : g;
     case UnaryOp::selu: return g * C::kSeluScale * (v <= 0 ? C::kSeluAlpha * exp(v) : T(1));
     case UnaryOp::silu: {
-      return g * sigmoid(v) * (1 + v * sigmoid(-v));
+      const T s = sigmoid(v);
+      return g * s * (1 + v * (1 - s));
     }
     case UnaryOp::mish: {
       const T t = tanh_softplus(v);
