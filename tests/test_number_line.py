@@ -21,6 +21,8 @@ from oracles import array, other_targets, run_on_target, tensor
 torch = pytest.importorskip("torch")
 special = pytest.importorskip("scipy.special")
 
+pytestmark = pytest.mark.cpu("error bounds of the CPU's functions")
+
 F32 = np.float32
 UNIT = 2.0**-24  # of 1
 
