@@ -348,8 +348,8 @@ Tensor spread_of(const char* name, const Tensor& input, const Dims& over, double
   return out;
 }
 
-// The p-norm for any p but 0, 1, 2 and the infinite ones. Powers are taken of what the largest element (for p < 0 the smallest) is
-// divided into, so that none is too large or too small.
+// The p-norm for any p but 0, 1, 2 and the infinite ones. All are divided by the largest element (for p < 0 the smallest) first, so
+// that no power is too large or too small.
 Tensor general_norm(const Tensor& input, double p, const ReducedDims& dims) {
   const Tensor size = abs(input.detach());
   const Tensor extreme = reduce_floating(p > 0 ? ReduceOp::max : ReduceOp::min, size, dims);
