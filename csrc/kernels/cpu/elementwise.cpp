@@ -108,21 +108,14 @@ void sines(int64_t n, int32_t quarter, const float* scale, float sign, const flo
   });
 }
 
-// x^n by squaring, for small whole n, 0 or more.
+// x^n by squaring, for small whole n. A negative power whose reciprocal is too large is 0; it would be denormal.
 inline Vec whole_power(Vec x, int n) {
   Vec result = constant(1.0f);
-  for (int e = n; e > 0; e >>= 1) {
+  for (int e = n < 0 ? -n : n; e > 0; e >>= 1) {
     if (e & 1) result *= x;
     x *= x;
   }
-  return result;
-}
-inline Vec small_power(Vec x, int n) {
-  if (n >= 0) return whole_power(x, n);
-  const Vec power = whole_power(x, -n);
-  if (all(absolute(power) < kInfinity)) return 1.0f / power;
-  // A power that overflows can have a reciprocal that is a denormal number.
-  return select(absolute(power) == kInfinity, whole_power(1.0f / x, -n), 1.0f / power);
+  return n < 0 ? 1.0f / result : result;
 }
 
 bool is_small_whole(double exponent) { return exponent >= -4 && exponent <= 4 && exponent == (double)(int)exponent; }
@@ -130,7 +123,7 @@ bool is_small_whole(double exponent) { return exponent >= -4 && exponent <= 4 &&
 void power(int64_t n, double exponent, const float* x, float* y) {
   if (is_small_whole(exponent)) {
     const int whole = (int)exponent;
-    map(n, 4, x, y, [whole](Vec v) { return small_power(v, whole); });
+    map(n, 4, x, y, [whole](Vec v) { return whole_power(v, whole); });
   } else {
     map_wide(n, 20, x, y, [exponent](VecD v) { return pow(v, wide_constant(exponent)); });
   }
@@ -247,7 +240,7 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
       const float factor = (float)a;
       if (is_small_whole(a - 1)) {
         const int whole = (int)(a - 1);
-        return map(n, 4, g, x, out, [factor, whole](Vec d, Vec v) { return d * factor * small_power(v, whole); });
+        return map(n, 4, g, x, out, [factor, whole](Vec d, Vec v) { return d * factor * whole_power(v, whole); });
       }
       return map_wide(n, 20, g, x, out, [a](VecD d, VecD v) { return d * a * pow(v, wide_constant(a - 1)); });
     }
@@ -264,8 +257,8 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
                  [](Vec d, Vec v) { return d * kSeluScale * select(v <= 0.0f, exp(v) * kSeluAlpha, constant(1.0f)); });
     case UnaryOp::silu:
       return map(n, 16, g, x, out, [](Vec d, Vec v) {
-        const Vec e = exp(-absolute(v)), large = 1.0f / (e + 1.0f), small = e * large;  // the sigmoids of v and -v
-        return d * select(v < 0.0f, small, large) * (v * select(v < 0.0f, large, small) + 1.0f);
+        const Vec s = sigmoid(v);
+        return d * s * (v * (1.0f - s) + 1.0f);
       });
     case UnaryOp::mish:
       return map(n, 24, g, x, out, [](Vec d, Vec v) {
@@ -279,10 +272,9 @@ void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, c
       });
     case UnaryOp::gelu_tanh:
       return map(n, 24, g, x, out, [](Vec d, Vec v) {
-        v = select(v > 12.0f, constant(12.0f), v);  // 0 or 1 to all bits from there on
-        v = select(v < -12.0f, constant(-12.0f), v);
         const Vec s = sigmoid(gelu_argument(v));
-        return d * (s + v * s * (1.0f - s) * ((v * v) * (3 * kGeluCubic * kGeluScale) + kGeluScale));
+        const Vec slope = s + v * s * (1.0f - s) * ((v * v) * (3 * kGeluCubic * kGeluScale) + kGeluScale);
+        return d * select(absolute(v) > 12.0f, s, slope);  // 0 or 1 to all bits from there on, where the square may overflow
       });
     case UnaryOp::softplus: {
       const float scale = (float)a, limit = (float)b;

@@ -67,10 +67,10 @@ inline Vec read(const float* data, int64_t i, int64_t left) {
   return left >= kLanes ? load(data + i) : load_partial(data + i, left);
 }
 
-// The sum of the losses [begin, end) in double.
+// The sum of the losses [begin, end) in double. Rare, and so kept out of the loop that calls it.
 template <PairLoss op>
-double wide_sum(int64_t begin, int64_t end, int64_t tail, int64_t live, const float* input, const float* target,
-                const float* weight, const float* pos_weight, float width) {
+__attribute__((noinline, cold)) double wide_sum(int64_t begin, int64_t end, int64_t tail, int64_t live, const float* input,
+                                                const float* target, const float* weight, const float* pos_weight, float width) {
   double sum = 0;
   for (int64_t i = begin; i < end; i += kLanes) {
     const int64_t left = end - i;
@@ -114,9 +114,8 @@ void forward(const PairShape& s, double beta, const float* input, const float* t
       if (losses != nullptr) continue;
       const float total = horizontal_sum(partial);
       // A run may be too large for a float where the mean is not.
-      sum += absolute(constant(total))[0] < kInfinity
-                 ? (double)total
-                 : wide_sum<op>(run, stop, tail, live, input, target, weight, pos_weight, width);
+      sum += fabsf(total) < kInfinity ? (double)total
+                                      : wide_sum<op>(run, stop, tail, live, input, target, weight, pos_weight, width);
     }
     sums[unit] = sum;
     outside[unit] = any(bad);

@@ -48,7 +48,8 @@ float fold(Vec v) {
   return buffer[0];
 }
 
-double double_sum(const float* x, int64_t n, int64_t step) {
+// Rare, and so kept out of the loops that call it.
+__attribute__((noinline, cold)) double double_sum(const float* x, int64_t n, int64_t step) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += (double)x[i * step];
   return sum;

@@ -133,11 +133,14 @@ inline Vec cosh(Vec x) {
   return select(magnitude > 10.0f, half_exp(magnitude), (e + 1.0f / e) * 0.5f);
 }
 
-// x - tanh(x). Where that would cancel, by the continued fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))) of tanh down to 11.
+// x - tanh(x). Where that would cancel, by the continued fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))) of tanh down to 11; else
+// with tanh as above. Both are a quotient.
 inline Vec tanhshrink(Vec x) {
-  const Vec s = x * x;
-  const Vec over = (s + 189.0f) * s + 3465.0f, under = ((s + 210.0f) * s + 4725.0f) * s + 10395.0f;
-  return select(absolute(x) < 1.0f, s * (over / under) * x, x - tanh(x));
+  const Vec magnitude = absolute(x), s = x * x, t = expm1(select(magnitude > 10.0f, constant(10.0f), magnitude) * 2.0f);
+  const VecI near = magnitude < 1.0f;
+  const Vec quotient =
+      select(near, (s + 189.0f) * s + 3465.0f, t) / select(near, ((s + 210.0f) * s + 4725.0f) * s + 10395.0f, t + 2.0f);
+  return select(near, s * quotient * x, x - copy_sign(quotient, x));
 }
 
 inline Vec sigmoid(Vec x) {

@@ -25,7 +25,8 @@ __device__ T sign_of(T x) {
 }
 template <class T>
 __device__ T sigmoid(T x) {
-  return 1 / (1 + exp(-x));
+  const T e = exp(-fabs(x));  // never too large, so that the left tail is not cut off
+  return (x < 0 ? e : T(1)) / (1 + e);
 }
 template <class T>
 __device__ T softplus(T x) {
@@ -70,7 +71,15 @@ __device__ T power(T x, double exponent) {
   if (exponent == 3) return x * x * x;
   if (exponent == 2) return x * x;
   if (exponent == 1) return x;
-  return pow(x, static_cast<T>(exponent));
+  const T rounded = static_cast<T>(exponent);
+  return static_cast<double>(rounded) == exponent ? pow(x, rounded) : static_cast<T>(pow(static_cast<double>(x), exponent));
+}
+// a x^(a - 1); in double where the power alone may be too large.
+template <class T>
+__device__ T power_slope(T x, double a) {
+  if (a == 0) return T(0);
+  if (a == 2 || a == 3 || a == 4) return static_cast<T>(a) * power(x, a - 1);
+  return static_cast<T>(a * pow(static_cast<double>(x), a - 1));
 }
 
 template <class T>
@@ -163,12 +172,13 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
     case UnaryOp::relu: return v <= 0 ? T(0) : g;
     case UnaryOp::leaky_relu: return v > 0 ? g : g * p;
     case UnaryOp::clamp: return v >= p && v <= q ? g : T(0);
-    case UnaryOp::pow_scalar: return a == 0 ? T(0) : g * p * power(v, a - 1);
+    case UnaryOp::pow_scalar: return g * power_slope(v, a);
     case UnaryOp::hardtanh: return v <= p || v >= q ? T(0) : g;
     case UnaryOp::elu: return v <= 0 ? g * (p * q) * exp(q * v) : g;
     case UnaryOp::selu: return g * C::kSeluScale * (v <= 0 ? C::kSeluAlpha * exp(v) : T(1));
     case UnaryOp::silu: {
-      return g * sigmoid(v) * (1 + v * sigmoid(-v));
+      const T s = sigmoid(v);
+      return g * s * (1 + v * (1 - s));
     }
     case UnaryOp::mish: {
       const T t = tanh_softplus(v);
