@@ -99,7 +99,9 @@ def other_state_dict(side: Side) -> None:
 def replace_tensor(side: Side) -> None:
     if (p := side.with_state()) is not None:
         name = side.chance.choice(sorted(set(side.opt.state[p]) - {"step"}))
-        side.opt.state[p][name] = side.tensor(tuple(p.shape))
+        # RMSprop takes a root of square_avg - grad_avg²: that is kept above zero.
+        value = side.tensor(tuple(p.shape))
+        side.opt.state[p][name] = {"grad_avg": value * 0, "square_avg": value + 1}.get(name, value)
 
 
 def in_place(side: Side) -> None:
