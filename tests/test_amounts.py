@@ -72,6 +72,8 @@ F.conv2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2), padding="same", dilatio
 F.conv2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2), padding=2**61, dilation=2**62)
 F.conv_transpose2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2), stride=10**5)
 F.conv_transpose2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2), stride=2**62)
+F.conv2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2), dilation=2**30, padding=2**29)
+F.conv2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 2, 2), dilation=2**31 - 2, padding=2**30 - 1)
 F.max_pool2d(torch.ones(1, 1, 4, 4), 2**62, padding=2**61)
 F.avg_pool2d(torch.ones(1, 1, 4, 4), 2**62, ceil_mode=True, padding=2**61)
 F.avg_pool2d(torch.ones(1, 1, 4, 4), 2, stride=2**62, ceil_mode=True)

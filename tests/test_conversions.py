@@ -112,11 +112,10 @@ def same(ours, theirs):
 def better(name, dtype, value, ours, theirs):
     """Where we differ on purpose, each with its reason (docs/numerics.md)."""
     whole = not isinstance(value, float)
-    if name in ("add, alpha", "sub, alpha", "add_, alpha"):  # arithmetic, and nothing is stored
-        if value is True or dtype == "bool":
-            return True  # a bool counts as 1, a sum of bools with a number is int64: PyTorch has neither
-        if name == "sub, alpha" and whole and value in (2**31, -(2**63)):
-            return True  # PyTorch adds -alpha times the other, which fits where alpha does not, or wraps
+    if value is True and "alpha" in name:
+        return dtype != "bool"  # PyTorch takes no bool here, we take it for 1
+    if name == "sub, alpha" and whole and value in (2**31, -(2**63)):
+        return True  # PyTorch adds -alpha times the other, which fits where alpha does not, or wraps
     integer = dtype in ("uint8", "int32", "int64")
     if name.startswith("clamp") and dtype == "uint8" and whole and -256 < value < 0:
         # PyTorch takes -1 for 255. No element lies below it; as the upper bound no uint8 can hold it.

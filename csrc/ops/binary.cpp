@@ -322,7 +322,9 @@ Tensor binary(const char* name, BinaryOp op, const TensorOrNumber& a, const Tens
 TensorOrNumber scaled(const char* op, const TensorOrNumber& other, const TensorOrNumber& v, const Number& alpha) {
   if (alpha.real() == 1) return v;
   check_operands(op, other, v);
-  check_number(op, alpha, result_type(other, v));
+  const DType dtype = result_type(other, v);
+  check_number(op, alpha, dtype);
+  if (dtype == DType::boolean && alpha.dtype() != DType::float32) return mul(v, Number(alpha.wrapped<bool>()));
   if (!v.is_number()) {
     if (alpha.dtype() == DType::float32 && !is_floating_point(v.dtype()))
       throw TypeError(message(op, ": a floating-point alpha needs floating-point tensors, got ", name(v.dtype())));

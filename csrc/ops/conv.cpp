@@ -149,6 +149,11 @@ Conv2dShape shape_of(const ConvKind& kind, const Tensor& input, const Tensor& we
     s.out_width = conv_extent(s.in_width, columns, s.kernel_width, g.stride[1], g.dilation[1]);
     fits = s.out_height > 0 && s.out_width > 0;
   }
+  // Kernels copy images with their padding.
+  if (fits && checked_product(s.in_channels, checked_product(checked_sum(s.in_height, rows), checked_sum(s.in_width, columns))) >
+                  kMaxElements)
+    throw Error(
+        message(kind.op, ": padding ", given(kind, g.padding), " of input ", input.shape(), " is more than memory can hold"));
   if (!fits)
     throw ShapeError(message(kind.op, ": kernel ", Dims(weight.shape().begin() + 2, weight.shape().end()),
                              " does not fit into input ", input.shape(), " with padding ", given(kind, g.padding),

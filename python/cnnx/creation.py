@@ -142,9 +142,8 @@ def from_python(op: str, data: Any, dtype: _C.DType | None) -> Tensor:
     except ValueError as error:
         raise ValueError(f"{op}: {error}") from None
     if array.dtype.kind == "f" and type(first) is builtins.int and np.any(np.abs(array) >= 2.0**63):
-        exact = np.array(
-            data, dtype=object
-        )  # of ints that no integer type holds together, NumPy makes floats
+        # Of ints that no integer type holds together, NumPy makes floats.
+        exact = np.array(data, dtype=object)
         if all(isinstance(item, builtins.int) for item in exact.flat):
             array = exact
     if array.dtype.kind == "O" and all(isinstance(item, builtins.int) for item in array.flat):
