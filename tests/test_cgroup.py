@@ -13,6 +13,7 @@ import pytest
 import cnnx
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.cpu("threads of the CPU backend"),
     pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU: every quota looks alike"),
 ]

@@ -15,7 +15,7 @@ from cnnx import plot
 from cnnx.cli import main
 from test_cli import assert_same_run, command, own_folders, run, wrong_use  # noqa: F401
 
-pytestmark = pytest.mark.cpu("the command line names its device: --device")
+pytestmark = [pytest.mark.once, pytest.mark.cpu("the command line names its device: --device")]
 
 SMALL = ("--dataset", "digits", "--model", "mlp")
 

@@ -11,7 +11,7 @@ from cnnx import datasets
 from test_cli import NET, main, own_folders, run, weights, write_mnist, wrong_use  # noqa: F401
 from test_idx import idx_bytes
 
-pytestmark = pytest.mark.cpu("the command line names its device: --device")
+pytestmark = [pytest.mark.once, pytest.mark.cpu("the command line names its device: --device")]
 
 image_module = pytest.importorskip("PIL.Image")
 pytest.importorskip("matplotlib")

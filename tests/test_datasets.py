@@ -18,6 +18,8 @@ from cnnx.datasets.mnist import Part
 from cnnx.datasets.verified import RECORD
 from test_idx import idx_bytes
 
+pytestmark = pytest.mark.once
+
 NAMES = {
     True: ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     False: ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),

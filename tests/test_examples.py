@@ -1,5 +1,6 @@
 """Every example runs with --quick and prints what needs no MNIST; S1 is checked on the real files."""
 
+import importlib
 import json
 import os
 import runpy
@@ -27,6 +28,7 @@ EXACT = {
 }
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.cpu("scripts name their device: --device"),
     pytest.mark.skipif(not EXAMPLES.is_dir(), reason="not in a clone"),
     pytest.mark.skipif(
@@ -111,11 +113,11 @@ def test_results_resume_judge_and_write(tmp_path):
 
     page = tmp_path / "page.md"
     page.write_text("before\n<!-- made by examples/results.py -->\nold\n<!-- end -->\nafter\n")
-    first = results("--only", "s2,s10", "--seeds", "3", "4", "--write", str(page))
+    first = results("--only", "s2,s7", "--seeds", "3", "4", "--write", str(page))
     assert first.returncode == 0, first.stderr
-    assert "== s10, seed 4" in first.stderr
+    assert "== s7, seed 4" in first.stderr
     lines = first.stdout.splitlines()
-    # Two passes over a few digits do not reach the figure of ten over MNIST.
+    # A short run over a few digits does not reach the figure of a whole one over MNIST.
     verdicts = [line.split("|")[6].strip() for line in lines if line.startswith("| [")]
     assert verdicts[0] == "reached"
     assert verdicts[1].startswith("missed by")
@@ -127,14 +129,34 @@ def test_results_resume_judge_and_write(tmp_path):
     assert "old" not in text
     assert all(line in text for line in lines)
 
-    (tmp_path / "runs/results/s10/seed4/figures.json").unlink()
-    second = results("--only", "s2,s10", "--seeds", "3", "4")
+    (tmp_path / "runs/results/s7/seed4/figures.json").unlink()
+    second = results("--only", "s2,s7", "--seeds", "3", "4")
     assert second.stderr.count("== ") == 1, second.stderr
     assert second.stdout.split() != []
 
     wrong = results("--only", "s99")
     assert wrong.returncode == 2
     assert "s99" in wrong.stderr
+
+
+def test_results_judge_by_pytorch(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    results = importlib.import_module("results")
+    monkeypatch.setattr(results, "SAME_START", tmp_path / "same_start.json")
+    assert "has not been run" in results.against_pytorch("s10")[0][1]
+
+    def verdicts(shift):
+        pairs = [(0.97 + shift + 0.001 * i, 0.97 + 0.001 * (i ^ 1)) for i in range(10)]
+        figures = {
+            name: [dict.fromkeys(results.SYSTEMS["s10"].as_pytorch, pair[side]) for pair in pairs]
+            for side, name in enumerate(("cnnx", "PyTorch"))
+        }
+        (tmp_path / "same_start.json").write_text(json.dumps({"s10": {"figures": figures}}))
+        return {verdict for _, verdict in results.against_pytorch("s10")}
+
+    assert verdicts(0) == verdicts(0.0005) == {"reached"}
+    assert verdicts(-0.002) == {"differs by -0.002, 6.0 standard errors"}
+    assert results.against_pytorch("s2") == []
 
 
 @pytest.mark.mnist

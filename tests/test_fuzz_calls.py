@@ -12,7 +12,7 @@ from cnnx import nn
 sys.path.insert(0, str(Path(__file__).parent / "fuzz"))
 import calls
 
-pytestmark = pytest.mark.cpu("child processes with tensors on the CPU")
+pytestmark = [pytest.mark.once, pytest.mark.cpu("child processes with tensors on the CPU")]
 
 
 def test_odd_arguments():

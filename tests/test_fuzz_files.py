@@ -27,7 +27,7 @@ import mutate
 import samples
 
 MIB = 1 << 20
-pytestmark = pytest.mark.cpu("files are read the same way")
+pytestmark = [pytest.mark.once, pytest.mark.cpu("files are read the same way")]
 
 
 def test_the_fuzzer_finds_nothing(capsys):

@@ -18,6 +18,8 @@ import pytest
 import cnnx
 from test_idx import idx_bytes
 
+pytestmark = pytest.mark.once
+
 SCRIPT = Path(__file__).resolve().parent.parent / "benchmarks" / "gpu_check.py"
 PACKAGE = Path(cnnx.__file__).parent
 

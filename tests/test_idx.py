@@ -8,6 +8,8 @@ import pytest
 
 from cnnx.datasets.idx_file import read_idx
 
+pytestmark = pytest.mark.once
+
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 
 

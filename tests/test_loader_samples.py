@@ -18,6 +18,8 @@ from cnnx.utils import data as tud
 from cnnx.utils.data import ConcatDataset, DataLoader, Dataset, StackDataset, Subset, TensorDataset
 from drawn import given, st
 
+pytestmark = pytest.mark.once
+
 COUNT = 7
 
 

@@ -17,6 +17,7 @@ from cnnx.cli.trained import Trained
 from test_idx import idx_bytes
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.cpu("the command line names its device: --device"),
     pytest.mark.skipif(sys.platform != "linux", reason="preloads a library as Linux does"),
     pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler"),

@@ -22,6 +22,8 @@ from cnnx.serialization import save_file
 from cnnx.text import printable
 from test_cli import own_folders, run  # noqa: F401
 
+pytestmark = pytest.mark.once
+
 NASTY = {
     "escape": "\x1b[31mred\x1b[0m",
     "title": "\x1b]0;owned\x07",
