@@ -319,7 +319,7 @@ def test_collated_numbers_are_not_cut(samples):
 
 @pytest.mark.parametrize("samples", [[1, "2"], [1.5, "2"], [1, None]], ids=str)
 def test_collated_numbers_are_numbers(samples):
-    with pytest.raises(TypeError, match="^default_collate: cannot make a tensor from list"):
+    with pytest.raises(TypeError, match=r"^default_collate: cannot make a tensor from list"):
         tud.default_collate(samples)
 
 

@@ -478,6 +478,11 @@ def test_arguments_of_workers_are_refused_without(arguments, message):
         tud.DataLoader([1, 2], **arguments)
 
 
+def test_settings_can_be_read():
+    loader = tud.DataLoader([1, 2], in_order=False, pin_memory_device="cuda")
+    assert (loader.in_order, loader.pin_memory_device) == (False, "cuda")
+
+
 def test_a_function_for_workers_is_not_passed_over_in_silence(monkeypatch):
     monkeypatch.setattr(tud.loader, "_warned", set())
     assert len(list(tud.DataLoader([1, 2], worker_init_fn=lambda worker: 1 / 0))) == 2

@@ -164,4 +164,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"cnnx.nn has no {name!r}; it has {', '.join(__all__)}")
+    raise AttributeError(f"cnnx.nn has no {name!r}; see dir(cnnx.nn) for what is there")
