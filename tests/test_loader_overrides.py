@@ -490,9 +490,34 @@ def test_a_function_for_workers_is_not_passed_over_in_silence(monkeypatch):
         tud.DataLoader([1, 2], num_workers=1, worker_init_fn=print)
 
 
-def test_mnist_resources_are_refused():
-    with pytest.raises(TypeError, match="Own: resources"):
-        type("Own", (datasets.MNIST,), {"resources": []})
+@pytest.mark.parametrize(
+    "name", ["resources", "raw_folder", "processed_folder", "_load_data", "_check_exists"]
+)
+def test_what_mnist_does_not_use_is_refused(name):
+    with pytest.raises(TypeError, match=f"Own: cnnx never uses {name}; "):
+        type("Own", (datasets.MNIST,), {name: property(lambda self: [])})
+
+
+class WithProperty(tud.TensorDataset):
+    @property
+    def tensors(self):
+        return tuple(t + 100 for t in self.__dict__["tensors"])
+
+    @tensors.setter
+    def tensors(self, tensors):
+        self.__dict__["tensors"] = tensors
+
+
+class WithGetattribute(tud.TensorDataset):
+    def __getattribute__(self, name):
+        value = super().__getattribute__(name)
+        return tuple(t + 100 for t in value) if name == "tensors" else value
+
+
+@pytest.mark.parametrize("cls", [WithProperty, WithGetattribute])
+def test_what_stands_before_the_attributes_counts(cls):
+    ((batch,),) = tud.DataLoader(cls(cnnx.arange(3)), batch_size=3)
+    assert batch.tolist() == [100, 101, 102]
 
 
 def test_combinations_that_cannot_be():

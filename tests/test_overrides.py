@@ -687,7 +687,7 @@ def test_as_pytorch_calls_it(name):
     assert SCENARIOS[name](cnnx) == SCENARIOS[name](torch)
 
 
-# What cnnx never calls is refused where it is defined.
+# What cnnx never uses is refused where it is defined.
 
 
 @pytest.mark.parametrize(
@@ -702,16 +702,16 @@ def test_as_pytorch_calls_it(name):
     ],
 )
 def test_what_is_never_called_is_refused(base, name):
-    with pytest.raises(TypeError, match=f"Own: cnnx never calls {name}; define"):
+    with pytest.raises(TypeError, match=f"Own: cnnx never uses {name}; define"):
         type("Own", (base,), {name: lambda *a: None})
     mixin = type("Mixin", (), {name: lambda *a: None})
-    with pytest.raises(TypeError, match=f"Own: cnnx never calls {name}; define"):
+    with pytest.raises(TypeError, match=f"Own: cnnx never uses {name}; define"):
         type("Own", (mixin, base), {})
 
 
 def test_a_loader_that_makes_its_iterators_elsewhere_is_refused():
     for name, instead in (("_get_iterator", "define __iter__"), ("_index_sampler", "pass a batch_sampler")):
-        with pytest.raises(TypeError, match=f"Own: cnnx never calls {name}; {instead}"):
+        with pytest.raises(TypeError, match=f"Own: cnnx never uses {name}; {instead}"):
             type("Own", (cnnx.utils.data.DataLoader,), {name: lambda *a: None})
 
 
