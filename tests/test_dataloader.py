@@ -167,6 +167,19 @@ def test_shuffling_is_a_seedable_permutation():
     assert epoch() == own
 
 
+@pytest.mark.parametrize("orders", ["sampler", "lists"])
+def test_a_sample_that_comes_twice_is_changed_anew(orders):
+    dataset = images(
+        1, transform=transforms.Compose([transforms.RandomHorizontalFlip(), transforms.ToTensor()])
+    )
+    assert native_batches(dataset) is not None
+    sampler = tud.RandomSampler(dataset, replacement=True, num_samples=64)
+    own = {"sampler": sampler, "batch_size": 16} if orders == "sampler" else {"batch_sampler": [[0] * 16] * 4}
+    cnnx.manual_seed(0)
+    seen = {x.numpy().tobytes() for batch, _ in DataLoader(dataset, **own) for x in batch}
+    assert len(seen) == 2
+
+
 def test_native_and_sampled_orders_agree():
     native = images(transform=transforms.ToTensor())
     slow = images(transform=lambda image: transforms.ToTensor()(image))

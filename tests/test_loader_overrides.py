@@ -498,6 +498,35 @@ def test_what_mnist_does_not_use_is_refused(name):
         type("Own", (datasets.MNIST,), {name: property(lambda self: [])})
 
 
+def test_a_proxy_that_forwards_getitems_is_asked_for_its_own_samples():
+    class Many(tud.Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            return i
+
+        def __getitems__(self, indices):
+            return [self[i] for i in indices]
+
+    class Proxy:
+        def __init__(self, wrapped):
+            self.wrapped = wrapped
+
+        def __getattr__(self, name):
+            return getattr(self.wrapped, name)
+
+        def __len__(self):
+            return len(self.wrapped)
+
+        def __getitem__(self, i):
+            return self.wrapped[i] + 100
+
+    for dataset in (Proxy(Many()), tud.Subset(Proxy(Many()), range(3)), tud.ConcatDataset([Proxy(Many())])):
+        (batch,) = tud.DataLoader(dataset, batch_size=3)
+        assert batch.tolist() == [100, 101, 102]
+
+
 class WithProperty(tud.TensorDataset):
     @property
     def tensors(self):

@@ -109,6 +109,23 @@ def backward_hooks(lib):
     return [np.round(v, 5).tolist() if isinstance(v, float) else v for v in flat(log)]
 
 
+@scenario
+def backward_hooks_when_the_gradient_comes_past_the_results(lib):
+    log = []
+
+    class Keeps(lib.nn.Module):
+        def forward(self, x):
+            self.kept = x * 2
+            return self.kept * 3
+
+    module = Keeps()
+    module.register_full_backward_hook(lambda m, into, out: log.append([values(into), values(out)]))
+    x = data(lib, 2, grad=True)
+    module(x).sum().backward(retain_graph=True)
+    module.kept.sum().backward()
+    return [*log, values(x.grad)]
+
+
 def flat(log):
     for entry in log:
         if isinstance(entry, tuple | list):
