@@ -215,6 +215,8 @@ def test_beyond_64_bits():
             cnnx.zeros(1, dtype=cnnx.int64).fill_(number)
     with pytest.raises(RuntimeError, match="without overflow"):
         cnnx.tensor([2**63, -1])  # of which NumPy would make floats
+    with pytest.raises(RuntimeError, match="without overflow"):
+        cnnx.tensor([2.0**63], dtype=cnnx.int64)  # which PyTorch wraps
     np.testing.assert_array_equal(cnnx.tensor([2**63, 1], dtype=cnnx.float64).tolist(), [2.0**63, 1.0])
     np.testing.assert_array_equal(cnnx.full((1,), -(2**64), dtype=cnnx.float64).tolist(), [-(2.0**64)])
 

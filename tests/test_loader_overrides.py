@@ -528,9 +528,12 @@ def test_a_proxy_that_forwards_getitems_is_asked_for_its_own_samples():
 
 
 class WithProperty(tud.TensorDataset):
+    asked = 0
+
     @property
     def tensors(self):
-        return tuple(t + 100 for t in self.__dict__["tensors"])
+        self.asked += 1
+        return tuple(t + 100 * self.asked for t in self.__dict__["tensors"])
 
     @tensors.setter
     def tensors(self, tensors):
@@ -538,15 +541,32 @@ class WithProperty(tud.TensorDataset):
 
 
 class WithGetattribute(tud.TensorDataset):
+    asked = 0
+
     def __getattribute__(self, name):
         value = super().__getattribute__(name)
-        return tuple(t + 100 for t in value) if name == "tensors" else value
+        if name != "tensors":
+            return value
+        self.asked += 1
+        return tuple(t + 100 * self.asked for t in value)
 
 
 @pytest.mark.parametrize("cls", [WithProperty, WithGetattribute])
-def test_what_stands_before_the_attributes_counts(cls):
+def test_what_stands_before_the_attributes_is_asked_for_each_sample(cls):
     ((batch,),) = tud.DataLoader(cls(cnnx.arange(3)), batch_size=3)
-    assert batch.tolist() == [100, 101, 102]
+    assert len(set((batch // 100).tolist())) == 3
+
+
+@pytest.mark.parametrize("base", [tud.Subset, tud.StackDataset])
+def test_own_samples_of_parts_and_stacks_need_no_getitems(base):
+    class Own(base):
+        def __getitem__(self, i):
+            return 100 + super().__getitem__(i)[0]
+
+    rows = tud.TensorDataset(cnnx.arange(3))
+    dataset = Own(rows, [2, 0]) if base is tud.Subset else Own([2, 0], [7, 7])
+    (batch,) = tud.DataLoader(dataset, batch_size=2)
+    assert batch.tolist() == [102, 100]
 
 
 def test_combinations_that_cannot_be():
