@@ -224,7 +224,7 @@ def test_subset_out_of_range():
     with pytest.raises(IndexError, match="index 50 is out of range for 37"):
         list(DataLoader(Subset(images(transform=transforms.ToTensor()), [1, 50])))
     with pytest.raises(IndexError, match="index -38 is out of range for 37"):
-        list(DataLoader(images(transform=transforms.ToTensor()), sampler=[-38], batch_size=2))
+        list(DataLoader(Subset(images(transform=transforms.ToTensor()), [1, -38])))
 
 
 def test_a_mask_is_no_list_of_indices():
