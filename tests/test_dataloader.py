@@ -167,6 +167,19 @@ def test_shuffling_is_a_seedable_permutation():
     assert epoch() == own
 
 
+@pytest.mark.parametrize("orders", ["sampler", "lists"])
+def test_a_sample_that_comes_twice_is_changed_anew(orders):
+    dataset = images(
+        1, transform=transforms.Compose([transforms.RandomHorizontalFlip(), transforms.ToTensor()])
+    )
+    assert native_batches(dataset) is not None
+    sampler = tud.RandomSampler(dataset, replacement=True, num_samples=64)
+    own = {"sampler": sampler, "batch_size": 16} if orders == "sampler" else {"batch_sampler": [[0] * 16] * 4}
+    cnnx.manual_seed(0)
+    seen = {x.numpy().tobytes() for batch, _ in DataLoader(dataset, **own) for x in batch}
+    assert len(seen) == 2
+
+
 def test_native_and_sampled_orders_agree():
     native = images(transform=transforms.ToTensor())
     slow = images(transform=lambda image: transforms.ToTensor()(image))
@@ -210,6 +223,16 @@ def test_subsets(kind):
 def test_subset_out_of_range():
     with pytest.raises(IndexError, match="index 50 is out of range for 37"):
         list(DataLoader(Subset(images(transform=transforms.ToTensor()), [1, 50])))
+    with pytest.raises(IndexError, match="index -38 is out of range for 37"):
+        list(DataLoader(Subset(images(transform=transforms.ToTensor()), [1, -38])))
+
+
+def test_a_mask_is_no_list_of_indices():
+    rows = tud.TensorDataset(cnnx.arange(3))
+    part = Subset(rows, [True, False])
+    assert [t.shape for (t,) in (part[0], part[1])] == [(1, 3), (0, 3)]
+    with pytest.raises(RuntimeError, match=r"shapes \[\(0, 3\), \(1, 3\)\]"):
+        list(DataLoader(part, batch_size=2))
 
 
 def test_subset_of_what_is_no_index():
@@ -284,6 +307,33 @@ def test_collate_matches_torch():
     for a, b in ((ours[0], theirs[0]), (ours[1], theirs[1]), (ours[2]["a"], theirs[2]["a"])):
         assert a.numpy().dtype == b.numpy().dtype
         np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        [1, 2.5],
+        [1.5, 2],
+        [True, 2],
+        [2, True],
+        [1, float("nan")],
+        [1, np.float32(2.5)],
+        [np.int64(1), 2],
+        [np.uint8(3)],
+    ],
+    ids=str,
+)
+def test_collated_numbers_are_not_cut(samples):
+    torch_data = pytest.importorskip("torch.utils.data")
+    ours, theirs = tud.default_collate(samples).numpy(), torch_data.default_collate(samples).numpy()
+    assert ours.dtype == theirs.dtype
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("samples", [[1, "2"], [1.5, "2"], [1, None]], ids=str)
+def test_collated_numbers_are_numbers(samples):
+    with pytest.raises(TypeError, match=r"^default_collate: cannot make a tensor from list"):
+        tud.default_collate(samples)
 
 
 def test_collate_fn_and_getitems():

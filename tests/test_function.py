@@ -15,7 +15,7 @@ import cnnx
 import cnnx.nn.functional as F
 from cnnx import nn
 from cnnx.autograd import Function, gradcheck
-from cnnx.autograd.function import FunctionCtx, once_differentiable
+from cnnx.autograd.function import once_differentiable
 from cnnx.autograd.gradcheck import GradcheckError
 from oracles import array, assert_same, leaf, tensor
 
@@ -367,13 +367,44 @@ def test_misuse():
 
     with pytest.raises(TypeError, match="argument 0 is of type int"):
         Saves.apply(leaf(1.0))
-    with pytest.raises(NotImplementedError, match="forward-mode"):
-        FunctionCtx().save_for_forward()
     x = leaf(1.0)
     with pytest.raises(NotImplementedError, match="create_graph"):
         Cube.apply(x).backward(create_graph=True)
     with pytest.raises(NotImplementedError, match="create_graph"):
         cnnx.autograd.grad(Cube.apply(x), x, create_graph=True)
+
+
+def test_what_forward_mode_and_vmap_would_use_has_no_part():
+    def script(lib):
+        class Square(lib.autograd.Function):
+            generate_vmap_rule = False
+
+            @staticmethod
+            def forward(x):
+                return x * x
+
+            @staticmethod
+            def setup_context(ctx, inputs, output):
+                ctx.save_for_backward(*inputs)
+                ctx.save_for_forward(*inputs)
+
+            @staticmethod
+            def backward(ctx, grad):
+                return grad * 2 * ctx.saved_tensors[0]
+
+            @staticmethod
+            def jvp(ctx, tangent):
+                raise AssertionError
+
+            @staticmethod
+            def vmap(info, in_dims, x):
+                raise AssertionError
+
+        x = lib.tensor([2.0, 3.0], requires_grad=True)
+        Square.apply(x).sum().backward()
+        return x.grad.tolist()
+
+    assert script(cnnx) == script(pytest.importorskip("torch")) == [4.0, 6.0]
 
 
 def test_saved_tensor_changed_in_place():

@@ -38,6 +38,9 @@ def test_odd_arguments():
         (lambda: F.conv1d(cnnx.rand(1, 1, 3), [1.0]), "conv1d: weight must be a Tensor, got list"),
         (lambda: nn.GLU()(3), "glu: input must be Tensor, got int"),
         (lambda: nn.BatchNorm2d(2)(None), "BatchNorm2d: forward: input must be Tensor, got NoneType"),
+        (lambda: nn.Conv2d(1, 1, 1)(None), "Conv2d: forward: input must be Tensor, got NoneType"),
+        (lambda: nn.Linear(3, 2)([1, 2, 3]), "Linear: forward: input must be Tensor, got list"),
+        (lambda: nn.NLLLoss()(cnnx.ones(1, 2), 1), "NLLLoss: forward: target must be Tensor, got int"),
         (lambda: nn.AdaptiveAvgPool2d(2)("x"), "adaptive_avg_pool2d: input must be a Tensor, got str"),
     ],
 )

@@ -478,6 +478,11 @@ def test_arguments_of_workers_are_refused_without(arguments, message):
         tud.DataLoader([1, 2], **arguments)
 
 
+def test_settings_can_be_read():
+    loader = tud.DataLoader([1, 2], in_order=False, pin_memory_device="cuda")
+    assert (loader.in_order, loader.pin_memory_device) == (False, "cuda")
+
+
 def test_a_function_for_workers_is_not_passed_over_in_silence(monkeypatch):
     monkeypatch.setattr(tud.loader, "_warned", set())
     assert len(list(tud.DataLoader([1, 2], worker_init_fn=lambda worker: 1 / 0))) == 2
@@ -485,9 +490,83 @@ def test_a_function_for_workers_is_not_passed_over_in_silence(monkeypatch):
         tud.DataLoader([1, 2], num_workers=1, worker_init_fn=print)
 
 
-def test_mnist_resources_are_refused():
-    with pytest.raises(TypeError, match="Own: resources"):
-        type("Own", (datasets.MNIST,), {"resources": []})
+@pytest.mark.parametrize(
+    "name", ["resources", "raw_folder", "processed_folder", "_load_data", "_check_exists"]
+)
+def test_what_mnist_does_not_use_is_refused(name):
+    with pytest.raises(TypeError, match=f"Own: cnnx never uses {name}; "):
+        type("Own", (datasets.MNIST,), {name: property(lambda self: [])})
+
+
+def test_a_proxy_that_forwards_getitems_is_asked_for_its_own_samples():
+    class Many(tud.Dataset):
+        def __len__(self):
+            return 3
+
+        def __getitem__(self, i):
+            return i
+
+        def __getitems__(self, indices):
+            return [self[i] for i in indices]
+
+    class Proxy:
+        def __init__(self, wrapped):
+            self.wrapped = wrapped
+
+        def __getattr__(self, name):
+            return getattr(self.wrapped, name)
+
+        def __len__(self):
+            return len(self.wrapped)
+
+        def __getitem__(self, i):
+            return self.wrapped[i] + 100
+
+    for dataset in (Proxy(Many()), tud.Subset(Proxy(Many()), range(3)), tud.ConcatDataset([Proxy(Many())])):
+        (batch,) = tud.DataLoader(dataset, batch_size=3)
+        assert batch.tolist() == [100, 101, 102]
+
+
+class WithProperty(tud.TensorDataset):
+    asked = 0
+
+    @property
+    def tensors(self):
+        self.asked += 1
+        return tuple(t + 100 * self.asked for t in self.__dict__["tensors"])
+
+    @tensors.setter
+    def tensors(self, tensors):
+        self.__dict__["tensors"] = tensors
+
+
+class WithGetattribute(tud.TensorDataset):
+    asked = 0
+
+    def __getattribute__(self, name):
+        value = super().__getattribute__(name)
+        if name != "tensors":
+            return value
+        self.asked += 1
+        return tuple(t + 100 * self.asked for t in value)
+
+
+@pytest.mark.parametrize("cls", [WithProperty, WithGetattribute])
+def test_what_stands_before_the_attributes_is_asked_for_each_sample(cls):
+    ((batch,),) = tud.DataLoader(cls(cnnx.arange(3)), batch_size=3)
+    assert len(set((batch // 100).tolist())) == 3
+
+
+@pytest.mark.parametrize("base", [tud.Subset, tud.StackDataset])
+def test_own_samples_of_parts_and_stacks_need_no_getitems(base):
+    class Own(base):
+        def __getitem__(self, i):
+            return 100 + super().__getitem__(i)[0]
+
+    rows = tud.TensorDataset(cnnx.arange(3))
+    dataset = Own(rows, [2, 0]) if base is tud.Subset else Own([2, 0], [7, 7])
+    (batch,) = tud.DataLoader(dataset, batch_size=2)
+    assert batch.tolist() == [102, 100]
 
 
 def test_combinations_that_cannot_be():

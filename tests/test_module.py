@@ -72,6 +72,12 @@ class Net(nn.Module):
         return self.fc(x) * self.scale * times
 
 
+def test_what_is_missing_is_named_in_a_short_line():
+    with pytest.raises(AttributeError, match=r"^cnnx.nn has no 'Embedding'; see dir\(cnnx.nn\)") as caught:
+        nn.Embedding  # noqa: B018
+    assert len(str(caught.value)) < 80
+
+
 def test_registration():
     net = Net()
     assert [n for n, _ in net.named_parameters()] == ["scale", "fc.weight", "fc.bias"]

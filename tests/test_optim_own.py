@@ -222,6 +222,15 @@ def test_a_wrapper_that_shares_the_groups():
     same(script)
 
 
+def test_loading_keeps_the_list_of_groups_that_a_wrapper_shares():
+    opt = cnnx.optim.SGD(parameters(cnnx, 1.0), lr=0.5)
+    saved, shared = opt.state_dict(), opt.param_groups
+    saved["param_groups"][0]["lr"] = 0.25
+    opt.load_state_dict(saved)
+    assert opt.param_groups is shared
+    assert shared[0]["lr"] == 0.25
+
+
 def test_groups_given_to_two_optimizers_are_the_same_dicts():
     def script(lib: Any) -> Any:
         params = parameters(lib, 1.0)

@@ -109,6 +109,23 @@ def backward_hooks(lib):
     return [np.round(v, 5).tolist() if isinstance(v, float) else v for v in flat(log)]
 
 
+@scenario
+def backward_hooks_when_the_gradient_comes_past_the_results(lib):
+    log = []
+
+    class Keeps(lib.nn.Module):
+        def forward(self, x):
+            self.kept = x * 2
+            return self.kept * 3
+
+    module = Keeps()
+    module.register_full_backward_hook(lambda m, into, out: log.append([values(into), values(out)]))
+    x = data(lib, 2, grad=True)
+    module(x).sum().backward(retain_graph=True)
+    module.kept.sum().backward()
+    return [*log, values(x.grad)]
+
+
 def flat(log):
     for entry in log:
         if isinstance(entry, tuple | list):
@@ -687,7 +704,7 @@ def test_as_pytorch_calls_it(name):
     assert SCENARIOS[name](cnnx) == SCENARIOS[name](torch)
 
 
-# What cnnx never calls is refused where it is defined.
+# What cnnx never uses is refused where it is defined.
 
 
 @pytest.mark.parametrize(
@@ -698,14 +715,34 @@ def test_as_pytorch_calls_it(name):
         (cnnx.Tensor, "__torch_function__"),
         (nn.Parameter, "__torch_dispatch__"),
         (nn.Parameter, "module_load"),
+        (cnnx.optim.Adam, "_init_group"),
     ],
 )
 def test_what_is_never_called_is_refused(base, name):
-    with pytest.raises(TypeError, match=f"Own: cnnx never calls {name}; define"):
+    with pytest.raises(TypeError, match=f"Own: cnnx never uses {name}; define"):
         type("Own", (base,), {name: lambda *a: None})
     mixin = type("Mixin", (), {name: lambda *a: None})
-    with pytest.raises(TypeError, match=f"Own: cnnx never calls {name}; define"):
+    with pytest.raises(TypeError, match=f"Own: cnnx never uses {name}; define"):
         type("Own", (mixin, base), {})
+
+
+def test_a_loader_that_makes_its_iterators_elsewhere_is_refused():
+    for name, instead in (("_get_iterator", "define __iter__"), ("_index_sampler", "pass a batch_sampler")):
+        with pytest.raises(TypeError, match=f"Own: cnnx never uses {name}; {instead}"):
+            type("Own", (cnnx.utils.data.DataLoader,), {name: lambda *a: None})
+
+
+def test_an_own_step_may_have_helpers_of_any_name():
+    class Own(cnnx.optim.SGD):
+        def _init_group(self, log):
+            log.append(1)
+
+        def step(self, closure=None):
+            self._init_group(log)
+
+    log = []
+    Own([nn.Parameter(cnnx.ones(1))]).step()
+    assert log == [1]
 
 
 def test_more_that_is_refused():
@@ -876,6 +913,10 @@ def test_own_forward_and_call():
 def test_loaders_see_what_is_a_users_own():
     from cnnx.transforms.base import is_native
 
+    scaled = transforms.Normalize(0.5, 0.5)
+    assert is_native(scaled)
+    scaled.values = lambda: ([0.0], [9.0])
+    assert not is_native(scaled)
     assert is_native(transforms.RandomCrop(4))
     changed = transforms.RandomCrop(4)
     changed.get_params = lambda img, size: (0, 0, *size)

@@ -269,3 +269,22 @@ def test_oriented_sixteen_bits():
         got = np.asarray(pictures.in_view(opened, "L"))
         assert ImageOps.exif_transpose(opened).mode == "I;16"
     np.testing.assert_array_equal(got, np.rint(WORDS / 257)[::-1, ::-1])
+
+
+def test_pictures_out_of_proportion_are_refused(tmp_path, monkeypatch):
+    """A few kilobytes of one colour would become hundreds of megabytes; no reader begins to decode them."""
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / "bomb.png"
+    Image.new("1", (5000, 5000)).save(path)
+    folder = datasets.ImageFolder(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"^ImageFolder: .*bomb\.png.* 5000x5000 pixels in a file of \d+ bytes"
+    ):
+        folder[0]
+    with pytest.raises(CommandError, match="5000x5000 pixels in a file of"):
+        read_picture(path, (1, 2, 3), None)
+    Image.new("1", (4000, 4000)).save(path)
+    assert folder[0][0].size == (4000, 4000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000_000)
+    with pytest.raises(ValueError, match=r"bomb\.png.*MAX_IMAGE_PIXELS sets this limit"):
+        folder[0]

@@ -69,6 +69,12 @@ def test_compose_and_repr():
     assert repr(transforms.Compose([transforms.ToTensor(), transforms.Normalize((0.5,), (0.5,))])) == text
 
 
+def test_sizes_may_be_numpys():
+    image = np.zeros((4, 6), np.uint8)
+    assert transforms.Resize(np.int64(2))(image).shape == (2, 3)
+    assert transforms.Resize((np.int32(2), np.int64(5)))(image).shape == (2, 5)
+
+
 def test_bad_input():
     with pytest.raises(TypeError, match="ToTensor: needs a PIL image or a NumPy array, got Tensor"):
         transforms.ToTensor()(cnnx.ones(2, 2))

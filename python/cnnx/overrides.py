@@ -1,4 +1,4 @@
-"""What a subclass may define in PyTorch and cnnx never calls: refused where the class is defined."""
+"""What a subclass may define in PyTorch and cnnx never uses: refused where the class is defined."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ def refuse_overrides(cls: type, names: Mapping[str, str]) -> None:
     """
     for name, instead in names.items():
         if hasattr(cls, name):
-            raise TypeError(f"{cls.__name__}: cnnx never calls {name}; {instead}")
+            raise TypeError(f"{cls.__name__}: cnnx never uses {name}; {instead}")

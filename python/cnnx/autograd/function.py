@@ -50,8 +50,7 @@ class FunctionCtx:
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Not available: there is no forward-mode differentiation."""
-        raise NotImplementedError("save_for_forward: there is no forward-mode differentiation")
+        """Keeps nothing: the tensors are for `jvp`, and there is no forward mode that would call it."""
 
     def mark_dirty(self, *args: Tensor) -> None:
         """Says which arguments `forward` changes in place. It must return them."""

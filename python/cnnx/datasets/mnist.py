@@ -11,6 +11,15 @@ from cnnx.datasets.download import download_gzip
 from cnnx.datasets.idx_file import load_pair
 from cnnx.datasets.images import ImageDataset
 from cnnx.datasets.verified import verified
+from cnnx.overrides import refuse_overrides
+
+_NEVER_USED = {
+    "resources": "`parts` names the files",
+    "raw_folder": "define the classmethod find, which says where a file is",
+    "processed_folder": "there is none",
+    "_load_data": "define __init__ and call that of ImageDataset",
+    "_check_exists": "define the classmethod find, which says where a file is",
+}
 
 
 class Part(NamedTuple):
@@ -130,10 +139,9 @@ class MNIST(ImageDataset):
             raise ValueError(f"{error} ({hint})") from error
         super().__init__(images, targets, transform, target_transform, root=self.root)
 
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        if "resources" in vars(cls):
-            raise TypeError(f"{cls.__name__}: resources of a subclass are not read; `parts` names the files")
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, _NEVER_USED)
 
     @classmethod
     def find(cls, root: str | os.PathLike[str], file: str) -> Path | None:

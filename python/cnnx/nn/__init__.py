@@ -65,6 +65,7 @@ from .padding import (
     ZeroPad2d,
 )
 from .parameter import Buffer, Parameter
+from .parameter_container import ParameterDict, ParameterList
 from .pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -134,6 +135,8 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "ReLU",
     "ReLU6",
     "ReflectionPad1d",
@@ -164,4 +167,4 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    raise AttributeError(f"cnnx.nn has no {name!r}; it has {', '.join(__all__)}")
+    raise AttributeError(f"cnnx.nn has no {name!r}; see dir(cnnx.nn) for what is there")

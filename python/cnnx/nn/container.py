@@ -10,10 +10,11 @@ from typing import Any, overload
 from .module import Module
 
 
-def _position(name: str, index: int, length: int) -> int:
+def position(name: str, index: int, length: int) -> int:
+    """Where `index`, which may count from the end, stands in a container of that length."""
     index = operator.index(index)
     if not -length <= index < length:
-        raise IndexError(f"{name}: index {index} is out of range for {length} modules")
+        raise IndexError(f"{name}: index {index} is out of range for a length of {length}")
     return index % length if length else index
 
 
@@ -23,7 +24,7 @@ class _List(Module):
     _modules: dict[str, Module]  # type: ignore[assignment]
 
     def _key(self, index: int) -> str:
-        return list(self._modules)[_position(type(self).__name__, index, len(self._modules))]
+        return list(self._modules)[position(type(self).__name__, index, len(self._modules))]
 
     def _renumber(self, modules: Iterable[Module]) -> None:
         self.__dict__["_modules"] = {str(i): module for i, module in enumerate(modules)}
@@ -70,7 +71,7 @@ class _List(Module):
 
     def pop(self, index: int = -1) -> Module:
         """Removes and returns the module at the given position."""
-        module = list(self._modules.values())[_position(type(self).__name__, index, len(self))]
+        module = list(self._modules.values())[position(type(self).__name__, index, len(self))]
         del self[index]
         return module
 

@@ -106,7 +106,9 @@ class Module(CallHooks, State):
             return self._call_with_hooks(args, kwargs)
         try:
             return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
-        except (AttributeError, IndexError) as error:
+        except (AttributeError, IndexError, TypeError) as error:
+            if isinstance(error, TypeError) and "\n" not in str(error):
+                raise  # pybind's own list all signatures and arguments
             # A layer of ours tells what it wants; what others' code does is theirs to tell.
             forward = type(self).forward
             ours = getattr(forward, "__module__", "").startswith("cnnx.")

@@ -9,6 +9,7 @@ from typing import Any
 import cnnx
 
 from .. import cuda_graph, dtypes
+from ..overrides import refuse_overrides
 from ..tensor import Tensor
 from .optimizer import Optimizer
 
@@ -29,6 +30,11 @@ class FusedOptimizer(Optimizer):
     Nothing is kept beside ``param_groups`` and ``state``: each step reads them. State that is missing, of a
     parameter or a single value, starts anew.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if cls.step is FusedOptimizer.step:  # an own one may well call a method of that name
+            refuse_overrides(cls, {"_init_group": "define step instead, or edit the state"})
 
     def _check(self, group: dict[str, Any]) -> None:
         check_range("learning rate", group["lr"], 0.0)

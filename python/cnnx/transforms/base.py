@@ -12,7 +12,7 @@ from cnnx.transforms.images import apply_step
 #: What may be done natively for whole batches, while it is of the very type and nothing of it is changed.
 _SHIPPED: dict[type, AsShipped] = {}
 Transform = TypeVar("Transform")
-_CALLED = ("__call__", "forward", "_step", "_in_batches", "get_params")
+_CALLED = ("__call__", "forward", "_step", "_in_batches", "get_params", "values")
 
 
 def native(cls: type[Transform]) -> type[Transform]:

@@ -174,7 +174,7 @@ class Resize(ImageTransform):
     def _step(self, pillow: bool) -> _C.ImageStep:
         size, max_size = self.size, self.max_size
         height, width = arguments.pair("Resize", "size", size)
-        if isinstance(size, int) or len(size) == 1:
+        if not isinstance(size, Sequence) or len(size) == 1:
             height = 0
         elif max_size is not None:
             raise ValueError("Resize: max_size is for a size of one int")

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from cnnx import _C
+from cnnx.creation import from_python
+from cnnx.dtypes import float64
 from cnnx.tensor import Tensor
 
 #: What puts samples of a type (or of one of several) together: it gets the samples, and the map as a keyword.
@@ -106,10 +108,9 @@ def _stack_arrays(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = N
     return _C.from_numpy(np.stack(batch), False)
 
 
-def _numbers(dtype: Any) -> Callable[..., Tensor]:
+def _numbers(dtype: _C.DType | None) -> Callable[..., Tensor]:
     def collate_numbers(batch: Sequence[Any], *, collate_fn_map: CollateMap | None = None) -> Tensor:
-        kind = np.bool_ if dtype is np.int64 and isinstance(batch[0], bool) else dtype
-        return _C.from_numpy(np.asarray(batch, dtype=kind), False)
+        return from_python("default_collate", list(batch), dtype)
 
     return collate_numbers
 
@@ -130,8 +131,8 @@ default_collate_fn_map: CollateMap = {
     Tensor: _stack,
     np.ndarray: _stack_arrays,
     (np.bool_, np.number, np.object_): _numbers(None),
-    float: _numbers(np.float64),
-    int: _numbers(np.int64),
+    float: _numbers(float64),
+    int: _numbers(None),
     str: _as_they_are,
     bytes: _as_they_are,
 }
@@ -142,10 +143,11 @@ _ROW, _LABEL = _C.from_numpy(np.zeros(1, np.float32), True), 0
 def default_collate(batch: Sequence[Any]) -> Any:
     """Puts samples of equal structure together.
 
-    Tensors and arrays of equal shape are stacked; floats become a float64 tensor, ints an int64 and bools a
-    bool one; strings and bytes stay a list; of mappings, tuples and lists each field is put together (tuples
-    give a list, as in PyTorch). `cnnx.utils.data.collate.default_collate_fn_map` says what happens to a type,
-    and takes entries for others.
+    Tensors and arrays of equal shape are stacked; floats become a float64 tensor (float32 if an int comes
+    first), ints an int64 and bools a bool one; strings and bytes stay a list; of mappings, tuples and lists
+    each field is put together (tuples give a list, as in PyTorch).
+    `cnnx.utils.data.collate.default_collate_fn_map` says what happens to a type, and takes entries for
+    others.
 
     Parameters
     ----------

@@ -73,7 +73,8 @@ class Subset(Dataset[Sample]):
 
     def _place(self, index: Any) -> Any:
         place = self.indices[index]
-        return operator.index(place) if hasattr(place, "__index__") else place
+        whole = hasattr(place, "__index__") and not isinstance(place, bool)  # of a mask no index is made
+        return operator.index(place) if whole else place
 
 
 @makes_batches(Subset, methods=("_place",), attributes=("dataset", "indices"))

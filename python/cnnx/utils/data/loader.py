@@ -10,6 +10,7 @@ import numpy as np
 
 from cnnx import _C
 from cnnx.generator import _pack, _unpack
+from cnnx.overrides import refuse_overrides
 from cnnx.tensor import Tensor
 from cnnx.utils.data.collate import collates_as_shipped, default_collate, default_convert, pinned
 from cnnx.utils.data.dataset import IterableDataset, samples_at
@@ -25,6 +26,7 @@ from cnnx.utils.data.sampler import (
 )
 
 _FIXED = ("dataset", "batch_size", "sampler", "batch_sampler", "drop_last", "persistent_workers")
+_NEVER_CALLED = {"_get_iterator": "define __iter__ instead", "_index_sampler": "pass a batch_sampler instead"}
 _warned: set[str] = set()
 
 
@@ -94,6 +96,10 @@ class DataLoader:
     [[0, 1], [2, 3], [4]]
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        refuse_overrides(cls, _NEVER_CALLED)
+
     def __init__(
         self,
         dataset: Any,
@@ -157,6 +163,8 @@ class DataLoader:
         self.generator = generator
         self.num_workers = num_workers
         self.pin_memory = pin_memory
+        self.pin_memory_device = pin_memory_device
+        self.in_order = in_order
         self.timeout = timeout
         self.worker_init_fn = worker_init_fn
         self.multiprocessing_context = multiprocessing_context

@@ -88,8 +88,8 @@ def index_tensor(indices: Any, length: int) -> Tensor | None:
     array = integers(indices)
     if array is None:
         return None
-    if array.size and array.min() < 0:
-        array = np.where(array < 0, array + length, array)
+    if array.size and array.min() < 0:  # those beyond the first stay, to be named by errors
+        array = np.where((array < 0) & (array >= -length), array + length, array)
     return _C.from_numpy(np.ascontiguousarray(array), True)
 
 
