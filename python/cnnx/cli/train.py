@@ -335,7 +335,8 @@ def _run(
         finally:
             if trainer.board is not None:
                 trainer.board.close()
-    trainer.derive(test={"accuracy": accuracy, "loss": loss})
+    # JSON has no NaN, and a net that has diverged has no loss.
+    trainer.derive(test={"accuracy": accuracy, "loss": loss if math.isfinite(loss) else None})
     say(f"run: {run.path}")
     figures = Figures(optional=True)
     run.draw(trainer.history, figures)
