@@ -398,3 +398,58 @@ def test_options_that_do_not_apply(capsys, tmp_path):
     assert "--image-size is for folders of images by class" in line
     assert "there is no mnist" in wrong_use(capsys, "train", "--data-dir", tmp_path)
     assert "cnnx train --help" in wrong_use(capsys, "train", "--modle", "mlp")
+
+
+def test_no_option_is_ignored(digits_run, capsys, tmp_path):
+    for command in (
+        ["train", "--dataset", "digits", "--data-dir", tmp_path],
+        ["train", "--resume", digits_run, "--data-dir", tmp_path],
+        ["eval", digits_run, "--data-dir", tmp_path],
+        ["show", digits_run, "--data-dir", tmp_path],
+    ):
+        assert "--data-dir is the folder of mnist; the data are digits" in wrong_use(capsys, *command)
+    for option, value in (("--index", 0), ("--data-dir", tmp_path)):
+        line = wrong_use(capsys, "show", digits_run, "--image", "x.png", option, value)
+        assert f"{option} is for a test image, and --image names another" in line
+
+
+def test_an_empty_name_is_not_the_current_folder(capsys, tmp_path):
+    """As where a variable of the shell is not set."""
+    for arguments in (
+        ["train", "--out", ""],
+        ["train", "--resume", ""],
+        ["train", "--dataset", ""],
+        ["train", "--data-dir", ""],
+        ["eval", ""],
+        ["export", "run", ""],
+        ["predict", "run", ""],
+        ["show", "run", "--image", ""],
+    ):
+        assert "the name is empty" in wrong_use(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_any_length(capsys):
+    for command, option in (
+        ("train", "--seed"),
+        ("train", "--epochs"),
+        ("export", "--opset"),
+        ("show", "--index"),
+    ):
+        names = ["run", "x"][: {"export": 2, "show": 1}.get(command, 0)]
+        for digits in ("9" * 5000, "²"):
+            line = wrong_use(capsys, command, *names, option, digits)
+            assert f"argument {option}: '{digits}' is not " in line
+
+
+def test_a_folder_may_be_named_again_in_another_way(tmp_path, capsys):
+    folders = [tmp_path / "photos" / name for name in "ab"]
+    for label, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        for i in range(5):
+            image_module.new("L", (8, 8), 50 * i + label).save(folder / f"{i}.png")
+    assert run("--dataset", "photos", "--model", "mlp", "--epochs", 1, "--out", "run") == 0
+    assert run("--resume", "run", "--dataset", "./photos/../photos") == 0
+    assert "--dataset digits does not fit --resume" in wrong_use(
+        capsys, "train", "--resume", "run", "--dataset", "digits"
+    )

@@ -45,6 +45,12 @@ def data_folder(option: str | None = None) -> Path:
     return (Path(cache) if cache else Path.home() / ".cache") / "cnnx"
 
 
+def refuse_folder(option: str | None, dataset: str) -> None:
+    """Raises UsageError where a data folder is given to a data set that is not looked for there."""
+    if option is not None and dataset != "mnist":
+        raise UsageError(f"--data-dir is the folder of mnist; the data are {dataset}")
+
+
 def choose_dataset(option: str | None, folder: Path, folder_given: bool = False) -> tuple[str, str]:
     """The data set's name, or the path of its folder, and one line that says why it was chosen."""
     if option in NAMED:

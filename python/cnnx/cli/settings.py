@@ -12,7 +12,7 @@ from typing import Any
 import cnnx
 from cnnx import optim, transforms
 from cnnx.cli import CommandError, UsageError, device_name
-from cnnx.cli.data import NAMED, class_names, image_shape, is_idx
+from cnnx.cli.data import NAMED, class_names, image_shape, is_idx, refuse_folder
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, default_model
 from cnnx.utils.data import DataLoader, Subset, random_split
@@ -86,8 +86,11 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
         raise CommandError(
             f"the checkpoint in {options.resume} has no settings of this version of cnnx train"
         )
+    refuse_folder(options.data_dir, saved["dataset"])
     for name, value in saved.items():
         given = getattr(options, name, None)
+        if name == "dataset" and given not in (None, *NAMED):
+            given = str(Path(given).expanduser().resolve())
         if name not in ("epochs", "device", "data_dir") and given is not None and given != value:
             raise UsageError(f"--{name.replace('_', '-')} {given} does not fit --resume: the run has {value}")
     if options.image_size is not None:

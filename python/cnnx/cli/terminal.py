@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TextIO
@@ -10,7 +11,17 @@ from cnnx.text import printable
 
 
 class OutputClosedError(Exception):
-    """Nobody reads any more: the reader of a pipe (`| head`) or the terminal has gone."""
+    """The output cannot be written.
+
+    Attributes
+    ----------
+    gone
+        Whether that is nobody's fault: the reader of a pipe (`| head`) or the terminal has gone.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.gone = error.errno in (errno.EPIPE, errno.EIO)
 
 
 def say(text: str = "") -> None:
@@ -35,7 +46,9 @@ def complain(text: str) -> None:
     _write(text, sys.stderr)
 
 
-def _write(text: str, stream: TextIO) -> None:
+def _write(text: str, stream: TextIO | None) -> None:
+    if stream is None:  # it was closed when Python started (`>&-`), which is no error of `print` either
+        return
     encoding = stream.encoding or "utf-8"  # none: what a test or a notebook put in the stream's place
     line = printable(text).encode(encoding, "backslashreplace").decode(encoding)
     try:
@@ -43,4 +56,4 @@ def _write(text: str, stream: TextIO) -> None:
     except OSError as error:
         # Python would try once more at exit, complain and change the exit code.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        raise OutputClosedError(str(error)) from error
+        raise OutputClosedError(error) from error

@@ -15,7 +15,7 @@ from typing import Any
 import cnnx
 from cnnx import nn
 from cnnx.cli import SIGNALLED, CommandError, StoppedError
-from cnnx.cli.data import choose_dataset, data_folder, load_images
+from cnnx.cli.data import choose_dataset, data_folder, load_images, refuse_folder
 from cnnx.cli.figures import Figures
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, Epoch, RunFolder, read_history
@@ -266,6 +266,7 @@ def train(options: argparse.Namespace) -> int:
             return _resume(options, run)
     folder = data_folder(options.data_dir)
     dataset, line = choose_dataset(options.dataset, folder, options.data_dir is not None)
+    refuse_folder(options.data_dir, dataset)
     say(line)
     images = load_images(dataset, folder, True, size=options.image_size)
     settings = new_settings(options, dataset, folder, images)

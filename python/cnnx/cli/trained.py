@@ -11,7 +11,7 @@ import numpy as np
 import cnnx
 from cnnx import nn
 from cnnx.cli import CommandError, UsageError
-from cnnx.cli.data import data_folder, load_images
+from cnnx.cli.data import data_folder, load_images, refuse_folder
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
 from cnnx.cli.settings import EVALUATION_BATCH, transform_of
@@ -70,8 +70,9 @@ class Trained:
 
     def test_images(self, data_dir: str | None, dataset: str | None = None) -> ImageDataset:
         """The test images of the run's data set or of another."""
-        folder = data_folder(data_dir or self.data_dir)
-        images = load_images(dataset or self.dataset, folder, False, self.shape)
+        dataset = dataset or self.dataset
+        refuse_folder(data_dir, dataset)
+        images = load_images(dataset, data_folder(data_dir or self.data_dir), False, self.shape)
         images.transform = transform_of(self.normalize)
         return images
 
