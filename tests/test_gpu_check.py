@@ -183,6 +183,25 @@ def test_without_a_gpu(tmp_path: Path) -> None:
         pytest.skip("there is a driver")
 
 
+INSTALL = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from gpu import install
+install.put = lambda site, what, seconds, **how: f"built for {how['CNNX_CUDA_ARCHITECTURES']}"
+print(install.install(None, Path(sys.argv[2]), "90", 60)["says"])
+"""
+
+
+@pytest.mark.skipif(cnnx.cuda.is_available(), reason="about a cnnx that finds no device")
+def test_a_cnnx_without_the_card_is_not_taken(tmp_path: Path) -> None:
+    script = tmp_path / "install.py"
+    script.write_text(INSTALL)
+    text = run(script, str(SCRIPT.parent), str(tmp_path / "work"))
+    assert "built here: built for 90; what was installed before does not serve: " in text
+    assert "no CUDA device is available" in text
+
+
 CASES = """
 import json, os, sys, time
 from pathlib import Path
