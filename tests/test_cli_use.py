@@ -413,6 +413,33 @@ def test_no_option_is_ignored(digits_run, capsys, tmp_path):
         assert f"{option} is for a test image, and --image names another" in line
 
 
+def test_numbers_that_float32_does_not_hold(digits_run, capsys, tmp_path):
+    for value in ("1e39", "1e308", "1e-320"):
+        assert "is not a positive number of float32" in wrong_use(capsys, "train", "--lr", value)
+    for mean, std in (("0", "1e-300"), ("1e300", "1"), ("0", "1e39")):
+        assert "of float32" in wrong_use(capsys, "train", "--dataset", "digits", "--normalize", mean, std)
+    about = json.loads((digits_run / "run.json").read_text())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes((digits_run / "model.safetensors").read_bytes())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**about, "normalize": [0, 1e-300]}))
+    assert main(["eval", "run"]) == 1
+    assert "'normalize' must be a mean and a positive standard deviation" in capsys.readouterr().err
+
+
+def test_classes_that_changed_are_not_trained_on(tmp_path, capsys):
+    for label, name in enumerate("ab"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(5):
+            image_module.new("L", (8, 8), 50 * i + label).save(tmp_path / "photos" / name / f"{i}.png")
+    assert run("--dataset", "photos", "--model", "mlp", "--epochs", 1, "--out", "run") == 0
+    (tmp_path / "photos" / "b").rename(tmp_path / "photos" / "A")  # now a is the second class
+    capsys.readouterr()
+    assert run("--resume", "run", "--epochs", 2) == 1
+    captured = capsys.readouterr()
+    assert "photos: the classes are A, a; the run has a, b" in captured.err
+    assert captured.err.count("\n") == 1
+
+
 def test_an_empty_name_is_not_the_current_folder(capsys, tmp_path):
     """As where a variable of the shell is not set."""
     for arguments in (

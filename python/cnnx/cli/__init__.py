@@ -9,6 +9,7 @@ import importlib
 import logging
 import math
 import signal
+import struct
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -81,14 +82,23 @@ def seed_number(text: str) -> int:
     return whole(text)
 
 
+def in_float32(value: float) -> float:
+    """What is left of a number in float32, in which nets compute: an infinity or 0 of one beyond it."""
+    try:
+        (kept,) = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return float(kept)
+
+
 def positive_float(text: str) -> float:
-    """An option's value as a finite number above zero."""
+    """An option's value as a number above zero, and not beyond float32."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    if not 0 < in_float32(value) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of float32")
     return value
 
 

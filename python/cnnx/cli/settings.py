@@ -11,7 +11,7 @@ from typing import Any
 
 import cnnx
 from cnnx import optim, transforms
-from cnnx.cli import CommandError, UsageError, device_name
+from cnnx.cli import CommandError, UsageError, device_name, in_float32
 from cnnx.cli.data import NAMED, class_names, image_shape, is_idx, refuse_folder
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, default_model
@@ -61,8 +61,10 @@ def new_settings(options: argparse.Namespace, dataset: str, folder: Path, images
         )
     if options.normalize is not None:
         mean, std = options.normalize
-        if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-            raise UsageError(f"--normalize {mean:g} {std:g}: needs a mean and a positive standard deviation")
+        if not (math.isfinite(in_float32(mean)) and 0 < in_float32(std) < math.inf):
+            raise UsageError(
+                f"--normalize {mean:g} {std:g}: needs a mean and a positive standard deviation, of float32"
+            )
     optimizer = options.optimizer or "adam"
     return Settings(
         model=model,
