@@ -440,6 +440,17 @@ def test_classes_that_changed_are_not_trained_on(tmp_path, capsys):
     assert captured.err.count("\n") == 1
 
 
+def test_names_of_folders_are_whole_names(tmp_path):
+    """MNIST calls its classes '0 - zero'; a folder's dash is part of its name."""
+    for name in ("cat - big", "cat - small"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(5):
+            image_module.new("L", (8, 8), 50 * i).save(tmp_path / "photos" / name / f"{i}.png")
+    assert run("--dataset", "photos", "--model", "mlp", "--epochs", 1, "--out", "run") == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["classes"] == ["cat - big", "cat - small"]
+    assert main(["eval", "run"]) == 0
+
+
 def test_an_empty_name_is_not_the_current_folder(capsys, tmp_path):
     """As where a variable of the shell is not set."""
     for arguments in (

@@ -113,8 +113,9 @@ def image_shape(images: ImageDataset) -> Shape:
 
 def class_names(images: ImageDataset) -> list[str]:
     """The names of the classes; MNIST's without the words behind the digits."""
-    names = images.names if isinstance(images, Images) else images.classes
-    return [name.partition(" - ")[0] for name in names]
+    if isinstance(images, Images):
+        return images.names
+    return [name.partition(" - ")[0] for name in images.classes]
 
 
 def is_idx(folder: Path) -> bool:
