@@ -269,3 +269,23 @@ def test_oriented_sixteen_bits():
         got = np.asarray(pictures.in_view(opened, "L"))
         assert ImageOps.exif_transpose(opened).mode == "I;16"
     np.testing.assert_array_equal(got, np.rint(WORDS / 257)[::-1, ::-1])
+
+
+def test_a_program_in_a_pictures_place_is_not_run(tmp_path, monkeypatch):
+    """The content decides what a file is, and Pillow would have Ghostscript run PostScript."""
+    (tmp_path / "bin").mkdir()
+    gs = tmp_path / "bin" / "gs"
+    gs.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # where Pillow has looked already
+    path = tmp_path / "images" / "a" / "x.png"
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(path, "eps")
+    for read in (
+        lambda: datasets.ImageFolder(tmp_path / "images")[0],
+        lambda: read_picture(path, (1, 8, 8), None),
+    ):
+        with pytest.raises((ValueError, CommandError), match=r"x\.png cannot be read .* PostScript program"):
+            read()
+    assert not (tmp_path / "ran").exists()
