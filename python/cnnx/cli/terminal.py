@@ -10,6 +10,9 @@ from typing import TextIO
 from cnnx.text import printable
 
 
+LONGEST = 10_000  # characters of a complaint: a path may have 4,096
+
+
 class OutputClosedError(Exception):
     """The output cannot be written.
 
@@ -42,8 +45,11 @@ def say_lines(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """One line on the standard error output, as `say` does it."""
-    _write(text, sys.stderr)
+    """One line on the standard error output, as `say` does it; the end of a very long one is left out.
+
+    A message may quote a name in a file that is as long as the file.
+    """
+    _write(text if len(text) <= LONGEST else f"{text[:LONGEST]} ...", sys.stderr)
 
 
 def _write(text: str, stream: TextIO | None) -> None:
