@@ -451,6 +451,26 @@ def test_names_of_folders_are_whole_names(tmp_path):
     assert main(["eval", "run"]) == 0
 
 
+def test_a_home_folder_that_is_not_known(digits_run, capsys, monkeypatch):
+    for command in (
+        ["eval", "~nobody-of-this-name/run"],
+        ["eval", digits_run, "--out", "~nobody-of-this-name"],
+        ["train", "--resume", "~nobody-of-this-name/run"],
+        ["train", "--dataset", "~nobody-of-this-name"],
+        ["train", "--dataset", "digits", "--out", "~nobody-of-this-name/x"],
+    ):
+        assert main([str(argument) for argument in command]) == 1
+        err = capsys.readouterr().err
+        assert "~nobody-of-this-name" in err
+        assert err.count("\n") == 1
+    # As in a container that runs under a number without a name.
+    for name in ("CNNX_DATA_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert main(["train"]) == 1
+    assert "~/.cache: it is not known where this home folder is" in capsys.readouterr().err
+
+
 def test_an_empty_name_is_not_the_current_folder(capsys, tmp_path):
     """As where a variable of the shell is not set."""
     for arguments in (

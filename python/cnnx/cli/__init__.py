@@ -11,6 +11,7 @@ import math
 import signal
 import struct
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from cnnx.cli.terminal import OutputClosedError, complain
@@ -37,6 +38,14 @@ class UsageError(Exception):
 
 class CommandError(Exception):
     """The command cannot go on: one clear line, exit code 1."""
+
+
+def as_path(text: str) -> Path:
+    """A path, with a home folder in place of a `~` at its start; CommandError if there is none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise CommandError(f"{text}: it is not known where this home folder is") from error
 
 
 class StoppedError(KeyboardInterrupt):

@@ -12,7 +12,7 @@ import numpy as np
 
 import cnnx
 from cnnx import _C, datasets, transforms
-from cnnx.cli import CommandError, UsageError
+from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.picture import opened_picture, resized
 from cnnx.datasets.images import ImageDataset
 
@@ -40,9 +40,9 @@ def data_folder(option: str | None = None) -> Path:
     """The data folder: the option, else CNNX_DATA_DIR, else `cnnx` in the user's cache folder."""
     chosen = option or os.environ.get("CNNX_DATA_DIR")
     if chosen:
-        return Path(chosen).expanduser()
+        return as_path(chosen)
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "cnnx"
+    return as_path(cache or "~/.cache") / "cnnx"
 
 
 def refuse_folder(option: str | None, dataset: str) -> None:
@@ -56,7 +56,7 @@ def choose_dataset(option: str | None, folder: Path, folder_given: bool = False)
     if option in NAMED:
         return option, f"data: {option}" + (f" in {folder}" if option == "mnist" else " (embedded)")
     if option is not None:
-        path = Path(option).expanduser()
+        path = as_path(option)
         if not path.is_dir():
             raise UsageError(f"--dataset {option}: neither {' nor '.join(NAMED)}, and no such folder")
         kind = "IDX files" if is_idx(path) else "images by class"

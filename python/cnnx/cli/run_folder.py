@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import cnnx
 from cnnx import plot
-from cnnx.cli import CommandError, UsageError
+from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.figures import Figures
 from cnnx.cli.lock import Lock
 from cnnx.cli.run_schema import check_checkpoint
@@ -61,7 +61,7 @@ class RunFolder:
         """The folder of a new run; a new name in `runs/` if the option gives none."""
         try:
             if option is not None:
-                path = Path(option).expanduser()
+                path = as_path(option)
                 path.mkdir(parents=True, exist_ok=True)
                 return cls(path)
             stem = Path("runs") / f"{model}-{dataset}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -77,7 +77,7 @@ class RunFolder:
     @classmethod
     def existing(cls, option: str) -> RunFolder:
         """The folder of a run to go on with."""
-        run = cls(Path(option).expanduser())
+        run = cls(as_path(option))
         if not run.checkpoint.exists():
             raise UsageError(f"--resume {option}: there is no {run.checkpoint}")
         return run

@@ -11,7 +11,7 @@ from typing import Any
 
 import cnnx
 from cnnx import optim, transforms
-from cnnx.cli import CommandError, UsageError, device_name, in_float32
+from cnnx.cli import CommandError, UsageError, as_path, device_name, in_float32
 from cnnx.cli.data import NAMED, class_names, image_shape, is_idx, refuse_folder
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, default_model
@@ -92,7 +92,7 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
     for name, value in saved.items():
         given = getattr(options, name, None)
         if name == "dataset" and given not in (None, *NAMED):
-            given = str(Path(given).expanduser().resolve())
+            given = str(as_path(given).resolve())
         if name not in ("epochs", "device", "data_dir") and given is not None and given != value:
             raise UsageError(f"--{name.replace('_', '-')} {given} does not fit --resume: the run has {value}")
     if options.image_size is not None:

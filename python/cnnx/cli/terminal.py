@@ -9,7 +9,6 @@ from typing import TextIO
 
 from cnnx.text import printable
 
-
 LONGEST = 10_000  # characters of a complaint: a path may have 4,096
 
 

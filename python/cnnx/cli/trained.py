@@ -10,7 +10,7 @@ import numpy as np
 
 import cnnx
 from cnnx import nn
-from cnnx.cli import CommandError, UsageError
+from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.data import data_folder, load_images, refuse_folder
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
@@ -41,7 +41,7 @@ class Trained:
     @classmethod
     def open(cls, option: str) -> Trained:
         """The run in a folder, its net in eval mode."""
-        run = RunFolder(Path(option).expanduser())
+        run = RunFolder(as_path(option))
         for path in (run.about, run.model):
             if not path.exists() and run.checkpoint.exists():
                 raise CommandError(
@@ -98,7 +98,7 @@ class Trained:
 
 def output_folder(option: str | None, trained: Trained) -> Path:
     """Where pictures go: the option, else the run folder."""
-    folder = Path(option).expanduser() if option else trained.folder
+    folder = as_path(option) if option else trained.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
