@@ -168,6 +168,14 @@ def test_arithmetic_on_the_size_is_right_or_refused(size, k, use, own):
     right_or_refused(lambda x: use(x, size(len(x), k)), own=own, sizes=(2, 3, 37))
 
 
+@pytest.mark.parametrize(
+    "function", [lambda x: x * float("nan"), lambda x: F.pad(x, (1, 1), value=float("nan"))]
+)
+def test_a_nan_does_not_depend_on_the_size(function):
+    """It differs from itself, as what follows the size would."""
+    assert right_or_refused(function)
+
+
 def test_an_error_says_where():
     with pytest.raises(
         ValueError,
