@@ -176,6 +176,31 @@ def test_a_nan_does_not_depend_on_the_size(function):
     assert right_or_refused(function)
 
 
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ({"input_names": [1]}, TypeError, "input_names must be strings, got int"),
+        ({"output_names": [""]}, ValueError, "a name among the output_names is empty"),
+        ({"opset": "x"}, TypeError, "opset must be an integer, got str"),
+        ({"opset": 18.0}, TypeError, "opset must be an integer, got float"),
+    ],
+)
+def test_odd_options(options, error, words):
+    with pytest.raises(error, match=f"onnx.export: {words}"):
+        cnnx.onnx.export(nn.Linear(4, 3), cnnx.ones(2, 4), **options)
+
+
+def test_what_a_model_raises_is_one_line():
+    def forward(x):
+        if x.size(0) == check.UNSEEN:
+            raise KeyError("two\nlines")
+        return x * 2
+
+    with pytest.raises(ValueError, match=r"the model itself fails .*: KeyError: ") as caught:
+        cnnx.onnx.export(of(forward), cnnx.ones(2, 4))
+    assert "\n" not in str(caught.value)
+
+
 def test_an_error_says_where():
     with pytest.raises(
         ValueError,
