@@ -183,6 +183,26 @@ def test_without_a_gpu(tmp_path: Path) -> None:
         pytest.skip("there is a driver")
 
 
+LARGEST = """
+import sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from gpu.agree import BOUNDS, largest
+want = {"logits": np.ones(3), "loss": np.ones(()), "grad w": np.ones(2)}
+print(*largest({**want, "logits": np.full(3, 1.5)}, want))
+for odd in (np.nan, np.inf):
+    value, place = largest({**want, "grad w": np.array([1, odd])}, want)
+    print(value > BOUNDS["float32"], place)
+"""
+
+
+@pytest.mark.cpu("arithmetic of the script")
+def test_a_nan_is_the_largest_difference(tmp_path: Path) -> None:
+    script = tmp_path / "largest.py"
+    script.write_text(LARGEST)
+    assert run(script, str(SCRIPT.parent)).splitlines() == ["0.5 logits", "True grad w", "True grad w"]
+
+
 INSTALL = """
 import sys
 from pathlib import Path

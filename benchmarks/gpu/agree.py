@@ -18,6 +18,7 @@ from gpu.store import Case, Results, Row, Setting, line_of, table
 
 # A float64 result may differ by the order of its sums; a float32 one by that and by its functions' rounding.
 BOUNDS = {"float64": 1e-10, "float32": 2e-4}
+NO_NUMBER = 1e300  # a difference that is NaN or infinite, which JSON has not
 REPLAYS = 3
 Arrays = dict[str, np.ndarray]
 
@@ -47,6 +48,8 @@ def largest(got: Arrays, want: Arrays) -> tuple[float, str]:
         key: float(np.abs(got[key] - values).max()) / max(float(np.abs(values).max()), floor)
         for key, values in want.items()
     }
+    # No comparison with a NaN is true, so one would be passed over.
+    differences = {key: d if np.isfinite(d) else NO_NUMBER for key, d in differences.items()}
     worst = max(differences, key=lambda key: differences[key])
     return differences[worst], worst
 
