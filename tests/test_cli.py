@@ -385,6 +385,19 @@ def test_help_has_an_example(capsys):
         assert f"cnnx {arguments[0]} --" in out
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_an_output_that_cannot_be_written():
+    """A full disk is said; an output that was closed on purpose is none."""
+    shell = f"{sys.executable} -m cnnx info"
+    full = subprocess.run(f"{shell} >/dev/full", shell=True, capture_output=True, text=True)
+    assert full.returncode == 1
+    assert full.stderr == ("cnnx info: the output cannot be written: [Errno 28] No space left on device\n")
+    closed = subprocess.run(f"{shell} >&-", shell=True, capture_output=True, text=True)
+    assert (closed.returncode, closed.stderr) == (0, "")
+    wrong = subprocess.run(f"{shell} --nonsense 2>&-", shell=True, capture_output=True, text=True)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+
+
 def test_closed_pipe():
     with command("info", "--ops") as process:
         process.stdout.close()

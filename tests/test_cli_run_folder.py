@@ -1,4 +1,4 @@
-"""A run folder: signals, two trainings at once, old folders, what a picture that fails costs."""
+"""A run folder: signals, two trainings at once, old folders, links, what a picture that fails costs."""
 
 import json
 import os
@@ -246,3 +246,66 @@ def test_amounts_that_options_ask_for(capsys):
             assert f"argument {option}: '{value}' is not within 1 to " in wrong_use(
                 capsys, "train", option, value
             )
+
+
+def test_a_net_that_diverged_in_its_last_step_can_be_read(tmp_path, capsys):
+    """The loss of the one batch is finite, that of the test images is not, and JSON has no NaN."""
+    wild = ("--optimizer", "sgd", "--lr", 1e30, "--batch-size", 2000)
+    assert run(*SMALL, *wild, "--epochs", 1, "--out", "run") == 0
+    assert "loss nan" in capsys.readouterr().out
+    about = json.loads(Path("run/run.json").read_text(), parse_constant=lambda name: pytest.fail(name))
+    assert about["test"]["loss"] is None
+    assert main(["eval", "run"]) == 0
+    assert run("--resume", "run") == 0
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "run.json", "history.csv", "curves.png"])
+def test_what_is_there_is_not_lost_to_a_new_run(tmp_path, capsys, name):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).write_text("somebody's own")
+    capsys.readouterr()
+    err = wrong_use(capsys, "train", *SMALL, "--epochs", 1, "--out", "run")
+    assert f"run/{name} is there already" in err
+    assert [(path.name, path.read_text()) for path in (tmp_path / "run").iterdir()] == [
+        (name, "somebody's own")
+    ]
+
+
+@pytest.mark.parametrize("name", ["lock", "model.safetensors", "run.json", "history.csv", "curves.png"])
+def test_a_link_in_a_run_folder_is_not_followed(tmp_path, capsys, name):
+    """A folder that came from elsewhere may hold links to the user's own files."""
+    assert run(*SMALL, "--epochs", 1, "--out", "run") == 0
+    (tmp_path / "own").write_text("precious")
+    (tmp_path / "run" / name).unlink(missing_ok=True)
+    (tmp_path / "run" / name).symlink_to(tmp_path / "own")
+    capsys.readouterr()
+    assert run("--resume", "run") == 1
+    err = capsys.readouterr().err
+    assert f"run/{name}" in err
+    assert err.count("\n") == 1
+    assert (tmp_path / "own").read_text() == "precious"
+
+
+def test_a_picture_is_not_drawn_over_a_link(tmp_path, capsys):
+    assert run(*SMALL, "--epochs", 1, "--out", "run") == 0
+    (tmp_path / "own").write_text("precious")
+    (tmp_path / "run" / "confusion.png").symlink_to(tmp_path / "own")
+    capsys.readouterr()
+    assert main(["eval", "run"]) == 1
+    captured = capsys.readouterr()
+    assert "confusion.png: not drawn: it is a link" in captured.err
+    assert "mistakes: run/mistakes.png" in captured.out
+    assert (tmp_path / "own").read_text() == "precious"
+
+
+def test_a_lock_that_says_anything(tmp_path, capsys):
+    """The lock file of another process is shown, and may hold what is no owner."""
+    import fcntl
+
+    (tmp_path / "run").mkdir()
+    for content in (b"", b"[" * 1000, b'{"pid": 1}', b"\xff", b"[1]"):
+        (tmp_path / "run" / "lock").write_bytes(content)
+        with open(tmp_path / "run" / "lock") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            assert run(*SMALL, "--epochs", 1, "--out", "run") == 1
+        assert "is in use: another process is training in it" in capsys.readouterr().err

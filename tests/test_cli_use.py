@@ -398,3 +398,116 @@ def test_options_that_do_not_apply(capsys, tmp_path):
     assert "--image-size is for folders of images by class" in line
     assert "there is no mnist" in wrong_use(capsys, "train", "--data-dir", tmp_path)
     assert "cnnx train --help" in wrong_use(capsys, "train", "--modle", "mlp")
+
+
+def test_no_option_is_ignored(digits_run, capsys, tmp_path):
+    for command in (
+        ["train", "--dataset", "digits", "--data-dir", tmp_path],
+        ["train", "--resume", digits_run, "--data-dir", tmp_path],
+        ["eval", digits_run, "--data-dir", tmp_path],
+        ["show", digits_run, "--data-dir", tmp_path],
+    ):
+        assert "--data-dir is the folder of mnist; the data are digits" in wrong_use(capsys, *command)
+    for option, value in (("--index", 0), ("--data-dir", tmp_path)):
+        line = wrong_use(capsys, "show", digits_run, "--image", "x.png", option, value)
+        assert f"{option} is for a test image, and --image names another" in line
+
+
+def test_numbers_that_float32_does_not_hold(digits_run, capsys, tmp_path):
+    for value in ("1e39", "1e308", "1e-320"):
+        assert "is not a positive number of float32" in wrong_use(capsys, "train", "--lr", value)
+    for mean, std in (("0", "1e-300"), ("1e300", "1"), ("0", "1e39")):
+        assert "of float32" in wrong_use(capsys, "train", "--dataset", "digits", "--normalize", mean, std)
+    about = json.loads((digits_run / "run.json").read_text())
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.safetensors").write_bytes((digits_run / "model.safetensors").read_bytes())
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**about, "normalize": [0, 1e-300]}))
+    assert main(["eval", "run"]) == 1
+    assert "'normalize' must be a mean and a positive standard deviation" in capsys.readouterr().err
+
+
+def test_classes_that_changed_are_not_trained_on(tmp_path, capsys):
+    for label, name in enumerate("ab"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(5):
+            image_module.new("L", (8, 8), 50 * i + label).save(tmp_path / "photos" / name / f"{i}.png")
+    assert run("--dataset", "photos", "--model", "mlp", "--epochs", 1, "--out", "run") == 0
+    (tmp_path / "photos" / "b").rename(tmp_path / "photos" / "A")  # now a is the second class
+    capsys.readouterr()
+    assert run("--resume", "run", "--epochs", 2) == 1
+    captured = capsys.readouterr()
+    assert "photos: the classes are A, a; the run has a, b" in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_names_of_folders_are_whole_names(tmp_path):
+    """MNIST calls its classes '0 - zero'; a folder's dash is part of its name."""
+    for name in ("cat - big", "cat - small"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(5):
+            image_module.new("L", (8, 8), 50 * i).save(tmp_path / "photos" / name / f"{i}.png")
+    assert run("--dataset", "photos", "--model", "mlp", "--epochs", 1, "--out", "run") == 0
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["classes"] == ["cat - big", "cat - small"]
+    assert main(["eval", "run"]) == 0
+
+
+def test_a_home_folder_that_is_not_known(digits_run, capsys, monkeypatch):
+    for command in (
+        ["eval", "~nobody-of-this-name/run"],
+        ["eval", digits_run, "--out", "~nobody-of-this-name"],
+        ["train", "--resume", "~nobody-of-this-name/run"],
+        ["train", "--dataset", "~nobody-of-this-name"],
+        ["train", "--dataset", "digits", "--out", "~nobody-of-this-name/x"],
+    ):
+        assert main([str(argument) for argument in command]) == 1
+        err = capsys.readouterr().err
+        assert "~nobody-of-this-name" in err
+        assert err.count("\n") == 1
+    # As in a container that runs under a number without a name.
+    for name in ("CNNX_DATA_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("os.path.expanduser", lambda path: path)
+    assert main(["train"]) == 1
+    assert "~/.cache: it is not known where this home folder is" in capsys.readouterr().err
+
+
+def test_an_empty_name_is_not_the_current_folder(capsys, tmp_path):
+    """As where a variable of the shell is not set."""
+    for arguments in (
+        ["train", "--out", ""],
+        ["train", "--resume", ""],
+        ["train", "--dataset", ""],
+        ["train", "--data-dir", ""],
+        ["eval", ""],
+        ["export", "run", ""],
+        ["predict", "run", ""],
+        ["show", "run", "--image", ""],
+    ):
+        assert "the name is empty" in wrong_use(capsys, *arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_any_length(capsys):
+    for command, option in (
+        ("train", "--seed"),
+        ("train", "--epochs"),
+        ("export", "--opset"),
+        ("show", "--index"),
+    ):
+        names = ["run", "x"][: {"export": 2, "show": 1}.get(command, 0)]
+        for digits in ("9" * 5000, "²"):
+            line = wrong_use(capsys, command, *names, option, digits)
+            assert f"argument {option}: '{digits}' is not " in line
+
+
+def test_a_folder_may_be_named_again_in_another_way(tmp_path, capsys):
+    folders = [tmp_path / "photos" / name for name in "ab"]
+    for label, folder in enumerate(folders):
+        folder.mkdir(parents=True)
+        for i in range(5):
+            image_module.new("L", (8, 8), 50 * i + label).save(folder / f"{i}.png")
+    assert run("--dataset", "photos", "--model", "mlp", "--epochs", 1, "--out", "run") == 0
+    assert run("--resume", "run", "--dataset", "./photos/../photos") == 0
+    assert "--dataset digits does not fit --resume" in wrong_use(
+        capsys, "train", "--resume", "run", "--dataset", "digits"
+    )

@@ -298,6 +298,11 @@ def test_files_are_verified_once(tmp_path, server, monkeypatch):
     (tmp_path / RECORD).write_text("[nonsense")
     datasets.MNIST(tmp_path)
     assert len(digests) == 5
+    (tmp_path / "own").write_text("precious")
+    (tmp_path / RECORD).unlink()
+    (tmp_path / RECORD).symlink_to(tmp_path / "own")
+    datasets.MNIST(tmp_path)
+    assert (tmp_path / "own").read_text() == "precious"
 
 
 def test_somebodys_own_files_of_another_size_pass(tmp_path):

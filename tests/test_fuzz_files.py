@@ -9,6 +9,7 @@ import pickle
 import struct
 import sys
 import tracemalloc
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,28 @@ def test_nothing_that_a_pickle_names_is_called(function, tmp_path):
         path.write_bytes(archive(body))
         refused(cnnx.load, path)
         assert not marker.exists()
+
+
+def test_records_that_lie_within_each_other_are_refused(tmp_path):
+    """Each storage holds all that follow, so a small file would become many times its size."""
+    names = [f"a/data/{i:02}" for i in range(50)]
+    inner, entries = bytes(4096), []
+    for name in reversed(names):
+        sizes = (zlib.crc32(inner), len(inner), len(inner), len(name), 0)
+        inner = struct.pack("<4s5H3L2H", b"PK\3\4", 20, 0, 0, 0, 0, *sizes) + name.encode() + inner
+        entries.append((name.encode(), sizes, len(inner)))
+    whole = archive(pickle.dumps(1, 2))
+    start = whole.index(b"PK\1\2")
+    directory = whole[start : whole.index(b"PK\5\6")]
+    for name, sizes, behind in entries:
+        place = start + len(inner) - behind
+        row = (b"PK\1\2", 20, 20, 0, 0, 0, 0, *sizes, 0, 0, 0, 0, place)
+        directory += struct.pack("<4s6H3L5H2L", *row) + name
+    count, at = len(names) + 3, start + len(inner)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(directory), at, 0)
+    path = tmp_path / "x.pth"
+    path.write_bytes(whole[:start] + inner + directory + end)
+    refused(cnnx.load, path, "within each other")
 
 
 def test_shared_and_recursive_values_stay_so(tmp_path):

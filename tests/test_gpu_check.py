@@ -185,6 +185,45 @@ def test_without_a_gpu(tmp_path: Path) -> None:
         pytest.skip("there is a driver")
 
 
+LARGEST = """
+import sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from gpu.agree import BOUNDS, largest
+want = {"logits": np.ones(3), "loss": np.ones(()), "grad w": np.ones(2)}
+print(*largest({**want, "logits": np.full(3, 1.5)}, want))
+for odd in (np.nan, np.inf):
+    value, place = largest({**want, "grad w": np.array([1, odd])}, want)
+    print(value > BOUNDS["float32"], place)
+"""
+
+
+@pytest.mark.cpu("arithmetic of the script")
+def test_a_nan_is_the_largest_difference(tmp_path: Path) -> None:
+    script = tmp_path / "largest.py"
+    script.write_text(LARGEST)
+    assert run(script, str(SCRIPT.parent)).splitlines() == ["0.5 logits", "True grad w", "True grad w"]
+
+
+INSTALL = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from gpu import install
+install.put = lambda site, what, seconds, **how: f"built for {how['CNNX_CUDA_ARCHITECTURES']}"
+print(install.install(None, Path(sys.argv[2]), "90", 60)["says"])
+"""
+
+
+@pytest.mark.skipif(cnnx.cuda.is_available(), reason="about a cnnx that finds no device")
+def test_a_cnnx_without_the_card_is_not_taken(tmp_path: Path) -> None:
+    script = tmp_path / "install.py"
+    script.write_text(INSTALL)
+    text = run(script, str(SCRIPT.parent), str(tmp_path / "work"))
+    assert "built here: built for 90; what was installed before does not serve: " in text
+    assert "no CUDA device is available" in text
+
+
 CASES = """
 import json, os, sys, time
 from pathlib import Path

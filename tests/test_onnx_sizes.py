@@ -168,6 +168,39 @@ def test_arithmetic_on_the_size_is_right_or_refused(size, k, use, own):
     right_or_refused(lambda x: use(x, size(len(x), k)), own=own, sizes=(2, 3, 37))
 
 
+@pytest.mark.parametrize(
+    "function", [lambda x: x * float("nan"), lambda x: F.pad(x, (1, 1), value=float("nan"))]
+)
+def test_a_nan_does_not_depend_on_the_size(function):
+    """It differs from itself, as what follows the size would."""
+    assert right_or_refused(function)
+
+
+@pytest.mark.parametrize(
+    "options, error, words",
+    [
+        ({"input_names": [1]}, TypeError, "input_names must be strings, got int"),
+        ({"output_names": [""]}, ValueError, "a name among the output_names is empty"),
+        ({"opset": "x"}, TypeError, "opset must be an integer, got str"),
+        ({"opset": 18.0}, TypeError, "opset must be an integer, got float"),
+    ],
+)
+def test_odd_options(options, error, words):
+    with pytest.raises(error, match=f"onnx.export: {words}"):
+        cnnx.onnx.export(nn.Linear(4, 3), cnnx.ones(2, 4), **options)
+
+
+def test_what_a_model_raises_is_one_line():
+    def forward(x):
+        if x.size(0) == check.UNSEEN:
+            raise KeyError("two\nlines")
+        return x * 2
+
+    with pytest.raises(ValueError, match=r"the model itself fails .*: KeyError: ") as caught:
+        cnnx.onnx.export(of(forward), cnnx.ones(2, 4))
+    assert "\n" not in str(caught.value)
+
+
 def test_an_error_says_where():
     with pytest.raises(
         ValueError,

@@ -288,3 +288,23 @@ def test_pictures_out_of_proportion_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000_000)
     with pytest.raises(ValueError, match=r"bomb\.png.*MAX_IMAGE_PIXELS sets this limit"):
         folder[0]
+
+
+def test_a_program_in_a_pictures_place_is_not_run(tmp_path, monkeypatch):
+    """The content decides what a file is, and Pillow would have Ghostscript run PostScript."""
+    (tmp_path / "bin").mkdir()
+    gs = tmp_path / "bin" / "gs"
+    gs.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    gs.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # where Pillow has looked already
+    path = tmp_path / "images" / "a" / "x.png"
+    path.parent.mkdir(parents=True)
+    Image.new("RGB", (4, 4)).save(path, "eps")
+    for read in (
+        lambda: datasets.ImageFolder(tmp_path / "images")[0],
+        lambda: read_picture(path, (1, 8, 8), None),
+    ):
+        with pytest.raises((ValueError, CommandError), match=r"x\.png cannot be read .* PostScript program"):
+            read()
+    assert not (tmp_path / "ran").exists()

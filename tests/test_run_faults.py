@@ -26,7 +26,7 @@ pytest.importorskip("matplotlib")
 
 HERE = Path(__file__).parent / "faults"
 RUN = "marked-run"  # what is counted is all below a folder of this name
-NOTHING, KILL, TORN, FULL = range(4)
+NOTHING, KILL, TORN, FULL, STAYS_FULL = range(5)
 EPOCHS = 2
 
 
@@ -203,11 +203,12 @@ def test_killed_again_while_resuming(runner, whole, tmp_path, number):
 @pytest.mark.parametrize(
     "number", [10, pytest.param(None, marks=pytest.mark.long)], ids=["sample", "every operation"]
 )
-def test_full_disk_at_an_operation(runner, whole, tmp_path, number):
+@pytest.mark.parametrize("mode", [FULL, STAYS_FULL], ids=["for a moment", "from then on"])
+def test_full_disk_at_an_operation(runner, whole, tmp_path, number, mode):
     expected, operations = whole
     for at in points(operations, number):
         folder, line = tmp_path / str(at), operations[at - 1]
-        result = runner.train(folder, at=at, mode=FULL)
+        result = runner.train(folder, at=at, mode=mode)
         if result["code"] != 0:
             assert result["code"] == 1, (line, result)
             assert result["err"].count("\n") == 1, (line, result["err"])
@@ -215,8 +216,11 @@ def test_full_disk_at_an_operation(runner, whole, tmp_path, number):
             assert_usable(folder)
             result = runner.train(folder)
             assert result["code"] == 0, (line, result["err"])
-        else:  # a folder that cannot be flushed is none of our errors
+        elif mode == FULL:  # a folder that cannot be flushed is none of our errors
             assert line.startswith("fsync "), line
             assert line.endswith(RUN), line
+        else:  # nothing came after it that needs room
+            after = {line.split()[0] for line in operations[at - 1 :]}
+            assert after <= {"fsync", "unlink"}, line
         assert_whole(folder, expected)
         shutil.rmtree(folder)

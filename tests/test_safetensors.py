@@ -1,6 +1,7 @@
 """safetensors files: round trips, the format's own library, and every way a file can lie."""
 
 import errno
+import io
 import json
 import os
 import resource
@@ -219,6 +220,52 @@ def test_bad_arguments(tmp_path):
     with pytest.raises(RuntimeError, match="device"):
         load_file(tmp_path / "t", device="tpu")
     assert os.listdir(tmp_path) == []
+
+
+def test_other_arguments_are_named(tmp_path):
+    """None of them ends in an error from within."""
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    one, text = cnnx.ones(1), tmp_path / "text"
+    text.write_text("PK")
+    with open(text) as opened:
+        for call, error, words in (
+            (lambda: cnnx.load(opened), TypeError, "load: the file must be opened in binary mode"),
+            (lambda: load_file(io.StringIO()), TypeError, "load: the file must be opened in binary mode"),
+            (
+                lambda: cnnx.save({"a": one}, io.StringIO()),
+                TypeError,
+                "save: the file must be opened in binary",
+            ),
+            (lambda: cnnx.load("a\0b"), ValueError, "load: 'a.x00b' has a null character"),
+            (lambda: cnnx.save(deep, text), ValueError, "save: the object is nested too deeply"),
+            (lambda: save_file(None, text), TypeError, "save_file: tensors must be a mapping, got NoneType"),
+            (
+                lambda: save_file({"a": one}, text, [1]),
+                TypeError,
+                "save_file: metadata must be a mapping, got list",
+            ),
+            (
+                lambda: save_file({"a": one}, text, {"a": 1}),
+                TypeError,
+                "save_file: .* must be strings, got int",
+            ),
+            (lambda: save_file({1: one}, text), TypeError, "save_file: .* must be strings, got int"),
+        ):
+            with pytest.raises(error, match=words) as caught:
+                call()
+            assert "\n" not in str(caught.value)
+    assert text.read_text() == "PK"
+
+
+@pytest.mark.parametrize("file", [{"a": cnnx.ones(2)}, [1, cnnx.ones(2)]], ids=["flat", "nested"])
+def test_a_pipe_is_read(file):
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as end:
+        cnnx.save(file, end)
+    with os.fdopen(reader, "rb") as end:
+        assert str(cnnx.load(end)) == str(file)
 
 
 def test_full_disk_leaves_the_old_file(tmp_path):

@@ -187,6 +187,20 @@ def test_export_and_tensorboard_under_such_a_path(tmp_path):
     assert (folder / "net.onnx").stat().st_size > 0
 
 
+@pytest.mark.cpu("the command line names its device: --device")
+def test_a_name_as_long_as_a_file(tmp_path, capsys):
+    assert run("--model", "mlp", "--epochs", 1, "--out", "run") == 0
+    header = json.dumps({"n" * 1_000_000: {"dtype": "XX", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    data = len(header).to_bytes(8, "little") + header + bytes(4)
+    (tmp_path / "run" / "model.safetensors").write_bytes(data)
+    capsys.readouterr()
+    assert main(["eval", "run"]) == 1
+    err = capsys.readouterr().err
+    assert "run/model.safetensors" in err
+    assert err.count("\n") == 1
+    assert len(err) < 11_000
+
+
 def test_commands_print_through_one_place():
     """Only `terminal.py` calls print."""
     folder = Path(cnnx.__file__).parent / "cli"

@@ -56,18 +56,27 @@ def pip(target: Path, what: Path, **environment: str) -> Row:
     return {}
 
 
+TRIED = "import cnnx; cnnx.ones(1, device='cuda').item(); print(cnnx.cuda.build_info())"
+
+
+def tried(environment: dict[str, str]) -> str:
+    """What the cnnx that is found there was built for; it may lack the backend, or that of this card."""
+    command = [sys.executable, "-c", TRIED]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode != 0:
+        raise InstallError(done.stderr.strip()[-1500:])
+    return done.stdout.strip()
+
+
 def use(site: Path) -> str:
     """Lets this program and those that it starts find the package there; what it was built for."""
     paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-c", "import cnnx; print(cnnx.cuda.build_info())"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    if done.returncode != 0:
-        raise InstallError(f"it does not import: {done.stderr.strip()[-1500:]}")
+    says = tried(environment)
     os.environ["PYTHONPATH"] = environment["PYTHONPATH"]
     sys.path.insert(0, str(site))
     importlib.invalidate_caches()
-    return done.stdout.strip()
+    return says
 
 
 def put(site: Path, what: Path, seconds: float, **environment: str) -> str:
@@ -85,17 +94,19 @@ def install(wheel: Path | None, work: Path, card: str | None, seconds: float) ->
     `card` is its architecture; None builds for the emulation. What an earlier call left in `work` serves
     again, as long as the wheel or the sources are the same.
     """
-    if wheel is None and importlib.util.find_spec("cnnx") is not None:
-        return {"says": "cnnx was installed before"}
     start = time.monotonic()
     work.mkdir(parents=True, exist_ok=True)
-    unfit = ""
-    if wheel is not None:
+    unfit, what = "", wheel.name if wheel is not None else "what was installed before"
+    if wheel is not None or importlib.util.find_spec("cnnx") is not None:
         try:
-            found = put(work / f"wheel-{digest(wheel)}", wheel, seconds)
-            return {"says": f"{wheel.name}: {found}", "seconds": round(time.monotonic() - start, 1)}
-        except (InstallError, OSError) as error:
-            unfit = f"; {wheel.name} does not serve: {error}"
+            found = (
+                tried({**os.environ})
+                if wheel is None
+                else put(work / f"wheel-{digest(wheel)}", wheel, seconds)
+            )
+            return {"says": f"{what}: {found}", "seconds": round(time.monotonic() - start, 1)}
+        except (InstallError, OSError, subprocess.TimeoutExpired) as error:
+            unfit = f"; {what} does not serve: {error}"
             print(f"cnnx is built here{unfit}", flush=True)
     how = {"CNNX_CUDA": "ON" if card else "EMULATE", "CNNX_CUDA_ARCHITECTURES": card or ""}
     how["CMAKE_BUILD_PARALLEL_LEVEL"] = str(os.cpu_count() or 1)
@@ -103,6 +114,6 @@ def install(wheel: Path | None, work: Path, card: str | None, seconds: float) ->
     site = work / f"built-{digest(ROOT / 'CMakeLists.txt', *(p for p in files if p.is_file()))}"
     try:
         row = {"says": f"built here: {put(site, ROOT, seconds - (time.monotonic() - start), **how)}{unfit}"}
-    except InstallError as error:
+    except (InstallError, subprocess.TimeoutExpired) as error:
         row = {"error": f"no cnnx: {error}{unfit}"}
     return {**row, "seconds": round(time.monotonic() - start, 1)}

@@ -71,7 +71,7 @@ def open_picture(path: str | os.PathLike[str]) -> Any:
     OSError
         If the file cannot be read or is no image.
     ValueError
-        If it has too many pixels.
+        If it has too many pixels, or is EPS: whatever its name, the content decides, and that is a program.
     """
     from PIL import Image
 
@@ -81,6 +81,9 @@ def open_picture(path: str | os.PathLike[str]) -> Any:
             picture = Image.open(path)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise ValueError(f"{error} (PIL.Image.MAX_IMAGE_PIXELS sets this limit)") from error
+    if picture.format == "EPS":
+        picture.close()
+        raise ValueError("it is a PostScript program, which Pillow would have run by Ghostscript")
     width, height = picture.size
     size = os.path.getsize(path)
     if width * height > max(FREE_PIXELS, PIXELS_PER_BYTE * size):

@@ -7,6 +7,7 @@ structure as JSON in the file's metadata. Files that PyTorch wrote are read as w
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -50,7 +51,7 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = None) -> None:
     TypeError
         If `obj` holds anything else.
     ValueError
-        If a container holds itself.
+        If a container holds itself, or they are nested too deeply.
     OSError
         If the file cannot be written; what was there before is still there.
 
@@ -70,9 +71,12 @@ def save(obj: Any, f: Path | IO[bytes], pickle_module: Any = None) -> None:
         tensors = list(obj.items())
     else:
         encoder = _Encoder()
-        structure = encoder.encode(obj, ())
+        try:
+            structure = encoder.encode(obj, ())
+            text = json.dumps(structure, ensure_ascii=False, separators=(",", ":"))
+        except RecursionError as error:
+            raise ValueError("save: the object is nested too deeply") from error
         tensors = encoder.tensors
-        text = json.dumps(structure, ensure_ascii=False, separators=(",", ":"))
         metadata.append((STRUCTURE_KEY, _utf8(text)))
     _write(tensors, metadata, f)
 
@@ -121,6 +125,7 @@ def load(
     if pickle_module is not None:
         raise ValueError("load: nothing is unpickled, pickle_module must be None")
     where = _target(map_location)
+    f = _readable(f)
     if torch_file.recognised(f):
         return torch_file.load(f, str(where))
     name, tensors, metadata = _read(f)
@@ -147,15 +152,22 @@ def save_file(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, 
     Raises
     ------
     TypeError
-        If a value is no tensor.
+        If a value is no tensor, or a name or metadata no string.
+    ValueError
+        If a name or metadata cannot be written as UTF-8.
     OSError
         If the file cannot be written.
     """
+    for what, given in (("tensors", tensors), ("metadata", metadata or {})):
+        if not isinstance(given, Mapping):
+            raise TypeError(f"save_file: {what} must be a mapping, got {type(given).__name__}")
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
             raise TypeError(f"save_file: {name!r} is a {type(tensor).__name__}, not a tensor")
     for text in (*tensors, *(metadata or {}), *(metadata or {}).values()):
-        if isinstance(text, str) and text != _utf8(text):
+        if not isinstance(text, str):
+            raise TypeError(f"save_file: names and metadata must be strings, got {type(text).__name__}")
+        if text != _utf8(text):
             raise ValueError(f"save_file: {text!r} cannot be written as UTF-8")
     _write(list(tensors.items()), list((metadata or {}).items()), path)
 
@@ -178,7 +190,7 @@ def load_file(path: Path, device: Any = "cpu") -> dict[str, Tensor]:
         If it cannot be read.
     """
     where = as_device("load_file", device)
-    return {name: tensor.to(where) for name, tensor in _read(path)[1].items()}
+    return {name: tensor.to(where) for name, tensor in _read(_readable(path))[1].items()}
 
 
 def _write(tensors: list[tuple[str, Tensor]], metadata: list[tuple[str, str]], f: Path | IO[bytes]) -> None:
@@ -190,9 +202,25 @@ def _write(tensors: list[tuple[str, Tensor]], metadata: list[tuple[str, str]], f
         else:
             write_file(f, _C.serialize_safetensors(tensors, metadata))
     elif hasattr(f, "write"):
+        _refuse_text("save", f)
         f.write(_C.serialize_safetensors(tensors, metadata))
     else:
         raise TypeError(f"save: needs a path or a file with write(), got {type(f).__name__}")
+
+
+def _refuse_text(op: str, f: Any) -> None:
+    if isinstance(f, io.TextIOBase):
+        raise TypeError(f"{op}: the file must be opened in binary mode")
+
+
+def _readable(f: Path | IO[bytes]) -> Path | IO[bytes]:
+    """What can be read again from where it stands: of a pipe, all that comes."""
+    _refuse_text("load", f)
+    if isinstance(f, str | os.PathLike) and "\0" in os.fsdecode(f):
+        raise ValueError(f"load: {os.fsdecode(f)!r} has a null character")
+    if not isinstance(f, str | os.PathLike) and hasattr(f, "seekable") and not f.seekable():
+        return io.BytesIO(f.read())
+    return f
 
 
 def _read(f: Path | IO[bytes]) -> tuple[str, dict[str, Tensor], dict[str, str]]:

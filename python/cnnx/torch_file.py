@@ -113,16 +113,18 @@ def _load(file: IO[bytes], name: str, device: str) -> Any:
         file.seek(start)
         is_zip = file.read(len(ZIP)) == ZIP
         file.seek(start)
-        content = _read_zip(file) if is_zip else _read_old(file)
+        content = _read_zip(file, size) if is_zip else _read_old(file)
         return _Converter(content, SHOWN * size + ALLOWED, device).convert(content.value)
 
 
-def _read_zip(file: IO[bytes]) -> Content:
+def _read_zip(file: IO[bytes], size: int) -> Content:
     import zipfile
 
     from cnnx import pickled
 
     archive = zipfile.ZipFile(file)
+    if sum(entry.compress_size for entry in archive.infolist()) > size:
+        raise ValueError("its records lie within each other")
     top = archive.namelist()[0].partition("/")[0]
 
     def record(name: str) -> bytes:

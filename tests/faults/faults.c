@@ -1,5 +1,6 @@
 // To be preloaded into a process: counts the operations that change files whose path contains a given text, and lets the one
-// with a given number fail, or ends the process before it or, for a write, in the middle of it.
+// with a given number fail, alone or with all that need room after it, or ends the process before it or, for a write, in the
+// middle of it.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -11,7 +12,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum { kNothing, kKill, kTorn, kFull };
+enum { kNothing, kKill, kTorn, kFull, kStaysFull };
 enum { kDescriptors = 1024 };
 
 static char wanted[1024];
@@ -29,13 +30,18 @@ void faults_begin(const char* text, int number, int what, int log) {
 static int meant(const char* path) { return wanted[0] != 0 && path != NULL && strstr(path, wanted) != NULL; }
 static const char* name_of(int file) { return file >= 0 && file < kDescriptors && names[file][0] != 0 ? names[file] : NULL; }
 
-// Whether the operation is to fail; does not return if the process is to end.
-static int fails(const char* operation, const char* path, int is_write) {
+// Whether the operation, which may need room on the disk, is to fail; does not return if the process is to end.
+static int fails(const char* operation, const char* path, int is_write, int needs_room) {
   if (!meant(path)) return 0;
   char line[1100];
   const int length = snprintf(line, sizeof line, "%s %s\n", operation, path);
   if (record >= 0 && REAL(write)(record, line, (size_t)length) != length) _exit(99);
-  if (++count != at) return 0;
+  ++count;
+  if (mode == kStaysFull && needs_room && count >= at) {
+    errno = ENOSPC;
+    return 1;
+  }
+  if (count != at) return 0;
   if (mode == kKill || (mode == kTorn && !is_write)) kill(getpid(), SIGKILL);
   if (mode == kFull) errno = ENOSPC;
   return mode == kFull;
@@ -52,7 +58,7 @@ static int opened(int file, const char* path) {
     va_start(more, flags);                                                                      \
     const mode_t rights = flags & O_CREAT ? va_arg(more, mode_t) : 0;                           \
     va_end(more);                                                                               \
-    if (flags & (O_WRONLY | O_RDWR | O_CREAT) && fails("open", path, 0)) return -1;             \
+    if (flags & (O_WRONLY | O_RDWR | O_CREAT) && fails("open", path, 0, flags & O_CREAT)) return -1;             \
     return opened(REAL(name)(path, flags, rights), path);                                       \
   }
 OPEN(open)
@@ -66,7 +72,7 @@ int close(int file) {
 ssize_t write(int file, const void* data, size_t bytes) {
   const char* path = name_of(file);
   const int number = count;
-  if (fails("write", path, 1)) return -1;
+  if (fails("write", path, 1, 1)) return -1;
   if (mode == kTorn && count == at && count != number) {
     REAL(write)(file, data, bytes / 2);
     kill(getpid(), SIGKILL);
@@ -74,9 +80,9 @@ ssize_t write(int file, const void* data, size_t bytes) {
   return REAL(write)(file, data, bytes);
 }
 
-int fsync(int file) { return fails("fsync", name_of(file), 0) ? -1 : REAL(fsync)(file); }
-int ftruncate(int file, off_t size) { return fails("truncate", name_of(file), 0) ? -1 : REAL(ftruncate)(file, size); }
-int ftruncate64(int file, off64_t size) { return fails("truncate", name_of(file), 0) ? -1 : REAL(ftruncate64)(file, size); }
-int rename(const char* from, const char* to) { return fails("rename", to, 0) ? -1 : REAL(rename)(from, to); }
-int unlink(const char* path) { return fails("unlink", path, 0) ? -1 : REAL(unlink)(path); }
-int mkdir(const char* path, mode_t rights) { return fails("mkdir", path, 0) ? -1 : REAL(mkdir)(path, rights); }
+int fsync(int file) { return fails("fsync", name_of(file), 0, 0) ? -1 : REAL(fsync)(file); }
+int ftruncate(int file, off_t size) { return fails("truncate", name_of(file), 0, 0) ? -1 : REAL(ftruncate)(file, size); }
+int ftruncate64(int file, off64_t size) { return fails("truncate", name_of(file), 0, 0) ? -1 : REAL(ftruncate64)(file, size); }
+int rename(const char* from, const char* to) { return fails("rename", to, 0, 1) ? -1 : REAL(rename)(from, to); }
+int unlink(const char* path) { return fails("unlink", path, 0, 0) ? -1 : REAL(unlink)(path); }
+int mkdir(const char* path, mode_t rights) { return fails("mkdir", path, 0, 1) ? -1 : REAL(mkdir)(path, rights); }

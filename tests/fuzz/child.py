@@ -1,4 +1,4 @@
-"""Many cases in child processes with limits: what both fuzzers, of files and of calls, run on.
+"""Many cases in child processes with limits: what the fuzzer of files runs on.
 
 A case is a number; what it does follows from the seed and that number alone. A forked child works through
 numbers one after another and notes the one it is at in memory shared with its parent, so when it dies or

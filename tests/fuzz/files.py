@@ -44,8 +44,10 @@ from cnnx.datasets.idx_file import read_idx
 from cnnx.serialization import load_file
 
 EXPANSION, ALLOWED = 200, 96 * MIB  # memory for a file of so many bytes
-PICTURE_MEMORY = 4096 * MIB  # a picture of a few bytes may have many pixels; Pillow's own bound is on these
-LIMITS = child.Limits(memory=6144 * MIB)
+PICTURE_MEMORY = (
+    1024 * MIB
+)  # a few bytes may be 16 million pixels: of these a drawing in colour takes half of it
+LIMITS = child.Limits(memory=2048 * MIB)
 OTHER_ENDS = (
     "the loss became",
     "[Errno ",
@@ -101,6 +103,9 @@ class Fuzzer:
                 "predict": (2, self.make_predict),
                 "run": (3, self.make_run),
             }
+        if unknown := set(kinds or ()) - set(makers):
+            self.close()
+            sys.exit(f"no kind of file is called {', '.join(unknown)}; there are {', '.join(makers)}")
         self.makers = {kind: maker for kind, (_, maker) in makers.items() if not kinds or kind in kinds}
         self.weights = [makers[kind][0] for kind in self.makers]
 

@@ -9,7 +9,9 @@ import importlib
 import logging
 import math
 import signal
+import struct
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from cnnx.cli.terminal import OutputClosedError, complain
@@ -19,6 +21,7 @@ SIGNALLED = 128  # plus the signal's number, as shells have it: 130 after Ctrl-C
 MOST = 1_000_000  # epochs, and images of a batch
 MOST_THREADS = 1024
 LARGEST_SIDE = 4096  # of an image, in pixels
+LONGEST_NUMBER = 100  # digits
 COMMANDS = {  # where each is; imported when it is asked for
     "eval": ("cnnx.cli.evaluate", "evaluate"),
     "export": ("cnnx.cli.export", "export"),
@@ -37,6 +40,14 @@ class CommandError(Exception):
     """The command cannot go on: one clear line, exit code 1."""
 
 
+def as_path(text: str) -> Path:
+    """A path, with a home folder in place of a `~` at its start; CommandError if there is none."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise CommandError(f"{text}: it is not known where this home folder is") from error
+
+
 class StoppedError(KeyboardInterrupt):
     """A second signal: the command ends at once."""
 
@@ -53,15 +64,17 @@ class _Parser(argparse.ArgumentParser):
         self.exit(WRONG_USE)
 
 
-def positive_int(text: str, largest: int | None = None) -> int:
+def whole(text: str) -> int:
+    """The whole number from 0 on that a text says; -1 if it says none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else -1
+
+
+def positive_int(text: str, largest: int = 2**63 - 1) -> int:
     """An option's value as an integer above zero, and not above `largest`."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
+    value = whole(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive whole number")
-    if largest is not None and value > largest:
+    if value > largest:
         raise argparse.ArgumentTypeError(f"{text!r} is not within 1 to {largest:,}")
     return value
 
@@ -73,19 +86,28 @@ def up_to(largest: int) -> Callable[[str], int]:
 
 def seed_number(text: str) -> int:
     """An option's value as an integer from 0 to 2^63 - 1."""
-    if not text.isdecimal() or int(text) >= 2**63:
+    if not 0 <= whole(text) < 2**63:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 2^63 - 1")
-    return int(text)
+    return whole(text)
+
+
+def in_float32(value: float) -> float:
+    """What is left of a number in float32, in which nets compute: an infinity or 0 of one beyond it."""
+    try:
+        (kept,) = struct.unpack("<f", struct.pack("<f", value))
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    return float(kept)
 
 
 def positive_float(text: str) -> float:
-    """An option's value as a finite number above zero."""
+    """An option's value as a number above zero, and not beyond float32."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    if not 0 < in_float32(value) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of float32")
     return value
 
 
@@ -104,9 +126,16 @@ def device_name(text: str) -> str:
 
 def count(text: str) -> int:
     """An option's value as an integer from 0 on."""
-    if not text.isdecimal():
+    if whole(text) < 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
-    return int(text)
+    return whole(text)
+
+
+def path_name(text: str) -> str:
+    """An option's value as the name of a file or folder: an empty one would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty")
+    return text
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -156,6 +185,7 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     train.add_argument(
         "--dataset",
+        type=path_name,
         metavar="NAME|DIR",
         help="mnist (downloaded where it is missing), digits, a folder in IDX format, or one with a folder "
         "of images for each class; default: mnist if the data folder has it, else digits",
@@ -194,8 +224,10 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     train.add_argument(
         "--threads", type=up_to(MOST_THREADS), metavar="N", help="default: the CPUs this process may use"
     )
-    train.add_argument("--out", metavar="DIR", help="the run folder; default: a new one in runs/")
-    train.add_argument("--resume", metavar="RUN", help="go on with the run in this folder")
+    train.add_argument(
+        "--out", type=path_name, metavar="DIR", help="the run folder; default: a new one in runs/"
+    )
+    train.add_argument("--resume", type=path_name, metavar="RUN", help="go on with the run in this folder")
     train.add_argument(
         "--tensorboard",
         action="store_true",
@@ -231,28 +263,35 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
         "cnnx show runs/s6 --image seven.png --out pictures",
     )
     for command in (evaluate, predict, export, show):
-        command.add_argument("run", metavar="RUN", help="the run folder")
+        command.add_argument("run", type=path_name, metavar="RUN", help="the run folder")
     for command in (evaluate, show):
         _add_data_dir(command)
-        command.add_argument("--out", metavar="DIR", help="where the pictures go; default: the run folder")
-    evaluate.add_argument("--dataset", metavar="NAME|DIR", help="other test images; default: the run's")
-    predict.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
+        command.add_argument(
+            "--out", type=path_name, metavar="DIR", help="where the pictures go; default: the run folder"
+        )
+    evaluate.add_argument(
+        "--dataset", type=path_name, metavar="NAME|DIR", help="other test images; default: the run's"
+    )
+    predict.add_argument("images", type=path_name, metavar="IMAGE", nargs="+", help="image files")
     predict.add_argument("--all", action="store_true", help="probabilities of all classes, not of three")
     predict.add_argument("--as-is", action="store_true", help="only resize, do not look for a drawing")
-    predict.add_argument("--picture", metavar="FILE", help="draw what the net sees into this file")
-    export.add_argument("file", metavar="FILE", help="the ONNX file to write")
+    predict.add_argument(
+        "--picture", type=path_name, metavar="FILE", help="draw what the net sees into this file"
+    )
+    export.add_argument("file", type=path_name, metavar="FILE", help="the ONNX file to write")
     export.add_argument(
         "--opset", type=positive_int, metavar="N", help="version of ONNX's operators; default: 18"
     )
-    show.add_argument("--image", metavar="FILE", help="an image file; default: a test image")
-    show.add_argument("--index", type=count, default=0, metavar="N", help="which test image; default: 0")
+    show.add_argument("--image", type=path_name, metavar="FILE", help="an image file; default: a test image")
+    show.add_argument("--index", type=count, metavar="N", help="which test image; default: 0")
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir",
+        type=path_name,
         metavar="DIR",
-        help="data folder; default: the run's, else CNNX_DATA_DIR, else the user's cache folder",
+        help="the folder of mnist; default: the run's, else CNNX_DATA_DIR, else the user's cache folder",
     )
 
 
@@ -283,8 +322,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run(arguments)
     except UsageError as error:
         return _failed(f"{name}: {error} (see {name} --help)", WRONG_USE)
-    except OutputClosedError:
-        return 1
+    except OutputClosedError as error:
+        return 1 if error.gone else _failed(f"{name}: the output cannot be written: {error}", 1)
     except (CommandError, ImportError, OSError) as error:
         return _failed(f"{name}: {error}", 1)
     except MemoryError:

@@ -12,7 +12,7 @@ import numpy as np
 
 import cnnx
 from cnnx import _C, datasets, transforms
-from cnnx.cli import CommandError, UsageError
+from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.picture import opened_picture, resized
 from cnnx.datasets.images import ImageDataset
 
@@ -40,9 +40,15 @@ def data_folder(option: str | None = None) -> Path:
     """The data folder: the option, else CNNX_DATA_DIR, else `cnnx` in the user's cache folder."""
     chosen = option or os.environ.get("CNNX_DATA_DIR")
     if chosen:
-        return Path(chosen).expanduser()
+        return as_path(chosen)
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "cnnx"
+    return as_path(cache or "~/.cache") / "cnnx"
+
+
+def refuse_folder(option: str | None, dataset: str) -> None:
+    """Raises UsageError where a data folder is given to a data set that is not looked for there."""
+    if option is not None and dataset != "mnist":
+        raise UsageError(f"--data-dir is the folder of mnist; the data are {dataset}")
 
 
 def choose_dataset(option: str | None, folder: Path, folder_given: bool = False) -> tuple[str, str]:
@@ -50,7 +56,7 @@ def choose_dataset(option: str | None, folder: Path, folder_given: bool = False)
     if option in NAMED:
         return option, f"data: {option}" + (f" in {folder}" if option == "mnist" else " (embedded)")
     if option is not None:
-        path = Path(option).expanduser()
+        path = as_path(option)
         if not path.is_dir():
             raise UsageError(f"--dataset {option}: neither {' nor '.join(NAMED)}, and no such folder")
         kind = "IDX files" if is_idx(path) else "images by class"
@@ -107,8 +113,9 @@ def image_shape(images: ImageDataset) -> Shape:
 
 def class_names(images: ImageDataset) -> list[str]:
     """The names of the classes; MNIST's without the words behind the digits."""
-    names = images.names if isinstance(images, Images) else images.classes
-    return [name.partition(" - ")[0] for name in names]
+    if isinstance(images, Images):
+        return images.names
+    return [name.partition(" - ")[0] for name in images.classes]
 
 
 def is_idx(folder: Path) -> bool:

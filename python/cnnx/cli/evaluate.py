@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cnnx import plot
-from cnnx.cli import UsageError
+from cnnx.cli import UsageError, as_path
 from cnnx.cli.data import NAMED, class_names
 from cnnx.cli.figures import Figures
 from cnnx.cli.terminal import say, say_lines
@@ -45,9 +44,9 @@ def evaluate(options: argparse.Namespace) -> int:
     trained = Trained.open(options.run)
     dataset = options.dataset
     if dataset is not None and dataset not in NAMED:
-        if not Path(dataset).expanduser().is_dir():
+        if not as_path(dataset).is_dir():
             raise UsageError(f"--dataset {dataset}: neither {' nor '.join(NAMED)}, and no such folder")
-        dataset = str(Path(dataset).expanduser().resolve())
+        dataset = str(as_path(dataset).resolve())
     images = trained.test_images(options.data_dir, dataset)
     classes = class_names(images)
     if unknown := [name for name in classes if name not in trained.classes]:

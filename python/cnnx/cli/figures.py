@@ -17,10 +17,12 @@ class Figures:
     ----------
     optional
         They are an extra: it is no failure if matplotlib is not installed.
+    links
+        Whether a file may be a link: only where the user named the file itself.
     """
 
-    def __init__(self, optional: bool = False) -> None:
-        self.optional = optional
+    def __init__(self, optional: bool = False, links: bool = False) -> None:
+        self.optional, self.links = optional, links
         self.failed = False
 
     def draw(self, what: str, path: Path, function: Callable[..., Any], *arguments: Any, **more: Any) -> None:
@@ -28,6 +30,8 @@ class Figures:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
+                if path.is_symlink() and not self.links:
+                    raise OSError("it is a link, and what it leads to would be lost")
                 function(*arguments, path=path, **more)
             except (
                 Exception

@@ -58,7 +58,8 @@ class Lock:
             os.close(self._descriptor)
 
     def _acquired(self) -> bool:
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # No link is followed: it may lead to anything, which would be emptied.
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -86,5 +87,5 @@ def _owner(content: bytes) -> str:
     try:
         owner = json.loads(content)
         return f"process {owner['pid']} on {owner['host']}, since {owner['since']},"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return "another process"  # it has just begun, and has not written its name yet

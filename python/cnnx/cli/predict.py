@@ -29,7 +29,7 @@ def predict(options: argparse.Namespace) -> int:
         say(f"{file}: " + ", ".join(f"{trained.classes[i]} {row[i]:.4f}" for i in order))
         best = printable(trained.classes[order[0]])
         titles.append(f"{printable(Path(file).name)}\n{best}  {row[order[0]]:.3f}")
-    figures = Figures()
+    figures = Figures(links=True)
     if options.picture:
         what = "what the net sees"
         figures.draw(what, Path(options.picture), plot.images, pictures, titles, title=what)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import cnnx
 from cnnx import plot
-from cnnx.cli import CommandError, UsageError
+from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.figures import Figures
 from cnnx.cli.lock import Lock
 from cnnx.cli.run_schema import check_checkpoint
@@ -61,7 +61,7 @@ class RunFolder:
         """The folder of a new run; a new name in `runs/` if the option gives none."""
         try:
             if option is not None:
-                path = Path(option).expanduser()
+                path = as_path(option)
                 path.mkdir(parents=True, exist_ok=True)
                 return cls(path)
             stem = Path("runs") / f"{model}-{dataset}-{time.strftime('%Y%m%d-%H%M%S')}"
@@ -77,7 +77,7 @@ class RunFolder:
     @classmethod
     def existing(cls, option: str) -> RunFolder:
         """The folder of a run to go on with."""
-        run = cls(Path(option).expanduser())
+        run = cls(as_path(option))
         if not run.checkpoint.exists():
             raise UsageError(f"--resume {option}: there is no {run.checkpoint}")
         return run
@@ -89,7 +89,14 @@ class RunFolder:
         Parameters
         ----------
         new
-            Whether the run begins: then the folder must hold none yet.
+            Whether the run begins: then the folder must hold none yet, nor any of its files.
+
+        Raises
+        ------
+        UsageError
+            If it does.
+        CommandError
+            If another process trains in it, or one of its files is a link.
         """
         lock = Lock(self.path)
         try:
@@ -97,9 +104,12 @@ class RunFolder:
                 raise UsageError(
                     f"--out {self.path} holds a run already; --resume {self.path} goes on with it"
                 )
-            names = {
-                file.name for file in (self.model, self.checkpoint, self.history, self.curves, self.about)
-            }
+            files = (self.checkpoint, self.about, self.model, self.history, self.curves)
+            for path in files:
+                refuse_link(path)
+                if new and path.exists():
+                    raise UsageError(f"--out {self.path}: {path} is there already and would be lost")
+            names = {path.name for path in files}
             for path in self.path.glob("*.tmp"):
                 if TEMPORARY.sub("", path.name) in names:
                     path.unlink()
@@ -139,7 +149,7 @@ class RunFolder:
         writer.writerow(Epoch._fields)
         writer.writerows(history)
         # A name that is no UTF-8 holds lone surrogates; this writes them as JSON escapes them.
-        text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         with saving():
             replace(self.about, text.encode("utf-8", "backslashreplace"))
             replace(self.model, weights.getvalue())
@@ -162,6 +172,12 @@ def _made(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
+
+
+def refuse_link(path: Path) -> None:
+    """Raises CommandError for a link: in a folder that came from elsewhere it may lead to anything."""
+    if path.is_symlink():
+        raise CommandError(f"{path} is a link, and what it leads to would be lost")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ here, before it is used; what passes needs no further care.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -17,6 +18,7 @@ import numpy as np
 
 import cnnx
 from cnnx import nn
+from cnnx.cli import in_float32
 from cnnx.cli.settings import OPTIMIZERS, Settings, make_optimizer
 from cnnx.models import MODELS, build_model, count_values
 from cnnx.reading import reading
@@ -50,6 +52,11 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float) and -1e300 < value < 1e300
 
 
+def is_float32(value: Any) -> bool:
+    """Whether a value is a number that float32 holds: not beyond it, and no 0 unless it is 0 itself."""
+    return is_number(value) and math.isfinite(kept := in_float32(value)) and (kept != 0) == (value != 0)
+
+
 def list_of(fits: Callable[[Any], bool], *counts: int) -> Callable[[Any], bool]:
     """Whether a value is a list of such values, of one of these lengths if any are given."""
     return lambda v: type(v) is list and (not counts or len(v) in counts) and all(map(fits, v))
@@ -77,7 +84,7 @@ SETTINGS = {
     "epochs": integer(1),
     "batch_size": integer(1),
     "optimizer": one_of(list(OPTIMIZERS)),
-    "lr": Rule("a positive number", lambda v: is_number(v) and v > 0),
+    "lr": Rule("a positive number", lambda v: is_float32(v) and v > 0),
     "seed": integer(0, 2**63 - 1),
     "device": Rule(
         "the name of a device", lambda v: type(v) is str and bool(re.fullmatch(r"cpu|cuda(:\d{1,3})?", v))
@@ -90,7 +97,7 @@ SETTINGS = {
         "a list of different names", lambda v: list_of(TEXT.fits)(v) and 0 < len(v) == len(set(v))
     ),
     "normalize": or_none(
-        Rule("a mean and a positive standard deviation", lambda v: list_of(is_number, 2)(v) and v[1] > 0)
+        Rule("a mean and a positive standard deviation", lambda v: list_of(is_float32, 2)(v) and v[1] > 0)
     ),
     "data_dir": or_none(PATH),
 }

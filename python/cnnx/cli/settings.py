@@ -11,8 +11,8 @@ from typing import Any
 
 import cnnx
 from cnnx import optim, transforms
-from cnnx.cli import CommandError, UsageError, device_name
-from cnnx.cli.data import NAMED, class_names, image_shape, is_idx
+from cnnx.cli import CommandError, UsageError, as_path, device_name, in_float32
+from cnnx.cli.data import NAMED, class_names, image_shape, is_idx, refuse_folder
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, default_model
 from cnnx.utils.data import DataLoader, Subset, random_split
@@ -61,8 +61,10 @@ def new_settings(options: argparse.Namespace, dataset: str, folder: Path, images
         )
     if options.normalize is not None:
         mean, std = options.normalize
-        if not (math.isfinite(mean) and math.isfinite(std) and std > 0):
-            raise UsageError(f"--normalize {mean:g} {std:g}: needs a mean and a positive standard deviation")
+        if not (math.isfinite(in_float32(mean)) and 0 < in_float32(std) < math.inf):
+            raise UsageError(
+                f"--normalize {mean:g} {std:g}: needs a mean and a positive standard deviation, of float32"
+            )
     optimizer = options.optimizer or "adam"
     return Settings(
         model=model,
@@ -86,8 +88,11 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
         raise CommandError(
             f"the checkpoint in {options.resume} has no settings of this version of cnnx train"
         )
+    refuse_folder(options.data_dir, saved["dataset"])
     for name, value in saved.items():
         given = getattr(options, name, None)
+        if name == "dataset" and given not in (None, *NAMED):
+            given = str(as_path(given).resolve())
         if name not in ("epochs", "device", "data_dir") and given is not None and given != value:
             raise UsageError(f"--{name.replace('_', '-')} {given} does not fit --resume: the run has {value}")
     if options.image_size is not None:

@@ -42,16 +42,19 @@ def feature_maps(model: nn.Module, image: cnnx.Tensor) -> dict[str, Any]:
 
 def show(options: argparse.Namespace) -> int:
     """The command `cnnx show`; returns the exit code."""
-    trained = Trained.open(options.run)
+    trained, index = Trained.open(options.run), options.index or 0
     if options.image is not None:
+        for name in ("index", "data_dir"):
+            if getattr(options, name) is not None:
+                raise UsageError(f"--{name.replace('_', '-')} is for a test image, and --image names another")
         pictures = read_picture(Path(options.image), trained.shape, trained.drawing)[None]
         image, what = trained.inputs(pictures), Path(options.image).name
     else:
         images = trained.test_images(options.data_dir)
-        if options.index >= len(images):
-            raise UsageError(f"--index {options.index}: there are {len(images)} test images")
-        image, label = images[options.index]
-        image, what = image[None], f"test image {options.index}, {trained.classes[label]}"
+        if index >= len(images):
+            raise UsageError(f"--index {index}: there are {len(images)} test images")
+        image, label = images[index]
+        image, what = image[None], f"test image {index}, {trained.classes[label]}"
     folder, figures = output_folder(options.out, trained), Figures()
     convolutions = [(n, layer) for n, layer in trained.model.named_modules() if isinstance(layer, nn.Conv2d)]
     for name, layer in convolutions:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import TextIO
 
 from cnnx.text import printable
 
+LONGEST = 10_000  # characters of a complaint: a path may have 4,096
+
 
 class OutputClosedError(Exception):
-    """Nobody reads any more: the reader of a pipe (`| head`) or the terminal has gone."""
+    """The output cannot be written.
+
+    Attributes
+    ----------
+    gone
+        Whether that is nobody's fault: the reader of a pipe (`| head`) or the terminal has gone.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.gone = error.errno in (errno.EPIPE, errno.EIO)
 
 
 def say(text: str = "") -> None:
@@ -31,11 +44,16 @@ def say_lines(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """One line on the standard error output, as `say` does it."""
-    _write(text, sys.stderr)
+    """One line on the standard error output, as `say` does it; the end of a very long one is left out.
+
+    A message may quote a name in a file that is as long as the file.
+    """
+    _write(text if len(text) <= LONGEST else f"{text[:LONGEST]} ...", sys.stderr)
 
 
-def _write(text: str, stream: TextIO) -> None:
+def _write(text: str, stream: TextIO | None) -> None:
+    if stream is None:  # it was closed when Python started (`>&-`), which is no error of `print` either
+        return
     encoding = stream.encoding or "utf-8"  # none: what a test or a notebook put in the stream's place
     line = printable(text).encode(encoding, "backslashreplace").decode(encoding)
     try:
@@ -43,4 +61,4 @@ def _write(text: str, stream: TextIO) -> None:
     except OSError as error:
         # Python would try once more at exit, complain and change the exit code.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-        raise OutputClosedError(str(error)) from error
+        raise OutputClosedError(error) from error

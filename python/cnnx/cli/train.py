@@ -15,7 +15,7 @@ from typing import Any
 import cnnx
 from cnnx import nn
 from cnnx.cli import SIGNALLED, CommandError, StoppedError
-from cnnx.cli.data import choose_dataset, data_folder, load_images
+from cnnx.cli.data import choose_dataset, class_names, data_folder, load_images, refuse_folder
 from cnnx.cli.figures import Figures
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, Epoch, RunFolder, read_history
@@ -266,6 +266,7 @@ def train(options: argparse.Namespace) -> int:
             return _resume(options, run)
     folder = data_folder(options.data_dir)
     dataset, line = choose_dataset(options.dataset, folder, options.data_dir is not None)
+    refuse_folder(options.data_dir, dataset)
     say(line)
     images = load_images(dataset, folder, True, size=options.image_size)
     settings = new_settings(options, dataset, folder, images)
@@ -280,6 +281,9 @@ def _resume(options: argparse.Namespace, run: RunFolder) -> int:
     settings = resumed_settings(options, saved["settings"])
     say(f"data: {settings.dataset}; going on with the run in {run.path}")
     images = load_images(settings.dataset, data_folder(settings.data_dir), True, _shape(settings))
+    if (classes := class_names(images)) != settings.classes:
+        here, there = ", ".join(classes), ", ".join(settings.classes)
+        raise CommandError(f"{settings.dataset}: the classes are {here}; the run has {there}")
     return _run(options, settings, images, _load_test(settings), run, saved)
 
 
@@ -335,7 +339,8 @@ def _run(
         finally:
             if trainer.board is not None:
                 trainer.board.close()
-    trainer.derive(test={"accuracy": accuracy, "loss": loss})
+    # JSON has no NaN, and a net that has diverged has no loss.
+    trainer.derive(test={"accuracy": accuracy, "loss": loss if math.isfinite(loss) else None})
     say(f"run: {run.path}")
     figures = Figures(optional=True)
     run.draw(trainer.history, figures)

@@ -10,8 +10,8 @@ import numpy as np
 
 import cnnx
 from cnnx import nn
-from cnnx.cli import CommandError, UsageError
-from cnnx.cli.data import data_folder, load_images
+from cnnx.cli import CommandError, UsageError, as_path
+from cnnx.cli.data import data_folder, load_images, refuse_folder
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
 from cnnx.cli.settings import EVALUATION_BATCH, transform_of
@@ -41,7 +41,7 @@ class Trained:
     @classmethod
     def open(cls, option: str) -> Trained:
         """The run in a folder, its net in eval mode."""
-        run = RunFolder(Path(option).expanduser())
+        run = RunFolder(as_path(option))
         for path in (run.about, run.model):
             if not path.exists() and run.checkpoint.exists():
                 raise CommandError(
@@ -70,8 +70,9 @@ class Trained:
 
     def test_images(self, data_dir: str | None, dataset: str | None = None) -> ImageDataset:
         """The test images of the run's data set or of another."""
-        folder = data_folder(data_dir or self.data_dir)
-        images = load_images(dataset or self.dataset, folder, False, self.shape)
+        dataset = dataset or self.dataset
+        refuse_folder(data_dir, dataset)
+        images = load_images(dataset, data_folder(data_dir or self.data_dir), False, self.shape)
         images.transform = transform_of(self.normalize)
         return images
 
@@ -97,7 +98,7 @@ class Trained:
 
 def output_folder(option: str | None, trained: Trained) -> Path:
     """Where pictures go: the option, else the run folder."""
-    folder = Path(option).expanduser() if option else trained.folder
+    folder = as_path(option) if option else trained.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

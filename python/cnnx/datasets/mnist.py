@@ -188,6 +188,7 @@ class FashionMNIST(MNIST):
 
     The files are looked for in `root`, `root/fashionmnist` and `root/FashionMNIST/raw`; see `MNIST` for the
     parameters.
+    Only the checksums of the downloads are known: files that came another way are taken as they are found.
     """
 
     mirrors = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
@@ -211,6 +212,7 @@ class KMNIST(MNIST):
     """Kuzushiji-MNIST (Clanuwat et al., 2018): 70,000 cursive Japanese characters of 28x28 pixels.
 
     The files are looked for in `root`, `root/kmnist` and `root/KMNIST/raw`; see `MNIST` for the parameters.
+    Only the checksums of the downloads are known: files that came another way are taken as they are found.
     """
 
     mirrors = ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",)

@@ -66,8 +66,11 @@ def _unchanged(path: Path) -> bool:
 def remember(path: Path, sha256: str) -> None:
     """Notes that a file is right as it is now; where nothing can be written it is verified each time."""
     entries = {**_entries(path.parent), path.name: [*_stamp(path), sha256]}
+    record = path.parent / RECORD
+    if record.is_symlink():  # which may lead to anything
+        return
     with contextlib.suppress(OSError):
-        write_file(path.parent / RECORD, json.dumps(entries, indent=1).encode("utf-8", "backslashreplace"))
+        write_file(record, json.dumps(entries, indent=1).encode("utf-8", "backslashreplace"))
 
 
 def _stamp(path: Path) -> list[int]:

@@ -65,6 +65,8 @@ def export(
     ------
     ImportError
         If `onnx` is not installed.
+    TypeError
+        If `sample`, a name or `opset` is of another type.
     NotImplementedError
         For an op without a counterpart in ONNX, and for a forward pass whose course depends on its values.
     ValueError
@@ -89,6 +91,8 @@ def export(
     from cnnx.onnx.build import build
 
     newest = package.defs.onnx_opset_version()
+    if isinstance(opset, bool) or not isinstance(opset, int):
+        raise TypeError(f"onnx.export: opset must be an integer, got {type(opset).__name__}")
     if not OLDEST_OPSET <= opset <= newest:
         raise ValueError(f"onnx.export: opset must be from {OLDEST_OPSET} to {newest}, got {opset}")
     inputs = tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)

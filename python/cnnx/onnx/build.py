@@ -89,6 +89,11 @@ def _names(what: str, given: Sequence[str] | None, count: int) -> list[str]:
     names = [given] if isinstance(given, str) else list(given)
     if len(names) != count:
         raise ValueError(f"onnx.export: {len(names)} {what}_names for {count} {what}s")
+    for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"onnx.export: {what}_names must be strings, got {type(name).__name__}")
+        if not name:
+            raise ValueError(f"onnx.export: a name among the {what}_names is empty")
     return names
 
 

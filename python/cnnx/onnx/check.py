@@ -18,6 +18,7 @@ from onnx.reference.op_run import OpRun
 
 import cnnx
 from cnnx.nn import functional as F
+from cnnx.reading import one_line
 from cnnx.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -188,7 +189,7 @@ def compare(model: Any, proto: onnx.ModelProto, sample: Sequence[Tensor], size: 
     except Exception as error:
         if size == 1:  # some nets have no meaning for a single image, and then there is nothing to compare
             return
-        raise ValueError(f"onnx.export: the model itself fails {place}: {error}") from error
+        raise ValueError(f"onnx.export: the model itself fails {place}: {one_line(error)}") from error
     if isinstance(outputs, dict):
         outputs = tuple(outputs.values())
     expected = [t.cpu().numpy() for t in (outputs if isinstance(outputs, (tuple, list)) else [outputs])]
@@ -196,7 +197,9 @@ def compare(model: Any, proto: onnx.ModelProto, sample: Sequence[Tensor], size: 
     try:
         found = evaluate(proto, arrays)
     except Exception as error:
-        raise ValueError(f"onnx.export: the exported net fails {place} ({error}): {advice}") from error
+        raise ValueError(
+            f"onnx.export: the exported net fails {place} ({one_line(error)}): {advice}"
+        ) from error
     names = [value.name for value in proto.graph.output]
     if len(found) != len(expected):
         raise ValueError(f"onnx.export: the model has {len(expected)} outputs {place}, not {len(found)}")

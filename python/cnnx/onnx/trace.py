@@ -260,7 +260,8 @@ def _merge(one: Any, other: Any, op: str) -> Any:
         return type(one)(_merge(a, b, op) for a, b in zip(one, other, strict=True))
     if isinstance(one, np.ndarray):
         return one if np.array_equal(one, other) else Varying(one, other)
-    return one if one == other else Varying(one, other)
+    both_nan = one != one and other != other
+    return one if one == other or both_nan else Varying(one, other)
 
 
 def _same(one: Any, other: Any) -> bool:
