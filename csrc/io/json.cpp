@@ -75,7 +75,7 @@ class Parser {
       std::string name = parse_string();
       if (!seen.insert(name).second) {
         position_ = name_offset;
-        fail("the name " + quote(name) + " is given twice");
+        fail("the name " + shown(name) + " is given twice");
       }
       skip_space();
       expect(':');
@@ -266,6 +266,14 @@ std::string quote(std::string_view text) {
   }
   out.push_back('"');
   return out;
+}
+
+std::string shown(std::string_view text) {
+  constexpr size_t kMost = 200;
+  if (text.size() <= kMost) return quote(text);
+  size_t end = kMost;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not within a character of UTF-8
+  return quote(text.substr(0, end)) + "...";
 }
 
 }  // namespace cnnx::json

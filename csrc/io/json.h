@@ -39,4 +39,7 @@ Value parse(std::string_view text);
 // "text" with the escapes that JSON needs.
 std::string quote(std::string_view text);
 
+// The same for a message: of a long text its beginning.
+std::string shown(std::string_view text);
+
 }  // namespace cnnx::json

@@ -66,10 +66,10 @@ const json::Value* member(const json::Value& object, const char* name) {
 Entry read_entry(const Source& source, const std::string& name, const json::Value& value) {
   using Kind = json::Value::Kind;
   const uint64_t at = 8 + value.offset;
-  const std::string label = "tensor " + json::quote(name);
+  const std::string label = "tensor " + json::shown(name);
   if (value.kind != Kind::object) fail(source, at, label, ": its description is not an object");
   for (const auto& [key, unused] : value.object)
-    if (key != "dtype" && key != "shape" && key != "data_offsets") fail(source, at, label, ": unknown key ", json::quote(key));
+    if (key != "dtype" && key != "shape" && key != "data_offsets") fail(source, at, label, ": unknown key ", json::shown(key));
 
   const json::Value* dtype = member(value, "dtype");
   if (dtype == nullptr || dtype->kind != Kind::string) fail(source, at, label, ": \"dtype\" is missing or not a string");
@@ -84,7 +84,7 @@ Entry read_entry(const Source& source, const std::string& name, const json::Valu
   const FormatType* type = std::find_if(std::begin(kFormatTypes), std::end(kFormatTypes),
                                         [&](const FormatType& known) { return dtype->string == known.name; });
   if (type == std::end(kFormatTypes))
-    fail(source, 8 + dtype->offset, label, ": dtype ", json::quote(dtype->string),
+    fail(source, 8 + dtype->offset, label, ": dtype ", json::shown(dtype->string),
          " is not supported (F32, F64, I64, I32, U8 and BOOL are)");
   entry.dtype = type->dtype;
 
@@ -117,7 +117,7 @@ void check_cover(const Source& source, const std::vector<Entry>& entries, uint64
   const uint64_t available = source.size - data_start;
   uint64_t position = 0;
   for (const Entry* entry : order) {
-    const std::string label = "tensor " + json::quote(entry->name);
+    const std::string label = "tensor " + json::shown(entry->name);
     if (entry->end > available)
       fail(source, entry->offset, label, ": its data ends at byte ", entry->end, " of ", available, " that the file holds");
     if (entry->begin < position) fail(source, entry->offset, label, ": its data overlaps another tensor's");
@@ -180,7 +180,7 @@ SafetensorsFile read_safetensors(const Source& source) {
       const uint8_t* values = static_cast<const uint8_t*>(tensor.raw_data());
       for (size_t i = 0; i < bytes; ++i)
         if (values[i] > 1)
-          fail(source, data_start + entry.begin + i, "tensor ", json::quote(entry.name), ": a BOOL is ", int(values[i]));
+          fail(source, data_start + entry.begin + i, "tensor ", json::shown(entry.name), ": a BOOL is ", int(values[i]));
     }
     file.tensors.emplace_back(entry.name, std::move(tensor));
   }
@@ -197,10 +197,10 @@ void write_pieces(const SafetensorsFile& file, const Write& write) {
   std::vector<Piece> pieces;
   std::unordered_set<std::string> names;
   for (const auto& [name, tensor] : file.tensors) {
-    if (!tensor.defined()) throw TypeError(message("save: tensor ", json::quote(name), " is None"));
+    if (!tensor.defined()) throw TypeError(message("save: tensor ", json::shown(name), " is None"));
     if (name == "__metadata__" || !names.insert(name).second)
       throw ValueError(
-          message("save: the tensor name ", json::quote(name), name == "__metadata__" ? " is reserved" : " is given twice"));
+          message("save: the tensor name ", json::shown(name), name == "__metadata__" ? " is reserved" : " is given twice"));
     pieces.push_back({contiguous(tensor), 0, static_cast<uint64_t>(tensor.numel()) * itemsize(tensor.dtype())});
   }
   // Wide types first, so that every tensor is aligned to its element.
@@ -219,7 +219,7 @@ void write_pieces(const SafetensorsFile& file, const Write& write) {
     header += "\"__metadata__\":{";
     std::unordered_set<std::string> keys;
     for (const auto& [key, text] : file.metadata) {
-      if (!keys.insert(key).second) throw ValueError(message("save: the metadata key ", json::quote(key), " is given twice"));
+      if (!keys.insert(key).second) throw ValueError(message("save: the metadata key ", json::shown(key), " is given twice"));
       if (keys.size() > 1) header += ',';
       header += json::quote(key) + ":" + json::quote(text);
     }
@@ -250,7 +250,7 @@ void write_pieces(const SafetensorsFile& file, const Write& write) {
 const Tensor& SafetensorsFile::operator[](std::string_view name) const {
   for (const auto& [key, tensor] : tensors)
     if (key == name) return tensor;
-  throw ValueError(message("safetensors: no tensor is named ", name, " among the ", tensors.size(), " of the file"));
+  throw ValueError(message("safetensors: no tensor is named ", json::shown(name), " among the ", tensors.size(), " of the file"));
 }
 
 SafetensorsFile load_safetensors(const std::string& path) {

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
 from cnnx.dtypes import as_dtype
+from cnnx.signatures import checked
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
 
 
+@checked
 def vector_norm(
     x: Tensor, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
@@ -19,6 +21,7 @@ def vector_norm(
     return _C.norm(x, float(ord), [dim] if isinstance(dim, int) else dim, keepdim)
 
 
+@checked
 def norm(
     A: Tensor,  # noqa: N803
     ord: Any = None,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
+from cnnx.signatures import checked
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -71,6 +72,7 @@ def backward(
         _C.backward(root, gradient, bool(retain_graph) or i + 1 < len(roots))
 
 
+@checked
 def Variable(data: Tensor, requires_grad: bool = False) -> Tensor:  # noqa: N802
     """`data` itself, from the days when tensors and variables were two things."""
     if requires_grad:

@@ -132,6 +132,8 @@ class Optimizer:
                 "params argument given to the optimizer should be an iterable of Tensors or dicts, but got "
                 + type(params).__name__
             )
+        if not isinstance(defaults, Mapping):
+            raise TypeError(f"Optimizer: defaults must be a dict, got {type(defaults).__name__}")
         self.defaults = defaults
         self.state: defaultdict[Tensor, Any] = defaultdict(dict)
         self.param_groups: list[dict[str, Any]] = []

@@ -11,7 +11,8 @@ from cnnx.tensor import Tensor
 from cnnx.transforms import arguments
 from cnnx.transforms.geometry import WARP_MODES, RandomHorizontalFlip, RandomVerticalFlip
 from cnnx.transforms.images import apply_step, image_size
-from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode
+from cnnx.transforms.interpolation import InterpolationMode
+from cnnx.transforms.interpolation import interpolation_mode as _interpolation_mode
 from cnnx.transforms.tensors import Normalize, PILToTensor, ToTensor
 from cnnx.transforms.values import Grayscale, erase
 from cnnx.transforms.windows import CenterCrop, Pad, Resize
@@ -150,7 +151,7 @@ def rotate(
     """
     if not isinstance(angle, Real):
         raise TypeError(f"rotate: angle must be a number, got {angle!r}")
-    mode = interpolation_mode("rotate", interpolation, WARP_MODES)
+    mode = _interpolation_mode("rotate", interpolation, WARP_MODES)
     point = None if center is None else arguments.numbers("rotate", "center", center, (2,))
     fills = None if fill is None else arguments.fill_values("rotate", fill)
     at = None if point is None else (point[0], point[1])
@@ -187,7 +188,7 @@ def affine(
     interpolation, fill, center
         As for `RandomAffine`; without a fill, tensors fade to zero at the rim.
     """
-    mode = interpolation_mode("affine", interpolation, WARP_MODES)
+    mode = _interpolation_mode("affine", interpolation, WARP_MODES)
     dx, dy = arguments.numbers("affine", "translate", translate, (2,))
     shears = (
         [float(shear), 0.0]

@@ -183,9 +183,10 @@ def prelu(input: Tensor, weight: Tensor) -> Tensor:
 
 
 @checked
+@checked
 def glu(input: Tensor, dim: int = -1) -> Tensor:
     """The first half along `dim` times the sigmoid of the second."""
-    if input.ndim == 0 or input.shape[dim] % 2:
+    if input.ndim == 0 or input.size(dim) % 2:
         raise RuntimeError(f"glu: dimension {dim} of shape {tuple(input.shape)} must have an even extent")
     first, second = input.chunk(2, dim)
     return _C.mul(first, _C.sigmoid(second))

@@ -305,7 +305,7 @@ class LinearLR(LRScheduler):
         return [lr * (1.0 + rise / before) for lr in self._current()]
 
     def _get_closed_form_lr(self) -> list[float]:
-        share = min(self.total_iters, self.last_epoch) / self.total_iters
+        share = min(self.total_iters, self.last_epoch) / self.total_iters if self.total_iters else 1.0
         factor = self.start_factor + (self.end_factor - self.start_factor) * share
         return [base * factor for base in self.base_lrs]
 
@@ -328,7 +328,7 @@ class PolynomialLR(LRScheduler):
         return [lr * (left / (left + 1)) ** self.power for lr in self._current()]
 
     def _get_closed_form_lr(self) -> list[float]:
-        share = 1.0 - min(self.total_iters, self.last_epoch) / self.total_iters
+        share = 1.0 - min(self.total_iters, self.last_epoch) / self.total_iters if self.total_iters else 0.0
         return [base * share**self.power for base in self.base_lrs]
 
 
