@@ -249,6 +249,8 @@ def test_arrays_and_tensors_are_cast():
         cnnx.tensor([np.array([300])], dtype=cnnx.uint8)
     with pytest.raises(RuntimeError, match=r"masked_fill: .*uint8 without overflow, got 300"):
         x.masked_fill(x == 0, cnnx.tensor(300))
+    with pytest.raises(RuntimeError, match=r"masked_fill: .*uint8 without overflow, got 9223372036854775807"):
+        x.masked_fill(x == 0, cnnx.tensor(2**63 - 1))
     with pytest.raises(TypeError, match="complex128"):
         cnnx.tensor([1j], dtype=cnnx.float32)
     assert x.tolist() == [0, 0]

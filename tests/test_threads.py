@@ -245,18 +245,19 @@ def test_a_number_of_threads_that_the_process_may_not_start(tmp_path) -> None:
         "print(b[0, 0].item(), cnnx.get_num_threads() < 1000)"
     )
     limit = 3 << 30  # bytes of addresses: a thread takes eight megabytes of them for its stack
-    shown = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "OMP_NUM_THREADS": "900"},
-        cwd=tmp_path,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    ).stdout.splitlines()
-    assert shown[0].startswith("set_num_threads: this process may start ")
-    assert shown[1] == "300.0 True"
+    for _ in range(5):  # how threads end differs from run to run
+        shown = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "OMP_NUM_THREADS": "900"},
+            cwd=tmp_path,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout.splitlines()
+        assert shown[0].startswith("set_num_threads: this process may start ")
+        assert shown[1] == "300.0 True"
 
 
 def test_flushing_denormals_leaves_the_callers_mode_alone() -> None:

@@ -18,7 +18,8 @@ inline void for_each_part(int64_t count, const OptimItem<T>* items, double nanos
   for (int64_t i = 0; i < count; ++i) total += items[i].n;
   const int64_t chunk = kChunk < total ? kChunk : total;
   parallel_for((total + kChunk - 1) / kChunk, nanoseconds * (double)chunk, [&](int64_t unit) {
-    const FlushDenormals mode(true);
+    const FloatMode before = float_mode();
+    const InFloatMode mode(flushing(before), before);
     const int64_t begin = unit * kChunk, end = begin + kChunk < total ? begin + kChunk : total;
     int64_t first = 0;  // place of an item in the concatenation of all
     for (int64_t i = 0; i < count && first < end; first += items[i].n, ++i) {

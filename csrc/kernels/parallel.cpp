@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cstdlib>
-#include <memory>
-#include <string>
 #include <thread>
+#include <unordered_map>
 
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
@@ -23,6 +23,8 @@ namespace {
 
 // Nanoseconds below which a region is not worth sharing: by the kernel's own estimate, which is rough, and as measured.
 constexpr double kMinNominal = 5'000, kMinShared = 10'000;
+// By the estimate alone, from where on nobody waits for a measurement: far above what it may be wrong by.
+constexpr double kSurelyShared = 1'000'000;
 
 int default_threads() {
   if (const char* wanted = std::getenv("OMP_NUM_THREADS")) {
@@ -45,16 +47,17 @@ std::atomic<int>& thread_count() {
 
 std::atomic<bool> flush_denormals{false};
 
-// A unit in the floating-point mode of the thread that started the work, on whichever thread.
+// A unit in the floating-point mode of the thread that started the work, on whichever thread: another library may have set that
+// of the caller, and results are not to depend on who takes a unit.
 struct Work {
   void (*run)(void* context, int64_t unit);
   void* context;
-  bool flush;
+  FloatMode mode;
 };
 
 void run_in_mode(void* work, int64_t unit) {
-  const auto& [run, context, flush] = *static_cast<const Work*>(work);
-  const FlushDenormals mode(flush);
+  const auto& [run, context, mode] = *static_cast<const Work*>(work);
+  const InFloatMode scope(mode);
   run(context, unit);
 }
 
@@ -67,37 +70,44 @@ void run_in_mode(void* work, int64_t unit) {
 struct Experience {
   static constexpr double kAllowance = 0.03;
   static constexpr double kMostCredit = 5e6;  // ns
-  static constexpr int kKinds = 256;
+  static constexpr size_t kMostKinds = 4096;  // then all are learned anew: images may be of ever new sizes
 
-  // The nanoseconds that a unit of one kind of work takes one thread.
   struct Kind {
     const void* run;
     int64_t units;
-    double nominal, unit;
-
-    // Times are too long more often than too short: falls at once, rises by the share given at most.
-    void learn(double time, double rise) { unit = unit == 0 || time < unit ? time : std::min(time, unit * (1 + rise)); }
+    double nominal;
+    bool operator==(const Kind&) const = default;
+  };
+  struct Hash {
+    size_t operator()(const Kind& kind) const {
+      const uint64_t mixed = reinterpret_cast<uintptr_t>(kind.run) * 0x9E3779B97F4A7C15u ^
+                             static_cast<uint64_t>(kind.units) * 0xC2B2AE3D27D4EB4Fu ^
+                             std::bit_cast<uint64_t>(kind.nominal) * 0x165667B19E3779F9u;
+      return static_cast<size_t>(mixed ^ mixed >> 32);
+    }
   };
 
   double credit = kMostCredit;
   int64_t last = 0;
-  Kind kinds[kKinds] = {};
+  std::unordered_map<Kind, double, Hash> unit_times;  // nanoseconds that a unit takes one thread
 
   void earn(int64_t now) {
     credit = std::min(kMostCredit, credit + kAllowance * static_cast<double>(now - last));
     last = now;
   }
 
-  Kind& kind(const void* run, int64_t units, double nominal) {
-    const uint64_t mixed = (reinterpret_cast<uintptr_t>(run) >> 4) * 0x9E3779B97F4A7C15u ^
-                           static_cast<uint64_t>(units) * 0xC2B2AE3D27D4EB4Fu ^
-                           static_cast<uint64_t>(static_cast<int64_t>(nominal)) * 0x165667B19E3779F9u;
-    Kind& found = kinds[mixed >> 56];
-    if (found.run != run || found.units != units || found.nominal != nominal) found = {run, units, nominal, 0};
-    return found;
+  double unit_time(const Kind& kind) const {  // 0: not known yet
+    const auto found = unit_times.find(kind);
+    return found == unit_times.end() ? 0 : found->second;
+  }
+
+  // Times are too long more often than too short: falls at once, rises by the share given at most.
+  void learn(const Kind& kind, double took, double rise) {
+    if (unit_times.size() >= kMostKinds) unit_times.clear();
+    const auto [found, is_new] = unit_times.emplace(kind, took);
+    if (!is_new) found->second = std::min(took, found->second * (1 + rise));
   }
 };
-static_assert(Experience::kKinds == 256, "the hash has eight bits");
 
 struct ScratchBuffers {
   static constexpr int kSlots = 8;
@@ -133,7 +143,7 @@ void set_num_threads(int count) {
 }
 
 bool set_flush_denormal(bool flush) {
-  if (!FlushDenormals::kSupported) return false;
+  if (!kFlushesDenormals) return false;
   flush_denormals = flush;
   return true;
 }
@@ -141,7 +151,8 @@ bool set_flush_denormal(bool flush) {
 bool get_flush_denormal() { return flush_denormals; }
 
 void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), void* context) {
-  const FlushDenormals mode(flush_denormals.load(std::memory_order_relaxed));
+  const FloatMode before = float_mode(), mode = flush_denormals.load(std::memory_order_relaxed) ? flushing(before) : before;
+  const InFloatMode scope(mode, before);
   const int threads = thread_count().load(std::memory_order_relaxed);
   if (threads == 1 || units <= 1 || static_cast<double>(units) * unit_cost < kMinNominal || team::inside()) {
     for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
@@ -149,21 +160,22 @@ void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), 
   }
 
   thread_local Experience experience;
-  Experience::Kind& kind = experience.kind(reinterpret_cast<const void*>(run), units, unit_cost);
+  const Experience::Kind kind{reinterpret_cast<const void*>(run), units, unit_cost};
   const int64_t begin = team::now();
   experience.earn(begin);
-  const double alone = kind.unit * static_cast<double>(units);  // what it takes one thread; 0: not known yet
-  if (alone < kMinShared || experience.credit < 0) {
+  const double alone = experience.unit_time(kind) * static_cast<double>(units);  // what it takes one thread; 0: not known yet
+  const bool worth = alone > 0 ? alone >= kMinShared : static_cast<double>(units) * unit_cost >= kSurelyShared;
+  if (!worth || experience.credit < 0) {
     for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
-    kind.learn(static_cast<double>(team::now() - begin) / static_cast<double>(units), 0.1);
+    experience.learn(kind, static_cast<double>(team::now() - begin) / static_cast<double>(units), 0.1);
     return;
   }
   // The default may be more than this process may start; get_num_threads tells then.
   if (team::size() < threads && team::start(threads) < threads) thread_count() = std::max(1, team::size());
-  const Work work{run, context, flush_denormals.load(std::memory_order_relaxed)};
+  const Work work{run, context, mode};
   const team::Done own = team::run(threads, units, run_in_mode, const_cast<Work*>(&work));
-  if (own.units > 0) kind.learn(static_cast<double>(own.nanoseconds) / static_cast<double>(own.units), 0.01);
-  experience.credit += alone - static_cast<double>(team::now() - begin);
+  if (own.units > 0) experience.learn(kind, static_cast<double>(own.nanoseconds) / static_cast<double>(own.units), 0.01);
+  if (alone > 0) experience.credit += alone - static_cast<double>(team::now() - begin);
 }
 
 void* scratch(int slot, size_t bytes) {

@@ -3,13 +3,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <new>
 #include <thread>
 #include <vector>
-
-#include "kernels/float_mode.h"
 
 #if defined(_OPENMP)
 #include <omp.h>
@@ -124,7 +123,7 @@ int64_t work(Slot& slot, const Region& region, int me) {
 // Accounts for units that have ended. Whoever ends the last one ends the region and touches it no more.
 void account(Slot& slot, uint32_t number, int64_t done) {
   if (done > 0 && slot.left.fetch_sub(done, std::memory_order_acq_rel) == done) {
-    slot.finished.store(number, std::memory_order_release);
+    slot.finished.store(number);  // not weaker: notify_one() looks whether somebody waits, which must not happen before
     slot.finished.notify_one();
   }
 }
@@ -174,7 +173,13 @@ int threads_that_start(int wanted) {
   std::atomic<bool> go{false};
   try {
     tried.reserve(static_cast<size_t>(wanted));
-    while (static_cast<int>(tried.size()) < wanted) tried.emplace_back([&go] { go.wait(false); });
+    while (static_cast<int>(tried.size()) < wanted) {
+      tried.emplace_back([&go] {
+        void* volatile first = std::malloc(1);  // glibc's room for a thread's memory stays, so it is there while others start
+        std::free(first);
+        go.wait(false);
+      });
+    }
   } catch (const std::exception&) {  // std::system_error, std::bad_alloc: as many as there are
   }
   go = true;
@@ -186,9 +191,9 @@ int threads_that_start(int wanted) {
 
 void dismiss() {
   if (host == nullptr) return;
-  dismissed.store(1, std::memory_order_release);
+  dismissed.store(1);  // as in account()
   dismissed.notify_all();
-  ticket.fetch_add(1, std::memory_order_acq_rel);
+  ticket.fetch_add(1);
   ticket.notify_all();
   host->join();
   delete host;
@@ -208,7 +213,11 @@ void handle_forks() {
       },
       [] { team_mutex.unlock(); },
       [] {
-        for (Slot& slot : slots) slot.taken.store(false, std::memory_order_relaxed);
+        for (Slot& slot : slots) {
+          slot.open.store(0, std::memory_order_relaxed);  // a new helper would take its units, whose data is another thread's
+          slot.failed.store(false, std::memory_order_relaxed);
+          slot.taken.store(false, std::memory_order_relaxed);
+        }
         team_mutex.unlock();
       });
 #endif
@@ -242,7 +251,7 @@ int start(int threads) {
     } else {
       // OpenMP's first thread is bound where the caller is, so it takes no work. It sleeps here, since OpenMP might have it watch
       // the end of the region for ever.
-      made.store(omp_get_num_threads(), std::memory_order_release);
+      made.store(omp_get_num_threads());  // as in account()
       made.notify_one();
       dismissed.wait(0);
     }
@@ -283,7 +292,7 @@ Done run(int threads, int64_t units, Run run, void* context) {
     slot->share[i].next.store(tagged(region.number, units * i / threads), std::memory_order_relaxed);
   }
   slot->open.store(region.number, std::memory_order_release);
-  ticket.fetch_add(1, std::memory_order_acq_rel);
+  ticket.fetch_add(1);  // as in account()
   ticket.notify_all();
 
   at_work = true;

@@ -119,7 +119,7 @@ Tensor clamp_to_tensors(const Tensor& input, const TensorOrNumber& min, const Te
     if (min.defined()) out = maximum(out, min);
     if (max.defined()) out = minimum(out, max);
   }
-  if (!needs_grad({input, min.tensor(), max.tensor()})) return out.is_same(input) ? input.detach() : out;
+  if (!needs_grad({input, min.tensor(), max.tensor()})) return out;
   // Of a bound what sum_to needs, and its values: they decide who gets the gradient.
   struct Bound {
     explicit Bound(const TensorOrNumber& v) : given(v.defined()), number(v.is_number() ? v.number() : Number(0)) {
@@ -200,7 +200,8 @@ Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber
   check_number("masked_fill", value, input.dtype());
   // One element of a wider integer type is read, so that it does not wrap either.
   if (!value.is_number() && !is_floating_point(input.dtype()) && promote(value.dtype(), input.dtype()) != input.dtype())
-    check_number("masked_fill", Number(static_cast<int64_t>(value.tensor().item())), input.dtype());
+    check_number("masked_fill", Number(to_device(contiguous(cast(value.tensor(), DType::int64)), {}).data<int64_t>()[0]),
+                 input.dtype());
   // A number stays one where that keeps the input's dtype: a device then needs no launch to make a tensor of it.
   const bool stays = !value.is_number() || result_type(value, input) == input.dtype();
   return where(mask, stays ? value : TensorOrNumber(value.as_tensor(input.options())), input);

@@ -90,4 +90,18 @@ TEST_CASE("cdist: NaN and infinities") {
   }
 }
 
+TEST_CASE("cdist: a NaN among differences makes every slope of a Euclidean distance NaN, as a quotient is") {
+  const CdistShape s{1, 1, 1, 3, false, false};
+  const Values rows = {NAN, 1, 2}, others = {0, 1, 3}, ones = {1}, lengths = {NAN};
+  const Guarded<float> x(rows, 0), y(others, 0), grad(ones, 0), length(lengths, 0);
+  Values slopes(3);
+  reference().cdist_backward(s, 2, false, ones.data(), lengths.data(), rows.data(), others.data(), slopes.data());
+  Guarded<float> out(3);
+  kernels<float>().cdist_backward(s, 2, false, grad.data(), length.data(), x.data(), y.data(), out.data());
+  for (size_t k = 0; k < 3; ++k) {
+    CHECK(std::isnan(slopes[k]));
+    CHECK(std::isnan(out.values()[k]));
+  }
+}
+
 }  // namespace cnnx::test

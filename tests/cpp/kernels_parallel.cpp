@@ -1,5 +1,7 @@
 // Sharing work among threads: every unit once, on any number of threads, whoever else is at work.
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <stdexcept>
@@ -7,6 +9,11 @@
 #include <vector>
 
 #include <doctest/doctest.h>
+
+#if defined(__linux__)
+#include <sys/wait.h>
+#include <unistd.h>
+#endif
 
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
@@ -138,3 +145,90 @@ TEST_CASE("denormal numbers are zero in the mode for it, on every thread, and th
   });
   CHECK(kept == 24);
 }
+
+TEST_CASE("every unit runs in the floating-point mode that the caller has") {
+  if (!cnnx::kFlushesDenormals) return;
+  Threads set(2);
+  std::thread([] {  // without experience: it shares
+    volatile float tiny = 1e-39f;
+    const auto caller = std::this_thread::get_id();
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    const auto kept = [&] {
+      std::atomic<int> count{0};
+      std::atomic<bool> helped{false};
+      cnnx::parallel_for(24, kDear, [&](int64_t) {
+        if (std::this_thread::get_id() != caller) helped = true;
+        while (!helped && std::chrono::steady_clock::now() < limit) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        volatile float half = tiny * 0.5f;
+        if (half != 0) ++count;
+      });
+      CHECK(helped);
+      return count.load();
+    };
+    CHECK(kept() == 24);                                               // the helper is there, in the mode it was started in
+    const cnnx::InFloatMode mode(cnnx::flushing(cnnx::float_mode()));  // as set by another library
+    CHECK(kept() == 0);
+  })
+      .join();
+}
+
+TEST_CASE("what costs milliseconds by estimate is shared the first time, and many kinds of regions are remembered") {
+  Threads set(2);
+  std::thread([] {  // without experience
+    bool shared = false;
+    cnnx::parallel_for(64, kDear, [&](int64_t unit) {
+      if (unit == 0) shared = cnnx::team::inside();
+      spin(unit);
+    });
+    CHECK(shared);
+  })
+      .join();
+
+  // On a busy machine sharing may not pay for a while, so there are many rounds.
+  constexpr int64_t kKinds = 100;
+  std::vector<char> shared(kKinds);
+  for (int round = 0; round < 300 && std::count(shared.begin(), shared.end(), 0) > 0; ++round)
+    for (int64_t kind = 0; kind < kKinds; ++kind)
+      cnnx::parallel_for(20 + kind, 1e3, [&](int64_t unit) {
+        if (unit == 0 && cnnx::team::inside()) shared[static_cast<size_t>(kind)] = 1;
+        spin(unit);
+      });
+  CHECK(std::count(shared.begin(), shared.end(), 0) == 0);
+}
+
+#if defined(__linux__)
+TEST_CASE("a forked child leaves the regions of its parent's other threads alone") {
+  const auto status_of = [](pid_t child) {
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child);
+    return status;
+  };
+  struct Seen {
+    const pid_t parent = getpid();
+    std::atomic<int> runs{0}, in_child{0};
+  } seen;
+  const auto unit = [](void* context, int64_t) {
+    Seen& here = *static_cast<Seen*>(context);
+    ++here.runs;
+    if (getpid() != here.parent) ++here.in_child;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  };
+  cnnx::team::start(2);
+  pid_t child = fork();  // ends the team, whose helpers would finish the region before the next fork
+  if (child == 0) _exit(0);
+  CHECK(status_of(child) == 0);
+  CHECK(cnnx::team::size() == 0);
+
+  std::thread other([&] { cnnx::team::run(2, 100, unit, &seen); });
+  while (seen.runs < 4) std::this_thread::yield();
+  child = fork();
+  if (child == 0) {
+    cnnx::team::start(2);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // for the new helper to look for work
+    _exit(seen.in_child == 0 && each_once(32, 3) ? 0 : 1);
+  }
+  CHECK(status_of(child) == 0);
+  other.join();
+  CHECK(seen.runs == 100);
+}
+#endif

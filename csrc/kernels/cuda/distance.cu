@@ -51,9 +51,10 @@ __global__ void cdist_kernel(CdistShape s, double p, const T* x, const T* y, T* 
 template <class T>
 __device__ T slope_of(double p, T d, T distance) {
   const T size = fabs(d), sign = T((d > 0) - (d < 0));
-  if (distance == 0 || d == 0) return T(0);
+  if (distance == 0) return T(0);
+  if (p == 2) return d / distance;  // NaN where another feature is
+  if (d == 0) return T(0);
   if (p == 1) return sign;
-  if (p == 2) return d / distance;
   if (p == INFINITY) return size == distance ? sign : T(0);
   return sign * pow(size / distance, T(p - 1));
 }

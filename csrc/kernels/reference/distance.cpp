@@ -31,7 +31,9 @@ double distance_of(double p, int64_t features, const T* x, const T* y) {
 template <class T>
 double slope_of(double p, double d, T distance) {
   const double sign = static_cast<double>((d > 0) - (d < 0)), size = std::fabs(d);
-  if (p == 0 || distance == 0 || d == 0) return 0;
+  if (p == 0 || distance == 0) return 0;
+  if (p == 2) return d / double(distance);  // NaN where another feature is
+  if (d == 0) return 0;
   if (p == 1) return sign;
   if (p == kInfinity) return static_cast<T>(size) == distance ? sign : 0;
   return sign * std::pow(size / distance, p - 1);
