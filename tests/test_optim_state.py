@@ -273,9 +273,6 @@ def test_an_edit_counts_as_in_pytorch(kind, edit):
         compare(mine, theirs, f"step {turn}")
 
 
-@pytest.mark.cpu(
-    "RMSprop with edited averages gives NaN on a device where the CPU does not: to be looked into"
-)
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 @settings(max_examples=12)
 @given(edits=st.lists(st.sampled_from(EDITS), min_size=3, max_size=14), seed=st.integers(0, 10**6))
