@@ -16,6 +16,8 @@ import pytest
 
 import cnnx
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(
     m.name for m in pkgutil.walk_packages(cnnx.__path__, "cnnx.") if not m.name.endswith("__main__")
