@@ -267,6 +267,7 @@ def test_flushing_denormals_leaves_the_callers_mode_alone() -> None:
     try:
         assert (cnnx.from_numpy(tiny) * 0.5).tolist() == [0.0] * 1000
         assert (cnnx.from_numpy(tiny).reshape(25, 40) @ cnnx.ones(40, 3)).sum().item() == 0
+        assert (cnnx.from_numpy(np.full(1000, 1e-310)) * 0.5).sum().item() == 0
         assert (tiny * np.float32(0.5) > 0).all()
     finally:
         cnnx.set_flush_denormal(False)

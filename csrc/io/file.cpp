@@ -102,8 +102,8 @@ void AtomicFile::commit() {
   if (closed != 0) fail("cannot write", path_);
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot write", path_);
   temporary_.clear();
-  // The name itself is on the disk only once the folder is. Some file systems flush no folders, or do without being asked: that is
-  // no error, a disk that fails or is full is one.
+  // The name itself is on the disk only once the folder is. A file system that flushes no folders is no error, a disk that fails or
+  // is full is one.
   const size_t slash = path_.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);
   const int handle = open(folder.c_str(), O_RDONLY | O_CLOEXEC);

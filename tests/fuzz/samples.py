@@ -204,7 +204,7 @@ def _quietly(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def interrupting(batches: int | None) -> Any:
-    """Presses Ctrl-C after so many batches of all epochs."""
+    """Presses Ctrl-C after so many batches of all epochs; heard, though a shell lets background jobs ignore it."""
     original: Callable[..., None] = training.Bar.update
     count = 0
 
@@ -216,9 +216,11 @@ def interrupting(batches: int | None) -> Any:
         original(self, *arguments)
 
     training.Bar.update = update  # type: ignore[method-assign]
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
+        signal.signal(signal.SIGINT, before)
         training.Bar.update = original  # type: ignore[method-assign]
 
 

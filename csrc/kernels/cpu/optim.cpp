@@ -127,6 +127,7 @@ void rmsprop(const RmspropStep& s, int64_t n, float* __restrict param, const flo
       const float mean = grad_avg[i] + fresh * (g - grad_avg[i]);
       grad_avg[i] = mean;
       variance -= mean * mean;
+      variance = variance < 0 ? 0 : variance;  // by rounding
     }
     float step = g / (sqrtf(variance) + eps);
     if constexpr (momentum) {

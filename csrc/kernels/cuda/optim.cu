@@ -134,6 +134,7 @@ struct Rmsprop {
       const T mean = average[i] + T(1 - s.alpha) * (g - average[i]);
       average[i] = mean;
       variance -= mean * mean;
+      if (variance < 0) variance = 0;  // by rounding
     }
     T step = g / (sqrt(variance) + T(s.eps));
     if (T* buffer = e.states[1]; buffer != nullptr) {

@@ -74,6 +74,7 @@ void rmsprop_part(const RmspropStep& s, int64_t n, T* param, const T* grad, T* s
       const double mean = grad_avg[i] + (1 - s.alpha) * (g - grad_avg[i]);
       grad_avg[i] = static_cast<T>(mean);
       variance -= mean * mean;
+      if (variance < 0) variance = 0;  // by rounding
     }
     double step = g / (std::sqrt(variance) + s.eps);
     if (momentum_buffer != nullptr) {
