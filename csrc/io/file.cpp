@@ -102,7 +102,7 @@ void AtomicFile::commit() {
   if (closed != 0) fail("cannot write", path_);
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail("cannot write", path_);
   temporary_.clear();
-  // The name itself is on the disk only once the folder is. A file system that flushes no folders is no error, a disk that fails or
+  // The name is on the disk only once the folder is. A file system that flushes no folders is no error, a disk that fails or
   // is full is one.
   const size_t slash = path_.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : slash == 0 ? "/" : path_.substr(0, slash);

@@ -204,7 +204,7 @@ def _quietly(arguments: list[str]) -> int:
 
 @contextlib.contextmanager
 def interrupting(batches: int | None) -> Any:
-    """Presses Ctrl-C after so many batches of all epochs; heard, though a shell lets background jobs ignore it."""
+    """Presses Ctrl-C after so many batches of all epochs; it is heard even where a shell had it ignored."""
     original: Callable[..., None] = training.Bar.update
     count = 0
 

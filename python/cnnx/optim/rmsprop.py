@@ -48,8 +48,8 @@ class RMSprop(FusedOptimizer):
     Notes
     -----
     Hinton, "Neural networks for machine learning", lecture 6 (2012); centered: Graves, "Generating sequences
-    with recurrent neural networks" (2013). A centered variance that rounding makes negative counts as 0, where
-    PyTorch's step gives NaN.
+    with recurrent neural networks" (2013). A centered variance that rounding makes negative counts as 0;
+    PyTorch's step gives NaN there.
     """
 
     def __init__(
