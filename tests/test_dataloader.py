@@ -256,6 +256,9 @@ def test_random_split():
             random_split(dataset, lengths)
     with pytest.warns(UserWarning, match="part 1"):
         random_split(TensorDataset(cnnx.arange(2)), [1.0, 0.0])
+    one = TensorDataset(cnnx.arange(1))
+    with pytest.warns(UserWarning, match="is empty"):
+        assert [len(part) for part in random_split(one, [0.8, 0.2])] == [1, 0]
 
 
 class Words(Dataset):

@@ -303,7 +303,7 @@ def random_split(
     total: int = len(dataset)  # type: ignore[arg-type]
     if any(length < 0 for length in lengths):
         raise ValueError(f"random_split: lengths must not be negative, got {list(lengths)}")
-    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1 + 1e-9 and total != 1:
+    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1 + 1e-9:
         counts = [math.floor(total * fraction) for fraction in lengths]
         for i in range(total - sum(counts)):
             counts[i % len(counts)] += 1
