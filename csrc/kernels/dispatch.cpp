@@ -5,8 +5,6 @@
 
 #include "build_config.h"
 #include "cnnx/error.h"
-#include "cnnx/threads.h"
-#include "kernels/float_mode.h"
 #include "kernels/table.h"
 
 namespace cnnx {
@@ -70,20 +68,6 @@ int lanes_of(Target target) {
   return 1;
 }
 
-// A kernel of the reference, whose plain loops need not go through parallel_for, in the mode that set_flush_denormal asks for.
-template <auto kSlot>
-struct InMode;
-template <class T, class... Args, void (*KernelTable<T>::*kSlot)(Args...)>
-struct InMode<kSlot> {
-  inline static void (*kernel)(Args...) = nullptr;
-
-  static void run(Args... args) {
-    const FloatMode before = float_mode();
-    const InFloatMode mode(get_flush_denormal() ? flushing(before) : before, before);
-    kernel(args...);
-  }
-};
-
 template <class T>
 struct Tables {
   KernelTable<T> target;  // what the target fills
@@ -98,9 +82,7 @@ const Tables<T>& tables() {
     t.active = reference_kernels<T>();
     if constexpr (std::is_same_v<T, float>)
       if (active_target() != Target::reference) t.active = fallback_kernels();
-#define KERNEL(slot, signature)                          \
-  InMode<&KernelTable<T>::slot>::kernel = t.active.slot; \
-  t.active.slot = InMode<&KernelTable<T>::slot>::run;    \
+#define KERNEL(slot, signature) \
   if (t.target.slot != nullptr) t.active.slot = t.target.slot;
 #include "kernels/kernels.def"
 #undef KERNEL
