@@ -400,3 +400,11 @@ def test_grad_calls_no_hook_of_a_leaf_that_it_was_not_asked_for() -> None:
     assert seen == []
     assert cnnx.autograd.grad((a * b).sum(), a)[0].tolist() == [3.0]
     assert seen == [3.0]
+
+
+def test_no_tensor_is_its_own_gradient():
+    w = cnnx.ones(2, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a tensor cannot be its own gradient"):
+        w.grad = w
+    w.grad = w.detach()
+    assert w.grad.tolist() == [1, 1]

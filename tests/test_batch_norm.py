@@ -236,6 +236,10 @@ def test_bad_input() -> None:
         nn.BatchNorm1d(3)(x)
     with pytest.raises(ValueError, match=r"batch_norm: .*more than 1 value per channel.*\(1, 3\)"):
         nn.BatchNorm1d(3)(cnnx.zeros(1, 3))
+    for eps in (0.0, -1.0, float("nan")):
+        for training in (True, False):
+            with pytest.raises(ValueError, match="batch_norm: eps must be positive"):
+                nn.BatchNorm2d(3, eps=eps).train(training)(x)
     assert tuple(nn.BatchNorm1d(3).eval()(cnnx.zeros(1, 3)).shape) == (1, 3)
     assert tuple(nn.BatchNorm1d(3).eval()(cnnx.zeros(0, 3)).shape) == (0, 3)
     with pytest.raises(RuntimeError, match=r"batch_norm: running_mean must have shape \(3,\).*\(4,\)"):

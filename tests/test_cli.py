@@ -223,6 +223,34 @@ def test_bad_data(tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_test_images_of_classes_that_nothing_trains(tmp_path, capsys):
+    image = pytest.importorskip("PIL.Image").new("L", (8, 8))
+    for place in ("train/a", "train/b", "test/a", "test/c"):
+        (tmp_path / "f" / place).mkdir(parents=True)
+        for i in range(3):
+            image.save(tmp_path / "f" / place / f"{i}.png")
+    assert run("--dataset", "f", "--epochs", 1, "--out", "run") == 1
+    assert capsys.readouterr().err == f"cnnx train: {tmp_path}/f/test: no images train the classes c\n"
+    for place in ("g/a", "g/b"):
+        (tmp_path / place).mkdir(parents=True)
+        image.save(tmp_path / place / "0.png")
+    assert run("--dataset", "g", "--epochs", 1, "--out", "run") == 1
+    assert capsys.readouterr().err == f"cnnx train: {tmp_path}/g: its test part is empty\n"
+
+
+def test_version_and_a_target_that_is_not_there(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"cnnx {cnnx.__version__}\n"
+    for arguments in (["info"], ["train", "--epochs", "1"], ["predict", "run", "x.png"]):
+        process = command(*arguments, env={**os.environ, "CNNX_TARGET": "foo"})
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert err.startswith(f"cnnx {arguments[0]}: CNNX_TARGET=foo: this build and CPU have reference")
+        assert err.count("\n") == 1
+
+
 def test_a_diverging_run_stops(capsys):
     assert run("--optimizer", "sgd", "--lr", "1e30", "--out", "run") == 1
     assert "the loss became" in capsys.readouterr().err

@@ -407,3 +407,23 @@ def test_bad_input(case: str) -> None:
     call, error, text = BAD[case]
     with pytest.raises(error, match=text):
         call()
+
+
+@pytest.mark.parametrize("kind", ["Conv2d", "ConvTranspose2d", "Conv1d", "ConvTranspose1d"])
+@pytest.mark.parametrize(
+    "edit", [{"stride": 2}, {"dilation": 2}, {"padding": 1}, {"stride": [2], "padding": (1,)}]
+)
+def test_edited_attributes_count(kind, edit) -> None:
+    x = cnnx.randn(2, 3, 9) if "1d" in kind else cnnx.randn(2, 3, 9, 8)
+    layer = getattr(nn, kind)(3, 4, 3)
+    wanted = getattr(nn, kind)(3, 4, 3, **edit)
+    wanted.load_state_dict(layer.state_dict())
+    for name, value in edit.items():
+        setattr(layer, name, value)
+    assert cnnx.equal(layer(x), wanted(x))
+
+
+@pytest.mark.parametrize("sizes", [("a", 2), (1.5, 2), (2, None), (True, 2)])
+def test_channels_are_whole_numbers(sizes) -> None:
+    with pytest.raises(TypeError, match=r"Conv2d: (in|out)_channels must be an int, got"):
+        nn.Conv2d(*sizes, 3)

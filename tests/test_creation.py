@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -141,3 +144,34 @@ def test_default_dtype() -> None:
             cnnx.set_default_dtype(cnnx.int64)
     finally:
         cnnx.set_default_dtype(cnnx.float32)
+
+
+@pytest.mark.parametrize("name", ["float32", "float64", "int64", "int32", "uint8", "bool"])
+def test_a_dtype_is_one_object(name) -> None:
+    dtype = getattr(cnnx, name)
+    t = cnnx.zeros(2, dtype=dtype)
+    assert t.dtype is t.dtype is dtype is cnnx.from_numpy(np.zeros(2, name)).dtype
+    assert copy.copy(dtype) is copy.deepcopy(dtype) is dtype
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        assert pickle.loads(pickle.dumps(dtype, protocol)) is dtype
+
+
+def test_real_results_of_integers_have_the_default_dtype() -> None:
+    whole = cnnx.arange(1, 4)
+    results = {
+        "divided": lambda: whole / 2,
+        "by integers": lambda: whole / whole,
+        "times a number": lambda: whole * 0.5,
+        "root": lambda: whole.sqrt(),
+        "power": lambda: whole**0.5,
+        "chosen": lambda: cnnx.where(whole > 1, whole, 0.5),
+    }
+    try:
+        for default in (cnnx.float32, cnnx.float64):
+            cnnx.set_default_dtype(default)
+            assert {name: make().dtype for name, make in results.items()} == dict.fromkeys(results, default)
+            assert (cnnx.ones(2, dtype=cnnx.float32) * 0.5).dtype is cnnx.float32
+    finally:
+        cnnx.set_default_dtype(cnnx.float32)
+    with pytest.raises(TypeError, match=r"set_default_dtype: needs float32 or float64, got cnnx.int64|int64"):
+        cnnx.set_default_dtype(cnnx.int64)

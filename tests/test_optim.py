@@ -233,6 +233,8 @@ def test_bad_options(cls):
     for lr in (math.nan, -0.1, math.inf):
         with pytest.raises(ValueError, match="learning rate"):
             cls([p], lr=lr)
+    with pytest.raises(TypeError, match=r"Invalid learning rate: '0.1'"):
+        cls([p], lr="0.1")
     with pytest.raises(ValueError, match="learning rate"):
         cls([{"params": [p], "lr": math.nan}], lr=0.1)
     with pytest.raises(ValueError, match="weight_decay"):

@@ -436,3 +436,21 @@ def test_a_state_that_is_expanded_is_refused():
     opt.state[p]["momentum_buffer"] = cnnx.zeros(1).expand(2)
     with pytest.raises(RuntimeError, match="momentum_buffer of parameter 0"):
         advance(opt, p)
+
+
+def test_the_state_of_another_optimizer_is_refused():
+    """PyTorch's step misses the option; a file from before there were flags loads."""
+    p = nn.Parameter(cnnx.ones(2))
+    sgd, adam = optim.SGD([p], lr=0.1, momentum=0.9), optim.Adam([p])
+    with pytest.raises(
+        ValueError, match="SGD: load_state_dict: a group of another optimizer: it has no 'momentum'"
+    ):
+        sgd.load_state_dict(adam.state_dict())
+    with pytest.raises(ValueError, match=r"Adam: load_state_dict: .* it has no 'betas'"):
+        adam.load_state_dict(sgd.state_dict())
+    assert sgd.param_groups[0]["momentum"] == 0.9
+    old = sgd.state_dict()
+    for flag in ("maximize", "foreach", "differentiable", "fused"):
+        del old["param_groups"][0][flag]
+    sgd.load_state_dict(old)
+    assert sgd.param_groups[0]["maximize"] is False

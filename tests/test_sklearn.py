@@ -116,6 +116,8 @@ def test_bad_use(digits):
     ):
         with pytest.raises(ValueError, match=message):
             quick(**options).fit(x, y)
+    with pytest.raises(ValueError, match=r"the loss became (nan|inf); a smaller lr may help"):
+        quick(lr=1e30).fit(x, y)
     with pytest.raises(ValueError, match="only one class"):
         quick().fit(x, np.zeros(500))
     with pytest.raises(ValueError, match="images of 2 or 3 dimensions"):

@@ -1,4 +1,5 @@
 // Dims, DType and Device.
+#include <atomic>
 #include <charconv>
 
 #include "cnnx/device.h"
@@ -58,6 +59,17 @@ const char* name(DType dtype) {
     case DType::boolean: return "bool";
   }
   return "unknown";
+}
+
+namespace {
+std::atomic<DType> chosen_dtype{DType::float32};
+}
+
+DType default_dtype() { return chosen_dtype.load(std::memory_order_relaxed); }
+
+void set_default_dtype(DType dtype) {
+  if (!is_floating_point(dtype)) throw TypeError(message("set_default_dtype: needs float32 or float64, got ", name(dtype)));
+  chosen_dtype = dtype;
 }
 
 DType promote(DType a, DType b) {

@@ -212,6 +212,7 @@ Tensor& Tensor::set_requires_grad(bool value) {
 }
 
 void Tensor::set_grad(const Tensor& grad) {
+  if (grad.is_same(*this)) throw Error("grad: a tensor cannot be its own gradient");
   if (grad.defined() && !(grad.shape() == shape()))
     throw ShapeError(message("grad: shape ", grad.shape(), " does not match the tensor's ", shape()));
   if (grad.defined() && grad.dtype() != dtype())

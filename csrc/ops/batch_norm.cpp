@@ -108,6 +108,7 @@ Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const T
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                   const Tensor& bias, bool training, std::optional<double> momentum, double eps, const Tensor& batches) {
   check(input, running_mean, running_var, weight, bias, training);
+  if (!(eps > 0)) throw ValueError(message("batch_norm: eps must be positive, got ", eps));
   if (training && batches.defined()) {
     if (batches.dtype() != DType::int64 || batches.numel() != 1)
       throw TypeError(message("batch_norm: the number of batches must be one int64, got ", name(batches.dtype()), " of shape ",

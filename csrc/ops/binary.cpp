@@ -312,7 +312,7 @@ DType type_of(const char* name, BinaryOp op, const TensorOrNumber& a, const Tens
   check_operands(name, a, b);
   const DType dtype = result_type(a, b);
   const bool real = op == BinaryOp::div || op == BinaryOp::hypot || op == BinaryOp::xlogy;
-  return real && !is_floating_point(dtype) ? DType::float32 : dtype;
+  return real && !is_floating_point(dtype) ? default_dtype() : dtype;
 }
 
 Tensor binary(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b) {

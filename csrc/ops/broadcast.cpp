@@ -98,9 +98,10 @@ ElementOperands::ElementOperands(const TensorOrNumber& first, const TensorOrNumb
 DType result_type(const TensorOrNumber& a, const TensorOrNumber& b) {
   // Priority: tensors with dimensions (2), 0-dimensional tensors (1), numbers (0).
   auto priority = [](const TensorOrNumber& v) { return v.is_number() ? 0 : v.tensor().ndim() > 0 ? 2 : 1; };
+  auto type = [](const TensorOrNumber& v) { return v.is_number() && v.dtype() == DType::float32 ? default_dtype() : v.dtype(); };
   const int first = priority(a), second = priority(b);
-  if (first == second) return promote(a.dtype(), b.dtype());
-  return first > second ? combine(a.dtype(), b.dtype()) : combine(b.dtype(), a.dtype());
+  if (first == second) return promote(type(a), type(b));
+  return first > second ? combine(type(a), type(b)) : combine(type(b), type(a));
 }
 
 void check_operands(const char* op, const TensorOrNumber& a, const TensorOrNumber& b) {

@@ -133,7 +133,7 @@ constexpr Named kNamed[] = {
 Tensor unary(const char* name, UnaryOp op, const Tensor& input, double a, double b) {
   if (!is_floating_point(input.dtype())) {
     if (keeps_integers(op)) return integer_unary(name, op, input, a, b);
-    return unary(name, op, cast(input, DType::float32), a, b);
+    return unary(name, op, cast(input, default_dtype()), a, b);
   }
   const bool lanes = input.in_lanes();
   Tensor x = lanes ? input : contiguous(input);

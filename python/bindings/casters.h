@@ -74,6 +74,17 @@ struct type_caster<cnnx::Tensor> {
   }
 };
 
+// Of each dtype there is one Python object, so that `is` works.
+template <>
+struct type_caster<cnnx::DType> : type_caster_base<cnnx::DType> {
+  static handle cast(cnnx::DType dtype, return_value_policy, handle parent) {
+    static PyObject* members[6] = {};
+    PyObject*& member = members[static_cast<int>(dtype)];
+    if (member == nullptr) member = type_caster_base<cnnx::DType>::cast(dtype, return_value_policy::copy, parent).ptr();
+    return handle(member).inc_ref();
+  }
+};
+
 template <>
 struct type_caster<cnnx::Dims> {
   PYBIND11_TYPE_CASTER(cnnx::Dims, const_name("tuple[int, ...]"));

@@ -36,8 +36,11 @@ void register_tensor(py::module_& m) {
       .value("bool", DType::boolean);
   dtype.attr("__repr__") = py::cpp_function([](DType d) { return std::string("cnnx.") + name(d); }, py::is_method(dtype));
   dtype.attr("__str__") = dtype.attr("__repr__");
+  dtype.attr("__reduce__") = py::cpp_function([](DType d) { return std::string("DType.") + name(d); }, py::is_method(dtype));
   dtype.def_property_readonly("is_floating_point", [](DType d) { return is_floating_point(d); });
   dtype.def_property_readonly("itemsize", [](DType d) { return itemsize(d); });
+
+  m.def("set_default_dtype", &set_default_dtype, py::arg("dtype"));
 
   py::class_<TensorImpl, std::shared_ptr<TensorImpl>>(m, "TensorBase")
       // A second Python object for the same data and the same autograd state: Parameter(tensor) is made this way.

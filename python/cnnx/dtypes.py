@@ -68,7 +68,7 @@ def get_default_dtype() -> _C.DType:
 
 
 def set_default_dtype(d: Any) -> None:
-    """Sets the dtype that Python floats and `zeros`, `ones`, `rand` and their like get.
+    """Sets the dtype of Python floats, of `zeros`, `rand` and their like, and of real results of integers.
 
     Raises
     ------
@@ -77,8 +77,7 @@ def set_default_dtype(d: Any) -> None:
     """
     global _default
     chosen = as_dtype(d)
-    if not chosen.is_floating_point:
-        raise TypeError(f"set_default_dtype: needs float32 or float64, got {chosen}")
+    _C.set_default_dtype(chosen)
     _default = chosen
 
 

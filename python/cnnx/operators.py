@@ -438,12 +438,12 @@ class Operators:
         return self  # type: ignore[no-any-return]
 
     def random_(
-        self: Any, from_: int = 0, to: int | None = None, *, generator: Generator | None = None
+        self: Any, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None
     ) -> Tensor:
-        """Fills with integers from `from_` to `to` - 1; `random_(n)` starts at 0."""
+        """Fills with integers from `from_` to `to` - 1; `random_(n)` from 0, `random_()` all that fit."""
         _fill_check("random_", self)
-        low, high = (0, from_) if to is None else (from_, to)
-        if to is None and from_ == 0:
+        low, high = (0, from_) if to is None else (from_ or 0, to)
+        if high is None:
             high = 2**24 if self.dtype.is_floating_point else 2**8 if self.dtype.itemsize == 1 else 2**31 - 1
         _C.randint_(self, low, high, native_generator("random_", generator))
         return self  # type: ignore[no-any-return]

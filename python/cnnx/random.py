@@ -166,6 +166,9 @@ def normal(
 @checked
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that stands in `input`, else 0; same shape and dtype."""
+    # On a device one would have to wait for the answer.
+    if not input.is_cuda and not ((input >= 0) & (input <= 1)).all():
+        raise RuntimeError("bernoulli: probabilities must lie between 0 and 1")
     drawn = rand(input.shape, generator=generator, dtype=input.dtype, device=input.device)
     return (drawn < input.detach()).to(input.dtype)
 

@@ -231,6 +231,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
                 optimizer.step()
                 total += loss.item() * len(labels)
             self.loss_curve_.append(total / len(images))
+            if not math.isfinite(total):
+                raise ValueError(f"CNNClassifier: the loss became {total}; a smaller lr may help")
         self.n_iter_ = int(self.epochs)
         model.eval()
 

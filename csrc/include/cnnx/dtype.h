@@ -16,6 +16,10 @@ size_t itemsize(DType dtype);
 const char* name(DType dtype);  // "float32", ..., "bool"
 inline bool is_floating_point(DType dtype) { return dtype == DType::float32 || dtype == DType::float64; }
 
+// What a floating-point number, and a real result of integers, become where no tensor says: float32 unless changed.
+DType default_dtype();
+void set_default_dtype(DType dtype);
+
 // The type of a result of two tensors: the wider category (bool < integer < float), then the wider type.
 DType promote(DType a, DType b);
 

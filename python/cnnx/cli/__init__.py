@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from cnnx import _C
 from cnnx.cli.terminal import OutputClosedError, complain
 
 WRONG_USE = 2
@@ -141,6 +142,7 @@ def path_name(text: str) -> str:
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(prog="cnnx", description="Small, fast convolutional networks.")
+    parser.add_argument("--version", action="version", version=f"cnnx {_C.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     def add(name: str, about: str, description: str, *examples: str) -> argparse.ArgumentParser:
@@ -311,10 +313,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # Libraries that read damaged files have much to say; what matters is in their exceptions.
     logging.getLogger("PIL").addHandler(logging.NullHandler())
-    parser = make_parser()
-    arguments, unknown = parser.parse_known_args(argv)
-    name = f"{parser.prog} {arguments.command}"
+    name = "cnnx"
     try:
+        parser = make_parser()
+        arguments, unknown = parser.parse_known_args(argv)
+        name = f"{parser.prog} {arguments.command}"
+        _check_target()
         if unknown:
             raise UsageError(f"unrecognized arguments: {' '.join(unknown)}")
         module, function = COMMANDS[arguments.command]
@@ -331,6 +335,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, StoppedError) else signal.SIGINT
         return _failed(f"{name}: interrupted", SIGNALLED + number)
+
+
+def _check_target() -> None:
+    try:
+        _C.active_target()
+    except ValueError as error:  # CNNX_TARGET
+        raise CommandError(str(error)) from None
 
 
 def _failed(text: str, code: int) -> int:

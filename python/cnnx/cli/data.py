@@ -88,7 +88,9 @@ def load_images(
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise CommandError(str(error)) from error
     if len(images) == 0:
-        raise CommandError(f"{dataset}: the data set in {folder} is empty")
+        part = "training" if train else "test"
+        where = f"the data set in {folder}" if dataset == "mnist" else f"its {part} part"
+        raise CommandError(f"{dataset}: {where} is empty")
     if shape is not None and image_shape(images) != tuple(shape):
         have, want = ("x".join(map(str, extents)) for extents in (image_shape(images), shape))
         raise CommandError(f"{dataset}: the images are {have}, the run's net takes {want}")
@@ -135,6 +137,10 @@ def load_idx(folder: Path, train: bool) -> ImageDataset:
     return Images(data, targets, known.classes)
 
 
+def _class_folders(base: Path) -> list[str]:
+    return sorted(path.name for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None) -> ImageDataset:
     """The images in a folder with one folder per class, in alphabetical order.
 
@@ -145,7 +151,7 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     """
     separate = (folder / "train").is_dir()
     base = folder / "train" if separate else folder
-    classes = sorted(path.name for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
+    classes = _class_folders(base)
     if len(classes) < 2:
         raise CommandError(f"{base}: needs a folder of images for each of two or more classes")
     if separate and not train:
@@ -153,6 +159,8 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
         if not there:
             raise CommandError(f"{folder}: has a folder train, but no folder test")
         base = folder / there[0]
+        if unknown := sorted(set(_class_folders(base)) - set(classes)):
+            raise CommandError(f"{base}: no images train the classes {', '.join(unknown)}")
     files = [
         (path, label)
         for label, name in enumerate(classes)

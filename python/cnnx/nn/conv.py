@@ -44,6 +44,9 @@ class _ConvNd(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
+        for what, count in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
+            if not hasattr(count, "__index__") or isinstance(count, bool):
+                raise TypeError(f"{name}: {what} must be an int, got {count!r}")
         if groups <= 0:
             raise ValueError("groups must be a positive integer")
         if in_channels % groups != 0:
@@ -76,6 +79,10 @@ class _ConvNd(Module):
         else:
             self.register_parameter("bias", None)
         self.reset_parameters()
+
+    def _edited(self, stride: Any, dilation: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        name, axes = type(self).__name__, self._axes
+        return per_axis(name, "stride", stride, axes), per_axis(name, "dilation", dilation, axes)
 
     def reset_parameters(self) -> None:
         """Draws the parameters anew."""
@@ -153,12 +160,15 @@ class _Convolution(_ConvNd):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The convolution with given weights, for a subclass that makes its own."""
-        pads = conv_padding(type(self).__name__, self.padding, self.kernel_size, self.stride, self.dilation)
+        stride, dilation = self.stride, self.dilation
+        if type(stride) is not tuple or type(dilation) is not tuple:  # edited
+            stride, dilation = self._edited(stride, dilation)
+        pads = conv_padding(type(self).__name__, self.padding, self.kernel_size, stride, dilation)
         if self.padding_mode != "zeros":
             input = F.pad(input, pads[-2:] + pads[:-2], self.padding_mode)  # the last axis first
             pads = (0,) * len(pads)
         native = _C.conv1d if self._axes == 1 else _C.conv2d
-        return native(input, weight, bias, self.stride, pads, self.dilation, self.groups, self.activation)
+        return native(input, weight, bias, stride, pads, dilation, self.groups, self.activation)
 
 
 class Conv1d(_Convolution):
@@ -289,13 +299,14 @@ class _ConvTranspose(_ConvNd):
         `output_size` asks for the spatial extents of the result (or for its whole shape) among those that the
         stride leaves open, instead of `output_padding`; ValueError if it cannot be had.
         """
-        extra = self.output_padding
+        stride, dilation = self._edited(self.stride, self.dilation)
+        name, axes = type(self).__name__, self._axes
+        padding = per_axis(name, "padding", self.padding, axes)
+        extra = per_axis(name, "output_padding", self.output_padding, axes)
         if output_size is not None:
             extra = self._output_padding(input, output_size)
         native = _C.conv_transpose1d if self._axes == 1 else _C.conv_transpose2d
-        return native(
-            input, self.weight, self.bias, self.stride, self.padding, extra, self.dilation, self.groups
-        )
+        return native(input, self.weight, self.bias, stride, padding, extra, dilation, self.groups)
 
     def _output_padding(self, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
         wanted = [int(extent) for extent in output_size]

@@ -17,6 +17,8 @@ from .optimizer import Optimizer
 def check_range(what: str, value: Any, low: float, high: float = math.inf, below: bool = False) -> None:
     """Raises ValueError naming `what` unless value is in [low, high] (`below`: [low, high)) and finite."""
     try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
         number = float(value)
     except (TypeError, ValueError):
         raise TypeError(f"Invalid {what}: {value!r}") from None

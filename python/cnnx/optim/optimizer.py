@@ -368,6 +368,16 @@ class Optimizer:
             if isinstance(loaded.get("betas"), list):
                 loaded["betas"] = tuple(loaded["betas"])
             for name, default in self.defaults.items():
+                # Flags are newer than some files.
+                if (
+                    name not in loaded
+                    and isinstance(default, (int, float, tuple))
+                    and not isinstance(default, bool)
+                ):
+                    own = type(self).__name__
+                    raise ValueError(
+                        f"{own}: load_state_dict: a group of another optimizer: it has no {name!r}"
+                    )
                 if default is not required:
                     loaded.setdefault(name, default)
             self._check(loaded)

@@ -59,7 +59,7 @@ def batch_norm(
     --------
     >>> import cnnx
     >>> import cnnx.nn.functional as F
-    >>> F.batch_norm(cnnx.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0).tolist()
+    >>> F.batch_norm(cnnx.tensor([[1.0], [3.0]]), None, None, training=True, eps=1e-12).tolist()
     [[-1.0], [1.0]]
     """
     return _C.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
