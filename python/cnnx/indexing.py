@@ -85,6 +85,7 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
         raise RuntimeError(
             f"take_along_dim: shapes {tuple(input.shape)} and {tuple(indices.shape)} differ in dimensions"
         )
+    input.size(dim)  # which complains of one that is not there
     axis = dim + input.ndim if dim < 0 else dim
     shape = list(_C.broadcast_shapes(_without(input.shape, axis), _without(indices.shape, axis)))
     shape.insert(axis, input.shape[axis])

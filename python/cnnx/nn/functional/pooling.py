@@ -29,7 +29,7 @@ def _max_pool(
     op = f"max_pool{axes}d"
     kernel, strides, pads = pool_axes(op, kernel_size, stride, padding, axes)
     dilations = per_axis(op, "dilation", dilation, axes)
-    return getattr(_C, _MAX[axes][return_indices])(input, kernel, strides, pads, dilations, ceil_mode)
+    return getattr(_C, _MAX[axes][bool(return_indices)])(input, kernel, strides, pads, dilations, ceil_mode)
 
 
 def max_pool1d_with_indices(

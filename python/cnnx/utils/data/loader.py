@@ -129,6 +129,8 @@ class DataLoader:
             "persistent_workers": persistent_workers,
         }
         _check_workers(num_workers, workers)
+        if not isinstance(pin_memory_device, str):
+            raise TypeError(f"DataLoader: pin_memory_device must be a str, got {pin_memory_device!r}")
         if pin_memory_device.partition(":")[0] not in ("", "cuda"):
             raise ValueError(f"DataLoader: pin_memory_device must be on CUDA, got {pin_memory_device!r}")
         self._iterable = isinstance(dataset, IterableDataset)

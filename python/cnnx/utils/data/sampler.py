@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -124,6 +124,8 @@ class SubsetRandomSampler(Sampler[int]):
     """
 
     def __init__(self, indices: Sequence[int] | Tensor, generator: Any = None) -> None:
+        if not hasattr(indices, "__getitem__") or isinstance(indices, Mapping):
+            raise TypeError(f"SubsetRandomSampler: indices must be a sequence, got {type(indices).__name__}")
         self.indices = indices
         self.generator = generator
 
