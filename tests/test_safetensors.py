@@ -262,6 +262,7 @@ def test_other_arguments_are_named(tmp_path):
     assert text.read_text() == "PK"
 
 
+@pytest.mark.cpu("files are read there")
 @pytest.mark.parametrize("file", [{"a": cnnx.ones(2)}, [1, cnnx.ones(2)]], ids=["flat", "nested"])
 def test_a_pipe_is_read(file):
     reader, writer = os.pipe()
