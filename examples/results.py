@@ -252,7 +252,11 @@ def row(name: str, runs: list[dict[str, Any]]) -> str:
     pytorch = against_pytorch(name)
     own = [f"**{goal.figure} {shown(column(goal.figure), goal.digits)}**" for goal in system.goals]
     own += [figure for figure, _ in pytorch]
-    own += [f"{figure} {shown(column(figure), 1 if 'per second' in figure else 4)}" for figure in system.also]
+    origin = " from own starts" if pytorch else ""
+    own += [
+        f"{figure}{origin} {shown(column(figure), 1 if 'per second' in figure else 4)}"
+        for figure in system.also
+    ]
     signs = {">=": "≥", "<=": "≤", "=": "="}
     wanted = [f"{signs[goal.relation]} {goal.target:g}" for goal in system.goals]
     wanted += ["= PyTorch's from the same starts, to two standard errors"] if pytorch else []
