@@ -80,9 +80,9 @@ class _ConvNd(Module):
             self.register_parameter("bias", None)
         self.reset_parameters()
 
-    def _edited(self, stride: Any, dilation: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        name, axes = type(self).__name__, self._axes
-        return per_axis(name, "stride", stride, axes), per_axis(name, "dilation", dilation, axes)
+    def _per_axis(self, name: str) -> tuple[int, ...]:
+        """An attribute as made, or what somebody has put into its place."""
+        return per_axis(type(self).__name__, name, getattr(self, name), self._axes)
 
     def reset_parameters(self) -> None:
         """Draws the parameters anew."""
@@ -162,7 +162,7 @@ class _Convolution(_ConvNd):
         """The convolution with given weights, for a subclass that makes its own."""
         stride, dilation = self.stride, self.dilation
         if type(stride) is not tuple or type(dilation) is not tuple:  # edited
-            stride, dilation = self._edited(stride, dilation)
+            stride, dilation = self._per_axis("stride"), self._per_axis("dilation")
         pads = conv_padding(type(self).__name__, self.padding, self.kernel_size, stride, dilation)
         if self.padding_mode != "zeros":
             input = F.pad(input, pads[-2:] + pads[:-2], self.padding_mode)  # the last axis first
@@ -299,16 +299,22 @@ class _ConvTranspose(_ConvNd):
         `output_size` asks for the spatial extents of the result (or for its whole shape) among those that the
         stride leaves open, instead of `output_padding`; ValueError if it cannot be had.
         """
-        stride, dilation = self._edited(self.stride, self.dilation)
-        name, axes = type(self).__name__, self._axes
-        padding = per_axis(name, "padding", self.padding, axes)
-        extra = per_axis(name, "output_padding", self.output_padding, axes)
-        if output_size is not None:
-            extra = self._output_padding(input, output_size)
+        stride, padding, dilation = map(self._per_axis, ("stride", "padding", "dilation"))
+        if output_size is None:
+            extra = self._per_axis("output_padding")
+        else:
+            extra = self._output_padding(input, output_size, stride, padding, dilation)
         native = _C.conv_transpose1d if self._axes == 1 else _C.conv_transpose2d
         return native(input, self.weight, self.bias, stride, padding, extra, dilation, self.groups)
 
-    def _output_padding(self, input: Tensor, output_size: Sequence[int]) -> tuple[int, ...]:
+    def _output_padding(
+        self,
+        input: Tensor,
+        output_size: Sequence[int],
+        stride: tuple[int, ...],
+        padding: tuple[int, ...],
+        dilation: tuple[int, ...],
+    ) -> tuple[int, ...]:
         wanted = [int(extent) for extent in output_size]
         name, lead = type(self).__name__, input.ndim - self._axes
         if len(wanted) == input.ndim:
@@ -321,10 +327,10 @@ class _ConvTranspose(_ConvNd):
         least = [
             (extent - 1) * s - 2 * p + d * (k - 1) + 1
             for extent, s, p, d, k in zip(
-                input.shape[lead:], self.stride, self.padding, self.dilation, self.kernel_size, strict=True
+                input.shape[lead:], stride, padding, dilation, self.kernel_size, strict=True
             )
         ]
-        most = [low + s - 1 for low, s in zip(least, self.stride, strict=True)]
+        most = [low + s - 1 for low, s in zip(least, stride, strict=True)]
         if not all(low <= size <= high for low, size, high in zip(least, wanted, most, strict=True)):
             raise ValueError(
                 f"{name}: requested an output size of {wanted}, but valid sizes range from {least} to {most} "
