@@ -40,6 +40,7 @@ void register_tensor(py::module_& m) {
   dtype.def_property_readonly("is_floating_point", [](DType d) { return is_floating_point(d); });
   dtype.def_property_readonly("itemsize", [](DType d) { return itemsize(d); });
 
+  m.def("default_dtype", &default_dtype);
   m.def("set_default_dtype", &set_default_dtype, py::arg("dtype"));
 
   py::class_<TensorImpl, std::shared_ptr<TensorImpl>>(m, "TensorBase")

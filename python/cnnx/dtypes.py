@@ -24,7 +24,6 @@ long = int64
 int = int32
 
 ALL = (float32, float64, int64, int32, uint8, bool)
-_default = float32
 
 
 def as_dtype(like: Any) -> _C.DType:
@@ -64,7 +63,7 @@ def as_dtype(like: Any) -> _C.DType:
 
 def get_default_dtype() -> _C.DType:
     """The dtype that Python floats get: float32 unless `set_default_dtype` changed it."""
-    return _default
+    return _C.default_dtype()
 
 
 def set_default_dtype(d: Any) -> None:
@@ -75,10 +74,7 @@ def set_default_dtype(d: Any) -> None:
     TypeError
         If `d` is neither float32 nor float64.
     """
-    global _default
-    chosen = as_dtype(d)
-    _C.set_default_dtype(chosen)
-    _default = chosen
+    _C.set_default_dtype(as_dtype(d))
 
 
 def numpy_dtype(d: _C.DType) -> np.dtype[Any]:
@@ -103,7 +99,7 @@ class finfo:  # noqa: N801
     """
 
     def __init__(self, type: Any = None) -> None:
-        chosen = _default if type is None else as_dtype(type)
+        chosen = get_default_dtype() if type is None else as_dtype(type)
         if not chosen.is_floating_point:
             raise TypeError(f"finfo: needs float32 or float64, got {chosen}; use iinfo")
         info = np.finfo(chosen.name)
