@@ -21,14 +21,6 @@ in_venv() { (export VIRTUAL_ENV=$1 PATH=$1/bin:$PATH XDG_CACHE_HOME=$work/cache 
 tested() { in_venv "$work/readme" "$@"; }  # where the package, PyTorch and the extras are
 preset() { cmake --preset "$1" && cmake --build --preset "$1" && ctest --preset "$1"; }
 
-# fuzz SECONDS SEED: each fuzzer for so long.
-fuzz() {
-  local fuzzer
-  for fuzzer in files calls; do
-    [ ! -f "tests/fuzz/$fuzzer.py" ] || tested python "tests/fuzz/$fuzzer.py" --seconds "$1" --seed "$2" || return 1
-  done
-}
-
 export CMAKE_BUILD_PARALLEL_LEVEL=${CMAKE_BUILD_PARALLEL_LEVEL:-$(nproc)} CTEST_PARALLEL_LEVEL=1
 export PIP_DISABLE_PIP_VERSION_CHECK=1 MPLBACKEND=Agg
 unset CNNX_TARGET CNNX_DATA_DIR
