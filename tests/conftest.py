@@ -1,8 +1,13 @@
 """What holds for every test."""
 
+import os
 import signal
+import sys
 
 import pytest
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes: a thread each, unless told otherwise
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import border
 import cnnx
@@ -19,6 +24,13 @@ def pytest_configure() -> None:
     for number, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
         if hasattr(signal, number) and signal.getsignal(getattr(signal, number)) is signal.SIG_IGN:
             signal.signal(getattr(signal, number), usual)
+
+
+def pytest_runtest_setup() -> None:
+    """Starts every test from the same random numbers, whichever ran before it."""
+    cnnx.manual_seed(0)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
 
 
 def pytest_runtest_teardown() -> None:

@@ -98,7 +98,9 @@ def test_every_named_net(name, tmp_path):
     x = np.random.default_rng(0).random((3, *shape), dtype=np.float32)
     with torch.no_grad(), cnnx.no_grad():
         expected = theirs.eval()(torch.from_numpy(x)).numpy()
-        np.testing.assert_allclose(ours.eval()(cnnx.from_numpy(x)).numpy(), expected, rtol=1e-4, atol=1e-4)
+        found = ours.eval()(cnnx.from_numpy(x)).numpy()
+    # Sums of products of either sign: what one may be off by is a share of the largest.
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_nested_plain_values_in_a_pth(tmp_path):
