@@ -436,7 +436,7 @@ def test_classes_that_changed_are_not_trained_on(tmp_path, capsys):
     capsys.readouterr()
     assert run("--resume", "run", "--epochs", 2) == 1
     captured = capsys.readouterr()
-    assert "photos: the classes are A, a; the run has a, b" in captured.err
+    assert "photos: the classes are A, a; the run in run has a, b" in captured.err
     assert captured.err.count("\n") == 1
 
 

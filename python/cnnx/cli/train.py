@@ -283,7 +283,7 @@ def _resume(options: argparse.Namespace, run: RunFolder) -> int:
     images = load_images(settings.dataset, data_folder(settings.data_dir), True, _shape(settings))
     if (classes := class_names(images)) != settings.classes:
         here, there = ", ".join(classes), ", ".join(settings.classes)
-        raise CommandError(f"{settings.dataset}: the classes are {here}; the run has {there}")
+        raise CommandError(f"{settings.dataset}: the classes are {here}; the run in {run.path} has {there}")
     return _run(options, settings, images, _load_test(settings), run, saved)
 
 
