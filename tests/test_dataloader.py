@@ -366,6 +366,8 @@ def test_samplers():
     assert len(drawn) == 100
     assert set(drawn) == set(range(5))
     assert len(set(tud.RandomSampler(range(10), num_samples=4))) == 4
+    with pytest.raises(ValueError, match="the data set is empty"):
+        list(tud.RandomSampler([], replacement=False, num_samples=2))
     longer = list(tud.RandomSampler(range(3), num_samples=7))
     assert len(longer) == 7
     assert sorted(longer[:3]) == [0, 1, 2]

@@ -1,6 +1,8 @@
 """Learning-rate schedules against PyTorch's."""
 
+import contextlib
 import math
+import warnings
 
 import pytest
 
@@ -92,6 +94,32 @@ def test_jump_to_an_epoch():
     with pytest.warns(UserWarning, match="deprecated"):
         schedule.step(5)
     assert schedule.get_last_lr()[0] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda opt: lr_scheduler.ExponentialLR(opt, 3),
+        lambda opt: lr_scheduler.StepLR(opt, 1, 3),
+        lambda opt: lr_scheduler.CosineAnnealingWarmRestarts(opt, 1),
+        lambda opt: lr_scheduler.CosineAnnealingWarmRestarts(opt, 3, 2),
+    ],
+)
+def test_a_jump_far_away_takes_no_time(schedule):
+    made = schedule(optimizer())
+    with warnings.catch_warnings(), contextlib.suppress(OverflowError):  # of a power without bounds
+        warnings.simplefilter("ignore")
+        made.step(10**15)
+
+
+def test_restarts_of_one_length():
+    near, far = (lr_scheduler.CosineAnnealingWarmRestarts(optimizer(), 7) for _ in range(2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        near.step(3.25)
+        far.step(7 * 10**6 + 3.25)
+    assert far.get_last_lr() == near.get_last_lr()
+    assert far.T_cur == near.T_cur == 3.25
 
 
 def test_order_of_calls_is_checked():

@@ -13,6 +13,16 @@ from ..optimizer import Optimizer
 from .base import LRScheduler
 
 
+def _decay(gamma: float, times: int) -> float:
+    """`gamma` to the power of `times`, as floats: of an int it could have more digits than memory holds."""
+    try:
+        return float(gamma) ** times
+    except OverflowError:
+        raise OverflowError(
+            f"lr_scheduler: gamma {gamma:g} to the power of {times} is beyond all floats"
+        ) from None
+
+
 class LambdaLR(LRScheduler):
     """The initial learning rate times a function of the epoch.
 
@@ -109,7 +119,7 @@ class StepLR(LRScheduler):
         return [lr * self.gamma for lr in self._current()]
 
     def _get_closed_form_lr(self) -> list[float]:
-        return [base * self.gamma ** (self.last_epoch // self.step_size) for base in self.base_lrs]
+        return [base * _decay(self.gamma, self.last_epoch // self.step_size) for base in self.base_lrs]
 
 
 class MultiStepLR(LRScheduler):
@@ -138,11 +148,11 @@ class MultiStepLR(LRScheduler):
         """The learning rates, one per group."""
         if self.last_epoch not in self.milestones:
             return self._current()
-        return [lr * self.gamma ** self.milestones[self.last_epoch] for lr in self._current()]
+        return [lr * _decay(self.gamma, self.milestones[self.last_epoch]) for lr in self._current()]
 
     def _get_closed_form_lr(self) -> list[float]:
         passed = bisect_right(sorted(self.milestones.elements()), self.last_epoch)
-        return [base * self.gamma**passed for base in self.base_lrs]
+        return [base * _decay(self.gamma, passed) for base in self.base_lrs]
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Loads what `state_dict` returned; milestones may have become a plain dict on the way."""
@@ -175,7 +185,7 @@ class ExponentialLR(LRScheduler):
         return [lr * self.gamma for lr in self._current()]
 
     def _get_closed_form_lr(self) -> list[float]:
-        return [base * self.gamma**self.last_epoch for base in self.base_lrs]
+        return [base * _decay(self.gamma, self.last_epoch) for base in self.base_lrs]
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -389,11 +399,13 @@ class CosineAnnealingWarmRestarts(LRScheduler):
             place = 0 if epoch is None else epoch
             if place < 0:
                 raise ValueError(f"Expected non-negative epoch, but got {epoch}")
-            waves, begin = 0, 0  # those that have ended, and where the present one began
-            while place >= begin + self.T_0 * self.T_mult**waves:
-                begin += self.T_0 * self.T_mult**waves
-                waves += 1
-            self.T_i = self.T_0 * self.T_mult**waves
+            length = self.T_0  # of the present wave
+            begin: float = 0
+            if self.T_mult == 1:
+                begin = place // length * length
+            while place >= begin + length:
+                begin, length = begin + length, length * self.T_mult
+            self.T_i = length
             self.T_cur = place - begin
         self.last_epoch = math.floor(place)
         self._update(self.get_lr)

@@ -102,6 +102,8 @@ class RandomSampler(Sampler[int]):
     def _draw(self) -> Tensor:
         """One pass as an int64 tensor; each call draws a new one."""
         count, total = self.num_samples, len(self.data_source)
+        if total == 0:
+            raise ValueError(f"RandomSampler: the data set is empty, there are no {count} samples to draw")
         if self.replacement:
             return randint(0, total, (count,), generator=self.generator, device="cpu")
         if count == total:
