@@ -397,12 +397,10 @@ class CosineAnnealingWarmRestarts(LRScheduler):
                 self.T_i *= self.T_mult
         else:
             place = 0 if epoch is None else epoch
-            if place < 0:
+            if not 0 <= place < math.inf:
                 raise ValueError(f"Expected non-negative epoch, but got {epoch}")
             length = self.T_0  # of the present wave
-            begin: float = 0
-            if self.T_mult == 1:
-                begin = place // length * length
+            begin: float = place // length * length if self.T_mult == 1 else 0
             while place >= begin + length:
                 begin, length = begin + length, length * self.T_mult
             self.T_i = length
