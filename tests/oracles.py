@@ -66,6 +66,64 @@ def assert_gradients_match_torch(
     for a, b in zip(mine, other, strict=True):
         if b.requires_grad and b.grad is not None:
             assert_same(a.grad, b.grad, tolerance, f"{what}: gradient")
+    assert_second_gradients_match_torch(ours, theirs, arrays, upstream, tolerance, what)
+
+
+def assert_second_gradients_match_torch(
+    ours: Callable[..., cnnx.Tensor],
+    theirs: Callable[..., Any],
+    arrays: list[np.ndarray],
+    upstream: np.ndarray,
+    tolerance: float | None = None,
+    what: str = "",
+) -> None:
+    """Check the gradients of a random combination of the gradients, where PyTorch has them."""
+    import torch
+
+    def second(lib: Any, function: Callable[..., Any], inputs: list[Any], upstream: Any) -> list[Any]:
+        rng = np.random.default_rng(11)
+        upstream.requires_grad = True
+        wanted = [x for x in inputs if x.requires_grad]
+        result = function(*inputs)
+        grads = lib.autograd.grad(result, wanted, upstream, create_graph=True, allow_unused=True)
+        total = 0
+        for grad in grads:
+            weights = rng.normal(size=() if grad is None else tuple(grad.shape))
+            if grad is not None and grad.requires_grad:
+                total = total + (grad * lib.tensor(weights, dtype=grad.dtype)).sum()
+        if isinstance(total, int):
+            return [None] * (len(wanted) + 1)
+        return list(lib.autograd.grad(total, [*wanted, upstream], allow_unused=True))
+
+    floating = [a.dtype.kind == "f" for a in arrays]
+    try:
+        expected = second(
+            torch,
+            theirs,
+            [torch.tensor(a, requires_grad=f) for a, f in zip(arrays, floating, strict=True)],
+            torch.tensor(upstream),
+        )
+    except RuntimeError:
+        return  # not differentiable twice there
+    found = second(
+        cnnx, ours, [tensor(a, f) for a, f in zip(arrays, floating, strict=True)], tensor(upstream)
+    )
+    # Differences of differences: in float32 they tell a wrong formula from a right one, in float64 more.
+    single = any(a.dtype == np.float32 for a in arrays)
+    tolerance = 1e-2 if single else max(1e-9, 40 * (tolerance or 0))
+    for got, want in zip(found, expected, strict=True):
+        if want is None or not want.any():
+            assert got is None or np.allclose(array(got), 0, atol=tolerance), f"{what}: second gradient"
+            continue
+        assert got is not None, f"{what}: second gradient is missing"
+        scale = float(want.abs().max()) or 1.0
+        np.testing.assert_allclose(
+            array(got) / scale,
+            want.detach().numpy() / scale,
+            rtol=tolerance,
+            atol=tolerance,
+            err_msg=f"{what}: second gradient",
+        )
 
 
 def assert_gradient_matches_differences(

@@ -1,59 +1,59 @@
 #include "core/accumulate.h"
 
-#include <cstring>
-
 #include "core/copy.h"
+#include "core/node.h"
 #include "kernels/table.h"
 
 namespace cnnx {
 namespace {
 
-// y += x, both plain and contiguous.
-void add_into(const Tensor& y, const Tensor& x) {
-  check_same_device("grad", y, x);
-  dispatch_floating("grad", y.dtype(), [&](auto tag) {
+bool both_in_lanes(const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); }
+
+void infer(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype(), Place::call}); }
+
+void run(const Run& r) {
+  dispatch_floating("grad", r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(y.device()).axpy(y.numel(), 1.0, x.pointer<T>(), y.pointer<T>());
+    kernels<T>(r.device).binary(BinaryOp::add, r.count(r.results[0]), Operand::full, r.in<T>(0), Operand::full, r.in<T>(1),
+                                r.out<T>(0));
   });
 }
+
+void gradient(const Backward& call, Grads& grads) {
+  for (size_t i : {0, 1})
+    if (call.needs(i)) grads[i] = call.grad();
+}
+
+constexpr OpDef kSum{.name = "add_gradients",
+                     .places = {Place::call, Place::call},
+                     .lanes = both_in_lanes,
+                     .infer = infer,
+                     .run = run,
+                     .gradient = gradient};
 
 }  // namespace
 
 Tensor add_gradients(const Tensor& a, const Tensor& b) {
-  if (a.in_lanes() && b.in_lanes()) {
-    Tensor sum = Tensor::empty_lanes(a.shape());
-    kernels<float>().binary(BinaryOp::add, a->storage->lanes_shape().numel(), Operand::full, a.lanes_data(), Operand::full,
-                            b.lanes_data(), sum.lanes_data());
-    return sum;
-  }
-  if (a.device().is_cuda()) {  // one pass instead of a copy and a sum
-    check_same_device("grad", a, b);
-    Tensor left = contiguous(a), right = contiguous(b), sum = Tensor::empty(a.shape(), a.options());
-    dispatch_floating("grad", a.dtype(), [&](auto tag) {
-      using T = decltype(tag);
-      kernels<T>(a.device())
-          .binary(BinaryOp::add, a.numel(), Operand::full, left.pointer<T>(), Operand::full, right.pointer<T>(),
-                  sum.pointer<T>());
-    });
-    return sum;
-  }
-  Tensor sum = plain_copy(a);
-  add_into(sum, contiguous(b));
-  return sum;
+  check_same_device("grad", a, b);
+  return emit_one(kSum, NoAttributes{}, {a, b});
 }
 
 void accumulate_grad(const Tensor& leaf, Tensor gradient) {
   check_same_device("grad", leaf, gradient);
-  Tensor grad = leaf.grad();
+  const Tensor grad = leaf.grad();
   if (!grad.defined()) {
-    bool sole_owner = gradient.impl().use_count() == 1 && gradient->storage.use_count() == 1 && !gradient->storage->read_only();
-    leaf->grad = (sole_owner && gradient.is_contiguous() ? gradient : plain_copy(gradient)).impl();
+    const bool sole_owner =
+        gradient.impl().use_count() == 1 && gradient->storage.use_count() == 1 && !gradient->storage->read_only();
+    leaf->grad = (gradient.requires_grad() || (sole_owner && gradient.is_contiguous()) ? gradient : plain_copy(gradient)).impl();
     leaf->grad->is_view = false;  // a gradient that was reshaped on its way is nobody's view
     return;
   }
+  if (gradient.requires_grad() || grad.requires_grad()) {  // part of a graph, and not to be overwritten
+    leaf->grad = add_gradients(grad, gradient).impl();
+    return;
+  }
   if (!grad.is_contiguous()) throw Error("grad: cannot accumulate into a gradient that is not contiguous");
-  add_into(grad, contiguous(gradient));
-  grad.bump_version();
+  emit(kSum, NoAttributes{}, {grad, gradient}, &grad);
 }
 
 }  // namespace cnnx

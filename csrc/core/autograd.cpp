@@ -2,19 +2,16 @@
 
 #include <algorithm>
 #include <atomic>
-#include <unordered_map>
+#include <unordered_set>
 
 #include "core/accumulate.h"
+#include "core/node.h"
 
 namespace cnnx {
 namespace {
 
 thread_local bool recording = true;
-std::atomic<uint64_t> next_sequence{1}, next_hook{0};
-
-struct BySequence {
-  bool operator()(const std::shared_ptr<Node>& a, const std::shared_ptr<Node>& b) const { return a->sequence < b->sequence; }
-};
+std::atomic<uint64_t> next_hook{0};
 
 Tensor initial_gradient(const Tensor& root, const Tensor& grad_output) {
   if (!root.defined()) throw TypeError("backward: expected a tensor, got None");
@@ -29,70 +26,128 @@ Tensor initial_gradient(const Tensor& root, const Tensor& grad_output) {
   if (grad_output.dtype() != root.dtype())
     throw TypeError(message("backward: gradient is ", name(grad_output.dtype()), ", the tensor ", name(root.dtype())));
   check_same_device("backward", root, grad_output);
-  return grad_output.detach();
+  return grad_output.requires_grad() ? grad_output : grad_output.detach();
 }
+
+// Where grad() puts the gradient of one tensor.
+struct Captured {
+  const Tensor& tensor;
+  Tensor gradient;
+  bool is_leaf(const TensorImpl* leaf) const { return tensor.impl().get() == leaf; }
+  bool is_result(const Node* node, uint32_t index) const {
+    return tensor->grad_fn.get() == node && tensor->grad_result == index;
+  }
+};
 
 // One backward pass.
 class Pass {
  public:
-  // If `captured` is given, gradients of its keys are stored there and no leaf accumulates.
-  Pass(bool retain_graph, std::unordered_map<TensorImpl*, Tensor>* captured) : retain_graph_(retain_graph), captured_(captured) {}
+  // If `captured` is given, gradients of its tensors are stored there and no leaf accumulates.
+  // With `create_graph` the pass is recorded itself.
+  Pass(bool retain_graph, bool create_graph, std::vector<Captured>* captured)
+      : retain_graph_(retain_graph), create_graph_(create_graph), captured_(captured) {}
 
   void seed(const Tensor& root, const Tensor& gradient) {
-    deliver(NodeInput{root.shape(), root->grad_fn, root.is_leaf() ? root.impl() : nullptr}, gradient);
+    Edge edge;
+    edge.node = root->grad_fn;
+    edge.result = root->grad_result;
+    if (root.is_leaf()) edge.leaf = root.impl();
+    deliver(edge, gradient);
   }
 
   void run() {
-    NoGrad guard;
+    const GradMode mode(create_graph_);
+    if (captured_ != nullptr) find_needed();
+    searched_ = true;
     while (!ready_.empty()) {
-      std::shared_ptr<Node> node = std::move(ready_.back());
+      Ready ready = std::move(ready_.back());
       ready_.pop_back();
-      Tensor gradient = std::move(pending_[node.get()]);
-      pending_.erase(node.get());
-      if (node->freed)
-        throw Error("backward: the graph was freed by an earlier backward pass; pass retain_graph=True to that one to keep it");
-      if (node->hooks != nullptr) gradient = node->hooks->run(std::move(gradient));
-      if (auto output = node->output.lock()) {
-        if (captured_ != nullptr) {
-          if (auto found = captured_->find(output.get()); found != captured_->end()) found->second = gradient;
-        } else if (output->retains_grad) {
-          accumulate_grad(Tensor(output), gradient);
-        }
-      }
-      Grads grads = node->gradient(gradient, Needs{&node->needs});
-      gradient = Tensor();
-      for (size_t i = 0; i < node->inputs.size(); ++i)
-        if (node->needs[i] && grads[i].defined()) {
-          if (!(grads[i].shape() == node->inputs[i].shape))
-            throw ShapeError(message(node->name, ": gradient of shape ", grads[i].shape(), " for input ", i, " of shape ",
-                                     node->inputs[i].shape));
-          deliver(node->inputs[i], std::move(grads[i]));
-        }
-      if (!retain_graph_) {
-        node->gradient = nullptr;
-        node->hooks = nullptr;
-        node->freed = true;
-      }
+      run(*ready.node, std::move(ready.grads));
     }
     for (auto& [leaf, gradient] : hooked_) finish(leaf, leaf->hooks->run(std::move(gradient)));
   }
 
+  // Of one of the captured tensors.
+  Tensor gradient_of(const Tensor& tensor) const { return find(tensor.impl().get())->gradient; }
+
  private:
-  void deliver(const NodeInput& input, Tensor gradient) {
-    const std::shared_ptr<Node>& node = input.node;
-    if (node == nullptr) {
-      if (captured_ != nullptr && !captured_->contains(input.leaf.get())) return;
-      if (input.leaf->hooks != nullptr) collect(input.leaf, std::move(gradient));
-      else finish(input.leaf, std::move(gradient));
+  // A node with the gradients that have arrived at its results.
+  struct Ready {
+    std::shared_ptr<Node> node;
+    Grads grads;
+  };
+
+  void run(Node& node, Grads grads) {
+    if (node.freed)
+      throw Error("backward: the graph was freed by an earlier backward pass; pass retain_graph=True to that one to keep it");
+    for (uint32_t i = 0; i < node.results.size(); ++i) {
+      if (!grads[i].defined()) continue;
+      const NodeResult& result = node.results[i];
+      if (result.hooks != nullptr) grads[i] = result.hooks->run(std::move(grads[i]));
+      if (captured_ != nullptr) {
+        for (Captured& captured : *captured_)
+          if (captured.is_result(&node, i)) captured.gradient = grads[i];
+      } else if (auto tensor = result.tensor.lock(); tensor != nullptr && tensor->retains_grad) {
+        accumulate_grad(Tensor(tensor), grads[i]);
+      }
+    }
+    if (captured_ != nullptr && !needed_.contains(&node)) return;
+    Grads inputs(node.edges.size());
+    node.op->gradient(Backward(node, grads), inputs);
+    grads.clear();
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      const Edge& edge = node.edges[i];
+      if (!edge.needed || !inputs[i].defined()) continue;
+      if (!(inputs[i].shape() == edge.shape))
+        throw ShapeError(message(node.name(), ": gradient of shape ", inputs[i].shape(), " for input ", i, " of shape ", edge.shape));
+      deliver(edge, std::move(inputs[i]));
+    }
+    if (!retain_graph_) node.free();
+  }
+
+  void deliver(const Edge& edge, Tensor gradient) {
+    if (edge.node == nullptr) {
+      if (captured_ != nullptr && find(edge.leaf.get()) == nullptr) return;
+      if (edge.leaf->hooks != nullptr) collect(edge.leaf, std::move(gradient));
+      else finish(edge.leaf, std::move(gradient));
       return;
     }
-    Tensor& slot = pending_[node.get()];
-    if (slot.defined()) {
-      slot = add_gradients(slot, gradient);
-    } else {
-      slot = std::move(gradient);
-      ready_.insert(std::upper_bound(ready_.begin(), ready_.end(), node, BySequence{}), node);
-    }
+    if (captured_ != nullptr && searched_ && !needed_.contains(edge.node.get()) && !is_captured(edge)) return;
+    auto place = std::lower_bound(ready_.begin(), ready_.end(), edge.node->sequence,
+                                  [](const Ready& ready, uint64_t sequence) { return ready.node->sequence < sequence; });
+    if (place == ready_.end() || place->node != edge.node)
+      place = ready_.insert(place, Ready{edge.node, Grads(edge.node->results.size())});
+    Tensor& slot = place->grads[edge.result];
+    slot = slot.defined() ? add_gradients(slot, gradient) : std::move(gradient);
+  }
+
+  // The nodes from which a captured tensor is reached: no others are run, and no others freed.
+  void find_needed() {
+    std::vector<const Node*> nodes;
+    std::unordered_set<const Node*> seen;
+    const auto visit = [&](const Node* node) {
+      if (node != nullptr && seen.insert(node).second) nodes.push_back(node);
+    };
+    for (const Ready& ready : ready_) visit(ready.node.get());
+    for (size_t i = 0; i < nodes.size(); ++i)
+      for (const Edge& edge : nodes[i]->edges) visit(edge.node.get());
+    // What a node leads to was made before it.
+    std::sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) { return a->sequence < b->sequence; });
+    for (const Node* node : nodes)
+      for (const Edge& edge : node->edges)
+        if (edge.needed && (edge.node != nullptr ? needed_.contains(edge.node.get()) || is_captured(edge)
+                                                 : find(edge.leaf.get()) != nullptr))
+          needed_.insert(node);
+  }
+  bool is_captured(const Edge& edge) const {
+    return std::any_of(captured_->begin(), captured_->end(),
+                       [&](const Captured& captured) { return captured.is_result(edge.node.get(), edge.result); });
+  }
+
+  Captured* find(const TensorImpl* leaf) const {
+    for (Captured& captured : *captured_)
+      if (captured.is_leaf(leaf)) return &captured;
+    return nullptr;
   }
 
   void finish(const std::shared_ptr<TensorImpl>& leaf, Tensor gradient) {
@@ -103,7 +158,7 @@ class Pass {
       for (const auto& [number, hook] : hooks) hook(Tensor(leaf));
       return;
     }
-    Tensor& sum = captured_->at(leaf.get());
+    Tensor& sum = find(leaf.get())->gradient;
     sum = sum.defined() ? add_gradients(sum, gradient) : gradient;
   }
 
@@ -117,11 +172,11 @@ class Pass {
     hooked_.emplace_back(leaf, std::move(gradient));
   }
 
-  bool retain_graph_;
-  std::unordered_map<TensorImpl*, Tensor>* captured_;
+  bool retain_graph_, create_graph_, searched_ = false;
+  std::vector<Captured>* captured_;
+  std::unordered_set<const Node*> needed_;
   std::vector<std::pair<std::shared_ptr<TensorImpl>, Tensor>> hooked_;
-  std::unordered_map<Node*, Tensor> pending_;
-  std::vector<std::shared_ptr<Node>> ready_;  // sorted by sequence, the next to run last
+  std::vector<Ready> ready_;  // sorted by sequence, the next to run last
 };
 
 }  // namespace
@@ -134,64 +189,6 @@ bool needs_grad(std::initializer_list<Tensor> inputs) {
 }
 bool needs_grad(const std::vector<Tensor>& inputs) {
   return recording && std::any_of(inputs.begin(), inputs.end(), [](const Tensor& t) { return t.defined() && t.requires_grad(); });
-}
-
-Node::~Node() {
-  // A long chain of nodes would otherwise be destroyed by recursion as deep as the chain.
-  std::vector<std::shared_ptr<Node>> orphans;
-  auto take = [&orphans](Node& node) {
-    node.gradient = nullptr;
-    for (NodeInput& input : node.inputs)
-      if (input.node != nullptr) orphans.push_back(std::move(input.node));
-    node.inputs.clear();
-  };
-  take(*this);
-  while (!orphans.empty()) {
-    std::shared_ptr<Node> node = std::move(orphans.back());
-    orphans.pop_back();
-    if (node.use_count() == 1) take(*node);
-  }
-}
-
-Tensor record(const char* name, const Tensor& output, const std::vector<Tensor>& inputs, GradientFn gradient) {
-  auto node = std::make_shared<Node>();
-  node->name = name;
-  node->sequence = next_sequence.fetch_add(1, std::memory_order_relaxed);
-  node->needs.reserve(inputs.size());
-  node->inputs.reserve(inputs.size());
-  for (const Tensor& input : inputs) {
-    bool needed = input.defined() && input.requires_grad();
-    node->needs.push_back(needed);
-    node->inputs.push_back(needed ? NodeInput{input.shape(), input->grad_fn, input.is_leaf() ? input.impl() : nullptr}
-                                  : NodeInput{});
-  }
-  node->gradient = std::move(gradient);
-  node->output = output.impl();
-  output->grad_fn = std::move(node);
-  output->requires_grad = true;
-  return output;
-}
-
-void record_outputs(const char* name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, GradsFn gradient) {
-  if (outputs.size() == 1) {
-    record(name, outputs[0], inputs,
-           [gradient = std::move(gradient)](const Tensor& g, const Needs& needs) { return gradient({g}, needs); });
-    return;
-  }
-  // A node has one output. So the outputs' nodes leave their gradients in `arrived` and pass a token on to one node below them,
-  // which was made before and so runs after all of them.
-  auto arrived = std::make_shared<Grads>(outputs.size());
-  Tensor token = Tensor::zeros({});
-  record(name, token, inputs, [gradient = std::move(gradient), arrived](const Tensor&, const Needs& needs) {
-    Grads grads = std::move(*arrived);
-    arrived->assign(grads.size(), Tensor());
-    return gradient(grads, needs);
-  });
-  for (size_t i = 0; i < outputs.size(); ++i)
-    record(name, outputs[i], {token}, [arrived, i](const Tensor& g, const Needs&) {
-      (*arrived)[i] = g;
-      return Grads{Tensor::zeros({})};
-    });
 }
 
 Tensor GradHooks::run(Tensor gradient) const {
@@ -217,7 +214,7 @@ void HookHandle::remove() const {
 
 HookHandle register_hook(const Tensor& tensor, GradHook hook) {
   if (!tensor.requires_grad()) throw Error("register_hook: the tensor does not require a gradient");
-  std::shared_ptr<GradHooks>& hooks = tensor.is_leaf() ? tensor->hooks : tensor->grad_fn->hooks;
+  std::shared_ptr<GradHooks>& hooks = tensor.is_leaf() ? tensor->hooks : tensor->grad_fn->results[tensor->grad_result].hooks;
   if (hooks == nullptr) hooks = std::make_shared<GradHooks>();
   const uint64_t number = next_hook.fetch_add(1, std::memory_order_relaxed);
   hooks->functions.emplace(number, std::move(hook));
@@ -233,39 +230,31 @@ HookHandle register_post_accumulate_grad_hook(const Tensor& leaf, LeafHook hook)
   return {leaf->hooks, number};
 }
 
-Tensor Saved::unpack(const char* op) const {
-  if (value_.defined() && value_.version() != version_)
-    throw Error(message(op, ": a value of shape ", value_.shape(),
-                        " that the backward pass needs was changed in place after the op (version ", value_.version(),
-                        ", expected ", version_, ")"));
-  return value_;
-}
-
-void backward(const Tensor& root, const Tensor& grad_output, bool retain_graph) {
-  Pass pass(retain_graph, nullptr);
+void backward(const Tensor& root, const Tensor& grad_output, bool retain_graph, bool create_graph) {
+  Pass pass(retain_graph || create_graph, create_graph, nullptr);
   pass.seed(root, initial_gradient(root, grad_output));
   pass.run();
 }
 
 std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
-                         const std::vector<Tensor>& grad_outputs, bool retain_graph, bool allow_unused) {
+                         const std::vector<Tensor>& grad_outputs, bool retain_graph, bool allow_unused, bool create_graph) {
   if (!grad_outputs.empty() && grad_outputs.size() != outputs.size())
     throw ValueError(message("grad: ", grad_outputs.size(), " grad_outputs for ", outputs.size(), " outputs"));
-  std::unordered_map<TensorImpl*, Tensor> captured;
+  std::vector<Captured> captured;
   for (const Tensor& input : inputs) {
     if (!input.defined()) throw TypeError("grad: one of the inputs is None");
     if (!input.requires_grad()) throw Error("grad: one of the inputs does not require a gradient");
-    captured.emplace(input.impl().get(), Tensor());
+    captured.push_back({input, {}});
   }
-  Pass pass(retain_graph, &captured);
+  Pass pass(retain_graph || create_graph, create_graph, &captured);
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (!outputs[i].defined()) throw TypeError("grad: one of the outputs is None");
     pass.seed(outputs[i], initial_gradient(outputs[i], grad_outputs.empty() ? Tensor() : grad_outputs[i]));
   }
   pass.run();
   std::vector<Tensor> result;
-  for (const Tensor& input : inputs) {
-    Tensor& gradient = captured[input.impl().get()];
+  for (auto& [input, gradient] : captured) {
+    if (!gradient.defined()) gradient = pass.gradient_of(input);  // one that is asked for twice
     if (!gradient.defined() && !allow_unused)
       throw Error("grad: one of the inputs was not used in the graph; pass allow_unused=True to get None for it");
     result.push_back(gradient);

@@ -1,100 +1,157 @@
 #include "core/copy.h"
 
-#include <cstring>
-
+#include "core/node.h"
 #include "core/strided.h"
 #include "kernels/table.h"
 
 namespace cnnx {
 namespace {
 
-template <class To, class From>
-To convert(From value) {
-  if constexpr (std::is_same_v<To, bool>) return value != From(0);
-  // By way of a wide integer, so that negative numbers wrap in uint8 instead of being undefined.
-  else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>)
-    return value >= From(-9.2233720368547758e18) && value < From(9.2233720368547758e18)
-               ? static_cast<To>(static_cast<int64_t>(value))
-               : static_cast<To>(INT64_MIN);
-  else return static_cast<To>(value);
+bool lanes_of_input(const Call& call) { return call[0].in_lanes(); }
+void infer_row_major(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
+void infer_in_layout(const Call& call, ResultSpecs& results) {
+  results.push_back({call[0].shape(), call[0].dtype(), Place::call});
+}
+void pass_on(const Backward& call, Grads& grads) { grads[0] = call.grad(); }
+
+void run_copy(const Run& r) {
+  const Tensor& out = r.results[0];
+  if (out.numel() > 0)
+    elements(r.device).copy(broadcast_operands<2>(r), out.dtype(), r.result_data[0], r.inputs[0].dtype(), r.input_data[0]);
 }
 
-// Both on `device`.
-void strided_copy(Dims shape, Device device, void* target, const Dims& target_strides, DType target_type, const void* source,
-                  const Dims& source_strides, DType source_type) {
-  if (shape.numel() == 0) return;
-  Dims strides[2] = {target_strides, source_strides};
-  collapse_dims(shape, strides);
-  if (device.is_cuda()) {
-    const StridedShape<2> s = strided_shape(shape, strides);
-    return cuda::element_kernels(device.index).copy(s, target_type, target, source_type, source);
-  }
-  const int64_t n = shape.back(), target_step = strides[0].back(), source_step = strides[1].back();
-  dispatch(target_type, [&](auto target_tag) {
-    dispatch(source_type, [&](auto source_tag) {
-      using To = decltype(target_tag);
-      using From = decltype(source_tag);
-      for_each_row(shape, strides, [&](const int64_t (&at)[2]) {
-        To* to = static_cast<To*>(target) + at[0];
-        const From* from = static_cast<const From*>(source) + at[1];
-        if constexpr (std::is_same_v<To, From>) {
-          if (target_step == 1 && source_step == 1) {
-            std::memcpy(to, from, static_cast<size_t>(n) * sizeof(To));
-            return;
-          }
-        }
-        for (int64_t i = 0; i < n; ++i) to[i * target_step] = convert<To>(from[i * source_step]);
-      });
-    });
+constexpr OpDef kContiguous{
+    .name = "contiguous", .places = {Place::strided}, .infer = infer_row_major, .run = run_copy, .gradient = pass_on};
+constexpr OpDef kClone{.name = "clone",
+                       .places = {Place::broadcast},
+                       .lanes = lanes_of_input,
+                       .infer = infer_in_layout,
+                       .run = run_copy,
+                       .gradient = pass_on};
+
+void infer_cast(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call.as<DType>()}); }
+void gradient_cast(const Backward& call, Grads& grads) { grads[0] = recorded_cast(call.grad(), call.options(0).dtype); }
+constexpr OpDef kCast{.name = "to",
+                      .attribute_bytes = sizeof(DType),
+                      .places = {Place::strided},
+                      .infer = infer_cast,
+                      .run = run_copy,
+                      .gradient = gradient_cast};
+
+void infer_transfer(const Call& call, ResultSpecs& results) {
+  results.push_back({call[0].shape(), call[0].dtype(), Place::row_major, true, true, call.as<Device>()});
+}
+void run_transfer(const Run& r) {
+  const Tensor &from = r.inputs[0], &to = r.results[0];
+  const size_t bytes = static_cast<size_t>(from.numel()) * itemsize(from.dtype());
+  if (bytes > 0) cuda::copy("to", r.result_data[0], to.device(), r.input_data[0], from.device(), bytes);
+}
+void gradient_transfer(const Backward& call, Grads& grads) { grads[0] = recorded_transfer(call.grad(), call.options(0).device); }
+constexpr OpDef kTransfer{.name = "to",
+                          .attribute_bytes = sizeof(Device),
+                          .infer = infer_transfer,
+                          .run = run_transfer,
+                          .gradient = gradient_transfer};
+
+// Inputs: source, and what is overwritten.
+bool both_in_lanes(const Call& call) {
+  return call[0].in_lanes() && call[1].in_lanes() && call[0].shape() == call[1].shape();
+}
+void infer_write(const Call& call, ResultSpecs& results) {
+  results.push_back({call[1].shape(), call[1].dtype(), both_in_lanes(call) ? Place::call : Place::strided});
+}
+void gradient_write(const Backward& call, Grads& grads) {
+  if (call.needs(0)) grads[0] = recorded_cast(call.grad(), call.options(0).dtype);
+  if (call.needs(1)) grads[1] = Tensor::zeros(call.shape(1), call.options(1));
+}
+constexpr OpDef kWrite{.name = "copy",
+                       .places = {Place::broadcast, Place::unread},
+                       .lanes = both_in_lanes,
+                       .infer = infer_write,
+                       .run = run_copy,
+                       .gradient = gradient_write};
+
+struct FillCall {
+  Dims shape;
+  TensorOptions options;
+  double real;
+  int64_t integer;
+};
+
+FillCall fill_call(const Dims& shape, const TensorOptions& options, const Number& value) {
+  FillCall c{shape, options, value.real(), 0};
+  if (!is_floating_point(options.dtype))
+    c.integer = options.dtype == DType::boolean ? value.wrapped<bool>() : value.wrapped<int64_t>();
+  return c;
+}
+void infer_fill(const Call& call, ResultSpecs& results) {
+  const FillCall& c = call.as<FillCall>();
+  results.push_back({c.shape, c.options.dtype, Place::call, true, true, c.options.device});
+}
+void run_fill(const Run& r) {
+  const FillCall& c = r.as<FillCall>();
+  const int64_t n = r.count(r.results[0]);
+  if (n == 0) return;
+  dispatch(c.options.dtype, [&](auto tag) {
+    using T = decltype(tag);
+    const T value = std::is_floating_point_v<T> ? static_cast<T>(c.real) : static_cast<T>(c.integer);
+    elements(c.options.device).fill(c.options.dtype, n, &value, r.result_data[0]);
   });
 }
+constexpr OpDef kFull{.name = "full", .attribute_bytes = sizeof(FillCall), .infer = infer_fill, .run = run_fill};
+constexpr OpDef kFill{.name = "fill",
+                      .attribute_bytes = sizeof(FillCall),
+                      .places = {Place::unread},
+                      .lanes = lanes_of_input,
+                      .infer = infer_fill,
+                      .run = run_fill,
+                      .gradient = [](const Backward& call, Grads& grads) {
+                        grads[0] = Tensor::zeros(call.shape(0), call.options(0));
+                      }};
 
 }  // namespace
 
-Tensor plain_copy(const Tensor& tensor) { return cast(tensor, tensor.dtype()); }
+Tensor recorded_copy(const Tensor& tensor) { return emit_one(kContiguous, NoAttributes{}, {tensor}); }
+Tensor recorded_clone(const Tensor& tensor) { return emit_one(kClone, NoAttributes{}, {tensor}); }
+Tensor recorded_cast(const Tensor& tensor, DType dtype) {
+  return tensor.dtype() == dtype ? tensor : emit_one(kCast, dtype, {tensor});
+}
+Tensor recorded_transfer(const Tensor& tensor, Device device) {
+  return tensor.device() == device ? tensor : emit_one(kTransfer, device, {tensor});
+}
+void recorded_write(const Tensor& target, const Tensor& source) { emit(kWrite, NoAttributes{}, {source, target}, &target); }
+void recorded_fill(const Tensor& target, const Number& value) {
+  emit(kFill, fill_call(target.shape(), target.options(), value), {target}, &target);
+}
 
+Tensor plain_copy(const Tensor& tensor) {
+  const NoGrad guard;
+  return recorded_copy(tensor);
+}
+Tensor copy_in_layout(const Tensor& tensor) {
+  const NoGrad guard;
+  return recorded_clone(tensor);
+}
 Tensor contiguous(const Tensor& tensor) { return tensor.is_contiguous() ? tensor : plain_copy(tensor); }
-
 Tensor cast(const Tensor& tensor, DType dtype) {
-  Tensor result = Tensor::empty(tensor.shape(), tensor.options(dtype));
-  strided_copy(tensor.shape(), tensor.device(), result.raw_pointer(), result.strides(), dtype, tensor.raw_pointer(),
-               tensor.strides(), tensor.dtype());
-  return result;
+  const NoGrad guard;
+  return emit_one(kCast, dtype, {tensor});
 }
-
-void copy_into(const Tensor& target, const Tensor& source) {
-  if (target->storage->read_only()) throw Error("copy_: the tensor shares memory that is read-only");
-  Dims shape = broadcast_shapes("copy_", target.shape(), source.shape());
-  if (!(shape == target.shape()))
-    throw ShapeError(message("copy_: source of shape ", source.shape(), " does not broadcast to ", target.shape()));
-  Tensor from = source->storage == target->storage ? plain_copy(source) : to_device(source, target.device());
-  strided_copy(shape, target.device(), target.raw_pointer(), target.strides(), target.dtype(), from.raw_pointer(),
-               broadcast_strides(from, shape), from.dtype());
-  target.bump_version();
-}
-
 Tensor to_device(const Tensor& tensor, Device device) {
-  if (tensor.device() == device) return tensor;
-  const Tensor from = contiguous(tensor);
-  Tensor result = Tensor::empty(tensor.shape(), {tensor.dtype(), device});
-  const size_t bytes = static_cast<size_t>(tensor.numel()) * itemsize(tensor.dtype());
-  if (bytes > 0) cuda::copy("to", result.raw_pointer(), device, from.raw_pointer(), from.device(), bytes);
-  return result;
+  const NoGrad guard;
+  return recorded_transfer(tensor, device);
+}
+void copy_into(const Tensor& target, const Tensor& source) {
+  if (!(broadcast_shapes("copy_", target.shape(), source.shape()) == target.shape()))
+    throw ShapeError(message("copy_: source of shape ", source.shape(), " does not broadcast to ", target.shape()));
+  const NoGrad guard;
+  const Tensor from = to_device(source, target.device());
+  const bool same = from.shape() == target.shape();
+  recorded_write(target, same ? from : from.as_strided(target.shape(), broadcast_strides(from, target.shape()), from->offset));
 }
 
-bool use_lanes(const Tensor& tensor) {
-  return lane_count() > 1 && !tensor.device().is_cuda() && tensor.dtype() == DType::float32 && tensor.ndim() >= 3 &&
-         2 * tensor.size(0) >= lane_count() && tensor.numel() > 0;
-}
-
-Tensor to_lanes(const Tensor& tensor) {
-  if (tensor.in_lanes()) return tensor;
-  Tensor result = Tensor::empty_lanes(tensor.shape());
-  Tensor plain = contiguous(tensor);
-  const LanesShape& lanes = result->storage->lanes_shape();
-  kernels<float>().pack_lanes(lanes.batch, lanes.channels * lanes.spatial, lane_count(), plain.data<float>(),
-                              result.lanes_data());
-  return result;
+Tensor filled(const Dims& shape, const TensorOptions& options, const Number& value) {
+  return emit_one(kFull, fill_call(shape, options, value), {});
 }
 
 }  // namespace cnnx

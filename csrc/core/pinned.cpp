@@ -4,6 +4,7 @@
 #include "cnnx/error.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/node.h"
 #include "cuda/runtime.h"
 #include "cuda/transfer.h"
 
@@ -35,6 +36,13 @@ Tensor uploaded(const Tensor& from, Device device) {
       [=] { cuda::discard_upload(block, bytes, device.index); }, false, device);
 }
 
+// Inputs: a tensor, and what it became elsewhere.
+constexpr OpDef kMoved{.name = "to",
+                       .view = [](const Call& call) { return call[1]; },
+                       .gradient = [](const Backward& call, Grads& grads) {
+                         grads[0] = recorded_transfer(call.grad(), call.options(0).device);
+                       }};
+
 }  // namespace
 
 bool is_pinned(const Tensor& tensor) {
@@ -63,8 +71,7 @@ Tensor move_async(const Tensor& tensor, Device device) {
   } else {
     return to(tensor, device);
   }
-  if (!needs_grad({tensor})) return result;
-  return record("to", result, {tensor}, [home](const Tensor& g, const Needs&) { return Grads{to_device(g, home)}; });
+  return emit_one(kMoved, NoAttributes{}, {tensor, result});
 }
 
 bool download_into(const Tensor& target, const Tensor& source) {

@@ -1,69 +1,72 @@
-// The random state and the fills. Words per element: one for float32, two where 53 bits or a 64-bit range are wanted.
+// The random state and the fills.
 #include "cnnx/random.h"
 
 #include <cmath>
-#include <numbers>
 #include <random>
-#include <utility>
 
 #include "core/copy.h"
 #include "cuda/graph.h"
-#include "cuda/runtime.h"
-#include "kernels/parallel.h"
-#include "kernels/philox.h"
+#include "kernels/table.h"
 
 namespace cnnx {
 namespace {
 
-constexpr int64_t kGroupsPerUnit = 4096;  // counters that one unit of parallel work draws
-
-double uniform01_double(uint32_t high, uint32_t low) {
-  uint64_t bits = (static_cast<uint64_t>(high) << 32 | low) >> 11;
-  return static_cast<double>(bits) * 0x1p-53;
-}
-
-// floor(bits * range / 2^64): the high half of a 64 x 64 bit product.
-uint64_t scale_to_range(uint64_t bits, uint64_t range) {
-  uint64_t a = bits >> 32, b = bits & 0xffffffffu, c = range >> 32, d = range & 0xffffffffu;
-  uint64_t middle = a * d + (b * d >> 32);
-  uint64_t lower = b * c + (middle & 0xffffffffu);
-  return a * c + (middle >> 32) + (lower >> 32);
-}
-
-// Calls group(first, count, words) for every counter; `per_counter` elements share one, of which the last may use fewer.
-template <class F>
-void for_each_counter(int64_t n, int per_counter, const RandomState& call, const F& group) {
-  const int64_t counters = (n + per_counter - 1) / per_counter;
-  const int64_t units = (counters + kGroupsPerUnit - 1) / kGroupsPerUnit;
-  parallel_for(units, 40.0 * kGroupsPerUnit, [&](int64_t unit) {
-    const int64_t end = std::min(counters, (unit + 1) * kGroupsPerUnit);
-    for (int64_t counter = unit * kGroupsPerUnit; counter < end; ++counter) {
-      uint32_t words[4];
-      philox4x32(call.seed, call.calls, static_cast<uint64_t>(counter), words);
-      const int64_t first = counter * per_counter;
-      group(first, static_cast<int>(std::min<int64_t>(per_counter, n - first)), words);
-    }
-  });
-}
-
 RandomState take_call(Generator* generator) { return (generator != nullptr ? *generator : default_generator()).next_call(); }
 
-const ElementTable& device_kernels(const Tensor& tensor) { return cuda::element_kernels(tensor.device().index); }
+// The attributes of a draw. Input: the tensor that is filled, which is not read.
+struct DrawCall {
+  RandomState key;
+  double a, b;  // low and high; mean and standard deviation; the probability
+  int64_t low;
+  uint64_t range;
+};
+void infer(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
 
-// Runs fill(data, n) on the tensor's elements in row-major order, by way of a copy if the tensor has gaps.
-template <class T, class F>
-void fill_row_major(const char* op, const Tensor& tensor, const F& fill) {
-  if (tensor->storage->read_only()) throw Error(message(op, ": the tensor shares memory that is read-only"));
-  if (tensor.numel() == 0) return;
-  if (tensor.is_contiguous()) {
-    fill(tensor.pointer<T>(), tensor.numel());
-    tensor.bump_version();
-    return;
-  }
-  Tensor values = Tensor::empty(tensor.shape(), tensor.options());
-  fill(values.pointer<T>(), values.numel());
-  copy_into(tensor, values);
+template <void (*draw)(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out)>
+void run(const Run& r) {
+  const Tensor& out = r.results[0];
+  if (out.numel() > 0) draw(elements(r.device), out.dtype(), out.numel(), r.as<DrawCall>(), r.result_data[0]);
 }
+
+void draw_uniform(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out) {
+  table.uniform(dtype, n, c.key.seed, c.key.calls, c.a, c.b, out);
+}
+void draw_normal(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out) {
+  table.normal(dtype, n, c.key.seed, c.key.calls, c.a, c.b, out);
+}
+void draw_bernoulli(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out) {
+  table.bernoulli(dtype, n, c.key.seed, c.key.calls, c.a, out);
+}
+void draw_integers(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out) {
+  table.randint(dtype, n, c.key.seed, c.key.calls, c.low, c.range, out);
+}
+
+template <void (*draw)(const ElementTable&, DType, int64_t, const DrawCall&, void*)>
+constexpr OpDef draw_op(const char* name) {
+  return {.name = name, .attribute_bytes = sizeof(DrawCall), .places = {Place::unread}, .infer = infer, .run = run<draw>};
+}
+constexpr OpDef kUniform = draw_op<draw_uniform>("uniform"), kNormal = draw_op<draw_normal>("normal"),
+                kBernoulli = draw_op<draw_bernoulli>("bernoulli"), kRandint = draw_op<draw_integers>("randint");
+
+// Without history.
+void fill(const OpDef& op, const Tensor& tensor, const DrawCall& c) {
+  const NoGrad guard;
+  emit(op, c, {tensor}, &tensor);
+}
+
+struct PermutationCall {
+  RandomState key;
+  int64_t n;
+};
+void infer_permutation(const Call& call, ResultSpecs& results) {
+  results.push_back({{call.as<PermutationCall>().n}, DType::int64});
+}
+void run_permutation(const Run& r) {
+  const PermutationCall& c = r.as<PermutationCall>();
+  if (c.n > 0) elements().permutation(c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
+}
+constexpr OpDef kPermutation{
+    .name = "randperm", .attribute_bytes = sizeof(PermutationCall), .infer = infer_permutation, .run = run_permutation};
 
 }  // namespace
 
@@ -114,72 +117,19 @@ RandomState next_random_call() { return default_generator().next_call(); }
 void uniform_(const Tensor& tensor, double low, double high, Generator* generator) {
   if (!(low <= high)) throw ValueError(message("uniform_: low ", low, " is above high ", high));
   if (!std::isfinite(high - low)) throw ValueError(message("uniform_: range ", low, " to ", high, " is not finite"));
-  dispatch_floating("uniform_", tensor.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const RandomState call = take_call(generator);
-    const T from = static_cast<T>(low), span = static_cast<T>(high - low), limit = static_cast<T>(high);
-    auto scaled = [=](T u) {
-      T value = from + span * u;
-      return value >= limit && from < limit ? std::nextafter(limit, from) : value;  // rounding must not reach `high`
-    };
-    fill_row_major<T>("uniform_", tensor, [&](T* data, int64_t n) {
-      if (tensor.device().is_cuda())
-        return device_kernels(tensor).uniform(tensor.dtype(), n, call.seed, call.calls, low, high, data);
-      if constexpr (std::is_same_v<T, float>)
-        for_each_counter(n, 4, call, [&](int64_t first, int count, const uint32_t* words) {
-          for (int i = 0; i < count; ++i) data[first + i] = scaled(uniform01(words[i]));
-        });
-      else
-        for_each_counter(n, 2, call, [&](int64_t first, int count, const uint32_t* words) {
-          for (int i = 0; i < count; ++i) data[first + i] = scaled(uniform01_double(words[2 * i], words[2 * i + 1]));
-        });
-    });
-  });
+  if (!is_floating_point(tensor.dtype())) throw TypeError(message("uniform_: needs float32 or float64, got ", name(tensor.dtype())));
+  fill(kUniform, tensor, {take_call(generator), low, high, 0, 0});
 }
 
 void normal_(const Tensor& tensor, double mean, double stddev, Generator* generator) {
   if (!(stddev >= 0.0)) throw ValueError(message("normal_: std ", stddev, " is not a number >= 0"));
-  dispatch_floating("normal_", tensor.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const RandomState call = take_call(generator);
-    // Box-Muller: two uniforms give two normals. The radius takes 1 - u in (0, 1], so its logarithm is finite.
-    auto pair = [=](double u, double v, T out[2]) {
-      const double radius = std::sqrt(-2.0 * std::log(1.0 - u)), angle = 2.0 * std::numbers::pi * v;
-      out[0] = static_cast<T>(mean + stddev * radius * std::cos(angle));
-      out[1] = static_cast<T>(mean + stddev * radius * std::sin(angle));
-    };
-    fill_row_major<T>("normal_", tensor, [&](T* data, int64_t n) {
-      if (tensor.device().is_cuda())
-        return device_kernels(tensor).normal(tensor.dtype(), n, call.seed, call.calls, mean, stddev, data);
-      if constexpr (std::is_same_v<T, float>)
-        for_each_counter(n, 4, call, [&](int64_t first, int count, const uint32_t* words) {
-          T values[4];
-          pair(words[0] * 0x1p-32, words[1] * 0x1p-32, values);
-          pair(words[2] * 0x1p-32, words[3] * 0x1p-32, values + 2);
-          for (int i = 0; i < count; ++i) data[first + i] = values[i];
-        });
-      else
-        for_each_counter(n, 2, call, [&](int64_t first, int count, const uint32_t* words) {
-          T values[2];
-          pair(uniform01_double(words[0], words[1]), uniform01_double(words[2], words[3]), values);
-          for (int i = 0; i < count; ++i) data[first + i] = values[i];
-        });
-    });
-  });
+  if (!is_floating_point(tensor.dtype())) throw TypeError(message("normal_: needs float32 or float64, got ", name(tensor.dtype())));
+  fill(kNormal, tensor, {take_call(generator), mean, stddev, 0, 0});
 }
 
 void bernoulli_(const Tensor& tensor, double p, Generator* generator) {
   if (!(p >= 0.0 && p <= 1.0)) throw ValueError(message("bernoulli_: p ", p, " is not between 0 and 1"));
-  dispatch(tensor.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const RandomState call = take_call(generator);
-    fill_row_major<T>("bernoulli_", tensor, [&](T* data, int64_t n) {
-      if (tensor.device().is_cuda()) return device_kernels(tensor).bernoulli(tensor.dtype(), n, call.seed, call.calls, p, data);
-      for_each_counter(n, 4, call, [&](int64_t first, int count, const uint32_t* words) {
-        for (int i = 0; i < count; ++i) data[first + i] = static_cast<T>(static_cast<double>(uniform01(words[i])) < p);
-      });
-    });
-  });
+  fill(kBernoulli, tensor, {take_call(generator), p, 0, 0, 0});
 }
 
 void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* generator) {
@@ -188,35 +138,14 @@ void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* genera
     using T = decltype(tag);
     if (!holds<T>(low) || !holds<T>(high - 1))
       throw Error(message("randint: ", low, " to ", high - 1, " is out of bounds for ", name(tensor.dtype())));
-    const RandomState call = take_call(generator);
-    const uint64_t range = static_cast<uint64_t>(high) - static_cast<uint64_t>(low);
-    fill_row_major<T>("randint", tensor, [&](T* data, int64_t n) {
-      if (tensor.device().is_cuda())
-        return device_kernels(tensor).randint(tensor.dtype(), n, call.seed, call.calls, low, range, data);
-      for_each_counter(n, 2, call, [&](int64_t first, int count, const uint32_t* words) {
-        for (int i = 0; i < count; ++i) {
-          uint64_t bits = static_cast<uint64_t>(words[2 * i]) << 32 | words[2 * i + 1];
-          data[first + i] = static_cast<T>(static_cast<int64_t>(static_cast<uint64_t>(low) + scale_to_range(bits, range)));
-        }
-      });
-    });
   });
+  fill(kRandint, tensor,
+       {take_call(generator), 0, 0, low, static_cast<uint64_t>(high) - static_cast<uint64_t>(low)});
 }
 
 Tensor randperm(int64_t n, Generator* generator, const Device& device) {
   if (n < 0) throw ValueError(message("randperm: n ", n, " is negative"));
-  const RandomState call = take_call(generator);
-  Tensor result = Tensor::empty({n}, {DType::int64});
-  int64_t* values = result.data<int64_t>();
-  for (int64_t i = 0; i < n; ++i) values[i] = i;
-  // Fisher-Yates; step i draws from counter i / 2.
-  uint32_t words[4] = {};
-  for (int64_t i = 0; i + 1 < n; ++i) {
-    if (i % 2 == 0) philox4x32(call.seed, call.calls, static_cast<uint64_t>(i / 2), words);
-    const uint64_t bits = static_cast<uint64_t>(words[2 * (i % 2)]) << 32 | words[2 * (i % 2) + 1];
-    std::swap(values[i], values[i + static_cast<int64_t>(scale_to_range(bits, static_cast<uint64_t>(n - i)))]);
-  }
-  return to_device(result, device);
+  return to_device(emit_one(kPermutation, PermutationCall{take_call(generator), n}, {}), device);
 }
 
 }  // namespace cnnx

@@ -1,7 +1,7 @@
-// Loops over several strided operands of one shape.
+// Several strided operands of one shape.
 #pragma once
 
-#include "cnnx/tensor.h"
+#include "core/op.h"
 #include "kernels/shapes.h"
 
 namespace cnnx {
@@ -12,41 +12,6 @@ inline Dims broadcast_strides(const Tensor& t, const Dims& shape) {
   for (int i = 1; i <= t.ndim(); ++i)
     if (t.size(-i) != 1) strides[shape.size() - i] = t.strides().at(-i);
   return strides;
-}
-
-// The number of innermost rows of a shape.
-inline int64_t row_count(const Dims& shape) {
-  int64_t rows = 1;
-  for (int i = 0; i + 1 < shape.size(); ++i) rows *= shape[i];
-  return rows;
-}
-
-// Calls row(offset), with the operands' offsets in elements that the strides give, for the innermost rows [begin, end) of
-// `shape`.
-template <int kOperands, class Row>
-void for_each_row(const Dims& shape, const Dims (&strides)[kOperands], int64_t begin, int64_t end, const Row& row) {
-  const int outer = shape.size() - 1;
-  Dims position = Dims::filled(outer, 0);
-  int64_t offset[kOperands] = {};
-  for (int64_t i = outer - 1, rest = begin; i >= 0; --i) {
-    const int dim = static_cast<int>(i);
-    position[dim] = rest % shape[dim];
-    rest /= shape[dim];
-    for (int k = 0; k < kOperands; ++k) offset[k] += strides[k][dim] * position[dim];
-  }
-  for (int64_t r = begin; r < end; ++r) {
-    row(offset);
-    for (int i = outer - 1; i >= 0; --i) {
-      for (int k = 0; k < kOperands; ++k) offset[k] += strides[k][i];
-      if (++position[i] < shape[i]) break;
-      for (int k = 0; k < kOperands; ++k) offset[k] -= strides[k][i] * shape[i];
-      position[i] = 0;
-    }
-  }
-}
-template <int kOperands, class Row>
-void for_each_row(const Dims& shape, const Dims (&strides)[kOperands], const Row& row) {
-  for_each_row(shape, strides, 0, row_count(shape), row);
 }
 
 // Drops dimensions of extent 1 and merges neighbours that every operand steps through evenly; at least one dimension is left.
@@ -85,6 +50,29 @@ StridedShape<kOperands> strided_shape(const Dims& shape, const Dims (&strides)[k
     for (int k = 0; k < kOperands; ++k) s.stride[k][i] = strides[k][i];
   }
   return s;
+}
+
+// The first result and the inputs of a call as the operands of an element-wise kernel: what is broadcast, or is a number and so
+// undefined, is read with steps of 0. In lanes, an input has the shape of the result, one element or one per channel.
+template <int kOperands>
+StridedShape<kOperands> broadcast_operands(const Run& r) {
+  const Tensor& out = r.results[0];
+  Dims shape = out.shape(), strides[kOperands];
+  strides[0] = out.strides();
+  if (r.lanes > 1) {
+    const LanesShape& lanes = out->storage->lanes_shape();
+    shape = {lanes.blocks(), lanes.channels, lanes.spatial * r.lanes};
+    strides[0] = contiguous_strides(shape);
+  }
+  for (int k = 1; k < kOperands; ++k) {
+    const Tensor& t = r.inputs[static_cast<size_t>(k - 1)];
+    if (!t.defined()) strides[k] = Dims::filled(shape.size(), 0);
+    else if (r.lanes == 1) strides[k] = broadcast_strides(t, shape);
+    else if (t.shape() == out.shape()) strides[k] = strides[0];
+    else strides[k] = {0, t.numel() == 1 ? 0 : t.strides().at(-(out.ndim() - 1)), 0};
+  }
+  collapse_dims(shape, strides);
+  return strided_shape(shape, strides);
 }
 
 }  // namespace cnnx

@@ -1,9 +1,8 @@
 #include "cnnx/tensor.h"
 
-#include <cstring>
-
 #include "cnnx/autograd.h"
 #include "core/allocator.h"
+#include "core/copy.h"
 #include "cuda/graph.h"
 #include "cuda/runtime.h"
 #include "kernels/table.h"
@@ -12,6 +11,12 @@ namespace cnnx {
 
 int64_t LanesShape::blocks() const { return (batch + lane_count() - 1) / lane_count(); }
 int64_t LanesShape::numel() const { return blocks() * channels * spatial * lane_count(); }
+
+LanesShape lanes_shape(const Dims& shape) {
+  int64_t spatial = 1;
+  for (int i = 2; i < shape.size(); ++i) spatial *= shape[i];
+  return {shape[0], shape[1], spatial};
+}
 
 namespace {
 
@@ -92,35 +97,14 @@ Tensor Tensor::empty(const Dims& shape, const TensorOptions& options) {
 Tensor Tensor::empty_lanes(const Dims& shape) {
   byte_count(shape, sizeof(float) * static_cast<size_t>(lane_count()));  // for its check: rounding up multiplies by less
   auto impl = std::make_shared<TensorImpl>();
-  int64_t spatial = 1;
-  for (int i = 2; i < shape.size(); ++i) spatial *= shape[i];
-  impl->storage = std::make_shared<Storage>(LanesShape{shape[0], shape[1], spatial});
+  impl->storage = std::make_shared<Storage>(lanes_shape(shape));
   impl->shape = shape;
   impl->strides = contiguous_strides(shape);
   return Tensor(std::move(impl));
 }
 
-Tensor Tensor::full(const Dims& shape, double value, const TensorOptions& options) {
-  Tensor result = empty(shape, options);
-  dispatch(options.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    if (options.device.is_cuda()) {
-      const T element = static_cast<T>(value);
-      cuda::element_kernels(options.device.index).fill(options.dtype, result.numel(), &element, result.raw_pointer());
-    } else {
-      fill(result.data<T>(), result.numel(), value);
-    }
-  });
-  return result;
-}
-
-Tensor Tensor::zeros(const Dims& shape, const TensorOptions& options) {
-  Tensor result = empty(shape, options);
-  if (options.device.is_cuda()) cuda::set_zero(result.raw_pointer(), result->storage->nbytes(), options.device.index);
-  else std::memset(result.raw_data(), 0, result->storage->nbytes());
-  return result;
-}
-
+Tensor Tensor::full(const Dims& shape, double value, const TensorOptions& options) { return filled(shape, options, value); }
+Tensor Tensor::zeros(const Dims& shape, const TensorOptions& options) { return filled(shape, options, 0.0); }
 Tensor Tensor::scalar(double value, const TensorOptions& options) { return full({}, value, options); }
 
 Tensor Tensor::from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,

@@ -9,7 +9,7 @@
 
 namespace cnnx::cuda {
 
-// The backend of this build: "13.0, architectures 80 90", or why there is none.
+// The backend of this build: "CUDA 13.0.88, machine code for 90, PTX of 75", or why there is none.
 bool is_built();
 std::string build_text();
 // 0 where there is no driver or no card.

@@ -1,12 +1,10 @@
 // Checks and kernel calls of the batch gather.
 #include "cnnx/data/gather.h"
 
-#include <cstring>
-
 #include "core/copy.h"
 #include "data/checks.h"
-#include "kernels/parallel.h"
 #include "kernels/table.h"
+#include "ops/take.h"
 
 namespace cnnx {
 namespace {
@@ -25,11 +23,11 @@ Tensor checked_positions(const char* op, const Tensor& index, int64_t start, int
     throw IndexError(message(op, ": positions ", start, " to ", start + count, " are outside the index of ", index.numel()));
   const Tensor whole = contiguous(index), positions = whole.as_strided({count}, {1}, whole->offset + start);
   const Tensor there = to_device(positions, device);
-  if (const Tensor& readable = positions.device().is_cuda() ? there : positions; !readable.device().is_cuda()) {
-    const int64_t* values = readable.data<int64_t>();
-    for (int64_t i = 0; i < count; ++i)
-      if (values[i] < 0 || values[i] >= rows)
-        throw IndexError(message(op, ": index ", values[i], " is out of range for ", rows, " samples"));
+  for (const Tensor* readable : {&positions, &there}) {
+    if (readable->device().is_cuda()) continue;
+    if (const int64_t bad = first_bad_index(*readable, rows, false); bad >= 0)
+      throw IndexError(message(op, ": index ", readable->data<int64_t>()[bad], " is out of range for ", rows, " samples"));
+    break;
   }
   return there;
 }
@@ -58,53 +56,62 @@ void check_images(const char* op, const Tensor& source, const Tensor& index) {
     throw ShapeError(message(op, ": images must be (N, H, W) or (N, C, H, W), got ", source.shape()));
 }
 
+namespace {
+
+// Inputs of both: what is gathered from, positions. A batch of images is scaled, and in lanes where images are.
+struct GatherCall {
+  GatherShape shape;  // lanes: 1, the call decides
+  Dims result;
+  const ChannelScale* scale;  // lives as long as the call
+};
+void infer_images(const Call& call, ResultSpecs& results) {
+  results.push_back({call.as<GatherCall>().result, DType::float32, Place::call});
+}
+void run_images(const Run& r) {
+  const GatherCall& c = r.as<GatherCall>();
+  GatherShape s = c.shape;
+  s.lanes = r.lanes;
+  if (c.result.numel() > 0)
+    kernels<float>(r.device).gather_u8(s, r.in<uint8_t>(0), r.in<int64_t>(1), c.scale->divisor, c.scale->mean_data(),
+                                       c.scale->stddev_data(), r.out<float>(0));
+}
+constexpr OpDef kGatherImages{.name = "gather_images",
+                              .attribute_bytes = sizeof(GatherCall),
+                              .lanes = [](const Call& call) {
+                                return lanes_for_images(call.as<GatherCall>().result, {DType::float32, call[0].device()});
+                              },
+                              .infer = infer_images,
+                              .run = run_images};
+
+void infer_rows(const Call& call, ResultSpecs& results) {
+  Dims shape = call[0].shape();
+  shape[0] = call[1].numel();
+  results.push_back({shape, call[0].dtype()});
+}
+void run_rows(const Run& r) {
+  const Tensor& out = r.results[0];
+  if (out.numel() == 0) return;
+  const int64_t count = out.size(0), bytes = out.numel() / count * static_cast<int64_t>(itemsize(out.dtype()));
+  elements(r.device).gather_rows(count, bytes, r.inputs[0].size(0), r.input_data[0], r.in<int64_t>(1), r.result_data[0]);
+}
+constexpr OpDef kGatherRows{.name = "gather_rows", .infer = infer_rows, .run = run_rows};
+
+}  // namespace
+
 Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const PixelScale& scale) {
   check_images("gather_images", source, index);
   const int64_t channels = source.ndim() == 4 ? source.size(1) : 1, height = source.size(-2), width = source.size(-1);
   const ChannelScale scaled("gather_images", scale, channels);
-  const Tensor images = contiguous(source);
   const Tensor positions = checked_positions("gather_images", index, start, count, source.size(0), source.device());
-  const int64_t* rows = positions.pointer<int64_t>();
-
-  const Dims shape{count, channels, height, width};
-  GatherShape s{count, channels, height * width, 1, source.size(0)};
-  // The rule of use_lanes(), before there is a tensor to ask about.
-  const bool lanes = !source.device().is_cuda() && lane_count() > 1 && 2 * count >= lane_count() && shape.numel() > 0;
-  if (lanes) s.lanes = lane_count();
-  Tensor batch = lanes ? Tensor::empty_lanes(shape) : Tensor::empty(shape, source.options(DType::float32));
-  if (shape.numel() > 0)
-    kernels<float>(source.device())
-        .gather_u8(s, images.pointer<uint8_t>(), rows, scaled.divisor, scaled.mean_data(), scaled.stddev_data(),
-                   lanes ? batch.lanes_data() : batch.pointer<float>());
-  return batch;
+  const GatherCall c{{count, channels, height * width, 1, source.size(0)}, {count, channels, height, width}, &scaled};
+  return emit_one(kGatherImages, c, {source, positions});
 }
 
 Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int64_t count) {
   check_defined("gather_rows", source, index);
   if (source.ndim() < 1) throw ShapeError("gather_rows: a 0-dimensional tensor has no rows");
-  const Tensor values = contiguous(source);
   const Tensor positions = checked_positions("gather_rows", index, start, count, source.size(0), source.device());
-  const int64_t* rows = positions.pointer<int64_t>();
-  Dims shape = source.shape();
-  shape[0] = count;
-  Tensor result = Tensor::empty(shape, source.options());
-  if (result.numel() == 0) return result;
-  const size_t bytes = static_cast<size_t>(result.numel() / count) * itemsize(source.dtype());
-  if (source.device().is_cuda()) {
-    cuda::element_kernels(source.device().index)
-        .gather_rows(count, static_cast<int64_t>(bytes), source.size(0), values.raw_pointer(), rows, result.raw_pointer());
-    return result;
-  }
-  const char* from = static_cast<const char*>(values.raw_data());
-  char* to = static_cast<char*>(result.raw_data());
-  if (bytes == sizeof(int64_t)) {  // labels: a copy of known size needs no call
-    for (int64_t i = 0; i < count; ++i) std::memcpy(to + 8 * i, from + 8 * rows[i], 8);
-    return result;
-  }
-  parallel_for(count, 0.1 * static_cast<double>(bytes), [&](int64_t i) {
-    std::memcpy(to + static_cast<size_t>(i) * bytes, from + static_cast<size_t>(rows[i]) * bytes, bytes);
-  });
-  return result;
+  return emit_one(kGatherRows, NoAttributes{}, {source.detach(), positions});
 }
 
 }  // namespace cnnx

@@ -86,9 +86,9 @@ T fill_value(const Fill& fill, int64_t c) {
 // Throws unless there is one value, or one for each channel.
 void check_fill(const char* op, const Fill& fill, const ImageSize& size);
 
-// The batch of images at `positions` of `source`; all tensors lie on one device, and are checked.
-Tensor transform_on_device(const Tensor& source, const Tensor& positions, const Tensor& keys, const BatchTransform& transform,
-                           const RandomState& random);
+// The images at `positions` of `source` into `batch`; all tensors lie on one device, and are checked.
+void transform_on_device(const Tensor& source, const Tensor& positions, const Tensor& keys, const BatchTransform& transform,
+                         const RandomState& random, const Tensor& batch);
 // The same for one image (C, H, W), contiguous.
 Tensor transform_on_device(const Tensor& image, const ImageStep& step, const RandomState& random);
 

@@ -106,6 +106,44 @@ Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState&
 
 }  // namespace
 
+namespace {
+
+// Inputs: images, positions, keys of the random numbers.
+struct TransformCall {
+  const BatchTransform* transform;  // these two live as long as the call
+  const ChannelScale* scale;
+  ImageSize in, middle, out;
+  RandomState random;
+};
+Dims result_shape(const Call& call) {
+  const ImageSize& out = call.as<TransformCall>().out;
+  return {call[1].numel(), out.channels, out.height, out.width};
+}
+void infer(const Call& call, ResultSpecs& results) { results.push_back({result_shape(call), DType::float32, Place::call}); }
+void run(const Run& r) {
+  const TransformCall& c = r.as<TransformCall>();
+  const Tensor& batch = r.results[0];
+  if (batch.numel() == 0) return;
+  if (r.device.is_cuda()) return transform_on_device(r.inputs[0], r.inputs[1], r.inputs[2], *c.transform, c.random, batch);
+  const Batch work{*c.transform,     *c.scale,         c.in,     c.middle, c.out, r.in<uint8_t>(0),
+                   r.in<int64_t>(1), r.in<int64_t>(2), c.random, r.lanes};
+  float* output = r.out<float>(0);
+  const int64_t count = batch.size(0), block = r.lanes > 1 ? r.lanes : Batch::kBlock;
+  const double steps = static_cast<double>(c.transform->bytes.size() + c.transform->floats.size() + 1);
+  parallel_for(
+      (count + block - 1) / block, 0.7 * steps * static_cast<double>(block * std::max(c.in.numel(), c.out.numel())),
+      [&](int64_t unit) { work.run(unit * block, std::min(block, count - unit * block), output + unit * block * c.out.numel()); });
+}
+constexpr OpDef kTransform{.name = kOp,
+                           .attribute_bytes = sizeof(TransformCall),
+                           .lanes = [](const Call& call) {
+                             return lanes_for_images(result_shape(call), {DType::float32, call[0].device()});
+                           },
+                           .infer = infer,
+                           .run = run};
+
+}  // namespace
+
 bool is_random(const ImageStep& step) { return step.random(); }
 
 Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomState& random) {
@@ -136,31 +174,9 @@ Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start
     throw ShapeError(message(kOp, ": keys must be int64 of shape ", index.shape(), ", got ", name(whole_keys.dtype()), " of ",
                              whole_keys.shape()));
   const Tensor key_values = to_device(whole_keys.as_strided({count}, {1}, whole_keys->offset + start), source.device());
-  if (source.device().is_cuda()) return transform_on_device(images, positions, key_values, transform, random);
-
   const ImageSize middle = size_after(transform.bytes, in), out = size_after(transform.floats, middle);
   const ChannelScale scale(kOp, transform.scale, middle.channels);
-  const Dims shape{count, out.channels, out.height, out.width};
-  const bool lanes = lane_count() > 1 && 2 * count >= lane_count() && shape.numel() > 0;
-  Tensor batch = lanes ? Tensor::empty_lanes(shape) : Tensor::empty(shape);
-  if (shape.numel() == 0) return batch;
-  float* output = lanes ? batch.lanes_data() : batch.data<float>();
-  const Batch work{transform,
-                   scale,
-                   in,
-                   middle,
-                   out,
-                   images.data<uint8_t>(),
-                   positions.data<int64_t>(),
-                   key_values.data<int64_t>(),
-                   random,
-                   lanes ? lane_count() : 1};
-  const int64_t block = lanes ? lane_count() : Batch::kBlock;
-  const double steps = static_cast<double>(transform.bytes.size() + transform.floats.size() + 1);
-  parallel_for(
-      (count + block - 1) / block, 0.7 * steps * static_cast<double>(block * std::max(in.numel(), out.numel())),
-      [&](int64_t unit) { work.run(unit * block, std::min(block, count - unit * block), output + unit * block * out.numel()); });
-  return batch;
+  return emit_one(kTransform, TransformCall{&transform, &scale, in, middle, out, random}, {images, positions, key_values});
 }
 
 }  // namespace cnnx

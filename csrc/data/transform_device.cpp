@@ -112,8 +112,8 @@ void run(const DeviceTransform& transform, int64_t count, const Tensor& source, 
 
 }  // namespace
 
-Tensor transform_on_device(const Tensor& source, const Tensor& positions, const Tensor& keys, const BatchTransform& transform,
-                           const RandomState& random) {
+void transform_on_device(const Tensor& source, const Tensor& positions, const Tensor& keys, const BatchTransform& transform,
+                         const RandomState& random, const Tensor& batch) {
   static std::mutex mutex;
   const ImageSize in{source.ndim() == 4 ? source.size(1) : 1, source.size(-2), source.size(-1)};
   std::shared_ptr<const DeviceTransform> held;
@@ -126,11 +126,7 @@ Tensor transform_on_device(const Tensor& source, const Tensor& positions, const 
       if (!cuda::is_capturing(source.device().index)) transform.on_device = held;
     }
   }
-  Tensor batch =
-      Tensor::empty({positions.numel(), held->out.channels, held->out.height, held->out.width}, source.options(DType::float32));
-  if (batch.numel() > 0)
-    run(*held, positions.numel(), source, source.size(0), positions.pointer<int64_t>(), keys.pointer<int64_t>(), random, batch);
-  return batch;
+  run(*held, positions.numel(), source, source.size(0), positions.pointer<int64_t>(), keys.pointer<int64_t>(), random, batch);
 }
 
 Tensor transform_on_device(const Tensor& image, const ImageStep& step, const RandomState& random) {

@@ -18,6 +18,12 @@ const KernelTable<T>& kernels(const Device& device) {
   return device.is_cuda() ? cuda::kernels<T>(device.index) : kernels<T>();
 }
 
+// The kernels over elements of any dtype.
+const ElementTable& elements();  // the CPU's
+inline const ElementTable& elements(const Device& device) {
+  return device.is_cuda() ? cuda::element_kernels(device.index) : elements();
+}
+
 enum class Target { reference, baseline, v2, v3, v4 };
 const char* name(Target target);
 Target active_target();

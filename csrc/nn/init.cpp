@@ -7,9 +7,12 @@
 #include <vector>
 
 #include "cnnx/autograd.h"
+#include "cnnx/ops/create.h"
 #include "cnnx/ops/elementwise.h"
+#include "cnnx/ops/view.h"
 #include "cnnx/random.h"
 #include "core/copy.h"
+#include "kernels/table.h"
 
 namespace cnnx::init {
 namespace {
@@ -26,27 +29,21 @@ int64_t fan(const char* op, const Tensor& tensor, const std::string& mode) {
   return mode == "fan_in" ? fans(tensor).in : fans(tensor).out;
 }
 
-// The inverse error function: Giles' approximation (GPU Computing Gems, 2011) polished by Newton steps on erf.
-double erfinv(double y) {
-  if (std::abs(y) >= 1) return y < 0 ? -HUGE_VAL : HUGE_VAL;
-  double w = -std::log((1 - y) * (1 + y)), x;
-  if (w < 5) {
-    w -= 2.5;
-    x = 2.81022636e-08;
-    for (double c : {3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
-                     1.50140941})
-      x = c + x * w;
-  } else {
-    w = std::sqrt(w) - 3;
-    x = -0.000200214257;
-    for (double c :
-         {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682})
-      x = c + x * w;
-  }
-  x *= y;
-  for (int i = 0; i < 2; ++i) x -= (std::erf(x) - y) / (2 * std::numbers::inv_sqrtpi * std::exp(-x * x));
-  return x;
-}
+// Input: float64 values on the CPU, which are changed in place.
+struct QuantileCall {
+  double mean, stddev, low, high;
+};
+void no_results(const Call&, ResultSpecs&) {}
+constexpr OpDef kQuantiles{.name = "normal_quantiles",
+                           .attribute_bytes = sizeof(QuantileCall),
+                           .infer = no_results,
+                           .run = [](const Run& r) {
+                             const QuantileCall& c = r.as<QuantileCall>();
+                             elements().normal_quantiles(r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
+                           }};
+constexpr OpDef kOrthonormal{.name = "orthonormal_rows", .infer = no_results, .run = [](const Run& r) {
+                               elements().orthonormal_rows(r.inputs[0].size(0), r.inputs[0].size(1), r.inout<double>(0));
+                             }};
 
 }  // namespace
 
@@ -90,9 +87,7 @@ void trunc_normal_(const Tensor& tensor, double mean, double stddev, double low,
   const double to = std::erf((high - mean) / stddev / std::numbers::sqrt2);
   const Tensor drawn = Tensor::empty(tensor.shape(), {DType::float64});
   cnnx::uniform_(drawn, from, to, generator);
-  double* values = drawn.data<double>();
-  for (int64_t i = 0, n = drawn.numel(); i < n; ++i)
-    values[i] = std::clamp(mean + stddev * std::numbers::sqrt2 * erfinv(values[i]), low, high);
+  emit(kQuantiles, QuantileCall{mean, stddev, low, high}, {drawn});
   copy_into(tensor, drawn);
 }
 
@@ -133,9 +128,7 @@ void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, co
 
 void eye_(const Tensor& matrix) {
   if (matrix.ndim() != 2) throw ValueError(message("eye_: needs 2 dimensions, got shape ", matrix.shape()));
-  const Tensor values = Tensor::zeros(matrix.shape(), {DType::float64});
-  for (int64_t i = 0; i < std::min(matrix.size(0), matrix.size(1)); ++i) values.data<double>()[i * matrix.size(1) + i] = 1;
-  copy_into(matrix, values);
+  copy_into(matrix, eye(matrix.size(0), matrix.size(1), matrix.dtype(), matrix.device()));
 }
 
 void dirac_(const Tensor& weight, int64_t groups) {
@@ -143,17 +136,12 @@ void dirac_(const Tensor& weight, int64_t groups) {
     throw ValueError(message("dirac_: needs 3, 4 or 5 dimensions, got shape ", weight.shape()));
   if (groups < 1 || weight.size(0) % groups != 0)
     throw ValueError(message("dirac_: ", weight.size(0), " output channels cannot be split into ", groups, " groups"));
-  const Tensor values = Tensor::zeros(weight.shape(), {DType::float64});
-  int64_t spatial = 1, middle = 0;
-  for (int i = 2; i < weight.ndim(); ++i) {
-    spatial *= weight.size(i);
-    middle = middle * weight.size(i) + weight.size(i) / 2;
-  }
-  const int64_t per_group = weight.size(0) / groups, inputs = weight.size(1);
-  for (int64_t g = 0; g < groups; ++g)
-    for (int64_t d = 0; d < std::min(per_group, inputs); ++d)
-      values.data<double>()[((g * per_group + d) * inputs + d) * spatial + middle] = 1;
-  copy_into(weight, values);
+  const NoGrad guard;
+  zero_(weight);
+  Tensor middle = weight.detach();  // the middle of every kernel
+  while (middle.ndim() > 2) middle = select(middle, -1, middle.size(-1) / 2);
+  const int64_t per_group = weight.size(0) / groups;
+  for (int64_t g = 0; g < groups; ++g) fill_(diagonal(narrow(middle, 0, g * per_group, per_group)), 1);
 }
 
 void orthogonal_(const Tensor& weight, double gain, Generator* generator) {
@@ -165,24 +153,9 @@ void orthogonal_(const Tensor& weight, double gain, Generator* generator) {
   const int64_t count = std::min(rows, columns), length = std::max(rows, columns);
   const Tensor drawn = Tensor::empty({count, length}, {DType::float64});
   cnnx::normal_(drawn, 0, 1, generator);
-  double* q = drawn.data<double>();
-  for (int64_t i = 0; i < count; ++i) {
-    double* v = q + i * length;
-    for (int64_t j = 0; j < 2 * i; ++j) {
-      const double* other = q + j % i * length;
-      double dot = 0;
-      for (int64_t k = 0; k < length; ++k) dot += v[k] * other[k];
-      for (int64_t k = 0; k < length; ++k) v[k] -= dot * other[k];
-    }
-    double square = 0;
-    for (int64_t k = 0; k < length; ++k) square += v[k] * v[k];
-    for (int64_t k = 0; k < length; ++k) v[k] /= std::sqrt(square);
-  }
-  const Tensor values = Tensor::empty(weight.shape(), {DType::float64});
-  double* out = values.data<double>();
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < columns; ++c) out[r * columns + c] = gain * (rows <= columns ? q[r * length + c] : q[c * length + r]);
-  copy_into(weight, values);
+  emit(kOrthonormal, NoAttributes{}, {drawn});
+  const NoGrad guard;
+  copy_into(weight, reshape(mul(rows <= columns ? drawn : transpose(drawn, 0, 1), gain), weight.shape()));
 }
 
 }  // namespace cnnx::init

@@ -15,14 +15,56 @@ namespace {
 // One parameter with what its update reads and writes, all contiguous.
 struct Item {
   size_t index;  // in the caller's lists
-  TensorOptions options;
-  int64_t count;
-  void* param;
-  const void* grad;
-  void* states[3] = {};
+  Tensor param, grad, states[3];
   bool fresh = false;  // its first state was made now
   int64_t step = 0;
 };
+
+// An update of parameters of one device and dtype that are at the same step. Inputs, for each: parameter, gradient, three states.
+template <class Step>
+struct UpdateCall {
+  Step step;
+  bool fresh;
+  int64_t number;  // of the step, from 1
+};
+constexpr size_t kInputsOfItem = 5;
+
+template <class Step, auto single, auto wide>
+void run_update(const Run& r) {
+  const auto& c = r.as<UpdateCall<Step>>();
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    std::vector<OptimItem<T>> list;
+    list.reserve(r.inputs.size() / kInputsOfItem);
+    for (size_t i = 0; i < r.inputs.size(); i += kInputsOfItem)
+      list.push_back({r.inputs[i].numel(),
+                      r.inout<T>(i),
+                      r.in<T>(i + 1),
+                      {r.inout<T>(i + 2), r.inout<T>(i + 3), r.inout<T>(i + 4)},
+                      c.fresh,
+                      c.number});
+    const int64_t count = static_cast<int64_t>(list.size());
+    if constexpr (std::is_same_v<T, float>) (kernels<T>(r.device).*single)(c.step, count, list.data());
+    else (kernels<T>(r.device).*wide)(c.step, count, list.data());
+  });
+}
+
+void no_results(const Call&, ResultSpecs&) {}
+
+// The op of a rule, whose kernel has the same name in both tables.
+#define CNNX_RULE(rule, Step)                      \
+  constexpr OpDef rule{.name = #rule,              \
+                       .attribute_bytes = sizeof(UpdateCall<Step>), \
+                       .infer = no_results,        \
+                       .run = run_update<Step, &KernelTable<float>::rule, &KernelTable<double>::rule>}
+namespace rules {
+CNNX_RULE(sgd_step, SgdStep);
+CNNX_RULE(adam_step, AdamStep);
+CNNX_RULE(adadelta_step, AdadeltaStep);
+CNNX_RULE(rmsprop_step, RmspropStep);
+CNNX_RULE(adagrad_step, AdagradStep);
+}  // namespace rules
+#undef CNNX_RULE
 
 Tensor gradient(const char* op, const Tensor& param) {
   if (!param.defined()) throw TypeError(message(op, ": a parameter is None"));
@@ -66,14 +108,10 @@ class Group {
         throw Error(message(op, ": parameter ", i, " is on ", param.device().str(), ", which is not being captured"));
       Item item;
       item.index = i;
-      item.options = param.options();
-      item.count = param.numel();
       item_memory("parameter", item, param);
       item.param = writable("memory", i, param);
-      Tensor plain = contiguous(grad);
-      item.grad = plain.raw_pointer();
-      keep_.push_back(std::move(plain));
-      items_.push_back(item);
+      item.grad = contiguous(grad);
+      items_.push_back(std::move(item));
     }
   }
 
@@ -126,11 +164,9 @@ class Group {
     steps_ = &steps;
   }
 
-  // Runs `kernel` of the table with `step` on the items of each device and dtype, then publishes the results. Returns whether
-  // state was made.
+  // Updates the items, then publishes the results. Returns whether state was made.
   template <class Step>
-  bool run(const Step& step, void (*KernelTable<float>::*single)(const Step&, int64_t, const OptimItem<float>*),
-           void (*KernelTable<double>::*wide)(const Step&, int64_t, const OptimItem<double>*)) {
+  bool run(const OpDef& rule, const Step& step) {
     if (phase_ == cuda::Phase::capture) cuda::leave_note(std::make_shared<Captured>(Captured{items_, memory_}));
     if (phase_ == cuda::Phase::replay && memory_ != captured_->memory) throw_changed("an option");
     if (steps_ != nullptr && phase_ != cuda::Phase::capture) {  // what is captured has not run
@@ -140,12 +176,10 @@ class Group {
         if (phase_ == cuda::Phase::replay) cuda::undo_if_replay_fails([step, before = item.step - 1] { set_step(step, before); });
       }
     }
+    const NoGrad guard;
     std::vector<bool> done(items_.size());
-    for (size_t i = 0; i < items_.size(); ++i) {
-      if (done[i]) continue;
-      if (items_[i].options.dtype == DType::float32) update(i, done, step, single);
-      else update(i, done, step, wide);
-    }
+    for (size_t i = 0; i < items_.size(); ++i)
+      if (!done[i]) update(rule, step, i, done);
     for (const auto& [target, copy] : write_back_) copy_into(target, copy);
     for (const Tensor& tensor : written_) tensor.bump_version();
     return made_;
@@ -175,25 +209,22 @@ class Group {
       throw ValueError(message(op_, ": ", params_.size(), " parameters, but ", list.size(), " entries of ", what));
   }
 
-  // The update of all items of the device and dtype of item `first`.
-  template <class Step, class T>
-  void update(size_t first, std::vector<bool>& done, const Step& step,
-              void (*KernelTable<T>::*kernel)(const Step&, int64_t, const OptimItem<T>*)) const {
-    const TensorOptions options = items_[first].options;
-    std::vector<OptimItem<T>> list;
+  // The update of all items that go together with item `first`.
+  template <class Step>
+  void update(const OpDef& rule, const Step& step, size_t first, std::vector<bool>& done) const {
+    const Item& model = items_[first];
+    InlineVector<Input, 8 * kInputsOfItem> inputs;
     for (size_t i = first; i < items_.size(); ++i) {
       const Item& item = items_[i];
-      if (item.options.dtype != options.dtype || !(item.options.device == options.device)) continue;
+      if (done[i] || item.param.dtype() != model.param.dtype() || !(item.param.device() == model.param.device()) ||
+          item.fresh != model.fresh || item.step != model.step)
+        continue;
       done[i] = true;
-      if (item.count == 0) continue;
-      list.push_back({item.count,
-                      static_cast<T*>(item.param),
-                      static_cast<const T*>(item.grad),
-                      {static_cast<T*>(item.states[0]), static_cast<T*>(item.states[1]), static_cast<T*>(item.states[2])},
-                      item.fresh,
-                      item.step});
+      if (item.param.numel() == 0) continue;
+      for (const Tensor* t : {&item.param, &item.grad, &item.states[0], &item.states[1], &item.states[2]}) inputs.push_back(*t);
     }
-    if (!list.empty()) (kernels<T>(options.device).*kernel)(step, static_cast<int64_t>(list.size()), list.data());
+    const UpdateCall<Step> c{step, model.fresh, model.step};
+    if (!inputs.empty()) emit(Call{rule, &c, {inputs.data(), inputs.size()}});
   }
 
   [[noreturn]] void throw_changed(const char* what) const {
@@ -211,19 +242,19 @@ class Group {
     if (phase_ == cuda::Phase::replay) written_.push_back(tensor);
   }
 
-  // Contiguous memory to update `tensor`, the `what` of a parameter, in.
-  void* writable(const char* what, size_t index, const Tensor& tensor) {
+  // A contiguous tensor to update `tensor`, the `what` of a parameter, in.
+  Tensor writable(const char* what, size_t index, const Tensor& tensor) {
     if (tensor->storage->read_only())
       throw Error(message(op_, ": the ", what, " of parameter ", index, " shares memory that is read-only"));
     if (tensor.is_contiguous()) {
       written_.push_back(tensor);
-      return tensor.raw_pointer();
+      return tensor;
     }
     for (int dim = 0; dim < tensor.ndim(); ++dim)
       if (tensor.strides()[dim] == 0 && tensor.size(dim) > 1)
         throw Error(message(op_, ": elements of the ", what, " of parameter ", index, " share memory; it needs a clone()"));
     write_back_.emplace_back(tensor, plain_copy(tensor));
-    return write_back_.back().second.raw_pointer();
+    return write_back_.back().second;
   }
 
   const char* op_;
@@ -233,22 +264,17 @@ class Group {
   const std::vector<Tensor>& params_;
   std::vector<Tensor>* steps_ = nullptr;
   std::vector<Item> items_;
-  std::vector<Tensor> keep_, written_;
+  std::vector<Tensor> written_;
   std::vector<std::pair<Tensor, Tensor>> write_back_;
   bool made_ = false;
 };
-
-// The slot of a kernel, for both tables.
-#define CNNX_SLOT(name) &KernelTable<float>::name, &KernelTable<double>::name
 
 }  // namespace
 
 bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdOptions& options) {
   Group group("sgd_step", params, options.lr);
   if (options.momentum != 0) group.bind(0, "momentum_buffer", momentum_buffers);
-  return group.run(
-      SgdStep{options.lr, options.momentum, options.dampening, options.weight_decay, options.nesterov, options.maximize},
-      CNNX_SLOT(sgd_step));
+  return group.run(rules::sgd_step, SgdStep{options.lr, options.momentum, options.dampening, options.weight_decay, options.nesterov, options.maximize});
 }
 
 bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
@@ -258,9 +284,8 @@ bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, st
   group.bind(1, "exp_avg_sq", exp_avg_sqs);
   if (options.amsgrad) group.bind(2, "max_exp_avg_sq", max_exp_avg_sqs);
   group.count_steps(steps);
-  return group.run(AdamStep{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, options.decoupled,
-                            options.amsgrad, options.maximize},
-                   CNNX_SLOT(adam_step));
+  return group.run(rules::adam_step, AdamStep{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, options.decoupled,
+                            options.amsgrad, options.maximize});
 }
 
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
@@ -269,8 +294,7 @@ bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps
   group.bind(0, "square_avg", square_avgs);
   group.bind(1, "acc_delta", acc_deltas);
   group.count_steps(steps);
-  return group.run(AdadeltaStep{options.lr, options.rho, options.eps, options.weight_decay, options.maximize},
-                   CNNX_SLOT(adadelta_step));
+  return group.run(rules::adadelta_step, AdadeltaStep{options.lr, options.rho, options.eps, options.weight_decay, options.maximize});
 }
 
 bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
@@ -280,9 +304,8 @@ bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps,
   if (options.momentum > 0) group.bind(1, "momentum_buffer", momentum_buffers);
   if (options.centered) group.bind(2, "grad_avg", grad_avgs);
   group.count_steps(steps);
-  return group.run(RmspropStep{options.lr, options.alpha, options.eps, options.weight_decay, options.momentum, options.centered,
-                               options.maximize},
-                   CNNX_SLOT(rmsprop_step));
+  return group.run(rules::rmsprop_step, RmspropStep{options.lr, options.alpha, options.eps, options.weight_decay, options.momentum, options.centered,
+                               options.maximize});
 }
 
 bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& sums,
@@ -290,11 +313,8 @@ bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps,
   Group group("adagrad_step", params, options.lr);
   group.bind(0, "sum", sums, options.initial_accumulator_value);
   group.count_steps(steps);
-  return group.run(AdagradStep{options.lr, options.lr_decay, options.eps, options.weight_decay, options.maximize},
-                   CNNX_SLOT(adagrad_step));
+  return group.run(rules::adagrad_step, AdagradStep{options.lr, options.lr_decay, options.eps, options.weight_decay, options.maximize});
 }
-
-#undef CNNX_SLOT
 
 void zero_grads(const std::vector<Tensor>& params, bool set_to_none) {
   for (Tensor param : params) {
@@ -311,122 +331,99 @@ namespace {
       message("clip_grad_norm_: the total norm of order ", norm_type, " is ", norm, ", so the gradients cannot be clipped"));
 }
 
-// Gradients on one device, as its kernels take them. Strided ones are copied, and written back by publish().
-struct GradLists {
-  struct List {
-    std::vector<int64_t> sizes;
-    std::vector<void*> data;
-  };
-  GradLists(const char* op, const std::vector<Tensor>& params, Device device) {
+// Inputs of both: the norm, one float64 number; gradients, of one dtype.
+struct NormCall {
+  double number;  // the order of the norm; the largest norm
+};
+template <class Kernel>
+void run_on_gradients(const Run& r, const Kernel& kernel) {
+  std::vector<int64_t> sizes;
+  std::vector<void*> data;
+  for (size_t i = 1; i < r.inputs.size(); ++i) {
+    sizes.push_back(r.inputs[i].numel());
+    data.push_back(r.input_data[i]);
+  }
+  kernel(elements(r.device), r.inputs[1].dtype(), r.as<NormCall>().number, static_cast<int64_t>(sizes.size()), sizes.data(),
+         data.data(), r.inout<double>(0));
+}
+constexpr OpDef kAddNorm{.name = "clip_grad_norm",
+                         .attribute_bytes = sizeof(NormCall),
+                         .infer = no_results,
+                         .run = [](const Run& r) {
+                           run_on_gradients(r, [](const ElementTable& table, DType dtype, double p, int64_t count,
+                                                  const int64_t* sizes, void* const* data, double* norm) {
+                             table.add_norm(dtype, p, count, sizes, data, norm);
+                           });
+                         }};
+constexpr OpDef kScaleToNorm{.name = "clip_grad_norm",
+                             .attribute_bytes = sizeof(NormCall),
+                             .infer = no_results,
+                             .run = [](const Run& r) {
+                               run_on_gradients(r, [](const ElementTable& table, DType dtype, double max_norm, int64_t count,
+                                                      const int64_t* sizes, void* const* data, double* norm) {
+                                 table.clip_norm(dtype, max_norm, norm, count, sizes, data);
+                               });
+                             }};
+
+// Gradients on one device. Strided ones are copied, and written back by publish().
+class Gradients {
+ public:
+  Gradients(const char* op, const std::vector<Tensor>& params) {
     for (const Tensor& param : params) {
       const Tensor grad = gradient(op, param);
       if (!grad.defined() || grad.numel() == 0) continue;
-      if (!(grad.device() == device))
-        throw Error(message(op, ": gradients on ", device.str(), " and ", grad.device().str(),
+      if (!tensors_.empty() && !(grad.device() == device()))
+        throw Error(message(op, ": gradients on ", device().str(), " and ", grad.device().str(),
                             "; clip those of each device by themselves"));
       dispatch_floating(op, grad.dtype(), [](auto) {});
-      tensors.emplace_back(grad, contiguous(grad));
-      List& list = grad.dtype() == DType::float32 ? single : wide;
-      list.sizes.push_back(grad.numel());
-      list.data.push_back(tensors.back().second.raw_pointer());
+      tensors_.emplace_back(grad, contiguous(grad));
+      if (grad.dtype() == DType::float64) dtype_ = DType::float64;
     }
   }
-  template <class Run>
-  void for_each(const Run& run) const {
-    if (!single.data.empty()) run(DType::float32, single);
-    if (!wide.data.empty()) run(DType::float64, wide);
+  Device device() const { return tensors_.empty() ? Device{} : tensors_[0].first.device(); }
+  DType dtype() const { return dtype_; }  // the widest
+  // One call for those of each dtype.
+  void emit_on(const OpDef& op, const Tensor& norm, double number) const {
+    for (DType dtype : {DType::float32, DType::float64}) {
+      InlineVector<Input, 32> inputs{norm};
+      for (const auto& [grad, plain] : tensors_)
+        if (grad.dtype() == dtype) inputs.push_back(plain);
+      const NormCall c{number};
+      if (inputs.size() > 1) emit(Call{op, &c, {inputs.data(), inputs.size()}});
+    }
   }
   void publish() const {
-    for (const auto& [grad, plain] : tensors) {
+    for (const auto& [grad, plain] : tensors_) {
       if (plain->storage == grad->storage) grad.bump_version();
       else copy_into(grad, plain);
     }
   }
-  std::vector<std::pair<Tensor, Tensor>> tensors;
-  List single, wide;
-};
 
-// Without a wait, unless an error is asked for.
-Tensor clip_on_device(const std::vector<Tensor>& params, Device device, double max_norm, double norm_type,
-                      bool error_if_nonfinite) {
-  constexpr const char* kOp = "clip_grad_norm_";
-  const GradLists lists(kOp, params, device);
-  const Tensor norm = Tensor::zeros({}, {DType::float64, device});
-  const ElementTable& table = cuda::element_kernels(device.index);
-  lists.for_each([&](DType dtype, const GradLists::List& list) {
-    table.add_norm(dtype, norm_type, static_cast<int64_t>(list.data.size()), list.sizes.data(), list.data.data(),
-                   norm.pointer<double>());
-  });
-  if (error_if_nonfinite && !std::isfinite(norm.item())) throw_nonfinite(norm_type, norm.item());
-  lists.for_each([&](DType dtype, const GradLists::List& list) {
-    table.clip_norm(dtype, max_norm, norm.pointer<double>(), static_cast<int64_t>(list.data.size()), list.sizes.data(),
-                    list.data.data());
-  });
-  lists.publish();
-  return lists.wide.data.empty() ? cast(norm, DType::float32) : norm;
-}
+ private:
+  std::vector<std::pair<Tensor, Tensor>> tensors_;
+  DType dtype_ = DType::float32;
+};
 
 }  // namespace
 
+// On a device without a wait, unless an error is asked for.
 Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, double norm_type, bool error_if_nonfinite) {
-  if (std::isnan(norm_type) || norm_type <= 0)
-    throw ValueError(message("clip_grad_norm_: norm_type must be positive, got ", norm_type));
-  for (const Tensor& param : params)
-    if (const Tensor grad = gradient("clip_grad_norm_", param); grad.defined() && grad.device().is_cuda())
-      return clip_on_device(params, grad.device(), max_norm, norm_type, error_if_nonfinite);
-  double total = 0;
-  DType dtype = DType::float32;
-  for (const Tensor& param : params) {
-    const Tensor grad = gradient("clip_grad_norm_", param);
-    if (!grad.defined()) continue;
-    dtype = promote(dtype, grad.dtype());
-    const Tensor plain = contiguous(grad);
-    dispatch_floating("clip_grad_norm_", grad.dtype(), [&](auto tag) {
-      const auto* g = plain.data<decltype(tag)>();
-      const int64_t n = plain.numel();
-      for (int64_t i = 0; i < n; ++i) {
-        const double size = std::abs(static_cast<double>(g[i]));
-        if (std::isinf(norm_type)) total = size > total || std::isnan(size) ? size : total;
-        else total += norm_type == 2 ? size * size : std::pow(size, norm_type);
-      }
-    });
-  }
-  const double norm = std::isinf(norm_type) ? total : std::pow(total, 1 / norm_type);
-  if (error_if_nonfinite && !std::isfinite(norm)) throw_nonfinite(norm_type, norm);
-  const double scale = max_norm / (norm + 1e-6);
-  if (!(scale >= 1)) {  // a NaN scales too, as in PyTorch
-    for (const Tensor& param : params) {
-      const Tensor grad = param.grad();
-      if (!grad.defined()) continue;
-      const Tensor scaled = plain_copy(grad);
-      dispatch_floating("clip_grad_norm_", grad.dtype(), [&](auto tag) {
-        using T = decltype(tag);
-        T* g = scaled.data<T>();
-        for (int64_t i = 0, n = scaled.numel(); i < n; ++i) g[i] = static_cast<T>(g[i] * scale);
-      });
-      copy_into(grad, scaled);
-    }
-  }
-  return Tensor::scalar(norm, {dtype});
+  constexpr const char* kOp = "clip_grad_norm_";
+  if (std::isnan(norm_type) || norm_type <= 0) throw ValueError(message(kOp, ": norm_type must be positive, got ", norm_type));
+  const NoGrad guard;
+  const Gradients gradients(kOp, params);
+  const Tensor norm = Tensor::zeros({}, {DType::float64, gradients.device()});
+  gradients.emit_on(kAddNorm, norm, norm_type);
+  if (error_if_nonfinite && !std::isfinite(norm.item())) throw_nonfinite(norm_type, norm.item());
+  gradients.emit_on(kScaleToNorm, norm, max_norm);
+  gradients.publish();
+  return gradients.dtype() == DType::float64 ? norm : cast(norm, DType::float32);
 }
 
 void clip_grad_value_(const std::vector<Tensor>& params, double clip_value) {
-  for (const Tensor& param : params) {
-    const Tensor grad = gradient("clip_grad_value_", param);
-    if (!grad.defined()) continue;
-    if (grad.device().is_cuda()) {
-      copy_into(grad, clamp(grad.detach(), -clip_value, clip_value));
-      continue;
-    }
-    const Tensor clipped = plain_copy(grad);
-    dispatch_floating("clip_grad_value_", grad.dtype(), [&](auto tag) {
-      using T = decltype(tag);
-      T* g = clipped.data<T>();
-      const T high = static_cast<T>(clip_value);
-      for (int64_t i = 0, n = clipped.numel(); i < n; ++i) g[i] = g[i] > high ? high : g[i] < -high ? -high : g[i];
-    });
-    copy_into(grad, clipped);
-  }
+  const NoGrad guard;
+  for (const Tensor& param : params)
+    if (const Tensor grad = gradient("clip_grad_value_", param); grad.defined()) clamp_(grad, -clip_value, clip_value);
 }
 
 }  // namespace cnnx

@@ -1,8 +1,11 @@
 #include "cnnx/autograd.h"
+#include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/norm.h"
+#include "cnnx/ops/reduce.h"
+#include "cnnx/ops/view.h"
+#include "core/copy.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
-#include "ops/spatial.h"
 
 namespace cnnx {
 namespace {
@@ -30,7 +33,7 @@ void check(const Tensor& input, const Tensor& running_mean, const Tensor& runnin
 }
 
 ChannelShape shape_of(const Tensor& input) {
-  ChannelShape s{input.size(0), input.size(1), 1, use_lanes(input) ? lane_count() : 1};
+  ChannelShape s{input.size(0), input.size(1), 1, 1};
   for (int i = 2; i < input.ndim(); ++i) s.spatial *= input.size(i);
   return s;
 }
@@ -40,13 +43,10 @@ class Kept {
  public:
   explicit Kept(const Tensor& kept) : kept_(kept) {
     if (!kept.defined()) return;
-    check_writable("batch_norm", kept);
+    if (kept->storage->read_only()) throw Error("batch_norm: the tensor shares memory that is read-only");
     moved_ = contiguous(kept);
   }
-  template <class T>
-  T* pointer() const {
-    return moved_.defined() ? moved_.pointer<T>() : nullptr;
-  }
+  const Tensor& tensor() const { return moved_; }
   void store() const {
     if (!moved_.defined()) return;
     if (moved_.is_same(kept_)) kept_.bump_version();
@@ -58,50 +58,123 @@ class Kept {
   Tensor moved_;
 };
 
-template <class T>
-Tensor batch_norm_typed(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
-                        const Tensor& bias, bool training, std::optional<double> momentum, double eps, const Tensor& batches) {
-  const ChannelShape s = shape_of(input);
-  const bool lanes = s.lanes > 1;
-  const auto x = spatial_input<T>(input, lanes);
-  const Tensor w = weight.defined() ? contiguous(weight) : weight, b = bias.defined() ? contiguous(bias) : bias;
-  const auto optional = [](const Tensor& t) { return t.defined() ? t.pointer<T>() : nullptr; };
-  const auto y = spatial_output<T>(input.shape(), lanes, input.device());
-  const Dims per_channel{s.channels};
-  const auto& table = kernels<T>(input.device());
-  Tensor inv_std = Tensor::empty(per_channel, input.options()), mean;
-  if (training) {
-    mean = Tensor::empty(per_channel, input.options());
-    const Kept kept_mean(running_mean), kept_var(running_var), counted(batches);
-    table.batch_norm_train(s, eps, x.data, optional(w), optional(b), y.data, mean.pointer<T>(), inv_std.pointer<T>(),
-                           {kept_mean.pointer<T>(), kept_var.pointer<T>(), counted.pointer<int64_t>(), momentum.value_or(0),
-                            !momentum && batches.defined()});
-    for (const Kept* kept : {&kept_mean, &kept_var, &counted}) kept->store();
-  } else {
-    mean = plain_copy(running_mean);
-    const Tensor variance = contiguous(running_var);
-    table.batch_norm_inv_std(s.channels, eps, variance.pointer<T>(), inv_std.pointer<T>());
-    table.batch_norm_apply(s, x.data, mean.pointer<T>(), inv_std.pointer<T>(), optional(w), optional(b), y.data);
-  }
-  if (!needs_grad({input, weight, bias})) return y.tensor;
+// The attributes of a normalisation and of its gradients.
+struct BatchNormCall {
+  ChannelShape shape;  // lanes: 1, the call decides
+  double eps, momentum;
+  bool training, cumulative;
+  bool wants[3];  // of the gradients of input, weight and bias
+};
 
-  auto gradient = [s, lanes, training, mean, inv_std, x = Saved(x.tensor), weighted = w.defined(), w = Saved(w)](
-                      const Tensor& grad_output, const Needs& needs) -> Grads {
-    Grads grads(3);
-    const auto g = spatial_input<T>(grad_output, lanes);
-    const auto saved = spatial_input<T>(x.unpack("batch_norm"), lanes);
-    if (needs[0]) grads[0] = spatial_output<T>(saved.tensor.shape(), lanes, g.tensor.device()).tensor;
-    for (size_t i : {1, 2})
-      if (needs[i]) grads[i] = Tensor::empty({s.channels}, grad_output.options());
-    kernels<T>(g.tensor.device())
-        .batch_norm_backward(s, training, g.data, saved.data, mean.pointer<T>(), inv_std.pointer<T>(),
-                             weighted ? w.unpack("batch_norm").pointer<T>() : nullptr,
-                             needs[0] ? flat_data<T>(grads[0], lanes) : nullptr, needs[1] ? grads[1].pointer<T>() : nullptr,
-                             needs[2] ? grads[2].pointer<T>() : nullptr);
-    return grads;
-  };
-  return record("batch_norm", y.tensor, {input, weight, bias}, std::move(gradient));
+ChannelShape kernel_shape(const Run& r) {
+  ChannelShape s = r.as<BatchNormCall>().shape;
+  s.lanes = r.lanes;
+  return s;
 }
+
+// Inputs: input, weight, bias, mean and variance (the running ones; a training batch moves them), the number of batches.
+enum : size_t { kX, kWeight, kBias, kMean, kVariance, kBatches };
+// Results beside the normalised input: mean and 1 / standard deviation, by channel.
+enum : size_t { kY, kUsedMean, kInvStd };
+
+bool lanes(const Call& call) { return lanes_for_images(call[0]); }
+
+void infer(const Call& call, ResultSpecs& results) {
+  const BatchNormCall& c = call.as<BatchNormCall>();
+  const DType dtype = call[kX].dtype();
+  results.push_back({call[kX].shape(), dtype, Place::call});
+  results.push_back({{c.shape.channels}, dtype, Place::row_major, c.training, false});
+  results.push_back({{c.shape.channels}, dtype, Place::row_major, true, false});
+}
+
+void run(const Run& r) {
+  const BatchNormCall& c = r.as<BatchNormCall>();
+  const ChannelShape s = kernel_shape(r);
+  dispatch_floating("batch_norm", r.inputs[kX].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const auto& table = kernels<T>(r.device);
+    if (c.training)
+      return table.batch_norm_train(
+          s, c.eps, r.in<T>(kX), r.in<T>(kWeight), r.in<T>(kBias), r.out<T>(kY), r.out<T>(kUsedMean), r.out<T>(kInvStd),
+          {r.inout<T>(kMean), r.inout<T>(kVariance), r.inout<int64_t>(kBatches), c.momentum, c.cumulative});
+    table.batch_norm_inv_std(s.channels, c.eps, r.in<T>(kVariance), r.out<T>(kInvStd));
+    table.batch_norm_apply(s, r.in<T>(kX), r.in<T>(kMean), r.out<T>(kInvStd), r.in<T>(kWeight), r.in<T>(kBias), r.out<T>(kY));
+  });
+}
+
+// Inputs: gradient of the result, input, mean, 1 / standard deviation, weight.
+void infer_backward(const Call& call, ResultSpecs& results) {
+  const BatchNormCall& c = call.as<BatchNormCall>();
+  const DType dtype = call[0].dtype();
+  results.push_back({call[1].shape(), dtype, Place::call, c.wants[0]});
+  for (size_t i : {1, 2}) results.push_back({{c.shape.channels}, dtype, Place::row_major, c.wants[i]});
+}
+
+void run_backward(const Run& r) {
+  dispatch_floating("batch_norm", r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).batch_norm_backward(kernel_shape(r), r.as<BatchNormCall>().training, r.in<T>(0), r.in<T>(1), r.in<T>(2),
+                                             r.in<T>(3), r.in<T>(4), r.out<T>(0), r.out<T>(1), r.out<T>(2));
+  });
+}
+
+// With the statistics of a batch as functions of the input.
+void formula_of_backward(const Call& call, Results& results) {
+  const BatchNormCall& c = call.as<BatchNormCall>();
+  const Tensor &g = call[0], &x = call[1];
+  Dims over{0}, channels = Dims::filled(x.ndim(), 1);
+  channels[1] = c.shape.channels;
+  for (int d = 2; d < x.ndim(); ++d) over.push_back(d);
+  Tensor deviation, inv_std;
+  if (c.training) {
+    deviation = sub(x, mean(x, over, true));
+    inv_std = rsqrt(add(mean(square(deviation), over, true), c.eps));
+  } else {
+    deviation = sub(x, reshape(call[2], channels));
+    inv_std = reshape(call[3], channels);
+  }
+  const Tensor normal = mul(deviation, inv_std);
+  Tensor grad_x;
+  if (c.wants[0]) {
+    grad_x = call[4].defined() ? mul(g, reshape(call[4], channels)) : g;
+    if (c.training) grad_x = sub(sub(grad_x, mean(grad_x, over, true)), mul(normal, mean(mul(grad_x, normal), over, true)));
+    grad_x = mul(grad_x, inv_std);
+  }
+  results.push_back(grad_x);
+  results.push_back(c.wants[1] ? sum(mul(g, normal), over) : Tensor());
+  results.push_back(c.wants[2] ? sum(g, over) : Tensor());
+}
+
+constexpr OpDef kBackward{.name = "batch_norm_backward",
+                          .attribute_bytes = sizeof(BatchNormCall),
+                          .places = {Place::call, Place::call, Place::row_major, Place::row_major},
+                          .lanes = lanes,
+                          .infer = infer_backward,
+                          .run = run_backward,
+                          .gradient = gradient_of<formula_of_backward>,
+                          .saves = saves_inputs};
+
+uint64_t saves(const Call& call, uint64_t) {
+  const bool training = call.as<BatchNormCall>().training;
+  return input_bit(kX) | input_bit(kWeight) | result_bit(kInvStd) | (training ? result_bit(kUsedMean) : input_bit(kMean));
+}
+
+void gradient(const Backward& call, Grads& grads) {
+  BatchNormCall c = call.as<BatchNormCall>();
+  for (size_t i = 0; i < 3; ++i) c.wants[i] = call.needs(i);
+  const Tensor mean = c.training ? call.result(kUsedMean) : call.input(kMean);
+  Results results = emit(kBackward, c, {call.grad(), call.input(kX), mean, call.result(kInvStd), call.input(kWeight)});
+  for (size_t i = 0; i < 3; ++i) grads[i] = std::move(results[i]);
+}
+
+constexpr OpDef kBatchNorm{.name = "batch_norm",
+                           .attribute_bytes = sizeof(BatchNormCall),
+                           .places = {Place::call, Place::row_major, Place::row_major, Place::row_major},
+                           .lanes = lanes,
+                           .infer = infer,
+                           .run = run,
+                           .gradient = gradient,
+                           .saves = saves};
 
 }  // namespace
 
@@ -119,9 +192,15 @@ Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor&
   }
   if (training && shape_of(input).count() <= 1)
     throw ValueError(message("batch_norm: needs more than 1 value per channel when training, got input ", input.shape()));
-  return dispatch_floating("batch_norm", input.dtype(), [&](auto tag) {
-    return batch_norm_typed<decltype(tag)>(input, running_mean, running_var, weight, bias, training, momentum, eps, batches);
-  });
+  const BatchNormCall c{shape_of(input), eps, momentum.value_or(0), training, !momentum && batches.defined(), {}};
+  if (!training) {  // the mean is copied, since the running one may move before the backward pass
+    const Tensor mean = needs_grad({input, weight, bias}) ? plain_copy(running_mean) : running_mean;
+    return emit(kBatchNorm, c, {input, weight, bias, mean, running_var, Tensor()})[kY];
+  }
+  const Kept mean(running_mean), variance(running_var), counted(batches);
+  Tensor result = emit(kBatchNorm, c, {input, weight, bias, mean.tensor(), variance.tensor(), counted.tensor()})[kY];
+  for (const Kept* kept : {&mean, &variance, &counted}) kept->store();
+  return result;
 }
 
 }  // namespace cnnx

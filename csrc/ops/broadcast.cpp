@@ -1,16 +1,12 @@
-// The loop over two broadcast operands, and the types that operands promote to.
+// The types that operands promote to, and what calls know of operands that are broadcast.
 #include "ops/broadcast.h"
 
-#include <algorithm>
-
-#include "cuda/runtime.h"
-#include "kernels/parallel.h"
-#include "ops/flat.h"
+#include "cnnx/autograd.h"
+#include "cnnx/ops/create.h"
+#include "cnnx/ops/view.h"
 
 namespace cnnx {
 namespace {
-
-constexpr int64_t kElementsPerUnit = 16384;
 
 // The type of an operand that counts and one that counts only where its category is higher.
 DType combine(DType higher, DType lower) {
@@ -19,22 +15,42 @@ DType combine(DType higher, DType lower) {
   return higher;
 }
 
+bool is_elsewhere(const Tensor& t, const Device& device) { return t.ndim() == 0 && !(t.device() == device); }
+
+Number number_of(const Tensor& element) {
+  return dispatch(element.dtype(), [&](auto tag) -> Number {
+    using T = decltype(tag);
+    const T value = *element.data<T>();
+    if constexpr (std::is_floating_point_v<T>) return static_cast<double>(value);
+    else if constexpr (std::is_same_v<T, bool>) return value;
+    else return static_cast<int64_t>(value);
+  });
+}
+
+// Whether `t` holds one value per channel of a tensor of shape `shape`: (C, 1, ...) or (1, C, 1, ...).
+bool is_per_channel(const Tensor& t, const Dims& shape) {
+  if (t.ndim() > shape.size() || t.ndim() < shape.size() - 1) return false;
+  const int channel = t.ndim() - shape.size() + 1;
+  for (int i = 0; i < t.ndim(); ++i)
+    if (t.shape()[i] != (i == channel ? shape[1] : 1)) return false;
+  return true;
+}
+
 }  // namespace
 
 Tensor TensorOrNumber::as_tensor(const TensorOptions& options) const {
-  if (!is_number_) {
-    const Tensor converted = tensor_.dtype() == options.dtype ? tensor_ : cast(tensor_, options.dtype);
-    return tensor_.ndim() == 0 && !tensor_.device().is_cuda() ? to_device(converted, options.device) : converted;
+  if (is_number_) {
+    Number value = number_;  // a number that does not fit wraps
+    if (!is_floating_point(options.dtype))
+      value = dispatch(options.dtype, [&](auto tag) -> Number {
+        using T = decltype(tag);
+        if constexpr (std::is_same_v<T, bool>) return number_.wrapped<bool>();
+        else return static_cast<int64_t>(number_.wrapped<T>());
+      });
+    return full({}, value, options.dtype, options.device);
   }
-  Tensor result = Tensor::empty({}, options);
-  dispatch(options.dtype, [&](auto tag) {
-    using T = decltype(tag);
-    const T value = number_.wrapped<T>();
-    if (options.device.is_cuda())
-      cuda::element_kernels(options.device.index).fill(options.dtype, 1, &value, result.raw_pointer());
-    else *result.data<T>() = value;
-  });
-  return result;
+  return to(is_elsewhere(tensor_, options.device) && !tensor_.device().is_cuda() ? to(tensor_, options.device) : tensor_,
+            options.dtype);
 }
 
 void check_number(const char* op, const TensorOrNumber& v, DType dtype) {
@@ -52,47 +68,41 @@ Device common_device(const char* op, const TensorOrNumber& a, const TensorOrNumb
   if (a.is_number()) return b.tensor().device();
   if (b.is_number()) return a.tensor().device();
   const auto is_host_number = [](const Tensor& t, const Tensor& other) {
-    return t.ndim() == 0 && !t.device().is_cuda() && other.device().is_cuda();
+    return is_elsewhere(t, other.device()) && !t.device().is_cuda();
   };
   if (is_host_number(a.tensor(), b.tensor())) return b.tensor().device();
   if (!is_host_number(b.tensor(), a.tensor())) check_same_device(op, a.tensor(), b.tensor());
   return a.tensor().device();
 }
 
-ElementOperand element_operand(const Number& number, DType dtype) {
+TensorOrNumber operand_for(const TensorOrNumber& v, DType dtype, const Device& device) {
+  if (v.is_number() || !v.defined()) return v;
+  const Tensor& t = v.tensor();
+  if (!is_elsewhere(t, device)) return to(t, dtype);
+  if (needs_grad({t})) return to(to(t, dtype), device);
+  return number_of(t);
+}
+
+ElementOperand number_operand(const TensorOrNumber& v, DType dtype) {
   ElementOperand operand{nullptr, 0, 0};
-  if (is_floating_point(dtype)) operand.real = number.real();
-  else operand.integer = dtype == DType::boolean ? number.wrapped<bool>() : number.wrapped<int64_t>();
+  if (!v.is_number()) return operand;
+  if (is_floating_point(dtype)) operand.real = v.number().real();
+  else operand.integer = dtype == DType::boolean ? v.number().wrapped<bool>() : v.number().wrapped<int64_t>();
   return operand;
 }
 
-TensorOrNumber host_number(const TensorOrNumber& v, const Device& device) {
-  if (v.is_number() || !v.defined() || v.tensor().ndim() > 0 || v.tensor().device().is_cuda() || !device.is_cuda()) return v;
-  return dispatch(v.dtype(), [&](auto tag) -> TensorOrNumber {
-    using T = decltype(tag);
-    const T value = *v.tensor().data<T>();
-    if constexpr (std::is_floating_point_v<T>) return Number(static_cast<double>(value));
-    else if constexpr (std::is_same_v<T, bool>) return Number(value);
-    else return Number(static_cast<int64_t>(value));
-  });
-}
-
-ElementOperands::ElementOperands(const TensorOrNumber& first, const TensorOrNumber& second, DType dtype, const Tensor& out) {
-  Dims extents = out.shape(), strides[3] = {out.strides(), Dims::filled(extents.size(), 0), Dims::filled(extents.size(), 0)};
-  const TensorOrNumber* operands[2] = {&first, &second};
-  ElementOperand* results[2] = {&a, &b};
-  for (int k = 0; k < 2; ++k) {
-    const TensorOrNumber operand = host_number(*operands[k], out.device());
-    if (operand.is_number()) {
-      *results[k] = element_operand(operand.number(), dtype);
-      continue;
-    }
-    held_[k] = operand.dtype() == dtype ? operand.tensor() : cast(operand.tensor(), dtype);
-    strides[k + 1] = broadcast_strides(held_[k], extents);
-    *results[k] = {held_[k].raw_pointer(), 0, 0};
+bool fit_lanes(const Call& call) {
+  const Tensor* model = nullptr;
+  for (const Input& input : call.inputs)
+    if (input->defined() && input->in_lanes()) model = &*input;
+  if (model == nullptr) return false;
+  for (const Input& input : call.inputs) {
+    if (!input->defined() || input->shape() == model->shape()) continue;
+    if (input->dtype() != DType::float32) return false;
+    const bool single = input->numel() == 1 && input->ndim() <= model->ndim();
+    if (!single && !is_per_channel(*input, model->shape())) return false;
   }
-  collapse_dims(extents, strides);
-  shape = strided_shape(extents, strides);
+  return true;
 }
 
 DType result_type(const TensorOrNumber& a, const TensorOrNumber& b) {
@@ -107,40 +117,6 @@ DType result_type(const TensorOrNumber& a, const TensorOrNumber& b) {
 void check_operands(const char* op, const TensorOrNumber& a, const TensorOrNumber& b) {
   if (!a.defined() || !b.defined()) throw TypeError(message(op, ": an operand is None"));
   if (a.is_number() && b.is_number()) throw TypeError(message(op, ": needs at least one tensor, got two numbers"));
-}
-
-void broadcast_rows(const Tensor& a, const Tensor& b, const Tensor& out, const BinaryRow& row) {
-  if (out.numel() == 0) return;
-  const int64_t in_size = static_cast<int64_t>(itemsize(a.dtype())), out_size = static_cast<int64_t>(itemsize(out.dtype()));
-  Tensor operands[2] = {a, b};
-  Dims shape, strides[3];
-  // Rows are read with step 1 or 0; an operand with another inner step is copied first.
-  for (int attempt = 0;; ++attempt) {
-    shape = out.shape();
-    strides[0] = broadcast_strides(operands[0], shape);
-    strides[1] = broadcast_strides(operands[1], shape);
-    strides[2] = out.strides();
-    collapse_dims(shape, strides);
-    bool regular = true;
-    for (int k = 0; k < 2; ++k)
-      if (const int64_t step = strides[k].back(); step != 0 && step != 1 && attempt == 0) {
-        operands[k] = plain_copy(operands[k]);
-        regular = false;
-      }
-    if (regular) break;
-  }
-  const char* pa = static_cast<const char*>(operands[0].raw_data());
-  const char* pb = static_cast<const char*>(operands[1].raw_data());
-  char* po = static_cast<char*>(out.raw_data());
-  const int64_t n = shape.back();
-  const bool a_full = strides[0].back() == 1, b_full = strides[1].back() == 1;
-  const int64_t rows = row_count(shape), rows_per_unit = 1 + kElementsPerUnit / n;
-  parallel_for((rows + rows_per_unit - 1) / rows_per_unit, 0.5 * static_cast<double>(rows_per_unit * n), [&](int64_t unit) {
-    const int64_t begin = unit * rows_per_unit, end = std::min(rows, begin + rows_per_unit);
-    for_each_row(shape, strides, begin, end, [&](const int64_t (&at)[3]) {
-      row(n, pa + at[0] * in_size, a_full, pb + at[1] * in_size, b_full, po + at[2] * out_size);
-    });
-  });
 }
 
 }  // namespace cnnx

@@ -1,38 +1,37 @@
-// The loop over two broadcast operands that binary ops and comparisons share.
+// Element-wise calls whose operands are broadcast: tensors of one dtype, or numbers.
 #pragma once
 
-#include <functional>
-
 #include "cnnx/number.h"
-#include "cnnx/tensor.h"
-#include "kernels/shapes.h"
+#include "core/op.h"
+#include "core/strided.h"
 
 namespace cnnx {
 
-// out[i] = f(a[i or 0], b[i or 0]) for i < n: an operand that is not full is one element.
-using BinaryRow = std::function<void(int64_t n, const void* a, bool a_full, const void* b, bool b_full, void* out)>;
-
-// Calls `row` over two operands of one dtype and a plain row-major result of the broadcast shape.
-void broadcast_rows(const Tensor& a, const Tensor& b, const Tensor& out, const BinaryRow& row);
-
-// The operands of an element-wise kernel of a device, over the shape of `out`; each is a number or a tensor of `dtype`.
-struct ElementOperands {
-  ElementOperands(const TensorOrNumber& a, const TensorOrNumber& b, DType dtype, const Tensor& out);
-  StridedShape<3> shape;  // of out, a, b
-  ElementOperand a, b;
-
- private:
-  Tensor held_[2];  // what a and b point to
-};
-// A number or one element in host memory, as a kernel takes it.
-ElementOperand element_operand(const Number& number, DType dtype);
-// A 0-dimensional CPU tensor as a number, for an op with tensors of a device; anything else as it is.
-TensorOrNumber host_number(const TensorOrNumber& v, const Device& device);
-
-// Where both operands live; throws if that is not one device. 0-dimensional CPU tensors are numbers for those on another.
-Device common_device(const char* op, const TensorOrNumber& a, const TensorOrNumber& b);
-
 // Throws if neither operand is a tensor or one is undefined.
 void check_operands(const char* op, const TensorOrNumber& a, const TensorOrNumber& b);
+// Where both operands live; throws if that is not one device. 0-dimensional CPU tensors are numbers for those on another.
+Device common_device(const char* op, const TensorOrNumber& a, const TensorOrNumber& b);
+// The operand of an op that computes in `dtype` on `device`: a tensor there, converted if need be as ops that are recorded, or a
+// number, which a 0-dimensional tensor elsewhere becomes unless it needs a gradient.
+TensorOrNumber operand_for(const TensorOrNumber& v, DType dtype, const Device& device);
+
+// A number as the attributes of a call hold it; for a tensor it means nothing.
+ElementOperand number_operand(const TensorOrNumber& v, DType dtype);
+// What a kernel takes for input i: its data, or the number.
+inline ElementOperand operand_of(const Run& r, size_t i, ElementOperand number) {
+  number.data = r.input_data[i];
+  return number;
+}
+
+// Whether all inputs fit a call in lanes: one lies so, and every other has its shape, one element or one value per channel.
+bool fit_lanes(const Call& call);
+
+// The shape that the inputs give together; throws ShapeError.
+inline Dims broadcast_shape_of(const Call& call) {
+  Dims shape;
+  for (const Input& input : call.inputs)
+    if (input->defined()) shape = broadcast_shapes(call.op.name, shape, input->shape());
+  return shape;
+}
 
 }  // namespace cnnx

@@ -1,87 +1,64 @@
-// Comparisons, logic and bits.
-#include <cmath>
-
+// Comparisons, logic, bits and tests. They have no derivatives.
 #include "cnnx/ops/elementwise.h"
-#include "cuda/runtime.h"
-#include "kernels/parallel.h"
+#include "cnnx/ops/view.h"
+#include "core/copy.h"
+#include "kernels/table.h"
 #include "ops/broadcast.h"
-#include "ops/flat.h"
 
 namespace cnnx {
 namespace {
 
-constexpr int64_t kChunk = 16384;
-
-struct Eq {
-  static constexpr CompareOp kKernel = CompareOp::eq;
-  template <class T>
-  static bool apply(T a, T b) {
-    return a == b;
-  }
-};
-struct Ne {
-  static constexpr CompareOp kKernel = CompareOp::ne;
-  template <class T>
-  static bool apply(T a, T b) {
-    return a != b;
-  }
-};
-struct Lt {
-  static constexpr CompareOp kKernel = CompareOp::lt;
-  template <class T>
-  static bool apply(T a, T b) {
-    return a < b;
-  }
-};
-struct Le {
-  static constexpr CompareOp kKernel = CompareOp::le;
-  template <class T>
-  static bool apply(T a, T b) {
-    return a <= b;
-  }
-};
-struct And {
-  static constexpr BitOp kKernel = BitOp::bit_and;
-  template <class T>
-  static T apply(T a, T b) {
-    return static_cast<T>(a & b);
-  }
-};
-struct Or {
-  static constexpr BitOp kKernel = BitOp::bit_or;
-  template <class T>
-  static T apply(T a, T b) {
-    return static_cast<T>(a | b);
-  }
-};
-struct Xor {
-  static constexpr BitOp kKernel = BitOp::bit_xor;
-  template <class T>
-  static T apply(T a, T b) {
-    return static_cast<T>(a ^ b);
-  }
+// Inputs: the operands, of one dtype; undefined for a number.
+template <class Op>
+struct OperandsCall {
+  Op op;
+  ElementOperand numbers[2];
 };
 
-// Each case its own loop, so that the compiler sees steps it can vectorise.
-template <class Op, class T, class R>
-void row(int64_t n, const void* a, bool a_full, const void* b, bool b_full, void* out) {
-  const T* x = static_cast<const T*>(a);
-  const T* y = static_cast<const T*>(b);
-  R* result = static_cast<R*>(out);
-  const int64_t chunks = (n + kChunk - 1) / kChunk;
-  parallel_for(chunks, kChunk, [&](int64_t chunk) {
-    const int64_t begin = chunk * kChunk, end = begin + kChunk < n ? begin + kChunk : n;
-    if (a_full && b_full) {
-      for (int64_t i = begin; i < end; ++i) result[i] = Op::apply(x[i], y[i]);
-    } else if (a_full) {
-      const T value = *y;
-      for (int64_t i = begin; i < end; ++i) result[i] = Op::apply(x[i], value);
-    } else {
-      const T value = *x;
-      const int64_t step = b_full ? 1 : 0;
-      for (int64_t i = begin; i < end; ++i) result[i] = Op::apply(value, y[i * step]);
-    }
-  });
+DType dtype_of_operands(const Call& call) { return (call[0].defined() ? call[0] : call[1]).dtype(); }
+
+void infer_bool(const Call& call, ResultSpecs& results) { results.push_back({broadcast_shape_of(call), DType::boolean}); }
+void infer_same(const Call& call, ResultSpecs& results) { results.push_back({broadcast_shape_of(call), dtype_of_operands(call)}); }
+
+void run_compare(const Run& r) {
+  const auto& c = r.as<OperandsCall<CompareOp>>();
+  if (r.results[0].numel() == 0) return;
+  elements(r.device).compare(c.op, dtype_of_operands(r.call), broadcast_operands<3>(r), operand_of(r, 0, c.numbers[0]),
+                             operand_of(r, 1, c.numbers[1]), r.out<bool>(0));
+}
+
+void run_bitwise(const Run& r) {
+  const auto& c = r.as<OperandsCall<BitOp>>();
+  if (r.results[0].numel() == 0) return;
+  elements(r.device).bitwise(c.op, r.results[0].dtype(), broadcast_operands<3>(r), operand_of(r, 0, c.numbers[0]),
+                             operand_of(r, 1, c.numbers[1]), r.result_data[0]);
+}
+
+constexpr OpDef compare_op(const char* name) {
+  return {.name = name,
+          .attribute_bytes = sizeof(OperandsCall<CompareOp>),
+          .places = {Place::strided, Place::strided},
+          .infer = infer_bool,
+          .run = run_compare};
+}
+constexpr OpDef kCompare[] = {compare_op("eq"), compare_op("ne"), compare_op("lt"), compare_op("le")};
+
+constexpr OpDef bitwise_op(const char* name) {
+  return {.name = name,
+          .attribute_bytes = sizeof(OperandsCall<BitOp>),
+          .places = {Place::strided, Place::strided},
+          .infer = infer_same,
+          .run = run_bitwise};
+}
+constexpr OpDef kBitwise[] = {bitwise_op("bitwise_and"), bitwise_op("bitwise_or"), bitwise_op("bitwise_xor")};
+
+template <class Op>
+Tensor call_on(const char* name, const OpDef& def, Op op, const TensorOrNumber& a, const TensorOrNumber& b, DType dtype) {
+  const NoGrad guard;
+  const Device device = common_device(name, a, b);
+  const TensorOrNumber left = operand_for(a, dtype, device), right = operand_for(b, dtype, device);
+  const OperandsCall<Op> c{op, {number_operand(left, dtype), number_operand(right, dtype)}};
+  return emit_one(def, c, {left.tensor(), right.tensor()});
 }
 
 // The type in which two operands are compared: one that holds both, so that 300 is not 44 beside a uint8.
@@ -96,79 +73,43 @@ DType comparison_type(const TensorOrNumber& a, const TensorOrNumber& b) {
   return dtype;
 }
 
-template <class Op>
-Tensor compare(const char* name, const TensorOrNumber& a, const TensorOrNumber& b) {
+Tensor compare(const char* name, CompareOp op, const TensorOrNumber& a, const TensorOrNumber& b) {
   check_operands(name, a, b);
-  const DType dtype = comparison_type(a, b);
-  const Device device = common_device(name, a, b);
-  Tensor out = Tensor::empty(broadcast_shapes(name, a.shape(), b.shape()), {DType::boolean, device});
-  if (device.is_cuda()) {
-    const ElementOperands on_device(a, b, dtype, out);
-    if (out.numel() > 0)
-      cuda::element_kernels(device.index)
-          .compare(Op::kKernel, dtype, on_device.shape, on_device.a, on_device.b, out.pointer<bool>());
-    return out;
-  }
-  Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
-  broadcast_rows(left, right, out, dispatch(dtype, [](auto tag) -> BinaryRow { return row<Op, decltype(tag), bool>; }));
-  return out;
+  return call_on(name, kCompare[static_cast<int>(op)], op, a, b, comparison_type(a, b));
 }
 
-template <class Op>
-Tensor bitwise(const char* name, const TensorOrNumber& a, const TensorOrNumber& b) {
+Tensor bitwise(const char* name, BitOp op, const TensorOrNumber& a, const TensorOrNumber& b) {
   check_operands(name, a, b);
   const DType dtype = result_type(a, b);
   if (is_floating_point(dtype)) throw TypeError(message(name, ": needs bool or integer operands, got ", cnnx::name(dtype)));
-  const Device device = common_device(name, a, b);
-  Tensor out = Tensor::empty(broadcast_shapes(name, a.shape(), b.shape()), {dtype, device});
-  if (device.is_cuda()) {
-    const ElementOperands on_device(a, b, dtype, out);
-    if (out.numel() > 0)
-      cuda::element_kernels(device.index)
-          .bitwise(Op::kKernel, dtype, on_device.shape, on_device.a, on_device.b, out.raw_pointer());
-    return out;
-  }
-  Tensor left = a.as_tensor({dtype, device}), right = b.as_tensor({dtype, device});
-  broadcast_rows(left, right, out, dispatch(dtype, [](auto tag) -> BinaryRow {
-                   using T = decltype(tag);
-                   if constexpr (std::is_integral_v<T>) return row<Op, T, T>;
-                   else return {};
-                 }));
-  return out;
+  return call_on(name, kBitwise[static_cast<int>(op)], op, a, b, dtype);
 }
 
-Tensor truth(const Tensor& t) { return t.dtype() == DType::boolean ? t : cast(t, DType::boolean); }
+Tensor truth(const Tensor& t) { return to(t, DType::boolean); }
 
-// A bool tensor of test(element).
-template <class Test>
-Tensor test_each(TestOp op, const Tensor& input, const Test& test) {
-  Tensor x = contiguous(input);
-  Tensor out = Tensor::empty(x.shape(), x.options(DType::boolean));
-  if (x.device().is_cuda()) {
-    cuda::element_kernels(x.device().index).test(op, x.dtype(), x.numel(), x.raw_pointer(), out.pointer<bool>());
-    return out;
-  }
-  dispatch(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* from = x.data<T>();
-    bool* to = out.data<bool>();
-    for (int64_t i = 0, n = x.numel(); i < n; ++i) to[i] = test(from[i]);
-  });
-  return out;
+void infer_test(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), DType::boolean}); }
+void run_test(const Run& r) {
+  const Tensor& x = r.inputs[0];
+  if (x.numel() > 0) elements(r.device).test(r.as<TestOp>(), x.dtype(), x.numel(), r.input_data[0], r.out<bool>(0));
 }
+constexpr OpDef test_op(const char* name) {
+  return {.name = name, .attribute_bytes = sizeof(TestOp), .infer = infer_test, .run = run_test};
+}
+constexpr OpDef kTest[] = {test_op("logical_not"), test_op("isnan"), test_op("isinf"), test_op("isfinite")};
+Tensor test_each(TestOp op, const Tensor& input) { return emit_one(kTest[static_cast<int>(op)], op, {input}); }
 
 }  // namespace
 
-Tensor eq(const TensorOrNumber& a, const TensorOrNumber& b) { return compare<Eq>("eq", a, b); }
-Tensor ne(const TensorOrNumber& a, const TensorOrNumber& b) { return compare<Ne>("ne", a, b); }
-Tensor lt(const TensorOrNumber& a, const TensorOrNumber& b) { return compare<Lt>("lt", a, b); }
-Tensor le(const TensorOrNumber& a, const TensorOrNumber& b) { return compare<Le>("le", a, b); }
-Tensor gt(const TensorOrNumber& a, const TensorOrNumber& b) { return compare<Lt>("gt", b, a); }
-Tensor ge(const TensorOrNumber& a, const TensorOrNumber& b) { return compare<Le>("ge", b, a); }
+Tensor eq(const TensorOrNumber& a, const TensorOrNumber& b) { return compare("eq", CompareOp::eq, a, b); }
+Tensor ne(const TensorOrNumber& a, const TensorOrNumber& b) { return compare("ne", CompareOp::ne, a, b); }
+Tensor lt(const TensorOrNumber& a, const TensorOrNumber& b) { return compare("lt", CompareOp::lt, a, b); }
+Tensor le(const TensorOrNumber& a, const TensorOrNumber& b) { return compare("le", CompareOp::le, a, b); }
+Tensor gt(const TensorOrNumber& a, const TensorOrNumber& b) { return compare("gt", CompareOp::lt, b, a); }
+Tensor ge(const TensorOrNumber& a, const TensorOrNumber& b) { return compare("ge", CompareOp::le, b, a); }
 
-Tensor bitwise_and(const TensorOrNumber& a, const TensorOrNumber& b) { return bitwise<And>("bitwise_and", a, b); }
-Tensor bitwise_or(const TensorOrNumber& a, const TensorOrNumber& b) { return bitwise<Or>("bitwise_or", a, b); }
-Tensor bitwise_xor(const TensorOrNumber& a, const TensorOrNumber& b) { return bitwise<Xor>("bitwise_xor", a, b); }
+Tensor bitwise_and(const TensorOrNumber& a, const TensorOrNumber& b) { return bitwise("bitwise_and", BitOp::bit_and, a, b); }
+Tensor bitwise_or(const TensorOrNumber& a, const TensorOrNumber& b) { return bitwise("bitwise_or", BitOp::bit_or, a, b); }
+Tensor bitwise_xor(const TensorOrNumber& a, const TensorOrNumber& b) { return bitwise("bitwise_xor", BitOp::bit_xor, a, b); }
 
 Tensor bitwise_not(const Tensor& input) {
   if (is_floating_point(input.dtype()))
@@ -177,27 +118,12 @@ Tensor bitwise_not(const Tensor& input) {
   return bitwise_xor(input, -1);
 }
 
-Tensor logical_and(const Tensor& a, const Tensor& b) { return bitwise<And>("logical_and", truth(a), truth(b)); }
-Tensor logical_or(const Tensor& a, const Tensor& b) { return bitwise<Or>("logical_or", truth(a), truth(b)); }
-Tensor logical_xor(const Tensor& a, const Tensor& b) { return bitwise<Xor>("logical_xor", truth(a), truth(b)); }
-Tensor logical_not(const Tensor& input) {
-  return test_each(TestOp::logical_not, input, [](auto x) { return !(x != decltype(x)(0)); });
-}
-
-Tensor isnan(const Tensor& input) {
-  return test_each(TestOp::isnan, input, [](auto x) { return x != x; });
-}
-Tensor isinf(const Tensor& input) {
-  return test_each(TestOp::isinf, input, [](auto x) {
-    if constexpr (std::is_floating_point_v<decltype(x)>) return std::isinf(x);
-    else return false;
-  });
-}
-Tensor isfinite(const Tensor& input) {
-  return test_each(TestOp::isfinite, input, [](auto x) {
-    if constexpr (std::is_floating_point_v<decltype(x)>) return std::isfinite(x);
-    else return true;
-  });
-}
+Tensor logical_and(const Tensor& a, const Tensor& b) { return bitwise("logical_and", BitOp::bit_and, truth(a), truth(b)); }
+Tensor logical_or(const Tensor& a, const Tensor& b) { return bitwise("logical_or", BitOp::bit_or, truth(a), truth(b)); }
+Tensor logical_xor(const Tensor& a, const Tensor& b) { return bitwise("logical_xor", BitOp::bit_xor, truth(a), truth(b)); }
+Tensor logical_not(const Tensor& input) { return test_each(TestOp::logical_not, input); }
+Tensor isnan(const Tensor& input) { return test_each(TestOp::isnan, input); }
+Tensor isinf(const Tensor& input) { return test_each(TestOp::isinf, input); }
+Tensor isfinite(const Tensor& input) { return test_each(TestOp::isfinite, input); }
 
 }  // namespace cnnx

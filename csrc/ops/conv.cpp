@@ -3,8 +3,8 @@
 #include "cnnx/ops/conv.h"
 
 #include "cnnx/autograd.h"
-#include "cnnx/ops/elementwise.h"
-#include "kernels/parallel.h"
+#include "cnnx/ops/view.h"
+#include "core/node.h"
 #include "kernels/table.h"
 #include "ops/spatial.h"
 #include "ops/unary.h"
@@ -115,11 +115,12 @@ int64_t transposed_extent(int64_t input, int64_t padding, int64_t kernel, int64_
 
 // The convolution whose kernels run: for a transposed one, that from its result to its input.
 Conv2dShape shape_of(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Geometry& g) {
-  const Tensor x = as_images(input, kind.axes), w = as_images(weight, kind.axes);
+  const bool flat = kind.axes == 1;
+  const int64_t height = flat ? 1 : input.size(-2), width = input.size(-1);
   Conv2dShape s{};
-  s.batch = x.size(0);
-  s.kernel_height = w.size(2);
-  s.kernel_width = w.size(3);
+  s.batch = input.ndim() == kind.axes + 1 ? 1 : input.size(0);
+  s.kernel_height = flat ? 1 : weight.size(2);
+  s.kernel_width = weight.size(-1);
   s.stride_height = g.stride[0];
   s.stride_width = g.stride[1];
   s.pad_top = g.padding[0];
@@ -128,14 +129,14 @@ Conv2dShape shape_of(const ConvKind& kind, const Tensor& input, const Tensor& we
   s.dilation_width = g.dilation[1];
   s.groups = g.groups;
   s.activation = g.activation;
-  s.out_channels = w.size(0);
-  s.in_channels = w.size(1) * g.groups;
-  s.lanes = use_lanes(x) ? lane_count() : 1;
+  s.out_channels = weight.size(0);
+  s.in_channels = weight.size(1) * g.groups;
+  s.lanes = 1;
   const int64_t rows = checked_sum(g.padding[0], g.padding[1]), columns = checked_sum(g.padding[2], g.padding[3]);
   bool fits;
   if (kind.transposed) {
-    s.out_height = x.size(2);
-    s.out_width = x.size(3);
+    s.out_height = height;
+    s.out_width = width;
     fits = s.out_height > 0 && s.out_width > 0;
     if (fits) {
       s.in_height = transposed_extent(s.out_height, rows, s.kernel_height, g.stride[0], g.dilation[0], g.output_padding[0]);
@@ -143,8 +144,8 @@ Conv2dShape shape_of(const ConvKind& kind, const Tensor& input, const Tensor& we
       fits = s.in_height > 0 && s.in_width > 0;
     }
   } else {
-    s.in_height = x.size(2);
-    s.in_width = x.size(3);
+    s.in_height = height;
+    s.in_width = width;
     s.out_height = conv_extent(s.in_height, rows, s.kernel_height, g.stride[0], g.dilation[0]);
     s.out_width = conv_extent(s.in_width, columns, s.kernel_width, g.stride[1], g.dilation[1]);
     fits = s.out_height > 0 && s.out_width > 0;
@@ -161,98 +162,199 @@ Conv2dShape shape_of(const ConvKind& kind, const Tensor& input, const Tensor& we
   return s;
 }
 
-Dims in_shape(const Conv2dShape& s) { return {s.batch, s.in_channels, s.in_height, s.in_width}; }
-Dims out_shape(const Conv2dShape& s) { return {s.batch, s.out_channels, s.out_height, s.out_width}; }
+// The attributes of a convolution and of its gradients.
+struct ConvCall {
+  Conv2dShape shape;  // of the convolution whose kernels run; lanes: 1, the call decides
+  int axes;
+  bool transposed, single;  // single: without a batch
+  bool wants[2];            // of the gradients of weight and bias
+};
 
-// y[n, c, ...] += bias[c], in the layout of the kernels.
-template <class T>
-void add_bias(const Dims& shape, int64_t lanes, const Tensor& bias_tensor, const Spatial<T>& output) {
-  if (output.tensor.device().is_cuda()) {
-    NoGrad guard;
-    add_(output.tensor, bias_tensor.as_strided({shape[1], 1, 1}, {1, 1, 1}, bias_tensor->offset));
-    return;
-  }
-  const T* bias = bias_tensor.data<T>();
-  T* y = output.data;
-  const int64_t channels = shape[1], plane = shape[2] * shape[3] * lanes;
-  parallel_for((shape[0] + lanes - 1) / lanes * channels, static_cast<double>(plane) / 4, [&](int64_t unit) {
-    const T value = bias[unit % channels];
-    T* to = y + unit * plane;
-    for (int64_t i = 0; i < plane; ++i) to[i] += value;
+// The tensor of one side of the kernels' convolution: of its input, or of its output.
+Dims side(const ConvCall& c, bool in) {
+  const Conv2dShape& s = c.shape;
+  Dims shape;
+  if (!c.single) shape.push_back(s.batch);
+  shape.push_back(in ? s.in_channels : s.out_channels);
+  if (c.axes == 2) shape.push_back(in ? s.in_height : s.out_height);
+  shape.push_back(in ? s.in_width : s.out_width);
+  return shape;
+}
+Dims input_shape(const ConvCall& c) { return side(c, !c.transposed); }
+Dims output_shape(const ConvCall& c) { return side(c, c.transposed); }
+int64_t out_channels(const ConvCall& c) { return c.transposed ? c.shape.in_channels : c.shape.out_channels; }
+
+Conv2dShape kernel_shape(const Run& r) {
+  Conv2dShape s = r.as<ConvCall>().shape;
+  s.lanes = r.lanes;
+  return s;
+}
+
+bool lanes(const Call& call) { return !call.as<ConvCall>().single && lanes_for_images(call[0]); }
+
+// Inputs: input, weight, bias.
+void infer(const Call& call, ResultSpecs& results) {
+  results.push_back({output_shape(call.as<ConvCall>()), call[0].dtype(), Place::call});
+}
+
+void run(const Run& r) {
+  const Conv2dShape s = kernel_shape(r);
+  if (s.batch == 0) return;
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const auto& table = kernels<T>(r.device);
+    if (!r.as<ConvCall>().transposed) return table.conv2d_forward(s, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
+    table.conv2d_backward_input(s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+    if (const T* bias = r.in<T>(2))
+      table.shift_channels({s.batch, s.in_channels, s.in_height * s.in_width, s.lanes}, bias, r.out<T>(0));
   });
+}
+
+// Inputs: gradient of the output, weight.
+void infer_input(const Call& call, ResultSpecs& results) {
+  results.push_back({input_shape(call.as<ConvCall>()), call[0].dtype(), Place::call});
+}
+
+void run_input(const Run& r) {
+  const Conv2dShape s = kernel_shape(r);
+  if (s.batch == 0) return;
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const auto& table = kernels<T>(r.device);
+    if (r.as<ConvCall>().transposed) table.conv2d_forward(s, r.in<T>(0), r.in<T>(1), nullptr, r.out<T>(0));
+    else table.conv2d_backward_input(s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+  });
+}
+
+// Inputs: input, gradient of the output.
+void infer_weight(const Call& call, ResultSpecs& results) {
+  const ConvCall& c = call.as<ConvCall>();
+  const Conv2dShape& s = c.shape;
+  Dims weight{s.out_channels, s.in_channels / s.groups};
+  if (c.axes == 2) weight.push_back(s.kernel_height);
+  weight.push_back(s.kernel_width);
+  results.push_back({weight, call[1].dtype(), Place::row_major, c.wants[0]});
+  results.push_back({{out_channels(c)}, call[1].dtype(), Place::row_major, c.wants[1]});
 }
 
 // The sum over images and positions, by the kernel that does it for a convolution: here a 1x1 one whose weights nobody asks for.
 template <class T>
-void channel_sums(const Device& device, const Dims& shape, int64_t lanes, const T* y, T* sums) {
+void channel_sums(const KernelTable<T>& table, const Conv2dShape& of, const T* y, T* sums) {
   Conv2dShape s{};
-  s.batch = shape[0];
-  s.in_channels = s.out_channels = s.groups = shape[1];
-  s.in_height = s.out_height = shape[2];
-  s.in_width = s.out_width = shape[3];
+  s.batch = of.batch;
+  s.in_channels = s.out_channels = s.groups = of.in_channels;
+  s.in_height = s.out_height = of.in_height;
+  s.in_width = s.out_width = of.in_width;
   s.kernel_height = s.kernel_width = s.stride_height = s.stride_width = s.dilation_height = s.dilation_width = 1;
-  s.lanes = lanes;
-  kernels<T>(device).conv2d_backward_weight(s, y, y, nullptr, sums);
+  s.lanes = of.lanes;
+  table.conv2d_backward_weight(s, y, y, nullptr, sums);
 }
 
-template <class T>
-Tensor run(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Tensor& bias, const Conv2dShape& s) {
-  const bool lanes = s.lanes > 1, single = input.ndim() == kind.axes + 1;
-  const auto x = spatial_input<T>(as_images(input, kind.axes), lanes);
-  const Tensor w = contiguous(weight), b = bias.defined() ? contiguous(bias) : bias;
-  const auto y = spatial_output<T>(kind.transposed ? in_shape(s) : out_shape(s), lanes, input.device());
-  if (s.batch > 0) {
-    const auto& table = kernels<T>(input.device());
-    if (kind.transposed) {
-      table.conv2d_backward_input(s, x.data, w.pointer<T>(), y.data);
-      if (b.defined()) add_bias(in_shape(s), s.lanes, b, y);
-    } else {
-      table.conv2d_forward(s, x.data, w.pointer<T>(), b.defined() ? b.pointer<T>() : nullptr, y.data);
-    }
+void run_weight(const Run& r) {
+  const Conv2dShape s = kernel_shape(r);
+  if (s.batch == 0) {
+    for (const Tensor& result : r.results)
+      if (result.defined()) recorded_fill(result, 0);
+    return;
   }
-  const Tensor output = from_images(y.tensor, kind.axes, single);
-  if (!needs_grad({input, weight, bias})) return output;
+  dispatch_floating(r.call.op.name, r.inputs[1].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const auto& table = kernels<T>(r.device);
+    const T *input = r.in<T>(0), *g = r.in<T>(1);
+    T *weight = r.out<T>(0), *bias = r.out<T>(1);
+    if (!r.as<ConvCall>().transposed) return table.conv2d_backward_weight(s, input, g, weight, bias);
+    if (weight != nullptr) table.conv2d_backward_weight(s, g, input, weight, nullptr);
+    if (bias != nullptr) channel_sums(table, s, g, bias);
+  });
+}
 
-  auto gradient = [kind, s, lanes, single, weight_shape = weight.shape(), x = Saved(x.tensor), w = Saved(w),
-                   y = Saved(s.activation == Activation::none ? Tensor() : output)](const Tensor& grad_result,
-                                                                                    const Needs& needs) -> Grads {
-    Grads grads(3);
-    const Tensor grad_output = activation_backward(s.activation, grad_result, y.unpack(kind.op));
-    const auto& table = kernels<T>(grad_output.device());
-    const auto g = spatial_input<T>(as_images(grad_output, kind.axes), lanes);
-    if (needs[0]) {
-      const auto grad_input = spatial_output<T>(kind.transposed ? out_shape(s) : in_shape(s), lanes, grad_output.device());
-      const T* w_data = s.batch > 0 ? w.unpack(kind.op).template pointer<T>() : nullptr;
-      if (s.batch > 0 && kind.transposed) table.conv2d_forward(s, g.data, w_data, nullptr, grad_input.data);
-      else if (s.batch > 0) table.conv2d_backward_input(s, g.data, w_data, grad_input.data);
-      grads[0] = from_images(grad_input.tensor, kind.axes, single);
-    }
-    const auto fresh = s.batch > 0 ? Tensor::empty : Tensor::zeros;  // an empty batch runs no kernel
-    if (needs[1]) grads[1] = fresh(weight_shape, grad_output.options());
-    if (needs[2]) grads[2] = fresh({kind.transposed ? s.in_channels : s.out_channels}, grad_output.options());
-    T* grad_weight = needs[1] ? grads[1].pointer<T>() : nullptr;
-    T* grad_bias = needs[2] ? grads[2].pointer<T>() : nullptr;
-    if (s.batch == 0) return grads;
-    if (kind.transposed) {
-      if (needs[1]) {
-        const auto saved = spatial_input<T>(x.unpack(kind.op), lanes);
-        table.conv2d_backward_weight(s, g.data, saved.data, grad_weight, nullptr);
-      }
-      if (needs[2]) channel_sums(g.tensor.device(), in_shape(s), s.lanes, g.data, grad_bias);
-    } else if (needs[1] || needs[2]) {
-      const auto saved = spatial_input<T>(x.unpack(kind.op), lanes);
-      table.conv2d_backward_weight(s, saved.data, g.data, grad_weight, grad_bias);
-    }
-    return grads;
-  };
-  return record(kind.op, output, {input, weight, bias}, std::move(gradient));
+bool lanes_of_gradient(const Call& call) { return !call.as<ConvCall>().single && lanes_for_images(call[1]); }
+
+// The gradients are linear in each of their two inputs, so that theirs are the convolution and each other.
+void gradient_input(const Backward& call, Grads& grads);
+void gradient_weight(const Backward& call, Grads& grads);
+uint64_t saves_other(const Call&, uint64_t needs) {
+  return ((needs & input_bit(0)) != 0 ? input_bit(1) : 0) | ((needs & input_bit(1)) != 0 ? input_bit(0) : 0);
+}
+
+constexpr OpDef kInput{.name = "conv_backward_input",
+                       .attribute_bytes = sizeof(ConvCall),
+                       .places = {Place::call, Place::row_major},
+                       .lanes = lanes,
+                       .infer = infer_input,
+                       .run = run_input,
+                       .gradient = gradient_input,
+                       .saves = saves_other};
+constexpr OpDef kWeight{.name = "conv_backward_weight",
+                        .attribute_bytes = sizeof(ConvCall),
+                        .places = {Place::call, Place::call},
+                        .lanes = lanes_of_gradient,
+                        .infer = infer_weight,
+                        .run = run_weight,
+                        .gradient = gradient_weight,
+                        .saves = saves_other};
+
+uint64_t saves(const Call& call, uint64_t needs) {
+  uint64_t mask = 0;
+  if ((needs & input_bit(0)) != 0) mask |= input_bit(1);
+  if ((needs & (input_bit(1) | input_bit(2))) != 0) mask |= input_bit(0);
+  return call.as<ConvCall>().shape.activation == Activation::none ? mask : mask | result_bit(0);
+}
+
+void gradient(const Backward& call, Grads& grads) {
+  ConvCall c = call.as<ConvCall>();
+  const Tensor whole = activation_backward(c.shape.activation, call.grad(), call.result());
+  const Tensor g = !c.single && lanes_for_images(whole) ? packed(whole) : whole;  // once for both
+  c.shape.activation = Activation::none;
+  if (call.needs(0)) grads[0] = emit_one(kInput, c, {g, call.input(1)});
+  c.wants[0] = call.needs(1);
+  c.wants[1] = call.needs(2);
+  if (!c.wants[0] && !c.wants[1]) return;
+  Results results = emit(kWeight, c, {call.input(0), g});
+  grads[1] = std::move(results[0]);
+  grads[2] = std::move(results[1]);
+}
+
+constexpr OpDef conv_op(const char* name) {
+  return {.name = name,
+          .attribute_bytes = sizeof(ConvCall),
+          .places = {Place::call, Place::row_major},
+          .lanes = lanes,
+          .infer = infer,
+          .run = run,
+          .gradient = gradient,
+          .saves = saves};
+}
+constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")}, {conv_op("conv_transpose1d"), conv_op("conv_transpose2d")}};
+
+const OpDef& op_of(const ConvCall& c) { return kConv[c.transposed][c.axes - 1]; }
+
+void gradient_input(const Backward& call, Grads& grads) {
+  ConvCall c = call.as<ConvCall>();
+  if (call.needs(0)) grads[0] = emit_one(op_of(c), c, {call.grad(), call.input(1), Tensor()});
+  c.wants[0] = true;
+  c.wants[1] = false;
+  if (call.needs(1)) grads[1] = emit_one(kWeight, c, {call.grad(), call.input(0)});
+}
+
+void gradient_weight(const Backward& call, Grads& grads) {
+  const ConvCall& c = call.as<ConvCall>();
+  const Tensor &weight = call.grad(0), &bias = call.grad(1);
+  if (call.needs(0) && weight.defined()) grads[0] = emit_one(kInput, c, {call.input(1), weight});
+  if (!call.needs(1)) return;
+  if (weight.defined()) {
+    grads[1] = emit_one(op_of(c), c, {call.input(0), weight, bias});
+    return;
+  }
+  Dims channels = Dims::filled(c.axes + 1, 1);
+  channels[0] = out_channels(c);
+  grads[1] = expand(reshape(bias, channels), call.shape(1));
 }
 
 Tensor convolve(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Tensor& bias, const Geometry& geometry) {
   check(kind, input, weight, bias, geometry);
-  const Conv2dShape shape = shape_of(kind, input, weight, geometry);
-  return dispatch_floating(kind.op, input.dtype(),
-                           [&](auto tag) { return run<decltype(tag)>(kind, input, weight, bias, shape); });
+  const ConvCall c{shape_of(kind, input, weight, geometry), kind.axes, kind.transposed, input.ndim() == kind.axes + 1, {}};
+  return emit_one(op_of(c), c, {input, weight, bias});
 }
 
 }  // namespace

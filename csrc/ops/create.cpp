@@ -5,18 +5,35 @@
 #include <cmath>
 
 #include "core/copy.h"
-#include "cuda/runtime.h"
+#include "kernels/table.h"
 
 namespace cnnx {
 namespace {
 
-// A computed value as an element: integers by way of the widest, so that it wraps.
-template <class T>
-T element(double value) {
-  if constexpr (std::is_same_v<T, bool>) return value != 0;
-  else if constexpr (std::is_integral_v<T>) return static_cast<T>(static_cast<int64_t>(value));
-  else return static_cast<T>(value);
+// n values from `start` on.
+template <class Value>
+struct RangeCall {
+  int64_t n;
+  Value start, step;  // of linspace the end
+  TensorOptions options;
+};
+template <class Value>
+void infer(const Call& call, ResultSpecs& results) {
+  const auto& c = call.as<RangeCall<Value>>();
+  results.push_back({{c.n}, c.options.dtype, Place::row_major, true, true, c.options.device});
 }
+template <class Value, auto kernel>
+void run(const Run& r) {
+  const auto& c = r.as<RangeCall<Value>>();
+  if (c.n > 0) (elements(c.options.device).*kernel)(c.options.dtype, c.n, c.start, c.step, r.result_data[0]);
+}
+template <class Value, auto kernel>
+constexpr OpDef range_op(const char* name) {
+  return {.name = name, .attribute_bytes = sizeof(RangeCall<Value>), .infer = infer<Value>, .run = run<Value, kernel>};
+}
+constexpr OpDef kArange = range_op<double, &ElementTable::arange>("arange"),
+                kIntegers = range_op<int64_t, &ElementTable::arange_integer>("arange"),
+                kLinspace = range_op<double, &ElementTable::linspace>("linspace");
 
 }  // namespace
 
@@ -30,17 +47,7 @@ Tensor arange(double start, double end, double step, DType dtype, const Device& 
     for (double bound : {start, end}) check_number("arange", Number(bound), DType::int64);
   const double count = std::ceil((end - start) / step);
   if (count > static_cast<double>(kMaxElements)) throw ValueError(message("arange: ", count, " elements are too many"));
-  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, {dtype, device});
-  if (device.is_cuda()) {
-    cuda::element_kernels(device.index).arange(dtype, result.numel(), start, step, result.raw_pointer());
-    return result;
-  }
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* data = result.data<T>();
-    for (int64_t i = 0; i < result.numel(); ++i) data[i] = element<T>(start + static_cast<double>(i) * step);
-  });
-  return result;
+  return emit_one(kArange, RangeCall<double>{static_cast<int64_t>(count), start, step, {dtype, device}}, {});
 }
 
 Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype, const Device& device) {
@@ -53,66 +60,26 @@ Tensor arange(int64_t start, int64_t end, int64_t step, DType dtype, const Devic
   const uint64_t stride = step > 0 ? static_cast<uint64_t>(step) : uint64_t{0} - static_cast<uint64_t>(step);
   const uint64_t count = span / stride + (span % stride != 0);
   if (count > static_cast<uint64_t>(kMaxElements)) throw ValueError(message("arange: ", count, " elements are too many"));
-  Tensor result = Tensor::empty({static_cast<int64_t>(count)}, {dtype, device});
-  if (device.is_cuda()) {
-    cuda::element_kernels(device.index).arange_integer(dtype, result.numel(), start, step, result.raw_pointer());
-    return result;
-  }
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* data = result.data<T>();
-    for (int64_t i = 0; i < result.numel(); ++i) data[i] = static_cast<T>(start + i * step);
-  });
-  return result;
+  return emit_one(kIntegers, RangeCall<int64_t>{static_cast<int64_t>(count), start, step, {dtype, device}}, {});
 }
 
 Tensor linspace(const Number& first, const Number& last, int64_t steps, DType dtype, const Device& device) {
   if (steps < 0) throw ValueError(message("linspace: steps ", steps, " is negative"));
   for (const Number& bound : {first, last}) check_number("linspace", bound, dtype);
-  const double start = first.real(), end = last.real();
-  Tensor result = Tensor::empty({steps}, {dtype, device});
-  if (device.is_cuda()) {
-    cuda::element_kernels(device.index).linspace(dtype, steps, start, end, result.raw_pointer());
-    return result;
-  }
-  const double step = steps > 1 ? (end - start) / static_cast<double>(steps - 1) : 0.0;
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* data = result.data<T>();
-    // From both ends, so that the last value is `end` itself.
-    for (int64_t i = 0; i < steps; ++i)
-      data[i] = element<T>(i < (steps + 1) / 2 ? start + step * static_cast<double>(i)
-                                               : end - step * static_cast<double>(steps - 1 - i));
-  });
-  return result;
+  return emit_one(kLinspace, RangeCall<double>{steps, first.real(), last.real(), {dtype, device}}, {});
 }
 
 Tensor eye(int64_t rows, int64_t columns, DType dtype, const Device& device) {
   if (rows < 0 || columns < 0) throw ValueError(message("eye: negative extent in ", rows, " x ", columns));
   Tensor result = Tensor::zeros({rows, columns}, {dtype, device});
-  if (device.is_cuda()) {
-    copy_into(result.as_strided({std::min(rows, columns)}, {columns + 1}, 0), Tensor::scalar(1, result.options()));
-    return result;
-  }
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    T* data = result.data<T>();
-    for (int64_t i = 0; i < std::min(rows, columns); ++i) data[i * columns + i] = static_cast<T>(1);
-  });
+  const Tensor diagonal = result.as_strided({std::min(rows, columns)}, {columns + 1}, 0);
+  if (diagonal.numel() > 0) copy_into(diagonal, Tensor::scalar(1, result.options()));
   return result;
 }
 
 Tensor full(const Dims& shape, const Number& value, DType dtype, const Device& device) {
   check_number("full", value, dtype);
-  Tensor result = Tensor::empty(shape, {dtype, device});
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    const T element = value.wrapped<T>();
-    T* data = result.pointer<T>();
-    if (device.is_cuda()) cuda::element_kernels(device.index).fill(dtype, result.numel(), &element, data);
-    else std::fill(data, data + result.numel(), element);
-  });
-  return result;
+  return filled(shape, {dtype, device}, value);
 }
 
 }  // namespace cnnx

@@ -1,10 +1,10 @@
 // Distances of all pairs of rows.
 #include "cnnx/ops/distance.h"
 
-#include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
+#include "cnnx/ops/view.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
 
 namespace cnnx {
 namespace {
@@ -20,28 +20,64 @@ Dims with_rows(const Dims& batch, int64_t rows, int64_t columns) {
   return shape;
 }
 
-// The rows as the kernels take them: one matrix for all of the batch, or one for each.
-Tensor rows_of(const Tensor& t, const Dims& batch) {
-  const Dims own = batch_of(t);
-  if (own.numel() == 1 || own == batch) return contiguous(t);
-  return contiguous(expanded(t.detach(), with_rows(batch, t.size(-2), t.size(-1))));
+struct CdistCall {
+  CdistShape shape;
+  double p;
+  bool transposed;  // of a gradient: it is the other operand's
+  Dims batch;
+};
+
+// Inputs: the rows, one matrix for all of the batch or one for each.
+void infer(const Call& call, ResultSpecs& results) {
+  const CdistCall& c = call.as<CdistCall>();
+  results.push_back({with_rows(c.batch, c.shape.x_rows, c.shape.y_rows), call[0].dtype()});
+}
+void run(const Run& r) {
+  const CdistCall& c = r.as<CdistCall>();
+  if (r.results[0].numel() == 0) return;
+  dispatch_floating(kOp, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).cdist(c.shape, c.p, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+  });
 }
 
-// The gradient of `x`, of shape `shape`.
-Tensor gradient_of(CdistShape s, double p, bool transposed, const Tensor& grad, const Tensor& distance, const Tensor& x,
-                   const Tensor& y, const Dims& batch, const Dims& shape) {
-  if (transposed) {
-    std::swap(s.x_rows, s.y_rows);
-    std::swap(s.x_shared, s.y_shared);
-  }
-  Tensor whole = Tensor::empty(with_rows(batch, s.x_rows, s.features), x.options());
-  dispatch_floating(kOp, x.dtype(), [&](auto tag) {
+// Inputs: gradient of the distances, distances, the operand whose gradient it is, the other.
+void infer_backward(const Call& call, ResultSpecs& results) {
+  const CdistCall& c = call.as<CdistCall>();
+  results.push_back({with_rows(c.batch, c.shape.x_rows, c.shape.features), call[0].dtype()});
+}
+void run_backward(const Run& r) {
+  const CdistCall& c = r.as<CdistCall>();
+  dispatch_floating(kOp, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(x.device())
-        .cdist_backward(s, p, transposed, grad.pointer<T>(), distance.pointer<T>(), x.pointer<T>(), y.pointer<T>(),
-                        whole.pointer<T>());
+    kernels<T>(r.device).cdist_backward(c.shape, c.p, c.transposed, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3), r.out<T>(0));
   });
-  return sum_to(whole, shape, whole.dtype());
+}
+// Of the sum of g times the distances, the gradient in x, where they differ.
+constexpr OpDef kBackward{
+    .name = "cdist_backward", .attribute_bytes = sizeof(CdistCall), .infer = infer_backward, .run = run_backward};
+
+void gradient(const Backward& call, Grads& grads) {
+  CdistCall c = call.as<CdistCall>();
+  const Tensor distance = call.result(), x = call.input(0), y = call.input(1);
+  if (call.needs(0)) grads[0] = sum_to(emit_one(kBackward, c, {call.grad(), distance, x, y}), call.shape(0));
+  std::swap(c.shape.x_rows, c.shape.y_rows);
+  std::swap(c.shape.x_shared, c.shape.y_shared);
+  c.transposed = true;
+  if (call.needs(1)) grads[1] = sum_to(emit_one(kBackward, c, {call.grad(), distance, y, x}), call.shape(1));
+}
+
+constexpr OpDef kCdist{.name = kOp,
+                       .attribute_bytes = sizeof(CdistCall),
+                       .infer = infer,
+                       .run = run,
+                       .gradient = gradient,
+                       .saves = [](const Call&, uint64_t) { return input_bit(0) | input_bit(1) | result_bit(0); }};
+
+// As many matrices as the batch has, or one.
+Tensor rows_of(const Tensor& t, const Dims& batch) {
+  const Dims own = batch_of(t);
+  return own.numel() == 1 || own == batch ? t : expand(t, with_rows(batch, t.size(-2), t.size(-1)));
 }
 
 }  // namespace
@@ -57,19 +93,7 @@ Tensor cdist(const Tensor& x, const Tensor& y, double p) {
   const Tensor left = rows_of(x, batch), right = rows_of(y, batch);
   const CdistShape s{
       batch.numel(), x.size(-2), y.size(-2), x.size(-1), batch_of(left).numel() == 1, batch_of(right).numel() == 1};
-  Tensor distance = Tensor::empty(with_rows(batch, s.x_rows, s.y_rows), x.options());
-  dispatch_floating(kOp, x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    if (distance.numel() > 0) kernels<T>(x.device()).cdist(s, p, left.pointer<T>(), right.pointer<T>(), distance.pointer<T>());
-  });
-  if (!needs_grad({x, y})) return distance;
-  return record(kOp, distance, {x, y},
-                [s, p, batch, shape_x = x.shape(), shape_y = y.shape(), x = Saved(left), y = Saved(right),
-                 distance = Saved(distance)](const Tensor& g, const Needs& needs) {
-                  const Tensor grad = contiguous(g), length = distance.unpack(kOp), from = x.unpack(kOp), to = y.unpack(kOp);
-                  return Grads{needs[0] ? gradient_of(s, p, false, grad, length, from, to, batch, shape_x) : Tensor(),
-                               needs[1] ? gradient_of(s, p, true, grad, length, to, from, batch, shape_y) : Tensor()};
-                });
+  return emit_one(kCdist, CdistCall{s, p, false, batch}, {left, right});
 }
 
 }  // namespace cnnx

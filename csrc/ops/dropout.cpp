@@ -2,41 +2,65 @@
 #include "cnnx/autograd.h"
 #include "cnnx/ops/loss.h"
 #include "cnnx/random.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
 
 namespace cnnx {
 namespace {
 
-// The mask of one random call applied to a tensor in its own layout.
-Tensor masked(const Tensor& t, double p, const RandomState& key) {
-  const bool lanes = t.in_lanes();
-  Tensor x = flattened(t, lanes);
-  Tensor y = empty_flat(x, lanes);
+// Inputs of both: values, and for whole channels their scales (batch, channels). The gradient is the op itself, with the same key.
+struct DropoutCall {
+  double p;
+  RandomState key;
+};
+
+bool lanes(const Call& call) { return call[0].in_lanes(); }
+void infer(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype(), Place::call}); }
+
+void run(const Run& r) {
+  const DropoutCall& c = r.as<DropoutCall>();
+  const Tensor& x = r.inputs[0];
+  int64_t batch = 1, features = x.numel();
+  if (r.lanes > 1) {
+    const LanesShape& shape = x->storage->lanes_shape();
+    batch = shape.batch;
+    features = shape.channels * shape.spatial;
+  }
   dispatch_floating("dropout", x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    if (lanes) {
-      const LanesShape& shape = x->storage->lanes_shape();
-      kernels<T>().dropout(shape.batch, shape.channels * shape.spatial, lane_count(), p, key.seed, key.calls,
-                           flat_data<T>(x, true), flat_data<T>(y, true));
-    } else {
-      kernels<T>(x.device()).dropout(1, x.numel(), 1, p, key.seed, key.calls, x.pointer<T>(), y.pointer<T>());
-    }
+    kernels<T>(r.device).dropout(batch, features, r.lanes, c.p, c.key.seed, c.key.calls, r.in<T>(0), r.out<T>(0));
   });
-  return y;
 }
+void gradient(const Backward& call, Grads& grads);
+constexpr OpDef kDropout{.name = "dropout",
+                         .attribute_bytes = sizeof(DropoutCall),
+                         .places = {Place::call},
+                         .lanes = lanes,
+                         .infer = infer,
+                         .run = run,
+                         .gradient = gradient};
+void gradient(const Backward& call, Grads& grads) { grads[0] = emit_one(kDropout, call.as<DropoutCall>(), {call.grad()}); }
 
-// Every channel of every image times its scale in `scales` (batch, channels), in the tensor's own layout.
-Tensor scaled_channels(const Tensor& t, const Tensor& scales) {
-  const bool lanes = t.in_lanes();
-  const Tensor x = flattened(t, lanes), y = empty_flat(x, lanes);
-  ChannelShape s{t.size(0), t.size(1), 1, lanes ? lane_count() : 1};
-  for (int i = 2; i < t.ndim(); ++i) s.spatial *= t.size(i);
+void run_scale(const Run& r) {
+  const Tensor& x = r.inputs[0];
+  ChannelShape s{x.size(0), x.size(1), 1, r.lanes};
+  for (int i = 2; i < x.ndim(); ++i) s.spatial *= x.size(i);
   dispatch_floating("feature_dropout", x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(x.device()).scale_channels(s, flat_data<T>(x, lanes), scales.pointer<T>(), flat_data<T>(y, lanes));
+    kernels<T>(r.device).scale_channels(s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
   });
-  return y;
+}
+uint64_t saves_scale(const Call&, uint64_t) { return input_bit(1); }
+void gradient_scale(const Backward& call, Grads& grads);
+constexpr OpDef kScale{.name = "feature_dropout",
+                       .places = {Place::call, Place::row_major},
+                       .lanes = lanes,
+                       .infer = infer,
+                       .run = run_scale,
+                       .gradient = gradient_scale,
+                       .saves = saves_scale};
+void gradient_scale(const Backward& call, Grads& grads) {
+  grads[0] = emit_one(kScale, NoAttributes{}, {call.grad(), call.input(1)});
 }
 
 void check_probability(const char* op, double p) {
@@ -52,22 +76,15 @@ Tensor feature_dropout(const Tensor& input, double p, bool training) {
   if (input.ndim() < 2) throw ShapeError(message("feature_dropout: input must be (N, C, ...), got ", input.shape()));
   if (!training || p == 0) return input;
   // The mask of (N, C) elements, so that it depends on image and channel alone.
-  const Tensor scales = masked(Tensor::full({input.size(0), input.size(1)}, 1, input.options()), p, next_random_call());
-  Tensor out = scaled_channels(input, scales);
-  if (needs_grad({input}))
-    record("feature_dropout", out, {input},
-           [scales](const Tensor& g, const Needs&) { return Grads{scaled_channels(g, scales)}; });
-  return out;
+  const Tensor ones = Tensor::full({input.size(0), input.size(1)}, 1, input.options());
+  const Tensor scales = emit_one(kDropout, DropoutCall{p, next_random_call()}, {ones});
+  return emit_one(kScale, NoAttributes{}, {input, scales});
 }
 
 Tensor dropout(const Tensor& input, double p, bool training) {
   check_probability("dropout", p);
   if (!training || p == 0) return input;
-  const RandomState key = next_random_call();
-  Tensor out = masked(input, p, key);
-  if (needs_grad({input}))
-    record("dropout", out, {input}, [p, key](const Tensor& g, const Needs&) { return Grads{masked(g, p, key)}; });
-  return out;
+  return emit_one(kDropout, DropoutCall{p, next_random_call()}, {input});
 }
 
 }  // namespace cnnx

@@ -2,17 +2,17 @@
 #include "cnnx/ops/index.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/node.h"
 #include "core/strided.h"
-#include "cuda/runtime.h"
-#include "ops/flat.h"
-#include "ops/inplace.h"
+#include "kernels/table.h"
+#include "ops/take.h"
+#include "ops/view_plan.h"
 
 namespace cnnx {
 namespace {
@@ -38,9 +38,7 @@ int consumed(const Index& item) {
 
 // Adds dimension d of the input, or its part, to the view.
 void add_dim(Parsed& parsed, int d, int64_t extent, int64_t start, int64_t step) {
-  parsed.plan.shape.push_back(extent);
-  parsed.plan.source.push_back(d);
-  parsed.plan.step.push_back(step);
+  parsed.plan.push_back(extent, d, step);
   if (d >= 0) parsed.plan.start[d] = start;
 }
 
@@ -134,213 +132,218 @@ Parsed parse(const Dims& shape, const std::vector<Index>& items) {
   return parsed;
 }
 
-// How gathered elements lie in a tensor: for outer position o, entry b and inner position i, at outer[o] + entry[b] + inner[i]
-// elements from its first. The result has shape `result`.
-struct GatherPlan {
-  Dims outer_shape, inner_shape, index_shape, result;
-  Dims outer_dims, inner_dims;  // dimensions of the source
-  std::vector<int> dims;        // indexed dimensions
-  std::vector<Tensor>
-      entries;  // int64, contiguous, broadcast and checked; not negative, but on a device, where they are wrapped later
-  std::vector<int64_t> extents;  // of the indexed dimensions
-  Tensor bad;                    // on a device: for each index tensor its first position out of range, or -1
-  bool distinct;                 // no two entries are equal
+// Indexing by tensors: which dimensions they index, ascending. The inputs of such calls end with the entries: int64, of one shape,
+// in range, not negative.
+struct Indexed {
+  int count;
+  int8_t dims[Dims::kMaxDims];
+  bool distinct;  // no two entries are equal
 
-  GatherPlan(const Tensor& source, const Parsed& parsed) : dims(parsed.dims), distinct(parsed.from_mask) {
-    const Dims& shape = source.shape();
-    const std::vector<Tensor>& tensors = parsed.tensors;
-    for (const Tensor& t : tensors) index_shape = broadcast_shapes("index", index_shape, t.shape());
-    for (int d : dims) extents.push_back(shape[d]);
-    if (source.device().is_cuda()) {
-      for (const Tensor& t : tensors) entries.push_back(plain_copy(to_device(expand(t.detach(), index_shape), source.device())));
-      check_on_device(shape, source.device(), parsed.from_mask);
-    } else {
-      for (size_t k = 0; k < tensors.size(); ++k) {
-        check_same_device("index", source, tensors[k]);
-        entries.push_back(checked(tensors[k], dims[k], shape));
-      }
-    }
-    const bool neighbours = dims.back() - dims.front() + 1 == static_cast<int>(dims.size());
-    for (int d = 0; d < shape.size(); ++d) {
-      if (std::find(dims.begin(), dims.end(), d) != dims.end()) continue;
-      const bool outer = neighbours && d < dims.front();
-      (outer ? outer_shape : inner_shape).push_back(shape[d]);
-      (outer ? outer_dims : inner_dims).push_back(d);
-    }
-    for (const Dims* part : {&outer_shape, &index_shape, &inner_shape})
-      for (int64_t extent : *part) result.push_back(extent);
-  }
-
-  // Calls move(source_offset, result_offset, count, source_step) for every innermost run, in the result's order.
-  template <class F>
-  void run(const Dims& strides, const F& move) const {
-    if (result.numel() == 0) return;
-    std::vector<int64_t> entry(static_cast<size_t>(index_shape.numel()), 0);
-    for (size_t k = 0; k < entries.size(); ++k) {
-      const int64_t* values = entries[k].data<int64_t>();
-      for (size_t b = 0; b < entry.size(); ++b) entry[b] += values[b] * strides[dims[k]];
-    }
-    Dims inner_run = inner_shape, inner_run_dims = inner_dims;
-    int64_t count = 1, step = 1;
-    // The trailing dimensions that step evenly are one run.
-    if (!inner_run.empty()) {
-      count = inner_run.back();
-      step = strides[static_cast<int>(inner_run_dims.back())];
-      int last = inner_run.size() - 1;
-      while (last > 0 && strides[static_cast<int>(inner_run_dims[last - 1])] == count * step) count *= inner_run[--last];
-      while (inner_run.size() > last) {
-        inner_run.erase(inner_run.size() - 1);
-        inner_run_dims.erase(inner_run_dims.size() - 1);
-      }
-    }
-    const std::vector<int64_t> outer = offsets(outer_shape, outer_dims, strides),
-                               inner = offsets(inner_run, inner_run_dims, strides);
-    int64_t position = 0;
-    for (int64_t o : outer)
-      for (int64_t b : entry)
-        for (int64_t i : inner) {
-          move(o + b + i, position, count, step);
-          position += count;
-        }
-  }
-
-  // On a device: (outer, entries, inner) with the strides of contiguous values, of x and of the entries' offsets.
-  StridedShape<3> places(const Dims& strides) const {
-    Dims shape, steps[3];
-    const auto add = [&](const Dims& extent, const Dims& from) {
-      for (int i = 0; i < extent.size(); ++i) {
-        shape.push_back(extent[i]);
-        steps[1].push_back(strides[static_cast<int>(from[i])]);
-        steps[2].push_back(0);
-      }
-    };
-    add(outer_shape, outer_dims);
-    shape.push_back(index_shape.numel());
-    steps[1].push_back(0);
-    steps[2].push_back(1);
-    add(inner_shape, inner_dims);
-    steps[0] = contiguous_strides(shape);
-    collapse_dims(shape, steps);
-    return strided_shape(shape, steps);
-  }
-  // The offset of every entry in a tensor of these strides.
-  Tensor entry_offsets(const Dims& strides) const {
-    Tensor offsets = Tensor::empty({index_shape.numel()}, entries[0].options());
-    for (size_t k = 0; k < entries.size(); ++k)
-      cuda::element_kernels(offsets.device().index)
-          .index_entries(offsets.numel(), extents[k], strides[dims[k]], true, k > 0, entries[k].pointer<int64_t>(),
-                         offsets.pointer<int64_t>(), flag(k));
-    return offsets;
-  }
-
- private:
-  unsigned long long* flag(size_t k) const { return reinterpret_cast<unsigned long long*>(bad.pointer<int64_t>() + k); }
-
-  // An index out of range is an error here and now, as on the CPU, so indexing by integer tensors waits for the device. A mask's
-  // entries are in range.
-  void check_on_device(const Dims& shape, const Device& device, bool is_known) {
-    bad = Tensor::full({static_cast<int64_t>(entries.size())}, -1, {DType::int64, device});
-    if (is_known) return;
-    for (size_t k = 0; k < entries.size(); ++k)
-      cuda::element_kernels(device.index)
-          .index_entries(entries[k].numel(), extents[k], 0, true, false, entries[k].pointer<int64_t>(), nullptr, flag(k));
-    const Tensor found = to_device(bad, Device{});
-    for (size_t k = 0; k < entries.size(); ++k)
-      if (const int64_t at = found.data<int64_t>()[k]; at >= 0)
-        throw IndexError(message("index: ", entries[k].as_strided({}, {}, at).item(), " is out of range for dimension ", dims[k],
-                                 " of shape ", shape));
-  }
-
-  Tensor checked(const Tensor& tensor, int d, const Dims& shape) const {
-    Tensor entry = plain_copy(expand(tensor.detach(), index_shape));
-    int64_t* values = entry.data<int64_t>();
-    const int64_t extent = shape[d];
-    for (int64_t b = 0; b < entry.numel(); ++b) {
-      if (values[b] < -extent || values[b] >= extent)
-        throw IndexError(message("index: ", values[b], " is out of range for dimension ", d, " of shape ", shape));
-      if (values[b] < 0) values[b] += extent;
-    }
-    return entry;
-  }
-
-  static std::vector<int64_t> offsets(const Dims& shape, const Dims& dims, const Dims& strides) {
-    std::vector<int64_t> result{0};
-    for (int k = 0; k < shape.size(); ++k) {
-      std::vector<int64_t> next;
-      next.reserve(result.size() * static_cast<size_t>(shape[k]));
-      for (int64_t base : result)
-        for (int64_t i = 0; i < shape[k]; ++i) next.push_back(base + i * strides[static_cast<int>(dims[k])]);
-      result = std::move(next);
-    }
+  bool has(int d) const { return std::find(dims, dims + count, d) != dims + count; }
+  // The indexed dimensions become those of the entries: in their place if they are neighbours, else in front.
+  bool in_place() const { return dims[count - 1] - dims[0] + 1 == count; }
+  Dims shape(const Dims& source, const Dims& entries) const {
+    Dims result;
+    for (int d = 0; in_place() && d < dims[0]; ++d) result.push_back(source[d]);
+    for (int64_t extent : entries) result.push_back(extent);
+    for (int d = in_place() ? dims[0] : 0; d < source.size(); ++d)
+      if (!has(d)) result.push_back(source[d]);
     return result;
+  }
+  // Of values that lie contiguously in that shape, of a tensor with `strides` and of the entries' offsets; and the elements of the
+  // values behind the entries.
+  struct Walk {
+    StridedShape<3> places;
+    int64_t value_step = 1;
+  };
+  Walk walk(const Dims& source, const Dims& strides, int64_t entries) const {
+    Dims extents, steps[3];
+    Walk result;
+    const auto add = [&](int64_t extent, int64_t stride, int64_t entry) {
+      extents.push_back(extent);
+      steps[1].push_back(stride);
+      steps[2].push_back(entry);
+    };
+    const int outer = in_place() ? dims[0] : 0;
+    for (int d = 0; d < outer; ++d) add(source[d], strides[d], 0);
+    add(entries, 0, 1);
+    for (int d = outer; d < source.size(); ++d)
+      if (!has(d)) {
+        add(source[d], strides[d], 0);
+        result.value_step *= source[d];
+      }
+    steps[0] = contiguous_strides(extents);
+    collapse_dims(extents, steps);
+    result.places = strided_shape(extents, steps);
+    return result;
+  }
+  // The offset of every entry in a tensor of this shape and strides; entries: the inputs from `first` on.
+  Tensor offsets(const Run& r, size_t first, const Dims& source, const Dims& strides) const {
+    Tensor offsets = Tensor::empty({r.inputs[first].numel()}, {DType::int64, r.device});
+    unsigned long long* unused = nullptr;  // they have been checked
+    for (int k = 0; k < count; ++k)
+      elements(r.device).index_entries(offsets.numel(), source[dims[k]], strides[dims[k]], false, k > 0,
+                                       r.in<int64_t>(first + static_cast<size_t>(k)), offsets.pointer<int64_t>(), unused);
+    return offsets;
   }
 };
 
-Tensor gather_view(const Tensor& source, const GatherPlan& plan) {
-  Tensor result = Tensor::empty(plan.result, source.options());
-  if (source.device().is_cuda()) {
-    if (result.numel() == 0) return result;
-    const Tensor offsets = plan.entry_offsets(source.strides());
-    cuda::element_kernels(source.device().index)
-        .gather(source.dtype(), plan.places(source.strides()), offsets.pointer<int64_t>(), source.raw_pointer(),
-                result.raw_pointer());
-    return result;
+// Inputs: source, entries.
+void infer_index(const Call& call, ResultSpecs& results) {
+  results.push_back({call.as<Indexed>().shape(call[0].shape(), call[1].shape()), call[0].dtype()});
+}
+void run_index(const Run& r) {
+  const Indexed& c = r.as<Indexed>();
+  const Tensor& source = r.inputs[0];
+  if (r.results[0].numel() == 0) return;
+  const Tensor offsets = c.offsets(r, 1, source.shape(), source.strides());
+  elements(r.device).gather(source.dtype(), c.walk(source.shape(), source.strides(), offsets.numel()).places,
+                            offsets.pointer<int64_t>(), r.input_data[0], r.result_data[0]);
+}
+void gradient_index(const Backward& call, Grads& grads);
+uint64_t saves_entries(const Call& call, uint64_t) { return saves_inputs(call, 0) & ~input_bit(0); }
+constexpr OpDef kIndex{.name = "index",
+                       .attribute_bytes = sizeof(Indexed),
+                       .places = {Place::strided, Place::row_major},
+                       .infer = infer_index,
+                       .run = run_index,
+                       .gradient = gradient_index,
+                       .saves = saves_entries};
+
+// A view of the target's elements, then those that the entries name of them, get the values.
+struct PutCall {
+  ViewPlan plan;
+  Indexed indexed;  // count 0: the whole view
+  bool add;
+};
+void put_values(const Run& r, const Tensor& target, const PutCall& c, size_t first_entry, const Tensor& values,
+                const void* value_data) {
+  const ElementTable& table = elements(r.device);
+  if (values.numel() == 0) return;
+  if (c.indexed.count == 0) {
+    Dims shape = target.shape(), strides[2] = {target.strides(), values.strides()};
+    collapse_dims(shape, strides);
+    return table.copy(strided_shape(shape, strides), target.dtype(), target.raw_pointer(), values.dtype(), value_data);
   }
-  dispatch(source.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* from = source.data<T>();
-    T* to = result.data<T>();
-    plan.run(source.strides(), [&](int64_t offset, int64_t position, int64_t count, int64_t step) {
-      if (step == 1) {
-        std::memcpy(to + position, from + offset, static_cast<size_t>(count) * sizeof(T));
-        return;
-      }
-      for (int64_t i = 0; i < count; ++i) to[position + i] = from[offset + i * step];
-    });
-  });
-  return result;
+  const Tensor offsets = c.indexed.offsets(r, first_entry, target.shape(), target.strides());
+  Indexed::Walk walk = c.indexed.walk(target.shape(), target.strides(), offsets.numel());
+  std::swap(walk.places.stride[0], walk.places.stride[1]);
+  table.scatter(target.dtype(), walk.places, walk.value_step, c.indexed.distinct, c.add, offsets.pointer<int64_t>(), value_data,
+                target.raw_pointer());
 }
 
-void scatter_on_device(const Tensor& target, const GatherPlan& plan, const Tensor& values, bool add) {
-  if (plan.result.numel() == 0) return;
-  const ElementTable& table = cuda::element_kernels(target.device().index);
-  const Tensor offsets = plan.entry_offsets(target.strides());
-  Tensor next, first;  // lists of equal entries
-  if (!plan.distinct && offsets.numel() > 1) {
-    next = Tensor::empty(offsets.shape(), offsets.options());
-    first = Tensor::empty(offsets.shape(), offsets.options(DType::boolean));
-    table.chain(offsets.numel(), offsets.pointer<int64_t>(), next.pointer<int64_t>(), first.pointer<bool>());
-  }
-  StridedShape<3> places = plan.places(target.strides());
-  std::swap(places.stride[0], places.stride[1]);
-  table.scatter(target.dtype(), places, plan.inner_shape.numel(), add, offsets.pointer<int64_t>(),
-                next.defined() ? next.pointer<int64_t>() : nullptr, first.defined() ? first.pointer<bool>() : nullptr,
-                values.raw_pointer(), target.raw_pointer());
+// The gradient of indexing: the values are added into zeros. Inputs: values, entries.
+struct IndexBackwardCall {
+  Indexed indexed;
+  Dims shape;
+};
+void infer_index_backward(const Call& call, ResultSpecs& results) {
+  results.push_back({call.as<IndexBackwardCall>().shape, call[0].dtype()});
+}
+void run_index_backward(const Run& r) {
+  const IndexBackwardCall& c = r.as<IndexBackwardCall>();
+  const Tensor& out = r.results[0];
+  if (out.numel() == 0) return;
+  dispatch(out.dtype(), [&](auto tag) {
+    const decltype(tag) zero{};
+    elements(r.device).fill(out.dtype(), out.numel(), &zero, r.result_data[0]);
+  });
+  put_values(r, out, {ViewPlan::identity(c.shape), c.indexed, true}, 1, r.inputs[0], r.input_data[0]);
+}
+// Calls of an op whose inputs end with the entries of another call.
+Tensor emit_with_entries(const OpDef& op, const void* attributes, std::initializer_list<Input> first, const Backward& call,
+                         size_t first_entry) {
+  InlineVector<Tensor, 4> entries;
+  InlineVector<Input, 4> inputs(first);
+  entries.reserve(call.node().edges.size());
+  for (size_t i = first_entry; i < call.node().edges.size(); ++i) inputs.push_back(entries.emplace_back(call.input(i)));
+  return std::move(emit(Call{op, attributes, {inputs.data(), inputs.size()}})[0]);
+}
+constexpr OpDef kIndexBackward{.name = "index_backward",
+                               .attribute_bytes = sizeof(IndexBackwardCall),
+                               .infer = infer_index_backward,
+                               .run = run_index_backward,
+                               .gradient = [](const Backward& call, Grads& grads) {
+                                 grads[0] = emit_with_entries(kIndex, &call.as<IndexBackwardCall>().indexed, {call.grad()}, call, 1);
+                               },
+                               .saves = saves_entries};
+void gradient_index(const Backward& call, Grads& grads) {
+  const IndexBackwardCall c{call.as<Indexed>(), call.shape(0)};
+  grads[0] = emit_with_entries(kIndexBackward, &c, {call.grad()}, call, 1);
 }
 
-// target[plan] = values, or += with `add`; values is contiguous and of plan.result's shape.
-void scatter_view(const Tensor& target, const GatherPlan& plan, const Tensor& values, bool add) {
-  if (target.device().is_cuda()) {
-    scatter_on_device(target, plan, values, add);
-    target.bump_version();
-    return;
+// Inputs: target, values (of the indexed shape; converted), entries.
+void infer_put(const Call& call, ResultSpecs& results) {
+  results.push_back({call[0].shape(), call[0].dtype(), Place::strided});
+}
+void run_put(const Run& r) {
+  const PutCall& c = r.as<PutCall>();
+  const Tensor &out = r.results[0], &values = r.inputs[1];
+  if (r.result_data[0] != r.input_data[0] && out.numel() > 0) {
+    Dims shape = out.shape(), strides[2] = {out.strides(), r.inputs[0].strides()};
+    collapse_dims(shape, strides);
+    elements(r.device).copy(strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), r.input_data[0]);
   }
-  dispatch(target.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    T* to = target.data<T>();
-    const T* from = values.data<T>();
-    plan.run(target.strides(), [&](int64_t offset, int64_t position, int64_t count, int64_t step) {
-      for (int64_t i = 0; i < count; ++i) {
-        T& slot = to[offset + i * step];
-        slot = add ? static_cast<T>(slot + from[position + i]) : from[position + i];
+  put_values(r, c.plan.show(out), c, 2, values, r.input_data[1]);
+}
+void gradient_put(const Backward& call, Grads& grads);
+constexpr OpDef kPut{.name = "index_put",
+                     .attribute_bytes = sizeof(PutCall),
+                     .places = {Place::strided, Place::row_major, Place::row_major},
+                     .infer = infer_put,
+                     .run = run_put,
+                     .gradient = gradient_put,
+                     .saves = [](const Call& call, uint64_t) {
+                       return saves_inputs(call, 0) & ~(input_bit(0) | input_bit(1));
+                     }};
+void gradient_put(const Backward& call, Grads& grads) {
+  const PutCall& c = call.as<PutCall>();
+  const Tensor g = call.grad();
+  if (call.needs(0)) grads[0] = emit_with_entries(kPut, &c, {g, Tensor::zeros(call.shape(1), g.options())}, call, 2);
+  if (!call.needs(1)) return;
+  const Tensor part = view_by_plan(ViewName::slice, g, c.plan);
+  grads[1] = c.indexed.count == 0 ? part : emit_with_entries(kIndex, &c.indexed, {part}, call, 2);
+}
+
+// The index tensors of one call, checked, as its entries.
+struct Entries {
+  Indexed indexed{};
+  std::vector<Tensor> tensors;
+
+  Entries(const Tensor& source, const Parsed& parsed) {
+    Dims shape;
+    for (const Tensor& t : parsed.tensors) shape = broadcast_shapes("index", shape, t.shape());
+    indexed.distinct = parsed.from_mask;
+    const NoGrad guard;
+    for (size_t k = 0; k < parsed.tensors.size(); ++k) {
+      const int d = parsed.dims[k];
+      indexed.dims[indexed.count++] = static_cast<int8_t>(d);
+      const int64_t extent = source.shape()[d];
+      Tensor entry = parsed.tensors[k];
+      if (entry.device().is_cuda()) check_same_device("index", source, entry);
+      entry = to(expand(entry, shape), source.device());
+      if (!parsed.from_mask) {  // a mask's entries are in range
+        if (const int64_t bad = first_bad_index(entry, extent, true); bad >= 0)
+          throw IndexError(message("index: ", static_cast<int64_t>(contiguous(entry).as_strided({}, {}, bad).item()),
+                                   " is out of range for dimension ", d, " of shape ", source.shape()));
+        entry = where(lt(entry, 0), add(entry, extent), entry);
       }
-    });
-  });
-  target.bump_version();
+      tensors.push_back(entry);
+    }
+  }
+};
+
+template <class A>
+Tensor emit_with(const OpDef& op, const A& attributes, std::initializer_list<Input> first, const std::vector<Tensor>& entries,
+                 const Tensor* into = nullptr) {
+  static_assert(sizeof(A) <= kAttributeBytes);
+  InlineVector<Input, 4> inputs(first);
+  for (const Tensor& entry : entries) inputs.push_back(entry);
+  return std::move(emit(Call{op, &attributes, {inputs.data(), inputs.size()}}, into)[0]);
 }
 
 Tensor basic_view(const Tensor& input, const Parsed& parsed) {
-  return parsed.is_view ? view_by_plan(parsed.selects_only ? "select" : "slice", input, parsed.plan) : input;
+  return parsed.is_view ? view_by_plan(parsed.selects_only ? ViewName::select : ViewName::slice, input, parsed.plan) : input;
 }
 
 // A value for a target of this shape: extra leading dimensions of extent 1 are dropped, as NumPy does.
@@ -352,34 +355,61 @@ Tensor fit(const Tensor& value, const Dims& shape) {
   return fitted;
 }
 
-// The shape of the result is data, so this waits for the device.
-Tensor nonzero_on_device(const Tensor& input) {
-  const TensorOptions options = input.options(DType::int64);
-  const int64_t n = input.numel();
-  if (n == 0) return Tensor::empty({0, input.ndim()}, options);
-  const Tensor positions = cumsum(reshape(cast(cast(input, DType::boolean), DType::int64), {n}), 0);
-  Tensor result = Tensor::empty({static_cast<int64_t>(positions.as_strided({}, {}, n - 1).item()), input.ndim()}, options);
-  StridedShape<1> shape{};
-  for (int64_t extent : input.shape()) shape.extent[shape.ndim++] = extent;
-  if (result.numel() > 0)
-    cuda::element_kernels(input.device().index).nonzero(shape, positions.pointer<int64_t>(), result.pointer<int64_t>());
-  return result;
+// `self` with the value written, into self or a new tensor.
+Tensor put(const Tensor& self, const Parsed& parsed, const TensorOrNumber& value, const Tensor* into) {
+  check_number("index_put", value, self.dtype());
+  const Tensor target = parsed.plan.show(self.detach());
+  PutCall c{parsed.plan, {}, false};
+  std::vector<Tensor> entries;
+  Dims shape = target.shape();
+  if (!parsed.dims.empty()) {
+    Entries found(target, parsed);
+    c.indexed = found.indexed;
+    entries = std::move(found.tensors);
+    shape = c.indexed.shape(shape, entries[0].shape());
+  }
+  const Tensor source = value.is_number() ? value.as_tensor(self.options()) : value.tensor();
+  const Tensor values = expand(to(to(fit(source, shape), self.device()), self.dtype()), shape);
+  return emit_with(kPut, c, {self, values}, entries, into);
 }
 
-// Writes without history.
-void put(const Tensor& self, const Parsed& parsed, const Tensor& value) {
-  NoGrad guard;
-  Tensor target = basic_view(self.detach(), parsed);
-  if (parsed.dims.empty()) {
-    copy_into(target, fit(value, target.shape()));
-    return;
-  }
-  GatherPlan plan(target, parsed);
-  Tensor values = expand(fit(to_device(value, self.device()), plan.result), plan.result);
-  scatter_view(target, plan, cast(values, self.dtype()), false);
+// Where the elements of positions that step lie. Inputs: a running count over a tensor of the call's shape.
+struct NonzeroCall {
+  Dims shape;
+  int64_t count;
+};
+void infer_nonzero(const Call& call, ResultSpecs& results) {
+  const NonzeroCall& c = call.as<NonzeroCall>();
+  results.push_back({{c.count, c.shape.size()}, DType::int64});
 }
+void run_nonzero(const Run& r) {
+  StridedShape<1> shape{};
+  for (int64_t extent : r.as<NonzeroCall>().shape) shape.extent[shape.ndim++] = extent;
+  if (r.results[0].numel() > 0) elements(r.device).nonzero(shape, r.in<int64_t>(0), r.out<int64_t>(0));
+}
+constexpr OpDef kNonzero{.name = "nonzero", .attribute_bytes = sizeof(NonzeroCall), .infer = infer_nonzero, .run = run_nonzero};
+
+// *bad falls to the first position of an index out of range.
+struct CheckCall {
+  int64_t extent;
+  bool wraps;
+};
+void infer_check(const Call&, ResultSpecs& results) { results.push_back({{}, DType::int64}); }
+void run_check(const Run& r) {
+  const CheckCall& c = r.as<CheckCall>();
+  const int64_t none = -1;
+  elements(r.device).fill(DType::int64, 1, &none, r.result_data[0]);
+  if (r.inputs[0].numel() > 0)
+    elements(r.device).index_entries(r.inputs[0].numel(), c.extent, 0, c.wraps, false, r.in<int64_t>(0), nullptr,
+                                     static_cast<unsigned long long*>(r.result_data[0]));
+}
+constexpr OpDef kCheck{.name = "check_index", .attribute_bytes = sizeof(CheckCall), .infer = infer_check, .run = run_check};
 
 }  // namespace
+
+int64_t first_bad_index(const Tensor& index, int64_t extent, bool wraps) {
+  return *to_device(emit_one(kCheck, CheckCall{extent, wraps}, {index}), {}).data<int64_t>();
+}
 
 Index Index::of(int64_t value) {
   Index item;
@@ -398,70 +428,36 @@ Index Index::of(const Tensor& tensor) {
 Tensor index(const Tensor& input, const std::vector<Index>& items) {
   Parsed parsed = parse(input.shape(), items);
   if (parsed.dims.empty()) {
-    if (!parsed.is_view) parsed.selects_only = false;
-    return view_by_plan(parsed.selects_only ? "select" : "slice", input, parsed.plan);
+    const bool selects = parsed.is_view && parsed.selects_only;
+    return view_by_plan(selects ? ViewName::select : ViewName::slice, input, parsed.plan);
   }
-  Tensor source = basic_view(input, parsed);
-  GatherPlan plan(source, parsed);
-  Tensor result = gather_view(source, plan);
-  if (needs_grad({source}))
-    record("index", result, {source}, [plan, shape = source.shape()](const Tensor& g, const Needs&) {
-      Tensor grad = Tensor::zeros(shape, g.options());
-      scatter_view(grad, plan, contiguous(g), true);
-      return Grads{grad};
-    });
-  return result;
+  const Tensor source = basic_view(input, parsed);
+  const Entries entries(source, parsed);
+  return emit_with(kIndex, entries.indexed, {source}, entries.tensors);
 }
 
 Tensor index_put(const Tensor& input, const std::vector<Index>& items, const TensorOrNumber& value) {
-  Parsed parsed = parse(input.shape(), items);
-  check_number("index_put", value, input.dtype());
-  Tensor source = value.is_number() ? value.as_tensor(input.options()) : value.tensor();
-  Tensor result = plain_copy(input);
-  put(result, parsed, source);
-  if (is_floating_point(input.dtype()) && needs_grad({input, source}))
-    record("index_put", result, {input, source},
-           [parsed, items, shape = source.shape(), options = source.options()](const Tensor& g, const Needs& needs) {
-             Tensor grad_input, grad_value;
-             if (needs[0]) {
-               grad_input = plain_copy(g);
-               put(grad_input, parsed, Tensor::scalar(0.0, g.options()));
-             }
-             if (needs[1]) {
-               Tensor part = index(g, items);
-               Dims fitted = shape;  // without the leading ones that `fit` dropped
-               while (fitted.size() > part.ndim()) fitted.erase(0);
-               grad_value = to_device(reshape(sum_to(part, fitted, options.dtype), shape), options.device);
-             }
-             return Grads{grad_input, grad_value};
-           });
-  return result;
+  return put(input, parse(input.shape(), items), value, nullptr);
 }
 
 void index_put_(const Tensor& self, const std::vector<Index>& items, const TensorOrNumber& value) {
-  check_writable("index_put_", self);
-  check_number("index_put_", value, self.dtype());
-  const Tensor source = value.is_number() ? Tensor() : value.tensor();
-  if (must_record_inplace("index_put_", self, {source})) {
-    rebase("index_put_", self, [&](const Tensor& before) { return index_put(before, items, value); });
-    return;
-  }
-  const Tensor written = value.is_number() ? value.as_tensor(self.options()) : source;
-  // One value under a mask is a choice, which need not wait for the device to say where the mask is true.
-  if (self.device().is_cuda() && items.size() == 1 && items[0].kind == Index::Kind::tensor && written.numel() == 1 &&
-      items[0].tensor.dtype() == DType::boolean) {
+  // One value under a mask is a choice, which need not wait for a device to say where the mask is true.
+  if (items.size() == 1 && items[0].kind == Index::Kind::tensor && items[0].tensor.dtype() == DType::boolean &&
+      value.shape().numel() == 1 && self.device().is_cuda()) {
     const Tensor& mask = items[0].tensor;
     Dims shape = mask.shape();
     bool fits = mask.ndim() <= self.ndim();
     for (int i = 0; fits && i < mask.ndim(); ++i) fits = mask.size(i) == self.size(i);
     if (fits) {
       while (shape.size() < self.ndim()) shape.push_back(1);
-      NoGrad guard;
-      const Tensor element = cast(reshape(to_device(written, self.device()), {}), self.dtype());
-      return copy_into(self, where(reshape(to_device(mask, self.device()), shape), element, self));
+      check_number("index_put_", value, self.dtype());
+      const TensorOrNumber element =
+          value.is_number() ? value : TensorOrNumber(to(reshape(to(value.tensor(), self.device()), {}), self.dtype()));
+      masked_fill_(self, reshape(to(mask, self.device()), shape), element);
+      return;
     }
   }
-  put(self, parse(self.shape(), items), written);
+  put(self, parse(self.shape(), items), value, &self);
 }
 
 Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index_tensor) {
@@ -483,26 +479,13 @@ Tensor masked_select(const Tensor& input, const Tensor& mask) {
 }
 
 Tensor nonzero(const Tensor& input) {
-  const Tensor plain = contiguous(input.detach());
-  if (plain.device().is_cuda()) return nonzero_on_device(plain);
-  return dispatch(input.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* data = plain.data<T>();
-    const int64_t n = plain.numel(), ndim = plain.ndim();
-    const int64_t count = std::count_if(data, data + n, [](T value) { return value != T(0); });
-    Tensor result = Tensor::empty({count, ndim}, {DType::int64});
-    int64_t* out = result.data<int64_t>();
-    for (int64_t e = 0; e < n; ++e) {
-      if (data[e] == T(0)) continue;
-      int64_t rest = e;
-      for (int64_t d = ndim - 1; d >= 0; --d) {
-        out[d] = rest % plain.shape()[static_cast<int>(d)];
-        rest /= plain.shape()[static_cast<int>(d)];
-      }
-      out += ndim;
-    }
-    return result;
-  });
+  const NoGrad guard;
+  const int64_t n = input.numel();
+  if (n == 0) return Tensor::empty({0, input.ndim()}, input.options(DType::int64));
+  const Tensor positions = cumsum(reshape(to(to(input, DType::boolean), DType::int64), {n}), 0);
+  // The shape of the result is data, so this waits for a device.
+  const int64_t count = *to_device(contiguous(narrow(positions, 0, n - 1, 1)), {}).data<int64_t>();
+  return emit_one(kNonzero, NonzeroCall{input.shape(), count}, {positions});
 }
 
 }  // namespace cnnx

@@ -1,47 +1,116 @@
 // Concatenation. In lanes, the channels of one tensor are one run within each block of images, so they are copied block by block.
 #include "cnnx/ops/join.h"
 
+#include "cnnx/ops/join.h"
+
 #include <algorithm>
-#include <cstring>
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/node.h"
+#include "core/strided.h"
+#include "kernels/table.h"
 
 namespace cnnx {
 namespace {
 
-// [blocks][channels][spatial][L]: the floats of one block of images.
-int64_t block_size(const Tensor& t) {
-  return t->storage->lanes_shape().numel() / std::max<int64_t>(1, t->storage->lanes_shape().blocks());
-}
+// Positions [start, start + size) of dimension `dim` of a whole; in lanes that is the channels.
+struct PartCall {
+  int dim;
+  int64_t start, size;
+};
 
-Tensor cat_lanes(const std::vector<Tensor>& parts, const Dims& shape) {
-  Tensor result = Tensor::empty_lanes(shape);
-  const int64_t blocks = result->storage->lanes_shape().blocks(), whole = block_size(result);
-  int64_t start = 0;
-  for (const Tensor& part : parts) {
-    const int64_t size = block_size(part);
-    for (int64_t b = 0; b < blocks; ++b)
-      std::memcpy(result.lanes_data() + b * whole + start, part.lanes_data() + b * size,
-                  static_cast<size_t>(size) * sizeof(float));
-    start += size;
+// Copies a part into or out of the whole.
+void copy_part(const Run& r, const PartCall& c, const Tensor& whole, void* whole_data, const Tensor& part, void* part_data,
+               bool out_of_whole) {
+  if (part.numel() == 0) return;
+  Dims shape = part.shape(), strides[2] = {whole.strides(), part.strides()};
+  if (r.lanes > 1) {
+    const LanesShape& lanes = part->storage->lanes_shape();
+    const int64_t channel = lanes.spatial * r.lanes;
+    shape = {lanes.blocks(), lanes.channels * channel};
+    strides[0] = {whole->storage->lanes_shape().channels * channel, 1};
+    strides[1] = {shape[1], 1};
+    whole_data = static_cast<float*>(whole_data) + c.start * channel;
+  } else {
+    whole_data = static_cast<char*>(whole_data) + c.start * strides[0][c.dim] * static_cast<int64_t>(itemsize(whole.dtype()));
   }
-  return result;
+  if (out_of_whole) {
+    std::swap(strides[0], strides[1]);
+    std::swap(whole_data, part_data);
+  }
+  collapse_dims(shape, strides);
+  elements(r.device).copy(strided_shape(shape, strides), whole.dtype(), whole_data, whole.dtype(), part_data);
 }
 
-// Channels [first, first + count) of a tensor in lanes.
-Tensor channels_of(const Tensor& input, int64_t first, int64_t count) {
-  Dims shape = input.shape();
-  shape[1] = count;
-  Tensor result = Tensor::empty_lanes(shape);
-  const LanesShape& lanes = input->storage->lanes_shape();
-  const int64_t channel = lanes.spatial * lane_count(), whole = block_size(input), size = block_size(result);
-  for (int64_t b = 0; b < lanes.blocks(); ++b)
-    std::memcpy(result.lanes_data() + b * size, input.lanes_data() + b * whole + first * channel,
-                static_cast<size_t>(size) * sizeof(float));
-  return result;
+// One part of a tensor, in its layout.
+void infer_part(const Call& call, ResultSpecs& results) {
+  const PartCall& c = call.as<PartCall>();
+  Dims shape = call[0].shape();
+  shape[c.dim] = c.size;
+  results.push_back({shape, call[0].dtype(), Place::call});
 }
+void run_part(const Run& r) {
+  copy_part(r, r.as<PartCall>(), r.inputs[0], r.input_data[0], r.results[0], r.result_data[0], true);
+}
+void gradient_part(const Backward& call, Grads& grads);
+constexpr OpDef kPart{.name = "cat_backward",
+                      .attribute_bytes = sizeof(PartCall),
+                      .places = {Place::call},
+                      .lanes = [](const Call& call) { return call.as<PartCall>().dim == 1 && call[0].in_lanes(); },
+                      .infer = infer_part,
+                      .run = run_part,
+                      .gradient = gradient_part};
+void gradient_part(const Backward& call, Grads& grads) {
+  const PartCall& c = call.as<PartCall>();
+  const auto zeros = [&](int64_t size) {
+    Dims shape = call.shape(0);
+    shape[c.dim] = size;
+    return Tensor::zeros(shape, call.options(0));
+  };
+  grads[0] = cat({zeros(c.start), call.grad(), zeros(call.shape(0)[c.dim] - c.start - c.size)}, c.dim);
+}
+
+struct CatCall {
+  int dim;
+};
+bool all_in_lanes(const Call& call) {
+  return call.as<CatCall>().dim == 1 &&
+         std::all_of(call.inputs.begin(), call.inputs.end(), [](const Input& input) { return input->in_lanes(); });
+}
+void infer_cat(const Call& call, ResultSpecs& results) {
+  const int dim = call.as<CatCall>().dim;
+  Dims shape = call[0].shape();
+  shape[dim] = 0;
+  for (const Input& input : call.inputs) shape[dim] = checked_sum(shape[dim], input->shape()[dim]);
+  results.push_back({shape, call[0].dtype(), Place::call});
+}
+void run_cat(const Run& r) {
+  PartCall part{r.as<CatCall>().dim, 0, 0};
+  for (size_t i = 0; i < r.inputs.size(); ++i) {
+    copy_part(r, part, r.results[0], r.result_data[0], r.inputs[i], r.input_data[i], false);
+    part.start += r.inputs[i].shape()[part.dim];
+  }
+}
+void gradient_cat(const Backward& call, Grads& grads) {
+  PartCall part{call.as<CatCall>().dim, 0, 0};
+  for (size_t i = 0; i < call.node().edges.size(); ++i) {
+    part.size = call.shape(i)[part.dim];
+    if (call.needs(i)) grads[i] = emit_one(kPart, part, {call.grad()});
+    part.start += part.size;
+  }
+}
+constexpr OpDef cat_op(Place place, bool (*lanes)(const Call&)) {
+  return {.name = "cat",
+          .attribute_bytes = sizeof(CatCall),
+          .places = {place, place, place, place},
+          .lanes = lanes,
+          .infer = infer_cat,
+          .run = run_cat,
+          .gradient = gradient_cat};
+}
+constexpr OpDef kCat = cat_op(Place::strided, nullptr), kCatLanes = cat_op(Place::call, all_in_lanes);
 
 }  // namespace
 
@@ -56,48 +125,21 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
     if (t.ndim() != 1 || t.numel() != 0) parts.push_back(t);
   }
   if (parts.empty()) return to(clone(tensors[0]), dtype);
-  const Dims& first = parts[0].shape();
+  const Dims first = parts[0].shape();
   if (first.size() == 0) throw ShapeError("cat: tensors without dimensions cannot be concatenated; use stack");
   const int d = normalize_dim("cat", dim, first.size());
-  Dims shape = first;
-  shape[d] = 0;
-  bool lanes = d == 1;
+  InlineVector<Input, 4> inputs;
   for (Tensor& t : parts) {
     bool fits = t.ndim() == first.size();
     for (int i = 0; fits && i < first.size(); ++i) fits = i == d || t.shape()[i] == first[i];
     if (!fits) throw ShapeError(message("cat: shape ", t.shape(), " does not match ", first, " outside dimension ", d));
-    shape[d] = checked_sum(shape[d], t.shape()[d]);
     check_same_device("cat", parts[0], t);
     t = to(t, dtype);
-    lanes = lanes && t.in_lanes();
+    inputs.push_back(t);
   }
-  Tensor result;
-  if (lanes) {
-    result = cat_lanes(parts, shape);
-  } else {
-    result = Tensor::empty(shape, parts[0].options(dtype));
-    NoGrad guard;
-    int64_t start = 0;
-    for (const Tensor& t : parts) {
-      copy_into(narrow(result, d, start, t.shape()[d]), t);
-      start += t.shape()[d];
-    }
-  }
-  if (needs_grad(parts)) {
-    std::vector<int64_t> sizes;
-    for (const Tensor& t : parts) sizes.push_back(t.shape()[d]);
-    record("cat", result, parts, [sizes, d](const Tensor& g, const Needs& needs) {
-      Grads grads(sizes.size());
-      int64_t start = 0;
-      for (size_t i = 0; i < sizes.size(); ++i) {
-        if (needs[i])
-          grads[i] = d == 1 && g.in_lanes() ? channels_of(g, start, sizes[i]) : plain_copy(narrow(g, d, start, sizes[i]));
-        start += sizes[i];
-      }
-      return grads;
-    });
-  }
-  return result;
+  const CatCall c{d};
+  const Call lanes{kCatLanes, &c, {inputs.data(), inputs.size()}};
+  return std::move(emit(all_in_lanes(lanes) ? lanes : Call{kCat, &c, lanes.inputs})[0]);
 }
 
 Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {

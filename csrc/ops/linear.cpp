@@ -2,100 +2,172 @@
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
+#include "cnnx/ops/view.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
+#include "core/copy.h"
+#include "core/strided.h"
+#include "ops/rows.h"
 #include "ops/unary.h"
 
 namespace cnnx {
 namespace {
 
-template <class T>
-Tensor linear_typed(const Tensor& input, const Tensor& weight, const Tensor& bias, const LinearShape& s) {
-  const Tensor x = contiguous(input), w = contiguous(weight), b = bias.defined() ? contiguous(bias) : bias;
-  Dims shape = input.shape();
-  shape[shape.size() - 1] = s.out_features;
-  Tensor output = Tensor::empty(shape, x.options());
-  kernels<T>(x.device())
-      .linear_forward(s, x.pointer<T>(), w.pointer<T>(), b.defined() ? b.pointer<T>() : nullptr, output.pointer<T>());
-  if (!needs_grad({input, weight, bias})) return output;
+// The attributes of a dense layer and of its gradients.
+struct LinearCall {
+  LinearShape shape;
+  bool wants[2];  // of the gradients of weight and bias
+};
 
-  auto gradient = [s, shape = input.shape(), x = Saved(x), w = Saved(w),
-                   y = Saved(s.activation == Activation::none ? Tensor() : output)](const Tensor& grad_output,
-                                                                                    const Needs& needs) -> Grads {
-    Grads grads(3);
-    const Tensor g = contiguous(activation_backward(s.activation, grad_output, y.unpack("linear")));
-    if (needs[0]) {
-      grads[0] = Tensor::empty(shape, g.options());
-      kernels<T>(g.device()).linear_backward_input(s, g.pointer<T>(), w.unpack("linear").pointer<T>(), grads[0].pointer<T>());
-    }
-    if (needs[1]) grads[1] = Tensor::empty({s.out_features, s.in_features}, g.options());
-    if (needs[2]) grads[2] = Tensor::empty({s.out_features}, g.options());
-    if (needs[1] || needs[2])
-      kernels<T>(g.device())
-          .linear_backward_weight(s, x.unpack("linear").pointer<T>(), g.pointer<T>(), needs[1] ? grads[1].pointer<T>() : nullptr,
-                                  needs[2] ? grads[2].pointer<T>() : nullptr);
-    return grads;
-  };
-  return record("linear", output, {input, weight, bias}, std::move(gradient));
+// Inputs: input, weight, bias.
+void infer(const Call& call, ResultSpecs& results) {
+  Dims shape = call[0].shape();
+  shape[shape.size() - 1] = call.as<LinearCall>().shape.out_features;
+  results.push_back({shape, call[0].dtype()});
+}
+
+void run(const Run& r) {
+  dispatch_floating("linear", r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).linear_forward(r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
+  });
+}
+
+// Inputs: gradient of the output, weight.
+void infer_input(const Call& call, ResultSpecs& results) {
+  Dims shape = call[0].shape();
+  shape[shape.size() - 1] = call.as<LinearCall>().shape.in_features;
+  results.push_back({shape, call[0].dtype()});
+}
+
+void run_input(const Run& r) {
+  dispatch_floating("linear", r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).linear_backward_input(r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+  });
+}
+
+// Inputs: input, gradient of the output.
+void infer_weight(const Call& call, ResultSpecs& results) {
+  const LinearCall& c = call.as<LinearCall>();
+  const DType dtype = call[1].dtype();
+  results.push_back({{c.shape.out_features, c.shape.in_features}, dtype, Place::row_major, c.wants[0]});
+  results.push_back({{c.shape.out_features}, dtype, Place::row_major, c.wants[1]});
+}
+
+void run_weight(const Run& r) {
+  dispatch_floating("linear", r.inputs[1].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).linear_backward_weight(r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.out<T>(0), r.out<T>(1));
+  });
+}
+
+void gradient_input(const Backward& call, Grads& grads);
+void gradient_weight(const Backward& call, Grads& grads);
+// Each is linear in both of its inputs, so that their gradients are the layer and each other.
+uint64_t saves_other(const Call&, uint64_t needs) {
+  return ((needs & input_bit(0)) != 0 ? input_bit(1) : 0) | ((needs & input_bit(1)) != 0 ? input_bit(0) : 0);
+}
+constexpr OpDef kInput{.name = "linear_backward_input",
+                       .attribute_bytes = sizeof(LinearCall),
+                       .infer = infer_input,
+                       .run = run_input,
+                       .gradient = gradient_input,
+                       .saves = saves_other};
+constexpr OpDef kWeight{.name = "linear_backward_weight",
+                        .attribute_bytes = sizeof(LinearCall),
+                        .infer = infer_weight,
+                        .run = run_weight,
+                        .gradient = gradient_weight,
+                        .saves = saves_other};
+
+uint64_t saves(const Call& call, uint64_t needs) {
+  uint64_t mask = 0;
+  if ((needs & input_bit(0)) != 0) mask |= input_bit(1);
+  if ((needs & (input_bit(1) | input_bit(2))) != 0) mask |= input_bit(0);
+  return call.as<LinearCall>().shape.activation == Activation::none ? mask : mask | result_bit(0);
+}
+
+void gradient(const Backward& call, Grads& grads) {
+  LinearCall c = call.as<LinearCall>();
+  Tensor g = activation_backward(c.shape.activation, call.grad(), call.result());
+  if (!g.is_contiguous()) g = recorded_copy(g);  // once for both
+  c.shape.activation = Activation::none;
+  if (call.needs(0)) grads[0] = emit_one(kInput, c, {g, call.input(1)});
+  c.wants[0] = call.needs(1);
+  c.wants[1] = call.needs(2);
+  if (!c.wants[0] && !c.wants[1]) return;
+  Results results = emit(kWeight, c, {call.input(0), g});
+  grads[1] = std::move(results[0]);
+  grads[2] = std::move(results[1]);
+}
+
+constexpr OpDef kLinear{.name = "linear",
+                        .attribute_bytes = sizeof(LinearCall),
+                        .infer = infer,
+                        .run = run,
+                        .gradient = gradient,
+                        .saves = saves};
+
+// Of the gradient in the input, g w.
+void gradient_input(const Backward& call, Grads& grads) {
+  LinearCall c = call.as<LinearCall>();
+  if (call.needs(0)) grads[0] = emit_one(kLinear, c, {call.grad(), call.input(1), Tensor()});
+  c.wants[0] = true;
+  c.wants[1] = false;
+  if (call.needs(1)) grads[1] = emit_one(kWeight, c, {call.grad(), call.input(0)});
+}
+
+// Of the gradients in the weight, g^T x, and in the bias, the sum of g.
+void gradient_weight(const Backward& call, Grads& grads) {
+  const LinearCall& c = call.as<LinearCall>();
+  const Tensor &weight = call.grad(0), &bias = call.grad(1);
+  if (call.needs(0) && weight.defined()) grads[0] = emit_one(kInput, c, {call.input(1), weight});
+  if (!call.needs(1)) return;
+  if (weight.defined()) grads[1] = emit_one(kLinear, c, {call.input(0), weight, bias});
+  else grads[1] = expand(bias, call.shape(1));
 }
 
 // The leading (batch) extents of a stack of matrices.
 Dims batch_of(const Tensor& t) { return Dims(t.shape().begin(), t.shape().end() - 2); }
 
-// c += a b for integers, which have no kernel: exact, and rare.
-template <class T>
-void integer_gemm(const GemmShape& s, const T* a, const T* b, T* c) {
-  for (int64_t m = 0; m < s.m; ++m)
-    for (int64_t n = 0; n < s.n; ++n) {
-      T sum = 0;
-      for (int64_t k = 0; k < s.k; ++k) sum = static_cast<T>(sum + a[m * s.a_row + k * s.a_col] * b[k * s.b_row + n * s.b_col]);
-      c[m * s.c_row + n * s.c_col] = sum;
-    }
+// Products of two stacks of matrices (at least 2-D each), any strides.
+void infer_matmul(const Call& call, ResultSpecs& results) {
+  Dims shape;
+  try {
+    shape = broadcast_shapes("matmul", batch_of(call[0]), batch_of(call[1]));
+  } catch (const ShapeError&) {  // named by the whole shapes
+    throw ShapeError(message("matmul: batches of shapes ", call[0].shape(), " and ", call[1].shape(), " do not broadcast"));
+  }
+  shape.push_back(call[0].size(-2));
+  shape.push_back(call[1].size(-1));
+  results.push_back({shape, call[0].dtype()});
 }
 
-// Product of two stacks of matrices (at least 2-D each), any strides.
-Tensor batched_product(const Tensor& a, const Tensor& b) {
-  Dims batch;
-  try {
-    batch = broadcast_shapes("matmul", batch_of(a), batch_of(b));
-  } catch (const ShapeError&) {  // named by the whole shapes
-    throw ShapeError(message("matmul: batches of shapes ", a.shape(), " and ", b.shape(), " do not broadcast"));
-  }
-  Dims shape = batch;
-  shape.push_back(a.size(-2));
-  shape.push_back(b.size(-1));
-  Tensor c = Tensor::empty(shape, a.options());
+void run_matmul(const Run& r) {
+  const Tensor &a = r.inputs[0], &b = r.inputs[1], &c = r.results[0];
+  if (c.numel() == 0) return;
   const GemmShape s{
       a.size(-2), b.size(-1), a.size(-1), a.strides().at(-2), a.strides().at(-1), b.strides().at(-2), b.strides().at(-1),
       b.size(-1), 1,          false};
-  if (a.device().is_cuda()) {
-    Dims strides[3] = {c.strides(), broadcast_strides(a, shape), broadcast_strides(b, shape)};
-    for (Dims& steps : strides) steps = Dims(steps.begin(), steps.end() - 2);
-    collapse_dims(batch, strides);
-    cuda::element_kernels(a.device().index)
-        .matmul(a.dtype(), s, strided_shape(batch, strides), a.raw_pointer(), b.raw_pointer(), c.raw_pointer());
-    return c;
-  }
-  batch.push_back(1);  // the loop leaves the last dimension to its rows
-  const Dims strides[3] = {broadcast_strides(a, shape), broadcast_strides(b, shape), c.strides()};
-  dispatch(a.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T *a_data = a.data<T>(), *b_data = b.data<T>();
-    T* c_data = c.data<T>();
-    for_each_row(batch, strides, [&](const int64_t (&at)[3]) {
-      if constexpr (std::is_floating_point_v<T>) kernels<T>().gemm(s, a_data + at[0], b_data + at[1], c_data + at[2]);
-      else if constexpr (!std::is_same_v<T, bool>) integer_gemm<T>(s, a_data + at[0], b_data + at[1], c_data + at[2]);
-    });
-  });
-  return c;
+  Dims strides[3] = {c.strides(), broadcast_strides(a, c.shape()), broadcast_strides(b, c.shape())};
+  for (Dims& steps : strides) steps = Dims(steps.begin(), steps.end() - 2);
+  Dims batch = batch_of(c);
+  collapse_dims(batch, strides);
+  elements(r.device).matmul(a.dtype(), s, strided_shape(batch, strides), r.input_data[0], r.input_data[1], r.result_data[0]);
 }
 
-Tensor transposed(const Tensor& t) {
-  Dims shape = t.shape(), strides = t.strides();
-  std::swap(shape[t.ndim() - 1], shape[t.ndim() - 2]);
-  std::swap(strides[t.ndim() - 1], strides[t.ndim() - 2]);
-  return t.as_strided(shape, strides, t->offset);
+void gradient_matmul(const Backward& call, Grads& grads) {
+  if (call.needs(0)) grads[0] = sum_to(matmul(call.grad(), transpose(call.input(1), -1, -2)), call.shape(0));
+  if (call.needs(1)) grads[1] = sum_to(matmul(transpose(call.input(0), -1, -2), call.grad()), call.shape(1));
 }
+
+constexpr OpDef kMatmul{.name = "matmul",
+                        .places = {Place::strided, Place::strided},
+                        .infer = infer_matmul,
+                        .run = run_matmul,
+                        .gradient = gradient_matmul,
+                        .saves = saves_other};
 
 }  // namespace
 
@@ -113,8 +185,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Act
   if (bias.defined()) check_same_device("linear", input, bias);
   const LinearShape s{weight.size(1) > 0 ? input.numel() / weight.size(1) : 0, weight.size(1), weight.size(0), activation};
   if (weight.numel() == 0) throw ShapeError(message("linear: weight ", weight.shape(), " is empty"));
-  return dispatch_floating("linear", input.dtype(),
-                           [&](auto tag) { return linear_typed<decltype(tag)>(input, weight, bias, s); });
+  return emit_one(kLinear, LinearCall{s, {}}, {input, weight, bias});
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
@@ -125,33 +196,15 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   if (a.dtype() == DType::boolean) throw TypeError("matmul: not for bool tensors");
   // 1-D operands become a row and a column.
   const bool row = a.ndim() == 1, column = b.ndim() == 1;
-  const Tensor left = row ? a.as_strided({1, a.size(0)}, {0, a.strides()[0]}, a->offset) : a.detach();
-  const Tensor right = column ? b.as_strided({b.size(0), 1}, {b.strides()[0], 0}, b->offset) : b.detach();
+  const Tensor left = row ? unsqueeze(a, 0) : a, right = column ? unsqueeze(b, 1) : b;
   if (left.size(-1) != right.size(-2))
     throw ShapeError(message("matmul: shapes ", a.shape(), " and ", b.shape(), " do not match"));
-
-  const Tensor product = batched_product(left, right);
+  const Tensor product = emit_one(kMatmul, NoAttributes{}, {left, right});
+  if (!row && !column) return product;
   Dims shape = product.shape();
   if (column) shape.erase(shape.size() - 1);
   if (row) shape.erase(shape.size() - 1 - (column ? 0 : 1));
-  const Tensor output = row || column ? result_with_shape(product, shape) : product;
-  if (!needs_grad({a, b})) return output;
-
-  auto gradient = [full = product.shape(), a_shape = a.shape(), b_shape = b.shape(), left = Saved(left), right = Saved(right)](
-                      const Tensor& grad_output, const Needs& needs) -> Grads {
-    const Tensor g = with_shape(grad_output, full);
-    Grads grads(2);
-    if (needs[0]) {
-      Tensor l = left.unpack("matmul");
-      grads[0] = with_shape(sum_to(batched_product(g, transposed(right.unpack("matmul"))), l.shape(), g.dtype()), a_shape);
-    }
-    if (needs[1]) {
-      Tensor r = right.unpack("matmul");
-      grads[1] = with_shape(sum_to(batched_product(transposed(left.unpack("matmul")), g), r.shape(), g.dtype()), b_shape);
-    }
-    return grads;
-  };
-  return record("matmul", output, {a, b}, std::move(gradient));
+  return result_with_shape(product, shape);
 }
 
 }  // namespace cnnx

@@ -4,11 +4,15 @@
 #include <cmath>
 
 #include "cnnx/autograd.h"
+#include "cnnx/ops/create.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/softmax.h"
+#include "cnnx/ops/view.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
+#include "core/copy.h"
+#include "ops/softmax.h"
 
 namespace cnnx {
 namespace {
@@ -45,90 +49,161 @@ Tensor class_indices(const char* op, const Tensor& input, const Tensor& target, 
   return index;
 }
 
-Tensor class_weight(const char* op, const Tensor& weight, const Tensor& input, int64_t classes) {
-  if (!weight.defined()) return weight;
+void check_class_weight(const char* op, const Tensor& weight, const Tensor& input, int64_t classes) {
+  if (!weight.defined()) return;
   if (weight.ndim() != 1 || weight.size(0) != classes)
     throw ShapeError(message(op, ": weight of shape ", weight.shape(), " for ", classes, " classes"));
   if (weight.dtype() != input.dtype())
     throw TypeError(message(op, ": weight is ", name(weight.dtype()), ", input ", name(input.dtype())));
   check_same_device(op, input, weight);
-  return contiguous(weight);
 }
 
+// The attributes of the losses of class indices and of their gradients.
+struct ClassLossCall {
+  ClassShape shape;
+  int64_t ignore_index;
+  double label_smoothing;
+  Reduction reduction;
+};
+
+// Inputs: logits or log-probabilities, class indices, weights of the classes. Results: the losses or their sum or mean; what the mean divided
+// by; the losses before the reduction, which are scratch; the log-softmax of logits.
+enum : size_t { kLoss, kTotalWeight, kEach, kLogP };
+
+void infer(const Call& call, ResultSpecs& results) {
+  const DType dtype = call[0].dtype();
+  const bool reduced = call.as<ClassLossCall>().reduction != Reduction::none;
+  results.push_back({reduced ? Dims{} : call[1].shape(), dtype});
+  results.push_back({{}, DType::float64, Place::row_major, true, false});
+  results.push_back({call[1].shape(), dtype, Place::row_major, reduced, false});
+}
+void infer_cross_entropy(const Call& call, ResultSpecs& results) {
+  infer(call, results);
+  results.push_back({call[0].shape(), call[0].dtype()});  // what the gradient is computed from, so it has one itself
+}
+
+// Where a kernel writes.
 template <class T>
-T* pointer_or_null(const Tensor& t) {
-  return t.defined() ? t.pointer<T>() : nullptr;
+struct Losses {
+  explicit Losses(const Run& r)
+      : mean(r.as<ClassLossCall>().reduction == Reduction::mean),
+        each(r.results[kEach].defined() ? r.out<T>(kEach) : r.out<T>(kLoss)),
+        reduced(r.results[kEach].defined() ? r.out<T>(kLoss) : nullptr),
+        total_weight(r.out<double>(kTotalWeight)) {}
+  bool mean;
+  T *each, *reduced;
+  double* total_weight;
+};
+
+void run_cross_entropy(const Run& r) {
+  const ClassLossCall& c = r.as<ClassLossCall>();
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const Losses<T> to(r);
+    kernels<T>(r.device).cross_entropy_forward(c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index,
+                                               c.label_smoothing, to.mean, r.out<T>(kLogP), to.each, to.reduced, to.total_weight);
+  });
 }
 
-// What a loss kernel writes: every loss, or their sum or mean and, for the gradient, what the mean divided by. It stays on the
-// device.
-struct Losses {
-  Losses(const Tensor& index, const Tensor& input, Reduction reduction)
-      : each(Tensor::empty(index.shape(), input.options())),
-        total_weight(Tensor::empty({}, input.options(DType::float64))),
-        reduction_(reduction) {
-    if (reduction != Reduction::none) result_ = Tensor::empty({}, input.options());
-  }
-  Tensor result() const { return reduction_ == Reduction::none ? each : result_; }
-  bool mean() const { return reduction_ == Reduction::mean; }
-  template <class T>
-  T* reduced() const {
-    return pointer_or_null<T>(result_);
-  }
-
-  Tensor each, total_weight;
-
- private:
-  Reduction reduction_;
-  Tensor result_;
-};
-
-// What the gradient kernels take of the incoming gradient: one for each loss, or one for all and its divisor.
-struct LossGrad {
-  LossGrad(const Tensor& g, Reduction reduction, const Tensor& total_weight)
-      : grad(contiguous(g)),
-        each(reduction == Reduction::none),
-        divisor(reduction == Reduction::mean ? total_weight.pointer<double>() : nullptr) {}
-  Tensor grad;
-  bool each;
-  const double* divisor;
-};
-
-Tensor cross_entropy_indices(const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index,
-                             Reduction reduction, double label_smoothing) {
-  constexpr const char* kOp = "cross_entropy";
-  const ClassShape s = class_shape(kOp, input);
-  Tensor index = class_indices(kOp, input, target, s.classes, ignore_index);
-  Tensor weight = class_weight(kOp, class_weights, input, s.classes);
-  Tensor x = contiguous(input);
-  Tensor log_p = Tensor::empty(x.shape(), x.options());
-  const Losses losses(index, x, reduction);
-  dispatch_floating(kOp, x.dtype(), [&](auto tag) {
+void run_nll(const Run& r) {
+  const ClassLossCall& c = r.as<ClassLossCall>();
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(x.device())
-        .cross_entropy_forward(s, x.pointer<T>(), index.pointer<int64_t>(), pointer_or_null<T>(weight), ignore_index,
-                               label_smoothing, losses.mean(), log_p.pointer<T>(), losses.each.pointer<T>(), losses.reduced<T>(),
-                               losses.total_weight.pointer<double>());
+    const Losses<T> to(r);
+    kernels<T>(r.device).nll_forward(c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing, to.mean,
+                                     to.each, to.reduced, to.total_weight);
   });
-  Tensor out = losses.result();
-  if (needs_grad({input})) {
-    record(kOp, out, {input},
-           [s, ignore_index, label_smoothing, reduction, total_weight = losses.total_weight, log_p = Saved(log_p),
-            index = Saved(index), weight = Saved(weight)](const Tensor& g, const Needs&) {
-             Tensor probability = log_p.unpack(kOp), at = index.unpack(kOp), factors = weight.unpack(kOp);
-             Tensor grad = Tensor::empty(probability.shape(), probability.options());
-             const LossGrad from(g, reduction, total_weight);
-             dispatch_floating(kOp, grad.dtype(), [&](auto tag) {
-               using T = decltype(tag);
-               kernels<T>(grad.device())
-                   .cross_entropy_backward(s, probability.pointer<T>(), at.pointer<int64_t>(), pointer_or_null<T>(factors),
-                                           ignore_index, label_smoothing, from.grad.pointer<T>(), from.each, from.divisor,
-                                           grad.pointer<T>());
-             });
-             return Grads{grad};
-           });
-  }
-  return out;
+}
+
+// Inputs of the gradients: that of the loss, class indices, weights, what the mean divided by, the log-softmax.
+void infer_backward(const Call& call, ResultSpecs& results) {
+  const ClassShape& s = call.as<ClassLossCall>().shape;
+  Dims shape = call[1].shape();
+  shape.insert(shape.empty() ? 0 : 1, s.classes);
+  results.push_back({shape, call[0].dtype()});
+}
+
+void run_backward(const Run& r) {
+  const ClassLossCall& c = r.as<ClassLossCall>();
+  const bool each = c.reduction == Reduction::none;
+  const double* divisor = c.reduction == Reduction::mean ? r.in<double>(3) : nullptr;
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const auto& table = kernels<T>(r.device);
+    if (const T* log_p = r.in<T>(4))
+      table.cross_entropy_backward(c.shape, log_p, r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing, r.in<T>(0),
+                                   each, divisor, r.out<T>(0));
+    else table.nll_backward(c.shape, r.in<int64_t>(1), r.in<T>(2), c.ignore_index, r.in<T>(0), each, divisor, r.out<T>(0));
+  });
+}
+
+// The losses are the sum over classes c of -a[c] log p[c], with a weight a for each class of each row.
+Tensor class_shares(const ClassLossCall& c, const Dims& shape, const Tensor& index, const Tensor& weight, DType dtype) {
+  const int dim = shape.size() == 1 ? 0 : 1;
+  Dims classes = Dims::filled(shape.size(), 1);
+  classes[dim] = c.shape.classes;
+  const Tensor kept = ne(index, c.ignore_index);
+  const Tensor row = arange(int64_t{0}, c.shape.classes, int64_t{1}, DType::int64, index.device());
+  const Tensor hit = eq(unsqueeze(index, dim), reshape(row, classes));
+  Tensor shares = where(hit, Tensor::full({}, 1 - c.label_smoothing, {dtype, index.device()}), 0.0);
+  if (c.label_smoothing > 0) shares = add(shares, c.label_smoothing / static_cast<double>(c.shape.classes));
+  if (weight.defined()) shares = mul(shares, reshape(weight, classes));
+  return where(unsqueeze(kept, dim), shares, 0.0);
+}
+
+void formula_of_backward(const Call& call, Results& results) {
+  const ClassLossCall& c = call.as<ClassLossCall>();
+  Tensor g = call[0];
+  Dims shape = call[1].shape();
+  const int dim = shape.empty() ? 0 : 1;
+  shape.insert(dim, c.shape.classes);
+  const Tensor shares = class_shares(c, shape, call[1], call[2], g.dtype());
+  if (c.reduction == Reduction::none) g = unsqueeze(g, dim);
+  if (c.reduction == Reduction::mean) g = div(g, cast(call[3], g.dtype()));
+  const Tensor slope = call[4].defined() ? sub(mul(exp(call[4]), sum(shares, {dim}, true)), shares) : neg(shares);
+  results.push_back(mul(slope, g));
+}
+
+constexpr OpDef kBackward{.name = "class_loss_backward",
+                          .attribute_bytes = sizeof(ClassLossCall),
+                          .infer = infer_backward,
+                          .run = run_backward,
+                          .gradient = gradient_of<formula_of_backward>,
+                          .saves = saves_inputs};
+
+uint64_t saves(const Call&, uint64_t) {
+  return input_bit(1) | input_bit(2) | result_bit(kTotalWeight) | result_bit(kLogP);
+}
+
+void gradient(const Backward& call, Grads& grads) {
+  const Tensor log_p = call.result(kLogP);
+  if (call.grad(kLoss).defined())
+    grads[0] = emit_one(kBackward, call.as<ClassLossCall>(),
+                        {call.grad(kLoss), call.input(1), call.input(2), call.result(kTotalWeight), log_p});
+  if (call.grads().size() <= kLogP || !call.grad(kLogP).defined()) return;
+  const Tensor more = log_softmax_backward(call.grad(kLogP), log_p, log_p.ndim() == 1 ? 0 : 1);
+  grads[0] = grads[0].defined() ? add(grads[0], more) : more;
+}
+
+constexpr OpDef kCrossEntropy{.name = "cross_entropy",
+                              .attribute_bytes = sizeof(ClassLossCall),
+                              .infer = infer_cross_entropy,
+                              .run = run_cross_entropy,
+                              .gradient = gradient,
+                              .saves = saves};
+constexpr OpDef kNll{.name = "nll_loss",
+                     .attribute_bytes = sizeof(ClassLossCall),
+                     .infer = infer,
+                     .run = run_nll,
+                     .gradient = gradient,
+                     .saves = saves};
+
+Tensor class_loss(const OpDef& op, const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index,
+                  Reduction reduction, double label_smoothing) {
+  const ClassShape s = class_shape(op.name, input);
+  const Tensor index = class_indices(op.name, input, target, s.classes, ignore_index);
+  check_class_weight(op.name, class_weights, input, s.classes);
+  return emit(op, ClassLossCall{s, ignore_index, label_smoothing, reduction}, {input, index, class_weights})[kLoss];
 }
 
 // Class probabilities as target: composed of recorded ops, so that the target may require a gradient too.
@@ -137,15 +212,15 @@ Tensor cross_entropy_probabilities(const Tensor& input, const Tensor& target, co
   constexpr const char* kOp = "cross_entropy";
   if (ignore_index >= 0) throw Error("cross_entropy: ignore_index cannot be used with class probabilities as target");
   const ClassShape s = class_shape(kOp, input);
-  Tensor weight = class_weight(kOp, class_weights, input, s.classes);
+  check_class_weight(kOp, class_weights, input, s.classes);
   const int dim = input.ndim() == 1 ? 0 : 1;
   Tensor q = target;
   if (label_smoothing > 0) q = add(mul(q, 1 - label_smoothing), label_smoothing / static_cast<double>(s.classes));
   Tensor terms = mul(log_softmax(input, dim), q);
-  if (weight.defined()) {
+  if (class_weights.defined()) {
     Dims shape = Dims::filled(input.ndim(), 1);
     shape[dim] = s.classes;
-    terms = mul(terms, with_shape(weight, shape));
+    terms = mul(terms, reshape(class_weights, shape));
   }
   if (reduction == Reduction::none) return neg(sum(terms, {dim}));
   Tensor total = neg(sum(terms));
@@ -173,43 +248,14 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
     throw TypeError(message("cross_entropy: needs float32 or float64 logits, got ", name(input.dtype())));
   if (is_floating_point(target.dtype()) && target.shape() == input.shape())
     return cross_entropy_probabilities(input, target, weight, ignore_index, reduction, label_smoothing);
-  return cross_entropy_indices(input, target, weight, ignore_index, reduction, label_smoothing);
+  return class_loss(kCrossEntropy, input, target, weight, ignore_index, reduction, label_smoothing);
 }
 
 Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index,
                 Reduction reduction) {
-  constexpr const char* kOp = "nll_loss";
-  const ClassShape s = class_shape(kOp, input);
   if (!is_floating_point(input.dtype()))
     throw TypeError(message("nll_loss: needs float32 or float64 log-probabilities, got ", name(input.dtype())));
-  Tensor index = class_indices(kOp, input, target, s.classes, ignore_index);
-  Tensor weight = class_weight(kOp, class_weights, input, s.classes);
-  Tensor x = contiguous(input);
-  const Losses losses(index, x, reduction);
-  dispatch_floating(kOp, x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(x.device())
-        .nll_forward(s, x.pointer<T>(), index.pointer<int64_t>(), pointer_or_null<T>(weight), ignore_index, 0, losses.mean(),
-                     losses.each.pointer<T>(), losses.reduced<T>(), losses.total_weight.pointer<double>());
-  });
-  Tensor out = losses.result();
-  if (needs_grad({input})) {
-    record(kOp, out, {input},
-           [s, ignore_index, reduction, total_weight = losses.total_weight, shape = input.shape(), index = Saved(index),
-            weight = Saved(weight)](const Tensor& g, const Needs&) {
-             Tensor at = index.unpack(kOp), factors = weight.unpack(kOp);
-             Tensor grad = Tensor::empty(shape, g.options());
-             const LossGrad from(g, reduction, total_weight);
-             dispatch_floating(kOp, g.dtype(), [&](auto tag) {
-               using T = decltype(tag);
-               kernels<T>(grad.device())
-                   .nll_backward(s, at.pointer<int64_t>(), pointer_or_null<T>(factors), ignore_index, from.grad.pointer<T>(),
-                                 from.each, from.divisor, grad.pointer<T>());
-             });
-             return Grads{grad};
-           });
-  }
-  return out;
+  return class_loss(kNll, input, target, class_weights, ignore_index, reduction, 0);
 }
 
 }  // namespace cnnx

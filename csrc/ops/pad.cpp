@@ -8,8 +8,10 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/index.h"
 #include "cnnx/ops/view.h"
+#include "core/copy.h"
+#include "core/node.h"
+#include "core/strided.h"
 #include "kernels/table.h"
-#include "ops/spatial.h"
 
 namespace cnnx {
 namespace {
@@ -93,29 +95,36 @@ std::vector<int64_t> table_of(PadMode mode, int64_t extent, const Around& pad) {
   return table;
 }
 
-// Lanes hold only if batch and channels stay whole.
-bool keep_lanes(const Tensor& t, int padded) { return t.in_lanes() && padded <= t.ndim() - 2; }
+struct PadCall {
+  PadMode mode;
+  int count;  // of the numbers
+  int64_t pads[2 * Dims::kMaxDims];
+  Dims in, out;
+  double real;  // of the constant
+  int64_t integer;
+  std::vector<int64_t> list() const { return {pads, pads + count}; }
+};
 
 // The tables of the last two dimensions; a tensor whose planes are rows has one row.
 struct Tables {
   std::vector<int64_t> rows, columns;
-  int dims;  // that are padded
 
-  Tables(const Dims& shape, const std::vector<int64_t>& pads, PadMode mode) : dims(padded_dims(pads)) {
-    const int ndim = shape.size();
-    if (ndim > 1) rows = table_of(mode, shape[ndim - 2], around(pads, ndim, ndim - 2));
-    columns = table_of(mode, shape[ndim - 1], around(pads, ndim, ndim - 1));
+  explicit Tables(const PadCall& c) {
+    const int ndim = c.in.size();
+    const std::vector<int64_t> pads = c.list();
+    if (ndim > 1) rows = table_of(c.mode, c.in[ndim - 2], around(pads, ndim, ndim - 2));
+    columns = table_of(c.mode, c.in[ndim - 1], around(pads, ndim, ndim - 1));
   }
 
   // The kernel's view of the shapes without and with padding, in one of the layouts.
-  PlaneMap map(const Dims& in, const Dims& out, bool lanes) const {
+  PlaneMap map(const Dims& in, const Dims& out, int64_t lanes) const {
     static constexpr int64_t one_row = 0;
     const int ndim = in.size();
-    const bool flat = ndim == 1 || (lanes && ndim == 3);  // (N, C, W) in lanes: the second-last dimension is the channels
+    const bool flat = ndim == 1 || (lanes > 1 && ndim == 3);  // (N, C, W) in lanes: the second-last dimension is the channels
     PlaneMap s{};
-    s.lanes = lanes ? lane_count() : 1;
-    s.planes = lanes ? (in[0] + s.lanes - 1) / s.lanes : 1;
-    for (int d = lanes ? 1 : 0; d < ndim - (flat ? 1 : 2); ++d) s.planes *= in[d];
+    s.lanes = lanes;
+    s.planes = lanes > 1 ? (in[0] + lanes - 1) / lanes : 1;
+    for (int d = lanes > 1 ? 1 : 0; d < ndim - (flat ? 1 : 2); ++d) s.planes *= in[d];
     s.in_height = flat ? 1 : in[ndim - 2];
     s.out_height = flat ? 1 : out[ndim - 2];
     s.in_width = in[ndim - 1];
@@ -127,47 +136,98 @@ struct Tables {
   }
 };
 
-template <class T>
-Tensor pad_planes(const Tensor& input, const Dims& shape, const std::vector<int64_t>& pads, PadMode mode, T value) {
-  const bool lanes = keep_lanes(input, padded_dims(pads));
-  const auto x = spatial_input<T>(input, lanes);
-  const auto y = spatial_output<T>(shape, lanes, input.device());  // first: what is too large has no tables
-  const auto tables = std::make_shared<const Tables>(input.shape(), pads, mode);
-  if (y.tensor.numel() > 0)
-    kernels<T>(input.device()).gather_planes(tables->map(input.shape(), shape, lanes), x.data, value, y.data);
-  if (!needs_grad({input})) return y.tensor;
-  return record(
-      "pad", y.tensor, {input}, [tables, shape, input_shape = input.shape()](const Tensor& grad_output, const Needs&) -> Grads {
-        const bool g_lanes = keep_lanes(grad_output, tables->dims);
-        const auto g = spatial_input<T>(grad_output, g_lanes);
-        const auto grad_input = spatial_output<T>(input_shape, g_lanes, g.tensor.device());
-        if (grad_input.tensor.numel() > 0)
-          kernels<T>(g.tensor.device()).scatter_planes(tables->map(input_shape, shape, g_lanes), g.data, grad_input.data);
-        return {grad_input.tensor};
-      });
+// Lanes hold only if batch and channels stay whole.
+bool lanes(const Call& call) {
+  return call[0].in_lanes() && padded_dims(call.as<PadCall>().list()) <= call[0].ndim() - 2;
 }
 
-// A constant around any dimensions.
-Tensor pad_constant(const Tensor& input, const Dims& shape, const std::vector<int64_t>& pads, const Number& value) {
-  Tensor result = Tensor::empty(shape, input.options());
-  {
-    NoGrad guard;
-    fill_(result, value);
-    Tensor from = input, to = result;
-    for (int d = 0; d < input.ndim(); ++d) {
-      const Around pad = around(pads, input.ndim(), d);
-      const int64_t first = std::max<int64_t>(-pad.before, 0), last = input.size(d) - std::max<int64_t>(-pad.after, 0);
-      const int64_t length = std::max<int64_t>(last - first, 0);
-      from = narrow(from, d, std::min(first, input.size(d)), length);
-      to = narrow(to, d, length > 0 ? std::max<int64_t>(pad.before, 0) : 0, length);
-    }
-    copy_into(to, from);
-  }
-  if (!needs_grad({input})) return result;
-  std::vector<int64_t> inverse;
-  for (int64_t p : pads) inverse.push_back(-p);
-  return record("pad", result, {input}, [inverse](const Tensor& g, const Needs&) -> Grads { return {pad(g, inverse)}; });
+void infer_pad(const Call& call, ResultSpecs& results) { results.push_back({call.as<PadCall>().out, call[0].dtype(), Place::call}); }
+void infer_backward(const Call& call, ResultSpecs& results) {
+  results.push_back({call.as<PadCall>().in, call[0].dtype(), Place::call});
 }
+
+void run_planes(const Run& r) {
+  const PadCall& c = r.as<PadCall>();
+  if (r.results[0].numel() == 0) return;
+  const Tables tables(c);
+  dispatch_floating("pad", r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).gather_planes(tables.map(c.in, c.out, r.lanes), r.in<T>(0), static_cast<T>(c.real), r.out<T>(0));
+  });
+}
+void run_planes_backward(const Run& r) {
+  const PadCall& c = r.as<PadCall>();
+  if (r.results[0].numel() == 0) return;
+  const Tables tables(c);
+  dispatch_floating("pad", r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).scatter_planes(tables.map(c.in, c.out, r.lanes), r.in<T>(0), r.out<T>(0));
+  });
+}
+
+void gradient_planes(const Backward& call, Grads& grads);
+void gradient_planes_backward(const Backward& call, Grads& grads);
+constexpr OpDef kPad{.name = "pad",
+                     .attribute_bytes = sizeof(PadCall),
+                     .places = {Place::call},
+                     .lanes = lanes,
+                     .infer = infer_pad,
+                     .run = run_planes,
+                     .gradient = gradient_planes};
+constexpr OpDef kPadBackward{.name = "pad_backward",
+                             .attribute_bytes = sizeof(PadCall),
+                             .places = {Place::call},
+                             .lanes = lanes,
+                             .infer = infer_backward,
+                             .run = run_planes_backward,
+                             .gradient = gradient_planes_backward};
+void gradient_planes(const Backward& call, Grads& grads) { grads[0] = emit_one(kPadBackward, call.as<PadCall>(), {call.grad()}); }
+void gradient_planes_backward(const Backward& call, Grads& grads) {
+  PadCall c = call.as<PadCall>();
+  c.real = 0;
+  grads[0] = emit_one(kPad, c, {call.grad()});
+}
+
+// A constant around any dimensions, or of any dtype.
+void run_constant(const Run& r) {
+  const PadCall& c = r.as<PadCall>();
+  const Tensor &x = r.inputs[0], &out = r.results[0];
+  if (out.numel() == 0) return;
+  const ElementTable& table = elements(r.device);
+  dispatch(out.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    const T value = std::is_floating_point_v<T> ? static_cast<T>(c.real) : static_cast<T>(c.integer);
+    table.fill(out.dtype(), out.numel(), &value, r.result_data[0]);
+  });
+  const std::vector<int64_t> pads = c.list();
+  Dims shape;
+  int64_t from = 0, to = 0;
+  for (int d = 0; d < x.ndim(); ++d) {
+    const Around pad = around(pads, x.ndim(), d);
+    const int64_t first = std::max<int64_t>(-pad.before, 0), last = x.size(d) - std::max<int64_t>(-pad.after, 0);
+    if (last <= first) return;
+    shape.push_back(last - first);
+    from += first * x.strides()[d];
+    to += std::max<int64_t>(pad.before, 0) * out.strides()[d];
+  }
+  Dims strides[2] = {out.strides(), x.strides()};
+  collapse_dims(shape, strides);
+  const int64_t size = static_cast<int64_t>(itemsize(out.dtype()));
+  table.copy(strided_shape(shape, strides), out.dtype(), static_cast<char*>(r.result_data[0]) + to * size, out.dtype(),
+             static_cast<const char*>(r.input_data[0]) + from * size);
+}
+void gradient_constant(const Backward& call, Grads& grads) {
+  std::vector<int64_t> inverse = call.as<PadCall>().list();
+  for (int64_t& p : inverse) p = -p;
+  grads[0] = pad(call.grad(), inverse);
+}
+void infer_constant(const Call& call, ResultSpecs& results) { results.push_back({call.as<PadCall>().out, call[0].dtype()}); }
+constexpr OpDef kConstant{.name = "pad",
+                          .attribute_bytes = sizeof(PadCall),
+                          .places = {Place::strided},
+                          .infer = infer_constant,
+                          .run = run_constant,
+                          .gradient = gradient_constant};
 
 }  // namespace
 
@@ -176,13 +236,12 @@ Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode, 
   const int ndim = input.ndim();
   const bool constant = mode == PadMode::constant;
   if (constant) check_range("pad", value, input.dtype());
-  if (constant && (!is_floating_point(input.dtype()) || padded_dims(pads) > 2 || ndim == 0))
-    return pad_constant(input, shape, pads, value);
-  if (is_floating_point(input.dtype()))
-    return dispatch_floating("pad", input.dtype(), [&](auto tag) {
-      using T = decltype(tag);
-      return pad_planes<T>(input, shape, pads, mode, value.wrapped<T>());
-    });
+  PadCall c{mode, static_cast<int>(pads.size()), {}, input.shape(), shape, value.real(),
+            input.dtype() == DType::boolean ? value.wrapped<bool>() : value.wrapped<int64_t>()};
+  std::copy(pads.begin(), pads.end(), c.pads);
+  if (constant && (!is_floating_point(input.dtype()) || padded_dims(pads) > 2 || ndim == 0)) return emit_one(kConstant, c, {input});
+  if (is_floating_point(input.dtype())) return emit_one(kPad, c, {input});
+  const NoGrad guard;
   Tensor result = Tensor::empty(shape, input.options());  // what is too large has no tables
   result = input;
   for (int d = ndim - static_cast<int>(pads.size() / 2); d < ndim; ++d) {

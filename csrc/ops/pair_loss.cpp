@@ -4,62 +4,106 @@
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/loss.h"
+#include "cnnx/ops/view.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
 #include "ops/unary.h"
 
 namespace cnnx {
 namespace {
 
-struct Options {
-  const char* name;  // a literal: it outlives the graph
+// The attributes of a loss and of its gradient.
+struct PairLossCall {
   PairLoss loss;
   Reduction reduction;
-  double beta = 0;
+  double beta;
+  bool each() const { return reduction == Reduction::none; }
+  double divisor(const Tensor& x) const { return reduction == Reduction::mean ? static_cast<double>(x.numel()) : 1; }
 };
 
-template <class T>
-const T* flat_or_null(const Tensor& t, bool lanes) {
-  return t.defined() ? flat_data<T>(t, lanes) : nullptr;
+bool lanes_of_first(const Call& call) { return call[0].in_lanes(); }
+bool lanes_of_second(const Call& call) { return call[1].in_lanes(); }
+
+// Inputs: input, target, weight, pos_weight, all of one shape and dtype.
+enum : size_t { kX, kT, kWeight, kPosWeight };
+
+void infer(const Call& call, ResultSpecs& results) {
+  if (call.as<PairLossCall>().each()) results.push_back({call[kX].shape(), call[kX].dtype(), Place::call});
+  else results.push_back({{}, call[kX].dtype()});
 }
 
-PairShape pair_shape(const Tensor& x, bool lanes) {
-  if (!lanes) return {1, x.numel(), 1};
-  const LanesShape& shape = x->storage->lanes_shape();
-  return {shape.batch, shape.channels * shape.spatial, lane_count()};
-}
-
-// An operand as the kernels take it: of the common shape and type, flat.
-Tensor operand(const Tensor& t, const Dims& shape, DType dtype, bool lanes) {
-  const Tensor whole = t.shape() == shape ? t : expanded(t, shape);
-  return flattened(whole.dtype() == dtype ? whole : cast(whole, dtype), lanes);
-}
-
-Tensor weight_operand(const Options& o, const char* what, const Tensor& weight, const Dims& shape, DType dtype, bool lanes) {
-  if (!weight.defined()) return weight;
-  if (needs_grad({weight})) throw Error(message(o.name, ": there is no gradient of ", what, "; detach it"));
-  if (!is_floating_point(weight.dtype()))
-    throw TypeError(message(o.name, ": ", what, " must be floating-point, is ", name(weight.dtype())));
-  if (!(broadcast_shapes(o.name, weight.shape(), shape) == shape))
-    throw ShapeError(message(o.name, ": ", what, " of shape ", weight.shape(), " does not broadcast to ", shape));
-  return operand(weight, shape, dtype, lanes);
-}
-
-Tensor values(const Options& o, const Tensor& x, const Tensor& t, const Tensor& weight, const Tensor& pos_weight, bool lanes) {
-  const bool whole = o.reduction == Reduction::none;
-  Tensor out = whole ? empty_flat(x, lanes) : Tensor::empty({}, x.options());
-  dispatch_floating(o.name, x.dtype(), [&](auto tag) {
+void run(const Run& r) {
+  const PairLossCall& c = r.as<PairLossCall>();
+  const Tensor& x = r.inputs[kX];
+  PairShape s{1, x.numel(), 1};
+  if (r.lanes > 1) {
+    const LanesShape& shape = x->storage->lanes_shape();
+    s = {shape.batch, shape.channels * shape.spatial, r.lanes};
+  }
+  dispatch_floating(r.call.op.name, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     bool in_range = true;
-    const double divisor = o.reduction == Reduction::mean ? static_cast<double>(x.numel()) : 1;
-    kernels<T>(x.device())
-        .pair_loss(o.loss, pair_shape(x, lanes), o.beta, flat_data<T>(x, lanes), flat_data<T>(t, lanes),
-                   flat_or_null<T>(weight, lanes), flat_or_null<T>(pos_weight, lanes), divisor,
-                   whole ? flat_data<T>(out, lanes) : nullptr, whole ? nullptr : out.pointer<T>(), &in_range);
-    if (!in_range) throw Error(message(o.name, ": all elements of input and target should be between 0 and 1"));
+    kernels<T>(r.device).pair_loss(c.loss, s, c.beta, r.in<T>(kX), r.in<T>(kT), r.in<T>(kWeight), r.in<T>(kPosWeight),
+                                   c.divisor(x), c.each() ? r.out<T>(0) : nullptr, c.each() ? nullptr : r.out<T>(0), &in_range);
+    if (!in_range) throw Error(message(r.call.op.name, ": all elements of input and target should be between 0 and 1"));
   });
-  return out;
 }
+
+// Inputs: gradient of the loss, then those of the loss.
+void infer_backward(const Call& call, ResultSpecs& results) {
+  results.push_back({call[1].shape(), call[1].dtype(), Place::call});
+}
+
+void run_backward(const Run& r) {
+  const PairLossCall& c = r.as<PairLossCall>();
+  const Tensor& x = r.inputs[1];
+  dispatch_floating(r.call.op.name, x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).pair_loss_backward(c.loss, r.count(x), c.beta, r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4), r.in<T>(0),
+                                            c.each(), c.divisor(x), r.out<T>(0));
+  });
+}
+
+// d loss / d input.
+Tensor slope(const PairLossCall& c, const Tensor& x, const Tensor& t, const Tensor& pos_weight) {
+  const auto bounded = [&](double inside, double outside) {
+    const Tensor d = sub(x, t);
+    return where(lt(abs(d), c.beta), mul(d, inside), mul(sign(d), outside));
+  };
+  switch (c.loss) {
+    case PairLoss::mse: return mul(sub(x, t), 2);
+    case PairLoss::l1: return sign(sub(x, t));
+    case PairLoss::smooth_l1: return bounded(1 / c.beta, 1);
+    case PairLoss::huber: return bounded(1, c.beta);
+    case PairLoss::bce: return div(sub(x, t), clamp(mul(sub(1, x), x), 1e-12, {}));
+    case PairLoss::bce_with_logits: {
+      const Tensor missed = mul(t, sigmoid(neg(x)));
+      return sub(mul(sub(1, t), sigmoid(x)), pos_weight.defined() ? mul(pos_weight, missed) : missed);
+    }
+    case PairLoss::kl_div: return neg(t);
+    case PairLoss::kl_div_log: return neg(exp(t));
+  }
+  throw Error("pair_loss: no such loss");
+}
+void formula_of_backward(const Call& call, Results& results) {
+  const PairLossCall& c = call.as<PairLossCall>();
+  Tensor grad = mul(slope(c, call[1], call[2], call[4]), call[0]);
+  if (call[3].defined()) grad = mul(grad, call[3]);
+  results.push_back(c.reduction == Reduction::mean ? div(grad, c.divisor(call[1])) : grad);
+}
+
+// By whether there is a gradient of each loss, or one of all.
+constexpr OpDef backward_op(Place of_gradient) {
+  return {.name = "pair_loss_backward",
+          .attribute_bytes = sizeof(PairLossCall),
+          .places = {of_gradient, Place::call, Place::call, Place::call},
+          .lanes = lanes_of_second,
+          .infer = infer_backward,
+          .run = run_backward,
+          .gradient = gradient_of<formula_of_backward>,
+          .saves = saves_inputs};
+}
+constexpr OpDef kBackwardOfAll = backward_op(Place::row_major), kBackwardOfEach = backward_op(Place::call);
 
 bool is_symmetric(PairLoss loss) {
   return loss == PairLoss::mse || loss == PairLoss::l1 || loss == PairLoss::smooth_l1 || loss == PairLoss::huber;
@@ -81,92 +125,107 @@ Tensor target_slope(PairLoss loss, const Tensor& x, const Tensor& t, const Tenso
   }
 }
 
-GradientFn gradient_of(const Options& o, const Tensor& input, const Tensor& target, const Tensor& x, const Tensor& t,
-                       const Tensor& weight, const Tensor& pos_weight) {
-  return [o, x = Saved(x), t = Saved(t), weight = Saved(weight), pos_weight = Saved(pos_weight), shape_x = input.shape(),
-          type_x = input.dtype(), shape_t = target.shape(), type_t = target.dtype()](const Tensor& g, const Needs& needs) {
-    const Tensor from = x.unpack(o.name), to = t.unpack(o.name), w = weight.unpack(o.name), pos = pos_weight.unpack(o.name);
-    const bool lanes = from.in_lanes(), each = o.reduction == Reduction::none;
-    Tensor grads[2];
-    if (needs[0] || is_symmetric(o.loss)) {
-      const Tensor own = each ? flattened(g, lanes) : g;
-      const double divisor = o.reduction == Reduction::mean ? static_cast<double>(from.numel()) : 1;
-      Tensor grad = empty_flat(from, lanes);
-      dispatch_floating(o.name, from.dtype(), [&](auto tag) {
-        using T = decltype(tag);
-        kernels<T>(from.device())
-            .pair_loss_backward(o.loss, flat_count(from, lanes), o.beta, flat_data<T>(from, lanes), flat_data<T>(to, lanes),
-                                flat_or_null<T>(w, lanes), flat_or_null<T>(pos, lanes),
-                                each ? flat_data<T>(own, lanes) : own.pointer<T>(), each, divisor, flat_data<T>(grad, lanes));
-      });
-      if (needs[0]) grads[0] = sum_to(grad, shape_x, type_x);
-      if (needs[1] && is_symmetric(o.loss)) grads[1] = sum_to(neg(grad), shape_t, type_t);
-    }
-    if (needs[1] && !is_symmetric(o.loss)) {
-      Tensor grad = mul(target_slope(o.loss, from, to, pos), g);
-      if (w.defined()) grad = mul(grad, w);
-      if (o.reduction == Reduction::mean) grad = div(grad, static_cast<double>(from.numel()));
-      grads[1] = sum_to(grad, shape_t, type_t);
-    }
-    return Grads{grads[0], grads[1]};
-  };
+uint64_t saves(const Call&, uint64_t) {
+  return input_bit(kX) | input_bit(kT) | input_bit(kWeight) | input_bit(kPosWeight);
 }
 
-Tensor pair_loss(const Options& o, const Tensor& input, const Tensor& target, const Tensor& weights = {},
+void gradient(const Backward& call, Grads& grads) {
+  const PairLossCall& c = call.as<PairLossCall>();
+  const Tensor x = call.input(kX), t = call.input(kT), weight = call.input(kWeight), pos_weight = call.input(kPosWeight);
+  const Tensor& g = call.grad();
+  const bool mirrored = call.needs(kT) && is_symmetric(c.loss);
+  if (call.needs(kX) || mirrored) {
+    grads[kX] = emit_one(c.each() ? kBackwardOfEach : kBackwardOfAll, c, {g, x, t, weight, pos_weight});
+    if (mirrored) grads[kT] = neg(grads[kX]);
+  }
+  if (call.needs(kT) && !mirrored) {
+    Tensor grad = mul(target_slope(c.loss, x, t, pos_weight), g);
+    if (weight.defined()) grad = mul(grad, weight);
+    grads[kT] = c.reduction == Reduction::mean ? div(grad, c.divisor(x)) : grad;
+  }
+}
+
+constexpr OpDef loss_op(const char* name) {
+  return {.name = name,
+          .attribute_bytes = sizeof(PairLossCall),
+          .places = {Place::call, Place::call, Place::call, Place::call},
+          .lanes = lanes_of_first,
+          .infer = infer,
+          .run = run,
+          .gradient = gradient,
+          .saves = saves};
+}
+
+// Of the common shape and type.
+Tensor matched(const Tensor& t, const Dims& shape, DType dtype) {
+  const Tensor typed = to(t, dtype);
+  return typed.shape() == shape ? typed : expand(typed, shape);
+}
+
+Tensor matched_weight(const char* op, const char* what, const Tensor& weight, const Dims& shape, DType dtype) {
+  if (!weight.defined()) return weight;
+  if (needs_grad({weight})) throw Error(message(op, ": there is no gradient of ", what, "; detach it"));
+  if (!is_floating_point(weight.dtype()))
+    throw TypeError(message(op, ": ", what, " must be floating-point, is ", name(weight.dtype())));
+  if (!(broadcast_shapes(op, weight.shape(), shape) == shape))
+    throw ShapeError(message(op, ": ", what, " of shape ", weight.shape(), " does not broadcast to ", shape));
+  return matched(weight, shape, dtype);
+}
+
+Tensor pair_loss(const OpDef& op, const PairLossCall& c, const Tensor& input, const Tensor& target, const Tensor& weights = {},
                  const Tensor& pos_weights = {}) {
-  check_same_device(o.name, input, target);
-  for (const Tensor& t : {weights, pos_weights})
-    if (t.defined()) check_same_device(o.name, input, t);
-  const Dims shape = broadcast_shapes(o.name, input.shape(), target.shape());
+  check_same_device(op.name, input, target);
+  for (const Tensor* t : {&weights, &pos_weights})
+    if (t->defined()) check_same_device(op.name, input, *t);
+  const Dims shape = broadcast_shapes(op.name, input.shape(), target.shape());
   const DType dtype = result_type(input, target);
   if (!is_floating_point(dtype))
-    throw TypeError(message(o.name, ": needs floating-point tensors, got ", name(input.dtype()), " and ", name(target.dtype())));
-  const bool lanes = input.in_lanes() && input.shape() == shape && dtype == DType::float32;
-  const Tensor x = operand(input, shape, dtype, lanes), t = operand(target, shape, dtype, lanes);
-  const Tensor weight = weight_operand(o, "weight", weights, shape, dtype, lanes);
-  const Tensor pos_weight = weight_operand(o, "pos_weight", pos_weights, shape, dtype, lanes);
-  Tensor out = values(o, x, t, weight, pos_weight, lanes);
-  if (needs_grad({input, target})) record(o.name, out, {input, target}, gradient_of(o, input, target, x, t, weight, pos_weight));
-  return out;
+    throw TypeError(message(op.name, ": needs floating-point tensors, got ", name(input.dtype()), " and ", name(target.dtype())));
+  const Tensor x = matched(input, shape, dtype), t = matched(target, shape, dtype);
+  return emit_one(op, c,
+                  {x, t, matched_weight(op.name, "weight", weights, shape, dtype),
+                   matched_weight(op.name, "pos_weight", pos_weights, shape, dtype)});
 }
+
+constexpr OpDef kMse = loss_op("mse_loss"), kL1 = loss_op("l1_loss"), kSmoothL1 = loss_op("smooth_l1_loss"),
+                kHuber = loss_op("huber_loss"), kBce = loss_op("binary_cross_entropy"),
+                kBceWithLogits = loss_op("binary_cross_entropy_with_logits"), kKlDiv = loss_op("kl_div");
 
 }  // namespace
 
 Tensor mse_loss(const Tensor& input, const Tensor& target, Reduction reduction) {
-  return pair_loss({"mse_loss", PairLoss::mse, reduction}, input, target);
+  return pair_loss(kMse, {PairLoss::mse, reduction, 0}, input, target);
 }
 
 Tensor l1_loss(const Tensor& input, const Tensor& target, Reduction reduction) {
-  return pair_loss({"l1_loss", PairLoss::l1, reduction}, input, target);
+  return pair_loss(kL1, {PairLoss::l1, reduction, 0}, input, target);
 }
 
 Tensor smooth_l1_loss(const Tensor& input, const Tensor& target, Reduction reduction, double beta) {
   if (!(beta >= 0)) throw Error(message("smooth_l1_loss: beta must not be negative, got ", beta));
-  return pair_loss({"smooth_l1_loss", beta == 0 ? PairLoss::l1 : PairLoss::smooth_l1, reduction, beta}, input, target);
+  return pair_loss(kSmoothL1, {beta == 0 ? PairLoss::l1 : PairLoss::smooth_l1, reduction, beta}, input, target);
 }
 
 Tensor huber_loss(const Tensor& input, const Tensor& target, Reduction reduction, double delta) {
   if (!(delta > 0)) throw Error(message("huber_loss: delta must be positive, got ", delta));
-  return pair_loss({"huber_loss", PairLoss::huber, reduction, delta}, input, target);
+  return pair_loss(kHuber, {PairLoss::huber, reduction, delta}, input, target);
 }
 
 Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight, Reduction reduction) {
-  constexpr const char* kOp = "binary_cross_entropy";
   if (!(input.shape() == target.shape()))
-    throw ValueError(message(kOp, ": target of shape ", target.shape(), " must have the input's shape ", input.shape()));
-  return pair_loss({kOp, PairLoss::bce, reduction}, input, target, weight);
+    throw ValueError(message("binary_cross_entropy: target of shape ", target.shape(), " must have the input's shape ", input.shape()));
+  return pair_loss(kBce, {PairLoss::bce, reduction, 0}, input, target, weight);
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target, const Tensor& weight, Reduction reduction,
                                         const Tensor& pos_weight) {
-  constexpr const char* kOp = "binary_cross_entropy_with_logits";
   if (!(input.shape() == target.shape()))
-    throw ValueError(message(kOp, ": target of shape ", target.shape(), " must have the input's shape ", input.shape()));
-  return pair_loss({kOp, PairLoss::bce_with_logits, reduction}, input, target, weight, pos_weight);
+    throw ValueError(message("binary_cross_entropy_with_logits: target of shape ", target.shape(), " must have the input's shape ", input.shape()));
+  return pair_loss(kBceWithLogits, {PairLoss::bce_with_logits, reduction, 0}, input, target, weight, pos_weight);
 }
 
 Tensor kl_div(const Tensor& input, const Tensor& target, Reduction reduction, bool log_target) {
-  return pair_loss({"kl_div", log_target ? PairLoss::kl_div_log : PairLoss::kl_div, reduction}, input, target);
+  return pair_loss(kKlDiv, {log_target ? PairLoss::kl_div_log : PairLoss::kl_div, reduction, 0}, input, target);
 }
 
 }  // namespace cnnx

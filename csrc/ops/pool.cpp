@@ -2,9 +2,11 @@
 #include "cnnx/ops/pool.h"
 
 #include "cnnx/autograd.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
+#include "cnnx/ops/view.h"
 #include "ops/spatial.h"
+#include "ops/take.h"
 
 namespace cnnx {
 namespace {
@@ -38,15 +40,14 @@ Pool2dShape shape_of_input(const PoolKind& kind, const Tensor& input) {
   if (input.ndim() != kind.axes + 1 && input.ndim() != kind.axes + 2)
     throw ShapeError(message(kind.op, ": input must be ", kind.axes == 1 ? "(N, C, W) or (C, W)" : "(N, C, H, W) or (C, H, W)",
                              ", got ", input.shape()));
-  const Tensor images = as_images(input, kind.axes);
   Pool2dShape s{};
-  s.batch = images.size(0);
-  s.channels = images.size(1);
-  s.in_height = images.size(2);
-  s.in_width = images.size(3);
+  s.batch = input.ndim() == kind.axes + 1 ? 1 : input.size(0);
+  s.channels = input.size(-kind.axes - 1);
+  s.in_height = kind.axes == 1 ? 1 : input.size(-2);
+  s.in_width = input.size(-1);
   s.dilation_height = s.dilation_width = 1;
   s.count_include_pad = true;
-  s.lanes = use_lanes(images) ? lane_count() : 1;
+  s.lanes = 1;
   return s;
 }
 
@@ -96,92 +97,197 @@ Pool2dShape adaptive_shape(const PoolKind& kind, const Tensor& input, const Axis
   return s;
 }
 
-Dims input_shape(const Pool2dShape& s) { return {s.batch, s.channels, s.in_height, s.in_width}; }
-Dims output_shape(const Pool2dShape& s) { return {s.batch, s.channels, s.out_height, s.out_width}; }
+// The attributes of a pooling and of its gradient.
+struct PoolCall {
+  Pool2dShape shape;  // lanes: 1, the call decides
+  int axes;
+  bool single;      // without a batch
+  bool with_index;  // of max pooling: the positions of the maxima are wanted
+};
 
-// The kernels' int32 indices, in the layout of the result, as a plain int64 tensor.
-Tensor plain_indices(const Pool2dShape& s, const Tensor& index) {
-  if (s.lanes == 1) return result_with_shape(cast(index, DType::int64), output_shape(s));
-  Tensor result = Tensor::empty(output_shape(s), {DType::int64});
-  int64_t* to = result.data<int64_t>();
-  const int32_t* from = index.data<int32_t>();
-  const int64_t spatial = s.out_height * s.out_width;
-  for (int64_t n = 0; n < s.batch; ++n)
-    for (int64_t c = 0; c < s.channels; ++c)
-      for (int64_t p = 0; p < spatial; ++p) *to++ = from[lanes_index(n, c, p, s.channels, spatial, s.lanes)];
-  return result;
+Dims side(const PoolCall& c, int64_t height, int64_t width) {
+  Dims shape;
+  if (!c.single) shape.push_back(c.shape.batch);
+  shape.push_back(c.shape.channels);
+  if (c.axes == 2) shape.push_back(height);
+  shape.push_back(width);
+  return shape;
+}
+Dims input_shape(const PoolCall& c) { return side(c, c.shape.in_height, c.shape.in_width); }
+Dims output_shape(const PoolCall& c) { return side(c, c.shape.out_height, c.shape.out_width); }
+
+Pool2dShape kernel_shape(const Run& r) {
+  Pool2dShape s = r.as<PoolCall>().shape;
+  s.lanes = r.lanes;
+  return s;
 }
 
-template <class T>
-std::pair<Tensor, Tensor> max_pool(const PoolKind& kind, const Tensor& input, const Pool2dShape& s, bool want_indices) {
-  const bool lanes = s.lanes > 1, single = input.ndim() == kind.axes + 1, recording = needs_grad({input});
-  const auto x = spatial_input<T>(as_images(input, kind.axes), lanes);
-  const auto y = spatial_output<T>(output_shape(s), lanes, input.device());
-  Tensor index;
-  if (recording || want_indices) {
-    const int64_t blocks = (s.batch + s.lanes - 1) / s.lanes;
-    index = Tensor::empty({blocks * s.lanes * s.channels * s.out_height * s.out_width}, input.options(DType::int32));
-  }
-  kernels<T>(input.device()).max_pool2d_forward(s, x.data, y.data, index.defined() ? index.pointer<int32_t>() : nullptr);
-  const Tensor output = from_images(y.tensor, kind.axes, single);
-  Tensor indices;
-  if (want_indices) indices = from_images(plain_indices(s, index), kind.axes, single);
-  if (recording)
-    record(kind.op, output, {input},
-           [s, lanes, single, axes = kind.axes, index](const Tensor& grad_output, const Needs&) -> Grads {
-             const auto g = spatial_input<T>(as_images(grad_output, axes), lanes);
-             const auto grad_input = spatial_output<T>(input_shape(s), lanes, g.tensor.device());
-             kernels<T>(g.tensor.device()).max_pool2d_backward(s, g.data, index.pointer<int32_t>(), grad_input.data);
-             return {from_images(grad_input.tensor, axes, single)};
-           });
-  return {output, indices};
+bool lanes(const Call& call) { return !call.as<PoolCall>().single && lanes_for_images(call[0]); }
+
+void infer_max(const Call& call, ResultSpecs& results) {
+  const PoolCall& c = call.as<PoolCall>();
+  results.push_back({output_shape(c), call[0].dtype(), Place::call});
+  results.push_back({output_shape(c), DType::int32, Place::call, c.with_index, false});
 }
 
-template <class T>
-Tensor avg_pool(const PoolKind& kind, const Tensor& input, const Pool2dShape& s) {
-  const bool lanes = s.lanes > 1, single = input.ndim() == kind.axes + 1;
-  const auto x = spatial_input<T>(as_images(input, kind.axes), lanes);
-  const auto y = spatial_output<T>(output_shape(s), lanes, input.device());
-  kernels<T>(input.device()).avg_pool2d_forward(s, x.data, y.data);
-  const Tensor output = from_images(y.tensor, kind.axes, single);
-  if (!needs_grad({input})) return output;
-  return record(kind.op, output, {input}, [s, lanes, single, axes = kind.axes](const Tensor& grad_output, const Needs&) -> Grads {
-    const auto g = spatial_input<T>(as_images(grad_output, axes), lanes);
-    const auto grad_input = spatial_output<T>(input_shape(s), lanes, g.tensor.device());
-    kernels<T>(g.tensor.device()).avg_pool2d_backward(s, g.data, grad_input.data);
-    return {from_images(grad_input.tensor, axes, single)};
+void run_max(const Run& r) {
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).max_pool2d_forward(kernel_shape(r), r.in<T>(0), r.out<T>(0), r.out<int32_t>(1));
   });
 }
 
-std::pair<Tensor, Tensor> run_max(const PoolKind& kind, const Tensor& input, const Pool2dShape& s, bool want_indices) {
-  return dispatch_floating(kind.op, input.dtype(),
-                           [&](auto tag) { return max_pool<decltype(tag)>(kind, input, s, want_indices); });
+void infer_avg(const Call& call, ResultSpecs& results) {
+  results.push_back({output_shape(call.as<PoolCall>()), call[0].dtype(), Place::call});
 }
-Tensor run_avg(const PoolKind& kind, const Tensor& input, const Pool2dShape& s) {
-  return dispatch_floating(kind.op, input.dtype(), [&](auto tag) { return avg_pool<decltype(tag)>(kind, input, s); });
+
+void run_avg(const Run& r) {
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).avg_pool2d_forward(kernel_shape(r), r.in<T>(0), r.out<T>(0));
+  });
+}
+
+// Inputs of the gradients: that of the output and, of max pooling, the positions.
+void infer_backward(const Call& call, ResultSpecs& results) {
+  results.push_back({input_shape(call.as<PoolCall>()), call[0].dtype(), Place::call});
+}
+
+void run_max_backward(const Run& r) {
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).max_pool2d_backward(kernel_shape(r), r.in<T>(0), r.in<int32_t>(1), r.out<T>(0));
+  });
+}
+
+void run_avg_backward(const Run& r) {
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).avg_pool2d_backward(kernel_shape(r), r.in<T>(0), r.out<T>(0));
+  });
+}
+
+void gradient_max_backward(const Backward& call, Grads& grads);
+void gradient_avg_backward(const Backward& call, Grads& grads);
+constexpr OpDef kMaxBackward{.name = "max_pool_backward",
+                             .attribute_bytes = sizeof(PoolCall),
+                             .places = {Place::call, Place::row_major},
+                             .lanes = lanes,
+                             .infer = infer_backward,
+                             .run = run_max_backward,
+                             .gradient = gradient_max_backward,
+                             .saves = [](const Call&, uint64_t) { return input_bit(1); }};
+constexpr OpDef kAvgBackward{.name = "avg_pool_backward",
+                             .attribute_bytes = sizeof(PoolCall),
+                             .places = {Place::call},
+                             .lanes = lanes,
+                             .infer = infer_backward,
+                             .run = run_avg_backward,
+                             .gradient = gradient_avg_backward};
+
+uint64_t saves_max(const Call&, uint64_t) { return result_bit(1); }
+
+void gradient_max(const Backward& call, Grads& grads) {
+  grads[0] = emit_one(kMaxBackward, call.as<PoolCall>(), {call.grad(), call.result(1)});
+}
+void gradient_avg(const Backward& call, Grads& grads) { grads[0] = emit_one(kAvgBackward, call.as<PoolCall>(), {call.grad()}); }
+
+constexpr OpDef max_op(const char* name) {
+  return {.name = name,
+          .attribute_bytes = sizeof(PoolCall),
+          .places = {Place::call},
+          .lanes = lanes,
+          .infer = infer_max,
+          .run = run_max,
+          .gradient = gradient_max,
+          .saves = saves_max};
+}
+constexpr OpDef avg_op(const char* name) {
+  return {.name = name,
+          .attribute_bytes = sizeof(PoolCall),
+          .places = {Place::call},
+          .lanes = lanes,
+          .infer = infer_avg,
+          .run = run_avg,
+          .gradient = gradient_avg};
+}
+// By adaptive or not, and axes.
+constexpr OpDef kMax[2][2] = {{max_op("max_pool1d"), max_op("max_pool2d")},
+                              {max_op("adaptive_max_pool1d"), max_op("adaptive_max_pool2d")}};
+constexpr OpDef kAvg[2][2] = {{avg_op("avg_pool1d"), avg_op("avg_pool2d")},
+                              {avg_op("adaptive_avg_pool1d"), avg_op("adaptive_avg_pool2d")}};
+
+// The kernels' int32 positions, in the layout of the result, as a plain int64 tensor.
+void infer_positions(const Call& call, ResultSpecs& results) {
+  results.push_back({output_shape(call.as<PoolCall>()), DType::int64});
+}
+void run_positions(const Run& r) {
+  const Tensor &from = r.inputs[0], &to = r.results[0];
+  if (to.numel() == 0) return;
+  const ElementTable& table = elements(r.device);
+  if (from.numel() == to.numel() && from.shape() == to.shape())
+    return table.copy({1, {to.numel()}, {{1}, {1}}}, DType::int64, r.result_data[0], DType::int32, r.input_data[0]);
+  // From lanes: all whole blocks, then the images of the last one.
+  const PoolCall& c = r.as<PoolCall>();
+  const int64_t lanes = lane_count(), n = to.numel() / c.shape.batch, whole = c.shape.batch / lanes * lanes;
+  const auto copy = [&](int64_t first, int64_t blocks, int64_t images) {
+    if (blocks * images > 0)
+      table.copy({3, {blocks, images, n}, {{lanes * n, n, 1}, {lanes * n, 1, lanes}}}, DType::int64, r.out<int64_t>(0) + first * n,
+                 DType::int32, r.in<int32_t>(0) + first * n);
+  };
+  copy(0, whole / lanes, lanes);
+  copy(whole, 1, c.shape.batch - whole);
+}
+constexpr OpDef kPositions{.name = "max_pool_indices",
+                           .attribute_bytes = sizeof(PoolCall),
+                           .infer = infer_positions,
+                           .run = run_positions};
+Tensor plain_indices(const PoolCall& c, const Tensor& index) { return emit_one(kPositions, c, {index}); }
+
+// Of the gradient in the maxima: the values where they were found.
+void gradient_max_backward(const Backward& call, Grads& grads) {
+  const PoolCall& c = call.as<PoolCall>();
+  const int64_t planes = c.shape.batch * c.shape.channels;
+  const Tensor index = reshape(plain_indices(c, call.input(1)), {planes, c.shape.out_height * c.shape.out_width});
+  const Tensor values = reshape(call.grad(), {planes, c.shape.in_height * c.shape.in_width});
+  grads[0] = reshape(take_along(TakeName::gather, values, 1, index), call.shape(0));
+}
+void gradient_avg_backward(const Backward& call, Grads& grads) {
+  const PoolCall& c = call.as<PoolCall>();
+  grads[0] = emit_one(kAvg[c.shape.adaptive][c.axes - 1], c, {call.grad()});
+}
+
+std::pair<Tensor, Tensor> run_max(const PoolKind& kind, bool adaptive, const Tensor& input, const Pool2dShape& s,
+                                  bool want_indices) {
+  const PoolCall c{s, kind.axes, input.ndim() == kind.axes + 1, want_indices || needs_grad({input})};
+  Results results = emit(kMax[adaptive][kind.axes - 1], c, {input});
+  return {results[0], want_indices ? plain_indices(c, results[1]) : Tensor()};
+}
+Tensor run_avg(const PoolKind& kind, bool adaptive, const Tensor& input, const Pool2dShape& s) {
+  return emit_one(kAvg[adaptive][kind.axes - 1], PoolCall{s, kind.axes, input.ndim() == kind.axes + 1, false}, {input});
 }
 
 template <int kAxes>
 std::pair<Tensor, Tensor> windowed_max(const char* op, const Tensor& input, const PoolOptions<kAxes>& options,
                                        bool want_indices) {
   const PoolKind kind{op, kAxes};
-  return run_max(kind, input, shape_of(kind, input, over_two_axes(options)), want_indices);
+  return run_max(kind, false, input, shape_of(kind, input, over_two_axes(options)), want_indices);
 }
 template <int kAxes>
 Tensor windowed_avg(const char* op, const Tensor& input, const PoolOptions<kAxes>& options) {
   const PoolKind kind{op, kAxes};
-  return run_avg(kind, input, shape_of(kind, input, over_two_axes(options)));
+  return run_avg(kind, false, input, shape_of(kind, input, over_two_axes(options)));
 }
 template <size_t kAxes>
 std::pair<Tensor, Tensor> adaptive_max(const char* op, const Tensor& input, const std::array<int64_t, kAxes>& size,
                                        bool want_indices) {
   const PoolKind kind{op, static_cast<int>(kAxes)};
-  return run_max(kind, input, adaptive_shape(kind, input, {kAxes == 1 ? 1 : size.front(), size.back()}), want_indices);
+  return run_max(kind, true, input, adaptive_shape(kind, input, {kAxes == 1 ? 1 : size.front(), size.back()}), want_indices);
 }
 template <size_t kAxes>
 Tensor adaptive_avg(const char* op, const Tensor& input, const std::array<int64_t, kAxes>& size) {
   const PoolKind kind{op, static_cast<int>(kAxes)};
-  return run_avg(kind, input, adaptive_shape(kind, input, {kAxes == 1 ? 1 : size.front(), size.back()}));
+  return run_avg(kind, true, input, adaptive_shape(kind, input, {kAxes == 1 ? 1 : size.front(), size.back()}));
 }
 
 }  // namespace

@@ -1,69 +1,62 @@
 // Copies with gradients: what cannot be a view, or must not share memory.
-#include <algorithm>
-#include <cstring>
-
 #include "cnnx/autograd.h"
+#include "cnnx/ops/join.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/node.h"
+#include "core/strided.h"
+#include "kernels/table.h"
 
 namespace cnnx {
+
+Tensor clone(const Tensor& input) { return recorded_clone(input); }
+Tensor make_contiguous(const Tensor& input) { return input.is_contiguous() ? input : recorded_copy(input); }
+Tensor to(const Tensor& input, Device device) { return recorded_transfer(input, device); }
+Tensor to(const Tensor& input, DType dtype) { return recorded_cast(input, dtype); }
+
 namespace {
 
-// A copy in the layout of the original.
-Tensor copy_of(const Tensor& input) {
-  if (!input.in_lanes()) return plain_copy(input);
-  Tensor result = Tensor::empty_lanes(input.shape());
-  std::memcpy(result.lanes_data(), input.lanes_data(),
-              static_cast<size_t>(input->storage->lanes_shape().numel()) * sizeof(float));
-  return result;
+struct FlipCall {
+  uint32_t dims;  // a bit for each
+};
+Tensor seen_backwards(const Tensor& t, uint32_t dims) {
+  Dims strides = t.strides();
+  int64_t offset = t->offset;
+  for (int d = 0; d < t.ndim(); ++d) {
+    if ((dims >> d & 1u) == 0 || t.shape()[d] == 0) continue;
+    offset += (t.shape()[d] - 1) * strides[d];
+    strides[d] = -strides[d];
+  }
+  return t.as_strided(t.shape(), strides, offset);
 }
+void infer_flip(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
+void run_flip(const Run& r) {
+  const Tensor& out = r.results[0];
+  if (out.numel() == 0) return;
+  const Tensor from = seen_backwards(r.inputs[0], r.as<FlipCall>().dims);
+  Dims shape = out.shape(), strides[2] = {out.strides(), from.strides()};
+  collapse_dims(shape, strides);
+  elements(r.device).copy(strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), from.raw_pointer());
+}
+constexpr OpDef kFlip{.name = "flip",
+                      .attribute_bytes = sizeof(FlipCall),
+                      .places = {Place::strided},
+                      .infer = infer_flip,
+                      .run = run_flip,
+                      .gradient = [](const Backward& call, Grads& grads) {
+                        grads[0] = emit_one(call.op(), call.as<FlipCall>(), {call.grad()});
+                      }};
 
 }  // namespace
 
-Tensor clone(const Tensor& input) {
-  Tensor result = copy_of(input);
-  if (needs_grad({input})) record("clone", result, {input}, [](const Tensor& g, const Needs&) { return Grads{g}; });
-  return result;
-}
-
-Tensor make_contiguous(const Tensor& input) {
-  if (input.is_contiguous()) return input;
-  Tensor result = plain_copy(input);
-  if (needs_grad({input})) record("contiguous", result, {input}, [](const Tensor& g, const Needs&) { return Grads{g}; });
-  return result;
-}
-
-Tensor to(const Tensor& input, Device device) {
-  Tensor result = to_device(input, device);
-  if (result.is_same(input) || !needs_grad({input})) return result;
-  return record("to", result, {input},
-                [device = input.device()](const Tensor& g, const Needs&) { return Grads{to_device(g, device)}; });
-}
-
-Tensor to(const Tensor& input, DType dtype) {
-  if (input.dtype() == dtype) return input;
-  Tensor result = cast(input, dtype);
-  if (is_floating_point(dtype) && needs_grad({input}))
-    record("to", result, {input}, [from = input.dtype()](const Tensor& g, const Needs&) { return Grads{cast(g, from)}; });
-  return result;
-}
-
 Tensor flip(const Tensor& input, const std::vector<int64_t>& dims) {
-  Dims strides = input.strides();
-  int64_t offset = input->offset;
-  std::vector<int> seen;
+  uint32_t mask = 0;
   for (int64_t dim : dims) {
-    int d = normalize_dim("flip", dim, input.ndim());
-    if (std::find(seen.begin(), seen.end(), d) != seen.end()) throw Error(message("flip: dim ", dim, " is given twice"));
-    seen.push_back(d);
-    if (input.ndim() == 0 || input.shape()[d] == 0) continue;
-    offset += (input.shape()[d] - 1) * strides[d];
-    strides[d] = -strides[d];
+    const uint32_t bit = 1u << normalize_dim("flip", dim, input.ndim());
+    if ((mask & bit) != 0) throw Error(message("flip: dim ", dim, " is given twice"));
+    mask |= bit;
   }
-  Tensor result = plain_copy(input.as_strided(input.shape(), strides, offset));
-  if (needs_grad({input}))
-    record("flip", result, {input}, [dims](const Tensor& g, const Needs&) { return Grads{flip(g, dims)}; });
-  return result;
+  return emit_one(kFlip, FlipCall{mask}, {input});
 }
 
 Tensor repeat(const Tensor& input, const Dims& times) {
@@ -90,24 +83,15 @@ Tensor repeat(const Tensor& input, const Dims& times) {
 Tensor roll(const Tensor& input, const std::vector<int64_t>& shifts, const std::vector<int64_t>& dims) {
   if (dims.empty() && shifts.size() == 1) return reshape(roll(reshape(input, {-1}), shifts, {0}), input.shape());
   if (shifts.size() != dims.size()) throw Error(message("roll: ", shifts.size(), " shifts for ", dims.size(), " dims"));
-  Tensor result = plain_copy(input);
+  Tensor result = input;
   for (size_t i = 0; i < dims.size(); ++i) {
     int d = normalize_dim("roll", dims[i], input.ndim());
     const int64_t extent = input.ndim() == 0 ? 0 : input.shape()[d];
     if (extent == 0) continue;
     const int64_t shift = (shifts[i] % extent + extent) % extent;
-    NoGrad guard;
-    Tensor rolled = Tensor::empty(input.shape(), input.options());
-    copy_into(narrow(rolled, d, shift, extent - shift), narrow(result, d, 0, extent - shift));
-    copy_into(narrow(rolled, d, 0, shift), narrow(result, d, extent - shift, shift));
-    result = rolled;
+    if (shift != 0) result = cat({narrow(result, d, extent - shift, shift), narrow(result, d, 0, extent - shift)}, d);
   }
-  if (needs_grad({input})) {
-    std::vector<int64_t> back = shifts;
-    for (int64_t& shift : back) shift = -shift;
-    record("roll", result, {input}, [back, dims](const Tensor& g, const Needs&) { return Grads{roll(g, back, dims)}; });
-  }
-  return result;
+  return result.is_same(input) ? clone(input) : result;
 }
 
 }  // namespace cnnx

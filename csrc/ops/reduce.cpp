@@ -5,226 +5,247 @@
 #include <limits>
 
 #include "cnnx/autograd.h"
+#include "cnnx/ops/create.h"
 #include "cnnx/ops/elementwise.h"
+#include "cnnx/ops/view.h"
+#include "core/copy.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
 #include "ops/rows.h"
+#include "ops/take.h"
 
 namespace cnnx {
 namespace {
 
-template <class T>
-T combine(ReduceOp op, T a, T b) {
-  if constexpr (std::is_same_v<T, bool>) {
-    return op == ReduceOp::max ? a || b : a && b;
-  } else {
-    switch (op) {
-      case ReduceOp::sum: return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-      case ReduceOp::prod: return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-      case ReduceOp::max: return b > a ? b : a;
-      default: return b < a ? b : a;
-    }
-  }
+// Dimensions [first, last], which become 1, or go.
+struct ReduceCall {
+  ReduceOp op;
+  int first, last;
+  bool keepdim;
+};
+
+// In lanes, all spatial dimensions of an image can be reduced; the result is in lanes too.
+bool lanes(const Call& call) {
+  const ReduceCall& c = call.as<ReduceCall>();
+  return call[0].in_lanes() && c.keepdim && c.first == 2 && c.last == call[0].ndim() - 1;
 }
 
-template <class T>
-T start_of(ReduceOp op) {
-  switch (op) {
-    case ReduceOp::sum: return T(0);
-    case ReduceOp::max: return std::numeric_limits<T>::lowest();
-    case ReduceOp::min: return std::numeric_limits<T>::max();
-    default: return T(1);
+void infer(const Call& call, ResultSpecs& results) {
+  const ReduceCall& c = call.as<ReduceCall>();
+  Dims shape;
+  for (int i = 0; i < call[0].ndim(); ++i) {
+    if (i < c.first || i > c.last) shape.push_back(call[0].shape()[i]);
+    else if (c.keepdim) shape.push_back(1);
   }
+  results.push_back({shape, call[0].dtype(), Place::call});
 }
 
-Tensor reduce_integers(ReduceOp op, const Tensor& input, const ReducedDims& dims) {
-  Tensor x = reduced_last(input, dims);
-  Tensor y = Tensor::empty(dims.kept_shape(), x.options());
-  if (x.device().is_cuda()) {
-    cuda::element_kernels(x.device().index)
-        .integer_reduce(op, x.dtype(), {y.numel(), dims.count(), 1}, x.raw_pointer(), y.raw_pointer());
-    return y;
+void run(const Run& r) {
+  const ReduceCall& c = r.as<ReduceCall>();
+  const Tensor& x = r.inputs[0];
+  ReduceShape s = rows_along(x.shape(), c.first, c.last);
+  if (r.lanes > 1) {
+    const LanesShape& shape = x->storage->lanes_shape();
+    s = {shape.blocks() * shape.channels, shape.spatial, r.lanes};
   }
-  dispatch(x.dtype(), [&](auto tag) {
+  if (!is_floating_point(x.dtype()))
+    return elements(r.device).integer_reduce(c.op, x.dtype(), s, r.input_data[0], r.result_data[0]);
+  dispatch_floating("reduce", x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_integral_v<T>) {
-      const T* from = x.data<T>();
-      T* to = y.data<T>();
-      const int64_t rows = y.numel(), n = dims.count();
-      for (int64_t row = 0; row < rows; ++row) {
-        T result = start_of<T>(op);
-        for (int64_t i = 0; i < n; ++i) result = combine(op, result, from[row * n + i]);
-        to[row] = result;
-      }
-    }
+    kernels<T>(r.device).reduce(c.op, s, r.in<T>(0), r.out<T>(0));
   });
-  return y;
 }
 
-Tensor reduce_values(ReduceOp op, const Tensor& input, const ReducedDims& dims) {
-  return is_floating_point(input.dtype()) ? reduce_floating(op, input, dims) : reduce_integers(op, input, dims);
+// The shape of the input with 1 for what the call reduced.
+Dims kept_shape(const Backward& call) {
+  const ReduceCall& c = call.as<ReduceCall>();
+  Dims kept = call.shape(0);
+  for (int i = c.first; i <= c.last; ++i) kept[i] = 1;
+  return kept;
+}
+int64_t count_of(const Backward& call) {
+  const ReduceCall& c = call.as<ReduceCall>();
+  return rows_along(call.shape(0), c.first, c.last).reduce;
 }
 
-Tensor in_dtype(const Tensor& t, DType dtype) { return t.dtype() == dtype ? t : cast(t, dtype); }
-
-// A gradient of the result as one of the kept shape, broadcast to the input.
-Tensor spread(const Tensor& g, const ReducedDims& dims, const Dims& shape, DType dtype) {
-  return expanded(with_shape(in_dtype(g, dtype), dims.kept_shape()), shape);
+void gradient_sum(const Backward& call, Grads& grads) {
+  const Tensor share =
+      call.as<ReduceCall>().op == ReduceOp::mean ? mul(call.grad(), 1.0 / static_cast<double>(count_of(call))) : call.grad();
+  grads[0] = expand(reshape(share, kept_shape(call)), call.shape(0));
 }
 
-// Sums and means: linear, so that the gradient is spread evenly.
-Tensor linear_reduction(const char* name, ReduceOp op, const Tensor& input, const Dims& over, bool keepdim, DType dtype) {
-  const ReducedDims dims(name, input, over);
-  Tensor out = result_with_shape(reduce_values(op, in_dtype(input, dtype), dims), dims.result_shape(keepdim));
-  if (is_floating_point(dtype) && needs_grad({input})) {
-    const double scale = op == ReduceOp::mean ? 1.0 / static_cast<double>(dims.count()) : 1.0;
-    record(name, out, {input}, [dims, scale, shape = input.shape(), type = input.dtype()](const Tensor& g, const Needs&) {
-      return Grads{spread(scale == 1.0 ? g : mul(g, scale), dims, shape, type)};
-    });
-  }
-  return out;
+// The gradient of a product: g times the product of the other elements of its row. Inputs: rows (outer, reduce), g (outer).
+void infer_others(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
+void run_others(const Run& r) {
+  const Tensor& rows = r.inputs[0];
+  if (rows.numel() > 0)
+    elements(r.device).products_of_others(rows.dtype(), rows.size(0), rows.size(1), r.input_data[0], r.input_data[1],
+                                          r.result_data[0]);
+}
+// The same as a product over all elements but one, for each of them: quadratic, but exact with zeros as well.
+void formula_of_others(const Call& call, Results& results) {
+  const int64_t rows = call[0].size(0), n = call[0].size(1);
+  const Tensor self = cast(eye(n, n, DType::int32, call[0].device()), DType::boolean);
+  const Tensor others = where(self, 1.0, expand(unsqueeze(call[0], 1), {rows, n, n}));
+  results.push_back(mul(prod(others, {2}), unsqueeze(call[1], 1)));
+}
+constexpr OpDef kOthers{.name = "prod_backward",
+                        .infer = infer_others,
+                        .run = run_others,
+                        .gradient = gradient_of<formula_of_others>,
+                        .saves = saves_inputs};
+
+void gradient_prod(const Backward& call, Grads& grads) {
+  const ReduceCall& c = call.as<ReduceCall>();
+  const ReduceShape s = rows_along(call.shape(0), c.first, c.last);
+  const Tensor rows = reshape(transpose(reshape(call.input(0), {s.outer, s.reduce, s.inner}), 1, 2), {s.outer * s.inner, s.reduce});
+  const Tensor grad = emit_one(kOthers, NoAttributes{}, {rows, reshape(call.grad(), {s.outer * s.inner})});
+  grads[0] = reshape(transpose(reshape(grad, {s.outer, s.inner, s.reduce}), 1, 2), call.shape(0));
 }
 
-// For every element of (outer, reduce, inner) rows the product of the others, by products from both ends: exact with zeros.
-template <class T>
-void products_of_others(int64_t rows, int64_t n, const T* x, const T* g, T* out) {
-  for (int64_t row = 0; row < rows; ++row) {
-    const T* from = x + row * n;
-    T* to = out + row * n;
-    double before = 1;
-    for (int64_t i = 0; i < n; ++i) {
-      to[i] = static_cast<T>(before);
-      before *= from[i];
+constexpr OpDef reduce_op(const char* name, void (*gradient)(const Backward&, Grads&),
+                          uint64_t (*saves)(const Call&, uint64_t) = nullptr) {
+  return {.name = name,
+          .attribute_bytes = sizeof(ReduceCall),
+          .places = {Place::call},
+          .lanes = lanes,
+          .infer = infer,
+          .run = run,
+          .gradient = gradient,
+          .saves = saves};
+}
+// By ReduceOp. The extremes are never recorded as such: see pick().
+constexpr OpDef kReduce[] = {reduce_op("sum", gradient_sum), reduce_op("mean", gradient_sum),
+                             reduce_op("prod", gradient_prod, saves_inputs), reduce_op("amax", nullptr), reduce_op("amin", nullptr)};
+
+// Neighbouring dimensions are reduced together, the last ones first.
+Tensor reduce(ReduceOp op, const Tensor& input, const ReducedDims& dims, bool keepdim) {
+  const OpDef& def = kReduce[static_cast<int>(op)];
+  Tensor x = input;
+  int left = 0;
+  for (int i = 0; i < input.ndim(); ++i) left += dims.covers(i);
+  if (left == 0) return emit_one(def, ReduceCall{op, 0, -1, true}, {x});
+  for (int dim = input.ndim() - 1; left > 0; --dim) {
+    if (!dims.covers(dim)) continue;
+    int first = dim, covered = 1;
+    // Between and before them may be dimensions of extent 1, if they stay.
+    while (first > 0 && (dims.covers(first - 1) || (keepdim && x.size(first - 1) == 1))) covered += dims.covers(--first);
+    const bool in_lanes = x.in_lanes() && first == 2 && dim == x.ndim() - 1;
+    left -= covered;
+    x = emit_one(def, ReduceCall{op, first, dim, keepdim || in_lanes}, {x});
+    if (in_lanes && !keepdim) {
+      Dims shape(x.shape().begin(), x.shape().begin() + first);
+      x = result_with_shape(x, shape);
     }
-    double behind = g[row];
-    for (int64_t i = n - 1; i >= 0; --i) {
-      to[i] = static_cast<T>(to[i] * behind);
-      behind *= from[i];
-    }
+    dim = first;
   }
+  return x;
 }
 
 // `kept` holds one of the elements that went into each result: those that are equal to it, or NaN like it, share the gradient.
-Tensor shared_among_equals(const char* name, const Tensor& input, const ReducedDims& dims, const Tensor& kept, bool keepdim) {
-  Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
-  if (needs_grad({input})) {
-    record(name, out, {input}, [name, dims, x = Saved(input), y = Saved(kept)](const Tensor& g, const Needs&) {
-      const Tensor value = x.unpack(name), found = y.unpack(name);
-      const Tensor hit = cast(logical_or(eq(value, found), logical_and(isnan(value), isnan(found))), g.dtype());
-      const Tensor share = div(with_shape(g, dims.kept_shape()), reduce_floating(ReduceOp::sum, hit, dims));
-      return Grads{mul(hit, share)};
-    });
+struct PickCall {
+  Dims result_shape;
+};
+void gradient_pick(const Backward& call, Grads& grads) {
+  const Tensor value = call.input(0), found = call.input(1).detach();
+  const Tensor hit = cast(logical_or(eq(value, found), logical_and(isnan(value), isnan(found))), value.dtype());
+  Dims over;
+  for (int i = 0; i < value.ndim(); ++i)
+    if (found.size(i) != value.size(i)) over.push_back(i);
+  const Tensor count = over.empty() ? hit : sum(hit, over, true);
+  grads[0] = mul(hit, div(reshape(call.grad(), found.shape()), count));
+}
+constexpr OpDef pick_op(const char* name) {
+  return {.name = name,
+          .attribute_bytes = sizeof(PickCall),
+          .view =
+              [](const Call& call) {
+                const Dims& shape = call.as<PickCall>().result_shape;
+                const Tensor whole = contiguous(call[1]);
+                Tensor result = whole.as_strided(shape, contiguous_strides(shape), whole->offset);
+                result->is_view = false;  // fresh, and nobody's view
+                return result;
+              },
+          .gradient = gradient_pick,
+          .saves = saves_inputs};
+}
+constexpr OpDef kAmax = pick_op("amax"), kAmin = pick_op("amin"), kMedian = pick_op("median");
+
+Tensor picked(const OpDef& op, const Tensor& input, const Tensor& kept, const Dims& result_shape) {
+  return emit_one(op, PickCall{result_shape}, {input, kept});
+}
+
+Tensor extreme(const OpDef& def, ReduceOp op, const Tensor& input, const Dims& over, bool keepdim) {
+  const ReducedDims dims(def.name, input, over);
+  if (dims.count() == 0 && dims.kept_shape().numel() > 0)
+    throw ShapeError(message(def.name, ": cannot take the extreme of no elements, shape ", input.shape()));
+  Tensor kept;
+  {
+    const NoGrad guard;
+    kept = reduce(op, input, dims, true);
   }
-  return out;
+  return picked(def, input, kept, dims.result_shape(keepdim));
 }
 
-Tensor extreme(const char* name, ReduceOp op, const Tensor& input, const Dims& over, bool keepdim) {
-  const ReducedDims dims(name, input, over);
-  if (dims.count() == 0 && (dims.kept_shape().numel() > 0))
-    throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", input.shape()));
-  return shared_among_equals(name, input, dims, reduce_values(op, input, dims), keepdim);
+// The index of the first extreme along a dimension.
+struct ArgCall {
+  ReduceOp op;
+  int dim;
+};
+void infer_arg(const Call& call, ResultSpecs& results) {
+  Dims shape = call[0].shape();
+  if (!shape.empty()) shape[call.as<ArgCall>().dim] = 1;
+  results.push_back({shape, DType::int64});
 }
-
-template <class T>
-void arg_extreme_integers(bool max, const ReduceShape& s, const T* x, int64_t* index) {
-  for (int64_t o = 0; o < s.outer; ++o)
-    for (int64_t i = 0; i < s.inner; ++i) {
-      const T* row = x + o * s.reduce * s.inner + i;
-      int64_t best = 0;
-      for (int64_t r = 1; r < s.reduce; ++r)
-        if (max ? row[r * s.inner] > row[best * s.inner] : row[r * s.inner] < row[best * s.inner]) best = r;
-      index[o * s.inner + i] = best;
-    }
-}
-
-// The index of the first extreme along `dim` of a contiguous tensor, with the dimension kept as 1.
-Tensor arg_extreme(const char* name, ReduceOp op, const Tensor& x, int dim) {
-  const ReduceShape s = rows_along(x, dim);
-  if (s.reduce == 0 && s.outer * s.inner > 0)
-    throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", x.shape(), ", dim ", dim));
-  Dims shape = x.shape();
-  if (!shape.empty()) shape[dim] = 1;
-  Tensor index = Tensor::empty(shape, x.options(DType::int64));
-  if (index.numel() == 0) return index;
-  const Device device = x.device();
+void run_arg(const Run& r) {
+  const ArgCall& c = r.as<ArgCall>();
+  const Tensor& x = r.inputs[0];
+  if (r.results[0].numel() == 0) return;
+  const ReduceShape s = rows_along(x.shape(), c.dim, c.dim);
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_floating_point_v<T>) kernels<T>(device).arg_reduce(op, s, x.pointer<T>(), index.pointer<int64_t>());
-    else if (device.is_cuda())
-      cuda::element_kernels(device.index).integer_arg_reduce(op, x.dtype(), s, x.raw_pointer(), index.pointer<int64_t>());
-    else arg_extreme_integers(op == ReduceOp::max, s, x.data<T>(), index.data<int64_t>());
+    if constexpr (std::is_floating_point_v<T>) kernels<T>(r.device).arg_reduce(c.op, s, r.in<T>(0), r.out<int64_t>(0));
+    else elements(r.device).integer_arg_reduce(c.op, x.dtype(), s, r.input_data[0], r.out<int64_t>(0));
   });
-  return index;
+}
+constexpr OpDef arg_op(const char* name) {
+  return {.name = name, .attribute_bytes = sizeof(ArgCall), .infer = infer_arg, .run = run_arg};
+}
+constexpr OpDef kArgmax = arg_op("argmax"), kArgmin = arg_op("argmin");
+
+// With the dimension kept as 1.
+Tensor arg_extreme(const char* name, ReduceOp op, const Tensor& x, int dim) {
+  const ReduceShape s = rows_along(x.shape(), dim, dim);
+  if (s.reduce == 0 && s.outer * s.inner > 0)
+    throw ShapeError(message(name, ": cannot take the extreme of no elements, shape ", x.shape(), ", dim ", dim));
+  return emit_one(op == ReduceOp::max ? kArgmax : kArgmin, ArgCall{op, dim}, {x});
 }
 
-// Where max and min along a dimension found their values: (outer, taken = 1, inner) as strides of result, index and input.
-StridedShape<3> taken_shape(const ReduceShape& s) {
-  return {2, {s.outer, s.inner}, {{s.inner, 1}, {s.inner, 1}, {s.reduce * s.inner, 1}}};
-}
-
-Dims without(const Dims& shape, int dim, bool keepdim) {
-  Dims result = shape;
-  if (!keepdim && !result.empty()) result.erase(dim);
-  return result;
+Tensor without(const Tensor& t, int dim, bool keepdim) {
+  if (keepdim || t.ndim() == 0) return t;
+  Dims shape = t.shape();
+  shape.erase(dim);
+  return result_with_shape(t, shape);
 }
 
 std::pair<Tensor, Tensor> extreme_along(const char* name, ReduceOp op, const Tensor& input, int64_t over, bool keepdim) {
   const int dim = normalize_dim(name, over, input.ndim());
-  Tensor x = contiguous(input);
-  Tensor index = arg_extreme(name, op, x, dim);
-  const ReduceShape s = rows_along(x, dim);
-  const Dims shape = without(index.shape(), dim, keepdim);
-  Tensor values = Tensor::empty(shape, x.options());
-  if (x.device().is_cuda())
-    cuda::element_kernels(x.device().index)
-        .take_along(x.dtype(), taken_shape(s), s.inner, index.pointer<int64_t>(), x.raw_pointer(), values.raw_pointer());
-  else
-    dispatch(x.dtype(), [&](auto tag) {
-      using T = decltype(tag);
-      const T* from = x.data<T>();
-      const int64_t* at = index.data<int64_t>();
-      T* to = values.data<T>();
-      for (int64_t o = 0; o < s.outer; ++o)
-        for (int64_t i = 0; i < s.inner; ++i) to[o * s.inner + i] = from[(o * s.reduce + at[o * s.inner + i]) * s.inner + i];
-    });
-  if (needs_grad({input})) {
-    record(name, values, {input}, [s, index = Saved(index), name, input_shape = input.shape()](const Tensor& g, const Needs&) {
-      Tensor whole = contiguous(g), at = index.unpack(name);
-      Tensor grad = Tensor::zeros(input_shape, g.options());
-      if (g.device().is_cuda()) {
-        StridedShape<3> places = taken_shape(s);
-        std::swap(places.stride[0], places.stride[2]);
-        cuda::element_kernels(g.device().index)
-            .put_along(g.dtype(), places, 1, {s.inner, 0, 0}, false, at.pointer<int64_t>(), whole.raw_pointer(),
-                       grad.raw_pointer());
-        return Grads{grad};
-      }
-      dispatch_floating(name, g.dtype(), [&](auto tag) {
-        using T = decltype(tag);
-        const T* from = whole.data<T>();
-        const int64_t* position = at.data<int64_t>();
-        T* to = grad.data<T>();
-        for (int64_t o = 0; o < s.outer; ++o)
-          for (int64_t i = 0; i < s.inner; ++i)
-            to[(o * s.reduce + position[o * s.inner + i]) * s.inner + i] = from[o * s.inner + i];
-      });
-      return Grads{grad};
-    });
-  }
-  return {values, result_with_shape(index, shape)};
+  const Tensor index = arg_extreme(name, op, input, dim);
+  return {without(take_along(op == ReduceOp::max ? TakeName::max : TakeName::min, input, dim, index), dim, keepdim),
+          without(index, dim, keepdim)};
 }
 
 Tensor arg_extreme_of(const char* name, ReduceOp op, const Tensor& input, std::optional<int64_t> over, bool keepdim) {
   if (over) {
     const int dim = normalize_dim(name, *over, input.ndim());
-    Tensor index = arg_extreme(name, op, contiguous(input), dim);
-    return result_with_shape(index, without(index.shape(), dim, keepdim));
+    return without(arg_extreme(name, op, input, dim), dim, keepdim);
   }
-  Tensor index = arg_extreme(name, op, with_shape(input, {input.numel()}), 0);
+  const NoGrad guard;
+  const Tensor index = arg_extreme(name, op, reshape(input, {input.numel()}), 0);
   return result_with_shape(index, keepdim ? Dims::filled(input.ndim(), 1) : Dims{});
 }
 
-Tensor truth(const Tensor& t) { return in_dtype(t, DType::boolean); }
+Tensor truth(const Tensor& t) { return to(t, DType::boolean); }
 
 DType sum_type(const Tensor& input, std::optional<DType> dtype) {
   return dtype.value_or(is_floating_point(input.dtype()) ? input.dtype() : DType::int64);
@@ -232,55 +253,32 @@ DType sum_type(const Tensor& input, std::optional<DType> dtype) {
 
 }  // namespace
 
-Tensor sum_to(const Tensor& gradient, const Dims& shape, DType dtype) {
-  if (gradient.shape() == shape) return in_dtype(gradient, dtype);
+Tensor sum_to(const Tensor& gradient, const Dims& shape) {
+  if (gradient.shape() == shape) return gradient;
   const int extra = gradient.ndim() - shape.size();
   Dims over;
   for (int i = 0; i < gradient.ndim(); ++i)
     if (i < extra || (shape[i - extra] == 1 && gradient.size(i) != 1)) over.push_back(i);
-  Tensor g = gradient;
-  if (!over.empty()) g = reduce_floating(ReduceOp::sum, g, ReducedDims("sum_to", g, over));
-  return in_dtype(with_shape(g, shape), dtype);
+  return reshape(over.empty() ? gradient : reduce(ReduceOp::sum, gradient, ReducedDims("sum_to", gradient, over), true), shape);
 }
 
-Tensor sum(const Tensor& input, const Dims& dims, bool keepdim, std::optional<DType> dtype) {
-  return linear_reduction("sum", ReduceOp::sum, input, dims, keepdim, sum_type(input, dtype));
+Tensor sum(const Tensor& input, const Dims& over, bool keepdim, std::optional<DType> dtype) {
+  return reduce(ReduceOp::sum, to(input, sum_type(input, dtype)), ReducedDims("sum", input, over), keepdim);
 }
 
-Tensor mean(const Tensor& input, const Dims& dims, bool keepdim, std::optional<DType> dtype) {
+Tensor mean(const Tensor& input, const Dims& over, bool keepdim, std::optional<DType> dtype) {
   const DType type = dtype.value_or(input.dtype());
   if (!is_floating_point(type))
     throw TypeError(message("mean: needs a floating-point tensor, got ", name(type), "; convert it or pass dtype"));
-  return linear_reduction("mean", ReduceOp::mean, input, dims, keepdim, type);
+  return reduce(ReduceOp::mean, to(input, type), ReducedDims("mean", input, over), keepdim);
 }
 
 Tensor prod(const Tensor& input, const Dims& over, bool keepdim, std::optional<DType> dtype) {
-  const DType type = sum_type(input, dtype);
-  const ReducedDims dims("prod", input, over);
-  Tensor x = in_dtype(input, type);
-  Tensor out = result_with_shape(reduce_values(ReduceOp::prod, x, dims), dims.result_shape(keepdim));
-  if (is_floating_point(type) && needs_grad({input})) {
-    record("prod", out, {input}, [dims, input_type = input.dtype(), saved = Saved(x)](const Tensor& g, const Needs&) {
-      Tensor value = saved.unpack("prod");
-      Tensor rows = reduced_last(value, dims), whole = contiguous(g);
-      Tensor grad = Tensor::empty(rows.shape(), g.options());
-      if (g.device().is_cuda())
-        cuda::element_kernels(g.device().index)
-            .products_of_others(g.dtype(), whole.numel(), dims.count(), rows.raw_pointer(), whole.raw_pointer(),
-                                grad.raw_pointer());
-      else
-        dispatch_floating("prod", g.dtype(), [&](auto tag) {
-          using T = decltype(tag);
-          products_of_others(whole.numel(), dims.count(), rows.data<T>(), whole.data<T>(), grad.data<T>());
-        });
-      return Grads{in_dtype(undo_reduced_last(grad, dims, value.shape()), input_type)};
-    });
-  }
-  return out;
+  return reduce(ReduceOp::prod, to(input, sum_type(input, dtype)), ReducedDims("prod", input, over), keepdim);
 }
 
-Tensor amax(const Tensor& input, const Dims& dims, bool keepdim) { return extreme("amax", ReduceOp::max, input, dims, keepdim); }
-Tensor amin(const Tensor& input, const Dims& dims, bool keepdim) { return extreme("amin", ReduceOp::min, input, dims, keepdim); }
+Tensor amax(const Tensor& input, const Dims& dims, bool keepdim) { return extreme(kAmax, ReduceOp::max, input, dims, keepdim); }
+Tensor amin(const Tensor& input, const Dims& dims, bool keepdim) { return extreme(kAmin, ReduceOp::min, input, dims, keepdim); }
 
 std::pair<Tensor, Tensor> max(const Tensor& input, int64_t dim, bool keepdim) {
   return extreme_along("max", ReduceOp::max, input, dim, keepdim);
@@ -295,76 +293,134 @@ Tensor argmin(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
   return arg_extreme_of("argmin", ReduceOp::min, input, dim, keepdim);
 }
 
-Tensor pick(const char* name, const Tensor& input, const Tensor& value) {
-  const ReducedDims dims(name, input, {});
-  return shared_among_equals(name, input, dims, with_shape(value, dims.kept_shape()), false);
+Tensor pick_median(const Tensor& input, const Tensor& value) {
+  return picked(kMedian, input, reshape(value.detach(), Dims::filled(input.ndim(), 1)), {});
 }
 
 Tensor any(const Tensor& input, const Dims& over, bool keepdim) {
-  const ReducedDims dims("any", input, over);
-  return result_with_shape(reduce_integers(ReduceOp::max, truth(input), dims), dims.result_shape(keepdim));
+  return reduce(ReduceOp::max, truth(input), ReducedDims("any", input, over), keepdim);
 }
 Tensor all(const Tensor& input, const Dims& over, bool keepdim) {
-  const ReducedDims dims("all", input, over);
-  return result_with_shape(reduce_integers(ReduceOp::min, truth(input), dims), dims.result_shape(keepdim));
+  return reduce(ReduceOp::min, truth(input), ReducedDims("all", input, over), keepdim);
 }
 Tensor count_nonzero(const Tensor& input, const Dims& dims) { return sum(truth(input), dims); }
 
 namespace {
 
-// Scale times the sum of the squares over the covered dimensions, or its root; of the deviations from `mean` if that is defined.
-Tensor squares(const Tensor& input, const ReducedDims& dims, const Tensor& mean, double scale, bool root) {
-  Tensor out = Tensor::empty(dims.kept_shape(), input.options());
-  const Rows rows = rows_over(input, dims);
-  dispatch_floating("reduce", input.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(input.device())
-        .sum_squares(rows.shape, rows.data.pointer<T>(), mean.defined() ? mean.pointer<T>() : nullptr, scale, root,
-                     out.pointer<T>());
-  });
-  return out;
+// Scale times the sum of the squares over dimensions [first, last], or its root. Inputs: x, and perhaps the mean, of which then the
+// deviations are squared.
+struct SquaresCall {
+  int first, last;
+  double scale;
+  bool root;
+};
+void infer_squares(const Call& call, ResultSpecs& results) {
+  const SquaresCall& c = call.as<SquaresCall>();
+  Dims shape = call[0].shape();
+  for (int i = c.first; i <= c.last; ++i) shape[i] = 1;
+  results.push_back({shape, call[0].dtype()});
 }
+void run_squares(const Run& r) {
+  const SquaresCall& c = r.as<SquaresCall>();
+  const Tensor& x = r.inputs[0];
+  dispatch_floating("reduce", x.dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).sum_squares(rows_along(x.shape(), c.first, c.last), r.in<T>(0), r.in<T>(1), c.scale, c.root, r.out<T>(0));
+  });
+}
+uint64_t saves_squares(const Call& call, uint64_t) {
+  return input_bit(0) | input_bit(1) | (call.as<SquaresCall>().root ? result_bit(0) : 0);
+}
+// Of var and std, whose scale is one over the divisor.
+void gradient_deviations(const Backward& call, Grads& grads) {
+  const SquaresCall& c = call.as<SquaresCall>();
+  const Tensor x = call.input(0);
+  Dims over;
+  for (int i = c.first; i <= c.last; ++i) over.push_back(i);
+  const Tensor middle = grad_enabled() ? mean(x, over, true) : call.input(1);  // it depends on x
+  Tensor slope = call.grad();
+  if (c.root) {
+    const Tensor deviation = call.result();
+    slope = where(eq(deviation, 0), 0.0, mul(div(slope, deviation), c.scale));
+  } else {
+    slope = mul(slope, 2 * c.scale);
+  }
+  grads[0] = mul(sub(x, middle), slope);
+}
+// Of a norm: the share of an element in it, 1 at most.
+void gradient_length(const Backward& call, Grads& grads) {
+  const Tensor length = call.result();
+  const Tensor unit = where(eq(length, 0), std::numeric_limits<double>::infinity(), length);
+  grads[0] = mul(div(call.input(0), unit), call.grad());
+}
+constexpr OpDef squares_op(const char* name, void (*gradient)(const Backward&, Grads&)) {
+  return {.name = name,
+          .attribute_bytes = sizeof(SquaresCall),
+          .infer = infer_squares,
+          .run = run_squares,
+          .gradient = gradient,
+          .saves = saves_squares};
+}
+constexpr OpDef kVar = squares_op("var", gradient_deviations), kStd = squares_op("std", gradient_deviations),
+                kNorm = squares_op("norm", gradient_length);
 
 // Variance and standard deviation.
-Tensor spread_of(const char* name, const Tensor& input, const Dims& over, double correction, bool keepdim, bool root) {
+Tensor spread_of(const OpDef& def, const Tensor& input, const Dims& over, double correction, bool keepdim, bool root) {
   if (!is_floating_point(input.dtype()))
-    throw TypeError(message(name, ": needs a floating-point tensor, got ", cnnx::name(input.dtype())));
-  const ReducedDims dims(name, input, over);
+    throw TypeError(message(def.name, ": needs a floating-point tensor, got ", name(input.dtype())));
+  const ReducedDims dims(def.name, input, over);
   const double divisor = std::fmax(0.0, static_cast<double>(dims.count()) - correction);
-  const Tensor mean = contiguous(reduce_floating(ReduceOp::mean, input.detach(), dims));
-  const Tensor kept = squares(input, dims, mean, 1 / divisor, root);
-  Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
-  if (needs_grad({input})) {
-    record(name, out, {input},
-           [name, dims, divisor, x = Saved(input), mean = Saved(mean), y = root ? Saved(kept) : Saved()](const Tensor& g,
-                                                                                                         const Needs&) {
-             Tensor slope = with_shape(g, dims.kept_shape());
-             const Tensor deviation = y.unpack(name);
-             if (deviation.defined()) slope = where(eq(deviation, 0), 0.0, div(div(slope, deviation), divisor));
-             else slope = mul(slope, 2 / divisor);
-             return Grads{mul(sub(x.unpack(name), mean.unpack(name)), slope)};
-           });
+  const Neighbours x = neighbours(input, dims);
+  Dims along;
+  for (int i = x.first; i <= x.last; ++i) along.push_back(i);
+  Tensor middle;
+  {
+    const NoGrad guard;
+    middle = along.empty() ? x.tensor : mean(x.tensor, along, true);
   }
-  return out;
+  return result_with_shape(emit_one(def, SquaresCall{x.first, x.last, 1 / divisor, root}, {x.tensor, middle}), dims.result_shape(keepdim));
 }
 
 // The p-norm for any p but 0, 1, 2 and the infinite ones. Powers are taken of what the largest element (for p < 0 the smallest)
 // is divided into, so that none is too large or too small.
 Tensor general_norm(const Tensor& input, double p, const ReducedDims& dims) {
-  const Tensor size = abs(input.detach());
-  const Tensor extreme = reduce_floating(p > 0 ? ReduceOp::max : ReduceOp::min, size, dims);
+  const Tensor size = abs(input);
+  const Tensor extreme = reduce(p > 0 ? ReduceOp::max : ReduceOp::min, size, dims, true);
   const Tensor unit = where(logical_or(eq(extreme, 0), isinf(extreme)), 1.0, extreme);
-  return mul(pow(reduce_floating(ReduceOp::sum, pow(div(size, unit), p), dims), 1 / p), unit);
+  return mul(pow(reduce(ReduceOp::sum, pow(div(size, unit), p), dims, true), 1 / p), unit);
 }
+
+// Its value, which is input 1, with the gradient.
+void gradient_general_norm(const Backward& call, Grads& grads) {
+  const double p = call.as<double>();
+  const Tensor value = call.input(0), length = call.result();
+  if (p == 0) {  // a step function
+    grads[0] = Tensor::zeros(call.shape(0), call.options(0));
+    return;
+  }
+  // Its power p - 1 with the element's sign is the slope.
+  const Tensor unit = where(eq(length, 0), std::numeric_limits<double>::infinity(), length), share = div(value, unit);
+  const Tensor slope = mul(sign(value), pow(abs(share), p - 1));
+  grads[0] = mul(where(logical_or(eq(value, 0), eq(length, 0)), 0.0, slope), call.grad());
+}
+constexpr OpDef kGeneralNorm{.name = "norm",
+                             .attribute_bytes = sizeof(double),
+                             .view =
+                                 [](const Call& call) {
+                                   Tensor result = call[1].detach();
+                                   return result;
+                                 },
+                             .gradient = gradient_general_norm,
+                             .saves = [](const Call&, uint64_t) { return input_bit(0) | result_bit(0); }};
 
 }  // namespace
 
 Tensor var(const Tensor& input, const Dims& over, double correction, bool keepdim) {
-  return spread_of("var", input, over, correction, keepdim, false);
+  return spread_of(kVar, input, over, correction, keepdim, false);
 }
 
 Tensor std(const Tensor& input, const Dims& over, double correction, bool keepdim) {
-  return spread_of("std", input, over, correction, keepdim, true);
+  return spread_of(kStd, input, over, correction, keepdim, true);
 }
 
 Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
@@ -374,77 +430,51 @@ Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
   if (p == std::numeric_limits<double>::infinity()) return amax(abs(input), over, keepdim);
   if (p == -std::numeric_limits<double>::infinity()) return amin(abs(input), over, keepdim);
   const ReducedDims dims("norm", input, over);
-  if (p == 0) {  // a step function
-    const Tensor count = cast(sum(ne(input, 0), over, keepdim), input.dtype());
-    if (!needs_grad({input})) return count;
-    return record("norm", count, {input},
-                  [shape = input.shape()](const Tensor& g, const Needs&) { return Grads{Tensor::zeros(shape, g.options())}; });
-  }
   if (p < 0 && dims.count() == 0)
     throw ShapeError(message("norm: there is no norm with p = ", p, " of no elements, shape ", input.shape()));
-  const bool euclidean = p == 2;
+  if (p == 2) {
+    const Neighbours x = neighbours(input, dims);
+    return result_with_shape(emit_one(kNorm, SquaresCall{x.first, x.last, 1, true}, {x.tensor}), dims.result_shape(keepdim));
+  }
   Tensor kept;
   {
-    NoGrad guard;
-    kept = euclidean           ? squares(input, dims, {}, 1, true)
+    const NoGrad guard;
+    kept = p == 0              ? to(sum(ne(input, 0), over, true), input.dtype())
            : dims.count() == 0 ? Tensor::zeros(dims.kept_shape(), input.options())
                                : general_norm(input, p, dims);
   }
-  Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
-  if (needs_grad({input})) {
-    record("norm", out, {input}, [p, euclidean, dims, x = Saved(input), y = Saved(kept)](const Tensor& g, const Needs&) {
-      const Tensor value = x.unpack("norm"), length = y.unpack("norm"), grad = with_shape(g, dims.kept_shape());
-      // The share of an element in the norm, 1 at most for p > 0; its power p - 1 with the element's sign is the slope.
-      const Tensor unit = where(eq(length, 0), std::numeric_limits<double>::infinity(), length), share = div(value, unit);
-      if (euclidean) return Grads{mul(share, grad)};
-      const Tensor slope = mul(sign(value), pow(abs(share), p - 1));
-      return Grads{mul(where(logical_or(eq(value, 0), eq(length, 0)), 0.0, slope), grad)};
-    });
-  }
-  return out;
+  return result_with_shape(emit_one(kGeneralNorm, p, {input, kept}), dims.result_shape(keepdim));
 }
 
 namespace {
 
-// Sums from the front (or from the back, for the gradient) along the rows of a contiguous tensor.
-Tensor running_sum(const Tensor& input, int dim, bool from_back) {
-  Tensor x = contiguous(input);
-  Tensor out = Tensor::empty(x.shape(), x.options());
-  const ReduceShape s = rows_along(x, dim);
-  if (x.device().is_cuda()) {
-    cuda::element_kernels(x.device().index).cumsum(x.dtype(), s, from_back, x.raw_pointer(), out.raw_pointer());
-    return out;
-  }
-  dispatch(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    using Sum = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
-    const T* from = x.data<T>();
-    T* to = out.data<T>();
-    for (int64_t o = 0; o < s.outer; ++o)
-      for (int64_t i = 0; i < s.inner; ++i) {
-        Sum total = 0;
-        for (int64_t k = 0; k < s.reduce; ++k) {
-          const int64_t at = (o * s.reduce + (from_back ? s.reduce - 1 - k : k)) * s.inner + i;
-          total += static_cast<Sum>(from[at]);
-          to[at] = static_cast<T>(total);
-        }
-      }
-  });
-  return out;
+// Sums from the front (or from the back, for the gradient) along rows.
+struct CumsumCall {
+  int dim;
+  bool from_back;
+};
+void infer_cumsum(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
+void run_cumsum(const Run& r) {
+  const CumsumCall& c = r.as<CumsumCall>();
+  const Tensor& x = r.inputs[0];
+  if (x.numel() > 0)
+    elements(r.device).cumsum(x.dtype(), rows_along(x.shape(), c.dim, c.dim), c.from_back, r.input_data[0], r.result_data[0]);
 }
+void gradient_cumsum(const Backward& call, Grads& grads) {
+  const CumsumCall& c = call.as<CumsumCall>();
+  grads[0] = emit_one(call.op(), CumsumCall{c.dim, !c.from_back}, {call.grad()});
+}
+constexpr OpDef kCumsum{.name = "cumsum",
+                        .attribute_bytes = sizeof(CumsumCall),
+                        .infer = infer_cumsum,
+                        .run = run_cumsum,
+                        .gradient = gradient_cumsum};
 
 }  // namespace
 
 Tensor cumsum(const Tensor& input, int64_t over, std::optional<DType> dtype) {
   const int dim = normalize_dim("cumsum", over, input.ndim());
-  const DType type = sum_type(input, dtype);
-  Tensor out = running_sum(in_dtype(input, type), dim, false);
-  if (is_floating_point(type) && needs_grad({input})) {
-    record("cumsum", out, {input}, [dim, input_type = input.dtype()](const Tensor& g, const Needs&) {
-      return Grads{in_dtype(running_sum(g, dim, true), input_type)};
-    });
-  }
-  return out;
+  return emit_one(kCumsum, CumsumCall{dim, false}, {to(input, sum_type(input, dtype))});
 }
 
 }  // namespace cnnx

@@ -1,9 +1,12 @@
 // Layer and group normalisation: the rows of each image one by one.
 #include "cnnx/autograd.h"
+#include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/norm.h"
+#include "cnnx/ops/reduce.h"
+#include "cnnx/ops/view.h"
+#include "core/copy.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
-#include "ops/spatial.h"
 
 namespace cnnx {
 namespace {
@@ -21,44 +24,115 @@ void check(const char* op, const Tensor& input, const Tensor& weight, const Tens
   }
 }
 
-template <class T>
-Tensor row_norm(const char* op, const Tensor& input, const RowNormShape& s, const Tensor& weight, const Tensor& bias,
-                double eps) {
-  const bool lanes = s.lanes > 1;
-  const auto x = spatial_input<T>(input, lanes);
-  const Tensor w = weight.defined() ? contiguous(weight) : weight, b = bias.defined() ? contiguous(bias) : bias;
-  const auto y = spatial_output<T>(input.shape(), lanes, input.device());
-  const Tensor mean = Tensor::empty({s.batch, s.rows}, input.options()),
-               inv_std = Tensor::empty({s.batch, s.rows}, input.options());
-  if (input.numel() > 0)
-    kernels<T>(input.device())
-        .row_norm_forward(s, eps, x.data, w.defined() ? w.pointer<T>() : nullptr, b.defined() ? b.pointer<T>() : nullptr, y.data,
-                          mean.pointer<T>(), inv_std.pointer<T>());
-  if (!needs_grad({input, weight, bias})) return y.tensor;
+// The attributes of a normalisation and of its gradients.
+struct RowNormCall {
+  RowNormShape shape;  // lanes: 1, the call decides
+  Dims parameters;     // the shape of weight and bias
+  double eps;
+  bool images;    // lanes as for images; else where the input lies in them
+  bool wants[3];  // of the gradients of input, weight and bias
+};
 
-  auto gradient = [op, s, lanes, mean, inv_std, x = Saved(x.tensor), parameters = weight.defined() ? weight.shape() : Dims{},
-                   bias_shape = bias.defined() ? bias.shape() : Dims{}, weighted = w.defined(),
-                   w = Saved(w)](const Tensor& grad_output, const Needs& needs) -> Grads {
-    Grads grads(3);
-    const auto g = spatial_input<T>(grad_output, lanes);
-    const auto saved = spatial_input<T>(x.unpack(op), lanes);
-    if (needs[0]) grads[0] = spatial_output<T>(saved.tensor.shape(), lanes, g.tensor.device()).tensor;
-    if (needs[1]) grads[1] = Tensor::zeros(parameters, grad_output.options());
-    if (needs[2]) grads[2] = Tensor::zeros(bias_shape, grad_output.options());
-    if (g.tensor.numel() == 0) return grads;
-    kernels<T>(g.tensor.device())
-        .row_norm_backward(
-            s, g.data, saved.data, mean.pointer<T>(), inv_std.pointer<T>(),
-            weighted ? w.unpack(op).template pointer<T>() : nullptr, needs[0] ? flat_data<T>(grads[0], lanes) : nullptr,
-            needs[1] ? grads[1].template pointer<T>() : nullptr, needs[2] ? grads[2].template pointer<T>() : nullptr);
-    return grads;
-  };
-  return record(op, y.tensor, {input, weight, bias}, std::move(gradient));
+RowNormShape kernel_shape(const Run& r) {
+  RowNormShape s = r.as<RowNormCall>().shape;
+  s.lanes = r.lanes;
+  return s;
 }
 
-Tensor run(const char* op, const Tensor& input, const RowNormShape& s, const Tensor& weight, const Tensor& bias, double eps) {
-  return dispatch_floating(op, input.dtype(), [&](auto tag) { return row_norm<decltype(tag)>(op, input, s, weight, bias, eps); });
+bool lanes_of(const RowNormCall& c, const Tensor& input) {
+  return c.images ? lanes_for_images(input) : c.shape.params != input.numel() && input.in_lanes();
 }
+bool lanes(const Call& call) { return lanes_of(call.as<RowNormCall>(), call[0]); }
+bool lanes_of_input(const Call& call) { return lanes_of(call.as<RowNormCall>(), call[1]); }
+
+// Inputs: input, weight, bias. Results beside the normalised input: mean and 1 / standard deviation, by image and row.
+void infer(const Call& call, ResultSpecs& results) {
+  const RowNormShape& s = call.as<RowNormCall>().shape;
+  const DType dtype = call[0].dtype();
+  results.push_back({call[0].shape(), dtype, Place::call});
+  for (int i = 0; i < 2; ++i) results.push_back({{s.batch, s.rows}, dtype, Place::row_major, true, false});
+}
+
+void run(const Run& r) {
+  if (r.inputs[0].numel() == 0) return;
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).row_norm_forward(kernel_shape(r), r.as<RowNormCall>().eps, r.in<T>(0), r.in<T>(1), r.in<T>(2),
+                                          r.out<T>(0), r.out<T>(1), r.out<T>(2));
+  });
+}
+
+// Inputs: gradient of the result, input, mean, 1 / standard deviation, weight.
+void infer_backward(const Call& call, ResultSpecs& results) {
+  const RowNormCall& c = call.as<RowNormCall>();
+  const DType dtype = call[0].dtype();
+  results.push_back({call[1].shape(), dtype, Place::call, c.wants[0]});
+  for (size_t i : {1, 2}) results.push_back({c.parameters, dtype, Place::row_major, c.wants[i]});
+}
+
+void run_backward(const Run& r) {
+  if (r.inputs[1].numel() == 0) {
+    for (size_t i : {1, 2})
+      if (r.results[i].defined()) recorded_fill(r.results[i], 0);
+    return;
+  }
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).row_norm_backward(kernel_shape(r), r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
+                                           r.out<T>(0), r.out<T>(1), r.out<T>(2));
+  });
+}
+
+// With the statistics as functions of the input, which is seen as (batch, rows, runs, repeat).
+void formula_of_backward(const Call& call, Results& results) {
+  const RowNormCall& c = call.as<RowNormCall>();
+  const RowNormShape& s = c.shape;
+  const Dims rows{s.batch, s.rows, s.runs, s.repeat}, along{2, 3};
+  const bool shared = s.params == s.runs;  // one set of parameters for all rows
+  const Tensor g = reshape(call[0], rows), x = reshape(call[1], rows);
+  const Tensor deviation = sub(x, mean(x, along, true));
+  const Tensor inv_std = rsqrt(add(mean(square(deviation), along, true), c.eps)), normal = mul(deviation, inv_std);
+  Tensor grad_x;
+  if (c.wants[0]) {
+    Tensor part = call[4].defined() ? mul(g, reshape(call[4], {shared ? 1 : s.rows, s.runs, 1})) : g;
+    part = sub(sub(part, mean(part, along, true)), mul(normal, mean(mul(part, normal), along, true)));
+    grad_x = reshape(mul(part, inv_std), call[1].shape());
+  }
+  results.push_back(grad_x);
+  const Dims over = shared ? Dims{0, 1, 3} : Dims{0, 3};
+  results.push_back(c.wants[1] ? reshape(sum(mul(g, normal), over), c.parameters) : Tensor());
+  results.push_back(c.wants[2] ? reshape(sum(g, over), c.parameters) : Tensor());
+}
+
+constexpr OpDef kBackward{.name = "row_norm_backward",
+                          .attribute_bytes = sizeof(RowNormCall),
+                          .places = {Place::call, Place::call, Place::row_major, Place::row_major},
+                          .lanes = lanes_of_input,
+                          .infer = infer_backward,
+                          .run = run_backward,
+                          .gradient = gradient_of<formula_of_backward>,
+                          .saves = saves_inputs};
+
+uint64_t saves(const Call&, uint64_t) { return input_bit(0) | input_bit(1) | result_bit(1) | result_bit(2); }
+
+void gradient(const Backward& call, Grads& grads) {
+  RowNormCall c = call.as<RowNormCall>();
+  for (size_t i = 0; i < 3; ++i) c.wants[i] = call.needs(i);
+  Results results = emit(kBackward, c, {call.grad(), call.input(0), call.result(1), call.result(2), call.input(1)});
+  for (size_t i = 0; i < 3; ++i) grads[i] = std::move(results[i]);
+}
+
+constexpr OpDef norm_op(const char* name) {
+  return {.name = name,
+          .attribute_bytes = sizeof(RowNormCall),
+          .places = {Place::call, Place::row_major},
+          .lanes = lanes,
+          .infer = infer,
+          .run = run,
+          .gradient = gradient,
+          .saves = saves};
+}
+constexpr OpDef kLayerNorm = norm_op("layer_norm"), kGroupNorm = norm_op("group_norm");
 
 }  // namespace
 
@@ -71,11 +145,11 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
   check("layer_norm", input, weight, bias, normalized_shape);
   const int64_t size = normalized_shape.numel();
   if (size == 0) throw ShapeError(message("layer_norm: normalized_shape ", normalized_shape, " is empty"));
-  const bool lanes = outer > 0 && input.in_lanes();  // rows of anything: what is plain stays so
   const int64_t batch = outer > 0 ? input.size(0) : 1;
   int64_t rows = 1;
   for (int i = 1; i < outer; ++i) rows *= input.size(i);
-  return run("layer_norm", input, {batch, rows, size, 1, size, lanes ? lane_count() : 1}, weight, bias, eps);
+  const RowNormCall c{{batch, rows, size, 1, size, 1}, normalized_shape, eps, false, {}};
+  return emit(kLayerNorm, c, {input, weight, bias})[0];
 }
 
 Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
@@ -87,9 +161,8 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
   check("group_norm", input, weight, bias, {channels});
   int64_t spatial = 1;
   for (int i = 2; i < input.ndim(); ++i) spatial *= input.size(i);
-  const int64_t lanes = use_lanes(input) ? lane_count() : 1;
-  return run("group_norm", input, {input.size(0), num_groups, channels / num_groups, spatial, channels, lanes}, weight, bias,
-             eps);
+  const RowNormCall c{{input.size(0), num_groups, channels / num_groups, spatial, channels, 1}, {channels}, eps, true, {}};
+  return emit(kGroupNorm, c, {input, weight, bias})[0];
 }
 
 }  // namespace cnnx

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 
 #include "cnnx/tensor.h"
 #include "kernels/shapes.h"
@@ -25,22 +24,19 @@ class ReducedDims {
   int64_t count_ = 1;
 };
 
-// Rows along one dimension; a 0-dimensional tensor is one row of one.
-ReduceShape rows_along(const Tensor& t, int dim);
+// Rows along dimensions [first, last] of a shape; a 0-dimensional tensor is one row of one.
+ReduceShape rows_along(const Dims& shape, int first, int last);
 
-// A contiguous tensor whose covered dimensions come last, so that it is (outer, count, 1).
-Tensor reduced_last(const Tensor& t, const ReducedDims& dims);
-// The same where the covered dimensions are neighbours, whatever stands behind them; else reduced_last. The results lie in the
-// order of kept_shape().
-struct Rows {
-  Tensor data;
-  ReduceShape shape;
+// Neighbouring dimensions of a tensor: [first, last].
+struct Neighbours {
+  Tensor tensor;
+  int first = 0, last = -1;
+  ReduceShape rows() const { return rows_along(tensor.shape(), first, last); }
 };
-Rows rows_over(const Tensor& t, const ReducedDims& dims);
-// The way back: a tensor of reduced_last's order with the shape `shape`.
-Tensor undo_reduced_last(const Tensor& t, const ReducedDims& dims, const Dims& shape);
+// The tensor with its covered dimensions beside each other: itself, or a copy with them last, as they must be if `at_end`. Recorded.
+Neighbours neighbours(const Tensor& t, const ReducedDims& dims, bool at_end = false);
 
-// op over the covered dimensions of a float32 or float64 tensor, without history; the result has kept_shape().
-Tensor reduce_floating(ReduceOp op, const Tensor& input, const ReducedDims& dims);
+// A fresh result in another shape, which is nobody's view. Recorded.
+Tensor result_with_shape(const Tensor& t, const Dims& shape);
 
 }  // namespace cnnx

@@ -3,69 +3,133 @@
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
+#include "cnnx/ops/reduce.h"
+#include "core/node.h"
 #include "kernels/table.h"
-#include "ops/flat.h"
 #include "ops/rows.h"
+#include "ops/softmax.h"
 
 namespace cnnx {
 namespace {
 
-// Rows of a tensor in the layout it has: along the channels, a lanes storage is rows too.
-ReduceShape rows_in_layout(const Tensor& t, int dim, bool lanes) {
-  if (!lanes) return rows_along(t, dim);
+struct SoftmaxCall {
+  bool log;
+  int dim;
+};
+
+// Along the channels, a lanes storage is rows too.
+bool lanes(const Call& call) { return call.as<SoftmaxCall>().dim == 1 && call[0].in_lanes(); }
+bool lanes_of_result(const Call& call) { return call.as<SoftmaxCall>().dim == 1 && call[1].in_lanes(); }
+
+ReduceShape rows(const Run& r) {
+  const Tensor& t = r.results[0];
+  if (r.lanes == 1) {
+    const int dim = r.as<SoftmaxCall>().dim;
+    return rows_along(t.shape(), dim, dim);
+  }
   const LanesShape& shape = t->storage->lanes_shape();
-  return {shape.blocks(), shape.channels, shape.spatial * lane_count()};
+  return {shape.blocks(), shape.channels, shape.spatial * r.lanes};
 }
 
-Tensor softmax_like(const char* name, bool log, const Tensor& input, int64_t over) {
-  const int dim = normalize_dim(name, over, input.ndim());
-  const bool lanes = dim == 1 && input.in_lanes();
-  Tensor x = flattened(input, lanes);
-  Tensor y = empty_flat(x, lanes);
-  dispatch_floating(name, x.dtype(), [&](auto tag) {
+void infer(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype(), Place::call}); }
+
+void run(const Run& r) {
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(x.device()).softmax(rows_in_layout(x, dim, lanes), log, flat_data<T>(x, lanes), flat_data<T>(y, lanes));
+    kernels<T>(r.device).softmax(rows(r), r.as<SoftmaxCall>().log, r.in<T>(0), r.out<T>(0));
   });
-  if (needs_grad({input})) {
-    record(name, y, {input}, [name, log, dim, saved = Saved(y)](const Tensor& grad_output, const Needs&) {
-      Tensor result = saved.unpack(name);
-      const bool in_lanes = dim == 1 && result.in_lanes();
-      result = flattened(result, in_lanes);
-      Tensor g = flattened(grad_output, in_lanes);
-      Tensor grad = empty_flat(g, in_lanes);
-      dispatch_floating(name, g.dtype(), [&](auto tag) {
-        using T = decltype(tag);
-        kernels<T>(g.device())
-            .softmax_backward(rows_in_layout(result, dim, in_lanes), log, flat_data<T>(g, in_lanes),
-                              flat_data<T>(result, in_lanes), flat_data<T>(grad, in_lanes));
-      });
-      return Grads{grad};
-    });
-  }
-  return y;
+}
+
+// Inputs: gradient of the result, the result.
+void run_backward(const Run& r) {
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).softmax_backward(rows(r), r.as<SoftmaxCall>().log, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+  });
+}
+
+void formula_of_backward(const Call& call, Results& results) {
+  const SoftmaxCall& c = call.as<SoftmaxCall>();
+  const Tensor &g = call[0], &y = call[1];
+  const Dims over = g.ndim() == 0 ? Dims{} : Dims{c.dim};
+  if (c.log) results.push_back(sub(g, mul(exp(y), sum(g, over, true))));
+  else results.push_back(mul(y, sub(g, sum(mul(g, y), over, true))));
+}
+constexpr OpDef kBackward{.name = "softmax_backward",
+                          .attribute_bytes = sizeof(SoftmaxCall),
+                          .places = {Place::call, Place::call},
+                          .lanes = lanes_of_result,
+                          .infer = infer,
+                          .run = run_backward,
+                          .gradient = gradient_of<formula_of_backward>,
+                          .saves = saves_inputs};
+
+uint64_t saves(const Call&, uint64_t) { return result_bit(0); }
+
+void gradient(const Backward& call, Grads& grads) {
+  grads[0] = emit_one(kBackward, call.as<SoftmaxCall>(), {call.grad(), call.result()});
+}
+
+constexpr OpDef softmax_op(const char* name) {
+  return {.name = name,
+          .attribute_bytes = sizeof(SoftmaxCall),
+          .places = {Place::call},
+          .lanes = lanes,
+          .infer = infer,
+          .run = run,
+          .gradient = gradient,
+          .saves = saves};
+}
+constexpr OpDef kSoftmax = softmax_op("softmax"), kLogSoftmax = softmax_op("log_softmax");
+
+Tensor softmax_along(const OpDef& op, bool log, const Tensor& input, int64_t dim) {
+  return emit_one(op, SoftmaxCall{log, normalize_dim(op.name, dim, input.ndim())}, {input});
 }
 
 }  // namespace
 
-Tensor softmax(const Tensor& input, int64_t dim) { return softmax_like("softmax", false, input, dim); }
-Tensor log_softmax(const Tensor& input, int64_t dim) { return softmax_like("log_softmax", true, input, dim); }
+Tensor log_softmax_backward(const Tensor& grad_output, const Tensor& result, int dim) {
+  return emit_one(kBackward, SoftmaxCall{true, dim}, {grad_output, result});
+}
+
+Tensor softmax(const Tensor& input, int64_t dim) { return softmax_along(kSoftmax, false, input, dim); }
+Tensor log_softmax(const Tensor& input, int64_t dim) { return softmax_along(kLogSoftmax, true, input, dim); }
+
+namespace {
+
+// Over dimensions [first, last], the last ones.
+struct LogsumexpCall {
+  int first, last;
+};
+void infer_logsumexp(const Call& call, ResultSpecs& results) {
+  Dims shape = call[0].shape();
+  for (int i = call.as<LogsumexpCall>().first; i < shape.size(); ++i) shape[i] = 1;
+  results.push_back({shape, call[0].dtype()});
+}
+void run_logsumexp(const Run& r) {
+  const LogsumexpCall& c = r.as<LogsumexpCall>();
+  dispatch_floating("logsumexp", r.inputs[0].dtype(), [&](auto tag) {
+    using T = decltype(tag);
+    kernels<T>(r.device).logsumexp(rows_along(r.inputs[0].shape(), c.first, c.last), r.in<T>(0), r.out<T>(0));
+  });
+}
+constexpr OpDef kLogsumexp{.name = "logsumexp",
+                           .attribute_bytes = sizeof(LogsumexpCall),
+                           .infer = infer_logsumexp,
+                           .run = run_logsumexp,
+                           .gradient = [](const Backward& call, Grads& grads) {
+                             grads[0] = mul(exp(sub(call.input(0), call.result())), call.grad());
+                           },
+                           .saves = [](const Call&, uint64_t) { return input_bit(0) | result_bit(0); }};
+
+}  // namespace
 
 Tensor logsumexp(const Tensor& input, const Dims& over, bool keepdim) {
   const ReducedDims dims("logsumexp", input, over);
-  Tensor kept = Tensor::empty(dims.kept_shape(), input.options());
-  Tensor rows = reduced_last(input, dims);
-  dispatch_floating("logsumexp", input.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(rows.device()).logsumexp(ReduceShape{kept.numel(), dims.count(), 1}, rows.pointer<T>(), kept.pointer<T>());
-  });
-  Tensor out = result_with_shape(kept, dims.result_shape(keepdim));
-  if (needs_grad({input})) {
-    record("logsumexp", out, {input}, [dims, x = Saved(input), y = Saved(kept)](const Tensor& g, const Needs&) {
-      Tensor share = exp(sub(x.unpack("logsumexp"), y.unpack("logsumexp")));
-      return Grads{mul(share, with_shape(g, dims.kept_shape()))};
-    });
-  }
-  return out;
+  if (!is_floating_point(input.dtype()))
+    throw TypeError(message("logsumexp: needs float32 or float64, got ", name(input.dtype())));
+  const Neighbours x = neighbours(input, dims, true);
+  return result_with_shape(emit_one(kLogsumexp, LogsumexpCall{x.first, x.last}, {x.tensor}), dims.result_shape(keepdim));
 }
 
 }  // namespace cnnx

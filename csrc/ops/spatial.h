@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "core/copy.h"
+#include "core/op.h"
 
 namespace cnnx {
 

@@ -3,121 +3,141 @@
 
 #include <vector>
 
-#include "cnnx/autograd.h"
+#include "core/node.h"
 #include "kernels/table.h"
 #include "ops/spatial.h"
 
 namespace cnnx {
 namespace {
 
-// The windows of images of one size.
-struct Windows {
-  int64_t extent[2], positions[2], kernel[2];
-  std::vector<int64_t> tables[2];  // [tap][position]: the row or column that a tap meets, -1 outside
-
-  Windows(const char* op, const AxisInts<2>& size, const WindowOptions& o) {
-    check_window(op, o.kernel, o.stride, o.padding, o.dilation);
-    for (size_t i = 0; i < 2; ++i) {
-      if (o.kernel[i] < 1 || o.stride[i] < 1 || o.dilation[i] < 1 || o.padding[i] < 0)
-        throw ValueError(message(op, ": kernel size, dilation and stride must be positive and padding not negative, got ",
-                                 Dims(o.kernel.begin(), o.kernel.end()), ", ", Dims(o.dilation.begin(), o.dilation.end()), ", ",
-                                 Dims(o.stride.begin(), o.stride.end()), ", ", Dims(o.padding.begin(), o.padding.end())));
-      extent[i] = size[i];
-      kernel[i] = o.kernel[i];
-      const int64_t reach = checked_product(o.dilation[i], o.kernel[i] - 1);
-      const int64_t room = checked_sum(checked_sum(size[i], checked_product(2, o.padding[i])), -reach) - 1;
-      positions[i] = room < 0 ? 0 : room / o.stride[i] + 1;
-      if (size[i] < 1 || positions[i] < 1)
-        throw ShapeError(message(op, ": kernel ", Dims(o.kernel.begin(), o.kernel.end()), " does not fit into images of ",
-                                 Dims{size[0], size[1]}, " with padding ", Dims(o.padding.begin(), o.padding.end()),
-                                 " and dilation ", Dims(o.dilation.begin(), o.dilation.end())));
-    }
-    // Checked before the tables are made, which could not be.
-    if (checked_product(checked_product(kernel[0], kernel[1]), checked_product(positions[0], positions[1])) > kMaxElements)
-      throw Error(message(op, ": ", kernel[0], " x ", kernel[1], " values of ", positions[0], " x ", positions[1],
-                          " windows are too many"));
-    for (size_t i = 0; i < 2; ++i)
-      for (int64_t tap = 0; tap < kernel[i]; ++tap)
-        for (int64_t p = 0; p < positions[i]; ++p) {
-          const int64_t at = p * o.stride[i] - o.padding[i] + tap * o.dilation[i];
-          tables[i].push_back(at >= 0 && at < extent[i] ? at : -1);
-        }
-  }
-
+// The attributes of both.
+struct WindowCall {
+  int64_t size[2];
+  int64_t kernel[2], stride[2], padding[2], dilation[2];
+  int64_t positions[2];
   int64_t taps() const { return kernel[0] * kernel[1]; }
   int64_t count() const { return positions[0] * positions[1]; }
-  PlaneMap map(int64_t planes) const {
-    return {planes,    extent[0], extent[1],        positions[0],     positions[1],
-            kernel[0], kernel[1], tables[0].data(), tables[1].data(), 1};
-  }
 };
 
-// (N, C, H, W) -> (N, C * taps, positions), without history.
-Tensor gather(const Windows& w, const Tensor& images) {
-  return dispatch_floating("unfold", images.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const Tensor x = contiguous(images);
-    Tensor result = Tensor::empty({x.size(0), checked_product(x.size(1), w.taps()), w.count()}, x.options());
-    kernels<T>(x.device()).gather_planes(w.map(x.size(0) * x.size(1)), x.pointer<T>(), T(0), result.pointer<T>());
-    return result;
+WindowCall windows_of(const char* op, const AxisInts<2>& size, const WindowOptions& o) {
+  check_window(op, o.kernel, o.stride, o.padding, o.dilation);
+  WindowCall c{};
+  for (size_t i = 0; i < 2; ++i) {
+    if (o.kernel[i] < 1 || o.stride[i] < 1 || o.dilation[i] < 1 || o.padding[i] < 0)
+      throw ValueError(message(op, ": kernel size, dilation and stride must be positive and padding not negative, got ",
+                               Dims(o.kernel.begin(), o.kernel.end()), ", ", Dims(o.dilation.begin(), o.dilation.end()), ", ",
+                               Dims(o.stride.begin(), o.stride.end()), ", ", Dims(o.padding.begin(), o.padding.end())));
+    c.size[i] = size[i];
+    c.kernel[i] = o.kernel[i];
+    c.stride[i] = o.stride[i];
+    c.padding[i] = o.padding[i];
+    c.dilation[i] = o.dilation[i];
+    const int64_t reach = checked_product(o.dilation[i], o.kernel[i] - 1);
+    const int64_t room = checked_sum(checked_sum(size[i], checked_product(2, o.padding[i])), -reach) - 1;
+    c.positions[i] = room < 0 ? 0 : room / o.stride[i] + 1;
+    if (size[i] < 1 || c.positions[i] < 1)
+      throw ShapeError(message(op, ": kernel ", Dims(o.kernel.begin(), o.kernel.end()), " does not fit into images of ",
+                               Dims{size[0], size[1]}, " with padding ", Dims(o.padding.begin(), o.padding.end()),
+                               " and dilation ", Dims(o.dilation.begin(), o.dilation.end())));
+  }
+  // Checked before the tables are made, which could not be.
+  if (checked_product(checked_product(c.kernel[0], c.kernel[1]), checked_product(c.positions[0], c.positions[1])) > kMaxElements)
+    throw Error(message(op, ": ", c.kernel[0], " x ", c.kernel[1], " values of ", c.positions[0], " x ", c.positions[1],
+                        " windows are too many"));
+  return c;
+}
+
+// [tap][position]: the row or column that a tap meets, -1 outside.
+std::vector<int64_t> table_of(const WindowCall& c, int axis) {
+  std::vector<int64_t> table;
+  for (int64_t tap = 0; tap < c.kernel[axis]; ++tap)
+    for (int64_t p = 0; p < c.positions[axis]; ++p) {
+      const int64_t at = p * c.stride[axis] - c.padding[axis] + tap * c.dilation[axis];
+      table.push_back(at >= 0 && at < c.size[axis] ? at : -1);
+    }
+  return table;
+}
+
+// Calls f(map) for the planes of a tensor of images.
+template <class F>
+void with_planes(const WindowCall& c, int64_t planes, const F& f) {
+  const std::vector<int64_t> rows = table_of(c, 0), columns = table_of(c, 1);
+  f(PlaneMap{planes, c.size[0], c.size[1], c.positions[0], c.positions[1], c.kernel[0], c.kernel[1], rows.data(), columns.data(), 1});
+}
+
+// ([N,] C, H, W) -> ([N,] C * taps, positions).
+void infer_unfold(const Call& call, ResultSpecs& results) {
+  const WindowCall& c = call.as<WindowCall>();
+  const Tensor& x = call[0];
+  Dims shape = x.ndim() == 4 ? Dims{x.size(0)} : Dims{};
+  shape.push_back(checked_product(x.size(-3), c.taps()));
+  shape.push_back(c.count());
+  results.push_back({shape, x.dtype()});
+}
+void run_unfold(const Run& r) {
+  const WindowCall& c = r.as<WindowCall>();
+  const Tensor& x = r.inputs[0];
+  with_planes(c, x.numel() / (c.size[0] * c.size[1]), [&](const PlaneMap& map) {
+    dispatch_floating("unfold", x.dtype(), [&](auto tag) {
+      using T = decltype(tag);
+      kernels<T>(r.device).gather_planes(map, r.in<T>(0), T(0), r.out<T>(0));
+    });
   });
 }
 
-// (N, C * taps, positions) -> (N, C, H, W), without history.
-Tensor scatter(const Windows& w, const Tensor& columns) {
-  return dispatch_floating("fold", columns.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const Tensor x = contiguous(columns);
-    const int64_t channels = x.size(1) / w.taps();
-    Tensor result = Tensor::empty({x.size(0), channels, w.extent[0], w.extent[1]}, x.options());
-    kernels<T>(x.device()).scatter_planes(w.map(x.size(0) * channels), x.pointer<T>(), result.pointer<T>());
-    return result;
+// The way back, where windows meet the sum.
+void infer_fold(const Call& call, ResultSpecs& results) {
+  const WindowCall& c = call.as<WindowCall>();
+  const Tensor& x = call[0];
+  Dims shape = x.ndim() == 3 ? Dims{x.size(0)} : Dims{};
+  shape.push_back(x.size(-2) / c.taps());
+  shape.push_back(c.size[0]);
+  shape.push_back(c.size[1]);
+  results.push_back({shape, x.dtype()});
+}
+void run_fold(const Run& r) {
+  const WindowCall& c = r.as<WindowCall>();
+  const Tensor& out = r.results[0];
+  with_planes(c, out.numel() / (c.size[0] * c.size[1]), [&](const PlaneMap& map) {
+    dispatch_floating("fold", out.dtype(), [&](auto tag) {
+      using T = decltype(tag);
+      kernels<T>(r.device).scatter_planes(map, r.in<T>(0), r.out<T>(0));
+    });
   });
 }
 
-// (C, L) as (1, C, L), and back for a fresh result: what as_images does for images.
-Tensor as_columns(const Tensor& t) {
-  if (t.ndim() == 3) return t;
-  return t.as_strided({1, t.size(0), t.size(1)}, {t.numel(), t.strides()[0], t.strides()[1]}, t->offset);
-}
-Tensor from_columns(const Tensor& t, bool single) {
-  if (!single) return t;
-  Tensor result = t.as_strided({t.size(1), t.size(2)}, {t.size(2), 1}, t->offset);
-  result->is_view = false;
-  return result;
-}
+void gradient_unfold(const Backward& call, Grads& grads);
+void gradient_fold(const Backward& call, Grads& grads);
+constexpr OpDef kUnfold{.name = "unfold",
+                        .attribute_bytes = sizeof(WindowCall),
+                        .infer = infer_unfold,
+                        .run = run_unfold,
+                        .gradient = gradient_unfold};
+constexpr OpDef kFold{
+    .name = "fold", .attribute_bytes = sizeof(WindowCall), .infer = infer_fold, .run = run_fold, .gradient = gradient_fold};
+void gradient_unfold(const Backward& call, Grads& grads) { grads[0] = emit_one(kFold, call.as<WindowCall>(), {call.grad()}); }
+void gradient_fold(const Backward& call, Grads& grads) { grads[0] = emit_one(kUnfold, call.as<WindowCall>(), {call.grad()}); }
 
 }  // namespace
 
 Tensor unfold(const Tensor& input, const WindowOptions& options) {
   if (input.ndim() != 3 && input.ndim() != 4)
     throw ShapeError(message("unfold: input must be (N, C, H, W) or (C, H, W), got ", input.shape()));
-  const bool single = input.ndim() == 3;
-  const auto windows = std::make_shared<const Windows>("unfold", AxisInts<2>{input.size(-2), input.size(-1)}, options);
-  const Tensor output = from_columns(gather(*windows, as_images(input)), single);
-  if (!needs_grad({input})) return output;
-  return record("unfold", output, {input}, [windows, single](const Tensor& g, const Needs&) -> Grads {
-    return {from_images(scatter(*windows, as_columns(g)), 2, single)};
-  });
+  return emit_one(kUnfold, windows_of("unfold", AxisInts<2>{input.size(-2), input.size(-1)}, options), {input});
 }
 
 Tensor fold(const Tensor& input, const AxisInts<2>& output_size, const WindowOptions& options) {
   if (input.ndim() != 2 && input.ndim() != 3)
     throw ShapeError(message("fold: input must be (N, C * kernel, L) or (C * kernel, L), got ", input.shape()));
-  const bool single = input.ndim() == 2;
-  const auto windows = std::make_shared<const Windows>("fold", output_size, options);
-  if (input.size(-2) == 0 || input.size(-2) % windows->taps() != 0)
-    throw ShapeError(message("fold: ", input.size(-2), " rows of ", input.shape(), " are no multiple of the ", windows->taps(),
+  const WindowCall c = windows_of("fold", output_size, options);
+  if (input.size(-2) == 0 || input.size(-2) % c.taps() != 0)
+    throw ShapeError(message("fold: ", input.size(-2), " rows of ", input.shape(), " are no multiple of the ", c.taps(),
                              " taps of kernel ", Dims(options.kernel.begin(), options.kernel.end())));
-  if (input.size(-1) != windows->count())
+  if (input.size(-1) != c.count())
     throw ShapeError(message("fold: input ", input.shape(), " has ", input.size(-1), " windows, images of ",
-                             Dims(output_size.begin(), output_size.end()), " have ", windows->positions[0], " x ",
-                             windows->positions[1], " = ", windows->count()));
-  const Tensor output = from_images(scatter(*windows, as_columns(input)), 2, single);
-  if (!needs_grad({input})) return output;
-  return record("fold", output, {input}, [windows, single](const Tensor& g, const Needs&) -> Grads {
-    return {from_columns(gather(*windows, as_images(g)), single)};
-  });
+                             Dims(output_size.begin(), output_size.end()), " have ", c.positions[0], " x ", c.positions[1], " = ",
+                             c.count()));
+  return emit_one(kFold, c, {input});
 }
 
 }  // namespace cnnx

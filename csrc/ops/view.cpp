@@ -3,26 +3,146 @@
 #include "cnnx/ops/view.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
 #include "core/copy.h"
+#include "core/node.h"
+#include "core/strided.h"
+#include "kernels/table.h"
+#include "ops/view_plan.h"
 
 namespace cnnx {
 namespace {
 
-// The strides of the view of a tensor with these strides; `offset` is advanced to the first element.
-Dims apply(const ViewPlan& plan, const Dims& strides, int64_t& offset) {
-  for (int d = 0; d < strides.size(); ++d) offset += plan.start[d] * strides[d];
-  Dims result;
-  for (int k = 0; k < plan.shape.size(); ++k)
-    result.push_back(plan.source[k] < 0 ? 0 : strides[static_cast<int>(plan.source[k])] * plan.step[k]);
-  return result;
+// The attributes of what writes a gradient into zeros.
+template <class A>
+struct Placed {
+  A view;
+  Dims shape;
+};
+
+template <class A>
+void infer_place(const Call& call, ResultSpecs& results) {
+  results.push_back({call.as<Placed<A>>().shape, call[0].dtype()});
 }
 
-Tensor with_view_gradient(const char* op, const Tensor& output, const Tensor& input, GradientFn gradient) {
-  return needs_grad({input}) ? record(op, output, {input}, std::move(gradient)) : output;
+template <class A>
+void run_place(const Run& r) {
+  const Tensor& out = r.results[0];
+  if (out.numel() == 0) return;
+  const ElementTable& table = elements(r.device);
+  dispatch(out.dtype(), [&](auto tag) {
+    const decltype(tag) zero{};
+    table.fill(out.dtype(), out.numel(), &zero, r.result_data[0]);
+  });
+  const Tensor target = r.as<Placed<A>>().view.show(out);
+  if (target.numel() == 0) return;
+  Dims shape = target.shape(), strides[2] = {target.strides(), r.inputs[0].strides()};
+  collapse_dims(shape, strides);
+  table.copy(strided_shape(shape, strides), out.dtype(), target.raw_pointer(), out.dtype(), r.input_data[0]);
+}
+
+// A view whose attributes are an A, which knows how to show a tensor, and the op of its gradient.
+template <class A>
+Tensor show(const Call& call) {
+  return call.as<A>().show(call[0]);
+}
+
+ViewPlan plan_of(const Backward& call) { return call.as<ViewPlan>(); }
+void gradient_by_plan(const Backward& call, Grads& grads);
+
+constexpr OpDef plan_op(const char* name) {
+  return {.name = name, .attribute_bytes = sizeof(ViewPlan), .view = show<ViewPlan>, .gradient = gradient_by_plan};
+}
+constexpr OpDef kByPlan[] = {plan_op("narrow"), plan_op("select"), plan_op("slice")};
+constexpr OpDef kPlace{.name = "slice_backward",
+                       .attribute_bytes = sizeof(Placed<ViewPlan>),
+                       .places = {Place::strided},
+                       .infer = infer_place<ViewPlan>,
+                       .run = run_place<ViewPlan>,
+                       .gradient = [](const Backward& call, Grads& grads) {
+                         grads[0] = view_by_plan(ViewName::slice, call.grad(), call.as<Placed<ViewPlan>>().view);
+                       }};
+void gradient_by_plan(const Backward& call, Grads& grads) {
+  grads[0] = emit_one(kPlace, Placed<ViewPlan>{plan_of(call), call.shape(0)}, {call.grad()});
+}
+
+// Another shape of as many elements, or of more that are the same.
+struct Shown {
+  Dims shape, strides;
+  Tensor show(const Tensor& t) const { return t.as_strided(shape, strides, t->offset); }
+};
+void gradient_reshaped(const Backward& call, Grads& grads) { grads[0] = reshape(call.grad(), call.shape(0)); }
+void gradient_expanded(const Backward& call, Grads& grads) { grads[0] = sum_to(call.grad(), call.shape(0)); }
+constexpr OpDef shown_op(const char* name, void (*gradient)(const Backward&, Grads&)) {
+  return {.name = name, .attribute_bytes = sizeof(Shown), .view = show<Shown>, .gradient = gradient};
+}
+constexpr OpDef kReshape = shown_op("reshape", gradient_reshaped), kView = shown_op("view", gradient_reshaped),
+                kSqueeze = shown_op("squeeze", gradient_reshaped), kUnsqueeze = shown_op("unsqueeze", gradient_reshaped),
+                kExpand = shown_op("expand", gradient_expanded);
+
+Tensor view_as(const OpDef& op, const Tensor& input, const Dims& shape, const Dims& strides) {
+  return emit_one(op, Shown{shape, strides}, {input});
+}
+
+// Dimension k shows the input's dimension order[k].
+struct Order {
+  int count;
+  int8_t order[Dims::kMaxDims];
+  Tensor show(const Tensor& t) const {
+    Dims shape, strides;
+    for (int k = 0; k < count; ++k) {
+      shape.push_back(t.shape()[order[k]]);
+      strides.push_back(t.strides()[order[k]]);
+    }
+    return t.as_strided(shape, strides, t->offset);
+  }
+  Order inverse() const {
+    Order result{count, {}};
+    for (int k = 0; k < count; ++k) result.order[order[k]] = static_cast<int8_t>(k);
+    return result;
+  }
+};
+void gradient_ordered(const Backward& call, Grads& grads);
+constexpr OpDef order_op(const char* name) {
+  return {.name = name, .attribute_bytes = sizeof(Order), .view = show<Order>, .gradient = gradient_ordered};
+}
+constexpr OpDef kPermute = order_op("permute"), kTranspose = order_op("transpose");
+void gradient_ordered(const Backward& call, Grads& grads) {
+  grads[0] = emit_one(call.op(), call.as<Order>().inverse(), {call.grad()});
+}
+
+// The diagonal of dimensions a and b, from (row, column), as a last dimension.
+struct Diagonal {
+  int a, b;
+  int64_t row, column, length;
+  Tensor show(const Tensor& t) const {
+    Dims shape, strides;
+    for (int i = 0; i < t.ndim(); ++i) {
+      if (i == a || i == b) continue;
+      shape.push_back(t.shape()[i]);
+      strides.push_back(t.strides()[i]);
+    }
+    shape.push_back(length);
+    strides.push_back(t.strides()[a] + t.strides()[b]);
+    const int64_t first = length > 0 ? row * t.strides()[a] + column * t.strides()[b] : 0;
+    return t.as_strided(shape, strides, t->offset + first);
+  }
+};
+void gradient_diagonal(const Backward& call, Grads& grads);
+constexpr OpDef kDiagonal{
+    .name = "diagonal", .attribute_bytes = sizeof(Diagonal), .view = show<Diagonal>, .gradient = gradient_diagonal};
+constexpr OpDef kDiagonalBackward{.name = "diagonal_backward",
+                                  .attribute_bytes = sizeof(Placed<Diagonal>),
+                                  .places = {Place::strided},
+                                  .infer = infer_place<Diagonal>,
+                                  .run = run_place<Diagonal>,
+                                  .gradient = [](const Backward& call, Grads& grads) {
+                                    grads[0] = emit_one(kDiagonal, call.as<Placed<Diagonal>>().view, {call.grad()});
+                                  }};
+void gradient_diagonal(const Backward& call, Grads& grads) {
+  grads[0] = emit_one(kDiagonalBackward, Placed<Diagonal>{call.as<Diagonal>(), call.shape(0)}, {call.grad()});
 }
 
 // Replaces a -1 by what the number of elements leaves.
@@ -69,12 +189,6 @@ bool reshape_strides(const Dims& shape, const Dims& strides, const Dims& new_sha
   return true;
 }
 
-Tensor view_as(const char* op, const Tensor& input, const Dims& shape, const Dims& strides) {
-  return with_view_gradient(
-      op, input.as_strided(shape, strides, input->offset), input,
-      [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{reshape(g, input_shape)}; });
-}
-
 std::vector<int> normalize_dims(const char* op, const std::vector<int64_t>& dims, int ndim) {
   std::vector<int> result;
   for (int64_t dim : dims) {
@@ -88,44 +202,50 @@ std::vector<int> normalize_dims(const char* op, const std::vector<int64_t>& dims
 }  // namespace
 
 ViewPlan ViewPlan::identity(const Dims& shape) {
-  ViewPlan plan;
-  plan.shape = shape;
-  plan.start = Dims::filled(shape.size(), 0);
-  plan.step = Dims::filled(shape.size(), 1);
-  for (int d = 0; d < shape.size(); ++d) plan.source.push_back(d);
+  ViewPlan plan{shape, Dims::filled(shape.size(), 1), Dims::filled(shape.size(), 0), {}};
+  for (int d = 0; d < shape.size(); ++d) plan.source[d] = static_cast<int8_t>(d);
   return plan;
 }
 
-Tensor view_by_plan(const char* op, const Tensor& input, const ViewPlan& plan) {
+void ViewPlan::erase(int k) {
+  for (int i = k; i + 1 < shape.size(); ++i) source[i] = source[i + 1];
+  shape.erase(k);
+  step.erase(k);
+}
+
+void ViewPlan::push_back(int64_t extent, int source_dim, int64_t step_by) {
+  shape.push_back(extent);
+  step.push_back(step_by);
+  source[shape.size() - 1] = static_cast<int8_t>(source_dim);
+}
+
+Tensor ViewPlan::show(const Tensor& input) const {
+  const Dims& strides = input.strides();
   int64_t offset = input->offset;
-  Dims strides = apply(plan, input.strides(), offset);
-  return with_view_gradient(op, input.as_strided(plan.shape, strides, offset), input,
-                            [plan, shape = input.shape()](const Tensor& g, const Needs&) {
-                              Tensor grad = Tensor::zeros(shape, g.options());
-                              int64_t first = 0;
-                              Dims view_strides = apply(plan, grad.strides(), first);
-                              copy_into(grad.as_strided(plan.shape, view_strides, first), g);
-                              return Grads{grad};
-                            });
+  for (int d = 0; d < strides.size(); ++d) offset += start[d] * strides[d];
+  Dims result;
+  for (int k = 0; k < shape.size(); ++k) result.push_back(source[k] < 0 ? 0 : strides[source[k]] * step[k]);
+  return input.as_strided(shape, result, offset);
+}
+
+Tensor view_by_plan(ViewName name, const Tensor& input, const ViewPlan& plan) {
+  return emit_one(kByPlan[static_cast<int>(name)], plan, {input});
 }
 
 Tensor reshape(const Tensor& input, const Dims& shape) {
-  Dims full = infer_shape("reshape", input, shape);
+  const Dims full = infer_shape("reshape", input, shape);
   Dims strides;
-  if (reshape_strides(input.shape(), input.strides(), full, strides)) return view_as("reshape", input, full, strides);
-  Tensor copy = plain_copy(input);
-  return with_view_gradient(
-      "reshape", copy.as_strided(full, contiguous_strides(full), 0), input,
-      [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{reshape(g, input_shape)}; });
+  if (reshape_strides(input.shape(), input.strides(), full, strides)) return view_as(kReshape, input, full, strides);
+  return view_as(kReshape, recorded_copy(input), full, contiguous_strides(full));
 }
 
 Tensor view(const Tensor& input, const Dims& shape) {
-  Dims full = infer_shape("view", input, shape);
+  const Dims full = infer_shape("view", input, shape);
   Dims strides;
   if (!reshape_strides(input.shape(), input.strides(), full, strides))
     throw ShapeError(message("view: shape ", input.shape(), " with strides ", input.strides(), " cannot be viewed as ", full,
                              " without a copy; use reshape"));
-  return view_as("view", input, full, strides);
+  return view_as(kView, input, full, strides);
 }
 
 Tensor flatten(const Tensor& input, int64_t start_dim, int64_t end_dim) {
@@ -177,7 +297,7 @@ Tensor squeeze(const Tensor& input, const std::vector<int64_t>& dims) {
     shape.push_back(input.shape()[i]);
     strides.push_back(input.strides()[i]);
   }
-  return view_as("squeeze", input, shape, strides);
+  return view_as(kSqueeze, input, shape, strides);
 }
 
 Tensor unsqueeze(const Tensor& input, int64_t dim) {
@@ -185,33 +305,23 @@ Tensor unsqueeze(const Tensor& input, int64_t dim) {
   Dims shape = input.shape(), strides = input.strides();
   shape.insert(d, 1);
   strides.insert(d, d < input.ndim() ? input.shape()[d] * input.strides()[d] : 1);
-  return view_as("unsqueeze", input, shape, strides);
+  return view_as(kUnsqueeze, input, shape, strides);
 }
 
 Tensor permute(const Tensor& input, const std::vector<int64_t>& dims) {
   std::vector<int> order = normalize_dims("permute", dims, input.ndim());
   if (static_cast<int>(order.size()) != input.ndim())
     throw Error(message("permute: ", order.size(), " dims for a tensor of shape ", input.shape()));
-  Dims shape, strides;
-  std::vector<int64_t> inverse(order.size());
-  for (size_t k = 0; k < order.size(); ++k) {
-    shape.push_back(input.shape()[order[k]]);
-    strides.push_back(input.strides()[order[k]]);
-    inverse[static_cast<size_t>(order[k])] = static_cast<int64_t>(k);
-  }
-  return with_view_gradient("permute", input.as_strided(shape, strides, input->offset), input,
-                            [inverse](const Tensor& g, const Needs&) { return Grads{permute(g, inverse)}; });
+  Order shown{input.ndim(), {}};
+  for (int k = 0; k < shown.count; ++k) shown.order[k] = static_cast<int8_t>(order[static_cast<size_t>(k)]);
+  return emit_one(kPermute, shown, {input});
 }
 
 Tensor transpose(const Tensor& input, int64_t dim0, int64_t dim1) {
-  int a = normalize_dim("transpose", dim0, input.ndim()), b = normalize_dim("transpose", dim1, input.ndim());
-  Dims shape = input.shape(), strides = input.strides();
-  if (input.ndim() > 0) {
-    std::swap(shape[a], shape[b]);
-    std::swap(strides[a], strides[b]);
-  }
-  return with_view_gradient("transpose", input.as_strided(shape, strides, input->offset), input,
-                            [a, b](const Tensor& g, const Needs&) { return Grads{transpose(g, a, b)}; });
+  const int a = normalize_dim("transpose", dim0, input.ndim()), b = normalize_dim("transpose", dim1, input.ndim());
+  Order shown{input.ndim(), {}};
+  for (int k = 0; k < input.ndim(); ++k) shown.order[k] = static_cast<int8_t>(k == a ? b : k == b ? a : k);
+  return emit_one(kTranspose, shown, {input});
 }
 
 Tensor movedim(const Tensor& input, const std::vector<int64_t>& source, const std::vector<int64_t>& destination) {
@@ -246,9 +356,7 @@ Tensor expand(const Tensor& input, const Dims& shape) {
   }
   if (!fits) throw ShapeError(message("expand: shape ", input.shape(), " does not expand to ", shape));
   full.numel();  // throws if it overflows
-  return with_view_gradient(
-      "expand", input.as_strided(full, strides, input->offset), input,
-      [input_shape = input.shape()](const Tensor& g, const Needs&) { return Grads{sum_to(g, input_shape, g.dtype())}; });
+  return view_as(kExpand, input, full, strides);
 }
 
 Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
@@ -261,7 +369,7 @@ Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
   ViewPlan plan = ViewPlan::identity(input.shape());
   plan.shape[d] = length;
   plan.start[d] = first;
-  return view_by_plan("narrow", input, plan);
+  return view_by_plan(ViewName::narrow, input, plan);
 }
 
 Tensor select(const Tensor& input, int64_t dim, int64_t index) {
@@ -272,10 +380,8 @@ Tensor select(const Tensor& input, int64_t dim, int64_t index) {
     throw IndexError(message("select: index ", index, " is out of range for dimension ", d, " of ", input.shape()));
   ViewPlan plan = ViewPlan::identity(input.shape());
   plan.start[d] = index < 0 ? index + extent : index;
-  plan.shape.erase(d);
-  plan.source.erase(d);
-  plan.step.erase(d);
-  return view_by_plan("select", input, plan);
+  plan.erase(d);
+  return view_by_plan(ViewName::select, input, plan);
 }
 
 Tensor slice(const Tensor& input, int64_t dim, int64_t start, int64_t end, int64_t step) {
@@ -289,7 +395,7 @@ Tensor slice(const Tensor& input, int64_t dim, int64_t start, int64_t end, int64
   plan.shape[d] = last > first ? (last - first - 1) / step + 1 : 0;
   plan.start[d] = first;
   plan.step[d] = step;
-  return view_by_plan("slice", input, plan);
+  return view_by_plan(ViewName::slice, input, plan);
 }
 
 Tensor diagonal(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim2) {
@@ -300,23 +406,7 @@ Tensor diagonal(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim2)
   const int64_t rows = input.shape()[a], columns = input.shape()[b];
   const int64_t row = std::clamp<int64_t>(offset, -rows, 0) * -1, column = std::clamp<int64_t>(offset, 0, columns);
   const int64_t length = std::max<int64_t>(0, std::min(rows - row, columns - column));
-  Dims shape;
-  for (int i = 0; i < input.ndim(); ++i)
-    if (i != a && i != b) shape.push_back(input.shape()[i]);
-  shape.push_back(length);
-  auto show = [=](const Tensor& t) {
-    Dims strides;
-    for (int i = 0; i < t.ndim(); ++i)
-      if (i != a && i != b) strides.push_back(t.strides()[i]);
-    strides.push_back(t.strides()[a] + t.strides()[b]);
-    const int64_t first = length > 0 ? row * t.strides()[a] + column * t.strides()[b] : 0;
-    return t.as_strided(shape, strides, t->offset + first);
-  };
-  return with_view_gradient("diagonal", show(input), input, [show, input_shape = input.shape()](const Tensor& g, const Needs&) {
-    Tensor grad = Tensor::zeros(input_shape, g.options());
-    copy_into(show(grad), g);
-    return Grads{grad};
-  });
+  return emit_one(kDiagonal, Diagonal{a, b, row, column, length}, {input});
 }
 
 std::vector<Tensor> split(const Tensor& input, const std::vector<int64_t>& sizes, int64_t dim) {

@@ -1,90 +1,115 @@
 // Choices: where, masked_fill and clamp.
 #include <cmath>
 #include <limits>
-#include <optional>
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
-#include "cuda/runtime.h"
+#include "cnnx/ops/view.h"
+#include "core/copy.h"
+#include "core/node.h"
+#include "kernels/table.h"
 #include "ops/broadcast.h"
-#include "ops/flat.h"
-#include "ops/inplace.h"
 #include "ops/unary.h"
 
 namespace cnnx {
 namespace {
 
-// Values as bits, so that a choice is a blend of two words and never a branch; inlined for steps that the compiler knows, it
-// becomes vectors.
-typedef uint8_t Bits8 __attribute__((may_alias));
-typedef uint32_t Bits32 __attribute__((may_alias));
-typedef uint64_t Bits64 __attribute__((may_alias));
+// Numbers among the operands behind the first input.
+struct ChoiceCall {
+  ElementOperand numbers[2];
+  DType dtype;  // of the result
+};
 
-template <class T>
-inline void choose_row(int64_t n, const Bits8* c, const T* x, const T* y, T* to, int64_t step_c, int64_t step_a, int64_t step_b) {
-  for (int64_t i = 0; i < n; ++i) {
-    const T mask = static_cast<T>(-static_cast<T>(c[i * step_c] != 0));
-    to[i] = static_cast<T>((x[i * step_a] & mask) | (y[i * step_b] & ~mask));
-  }
+// Inputs: condition, then the two values.
+void infer(const Call& call, ResultSpecs& results) { results.push_back({broadcast_shape_of(call), call.as<ChoiceCall>().dtype}); }
+
+void run_where(const Run& r) {
+  const ChoiceCall& c = r.as<ChoiceCall>();
+  if (r.results[0].numel() == 0) return;
+  elements(r.device).choose(c.dtype, broadcast_operands<4>(r), r.in<bool>(0), operand_of(r, 1, c.numbers[0]),
+                            operand_of(r, 2, c.numbers[1]), r.result_data[0]);
 }
 
-template <class T>
-void choose_rows(const Dims& shape, const Dims (&strides)[4], const void* condition, const void* a, const void* b, void* out) {
-  const int64_t n = shape.back(), step_c = strides[0].back(), step_a = strides[1].back(), step_b = strides[2].back();
-  for_each_row(shape, strides, [=](const int64_t (&at)[4]) {
-    const Bits8* c = static_cast<const Bits8*>(condition) + at[0];
-    const T* x = static_cast<const T*>(a) + at[1];
-    const T* y = static_cast<const T*>(b) + at[2];
-    T* to = static_cast<T*>(out) + at[3];
-    if (step_c == 1 && step_a == 1 && step_b == 1) choose_row(n, c, x, y, to, 1, 1, 1);
-    else if (step_c == 1 && step_a == 1 && step_b == 0) choose_row(n, c, x, y, to, 1, 1, 0);
-    else if (step_c == 1 && step_a == 0 && step_b == 1) choose_row(n, c, x, y, to, 1, 0, 1);
-    else choose_row(n, c, x, y, to, step_c, step_a, step_b);
-  });
+void gradient_where(const Backward& call, Grads& grads) {
+  const Tensor condition = call.input(0);
+  if (call.needs(1)) grads[1] = sum_to(where(condition, call.grad(), 0.0), call.shape(1));
+  if (call.needs(2)) grads[2] = sum_to(where(condition, 0.0, call.grad()), call.shape(2));
 }
 
-Tensor choose(const Tensor& condition, const Tensor& a, const Tensor& b) {
-  Dims shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
-  Tensor out = Tensor::empty(shape, a.options());
-  if (out.numel() == 0) return out;
-  Dims strides[4] = {broadcast_strides(condition, shape), broadcast_strides(a, shape), broadcast_strides(b, shape),
-                     out.strides()};
-  collapse_dims(shape, strides);
-  const void* choice = condition.raw_data();
-  switch (itemsize(a.dtype())) {
-    case 1: choose_rows<Bits8>(shape, strides, choice, a.raw_data(), b.raw_data(), out.raw_data()); break;
-    case 4: choose_rows<Bits32>(shape, strides, choice, a.raw_data(), b.raw_data(), out.raw_data()); break;
-    default: choose_rows<Bits64>(shape, strides, choice, a.raw_data(), b.raw_data(), out.raw_data()); break;
-  }
-  return out;
-}
+constexpr OpDef kWhere{.name = "where",
+                       .attribute_bytes = sizeof(ChoiceCall),
+                       .places = {Place::strided, Place::strided, Place::strided},
+                       .infer = infer,
+                       .run = run_where,
+                       .gradient = gradient_where,
+                       .saves = [](const Call&, uint64_t) { return input_bit(0); }};
 
-// Numbers stay numbers.
-Tensor choose_on_device(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b, DType dtype) {
-  Dims shape = broadcast_shapes("where", condition.shape(), broadcast_shapes("where", a.shape(), b.shape()));
-  Tensor out = Tensor::empty(shape, condition.options(dtype));
-  if (out.numel() == 0) return out;
-  Dims strides[4] = {out.strides(), broadcast_strides(condition, shape), Dims::filled(shape.size(), 0),
-                     Dims::filled(shape.size(), 0)};
-  const TensorOrNumber* operands[2] = {&a, &b};
-  ElementOperand values[2];
-  Tensor held[2];
+// Inputs: values, lower bound, upper bound; a bound may be absent, a number or neither (then has_bound).
+struct ClampCall {
+  ElementOperand numbers[2];
+  bool has[2], is_number[2];
+};
+
+void infer_clamp(const Call& call, ResultSpecs& results) { results.push_back({broadcast_shape_of(call), call[0].dtype()}); }
+
+// The larger of values and lower bound, then the smaller of that and the upper bound.
+void run_clamp(const Run& r) {
+  const ClampCall& c = r.as<ClampCall>();
+  const DType dtype = r.results[0].dtype();
+  if (r.results[0].numel() == 0) return;
+  const StridedShape<4> all = broadcast_operands<4>(r);
+  const void* values = r.input_data[0];
+  int values_at = 1;
   for (int k = 0; k < 2; ++k) {
-    const TensorOrNumber value = host_number(*operands[k], condition.device());
-    if (value.is_number()) {
-      values[k] = element_operand(value.number(), dtype);
-      continue;
+    if (!c.has[k]) continue;
+    StridedShape<3> s{};
+    s.ndim = all.ndim;
+    for (int d = 0; d < all.ndim; ++d) {
+      s.extent[d] = all.extent[d];
+      s.stride[0][d] = all.stride[0][d];
+      s.stride[1][d] = all.stride[values_at][d];
+      s.stride[2][d] = all.stride[2 + k][d];
     }
-    check_same_device("where", condition, value.tensor());
-    held[k] = value.as_tensor(condition.options(dtype));
-    strides[k + 2] = broadcast_strides(held[k], shape);
-    values[k] = {held[k].raw_pointer(), 0, 0};
+    elements(r.device).binary(k == 0 ? BinaryOp::maximum : BinaryOp::minimum, dtype, s, {values, 0, 0},
+                              operand_of(r, static_cast<size_t>(1 + k), c.numbers[k]), r.result_data[0]);
+    values = r.result_data[0];
+    values_at = 0;
   }
-  collapse_dims(shape, strides);
-  cuda::element_kernels(condition.device().index)
-      .choose(dtype, strided_shape(shape, strides), condition.pointer<bool>(), values[0], values[1], out.raw_pointer());
-  return out;
 }
+
+// As of clamp by numbers, the gradient at a bound is the input's.
+void gradient_clamp(const Backward& call, Grads& grads) {
+  const ClampCall& c = call.as<ClampCall>();
+  const auto bound = [&](size_t k) {
+    return c.is_number[k] ? TensorOrNumber(c.numbers[k].real) : TensorOrNumber(call.input(1 + k));
+  };
+  const TensorOrNumber low = c.has[0] ? bound(0) : TensorOrNumber(), high = c.has[1] ? bound(1) : TensorOrNumber();
+  const Tensor value = call.input(0), g = call.grad();
+  if (call.needs(0)) {
+    Tensor own = g;
+    if (c.has[0]) own = where(ge(value, low), own, 0.0);
+    if (c.has[1]) own = where(le(value, high), own, 0.0);
+    grads[0] = sum_to(own, call.shape(0));
+  }
+  if (call.needs(1)) {
+    Tensor part = where(lt(value, low), g, 0.0);
+    if (c.has[1]) part = where(lt(low, high), part, 0.0);
+    grads[1] = sum_to(part, call.shape(1));
+  }
+  if (call.needs(2)) {
+    Tensor above = gt(value, high);
+    if (c.has[0]) above = logical_or(above, lt(high, low));
+    grads[2] = sum_to(where(above, g, 0.0), call.shape(2));
+  }
+}
+
+constexpr OpDef kClamp{.name = "clamp",
+                       .attribute_bytes = sizeof(ClampCall),
+                       .places = {Place::strided, Place::strided, Place::strided},
+                       .infer = infer_clamp,
+                       .run = run_clamp,
+                       .gradient = gradient_clamp,
+                       .saves = saves_inputs};
 
 // A bound as a double, rounded for an integer tensor; NaN bounds make everything NaN, as comparisons with them do not.
 double bound(const TensorOrNumber& v, double absent) { return v.defined() ? v.number().real() : absent; }
@@ -111,86 +136,49 @@ bool are_numbers(const TensorOrNumber& min, const TensorOrNumber& max) {
   return (!min.defined() || min.is_number()) && (!max.defined() || max.is_number());
 }
 
-// One bound at least is a tensor. As of clamp by numbers, the gradient at a bound is the input's.
-Tensor clamp_to_tensors(const Tensor& input, const TensorOrNumber& min, const TensorOrNumber& max) {
-  Tensor out = input;
-  {
-    NoGrad guard;
-    if (min.defined()) out = maximum(out, min);
-    if (max.defined()) out = minimum(out, max);
+// One bound at least is a tensor.
+Tensor clamp_to_tensors(const char* name, const Tensor& input, const TensorOrNumber& min, const TensorOrNumber& max,
+                        const Tensor* into = nullptr) {
+  DType dtype = input.dtype();
+  Device device = input.device();
+  for (const TensorOrNumber* v : {&min, &max}) {
+    if (!v->defined()) continue;
+    device = common_device(name, input, *v);
+    dtype = result_type(v == &min ? TensorOrNumber(input) : TensorOrNumber(to(input, dtype)), *v);
   }
-  if (!needs_grad({input, min.tensor(), max.tensor()})) return out;
-  // Of a bound what sum_to needs, and its values: they decide who gets the gradient.
-  struct Bound {
-    explicit Bound(const TensorOrNumber& v) : given(v.defined()), number(v.is_number() ? v.number() : Number(0)) {
-      if (!given || v.is_number()) return;
-      tensor = Saved(v.tensor());
-      shape = v.shape();
-      options = v.tensor().options();
-    }
-    TensorOrNumber value() const { return shape ? TensorOrNumber(tensor.unpack("clamp")) : TensorOrNumber(number); }
-    Tensor share(const Tensor& g) const { return to_device(sum_to(g, *shape, options.dtype), options.device); }
-    bool given;
-    Number number;
-    Saved tensor;
-    std::optional<Dims> shape;
-    TensorOptions options;
-  };
-  return record("clamp", out, {input, min.tensor(), max.tensor()},
-                [x = Saved(input), low = Bound(min), high = Bound(max), shape = input.shape(), type = input.dtype()](
-                    const Tensor& g, const Needs& needs) {
-                  const Tensor value = x.unpack("clamp");
-                  Grads grads(3);
-                  Tensor own = g;
-                  if (low.given) own = where(ge(value, low.value()), own, 0.0);
-                  if (high.given) own = where(le(value, high.value()), own, 0.0);
-                  if (needs[0]) grads[0] = sum_to(own, shape, type);
-                  if (needs[1]) {
-                    Tensor part = where(lt(value, low.value()), g, 0.0);
-                    if (high.given) part = where(lt(low.value(), high.value()), part, 0.0);
-                    grads[1] = low.share(part);
-                  }
-                  if (needs[2]) {
-                    Tensor above = gt(value, high.value());
-                    if (low.given) above = logical_or(above, lt(high.value(), low.value()));
-                    grads[2] = high.share(where(above, g, 0.0));
-                  }
-                  return grads;
-                });
+  const TensorOrNumber value = operand_for(input, dtype, device), low = operand_for(min, dtype, device),
+                       high = operand_for(max, dtype, device);
+  const ClampCall c{{number_operand(low, dtype), number_operand(high, dtype)},
+                    {low.defined(), high.defined()},
+                    {low.is_number(), high.is_number()}};
+  return emit_one(kClamp, c, {value.as_tensor({dtype, device}), low.tensor(), high.tensor()}, into);
+}
+
+// Where to write a choice; null: a new tensor.
+Tensor choose(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b, const Tensor* into) {
+  if (!condition.defined() || !a.defined() || !b.defined()) throw TypeError("where: an operand is None");
+  if (condition.dtype() == DType::uint8) return choose(to(condition, DType::boolean), a, b, into);
+  if (condition.dtype() != DType::boolean)
+    throw TypeError(message("where: the condition must be a bool tensor, got ", name(condition.dtype())));
+  const DType dtype = result_type(a, b);
+  for (const TensorOrNumber* v : {&a, &b}) check_number("where", *v, dtype);
+  const Device device = condition.device();
+  const TensorOrNumber values[2] = {operand_for(a, dtype, device), operand_for(b, dtype, device)};
+  for (const TensorOrNumber& v : values)
+    if (!v.is_number()) check_same_device("where", condition, v.tensor());
+  const ChoiceCall c{{number_operand(values[0], dtype), number_operand(values[1], dtype)}, dtype};
+  return emit_one(kWhere, c, {condition, values[0].tensor(), values[1].tensor()}, into);
 }
 
 }  // namespace
 
 Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b) {
-  if (!condition.defined() || !a.defined() || !b.defined()) throw TypeError("where: an operand is None");
-  if (condition.dtype() == DType::uint8) return where(cast(condition, DType::boolean), a, b);
-  if (condition.dtype() != DType::boolean)
-    throw TypeError(message("where: the condition must be a bool tensor, got ", name(condition.dtype())));
-  const DType dtype = result_type(a, b);
-  for (const TensorOrNumber* v : {&a, &b}) check_number("where", *v, dtype);
-  const TensorOptions options{dtype, condition.device()};
-  if (!options.device.is_cuda())
-    for (const TensorOrNumber* v : {&a, &b})
-      if (!v->is_number()) check_same_device("where", condition, v->tensor());
-  Tensor out = options.device.is_cuda() ? choose_on_device(condition, a, b, dtype)
-                                        : choose(condition, a.as_tensor(options), b.as_tensor(options));
-  if (is_floating_point(dtype) && needs_grad({a.tensor(), b.tensor()})) {
-    record("where", out, {a.tensor(), b.tensor()},
-           [condition = Saved(condition), options_a = a.is_number() ? TensorOptions{} : a.tensor().options(), shape_a = a.shape(),
-            options_b = b.is_number() ? TensorOptions{} : b.tensor().options(),
-            shape_b = b.shape()](const Tensor& g, const Needs& needs) {
-             Tensor choice = condition.unpack("where");
-             const auto share = [](const Tensor& part, const Dims& shape, const TensorOptions& options) {
-               return to_device(sum_to(part, shape, options.dtype), options.device);
-             };
-             return Grads{needs[0] ? share(where(choice, g, 0), shape_a, options_a) : Tensor(),
-                          needs[1] ? share(where(choice, 0, g), shape_b, options_b) : Tensor()};
-           });
-  }
-  return out;
+  return choose(condition, a, b, nullptr);
 }
 
-Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber& value) {
+namespace {
+
+Tensor fill_where(const Tensor& input, const Tensor& mask, const TensorOrNumber& value, const Tensor* into) {
   if (mask.dtype() != DType::boolean)
     throw TypeError(message("masked_fill: the mask must be a bool tensor, got ", name(mask.dtype())));
   if (!value.is_number() && value.tensor().ndim() > 0)
@@ -204,20 +192,19 @@ Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber
                  input.dtype());
   // A number stays one where that keeps the input's dtype: a device then needs no launch to make a tensor of it.
   const bool stays = !value.is_number() || result_type(value, input) == input.dtype();
-  return where(mask, stays ? value : TensorOrNumber(value.as_tensor(input.options())), input);
+  return choose(mask, stays ? value : TensorOrNumber(value.as_tensor(input.options())), input, into);
+}
+
+}  // namespace
+
+Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber& value) {
+  return fill_where(input, mask, value, nullptr);
 }
 
 Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber& value) {
-  check_writable("masked_fill_", self);
-  if (must_record_inplace("masked_fill_", self, {value.tensor()})) {
-    rebase("masked_fill_", self, [&](const Tensor& before) { return masked_fill(before, mask, value); });
-    return self;
-  }
-  NoGrad guard;
-  Tensor result = masked_fill(self, mask, value);
-  if (!(result.shape() == self.shape()))
+  if (!(broadcast_shapes("masked_fill_", self.shape(), mask.shape()) == self.shape()))
     throw ShapeError(message("masked_fill_: mask of shape ", mask.shape(), " does not broadcast to ", self.shape()));
-  copy_into(self, result);
+  fill_where(self, mask, value, &self);
   return self;
 }
 
@@ -230,9 +217,9 @@ Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumbe
     check_bounds_fit("clamp", min, max, dtype);
     const Bounds bounds = number_bounds(min, max);
     if (bounds.low != bounds.low || bounds.high != bounds.high) return mul(input, std::numeric_limits<double>::quiet_NaN());
-    return unary("clamp", UnaryOp::clamp, dtype == input.dtype() ? input : cast(input, dtype), bounds.low, bounds.high);
+    return unary(UnaryOp::clamp, dtype == input.dtype() ? input : cast(input, dtype), bounds.low, bounds.high);
   }
-  return clamp_to_tensors(input, min, max);
+  return clamp_to_tensors("clamp", input, min, max);
 }
 
 Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max) {
@@ -241,19 +228,16 @@ Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumbe
     check_bounds_fit("clamp_", min, max, self.dtype());
     const Bounds bounds = number_bounds(min, max);
     const bool known = bounds.low == bounds.low && bounds.high == bounds.high;  // a bound of NaN makes all of it NaN, as in clamp
-    if (known) return unary_("clamp_", UnaryOp::clamp, self, bounds.low, bounds.high);
+    if (known) return unary_(UnaryOp::clamp, self, bounds.low, bounds.high);
   }
-  check_writable("clamp_", self);
-  if (must_record_inplace("clamp_", self, {min.tensor(), max.tensor()})) {
-    rebase("clamp_", self, [&](const Tensor& before) { return clamp(before, min, max); });
-    return self;
-  }
-  NoGrad guard;
-  Tensor result = clamp(self, min, max);
-  if (is_floating_point(result.dtype()) && !is_floating_point(self.dtype()))
-    throw Error(
-        message("clamp_: a result of ", name(result.dtype()), " cannot be written into a tensor of ", name(self.dtype())));
-  assign(self, result);
+  if (are_numbers(min, max)) return copy_(self, clamp(self, min, max));
+  DType dtype = self.dtype();
+  for (const TensorOrNumber* v : {&min, &max})
+    if (v->defined()) dtype = promote(dtype, result_type(TensorOrNumber(self), *v));
+  if (is_floating_point(dtype) && !is_floating_point(self.dtype()))
+    throw Error(message("clamp_: a result of ", name(dtype), " cannot be written into a tensor of ", name(self.dtype())));
+  if (dtype != self.dtype()) return copy_(self, clamp(self, min, max));
+  clamp_to_tensors("clamp_", self, min, max, &self);
   return self;
 }
 

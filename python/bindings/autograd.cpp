@@ -41,16 +41,21 @@ HookHandle add_leaf_hook(const Tensor& leaf, py::function hook) {
 }
 
 void record_python(const std::string& name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs,
-                   py::function backward) {
+                   const std::vector<Tensor>& saved, py::function backward) {
   for (const Tensor& output : outputs) {  // one that has a history already was changed in place
     if (!output.requires_grad()) continue;
     if (output.is_leaf()) throw Error(message(name, ": a leaf that requires a gradient was changed in place"));
     if (output->is_view) throw Error(message(name, ": there is no history for a view that is changed in place; clone it first"));
   }
   record_outputs(name.c_str(), outputs, inputs,
-                 [count = inputs.size(), name, backward = keep(std::move(backward))](const Grads& grad_outputs, const Needs&) {
+                 [count = inputs.size(), kept = saved.size(), name, backward = keep(std::move(backward))](const Grads& grad_outputs,
+                                                                                                          const Needs& needs) {
                    py::gil_scoped_acquire gil;
                    py::list arguments;
+                   // What was saved, with its history, if that is recorded.
+                   py::list values;
+                   for (size_t k = 0; grad_enabled() && k < kept; ++k) values.append(py::cast(needs.saved(k)));
+                   arguments.append(grad_enabled() ? py::object(values) : py::none());
                    for (const Tensor& g : grad_outputs) arguments.append(py::cast(g));
                    py::object result = (*backward)(*py::tuple(arguments));
                    Grads grads;
@@ -58,21 +63,23 @@ void record_python(const std::string& name, const std::vector<Tensor>& outputs, 
                    if (grads.size() != count)
                      throw Error(message(name, ": ", grads.size(), " gradients for ", count, " tensors"));
                    return grads;
-                 });
+                 },
+                 saved);
 }
 
 }  // namespace
 
 void register_autograd(py::module_& m) {
-  m.def("backward", &backward, ReleaseGil(), given("root"), py::arg("grad_output"), py::arg("retain_graph"));
+  m.def("backward", &backward, ReleaseGil(), given("root"), py::arg("grad_output"), py::arg("retain_graph"),
+        py::arg("create_graph") = false);
   m.def("grad", &grad, ReleaseGil(), py::arg("outputs"), py::arg("inputs"), py::arg("grad_outputs"), py::arg("retain_graph"),
-        py::arg("allow_unused"));
+        py::arg("allow_unused"), py::arg("create_graph") = false);
   m.def("is_grad_enabled", &grad_enabled);
   m.def("set_grad_enabled", &set_grad_enabled, py::arg("enabled"));
   py::class_<HookHandle>(m, "HookHandle").def("remove", &HookHandle::remove);
   m.def("register_hook", &add_hook, given("tensor"), py::arg("hook"));
   m.def("register_post_accumulate_grad_hook", &add_leaf_hook, given("leaf"), py::arg("hook"));
-  m.def("record", &record_python, py::arg("name"), py::arg("outputs"), py::arg("inputs"), py::arg("backward"));
+  m.def("record", &record_python, py::arg("name"), py::arg("outputs"), py::arg("inputs"), py::arg("saved"), py::arg("backward"));
 }
 
 }  // namespace cnnx::bindings

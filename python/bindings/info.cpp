@@ -6,7 +6,7 @@
 
 #include "cnnx/threads.h"
 #include "core/allocator.h"
-#include "core/copy.h"
+#include "core/op.h"
 #include "kernels/parallel.h"
 #include "kernels/table.h"
 
@@ -101,9 +101,9 @@ void register_info(py::module_& m) {
   m.def(
       "_to_lanes",
       [](const Tensor& t) {
-        if (!use_lanes(t))
+        if (!lanes_for_images(t))
           throw Error(message("_to_lanes: a tensor of shape ", t.shape(), " is not kept in lanes by this process"));
-        Tensor packed = to_lanes(contiguous(t));
+        Tensor packed = to_lanes(t);
         const LanesShape& shape = packed->storage->lanes_shape();
         const int64_t lanes = lane_count(), features = shape.channels * shape.spatial;
         float* data = packed.lanes_data();

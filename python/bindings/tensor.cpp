@@ -56,7 +56,7 @@ void register_tensor(py::module_& m) {
       .def_property_readonly("is_leaf", [](const Tensor& t) { return t.is_leaf(); })
       .def_property(
           "grad", [](const Tensor& t) { return t.grad(); }, [](Tensor& t, const Tensor& g) { t.set_grad(g); })
-      .def_property_readonly("_grad_fn_name", [](const Tensor& t) { return t->grad_fn ? t->grad_fn->name : std::string(); })
+      .def_property_readonly("_grad_fn_name", &grad_fn_name)
       .def_property_readonly("_version", [](const Tensor& t) { return t.version(); })
       .def_property_readonly("_in_lanes", [](const Tensor& t) { return t.in_lanes(); })
       .def_property_readonly("retains_grad", [](const Tensor& t) { return t->retains_grad; })
@@ -65,12 +65,7 @@ void register_tensor(py::module_& m) {
              if (!t.requires_grad()) throw Error("retain_grad: the tensor does not require a gradient");
              if (!t.is_leaf()) t->retains_grad = true;
            })
-      .def("_detach_",
-           [](Tensor& t) {
-             if (t->grad_fn != nullptr) t->grad_fn->output.reset();
-             t->grad_fn = nullptr;
-             t->requires_grad = false;
-           })
+      .def("_detach_", &forget_history)
       .def("numel", [](const Tensor& t) { return t.numel(); })
       .def("stride", [](const Tensor& t) { return t.strides(); })
       .def("is_contiguous", [](const Tensor& t) { return t.is_contiguous(); })

@@ -374,24 +374,21 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
         gradient
             The gradient of the tensor itself, of its shape; may be left out for a scalar.
         retain_graph
-            Keep the graph for another backward pass.
+            Keep the graph for another backward pass. Default: `create_graph`.
+        create_graph
+            Record the pass, so that the gradients can be differentiated themselves. Default: False.
 
         Raises
         ------
         RuntimeError
-            If the tensor has no history, the graph was freed by an earlier pass, or a value that is needed
-            was
-            changed in place since.
+            If the tensor has no history, the graph was freed by an earlier pass, a value that is needed was
+            changed in place since, or with `create_graph` a gradient is not differentiable.
         NotImplementedError
-            For `create_graph` or `inputs`.
+            For `inputs`.
         """
-        if create_graph:
-            raise NotImplementedError(
-                "backward: create_graph is not supported, there are no gradients of gradients"
-            )
         if inputs is not None:
             raise NotImplementedError("backward: inputs is not supported; use cnnx.autograd.grad")
-        _C.backward(self, gradient, bool(retain_graph))
+        _C.backward(self, gradient, bool(retain_graph), create_graph)
 
     # Views and shapes.
 

@@ -6,6 +6,7 @@
 
 #include "cnnx/tensor.h"
 #include "core/copy.h"
+#include "core/op.h"
 
 namespace cnnx::test {
 namespace {

@@ -4,7 +4,7 @@
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"row_norm_forward", "row_norm_backward", "scale_channels"};
+const Covers covers{"row_norm_forward", "row_norm_backward", "scale_channels", "shift_channels"};
 
 // rows, runs, repeat, whether rows have parameters of their own (group normalisation)
 struct Case {
@@ -76,7 +76,7 @@ TEST_CASE("row_norm: within rounding") {
       }
 }
 
-TEST_CASE("scale_channels: exactly") {
+TEST_CASE("scale_channels, shift_channels: exactly") {
   for (int64_t spatial : {1, 3, 16, 37})
     for (int64_t lanes : lane_choices())
       for (int64_t batch : batch_choices()) {
@@ -98,6 +98,18 @@ TEST_CASE("scale_channels: exactly") {
           return extract(out, layout);
         };
         expect_equal(same_for_any_threads(what, run), expected, what);
+
+        const Values terms = random.integers(3);
+        Values shifted = x;
+        reference().shift_channels(plain, terms.data(), shifted.data());
+        const Guarded<float> numbers(terms, 1);
+        const auto move = [&] {
+          Guarded<float> data = place<float>(x, layout, shift);
+          kernels<float>().shift_channels(s, numbers.data(), data.data());
+          CHECK_MESSAGE(data.intact(), what << ": shift_channels wrote outside its output");
+          return extract(data, layout);
+        };
+        expect_equal(same_for_any_threads(what, move), shifted, what + ", shift_channels");
       }
 }
 

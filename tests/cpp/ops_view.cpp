@@ -6,6 +6,7 @@
 #include "cnnx/ops/join.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/op.h"
 
 namespace cnnx::test {
 namespace {

@@ -28,6 +28,9 @@ struct LanesShape {
   int64_t numel() const;  // floats, dead lanes included
 };
 
+// Of a tensor of shape (N, C, S...).
+LanesShape lanes_shape(const Dims& shape);
+
 class Storage {
  public:
   explicit Storage(size_t bytes, Device device = {});  // plain, from the device's pool, uninitialised
@@ -83,6 +86,7 @@ struct TensorImpl : std::enable_shared_from_this<TensorImpl> {
   bool is_view = false;              // made by a view op from another tensor (in-place updates under autograd need to know)
   std::shared_ptr<TensorImpl> grad;  // accumulated gradient of a leaf
   std::shared_ptr<Node> grad_fn;     // null for a leaf
+  uint32_t grad_result = 0;          // which of its results this is
   std::shared_ptr<GradHooks> hooks;  // of a leaf; those of a result are its node's
   ~TensorImpl();
 };
@@ -96,7 +100,7 @@ class Tensor {
   static Tensor zeros(const Dims& shape, const TensorOptions& options = {});
   static Tensor full(const Dims& shape, double value, const TensorOptions& options = {});
   static Tensor scalar(double value, const TensorOptions& options = {});  // 0-dimensional
-  // float32 (N, C, S...) in lanes, on the CPU; the caller has checked use_lanes().
+  // float32 (N, C, S...) in lanes, on the CPU; the caller has decided so (core/op.h).
   static Tensor empty_lanes(const Dims& shape);
   // Wraps memory owned by somebody else; release runs when the last alias goes.
   static Tensor from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
@@ -136,7 +140,7 @@ class Tensor {
   void* raw_pointer() const;
   // True when this view is the whole of a storage that is in lanes now.
   bool in_lanes() const;
-  // The lanes buffer. Only for a tensor that in_lanes() or that to_lanes() (ops/layout.h) returned.
+  // The lanes buffer. Only for a tensor that in_lanes() or that to_lanes() (core/op.h) returned.
   float* lanes_data() const;
 
   // The single element as a number; throws if there is more than one.

@@ -120,11 +120,23 @@ void scale_channels(const ChannelShape& s, const float* input, const float* scal
   });
 }
 
+void shift_channels(const ChannelShape& s, const float* shift, float* data) {
+  const int64_t blocks = s.lanes == 1 ? s.batch : (s.batch + kLanes - 1) / kLanes, size = s.spatial * s.lanes;
+  parallel_for(blocks * s.channels, 0.2 * (double)size, [&](int64_t unit) {
+    const Vec term = broadcast(shift[unit % s.channels]);
+    float* at = data + unit * size;
+    int64_t i = 0;
+    for (; i + kLanes <= size; i += kLanes) store(at + i, load(at + i) + term);
+    if (i < size) store_partial(at + i, load_partial(at + i, size - i) + term, size - i);
+  });
+}
+
 }  // namespace
 
 void fill_dropout(KernelTable<float>& table) {
   table.dropout = dropout;
   table.scale_channels = scale_channels;
+  table.shift_channels = shift_channels;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

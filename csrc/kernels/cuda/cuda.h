@@ -15,7 +15,8 @@ const char* unsupported_architecture();
 // target = `bytes` of the host's, a multiple of 4, in the selected device's stream; without a wait (upload.cu).
 void upload(const char* op, void* target, const void* source, size_t bytes);
 
-// The slot `chain` for any op (sort.cu).
+// Entries that are equal, as lists in their order: next[i] is the next entry equal to entry[i] or -1, first[i] whether there is
+// none before (sort.cu).
 void chain(const char* op, int64_t n, const int64_t* entry, int64_t* next, bool* first);
 
 void fill_elements(ElementTable& table);

@@ -38,7 +38,7 @@ void fill(DType dtype, int64_t n, const void* value, void* out) {
   });
 }
 
-// As the conversions of core/copy.cpp.
+// As the conversions of host/pointwise.cpp.
 template <class To, class From>
 struct Convert {
   __device__ To operator()(From value) const {
@@ -142,46 +142,40 @@ void copy(const StridedShape<2>& s, DType out_type, void* out, DType in_type, co
 template <class T, BinaryOp kOp>
 struct Arithmetic {
   BinaryOp op;
-  int32_t* zero_divisor;
   __device__ T operator()(T a, T b) const {
     constexpr bool kAny = kOp == BinaryOp::count;
     if constexpr (std::is_floating_point_v<T>) {
       return float_arithmetic(kAny ? op : kOp, a, b);
     } else {
-      if (b == T(0) && divides(op)) {
-        if (zero_divisor != nullptr) *zero_divisor = 1;  // whoever writes, writes the same
-        return T(0);
-      }
+      if (b == T(0) && divides(op)) return T(0);
       return integer_arithmetic(op, a, b);
     }
   }
 };
 
 template <class T, BinaryOp kOp>
-void binary_with(BinaryOp op, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out,
-                 int32_t* zero_divisor) {
-  map2_strided(binary_name(op), s, source_of<T>(a), source_of<T>(b), static_cast<T*>(out), Arithmetic<T, kOp>{op, zero_divisor});
+void binary_with(BinaryOp op, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
+  map2_strided(binary_name(op), s, source_of<T>(a), source_of<T>(b), static_cast<T*>(out), Arithmetic<T, kOp>{op});
 }
 
-void binary(BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out,
-            int32_t* zero_divisor) {
+void binary(BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
   if (dtype == DType::float32) switch (op) {
-      case BinaryOp::add: return binary_with<float, BinaryOp::add>(op, s, a, b, out, nullptr);
-      case BinaryOp::sub: return binary_with<float, BinaryOp::sub>(op, s, a, b, out, nullptr);
-      case BinaryOp::mul: return binary_with<float, BinaryOp::mul>(op, s, a, b, out, nullptr);
-      case BinaryOp::div: return binary_with<float, BinaryOp::div>(op, s, a, b, out, nullptr);
-      case BinaryOp::maximum: return binary_with<float, BinaryOp::maximum>(op, s, a, b, out, nullptr);
-      case BinaryOp::minimum: return binary_with<float, BinaryOp::minimum>(op, s, a, b, out, nullptr);
+      case BinaryOp::add: return binary_with<float, BinaryOp::add>(op, s, a, b, out);
+      case BinaryOp::sub: return binary_with<float, BinaryOp::sub>(op, s, a, b, out);
+      case BinaryOp::mul: return binary_with<float, BinaryOp::mul>(op, s, a, b, out);
+      case BinaryOp::div: return binary_with<float, BinaryOp::div>(op, s, a, b, out);
+      case BinaryOp::maximum: return binary_with<float, BinaryOp::maximum>(op, s, a, b, out);
+      case BinaryOp::minimum: return binary_with<float, BinaryOp::minimum>(op, s, a, b, out);
       default: break;
     }
-  dispatch(dtype, [&](auto tag) { binary_with<decltype(tag), BinaryOp::count>(op, s, a, b, out, zero_divisor); });
+  dispatch(dtype, [&](auto tag) { binary_with<decltype(tag), BinaryOp::count>(op, s, a, b, out); });
 }
 
 // The slot of KernelTable: contiguous operands or single elements, all on the device.
 template <class T>
 void flat_binary(BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
   const StridedShape<3> s{1, {n}, {{1}, {a_kind == Operand::full ? 1 : 0}, {b_kind == Operand::full ? 1 : 0}}};
-  binary(op, dtype_of<T>(), s, {a, 0, 0}, {b, 0, 0}, out, nullptr);
+  binary(op, dtype_of<T>(), s, {a, 0, 0}, {b, 0, 0}, out);
 }
 
 template <class T>

@@ -163,8 +163,18 @@ __global__ void scatter_kernel(Walk<3> walk, int64_t value_step, bool add, const
   }
 }
 
-void scatter(DType dtype, const StridedShape<3>& s, int64_t value_step, bool add, const int64_t* entry, const int64_t* next,
-             const bool* first, const void* values, void* x) {
+// Lists of equal entries are made here, where there may be such.
+void scatter(DType dtype, const StridedShape<3>& s, int64_t value_step, bool distinct, bool add, const int64_t* entry,
+             const void* values, void* x) {
+  int64_t count = 1;  // of the entries
+  for (int d = 0; d < s.ndim; ++d)
+    if (s.stride[2][d] != 0) count += s.stride[2][d] * (s.extent[d] - 1);
+  const bool chained = !distinct && count > 1;
+  const Scratch<int64_t> list("index_put", chained ? count : 0);
+  const Scratch<bool> heads("index_put", chained ? count : 0);
+  if (chained) chain("index_put", count, entry, list.data(), heads.data());
+  const int64_t* next = chained ? list.data() : nullptr;
+  const bool* first = chained ? heads.data() : nullptr;
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {

@@ -113,7 +113,6 @@ void chain(const char* op, int64_t n, const int64_t* entry, int64_t* next, bool*
 
 void fill_sort(ElementTable& table) {
   table.sort_order = sort_order;
-  table.chain = [](int64_t n, const int64_t* entry, int64_t* next, bool* first) { chain("index_put", n, entry, next, first); };
 }
 
 }  // namespace cnnx::cuda

@@ -29,11 +29,20 @@ void scale_channels(const ChannelShape& s, const T* input, const T* scale, T* ou
   });
 }
 
+template <class T>
+void shift_channels(const ChannelShape& s, const T* shift, T* data) {
+  parallel_for(s.batch * s.channels, static_cast<double>(s.spatial), [&](int64_t unit) {
+    for (int64_t i = 0; i < s.spatial; ++i)
+      data[lanes_index(unit / s.channels, unit % s.channels, i, s.channels, s.spatial, s.lanes)] += shift[unit % s.channels];
+  });
+}
+
 }  // namespace
 
 template <class T>
 void fill_dropout(KernelTable<T>& table) {
   table.scale_channels = scale_channels<T>;
+  table.shift_channels = shift_channels<T>;
   table.dropout = dropout<T>;
 }
 template void fill_dropout(KernelTable<float>&);

@@ -35,21 +35,34 @@ def grad(
     grad_outputs
         The gradient of each output, of its shape; None for scalars.
     retain_graph
-        Keep the graph for another pass.
+        Keep the graph for another pass. Default: `create_graph`.
+    create_graph
+        Record the pass, so that the gradients can be differentiated themselves. Default: False.
     allow_unused
         Give None for an input that the outputs do not depend on, instead of raising.
 
     Raises
     ------
     RuntimeError
-        If an input needs no gradient or was not used.
-    NotImplementedError
-        For `create_graph`.
+        If an input needs no gradient or was not used, or if with `create_graph` a gradient is not
+        differentiable.
+
+    Examples
+    --------
+    The second derivative of a cube:
+
+    >>> import cnnx
+    >>> x = cnnx.tensor(2.0, requires_grad=True)
+    >>> (slope,) = cnnx.autograd.grad(x**3, x, create_graph=True)
+    >>> cnnx.autograd.grad(slope, x)
+    (tensor(12.),)
     """
-    if create_graph:
-        raise NotImplementedError("grad: create_graph is not supported, there are no gradients of gradients")
     given = [] if grad_outputs is None else _listed(grad_outputs)
-    return tuple(_C.grad(_listed(outputs), _listed(inputs), given, bool(retain_graph), bool(allow_unused)))
+    return tuple(
+        _C.grad(
+            _listed(outputs), _listed(inputs), given, bool(retain_graph), bool(allow_unused), bool(create_graph)
+        )
+    )
 
 
 def backward(
@@ -58,18 +71,14 @@ def backward(
     retain_graph: bool | None = None,
     create_graph: bool = False,
 ) -> None:
-    """`backward()` of every tensor given."""
+    """`backward()` of every tensor given; with `create_graph` recorded, as in `grad`."""
     roots = _listed(tensors)
     given = [None] * len(roots) if grad_tensors is None else _listed(grad_tensors)
     if len(given) != len(roots):
         raise RuntimeError(f"backward: {len(given)} gradients for {len(roots)} tensors")
-    if create_graph:
-        raise NotImplementedError(
-            "backward: create_graph is not supported, there are no gradients of gradients"
-        )
     for i, (root, gradient) in enumerate(zip(roots, given, strict=True)):
         # A later root may share the graph of this one.
-        _C.backward(root, gradient, bool(retain_graph) or i + 1 < len(roots))
+        _C.backward(root, gradient, bool(retain_graph) or i + 1 < len(roots), bool(create_graph))
 
 
 @checked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -30,6 +31,7 @@ class FunctionCtx:
 
     def __init__(self) -> None:
         self._to_save: tuple[Any, ...] = ()
+        self._recorded: list[Any] | None = None
         self._saved: tuple[tuple[Any, int, bool] | None, ...] = ()
         self._dirty: tuple[Any, ...] = ()
         self._non_differentiable: tuple[Any, ...] = ()
@@ -66,13 +68,16 @@ class FunctionCtx:
 
     @property
     def saved_tensors(self) -> tuple[Tensor | None, ...]:
-        """What `save_for_backward` kept, cut off from the graph.
+        """What `save_for_backward` kept, cut off from the graph unless `backward` is recorded itself.
 
         Raises
         ------
         RuntimeError
             If one was changed in place since.
         """
+        if self._recorded is not None:
+            recorded = iter(self._recorded)
+            return tuple(None if kept is None else next(recorded) for kept in self._saved)
         tensors: list[Tensor | None] = []
         for kept in self._saved:
             if kept is None:
@@ -226,6 +231,7 @@ class Function:
 
     @classmethod
     def _record(cls, ctx: FunctionCtx, args: tuple[Any, ...], results: list[Any], places: list[int]) -> None:
+        saved = [t for t in ctx._to_save if t is not None]
         ctx._seal()
         name = cls.__name__
         inputs = [a for a in args if isinstance(a, _C.TensorBase)]
@@ -235,7 +241,7 @@ class Function:
             for r in results
         ]
 
-        def run(*arrived: Tensor | None) -> list[Tensor | None]:
+        def run(recorded: list[Any] | None, *arrived: Tensor | None) -> list[Tensor | None]:
             grads: list[Any] = [None] * len(made)
             for place, grad in zip(places, arrived, strict=True):
                 grads[place] = grad
@@ -244,9 +250,13 @@ class Function:
                     if grads[i] is None and kind is not None:
                         grads[i] = _C.zeros(*kind)
             backward = cls.backward if cls.backward is not Function.backward else cls.vjp
-            return _checked(name, ctx, wanted, backward(ctx, *grads))
+            ctx._recorded = recorded
+            try:
+                return _checked(name, ctx, wanted, backward(ctx, *grads))
+            finally:
+                ctx._recorded = None
 
-        _C.record(name, [results[i] for i in places], inputs, run)
+        _C.record(name, [results[i] for i in places], inputs, saved, run)
 
 
 def _checked(name: str, ctx: FunctionCtx, wanted: list[Any], returned: Any) -> list[Tensor | None]:
@@ -294,5 +304,35 @@ def _fitted(name: str, i: int, grad: Any, shape: tuple[int, ...], dtype: Any) ->
 
 
 def once_differentiable(function: _Function) -> _Function:
-    """Marks a `backward` that cannot be differentiated again, which here none can."""
-    return function
+    """Marks a `backward` that cannot be differentiated again: a pass through its gradients raises.
+
+    Raises
+    ------
+    RuntimeError
+        In that pass.
+    """
+
+    @functools.wraps(function)
+    def once(ctx: FunctionCtx, *grads: Any) -> Any:
+        before = _C.is_grad_enabled()
+        saved = [t for t in ctx.saved_tensors if t is not None] if before else []
+        _C.set_grad_enabled(False)
+        try:
+            returned = function(ctx, *grads)
+        finally:
+            _C.set_grad_enabled(before)
+        sources = [t for t in (*grads, *saved) if isinstance(t, _C.TensorBase) and t.requires_grad]
+        if not before or not sources:
+            return returned
+        results = list(returned) if isinstance(returned, tuple) else [returned]
+        made = [t._detach() if isinstance(t, _C.TensorBase) else t for t in results]
+
+        def refuse(*_: Any) -> Any:
+            raise RuntimeError(
+                "trying to differentiate twice a function that was marked with @once_differentiable"
+            )
+
+        _C.record("once_differentiable", [t for t in made if t is not None], sources, [], refuse)
+        return tuple(made) if isinstance(returned, tuple) else made[0]
+
+    return once  # type: ignore[return-value]

@@ -112,14 +112,14 @@ def _tap(values: tuple[Any, ...], run: Callable[[Gradients], Gradients]) -> tupl
     finally:
         _C.set_grad_enabled(True)
 
-    def backward(*arrived: Any) -> list[Any]:
+    def backward(_: Any, *arrived: Any) -> list[Any]:
         grads: list[Any] = [None] * len(values)
         for i, grad in zip(places, arrived, strict=True):
             grads[i] = grad
         passed = run(tuple(grads))
         return [passed[i] for i in places]
 
-    _C.record("BackwardHook", views, tensors, backward)
+    _C.record("BackwardHook", views, tensors, [], backward)
     result = list(values)
     for i, view in zip(places, views, strict=True):
         result[i] = view

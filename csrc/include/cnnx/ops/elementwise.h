@@ -104,7 +104,7 @@ Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNum
 Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber& value);
 Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber& value);
 
-// A gradient of a broadcast result, summed over what was broadcast: to `shape` and `dtype`.
-Tensor sum_to(const Tensor& gradient, const Dims& shape, DType dtype);
+// A gradient of a broadcast result, summed over what was broadcast.
+Tensor sum_to(const Tensor& gradient, const Dims& shape);
 
 }  // namespace cnnx

@@ -7,14 +7,6 @@
 
 namespace cnnx {
 
-// A view that picks evenly spaced elements of its input: output dimension k steps through input dimension source[k] by step[k]
-// (source -1: a new dimension of extent 1 or, with step 0, any extent), and input dimension d starts at start[d].
-struct ViewPlan {
-  Dims shape, source, step, start;
-  static ViewPlan identity(const Dims& shape);
-};
-Tensor view_by_plan(const char* op, const Tensor& input, const ViewPlan& plan);
-
 // One extent may be -1. A view where the strides allow it, else a copy.
 Tensor reshape(const Tensor& input, const Dims& shape);
 Tensor view(const Tensor& input, const Dims& shape);  // throws where reshape would copy

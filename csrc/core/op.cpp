@@ -1,0 +1,164 @@
+#include "core/op.h"
+
+#include "core/copy.h"
+#include "core/node.h"
+#include "kernels/table.h"
+
+namespace cnnx {
+namespace {
+
+Device device_of(const Call& call) {
+  for (const Input& input : call.inputs)
+    if (input->defined()) return input->device();
+  return {};
+}
+
+Tensor allocate(const Result& spec, bool lanes, Device device) {
+  if (!lanes) return Tensor::empty(spec.shape, {spec.dtype, device});
+  if (spec.dtype == DType::float32) return Tensor::empty_lanes(spec.shape);
+  // No storage knows lanes of another dtype: what lies so is a row of numbers, for the op alone.
+  return Tensor::empty({lanes_shape(spec.shape).numel()}, {spec.dtype, device});
+}
+
+bool goes_in_lanes(const Tensor& t, Place place, const Result& first) {
+  return place == Place::call || (place == Place::broadcast && t.shape() == first.shape);
+}
+
+void* address(const Tensor& t, bool lanes) {
+  if (!t.defined()) return nullptr;
+  return lanes && t.dtype() == DType::float32 ? t.lanes_data() : t.raw_pointer();
+}
+
+uint64_t needs_of(const Call& call) {
+  uint64_t needs = 0;
+  for (size_t i = 0; i < call.inputs.size(); ++i)
+    if (call[i].defined() && call[i].requires_grad()) needs |= input_bit(std::min(i, kMaskedInputs - 1));
+  return needs;
+}
+
+void check_derivative(const OpDef& op, const ResultSpecs& specs) {
+  if (op.gradient != nullptr) return;
+  for (const Result& spec : specs)
+    if (spec.wanted && spec.differentiable && is_floating_point(spec.dtype))
+      throw Error(message(op.name, ": has no derivative, so what it computed cannot be differentiated"));
+}
+
+// An update in place.
+void check_update(const OpDef& op, const Tensor& into, const Result& spec, bool recorded) {
+  if (into->storage->read_only()) throw Error(message(op.name, "_: the tensor shares memory that is read-only"));
+  if (!(spec.shape == into.shape()))
+    throw ShapeError(message(op.name, "_: the result of shape ", spec.shape, " does not fit into self of shape ", into.shape()));
+  if (spec.dtype != into.dtype())
+    throw Error(message(op.name, "_: a result of ", name(spec.dtype), " cannot be written into a tensor of ", name(into.dtype())));
+  if (!recorded) return;
+  if (into.requires_grad() && into.is_leaf())
+    throw Error(message(op.name,
+                        "_: a leaf tensor that requires grad is changed in place; do it under no_grad, or use its out-of-place form"));
+  if (into->is_view)
+    throw Error(message(op.name,
+                        "_: a view is changed in place while gradients are recorded; use the out-of-place form, or no_grad"));
+}
+
+// Whether results can be written to `into` while `input` is read element by element.
+bool may_write_over(const Tensor& into, const Tensor& input) {
+  if (!input.defined() || input->storage != into->storage) return true;
+  return input->offset == into->offset && input.shape() == into.shape() && input.strides() == into.strides();
+}
+
+void run_pack(const Run& r) {
+  const LanesShape& s = r.results[0]->storage->lanes_shape();
+  kernels<float>().pack_lanes(s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
+}
+
+constexpr OpDef kPack{.name = "pack",
+                      .lanes = [](const Call&) { return true; },
+                      .infer = [](const Call& call, ResultSpecs& results) {
+                        results.push_back({call[0].shape(), DType::float32, Place::call});
+                      },
+                      .run = run_pack,
+                      .gradient = [](const Backward& call, Grads& grads) { grads[0] = call.grad(); }};
+
+}  // namespace
+
+int64_t Run::count(const Tensor& t) const { return lanes > 1 ? t->storage->lanes_shape().numel() : t.numel(); }
+
+bool lanes_for_images(const Dims& shape, const TensorOptions& options) {
+  return lane_count() > 1 && !options.device.is_cuda() && options.dtype == DType::float32 && shape.size() >= 3 &&
+         2 * shape[0] >= lane_count() && shape.numel() > 0;
+}
+
+Tensor packed(const Tensor& t) { return t.in_lanes() ? t : emit_one(kPack, NoAttributes{}, {t}); }
+
+Tensor to_lanes(const Tensor& t) {
+  if (t.in_lanes()) return t;
+  const NoGrad guard;
+  return packed(t);
+}
+
+Results emit(const Call& call, const Tensor* into) {
+  const OpDef& op = call.op;
+  const uint64_t needs = grad_enabled() ? needs_of(call) : 0;
+  Results results;
+  ResultSpecs specs;
+  if (op.view != nullptr) {
+    results.push_back(op.view(call));
+    if (needs == 0) return results;
+    InlineVector<Tensor, 4> inputs;
+    for (const Input& input : call.inputs) inputs.push_back(*input);
+    note(call, {inputs.data(), inputs.size()}, {}, results, op.saves != nullptr ? op.saves(call, needs) : 0);
+    return results;
+  }
+  op.infer(call, specs);
+  bool recorded = needs != 0;
+  if (recorded) {
+    check_derivative(op, specs);
+    recorded = op.gradient != nullptr && (into == nullptr || is_floating_point(into->dtype()));
+  }
+  const uint64_t saves = recorded && op.saves != nullptr ? op.saves(call, needs) : 0;
+  const bool lanes = op.lanes != nullptr && op.lanes(call);
+  bool direct = into != nullptr;  // the result is computed where it belongs
+  if (into != nullptr) {
+    check_update(op, *into, specs[0], recorded);
+    direct = specs[0].place == Place::strided || (lanes && specs[0].place == Place::call ? into->in_lanes() : into->is_contiguous());
+  }
+  InlineVector<Tensor, 4> inputs;
+  InlineVector<void*, 4> input_data, result_data;
+  for (size_t i = 0; i < call.inputs.size(); ++i) {
+    const Place place = op.places[std::min(i, op.places.size() - 1)];
+    Tensor& input = inputs.emplace_back(call[i]);
+    if (!input.defined() || place == Place::unread) {
+      input_data.push_back(nullptr);
+      continue;
+    }
+    if (into != nullptr && (saves & input_bit(i)) != 0 && input->storage == (*into)->storage) input = copy_in_layout(input);
+    const bool in_lanes = lanes && goes_in_lanes(input, place, specs[0]);
+    if (in_lanes) input = to_lanes(input);
+    else if (place == Place::row_major || place == Place::call) input = contiguous(input);
+    if (into != nullptr && direct) direct = may_write_over(*into, input);
+    input_data.push_back(address(input, in_lanes));
+  }
+  const Device device = into != nullptr ? into->device() : device_of(call);
+  for (const Result& spec : specs) {
+    const bool in_lanes = lanes && spec.place == Place::call;
+    if (!spec.wanted) results.emplace_back();
+    else if (direct && results.empty()) results.emplace_back(*into);
+    else results.emplace_back(allocate(spec, in_lanes, spec.device.value_or(device)));
+    result_data.push_back(address(results.back(), in_lanes));
+  }
+  op.run({call,
+          device,
+          lanes ? lane_count() : 1,
+          {inputs.data(), inputs.size()},
+          {results.data(), results.size()},
+          {input_data.data(), input_data.size()},
+          {result_data.data(), result_data.size()}});
+  if (direct) into->bump_version();
+  else if (into != nullptr) {
+    copy_into(*into, results[0]);
+    results[0] = *into;
+  }
+  if (recorded) note(call, {inputs.data(), inputs.size()}, specs, results, saves);
+  return results;
+}
+
+}  // namespace cnnx

@@ -1,0 +1,150 @@
+// A call of an op is a value: what is called, its inputs and its attributes. emit() is the one door through which it runs:
+//
+//   infer -> layout -> allocate the results -> run on the inputs' device -> note for autograd
+//
+// So whatever wants to see what a program does (autograd, a profiler, a plan, an exporter) looks here, and an op says each thing
+// about itself once, in its OpDef.
+#pragma once
+
+#include <array>
+#include <initializer_list>
+#include <optional>
+#include <span>
+
+#include "cnnx/autograd.h"
+#include "cnnx/inline_vector.h"
+#include "kernels/shapes.h"
+
+namespace cnnx {
+
+struct OpDef;
+
+// An input of a call; it does not keep the tensor alive. An undefined tensor stands for one that is left out.
+class Input {
+ public:
+  Input(const Tensor& tensor) : tensor_(&tensor) {}
+  const Tensor& operator*() const { return *tensor_; }
+  const Tensor* operator->() const { return tensor_; }
+
+ private:
+  const Tensor* tensor_;
+};
+
+struct Call {
+  const OpDef& op;
+  const void* attributes;  // of the type that the op has, plain data: op.attribute_bytes
+  std::span<const Input> inputs;
+
+  template <class A>
+  const A& as() const {
+    return *static_cast<const A*>(attributes);
+  }
+  const Tensor& operator[](size_t i) const { return *inputs[i]; }
+};
+
+// How an op reads an input or writes a result.
+enum class Place : uint8_t {
+  row_major,  // plain, without gaps
+  call,       // in the layout of the call: lanes, or row-major without gaps; what is not float32 then is a flat row of as many
+  strided,    // plain, as it lies
+  broadcast,  // in lanes, if the call is and it has the shape of the first result; else plain, as it lies
+  unread,     // not at all: what is overwritten
+};
+
+struct Result {
+  Dims shape;
+  DType dtype = DType::float32;
+  Place place = Place::row_major;
+  bool wanted = true;          // else it stays undefined
+  bool differentiable = true;  // else it is what the gradient or the caller needs beside
+  std::optional<Device> device = {};  // else that of the inputs
+};
+using ResultSpecs = InlineVector<Result, 4>;
+using Results = InlineVector<Tensor, 4>;
+
+// A call while it runs: all inputs are where the op reads them.
+struct Run {
+  const Call& call;
+  Device device;
+  int64_t lanes;  // of the layout of the call; 1 for row-major
+  std::span<const Tensor> inputs, results;
+  std::span<void* const> input_data, result_data;
+
+  template <class A>
+  const A& as() const {
+    return call.as<A>();
+  }
+  // Null for what is left out.
+  template <class T>
+  const T* in(size_t i) const {
+    return i < input_data.size() ? static_cast<const T*>(input_data[i]) : nullptr;
+  }
+  // Of an input that the op moves in place.
+  template <class T>
+  T* inout(size_t i) const {
+    return static_cast<T*>(input_data[i]);
+  }
+  template <class T>
+  T* out(size_t i) const {
+    return static_cast<T*>(result_data[i]);
+  }
+  // Elements of a tensor of the call's layout, dead lanes included.
+  int64_t count(const Tensor& t) const;
+};
+
+// A recorded call in the backward pass.
+class Backward;
+
+struct OpDef {
+  const char* name;
+  size_t attribute_bytes = 0;
+  // The places of the inputs; the last one holds for all that follow.
+  std::array<Place, 4> places{Place::row_major, Place::row_major, Place::row_major, Place::row_major};
+  // Whether the call runs in lanes; null: it never does.
+  bool (*lanes)(const Call& call) = nullptr;
+  // Shapes and dtypes of the results.
+  void (*infer)(const Call& call, ResultSpecs& results) = nullptr;
+  void (*run)(const Run& run) = nullptr;
+  // Instead of both: the first input seen otherwise, in the same memory.
+  Tensor (*view)(const Call& call) = nullptr;
+  // Fills grads, one for each input, undefined where none is asked for. Null: it has no derivative, and if its floating-point
+  // results were to have one, emit() throws.
+  void (*gradient)(const Backward& call, Grads& grads) = nullptr;
+  // What the gradient reads, given which inputs need one.
+  uint64_t (*saves)(const Call& call, uint64_t needs) = nullptr;
+};
+// Masks for `saves`: of the first inputs and results.
+constexpr size_t kMaskedInputs = 40, kMaskedResults = 24;
+constexpr uint64_t input_bit(size_t i) { return uint64_t{1} << i; }
+constexpr uint64_t result_bit(size_t i) { return uint64_t{1} << (kMaskedInputs + i); }
+
+// The largest attributes there may be: they lie within the nodes of the graph.
+constexpr size_t kAttributeBytes = 320;
+
+// Runs the call. With `into`, an update in place, its first result is written over that tensor, whatever its layout, also where it
+// is an input: what the gradient needs of it is copied first. Throws if that memory is read-only, or if the update is recorded and
+// `into` is a leaf or a view.
+Results emit(const Call& call, const Tensor* into = nullptr);
+
+struct NoAttributes {};
+template <class A>
+Results emit(const OpDef& op, const A& attributes, std::initializer_list<Input> inputs, const Tensor* into = nullptr) {
+  static_assert(std::is_trivially_copyable_v<A> && sizeof(A) <= kAttributeBytes);
+  return emit(Call{op, &attributes, {inputs.begin(), inputs.size()}}, into);
+}
+// The same for an op with one result.
+template <class A>
+Tensor emit_one(const OpDef& op, const A& attributes, std::initializer_list<Input> inputs, const Tensor* into = nullptr) {
+  return std::move(emit(op, attributes, inputs, into)[0]);
+}
+
+// Layout. The one place that decides it.
+// Spatial ops, of float32 (N, C, S...) on the CPU: lanes if the process has them and there is at least half a block of images.
+bool lanes_for_images(const Dims& shape, const TensorOptions& options);
+inline bool lanes_for_images(const Tensor& images) { return lanes_for_images(images.shape(), images.options()); }
+// The tensor in lanes: itself, or a copy, by an op that is recorded as any other.
+Tensor packed(const Tensor& t);
+// The same without history.
+Tensor to_lanes(const Tensor& t);
+
+}  // namespace cnnx

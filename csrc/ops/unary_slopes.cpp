@@ -1,0 +1,89 @@
+// The derivatives of the functions of one tensor, for higher derivatives.
+#include <cmath>
+#include <numbers>
+
+#include "cnnx/ops/elementwise.h"
+#include "ops/unary.h"
+
+namespace cnnx {
+namespace {
+
+using std::numbers::pi, std::numbers::ln2, std::numbers::ln10;
+constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.6732632423543772848170429916717;
+constexpr double kGeluCubic = 0.044715;
+
+// 1 where a condition holds, else 0.
+Tensor ones_where(const Tensor& condition, const Tensor& like) {
+  return where(condition, Tensor::scalar(1, like.options()), 0.0);
+}
+Tensor between(const Tensor& x, double low, double high) { return logical_and(gt(x, low), lt(x, high)); }
+Tensor one_minus(const Tensor& t) { return sub(1, t); }
+
+}  // namespace
+
+Tensor slope(UnaryOp op, double a, double b, const Tensor& saved) {
+  const Tensor &x = saved, &y = saved;
+  const auto constant = [](double value) { return Tensor::scalar(value); };
+  switch (op) {
+    case UnaryOp::neg: return constant(-1);
+    case UnaryOp::abs: return sign(x);
+    case UnaryOp::exp: return y;
+    case UnaryOp::expm1: return exp(x);
+    case UnaryOp::log: return reciprocal(x);
+    case UnaryOp::log1p: return reciprocal(add(x, 1));
+    case UnaryOp::log2: return reciprocal(mul(x, ln2));
+    case UnaryOp::log10: return reciprocal(mul(x, ln10));
+    case UnaryOp::sqrt: return reciprocal(mul(y, 2));
+    case UnaryOp::rsqrt: return mul(pow(y, 3), -0.5);
+    case UnaryOp::reciprocal: return neg(square(y));
+    case UnaryOp::square: return mul(x, 2);
+    case UnaryOp::sin: return cos(x);
+    case UnaryOp::cos: return neg(sin(x));
+    case UnaryOp::sinh: return cosh(x);
+    case UnaryOp::cosh: return sinh(x);
+    case UnaryOp::tanh: return one_minus(square(y));
+    case UnaryOp::sigmoid: return mul(y, one_minus(y));
+    case UnaryOp::logit: return reciprocal(mul(x, one_minus(x)));
+    case UnaryOp::erf: return mul(exp(neg(square(x))), 2 / std::sqrt(pi));
+    case UnaryOp::sign:
+    case UnaryOp::floor:
+    case UnaryOp::ceil:
+    case UnaryOp::round:
+    case UnaryOp::trunc: return constant(0);
+    case UnaryOp::relu: return ones_where(gt(y, 0), y);
+    case UnaryOp::leaky_relu: return where(gt(x, 0), Tensor::scalar(1, x.options()), a);
+    case UnaryOp::clamp: return ones_where(logical_and(ge(x, a), le(x, b)), x);
+    case UnaryOp::pow_scalar: return a == 0 ? constant(0) : a == 1 ? constant(1) : mul(pow(x, a - 1), a);
+    case UnaryOp::hardtanh: return ones_where(between(x, a, b), x);
+    case UnaryOp::elu: return where(gt(x, 0), 1.0, mul(exp(mul(clamp(x, {}, 0.0), b)), a * b));
+    case UnaryOp::selu: return where(gt(x, 0), kSeluScale, mul(exp(clamp(x, {}, 0.0)), kSeluScale * kSeluAlpha));
+    case UnaryOp::silu: {
+      const Tensor s = sigmoid(x);
+      return mul(s, add(mul(x, one_minus(s)), 1));
+    }
+    case UnaryOp::mish: {
+      const Tensor t = tanh(unary(UnaryOp::softplus, x, 1, 20));
+      return add(t, mul(mul(x, sigmoid(x)), one_minus(square(t))));
+    }
+    case UnaryOp::gelu: {
+      const Tensor density = mul(exp(mul(square(x), -0.5)), 1 / std::sqrt(2 * pi));
+      return add(mul(add(erf(mul(x, std::sqrt(0.5))), 1), 0.5), mul(x, density));
+    }
+    case UnaryOp::gelu_tanh: {
+      const double scale = 2 * std::sqrt(2 / pi);  // (1 + tanh(t)) / 2 = sigmoid(2 t)
+      const Tensor s = sigmoid(mul(add(x, mul(pow(x, 3), kGeluCubic)), scale));
+      const Tensor inner = mul(add(mul(square(x), 3 * kGeluCubic), 1), scale);
+      return add(s, mul(mul(x, inner), mul(s, one_minus(s))));
+    }
+    case UnaryOp::softplus: return where(gt(mul(x, a), b), 1.0, sigmoid(mul(x, a)));
+    case UnaryOp::log_sigmoid: return sigmoid(neg(x));
+    case UnaryOp::softsign: return reciprocal(square(add(abs(x), 1)));
+    case UnaryOp::tanhshrink: return square(tanh(x));
+    case UnaryOp::hardsigmoid: return mul(ones_where(between(x, -3, 3), x), 1.0 / 6);
+    case UnaryOp::hardswish: return where(le(x, -3), 0.0, where(lt(x, 3), add(mul(x, 1.0 / 3), 0.5), 1.0));
+    case UnaryOp::count: break;
+  }
+  throw Error("slope: no such function");
+}
+
+}  // namespace cnnx
