@@ -1,5 +1,7 @@
 #include "core/op.h"
 
+#include <atomic>
+
 #include "core/copy.h"
 #include "core/node.h"
 #include "kernels/table.h"
@@ -95,7 +97,11 @@ Tensor to_lanes(const Tensor& t) {
   return packed(t);
 }
 
-Results emit(const Call& call, const Tensor* into) {
+namespace {
+
+std::atomic<CallObserver*> observer{nullptr};
+
+Results run_call(const Call& call, const Tensor* into) {
   const OpDef& op = call.op;
   const uint64_t needs = grad_enabled() ? needs_of(call) : 0;
   Results results;
@@ -159,6 +165,29 @@ Results emit(const Call& call, const Tensor* into) {
   }
   if (recorded) note(call, {inputs.data(), inputs.size()}, specs, results, saves);
   return results;
+}
+
+
+// Out of the way of calls that nobody watches.
+[[gnu::noinline]] Results watched(CallObserver& watching, const Call& call, const Tensor* into) {
+  watching.begin(call);
+  try {
+    Results results = run_call(call, into);
+    watching.end(call, &results);
+    return results;
+  } catch (...) {
+    watching.end(call, nullptr);
+    throw;
+  }
+}
+
+}  // namespace
+
+CallObserver* set_call_observer(CallObserver* next) { return observer.exchange(next); }
+
+Results emit(const Call& call, const Tensor* into) {
+  CallObserver* watching = observer.load(std::memory_order_relaxed);
+  return watching == nullptr ? run_call(call, into) : watched(*watching, call, into);
 }
 
 }  // namespace cnnx

@@ -110,6 +110,8 @@ struct OpDef {
   // Fills grads, one for each input, undefined where none is asked for. Null: it has no derivative, and if its floating-point
   // results were to have one, emit() throws.
   void (*gradient)(const Backward& call, Grads& grads) = nullptr;
+  // Floating-point operations; null: one for each element of the results.
+  double (*flops)(const Call& call) = nullptr;
   // What the gradient reads, given which inputs need one.
   uint64_t (*saves)(const Call& call, uint64_t needs) = nullptr;
 };
@@ -137,6 +139,17 @@ template <class A>
 Tensor emit_one(const OpDef& op, const A& attributes, std::initializer_list<Input> inputs, const Tensor* into = nullptr) {
   return std::move(emit(op, attributes, inputs, into)[0]);
 }
+
+// Sees every call while it is set, on the thread that makes it: a profiler, an exporter. Calls may nest. `results` is null if the
+// call threw.
+class CallObserver {
+ public:
+  virtual ~CallObserver() = default;
+  virtual void begin(const Call& call) = 0;
+  virtual void end(const Call& call, const Results* results) = 0;
+};
+// Sets the one observer (null: none) of all threads, and returns the one before.
+CallObserver* set_call_observer(CallObserver* observer);
 
 // Layout. The one place that decides it.
 // Spatial ops, of float32 (N, C, S...) on the CPU: lanes if the process has them and there is at least half a block of images.

@@ -277,6 +277,13 @@ uint64_t saves_other(const Call&, uint64_t needs) {
   return ((needs & input_bit(0)) != 0 ? input_bit(1) : 0) | ((needs & input_bit(1)) != 0 ? input_bit(0) : 0);
 }
 
+// Of the convolution and of each of its gradients.
+double flops(const Call& call) {
+  const Conv2dShape& s = call.as<ConvCall>().shape;
+  return 2.0 * static_cast<double>(s.batch * s.out_channels * s.out_height * s.out_width) *
+         static_cast<double>(s.in_channels / s.groups * s.kernel_height * s.kernel_width);
+}
+
 constexpr OpDef kInput{.name = "conv_backward_input",
                        .attribute_bytes = sizeof(ConvCall),
                        .places = {Place::call, Place::row_major},
@@ -284,6 +291,7 @@ constexpr OpDef kInput{.name = "conv_backward_input",
                        .infer = infer_input,
                        .run = run_input,
                        .gradient = gradient_input,
+                       .flops = flops,
                        .saves = saves_other};
 constexpr OpDef kWeight{.name = "conv_backward_weight",
                         .attribute_bytes = sizeof(ConvCall),
@@ -292,6 +300,7 @@ constexpr OpDef kWeight{.name = "conv_backward_weight",
                         .infer = infer_weight,
                         .run = run_weight,
                         .gradient = gradient_weight,
+                        .flops = flops,
                         .saves = saves_other};
 
 uint64_t saves(const Call& call, uint64_t needs) {
@@ -323,6 +332,7 @@ constexpr OpDef conv_op(const char* name) {
           .infer = infer,
           .run = run,
           .gradient = gradient,
+          .flops = flops,
           .saves = saves};
 }
 constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")}, {conv_op("conv_transpose1d"), conv_op("conv_transpose2d")}};

@@ -62,6 +62,12 @@ void run_weight(const Run& r) {
   });
 }
 
+// Of the layer and of each of its gradients.
+double flops(const Call& call) {
+  const LinearShape& s = call.as<LinearCall>().shape;
+  return 2.0 * static_cast<double>(s.batch) * static_cast<double>(s.in_features * s.out_features);
+}
+
 void gradient_input(const Backward& call, Grads& grads);
 void gradient_weight(const Backward& call, Grads& grads);
 // Each is linear in both of its inputs, so that their gradients are the layer and each other.
@@ -73,12 +79,14 @@ constexpr OpDef kInput{.name = "linear_backward_input",
                        .infer = infer_input,
                        .run = run_input,
                        .gradient = gradient_input,
+                       .flops = flops,
                        .saves = saves_other};
 constexpr OpDef kWeight{.name = "linear_backward_weight",
                         .attribute_bytes = sizeof(LinearCall),
                         .infer = infer_weight,
                         .run = run_weight,
                         .gradient = gradient_weight,
+                        .flops = flops,
                         .saves = saves_other};
 
 uint64_t saves(const Call& call, uint64_t needs) {
@@ -107,6 +115,7 @@ constexpr OpDef kLinear{.name = "linear",
                         .infer = infer,
                         .run = run,
                         .gradient = gradient,
+                        .flops = flops,
                         .saves = saves};
 
 // Of the gradient in the input, g w.
@@ -167,6 +176,12 @@ constexpr OpDef kMatmul{.name = "matmul",
                         .infer = infer_matmul,
                         .run = run_matmul,
                         .gradient = gradient_matmul,
+                        .flops =
+                            [](const Call& call) {
+                              const Tensor &a = call[0], &b = call[1];
+                              const double batch = static_cast<double>(broadcast_shapes("matmul", batch_of(a), batch_of(b)).numel());
+                              return 2.0 * batch * static_cast<double>(a.size(-2) * a.size(-1)) * static_cast<double>(b.size(-1));
+                            },
                         .saves = saves_other};
 
 }  // namespace

@@ -132,6 +132,11 @@ void check_bounds_fit(const char* op, const TensorOrNumber& min, const TensorOrN
   if (max.defined()) check_range(op, max, dtype);
 }
 
+void check_fits(const char* op, DType result, DType self) {
+  if (is_floating_point(result) && !is_floating_point(self))
+    throw Error(message(op, ": a result of ", name(result), " cannot be written into a tensor of ", name(self)));
+}
+
 bool are_numbers(const TensorOrNumber& min, const TensorOrNumber& max) {
   return (!min.defined() || min.is_number()) && (!max.defined() || max.is_number());
 }
@@ -230,12 +235,15 @@ Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumbe
     const bool known = bounds.low == bounds.low && bounds.high == bounds.high;  // a bound of NaN makes all of it NaN, as in clamp
     if (known) return unary_(UnaryOp::clamp, self, bounds.low, bounds.high);
   }
-  if (are_numbers(min, max)) return copy_(self, clamp(self, min, max));
+  if (are_numbers(min, max)) {
+    const Tensor result = clamp(self, min, max);
+    check_fits("clamp_", result.dtype(), self.dtype());
+    return copy_(self, result);
+  }
   DType dtype = self.dtype();
   for (const TensorOrNumber* v : {&min, &max})
     if (v->defined()) dtype = promote(dtype, result_type(TensorOrNumber(self), *v));
-  if (is_floating_point(dtype) && !is_floating_point(self.dtype()))
-    throw Error(message("clamp_: a result of ", name(dtype), " cannot be written into a tensor of ", name(self.dtype())));
+  check_fits("clamp_", dtype, self.dtype());
   if (dtype != self.dtype()) return copy_(self, clamp(self, min, max));
   clamp_to_tensors("clamp_", self, min, max, &self);
   return self;

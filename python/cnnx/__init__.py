@@ -70,6 +70,7 @@ _SUBMODULES = (
     "onnx",
     "optim",
     "plot",
+    "profiler",
     "serialization",
     "signal",
     "sklearn",

@@ -32,6 +32,7 @@
 #include "cnnx/ops/softmax.h"
 #include "cnnx/ops/unfold.h"
 #include "cnnx/ops/view.h"
+#include "cnnx/profiler.h"
 #include "cnnx/random.h"
 #include "cnnx/tensor.h"
 #include "cnnx/threads.h"

@@ -7,5 +7,6 @@ from cnnx.autograd.engine import grad as grad
 from cnnx.autograd.function import Function as Function
 from cnnx.autograd.grad_mode import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 from cnnx.autograd.gradcheck import gradcheck as gradcheck
+from cnnx.autograd.gradcheck import gradgradcheck as gradgradcheck
 
 __all__ = ["enable_grad", "inference_mode", "is_grad_enabled", "no_grad", "set_grad_enabled"]

@@ -60,7 +60,12 @@ def grad(
     given = [] if grad_outputs is None else _listed(grad_outputs)
     return tuple(
         _C.grad(
-            _listed(outputs), _listed(inputs), given, bool(retain_graph), bool(allow_unused), bool(create_graph)
+            _listed(outputs),
+            _listed(inputs),
+            given,
+            bool(retain_graph),
+            bool(allow_unused),
+            bool(create_graph),
         )
     )
 

@@ -146,3 +146,85 @@ def gradcheck(
                     f"analytical:{found}\n"
                 )
     return True
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Tensor | Sequence[Any],
+    grad_outputs: Tensor | Sequence[Tensor] | None = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    gen_non_contig_grad_outputs: bool = False,
+    raise_exception: bool = True,
+    nondet_tol: float = 0.0,
+    check_undefined_grad: bool = True,
+    check_grad_dtypes: bool = False,
+    check_batched_grad: bool = False,
+    check_fwd_over_rev: bool = False,
+    check_rev_over_rev: bool = True,
+    fast_mode: bool = False,
+    masked: bool = False,
+) -> bool:
+    """Compares the gradients of a function's gradients with central differences.
+
+    Parameters
+    ----------
+    func : callable
+        As of `gradcheck`.
+    inputs : tuple of Tensor
+        As of `gradcheck`.
+    grad_outputs : Tensor or tuple of Tensor, optional
+        The gradients of the results. Default: random numbers.
+    eps, atol, rtol, raise_exception, nondet_tol
+        As of `gradcheck`.
+    gen_non_contig_grad_outputs, check_undefined_grad, check_grad_dtypes, check_rev_over_rev
+        Taken for compatibility, as are fast_mode and masked.
+    check_batched_grad, check_fwd_over_rev
+        Only False.
+
+    Returns
+    -------
+    bool
+        Whether they agree.
+
+    Raises
+    ------
+    GradcheckError
+        If they do not.
+    """
+    if check_batched_grad or check_fwd_over_rev:
+        raise NotImplementedError("gradgradcheck: batched gradients and forward mode are not available")
+    given: tuple[Any, ...] = (inputs,) if isinstance(inputs, _C.TensorBase) else tuple(inputs)
+    returned = func(*given)
+    results: list[Any] = [returned] if isinstance(returned, _C.TensorBase) else list(returned)
+    places = [i for i, y in enumerate(results) if y.requires_grad]
+    upstream: list[Any]
+    if grad_outputs is None:
+        generator = np.random.default_rng(0)
+        upstream = [
+            tensor(generator.normal(size=tuple(y.shape)), dtype=y.dtype, device=y.device, requires_grad=True)
+            for y in (results[i] for i in places)
+        ]
+    else:
+        upstream = [grad_outputs] if isinstance(grad_outputs, _C.TensorBase) else list(grad_outputs)
+
+    def gradients(*arguments: Any) -> tuple[Any, ...]:
+        own, grads = arguments[: len(given)], arguments[len(given) :]
+        made = func(*own)
+        outputs: list[Any] = [made] if isinstance(made, _C.TensorBase) else list(made)
+        wanted: list[Any] = [x for x in own if isinstance(x, _C.TensorBase) and x.requires_grad]
+        found = grad([outputs[i] for i in places], wanted, list(grads), create_graph=True, allow_unused=True)
+        return tuple(g for g in found if g is not None)
+
+    return gradcheck(
+        gradients,
+        (*given, *upstream),
+        eps=eps,
+        atol=atol,
+        rtol=rtol,
+        raise_exception=raise_exception,
+        nondet_tol=nondet_tol,
+        check_grad_dtypes=check_grad_dtypes,
+    )

@@ -235,6 +235,11 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         action="store_true",
         help="also write the history for TensorBoard, to the run folder's tensorboard/",
     )
+    train.add_argument(
+        "--profile",
+        action="store_true",
+        help="also print what the time of 50 training steps went into, op by op",
+    )
 
 
 def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:

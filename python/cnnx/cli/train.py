@@ -33,7 +33,10 @@ from cnnx.cli.tensorboard import Board
 from cnnx.cli.terminal import OutputClosedError, say, say_lines
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import build_model
+from cnnx.profiler import profile, schedule
 from cnnx.utils.data import DataLoader
+
+PROFILED_STEPS = 50
 
 
 class Interrupt:
@@ -151,6 +154,7 @@ class Trainer:
         self.sums = Sums()
         self.history: list[Epoch] = []
         self.board: Board | None = None
+        self.profile: profile | None = None
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on."""
@@ -234,8 +238,12 @@ class Trainer:
                 self.sums.seconds = time.perf_counter() - started
                 bar.update(len(labels), self.sums.loss / self.sums.images)
                 self.interrupt.check()
+                if self.profile is not None:
+                    self.profile.step()
         finally:
             bar.close()
+            if self.profile is not None:
+                self.profile.stop()
         self.trained = True
 
     def evaluate(self, loader: DataLoader) -> tuple[float, float]:
@@ -249,6 +257,17 @@ class Trainer:
                 sums.add(self.loss(output, labels).item(), count_hits(output, labels), len(labels))
                 self.interrupt.check()
         return sums.means()
+
+
+def say_profile(run: profile) -> None:
+    """What the steps went into."""
+    table = run.key_averages()
+    if not table:
+        say("profile: there were too few steps")
+        return
+    steps = max(row.count for row in table if row.key.endswith("_step"))
+    say(f"profile of {steps} training steps on {cnnx.get_num_threads()} threads:")
+    say_lines(table.table())
 
 
 def count_hits(output: Any, labels: Any) -> int:
@@ -315,6 +334,9 @@ def _run(
             trainer.derive()
         if options.tensorboard:
             trainer.board = Board(run.path / "tensorboard", trainer.history)
+        if options.profile:
+            trainer.profile = profile(schedule=schedule(wait=0, warmup=3, active=PROFILED_STEPS, repeat=1))
+            trainer.profile.start()
         loaders = trainer.loaders
         training, validation = len(loaders.train.dataset), len(loaders.validation.dataset)
         say(
@@ -328,6 +350,8 @@ def _run(
         say_lines(format_table(summarize(trainer.model, trainer.shape)))
         try:
             trainer.fit()
+            if trainer.profile is not None:
+                say_profile(trainer.profile)
             loss, accuracy = trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
         except StopRequestedError as stop:
             trainer.save()
