@@ -97,11 +97,19 @@ elseif(CNNX_CUDA STREQUAL AUTO OR CNNX_CUDA)
       cnnx_present_architectures(CNNX_CUDA_ARCHITECTURES)
       if(NOT CNNX_CUDA_ARCHITECTURES)
         set(CNNX_CUDA_ARCHITECTURES 90-real 75-virtual)  # a driver compiles PTX for any later card, when it is first used
+        # The machine code is made from that same PTX, which takes half the time; no kernel has code of its own for 80 or later.
+        set(CNNX_CUDA_GENERATE --generate-code=arch=compute_75,code=[compute_75,sm_90])
       endif()
     endif()
-    set(CMAKE_CUDA_ARCHITECTURES "${CNNX_CUDA_ARCHITECTURES}")
+    if(CNNX_CUDA_GENERATE)
+      set(CMAKE_CUDA_ARCHITECTURES OFF)
+    else()
+      set(CMAKE_CUDA_ARCHITECTURES "${CNNX_CUDA_ARCHITECTURES}")
+    endif()
     set(CMAKE_CUDA_RUNTIME_LIBRARY Static)  # so that the package imports where there is no CUDA
     enable_language(CUDA)
+    # Of the host's code, which launches kernels; the device's is optimised in full either way.
+    string(REPLACE "-O3" "-O1" CMAKE_CUDA_FLAGS_RELEASE "${CMAKE_CUDA_FLAGS_RELEASE}")
     if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake before 3.25.2 does not know it of nvcc
       set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
       set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)

@@ -34,9 +34,7 @@ struct Captured {
   const Tensor& tensor;
   Tensor gradient;
   bool is_leaf(const TensorImpl* leaf) const { return tensor.impl().get() == leaf; }
-  bool is_result(const Node* node, uint32_t index) const {
-    return tensor->grad_fn.get() == node && tensor->grad_result == index;
-  }
+  bool is_result(const Node* node, uint32_t index) const { return tensor->grad_fn.get() == node && tensor->grad_result == index; }
 };
 
 // One backward pass.
@@ -99,7 +97,8 @@ class Pass {
       const Edge& edge = node.edges[i];
       if (!edge.needed || !inputs[i].defined()) continue;
       if (!(inputs[i].shape() == edge.shape))
-        throw ShapeError(message(node.name(), ": gradient of shape ", inputs[i].shape(), " for input ", i, " of shape ", edge.shape));
+        throw ShapeError(
+            message(node.name(), ": gradient of shape ", inputs[i].shape(), " for input ", i, " of shape ", edge.shape));
       deliver(edge, std::move(inputs[i]));
     }
     if (!retain_graph_) node.free();
@@ -135,8 +134,8 @@ class Pass {
     std::sort(nodes.begin(), nodes.end(), [](const Node* a, const Node* b) { return a->sequence < b->sequence; });
     for (const Node* node : nodes)
       for (const Edge& edge : node->edges)
-        if (edge.needed && (edge.node != nullptr ? needed_.contains(edge.node.get()) || is_captured(edge)
-                                                 : find(edge.leaf.get()) != nullptr))
+        if (edge.needed &&
+            (edge.node != nullptr ? needed_.contains(edge.node.get()) || is_captured(edge) : find(edge.leaf.get()) != nullptr))
           needed_.insert(node);
   }
   bool is_captured(const Edge& edge) const {

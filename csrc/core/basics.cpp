@@ -1,6 +1,7 @@
 // Dims, DType and Device.
 #include <atomic>
 #include <charconv>
+#include <sstream>
 
 #include "cnnx/device.h"
 #include "cnnx/dims.h"
@@ -61,6 +62,8 @@ const char* name(DType dtype) {
   return "unknown";
 }
 
+void refuse_dtype(const char* op, DType dtype) { throw TypeError(message(op, ": needs float32 or float64, got ", name(dtype))); }
+
 namespace {
 std::atomic<DType> chosen_dtype{DType::float32};
 }
@@ -68,7 +71,7 @@ std::atomic<DType> chosen_dtype{DType::float32};
 DType default_dtype() { return chosen_dtype.load(std::memory_order_relaxed); }
 
 void set_default_dtype(DType dtype) {
-  if (!is_floating_point(dtype)) throw TypeError(message("set_default_dtype: needs float32 or float64, got ", name(dtype)));
+  if (!is_floating_point(dtype)) refuse_dtype("set_default_dtype", dtype);
   chosen_dtype = dtype;
 }
 

@@ -47,16 +47,11 @@ void run_transfer(const Run& r) {
   if (bytes > 0) cuda::copy("to", r.result_data[0], to.device(), r.input_data[0], from.device(), bytes);
 }
 void gradient_transfer(const Backward& call, Grads& grads) { grads[0] = recorded_transfer(call.grad(), call.options(0).device); }
-constexpr OpDef kTransfer{.name = "to",
-                          .attribute_bytes = sizeof(Device),
-                          .infer = infer_transfer,
-                          .run = run_transfer,
-                          .gradient = gradient_transfer};
+constexpr OpDef kTransfer{
+    .name = "to", .attribute_bytes = sizeof(Device), .infer = infer_transfer, .run = run_transfer, .gradient = gradient_transfer};
 
 // Inputs: source, and what is overwritten.
-bool both_in_lanes(const Call& call) {
-  return call[0].in_lanes() && call[1].in_lanes() && call[0].shape() == call[1].shape();
-}
+bool both_in_lanes(const Call& call) { return call[0].in_lanes() && call[1].in_lanes() && call[0].shape() == call[1].shape(); }
 void infer_write(const Call& call, ResultSpecs& results) {
   results.push_back({call[1].shape(), call[1].dtype(), both_in_lanes(call) ? Place::call : Place::strided});
 }
@@ -99,15 +94,14 @@ void run_fill(const Run& r) {
   });
 }
 constexpr OpDef kFull{.name = "full", .attribute_bytes = sizeof(FillCall), .infer = infer_fill, .run = run_fill};
-constexpr OpDef kFill{.name = "fill",
-                      .attribute_bytes = sizeof(FillCall),
-                      .places = {Place::unread},
-                      .lanes = lanes_of_input,
-                      .infer = infer_fill,
-                      .run = run_fill,
-                      .gradient = [](const Backward& call, Grads& grads) {
-                        grads[0] = Tensor::zeros(call.shape(0), call.options(0));
-                      }};
+constexpr OpDef kFill{
+    .name = "fill",
+    .attribute_bytes = sizeof(FillCall),
+    .places = {Place::unread},
+    .lanes = lanes_of_input,
+    .infer = infer_fill,
+    .run = run_fill,
+    .gradient = [](const Backward& call, Grads& grads) { grads[0] = Tensor::zeros(call.shape(0), call.options(0)); }};
 
 }  // namespace
 

@@ -21,8 +21,8 @@ Tensor to_device(const Tensor& tensor, Device device);
 void copy_into(const Tensor& target, const Tensor& source);
 
 // The same as ops, which are recorded.
-Tensor recorded_copy(const Tensor& tensor);                 // row-major
-Tensor recorded_clone(const Tensor& tensor);                // in the layout of the original
+Tensor recorded_copy(const Tensor& tensor);   // row-major
+Tensor recorded_clone(const Tensor& tensor);  // in the layout of the original
 Tensor recorded_cast(const Tensor& tensor, DType dtype);
 Tensor recorded_transfer(const Tensor& tensor, Device device);
 void recorded_write(const Tensor& target, const Tensor& source);  // of target's shape and device

@@ -33,8 +33,8 @@ constexpr OpDef kFunction{.name = "function", .infer = nullptr, .run = nullptr, 
 
 [[noreturn]] void throw_changed(const char* op, const Tensor& value, uint64_t version) {
   throw Error(message(op, ": a value of shape ", value.shape(),
-                      " that the backward pass needs was changed in place after the op (version ", value.version(),
-                      ", expected ", version, ")"));
+                      " that the backward pass needs was changed in place after the op (version ", value.version(), ", expected ",
+                      version, ")"));
 }
 
 }  // namespace

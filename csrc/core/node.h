@@ -81,7 +81,8 @@ class Backward {
   const A& as() const {
     return *reinterpret_cast<const A*>(node_.attributes);
   }
-  // What the call saved, with its history while that is recorded; throws if it was changed in place since. Undefined if it was left out.
+  // What the call saved, with its history while that is recorded; throws if it was changed in place since. Undefined if it was
+  // left out.
   Tensor input(size_t i) const { return saved(input_bit(i)); }
   Tensor result(size_t i = 0) const { return saved(result_bit(i)); }
 

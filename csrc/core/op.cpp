@@ -51,14 +51,15 @@ void check_update(const OpDef& op, const Tensor& into, const Result& spec, bool 
   if (!(spec.shape == into.shape()))
     throw ShapeError(message(op.name, "_: the result of shape ", spec.shape, " does not fit into self of shape ", into.shape()));
   if (spec.dtype != into.dtype())
-    throw Error(message(op.name, "_: a result of ", name(spec.dtype), " cannot be written into a tensor of ", name(into.dtype())));
+    throw Error(
+        message(op.name, "_: a result of ", name(spec.dtype), " cannot be written into a tensor of ", name(into.dtype())));
   if (!recorded) return;
   if (into.requires_grad() && into.is_leaf())
-    throw Error(message(op.name,
-                        "_: a leaf tensor that requires grad is changed in place; do it under no_grad, or use its out-of-place form"));
+    throw Error(message(
+        op.name, "_: a leaf tensor that requires grad is changed in place; do it under no_grad, or use its out-of-place form"));
   if (into->is_view)
-    throw Error(message(op.name,
-                        "_: a view is changed in place while gradients are recorded; use the out-of-place form, or no_grad"));
+    throw Error(
+        message(op.name, "_: a view is changed in place while gradients are recorded; use the out-of-place form, or no_grad"));
 }
 
 // Whether results can be written to `into` while `input` is read element by element.
@@ -72,13 +73,12 @@ void run_pack(const Run& r) {
   kernels<float>().pack_lanes(s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
 }
 
-constexpr OpDef kPack{.name = "pack",
-                      .lanes = [](const Call&) { return true; },
-                      .infer = [](const Call& call, ResultSpecs& results) {
-                        results.push_back({call[0].shape(), DType::float32, Place::call});
-                      },
-                      .run = run_pack,
-                      .gradient = [](const Backward& call, Grads& grads) { grads[0] = call.grad(); }};
+constexpr OpDef kPack{
+    .name = "pack",
+    .lanes = [](const Call&) { return true; },
+    .infer = [](const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), DType::float32, Place::call}); },
+    .run = run_pack,
+    .gradient = [](const Backward& call, Grads& grads) { grads[0] = call.grad(); }};
 
 }  // namespace
 
@@ -125,7 +125,8 @@ Results run_call(const Call& call, const Tensor* into) {
   bool direct = into != nullptr;  // the result is computed where it belongs
   if (into != nullptr) {
     check_update(op, *into, specs[0], recorded);
-    direct = specs[0].place == Place::strided || (lanes && specs[0].place == Place::call ? into->in_lanes() : into->is_contiguous());
+    direct =
+        specs[0].place == Place::strided || (lanes && specs[0].place == Place::call ? into->in_lanes() : into->is_contiguous());
   }
   InlineVector<Tensor, 4> inputs;
   InlineVector<void*, 4> input_data, result_data;
@@ -166,7 +167,6 @@ Results run_call(const Call& call, const Tensor* into) {
   if (recorded) note(call, {inputs.data(), inputs.size()}, specs, results, saves);
   return results;
 }
-
 
 // Out of the way of calls that nobody watches.
 [[gnu::noinline]] Results watched(CallObserver& watching, const Call& call, const Tensor* into) {

@@ -55,8 +55,8 @@ struct Result {
   Dims shape;
   DType dtype = DType::float32;
   Place place = Place::row_major;
-  bool wanted = true;          // else it stays undefined
-  bool differentiable = true;  // else it is what the gradient or the caller needs beside
+  bool wanted = true;                 // else it stays undefined
+  bool differentiable = true;         // else it is what the gradient or the caller needs beside
   std::optional<Device> device = {};  // else that of the inputs
 };
 using ResultSpecs = InlineVector<Result, 4>;
@@ -123,9 +123,9 @@ constexpr uint64_t result_bit(size_t i) { return uint64_t{1} << (kMaskedInputs +
 // The largest attributes there may be: they lie within the nodes of the graph.
 constexpr size_t kAttributeBytes = 320;
 
-// Runs the call. With `into`, an update in place, its first result is written over that tensor, whatever its layout, also where it
-// is an input: what the gradient needs of it is copied first. Throws if that memory is read-only, or if the update is recorded and
-// `into` is a leaf or a view.
+// Runs the call. With `into`, an update in place, its first result is written over that tensor, whatever its layout, also where
+// it is an input: what the gradient needs of it is copied first. Throws if that memory is read-only, or if the update is recorded
+// and `into` is a leaf or a view.
 Results emit(const Call& call, const Tensor* into = nullptr);
 
 struct NoAttributes {};

@@ -117,13 +117,15 @@ RandomState next_random_call() { return default_generator().next_call(); }
 void uniform_(const Tensor& tensor, double low, double high, Generator* generator) {
   if (!(low <= high)) throw ValueError(message("uniform_: low ", low, " is above high ", high));
   if (!std::isfinite(high - low)) throw ValueError(message("uniform_: range ", low, " to ", high, " is not finite"));
-  if (!is_floating_point(tensor.dtype())) throw TypeError(message("uniform_: needs float32 or float64, got ", name(tensor.dtype())));
+  if (!is_floating_point(tensor.dtype()))
+    throw TypeError(message("uniform_: needs float32 or float64, got ", name(tensor.dtype())));
   fill(kUniform, tensor, {take_call(generator), low, high, 0, 0});
 }
 
 void normal_(const Tensor& tensor, double mean, double stddev, Generator* generator) {
   if (!(stddev >= 0.0)) throw ValueError(message("normal_: std ", stddev, " is not a number >= 0"));
-  if (!is_floating_point(tensor.dtype())) throw TypeError(message("normal_: needs float32 or float64, got ", name(tensor.dtype())));
+  if (!is_floating_point(tensor.dtype()))
+    throw TypeError(message("normal_: needs float32 or float64, got ", name(tensor.dtype())));
   fill(kNormal, tensor, {take_call(generator), mean, stddev, 0, 0});
 }
 
@@ -139,8 +141,7 @@ void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* genera
     if (!holds<T>(low) || !holds<T>(high - 1))
       throw Error(message("randint: ", low, " to ", high - 1, " is out of bounds for ", name(tensor.dtype())));
   });
-  fill(kRandint, tensor,
-       {take_call(generator), 0, 0, low, static_cast<uint64_t>(high) - static_cast<uint64_t>(low)});
+  fill(kRandint, tensor, {take_call(generator), 0, 0, low, static_cast<uint64_t>(high) - static_cast<uint64_t>(low)});
 }
 
 Tensor randperm(int64_t n, Generator* generator, const Device& device) {

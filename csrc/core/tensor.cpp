@@ -20,11 +20,6 @@ LanesShape lanes_shape(const Dims& shape) {
 
 namespace {
 
-template <class T>
-void fill(T* data, int64_t count, double value) {
-  for (int64_t i = 0; i < count; ++i) data[i] = static_cast<T>(value);
-}
-
 void* allocate(size_t bytes, Device device) {
   return device.is_cuda() ? cuda::allocate(bytes, device.index) : pool_allocate(bytes);
 }

@@ -32,7 +32,6 @@ MemoryStats memory_stats(int) { fail("memory_stats"); }
 void reset_peak(int) { fail("reset_peak"); }
 void release_cached(int) { fail("release_cached"); }
 void copy(const char* op, void*, Device, const void*, Device, size_t) { fail(op); }
-void set_zero(void*, size_t, int) { fail("zeros"); }
 DeviceProperties device_properties(int) { fail("get_device_properties"); }
 FreeMemory free_memory(int) { fail("mem_get_info"); }
 int device_of_pointer(const void*) { return -1; }

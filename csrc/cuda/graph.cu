@@ -5,8 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "cnnx/error.h"
 #include "cnnx/random.h"
 #include "cnnx/tensor.h"
+#include "cuda/graph_memory.h"
 #include "cuda/runtime.h"
 #include "cuda/stream.h"
 #include "cuda/streams.h"

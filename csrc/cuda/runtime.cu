@@ -18,6 +18,7 @@
 
 #include "build_config.h"
 #include "cnnx/error.h"
+#include "cuda/graph_memory.h"
 #include "cuda/mark.h"
 #include "cuda/stream.h"
 #include "cuda/streams.h"
@@ -387,13 +388,6 @@ void copy(const char* op, void* to, Device to_device, const void* from, Device f
   const OnDevice on(device);
   check(op, cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, s.stream));
   if (waits) wait(op, s);
-}
-
-void set_zero(void* data, size_t bytes, int device) {
-  if (bytes == 0) return;
-  DeviceState& s = state("zeros", device);
-  const OnDevice on(device);
-  check("zeros", cudaMemsetAsync(data, 0, bytes, s.stream));
 }
 
 }  // namespace cnnx::cuda

@@ -53,7 +53,6 @@ int device_of_pointer(const void* pointer);
 
 // Copies after everything given to the devices before. Only a copy within one device does not wait.
 void copy(const char* op, void* to, Device to_device, const void* from, Device from_device, size_t bytes);
-void set_zero(void* data, size_t bytes, int device);
 
 // The kernels, to run on this device: they return when they are given to its stream. An empty slot throws NotImplementedError.
 template <class T>

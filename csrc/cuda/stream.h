@@ -4,7 +4,6 @@
 #include <cuda_runtime.h>
 
 #include <cstdint>
-#include <memory>
 
 namespace cnnx::cuda {
 
@@ -27,17 +26,6 @@ class OutsideCaptures {
  private:
   cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;  // what was, between the two
 };
-
-// The blocks of a captured graph. Between begin and end, which the capturing thread calls outside CUDA's capture, allocate() on
-// the device takes blocks for the graph, which it keeps: those that are freed serve the graph's own later allocations, and nobody
-// else's, until release. Then they, and what tensors still hold as soon as they let go, go back to the device. Other threads are
-// refused meanwhile.
-struct GraphMemory;
-std::shared_ptr<GraphMemory> begin_graph_memory(int device);
-void end_graph_memory(int device);
-bool is_being_captured(int device);  // by whichever thread
-void release_graph_memory(const std::shared_ptr<GraphMemory>& memory, int device);
-bool owns(const GraphMemory& memory, void* block, int device);
 
 // What a kernel may find wrong with the data it reads, where a CPU kernel's caller would have looked first. It leaves the bad
 // element out and sets faults()[kind] to 1 (of the selected device; memory that the host reads without a copy). The next call

@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "cnnx/error.h"
 #include "cuda/graph.h"
+#include "cuda/graph_memory.h"
 #include "cuda/mark.h"
 #include "cuda/runtime.h"
 #include "cuda/stream.h"

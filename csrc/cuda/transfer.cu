@@ -7,7 +7,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cnnx/error.h"
 #include "cuda/graph.h"
+#include "cuda/graph_memory.h"
 #include "cuda/mark.h"
 #include "cuda/runtime.h"
 #include "cuda/stream.h"

@@ -75,13 +75,12 @@ void run_images(const Run& r) {
     kernels<float>(r.device).gather_u8(s, r.in<uint8_t>(0), r.in<int64_t>(1), c.scale->divisor, c.scale->mean_data(),
                                        c.scale->stddev_data(), r.out<float>(0));
 }
-constexpr OpDef kGatherImages{.name = "gather_images",
-                              .attribute_bytes = sizeof(GatherCall),
-                              .lanes = [](const Call& call) {
-                                return lanes_for_images(call.as<GatherCall>().result, {DType::float32, call[0].device()});
-                              },
-                              .infer = infer_images,
-                              .run = run_images};
+constexpr OpDef kGatherImages{
+    .name = "gather_images",
+    .attribute_bytes = sizeof(GatherCall),
+    .lanes = [](const Call& call) { return lanes_for_images(call.as<GatherCall>().result, {DType::float32, call[0].device()}); },
+    .infer = infer_images,
+    .run = run_images};
 
 void infer_rows(const Call& call, ResultSpecs& results) {
   Dims shape = call[0].shape();

@@ -130,17 +130,17 @@ void run(const Run& r) {
   float* output = r.out<float>(0);
   const int64_t count = batch.size(0), block = r.lanes > 1 ? r.lanes : Batch::kBlock;
   const double steps = static_cast<double>(c.transform->bytes.size() + c.transform->floats.size() + 1);
-  parallel_for(
-      (count + block - 1) / block, 0.7 * steps * static_cast<double>(block * std::max(c.in.numel(), c.out.numel())),
-      [&](int64_t unit) { work.run(unit * block, std::min(block, count - unit * block), output + unit * block * c.out.numel()); });
+  parallel_for((count + block - 1) / block, 0.7 * steps * static_cast<double>(block * std::max(c.in.numel(), c.out.numel())),
+               [&](int64_t unit) {
+                 work.run(unit * block, std::min(block, count - unit * block), output + unit * block * c.out.numel());
+               });
 }
-constexpr OpDef kTransform{.name = kOp,
-                           .attribute_bytes = sizeof(TransformCall),
-                           .lanes = [](const Call& call) {
-                             return lanes_for_images(result_shape(call), {DType::float32, call[0].device()});
-                           },
-                           .infer = infer,
-                           .run = run};
+constexpr OpDef kTransform{
+    .name = kOp,
+    .attribute_bytes = sizeof(TransformCall),
+    .lanes = [](const Call& call) { return lanes_for_images(result_shape(call), {DType::float32, call[0].device()}); },
+    .infer = infer,
+    .run = run};
 
 }  // namespace
 

@@ -20,12 +20,16 @@ struct Item {
   int64_t step = 0;
 };
 
-// An update of parameters of one device and dtype that are at the same step. Inputs, for each: parameter, gradient, three states.
+// What differs from parameter to parameter, and from step to step.
+struct ItemStep {
+  bool fresh;
+  int64_t number;  // of the step, from 1
+};
+// An update of parameters of one device and dtype. Inputs, for each: parameter, gradient, three states.
 template <class Step>
 struct UpdateCall {
   Step step;
-  bool fresh;
-  int64_t number;  // of the step, from 1
+  const ItemStep* items;  // one for each parameter; they live as long as the call
 };
 constexpr size_t kInputsOfItem = 5;
 
@@ -41,8 +45,8 @@ void run_update(const Run& r) {
                       r.inout<T>(i),
                       r.in<T>(i + 1),
                       {r.inout<T>(i + 2), r.inout<T>(i + 3), r.inout<T>(i + 4)},
-                      c.fresh,
-                      c.number});
+                      c.items[i / kInputsOfItem].fresh,
+                      c.items[i / kInputsOfItem].number});
     const int64_t count = static_cast<int64_t>(list.size());
     if constexpr (std::is_same_v<T, float>) (kernels<T>(r.device).*single)(c.step, count, list.data());
     else (kernels<T>(r.device).*wide)(c.step, count, list.data());
@@ -52,11 +56,11 @@ void run_update(const Run& r) {
 void no_results(const Call&, ResultSpecs&) {}
 
 // The op of a rule, whose kernel has the same name in both tables.
-#define CNNX_RULE(rule, Step)                      \
-  constexpr OpDef rule{.name = #rule,              \
-                       .attribute_bytes = sizeof(UpdateCall<Step>), \
-                       .infer = no_results,        \
-                       .run = run_update<Step, &KernelTable<float>::rule, &KernelTable<double>::rule>}
+#define CNNX_RULE(rule, Step)                                                        \
+  constexpr OpDef rule {                                                             \
+    .name = #rule, .attribute_bytes = sizeof(UpdateCall<Step>), .infer = no_results, \
+    .run = run_update<Step, &KernelTable<float>::rule, &KernelTable<double>::rule>   \
+  }
 namespace rules {
 CNNX_RULE(sgd_step, SgdStep);
 CNNX_RULE(adam_step, AdamStep);
@@ -214,16 +218,16 @@ class Group {
   void update(const OpDef& rule, const Step& step, size_t first, std::vector<bool>& done) const {
     const Item& model = items_[first];
     InlineVector<Input, 8 * kInputsOfItem> inputs;
+    InlineVector<ItemStep, 8> steps;
     for (size_t i = first; i < items_.size(); ++i) {
       const Item& item = items_[i];
-      if (done[i] || item.param.dtype() != model.param.dtype() || !(item.param.device() == model.param.device()) ||
-          item.fresh != model.fresh || item.step != model.step)
-        continue;
+      if (done[i] || item.param.dtype() != model.param.dtype() || !(item.param.device() == model.param.device())) continue;
       done[i] = true;
       if (item.param.numel() == 0) continue;
       for (const Tensor* t : {&item.param, &item.grad, &item.states[0], &item.states[1], &item.states[2]}) inputs.push_back(*t);
+      steps.push_back({item.fresh, item.step});
     }
-    const UpdateCall<Step> c{step, model.fresh, model.step};
+    const UpdateCall<Step> c{step, steps.data()};
     if (!inputs.empty()) emit(Call{rule, &c, {inputs.data(), inputs.size()}});
   }
 
@@ -274,7 +278,8 @@ class Group {
 bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdOptions& options) {
   Group group("sgd_step", params, options.lr);
   if (options.momentum != 0) group.bind(0, "momentum_buffer", momentum_buffers);
-  return group.run(rules::sgd_step, SgdStep{options.lr, options.momentum, options.dampening, options.weight_decay, options.nesterov, options.maximize});
+  return group.run(rules::sgd_step, SgdStep{options.lr, options.momentum, options.dampening, options.weight_decay,
+                                            options.nesterov, options.maximize});
 }
 
 bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
@@ -284,8 +289,8 @@ bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, st
   group.bind(1, "exp_avg_sq", exp_avg_sqs);
   if (options.amsgrad) group.bind(2, "max_exp_avg_sq", max_exp_avg_sqs);
   group.count_steps(steps);
-  return group.run(rules::adam_step, AdamStep{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, options.decoupled,
-                            options.amsgrad, options.maximize});
+  return group.run(rules::adam_step, AdamStep{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay,
+                                              options.decoupled, options.amsgrad, options.maximize});
 }
 
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
@@ -294,7 +299,8 @@ bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps
   group.bind(0, "square_avg", square_avgs);
   group.bind(1, "acc_delta", acc_deltas);
   group.count_steps(steps);
-  return group.run(rules::adadelta_step, AdadeltaStep{options.lr, options.rho, options.eps, options.weight_decay, options.maximize});
+  return group.run(rules::adadelta_step,
+                   AdadeltaStep{options.lr, options.rho, options.eps, options.weight_decay, options.maximize});
 }
 
 bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
@@ -304,8 +310,8 @@ bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps,
   if (options.momentum > 0) group.bind(1, "momentum_buffer", momentum_buffers);
   if (options.centered) group.bind(2, "grad_avg", grad_avgs);
   group.count_steps(steps);
-  return group.run(rules::rmsprop_step, RmspropStep{options.lr, options.alpha, options.eps, options.weight_decay, options.momentum, options.centered,
-                               options.maximize});
+  return group.run(rules::rmsprop_step, RmspropStep{options.lr, options.alpha, options.eps, options.weight_decay,
+                                                    options.momentum, options.centered, options.maximize});
 }
 
 bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& sums,
@@ -313,7 +319,8 @@ bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps,
   Group group("adagrad_step", params, options.lr);
   group.bind(0, "sum", sums, options.initial_accumulator_value);
   group.count_steps(steps);
-  return group.run(rules::adagrad_step, AdagradStep{options.lr, options.lr_decay, options.eps, options.weight_decay, options.maximize});
+  return group.run(rules::adagrad_step,
+                   AdagradStep{options.lr, options.lr_decay, options.eps, options.weight_decay, options.maximize});
 }
 
 void zero_grads(const std::vector<Tensor>& params, bool set_to_none) {
@@ -346,24 +353,16 @@ void run_on_gradients(const Run& r, const Kernel& kernel) {
   kernel(elements(r.device), r.inputs[1].dtype(), r.as<NormCall>().number, static_cast<int64_t>(sizes.size()), sizes.data(),
          data.data(), r.inout<double>(0));
 }
-constexpr OpDef kAddNorm{.name = "clip_grad_norm",
-                         .attribute_bytes = sizeof(NormCall),
-                         .infer = no_results,
-                         .run = [](const Run& r) {
-                           run_on_gradients(r, [](const ElementTable& table, DType dtype, double p, int64_t count,
-                                                  const int64_t* sizes, void* const* data, double* norm) {
-                             table.add_norm(dtype, p, count, sizes, data, norm);
-                           });
-                         }};
-constexpr OpDef kScaleToNorm{.name = "clip_grad_norm",
-                             .attribute_bytes = sizeof(NormCall),
-                             .infer = no_results,
-                             .run = [](const Run& r) {
-                               run_on_gradients(r, [](const ElementTable& table, DType dtype, double max_norm, int64_t count,
-                                                      const int64_t* sizes, void* const* data, double* norm) {
-                                 table.clip_norm(dtype, max_norm, norm, count, sizes, data);
-                               });
-                             }};
+constexpr OpDef kAddNorm{
+    .name = "clip_grad_norm", .attribute_bytes = sizeof(NormCall), .infer = no_results, .run = [](const Run& r) {
+      run_on_gradients(r, [](const ElementTable& table, DType dtype, double p, int64_t count, const int64_t* sizes,
+                             void* const* data, double* norm) { table.add_norm(dtype, p, count, sizes, data, norm); });
+    }};
+constexpr OpDef kScaleToNorm{
+    .name = "clip_grad_norm", .attribute_bytes = sizeof(NormCall), .infer = no_results, .run = [](const Run& r) {
+      run_on_gradients(r, [](const ElementTable& table, DType dtype, double max_norm, int64_t count, const int64_t* sizes,
+                             void* const* data, double* norm) { table.clip_norm(dtype, max_norm, norm, count, sizes, data); });
+    }};
 
 // Gradients on one device. Strided ones are copied, and written back by publish().
 class Gradients {

@@ -104,8 +104,8 @@ Tensor gradient_of_a(BinaryOp op, const Tensor& g, const TensorOrNumber& a, cons
     case BinaryOp::hypot: return mul(g, div(a, out));
     // Where a is 0, the slopes of xlogy are the limits: log b, and 0 where there is none.
     case BinaryOp::xlogy:
-      return where(logical_and(eq(a, 0), le(b, 0)), 0.0, mul(g, b.is_number() ? TensorOrNumber(std::log(b.number().real()))
-                                                                            : TensorOrNumber(log(b.tensor()))));
+      return where(logical_and(eq(a, 0), le(b, 0)), 0.0,
+                   mul(g, b.is_number() ? TensorOrNumber(std::log(b.number().real())) : TensorOrNumber(log(b.tensor()))));
     default: return zeros_as(g);
   }
 }
@@ -159,9 +159,9 @@ constexpr OpDef binary_op(const char* name) {
           .gradient = gradient,
           .saves = saves};
 }
-constexpr OpDef kOps[] = {binary_op("add"),       binary_op("sub"),          binary_op("mul"),     binary_op("div"),
-                          binary_op("pow"),       binary_op("maximum"),      binary_op("minimum"), binary_op("remainder"),
-                          binary_op("floor_divide"), binary_op("fmod"),      binary_op("hypot"),   binary_op("xlogy"),
+constexpr OpDef kOps[] = {binary_op("add"),          binary_op("sub"),     binary_op("mul"),     binary_op("div"),
+                          binary_op("pow"),          binary_op("maximum"), binary_op("minimum"), binary_op("remainder"),
+                          binary_op("floor_divide"), binary_op("fmod"),    binary_op("hypot"),   binary_op("xlogy"),
                           binary_op("pow_slope")};
 static_assert(std::size(kOps) == static_cast<size_t>(BinaryOp::count));
 constexpr OpDef kTruncated{.name = "div",
@@ -202,9 +202,7 @@ Tensor call_binary(const char* name, const OpDef& def, BinaryOp op, const Tensor
   if (left.is_number() && right.is_number()) {  // 0-dimensional tensors elsewhere
     return call_binary(name, def, op, left.as_tensor({dtype, device}), right, dtype, into);
   }
-  const BinaryCall c{op,
-                     {left.is_number(), right.is_number()},
-                     {number_operand(left, dtype), number_operand(right, dtype)}};
+  const BinaryCall c{op, {left.is_number(), right.is_number()}, {number_operand(left, dtype), number_operand(right, dtype)}};
   return emit_one(def, c, {left.tensor(), right.tensor()}, into);
 }
 
@@ -359,7 +357,9 @@ Tensor pow_(const Tensor& self, const TensorOrNumber& other) {
   check_inplace("pow_", BinaryOp::pow, self, other);
   return copy_(self, pow(self, other));
 }
-Tensor remainder_(const Tensor& self, const TensorOrNumber& other) { return binary_("remainder_", BinaryOp::remainder, self, other); }
+Tensor remainder_(const Tensor& self, const TensorOrNumber& other) {
+  return binary_("remainder_", BinaryOp::remainder, self, other);
+}
 Tensor floor_divide_(const Tensor& self, const TensorOrNumber& other) {
   return binary_("floor_divide_", BinaryOp::floor_divide, self, other);
 }

@@ -18,7 +18,9 @@ struct OperandsCall {
 DType dtype_of_operands(const Call& call) { return (call[0].defined() ? call[0] : call[1]).dtype(); }
 
 void infer_bool(const Call& call, ResultSpecs& results) { results.push_back({broadcast_shape_of(call), DType::boolean}); }
-void infer_same(const Call& call, ResultSpecs& results) { results.push_back({broadcast_shape_of(call), dtype_of_operands(call)}); }
+void infer_same(const Call& call, ResultSpecs& results) {
+  results.push_back({broadcast_shape_of(call), dtype_of_operands(call)});
+}
 
 void run_compare(const Run& r) {
   const auto& c = r.as<OperandsCall<CompareOp>>();

@@ -4,6 +4,7 @@
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/view.h"
+#include "core/copy.h"
 #include "core/node.h"
 #include "kernels/table.h"
 #include "ops/spatial.h"
@@ -335,7 +336,8 @@ constexpr OpDef conv_op(const char* name) {
           .flops = flops,
           .saves = saves};
 }
-constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")}, {conv_op("conv_transpose1d"), conv_op("conv_transpose2d")}};
+constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")},
+                               {conv_op("conv_transpose1d"), conv_op("conv_transpose2d")}};
 
 const OpDef& op_of(const ConvCall& c) { return kConv[c.transposed][c.axes - 1]; }
 

@@ -8,7 +8,8 @@
 namespace cnnx {
 namespace {
 
-// Inputs of both: values, and for whole channels their scales (batch, channels). The gradient is the op itself, with the same key.
+// Inputs of both: values, and for whole channels their scales (batch, channels). The gradient is the op itself, with the same
+// key.
 struct DropoutCall {
   double p;
   RandomState key;

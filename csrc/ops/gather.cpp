@@ -110,7 +110,8 @@ constexpr OpDef scatter_op(const char* name) {
 }
 constexpr OpDef kScatter = scatter_op("scatter"), kScatterAdd = scatter_op("scatter_add");
 
-Tensor scattered(const Tensor& input, int dim, const Tensor& index, const Tensor& source, bool add, const Tensor* into = nullptr) {
+Tensor scattered(const Tensor& input, int dim, const Tensor& index, const Tensor& source, bool add,
+                 const Tensor* into = nullptr) {
   return emit_one(add ? kScatterAdd : kScatter, ScatterCall{dim, add, {}}, {input, index, source}, into);
 }
 
@@ -180,8 +181,7 @@ void run_bincount(const Run& r) {
   if (r.results[0].numel() > 0) table.fill(DType::int64, r.results[0].numel(), &zero, r.result_data[0]);
   if (r.inputs[0].numel() > 0) table.bincount(r.inputs[0].numel(), r.in<int64_t>(0), r.out<int64_t>(0));
 }
-constexpr OpDef kBincount{
-    .name = "bincount", .attribute_bytes = sizeof(CountCall), .infer = infer_bincount, .run = run_bincount};
+constexpr OpDef kBincount{.name = "bincount", .attribute_bytes = sizeof(CountCall), .infer = infer_bincount, .run = run_bincount};
 
 Tensor flat_integers(const char* op, const Tensor& input) {
   if (is_floating_point(input.dtype()) || input.dtype() == DType::boolean)
@@ -269,7 +269,8 @@ Unique unique(const Tensor& input) {
   // The rank of each value in the sorted order: 0, and one more wherever a value differs from the one before.
   const Tensor rank = Tensor::zeros({n}, input.options(DType::int64));
   if (n > 1)
-    copy_into(narrow(rank, 0, 1, n - 1), cumsum(to(ne(narrow(sorted, 0, 1, n - 1), narrow(sorted, 0, 0, n - 1)), DType::int64), 0));
+    copy_into(narrow(rank, 0, 1, n - 1),
+              cumsum(to(ne(narrow(sorted, 0, 1, n - 1), narrow(sorted, 0, 0, n - 1)), DType::int64), 0));
   Unique result;
   result.inverse = reshape(scatter(rank, 0, order, rank), input.shape());  // the ranks in the order of the input
   result.counts = bincount(rank, 0);

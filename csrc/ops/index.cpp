@@ -132,8 +132,8 @@ Parsed parse(const Dims& shape, const std::vector<Index>& items) {
   return parsed;
 }
 
-// Indexing by tensors: which dimensions they index, ascending. The inputs of such calls end with the entries: int64, of one shape,
-// in range, not negative.
+// Indexing by tensors: which dimensions they index, ascending. The inputs of such calls end with the entries: int64, of one
+// shape, in range, not negative.
 struct Indexed {
   int count;
   int8_t dims[Dims::kMaxDims];
@@ -150,8 +150,8 @@ struct Indexed {
       if (!has(d)) result.push_back(source[d]);
     return result;
   }
-  // Of values that lie contiguously in that shape, of a tensor with `strides` and of the entries' offsets; and the elements of the
-  // values behind the entries.
+  // Of values that lie contiguously in that shape, of a tensor with `strides` and of the entries' offsets; and the elements of
+  // the values behind the entries.
   struct Walk {
     StridedShape<3> places;
     int64_t value_step = 1;
@@ -263,9 +263,11 @@ constexpr OpDef kIndexBackward{.name = "index_backward",
                                .attribute_bytes = sizeof(IndexBackwardCall),
                                .infer = infer_index_backward,
                                .run = run_index_backward,
-                               .gradient = [](const Backward& call, Grads& grads) {
-                                 grads[0] = emit_with_entries(kIndex, &call.as<IndexBackwardCall>().indexed, {call.grad()}, call, 1);
-                               },
+                               .gradient =
+                                   [](const Backward& call, Grads& grads) {
+                                     grads[0] =
+                                         emit_with_entries(kIndex, &call.as<IndexBackwardCall>().indexed, {call.grad()}, call, 1);
+                                   },
                                .saves = saves_entries};
 void gradient_index(const Backward& call, Grads& grads) {
   const IndexBackwardCall c{call.as<Indexed>(), call.shape(0)};
@@ -273,9 +275,7 @@ void gradient_index(const Backward& call, Grads& grads) {
 }
 
 // Inputs: target, values (of the indexed shape; converted), entries.
-void infer_put(const Call& call, ResultSpecs& results) {
-  results.push_back({call[0].shape(), call[0].dtype(), Place::strided});
-}
+void infer_put(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype(), Place::strided}); }
 void run_put(const Run& r) {
   const PutCall& c = r.as<PutCall>();
   const Tensor &out = r.results[0], &values = r.inputs[1];
@@ -293,9 +293,7 @@ constexpr OpDef kPut{.name = "index_put",
                      .infer = infer_put,
                      .run = run_put,
                      .gradient = gradient_put,
-                     .saves = [](const Call& call, uint64_t) {
-                       return saves_inputs(call, 0) & ~(input_bit(0) | input_bit(1));
-                     }};
+                     .saves = [](const Call& call, uint64_t) { return saves_inputs(call, 0) & ~(input_bit(0) | input_bit(1)); }};
 void gradient_put(const Backward& call, Grads& grads) {
   const PutCall& c = call.as<PutCall>();
   const Tensor g = call.grad();

@@ -3,10 +3,10 @@
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
-#include "core/node.h"
-#include "kernels/table.h"
 #include "core/copy.h"
+#include "core/node.h"
 #include "core/strided.h"
+#include "kernels/table.h"
 #include "ops/rows.h"
 #include "ops/unary.h"
 
@@ -179,7 +179,8 @@ constexpr OpDef kMatmul{.name = "matmul",
                         .flops =
                             [](const Call& call) {
                               const Tensor &a = call[0], &b = call[1];
-                              const double batch = static_cast<double>(broadcast_shapes("matmul", batch_of(a), batch_of(b)).numel());
+                              const double batch =
+                                  static_cast<double>(broadcast_shapes("matmul", batch_of(a), batch_of(b)).numel());
                               return 2.0 * batch * static_cast<double>(a.size(-2) * a.size(-1)) * static_cast<double>(b.size(-1));
                             },
                         .saves = saves_other};

@@ -9,9 +9,9 @@
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/softmax.h"
 #include "cnnx/ops/view.h"
+#include "core/copy.h"
 #include "core/node.h"
 #include "kernels/table.h"
-#include "core/copy.h"
 #include "ops/softmax.h"
 
 namespace cnnx {
@@ -66,8 +66,8 @@ struct ClassLossCall {
   Reduction reduction;
 };
 
-// Inputs: logits or log-probabilities, class indices, weights of the classes. Results: the losses or their sum or mean; what the mean divided
-// by; the losses before the reduction, which are scratch; the log-softmax of logits.
+// Inputs: logits or log-probabilities, class indices, weights of the classes. Results: the losses or their sum or mean; what the
+// mean divided by; the losses before the reduction, which are scratch; the log-softmax of logits.
 enum : size_t { kLoss, kTotalWeight, kEach, kLogP };
 
 void infer(const Call& call, ResultSpecs& results) {
@@ -110,8 +110,8 @@ void run_nll(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
     const Losses<T> to(r);
-    kernels<T>(r.device).nll_forward(c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing, to.mean,
-                                     to.each, to.reduced, to.total_weight);
+    kernels<T>(r.device).nll_forward(c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing,
+                                     to.mean, to.each, to.reduced, to.total_weight);
   });
 }
 
@@ -171,9 +171,7 @@ constexpr OpDef kBackward{.name = "class_loss_backward",
                           .gradient = gradient_of<formula_of_backward>,
                           .saves = saves_inputs};
 
-uint64_t saves(const Call&, uint64_t) {
-  return input_bit(1) | input_bit(2) | result_bit(kTotalWeight) | result_bit(kLogP);
-}
+uint64_t saves(const Call&, uint64_t) { return input_bit(1) | input_bit(2) | result_bit(kTotalWeight) | result_bit(kLogP); }
 
 void gradient(const Backward& call, Grads& grads) {
   const Tensor log_p = call.result(kLogP);

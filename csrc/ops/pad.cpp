@@ -137,11 +137,11 @@ struct Tables {
 };
 
 // Lanes hold only if batch and channels stay whole.
-bool lanes(const Call& call) {
-  return call[0].in_lanes() && padded_dims(call.as<PadCall>().list()) <= call[0].ndim() - 2;
-}
+bool lanes(const Call& call) { return call[0].in_lanes() && padded_dims(call.as<PadCall>().list()) <= call[0].ndim() - 2; }
 
-void infer_pad(const Call& call, ResultSpecs& results) { results.push_back({call.as<PadCall>().out, call[0].dtype(), Place::call}); }
+void infer_pad(const Call& call, ResultSpecs& results) {
+  results.push_back({call.as<PadCall>().out, call[0].dtype(), Place::call});
+}
 void infer_backward(const Call& call, ResultSpecs& results) {
   results.push_back({call.as<PadCall>().in, call[0].dtype(), Place::call});
 }
@@ -236,10 +236,16 @@ Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode, 
   const int ndim = input.ndim();
   const bool constant = mode == PadMode::constant;
   if (constant) check_range("pad", value, input.dtype());
-  PadCall c{mode, static_cast<int>(pads.size()), {}, input.shape(), shape, value.real(),
+  PadCall c{mode,
+            static_cast<int>(pads.size()),
+            {},
+            input.shape(),
+            shape,
+            value.real(),
             input.dtype() == DType::boolean ? value.wrapped<bool>() : value.wrapped<int64_t>()};
   std::copy(pads.begin(), pads.end(), c.pads);
-  if (constant && (!is_floating_point(input.dtype()) || padded_dims(pads) > 2 || ndim == 0)) return emit_one(kConstant, c, {input});
+  if (constant && (!is_floating_point(input.dtype()) || padded_dims(pads) > 2 || ndim == 0))
+    return emit_one(kConstant, c, {input});
   if (is_floating_point(input.dtype())) return emit_one(kPad, c, {input});
   const NoGrad guard;
   Tensor result = Tensor::empty(shape, input.options());  // what is too large has no tables

@@ -59,8 +59,8 @@ void run_backward(const Run& r) {
   const Tensor& x = r.inputs[1];
   dispatch_floating(r.call.op.name, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).pair_loss_backward(c.loss, r.count(x), c.beta, r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4), r.in<T>(0),
-                                            c.each(), c.divisor(x), r.out<T>(0));
+    kernels<T>(r.device).pair_loss_backward(c.loss, r.count(x), c.beta, r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
+                                            r.in<T>(0), c.each(), c.divisor(x), r.out<T>(0));
   });
 }
 
@@ -125,9 +125,7 @@ Tensor target_slope(PairLoss loss, const Tensor& x, const Tensor& t, const Tenso
   }
 }
 
-uint64_t saves(const Call&, uint64_t) {
-  return input_bit(kX) | input_bit(kT) | input_bit(kWeight) | input_bit(kPosWeight);
-}
+uint64_t saves(const Call&, uint64_t) { return input_bit(kX) | input_bit(kT) | input_bit(kWeight) | input_bit(kPosWeight); }
 
 void gradient(const Backward& call, Grads& grads) {
   const PairLossCall& c = call.as<PairLossCall>();
@@ -213,14 +211,16 @@ Tensor huber_loss(const Tensor& input, const Tensor& target, Reduction reduction
 
 Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight, Reduction reduction) {
   if (!(input.shape() == target.shape()))
-    throw ValueError(message("binary_cross_entropy: target of shape ", target.shape(), " must have the input's shape ", input.shape()));
+    throw ValueError(
+        message("binary_cross_entropy: target of shape ", target.shape(), " must have the input's shape ", input.shape()));
   return pair_loss(kBce, {PairLoss::bce, reduction, 0}, input, target, weight);
 }
 
 Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target, const Tensor& weight, Reduction reduction,
                                         const Tensor& pos_weight) {
   if (!(input.shape() == target.shape()))
-    throw ValueError(message("binary_cross_entropy_with_logits: target of shape ", target.shape(), " must have the input's shape ", input.shape()));
+    throw ValueError(message("binary_cross_entropy_with_logits: target of shape ", target.shape(),
+                             " must have the input's shape ", input.shape()));
   return pair_loss(kBceWithLogits, {PairLoss::bce_with_logits, reduction, 0}, input, target, weight, pos_weight);
 }
 

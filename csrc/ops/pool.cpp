@@ -2,9 +2,9 @@
 #include "cnnx/ops/pool.h"
 
 #include "cnnx/autograd.h"
+#include "cnnx/ops/view.h"
 #include "core/node.h"
 #include "kernels/table.h"
-#include "cnnx/ops/view.h"
 #include "ops/spatial.h"
 #include "ops/take.h"
 
@@ -232,16 +232,14 @@ void run_positions(const Run& r) {
   const int64_t lanes = lane_count(), n = to.numel() / c.shape.batch, whole = c.shape.batch / lanes * lanes;
   const auto copy = [&](int64_t first, int64_t blocks, int64_t images) {
     if (blocks * images > 0)
-      table.copy({3, {blocks, images, n}, {{lanes * n, n, 1}, {lanes * n, 1, lanes}}}, DType::int64, r.out<int64_t>(0) + first * n,
-                 DType::int32, r.in<int32_t>(0) + first * n);
+      table.copy({3, {blocks, images, n}, {{lanes * n, n, 1}, {lanes * n, 1, lanes}}}, DType::int64,
+                 r.out<int64_t>(0) + first * n, DType::int32, r.in<int32_t>(0) + first * n);
   };
   copy(0, whole / lanes, lanes);
   copy(whole, 1, c.shape.batch - whole);
 }
-constexpr OpDef kPositions{.name = "max_pool_indices",
-                           .attribute_bytes = sizeof(PoolCall),
-                           .infer = infer_positions,
-                           .run = run_positions};
+constexpr OpDef kPositions{
+    .name = "max_pool_indices", .attribute_bytes = sizeof(PoolCall), .infer = infer_positions, .run = run_positions};
 Tensor plain_indices(const PoolCall& c, const Tensor& index) { return emit_one(kPositions, c, {index}); }
 
 // Of the gradient in the maxima: the values where they were found.

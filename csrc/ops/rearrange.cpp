@@ -38,14 +38,13 @@ void run_flip(const Run& r) {
   collapse_dims(shape, strides);
   elements(r.device).copy(strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), from.raw_pointer());
 }
-constexpr OpDef kFlip{.name = "flip",
-                      .attribute_bytes = sizeof(FlipCall),
-                      .places = {Place::strided},
-                      .infer = infer_flip,
-                      .run = run_flip,
-                      .gradient = [](const Backward& call, Grads& grads) {
-                        grads[0] = emit_one(call.op(), call.as<FlipCall>(), {call.grad()});
-                      }};
+constexpr OpDef kFlip{
+    .name = "flip",
+    .attribute_bytes = sizeof(FlipCall),
+    .places = {Place::strided},
+    .infer = infer_flip,
+    .run = run_flip,
+    .gradient = [](const Backward& call, Grads& grads) { grads[0] = emit_one(call.op(), call.as<FlipCall>(), {call.grad()}); }};
 
 }  // namespace
 

@@ -98,7 +98,8 @@ constexpr OpDef kOthers{.name = "prod_backward",
 void gradient_prod(const Backward& call, Grads& grads) {
   const ReduceCall& c = call.as<ReduceCall>();
   const ReduceShape s = rows_along(call.shape(0), c.first, c.last);
-  const Tensor rows = reshape(transpose(reshape(call.input(0), {s.outer, s.reduce, s.inner}), 1, 2), {s.outer * s.inner, s.reduce});
+  const Tensor rows =
+      reshape(transpose(reshape(call.input(0), {s.outer, s.reduce, s.inner}), 1, 2), {s.outer * s.inner, s.reduce});
   const Tensor grad = emit_one(kOthers, NoAttributes{}, {rows, reshape(call.grad(), {s.outer * s.inner})});
   grads[0] = reshape(transpose(reshape(grad, {s.outer, s.inner, s.reduce}), 1, 2), call.shape(0));
 }
@@ -116,7 +117,8 @@ constexpr OpDef reduce_op(const char* name, void (*gradient)(const Backward&, Gr
 }
 // By ReduceOp. The extremes are never recorded as such: see pick().
 constexpr OpDef kReduce[] = {reduce_op("sum", gradient_sum), reduce_op("mean", gradient_sum),
-                             reduce_op("prod", gradient_prod, saves_inputs), reduce_op("amax", nullptr), reduce_op("amin", nullptr)};
+                             reduce_op("prod", gradient_prod, saves_inputs), reduce_op("amax", nullptr),
+                             reduce_op("amin", nullptr)};
 
 // Neighbouring dimensions are reduced together, the last ones first.
 Tensor reduce(ReduceOp op, const Tensor& input, const ReducedDims& dims, bool keepdim) {
@@ -307,8 +309,8 @@ Tensor count_nonzero(const Tensor& input, const Dims& dims) { return sum(truth(i
 
 namespace {
 
-// Scale times the sum of the squares over dimensions [first, last], or its root. Inputs: x, and perhaps the mean, of which then the
-// deviations are squared.
+// Scale times the sum of the squares over dimensions [first, last], or its root. Inputs: x, and perhaps the mean, of which then
+// the deviations are squared.
 struct SquaresCall {
   int first, last;
   double scale;
@@ -325,7 +327,8 @@ void run_squares(const Run& r) {
   const Tensor& x = r.inputs[0];
   dispatch_floating("reduce", x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).sum_squares(rows_along(x.shape(), c.first, c.last), r.in<T>(0), r.in<T>(1), c.scale, c.root, r.out<T>(0));
+    kernels<T>(r.device).sum_squares(rows_along(x.shape(), c.first, c.last), r.in<T>(0), r.in<T>(1), c.scale, c.root,
+                                     r.out<T>(0));
   });
 }
 uint64_t saves_squares(const Call& call, uint64_t) {
@@ -378,7 +381,8 @@ Tensor spread_of(const OpDef& def, const Tensor& input, const Dims& over, double
     const NoGrad guard;
     middle = along.empty() ? x.tensor : mean(x.tensor, along, true);
   }
-  return result_with_shape(emit_one(def, SquaresCall{x.first, x.last, 1 / divisor, root}, {x.tensor, middle}), dims.result_shape(keepdim));
+  return result_with_shape(emit_one(def, SquaresCall{x.first, x.last, 1 / divisor, root}, {x.tensor, middle}),
+                           dims.result_shape(keepdim));
 }
 
 // The p-norm for any p but 0, 1, 2 and the infinite ones. Powers are taken of what the largest element (for p < 0 the smallest)

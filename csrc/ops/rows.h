@@ -33,7 +33,8 @@ struct Neighbours {
   int first = 0, last = -1;
   ReduceShape rows() const { return rows_along(tensor.shape(), first, last); }
 };
-// The tensor with its covered dimensions beside each other: itself, or a copy with them last, as they must be if `at_end`. Recorded.
+// The tensor with its covered dimensions beside each other: itself, or a copy with them last, as they must be if `at_end`.
+// Recorded.
 Neighbours neighbours(const Tensor& t, const ReducedDims& dims, bool at_end = false);
 
 // A fresh result in another shape, which is nobody's view. Recorded.

@@ -113,14 +113,13 @@ void run_logsumexp(const Run& r) {
     kernels<T>(r.device).logsumexp(rows_along(r.inputs[0].shape(), c.first, c.last), r.in<T>(0), r.out<T>(0));
   });
 }
-constexpr OpDef kLogsumexp{.name = "logsumexp",
-                           .attribute_bytes = sizeof(LogsumexpCall),
-                           .infer = infer_logsumexp,
-                           .run = run_logsumexp,
-                           .gradient = [](const Backward& call, Grads& grads) {
-                             grads[0] = mul(exp(sub(call.input(0), call.result())), call.grad());
-                           },
-                           .saves = [](const Call&, uint64_t) { return input_bit(0) | result_bit(0); }};
+constexpr OpDef kLogsumexp{
+    .name = "logsumexp",
+    .attribute_bytes = sizeof(LogsumexpCall),
+    .infer = infer_logsumexp,
+    .run = run_logsumexp,
+    .gradient = [](const Backward& call, Grads& grads) { grads[0] = mul(exp(sub(call.input(0), call.result())), call.grad()); },
+    .saves = [](const Call&, uint64_t) { return input_bit(0) | result_bit(0); }};
 
 }  // namespace
 

@@ -9,8 +9,8 @@ enum class TakeName { gather, max, min, sort, topk };
 // result[.., k, ..] = input[.., index[.., k, ..], ..]; the index is int64 and in range.
 Tensor take_along(TakeName name, const Tensor& input, int dim, const Tensor& index);
 
-// The first position of an int64 index that is not in [0, extent), or [-extent, extent) if it wraps; -1: there is none. Waits for a
-// device.
+// The first position of an int64 index that is not in [0, extent), or [-extent, extent) if it wraps; -1: there is none. Waits for
+// a device.
 int64_t first_bad_index(const Tensor& index, int64_t extent, bool wraps);
 
 }  // namespace cnnx

@@ -51,13 +51,13 @@ void formula_of_backward(const Call& call, Results& results) {
 }
 
 constexpr OpDef kBackward[] = {
-#define UNARY(function, text, needs)            \
-  {.name = text "_backward",                    \
-   .attribute_bytes = sizeof(UnaryCall),        \
-   .places = {Place::call, Place::call},        \
-   .lanes = lanes_of_saved,                     \
-   .infer = infer,                              \
-   .run = run_backward,                         \
+#define UNARY(function, text, needs)             \
+  {.name = text "_backward",                     \
+   .attribute_bytes = sizeof(UnaryCall),         \
+   .places = {Place::call, Place::call},         \
+   .lanes = lanes_of_saved,                      \
+   .infer = infer,                               \
+   .run = run_backward,                          \
    .gradient = gradient_of<formula_of_backward>, \
    .saves = saves_inputs},
 #include "kernels/unary.def"
@@ -83,14 +83,14 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kForward[] = {
-#define UNARY(function, text, needs)            \
-  {.name = text,                                \
-   .attribute_bytes = sizeof(UnaryCall),        \
-   .places = {Place::call},                     \
-   .lanes = lanes_of_input,                     \
-   .infer = infer,                              \
-   .run = run,                                  \
-   .gradient = gradient,                        \
+#define UNARY(function, text, needs)     \
+  {.name = text,                         \
+   .attribute_bytes = sizeof(UnaryCall), \
+   .places = {Place::call},              \
+   .lanes = lanes_of_input,              \
+   .infer = infer,                       \
+   .run = run,                           \
+   .gradient = gradient,                 \
    .saves = saves},
 #include "kernels/unary.def"
 #undef UNARY
@@ -163,14 +163,12 @@ UNARY(tanh) UNARY(sigmoid) UNARY(logit) UNARY(erf) UNARY(floor) UNARY(ceil) UNAR
 // clang-format on
 #undef UNARY
 
-Tensor leaky_relu(const Tensor& input, double negative_slope) {
+            Tensor leaky_relu(const Tensor& input, double negative_slope) {
   if (!is_floating_point(input.dtype()))
     throw TypeError(message("leaky_relu: needs float32 or float64, got ", name(input.dtype())));
   return unary(UnaryOp::leaky_relu, input, negative_slope);
 }
-Tensor leaky_relu_(const Tensor& self, double negative_slope) {
-  return unary_(UnaryOp::leaky_relu, self, negative_slope);
-}
+Tensor leaky_relu_(const Tensor& self, double negative_slope) { return unary_(UnaryOp::leaky_relu, self, negative_slope); }
 
 namespace {
 

@@ -62,7 +62,8 @@ std::vector<int64_t> table_of(const WindowCall& c, int axis) {
 template <class F>
 void with_planes(const WindowCall& c, int64_t planes, const F& f) {
   const std::vector<int64_t> rows = table_of(c, 0), columns = table_of(c, 1);
-  f(PlaneMap{planes, c.size[0], c.size[1], c.positions[0], c.positions[1], c.kernel[0], c.kernel[1], rows.data(), columns.data(), 1});
+  f(PlaneMap{planes, c.size[0], c.size[1], c.positions[0], c.positions[1], c.kernel[0], c.kernel[1], rows.data(), columns.data(),
+             1});
 }
 
 // ([N,] C, H, W) -> ([N,] C * taps, positions).

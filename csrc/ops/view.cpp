@@ -313,7 +313,8 @@ Tensor permute(const Tensor& input, const std::vector<int64_t>& dims) {
   if (static_cast<int>(order.size()) != input.ndim())
     throw Error(message("permute: ", order.size(), " dims for a tensor of shape ", input.shape()));
   Order shown{input.ndim(), {}};
-  for (int k = 0; k < shown.count; ++k) shown.order[k] = static_cast<int8_t>(order[static_cast<size_t>(k)]);
+  for (size_t k = 0; k < std::size(shown.order); ++k)
+    shown.order[k] = k < order.size() ? static_cast<int8_t>(order[k]) : int8_t{0};
   return emit_one(kPermute, shown, {input});
 }
 

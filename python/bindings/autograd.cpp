@@ -47,24 +47,24 @@ void record_python(const std::string& name, const std::vector<Tensor>& outputs, 
     if (output.is_leaf()) throw Error(message(name, ": a leaf that requires a gradient was changed in place"));
     if (output->is_view) throw Error(message(name, ": there is no history for a view that is changed in place; clone it first"));
   }
-  record_outputs(name.c_str(), outputs, inputs,
-                 [count = inputs.size(), kept = saved.size(), name, backward = keep(std::move(backward))](const Grads& grad_outputs,
-                                                                                                          const Needs& needs) {
-                   py::gil_scoped_acquire gil;
-                   py::list arguments;
-                   // What was saved, with its history, if that is recorded.
-                   py::list values;
-                   for (size_t k = 0; grad_enabled() && k < kept; ++k) values.append(py::cast(needs.saved(k)));
-                   arguments.append(grad_enabled() ? py::object(values) : py::none());
-                   for (const Tensor& g : grad_outputs) arguments.append(py::cast(g));
-                   py::object result = (*backward)(*py::tuple(arguments));
-                   Grads grads;
-                   for (const py::handle& g : result) grads.push_back(tensor_of(name.c_str(), g));
-                   if (grads.size() != count)
-                     throw Error(message(name, ": ", grads.size(), " gradients for ", count, " tensors"));
-                   return grads;
-                 },
-                 saved);
+  record_outputs(
+      name.c_str(), outputs, inputs,
+      [count = inputs.size(), kept = saved.size(), name, backward = keep(std::move(backward))](const Grads& grad_outputs,
+                                                                                               const Needs& needs) {
+        py::gil_scoped_acquire gil;
+        py::list arguments;
+        // What was saved, with its history, if that is recorded.
+        py::list values;
+        for (size_t k = 0; grad_enabled() && k < kept; ++k) values.append(py::cast(needs.saved(k)));
+        arguments.append(grad_enabled() ? py::object(values) : py::none());
+        for (const Tensor& g : grad_outputs) arguments.append(py::cast(g));
+        py::object result = (*backward)(*py::tuple(arguments));
+        Grads grads;
+        for (const py::handle& g : result) grads.push_back(tensor_of(name.c_str(), g));
+        if (grads.size() != count) throw Error(message(name, ": ", grads.size(), " gradients for ", count, " tensors"));
+        return grads;
+      },
+      saved);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ namespace cnnx::bindings {
 void register_elementwise(py::module_& m) {
 #define UNARY(name)                                  \
   m.def(#name, &name, ReleaseGil(), given("input")); \
-  m.def(#name "_", [](const Tensor& input) { return unary_inplace(#name, input); }, ReleaseGil(), given("input"))
+  m.def(#name "_", +[](const Tensor& input) { return unary_inplace(#name, input); }, ReleaseGil(), given("input"))
   UNARY(neg);
   UNARY(abs);
   UNARY(sign);

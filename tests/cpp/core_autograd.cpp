@@ -5,8 +5,8 @@
 
 #include "cnnx/autograd.h"
 #include "core/copy.h"
-#include "core/op.h"
 #include "core/node.h"
+#include "core/op.h"
 
 namespace cnnx::test {
 namespace {

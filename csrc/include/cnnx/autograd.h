@@ -99,8 +99,8 @@ class Saved {
   uint64_t version_ = 0;
 };
 
-// Adds to the .grad of every leaf below `root`. `grad_output` may be undefined for a scalar root. With `create_graph` the gradients
-// have a history themselves, and the graph is retained.
+// Adds to the .grad of every leaf below `root`. `grad_output` may be undefined for a scalar root. With `create_graph` the
+// gradients have a history themselves, and the graph is retained.
 void backward(const Tensor& root, const Tensor& grad_output = {}, bool retain_graph = false, bool create_graph = false);
 // The gradients of the outputs' weighted sum with respect to `inputs`; accumulates nowhere. Inputs that were not reached give an
 // undefined tensor if allow_unused, else an Error.

@@ -1,9 +1,10 @@
 // Exceptions. Every message starts with the op's name in the form "conv2d: ..." and carries the shapes involved.
 #pragma once
 
-#include <sstream>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace cnnx {
 
@@ -31,26 +32,31 @@ struct IoError : Error {  // Python: OSError, or the subclass that belongs to th
   int code;  // errno, 0 if the system did not give one
 };
 
-// Joins its arguments into one string: message("conv2d: weight ", weight.shape(), " ...").
-template <class... Parts>
-std::string message(const Parts&... parts);
-
 namespace detail {
+// What a message is made of, and how it is written, so that a call of message() is small in the program.
+struct MessagePart {
+  const void* value;
+  void (*append)(std::string& out, const void* value);
+};
+void append_text(std::string& out, const void* value);    // of a const char*
+void append_string(std::string& out, const void* value);  // of a std::string
 template <class T>
-auto print(std::ostream& out, const T& value, int) -> decltype(value.str(), void()) {
-  out << value.str();
-}
+void append_number(std::string& out, const void* value);  // of any arithmetic type
+std::string join(std::initializer_list<MessagePart> parts);
+
 template <class T>
-void print(std::ostream& out, const T& value, long) {
-  out << value;
+MessagePart part(const T& value) {
+  if constexpr (std::is_convertible_v<const T&, const char*>) return {static_cast<const char*>(value), append_text};
+  else if constexpr (std::is_same_v<T, std::string>) return {&value, append_string};
+  else if constexpr (std::is_arithmetic_v<T>) return {&value, append_number<T>};
+  else return {&value, [](std::string& out, const void* v) { out += static_cast<const T*>(v)->str(); }};
 }
 }  // namespace detail
 
+// Joins its arguments into one string: message("conv2d: weight ", weight.shape(), " ...").
 template <class... Parts>
 std::string message(const Parts&... parts) {
-  std::ostringstream out;
-  (detail::print(out, parts, 0), ...);
-  return out.str();
+  return detail::join({detail::part(parts)...});
 }
 
 }  // namespace cnnx

@@ -65,7 +65,8 @@ class InlineVector {
  private:
   T* inside() { return reinterpret_cast<T*>(inline_); }
 
-  void grow(size_t capacity) {
+  // Out of line: it is rare.
+  [[gnu::noinline]] void grow(size_t capacity) {
     T* wider = static_cast<T*>(::operator new(capacity * sizeof(T), std::align_val_t(alignof(T))));
     for (size_t i = 0; i < size_; ++i) {
       new (wider + i) T(std::move(data_[i]));

@@ -376,25 +376,33 @@ void correlate(const char* op, const Conv2dShape& s, bool backward, const T* sou
       run(op, direct<T, kOut, kRows, kTap>, c, s.groups, kOut, 128, kRows, static_cast<size_t>(shared_bytes(kOut)), from, weight,
           bias, to);
     };
-    const auto with_tap = [&](auto out, auto rows) {
-      if constexpr (std::is_same_v<T, float>) {  // double is for checks: one kernel will do
-        if (side == 3) return launch_direct(out, rows, std::integral_constant<int, 3>{});
-        if (side == 5) return launch_direct(out, rows, std::integral_constant<int, 5>{});
-      }
-      launch_direct(out, rows, std::integral_constant<int, 0>{});
+    const auto with_tap = [&](auto out) {
+      constexpr std::integral_constant<int, 4> rows;
+      if (side == 3) launch_direct(out, rows, std::integral_constant<int, 3>{});
+      else if (side == 5) launch_direct(out, rows, std::integral_constant<int, 5>{});
+      else launch_direct(out, rows, std::integral_constant<int, 0>{});
     };
     // Smaller tiles where large ones would leave multiprocessors idle.
     const bool few = c.batch * positions * ceil_div(c.q, 8) * s.groups < 4 * 65536;
-    const bool matrix = (c.q >= 32 && c.r * kernel >= 64) || shared_bytes(c.q == 1 ? 1 : 4) > kSharedBytes;
-    if (matrix && (c.q <= 32 || sizeof(T) == 8)) run(op, gemm<T, 32, 8, 4>, c, s.groups, 32, 128, 1, 0, from, weight, bias, to);
-    else if (matrix) {
-      if constexpr (sizeof(T) == 4) run(op, gemm<T, 64, 8, 8>, c, s.groups, 64, 128, 1, 0, from, weight, bias, to);
-    } else if (c.q == 1) with_tap(std::integral_constant<int, 1>{}, std::integral_constant<int, 4>{});
-    else if (c.q <= 4 || few || shared_bytes(8) > kSharedBytes)
-      with_tap(std::integral_constant<int, 4>{}, std::integral_constant<int, 4>{});
-    else if (c.q <= 8 || c.q % 16 != 0 || shared_bytes(16) > kSharedBytes)
-      with_tap(std::integral_constant<int, 8>{}, std::integral_constant<int, 4>{});
-    else with_tap(std::integral_constant<int, 16>{}, std::integral_constant<int, 4>{});
+    const bool matrix = (c.q >= 32 && c.r * kernel >= 64) || shared_bytes(c.q == 1 && sizeof(T) == 4 ? 1 : 4) > kSharedBytes;
+    const auto launch_gemm = [&]<int kM, int kTn>() {
+      run(op, gemm<T, kM, 8, kTn>, c, s.groups, kM, 128, 1, 0, from, weight, bias, to);
+    };
+    if constexpr (std::is_same_v<T, double>) {  // for checks: one kernel of each sort will do
+      if (matrix) launch_gemm.template operator()<32, 4>();
+      else launch_direct(std::integral_constant<int, 4>{}, std::integral_constant<int, 4>{}, std::integral_constant<int, 0>{});
+    } else if (matrix) {
+      if (c.q <= 32) launch_gemm.template operator()<32, 4>();
+      else launch_gemm.template operator()<64, 8>();
+    } else if (c.q == 1) {
+      with_tap(std::integral_constant<int, 1>{});
+    } else if (c.q <= 4 || few || shared_bytes(8) > kSharedBytes) {
+      with_tap(std::integral_constant<int, 4>{});
+    } else if (c.q <= 8 || c.q % 16 != 0 || shared_bytes(16) > kSharedBytes) {
+      with_tap(std::integral_constant<int, 8>{});
+    } else {
+      with_tap(std::integral_constant<int, 16>{});
+    }
   }
 }
 

@@ -231,15 +231,14 @@ void conv2d_backward_weight(const Conv2dShape& s, const T* input, const T* grad_
     launch(op, weight_sums<T>, dim3(static_cast<unsigned>(ceil_div(results, 32))), dim3(256), 0, stream(), results,
            static_cast<int>(chunks), w.taps, w.columns, parts.data(), grad_weight, grad_bias);
   };
-  if (w.out_group <= 8 && w.columns <= 16) run(Tile<8, 16, 2, 4>{});
+  if constexpr (sizeof(T) == 8) run(Tile<16, 32, 4, 4>{});  // double is for checks: one kernel will do
+  else if (w.out_group <= 8 && w.columns <= 16) run(Tile<8, 16, 2, 4>{});
   else if (w.out_group <= 8) run(Tile<8, 32, 2, 4>{});
   else if (w.columns <= 16) run(Tile<32, 16, 4, 4>{});  // few taps: more channels a tile instead
-  else if (w.out_group <= 16 || sizeof(T) == 8) run(Tile<16, 32, 4, 4>{});
-  else if constexpr (sizeof(T) == 4) {
-    if (w.columns <= 32) run(Tile<32, 32, 4, 4>{});
-    else if (w.out_group <= 32) run(Tile<32, 64, 4, 8>{});
-    else run(Tile<64, 64, 8, 4>{});
-  }
+  else if (w.out_group <= 16) run(Tile<16, 32, 4, 4>{});
+  else if (w.columns <= 32) run(Tile<32, 32, 4, 4>{});
+  else if (w.out_group <= 32) run(Tile<32, 64, 4, 8>{});
+  else run(Tile<64, 64, 8, 4>{});
 }
 template void conv2d_backward_weight(const Conv2dShape&, const float*, const float*, float*, float*);
 template void conv2d_backward_weight(const Conv2dShape&, const double*, const double*, double*, double*);

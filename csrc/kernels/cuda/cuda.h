@@ -2,7 +2,6 @@
 #pragma once
 
 #include "cnnx/dtype.h"
-#include "cnnx/error.h"
 #include "cuda/stream.h"
 #include "kernels/cuda/launch.h"
 #include "kernels/slots.h"

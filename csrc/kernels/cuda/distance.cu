@@ -18,7 +18,7 @@ __device__ double scaled_norm(double p, int64_t features, int lane, const T* x, 
     const double ratio = fabs(double(x[k]) - double(y[k])) / largest;
     sum += p == 2 ? ratio * ratio : pow(ratio, p);
   }
-  sum = group_sum<32>(sum);
+  sum = group_sum(sum);
   return largest * (p == 2 ? sqrt(sum) : pow(sum, 1 / p));
 }
 
@@ -36,9 +36,9 @@ __global__ void cdist_kernel(CdistShape s, double p, const T* x, const T* y, T* 
     if (d > largest) largest = d;
     sum += p == 0 ? T(d != 0) : p == 1 ? d : d * d;
   }
-  sum = group_sum<32>(sum);
-  largest = group_max<32>(largest);
-  missing = group_sum<32>(missing);  // NaN if there is one
+  sum = group_sum(sum);
+  largest = group_max(largest);
+  missing = group_sum(missing);  // NaN if there is one
   T result = sum;
   if (missing != missing) result = missing;
   else if (p == 0 || p == 1) result = sum;

@@ -4,16 +4,14 @@
 #include <cuda_runtime.h>
 #include <stdint.h>
 
-#include "cnnx/error.h"
-
 namespace cnnx::cuda {
 
 constexpr int64_t kMaxIndex = 0x7fffffff;
 
 // A number that indices of 32 bits must reach; throws where it is more.
+[[noreturn]] void refuse_index(const char* op, int64_t value);  // launch.cu
 inline int to_index(const char* op, int64_t value) {
-  if (value > kMaxIndex || value < -kMaxIndex)
-    throw Error(message(op, ": ", value, " exceeds what one CUDA kernel can count (2^31 - 1)"));
+  if (value > kMaxIndex || value < -kMaxIndex) refuse_index(op, value);
   return static_cast<int>(value);
 }
 

@@ -15,14 +15,14 @@ Source<T> source_of(const ElementOperand& operand) {
 }
 
 template <int kWidth, class T>
-__global__ void fill_kernel(int64_t n, T value, T* out) {
-  const int64_t i = thread_index() * kWidth;
-  if (i + kWidth <= n) {
+__global__ void fill_kernel(int64_t n, bool packed, T value, T* out) {
+  const Share<kWidth> share(n, packed);
+  if (share.is_pack) {
     Pack<T, kWidth> pack;
     for (int k = 0; k < kWidth; ++k) pack.values[k] = value;
-    *reinterpret_cast<Pack<T, kWidth>*>(out + i) = pack;
+    *reinterpret_cast<Pack<T, kWidth>*>(out + share.begin) = pack;
   } else {
-    for (int64_t j = i; j < n; ++j) out[j] = value;
+    for (int64_t i = share.begin; i < share.end; i += share.step) out[i] = value;
   }
 }
 
@@ -31,10 +31,8 @@ void fill(DType dtype, int64_t n, const void* value, void* out) {
     using T = decltype(tag);
     constexpr int kWidth = 16 / static_cast<int>(sizeof(T));
     T* to = static_cast<T*>(out);
-    const T word = *static_cast<const T*>(value);
-    if (array(to).template is_aligned<kWidth>())
-      launch("fill", fill_kernel<kWidth, T>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, word, to);
-    else launch("fill", fill_kernel<1, T>, blocks_for(n), kThreads, 0, stream(), n, word, to);
+    launch("fill", fill_kernel<kWidth, T>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n,
+           array(to).template is_aligned<kWidth>(), *static_cast<const T*>(value), to);
   });
 }
 
@@ -51,13 +49,47 @@ struct Convert {
   }
 };
 
-template <class To, class From>
-__global__ void copy_kernel(Walk<2> walk, const From* in, To* out) {
+// Calls f with `in` as a pointer to elements of its type. The same for all threads, so the switch costs next to nothing, and
+// there is a kernel for each type that is written, not one for each pair.
+template <class F>
+__device__ void with_elements(DType type, const void* in, const F& f) {
+  switch (type) {
+    case DType::float32: return f(static_cast<const float*>(in));
+    case DType::float64: return f(static_cast<const double*>(in));
+    case DType::int64: return f(static_cast<const int64_t*>(in));
+    case DType::int32: return f(static_cast<const int32_t*>(in));
+    case DType::uint8: return f(static_cast<const uint8_t*>(in));
+    case DType::boolean: return f(static_cast<const bool*>(in));
+  }
+}
+
+constexpr int kConverted = 4;  // elements a thread
+
+template <class To>
+__global__ void convert_kernel(int64_t n, bool packed, DType in_type, const void* in, To* out) {
+  with_elements(in_type, in, [&]<class From>(const From* from) {
+    if constexpr (!std::is_same_v<To, From>) map_share<kConverted>(n, packed, Convert<To, From>(), from, out);
+  });
+}
+
+template <class To>
+__global__ void convert_strided_kernel(Walk<2> walk, int64_t base, DType in_type, const void* in, To* out) {
   const int64_t i = thread_index();
   if (i >= walk.count) return;
   int64_t at[2];
   walk.find(i, at);
-  out[at[0]] = Convert<To, From>()(in[at[1]]);
+  with_elements(in_type, in, [&]<class From>(const From* from) {
+    if constexpr (!std::is_same_v<To, From>) out[at[0]] = Convert<To, From>()(from[base + at[1]]);
+  });
+}
+
+template <class T>
+__global__ void copy_kernel(Walk<2> walk, const T* in, T* out) {
+  const int64_t i = thread_index();
+  if (i >= walk.count) return;
+  int64_t at[2];
+  walk.find(i, at);
+  out[at[0]] = in[at[1]];
 }
 
 // A matrix whose rows lie along the output's innermost dimension and whose columns lie along the input's: read by columns,
@@ -114,15 +146,38 @@ void transpose(const StridedShape<2>& s, int row, const T* in, T* out) {
          s.stride[1][last], s.stride[0][row], in, out);
 }
 
-template <class To, class From>
-void copy_as(const StridedShape<2>& s, const From* in, To* out) {
-  if (s.ndim == 1 && s.stride[0][0] == 1 && s.stride[1][0] == 1) return map("copy", s.numel(), in, out, Convert<To, From>());
-  if constexpr (std::is_same_v<To, From>) {
-    if (int row = 0; is_transpose(s, row)) return transpose(s, row, in, out);
+template <class T>
+struct Same {
+  __device__ T operator()(T value) const { return value; }
+};
+
+bool is_contiguous(const StridedShape<2>& s) { return s.ndim == 1 && s.stride[0][0] == 1 && s.stride[1][0] == 1; }
+
+template <class T>
+void copy_words(const StridedShape<2>& s, const T* in, T* out) {
+  if (is_contiguous(s)) return map("copy", s.numel(), in, out, Same<T>());
+  if (int row = 0; is_transpose(s, row)) return transpose(s, row, in, out);
+  in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
+    const Walk<2> walk(part);
+    launch("copy", copy_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, in + base[1], out + base[0]);
+  });
+}
+
+template <class To>
+void convert(const StridedShape<2>& s, DType in_type, const void* in, To* out) {
+  if (is_contiguous(s)) {
+    const auto aligned = [](const void* data, size_t size) {
+      return reinterpret_cast<uintptr_t>(data) % (size * kConverted) == 0;
+    };
+    const int64_t n = s.numel();
+    launch("copy", convert_kernel<To>, blocks_for((n + kConverted - 1) / kConverted), kThreads, 0, stream(), n,
+           aligned(in, itemsize(in_type)) && aligned(out, sizeof(To)), in_type, in, out);
+    return;
   }
   in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
     const Walk<2> walk(part);
-    launch("copy", copy_kernel<To, From>, blocks_for(walk.count), kThreads, 0, stream(), walk, in + base[1], out + base[0]);
+    launch("copy", convert_strided_kernel<To>, blocks_for(walk.count), kThreads, 0, stream(), walk, base[1], in_type, in,
+           out + base[0]);
   });
 }
 
@@ -130,22 +185,24 @@ void copy(const StridedShape<2>& s, DType out_type, void* out, DType in_type, co
   if (out_type == in_type)
     return dispatch_words(out_type, [&](auto tag) {
       using T = decltype(tag);
-      copy_as(s, static_cast<const T*>(in), static_cast<T*>(out));
+      copy_words(s, static_cast<const T*>(in), static_cast<T*>(out));
     });
-  dispatch(out_type, [&](auto out_tag) {
-    dispatch(in_type,
-             [&](auto in_tag) { copy_as(s, static_cast<const decltype(in_tag)*>(in), static_cast<decltype(out_tag)*>(out)); });
-  });
+  dispatch(out_type, [&](auto tag) { convert(s, in_type, in, static_cast<decltype(tag)*>(out)); });
 }
 
-// kOp: the operation, or count if it is `op`: what is rare shares a kernel.
-template <class T, BinaryOp kOp>
+// One operation of float.
+template <BinaryOp kOp>
+struct FloatArithmetic {
+  __device__ float operator()(float a, float b) const { return float_arithmetic(kOp, a, b); }
+};
+// Any: what is rare shares a kernel.
+template <class T>
 struct Arithmetic {
+  using OneByOne = void;
   BinaryOp op;
   __device__ T operator()(T a, T b) const {
-    constexpr bool kAny = kOp == BinaryOp::count;
     if constexpr (std::is_floating_point_v<T>) {
-      return float_arithmetic(kAny ? op : kOp, a, b);
+      return float_arithmetic(op, a, b);
     } else {
       if (b == T(0) && divides(op)) return T(0);
       return integer_arithmetic(op, a, b);
@@ -153,22 +210,20 @@ struct Arithmetic {
   }
 };
 
-template <class T, BinaryOp kOp>
-void binary_with(BinaryOp op, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
-  map2_strided(binary_name(op), s, source_of<T>(a), source_of<T>(b), static_cast<T*>(out), Arithmetic<T, kOp>{op});
-}
-
 void binary(BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
-  if (dtype == DType::float32) switch (op) {
-      case BinaryOp::add: return binary_with<float, BinaryOp::add>(op, s, a, b, out);
-      case BinaryOp::sub: return binary_with<float, BinaryOp::sub>(op, s, a, b, out);
-      case BinaryOp::mul: return binary_with<float, BinaryOp::mul>(op, s, a, b, out);
-      case BinaryOp::div: return binary_with<float, BinaryOp::div>(op, s, a, b, out);
-      case BinaryOp::maximum: return binary_with<float, BinaryOp::maximum>(op, s, a, b, out);
-      case BinaryOp::minimum: return binary_with<float, BinaryOp::minimum>(op, s, a, b, out);
+  const auto run = [&]<class T>(T* to, const auto& f) {
+    map2_strided(binary_name(op), s, source_of<T>(a), source_of<T>(b), to, f);
+  };
+  if (float* to = static_cast<float*>(out); dtype == DType::float32) switch (op) {
+      case BinaryOp::add: return run(to, FloatArithmetic<BinaryOp::add>());
+      case BinaryOp::sub: return run(to, FloatArithmetic<BinaryOp::sub>());
+      case BinaryOp::mul: return run(to, FloatArithmetic<BinaryOp::mul>());
+      case BinaryOp::div: return run(to, FloatArithmetic<BinaryOp::div>());
+      case BinaryOp::maximum: return run(to, FloatArithmetic<BinaryOp::maximum>());
+      case BinaryOp::minimum: return run(to, FloatArithmetic<BinaryOp::minimum>());
       default: break;
     }
-  dispatch(dtype, [&](auto tag) { binary_with<decltype(tag), BinaryOp::count>(op, s, a, b, out); });
+  dispatch(dtype, [&]<class T>(T) { run(static_cast<T*>(out), Arithmetic<T>{op}); });
 }
 
 // The slot of KernelTable: contiguous operands or single elements, all on the device.

@@ -2,6 +2,7 @@
 //
 // Contiguous operands: a thread takes a pack of elements, 16 bytes of the widest operand where all are aligned to that, so that
 // every load and store of a warp is a run of whole cache lines; such a kernel should move 85 % of what the memory can or more.
+// Where one is not aligned, the same kernel takes as many elements one by one.
 // Strided operands: a thread takes one element of the row-major order, whose position follows from divisions by the extents, done
 // as multiplications; coalesced as far as the innermost strides are 1 or 0.
 #pragma once
@@ -115,59 +116,85 @@ Source<T> array(const T* data) {
   return {data, T(), 1};
 }
 
-// out[i] = f(a[i]). The output may be the input.
-template <int kWidth, class F, class Out, class A>
-__global__ void map_kernel(int64_t n, F f, const A* a, Out* out) {
-  const int64_t i = thread_index() * kWidth;
-  if (i + kWidth <= n) {
-    const Pack<A, kWidth> x = *reinterpret_cast<const Pack<A, kWidth>*>(a + i);
-    Pack<Out, kWidth> y;
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k) y.values[k] = f(x.values[k]);
-    *reinterpret_cast<Pack<Out, kWidth>*>(out + i) = y;
-  } else {
-    for (int64_t j = i; j < n; ++j) out[j] = f(a[j]);
-  }
-}
-
-// out[i] = f(a[i], b[i]). The output may be an input.
-template <int kWidth, class F, class Out, class A, class B>
-__global__ void map2_kernel(int64_t n, F f, Source<A> a, Source<B> b, Out* out) {
-  const int64_t i = thread_index() * kWidth;
-  if (i + kWidth <= n) {
-    const Pack<A, kWidth> x = a.template pack<kWidth>(i);
-    const Pack<B, kWidth> y = b.template pack<kWidth>(i);
-    Pack<Out, kWidth> z;
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k) z.values[k] = f(x.values[k], y.values[k]);
-    *reinterpret_cast<Pack<Out, kWidth>*>(out + i) = z;
-  } else {
-    for (int64_t j = i; j < n; ++j) out[j] = f(a.at(j), b.at(j));
-  }
-}
-
-// Elements of a pack for operands of these types.
-template <class... T>
+// Elements of a pack for operands of these types: 16 bytes of the widest, but no more than four of narrower ones. Functions with
+// a switch in them (F::OneByOne) take one element a thread, or the switch would be there four times over.
+template <class F, class... T>
 constexpr int pack_width() {
-  size_t largest = 1;
+  if constexpr (requires { typename F::OneByOne; }) return 1;
+  size_t largest = 4;
   ((largest = sizeof(T) > largest ? sizeof(T) : largest), ...);
   return static_cast<int>(16 / largest);
 }
 
+// A thread's elements of a contiguous kernel: kWidth side by side where the operands are aligned to packs, else as many that lie
+// a block's width apart, so that a warp's are neighbours.
+template <int kWidth>
+struct Share {
+  int64_t begin, end;
+  int step;
+  bool is_pack;  // whole and aligned
+
+  __device__ Share(int64_t n, bool packed) {
+    const int64_t first = static_cast<int64_t>(blockIdx.x) * blockDim.x * kWidth;
+    begin = first + (packed ? threadIdx.x * kWidth : threadIdx.x);
+    end = packed ? begin + kWidth : first + static_cast<int64_t>(blockDim.x) * kWidth;
+    is_pack = packed && end <= n;
+    if (end > n) end = n;
+    step = packed ? 1 : static_cast<int>(blockDim.x);
+  }
+};
+
+// out[i] = f(a[i]). The output may be the input.
+template <int kWidth, class F, class Out, class A>
+__device__ void map_share(int64_t n, bool packed, const F& f, const A* a, Out* out) {
+  const Share<kWidth> share(n, packed);
+  if (kWidth > 1 && share.is_pack) {
+    const Pack<A, kWidth> x = *reinterpret_cast<const Pack<A, kWidth>*>(a + share.begin);
+    Pack<Out, kWidth> y;
+#pragma unroll
+    for (int k = 0; k < kWidth; ++k) y.values[k] = f(x.values[k]);
+    *reinterpret_cast<Pack<Out, kWidth>*>(out + share.begin) = y;
+  } else {
+#pragma unroll 1
+    for (int64_t i = share.begin; i < share.end; i += share.step) out[i] = f(a[i]);
+  }
+}
+template <int kWidth, class F, class Out, class A>
+__global__ void map_kernel(int64_t n, bool packed, F f, const A* a, Out* out) {
+  map_share<kWidth>(n, packed, f, a, out);
+}
+
+// out[i] = f(a[i], b[i]). The output may be an input.
+template <int kWidth, class F, class Out, class A, class B>
+__global__ void map2_kernel(int64_t n, bool packed, F f, Source<A> a, Source<B> b, Out* out) {
+  const Share<kWidth> share(n, packed);
+  if (kWidth > 1 && share.is_pack) {
+    const Pack<A, kWidth> x = a.template pack<kWidth>(share.begin);
+    const Pack<B, kWidth> y = b.template pack<kWidth>(share.begin);
+    Pack<Out, kWidth> z;
+#pragma unroll
+    for (int k = 0; k < kWidth; ++k) z.values[k] = f(x.values[k], y.values[k]);
+    *reinterpret_cast<Pack<Out, kWidth>*>(out + share.begin) = z;
+  } else {
+#pragma unroll 1
+    for (int64_t i = share.begin; i < share.end; i += share.step) out[i] = f(a.at(i), b.at(i));
+  }
+}
+
 template <class Out, class A, class F>
 void map(const char* op, int64_t n, const A* a, Out* out, const F& f) {
-  constexpr int kWidth = pack_width<Out, A>();
-  if (array(a).template is_aligned<kWidth>() && array(out).template is_aligned<kWidth>())
-    launch(op, map_kernel<kWidth, F, Out, A>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, f, a, out);
-  else launch(op, map_kernel<1, F, Out, A>, blocks_for(n), kThreads, 0, stream(), n, f, a, out);
+  constexpr int kWidth = pack_width<F, Out, A>();
+  const bool packed = array(a).template is_aligned<kWidth>() && array(out).template is_aligned<kWidth>();
+  launch(op, map_kernel<kWidth, F, Out, A>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, packed, f, a, out);
 }
 
 template <class Out, class A, class B, class F>
 void map2(const char* op, int64_t n, const Source<A>& a, const Source<B>& b, Out* out, const F& f) {
-  constexpr int kWidth = pack_width<Out, A, B>();
-  if (a.template is_aligned<kWidth>() && b.template is_aligned<kWidth>() && array(out).template is_aligned<kWidth>())
-    launch(op, map2_kernel<kWidth, F, Out, A, B>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, f, a, b, out);
-  else launch(op, map2_kernel<1, F, Out, A, B>, blocks_for(n), kThreads, 0, stream(), n, f, a, b, out);
+  constexpr int kWidth = pack_width<F, Out, A, B>();
+  const bool packed =
+      a.template is_aligned<kWidth>() && b.template is_aligned<kWidth>() && array(out).template is_aligned<kWidth>();
+  launch(op, map2_kernel<kWidth, F, Out, A, B>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, packed, f, a, b,
+         out);
 }
 
 // The same over strided operands; operand 0 is the output.

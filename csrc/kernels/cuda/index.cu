@@ -7,6 +7,7 @@
 // there are lines enough for that; a few long ones are chained as well.
 // Bytes: values twice plus the index; scattered reads cost a sector of 32 bytes for each run shorter than that. A chain sorts the
 // entries, in some 65 bytes of scratch memory for each.
+#include "cnnx/error.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/scratch.h"
 

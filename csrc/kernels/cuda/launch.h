@@ -7,8 +7,6 @@
 #include <cstddef>
 #include <type_traits>
 
-#include "cnnx/error.h"
-
 #ifdef CNNX_CUDA_ON_CPU
 #include <tuple>
 // CNNX_SHARED(float, tile, [16][17]) declares the block's array tile; CNNX_DYNAMIC_SHARED(float, buffer) the pointer buffer to
@@ -29,10 +27,9 @@
 namespace cnnx::cuda {
 
 // Throws what CUDA has to say against `op`.
+[[noreturn]] void refuse(const char* op, cudaError_t status);
 inline void check(const char* op, cudaError_t status) {
-  if (status == cudaSuccess) return;
-  cudaGetLastError();  // told once
-  throw Error(message(op, ": CUDA error: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")"));
+  if (status != cudaSuccess) refuse(op, status);
 }
 
 // The device that select() chose last in this thread (cuda/stream.h), whose stream kernels are given to; -1: none yet.
@@ -61,6 +58,18 @@ class OnDevice {
   int before_ = -1;
 };
 
+#ifndef CNNX_CUDA_ON_CPU
+// The part of a launch that does not depend on the kernel: arguments[i] is where parameter i lies.
+void launch_at(const char* op, const void* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+               void** arguments);
+template <class... Params>
+void launch_with(const char* op, const void* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+                 Params... values) {
+  void* arguments[] = {&values...};
+  launch_at(op, kernel, grid, block, shared_bytes, stream, arguments);
+}
+#endif
+
 // launch("relu", relu_kernel<float>, grid, block, shared_bytes, stream, arguments...). An empty grid launches nothing.
 template <class... Params, class... Args>
 void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
@@ -68,9 +77,9 @@ void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, st
   static_assert(sizeof...(Params) == sizeof...(Args), "as many arguments as the kernel has parameters");
   static_assert((std::size_t{0} + ... + sizeof(Params)) <= 4096, "a kernel takes at most 4096 bytes of parameters");
   static_assert((std::is_trivially_copyable_v<Params> && ...), "parameters are copied to the device byte by byte");
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  const OnDevice on(selected_device);  // a launch into the stream of another device than the current one fails
 #ifdef CNNX_CUDA_ON_CPU
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  const OnDevice on(selected_device);
   const std::tuple<std::remove_cv_t<Params>...> values(static_cast<Params>(args)...);
   ::cuda_on_cpu::PointerArgument pointers[sizeof...(Params) + 1];
   int parameter = 0, count = 0;
@@ -82,10 +91,11 @@ void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, st
   ::cuda_on_cpu::launch(
       op, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
       [kernel, values] { std::apply(kernel, values); }, pointers, count);
-#else
-  kernel<<<grid, block, shared_bytes, stream>>>(static_cast<Params>(args)...);
-#endif
   check(op, cudaGetLastError());
+#else
+  launch_with<std::remove_cv_t<Params>...>(op, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
+                                           static_cast<Params>(args)...);
+#endif
 }
 
 }  // namespace cnnx::cuda

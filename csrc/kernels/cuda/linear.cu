@@ -309,13 +309,13 @@ void product(const char* op, Product<T> p) {
       p.a_along_k ? reads_vectors(p.a, p.k, p.a_col, p.a_row, p.batch, 1) : reads_vectors(p.a, p.m, p.a_row, p.a_col, p.batch, 1);
   p.b_vector =
       p.b_along_k ? reads_vectors(p.b, p.k, p.b_row, p.b_col, p.batch, 2) : reads_vectors(p.b, p.n, p.b_col, p.b_row, p.batch, 2);
-  const int64_t batch = p.batch.numel();
-  if (p.n <= 16 && p.m > 16) return launch_product<T, 128, 16>(op, p);
-  if (p.m <= 16) return launch_product<T, 16, 128>(op, p);
-  if constexpr (sizeof(T) == 4) {
+  if constexpr (sizeof(T) == 4) {  // double is for checks: one kernel will do
+    const int64_t batch = p.batch.numel();
+    if (p.n <= 16 && p.m > 16) return launch_product<T, 128, 16>(op, p);
+    if (p.m <= 16) return launch_product<T, 16, 128>(op, p);
     if (ceil_div(p.m, 128) * ceil_div(p.n, 128) * batch >= 96) return launch_product<T, 128, 128>(op, p);
+    if (ceil_div(p.m, 64) * ceil_div(p.n, 64) * batch >= 32) return launch_product<T, 64, 64>(op, p);
   }
-  if (ceil_div(p.m, 64) * ceil_div(p.n, 64) * batch >= 32) return launch_product<T, 64, 64>(op, p);
   launch_product<T, 32, 32>(op, p);
 }
 

@@ -43,30 +43,30 @@ __device__ inline bool counts(int64_t t, int64_t classes, int64_t ignore_index, 
   return false;
 }
 
-template <class T, int kLanes, bool kLogits>
-__global__ void loss_kernel(LossRows<T> p) {
-  constexpr int kRows = kRowThreads / kLanes;
-  const int lane = int(threadIdx.x) % kLanes;
+// lanes: of a group, a power of two.
+template <class T, bool kLogits>
+__global__ void loss_kernel(LossRows<T> p, int lanes) {
+  const int rows_of_block = kRowThreads / lanes, lane = int(threadIdx.x) & (lanes - 1);
   const int64_t rows = p.s.batch * p.s.spatial;
   T loss_sum = 0, weight_sum = 0;
-  for (int64_t first = blockIdx.x * int64_t(kRows); first < rows; first += int64_t(gridDim.x) * kRows) {
-    const int64_t row = first + threadIdx.x / kLanes;
+  for (int64_t first = blockIdx.x * int64_t(rows_of_block); first < rows; first += int64_t(gridDim.x) * rows_of_block) {
+    const int64_t row = first + int(threadIdx.x) / lanes;
     const bool live = row < rows;
     const int64_t length = live ? p.s.classes : 0;  // every lane takes part in the shuffles
     const int64_t start = live ? row / p.s.spatial * p.s.classes * p.s.spatial + row % p.s.spatial : 0;
     const T* x = p.x + start;
     T shift = 0, log_sum = 0;
     if constexpr (kLogits) {
-      const auto norm = row_norm<kLanes>(x, length, p.s.spatial, lane);
+      const auto norm = row_norm(x, length, p.s.spatial, lane, lanes);
       shift = norm.shift;
       log_sum = log(norm.sum);
-      for (int64_t r = lane; r < length; r += kLanes) p.log_p[start + r * p.s.spatial] = x[r * p.s.spatial] - shift - log_sum;
+      for (int64_t r = lane; r < length; r += lanes) p.log_p[start + r * p.s.spatial] = x[r * p.s.spatial] - shift - log_sum;
     }
     const auto log_p = [&](int64_t c) { return kLogits ? x[c * p.s.spatial] - shift - log_sum : x[c * p.s.spatial]; };
     T spread = 0;
     if (p.smoothing > 0) {
-      for (int64_t r = lane; r < length; r += kLanes) spread -= weight_of(p.weight, r) * log_p(r);
-      spread = group_sum<kLanes>(spread);
+      for (int64_t r = lane; r < length; r += lanes) spread -= weight_of(p.weight, r) * log_p(r);
+      spread = group_sum(spread, lanes);
     }
     if (!live || lane != 0) continue;
     const int64_t t = p.target[row];
@@ -91,12 +91,10 @@ template <bool kLogits, class T>
 void forward(const char* op, const LossRows<T>& p) {
   const int lanes = p.s.spatial > 1 ? 1 : lanes_for(p.s.classes);
   const int64_t rows = p.s.batch * p.s.spatial;
-  with_lanes(lanes, [&](auto width) {
-    constexpr int kRows = kRowThreads / width.value;
-    // One block at least: the sum of nothing is a result too.
-    const int64_t blocks = std::clamp<int64_t>((rows + kRows - 1) / kRows, 1, kMaxSumBlocks);
-    launch(op, loss_kernel<T, width.value, kLogits>, dim3(unsigned(blocks)), dim3(kRowThreads), 0, stream(), p);
-  });
+  const int64_t rows_of_block = kRowThreads / lanes;
+  // One block at least: the sum of nothing is a result too.
+  const int64_t blocks = std::clamp<int64_t>((rows + rows_of_block - 1) / rows_of_block, 1, kMaxSumBlocks);
+  launch(op, loss_kernel<T, kLogits>, dim3(unsigned(blocks)), dim3(kRowThreads), 0, stream(), p, lanes);
 }
 
 template <class T>

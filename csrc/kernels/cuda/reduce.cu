@@ -21,28 +21,47 @@ constexpr int64_t kChunk = 8192;               // elements of a row that one lau
 constexpr int64_t kColumnChunk = 512;          // inner > 1
 constexpr unsigned kWarp = 0xffffffffu;
 
-// Value: what is combined. Sums of float are taken in double: a partial sum may be too large for a float where the mean, or a sum
-// of both signs, is not.
-template <class T, ReduceOp kOp>
-struct Reduction {
-  using Value = std::conditional_t<kOp == ReduceOp::sum && std::is_same_v<T, float>, double, T>;
-  static __device__ Value start() {
-    if constexpr (kOp == ReduceOp::sum) return Value(0);
-    else if constexpr (kOp == ReduceOp::prod) return T(1);
-    else if constexpr (std::is_same_v<T, bool>) return kOp == ReduceOp::min;
-    else if constexpr (std::is_floating_point_v<T>) return kOp == ReduceOp::max ? T(-INFINITY) : T(INFINITY);
-    else {
-      constexpr T kMin = std::is_signed_v<T> ? static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1)) : T(0);
-      return kOp == ReduceOp::max ? kMin : static_cast<T>(~kMin);
-    }
+// A reduction of float. Value: what is combined. Sums are taken in double: a partial sum may be too large for a float where the
+// mean, or a sum of both signs, is not.
+template <ReduceOp kOp>
+struct FloatReduction {
+  using Value = std::conditional_t<kOp == ReduceOp::sum, double, float>;
+  __device__ Value start() const {
+    if constexpr (kOp == ReduceOp::sum) return 0;
+    else if constexpr (kOp == ReduceOp::prod) return 1;
+    else return kOp == ReduceOp::max ? -INFINITY : INFINITY;
   }
-  static __device__ Value combine(Value a, Value b) {
-    if constexpr (kOp == ReduceOp::sum && std::is_floating_point_v<T>) return a + b;
-    else if constexpr (kOp == ReduceOp::prod && std::is_floating_point_v<T>) return a * b;
-    else if constexpr (kOp == ReduceOp::sum) return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-    else if constexpr (kOp == ReduceOp::prod) return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
+  __device__ Value combine(Value a, Value b) const {
+    if constexpr (kOp == ReduceOp::sum) return a + b;
+    else if constexpr (kOp == ReduceOp::prod) return a * b;
     else if constexpr (kOp == ReduceOp::max) return a != a || a > b ? a : b;  // a NaN wins
     else return a != a || a < b ? a : b;
+  }
+};
+
+// Any reduction of another type: they share their kernels.
+template <class T>
+struct AnyReduction {
+  using Value = T;
+  ReduceOp op;
+  __device__ T start() const {
+    if (op == ReduceOp::sum) return T(0);
+    if (op == ReduceOp::prod) return T(1);
+    if constexpr (std::is_same_v<T, bool>) return op == ReduceOp::min;
+    else if constexpr (std::is_floating_point_v<T>) return op == ReduceOp::max ? T(-INFINITY) : T(INFINITY);
+    else {
+      constexpr T kMin = std::is_signed_v<T> ? static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1)) : T(0);
+      return op == ReduceOp::max ? kMin : static_cast<T>(~kMin);
+    }
+  }
+  __device__ T combine(T a, T b) const {
+    using Wide = std::conditional_t<std::is_floating_point_v<T>, T, uint64_t>;
+    switch (op) {
+      case ReduceOp::max: return a != a || a > b ? a : b;  // a NaN wins
+      case ReduceOp::min: return a != a || a < b ? a : b;
+      case ReduceOp::prod: return static_cast<T>(static_cast<Wide>(a) * static_cast<Wide>(b));
+      default: return static_cast<T>(static_cast<Wide>(a) + static_cast<Wide>(b));
+    }
   }
 };
 
@@ -71,122 +90,130 @@ __device__ Out quotient(Value result, Value divisor) {
 
 // Rows by groups of `lanes` lanes, a power of two; y[row] = the reduction over divisor (1: as it is).
 template <class R, class In, class Out>
-__global__ void reduce_rows_kernel(int64_t rows, int64_t n, int lanes, typename R::Value divisor, const In* x, Out* y) {
+__global__ void reduce_rows_kernel(R r, int64_t rows, int64_t n, int lanes, typename R::Value divisor, const In* x, Out* y) {
   const int64_t row = thread_index() / lanes;
   const int lane = static_cast<int>(threadIdx.x) % lanes;
-  typename R::Value result = R::start();
+  typename R::Value result = r.start();
   if (row < rows) {
     const In* from = x + row * n;
-    typename R::Value other = R::start();
+    typename R::Value other = r.start();
     int64_t i = lane;
     for (; i + lanes < n; i += 2 * lanes) {
-      result = R::combine(result, from[i]);
-      other = R::combine(other, from[i + lanes]);
+      result = r.combine(result, from[i]);
+      other = r.combine(other, from[i + lanes]);
     }
-    if (i < n) result = R::combine(result, from[i]);
-    result = R::combine(result, other);
+    if (i < n) result = r.combine(result, from[i]);
+    result = r.combine(result, other);
   }
-  for (int width = lanes / 2; width > 0; width /= 2) result = R::combine(result, shuffle_xor(result, width));
+  for (int width = lanes / 2; width > 0; width /= 2) result = r.combine(result, shuffle_xor(result, width));
   if (row < rows && lane == 0) y[row] = quotient<Out>(result, divisor);
 }
 
 // Combines one value of each of kThreads threads; the result is thread 0's.
 template <class R, class T>
-__device__ T combine_block(T value) {
+__device__ T combine_block(const R& r, T value) {
   CNNX_SHARED(T, partial, [kThreads / 32]);
-  for (int width = 16; width > 0; width /= 2) value = R::combine(value, shuffle_xor(value, width));
+  for (int width = 16; width > 0; width /= 2) value = r.combine(value, shuffle_xor(value, width));
   if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = value;
   __syncthreads();
   if (threadIdx.x == 0)
-    for (int k = 1; k < kThreads / 32; ++k) value = R::combine(value, partial[k]);
+    for (int k = 1; k < kThreads / 32; ++k) value = r.combine(value, partial[k]);
   return value;
 }
 
 // A block for each chunk of each row.
 template <class R, class In, class Out>
-__global__ void reduce_chunks_kernel(int64_t n, Chunks chunks, typename R::Value divisor, const In* x, Out* y) {
+__global__ void reduce_chunks_kernel(R r, int64_t n, Chunks chunks, typename R::Value divisor, const In* x, Out* y) {
   const int64_t row = blockIdx.x / chunks.count, chunk = blockIdx.x % chunks.count;
   const In* from = x + row * n;
   const int64_t end = chunks.end(chunk, n);
-  typename R::Value sums[4] = {R::start(), R::start(), R::start(), R::start()};
+  typename R::Value sums[4] = {r.start(), r.start(), r.start(), r.start()};
   int64_t i = chunks.begin(chunk) + threadIdx.x;
   for (; i + 3 * kThreads < end; i += 4 * kThreads)
-    for (int k = 0; k < 4; ++k) sums[k] = R::combine(sums[k], from[i + k * kThreads]);
-  for (; i < end; i += kThreads) sums[0] = R::combine(sums[0], from[i]);
-  const typename R::Value result = combine_block<R>(R::combine(R::combine(sums[0], sums[1]), R::combine(sums[2], sums[3])));
+    for (int k = 0; k < 4; ++k) sums[k] = r.combine(sums[k], from[i + k * kThreads]);
+  for (; i < end; i += kThreads) sums[0] = r.combine(sums[0], from[i]);
+  const typename R::Value result = combine_block(r, r.combine(r.combine(sums[0], sums[1]), r.combine(sums[2], sums[3])));
   if (threadIdx.x == 0) y[blockIdx.x] = quotient<Out>(result, divisor);
 }
 
 // blockIdx.x: a band of kColumns columns of one (outer, chunk).
 template <class R, class In, class Out>
-__global__ void reduce_columns_kernel(ReduceShape s, int64_t bands, Chunks chunks, typename R::Value divisor, const In* x,
+__global__ void reduce_columns_kernel(R r, ReduceShape s, int64_t bands, Chunks chunks, typename R::Value divisor, const In* x,
                                       Out* y) {
   using Value = typename R::Value;
   CNNX_SHARED(Value, partial, [kColumnRows][kColumns]);
   const int64_t at = blockIdx.x / bands, column = blockIdx.x % bands * kColumns + threadIdx.x;
   const int64_t outer = at / chunks.count, chunk = at % chunks.count;
-  Value result = R::start();
+  Value result = r.start();
   if (column < s.inner) {
     const In* from = x + outer * s.reduce * s.inner + column;
     const int64_t end = chunks.end(chunk, s.reduce);
-    Value other = R::start();
-    int64_t r = chunks.begin(chunk) + threadIdx.y;
-    for (; r + kColumnRows < end; r += 2 * kColumnRows) {
-      result = R::combine(result, from[r * s.inner]);
-      other = R::combine(other, from[(r + kColumnRows) * s.inner]);
+    Value other = r.start();
+    int64_t i = chunks.begin(chunk) + threadIdx.y;
+    for (; i + kColumnRows < end; i += 2 * kColumnRows) {
+      result = r.combine(result, from[i * s.inner]);
+      other = r.combine(other, from[(i + kColumnRows) * s.inner]);
     }
-    if (r < end) result = R::combine(result, from[r * s.inner]);
-    result = R::combine(result, other);
+    if (i < end) result = r.combine(result, from[i * s.inner]);
+    result = r.combine(result, other);
   }
   partial[threadIdx.y][threadIdx.x] = result;
   __syncthreads();
   if (threadIdx.y == 0 && column < s.inner) {
-    for (int k = 1; k < kColumnRows; ++k) result = R::combine(result, partial[k][threadIdx.x]);
+    for (int k = 1; k < kColumnRows; ++k) result = r.combine(result, partial[k][threadIdx.x]);
     y[at * s.inner + column] = quotient<Out>(result, divisor);
   }
 }
 
 template <class R, class In, class Out>
-void reduce_chunks(const char* op, const ReduceShape& s, const Chunks& chunks, typename R::Value divisor, const In* x, Out* y) {
+void reduce_chunks(const char* op, const R& r, const ReduceShape& s, const Chunks& chunks, typename R::Value divisor, const In* x,
+                   Out* y) {
   if (s.inner > 1) {
     const int64_t bands = (s.inner + kColumns - 1) / kColumns;
     launch(op, reduce_columns_kernel<R, In, Out>, grid_of(op, s.outer * chunks.count * bands), dim3(kColumns, kColumnRows), 0,
-           stream(), s, bands, chunks, divisor, x, y);
+           stream(), r, s, bands, chunks, divisor, x, y);
   } else if (s.reduce <= 1024) {
     int lanes = 1;
     while (lanes < 32 && lanes < s.reduce) lanes *= 2;
-    launch(op, reduce_rows_kernel<R, In, Out>, blocks_for(s.outer * lanes), kThreads, 0, stream(), s.outer, s.reduce, lanes,
+    launch(op, reduce_rows_kernel<R, In, Out>, blocks_for(s.outer * lanes), kThreads, 0, stream(), r, s.outer, s.reduce, lanes,
            divisor, x, y);
   } else {
-    launch(op, reduce_chunks_kernel<R, In, Out>, grid_of(op, s.outer * chunks.count), kThreads, 0, stream(), s.reduce, chunks,
+    launch(op, reduce_chunks_kernel<R, In, Out>, grid_of(op, s.outer * chunks.count), kThreads, 0, stream(), r, s.reduce, chunks,
            divisor, x, y);
   }
 }
 
 template <class R, class In, class Out>
-void reduce_with(const char* op, const ReduceShape& s, typename R::Value divisor, const In* x, Out* y) {
+void reduce_with(const char* op, const R& r, const ReduceShape& s, typename R::Value divisor, const In* x, Out* y) {
+  using Value = typename R::Value;
   const int64_t results = s.outer * s.inner;
   if (results == 0) return;
   const int64_t size = s.inner == 1 ? kChunk : kColumnChunk;
   const Chunks chunks{size, s.reduce > size ? (s.reduce + size - 1) / size : 1};
-  if (chunks.count == 1) return reduce_chunks<R>(op, s, chunks, divisor, x, y);
-  using Value = typename R::Value;
+  if (chunks.count == 1) return reduce_chunks(op, r, s, chunks, divisor, x, y);
   const Scratch<Value> partial(op, results * chunks.count);
-  reduce_chunks<R>(op, s, chunks, Value(1), x, partial.data());
-  reduce_with<R>(op, ReduceShape{s.outer, chunks.count, s.inner}, divisor, static_cast<const Value*>(partial.data()), y);
+  reduce_chunks(op, r, s, chunks, Value(1), x, partial.data());
+  const ReduceShape rest{s.outer, chunks.count, s.inner};
+  const Value* from = partial.data();
+  if constexpr (std::is_same_v<In, Value>) reduce_with(op, r, rest, divisor, from, y);
+  else reduce_with(op, AnyReduction<Value>{ReduceOp::sum}, rest, divisor, from, y);  // of float
 }
 
+void reduce_any(ReduceOp op, const ReduceShape& s, const float* x, float* y) {
+  switch (op) {
+    case ReduceOp::sum: return reduce_with("sum", FloatReduction<ReduceOp::sum>(), s, 1, x, y);
+    case ReduceOp::mean: return reduce_with("mean", FloatReduction<ReduceOp::sum>(), s, static_cast<double>(s.reduce), x, y);
+    case ReduceOp::prod: return reduce_with("prod", FloatReduction<ReduceOp::prod>(), s, 1, x, y);
+    case ReduceOp::max: return reduce_with("max", FloatReduction<ReduceOp::max>(), s, 1, x, y);
+    case ReduceOp::min: return reduce_with("min", FloatReduction<ReduceOp::min>(), s, 1, x, y);
+  }
+}
 template <class T>
 void reduce_any(ReduceOp op, const ReduceShape& s, const T* x, T* y) {
-  switch (op) {
-    case ReduceOp::sum: return reduce_with<Reduction<T, ReduceOp::sum>>("sum", s, 1, x, y);
-    case ReduceOp::mean:
-      return reduce_with<Reduction<T, ReduceOp::sum>>("mean", s,
-                                                      static_cast<typename Reduction<T, ReduceOp::sum>::Value>(s.reduce), x, y);
-    case ReduceOp::prod: return reduce_with<Reduction<T, ReduceOp::prod>>("prod", s, T(1), x, y);
-    case ReduceOp::max: return reduce_with<Reduction<T, ReduceOp::max>>("max", s, T(1), x, y);
-    case ReduceOp::min: return reduce_with<Reduction<T, ReduceOp::min>>("min", s, T(1), x, y);
-  }
+  constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
+  const bool mean = op == ReduceOp::mean;
+  reduce_with(kNames[static_cast<int>(op)], AnyReduction<T>{mean ? ReduceOp::sum : op}, s, static_cast<T>(mean ? s.reduce : 1), x,
+              y);
 }
 
 void integer_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
@@ -343,7 +370,7 @@ void products_of_others(DType dtype, int64_t rows, int64_t n, const void* x, con
 // sums[2 row, 2 row + 1]: of a chunk of a row the sums of x - shift and of its square. A block for each chunk.
 template <class T>
 __global__ void square_sums_kernel(ReduceShape s, Chunks chunks, const T* x, const T* shift, double* sums) {
-  using Sum = Reduction<double, ReduceOp::sum>;
+  const FloatReduction<ReduceOp::sum> sum;
   const int64_t row = blockIdx.x / chunks.count, chunk = blockIdx.x % chunks.count, end = chunks.end(chunk, s.reduce);
   const T* from = x + row / s.inner * s.reduce * s.inner + row % s.inner;
   const double middle = shift != nullptr ? double(shift[row]) : 0.0;
@@ -353,9 +380,9 @@ __global__ void square_sums_kernel(ReduceShape s, Chunks chunks, const T* x, con
     first += d;
     second += d * d;
   }
-  first = combine_block<Sum>(first);
+  first = combine_block(sum, first);
   __syncthreads();  // the partial sums have been read
-  second = combine_block<Sum>(second);
+  second = combine_block(sum, second);
   if (threadIdx.x == 0) {
     sums[2 * blockIdx.x] = first;
     sums[2 * blockIdx.x + 1] = second;
@@ -398,7 +425,7 @@ void sum_squares(const ReduceShape& s, const T* x, const T* shift, double scale,
 
 template <class T>
 void fill_reduce(KernelTable<T>& table) {
-  table.reduce = reduce_any<T>;
+  table.reduce = [](ReduceOp op, const ReduceShape& s, const T* x, T* y) { reduce_any(op, s, x, y); };
   table.sum_squares = sum_squares<T>;
   table.arg_reduce = arg_reduce<T>;
 }

@@ -7,24 +7,23 @@ namespace cnnx::cuda {
 
 constexpr int kRowThreads = 256;
 
-// How a row of `length` neighbouring values is read: lane l of a group of kLanes reads l, l + kLanes, ... A block of 256 threads
-// holds 256 / kLanes rows. The functions are called by all lanes of a warp, and return the same to every lane of a group.
+// How a row of `length` neighbouring values is read: lane l of a group of lanes_for(length) reads l, l + lanes, ... A block of
+// 256 threads holds 256 / lanes rows. The functions are called by all lanes of a warp, and return the same to every lane of a
+// group.
 inline int lanes_for(int64_t length) {
   int lanes = 1;
   while (lanes < 32 && lanes < length) lanes *= 2;
   return lanes;
 }
 
-template <int kLanes, class T>
-__device__ inline T group_sum(T value) {
-#pragma unroll
-  for (int step = kLanes / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+template <class T>
+__device__ inline T group_sum(T value, int lanes = 32) {
+  for (int step = lanes / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
   return value;
 }
-template <int kLanes, class T>
-__device__ inline T group_max(T value) {
-#pragma unroll
-  for (int step = kLanes / 2; step > 0; step /= 2) {
+template <class T>
+__device__ inline T group_max(T value, int lanes = 32) {
+  for (int step = lanes / 2; step > 0; step /= 2) {
     const T other = __shfl_xor_sync(0xffffffffu, value, step);
     value = other > value ? other : value;
   }
@@ -42,37 +41,25 @@ template <class T>
 struct RowNorm {
   T shift, sum;
 };
-template <int kLanes, class T>
-__device__ inline RowNorm<T> row_norm(const T* row, int64_t length, int64_t step, int lane, bool finite_shift = false) {
+template <class T>
+__device__ inline RowNorm<T> row_norm(const T* row, int64_t length, int64_t step, int lane, int lanes,
+                                      bool finite_shift = false) {
   T best = lowest<T>();
-  for (int64_t r = lane; r < length; r += kLanes) {
+  for (int64_t r = lane; r < length; r += lanes) {
     const T value = row[r * step];
     if (value > best) best = value;
   }
-  best = group_max<kLanes>(best);
+  best = group_max(best, lanes);
   if (finite_shift && isinf(best)) best = 0;
   T sum = 0;
-  for (int64_t r = lane; r < length; r += kLanes) sum += exp(row[r * step] - best);
-  return {best, group_sum<kLanes>(sum)};
-}
-
-// Calls run(std::integral_constant<int, lanes>) with lanes a power of two up to 32.
-template <class Run>
-void with_lanes(int lanes, const Run& run) {
-  switch (lanes) {
-    case 1: return run(std::integral_constant<int, 1>());
-    case 2: return run(std::integral_constant<int, 2>());
-    case 4: return run(std::integral_constant<int, 4>());
-    case 8: return run(std::integral_constant<int, 8>());
-    case 16: return run(std::integral_constant<int, 16>());
-    default: return run(std::integral_constant<int, 32>());
-  }
+  for (int64_t r = lane; r < length; r += lanes) sum += exp(row[r * step] - best);
+  return {best, group_sum(sum, lanes)};
 }
 
 // The sum over a block of 256 threads, for thread 0.
 __device__ inline double block_sum(double value) {
   CNNX_SHARED(double, warps, [kRowThreads / 32]);
-  value = group_sum<32>(value);
+  value = group_sum(value);
   __syncthreads();  // the last sum has been read
   if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = value;
   __syncthreads();

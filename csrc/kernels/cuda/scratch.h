@@ -2,22 +2,21 @@
 // as the kernels are launched, because whoever gets it next writes later in the same stream.
 #pragma once
 
-#include "cuda/runtime.h"
 #include "kernels/cuda/cuda.h"
 
 namespace cnnx::cuda {
 
-inline int selected(const char* op) {
-  if (selected_device < 0) throw Error(message(op, ": a kernel was called without kernels(device) or select(device)"));
-  return selected_device;
-}
+// The selected device, and its pool (table.cu).
+int selected(const char* op);
+void* allocate_scratch(size_t bytes, int device);
+void free_scratch(void* block, size_t bytes, int device);
 
 template <class T>
 class Scratch {
  public:
   Scratch(const char* op, int64_t count)
-      : bytes_(static_cast<size_t>(count) * sizeof(T)), device_(selected(op)), data_(allocate(bytes_, device_)) {}
-  ~Scratch() { deallocate(data_, bytes_, device_); }
+      : bytes_(static_cast<size_t>(count) * sizeof(T)), device_(selected(op)), data_(allocate_scratch(bytes_, device_)) {}
+  ~Scratch() { free_scratch(data_, bytes_, device_); }
   Scratch(const Scratch&) = delete;
   Scratch& operator=(const Scratch&) = delete;
   T* data() const { return static_cast<T*>(data_); }

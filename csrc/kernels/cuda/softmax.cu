@@ -21,21 +21,21 @@ __device__ T result_of(Form form, T value, T shift, T sum, T log_sum) {
   return form == Form::log_softmax ? value - shift - log_sum : exp(value - shift) / sum;
 }
 
-template <class T, int kLanes>
-__global__ void rows_kernel(ReduceShape s, Form form, const T* x, T* y) {
-  constexpr int kRows = kRowThreads / kLanes;
-  const int lane = int(threadIdx.x) % kLanes;
-  for (int64_t first = blockIdx.x * int64_t(kRows); first < s.outer; first += int64_t(gridDim.x) * kRows) {
-    const int64_t o = first + threadIdx.x / kLanes;
+// lanes: of a group, a power of two.
+template <class T>
+__global__ void rows_kernel(ReduceShape s, int lanes, Form form, const T* x, T* y) {
+  const int rows = kRowThreads / lanes, lane = int(threadIdx.x) & (lanes - 1);
+  for (int64_t first = blockIdx.x * int64_t(rows); first < s.outer; first += int64_t(gridDim.x) * rows) {
+    const int64_t o = first + int(threadIdx.x) / lanes;
     const int64_t length = o < s.outer ? s.reduce : 0;  // every lane takes part in the shuffles
     const T* row = x + o * s.reduce;
-    const auto [shift, sum] = row_norm<kLanes>(row, length, int64_t{1}, lane, form == Form::logsumexp);
+    const auto [shift, sum] = row_norm(row, length, int64_t{1}, lane, lanes, form == Form::logsumexp);
     const T log_sum = log(sum);
     if (form == Form::logsumexp) {
       if (lane == 0 && o < s.outer) y[o] = shift + log_sum;
       continue;
     }
-    for (int64_t r = lane; r < length; r += kLanes) y[o * s.reduce + r] = result_of(form, row[r], shift, sum, log_sum);
+    for (int64_t r = lane; r < length; r += lanes) y[o * s.reduce + r] = result_of(form, row[r], shift, sum, log_sum);
   }
 }
 
@@ -44,7 +44,7 @@ __global__ void columns_kernel(ReduceShape s, Form form, const T* x, T* y) {
   const int64_t rows = s.outer * s.inner;
   for (int64_t i = blockIdx.x * int64_t(kRowThreads) + threadIdx.x; i < rows; i += int64_t(gridDim.x) * kRowThreads) {
     const int64_t start = i / s.inner * s.reduce * s.inner + i % s.inner;
-    const auto [shift, sum] = row_norm<1>(x + start, s.reduce, s.inner, 0, form == Form::logsumexp);
+    const auto [shift, sum] = row_norm(x + start, s.reduce, s.inner, 0, 1, form == Form::logsumexp);
     const T log_sum = log(sum);
     if (form == Form::logsumexp) {
       y[i] = shift + log_sum;
@@ -58,8 +58,8 @@ __global__ void columns_kernel(ReduceShape s, Form form, const T* x, T* y) {
 template <class T, bool kMax>
 __device__ T block_all(T value) {
   CNNX_SHARED(T, warps, [kRowThreads / 32]);
-  if constexpr (kMax) value = group_max<32>(value);
-  else value = group_sum<32>(value);
+  if constexpr (kMax) value = group_max(value);
+  else value = group_sum(value);
   __syncthreads();
   if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = value;
   __syncthreads();
@@ -100,17 +100,15 @@ __device__ T gradient_of(bool log_form, T g, T y, T sum) {
   return log_form ? g - exp(y) * sum : y * (g - sum);
 }
 
-template <class T, int kLanes>
-__global__ void rows_backward_kernel(ReduceShape s, bool log_form, const T* g, const T* y, T* grad_input) {
-  constexpr int kRows = kRowThreads / kLanes;
-  const int lane = int(threadIdx.x) % kLanes;
-  for (int64_t first = blockIdx.x * int64_t(kRows); first < s.outer; first += int64_t(gridDim.x) * kRows) {
-    const int64_t o = first + threadIdx.x / kLanes, length = o < s.outer ? s.reduce : 0, start = o * s.reduce;
+template <class T>
+__global__ void rows_backward_kernel(ReduceShape s, int lanes, bool log_form, const T* g, const T* y, T* grad_input) {
+  const int rows = kRowThreads / lanes, lane = int(threadIdx.x) & (lanes - 1);
+  for (int64_t first = blockIdx.x * int64_t(rows); first < s.outer; first += int64_t(gridDim.x) * rows) {
+    const int64_t o = first + int(threadIdx.x) / lanes, length = o < s.outer ? s.reduce : 0, start = o * s.reduce;
     T sum = 0;
-    for (int64_t r = lane; r < length; r += kLanes) sum += log_form ? g[start + r] : g[start + r] * y[start + r];
-    sum = group_sum<kLanes>(sum);
-    for (int64_t r = lane; r < length; r += kLanes)
-      grad_input[start + r] = gradient_of(log_form, g[start + r], y[start + r], sum);
+    for (int64_t r = lane; r < length; r += lanes) sum += log_form ? g[start + r] : g[start + r] * y[start + r];
+    sum = group_sum(sum, lanes);
+    for (int64_t r = lane; r < length; r += lanes) grad_input[start + r] = gradient_of(log_form, g[start + r], y[start + r], sum);
   }
 }
 
@@ -149,10 +147,8 @@ void forward(const char* op, const ReduceShape& s, Form form, const T* x, T* y) 
   } else if (s.reduce > kLongRow) {
     launch(op, long_rows_kernel<T>, blocks_for(s.outer, 1), threads, 0, stream(), s, form, x, y);
   } else {
-    with_lanes(lanes_for(s.reduce), [&](auto lanes) {
-      launch(op, rows_kernel<T, lanes.value>, blocks_for(s.outer, kRowThreads / lanes.value), threads, 0, stream(), s, form, x,
-             y);
-    });
+    const int lanes = lanes_for(s.reduce);
+    launch(op, rows_kernel<T>, blocks_for(s.outer, kRowThreads / lanes), threads, 0, stream(), s, lanes, form, x, y);
   }
 }
 
@@ -177,10 +173,9 @@ void softmax_backward(const ReduceShape& s, bool log, const T* g, const T* y, T*
   } else if (s.reduce > kLongRow) {
     launch(kOp, long_rows_backward_kernel<T>, blocks_for(s.outer, 1), threads, 0, stream(), s, log, g, y, grad_input);
   } else {
-    with_lanes(lanes_for(s.reduce), [&](auto lanes) {
-      launch(kOp, rows_backward_kernel<T, lanes.value>, blocks_for(s.outer, kRowThreads / lanes.value), threads, 0, stream(), s,
-             log, g, y, grad_input);
-    });
+    const int lanes = lanes_for(s.reduce);
+    launch(kOp, rows_backward_kernel<T>, blocks_for(s.outer, kRowThreads / lanes), threads, 0, stream(), s, lanes, log, g, y,
+           grad_input);
   }
 }
 

@@ -111,8 +111,6 @@ void chain(const char* op, int64_t n, const int64_t* entry, int64_t* next, bool*
   launch(op, chain_kernel, blocks_for(n), kThreads, 0, stream(), n, sorted.data(), order, next, first);
 }
 
-void fill_sort(ElementTable& table) {
-  table.sort_order = sort_order;
-}
+void fill_sort(ElementTable& table) { table.sort_order = sort_order; }
 
 }  // namespace cnnx::cuda

@@ -1,6 +1,8 @@
 // The tables of the backend. A slot that no file of this folder fills throws.
+#include "cnnx/error.h"
 #include "cuda/runtime.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/scratch.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -66,6 +68,13 @@ ElementTable make_element_table() {
 __global__ void nothing() {}
 
 }  // namespace
+
+int selected(const char* op) {
+  if (selected_device < 0) throw Error(message(op, ": a kernel was called without kernels(device) or select(device)"));
+  return selected_device;
+}
+void* allocate_scratch(size_t bytes, int device) { return allocate(bytes, device); }
+void free_scratch(void* block, size_t bytes, int device) { deallocate(block, bytes, device); }
 
 const char* unsupported_architecture() {
   cudaFuncAttributes attributes;

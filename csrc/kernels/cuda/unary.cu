@@ -2,8 +2,6 @@
 // function, so that a cheap one does not carry the registers of a dear one; float64 has one kernel with a switch.
 // Bytes: 2 n elements forward, 3 n backward (2 n where the gradient needs neither argument nor result). All but the slowest
 // functions (pow, erf, mish, gelu) should reach 85 % of the memory's rate on arrays beyond the caches.
-#include <utility>
-
 #include "kernels/cuda/elementwise.h"
 
 namespace cnnx::cuda {
@@ -207,18 +205,27 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
   return T(NAN);
 }
 
-// kOp: the function, or count if it is `op`.
-template <class T, UnaryOp kOp>
+template <UnaryOp kOp>
 struct Function {
-  UnaryOp op;
   double a, b;
-  __device__ T operator()(T x) const { return apply(kOp == UnaryOp::count ? op : kOp, x, a, b); }
+  __device__ float operator()(float x) const { return apply(kOp, x, a, b); }
 };
-template <class T, UnaryOp kOp>
+template <UnaryOp kOp>
 struct Gradient {
+  double a, b;
+  __device__ float operator()(float g, float v) const { return apply_backward(kOp, g, v, a, b); }
+};
+struct AnyFunction {
+  using OneByOne = void;
   UnaryOp op;
   double a, b;
-  __device__ T operator()(T g, T v) const { return apply_backward(kOp == UnaryOp::count ? op : kOp, g, v, a, b); }
+  __device__ double operator()(double x) const { return apply(op, x, a, b); }
+};
+struct AnyGradient {
+  using OneByOne = void;
+  UnaryOp op;
+  double a, b;
+  __device__ double operator()(double g, double v) const { return apply_backward(op, g, v, a, b); }
 };
 
 constexpr const char* kNames[] = {
@@ -226,43 +233,38 @@ constexpr const char* kNames[] = {
 #include "kernels/unary.def"
 #undef UNARY
 };
-constexpr size_t kCount = static_cast<size_t>(UnaryOp::count);
 
-template <class T, UnaryOp kOp>
-void forward(UnaryOp op, int64_t n, double a, double b, const T* x, T* y) {
-  map(kNames[static_cast<size_t>(op)], n, x, y, Function<T, kOp>{op, a, b});
+const char* name_of(UnaryOp op) { return kNames[static_cast<size_t>(op)]; }
+
+void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
+  switch (op) {
+#define UNARY(function, name, needs) \
+  case UnaryOp::function: return map(name, n, x, y, Function<UnaryOp::function>{a, b});
+#include "kernels/unary.def"
+#undef UNARY
+    case UnaryOp::count: break;
+  }
 }
+void unary(UnaryOp op, int64_t n, double a, double b, const double* x, double* y) {
+  map(name_of(op), n, x, y, AnyFunction{op, a, b});
+}
+
 // A null `saved` is one that the gradient does not need.
-template <class T, UnaryOp kOp>
-void backward(UnaryOp op, int64_t n, double a, double b, const T* g, const T* saved, T* out) {
-  map2(kNames[static_cast<size_t>(op)], n, array(g), saved == nullptr ? Source<T>{nullptr, T(), 0} : array(saved), out,
-       Gradient<T, kOp>{op, a, b});
+template <class T, class F>
+void backward(UnaryOp op, int64_t n, const T* g, const T* saved, T* out, const F& f) {
+  map2(name_of(op), n, array(g), saved == nullptr ? Source<T>{nullptr, T(), 0} : array(saved), out, f);
 }
-
-using Forward = void (*)(UnaryOp, int64_t, double, double, const float*, float*);
-using Backward = void (*)(UnaryOp, int64_t, double, double, const float*, const float*, float*);
-template <size_t... I>
-Forward forward_of(UnaryOp op, std::index_sequence<I...>) {
-  static constexpr Forward kTable[] = {forward<float, static_cast<UnaryOp>(I)>...};
-  return kTable[static_cast<size_t>(op)];
+void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, const float* saved, float* out) {
+  switch (op) {
+#define UNARY(function, name, needs) \
+  case UnaryOp::function: return backward(op, n, g, saved, out, Gradient<UnaryOp::function>{a, b});
+#include "kernels/unary.def"
+#undef UNARY
+    case UnaryOp::count: break;
+  }
 }
-template <size_t... I>
-Backward backward_of(UnaryOp op, std::index_sequence<I...>) {
-  static constexpr Backward kTable[] = {backward<float, static_cast<UnaryOp>(I)>...};
-  return kTable[static_cast<size_t>(op)];
-}
-
-template <class T>
-void unary(UnaryOp op, int64_t n, double a, double b, const T* x, T* y) {
-  if constexpr (std::is_same_v<T, float>) forward_of(op, std::make_index_sequence<kCount>())(op, n, a, b, x, y);
-  else forward<T, UnaryOp::count>(op, n, a, b, x, y);
-}
-
-template <class T>
-void unary_backward(UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y, T* out) {
-  const T* saved = unary_needs(op) == UnaryNeeds::y ? y : unary_needs(op) == UnaryNeeds::x ? x : nullptr;
-  if constexpr (std::is_same_v<T, float>) backward_of(op, std::make_index_sequence<kCount>())(op, n, a, b, g, saved, out);
-  else backward<T, UnaryOp::count>(op, n, a, b, g, saved, out);
+void unary_backward(UnaryOp op, int64_t n, double a, double b, const double* g, const double* saved, double* out) {
+  backward(op, n, g, saved, out, AnyGradient{op, a, b});
 }
 
 template <class T>
@@ -280,8 +282,10 @@ void axpy(int64_t n, double alpha, const T* x, T* y) {
 
 template <class T>
 void fill_unary(KernelTable<T>& table) {
-  table.unary = unary<T>;
-  table.unary_backward = unary_backward<T>;
+  table.unary = unary;
+  table.unary_backward = [](UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y, T* out) {
+    unary_backward(op, n, a, b, g, unary_needs(op) == UnaryNeeds::y ? y : unary_needs(op) == UnaryNeeds::x ? x : nullptr, out);
+  };
   table.axpy = axpy<T>;
 }
 template void fill_unary(KernelTable<float>&);

@@ -2,6 +2,7 @@
 #include <type_traits>
 
 #include "cnnx/dtype.h"
+#include "cnnx/error.h"
 #include "kernels/host/host.h"
 #include "kernels/table.h"
 

@@ -1,5 +1,5 @@
-// Ranges, and random numbers: Philox at the logical index. Words per element: one for float32, two where 53 bits or a 64-bit range
-// are wanted.
+// Ranges, and random numbers: Philox at the logical index. Words per element: one for float32, two where 53 bits or a 64-bit
+// range are wanted.
 #include <cmath>
 #include <numbers>
 #include <type_traits>
@@ -39,8 +39,8 @@ void linspace(DType dtype, int64_t n, double start, double end, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     for (int64_t i = 0; i < n; ++i)
-      static_cast<T*>(out)[i] = element<T>(i < (n + 1) / 2 ? start + step * static_cast<double>(i)
-                                                           : end - step * static_cast<double>(n - 1 - i));
+      static_cast<T*>(out)[i] =
+          element<T>(i < (n + 1) / 2 ? start + step * static_cast<double>(i) : end - step * static_cast<double>(n - 1 - i));
   });
 }
 
@@ -126,8 +126,8 @@ void randint(DType dtype, int64_t n, uint64_t seed, uint64_t call, int64_t low, 
     using T = decltype(tag);
     draw_each<2>(n, seed, call, static_cast<T*>(out), [=](const uint32_t* words, T* values) {
       for (int k = 0; k < 2; ++k)
-        values[k] = static_cast<T>(static_cast<int64_t>(static_cast<uint64_t>(low) +
-                                                        scale_to_range(join(words[2 * k], words[2 * k + 1]), range)));
+        values[k] = static_cast<T>(
+            static_cast<int64_t>(static_cast<uint64_t>(low) + scale_to_range(join(words[2 * k], words[2 * k + 1]), range)));
     });
   });
 }
@@ -166,8 +166,7 @@ double erfinv(double y) {
 }
 
 void normal_quantiles(int64_t n, double mean, double stddev, double low, double high, double* values) {
-  for (int64_t i = 0; i < n; ++i)
-    values[i] = std::clamp(mean + stddev * std::numbers::sqrt2 * erfinv(values[i]), low, high);
+  for (int64_t i = 0; i < n; ++i) values[i] = std::clamp(mean + stddev * std::numbers::sqrt2 * erfinv(values[i]), low, high);
 }
 
 // Gram-Schmidt, each vector made orthogonal twice (twice is enough: Kahan and Parlett).

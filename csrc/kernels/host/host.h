@@ -73,9 +73,8 @@ void for_each_row_in_order(const StridedShape<kOperands>& s, const Row& row) {
 template <class F>
 void for_each_piece(int64_t n, double element_cost, const F& f) {
   const int64_t units = (n + kElementsPerUnit - 1) / kElementsPerUnit;
-  parallel_for(units, element_cost * static_cast<double>(std::min(n, kElementsPerUnit)), [&](int64_t unit) {
-    f(unit * kElementsPerUnit, std::min(n, (unit + 1) * kElementsPerUnit));
-  });
+  parallel_for(units, element_cost * static_cast<double>(std::min(n, kElementsPerUnit)),
+               [&](int64_t unit) { f(unit * kElementsPerUnit, std::min(n, (unit + 1) * kElementsPerUnit)); });
 }
 
 }  // namespace cnnx::host

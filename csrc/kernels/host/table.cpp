@@ -1,5 +1,5 @@
-#include "kernels/host/host.h"
 #include "kernels/table.h"
+#include "kernels/host/host.h"
 
 namespace cnnx {
 

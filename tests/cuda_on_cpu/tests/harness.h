@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cnnx/error.h"
 #include "kernels/cuda/launch.h"
 
 #define CUDA_OK(call) REQUIRE(std::string(cudaGetErrorName(call)) == "cudaSuccess")

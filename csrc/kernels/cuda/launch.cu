@@ -1,0 +1,28 @@
+// What launches and checks share, compiled once: headers of the standard library cost every .cu file a second or two, so the
+// kernels' headers leave out strings and exceptions.
+#include "kernels/cuda/launch.h"
+
+#include "cnnx/error.h"
+#include "kernels/cuda/divide.h"
+
+namespace cnnx::cuda {
+
+void refuse(const char* op, cudaError_t status) {
+  cudaGetLastError();  // told once
+  throw Error(message(op, ": CUDA error: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")"));
+}
+
+void refuse_index(const char* op, int64_t value) {
+  throw Error(message(op, ": ", value, " exceeds what one CUDA kernel can count (2^31 - 1)"));
+}
+
+#ifndef CNNX_CUDA_ON_CPU
+void launch_at(const char* op, const void* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+               void** arguments) {
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  const OnDevice on(selected_device);  // a launch into the stream of another device than the current one fails
+  check(op, cudaLaunchKernel(kernel, grid, block, arguments, shared_bytes, stream));
+}
+#endif
+
+}  // namespace cnnx::cuda
