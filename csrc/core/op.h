@@ -110,7 +110,7 @@ struct OpDef {
   // Fills grads, one for each input, undefined where none is asked for. Null: it has no derivative, and if its floating-point
   // results were to have one, emit() throws.
   void (*gradient)(const Backward& call, Grads& grads) = nullptr;
-  // Floating-point operations; null: one for each element of the results.
+  // Floating-point operations; null: one for each element of the results, or of what is updated where there are none.
   double (*flops)(const Call& call) = nullptr;
   // What the gradient reads, given which inputs need one.
   uint64_t (*saves)(const Call& call, uint64_t needs) = nullptr;

@@ -68,6 +68,8 @@ class Profile : public CallObserver {
       if (call.op.view == nullptr) done->bytes += bytes_of(*input);
     }
     double elements = 0;
+    if (results->empty())
+      for (const Input& input : call.inputs) elements += input->defined() ? static_cast<double>(input->numel()) : 0;
     for (const Tensor& result : *results) {
       if (!result.defined() || call.op.view != nullptr) continue;
       done->bytes += bytes_of(result);

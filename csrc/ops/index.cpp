@@ -449,8 +449,8 @@ void index_put_(const Tensor& self, const std::vector<Index>& items, const Tenso
     if (fits) {
       while (shape.size() < self.ndim()) shape.push_back(1);
       check_number("index_put_", value, self.dtype());
-      const TensorOrNumber element =
-          value.is_number() ? value : TensorOrNumber(to(reshape(to(value.tensor(), self.device()), {}), self.dtype()));
+      const Tensor element =
+          value.is_number() ? value.as_tensor(self.options()) : to(reshape(to(value.tensor(), self.device()), {}), self.dtype());
       masked_fill_(self, reshape(to(mask, self.device()), shape), element);
       return;
     }

@@ -65,7 +65,7 @@ class FunctionEvent(NamedTuple):
         Microseconds since the profile began.
     flops : float
         Floating-point operations. Convolutions, dense layers and products of matrices count two for each
-        multiply-add, all other ops one for each element of their results.
+        multiply-add, all other ops one for each element of their results (updates: of what they read).
     bytes : float
         Of the inputs and results.
     device_time : float
@@ -251,7 +251,7 @@ class EventList(list[Any]):
             measured = not row.is_label and rate > 0
             share = f"{100 * rate / self._peak:.1f}%" if measured and not row.device_time_total else "--"
             line += [str(row.count), _amount(rate) if measured else "--", share]
-            line.append(_amount(row.bytes / seconds) if measured and row.bytes else "--")
+            line.append(_amount(row.bytes / seconds) if row.bytes and seconds > 0 else "--")
             if self._by_shape:
                 line.append(str([list(shape) for shape in row.input_shapes]))
             cells.append(line)

@@ -376,7 +376,9 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
         retain_graph
             Keep the graph for another backward pass. Default: `create_graph`.
         create_graph
-            Record the pass, so that the gradients can be differentiated themselves. Default: False.
+            Record the pass, so that the gradients can be differentiated themselves. A leaf and its `.grad`
+            then keep each other alive until `.grad` is None; with `cnnx.autograd.grad` nothing does.
+            Default: False.
 
         Raises
         ------
@@ -388,7 +390,11 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
         """
         if inputs is not None:
             raise NotImplementedError("backward: inputs is not supported; use cnnx.autograd.grad")
-        _C.backward(self, gradient, bool(retain_graph), create_graph)
+        if create_graph:
+            from cnnx.autograd.engine import warn_of_cycles
+
+            warn_of_cycles()
+        _C.backward(self, gradient, bool(retain_graph), bool(create_graph))
 
     # Views and shapes.
 

@@ -100,7 +100,8 @@ class Saved {
 };
 
 // Adds to the .grad of every leaf below `root`. `grad_output` may be undefined for a scalar root. With `create_graph` the
-// gradients have a history themselves, and the graph is retained.
+// gradients have a history themselves, and the graph is retained: a leaf and its .grad then keep each other alive until that is
+// cleared.
 void backward(const Tensor& root, const Tensor& grad_output = {}, bool retain_graph = false, bool create_graph = false);
 // The gradients of the outputs' weighted sum with respect to `inputs`; accumulates nowhere. Inputs that were not reached give an
 // undefined tensor if allow_unused, else an Error.

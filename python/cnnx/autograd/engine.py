@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,15 @@ if TYPE_CHECKING:
 
 def _listed(tensors: Any) -> list[Any]:
     return [tensors] if tensors is None or isinstance(tensors, _C.TensorBase) else list(tensors)
+
+
+def warn_of_cycles() -> None:
+    """Says what `backward(create_graph=True)` leaves, as PyTorch does."""
+    warnings.warn(
+        "backward with create_graph=True: a leaf and its .grad then keep each other alive, and their memory "
+        "with them; set .grad to None when it is done with, or use autograd.grad",
+        stacklevel=3,
+    )
 
 
 def grad(
@@ -77,6 +87,8 @@ def backward(
     create_graph: bool = False,
 ) -> None:
     """`backward()` of every tensor given; with `create_graph` recorded, as in `grad`."""
+    if create_graph:
+        warn_of_cycles()
     roots = _listed(tensors)
     given = [None] * len(roots) if grad_tensors is None else _listed(grad_tensors)
     if len(given) != len(roots):
