@@ -9,8 +9,6 @@ namespace {
 
 bool both_in_lanes(const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); }
 
-void infer(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype(), Place::call}); }
-
 void run(const Run& r) {
   dispatch_floating("grad", r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -27,7 +25,7 @@ void gradient(const Backward& call, Grads& grads) {
 constexpr OpDef kSum{.name = "add_gradients",
                      .places = {Place::call, Place::call},
                      .lanes = both_in_lanes,
-                     .infer = infer,
+                     .infer = infer_in_layout,
                      .run = run,
                      .gradient = gradient};
 

@@ -56,7 +56,6 @@ class Pass {
   void run() {
     const GradMode mode(create_graph_);
     if (captured_ != nullptr) find_needed();
-    searched_ = true;
     while (!ready_.empty()) {
       Ready ready = std::move(ready_.back());
       ready_.pop_back();
@@ -111,7 +110,7 @@ class Pass {
       else finish(edge.leaf, std::move(gradient));
       return;
     }
-    if (captured_ != nullptr && searched_ && !needed_.contains(edge.node.get()) && !is_captured(edge)) return;
+    if (searched_ && !needed_.contains(edge.node.get()) && !is_captured(edge)) return;
     auto place = std::lower_bound(ready_.begin(), ready_.end(), edge.node->sequence,
                                   [](const Ready& ready, uint64_t sequence) { return ready.node->sequence < sequence; });
     if (place == ready_.end() || place->node != edge.node)
@@ -122,6 +121,7 @@ class Pass {
 
   // The nodes from which a captured tensor is reached: no others are run, and no others freed.
   void find_needed() {
+    searched_ = true;
     std::vector<const Node*> nodes;
     std::unordered_set<const Node*> seen;
     const auto visit = [&](const Node* node) {

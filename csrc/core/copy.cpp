@@ -8,10 +8,6 @@ namespace cnnx {
 namespace {
 
 bool lanes_of_input(const Call& call) { return call[0].in_lanes(); }
-void infer_row_major(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
-void infer_in_layout(const Call& call, ResultSpecs& results) {
-  results.push_back({call[0].shape(), call[0].dtype(), Place::call});
-}
 void pass_on(const Backward& call, Grads& grads) { grads[0] = call.grad(); }
 
 void run_copy(const Run& r) {
@@ -21,7 +17,7 @@ void run_copy(const Run& r) {
 }
 
 constexpr OpDef kContiguous{
-    .name = "contiguous", .places = {Place::strided}, .infer = infer_row_major, .run = run_copy, .gradient = pass_on};
+    .name = "contiguous", .places = {Place::strided}, .infer = infer_like_input, .run = run_copy, .gradient = pass_on};
 constexpr OpDef kClone{.name = "clone",
                        .places = {Place::broadcast},
                        .lanes = lanes_of_input,
@@ -75,8 +71,7 @@ struct FillCall {
 
 FillCall fill_call(const Dims& shape, const TensorOptions& options, const Number& value) {
   FillCall c{shape, options, value.real(), 0};
-  if (!is_floating_point(options.dtype))
-    c.integer = options.dtype == DType::boolean ? value.wrapped<bool>() : value.wrapped<int64_t>();
+  if (!is_floating_point(options.dtype)) c.integer = value.wrapped_integer(options.dtype);
   return c;
 }
 void infer_fill(const Call& call, ResultSpecs& results) {

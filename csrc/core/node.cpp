@@ -23,13 +23,13 @@ Edge edge_to(const Tensor& input) {
 
 // The op of values that stand for others with their history.
 void pass_on(const Backward& call, Grads& grads) { grads[0] = call.grad(); }
-constexpr OpDef kAlias{.name = "alias", .infer = nullptr, .run = nullptr, .gradient = pass_on};
+constexpr OpDef kAlias{.name = "alias", .gradient = pass_on};
 
 // What record() notes: a gradient written by the caller.
 void run_function(const Backward& call, Grads& grads) {
   grads = call.node().function->gradient(call.grads(), Needs(call.node()));
 }
-constexpr OpDef kFunction{.name = "function", .infer = nullptr, .run = nullptr, .gradient = run_function};
+constexpr OpDef kFunction{.name = "function", .gradient = run_function};
 
 [[noreturn]] void throw_changed(const char* op, const Tensor& value, uint64_t version) {
   throw Error(message(op, ": a value of shape ", value.shape(),

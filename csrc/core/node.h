@@ -100,6 +100,10 @@ template <Formula formula>
 void gradient_of(const Backward& call, Grads& grads) {
   differentiate(formula, call, grads);
 }
+// For `saves`: all inputs; of an op that is linear in each of two, those that the gradients of the others read.
 inline uint64_t saves_inputs(const Call& call, uint64_t) { return input_bit(call.inputs.size()) - 1; }
+inline uint64_t saves_other_input(const Call&, uint64_t needs) {
+  return ((needs & input_bit(0)) != 0 ? input_bit(1) : 0) | ((needs & input_bit(1)) != 0 ? input_bit(0) : 0);
+}
 
 }  // namespace cnnx

@@ -128,6 +128,12 @@ constexpr size_t kAttributeBytes = 320;
 // and `into` is a leaf or a view.
 Results emit(const Call& call, const Tensor* into = nullptr);
 
+// For `infer`: one result, of the first input's shape and dtype; plain, or in the layout of the call.
+inline void infer_like_input(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
+inline void infer_in_layout(const Call& call, ResultSpecs& results) {
+  results.push_back({call[0].shape(), call[0].dtype(), Place::call});
+}
+
 struct NoAttributes {};
 template <class A>
 Results emit(const OpDef& op, const A& attributes, std::initializer_list<Input> inputs, const Tensor* into = nullptr) {

@@ -20,7 +20,6 @@ struct DrawCall {
   int64_t low;
   uint64_t range;
 };
-void infer(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
 
 template <void (*draw)(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out)>
 void run(const Run& r) {
@@ -43,7 +42,8 @@ void draw_integers(const ElementTable& table, DType dtype, int64_t n, const Draw
 
 template <void (*draw)(const ElementTable&, DType, int64_t, const DrawCall&, void*)>
 constexpr OpDef draw_op(const char* name) {
-  return {.name = name, .attribute_bytes = sizeof(DrawCall), .places = {Place::unread}, .infer = infer, .run = run<draw>};
+  return {
+      .name = name, .attribute_bytes = sizeof(DrawCall), .places = {Place::unread}, .infer = infer_like_input, .run = run<draw>};
 }
 constexpr OpDef kUniform = draw_op<draw_uniform>("uniform"), kNormal = draw_op<draw_normal>("normal"),
                 kBernoulli = draw_op<draw_bernoulli>("bernoulli"), kRandint = draw_op<draw_integers>("randint");

@@ -3,6 +3,7 @@
 
 #include "core/op.h"
 #include "kernels/shapes.h"
+#include "kernels/table.h"
 
 namespace cnnx {
 
@@ -73,6 +74,22 @@ StridedShape<kOperands> broadcast_operands(const Run& r) {
   }
   collapse_dims(shape, strides);
   return strided_shape(shape, strides);
+}
+
+// For `run`: a first result that begins as zeros, or, unless the call is in place, as a copy of the first input.
+inline void begin_with_zeros(const Run& r) {
+  const Tensor& out = r.results[0];
+  dispatch(out.dtype(), [&](auto tag) {
+    const decltype(tag) zero{};
+    if (out.numel() > 0) elements(r.device).fill(out.dtype(), out.numel(), &zero, r.result_data[0]);
+  });
+}
+inline void begin_with_input(const Run& r) {
+  const Tensor& out = r.results[0];
+  if (r.result_data[0] == r.input_data[0] || out.numel() == 0) return;
+  Dims shape = out.shape(), strides[2] = {out.strides(), r.inputs[0].strides()};
+  collapse_dims(shape, strides);
+  elements(r.device).copy(strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), r.input_data[0]);
 }
 
 }  // namespace cnnx

@@ -87,7 +87,7 @@ ElementOperand number_operand(const TensorOrNumber& v, DType dtype) {
   ElementOperand operand{nullptr, 0, 0};
   if (!v.is_number()) return operand;
   if (is_floating_point(dtype)) operand.real = v.number().real();
-  else operand.integer = dtype == DType::boolean ? v.number().wrapped<bool>() : v.number().wrapped<int64_t>();
+  else operand.integer = v.number().wrapped_integer(dtype);
   return operand;
 }
 

@@ -274,9 +274,6 @@ bool lanes_of_gradient(const Call& call) { return !call.as<ConvCall>().single &&
 // The gradients are linear in each of their two inputs, so that theirs are the convolution and each other.
 void gradient_input(const Backward& call, Grads& grads);
 void gradient_weight(const Backward& call, Grads& grads);
-uint64_t saves_other(const Call&, uint64_t needs) {
-  return ((needs & input_bit(0)) != 0 ? input_bit(1) : 0) | ((needs & input_bit(1)) != 0 ? input_bit(0) : 0);
-}
 
 // Of the convolution and of each of its gradients.
 double flops(const Call& call) {
@@ -293,7 +290,7 @@ constexpr OpDef kInput{.name = "conv_backward_input",
                        .run = run_input,
                        .gradient = gradient_input,
                        .flops = flops,
-                       .saves = saves_other};
+                       .saves = saves_other_input};
 constexpr OpDef kWeight{.name = "conv_backward_weight",
                         .attribute_bytes = sizeof(ConvCall),
                         .places = {Place::call, Place::call},
@@ -302,7 +299,7 @@ constexpr OpDef kWeight{.name = "conv_backward_weight",
                         .run = run_weight,
                         .gradient = gradient_weight,
                         .flops = flops,
-                        .saves = saves_other};
+                        .saves = saves_other_input};
 
 uint64_t saves(const Call& call, uint64_t needs) {
   uint64_t mask = 0;

@@ -16,7 +16,6 @@ struct DropoutCall {
 };
 
 bool lanes(const Call& call) { return call[0].in_lanes(); }
-void infer(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype(), Place::call}); }
 
 void run(const Run& r) {
   const DropoutCall& c = r.as<DropoutCall>();
@@ -37,7 +36,7 @@ constexpr OpDef kDropout{.name = "dropout",
                          .attribute_bytes = sizeof(DropoutCall),
                          .places = {Place::call},
                          .lanes = lanes,
-                         .infer = infer,
+                         .infer = infer_in_layout,
                          .run = run,
                          .gradient = gradient};
 void gradient(const Backward& call, Grads& grads) { grads[0] = emit_one(kDropout, call.as<DropoutCall>(), {call.grad()}); }
@@ -56,7 +55,7 @@ void gradient_scale(const Backward& call, Grads& grads);
 constexpr OpDef kScale{.name = "feature_dropout",
                        .places = {Place::call, Place::row_major},
                        .lanes = lanes,
-                       .infer = infer,
+                       .infer = infer_in_layout,
                        .run = run_scale,
                        .gradient = gradient_scale,
                        .saves = saves_scale};

@@ -81,8 +81,7 @@ void run_scatter(const Run& r) {
   const ScatterCall& c = r.as<ScatterCall>();
   const Tensor &index = r.inputs[1], &out = r.results[0];
   const ElementTable& table = elements(r.device);
-  if (r.result_data[0] != r.input_data[0] && out.numel() > 0)
-    table.copy(broadcast_operands<2>(r), out.dtype(), r.result_data[0], out.dtype(), r.input_data[0]);
+  begin_with_input(r);
   if (index.numel() == 0) return;
   Dims shape = index.shape(), strides[3] = {out.strides(), index.strides(), broadcast_strides(r.inputs[2], shape)};
   int64_t taken = 1, steps[3] = {0, 0, 0};
@@ -144,21 +143,19 @@ struct TriangleCall {
   int64_t diagonal;
   bool lower;
 };
-void infer_triangle(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
 void run_triangle(const Run& r) {
   const TriangleCall& c = r.as<TriangleCall>();
   const Tensor& out = r.results[0];
   if (out.numel() == 0) return;
-  const ElementTable& table = elements(r.device);
-  table.copy(broadcast_operands<2>(r), out.dtype(), r.result_data[0], out.dtype(), r.input_data[0]);
+  begin_with_input(r);
   const int64_t rows = out.size(-2), columns = out.size(-1);
-  table.triangle(out.dtype(), out.numel() / (rows * columns), rows, columns, c.diagonal, c.lower, r.result_data[0]);
+  elements(r.device).triangle(out.dtype(), out.numel() / (rows * columns), rows, columns, c.diagonal, c.lower, r.result_data[0]);
 }
 constexpr OpDef triangle_op(const char* name) {
   return {.name = name,
           .attribute_bytes = sizeof(TriangleCall),
           .places = {Place::strided},
-          .infer = infer_triangle,
+          .infer = infer_like_input,
           .run = run_triangle,
           .gradient = [](const Backward& call, Grads& grads) {
             grads[0] = emit_one(call.op(), call.as<TriangleCall>(), {call.grad()});
@@ -176,10 +173,8 @@ struct CountCall {
 };
 void infer_bincount(const Call& call, ResultSpecs& results) { results.push_back({{call.as<CountCall>().length}, DType::int64}); }
 void run_bincount(const Run& r) {
-  const ElementTable& table = elements(r.device);
-  const int64_t zero = 0;
-  if (r.results[0].numel() > 0) table.fill(DType::int64, r.results[0].numel(), &zero, r.result_data[0]);
-  if (r.inputs[0].numel() > 0) table.bincount(r.inputs[0].numel(), r.in<int64_t>(0), r.out<int64_t>(0));
+  begin_with_zeros(r);
+  if (r.inputs[0].numel() > 0) elements(r.device).bincount(r.inputs[0].numel(), r.in<int64_t>(0), r.out<int64_t>(0));
 }
 constexpr OpDef kBincount{.name = "bincount", .attribute_bytes = sizeof(CountCall), .infer = infer_bincount, .run = run_bincount};
 

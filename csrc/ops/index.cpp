@@ -133,7 +133,7 @@ Parsed parse(const Dims& shape, const std::vector<Index>& items) {
 }
 
 // Indexing by tensors: which dimensions they index, ascending. The inputs of such calls end with the entries: int64, of one
-// shape, in range, not negative.
+// shape, in range, from either end.
 struct Indexed {
   int count;
   int8_t dims[Dims::kMaxDims];
@@ -182,7 +182,7 @@ struct Indexed {
     Tensor offsets = Tensor::empty({r.inputs[first].numel()}, {DType::int64, r.device});
     unsigned long long* unused = nullptr;  // they have been checked
     for (int k = 0; k < count; ++k)
-      elements(r.device).index_entries(offsets.numel(), source[dims[k]], strides[dims[k]], false, k > 0,
+      elements(r.device).index_entries(offsets.numel(), source[dims[k]], strides[dims[k]], true, k > 0,
                                        r.in<int64_t>(first + static_cast<size_t>(k)), offsets.pointer<int64_t>(), unused);
     return offsets;
   }
@@ -244,10 +244,7 @@ void run_index_backward(const Run& r) {
   const IndexBackwardCall& c = r.as<IndexBackwardCall>();
   const Tensor& out = r.results[0];
   if (out.numel() == 0) return;
-  dispatch(out.dtype(), [&](auto tag) {
-    const decltype(tag) zero{};
-    elements(r.device).fill(out.dtype(), out.numel(), &zero, r.result_data[0]);
-  });
+  begin_with_zeros(r);
   put_values(r, out, {ViewPlan::identity(c.shape), c.indexed, true}, 1, r.inputs[0], r.input_data[0]);
 }
 // Calls of an op whose inputs end with the entries of another call.
@@ -279,11 +276,7 @@ void infer_put(const Call& call, ResultSpecs& results) { results.push_back({call
 void run_put(const Run& r) {
   const PutCall& c = r.as<PutCall>();
   const Tensor &out = r.results[0], &values = r.inputs[1];
-  if (r.result_data[0] != r.input_data[0] && out.numel() > 0) {
-    Dims shape = out.shape(), strides[2] = {out.strides(), r.inputs[0].strides()};
-    collapse_dims(shape, strides);
-    elements(r.device).copy(strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), r.input_data[0]);
-  }
+  begin_with_input(r);
   put_values(r, c.plan.show(out), c, 2, values, r.input_data[1]);
 }
 void gradient_put(const Backward& call, Grads& grads);
@@ -319,12 +312,11 @@ struct Entries {
       const int64_t extent = source.shape()[d];
       Tensor entry = parsed.tensors[k];
       if (entry.device().is_cuda()) check_same_device("index", source, entry);
-      entry = to(expand(entry, shape), source.device());
+      entry = plain_copy(to(expand(entry, shape), source.device()));
       if (!parsed.from_mask) {  // a mask's entries are in range
         if (const int64_t bad = first_bad_index(entry, extent, true); bad >= 0)
-          throw IndexError(message("index: ", static_cast<int64_t>(contiguous(entry).as_strided({}, {}, bad).item()),
+          throw IndexError(message("index: ", static_cast<int64_t>(entry.as_strided({}, {}, bad).item()),
                                    " is out of range for dimension ", d, " of shape ", source.shape()));
-        entry = where(lt(entry, 0), add(entry, extent), entry);
       }
       tensors.push_back(entry);
     }

@@ -71,23 +71,20 @@ double flops(const Call& call) {
 void gradient_input(const Backward& call, Grads& grads);
 void gradient_weight(const Backward& call, Grads& grads);
 // Each is linear in both of its inputs, so that their gradients are the layer and each other.
-uint64_t saves_other(const Call&, uint64_t needs) {
-  return ((needs & input_bit(0)) != 0 ? input_bit(1) : 0) | ((needs & input_bit(1)) != 0 ? input_bit(0) : 0);
-}
 constexpr OpDef kInput{.name = "linear_backward_input",
                        .attribute_bytes = sizeof(LinearCall),
                        .infer = infer_input,
                        .run = run_input,
                        .gradient = gradient_input,
                        .flops = flops,
-                       .saves = saves_other};
+                       .saves = saves_other_input};
 constexpr OpDef kWeight{.name = "linear_backward_weight",
                         .attribute_bytes = sizeof(LinearCall),
                         .infer = infer_weight,
                         .run = run_weight,
                         .gradient = gradient_weight,
                         .flops = flops,
-                        .saves = saves_other};
+                        .saves = saves_other_input};
 
 uint64_t saves(const Call& call, uint64_t needs) {
   uint64_t mask = 0;
@@ -183,7 +180,7 @@ constexpr OpDef kMatmul{.name = "matmul",
                                   static_cast<double>(broadcast_shapes("matmul", batch_of(a), batch_of(b)).numel());
                               return 2.0 * batch * static_cast<double>(a.size(-2) * a.size(-1)) * static_cast<double>(b.size(-1));
                             },
-                        .saves = saves_other};
+                        .saves = saves_other_input};
 
 }  // namespace
 

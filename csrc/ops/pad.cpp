@@ -236,13 +236,7 @@ Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode, 
   const int ndim = input.ndim();
   const bool constant = mode == PadMode::constant;
   if (constant) check_range("pad", value, input.dtype());
-  PadCall c{mode,
-            static_cast<int>(pads.size()),
-            {},
-            input.shape(),
-            shape,
-            value.real(),
-            input.dtype() == DType::boolean ? value.wrapped<bool>() : value.wrapped<int64_t>()};
+  PadCall c{mode, static_cast<int>(pads.size()), {}, input.shape(), shape, value.real(), value.wrapped_integer(input.dtype())};
   std::copy(pads.begin(), pads.end(), c.pads);
   if (constant && (!is_floating_point(input.dtype()) || padded_dims(pads) > 2 || ndim == 0))
     return emit_one(kConstant, c, {input});

@@ -29,7 +29,6 @@ Tensor seen_backwards(const Tensor& t, uint32_t dims) {
   }
   return t.as_strided(t.shape(), strides, offset);
 }
-void infer_flip(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
 void run_flip(const Run& r) {
   const Tensor& out = r.results[0];
   if (out.numel() == 0) return;
@@ -42,7 +41,7 @@ constexpr OpDef kFlip{
     .name = "flip",
     .attribute_bytes = sizeof(FlipCall),
     .places = {Place::strided},
-    .infer = infer_flip,
+    .infer = infer_like_input,
     .run = run_flip,
     .gradient = [](const Backward& call, Grads& grads) { grads[0] = emit_one(call.op(), call.as<FlipCall>(), {call.grad()}); }};
 

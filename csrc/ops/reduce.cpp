@@ -75,7 +75,6 @@ void gradient_sum(const Backward& call, Grads& grads) {
 }
 
 // The gradient of a product: g times the product of the other elements of its row. Inputs: rows (outer, reduce), g (outer).
-void infer_others(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
 void run_others(const Run& r) {
   const Tensor& rows = r.inputs[0];
   if (rows.numel() > 0)
@@ -90,7 +89,7 @@ void formula_of_others(const Call& call, Results& results) {
   results.push_back(mul(prod(others, {2}), unsqueeze(call[1], 1)));
 }
 constexpr OpDef kOthers{.name = "prod_backward",
-                        .infer = infer_others,
+                        .infer = infer_like_input,
                         .run = run_others,
                         .gradient = gradient_of<formula_of_others>,
                         .saves = saves_inputs};
@@ -457,7 +456,6 @@ struct CumsumCall {
   int dim;
   bool from_back;
 };
-void infer_cumsum(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
 void run_cumsum(const Run& r) {
   const CumsumCall& c = r.as<CumsumCall>();
   const Tensor& x = r.inputs[0];
@@ -470,7 +468,7 @@ void gradient_cumsum(const Backward& call, Grads& grads) {
 }
 constexpr OpDef kCumsum{.name = "cumsum",
                         .attribute_bytes = sizeof(CumsumCall),
-                        .infer = infer_cumsum,
+                        .infer = infer_like_input,
                         .run = run_cumsum,
                         .gradient = gradient_cumsum};
 

@@ -31,8 +31,6 @@ ReduceShape rows(const Run& r) {
   return {shape.blocks(), shape.channels, shape.spatial * r.lanes};
 }
 
-void infer(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype(), Place::call}); }
-
 void run(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
@@ -59,7 +57,7 @@ constexpr OpDef kBackward{.name = "softmax_backward",
                           .attribute_bytes = sizeof(SoftmaxCall),
                           .places = {Place::call, Place::call},
                           .lanes = lanes_of_result,
-                          .infer = infer,
+                          .infer = infer_in_layout,
                           .run = run_backward,
                           .gradient = gradient_of<formula_of_backward>,
                           .saves = saves_inputs};
@@ -75,7 +73,7 @@ constexpr OpDef softmax_op(const char* name) {
           .attribute_bytes = sizeof(SoftmaxCall),
           .places = {Place::call},
           .lanes = lanes,
-          .infer = infer,
+          .infer = infer_in_layout,
           .run = run,
           .gradient = gradient,
           .saves = saves};

@@ -15,8 +15,6 @@ struct UnaryCall {
   double a, b;
 };
 
-void infer(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype(), Place::call}); }
-
 bool lanes_of_input(const Call& call) { return call[0].in_lanes(); }
 
 void run(const Run& r) {
@@ -56,7 +54,7 @@ constexpr OpDef kBackward[] = {
    .attribute_bytes = sizeof(UnaryCall),         \
    .places = {Place::call, Place::call},         \
    .lanes = lanes_of_saved,                      \
-   .infer = infer,                               \
+   .infer = infer_in_layout,                     \
    .run = run_backward,                          \
    .gradient = gradient_of<formula_of_backward>, \
    .saves = saves_inputs},
@@ -88,7 +86,7 @@ constexpr OpDef kForward[] = {
    .attribute_bytes = sizeof(UnaryCall), \
    .places = {Place::call},              \
    .lanes = lanes_of_input,              \
-   .infer = infer,                       \
+   .infer = infer_in_layout,             \
    .run = run,                           \
    .gradient = gradient,                 \
    .saves = saves},

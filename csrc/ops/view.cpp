@@ -31,16 +31,12 @@ template <class A>
 void run_place(const Run& r) {
   const Tensor& out = r.results[0];
   if (out.numel() == 0) return;
-  const ElementTable& table = elements(r.device);
-  dispatch(out.dtype(), [&](auto tag) {
-    const decltype(tag) zero{};
-    table.fill(out.dtype(), out.numel(), &zero, r.result_data[0]);
-  });
+  begin_with_zeros(r);
   const Tensor target = r.as<Placed<A>>().view.show(out);
   if (target.numel() == 0) return;
   Dims shape = target.shape(), strides[2] = {target.strides(), r.inputs[0].strides()};
   collapse_dims(shape, strides);
-  table.copy(strided_shape(shape, strides), out.dtype(), target.raw_pointer(), out.dtype(), r.input_data[0]);
+  elements(r.device).copy(strided_shape(shape, strides), out.dtype(), target.raw_pointer(), out.dtype(), r.input_data[0]);
 }
 
 // A view whose attributes are an A, which knows how to show a tensor, and the op of its gradient.

@@ -25,6 +25,8 @@ class Number {
     else if constexpr (std::is_floating_point_v<T>) return static_cast<T>(real_);
     else return static_cast<T>(!is_real() ? integer_ : holds<int64_t>(real_) ? static_cast<int64_t>(real_) : 0);
   }
+  // The same for any integer type or bool, as the widest.
+  int64_t wrapped_integer(DType dtype) const { return dtype == DType::boolean ? wrapped<bool>() : wrapped<int64_t>(); }
   // Whether a T holds it.
   template <class T>
   bool fits() const {

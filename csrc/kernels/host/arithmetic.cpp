@@ -9,12 +9,6 @@
 namespace cnnx::host {
 namespace {
 
-template <class T>
-T number_of(const ElementOperand& operand) {
-  if constexpr (std::is_floating_point_v<T>) return static_cast<T>(operand.real);
-  else return static_cast<T>(operand.integer);
-}
-
 // Two operands of type T, with the steps of their innermost rows.
 template <class T>
 struct Operands {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/parallel.h"
 #include "kernels/shapes.h"
@@ -75,6 +76,13 @@ void for_each_piece(int64_t n, double element_cost, const F& f) {
   const int64_t units = (n + kElementsPerUnit - 1) / kElementsPerUnit;
   parallel_for(units, element_cost * static_cast<double>(std::min(n, kElementsPerUnit)),
                [&](int64_t unit) { f(unit * kElementsPerUnit, std::min(n, (unit + 1) * kElementsPerUnit)); });
+}
+
+// The number of an operand as an element.
+template <class T>
+T number_of(const ElementOperand& operand) {
+  if constexpr (std::is_floating_point_v<T>) return static_cast<T>(operand.real);
+  else return static_cast<T>(operand.integer);
 }
 
 }  // namespace cnnx::host

@@ -84,13 +84,6 @@ void choose_rows(const StridedShape<4>& s, const void* condition, const void* a,
   });
 }
 
-// The number of an operand as an element.
-template <class T>
-T number_of(const ElementOperand& operand) {
-  if constexpr (std::is_floating_point_v<T>) return static_cast<T>(operand.real);
-  else return static_cast<T>(operand.integer);
-}
-
 void choose(DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a, const ElementOperand& b,
             void* out) {
   dispatch(dtype, [&](auto tag) {
