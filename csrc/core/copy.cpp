@@ -13,7 +13,8 @@ void pass_on(const Backward& call, Grads& grads) { grads[0] = call.grad(); }
 void run_copy(const Run& r) {
   const Tensor& out = r.results[0];
   if (out.numel() > 0)
-    elements(r.device).copy(broadcast_operands<2>(r), out.dtype(), r.result_data[0], r.inputs[0].dtype(), r.input_data[0]);
+    elements(r.queue).copy(r.queue, broadcast_operands<2>(r), out.dtype(), r.result_data[0], r.inputs[0].dtype(),
+                           r.input_data[0]);
 }
 
 constexpr OpDef kContiguous{
@@ -85,7 +86,7 @@ void run_fill(const Run& r) {
   dispatch(c.options.dtype, [&](auto tag) {
     using T = decltype(tag);
     const T value = std::is_floating_point_v<T> ? static_cast<T>(c.real) : static_cast<T>(c.integer);
-    elements(c.options.device).fill(c.options.dtype, n, &value, r.result_data[0]);
+    elements(r.queue).fill(r.queue, c.options.dtype, n, &value, r.result_data[0]);
   });
 }
 constexpr OpDef kFull{.name = "full", .attribute_bytes = sizeof(FillCall), .infer = infer_fill, .run = run_fill};
@@ -121,7 +122,7 @@ Tensor copy_in_layout(const Tensor& tensor) {
   const NoGrad guard;
   return recorded_clone(tensor);
 }
-Tensor contiguous(const Tensor& tensor) { return tensor.is_contiguous() ? tensor : plain_copy(tensor); }
+Tensor contiguous(const Tensor& tensor) { return tensor.is_contiguous() ? tensor.plain() : plain_copy(tensor); }
 Tensor cast(const Tensor& tensor, DType dtype) {
   const NoGrad guard;
   return emit_one(kCast, dtype, {tensor});

@@ -4,22 +4,24 @@
 
 #include "core/copy.h"
 #include "core/node.h"
+#include "cuda/graph.h"
 #include "kernels/table.h"
 
 namespace cnnx {
 namespace {
 
-Device device_of(const Call& call) {
+Device device_of(const Call& call, const ResultSpecs& specs) {
   for (const Input& input : call.inputs)
     if (input->defined()) return input->device();
-  return {};
+  return specs.empty() ? Device{} : specs[0].device.value_or(Device{});
 }
 
-Tensor allocate(const Result& spec, bool lanes, Device device) {
-  if (!lanes) return Tensor::empty(spec.shape, {spec.dtype, device});
-  if (spec.dtype == DType::float32) return Tensor::empty_lanes(spec.shape);
+Tensor allocate(const Result& spec, bool lanes, Device device, const Queue& queue) {
+  if (spec.device && !(*spec.device == device)) return Tensor::empty(spec.shape, {spec.dtype, *spec.device});
+  if (!lanes) return Tensor::empty(spec.shape, {spec.dtype, device}, *queue.memory);
+  if (spec.dtype == DType::float32) return Tensor::empty_lanes(spec.shape, *queue.memory);
   // No storage knows lanes of another dtype: what lies so is a row of numbers, for the op alone.
-  return Tensor::empty({lanes_shape(spec.shape).numel()}, {spec.dtype, device});
+  return Tensor::empty({lanes_shape(spec.shape).numel()}, {spec.dtype, device}, *queue.memory);
 }
 
 bool goes_in_lanes(const Tensor& t, Place place, const Result& first) {
@@ -28,7 +30,10 @@ bool goes_in_lanes(const Tensor& t, Place place, const Result& first) {
 
 void* address(const Tensor& t, bool lanes) {
   if (!t.defined()) return nullptr;
-  return lanes && t.dtype() == DType::float32 ? t.lanes_data() : t.raw_pointer();
+  if (lanes && t.dtype() == DType::float32) return t.lanes_data();
+  if (t.device().is_cuda()) cuda::keep_if_captured(t->storage);
+  if (t->storage->is_lanes()) unpack(t);
+  return t.raw_pointer();
 }
 
 uint64_t needs_of(const Call& call) {
@@ -70,7 +75,7 @@ bool may_write_over(const Tensor& into, const Tensor& input) {
 
 void run_pack(const Run& r) {
   const LanesShape& s = r.results[0]->storage->lanes_shape();
-  kernels<float>().pack_lanes(s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
+  kernels<float>().pack_lanes(kHost, s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
 }
 
 constexpr OpDef kPack{
@@ -80,6 +85,11 @@ constexpr OpDef kPack{
     .run = run_pack,
     .gradient = [](const Backward& call, Grads& grads) { grads[0] = call.grad(); }};
 
+constexpr OpDef kUnpack{.name = "unpack",
+                        .places = {Place::unread},
+                        .infer = [](const Call&, ResultSpecs&) {},
+                        .run = [](const Run& r) { r.inputs[0]->storage->unpack(); }};
+
 }  // namespace
 
 int64_t Run::count(const Tensor& t) const { return lanes > 1 ? t->storage->lanes_shape().numel() : t.numel(); }
@@ -88,6 +98,8 @@ bool lanes_for_images(const Dims& shape, const TensorOptions& options) {
   return lane_count() > 1 && !options.device.is_cuda() && options.dtype == DType::float32 && shape.size() >= 3 &&
          2 * shape[0] >= lane_count() && shape.numel() > 0;
 }
+
+void unpack(const Tensor& t) { emit(kUnpack, NoAttributes{}, {t}); }
 
 Tensor packed(const Tensor& t) { return t.in_lanes() ? t : emit_one(kPack, NoAttributes{}, {t}); }
 
@@ -144,16 +156,17 @@ Results run_call(const Call& call, const Tensor* into) {
     if (into != nullptr && direct) direct = may_write_over(*into, input);
     input_data.push_back(address(input, in_lanes));
   }
-  const Device device = into != nullptr ? into->device() : device_of(call);
+  const Device device = into != nullptr ? into->device() : device_of(call, specs);
+  const Queue queue = queue_of(device);
   for (const Result& spec : specs) {
     const bool in_lanes = lanes && spec.place == Place::call;
     if (!spec.wanted) results.emplace_back();
     else if (direct && results.empty()) results.emplace_back(*into);
-    else results.emplace_back(allocate(spec, in_lanes, spec.device.value_or(device)));
+    else results.emplace_back(allocate(spec, in_lanes, device, queue));
     result_data.push_back(address(results.back(), in_lanes));
   }
   op.run({call,
-          device,
+          queue,
           lanes ? lane_count() : 1,
           {inputs.data(), inputs.size()},
           {results.data(), results.size()},

@@ -13,6 +13,7 @@
 
 #include "cnnx/autograd.h"
 #include "cnnx/inline_vector.h"
+#include "device/queue.h"
 #include "kernels/shapes.h"
 
 namespace cnnx {
@@ -65,7 +66,7 @@ using Results = InlineVector<Tensor, 4>;
 // A call while it runs: all inputs are where the op reads them.
 struct Run {
   const Call& call;
-  Device device;
+  Queue queue;
   int64_t lanes;  // of the layout of the call; 1 for row-major
   std::span<const Tensor> inputs, results;
   std::span<void* const> input_data, result_data;
@@ -165,5 +166,7 @@ inline bool lanes_for_images(const Tensor& images) { return lanes_for_images(ima
 Tensor packed(const Tensor& t);
 // The same without history.
 Tensor to_lanes(const Tensor& t);
+// Converts a storage in lanes to plain, by an op.
+void unpack(const Tensor& t);
 
 }  // namespace cnnx

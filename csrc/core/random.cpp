@@ -21,26 +21,26 @@ struct DrawCall {
   uint64_t range;
 };
 
-template <void (*draw)(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out)>
+template <void (*draw)(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out)>
 void run(const Run& r) {
   const Tensor& out = r.results[0];
-  if (out.numel() > 0) draw(elements(r.device), out.dtype(), out.numel(), r.as<DrawCall>(), r.result_data[0]);
+  if (out.numel() > 0) draw(r.queue, out.dtype(), out.numel(), r.as<DrawCall>(), r.result_data[0]);
 }
 
-void draw_uniform(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out) {
-  table.uniform(dtype, n, c.key.seed, c.key.calls, c.a, c.b, out);
+void draw_uniform(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out) {
+  elements(queue).uniform(queue, dtype, n, c.key.seed, c.key.calls, c.a, c.b, out);
 }
-void draw_normal(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out) {
-  table.normal(dtype, n, c.key.seed, c.key.calls, c.a, c.b, out);
+void draw_normal(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out) {
+  elements(queue).normal(queue, dtype, n, c.key.seed, c.key.calls, c.a, c.b, out);
 }
-void draw_bernoulli(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out) {
-  table.bernoulli(dtype, n, c.key.seed, c.key.calls, c.a, out);
+void draw_bernoulli(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out) {
+  elements(queue).bernoulli(queue, dtype, n, c.key.seed, c.key.calls, c.a, out);
 }
-void draw_integers(const ElementTable& table, DType dtype, int64_t n, const DrawCall& c, void* out) {
-  table.randint(dtype, n, c.key.seed, c.key.calls, c.low, c.range, out);
+void draw_integers(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out) {
+  elements(queue).randint(queue, dtype, n, c.key.seed, c.key.calls, c.low, c.range, out);
 }
 
-template <void (*draw)(const ElementTable&, DType, int64_t, const DrawCall&, void*)>
+template <void (*draw)(const Queue&, DType, int64_t, const DrawCall&, void*)>
 constexpr OpDef draw_op(const char* name) {
   return {
       .name = name, .attribute_bytes = sizeof(DrawCall), .places = {Place::unread}, .infer = infer_like_input, .run = run<draw>};
@@ -63,7 +63,7 @@ void infer_permutation(const Call& call, ResultSpecs& results) {
 }
 void run_permutation(const Run& r) {
   const PermutationCall& c = r.as<PermutationCall>();
-  if (c.n > 0) elements().permutation(c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
+  if (c.n > 0) elements().permutation(kHost, c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
 }
 constexpr OpDef kPermutation{
     .name = "randperm", .attribute_bytes = sizeof(PermutationCall), .infer = infer_permutation, .run = run_permutation};

@@ -81,7 +81,7 @@ inline void begin_with_zeros(const Run& r) {
   const Tensor& out = r.results[0];
   dispatch(out.dtype(), [&](auto tag) {
     const decltype(tag) zero{};
-    if (out.numel() > 0) elements(r.device).fill(out.dtype(), out.numel(), &zero, r.result_data[0]);
+    if (out.numel() > 0) elements(r.queue).fill(r.queue, out.dtype(), out.numel(), &zero, r.result_data[0]);
   });
 }
 inline void begin_with_input(const Run& r) {
@@ -89,7 +89,7 @@ inline void begin_with_input(const Run& r) {
   if (r.result_data[0] == r.input_data[0] || out.numel() == 0) return;
   Dims shape = out.shape(), strides[2] = {out.strides(), r.inputs[0].strides()};
   collapse_dims(shape, strides);
-  elements(r.device).copy(strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), r.input_data[0]);
+  elements(r.queue).copy(r.queue, strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), r.input_data[0]);
 }
 
 }  // namespace cnnx

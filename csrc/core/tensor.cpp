@@ -1,8 +1,8 @@
 #include "cnnx/tensor.h"
 
 #include "cnnx/autograd.h"
-#include "core/allocator.h"
 #include "core/copy.h"
+#include "core/op.h"
 #include "cuda/graph.h"
 #include "cuda/runtime.h"
 #include "kernels/table.h"
@@ -18,47 +18,33 @@ LanesShape lanes_shape(const Dims& shape) {
   return {shape[0], shape[1], spatial};
 }
 
-namespace {
+Storage::Storage(size_t bytes, Allocator& memory, Device device)
+    : memory_(&memory), plain_(memory.allocate(bytes)), bytes_(bytes), device_(device) {}
 
-void* allocate(size_t bytes, Device device) {
-  return device.is_cuda() ? cuda::allocate(bytes, device.index) : pool_allocate(bytes);
-}
-
-}  // namespace
-
-Storage::Storage(size_t bytes, Device device) : plain_(allocate(bytes, device)), bytes_(bytes), device_(device) {}
-
-Storage::Storage(const LanesShape& shape)
-    : lanes_(static_cast<float*>(pool_allocate(static_cast<size_t>(shape.numel()) * sizeof(float)))),
+Storage::Storage(const LanesShape& shape, Allocator& memory)
+    : memory_(&memory),
+      lanes_(static_cast<float*>(memory.allocate(static_cast<size_t>(shape.numel()) * sizeof(float)))),
       bytes_(static_cast<size_t>(shape.batch * shape.channels * shape.spatial) * sizeof(float)),
       lanes_shape_(shape),
       is_lanes_(true) {}
 
 Storage::Storage(void* data, size_t bytes, std::function<void()> release, bool read_only, Device device)
-    // Without a release the memory still is not the pool's.
-    : plain_(data), bytes_(bytes), device_(device), release_(release ? std::move(release) : [] {}), read_only_(read_only) {}
+    : plain_(data), bytes_(bytes), device_(device), release_(std::move(release)), read_only_(read_only) {}
 
 Storage::~Storage() {
-  if (lanes_ != nullptr) pool_free(lanes_, static_cast<size_t>(lanes_shape_.numel()) * sizeof(float));
+  if (lanes_ != nullptr) memory_->free(lanes_, static_cast<size_t>(lanes_shape_.numel()) * sizeof(float));
   if (release_) release_();
-  else if (device_.is_cuda()) cuda::deallocate(plain_, bytes_, device_.index);
-  else if (plain_ != nullptr) pool_free(plain_, bytes_);
+  else if (memory_ != nullptr && plain_ != nullptr) memory_->free(plain_, bytes_);
 }
 
-void* Storage::plain() {
-  if (is_lanes_.load(std::memory_order_acquire)) {
-    std::lock_guard lock(mutex_);
-    if (is_lanes_.load(std::memory_order_relaxed)) {
-      plain_ = pool_allocate(bytes_);
-      kernels<float>().unpack_lanes(lanes_shape_.batch, lanes_shape_.channels * lanes_shape_.spatial, lane_count(), lanes_,
-                                    static_cast<float*>(plain_));
-      is_lanes_.store(false, std::memory_order_release);
-    }
-  }
-  return plain_;
+void Storage::unpack() {
+  std::lock_guard lock(mutex_);
+  if (!is_lanes_.load(std::memory_order_relaxed)) return;
+  plain_ = memory_->allocate(bytes_);
+  kernels<float>().unpack_lanes(kHost, lanes_shape_.batch, lanes_shape_.channels * lanes_shape_.spatial, lane_count(), lanes_,
+                                static_cast<float*>(plain_));
+  is_lanes_.store(false, std::memory_order_release);
 }
-
-float* Storage::lanes() const { return lanes_; }
 
 TensorImpl::~TensorImpl() = default;
 
@@ -80,19 +66,21 @@ size_t byte_count(const Dims& shape, size_t element_bytes) {
 
 }  // namespace
 
-Tensor Tensor::empty(const Dims& shape, const TensorOptions& options) {
+Tensor Tensor::empty(const Dims& shape, const TensorOptions& options) { return empty(shape, options, pool_of(options.device)); }
+
+Tensor Tensor::empty(const Dims& shape, const TensorOptions& options, Allocator& memory) {
   auto impl = std::make_shared<TensorImpl>();
-  impl->storage = std::make_shared<Storage>(byte_count(shape, itemsize(options.dtype)), options.device);
+  impl->storage = std::make_shared<Storage>(byte_count(shape, itemsize(options.dtype)), memory, options.device);
   impl->shape = shape;
   impl->strides = contiguous_strides(shape);
   impl->dtype = options.dtype;
   return Tensor(std::move(impl));
 }
 
-Tensor Tensor::empty_lanes(const Dims& shape) {
+Tensor Tensor::empty_lanes(const Dims& shape, Allocator& memory) {
   byte_count(shape, sizeof(float) * static_cast<size_t>(lane_count()));  // for its check: rounding up multiplies by less
   auto impl = std::make_shared<TensorImpl>();
-  impl->storage = std::make_shared<Storage>(lanes_shape(shape));
+  impl->storage = std::make_shared<Storage>(lanes_shape(shape), memory);
   impl->shape = shape;
   impl->strides = contiguous_strides(shape);
   return Tensor(std::move(impl));
@@ -135,7 +123,7 @@ void* Tensor::raw_data() const {
 }
 
 void* Tensor::raw_pointer() const {
-  if (device().is_cuda()) cuda::keep_if_captured(impl_->storage);
+  if (impl_->storage->is_lanes()) throw Error("tensor: its images lie in lanes; ask its plain() for their address");
   return static_cast<char*>(impl_->storage->plain()) + impl_->offset * static_cast<int64_t>(itemsize(dtype()));
 }
 
@@ -149,11 +137,16 @@ bool Tensor::in_lanes() const {
 
 float* Tensor::lanes_data() const { return impl_->storage->lanes(); }
 
+Tensor Tensor::plain() const {
+  if (impl_->storage->is_lanes()) unpack(*this);
+  return *this;
+}
+
 double Tensor::item() const {
   if (numel() != 1) throw Error(message("item: needs a tensor with one element, got shape ", shape()));
   return dispatch(dtype(), [&](auto tag) {
     using T = decltype(tag);
-    if (!device().is_cuda()) return static_cast<double>(*data<T>());
+    if (!device().is_cuda()) return static_cast<double>(*plain().data<T>());
     T element;
     cuda::copy("item", &element, Device{}, raw_pointer(), device(), sizeof(T));
     return static_cast<double>(element);

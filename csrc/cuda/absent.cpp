@@ -26,8 +26,7 @@ void check_device(const char* op, int device) {
 std::string device_name(int) { fail("device_name"); }
 int current_device() { return 0; }
 void set_current_device(int) { fail("set_device"); }
-void* allocate(size_t, int) { fail("empty"); }
-void deallocate(void*, size_t, int) {}
+Allocator& pool(int) { fail("empty"); }
 MemoryStats memory_stats(int) { fail("memory_stats"); }
 void reset_peak(int) { fail("reset_peak"); }
 void release_cached(int) { fail("release_cached"); }
@@ -64,13 +63,14 @@ void synchronize(const char* op, int) { fail(op); }
 void release_idle(const char* op, int) { fail(op); }
 bool holds_until_idle(int) { return false; }
 
+Queue queue(int) { fail("kernels"); }
 template <class T>
-const KernelTable<T>& kernels(int) {
+const KernelTable<T>& kernels() {
   fail("kernels");
 }
-template const KernelTable<float>& kernels<float>(int);
-template const KernelTable<double>& kernels<double>(int);
-const ElementTable& element_kernels(int) { fail("kernels"); }
+template const KernelTable<float>& kernels<float>();
+template const KernelTable<double>& kernels<double>();
+const ElementTable& elements() { fail("kernels"); }
 
 struct Graph::State {};
 Graph::Graph() { fail("CUDAGraph"); }

@@ -72,8 +72,8 @@ namespace {
 // The graph that the calling thread captures or replays.
 thread_local Graph::State* active = nullptr;
 
-Graph::State* captured_here() {
-  return active != nullptr && active->phase == Phase::capture && active->stream == stream() ? active : nullptr;
+Graph::State* captured_here(const Queue& queue) {
+  return active != nullptr && active->phase == Phase::capture && active->device == queue.device ? active : nullptr;
 }
 
 // Ends the capture in CUDA and in the library. The graph is null if CUDA has found the capture invalid. Any thread may.
@@ -107,9 +107,8 @@ void Graph::capture_begin(int device) {
   State& s = *state_;
   if (active != nullptr) throw Error("capture_begin: this thread is in the middle of a capture already");
   if (s.exec != nullptr) throw Error("capture_begin: the graph holds captured work; reset() it first, or make another graph");
-  select(device);
   s.device = device;
-  s.stream = stream();
+  s.stream = stream_of("capture_begin", device);
   // An allocation in a capture can give nothing back to CUDA, for that waits for the device. So what is cached goes back before.
   synchronize("capture_begin", device);
   release_cached(device);
@@ -181,9 +180,8 @@ void refresh_and_launch(Graph::State& s, const std::function<void()>& refresh) {
     s.undo.emplace_back([&d, now] { d.generator.take_back(now, d.count); });
     if (d.offset != kValueBytes) *reinterpret_cast<RandomState*>(s.host.data() + d.offset) = now;
   }
-  select(s.device);
   const OnDevice on(s.device);
-  upload("replay", s.values, s.host.data(), s.host.size());
+  upload(queue(s.device), "replay", s.values, s.host.data(), s.host.size());
   check("replay", cudaGraphLaunch(s.exec, s.stream));
 }
 
@@ -245,8 +243,8 @@ void refuse_in_capture(const char* op) {
   if (phase() == Phase::capture) throw Error(message(op, ": cannot be done while a CUDA graph is being captured"));
 }
 
-RandomKey random_key(const char* op, uint64_t seed, uint64_t call) {
-  Graph::State* s = captured_here();
+RandomKey random_key(const Queue& queue, const char* op, uint64_t seed, uint64_t call) {
+  Graph::State* s = captured_here(queue);
   if (s == nullptr) return {seed, call, nullptr};
   Draws* source = nullptr;
   for (Draws& d : s->draws) {

@@ -1,7 +1,7 @@
 // Devices, memory and copies.
 //
 // Every device has one stream, to which all of its work is given; so what was freed can be handed out again at once, because
-// whoever gets it writes later in the same stream. Blocks that are freed are kept, as on the CPU (core/allocator.cpp).
+// whoever gets it writes later in the same stream. Blocks that are freed are kept, as on the CPU (device/allocator.cpp).
 #include "cuda/runtime.h"
 
 #include <pthread.h>
@@ -37,7 +37,19 @@ struct GraphMemory {
 
 namespace {
 
+class Pool final : public Allocator {
+ public:
+  explicit Pool(int device) : device_(device) {}
+  void* allocate(size_t bytes) override { return cuda::allocate(bytes, device_); }
+  void free(void* block, size_t bytes) noexcept override { deallocate(block, bytes, device_); }
+
+ private:
+  int device_;
+};
+
 struct DeviceState {
+  explicit DeviceState(int device) : pool(device) {}
+  Pool pool;
   cudaStream_t stream = nullptr;
   int32_t* faults = nullptr;  // one word per Fault, in pinned memory
   std::string name;
@@ -69,7 +81,7 @@ Devices& known_devices() {
       result->why_none = cudaGetErrorString(status);
       count = 0;
     }
-    for (int i = 0; i < count; ++i) result->all.push_back(std::make_unique<DeviceState>());
+    for (int i = 0; i < count; ++i) result->all.push_back(std::make_unique<DeviceState>(i));
     pthread_atfork(nullptr, nullptr, [] { forked = true; });
     return result;
   }();
@@ -231,14 +243,14 @@ FreeMemory free_memory(int device) {
   return memory;
 }
 
-cudaStream_t stream() { return state("stream", selected_device).stream; }
-int32_t* faults() { return state("stream", selected_device).faults; }
+Queue queue(int device) {
+  DeviceState& s = state("stream", device);
+  return {device, s.stream, &s.pool};
+}
+Allocator& pool(int device) { return state("empty", device).pool; }
+int32_t* faults(int device) { return state("stream", device).faults; }
 cudaStream_t stream_of(const char* op, int device) { return state(op, device).stream; }
 void throw_faults(const char* op, int device) { throw_found(op, state(op, device)); }
-void select(int device) {
-  state("select", device);
-  selected_device = device;
-}
 
 void* allocate(size_t bytes, int device) {
   DeviceState& s = state("empty", device);

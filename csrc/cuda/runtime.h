@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cnnx/device.h"
+#include "device/allocator.h"
 #include "kernels/slots.h"
 
 namespace cnnx::cuda {
@@ -37,10 +38,9 @@ struct FreeMemory {
 };
 FreeMemory free_memory(int device);
 
-// Memory of a device from a pool that is ordered by the device's stream: what is freed may be handed out at once, since whatever
-// runs then runs later. Throws Error, saying what was asked and what is free.
-void* allocate(size_t bytes, int device);
-void deallocate(void* block, size_t bytes, int device);
+// Memory from a pool that is ordered by the device's stream: what is freed may be handed out at once, since whatever runs then
+// runs later.
+Allocator& pool(int device);
 struct MemoryStats {
   size_t in_use = 0, peak = 0, cached = 0;  // bytes
 };
@@ -54,9 +54,18 @@ int device_of_pointer(const void* pointer);
 // Copies after everything given to the devices before. Only a copy within one device does not wait.
 void copy(const char* op, void* to, Device to_device, const void* from, Device from_device, size_t bytes);
 
-// The kernels, to run on this device: they return when they are given to its stream. An empty slot throws NotImplementedError.
+// The device's stream, made ready for use, and its pool.
+Queue queue(int device);
+// The kernels: they return when they are given to the queue's stream. An empty slot throws NotImplementedError.
 template <class T>
-const KernelTable<T>& kernels(int device);
-const ElementTable& element_kernels(int device);
+const KernelTable<T>& kernels();
+const ElementTable& elements();
 
 }  // namespace cnnx::cuda
+
+namespace cnnx {
+
+inline Queue queue_of(const Device& device) { return device.is_cuda() ? cuda::queue(device.index) : kHost; }
+inline Allocator& pool_of(const Device& device) { return device.is_cuda() ? cuda::pool(device.index) : host_pool(); }
+
+}  // namespace cnnx

@@ -7,11 +7,12 @@
 
 namespace cnnx::cuda {
 
-// Of the device that kernels<T>(device), element_kernels(device) or select(device) chose last in this thread. That device need
-// not be CUDA's current one: launch() makes it so.
-cudaStream_t stream();
-void select(int device);
-// Of any device, made ready for use; `op` says who asks.
+// Memory of a device from a pool that is ordered by the device's stream: what is freed may be handed out at once, since whatever
+// runs then runs later. Throws Error, saying what was asked and what is free.
+void* allocate(size_t bytes, int device);
+void deallocate(void* block, size_t bytes, int device);
+
+// The stream of a device, made ready for use; `op` says who asks.
 cudaStream_t stream_of(const char* op, int device);
 
 // While one lives, this thread's cudaMalloc, queries of events and the like do not end a capture that another library has begun:
@@ -28,10 +29,10 @@ class OutsideCaptures {
 };
 
 // What a kernel may find wrong with the data it reads, where a CPU kernel's caller would have looked first. It leaves the bad
-// element out and sets faults()[kind] to 1 (of the selected device; memory that the host reads without a copy). The next call
+// element out and sets faults(device)[kind] to 1 (memory that the host reads without a copy). The next call
 // that waits for the device throws, and clears it.
 enum class Fault { class_target, row_index, probability, count };
-int32_t* faults();
+int32_t* faults(int device);
 // Throws, after a wait for the device, what its kernels found wrong since the last time.
 void throw_faults(const char* op, int device);
 

@@ -248,13 +248,6 @@ void when_consumed(int device, Consumer consumer, std::function<void()> release)
 
 namespace {
 
-// Releases may run foreign code, in the middle of an op of ours that has chosen its device.
-void run(const std::vector<std::function<void()>>& due) {
-  const int selected = selected_device;
-  for (const auto& release : due) release();
-  selected_device = selected;
-}
-
 // Whether a release without a mark is due. If a mark of our stream is what it waits for now, that is set instead.
 bool is_due(Held& entry, HeldList& list) {
   if (entry.consumer == Consumer::unknown) return false;
@@ -283,7 +276,7 @@ void run_releases() noexcept {
       for (; !queue.empty() && is_done(queue.front().mark); queue.pop_front()) due.push_back(std::move(queue.front().release));
     list.count -= due.size();
   }
-  run(due);
+  for (const auto& release : due) release();
 }
 
 void note_lent(const void* block) {
@@ -332,7 +325,7 @@ cudaError_t settle(const char* op, int device) {
   run_releases();  // those with marks, which are done
   std::vector<std::function<void()>> due;
   for (Held& entry : waiting) due.push_back(std::move(entry.release));
-  run(due);
+  for (const auto& release : due) release();
   throw_faults(op, device);
   return cudaSuccess;
 }

@@ -34,7 +34,7 @@ Entries nearest_entries(const WarpShape& shape, const Matrix& matrix) {
   std::iota(positions.begin(), positions.end(), 0.0);
   std::vector<double> found(static_cast<size_t>(shape.out_height * shape.out_width));
   const double outside = -1;
-  kernels<double>().warp(plane, matrix.data(), &outside, positions.data(), found.data());
+  kernels<double>().warp(kHost, plane, matrix.data(), &outside, positions.data(), found.data());
   Entries entries;
   for (size_t i = 0; i < found.size(); ++i)
     if (found[i] >= 0) entries.add(static_cast<int64_t>(i), static_cast<int64_t>(found[i]));
@@ -161,7 +161,7 @@ class WarpStep : public ImageStep {
     }
     for (int64_t c = 0; c < in.size.channels; ++c) fill[c] = fill_ ? fill_value<T>(*fill_, c) : T(0);
     out.reset(size);
-    kernel(warp_shape(in.size, size), matrix.data(), fill_ ? fill : nullptr, in.data, out.data.data());
+    kernel(kHost, warp_shape(in.size, size), matrix.data(), fill_ ? fill : nullptr, in.data, out.data.data());
     return true;
   }
 

@@ -72,8 +72,8 @@ void run_images(const Run& r) {
   GatherShape s = c.shape;
   s.lanes = r.lanes;
   if (c.result.numel() > 0)
-    kernels<float>(r.device).gather_u8(s, r.in<uint8_t>(0), r.in<int64_t>(1), c.scale->divisor, c.scale->mean_data(),
-                                       c.scale->stddev_data(), r.out<float>(0));
+    kernels<float>(r.queue).gather_u8(r.queue, s, r.in<uint8_t>(0), r.in<int64_t>(1), c.scale->divisor, c.scale->mean_data(),
+                                      c.scale->stddev_data(), r.out<float>(0));
 }
 constexpr OpDef kGatherImages{
     .name = "gather_images",
@@ -91,7 +91,7 @@ void run_rows(const Run& r) {
   const Tensor& out = r.results[0];
   if (out.numel() == 0) return;
   const int64_t count = out.size(0), bytes = out.numel() / count * static_cast<int64_t>(itemsize(out.dtype()));
-  elements(r.device).gather_rows(count, bytes, r.inputs[0].size(0), r.input_data[0], r.in<int64_t>(1), r.result_data[0]);
+  elements(r.queue).gather_rows(r.queue, count, bytes, r.inputs[0].size(0), r.input_data[0], r.in<int64_t>(1), r.result_data[0]);
 }
 constexpr OpDef kGatherRows{.name = "gather_rows", .infer = infer_rows, .run = run_rows};
 

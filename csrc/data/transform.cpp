@@ -64,8 +64,8 @@ struct Batch {
     const bool more = !transform.floats.empty();
     GatherShape shape{n, middle.channels, middle.height * middle.width, more ? 1 : lanes};
     if (more) space.scaled.resize(static_cast<size_t>(n * middle.numel()));
-    kernels<float>().gather_u8(shape, space.block.data(), identity.data(), scale.divisor, scale.mean_data(), scale.stddev_data(),
-                               more ? space.scaled.data() : output);
+    kernels<float>().gather_u8(kHost, shape, space.block.data(), identity.data(), scale.divisor, scale.mean_data(),
+                               scale.stddev_data(), more ? space.scaled.data() : output);
     if (!more) return;
     float* plain = output;
     if (lanes > 1) {
@@ -77,7 +77,7 @@ struct Batch {
       const Pixels<float> done = run_steps(transform.floats, image, space.floats, draws[static_cast<size_t>(i)]);
       std::memcpy(plain + i * out.numel(), done.data, static_cast<size_t>(out.numel()) * sizeof(float));
     }
-    if (lanes > 1) kernels<float>().pack_lanes(n, out.numel(), lanes, plain, output);
+    if (lanes > 1) kernels<float>().pack_lanes(kHost, n, out.numel(), lanes, plain, output);
   }
 
   static constexpr int64_t kBlock = 16;
@@ -88,7 +88,7 @@ Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState&
   const ImageSize size{image.size(0), image.size(1), image.size(2)};
   PixelBuffer<T> out;
   Draws draws(random.seed, random.calls, 0);
-  if (!step.apply(Pixels<T>{size, image.data<T>()}, out, draws)) return plain_copy(image);
+  if (!step.apply(Pixels<T>{size, image.plain().data<T>()}, out, draws)) return plain_copy(image);
   Tensor result = Tensor::empty({out.size.channels, out.size.height, out.size.width}, image.options());
   if (result.numel() > 0) std::memcpy(result.raw_data(), out.data.data(), static_cast<size_t>(result.numel()) * sizeof(T));
   return result;
@@ -124,7 +124,8 @@ void run(const Run& r) {
   const TransformCall& c = r.as<TransformCall>();
   const Tensor& batch = r.results[0];
   if (batch.numel() == 0) return;
-  if (r.device.is_cuda()) return transform_on_device(r.inputs[0], r.inputs[1], r.inputs[2], *c.transform, c.random, batch);
+  if (r.inputs[0].device().is_cuda())
+    return transform_on_device(r.inputs[0], r.inputs[1], r.inputs[2], *c.transform, c.random, batch);
   const Batch work{*c.transform,     *c.scale,         c.in,     c.middle, c.out, r.in<uint8_t>(0),
                    r.in<int64_t>(1), r.in<int64_t>(2), c.random, r.lanes};
   float* output = r.out<float>(0);

@@ -82,9 +82,10 @@ ImageProgram compiled(const BatchTransform& transform, const ImageSize& in) {
 DeviceTransform uploaded(const ImageProgram& program, const ImageSize& in, PixelType in_type, const Device& device) {
   const size_t op_bytes = program.ops.size() * sizeof(ImageOp), table_bytes = program.table.size() * sizeof(double);
   Tensor memory = Tensor::empty({static_cast<int64_t>(op_bytes + table_bytes)}, {DType::uint8, device});
-  const ElementTable& table = cuda::element_kernels(device.index);
-  table.upload(memory.raw_pointer(), program.ops.data(), op_bytes);
-  if (table_bytes > 0) table.upload(memory.pointer<uint8_t>() + op_bytes, program.table.data(), table_bytes);
+  const Queue queue = queue_of(device);
+  const ElementTable& table = elements(queue);
+  table.upload(queue, memory.raw_pointer(), program.ops.data(), op_bytes);
+  if (table_bytes > 0) table.upload(queue, memory.pointer<uint8_t>() + op_bytes, program.table.data(), table_bytes);
   return {in, program.size, in_type, program.type, program.room, static_cast<int64_t>(program.ops.size()), memory};
 }
 
@@ -107,7 +108,8 @@ void run(const DeviceTransform& transform, int64_t count, const Tensor& source, 
                         reinterpret_cast<const double*>(memory + static_cast<size_t>(transform.op_count) * sizeof(ImageOp)),
                         transform.room,
                         out.raw_pointer()};
-  cuda::element_kernels(source.device().index).transform_images(work);
+  const Queue queue = queue_of(source.device());
+  elements(queue).transform_images(queue, work);
 }
 
 }  // namespace

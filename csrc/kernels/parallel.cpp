@@ -10,6 +10,7 @@
 
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
+#include "device/queue.h"
 #include "kernels/cgroup.h"
 #include "kernels/float_mode.h"
 #include "kernels/team.h"
@@ -178,7 +179,7 @@ void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), 
   if (alone > 0) experience.credit += alone - static_cast<double>(team::now() - begin);
 }
 
-void* scratch(int slot, size_t bytes) {
+void* Queue::scratch(int slot, size_t bytes) const {
   thread_local ScratchBuffers buffers;
   if (buffers.bytes[slot] < bytes) {
     std::free(buffers.data[slot]);

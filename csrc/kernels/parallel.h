@@ -14,9 +14,6 @@ namespace cnnx {
 // a unit runs serially. An exception thrown by a unit reaches the caller, after all units have ended.
 void parallel_run(int64_t units, double unit_cost, void (*run)(void* context, int64_t unit), void* context);
 
-// Memory of at least `bytes`, 64-byte aligned, owned by the calling thread and kept for its next call with the same slot.
-void* scratch(int slot, size_t bytes);
-
 namespace {
 template <class F>
 inline void parallel_for(int64_t units, double unit_cost, const F& body) {

@@ -12,17 +12,15 @@ namespace cnnx {
 // The CPU's table. A slot that the target does not fill holds the reference; for float32 its first call is reported.
 template <class T>
 const KernelTable<T>& kernels();
-// The table of the device on which an op's operands live.
+// The table of a queue's device.
 template <class T>
-const KernelTable<T>& kernels(const Device& device) {
-  return device.is_cuda() ? cuda::kernels<T>(device.index) : kernels<T>();
+const KernelTable<T>& kernels(const Queue& queue) {
+  return queue.device < 0 ? kernels<T>() : cuda::kernels<T>();
 }
 
 // The kernels over elements of any dtype.
 const ElementTable& elements();  // the CPU's
-inline const ElementTable& elements(const Device& device) {
-  return device.is_cuda() ? cuda::element_kernels(device.index) : elements();
-}
+inline const ElementTable& elements(const Queue& queue) { return queue.device < 0 ? elements() : cuda::elements(); }
 
 enum class Target { reference, baseline, v2, v3, v4 };
 const char* name(Target target);

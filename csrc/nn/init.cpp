@@ -37,10 +37,10 @@ void no_results(const Call&, ResultSpecs&) {}
 constexpr OpDef kQuantiles{
     .name = "normal_quantiles", .attribute_bytes = sizeof(QuantileCall), .infer = no_results, .run = [](const Run& r) {
       const QuantileCall& c = r.as<QuantileCall>();
-      elements().normal_quantiles(r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
+      elements().normal_quantiles(kHost, r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
     }};
 constexpr OpDef kOrthonormal{.name = "orthonormal_rows", .infer = no_results, .run = [](const Run& r) {
-                               elements().orthonormal_rows(r.inputs[0].size(0), r.inputs[0].size(1), r.inout<double>(0));
+                               elements().orthonormal_rows(kHost, r.inputs[0].size(0), r.inputs[0].size(1), r.inout<double>(0));
                              }};
 
 }  // namespace

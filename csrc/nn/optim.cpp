@@ -48,8 +48,8 @@ void run_update(const Run& r) {
                       c.items[i / kInputsOfItem].fresh,
                       c.items[i / kInputsOfItem].number});
     const int64_t count = static_cast<int64_t>(list.size());
-    if constexpr (std::is_same_v<T, float>) (kernels<T>(r.device).*single)(c.step, count, list.data());
-    else (kernels<T>(r.device).*wide)(c.step, count, list.data());
+    if constexpr (std::is_same_v<T, float>) (kernels<T>(r.queue).*single)(r.queue, c.step, count, list.data());
+    else (kernels<T>(r.queue).*wide)(r.queue, c.step, count, list.data());
   });
 }
 
@@ -350,18 +350,19 @@ void run_on_gradients(const Run& r, const Kernel& kernel) {
     sizes.push_back(r.inputs[i].numel());
     data.push_back(r.input_data[i]);
   }
-  kernel(elements(r.device), r.inputs[1].dtype(), r.as<NormCall>().number, static_cast<int64_t>(sizes.size()), sizes.data(),
-         data.data(), r.inout<double>(0));
+  kernel(r.queue, r.inputs[1].dtype(), r.as<NormCall>().number, static_cast<int64_t>(sizes.size()), sizes.data(), data.data(),
+         r.inout<double>(0));
 }
 constexpr OpDef kAddNorm{
     .name = "clip_grad_norm", .attribute_bytes = sizeof(NormCall), .infer = no_results, .run = [](const Run& r) {
-      run_on_gradients(r, [](const ElementTable& table, DType dtype, double p, int64_t count, const int64_t* sizes,
-                             void* const* data, double* norm) { table.add_norm(dtype, p, count, sizes, data, norm); });
+      run_on_gradients(r, [](const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data,
+                             double* norm) { elements(queue).add_norm(queue, dtype, p, count, sizes, data, norm); });
     }};
 constexpr OpDef kScaleToNorm{
     .name = "clip_grad_norm", .attribute_bytes = sizeof(NormCall), .infer = no_results, .run = [](const Run& r) {
-      run_on_gradients(r, [](const ElementTable& table, DType dtype, double max_norm, int64_t count, const int64_t* sizes,
-                             void* const* data, double* norm) { table.clip_norm(dtype, max_norm, norm, count, sizes, data); });
+      run_on_gradients(
+          r, [](const Queue& queue, DType dtype, double max_norm, int64_t count, const int64_t* sizes, void* const* data,
+                double* norm) { elements(queue).clip_norm(queue, dtype, max_norm, norm, count, sizes, data); });
     }};
 
 // Gradients on one device. Strided ones are copied, and written back by publish().

@@ -92,13 +92,14 @@ void run(const Run& r) {
   const ChannelShape s = kernel_shape(r);
   dispatch_floating("batch_norm", r.inputs[kX].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const auto& table = kernels<T>(r.device);
+    const auto& table = kernels<T>(r.queue);
     if (c.training)
       return table.batch_norm_train(
-          s, c.eps, r.in<T>(kX), r.in<T>(kWeight), r.in<T>(kBias), r.out<T>(kY), r.out<T>(kUsedMean), r.out<T>(kInvStd),
+          r.queue, s, c.eps, r.in<T>(kX), r.in<T>(kWeight), r.in<T>(kBias), r.out<T>(kY), r.out<T>(kUsedMean), r.out<T>(kInvStd),
           {r.inout<T>(kMean), r.inout<T>(kVariance), r.inout<int64_t>(kBatches), c.momentum, c.cumulative});
-    table.batch_norm_inv_std(s.channels, c.eps, r.in<T>(kVariance), r.out<T>(kInvStd));
-    table.batch_norm_apply(s, r.in<T>(kX), r.in<T>(kMean), r.out<T>(kInvStd), r.in<T>(kWeight), r.in<T>(kBias), r.out<T>(kY));
+    table.batch_norm_inv_std(r.queue, s.channels, c.eps, r.in<T>(kVariance), r.out<T>(kInvStd));
+    table.batch_norm_apply(r.queue, s, r.in<T>(kX), r.in<T>(kMean), r.out<T>(kInvStd), r.in<T>(kWeight), r.in<T>(kBias),
+                           r.out<T>(kY));
   });
 }
 
@@ -113,8 +114,8 @@ void infer_backward(const Call& call, ResultSpecs& results) {
 void run_backward(const Run& r) {
   dispatch_floating("batch_norm", r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).batch_norm_backward(kernel_shape(r), r.as<BatchNormCall>().training, r.in<T>(0), r.in<T>(1), r.in<T>(2),
-                                             r.in<T>(3), r.in<T>(4), r.out<T>(0), r.out<T>(1), r.out<T>(2));
+    kernels<T>(r.queue).batch_norm_backward(r.queue, kernel_shape(r), r.as<BatchNormCall>().training, r.in<T>(0), r.in<T>(1),
+                                            r.in<T>(2), r.in<T>(3), r.in<T>(4), r.out<T>(0), r.out<T>(1), r.out<T>(2));
   });
 }
 

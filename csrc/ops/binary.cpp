@@ -29,8 +29,8 @@ void run(const Run& r) {
   const BinaryCall& c = r.as<BinaryCall>();
   const Tensor& out = r.results[0];
   if (out.numel() == 0) return;
-  elements(r.device).binary(c.op, out.dtype(), broadcast_operands<3>(r), operand_of(r, 0, c.numbers[0]),
-                            operand_of(r, 1, c.numbers[1]), r.result_data[0]);
+  elements(r.queue).binary(r.queue, c.op, out.dtype(), broadcast_operands<3>(r), operand_of(r, 0, c.numbers[0]),
+                           operand_of(r, 1, c.numbers[1]), r.result_data[0]);
 }
 
 // The quotient rounded to zero: of integers in one pass.
@@ -40,7 +40,7 @@ void run_truncated(const Run& r) {
   if (!is_floating_point(out.dtype()) || out.numel() == 0) return;
   dispatch_floating("div", out.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).unary(UnaryOp::trunc, r.count(out), 0, 0, r.out<T>(0), r.out<T>(0));
+    kernels<T>(r.queue).unary(r.queue, UnaryOp::trunc, r.count(out), 0, 0, r.out<T>(0), r.out<T>(0));
   });
 }
 
@@ -277,8 +277,8 @@ void run_axpy(const Run& r) {
   dispatch_floating("add_", r.results[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
     if (r.out<T>(0) != r.in<T>(0))
-      elements(r.device).copy({1, {n}, {{1}, {1}}}, dtype_of<T>(), r.out<T>(0), dtype_of<T>(), r.in<T>(0));
-    kernels<T>(r.device).axpy(n, r.as<double>(), r.in<T>(1), r.out<T>(0));
+      elements(r.queue).copy(r.queue, {1, {n}, {{1}, {1}}}, dtype_of<T>(), r.out<T>(0), dtype_of<T>(), r.in<T>(0));
+    kernels<T>(r.queue).axpy(r.queue, n, r.as<double>(), r.in<T>(1), r.out<T>(0));
   });
 }
 void gradient_axpy(const Backward& call, Grads& grads) {

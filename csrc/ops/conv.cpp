@@ -203,11 +203,11 @@ void run(const Run& r) {
   if (s.batch == 0) return;
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const auto& table = kernels<T>(r.device);
-    if (!r.as<ConvCall>().transposed) return table.conv2d_forward(s, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
-    table.conv2d_backward_input(s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+    const auto& table = kernels<T>(r.queue);
+    if (!r.as<ConvCall>().transposed) return table.conv2d_forward(r.queue, s, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
+    table.conv2d_backward_input(r.queue, s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
     if (const T* bias = r.in<T>(2))
-      table.shift_channels({s.batch, s.in_channels, s.in_height * s.in_width, s.lanes}, bias, r.out<T>(0));
+      table.shift_channels(r.queue, {s.batch, s.in_channels, s.in_height * s.in_width, s.lanes}, bias, r.out<T>(0));
   });
 }
 
@@ -221,9 +221,9 @@ void run_input(const Run& r) {
   if (s.batch == 0) return;
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const auto& table = kernels<T>(r.device);
-    if (r.as<ConvCall>().transposed) table.conv2d_forward(s, r.in<T>(0), r.in<T>(1), nullptr, r.out<T>(0));
-    else table.conv2d_backward_input(s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+    const auto& table = kernels<T>(r.queue);
+    if (r.as<ConvCall>().transposed) table.conv2d_forward(r.queue, s, r.in<T>(0), r.in<T>(1), nullptr, r.out<T>(0));
+    else table.conv2d_backward_input(r.queue, s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
   });
 }
 
@@ -240,7 +240,7 @@ void infer_weight(const Call& call, ResultSpecs& results) {
 
 // The sum over images and positions, by the kernel that does it for a convolution: here a 1x1 one whose weights nobody asks for.
 template <class T>
-void channel_sums(const KernelTable<T>& table, const Conv2dShape& of, const T* y, T* sums) {
+void channel_sums(const Queue& queue, const Conv2dShape& of, const T* y, T* sums) {
   Conv2dShape s{};
   s.batch = of.batch;
   s.in_channels = s.out_channels = s.groups = of.in_channels;
@@ -248,7 +248,7 @@ void channel_sums(const KernelTable<T>& table, const Conv2dShape& of, const T* y
   s.in_width = s.out_width = of.in_width;
   s.kernel_height = s.kernel_width = s.stride_height = s.stride_width = s.dilation_height = s.dilation_width = 1;
   s.lanes = of.lanes;
-  table.conv2d_backward_weight(s, y, y, nullptr, sums);
+  kernels<T>(queue).conv2d_backward_weight(queue, s, y, y, nullptr, sums);
 }
 
 void run_weight(const Run& r) {
@@ -260,12 +260,12 @@ void run_weight(const Run& r) {
   }
   dispatch_floating(r.call.op.name, r.inputs[1].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const auto& table = kernels<T>(r.device);
+    const auto& table = kernels<T>(r.queue);
     const T *input = r.in<T>(0), *g = r.in<T>(1);
     T *weight = r.out<T>(0), *bias = r.out<T>(1);
-    if (!r.as<ConvCall>().transposed) return table.conv2d_backward_weight(s, input, g, weight, bias);
-    if (weight != nullptr) table.conv2d_backward_weight(s, g, input, weight, nullptr);
-    if (bias != nullptr) channel_sums(table, s, g, bias);
+    if (!r.as<ConvCall>().transposed) return table.conv2d_backward_weight(r.queue, s, input, g, weight, bias);
+    if (weight != nullptr) table.conv2d_backward_weight(r.queue, s, g, input, weight, nullptr);
+    if (bias != nullptr) channel_sums(r.queue, s, g, bias);
   });
 }
 

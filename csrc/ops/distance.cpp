@@ -37,7 +37,7 @@ void run(const Run& r) {
   if (r.results[0].numel() == 0) return;
   dispatch_floating(kOp, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).cdist(c.shape, c.p, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+    kernels<T>(r.queue).cdist(r.queue, c.shape, c.p, r.in<T>(0), r.in<T>(1), r.out<T>(0));
   });
 }
 
@@ -50,7 +50,8 @@ void run_backward(const Run& r) {
   const CdistCall& c = r.as<CdistCall>();
   dispatch_floating(kOp, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).cdist_backward(c.shape, c.p, c.transposed, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3), r.out<T>(0));
+    kernels<T>(r.queue).cdist_backward(r.queue, c.shape, c.p, c.transposed, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3),
+                                       r.out<T>(0));
   });
 }
 // Of the sum of g times the distances, the gradient in x, where they differ.

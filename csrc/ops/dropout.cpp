@@ -28,7 +28,7 @@ void run(const Run& r) {
   }
   dispatch_floating("dropout", x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).dropout(batch, features, r.lanes, c.p, c.key.seed, c.key.calls, r.in<T>(0), r.out<T>(0));
+    kernels<T>(r.queue).dropout(r.queue, batch, features, r.lanes, c.p, c.key.seed, c.key.calls, r.in<T>(0), r.out<T>(0));
   });
 }
 void gradient(const Backward& call, Grads& grads);
@@ -47,7 +47,7 @@ void run_scale(const Run& r) {
   for (int i = 2; i < x.ndim(); ++i) s.spatial *= x.size(i);
   dispatch_floating("feature_dropout", x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).scale_channels(s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+    kernels<T>(r.queue).scale_channels(r.queue, s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
   });
 }
 uint64_t saves_scale(const Call&, uint64_t) { return input_bit(1); }

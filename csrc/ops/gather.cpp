@@ -52,8 +52,8 @@ void run_gather(const Run& r) {
   const int64_t step = shape.empty() ? 0 : input.strides()[dim];
   if (!shape.empty()) strides[2][dim] = 0;
   collapse_dims(shape, strides);
-  elements(r.device).take_along(input.dtype(), strided_shape(shape, strides), step, r.in<int64_t>(1), r.input_data[0],
-                                r.result_data[0]);
+  elements(r.queue).take_along(r.queue, input.dtype(), strided_shape(shape, strides), step, r.in<int64_t>(1), r.input_data[0],
+                               r.result_data[0]);
 }
 void gradient_gather(const Backward& call, Grads& grads);
 constexpr OpDef gather_op(const char* name) {
@@ -80,7 +80,7 @@ void infer_scatter(const Call& call, ResultSpecs& results) {
 void run_scatter(const Run& r) {
   const ScatterCall& c = r.as<ScatterCall>();
   const Tensor &index = r.inputs[1], &out = r.results[0];
-  const ElementTable& table = elements(r.device);
+  const ElementTable& table = elements(r.queue);
   begin_with_input(r);
   if (index.numel() == 0) return;
   Dims shape = index.shape(), strides[3] = {out.strides(), index.strides(), broadcast_strides(r.inputs[2], shape)};
@@ -94,7 +94,7 @@ void run_scatter(const Run& r) {
     }
   }
   collapse_dims(shape, strides);
-  table.put_along(out.dtype(), strided_shape(shape, strides), taken, steps, c.add, r.in<int64_t>(1), r.input_data[2],
+  table.put_along(r.queue, out.dtype(), strided_shape(shape, strides), taken, steps, c.add, r.in<int64_t>(1), r.input_data[2],
                   r.result_data[0]);
 }
 void gradient_scatter(const Backward& call, Grads& grads);
@@ -134,8 +134,8 @@ void infer_sort(const Call& call, ResultSpecs& results) { results.push_back({cal
 void run_sort(const Run& r) {
   const Tensor& x = r.inputs[0];
   if (x.numel() > 0)
-    elements(r.device).sort_order(x.dtype(), x.numel() / x.size(-1), x.size(-1), r.as<SortCall>().descending, r.input_data[0],
-                                  r.out<int64_t>(0));
+    elements(r.queue).sort_order(r.queue, x.dtype(), x.numel() / x.size(-1), x.size(-1), r.as<SortCall>().descending,
+                                 r.input_data[0], r.out<int64_t>(0));
 }
 constexpr OpDef kSortOrder{.name = "argsort", .attribute_bytes = sizeof(SortCall), .infer = infer_sort, .run = run_sort};
 
@@ -149,7 +149,8 @@ void run_triangle(const Run& r) {
   if (out.numel() == 0) return;
   begin_with_input(r);
   const int64_t rows = out.size(-2), columns = out.size(-1);
-  elements(r.device).triangle(out.dtype(), out.numel() / (rows * columns), rows, columns, c.diagonal, c.lower, r.result_data[0]);
+  elements(r.queue).triangle(r.queue, out.dtype(), out.numel() / (rows * columns), rows, columns, c.diagonal, c.lower,
+                             r.result_data[0]);
 }
 constexpr OpDef triangle_op(const char* name) {
   return {.name = name,
@@ -174,7 +175,7 @@ struct CountCall {
 void infer_bincount(const Call& call, ResultSpecs& results) { results.push_back({{call.as<CountCall>().length}, DType::int64}); }
 void run_bincount(const Run& r) {
   begin_with_zeros(r);
-  if (r.inputs[0].numel() > 0) elements(r.device).bincount(r.inputs[0].numel(), r.in<int64_t>(0), r.out<int64_t>(0));
+  if (r.inputs[0].numel() > 0) elements(r.queue).bincount(r.queue, r.inputs[0].numel(), r.in<int64_t>(0), r.out<int64_t>(0));
 }
 constexpr OpDef kBincount{.name = "bincount", .attribute_bytes = sizeof(CountCall), .infer = infer_bincount, .run = run_bincount};
 

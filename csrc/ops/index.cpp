@@ -179,11 +179,11 @@ struct Indexed {
   }
   // The offset of every entry in a tensor of this shape and strides; entries: the inputs from `first` on.
   Tensor offsets(const Run& r, size_t first, const Dims& source, const Dims& strides) const {
-    Tensor offsets = Tensor::empty({r.inputs[first].numel()}, {DType::int64, r.device});
+    Tensor offsets = Tensor::empty({r.inputs[first].numel()}, {DType::int64, r.inputs[first].device()});
     unsigned long long* unused = nullptr;  // they have been checked
     for (int k = 0; k < count; ++k)
-      elements(r.device).index_entries(offsets.numel(), source[dims[k]], strides[dims[k]], true, k > 0,
-                                       r.in<int64_t>(first + static_cast<size_t>(k)), offsets.pointer<int64_t>(), unused);
+      elements(r.queue).index_entries(r.queue, offsets.numel(), source[dims[k]], strides[dims[k]], true, k > 0,
+                                      r.in<int64_t>(first + static_cast<size_t>(k)), offsets.pointer<int64_t>(), unused);
     return offsets;
   }
 };
@@ -197,8 +197,8 @@ void run_index(const Run& r) {
   const Tensor& source = r.inputs[0];
   if (r.results[0].numel() == 0) return;
   const Tensor offsets = c.offsets(r, 1, source.shape(), source.strides());
-  elements(r.device).gather(source.dtype(), c.walk(source.shape(), source.strides(), offsets.numel()).places,
-                            offsets.pointer<int64_t>(), r.input_data[0], r.result_data[0]);
+  elements(r.queue).gather(r.queue, source.dtype(), c.walk(source.shape(), source.strides(), offsets.numel()).places,
+                           offsets.pointer<int64_t>(), r.input_data[0], r.result_data[0]);
 }
 void gradient_index(const Backward& call, Grads& grads);
 uint64_t saves_entries(const Call& call, uint64_t) { return saves_inputs(call, 0) & ~input_bit(0); }
@@ -218,18 +218,18 @@ struct PutCall {
 };
 void put_values(const Run& r, const Tensor& target, const PutCall& c, size_t first_entry, const Tensor& values,
                 const void* value_data) {
-  const ElementTable& table = elements(r.device);
+  const ElementTable& table = elements(r.queue);
   if (values.numel() == 0) return;
   if (c.indexed.count == 0) {
     Dims shape = target.shape(), strides[2] = {target.strides(), values.strides()};
     collapse_dims(shape, strides);
-    return table.copy(strided_shape(shape, strides), target.dtype(), target.raw_pointer(), values.dtype(), value_data);
+    return table.copy(r.queue, strided_shape(shape, strides), target.dtype(), target.raw_pointer(), values.dtype(), value_data);
   }
   const Tensor offsets = c.indexed.offsets(r, first_entry, target.shape(), target.strides());
   Indexed::Walk walk = c.indexed.walk(target.shape(), target.strides(), offsets.numel());
   std::swap(walk.places.stride[0], walk.places.stride[1]);
-  table.scatter(target.dtype(), walk.places, walk.value_step, c.indexed.distinct, c.add, offsets.pointer<int64_t>(), value_data,
-                target.raw_pointer());
+  table.scatter(r.queue, target.dtype(), walk.places, walk.value_step, c.indexed.distinct, c.add, offsets.pointer<int64_t>(),
+                value_data, target.raw_pointer());
 }
 
 // The gradient of indexing: the values are added into zeros. Inputs: values, entries.
@@ -375,7 +375,7 @@ void infer_nonzero(const Call& call, ResultSpecs& results) {
 void run_nonzero(const Run& r) {
   StridedShape<1> shape{};
   for (int64_t extent : r.as<NonzeroCall>().shape) shape.extent[shape.ndim++] = extent;
-  if (r.results[0].numel() > 0) elements(r.device).nonzero(shape, r.in<int64_t>(0), r.out<int64_t>(0));
+  if (r.results[0].numel() > 0) elements(r.queue).nonzero(r.queue, shape, r.in<int64_t>(0), r.out<int64_t>(0));
 }
 constexpr OpDef kNonzero{.name = "nonzero", .attribute_bytes = sizeof(NonzeroCall), .infer = infer_nonzero, .run = run_nonzero};
 
@@ -388,10 +388,10 @@ void infer_check(const Call&, ResultSpecs& results) { results.push_back({{}, DTy
 void run_check(const Run& r) {
   const CheckCall& c = r.as<CheckCall>();
   const int64_t none = -1;
-  elements(r.device).fill(DType::int64, 1, &none, r.result_data[0]);
+  elements(r.queue).fill(r.queue, DType::int64, 1, &none, r.result_data[0]);
   if (r.inputs[0].numel() > 0)
-    elements(r.device).index_entries(r.inputs[0].numel(), c.extent, 0, c.wraps, false, r.in<int64_t>(0), nullptr,
-                                     static_cast<unsigned long long*>(r.result_data[0]));
+    elements(r.queue).index_entries(r.queue, r.inputs[0].numel(), c.extent, 0, c.wraps, false, r.in<int64_t>(0), nullptr,
+                                    static_cast<unsigned long long*>(r.result_data[0]));
 }
 constexpr OpDef kCheck{.name = "check_index", .attribute_bytes = sizeof(CheckCall), .infer = infer_check, .run = run_check};
 

@@ -41,7 +41,7 @@ void copy_part(const Run& r, const PartCall& c, const Tensor& whole, void* whole
     std::swap(whole_data, part_data);
   }
   collapse_dims(shape, strides);
-  elements(r.device).copy(strided_shape(shape, strides), whole.dtype(), whole_data, whole.dtype(), part_data);
+  elements(r.queue).copy(r.queue, strided_shape(shape, strides), whole.dtype(), whole_data, whole.dtype(), part_data);
 }
 
 // One part of a tensor, in its layout.

@@ -29,7 +29,7 @@ void infer(const Call& call, ResultSpecs& results) {
 void run(const Run& r) {
   dispatch_floating("linear", r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).linear_forward(r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
+    kernels<T>(r.queue).linear_forward(r.queue, r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
   });
 }
 
@@ -43,7 +43,7 @@ void infer_input(const Call& call, ResultSpecs& results) {
 void run_input(const Run& r) {
   dispatch_floating("linear", r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).linear_backward_input(r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+    kernels<T>(r.queue).linear_backward_input(r.queue, r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.out<T>(0));
   });
 }
 
@@ -58,7 +58,8 @@ void infer_weight(const Call& call, ResultSpecs& results) {
 void run_weight(const Run& r) {
   dispatch_floating("linear", r.inputs[1].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).linear_backward_weight(r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.out<T>(0), r.out<T>(1));
+    kernels<T>(r.queue).linear_backward_weight(r.queue, r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.out<T>(0),
+                                               r.out<T>(1));
   });
 }
 
@@ -160,7 +161,8 @@ void run_matmul(const Run& r) {
   for (Dims& steps : strides) steps = Dims(steps.begin(), steps.end() - 2);
   Dims batch = batch_of(c);
   collapse_dims(batch, strides);
-  elements(r.device).matmul(a.dtype(), s, strided_shape(batch, strides), r.input_data[0], r.input_data[1], r.result_data[0]);
+  elements(r.queue).matmul(r.queue, a.dtype(), s, strided_shape(batch, strides), r.input_data[0], r.input_data[1],
+                           r.result_data[0]);
 }
 
 void gradient_matmul(const Backward& call, Grads& grads) {

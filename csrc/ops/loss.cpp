@@ -100,8 +100,8 @@ void run_cross_entropy(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
     const Losses<T> to(r);
-    kernels<T>(r.device).cross_entropy_forward(c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index,
-                                               c.label_smoothing, to.mean, r.out<T>(kLogP), to.each, to.reduced, to.total_weight);
+    kernels<T>(r.queue).cross_entropy_forward(r.queue, c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index,
+                                              c.label_smoothing, to.mean, r.out<T>(kLogP), to.each, to.reduced, to.total_weight);
   });
 }
 
@@ -110,8 +110,8 @@ void run_nll(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
     const Losses<T> to(r);
-    kernels<T>(r.device).nll_forward(c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing,
-                                     to.mean, to.each, to.reduced, to.total_weight);
+    kernels<T>(r.queue).nll_forward(r.queue, c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing,
+                                    to.mean, to.each, to.reduced, to.total_weight);
   });
 }
 
@@ -129,11 +129,12 @@ void run_backward(const Run& r) {
   const double* divisor = c.reduction == Reduction::mean ? r.in<double>(3) : nullptr;
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    const auto& table = kernels<T>(r.device);
+    const auto& table = kernels<T>(r.queue);
     if (const T* log_p = r.in<T>(4))
-      table.cross_entropy_backward(c.shape, log_p, r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing, r.in<T>(0),
-                                   each, divisor, r.out<T>(0));
-    else table.nll_backward(c.shape, r.in<int64_t>(1), r.in<T>(2), c.ignore_index, r.in<T>(0), each, divisor, r.out<T>(0));
+      table.cross_entropy_backward(r.queue, c.shape, log_p, r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing,
+                                   r.in<T>(0), each, divisor, r.out<T>(0));
+    else
+      table.nll_backward(r.queue, c.shape, r.in<int64_t>(1), r.in<T>(2), c.ignore_index, r.in<T>(0), each, divisor, r.out<T>(0));
   });
 }
 

@@ -152,7 +152,7 @@ void run_planes(const Run& r) {
   const Tables tables(c);
   dispatch_floating("pad", r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).gather_planes(tables.map(c.in, c.out, r.lanes), r.in<T>(0), static_cast<T>(c.real), r.out<T>(0));
+    kernels<T>(r.queue).gather_planes(r.queue, tables.map(c.in, c.out, r.lanes), r.in<T>(0), static_cast<T>(c.real), r.out<T>(0));
   });
 }
 void run_planes_backward(const Run& r) {
@@ -161,7 +161,7 @@ void run_planes_backward(const Run& r) {
   const Tables tables(c);
   dispatch_floating("pad", r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).scatter_planes(tables.map(c.in, c.out, r.lanes), r.in<T>(0), r.out<T>(0));
+    kernels<T>(r.queue).scatter_planes(r.queue, tables.map(c.in, c.out, r.lanes), r.in<T>(0), r.out<T>(0));
   });
 }
 
@@ -193,11 +193,11 @@ void run_constant(const Run& r) {
   const PadCall& c = r.as<PadCall>();
   const Tensor &x = r.inputs[0], &out = r.results[0];
   if (out.numel() == 0) return;
-  const ElementTable& table = elements(r.device);
+  const ElementTable& table = elements(r.queue);
   dispatch(out.dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T value = std::is_floating_point_v<T> ? static_cast<T>(c.real) : static_cast<T>(c.integer);
-    table.fill(out.dtype(), out.numel(), &value, r.result_data[0]);
+    table.fill(r.queue, out.dtype(), out.numel(), &value, r.result_data[0]);
   });
   const std::vector<int64_t> pads = c.list();
   Dims shape;
@@ -213,7 +213,7 @@ void run_constant(const Run& r) {
   Dims strides[2] = {out.strides(), x.strides()};
   collapse_dims(shape, strides);
   const int64_t size = static_cast<int64_t>(itemsize(out.dtype()));
-  table.copy(strided_shape(shape, strides), out.dtype(), static_cast<char*>(r.result_data[0]) + to * size, out.dtype(),
+  table.copy(r.queue, strided_shape(shape, strides), out.dtype(), static_cast<char*>(r.result_data[0]) + to * size, out.dtype(),
              static_cast<const char*>(r.input_data[0]) + from * size);
 }
 void gradient_constant(const Backward& call, Grads& grads) {

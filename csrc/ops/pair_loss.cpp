@@ -43,8 +43,8 @@ void run(const Run& r) {
   dispatch_floating(r.call.op.name, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
     bool in_range = true;
-    kernels<T>(r.device).pair_loss(c.loss, s, c.beta, r.in<T>(kX), r.in<T>(kT), r.in<T>(kWeight), r.in<T>(kPosWeight),
-                                   c.divisor(x), c.each() ? r.out<T>(0) : nullptr, c.each() ? nullptr : r.out<T>(0), &in_range);
+    kernels<T>(r.queue).pair_loss(r.queue, c.loss, s, c.beta, r.in<T>(kX), r.in<T>(kT), r.in<T>(kWeight), r.in<T>(kPosWeight),
+                                  c.divisor(x), c.each() ? r.out<T>(0) : nullptr, c.each() ? nullptr : r.out<T>(0), &in_range);
     if (!in_range) throw Error(message(r.call.op.name, ": all elements of input and target should be between 0 and 1"));
   });
 }
@@ -59,8 +59,8 @@ void run_backward(const Run& r) {
   const Tensor& x = r.inputs[1];
   dispatch_floating(r.call.op.name, x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).pair_loss_backward(c.loss, r.count(x), c.beta, r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
-                                            r.in<T>(0), c.each(), c.divisor(x), r.out<T>(0));
+    kernels<T>(r.queue).pair_loss_backward(r.queue, c.loss, r.count(x), c.beta, r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
+                                           r.in<T>(0), c.each(), c.divisor(x), r.out<T>(0));
   });
 }
 

@@ -133,7 +133,7 @@ void infer_max(const Call& call, ResultSpecs& results) {
 void run_max(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).max_pool2d_forward(kernel_shape(r), r.in<T>(0), r.out<T>(0), r.out<int32_t>(1));
+    kernels<T>(r.queue).max_pool2d_forward(r.queue, kernel_shape(r), r.in<T>(0), r.out<T>(0), r.out<int32_t>(1));
   });
 }
 
@@ -144,7 +144,7 @@ void infer_avg(const Call& call, ResultSpecs& results) {
 void run_avg(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).avg_pool2d_forward(kernel_shape(r), r.in<T>(0), r.out<T>(0));
+    kernels<T>(r.queue).avg_pool2d_forward(r.queue, kernel_shape(r), r.in<T>(0), r.out<T>(0));
   });
 }
 
@@ -156,14 +156,14 @@ void infer_backward(const Call& call, ResultSpecs& results) {
 void run_max_backward(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).max_pool2d_backward(kernel_shape(r), r.in<T>(0), r.in<int32_t>(1), r.out<T>(0));
+    kernels<T>(r.queue).max_pool2d_backward(r.queue, kernel_shape(r), r.in<T>(0), r.in<int32_t>(1), r.out<T>(0));
   });
 }
 
 void run_avg_backward(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).avg_pool2d_backward(kernel_shape(r), r.in<T>(0), r.out<T>(0));
+    kernels<T>(r.queue).avg_pool2d_backward(r.queue, kernel_shape(r), r.in<T>(0), r.out<T>(0));
   });
 }
 
@@ -224,15 +224,15 @@ void infer_positions(const Call& call, ResultSpecs& results) {
 void run_positions(const Run& r) {
   const Tensor &from = r.inputs[0], &to = r.results[0];
   if (to.numel() == 0) return;
-  const ElementTable& table = elements(r.device);
+  const ElementTable& table = elements(r.queue);
   if (from.numel() == to.numel() && from.shape() == to.shape())
-    return table.copy({1, {to.numel()}, {{1}, {1}}}, DType::int64, r.result_data[0], DType::int32, r.input_data[0]);
+    return table.copy(r.queue, {1, {to.numel()}, {{1}, {1}}}, DType::int64, r.result_data[0], DType::int32, r.input_data[0]);
   // From lanes: all whole blocks, then the images of the last one.
   const PoolCall& c = r.as<PoolCall>();
   const int64_t lanes = lane_count(), n = to.numel() / c.shape.batch, whole = c.shape.batch / lanes * lanes;
   const auto copy = [&](int64_t first, int64_t blocks, int64_t images) {
     if (blocks * images > 0)
-      table.copy({3, {blocks, images, n}, {{lanes * n, n, 1}, {lanes * n, 1, lanes}}}, DType::int64,
+      table.copy(r.queue, {3, {blocks, images, n}, {{lanes * n, n, 1}, {lanes * n, 1, lanes}}}, DType::int64,
                  r.out<int64_t>(0) + first * n, DType::int32, r.in<int32_t>(0) + first * n);
   };
   copy(0, whole / lanes, lanes);

@@ -35,7 +35,7 @@ void run_flip(const Run& r) {
   const Tensor from = seen_backwards(r.inputs[0], r.as<FlipCall>().dims);
   Dims shape = out.shape(), strides[2] = {out.strides(), from.strides()};
   collapse_dims(shape, strides);
-  elements(r.device).copy(strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), from.raw_pointer());
+  elements(r.queue).copy(r.queue, strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), from.raw_pointer());
 }
 constexpr OpDef kFlip{
     .name = "flip",

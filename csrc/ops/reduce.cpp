@@ -49,10 +49,10 @@ void run(const Run& r) {
     s = {shape.blocks() * shape.channels, shape.spatial, r.lanes};
   }
   if (!is_floating_point(x.dtype()))
-    return elements(r.device).integer_reduce(c.op, x.dtype(), s, r.input_data[0], r.result_data[0]);
+    return elements(r.queue).integer_reduce(r.queue, c.op, x.dtype(), s, r.input_data[0], r.result_data[0]);
   dispatch_floating("reduce", x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).reduce(c.op, s, r.in<T>(0), r.out<T>(0));
+    kernels<T>(r.queue).reduce(r.queue, c.op, s, r.in<T>(0), r.out<T>(0));
   });
 }
 
@@ -78,8 +78,8 @@ void gradient_sum(const Backward& call, Grads& grads) {
 void run_others(const Run& r) {
   const Tensor& rows = r.inputs[0];
   if (rows.numel() > 0)
-    elements(r.device).products_of_others(rows.dtype(), rows.size(0), rows.size(1), r.input_data[0], r.input_data[1],
-                                          r.result_data[0]);
+    elements(r.queue).products_of_others(r.queue, rows.dtype(), rows.size(0), rows.size(1), r.input_data[0], r.input_data[1],
+                                         r.result_data[0]);
 }
 // The same as a product over all elements but one, for each of them: quadratic, but exact with zeros as well.
 void formula_of_others(const Call& call, Results& results) {
@@ -205,8 +205,8 @@ void run_arg(const Run& r) {
   const ReduceShape s = rows_along(x.shape(), c.dim, c.dim);
   dispatch(x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_floating_point_v<T>) kernels<T>(r.device).arg_reduce(c.op, s, r.in<T>(0), r.out<int64_t>(0));
-    else elements(r.device).integer_arg_reduce(c.op, x.dtype(), s, r.input_data[0], r.out<int64_t>(0));
+    if constexpr (std::is_floating_point_v<T>) kernels<T>(r.queue).arg_reduce(r.queue, c.op, s, r.in<T>(0), r.out<int64_t>(0));
+    else elements(r.queue).integer_arg_reduce(r.queue, c.op, x.dtype(), s, r.input_data[0], r.out<int64_t>(0));
   });
 }
 constexpr OpDef arg_op(const char* name) {
@@ -326,8 +326,8 @@ void run_squares(const Run& r) {
   const Tensor& x = r.inputs[0];
   dispatch_floating("reduce", x.dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).sum_squares(rows_along(x.shape(), c.first, c.last), r.in<T>(0), r.in<T>(1), c.scale, c.root,
-                                     r.out<T>(0));
+    kernels<T>(r.queue).sum_squares(r.queue, rows_along(x.shape(), c.first, c.last), r.in<T>(0), r.in<T>(1), c.scale, c.root,
+                                    r.out<T>(0));
   });
 }
 uint64_t saves_squares(const Call& call, uint64_t) {
@@ -460,7 +460,8 @@ void run_cumsum(const Run& r) {
   const CumsumCall& c = r.as<CumsumCall>();
   const Tensor& x = r.inputs[0];
   if (x.numel() > 0)
-    elements(r.device).cumsum(x.dtype(), rows_along(x.shape(), c.dim, c.dim), c.from_back, r.input_data[0], r.result_data[0]);
+    elements(r.queue).cumsum(r.queue, x.dtype(), rows_along(x.shape(), c.dim, c.dim), c.from_back, r.input_data[0],
+                             r.result_data[0]);
 }
 void gradient_cumsum(const Backward& call, Grads& grads) {
   const CumsumCall& c = call.as<CumsumCall>();

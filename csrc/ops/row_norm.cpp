@@ -57,8 +57,8 @@ void run(const Run& r) {
   if (r.inputs[0].numel() == 0) return;
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).row_norm_forward(kernel_shape(r), r.as<RowNormCall>().eps, r.in<T>(0), r.in<T>(1), r.in<T>(2),
-                                          r.out<T>(0), r.out<T>(1), r.out<T>(2));
+    kernels<T>(r.queue).row_norm_forward(r.queue, kernel_shape(r), r.as<RowNormCall>().eps, r.in<T>(0), r.in<T>(1), r.in<T>(2),
+                                         r.out<T>(0), r.out<T>(1), r.out<T>(2));
   });
 }
 
@@ -78,8 +78,8 @@ void run_backward(const Run& r) {
   }
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).row_norm_backward(kernel_shape(r), r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
-                                           r.out<T>(0), r.out<T>(1), r.out<T>(2));
+    kernels<T>(r.queue).row_norm_backward(r.queue, kernel_shape(r), r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
+                                          r.out<T>(0), r.out<T>(1), r.out<T>(2));
   });
 }
 

@@ -34,7 +34,7 @@ ReduceShape rows(const Run& r) {
 void run(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).softmax(rows(r), r.as<SoftmaxCall>().log, r.in<T>(0), r.out<T>(0));
+    kernels<T>(r.queue).softmax(r.queue, rows(r), r.as<SoftmaxCall>().log, r.in<T>(0), r.out<T>(0));
   });
 }
 
@@ -42,7 +42,7 @@ void run(const Run& r) {
 void run_backward(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).softmax_backward(rows(r), r.as<SoftmaxCall>().log, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+    kernels<T>(r.queue).softmax_backward(r.queue, rows(r), r.as<SoftmaxCall>().log, r.in<T>(0), r.in<T>(1), r.out<T>(0));
   });
 }
 
@@ -108,7 +108,7 @@ void run_logsumexp(const Run& r) {
   const LogsumexpCall& c = r.as<LogsumexpCall>();
   dispatch_floating("logsumexp", r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).logsumexp(rows_along(r.inputs[0].shape(), c.first, c.last), r.in<T>(0), r.out<T>(0));
+    kernels<T>(r.queue).logsumexp(r.queue, rows_along(r.inputs[0].shape(), c.first, c.last), r.in<T>(0), r.out<T>(0));
   });
 }
 constexpr OpDef kLogsumexp{

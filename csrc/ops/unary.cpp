@@ -22,10 +22,11 @@ void run(const Run& r) {
   const DType dtype = r.results[0].dtype();
   if (r.results[0].numel() == 0) return;
   if (!is_floating_point(dtype))
-    return elements(r.device).integer_unary(c.op, dtype, r.results[0].numel(), c.a, c.b, r.input_data[0], r.result_data[0]);
+    return elements(r.queue).integer_unary(r.queue, c.op, dtype, r.results[0].numel(), c.a, c.b, r.input_data[0],
+                                           r.result_data[0]);
   dispatch_floating(r.call.op.name, dtype, [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.device).unary(c.op, r.count(r.results[0]), c.a, c.b, r.in<T>(0), r.out<T>(0));
+    kernels<T>(r.queue).unary(r.queue, c.op, r.count(r.results[0]), c.a, c.b, r.in<T>(0), r.out<T>(0));
   });
 }
 
@@ -38,8 +39,8 @@ void run_backward(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
     const T* saved = r.in<T>(1);
-    kernels<T>(r.device).unary_backward(c.op, r.count(r.results[0]), c.a, c.b, r.in<T>(0), from_result ? nullptr : saved,
-                                        from_result ? saved : nullptr, r.out<T>(0));
+    kernels<T>(r.queue).unary_backward(r.queue, c.op, r.count(r.results[0]), c.a, c.b, r.in<T>(0), from_result ? nullptr : saved,
+                                       from_result ? saved : nullptr, r.out<T>(0));
   });
 }
 

@@ -81,7 +81,7 @@ void run_unfold(const Run& r) {
   with_planes(c, x.numel() / (c.size[0] * c.size[1]), [&](const PlaneMap& map) {
     dispatch_floating("unfold", x.dtype(), [&](auto tag) {
       using T = decltype(tag);
-      kernels<T>(r.device).gather_planes(map, r.in<T>(0), T(0), r.out<T>(0));
+      kernels<T>(r.queue).gather_planes(r.queue, map, r.in<T>(0), T(0), r.out<T>(0));
     });
   });
 }
@@ -102,7 +102,7 @@ void run_fold(const Run& r) {
   with_planes(c, out.numel() / (c.size[0] * c.size[1]), [&](const PlaneMap& map) {
     dispatch_floating("fold", out.dtype(), [&](auto tag) {
       using T = decltype(tag);
-      kernels<T>(r.device).scatter_planes(map, r.in<T>(0), r.out<T>(0));
+      kernels<T>(r.queue).scatter_planes(r.queue, map, r.in<T>(0), r.out<T>(0));
     });
   });
 }

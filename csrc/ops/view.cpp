@@ -36,7 +36,7 @@ void run_place(const Run& r) {
   if (target.numel() == 0) return;
   Dims shape = target.shape(), strides[2] = {target.strides(), r.inputs[0].strides()};
   collapse_dims(shape, strides);
-  elements(r.device).copy(strided_shape(shape, strides), out.dtype(), target.raw_pointer(), out.dtype(), r.input_data[0]);
+  elements(r.queue).copy(r.queue, strided_shape(shape, strides), out.dtype(), target.raw_pointer(), out.dtype(), r.input_data[0]);
 }
 
 // A view whose attributes are an A, which knows how to show a tensor, and the op of its gradient.

@@ -26,8 +26,8 @@ void infer(const Call& call, ResultSpecs& results) { results.push_back({broadcas
 void run_where(const Run& r) {
   const ChoiceCall& c = r.as<ChoiceCall>();
   if (r.results[0].numel() == 0) return;
-  elements(r.device).choose(c.dtype, broadcast_operands<4>(r), r.in<bool>(0), operand_of(r, 1, c.numbers[0]),
-                            operand_of(r, 2, c.numbers[1]), r.result_data[0]);
+  elements(r.queue).choose(r.queue, c.dtype, broadcast_operands<4>(r), r.in<bool>(0), operand_of(r, 1, c.numbers[0]),
+                           operand_of(r, 2, c.numbers[1]), r.result_data[0]);
 }
 
 void gradient_where(const Backward& call, Grads& grads) {
@@ -70,8 +70,8 @@ void run_clamp(const Run& r) {
       s.stride[1][d] = all.stride[values_at][d];
       s.stride[2][d] = all.stride[2 + k][d];
     }
-    elements(r.device).binary(k == 0 ? BinaryOp::maximum : BinaryOp::minimum, dtype, s, {values, 0, 0},
-                              operand_of(r, static_cast<size_t>(1 + k), c.numbers[k]), r.result_data[0]);
+    elements(r.queue).binary(r.queue, k == 0 ? BinaryOp::maximum : BinaryOp::minimum, dtype, s, {values, 0, 0},
+                             operand_of(r, static_cast<size_t>(1 + k), c.numbers[k]), r.result_data[0]);
     values = r.result_data[0];
     values_at = 0;
   }

@@ -62,7 +62,7 @@ struct Exported {
 template <class Managed>
 py::object export_capsule(const Tensor& tensor, uint64_t flags, cuda::Consumer consumer) {
   const Device device = tensor.device();
-  void* data = tensor.raw_pointer();
+  void* data = tensor.plain().raw_pointer();
   auto* owner = new Exported{tensor, tensor.shape(), tensor.strides(), consumer};
   auto* managed = new Managed{};
   managed->manager_context = owner;

@@ -5,8 +5,8 @@
 #include <numeric>
 
 #include "cnnx/threads.h"
-#include "core/allocator.h"
 #include "core/op.h"
+#include "device/allocator.h"
 #include "kernels/parallel.h"
 #include "kernels/table.h"
 
@@ -67,7 +67,7 @@ void register_info(py::module_& m) {
       "_run_slow_kernel",
       [] {
         float x[2] = {1, 2}, y[2] = {3, 4};
-        fallback_kernels().axpy(2, 1.0, x, y);
+        fallback_kernels().axpy(kHost, 2, 1.0, x, y);
         return std::make_tuple(y[0], y[1]);
       },
       ReleaseGil());
@@ -89,7 +89,7 @@ void register_info(py::module_& m) {
         while (elapsed(start) < seconds) {
           const auto run_start = std::chrono::steady_clock::now();
           parallel_for(threads, 1e6, [&](int64_t i) {
-            kernels<float>().multiply_adds(500'000, &sinks[static_cast<size_t>(i)], &operations[static_cast<size_t>(i)]);
+            kernels<float>().multiply_adds(kHost, 500'000, &sinks[static_cast<size_t>(i)], &operations[static_cast<size_t>(i)]);
           });
           best = std::max(best, std::accumulate(operations.begin(), operations.end(), 0.0) / elapsed(run_start));
         }

@@ -46,7 +46,7 @@ py::array to_numpy(const Tensor& tensor) {
   void* data;
   {
     py::gil_scoped_release release;
-    data = tensor.raw_data();
+    data = tensor.plain().raw_data();
   }
   const auto size = static_cast<py::ssize_t>(itemsize(tensor.dtype()));
   std::vector<py::ssize_t> shape, strides;

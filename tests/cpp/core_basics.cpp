@@ -6,7 +6,7 @@
 #include "cnnx/device.h"
 #include "cnnx/dims.h"
 #include "cnnx/dtype.h"
-#include "core/allocator.h"
+#include "device/allocator.h"
 
 namespace cnnx::test {
 
@@ -60,28 +60,28 @@ TEST_CASE("parse_device: what is missing says so") {
 TEST_CASE("allocator: alignment, reuse, counters") {
   pool_release_cached();
   const PoolStats before = pool_stats();
-  void* block = pool_allocate(1000);
+  void* block = host_pool().allocate(1000);
   CHECK(reinterpret_cast<uintptr_t>(block) % 64 == 0);
   CHECK(pool_stats().in_use >= before.in_use + 1000);
-  pool_free(block, 1000);
+  host_pool().free(block, 1000);
   CHECK(pool_stats().in_use == before.in_use);
   CHECK(pool_stats().cached >= 1000);
-  void* again = pool_allocate(1000);
+  void* again = host_pool().allocate(1000);
   CHECK(again == block);
-  pool_free(again, 1000);
-  void* nothing = pool_allocate(0);
+  host_pool().free(again, 1000);
+  void* nothing = host_pool().allocate(0);
   CHECK(nothing != nullptr);
-  pool_free(nothing, 0);
-  void* large = pool_allocate(size_t{5} << 20);
+  host_pool().free(nothing, 0);
+  void* large = host_pool().allocate(size_t{5} << 20);
   std::memset(large, 1, size_t{5} << 20);
-  pool_free(large, size_t{5} << 20);
+  host_pool().free(large, size_t{5} << 20);
   pool_release_cached();
   CHECK(pool_stats().cached == 0);
 }
 
 TEST_CASE("allocator: more than there is gives an error, and the counters stay") {
   const PoolStats before = pool_stats();
-  CHECK_THROWS_AS(pool_allocate(size_t{1} << 60), Error);
+  CHECK_THROWS_AS(host_pool().allocate(size_t{1} << 60), Error);
   CHECK(pool_stats().in_use == before.in_use);
 }
 
@@ -94,17 +94,17 @@ TEST_CASE("allocator: several threads at once") {
       std::vector<std::pair<char*, size_t>> blocks;
       for (int i = 0; i < 2000; ++i) {
         const size_t bytes = static_cast<size_t>(random.integer(1, 5000));
-        char* block = static_cast<char*>(pool_allocate(bytes));
+        char* block = static_cast<char*>(host_pool().allocate(bytes));
         block[0] = block[bytes - 1] = static_cast<char>(t);
         blocks.emplace_back(block, bytes);
         if (blocks.size() > 20) {
           auto [old, size] = blocks[blocks.size() / 2];
           if (old[size - 1] != static_cast<char>(t)) FAIL_CHECK("a block was handed out twice");
-          pool_free(old, size);
+          host_pool().free(old, size);
           blocks.erase(blocks.begin() + static_cast<long>(blocks.size() / 2));
         }
       }
-      for (auto [block, size] : blocks) pool_free(block, size);
+      for (auto [block, size] : blocks) host_pool().free(block, size);
     });
   for (std::thread& thread : threads) thread.join();
   CHECK(pool_stats().in_use == before.in_use);

@@ -18,7 +18,8 @@ Tensor counting(const Dims& shape) {
 }
 
 bool counts(const Tensor& t) {
-  const float* data = t.data<float>();
+  const Tensor plain = t.plain();
+  const float* data = plain.data<float>();
   for (int64_t i = 0; i < t.numel(); ++i)
     if (data[i] != static_cast<float>(i)) return false;
   return true;
@@ -44,7 +45,8 @@ TEST_CASE("storage: to lanes and back, for batches around the lane count") {
     CHECK_FALSE(plain.in_lanes());
     CHECK(lanes.is_contiguous());
     poison(lanes);
-    CHECK(counts(lanes));  // data() converts
+    CHECK_THROWS_AS(lanes.data<float>(), Error);  // no address of its own
+    CHECK(counts(lanes));                         // plain() converts
     CHECK_FALSE(lanes.in_lanes());
     CHECK(counts(plain));
   }
@@ -57,7 +59,7 @@ TEST_CASE("storage: a conversion is seen by every alias, and writes through any 
   Tensor row = t.as_strided({2, 3, 3}, {9, 3, 1}, 18);  // image 1
   CHECK(alias.in_lanes());
   CHECK_FALSE(row.in_lanes());  // a view across the batch is none
-  CHECK(row.data<float>()[0] == 18.0f);
+  CHECK(row.plain().data<float>()[0] == 18.0f);
   CHECK_FALSE(t.in_lanes());
   CHECK_FALSE(alias.in_lanes());
   row.data<float>()[0] = -1.0f;
@@ -98,7 +100,7 @@ TEST_CASE("storage: who reads the lanes buffer may go on while another thread co
   Tensor t = to_lanes(counting({2 * lane_count(), 3, 8, 8}));
   const float* lanes = t.lanes_data();
   const std::vector<float> before(lanes, lanes + t.numel());
-  std::thread other([alias = t.detach()] { alias.data<float>(); });
+  std::thread other([alias = t.detach()] { alias.plain(); });
   other.join();
   CHECK(std::memcmp(before.data(), lanes, before.size() * sizeof(float)) == 0);
 }

@@ -56,7 +56,7 @@ TEST_CASE("batch_norm_train and batch_norm_apply: within rounding") {
     const Values old_mean = random.reals(channels), old_variance = random.reals(channels, 0, 3);
     Values y(x.size()), mean(w.size()), inv_std(w.size()), running_mean = old_mean, running_var = old_variance;
     int64_t batches = 3;
-    reference().batch_norm_train(plain(t.s), 1e-2, x.data(), w.data(), b.data(), y.data(), mean.data(), inv_std.data(),
+    reference().batch_norm_train(kHost, plain(t.s), 1e-2, x.data(), w.data(), b.data(), y.data(), mean.data(), inv_std.data(),
                                  {running_mean.data(), running_var.data(), &batches, 0.3, false});
     Values expected = y;
     for (const Values& part : {mean, inv_std, running_mean, running_var, Values{4}}) append(expected, part);
@@ -76,8 +76,8 @@ TEST_CASE("batch_norm_train and batch_norm_apply: within rounding") {
                                          Guarded<float> out(t.layout.size(), shift), m(channels), i(channels);
                                          Guarded<float> kept_mean(old_mean, 1), kept_var(old_variance, 1);
                                          int64_t seen = 3;
-                                         table.batch_norm_train(t.s, 1e-2, input.data(), weight.data(), bias.data(), out.data(),
-                                                                m.data(), i.data(),
+                                         table.batch_norm_train(kHost, t.s, 1e-2, input.data(), weight.data(), bias.data(),
+                                                                out.data(), m.data(), i.data(),
                                                                 {kept_mean.data(), kept_var.data(), &seen, 0.3, false});
                                          for (const Guarded<float>* g : {&out, &m, &i, &kept_mean, &kept_var})
                                            CHECK_MESSAGE(g->intact(), what << ": wrote outside its output");
@@ -90,9 +90,9 @@ TEST_CASE("batch_norm_train and batch_norm_apply: within rounding") {
                   expected, bound, what);
 
     // Without weight and bias, with given statistics.
-    reference().batch_norm_apply(plain(t.s), x.data(), b.data(), w.data(), nullptr, nullptr, y.data());
+    reference().batch_norm_apply(kHost, plain(t.s), x.data(), b.data(), w.data(), nullptr, nullptr, y.data());
     Guarded<float> out(t.layout.size(), shift);
-    table.batch_norm_apply(t.s, input.data(), bias.data(), weight.data(), nullptr, nullptr, out.data());
+    table.batch_norm_apply(kHost, t.s, input.data(), bias.data(), weight.data(), nullptr, nullptr, out.data());
     CHECK_MESSAGE(out.intact(), t.what << ": batch_norm_apply wrote outside its output");
     expect_within(extract(out, t.layout), y, Values(y.size(), 1e-6), "batch_norm_apply " + t.what);
   });
@@ -108,7 +108,7 @@ TEST_CASE("batch_norm_train: running statistics as the mean over all batches") {
     int64_t batches = 0;
     for (int round = 1; round <= 3; ++round) {
       const Guarded<float> input = place<float>(random.reals(t.count, -1, 3), t.layout, 0);
-      kernels<float>().batch_norm_train(t.s, 1e-2, input.data(), nullptr, nullptr, out.data(), mean.data(), inv_std.data(),
+      kernels<float>().batch_norm_train(kHost, t.s, 1e-2, input.data(), nullptr, nullptr, out.data(), mean.data(), inv_std.data(),
                                         {running_mean.data(), nullptr, &batches, 0, true});
       CHECK(batches == round);
       for (size_t c = 0; c < sum.size(); ++c) {
@@ -127,7 +127,7 @@ TEST_CASE("batch_norm_inv_std: within rounding") {
     const Values variance = random.reals(channels, 0, 3);
     const Guarded<float> v(variance, 1);
     Guarded<float> inv_std(channels, 1);
-    kernels<float>().batch_norm_inv_std(channels, 1e-3, v.data(), inv_std.data());
+    kernels<float>().batch_norm_inv_std(kHost, channels, 1e-3, v.data(), inv_std.data());
     CHECK_MESSAGE(inv_std.intact(), t.what << ": wrote outside its output");
     Values unit;
     for (const double x : variance) unit.push_back(1 / std::sqrt(x + 1e-3));
@@ -144,8 +144,8 @@ TEST_CASE("batch_norm_backward: within rounding") {
       const Values x = random.reals(t.count), g = random.reals(t.count), w = random.reals(channels),
                    mean = random.reals(channels), inv_std = random.reals(channels, 0.5, 2);
       Values grad_x(x.size()), grad_w(w.size()), grad_b(w.size());
-      reference().batch_norm_backward(plain(t.s), batch_statistics, g.data(), x.data(), mean.data(), inv_std.data(), w.data(),
-                                      grad_x.data(), grad_w.data(), grad_b.data());
+      reference().batch_norm_backward(kHost, plain(t.s), batch_statistics, g.data(), x.data(), mean.data(), inv_std.data(),
+                                      w.data(), grad_x.data(), grad_w.data(), grad_b.data());
       Values expected = grad_x;
       append(expected, grad_w);
       append(expected, grad_b);
@@ -157,7 +157,7 @@ TEST_CASE("batch_norm_backward: within rounding") {
       const KernelTable<float>& table = kernels<float>();
       const auto run = [&](bool all) {
         Guarded<float> gx(t.layout.size(), shift), gw(channels), gb(channels);
-        table.batch_norm_backward(t.s, batch_statistics, grad_output.data(), input.data(), centre.data(), unit.data(),
+        table.batch_norm_backward(kHost, t.s, batch_statistics, grad_output.data(), input.data(), centre.data(), unit.data(),
                                   weight.data(), gx.data(), all ? gw.data() : nullptr, all ? gb.data() : nullptr);
         CHECK_MESSAGE((gx.intact() && gw.intact() && gb.intact()), what << ": wrote outside its output");
         Values values = extract(gx, t.layout);
@@ -170,8 +170,8 @@ TEST_CASE("batch_norm_backward: within rounding") {
       input_only.resize(grad_x.size());
       expect_within(input_only, grad_x, Values(grad_x.size(), 2e-5), what + ", input only");
       Guarded<float> gw(channels), gb(channels);
-      table.batch_norm_backward(t.s, batch_statistics, grad_output.data(), input.data(), centre.data(), unit.data(), nullptr,
-                                nullptr, gw.data(), gb.data());
+      table.batch_norm_backward(kHost, t.s, batch_statistics, grad_output.data(), input.data(), centre.data(), unit.data(),
+                                nullptr, nullptr, gw.data(), gb.data());
       expect_within(gw.values(), grad_w, Values(grad_w.size(), 1e-6 * static_cast<double>(t.s.count())), what + ", weight only");
     }
   });

@@ -106,10 +106,10 @@ Results expected(Conv2dShape s, const Operands& x) {
   s.lanes = 1;
   Results r{Values(x.grad_output.size()), Values(x.grad_output.size()), Values(x.input.size()), Values(x.weight.size()),
             Values(x.bias.size())};
-  reference.conv2d_forward(s, x.input.data(), x.weight.data(), x.bias.data(), r.output.data());
-  reference.conv2d_forward(s, x.input.data(), x.weight.data(), nullptr, r.output_without_bias.data());
-  reference.conv2d_backward_input(s, x.grad_output.data(), x.weight.data(), r.grad_input.data());
-  reference.conv2d_backward_weight(s, x.input.data(), x.grad_output.data(), r.grad_weight.data(), r.grad_bias.data());
+  reference.conv2d_forward(kHost, s, x.input.data(), x.weight.data(), x.bias.data(), r.output.data());
+  reference.conv2d_forward(kHost, s, x.input.data(), x.weight.data(), nullptr, r.output_without_bias.data());
+  reference.conv2d_backward_input(kHost, s, x.grad_output.data(), x.weight.data(), r.grad_input.data());
+  reference.conv2d_backward_weight(kHost, s, x.input.data(), x.grad_output.data(), r.grad_weight.data(), r.grad_bias.data());
   return r;
 }
 
@@ -126,7 +126,7 @@ void check(const Conv2dShape& s, const Operands& x, const Compare& compare) {
 
   auto forward = [&](const float* with_bias) {
     Guarded<float> output(out.size(), shift);
-    table.conv2d_forward(s, input.data(), weight.data(), with_bias, output.data());
+    table.conv2d_forward(kHost, s, input.data(), weight.data(), with_bias, output.data());
     CHECK_MESSAGE(output.intact(), what << ": forward wrote outside its output");
     return extract(output, out);
   };
@@ -136,7 +136,7 @@ void check(const Conv2dShape& s, const Operands& x, const Compare& compare) {
   compare(same_for_any_threads(what,
                                [&] {
                                  Guarded<float> grad_input(in.size(), shift);
-                                 table.conv2d_backward_input(s, grad_output.data(), weight.data(), grad_input.data());
+                                 table.conv2d_backward_input(kHost, s, grad_output.data(), weight.data(), grad_input.data());
                                  CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
                                  return extract(grad_input, in);
                                }),
@@ -144,7 +144,7 @@ void check(const Conv2dShape& s, const Operands& x, const Compare& compare) {
 
   auto backward_weight = [&](bool want_weight, bool want_bias) {
     Guarded<float> grad_weight(weights, 1), grad_bias(s.out_channels, 1);
-    table.conv2d_backward_weight(s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
+    table.conv2d_backward_weight(kHost, s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
                                  want_bias ? grad_bias.data() : nullptr);
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
@@ -240,7 +240,7 @@ TEST_CASE("conv2d: NaN and infinity of one image stay in that image") {
     for (int64_t i = 0; i < 72; ++i) input[static_cast<size_t>(72 + i)] = i % 2 == 0 ? NAN : INFINITY;  // image 1
     const Guarded<float> x = place<float>(input, in), weight(random.integers(54), 0);
     Guarded<float> y(out.size());
-    kernels<float>().conv2d_forward(s, x.data(), weight.data(), nullptr, y.data());
+    kernels<float>().conv2d_forward(kHost, s, x.data(), weight.data(), nullptr, y.data());
     const Values output = extract(y, out);
     for (int64_t n = 0; n < batch; ++n)
       for (int64_t i = 0; i < 108; ++i)

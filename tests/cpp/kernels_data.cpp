@@ -43,8 +43,8 @@ void check_gather(const GatherShape& s, bool normalize) {
   expect_equal(same_for_any_threads(what,
                                     [&] {
                                       Guarded<float> output(layout.size(), shift);
-                                      kernels<float>().gather_u8(s, source.data(), index.data(), 255.0f, mean_data, stddev_data,
-                                                                 output.data());
+                                      kernels<float>().gather_u8(kHost, s, source.data(), index.data(), 255.0f, mean_data,
+                                                                 stddev_data, output.data());
                                       CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
                                       bool finite = true;
                                       for (int64_t i = 0; i < layout.size(); ++i) finite = finite && std::isfinite(output[i]);

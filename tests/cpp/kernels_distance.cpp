@@ -38,11 +38,11 @@ TEST_CASE("cdist: values of every size and gradients, for every norm") {
         const Guarded<float> x(a, 1), y(b, 1);
         const int64_t pairs = s.batch * s.x_rows * s.y_rows;
         Values expected(static_cast<size_t>(pairs));
-        reference().cdist(s, p, a.data(), b.data(), expected.data());
+        reference().cdist(kHost, s, p, a.data(), b.data(), expected.data());
         const std::string what = describe("cdist", s, p);
         const Values distance = same_for_any_threads(what, [&] {
           Guarded<float> out(pairs, 1);
-          kernels<float>().cdist(s, p, x.data(), y.data(), out.data());
+          kernels<float>().cdist(kHost, s, p, x.data(), y.data(), out.data());
           CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
           return out.values();
         });
@@ -60,12 +60,13 @@ TEST_CASE("cdist: values of every size and gradients, for every norm") {
           const Values from = left.values(), to = right.values();
           // The reference looks for the largest difference among doubles, which are not rounded to floats.
           Guarded<float> expected_slope(n);
-          reference_kernels<float>().cdist_backward(t, p, transposed, grad.data(), lengths.data(), left.data(), right.data(),
-                                                    expected_slope.data());
+          reference_kernels<float>().cdist_backward(kHost, t, p, transposed, grad.data(), lengths.data(), left.data(),
+                                                    right.data(), expected_slope.data());
           slope = expected_slope.values();
           const Values actual = same_for_any_threads(what, [&] {
             Guarded<float> out(n, 1);
-            kernels<float>().cdist_backward(t, p, transposed, grad.data(), lengths.data(), left.data(), right.data(), out.data());
+            kernels<float>().cdist_backward(kHost, t, p, transposed, grad.data(), lengths.data(), left.data(), right.data(),
+                                            out.data());
             CHECK_MESSAGE(out.intact(), what << ": wrote outside its gradient");
             return out.values();
           });
@@ -83,9 +84,9 @@ TEST_CASE("cdist: NaN and infinities") {
   const Guarded<float> x(rows, 0);
   for (const double p : kNorms) {
     Values expected(9);
-    reference().cdist(s, p, rows.data(), rows.data(), expected.data());
+    reference().cdist(kHost, s, p, rows.data(), rows.data(), expected.data());
     Guarded<float> out(9);
-    kernels<float>().cdist(s, p, x.data(), x.data(), out.data());
+    kernels<float>().cdist(kHost, s, p, x.data(), x.data(), out.data());
     expect_equal(out.values(), expected, describe("cdist", s, p));
   }
 }
@@ -95,9 +96,9 @@ TEST_CASE("cdist: a NaN among differences makes every slope of a Euclidean dista
   const Values rows = {NAN, 1, 2}, others = {0, 1, 3}, ones = {1}, lengths = {NAN};
   const Guarded<float> x(rows, 0), y(others, 0), grad(ones, 0), length(lengths, 0);
   Values slopes(3);
-  reference().cdist_backward(s, 2, false, ones.data(), lengths.data(), rows.data(), others.data(), slopes.data());
+  reference().cdist_backward(kHost, s, 2, false, ones.data(), lengths.data(), rows.data(), others.data(), slopes.data());
   Guarded<float> out(3);
-  kernels<float>().cdist_backward(s, 2, false, grad.data(), length.data(), x.data(), y.data(), out.data());
+  kernels<float>().cdist_backward(kHost, s, 2, false, grad.data(), length.data(), x.data(), y.data(), out.data());
   for (size_t k = 0; k < 3; ++k) {
     CHECK(std::isnan(slopes[k]));
     CHECK(std::isnan(out.values()[k]));

@@ -112,17 +112,17 @@ TEST_CASE("unary: ordinary values, every tail, any threads") {
     for (int64_t n : lengths()) {
       const Values x = Random(static_cast<uint64_t>(n)).reals(n, c.low, c.high);
       Values y(x.size());
-      reference().unary(c.op, n, c.a, c.b, x.data(), y.data());
+      reference().unary(kHost, c.op, n, c.a, c.b, x.data(), y.data());
       const Guarded<float> input(x, 1);
       const Values actual = same_for_any_threads(c.name, [&] {
         Guarded<float> output(n, 1);
-        kernels<float>().unary(c.op, n, c.a, c.b, input.data(), output.data());
+        kernels<float>().unary(kHost, c.op, n, c.a, c.b, input.data(), output.data());
         CHECK_MESSAGE(output.intact(), c.name << ": wrote outside its output");
         return output.values();
       });
       expect_ulps(actual, y, c.ulps, std::string(c.name) + " of " + std::to_string(n));
       Guarded<float> in_place(x, 1);
-      kernels<float>().unary(c.op, n, c.a, c.b, in_place.data(), in_place.data());
+      kernels<float>().unary(kHost, c.op, n, c.a, c.b, in_place.data(), in_place.data());
       expect_equal(in_place.values(), actual, std::string(c.name) + " in place");
     }
 }
@@ -133,9 +133,9 @@ TEST_CASE("unary: special values") {
     const Guarded<float> input(kSpecial, 0);
     const Values x = input.values();  // rounded to float
     Values y(x.size());
-    reference().unary(c.op, n, c.a, c.b, x.data(), y.data());
+    reference().unary(kHost, c.op, n, c.a, c.b, x.data(), y.data());
     Guarded<float> output(n);
-    kernels<float>().unary(c.op, n, c.a, c.b, input.data(), output.data());
+    kernels<float>().unary(kHost, c.op, n, c.a, c.b, input.data(), output.data());
     expect_ulps(output.values(), y, c.ulps, std::string(c.name) + " of special values");
     if (c.op == UnaryOp::relu || c.op == UnaryOp::leaky_relu || c.op == UnaryOp::clamp) CHECK(std::isnan(output[n - 1]));
   }
@@ -147,15 +147,16 @@ TEST_CASE("unary: gradients") {
       Random random(static_cast<uint64_t>(n + 1));
       const Values x = random.reals(n, c.low, c.high), g = random.reals(n);
       Values y(x.size()), expected(x.size());
-      reference().unary(c.op, n, c.a, c.b, x.data(), y.data());
+      reference().unary(kHost, c.op, n, c.a, c.b, x.data(), y.data());
       for (double& value : y) value = static_cast<double>(static_cast<float>(value));  // what the forward pass left
-      reference().unary_backward(c.op, n, c.a, c.b, g.data(), x.data(), y.data(), expected.data());
+      reference().unary_backward(kHost, c.op, n, c.a, c.b, g.data(), x.data(), y.data(), expected.data());
       const Guarded<float> argument(x, 1), result(y, 1), grad_output(g, 1);
       const UnaryNeeds needs = unary_needs(c.op);
       const std::string what = std::string(c.name) + " backward of " + std::to_string(n);
       const Values actual = same_for_any_threads(what, [&] {
         Guarded<float> grad_input(n, 1);
-        kernels<float>().unary_backward(c.op, n, c.a, c.b, grad_output.data(), needs == UnaryNeeds::x ? argument.data() : nullptr,
+        kernels<float>().unary_backward(kHost, c.op, n, c.a, c.b, grad_output.data(),
+                                        needs == UnaryNeeds::x ? argument.data() : nullptr,
                                         needs == UnaryNeeds::y ? result.data() : nullptr, grad_input.data());
         CHECK_MESSAGE(grad_input.intact(), what << ": wrote outside its output");
         return grad_input.values();
@@ -167,7 +168,8 @@ TEST_CASE("unary: gradients") {
       expect_within(actual, expected, bound, what);
       if (n == 33) {
         Guarded<float> in_place(g, 1);
-        kernels<float>().unary_backward(c.op, n, c.a, c.b, in_place.data(), argument.data(), result.data(), in_place.data());
+        kernels<float>().unary_backward(kHost, c.op, n, c.a, c.b, in_place.data(), argument.data(), result.data(),
+                                        in_place.data());
         expect_equal(in_place.values(), actual, what + " in place");
       }
     }
@@ -182,11 +184,12 @@ TEST_CASE("unary: gradients at kinks") {
       continue;
     Values y(x.size()), expected(x.size());
     const Values g(x.size(), 2.0);
-    reference().unary(c.op, n, c.a, c.b, x.data(), y.data());
-    reference().unary_backward(c.op, n, c.a, c.b, g.data(), x.data(), y.data(), expected.data());
+    reference().unary(kHost, c.op, n, c.a, c.b, x.data(), y.data());
+    reference().unary_backward(kHost, c.op, n, c.a, c.b, g.data(), x.data(), y.data(), expected.data());
     const Guarded<float> argument(x, 0), result(y, 0), grad_output(g, 0);
     Guarded<float> grad_input(n);
-    kernels<float>().unary_backward(c.op, n, c.a, c.b, grad_output.data(), argument.data(), result.data(), grad_input.data());
+    kernels<float>().unary_backward(kHost, c.op, n, c.a, c.b, grad_output.data(), argument.data(), result.data(),
+                                    grad_input.data());
     expect_equal(grad_input.values(), expected, std::string(c.name) + " backward at kinks");
   }
 }
@@ -199,13 +202,14 @@ TEST_CASE("unary: gradients at the ends of the number line") {
       const Guarded<float> argument(kSpecial, 0);
       const Values x = argument.values(), g(x.size(), static_cast<double>(static_cast<float>(upstream)));
       Values y(x.size()), expected(x.size());
-      reference().unary(c.op, n, c.a, c.b, x.data(), y.data());
+      reference().unary(kHost, c.op, n, c.a, c.b, x.data(), y.data());
       for (double& value : y) value = static_cast<double>(static_cast<float>(value));
-      reference().unary_backward(c.op, n, c.a, c.b, g.data(), x.data(), y.data(), expected.data());
+      reference().unary_backward(kHost, c.op, n, c.a, c.b, g.data(), x.data(), y.data(), expected.data());
       for (double& value : expected) value = static_cast<double>(static_cast<float>(value));
       const Guarded<float> result(y, 0), grad_output(g, 0);
       Guarded<float> grad_input(n);
-      kernels<float>().unary_backward(c.op, n, c.a, c.b, grad_output.data(), argument.data(), result.data(), grad_input.data());
+      kernels<float>().unary_backward(kHost, c.op, n, c.a, c.b, grad_output.data(), argument.data(), result.data(),
+                                      grad_input.data());
       Values bound = scaled(absolute(expected), 1e-5);
       for (double& value : bound) value += 1e-6 * std::fabs(upstream);
       expect_within(grad_input.values(), expected, bound, std::string(c.name) + " backward of special values");
@@ -222,19 +226,19 @@ TEST_CASE("binary: every function, operand kind and tail") {
           const Values a = random.reals(a_kind == Operand::full ? n : 1, power ? 0.0 : -9.0, 9.0);
           const Values b = random.reals(b_kind == Operand::full ? n : 1, -5.0, 5.0);
           Values y(static_cast<size_t>(n));
-          reference().binary(c.op, n, a_kind, a.data(), b_kind, b.data(), y.data());
+          reference().binary(kHost, c.op, n, a_kind, a.data(), b_kind, b.data(), y.data());
           const Guarded<float> left(a, 1), right(b, 1);
           const std::string what = std::string(c.name) + " of " + std::to_string(n);
           const Values actual = same_for_any_threads(what, [&] {
             Guarded<float> output(n, 1);
-            kernels<float>().binary(c.op, n, a_kind, left.data(), b_kind, right.data(), output.data());
+            kernels<float>().binary(kHost, c.op, n, a_kind, left.data(), b_kind, right.data(), output.data());
             CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
             return output.values();
           });
           expect_ulps(actual, y, c.ulps, what);
           if (a_kind == Operand::full) {
             Guarded<float> in_place(a, 1);
-            kernels<float>().binary(c.op, n, a_kind, in_place.data(), b_kind, right.data(), in_place.data());
+            kernels<float>().binary(kHost, c.op, n, a_kind, in_place.data(), b_kind, right.data(), in_place.data());
             expect_equal(in_place.values(), actual, what + " in place");
           }
         }
@@ -253,9 +257,9 @@ TEST_CASE("binary: special values in all pairs") {
     // Quotients beyond 2^24 are no longer whole to the digit in float.
     if (c.op == BinaryOp::floor_divide || c.op == BinaryOp::remainder) continue;
     Values y(a.size());
-    reference().binary(c.op, n, Operand::full, a.data(), Operand::full, b.data(), y.data());
+    reference().binary(kHost, c.op, n, Operand::full, a.data(), Operand::full, b.data(), y.data());
     Guarded<float> output(n);
-    kernels<float>().binary(c.op, n, Operand::full, left.data(), Operand::full, right.data(), output.data());
+    kernels<float>().binary(kHost, c.op, n, Operand::full, left.data(), Operand::full, right.data(), output.data());
     expect_ulps(output.values(), y, c.ulps, std::string(c.name) + " of special pairs");
   }
 }
@@ -266,14 +270,14 @@ TEST_CASE("axpy: y += alpha x") {
       Random random(7);
       const Values x = random.reals(n), start = random.reals(n);
       Values y = start, magnitude = absolute(start);
-      reference().axpy(n, alpha, x.data(), y.data());
-      reference().axpy(n, std::fabs(alpha), absolute(x).data(), magnitude.data());
+      reference().axpy(kHost, n, alpha, x.data(), y.data());
+      reference().axpy(kHost, n, std::fabs(alpha), absolute(x).data(), magnitude.data());
       const Guarded<float> input(x, 1);
       const std::string what = "axpy of " + std::to_string(n);
       expect_within(same_for_any_threads(what,
                                          [&] {
                                            Guarded<float> output(start, 1);
-                                           kernels<float>().axpy(n, alpha, input.data(), output.data());
+                                           kernels<float>().axpy(kHost, n, alpha, input.data(), output.data());
                                            CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
                                            return output.values();
                                          }),

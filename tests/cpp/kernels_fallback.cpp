@@ -20,12 +20,12 @@ TEST_CASE("a missing kernel computes with the reference and reports its first ca
   float x[3] = {1, 2, 3}, y[3] = {10, 20, 30}, sink = 0;
   double operations = 0;
   accepts = false;  // as while too many reports wait: tried again by the next call
-  fallback.axpy(3, 2.0, x, y);
+  fallback.axpy(kHost, 3, 2.0, x, y);
   CHECK(y[0] == 12);
   CHECK(y[2] == 36);
   accepts = true;
-  for (int i = 0; i < 3; ++i) fallback.axpy(3, 2.0, x, y);
-  fallback.multiply_adds(1, &sink, &operations);
+  for (int i = 0; i < 3; ++i) fallback.axpy(kHost, 3, 2.0, x, y);
+  fallback.multiply_adds(kHost, 1, &sink, &operations);
   CHECK((reports == std::vector<std::string>{"axpy", "axpy", "multiply_adds"}));
   CHECK(slow_kernel_text("axpy").rfind("axpy: no kernel for the CPU target ", 0) == 0);
   set_slow_kernel_hook(nullptr);

@@ -22,10 +22,10 @@ struct Dense {
 
 Dense expected(const LinearShape& s, const Values& x, const Values& w, const Values& b, const Values& g) {
   Dense r{Values(g.size()), Values(g.size()), Values(x.size()), Values(w.size()), Values(b.size())};
-  reference().linear_forward(s, x.data(), w.data(), b.data(), r.output.data());
-  reference().linear_forward(s, x.data(), w.data(), nullptr, r.plain_output.data());
-  reference().linear_backward_input(s, g.data(), w.data(), r.grad_input.data());
-  reference().linear_backward_weight(s, x.data(), g.data(), r.grad_weight.data(), r.grad_bias.data());
+  reference().linear_forward(kHost, s, x.data(), w.data(), b.data(), r.output.data());
+  reference().linear_forward(kHost, s, x.data(), w.data(), nullptr, r.plain_output.data());
+  reference().linear_backward_input(kHost, s, g.data(), w.data(), r.grad_input.data());
+  reference().linear_backward_weight(kHost, s, x.data(), g.data(), r.grad_weight.data(), r.grad_bias.data());
   return r;
 }
 
@@ -47,7 +47,7 @@ void check_linear(const LinearShape& s, bool integers) {
   const Guarded<float> input(x, 1), weight(w, 1), bias(b, 1), grad_output(g, 1);
   auto forward = [&](const float* with_bias) {
     Guarded<float> output(s.batch * s.out_features, 1);
-    table.linear_forward(s, input.data(), weight.data(), with_bias, output.data());
+    table.linear_forward(kHost, s, input.data(), weight.data(), with_bias, output.data());
     CHECK_MESSAGE(output.intact(), what << ": forward wrote outside its output");
     return output.values();
   };
@@ -56,14 +56,14 @@ void check_linear(const LinearShape& s, bool integers) {
   compare(same_for_any_threads(what,
                                [&] {
                                  Guarded<float> grad_input(s.batch * s.in_features, 1);
-                                 table.linear_backward_input(s, grad_output.data(), weight.data(), grad_input.data());
+                                 table.linear_backward_input(kHost, s, grad_output.data(), weight.data(), grad_input.data());
                                  CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
                                  return grad_input.values();
                                }),
           &Dense::grad_input, "grad_input");
   auto backward_weight = [&](bool want_weight, bool want_bias) {
     Guarded<float> grad_weight(weight.size(), 1), grad_bias(s.out_features, 1);
-    table.linear_backward_weight(s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
+    table.linear_backward_weight(kHost, s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
                                  want_bias ? grad_bias.data() : nullptr);
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
@@ -99,12 +99,12 @@ void check_gemm(const GemmCase& c, bool integers) {
   const Values a = draw(extent(c.m, c.k, c.a_turned)), b = draw(extent(c.k, c.n, c.b_turned)),
                start = draw(extent(c.m, c.n, c.c_turned));
   Values product = start, magnitude = absolute(start);
-  reference().gemm(s, a.data(), b.data(), product.data());
-  reference().gemm(s, absolute(a).data(), absolute(b).data(), magnitude.data());
+  reference().gemm(kHost, s, a.data(), b.data(), product.data());
+  reference().gemm(kHost, s, absolute(a).data(), absolute(b).data(), magnitude.data());
   const Guarded<float> left(a, 1), right(b, 1);
   const Values actual = same_for_any_threads(what, [&] {
     Guarded<float> out(start, 1);  // gaps must keep what they hold
-    kernels<float>().gemm(s, left.data(), right.data(), out.data());
+    kernels<float>().gemm(kHost, s, left.data(), right.data(), out.data());
     CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
     return out.values();
   });
@@ -136,7 +136,7 @@ TEST_CASE("gemm: an empty inner dimension gives zeros, or leaves what accumulate
   for (bool accumulate : {false, true}) {
     Guarded<float> out(Values(6, 5.0), 0);
     const float nothing = 0;
-    kernels<float>().gemm(GemmShape{2, 3, 0, 0, 1, 3, 1, 3, 1, accumulate}, &nothing, &nothing, out.data());
+    kernels<float>().gemm(kHost, GemmShape{2, 3, 0, 0, 1, 3, 1, 3, 1, accumulate}, &nothing, &nothing, out.data());
     expect_equal(out.values(), Values(6, accumulate ? 5.0 : 0.0), "gemm with k = 0");
   }
 }
@@ -145,7 +145,7 @@ TEST_CASE("multiply_adds: every chain of x / 2 + 1 ends at 2, and the operations
   for (const int64_t rounds : {int64_t{100}, int64_t{1000}}) {
     float sink = 0;
     double operations = 0;
-    kernels<float>().multiply_adds(rounds, &sink, &operations);
+    kernels<float>().multiply_adds(kHost, rounds, &sink, &operations);
     CHECK(operations > 0);
     CHECK(sink == operations / static_cast<double>(rounds));  // two for each chain, two operations in each of its rounds
   }
@@ -160,14 +160,14 @@ TEST_CASE("layout: to lanes and back") {
       const Values x = Random(1).reals(batch * features);
       const Guarded<float> plain(x, 1);
       Guarded<float> packed(layout.size());
-      kernels<float>().pack_lanes(batch, features, lanes, plain.data(), packed.data());
+      kernels<float>().pack_lanes(kHost, batch, features, lanes, plain.data(), packed.data());
       CHECK_MESSAGE(packed.intact(), what);
       expect_equal(extract(packed, layout), x, what + ": packed");
       for (int64_t n = batch; n < (batch + lanes - 1) / lanes * lanes; ++n)
         for (int64_t f = 0; f < features; ++f) REQUIRE_MESSAGE(packed[layout.at(n, f)] == 0.0f, what << ": dead lanes are zero");
       const Guarded<float> poisoned = place<float>(x, layout);
       Guarded<float> back(batch * features, 1);
-      kernels<float>().unpack_lanes(batch, features, lanes, poisoned.data(), back.data());
+      kernels<float>().unpack_lanes(kHost, batch, features, lanes, poisoned.data(), back.data());
       CHECK_MESSAGE(back.intact(), what);
       expect_equal(back.values(), x, what + ": unpacked");
     }

@@ -72,7 +72,7 @@ TEST_CASE("sgd: every combination of its options") {
       check_step("sgd " + std::to_string(flags) + " of " + std::to_string(n), n, momentum ? 1 : 0,
                  [&](const auto& table, auto* param, const auto* grad, const auto& state) {
                    const auto list = items(n, param, grad, {momentum ? state(0) : nullptr}, first);
-                   table.sgd_step(step, static_cast<int64_t>(list.size()), list.data());
+                   table.sgd_step(kHost, step, static_cast<int64_t>(list.size()), list.data());
                  });
     }
 }
@@ -86,7 +86,7 @@ TEST_CASE("adam and adamw: every combination of their options") {
         check_step("adam " + std::to_string(flags) + " step " + std::to_string(count) + " of " + std::to_string(n), n,
                    amsgrad ? 3 : 2, [&](const auto& table, auto* param, const auto* grad, const auto& state) {
                      const auto list = items(n, param, grad, {state(0), state(1), amsgrad ? state(2) : nullptr}, false, count);
-                     table.adam_step(step, static_cast<int64_t>(list.size()), list.data());
+                     table.adam_step(kHost, step, static_cast<int64_t>(list.size()), list.data());
                    });
       }
 }
@@ -98,7 +98,7 @@ TEST_CASE("adadelta: every combination of its options") {
       check_step("adadelta " + std::to_string(flags) + " of " + std::to_string(n), n, 2,
                  [&](const auto& table, auto* param, const auto* grad, const auto& state) {
                    const auto list = items(n, param, grad, {state(0), state(1)});
-                   table.adadelta_step(step, static_cast<int64_t>(list.size()), list.data());
+                   table.adadelta_step(kHost, step, static_cast<int64_t>(list.size()), list.data());
                  });
     }
 }
@@ -114,7 +114,7 @@ TEST_CASE("rmsprop: every combination of its options") {
                    for (int64_t i = 0; centered && i < n; ++i) state(0)[i] += 1.5f;
                    const auto list =
                        items(n, param, grad, {state(0), momentum ? state(1) : nullptr, centered ? state(2) : nullptr});
-                   table.rmsprop_step(step, static_cast<int64_t>(list.size()), list.data());
+                   table.rmsprop_step(kHost, step, static_cast<int64_t>(list.size()), list.data());
                  });
     }
 }
@@ -126,7 +126,7 @@ TEST_CASE("adagrad: every combination of its options") {
       check_step("adagrad " + std::to_string(flags) + " of " + std::to_string(n), n, 1,
                  [&](const auto& table, auto* param, const auto* grad, const auto& state) {
                    const auto list = items(n, param, grad, {state(0)}, false, 3);
-                   table.adagrad_step(step, static_cast<int64_t>(list.size()), list.data());
+                   table.adagrad_step(kHost, step, static_cast<int64_t>(list.size()), list.data());
                  });
     }
 }
@@ -137,7 +137,7 @@ TEST_CASE("dropout: the mask depends on the logical index alone") {
       for (int64_t features : {1, 7, 16, 33, 1000}) {
         const Values x = Random(4).reals(batch * features, 0.5, 1.5);
         Values y(x.size());
-        reference().dropout(1, batch * features, 1, p, 11, 5, x.data(), y.data());
+        reference().dropout(kHost, 1, batch * features, 1, p, 11, 5, x.data(), y.data());
         for (int64_t lanes : lane_choices()) {
           const std::string what =
               "dropout (" + std::to_string(batch) + ", " + std::to_string(features) + ") lanes " + std::to_string(lanes);
@@ -145,7 +145,7 @@ TEST_CASE("dropout: the mask depends on the logical index alone") {
           const Guarded<float> input = place<float>(x, layout, lanes == 1 ? 1 : 0);
           const Values actual = same_for_any_threads(what, [&] {
             Guarded<float> output(layout.size(), lanes == 1 ? 1 : 0);
-            kernels<float>().dropout(batch, features, lanes, p, 11, 5, input.data(), output.data());
+            kernels<float>().dropout(kHost, batch, features, lanes, p, 11, 5, input.data(), output.data());
             CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
             return extract(output, layout);
           });
@@ -193,7 +193,7 @@ TEST_CASE("gather: bytes to a batch, to the bit") {
             const GatherShape s{batch, channels, spatial, lanes};
             auto run = [&](const KernelTable<float>& table) {
               Guarded<float> output(layout.size(), lanes == 1 ? 1 : 0);
-              table.gather_u8(s, source.data(), index.data(), 255.0f, normalised ? mean.data() : nullptr,
+              table.gather_u8(kHost, s, source.data(), index.data(), 255.0f, normalised ? mean.data() : nullptr,
                               normalised ? stddev.data() : nullptr, output.data());
               CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
               return output.values();

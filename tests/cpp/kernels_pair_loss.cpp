@@ -34,9 +34,10 @@ void check(PairLoss op, const Case& c, int64_t lanes) {
   Values losses(x.size()), grads(x.size());
   bool in_range = false;
   double total = 0;
-  reference().pair_loss(op, {1, n, 1}, beta, x.data(), t.data(), weights, pos_weights, 1, losses.data(), nullptr, &in_range);
-  reference().pair_loss(op, {1, n, 1}, beta, x.data(), t.data(), weights, pos_weights, 0.5, nullptr, &total, &in_range);
-  reference().pair_loss_backward(op, n, beta, x.data(), t.data(), weights, pos_weights, g.data(), true, 1, grads.data());
+  reference().pair_loss(kHost, op, {1, n, 1}, beta, x.data(), t.data(), weights, pos_weights, 1, losses.data(), nullptr,
+                        &in_range);
+  reference().pair_loss(kHost, op, {1, n, 1}, beta, x.data(), t.data(), weights, pos_weights, 0.5, nullptr, &total, &in_range);
+  reference().pair_loss_backward(kHost, op, n, beta, x.data(), t.data(), weights, pos_weights, g.data(), true, 1, grads.data());
 
   const Layout layout{lanes == 1 ? 1 : c.batch, lanes == 1 ? n : c.features, lanes};
   const PairShape shape{layout.batch, layout.features, lanes};
@@ -56,7 +57,7 @@ void check(PairLoss op, const Case& c, int64_t lanes) {
                                      [&] {
                                        Guarded<float> out(layout.size(), shift);
                                        bool inside = false;
-                                       table.pair_loss(op, shape, beta, input.data(), target.data(), wp, pp, 1, out.data(),
+                                       table.pair_loss(kHost, op, shape, beta, input.data(), target.data(), wp, pp, 1, out.data(),
                                                        nullptr, &inside);
                                        CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
                                        CHECK_MESSAGE((op != PairLoss::bce || inside), what << ": dead lanes are out of range");
@@ -66,7 +67,7 @@ void check(PairLoss op, const Case& c, int64_t lanes) {
   const Values sum = same_for_any_threads(what, [&] {
     float result = NAN;
     bool inside = false;
-    table.pair_loss(op, shape, beta, input.data(), target.data(), wp, pp, 0.5, nullptr, &result, &inside);
+    table.pair_loss(kHost, op, shape, beta, input.data(), target.data(), wp, pp, 0.5, nullptr, &result, &inside);
     return Values{result};
   });
   double magnitude = 0;
@@ -75,8 +76,8 @@ void check(PairLoss op, const Case& c, int64_t lanes) {
   expect_within(same_for_any_threads(what,
                                      [&] {
                                        Guarded<float> out(layout.size(), shift);
-                                       table.pair_loss_backward(op, layout.size(), beta, input.data(), target.data(), wp, pp,
-                                                                upstream.data(), true, 1, out.data());
+                                       table.pair_loss_backward(kHost, op, layout.size(), beta, input.data(), target.data(), wp,
+                                                                pp, upstream.data(), true, 1, out.data());
                                        CHECK_MESSAGE(out.intact(), what << ": wrote outside its gradient");
                                        return extract(out, layout);
                                      }),
@@ -84,9 +85,10 @@ void check(PairLoss op, const Case& c, int64_t lanes) {
   // One factor for all.
   const double quarter = 0.25;
   const float narrow_quarter = 0.25f;
-  reference().pair_loss_backward(op, n, beta, x.data(), t.data(), weights, pos_weights, &quarter, false, -1, grads.data());
+  reference().pair_loss_backward(kHost, op, n, beta, x.data(), t.data(), weights, pos_weights, &quarter, false, -1, grads.data());
   Guarded<float> out(layout.size(), shift);
-  table.pair_loss_backward(op, layout.size(), beta, input.data(), target.data(), wp, pp, &narrow_quarter, false, -1, out.data());
+  table.pair_loss_backward(kHost, op, layout.size(), beta, input.data(), target.data(), wp, pp, &narrow_quarter, false, -1,
+                           out.data());
   expect_within(extract(out, layout), grads, bound(grads), what + " backward of a scalar");
 }
 
@@ -108,7 +110,7 @@ TEST_CASE("pair losses: a probability outside [0, 1] is found wherever it is") {
       const Guarded<float> input(x, 1), target(Values(x.size(), 1.0), 1);
       float total = 0;
       bool inside = true;
-      kernels<float>().pair_loss(PairLoss::bce, {1, 9999, 1}, 0, input.data(), target.data(), nullptr, nullptr, 1, nullptr,
+      kernels<float>().pair_loss(kHost, PairLoss::bce, {1, 9999, 1}, 0, input.data(), target.data(), nullptr, nullptr, 1, nullptr,
                                  &total, &inside);
       CHECK_MESSAGE(!inside, bad << " at " << place);
     }

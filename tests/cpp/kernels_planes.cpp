@@ -58,8 +58,8 @@ void check(const Case& c, int64_t batch, int64_t lanes) {
   const KernelTable<double> reference = reference_kernels<double>();
   const Values x = Random(1).integers(batch * in), grad_y = Random(2).integers(batch * out);
   Values y(grad_y.size()), grad_x(x.size());
-  reference.gather_planes(plain, x.data(), 7.0, y.data());
-  reference.scatter_planes(plain, grad_y.data(), grad_x.data());
+  reference.gather_planes(kHost, plain, x.data(), 7.0, y.data());
+  reference.scatter_planes(kHost, plain, grad_y.data(), grad_x.data());
 
   const KernelTable<float>& table = kernels<float>();
   const Layout in_layout{batch, in, lanes}, out_layout{batch, out, lanes};
@@ -68,7 +68,7 @@ void check(const Case& c, int64_t batch, int64_t lanes) {
   expect_equal(same_for_any_threads(what,
                                     [&] {
                                       Guarded<float> output(out_layout.size(), shift);
-                                      table.gather_planes(s, input.data(), 7.0f, output.data());
+                                      table.gather_planes(kHost, s, input.data(), 7.0f, output.data());
                                       CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
                                       return extract(output, out_layout);
                                     }),
@@ -76,7 +76,7 @@ void check(const Case& c, int64_t batch, int64_t lanes) {
   expect_equal(same_for_any_threads(what,
                                     [&] {
                                       Guarded<float> grad_input(in_layout.size(), shift);
-                                      table.scatter_planes(s, grad_output.data(), grad_input.data());
+                                      table.scatter_planes(kHost, s, grad_output.data(), grad_input.data());
                                       CHECK_MESSAGE(grad_input.intact(), what << ": the adjoint wrote outside its output");
                                       return extract(grad_input, in_layout);
                                     }),

@@ -104,8 +104,8 @@ void check_max(const Pool2dShape& s, const Values& x) {
   Values y(static_cast<size_t>(size.outs)), grad_x(x.size());
   std::vector<int32_t> where(y.size());
   const Values grad_y = Random(3).integers(size.outs);
-  reference().max_pool2d_forward(plain, x.data(), y.data(), where.data());
-  reference().max_pool2d_backward(plain, grad_y.data(), where.data(), grad_x.data());
+  reference().max_pool2d_forward(kHost, plain, x.data(), y.data(), where.data());
+  reference().max_pool2d_backward(kHost, plain, grad_y.data(), where.data(), grad_x.data());
 
   const KernelTable<float>& table = kernels<float>();
   const int64_t shift = s.lanes == 1 ? 1 : 0;
@@ -114,19 +114,19 @@ void check_max(const Pool2dShape& s, const Values& x) {
   expect_equal(same_for_any_threads(what,
                                     [&] {
                                       Guarded<float> output(size.out.size(), shift);
-                                      table.max_pool2d_forward(s, input.data(), output.data(), index.data());
+                                      table.max_pool2d_forward(kHost, s, input.data(), output.data(), index.data());
                                       CHECK_MESSAGE((output.intact() && index.intact()), what << ": wrote outside its output");
                                       return extract(output, size.out);
                                     }),
                y, what + ": output");
   expect_equal(extract(index, size.out), Values(where.begin(), where.end()), what + ": index");
   Guarded<float> without_index(size.out.size(), shift);
-  table.max_pool2d_forward(s, input.data(), without_index.data(), nullptr);
+  table.max_pool2d_forward(kHost, s, input.data(), without_index.data(), nullptr);
   expect_equal(extract(without_index, size.out), y, what + ": output without index");
   expect_equal(same_for_any_threads(what,
                                     [&] {
                                       Guarded<float> grad_input(size.in.size(), shift);
-                                      table.max_pool2d_backward(s, grad_output.data(), index.data(), grad_input.data());
+                                      table.max_pool2d_backward(kHost, s, grad_output.data(), index.data(), grad_input.data());
                                       CHECK_MESSAGE(grad_input.intact(), what << ": backward wrote outside its output");
                                       return extract(grad_input, size.in);
                                     }),
@@ -141,10 +141,10 @@ void check_avg(const Pool2dShape& s) {
   Random random(9);
   const Values x = random.reals(size.ins), grad_y = random.reals(size.outs);
   Values y(grad_y.size()), y_bound(y.size()), grad_x(x.size()), grad_x_bound(x.size());
-  reference().avg_pool2d_forward(plain, x.data(), y.data());
-  reference().avg_pool2d_forward(plain, absolute(x).data(), y_bound.data());
-  reference().avg_pool2d_backward(plain, grad_y.data(), grad_x.data());
-  reference().avg_pool2d_backward(plain, absolute(grad_y).data(), grad_x_bound.data());
+  reference().avg_pool2d_forward(kHost, plain, x.data(), y.data());
+  reference().avg_pool2d_forward(kHost, plain, absolute(x).data(), y_bound.data());
+  reference().avg_pool2d_backward(kHost, plain, grad_y.data(), grad_x.data());
+  reference().avg_pool2d_backward(kHost, plain, absolute(grad_y).data(), grad_x_bound.data());
 
   const KernelTable<float>& table = kernels<float>();
   const int64_t shift = s.lanes == 1 ? 1 : 0;
@@ -152,7 +152,7 @@ void check_avg(const Pool2dShape& s) {
   expect_within(same_for_any_threads(what,
                                      [&] {
                                        Guarded<float> output(size.out.size(), shift);
-                                       table.avg_pool2d_forward(s, input.data(), output.data());
+                                       table.avg_pool2d_forward(kHost, s, input.data(), output.data());
                                        CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
                                        return extract(output, size.out);
                                      }),
@@ -160,7 +160,7 @@ void check_avg(const Pool2dShape& s) {
   expect_within(same_for_any_threads(what,
                                      [&] {
                                        Guarded<float> grad_input(size.in.size(), shift);
-                                       table.avg_pool2d_backward(s, grad_output.data(), grad_input.data());
+                                       table.avg_pool2d_backward(kHost, s, grad_output.data(), grad_input.data());
                                        CHECK_MESSAGE(grad_input.intact(), what << ": backward wrote outside its output");
                                        return extract(grad_input, size.in);
                                      }),

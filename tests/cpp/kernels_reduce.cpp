@@ -42,7 +42,7 @@ const ReduceCase kOps[] = {
 Values run_reduce(ReduceOp op, const ReduceShape& s, const Guarded<float>& x, const std::string& what) {
   return same_for_any_threads(what, [&] {
     Guarded<float> y(rows_of(s), 1);
-    kernels<float>().reduce(op, s, x.data(), y.data());
+    kernels<float>().reduce(kHost, op, s, x.data(), y.data());
     CHECK_MESSAGE(y.intact(), what << ": wrote outside its output");
     return y.values();
   });
@@ -51,7 +51,7 @@ Values run_reduce(ReduceOp op, const ReduceShape& s, const Guarded<float>& x, co
 Values run_arg(ReduceOp op, const ReduceShape& s, const Guarded<float>& x, const std::string& what) {
   return same_for_any_threads(what, [&] {
     Guarded<int64_t> index(rows_of(s));
-    kernels<float>().arg_reduce(op, s, x.data(), index.data());
+    kernels<float>().arg_reduce(kHost, op, s, x.data(), index.data());
     CHECK_MESSAGE(index.intact(), what << ": wrote outside its output");
     return index.values();
   });
@@ -63,8 +63,8 @@ void check_extremes(const ReduceShape& s, const Values& values, const char* kind
     const std::string what = describe(op == ReduceOp::max ? "max of " : "min of ", s) + kind;
     Values y(static_cast<size_t>(rows_of(s)));
     std::vector<int64_t> index(y.size());
-    reference().reduce(op, s, values.data(), y.data());
-    reference().arg_reduce(op, s, values.data(), index.data());
+    reference().reduce(kHost, op, s, values.data(), y.data());
+    reference().arg_reduce(kHost, op, s, values.data(), index.data());
     expect_equal(run_reduce(op, s, x, what), y, what);
     expect_equal(run_arg(op, s, x, what + ": index"), Values(index.begin(), index.end()), what + ": index");
   }
@@ -80,15 +80,15 @@ TEST_CASE("reduce: integers exactly, reals within rounding") {
       const bool prod = c.op == ReduceOp::prod;
       const Values integers = prod ? random.integers(size_of(s), 1, 1) : random.integers(size_of(s));
       Values y(static_cast<size_t>(rows_of(s)));
-      reference().reduce(c.op, s, integers.data(), y.data());
+      reference().reduce(kHost, c.op, s, integers.data(), y.data());
       const Values exact = run_reduce(c.op, s, Guarded<float>(integers, 1), what);
       if (c.op == ReduceOp::mean) expect_ulps(exact, y, 2, what + " of integers");
       else expect_equal(exact, y, what + " of integers");
 
       const Values reals = prod ? random.reals(size_of(s), 0.99, 1.01) : random.reals(size_of(s));
       Values magnitude(y.size());
-      reference().reduce(c.op, s, reals.data(), y.data());
-      reference().reduce(c.op, s, absolute(reals).data(), magnitude.data());
+      reference().reduce(kHost, c.op, s, reals.data(), y.data());
+      reference().reduce(kHost, c.op, s, absolute(reals).data(), magnitude.data());
       if (prod) magnitude = scaled(magnitude, static_cast<double>(s.reduce));
       expect_within(run_reduce(c.op, s, Guarded<float>(reals, 1), what), y, rounding_bound(magnitude), what + " of reals");
     }
@@ -103,8 +103,8 @@ TEST_CASE("reduce: sums that are too large for a float on the way") {
     values = x.values();
     for (const ReduceOp op : {ReduceOp::sum, ReduceOp::mean}) {
       Values y(static_cast<size_t>(rows_of(s))), z(y.size());
-      reference().reduce(op, s, values.data(), y.data());
-      reference().reduce(ReduceOp::mean, s, absolute(values).data(), z.data());
+      reference().reduce(kHost, op, s, values.data(), y.data());
+      reference().reduce(kHost, ReduceOp::mean, s, absolute(values).data(), z.data());
       for (double& value : y) value = static_cast<double>(static_cast<float>(value));  // a sum may well be infinite
       expect_within(run_reduce(op, s, x, describe("large sum", s)), y, rounding_bound(scaled(z, static_cast<double>(s.reduce))),
                     describe("large sum of ", s));
@@ -127,13 +127,13 @@ TEST_CASE("sum_squares: with and without a shift, of huge, tiny and equal values
           const Values shift(static_cast<size_t>(rows_of(s)), static_cast<double>(static_cast<float>(5 * size)));
           const Guarded<float> x(values, 1), middle(shift, 1);
           Values y(static_cast<size_t>(rows_of(s)));
-          reference().sum_squares(s, values.data(), shifted ? shift.data() : nullptr, 0.25, root, y.data());
+          reference().sum_squares(kHost, s, values.data(), shifted ? shift.data() : nullptr, 0.25, root, y.data());
           const std::string what = describe("sum_squares", s);
           expect_ulps(same_for_any_threads(what,
                                            [&] {
                                              Guarded<float> out(rows_of(s), 1);
-                                             kernels<float>().sum_squares(s, x.data(), shifted ? middle.data() : nullptr, 0.25,
-                                                                          root, out.data());
+                                             kernels<float>().sum_squares(kHost, s, x.data(), shifted ? middle.data() : nullptr,
+                                                                          0.25, root, out.data());
                                              CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
                                              return out.values();
                                            }),
@@ -141,7 +141,7 @@ TEST_CASE("sum_squares: with and without a shift, of huge, tiny and equal values
           if (!shifted) continue;
           const Guarded<float> equal(Values(values.size(), shift[0] * (1 + 3e-7)), 1);  // a mean is right to some digits
           Guarded<float> out(rows_of(s), 1);
-          kernels<float>().sum_squares(s, equal.data(), middle.data(), 0.25, root, out.data());
+          kernels<float>().sum_squares(kHost, s, equal.data(), middle.data(), 0.25, root, out.data());
           expect_equal(out.values(), Values(y.size(), 0.0), what + " of equal values");
         }
 }
@@ -170,10 +170,10 @@ TEST_CASE("softmax, log-softmax, logsumexp and their gradients") {
       for (const bool log : {false, true}) {
         const std::string what = describe(log ? "log_softmax" : "softmax", s);
         Values y(x.size()), grad(x.size());
-        reference().softmax(s, log, x.data(), y.data());
+        reference().softmax(kHost, s, log, x.data(), y.data());
         const Values actual = same_for_any_threads(what, [&] {
           Guarded<float> output(size_of(s), 1);
-          kernels<float>().softmax(s, log, input.data(), output.data());
+          kernels<float>().softmax(kHost, s, log, input.data(), output.data());
           CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
           return output.values();
         });
@@ -185,10 +185,10 @@ TEST_CASE("softmax, log-softmax, logsumexp and their gradients") {
 
         const Guarded<float> result(y, 1);
         const Values rounded = result.values();
-        reference().softmax_backward(s, log, g.data(), rounded.data(), grad.data());
+        reference().softmax_backward(kHost, s, log, g.data(), rounded.data(), grad.data());
         const Values grad_actual = same_for_any_threads(what, [&] {
           Guarded<float> grad_input(size_of(s), 1);
-          kernels<float>().softmax_backward(s, log, grad_output.data(), result.data(), grad_input.data());
+          kernels<float>().softmax_backward(kHost, s, log, grad_output.data(), result.data(), grad_input.data());
           CHECK_MESSAGE(grad_input.intact(), what << ": backward wrote outside its output");
           return grad_input.values();
         });
@@ -197,11 +197,11 @@ TEST_CASE("softmax, log-softmax, logsumexp and their gradients") {
       }
       const std::string what = describe("logsumexp", s);
       Values y(static_cast<size_t>(rows_of(s)));
-      reference().logsumexp(s, x.data(), y.data());
+      reference().logsumexp(kHost, s, x.data(), y.data());
       expect_within(same_for_any_threads(what,
                                          [&] {
                                            Guarded<float> output(rows_of(s), 1);
-                                           kernels<float>().logsumexp(s, input.data(), output.data());
+                                           kernels<float>().logsumexp(kHost, s, input.data(), output.data());
                                            CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
                                            return output.values();
                                          }),
@@ -217,15 +217,15 @@ TEST_CASE("softmax: rows with infinities and NaN") {
   const Values x = input.values();
   for (const bool log : {false, true}) {
     Values y(x.size());
-    reference().softmax(s, log, x.data(), y.data());
+    reference().softmax(kHost, s, log, x.data(), y.data());
     Guarded<float> output(15);
-    kernels<float>().softmax(s, log, input.data(), output.data());
+    kernels<float>().softmax(kHost, s, log, input.data(), output.data());
     expect_ulps(output.values(), y, 8, log ? "log_softmax of special rows" : "softmax of special rows");
   }
   Values y(5);
-  reference().logsumexp(s, x.data(), y.data());
+  reference().logsumexp(kHost, s, x.data(), y.data());
   Guarded<float> output(5);
-  kernels<float>().logsumexp(s, input.data(), output.data());
+  kernels<float>().logsumexp(kHost, s, input.data(), output.data());
   expect_ulps(output.values(), y, 8, "logsumexp of special rows");
 }
 
@@ -245,7 +245,7 @@ TEST_CASE("nll and the gradient of cross-entropy") {
       std::vector<int64_t> target(static_cast<size_t>(targets));
       for (int64_t& t : target) t = ignoring && random.integer(0, 3) == 0 ? kIgnored : random.integer(0, s.classes - 1);
       Values exact(logits.size());
-      reference().softmax({s.batch, s.classes, s.spatial}, true, logits.data(), exact.data());
+      reference().softmax(kHost, {s.batch, s.classes, s.spatial}, true, logits.data(), exact.data());
       const Guarded<float> log_p(exact, 1), weight(weights, 1), grad_losses(grads, 1);
       const Values rounded = log_p.values();
       const double* wide_weight = weighted ? weights.data() : nullptr;
@@ -253,12 +253,12 @@ TEST_CASE("nll and the gradient of cross-entropy") {
 
       Values losses(target.size());
       double total = 0, total_actual = -1;
-      reference().nll_forward(s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing, false, losses.data(), nullptr,
-                              &total);
+      reference().nll_forward(kHost, s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing, false, losses.data(),
+                              nullptr, &total);
       const Values actual = same_for_any_threads(what, [&] {
         Guarded<float> output(targets, 1);
-        kernels<float>().nll_forward(s, log_p.data(), target.data(), narrow_weight, kIgnored, smoothing, false, output.data(),
-                                     nullptr, &total_actual);
+        kernels<float>().nll_forward(kHost, s, log_p.data(), target.data(), narrow_weight, kIgnored, smoothing, false,
+                                     output.data(), nullptr, &total_actual);
         CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
         return output.values();
       });
@@ -268,14 +268,14 @@ TEST_CASE("nll and the gradient of cross-entropy") {
 
       for (const bool mean : {false, true}) {
         double sum = 0;
-        reference().nll_forward(s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing, mean, losses.data(), &sum,
-                                &total);
+        reference().nll_forward(kHost, s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing, mean, losses.data(),
+                                &sum, &total);
         expect_within(same_for_any_threads(what,
                                            [&] {
                                              Guarded<float> scratch(targets, 1), result(1);
-                                             kernels<float>().nll_forward(s, log_p.data(), target.data(), narrow_weight, kIgnored,
-                                                                          smoothing, mean, scratch.data(), result.data(),
-                                                                          &total_actual);
+                                             kernels<float>().nll_forward(kHost, s, log_p.data(), target.data(), narrow_weight,
+                                                                          kIgnored, smoothing, mean, scratch.data(),
+                                                                          result.data(), &total_actual);
                                              CHECK_MESSAGE(result.intact(), what << ": wrote outside its result");
                                              return result.values();
                                            }),
@@ -283,14 +283,15 @@ TEST_CASE("nll and the gradient of cross-entropy") {
         // From logits.
         const Guarded<float> narrow_logits(logits, 1);
         Values wide_log_p(logits.size());
-        reference().cross_entropy_forward(s, narrow_logits.values().data(), target.data(), wide_weight, kIgnored, smoothing, mean,
-                                          wide_log_p.data(), losses.data(), &sum, &total);
+        reference().cross_entropy_forward(kHost, s, narrow_logits.values().data(), target.data(), wide_weight, kIgnored,
+                                          smoothing, mean, wide_log_p.data(), losses.data(), &sum, &total);
         expect_within(same_for_any_threads(what,
                                            [&] {
                                              Guarded<float> scratch(targets, 1), result(1), probabilities(count, 1);
-                                             kernels<float>().cross_entropy_forward(
-                                                 s, narrow_logits.data(), target.data(), narrow_weight, kIgnored, smoothing, mean,
-                                                 probabilities.data(), scratch.data(), result.data(), &total_actual);
+                                             kernels<float>().cross_entropy_forward(kHost, s, narrow_logits.data(), target.data(),
+                                                                                    narrow_weight, kIgnored, smoothing, mean,
+                                                                                    probabilities.data(), scratch.data(),
+                                                                                    result.data(), &total_actual);
                                              CHECK_MESSAGE(probabilities.intact(), what << ": wrote outside its probabilities");
                                              return result.values();
                                            }),
@@ -302,23 +303,23 @@ TEST_CASE("nll and the gradient of cross-entropy") {
       const Guarded<float> narrow_one(one, 0);
       for (const bool each : {false, true}) {
         Values grad(logits.size());
-        reference().cross_entropy_backward(s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing,
+        reference().cross_entropy_backward(kHost, s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing,
                                            each ? grads.data() : one.data(), each, each ? nullptr : &divisor, grad.data());
         const float* from = each ? grad_losses.data() : narrow_one.data();
         expect_within(same_for_any_threads(what,
                                            [&] {
                                              Guarded<float> grad_input(count, 1);
                                              kernels<float>().cross_entropy_backward(
-                                                 s, log_p.data(), target.data(), narrow_weight, kIgnored, smoothing, from, each,
-                                                 each ? nullptr : &divisor, grad_input.data());
+                                                 kHost, s, log_p.data(), target.data(), narrow_weight, kIgnored, smoothing, from,
+                                                 each, each ? nullptr : &divisor, grad_input.data());
                                              CHECK_MESSAGE(grad_input.intact(), what << ": backward wrote outside its output");
                                              return grad_input.values();
                                            }),
                       grad, rounding_bound(Values(grad.size(), 4.0)), what + " backward");
-        reference().nll_backward(s, target.data(), wide_weight, kIgnored, each ? grads.data() : one.data(), each,
+        reference().nll_backward(kHost, s, target.data(), wide_weight, kIgnored, each ? grads.data() : one.data(), each,
                                  each ? nullptr : &divisor, grad.data());
         Guarded<float> grad_input(count, 1);
-        kernels<float>().nll_backward(s, target.data(), narrow_weight, kIgnored, from, each, each ? nullptr : &divisor,
+        kernels<float>().nll_backward(kHost, s, target.data(), narrow_weight, kIgnored, from, each, each ? nullptr : &divisor,
                                       grad_input.data());
         CHECK_MESSAGE(grad_input.intact(), what << ": nll backward wrote outside its output");
         expect_within(grad_input.values(), grad, rounding_bound(Values(grad.size(), 4.0)), what + " nll backward");

@@ -38,8 +38,8 @@ TEST_CASE("row_norm: within rounding") {
         const Values x = random.reals(count, -1, 3), g = random.reals(count), w = random.reals(params), b = random.reals(params);
         Values y(x.size()), grad_x(x.size()), mean(static_cast<size_t>(batch * c.rows)), inv_std(mean.size()), grad_w(w.size()),
             grad_b(w.size());
-        reference().row_norm_forward(plain, 1e-2, x.data(), w.data(), b.data(), y.data(), mean.data(), inv_std.data());
-        reference().row_norm_backward(plain, g.data(), x.data(), mean.data(), inv_std.data(), w.data(), grad_x.data(),
+        reference().row_norm_forward(kHost, plain, 1e-2, x.data(), w.data(), b.data(), y.data(), mean.data(), inv_std.data());
+        reference().row_norm_backward(kHost, plain, g.data(), x.data(), mean.data(), inv_std.data(), w.data(), grad_x.data(),
                                       grad_w.data(), grad_b.data());
         Values expected = y;
         for (const Values& part : {mean, inv_std, grad_x, grad_w, grad_b}) append(expected, part);
@@ -55,9 +55,9 @@ TEST_CASE("row_norm: within rounding") {
         const auto run = [&] {
           Guarded<float> out(layout.size(), shift), gx(layout.size(), shift), m(statistics), i(statistics), gw(params),
               gb(params);
-          table.row_norm_forward(s, 1e-2, input.data(), weight.data(), bias.data(), out.data(), m.data(), i.data());
-          table.row_norm_backward(s, grad_output.data(), input.data(), m.data(), i.data(), weight.data(), gx.data(), gw.data(),
-                                  gb.data());
+          table.row_norm_forward(kHost, s, 1e-2, input.data(), weight.data(), bias.data(), out.data(), m.data(), i.data());
+          table.row_norm_backward(kHost, s, grad_output.data(), input.data(), m.data(), i.data(), weight.data(), gx.data(),
+                                  gw.data(), gb.data());
           CHECK_MESSAGE((out.intact() && gx.intact() && m.intact() && i.intact() && gw.intact() && gb.intact()),
                         what << ": wrote outside its output");
           Values all = extract(out, layout);
@@ -67,11 +67,12 @@ TEST_CASE("row_norm: within rounding") {
         expect_within(same_for_any_threads(what, run), expected, bound, what);
 
         // Without parameters.
-        reference().row_norm_backward(plain, g.data(), x.data(), mean.data(), inv_std.data(), nullptr, grad_x.data(), nullptr,
-                                      nullptr);
+        reference().row_norm_backward(kHost, plain, g.data(), x.data(), mean.data(), inv_std.data(), nullptr, grad_x.data(),
+                                      nullptr, nullptr);
         const Guarded<float> m(mean, 0), i(inv_std, 0);
         Guarded<float> gx(layout.size(), shift);
-        table.row_norm_backward(s, grad_output.data(), input.data(), m.data(), i.data(), nullptr, gx.data(), nullptr, nullptr);
+        table.row_norm_backward(kHost, s, grad_output.data(), input.data(), m.data(), i.data(), nullptr, gx.data(), nullptr,
+                                nullptr);
         expect_within(extract(gx, layout), grad_x, Values(grad_x.size(), 1e-3), what + ", without parameters");
       }
 }
@@ -87,13 +88,13 @@ TEST_CASE("scale_channels, shift_channels: exactly") {
         Random random(8);
         const Values x = random.integers(batch * 3 * spatial), scale = random.integers(batch * 3);
         Values expected(x.size());
-        reference().scale_channels(plain, x.data(), scale.data(), expected.data());
+        reference().scale_channels(kHost, plain, x.data(), scale.data(), expected.data());
         const int64_t shift = lanes == 1 ? 1 : 0;
         const Guarded<float> input = place<float>(x, layout, shift), factors(scale, 1);
         const std::string what = "scale_channels batch " + std::to_string(batch) + ", spatial " + std::to_string(spatial);
         const auto run = [&] {
           Guarded<float> out(layout.size(), shift);
-          kernels<float>().scale_channels(s, input.data(), factors.data(), out.data());
+          kernels<float>().scale_channels(kHost, s, input.data(), factors.data(), out.data());
           CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
           return extract(out, layout);
         };
@@ -101,11 +102,11 @@ TEST_CASE("scale_channels, shift_channels: exactly") {
 
         const Values terms = random.integers(3);
         Values shifted = x;
-        reference().shift_channels(plain, terms.data(), shifted.data());
+        reference().shift_channels(kHost, plain, terms.data(), shifted.data());
         const Guarded<float> numbers(terms, 1);
         const auto move = [&] {
           Guarded<float> data = place<float>(x, layout, shift);
-          kernels<float>().shift_channels(s, numbers.data(), data.data());
+          kernels<float>().shift_channels(kHost, s, numbers.data(), data.data());
           CHECK_MESSAGE(data.intact(), what << ": shift_channels wrote outside its output");
           return extract(data, layout);
         };

@@ -42,7 +42,7 @@ void check(const WarpShape& s, const Map& map, bool with_fill, Kernel kernel, Ke
   const int64_t size = s.channels * s.out_height * s.out_width;
   auto run = [&](Kernel function) {
     Guarded<E> output(size, 1);
-    function(s, map.m, fill_data, input.data(), output.data());
+    function(kHost, s, map.m, fill_data, input.data(), output.data());
     CHECK_MESSAGE(output.intact(), what << ": wrote outside its output");
     return output.values();
   };

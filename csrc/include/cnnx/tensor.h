@@ -3,7 +3,7 @@
 // A storage is *plain* (row-major, strided views) or *lanes*: a spatial float32 tensor (N, C, S...) stored as
 // [ceil(N/L)][C][S][L] with L the float width of the running instruction set, so that the SIMD lanes hold images.
 // The layout belongs to the storage and not to the view: strides and offset of a view always count in the plain
-// layout, and whoever asks for plain data of a lanes storage converts it, once, for every alias.
+// layout, and an op that reads plain data of a lanes storage has it converted first, once, for every alias.
 #pragma once
 
 #include <atomic>
@@ -18,6 +18,7 @@
 
 namespace cnnx {
 
+class Allocator;
 struct Node;
 struct GradHooks;
 
@@ -33,19 +34,19 @@ LanesShape lanes_shape(const Dims& shape);
 
 class Storage {
  public:
-  explicit Storage(size_t bytes, Device device = {});  // plain, from the device's pool, uninitialised
-  explicit Storage(const LanesShape& shape);           // lanes, from the pool, uninitialised
+  Storage(size_t bytes, Allocator& memory, Device device);  // plain, uninitialised
+  Storage(const LanesShape& shape, Allocator& memory);      // lanes, uninitialised
   Storage(void* data, size_t bytes, std::function<void()> release, bool read_only = false,
           Device device = {});  // plain, somebody else's memory
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
 
-  // Plain data. A lanes storage is converted first, under its lock; the lanes buffer stays allocated until the storage
-  // goes, because another thread may still be reading it.
-  void* plain();
-  // The lanes buffer, or null if the storage is (by now) plain.
-  float* lanes() const;
+  void* plain() const { return plain_; }   // null while it is in lanes
+  float* lanes() const { return lanes_; }  // the buffer of a storage that began in lanes; by now it may be plain
+  // From lanes to plain, under its lock; the lanes buffer stays allocated until the storage goes, because another thread may still
+  // be reading it. For core/op.cpp.
+  void unpack();
   bool is_lanes() const { return is_lanes_.load(std::memory_order_acquire); }
   const LanesShape& lanes_shape() const { return lanes_shape_; }
 
@@ -56,6 +57,7 @@ class Storage {
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
+  Allocator* memory_ = nullptr;  // null: somebody else's memory
   void* plain_ = nullptr;
   float* lanes_ = nullptr;
   size_t bytes_ = 0;
@@ -96,12 +98,13 @@ class Tensor {
   Tensor() = default;  // undefined: stands for "no tensor"
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
 
-  static Tensor empty(const Dims& shape, const TensorOptions& options = {});
+  static Tensor empty(const Dims& shape, const TensorOptions& options = {});  // from the device's pool
+  static Tensor empty(const Dims& shape, const TensorOptions& options, Allocator& memory);
   static Tensor zeros(const Dims& shape, const TensorOptions& options = {});
   static Tensor full(const Dims& shape, double value, const TensorOptions& options = {});
   static Tensor scalar(double value, const TensorOptions& options = {});  // 0-dimensional
   // float32 (N, C, S...) in lanes, on the CPU; the caller has decided so (core/op.h).
-  static Tensor empty_lanes(const Dims& shape);
+  static Tensor empty_lanes(const Dims& shape, Allocator& memory);
   // Wraps memory owned by somebody else; release runs when the last alias goes.
   static Tensor from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
                             bool read_only = false, Device device = {});
@@ -124,7 +127,10 @@ class Tensor {
   TensorOptions options(DType dtype) const { return {dtype, device()}; }
   bool is_contiguous() const;  // row-major without gaps (of the plain form)
 
-  // Plain data, first element of the view. Converts a lanes storage. For host code: throws unless the tensor is on the CPU.
+  // This tensor with its storage out of the lanes, which is an op. Only then its elements have an address of their own:
+  // t.plain().data<float>().
+  Tensor plain() const;
+  // The first element of a plain view. For host code: throws unless the tensor is on the CPU.
   template <class T>
   T* data() const {
     check_dtype(dtype_of<T>());

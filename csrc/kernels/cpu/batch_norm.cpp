@@ -182,7 +182,7 @@ void backward_strips(const ChannelShape& s, bool batch_statistics, const float* 
 
 bool has_strips(const ChannelShape& s) { return s.lanes == 1 && s.spatial == 1; }
 
-void batch_norm_train(const ChannelShape& s, double eps, const float* input, const float* weight, const float* bias,
+void batch_norm_train(const Queue&, const ChannelShape& s, double eps, const float* input, const float* weight, const float* bias,
                       float* output, float* mean, float* inv_std, const RunningStatistics<float>& running) {
   const Mover mover(running, (double)s.count());
   if (has_strips(s)) return train_strips(s, eps, input, weight, bias, output, mean, inv_std, mover);
@@ -196,8 +196,8 @@ void batch_norm_train(const ChannelShape& s, double eps, const float* input, con
   });
 }
 
-void batch_norm_apply(const ChannelShape& s, const float* input, const float* mean, const float* inv_std, const float* weight,
-                      const float* bias, float* output) {
+void batch_norm_apply(const Queue&, const ChannelShape& s, const float* input, const float* mean, const float* inv_std,
+                      const float* weight, const float* bias, float* output) {
   if (has_strips(s)) {
     for_strips(s, 2, [&](int64_t c, const Strip& strip) {
       normalise_strip(s, strip, c, input, strip_of(mean, strip, c, 0), strip_of(inv_std, strip, c, 1), weight, bias, output);
@@ -209,7 +209,7 @@ void batch_norm_apply(const ChannelShape& s, const float* input, const float* me
   });
 }
 
-void batch_norm_backward(const ChannelShape& s, bool batch_statistics, const float* grad_output, const float* input,
+void batch_norm_backward(const Queue&, const ChannelShape& s, bool batch_statistics, const float* grad_output, const float* input,
                          const float* mean, const float* inv_std, const float* weight, float* grad_input, float* grad_weight,
                          float* grad_bias) {
   if (has_strips(s))
@@ -235,7 +235,7 @@ void batch_norm_backward(const ChannelShape& s, bool batch_statistics, const flo
   });
 }
 
-void inv_std_of(int64_t channels, double eps, const float* variance, float* inv_std) {
+void inv_std_of(const Queue&, int64_t channels, double eps, const float* variance, float* inv_std) {
   for (int64_t c = 0; c < channels; ++c) inv_std[c] = (float)(1 / sqrt(variance[c] + eps));
 }
 

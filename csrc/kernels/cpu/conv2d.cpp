@@ -188,14 +188,15 @@ int64_t rows_per_band(const ConvPlan& c) {
   return max(min(min(by_cost, by_cache), c.out_height), 1);
 }
 
-void run_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
-  if (prefers_winograd(c)) return winograd_forward(c, input, weight, bias, output);
+void run_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
+                 float* output) {
+  if (prefers_winograd(c)) return winograd_forward(queue, c, input, weight, bias, output);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
   const Split channel_tiles(out_group, kTileRows);
   const Split bands(c.out_height, rows_per_band(c));
 
   // Weights of a tile side by side: [group][tile][ky][kx][in channel][channel of the tile].
-  float* packed = static_cast<float*>(scratch(kPackedWeight, static_cast<size_t>(c.out_channels * taps) * sizeof(float)));
+  float* packed = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(c.out_channels * taps) * sizeof(float)));
   for (int64_t group = 0; group < c.groups; ++group)
     for (int64_t tile = 0; tile < channel_tiles.parts; ++tile) {
       const int64_t o = group * out_group + channel_tiles.begin(tile), count = channel_tiles.size(tile);
@@ -204,7 +205,7 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
     }
 
   // Lay out the padding, or treat the edges apart: what costs less.
-  Column* tiles = static_cast<Column*>(scratch(kColumns, static_cast<size_t>(2 * c.out_width) * sizeof(Column)));
+  Column* tiles = static_cast<Column*>(queue.scratch(kColumns, static_cast<size_t>(2 * c.out_width) * sizeof(Column)));
   Columns columns = padded_columns(c, channel_tiles.size(0), tiles);
   bool direct = c.reads_input_directly();
   if (!direct) {
@@ -217,7 +218,7 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
   }
   const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes;
   const int64_t plane_pitch = (direct ? c.in_height : c.band_rows(bands.size(0))) * row_pitch;
-  const int32_t* offsets = tap_offsets(c, plane_pitch, row_pitch);
+  const int32_t* offsets = tap_offsets(queue, c, plane_pitch, row_pitch);
   const int64_t in_plane = c.in_height * c.in_width * kLanes;
   const bool dense = c.stride_width == 1 && c.out_step == 1;
   const double cost = cost_of(2.0 * static_cast<double>(c.out_channels * bands.size(0) * c.out_width * taps * kLanes));
@@ -228,7 +229,7 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
     const float* block_input = input + block * c.in_channels * in_plane;
     const float* band_input = block_input + (y0 * c.stride_height - c.pad_top) * row_pitch - c.pad_left * kLanes;
     if (!direct) {
-      float* padded = static_cast<float*>(scratch(kBand, static_cast<size_t>(c.in_channels * plane_pitch) * sizeof(float)));
+      float* padded = static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(c.in_channels * plane_pitch) * sizeof(float)));
       for (int64_t i = 0; i < c.in_channels; ++i)
         pad_rows(c, block_input + i * in_plane, y0 * c.stride_height, c.band_rows(rows), padded + i * plane_pitch);
       band_input = padded;
@@ -304,14 +305,15 @@ inline void weight_window(const ConvPlan& c, const float* grad_output, const flo
 
 // A unit is one input channel over some of the blocks: it pads its own plane, sweeps it once per register tile (of output
 // channels and taps) and adds up the lanes.
-void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
-  if (prefers_winograd(c)) return winograd_backward_weight(c, batch, input, grad_output, grad_weight);
+void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
+                         float* grad_weight) {
+  if (prefers_winograd(c)) return winograd_backward_weight(queue, c, batch, input, grad_output, grad_weight);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), window = c.kernel_height * c.kernel_width;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const int64_t weights = c.out_channels * c.taps();
   const bool direct = c.reads_input_directly();
   const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes, padded_rows = c.band_rows(c.out_height);
-  int32_t* offsets = static_cast<int32_t*>(scratch(kOffsets, static_cast<size_t>(window) * sizeof(int32_t)));
+  int32_t* offsets = static_cast<int32_t*>(queue.scratch(kOffsets, static_cast<size_t>(window) * sizeof(int32_t)));
   for (int64_t k = 0; k < window; ++k)
     offsets[k] =
         static_cast<int32_t>(k / c.kernel_width * c.dilation_height * row_pitch + k % c.kernel_width * c.dilation_width * kLanes);
@@ -321,9 +323,10 @@ void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, c
   const Split channel_tiles(out_group, kTileRows);
   const Split chunks(c.blocks, max(c.blocks / ceil_div(kUnits, c.in_channels), 1));
   const Split parts(channel_tiles.parts, ceil_div(channel_tiles.parts * chunks.parts * c.in_channels, kUnits));
-  float* partials = chunks.parts == 1
-                        ? grad_weight
-                        : static_cast<float*>(scratch(kPartials, static_cast<size_t>(chunks.parts * weights) * sizeof(float)));
+  float* partials =
+      chunks.parts == 1
+          ? grad_weight
+          : static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(chunks.parts * weights) * sizeof(float)));
   const VecI live_lanes = first_lanes(batch - (c.blocks - 1) * kLanes);
   const double cost = cost_of(2.0 * static_cast<double>(parts.size(0) * kTileRows * window * chunks.size(0) * out_plane));
 
@@ -333,9 +336,10 @@ void run_backward_weight(const ConvPlan& c, int64_t batch, const float* input, c
   parallel_for(chunks.parts * c.in_channels * parts.parts, cost, [&](int64_t unit) {
     const int64_t part = unit % parts.parts, i = unit / parts.parts % c.in_channels, chunk = unit / parts.parts / c.in_channels;
     const int64_t group = i / in_group;
-    float* plane =
-        direct ? nullptr : static_cast<float*>(scratch(kBand, static_cast<size_t>(padded_rows * row_pitch) * sizeof(float)));
-    Vec* sums = static_cast<Vec*>(scratch(kPackedOutput, static_cast<size_t>(kTileRows * window + kLanes) * sizeof(Vec)));
+    float* plane = direct
+                       ? nullptr
+                       : static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(padded_rows * row_pitch) * sizeof(float)));
+    Vec* sums = static_cast<Vec*>(queue.scratch(kPackedOutput, static_cast<size_t>(kTileRows * window + kLanes) * sizeof(Vec)));
     for (int64_t block = chunks.begin(chunk); block < chunks.begin(chunk) + chunks.size(chunk); ++block) {
       const float* from = input + (block * c.in_channels + i) * in_plane;
       if (!direct) {
@@ -398,23 +402,25 @@ void run_backward_bias(const ConvPlan& c, int64_t batch, const float* grad_outpu
   });
 }
 
-void conv2d_forward(const Conv2dShape& s, const float* input, const float* weight, const float* bias, float* output) {
-  if (s.lanes == 1) return conv2d_few_forward(s, input, weight, bias, output);
-  run_forward(plan_of(s, kLanes), input, weight, bias, output);
+void conv2d_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,
+                    float* output) {
+  if (s.lanes == 1) return conv2d_few_forward(queue, s, input, weight, bias, output);
+  run_forward(queue, plan_of(s, kLanes), input, weight, bias, output);
 }
 
-void conv2d_backward_input(const Conv2dShape& s, const float* grad_output, const float* weight, float* grad_input) {
-  if (s.lanes == 1) return conv2d_few_backward_input(s, grad_output, weight, grad_input);
-  for_phases(s, kLanes, weight, [&](const ConvPlan& phase, const float* turned, int64_t first) {
-    run_forward(phase, grad_output, turned, nullptr, grad_input + first * kLanes);
+void conv2d_backward_input(const Queue& queue, const Conv2dShape& s, const float* grad_output, const float* weight,
+                           float* grad_input) {
+  if (s.lanes == 1) return conv2d_few_backward_input(queue, s, grad_output, weight, grad_input);
+  for_phases(queue, s, kLanes, weight, [&](const ConvPlan& phase, const float* turned, int64_t first) {
+    run_forward(queue, phase, grad_output, turned, nullptr, grad_input + first * kLanes);
   });
 }
 
-void conv2d_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight,
-                            float* grad_bias) {
-  if (s.lanes == 1) return conv2d_few_backward_weight(s, input, grad_output, grad_weight, grad_bias);
+void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const float* input, const float* grad_output,
+                            float* grad_weight, float* grad_bias) {
+  if (s.lanes == 1) return conv2d_few_backward_weight(queue, s, input, grad_output, grad_weight, grad_bias);
   const ConvPlan c = plan_of(s, kLanes);
-  if (grad_weight != nullptr) run_backward_weight(c, s.batch, input, grad_output, grad_weight);
+  if (grad_weight != nullptr) run_backward_weight(queue, c, s.batch, input, grad_output, grad_weight);
   if (grad_bias != nullptr) run_backward_bias(c, s.batch, grad_output, grad_bias);
 }
 

@@ -29,15 +29,19 @@ struct ConvPlan {
 };
 
 // A few plain images: channels in the lanes.
-void conv2d_few_forward(const Conv2dShape& s, const float* input, const float* weight, const float* bias, float* output);
-void conv2d_few_backward_input(const Conv2dShape& s, const float* grad_output, const float* weight, float* grad_input);
-void conv2d_few_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight,
-                                float* grad_bias);
+void conv2d_few_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,
+                        float* output);
+void conv2d_few_backward_input(const Queue& queue, const Conv2dShape& s, const float* grad_output, const float* weight,
+                               float* grad_input);
+void conv2d_few_backward_weight(const Queue& queue, const Conv2dShape& s, const float* input, const float* grad_output,
+                                float* grad_weight, float* grad_bias);
 
 // Convolutions that take Winograd's way (conv2d_winograd.cpp), and their forward loop.
 bool prefers_winograd(const ConvPlan& c);
-void winograd_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output);
-void winograd_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight);
+void winograd_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
+                      float* output);
+void winograd_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
+                              float* grad_weight);
 
 namespace {
 
@@ -114,8 +118,8 @@ inline int64_t weight_tap(const ConvPlan& c, int64_t tap) {
 
 // The offset of each tap of a group from the input position of an output pixel, in floats. With the channels innermost, an
 // output row can leave out the kernel rows that see padding alone, and a tile of columns the kernel columns.
-inline int32_t* tap_offsets(const ConvPlan& c, int64_t plane_pitch, int64_t row_pitch) {
-  int32_t* offsets = static_cast<int32_t*>(scratch(kOffsets, static_cast<size_t>(c.taps()) * sizeof(int32_t)));
+inline int32_t* tap_offsets(const Queue& queue, const ConvPlan& c, int64_t plane_pitch, int64_t row_pitch) {
+  int32_t* offsets = static_cast<int32_t*>(queue.scratch(kOffsets, static_cast<size_t>(c.taps()) * sizeof(int32_t)));
   int32_t* to = offsets;
   for (int64_t ky = 0; ky < c.kernel_height; ++ky)
     for (int64_t kx = 0; kx < c.kernel_width; ++kx)
@@ -168,10 +172,10 @@ inline Phase phase_of(int64_t phase, int64_t in, int64_t kernel, int64_t stride,
 // Calls run(plan, turned weights, first pixel of the plane) for each phase; the weights are
 // [in_channels][out_channels / groups][taps of the phase, both axes reversed].
 template <class F>
-inline void for_phases(const Conv2dShape& s, int64_t width, const float* weight, const F& run) {
+inline void for_phases(const Queue& queue, const Conv2dShape& s, int64_t width, const float* weight, const F& run) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
-  float* turned = static_cast<float*>(
-      scratch(kTurnedWeight, static_cast<size_t>(s.out_channels * in_group * s.kernel_height * s.kernel_width) * sizeof(float)));
+  float* turned = static_cast<float*>(queue.scratch(
+      kTurnedWeight, static_cast<size_t>(s.out_channels * in_group * s.kernel_height * s.kernel_width) * sizeof(float)));
   for (int64_t row_phase = 0; row_phase < s.stride_height; ++row_phase) {
     const Phase y = phase_of(row_phase, s.in_height, s.kernel_height, s.stride_height, s.pad_top, s.dilation_height);
     for (int64_t column_phase = 0; column_phase < s.stride_width; ++column_phase) {

@@ -40,18 +40,19 @@ struct PaddedInput {
   const float* data;
   int64_t row_pitch, plane_pitch;
 };
-PaddedInput pad_input(const ConvPlan& c, const float* input) {
+PaddedInput pad_input(const Queue& queue, const ConvPlan& c, const float* input) {
   if (c.reads_input_directly()) return {input, c.in_width, c.in_height * c.in_width};
   const int64_t rows = c.band_rows(c.out_height), row_pitch = c.padded_width(), plane_pitch = rows * row_pitch;
   float* padded =
-      static_cast<float*>(scratch(kBand, static_cast<size_t>(c.blocks * c.in_channels * plane_pitch) * sizeof(float)));
+      static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(c.blocks * c.in_channels * plane_pitch) * sizeof(float)));
   parallel_for(c.blocks * c.in_channels, static_cast<double>(plane_pitch), [&](int64_t plane) {
     pad_rows(c, input + plane * c.in_height * c.in_width, 0, rows, padded + plane * plane_pitch);
   });
   return {padded, row_pitch, plane_pitch};
 }
 
-void run_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
+void run_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
+                 float* output) {
   const int64_t out_group = c.out_group(), taps = c.taps();
   const int64_t group_vectors = ceil_div(out_group, kLanes), taps_per_row = c.kernel_width * c.in_group();
   const Split tiles(group_vectors, kFewVectors);  // in vectors of channels of one group
@@ -59,8 +60,8 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
 
   // [group][tile][tap][vector][lane] and the bias likewise; zeros for the channels that a last vector lacks.
   const int64_t group_weights = group_vectors * kLanes * taps, group_biases = group_vectors * kLanes;
-  float* packed =
-      static_cast<float*>(scratch(kPackedWeight, static_cast<size_t>(c.groups * (group_weights + group_biases)) * sizeof(float)));
+  float* packed = static_cast<float*>(
+      queue.scratch(kPackedWeight, static_cast<size_t>(c.groups * (group_weights + group_biases)) * sizeof(float)));
   float* biases = packed + c.groups * group_weights;
   parallel_for(c.groups * tiles.parts, static_cast<double>(taps * tiles.size(0) * kLanes), [&](int64_t unit) {
     const int64_t group = unit / tiles.parts, first = tiles.begin(unit % tiles.parts), vectors = tiles.size(unit % tiles.parts);
@@ -73,8 +74,8 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
     }
   });
 
-  const PaddedInput padded = pad_input(c, input);
-  const int32_t* offsets = tap_offsets(c, padded.plane_pitch, padded.row_pitch);
+  const PaddedInput padded = pad_input(queue, c, input);
+  const int32_t* offsets = tap_offsets(queue, c, padded.plane_pitch, padded.row_pitch);
   const double cost = cost_of(2.0 * static_cast<double>(bands.size(0) * c.out_width * taps * tiles.size(0) * kLanes));
   parallel_for(c.blocks * c.groups * tiles.parts * bands.parts, cost, [&](int64_t unit) {
     const int64_t band = unit % bands.parts, tile = unit / bands.parts % tiles.parts;
@@ -82,7 +83,8 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
     const int64_t first = tiles.begin(tile), vectors = tiles.size(tile), y0 = bands.begin(band), rows = bands.size(band);
     const int64_t pixels = rows * c.out_width;
     const float* from = padded.data + (n * c.in_channels + group * c.in_group()) * padded.plane_pitch;
-    float* result = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(vectors * pixels * kLanes) * sizeof(float)));
+    float* result =
+        static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(vectors * pixels * kLanes) * sizeof(float)));
     with_size<kFewVectors>(vectors, [&]<int Vectors>() {
       for (int64_t y = y0; y < y0 + rows; ++y) {
         const TapRange rows_of_taps = row_taps(c, y);
@@ -111,15 +113,16 @@ void run_forward(const ConvPlan& c, const float* input, const float* weight, con
   });
 }
 
-void run_backward_weight(const ConvPlan& c, const float* input, const float* grad_output, float* grad_weight) {
+void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* input, const float* grad_output,
+                         float* grad_weight) {
   const int64_t out_group = c.out_group(), taps = c.taps(), spatial = c.out_height * c.out_width;
   const int64_t group_vectors = ceil_div(out_group, kLanes), all_vectors = c.groups * group_vectors;
-  const PaddedInput padded = pad_input(c, input);
-  const int32_t* offsets = tap_offsets(c, padded.plane_pitch, padded.row_pitch);
+  const PaddedInput padded = pad_input(queue, c, input);
+  const int32_t* offsets = tap_offsets(queue, c, padded.plane_pitch, padded.row_pitch);
 
   // The output gradient as [image][group][vector of channels][pixel][lane]; lanes past the group's channels are zero.
-  float* packed =
-      static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(c.blocks * all_vectors * spatial * kLanes) * sizeof(float)));
+  float* packed = static_cast<float*>(
+      queue.scratch(kPackedOutput, static_cast<size_t>(c.blocks * all_vectors * spatial * kLanes) * sizeof(float)));
   parallel_for(c.blocks * all_vectors, static_cast<double>(spatial * kLanes), [&](int64_t unit) {
     const int64_t n = unit / all_vectors, group = unit % all_vectors / group_vectors, channel = unit % group_vectors * kLanes;
     pack_block(grad_output + (n * c.out_channels + group * out_group + channel) * spatial, spatial,
@@ -165,20 +168,22 @@ void run_backward_weight(const ConvPlan& c, const float* input, const float* gra
 
 }  // namespace
 
-void conv2d_few_forward(const Conv2dShape& s, const float* input, const float* weight, const float* bias, float* output) {
-  run_forward(plan_of(s, 1), input, weight, bias, output);
+void conv2d_few_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,
+                        float* output) {
+  run_forward(queue, plan_of(s, 1), input, weight, bias, output);
 }
 
-void conv2d_few_backward_input(const Conv2dShape& s, const float* grad_output, const float* weight, float* grad_input) {
-  for_phases(s, 1, weight, [&](const ConvPlan& phase, const float* turned, int64_t first) {
-    run_forward(phase, grad_output, turned, nullptr, grad_input + first);
+void conv2d_few_backward_input(const Queue& queue, const Conv2dShape& s, const float* grad_output, const float* weight,
+                               float* grad_input) {
+  for_phases(queue, s, 1, weight, [&](const ConvPlan& phase, const float* turned, int64_t first) {
+    run_forward(queue, phase, grad_output, turned, nullptr, grad_input + first);
   });
 }
 
-void conv2d_few_backward_weight(const Conv2dShape& s, const float* input, const float* grad_output, float* grad_weight,
-                                float* grad_bias) {
+void conv2d_few_backward_weight(const Queue& queue, const Conv2dShape& s, const float* input, const float* grad_output,
+                                float* grad_weight, float* grad_bias) {
   const ConvPlan c = plan_of(s, 1);
-  if (grad_weight != nullptr) run_backward_weight(c, input, grad_output, grad_weight);
+  if (grad_weight != nullptr) run_backward_weight(queue, c, input, grad_output, grad_weight);
   if (grad_bias == nullptr) return;
   const int64_t spatial = c.out_height * c.out_width;
   for (int64_t o = 0; o < c.out_channels; ++o) {

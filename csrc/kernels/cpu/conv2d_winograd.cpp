@@ -128,9 +128,9 @@ inline void input_tile(const ConvPlan& c, const float* plane, int64_t y, int64_t
 
 // The weights at the points, packed for the register tiles: [point][tile of channels][in_channel][channel of the tile].
 template <int R>
-float* transform_weight(const ConvPlan& c, const Split& channel_tiles, const float* weight) {
+float* transform_weight(const Queue& queue, const ConvPlan& c, const Split& channel_tiles, const float* weight) {
   const int64_t pairs = c.out_channels * c.in_channels, points_pitch = pairs;
-  float* packed = static_cast<float*>(scratch(kPackedWeight, static_cast<size_t>(kGrid * pairs) * sizeof(float)));
+  float* packed = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(kGrid * pairs) * sizeof(float)));
   // Where each output channel's weights lie: the start of its tile, its place there, and the tile's size.
   parallel_for(channel_tiles.parts, static_cast<double>(channel_tiles.size(0) * c.in_channels * kGrid) * 2, [&](int64_t tile) {
     const int64_t o = channel_tiles.begin(tile), count = channel_tiles.size(tile);
@@ -160,11 +160,11 @@ float* transform_weight(const ConvPlan& c, const Split& channel_tiles, const flo
 }
 
 template <int R>
-void forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
+void forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
   constexpr int M = kPoints + 1 - R;
   const Split channel_tiles(c.out_channels, kTileRows);
   const Tiling tiling(c, M, kTileCols);
-  const float* packed = transform_weight<R>(c, channel_tiles, weight);
+  const float* packed = transform_weight<R>(queue, c, channel_tiles, weight);
   const int64_t pairs = c.out_channels * c.in_channels;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const double cost = cost_of(2.0 * static_cast<double>(kGrid * pairs * tiling.units.size(0) * kLanes));
@@ -173,9 +173,9 @@ void forward(const ConvPlan& c, const float* input, const float* weight, const f
     const int64_t block = unit / tiling.units.parts, first = tiling.units.begin(unit % tiling.units.parts);
     const int64_t tiles = tiling.units.size(unit % tiling.units.parts);
     const int64_t pitch = tiles * kLanes;  // of a channel
-    float* points = static_cast<float*>(scratch(kBand, static_cast<size_t>(kGrid * c.in_channels * pitch) * sizeof(float)));
+    float* points = static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(kGrid * c.in_channels * pitch) * sizeof(float)));
     float* products =
-        static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(kGrid * c.out_channels * pitch) * sizeof(float)));
+        static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(kGrid * c.out_channels * pitch) * sizeof(float)));
     for (int64_t i = 0; i < c.in_channels; ++i)
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t y = (first + t) / tiling.columns * M - c.pad_top, x = (first + t) % tiling.columns * M - c.pad_left;
@@ -274,7 +274,7 @@ constexpr int64_t kChunkTiles = 8;
 // block and two rows of points that share sums (0 and 5, 1 and 2, 3 and 4) and leaves [point][in_channel][out_channel] for the
 // block.
 template <int R, int First, int Second>
-void weight_unit(const ConvPlan& c, const float* input, const float* grad_output, VecI live, float* to) {
+void weight_unit(const Queue& queue, const ConvPlan& c, const float* input, const float* grad_output, VecI live, float* to) {
   constexpr int M = kPoints + 1 - R;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const int64_t out_vectors = ceil_div(c.out_channels, kLanes), out_pitch = out_vectors * kLanes;
@@ -283,9 +283,11 @@ void weight_unit(const ConvPlan& c, const float* input, const float* grad_output
   const int64_t most_tiles = rows.size(0) * cols.size(0);
   const int64_t most_pixels = max((rows.size(0) * M + R - 1) * (cols.size(0) * M + R - 1), most_tiles * M * M * kLanes);
   const int64_t pixel = kLanes * static_cast<int64_t>(sizeof(float));
-  float* points = static_cast<float*>(scratch(kBand, static_cast<size_t>(2 * kPoints * c.in_channels * most_tiles * pixel)));
-  float* spread = static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(2 * kPoints * out_pitch * most_tiles * pixel)));
-  float* window = static_cast<float*>(scratch(kTurnedWeight, static_cast<size_t>(most_pixels * pixel)));
+  float* points =
+      static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(2 * kPoints * c.in_channels * most_tiles * pixel)));
+  float* spread =
+      static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(2 * kPoints * out_pitch * most_tiles * pixel)));
+  float* window = static_cast<float*>(queue.scratch(kTurnedWeight, static_cast<size_t>(most_pixels * pixel)));
   for (int64_t chunk = 0; chunk < rows.parts * cols.parts; ++chunk) {
     const int64_t row = chunk / cols.parts, col = chunk % cols.parts, y0 = rows.begin(row) * M, x0 = cols.begin(col) * M;
     const int64_t tile_rows = rows.size(row), tile_cols = cols.size(col), depth = tile_rows * tile_cols * kLanes;
@@ -345,11 +347,12 @@ void weight_unit(const ConvPlan& c, const float* input, const float* grad_output
 }
 
 template <int R>
-void backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output, float* grad_weight) {
+void backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
+                     float* grad_weight) {
   const int64_t out_vectors = ceil_div(c.out_channels, kLanes), pairs = c.in_channels * out_vectors * kLanes;
   const int64_t in_block = c.in_channels * c.in_height * c.in_width * kLanes;
   const int64_t out_block = c.out_channels * c.out_height * c.out_width * kLanes;
-  float* partials = static_cast<float*>(scratch(kPartials, static_cast<size_t>(c.blocks * kGrid * pairs) * sizeof(float)));
+  float* partials = static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(c.blocks * kGrid * pairs) * sizeof(float)));
   const double cost = cost_of(static_cast<double>(2 * kPoints * pairs * c.out_height * c.out_width));
   constexpr int64_t kPairs = kPoints / 2;  // of rows of points
   parallel_for(c.blocks * kPairs, cost, [&](int64_t unit) {
@@ -358,9 +361,9 @@ void backward_weight(const ConvPlan& c, int64_t batch, const float* input, const
     const float* x = input + block * in_block;
     const float* g = grad_output + block * out_block;
     float* to = partials + block * kGrid * pairs;
-    if (pair == 0) weight_unit<R, 0, 5>(c, x, g, live, to);
-    else if (pair == 1) weight_unit<R, 1, 2>(c, x, g, live, to);
-    else weight_unit<R, 3, 4>(c, x, g, live, to);
+    if (pair == 0) weight_unit<R, 0, 5>(queue, c, x, g, live, to);
+    else if (pair == 1) weight_unit<R, 1, 2>(queue, c, x, g, live, to);
+    else weight_unit<R, 3, 4>(queue, c, x, g, live, to);
   });
 
   // The blocks' sums in order, then G^T . G, a vector of out channels at a time.
@@ -399,15 +402,16 @@ bool prefers_winograd(const ConvPlan& c) {
   return tiles * kGrid * 3 < c.out_height * c.out_width * c.kernel_height * c.kernel_width * 2;
 }
 
-void winograd_forward(const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
-  if (c.kernel_height == 3) forward<3>(c, input, weight, bias, output);
-  else forward<5>(c, input, weight, bias, output);
+void winograd_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
+                      float* output) {
+  if (c.kernel_height == 3) forward<3>(queue, c, input, weight, bias, output);
+  else forward<5>(queue, c, input, weight, bias, output);
 }
 
-void winograd_backward_weight(const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
+void winograd_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
                               float* grad_weight) {
-  if (c.kernel_height == 3) backward_weight<3>(c, batch, input, grad_output, grad_weight);
-  else backward_weight<5>(c, batch, input, grad_output, grad_weight);
+  if (c.kernel_height == 3) backward_weight<3>(queue, c, batch, input, grad_output, grad_weight);
+  else backward_weight<5>(queue, c, batch, input, grad_output, grad_weight);
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -16,7 +16,7 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 
 // What the loss of logits begins with.
-void softmax(const ReduceShape& s, bool log_form, const float* x, float* y);
+void softmax(const Queue& queue, const ReduceShape& s, bool log_form, const float* x, float* y);
 
 void fill_batch_norm(KernelTable<float>& table);
 void fill_conv2d(KernelTable<float>& table);

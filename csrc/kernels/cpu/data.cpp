@@ -95,7 +95,7 @@ void gather_plain(const GatherShape& s, const uint8_t* source, const int64_t* in
   });
 }
 
-void gather_u8(const GatherShape& s, const uint8_t* source, const int64_t* index, float divisor, const float* mean,
+void gather_u8(const Queue&, const GatherShape& s, const uint8_t* source, const int64_t* index, float divisor, const float* mean,
                const float* stddev, float* out) {
   if (s.lanes == kLanes) gather_lanes(s, source, index, divisor, mean, stddev, out);
   else gather_plain(s, source, index, divisor, mean, stddev, out);

@@ -109,7 +109,7 @@ void forward(const CdistShape& s, const float* x, const float* y, float* distanc
   });
 }
 
-void cdist(const CdistShape& s, double p, const float* x, const float* y, float* distance) {
+void cdist(const Queue&, const CdistShape& s, double p, const float* x, const float* y, float* distance) {
   const auto as_it_is = [](float result, const float*, const float*) { return result; };
   if (p == 0) return forward<Count>(s, x, y, distance, as_it_is);
   if (p == 1) return forward<Absolute>(s, x, y, distance, as_it_is);
@@ -156,8 +156,8 @@ void add_general(double p, float grad, float distance, int64_t features, const f
   }
 }
 
-void cdist_backward(const CdistShape& s, double p, bool transposed, const float* grad, const float* distance, const float* x,
-                    const float* y, float* grad_x) {
+void cdist_backward(const Queue&, const CdistShape& s, double p, bool transposed, const float* grad, const float* distance,
+                    const float* x, const float* y, float* grad_x) {
   parallel_for(s.batch * s.x_rows, 0.3 * (double)(s.y_rows * s.features), [&](int64_t unit) {
     const int64_t b = unit / s.x_rows, i = unit % s.x_rows;
     const float *row = x + b * s.x_step() + i * s.features, *right = y + b * s.y_step();

@@ -95,14 +95,15 @@ void in_lanes(const Mask& mask, int64_t batch, int64_t features, int64_t lanes, 
   });
 }
 
-void dropout(int64_t batch, int64_t features, int64_t lanes, double p, uint64_t seed, uint64_t call, const float* x, float* y) {
+void dropout(const Queue&, int64_t batch, int64_t features, int64_t lanes, double p, uint64_t seed, uint64_t call, const float* x,
+             float* y) {
   const Mask mask{seed, call, (int32_t)dropout_threshold(p), p < 1 ? (float)(1 / (1 - p)) : 0.0f};
   if (lanes == 1) plain(mask, batch * features, x, y);
   else in_lanes(mask, batch, features, lanes, x, y);
 }
 
 // A unit is a channel of a block, or of an image in the plain layout.
-void scale_channels(const ChannelShape& s, const float* input, const float* scale, float* output) {
+void scale_channels(const Queue&, const ChannelShape& s, const float* input, const float* scale, float* output) {
   const bool plain = s.lanes == 1;
   const int64_t units = (plain ? s.batch : (s.batch + kLanes - 1) / kLanes) * s.channels, size = s.spatial * s.lanes;
   parallel_for(units, 0.2 * (double)size, [&](int64_t unit) {
@@ -120,7 +121,7 @@ void scale_channels(const ChannelShape& s, const float* input, const float* scal
   });
 }
 
-void shift_channels(const ChannelShape& s, const float* shift, float* data) {
+void shift_channels(const Queue&, const ChannelShape& s, const float* shift, float* data) {
   const int64_t blocks = s.lanes == 1 ? s.batch : (s.batch + kLanes - 1) / kLanes, size = s.spatial * s.lanes;
   parallel_for(blocks * s.channels, 0.2 * (double)size, [&](int64_t unit) {
     const Vec term = broadcast(shift[unit % s.channels]);

@@ -129,7 +129,7 @@ void power(int64_t n, double exponent, const float* x, float* y) {
   }
 }
 
-void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
+void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
   switch (op) {
     case UnaryOp::neg: return map(n, 1, x, y, [](Vec v) { return -v; });
     case UnaryOp::abs: return map(n, 1, x, y, [](Vec v) { return absolute(v); });
@@ -169,7 +169,7 @@ void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) 
       });
     }
     case UnaryOp::pow_scalar: return power(n, a, x, y);
-    case UnaryOp::hardtanh: return unary(UnaryOp::clamp, n, a, b, x, y);
+    case UnaryOp::hardtanh: return unary(queue, UnaryOp::clamp, n, a, b, x, y);
     case UnaryOp::elu: {
       const float scale = (float)a, slope = (float)b;
       return map(n, 24, x, y, [scale, slope](Vec v) { return select(v > 0.0f, v, expm1(v * slope) * scale); });
@@ -192,7 +192,8 @@ void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) 
   }
 }
 
-void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, const float* x, const float* y, float* out) {
+void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, const float* g, const float* x, const float* y,
+                    float* out) {
   constexpr float kLn2 = 0.69314718055994530942f, kLn10 = 2.30258509299404568402f, kTwoOverSqrtPi = 1.12837916709551257390f;
   switch (op) {
     case UnaryOp::neg: return map(n, 1, g, out, [](Vec d) { return -d; });
@@ -385,7 +386,7 @@ double scalar_floor_divide(double a, double b) {
   return quotient - whole > 0.5 ? whole + 1 : whole;
 }
 
-void binary(BinaryOp op, int64_t n, Operand ak, const float* a, Operand bk, const float* b, float* out) {
+void binary(const Queue&, BinaryOp op, int64_t n, Operand ak, const float* a, Operand bk, const float* b, float* out) {
   switch (op) {
     case BinaryOp::add: return binary_map(n, 1, ak, a, bk, b, out, [](Vec u, Vec v) { return u + v; });
     case BinaryOp::sub: return binary_map(n, 1, ak, a, bk, b, out, [](Vec u, Vec v) { return u - v; });
@@ -431,7 +432,7 @@ void binary(BinaryOp op, int64_t n, Operand ak, const float* a, Operand bk, cons
   }
 }
 
-void axpy(int64_t n, double alpha, const float* x, float* y) {
+void axpy(const Queue&, int64_t n, double alpha, const float* x, float* y) {
   const float factor = (float)alpha;
   map(n, 1, x, y, y, [factor](Vec u, Vec v) { return u * factor + v; });
 }

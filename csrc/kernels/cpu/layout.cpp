@@ -5,10 +5,10 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-void pack_lanes(int64_t batch, int64_t features, int64_t, const float* plain, float* packed) {
+void pack_lanes(const Queue&, int64_t batch, int64_t features, int64_t, const float* plain, float* packed) {
   pack_all(batch, features, plain, packed);
 }
-void unpack_lanes(int64_t batch, int64_t features, int64_t, const float* packed, float* plain) {
+void unpack_lanes(const Queue&, int64_t batch, int64_t features, int64_t, const float* packed, float* plain) {
   unpack_all(batch, features, packed, plain);
 }
 

@@ -82,14 +82,14 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
       for (int64_t j = 0; j < columns; ++j) c[r * s.c_row + j * s.c_col] = edge[r * kPitch + j];
 }
 
-void gemm(const GemmShape& s, const float* a, const float* b, float* c) {
+void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b, float* c) {
   if (s.m == 0 || s.n == 0) return;
   const Split row_tiles(s.m, kTileRows);
   int64_t a_row = s.a_row, a_col = s.a_col;
   // Rows that are far apart in a column-major a would miss the cache at every step: pack them as [tile][k][row].
   const bool packed = s.a_col != 1 && s.k > 1;
   if (packed) {
-    float* to = static_cast<float*>(scratch(kPackedA, static_cast<size_t>(s.m * s.k) * sizeof(float)));
+    float* to = static_cast<float*>(queue.scratch(kPackedA, static_cast<size_t>(s.m * s.k) * sizeof(float)));
     parallel_for(row_tiles.parts, static_cast<double>(s.k * kTileRows), [&](int64_t tile) {
       const int64_t m = row_tiles.begin(tile), rows = row_tiles.size(tile);
       for (int64_t k = 0; k < s.k; ++k)
@@ -103,7 +103,8 @@ void gemm(const GemmShape& s, const float* a, const float* b, float* c) {
   parallel_for(panels.parts * chunks.parts, cost, [&](int64_t unit) {
     const int64_t panel = unit / chunks.parts, chunk = unit % chunks.parts;
     const int64_t n = panels.begin(panel) * kLanes, columns = min(panels.size(panel) * kLanes, s.n - n);
-    float* side_by_side = static_cast<float*>(scratch(kPanel, static_cast<size_t>(kPanelDepth * kPanelColumns) * sizeof(float)));
+    float* side_by_side =
+        static_cast<float*>(queue.scratch(kPanel, static_cast<size_t>(kPanelDepth * kPanelColumns) * sizeof(float)));
     for (int64_t k = 0; k < s.k || k == 0; k += kPanelDepth) {
       const int64_t depth = min(kPanelDepth, s.k - k);
       pack_panel(s, b, k, depth, n, columns, side_by_side);
@@ -158,15 +159,16 @@ constexpr int kImageVectors = 4, kImageRows = 6;
 constexpr int kImageVectors = 6, kImageRows = 2;
 #endif
 
-void linear_forward(const LinearShape& s, const float* input, const float* weight, const float* bias, float* output) {
+void linear_forward(const Queue& queue, const LinearShape& s, const float* input, const float* weight, const float* bias,
+                    float* output) {
   if (2 * s.batch < kLanes) return linear_forward_dots(s, input, weight, bias, output);
   // Panels of up to kImageVectors * L images: x^T as [in][images of the panel].
   const Split panels(ceil_div(s.batch, kLanes), kImageVectors), rows(s.out_features, kImageRows);
   const int64_t blocks = ceil_div(s.batch, kLanes);
   float* packed =
-      static_cast<float*>(scratch(kPackedInput, static_cast<size_t>(blocks * kLanes * s.in_features) * sizeof(float)));
+      static_cast<float*>(queue.scratch(kPackedInput, static_cast<size_t>(blocks * kLanes * s.in_features) * sizeof(float)));
   float* result =
-      static_cast<float*>(scratch(kPackedOutput, static_cast<size_t>(blocks * kLanes * s.out_features) * sizeof(float)));
+      static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(blocks * kLanes * s.out_features) * sizeof(float)));
   pack_all(s.batch, s.in_features, input, packed);
   const double cost = cost_of(2.0 * static_cast<double>(kImageRows * kImageVectors * kLanes * s.in_features));
   parallel_for(panels.parts * rows.parts, cost, [&](int64_t unit) {
@@ -199,16 +201,17 @@ void linear_forward(const LinearShape& s, const float* input, const float* weigh
   unpack_all(s.batch, s.out_features, result, output);
 }
 
-void linear_backward_input(const LinearShape& s, const float* grad_output, const float* weight, float* grad_input) {
-  gemm({s.batch, s.in_features, s.out_features, s.out_features, 1, s.in_features, 1, s.in_features, 1, false}, grad_output,
+void linear_backward_input(const Queue& queue, const LinearShape& s, const float* grad_output, const float* weight,
+                           float* grad_input) {
+  gemm(queue, {s.batch, s.in_features, s.out_features, s.out_features, 1, s.in_features, 1, s.in_features, 1, false}, grad_output,
        weight, grad_input);
 }
 
-void linear_backward_weight(const LinearShape& s, const float* input, const float* grad_output, float* grad_weight,
-                            float* grad_bias) {
+void linear_backward_weight(const Queue& queue, const LinearShape& s, const float* input, const float* grad_output,
+                            float* grad_weight, float* grad_bias) {
   if (grad_weight != nullptr)
-    gemm({s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false}, grad_output,
-         input, grad_weight);
+    gemm(queue, {s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false},
+         grad_output, input, grad_weight);
   if (grad_bias == nullptr) return;
   for (int64_t o = 0; o < s.out_features; o += kLanes) {
     const int64_t live = min(s.out_features - o, kLanes);
@@ -222,7 +225,7 @@ void linear_backward_weight(const LinearShape& s, const float* input, const floa
 }
 
 // Twelve chains: enough to hide the latency of two units, few enough for 16 registers.
-void multiply_adds(int64_t rounds, float* sink, double* operations) {
+void multiply_adds(const Queue&, int64_t rounds, float* sink, double* operations) {
   constexpr int kChains = 12;
   Vec sum[kChains];
   unroll<kChains>([&](auto i) { sum[i] = broadcast(static_cast<float>(i)); });

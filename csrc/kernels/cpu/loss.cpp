@@ -10,8 +10,8 @@ constexpr int64_t kChunk = 16384;
 
 inline float weight_of(const float* weight, int64_t c) { return weight != nullptr ? weight[c] : 1.0f; }
 
-void nll_forward(const ClassShape& s, const float* log_p, const int64_t* target, const float* weight, int64_t ignore_index,
-                 double label_smoothing, bool mean, float* losses, float* result, double* total_weight) {
+void nll_forward(const Queue&, const ClassShape& s, const float* log_p, const int64_t* target, const float* weight,
+                 int64_t ignore_index, double label_smoothing, bool mean, float* losses, float* result, double* total_weight) {
   const float keep = (float)(1 - label_smoothing), spread = (float)(label_smoothing / (double)s.classes);
   const double cost = label_smoothing > 0 ? (double)(s.classes * s.spatial) : 2.0 * (double)s.spatial;
   // Images one by one are short work for few classes: some go together.
@@ -43,19 +43,19 @@ void nll_forward(const ClassShape& s, const float* log_p, const int64_t* target,
   if (result != nullptr) *result = (float)(mean ? loss_sum / total : loss_sum);
 }
 
-void cross_entropy_forward(const ClassShape& s, const float* logits, const int64_t* target, const float* weight,
-                           int64_t ignore_index, double label_smoothing, bool mean, float* log_p, float* losses, float* result,
-                           double* total_weight) {
-  softmax(ReduceShape{s.batch, s.classes, s.spatial}, true, logits, log_p);
-  nll_forward(s, log_p, target, weight, ignore_index, label_smoothing, mean, losses, result, total_weight);
+void cross_entropy_forward(const Queue& queue, const ClassShape& s, const float* logits, const int64_t* target,
+                           const float* weight, int64_t ignore_index, double label_smoothing, bool mean, float* log_p,
+                           float* losses, float* result, double* total_weight) {
+  softmax(queue, ReduceShape{s.batch, s.classes, s.spatial}, true, logits, log_p);
+  nll_forward(queue, s, log_p, target, weight, ignore_index, label_smoothing, mean, losses, result, total_weight);
 }
 
 inline double grad_factor(const float* grad, bool each, const double* divisor) {
   return each ? 0 : (double)*grad / (divisor != nullptr ? *divisor : 1);
 }
 
-void nll_backward(const ClassShape& s, const int64_t* target, const float* weight, int64_t ignore_index, const float* grad,
-                  bool each, const double* divisor, float* grad_input) {
+void nll_backward(const Queue&, const ClassShape& s, const int64_t* target, const float* weight, int64_t ignore_index,
+                  const float* grad, bool each, const double* divisor, float* grad_input) {
   const double factor = grad_factor(grad, each, divisor);
   memset(grad_input, 0, (size_t)(s.batch * s.classes * s.spatial) * sizeof(float));
   for (int64_t n = 0; n < s.batch; ++n)
@@ -77,7 +77,7 @@ void exp_pass(int64_t n, float factor, float shift, const float* log_p, float* o
   });
 }
 
-void cross_entropy_backward(const ClassShape& s, const float* log_p, const int64_t* target, const float* weight,
+void cross_entropy_backward(const Queue&, const ClassShape& s, const float* log_p, const int64_t* target, const float* weight,
                             int64_t ignore_index, double label_smoothing, const float* grad, bool each, const double* divisor,
                             float* grad_input) {
   const double grad_scalar = grad_factor(grad, each, divisor);

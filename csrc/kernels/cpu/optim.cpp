@@ -160,30 +160,30 @@ void adagrad_part(const AdagradStep& s, int64_t step, int64_t n, float* __restri
   }
 }
 
-void sgd_step(const SgdStep& s, int64_t count, const OptimItem<float>* items) {
+void sgd_step(const Queue&, const SgdStep& s, int64_t count, const OptimItem<float>* items) {
   for_each_part(count, items, 0.4,
                 [&](const OptimItem<float>& part) { sgd_part(s, part.fresh, part.n, part.param, part.grad, part.states[0]); });
 }
 
-void adam_step(const AdamStep& s, int64_t count, const OptimItem<float>* items) {
+void adam_step(const Queue&, const AdamStep& s, int64_t count, const OptimItem<float>* items) {
   for_each_part(count, items, 1, [&](const OptimItem<float>& part) {
     adam_part(s, part.step, part.n, part.param, part.grad, part.states[0], part.states[1], part.states[2]);
   });
 }
 
-void adadelta_step(const AdadeltaStep& s, int64_t count, const OptimItem<float>* items) {
+void adadelta_step(const Queue&, const AdadeltaStep& s, int64_t count, const OptimItem<float>* items) {
   for_each_part(count, items, 1, [&](const OptimItem<float>& part) {
     adadelta_part(s, part.n, part.param, part.grad, part.states[0], part.states[1]);
   });
 }
 
-void rmsprop_step(const RmspropStep& s, int64_t count, const OptimItem<float>* items) {
+void rmsprop_step(const Queue&, const RmspropStep& s, int64_t count, const OptimItem<float>* items) {
   for_each_part(count, items, 1, [&](const OptimItem<float>& part) {
     rmsprop_part(s, part.n, part.param, part.grad, part.states[0], part.states[1], part.states[2]);
   });
 }
 
-void adagrad_step(const AdagradStep& s, int64_t count, const OptimItem<float>* items) {
+void adagrad_step(const Queue&, const AdagradStep& s, int64_t count, const OptimItem<float>* items) {
   for_each_part(count, items, 1,
                 [&](const OptimItem<float>& part) { adagrad_part(s, part.step, part.n, part.param, part.grad, part.states[0]); });
 }

@@ -166,15 +166,16 @@ void for_loss(PairLoss op, const Run& run) {
   }
 }
 
-void pair_loss(PairLoss op, const PairShape& s, double beta, const float* input, const float* target, const float* weight,
-               const float* pos_weight, double divisor, float* losses, float* result, bool* in_range) {
+void pair_loss(const Queue&, PairLoss op, const PairShape& s, double beta, const float* input, const float* target,
+               const float* weight, const float* pos_weight, double divisor, float* losses, float* result, bool* in_range) {
   for_loss(op, [&](auto tag) {
     forward<decltype(tag)::kOp>(s, beta, input, target, weight, pos_weight, divisor, losses, result, in_range);
   });
 }
 
-void pair_loss_backward(PairLoss op, int64_t n, double beta, const float* input, const float* target, const float* weight,
-                        const float* pos_weight, const float* grad, bool each, double divisor, float* grad_input) {
+void pair_loss_backward(const Queue&, PairLoss op, int64_t n, double beta, const float* input, const float* target,
+                        const float* weight, const float* pos_weight, const float* grad, bool each, double divisor,
+                        float* grad_input) {
   for_loss(op, [&](auto tag) {
     backward<decltype(tag)::kOp>(n, beta, input, target, weight, pos_weight, grad, each, divisor, grad_input);
   });

@@ -15,8 +15,8 @@ struct Run {
 };
 
 // The runs of each column tap, as many entries as there are columns; runs of a tap end where their counts add up to out_width.
-const Run* find_runs(const PlaneMap& s) {
-  Run* runs = static_cast<Run*>(scratch(0, static_cast<size_t>(max(s.column_taps * s.out_width, 1)) * sizeof(Run)));
+const Run* find_runs(const Queue& queue, const PlaneMap& s) {
+  Run* runs = static_cast<Run*>(queue.scratch(0, static_cast<size_t>(max(s.column_taps * s.out_width, 1)) * sizeof(Run)));
   for (int64_t kx = 0; kx < s.column_taps; ++kx) {
     const int64_t* columns = s.columns + kx * s.out_width;
     Run* run = runs + kx * s.out_width;
@@ -47,8 +47,8 @@ inline void add_to(float* to, const float* from, int64_t count) {
   for (; i < count; ++i) to[i] += from[i];
 }
 
-void gather_planes(const PlaneMap& s, const float* input, float value, float* output) {
-  const Run* runs = find_runs(s);
+void gather_planes(const Queue& queue, const PlaneMap& s, const float* input, float value, float* output) {
+  const Run* runs = find_runs(queue, s);
   const int64_t taps = s.row_taps * s.column_taps, in_plane = s.in_height * s.in_width * s.lanes;
   const int64_t out_row = s.out_width * s.lanes, out_plane = s.out_height * out_row;
   parallel_for(s.planes * taps, static_cast<double>(out_plane) / 4, [&](int64_t unit) {
@@ -73,8 +73,8 @@ void gather_planes(const PlaneMap& s, const float* input, float value, float* ou
   });
 }
 
-void scatter_planes(const PlaneMap& s, const float* grad_output, float* grad_input) {
-  const Run* runs = find_runs(s);
+void scatter_planes(const Queue& queue, const PlaneMap& s, const float* grad_output, float* grad_input) {
+  const Run* runs = find_runs(queue, s);
   const int64_t taps = s.row_taps * s.column_taps, in_plane = s.in_height * s.in_width * s.lanes;
   const int64_t out_row = s.out_width * s.lanes, out_plane = s.out_height * out_row;
   parallel_for(s.planes, static_cast<double>(in_plane + taps * out_plane) / 4, [&](int64_t plane) {

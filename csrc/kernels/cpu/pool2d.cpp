@@ -181,16 +181,16 @@ inline void specialize(const Pool2dShape& s, const F& f) {
   f.template operator()<Many, 0>();
 }
 
-void max_pool2d_forward(const Pool2dShape& s, const float* input, float* output, int32_t* index) {
+void max_pool2d_forward(const Queue&, const Pool2dShape& s, const float* input, float* output, int32_t* index) {
   specialize(s, [&]<class W, int Kernel>() { max_forward<W, Kernel>(s, input, output, index); });
 }
-void max_pool2d_backward(const Pool2dShape& s, const float* grad_output, const int32_t* index, float* grad_input) {
+void max_pool2d_backward(const Queue&, const Pool2dShape& s, const float* grad_output, const int32_t* index, float* grad_input) {
   specialize(s, [&]<class W, int Kernel>() { max_backward<W, Kernel>(s, grad_output, index, grad_input); });
 }
-void avg_pool2d_forward(const Pool2dShape& s, const float* input, float* output) {
+void avg_pool2d_forward(const Queue&, const Pool2dShape& s, const float* input, float* output) {
   specialize(s, [&]<class W, int Kernel>() { avg_forward<W, Kernel>(s, input, output); });
 }
-void avg_pool2d_backward(const Pool2dShape& s, const float* grad_output, float* grad_input) {
+void avg_pool2d_backward(const Queue&, const Pool2dShape& s, const float* grad_output, float* grad_input) {
   specialize(s, [&]<class W, int Kernel>() { avg_backward<W, Kernel>(s, grad_output, grad_input); });
 }
 

@@ -86,7 +86,7 @@ double reduce_block(const float* x, int64_t n) {
 
 // Rows in the lanes. A row's blocks are folded in double, in order.
 template <class Op>
-void reduce_rows(const ReduceShape& s, double scale, const float* x, float* y) {
+void reduce_rows(const Queue& queue, const ReduceShape& s, double scale, const float* x, float* y) {
   const int64_t blocks = s.reduce > 0 ? (s.reduce + kBlock - 1) / kBlock : 1;
   if (blocks == 1) {
     const int64_t rows_per_unit = s.reduce < kBlock ? 1 + kBlock / (s.reduce + 1) : 1;
@@ -96,7 +96,7 @@ void reduce_rows(const ReduceShape& s, double scale, const float* x, float* y) {
     });
     return;
   }
-  double* partial = (double*)scratch(0, (size_t)(s.outer * blocks) * sizeof(double));
+  double* partial = (double*)queue.scratch(0, (size_t)(s.outer * blocks) * sizeof(double));
   parallel_for(s.outer * blocks, 0.2 * kBlock, [&](int64_t unit) {
     const int64_t o = unit / blocks, begin = unit % blocks * kBlock;
     partial[unit] = reduce_block<Op>(x + o * s.reduce + begin, s.reduce - begin < kBlock ? s.reduce - begin : kBlock);
@@ -158,18 +158,18 @@ void reduce_inner(const ReduceShape& s, double scale, const float* x, float* y) 
 }
 
 template <class Op>
-void reduce_with(const ReduceShape& s, double scale, const float* x, float* y) {
-  if (s.inner == 1) reduce_rows<Op>(s, scale, x, y);
+void reduce_with(const Queue& queue, const ReduceShape& s, double scale, const float* x, float* y) {
+  if (s.inner == 1) reduce_rows<Op>(queue, s, scale, x, y);
   else reduce_inner<Op>(s, scale, x, y);
 }
 
-void reduce(ReduceOp op, const ReduceShape& s, const float* x, float* y) {
+void reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const float* x, float* y) {
   switch (op) {
-    case ReduceOp::sum: return reduce_with<Sum>(s, 1, x, y);
-    case ReduceOp::mean: return reduce_with<Sum>(s, 1 / (double)s.reduce, x, y);
-    case ReduceOp::prod: return reduce_with<Product>(s, 1, x, y);
-    case ReduceOp::max: return reduce_with<Max>(s, 1, x, y);
-    case ReduceOp::min: return reduce_with<Min>(s, 1, x, y);
+    case ReduceOp::sum: return reduce_with<Sum>(queue, s, 1, x, y);
+    case ReduceOp::mean: return reduce_with<Sum>(queue, s, 1 / (double)s.reduce, x, y);
+    case ReduceOp::prod: return reduce_with<Product>(queue, s, 1, x, y);
+    case ReduceOp::max: return reduce_with<Max>(queue, s, 1, x, y);
+    case ReduceOp::min: return reduce_with<Min>(queue, s, 1, x, y);
   }
 }
 
@@ -228,14 +228,15 @@ inline float scaled_root(double squares, double scale, bool root) {
   return (float)(root ? ::sqrt(squares * scale) : squares * scale);
 }
 
-void sum_squares(const ReduceShape& s, const float* x, const float* shift, double scale, bool root, float* y) {
+void sum_squares(const Queue& queue, const ReduceShape& s, const float* x, const float* shift, double scale, bool root,
+                 float* y) {
   const double count = (double)s.reduce;
   const auto finish = [&](int64_t at, double first, double second) {
     y[at] = scaled_root(shift != nullptr && s.reduce > 0 ? about_mean(first, second, count) : second, scale, root);
   };
   if (s.inner == 1) {
     const int64_t blocks = s.reduce > 0 ? (s.reduce + kBlock - 1) / kBlock : 1, per_unit = 1 + kBlock / (s.reduce + 1);
-    SquareSums* partial = (SquareSums*)scratch(0, (size_t)(s.outer * blocks) * sizeof(SquareSums));
+    SquareSums* partial = (SquareSums*)queue.scratch(0, (size_t)(s.outer * blocks) * sizeof(SquareSums));
     parallel_for((s.outer * blocks + per_unit - 1) / per_unit, 0.3 * kBlock, [&](int64_t unit) {
       const int64_t end = (unit + 1) * per_unit < s.outer * blocks ? (unit + 1) * per_unit : s.outer * blocks;
       for (int64_t at = unit * per_unit; at < end; ++at) {
@@ -290,7 +291,7 @@ int64_t arg_of(const float* row, int64_t n, int64_t step, const Beats& beats) {
   return best;
 }
 
-void arg_reduce(ReduceOp op, const ReduceShape& s, const float* x, int64_t* index) {
+void arg_reduce(const Queue&, ReduceOp op, const ReduceShape& s, const float* x, int64_t* index) {
   const int64_t rows = s.outer * s.inner;
   const int64_t per_unit = 1 + kBlock / (s.reduce + 1);
   parallel_for((rows + per_unit - 1) / per_unit, (double)(per_unit * s.reduce), [&](int64_t unit) {

@@ -193,13 +193,13 @@ void backward_row_plain(const RowNormShape& s, int64_t row, const float* grad_ou
   });
 }
 
-void row_norm_forward(const RowNormShape& s, double eps, const float* input, const float* weight, const float* bias,
+void row_norm_forward(const Queue&, const RowNormShape& s, double eps, const float* input, const float* weight, const float* bias,
                       float* output, float* mean, float* inv_std) {
   if (s.lanes == 1) forward_plain(s, eps, input, weight, bias, output, mean, inv_std);
   else forward_lanes(s, eps, input, weight, bias, output, mean, inv_std);
 }
 
-void row_norm_backward(const RowNormShape& s, const float* grad_output, const float* input, const float* mean,
+void row_norm_backward(const Queue& queue, const RowNormShape& s, const float* grad_output, const float* input, const float* mean,
                        const float* inv_std, const float* weight, float* grad_input, float* grad_weight, float* grad_bias) {
   const auto row_gradient = [&](int64_t row, const ParamSums* sums) {
     if (s.lanes == 1) backward_row_plain(s, row, grad_output, input, mean, inv_std, weight, grad_input, sums);
@@ -208,7 +208,7 @@ void row_norm_backward(const RowNormShape& s, const float* grad_output, const fl
   if (grad_weight == nullptr && grad_bias == nullptr) return for_rows(s, 5, [&](int64_t row) { row_gradient(row, nullptr); });
 
   const int64_t rows = row_count(s), parts = min(rows, kParts), width = s.params * s.lanes;
-  float* partial = (float*)scratch(0, (size_t)(2 * parts * width) * sizeof(float));
+  float* partial = (float*)queue.scratch(0, (size_t)(2 * parts * width) * sizeof(float));
   parallel_for(parts, pass_cost(5.0 * (double)(rows * s.reduce() * s.lanes) / (double)parts), [&](int64_t part) {
     const ParamSums sums{partial + 2 * part * width, partial + (2 * part + 1) * width};
     memset(sums.weight, 0, (size_t)(2 * width) * sizeof(float));

@@ -154,7 +154,7 @@ void for_rows(const ReduceShape& s, const Panel& panel, const Short& short_rows,
 
 }  // namespace
 
-void softmax(const ReduceShape& s, bool log_form, const float* x, float* y) {
+void softmax(const Queue&, const ReduceShape& s, bool log_form, const float* x, float* y) {
   for_rows(
       s,
       [&](int64_t o, int64_t i, int64_t width) {
@@ -172,7 +172,7 @@ void softmax(const ReduceShape& s, bool log_form, const float* x, float* y) {
 
 namespace {
 
-void softmax_backward(const ReduceShape& s, bool log_form, const float* g, const float* y, float* out) {
+void softmax_backward(const Queue&, const ReduceShape& s, bool log_form, const float* g, const float* y, float* out) {
   for_rows(
       s,
       [&](int64_t o, int64_t i, int64_t width) {
@@ -189,7 +189,7 @@ void softmax_backward(const ReduceShape& s, bool log_form, const float* g, const
       [&](int64_t o) { row_backward(log_form, s.reduce, g + o * s.reduce, y + o * s.reduce, out + o * s.reduce); });
 }
 
-void logsumexp(const ReduceShape& s, const float* x, float* y) {
+void logsumexp(const Queue&, const ReduceShape& s, const float* x, float* y) {
   for_rows(
       s,
       [&](int64_t o, int64_t i, int64_t width) {

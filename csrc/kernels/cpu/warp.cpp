@@ -83,11 +83,12 @@ void prepare(const WarpShape& s, const double* m, int64_t y, int64_t begin, int 
 // The two pixels from p on, p[0] in the lower byte.
 inline uint32_t two_pixels(const uint8_t* p) { return static_cast<uint32_t>(p[0]) | static_cast<uint32_t>(p[1]) << 8; }
 
-void bilinear(const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input, uint8_t* output) {
+void bilinear(const Queue& queue, const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input,
+              uint8_t* output) {
   const int64_t plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width, pitch = s.in_width;
   // A copy with a row and a pixel more, so that neighbours beyond the rim can be read.
   const int64_t room = plane + pitch + 1;
-  uint8_t* copy = static_cast<uint8_t*>(scratch(0, static_cast<size_t>(room * s.channels)));
+  uint8_t* copy = static_cast<uint8_t*>(queue.scratch(0, static_cast<size_t>(room * s.channels)));
   for (int64_t c = 0; c < s.channels; ++c) {
     memcpy(copy + c * room, input + c * plane, static_cast<size_t>(plane));
     memset(copy + c * room + plane, 0, static_cast<size_t>(room - plane));
@@ -142,8 +143,9 @@ void nearest_rare(const WarpShape& s, const double* m, const uint8_t* fill, cons
   }
 }
 
-void warp_u8(const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input, uint8_t* output) {
-  if (s.bilinear) bilinear(s, m, fill, input, output);
+void warp_u8(const Queue& queue, const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input,
+             uint8_t* output) {
+  if (s.bilinear) bilinear(queue, s, m, fill, input, output);
   else if ((m[1] != 0.0 || m[3] != 0.0) && fits_fixed_point(s, m)) nearest(s, m, fill, input, output);
   else nearest_rare(s, m, fill, input, output);
 }

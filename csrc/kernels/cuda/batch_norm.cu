@@ -100,37 +100,38 @@ __global__ void __launch_bounds__(kChannelThreads)
 }
 
 template <class T>
-void train(const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean, T* inv_std,
-           const RunningStatistics<T>& running) {
+void train(const Queue& queue, const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
+           T* mean, T* inv_std, const RunningStatistics<T>& running) {
   const char* op = "batch_norm_train";
   const ChannelMap m = channel_map(op, s.batch, s.channels, s.spatial);
-  const Scratch<Moments<T>> parts(op, static_cast<int64_t>(m.chunks) * m.channels);
-  launch(op, m.wide ? moments<T, 1> : moments<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m, input, parts.data(),
+  const Scratch<Moments<T>> parts(queue, static_cast<int64_t>(m.chunks) * m.channels);
+  launch(op, m.wide ? moments<T, 1> : moments<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m, input, parts.data(),
          running.batches);
-  launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m, static_cast<T>(eps),
+  launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m, static_cast<T>(eps),
          parts.data(), input, weight, bias, output, mean, inv_std, running);
 }
 
 template <class T>
-void apply(const ChannelShape& s, const T* input, const T* mean, const T* inv_std, const T* weight, const T* bias, T* output) {
+void apply(const Queue& queue, const ChannelShape& s, const T* input, const T* mean, const T* inv_std, const T* weight,
+           const T* bias, T* output) {
   const char* op = "batch_norm_apply";
   const ChannelMap m = channel_map(op, s.batch, s.channels, s.spatial);
-  launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m, T(0), nullptr, input,
+  launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m, T(0), nullptr, input,
          weight, bias, output, const_cast<T*>(mean), const_cast<T*>(inv_std), RunningStatistics<T>{});
 }
 
 template <class T>
-void backward(const ChannelShape& s, bool batch_statistics, const T* grad_output, const T* input, const T* mean, const T* inv_std,
-              const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
+void backward(const Queue& queue, const ChannelShape& s, bool batch_statistics, const T* grad_output, const T* input,
+              const T* mean, const T* inv_std, const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
   const char* op = "batch_norm_backward";
   const ChannelMap m = channel_map(op, s.batch, s.channels, s.spatial);
-  const Scratch<PairSum<T>> parts(op, static_cast<int64_t>(m.chunks) * m.channels);
-  launch(op, m.wide ? pair_sums<T, 1> : pair_sums<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m,
+  const Scratch<PairSum<T>> parts(queue, static_cast<int64_t>(m.chunks) * m.channels);
+  launch(op, m.wide ? pair_sums<T, 1> : pair_sums<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m,
          StatisticOf{false, Divider(1)}, grad_output, input, mean, inv_std, parts.data());
   dim3 grid = m.grid();
   if (grad_input == nullptr) grid.y = 1;
-  launch(op, m.wide ? gradient<T, 1> : gradient<T, 32>, grid, dim3(kChannelThreads), 0, stream(), m, batch_statistics,
-         parts.data(), grad_output, input, mean, inv_std, weight, grad_input, grad_weight, grad_bias);
+  launch(op, m.wide ? gradient<T, 1> : gradient<T, 32>, grid, dim3(kChannelThreads), 0, queue, m, batch_statistics, parts.data(),
+         grad_output, input, mean, inv_std, weight, grad_input, grad_weight, grad_bias);
 }
 
 template <class T>
@@ -140,8 +141,8 @@ __global__ void inverse_deviation(int channels, T eps, const T* variance, T* inv
 }
 
 template <class T>
-void inv_std_of(int64_t channels, double eps, const T* variance, T* inv_std) {
-  launch("batch_norm_inv_std", inverse_deviation<T>, dim3(static_cast<unsigned>((channels + 127) / 128)), dim3(128), 0, stream(),
+void inv_std_of(const Queue& queue, int64_t channels, double eps, const T* variance, T* inv_std) {
+  launch("batch_norm_inv_std", inverse_deviation<T>, dim3(static_cast<unsigned>((channels + 127) / 128)), dim3(128), 0, queue,
          to_index("batch_norm_inv_std", channels), static_cast<T>(eps), variance, inv_std);
 }
 

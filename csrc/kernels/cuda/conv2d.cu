@@ -323,8 +323,8 @@ AxisShape axis_shape(const char* op, int64_t in, int64_t out, int64_t kernel, in
 }
 
 template <class T, class Kernel>
-void run(const char* op, Kernel* kernel, Correlation c, int64_t groups, int tile, int pixels, int rows, size_t shared,
-         const T* source, const T* weight, const T* bias, T* dest) {
+void run(const Queue& queue, const char* op, Kernel* kernel, Correlation c, int64_t groups, int tile, int pixels, int rows,
+         size_t shared, const T* source, const T* weight, const T* bias, T* dest) {
   const int64_t width = c.backward ? ceil_div(c.x.in, c.x.stride) : c.x.out;
   const int64_t height = ceil_div(c.backward ? ceil_div(c.y.in, c.y.stride) : c.y.out, rows);
   c.tiles = static_cast<int>(ceil_div(c.q, tile));
@@ -333,11 +333,12 @@ void run(const char* op, Kernel* kernel, Correlation c, int64_t groups, int tile
   c.by_tiles = Divider(c.tiles);
   const dim3 grid(static_cast<unsigned>(ceil_div(c.batch * height * width, pixels)), static_cast<unsigned>(c.tiles * groups),
                   static_cast<unsigned>(c.backward ? c.y.stride * c.x.stride : 1));
-  launch(op, kernel, grid, dim3(128), shared, stream(), c, source, weight, bias, dest);
+  launch(op, kernel, grid, dim3(128), shared, queue, c, source, weight, bias, dest);
 }
 
 template <class T>
-void correlate(const char* op, const Conv2dShape& s, bool backward, const T* source, const T* weight, const T* bias, T* dest) {
+void correlate(const Queue& queue, const char* op, const Conv2dShape& s, bool backward, const T* source, const T* weight,
+               const T* bias, T* dest) {
   const int64_t in_plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width,
                 kernel = s.kernel_height * s.kernel_width;
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
@@ -373,8 +374,8 @@ void correlate(const char* op, const Conv2dShape& s, bool backward, const T* sou
     T* const to = dest + done * c.dest_image;
     const auto launch_direct = [&](auto out, auto rows, auto tap) {
       constexpr int kOut = decltype(out)::value, kRows = decltype(rows)::value, kTap = decltype(tap)::value;
-      run(op, direct<T, kOut, kRows, kTap>, c, s.groups, kOut, 128, kRows, static_cast<size_t>(shared_bytes(kOut)), from, weight,
-          bias, to);
+      run(queue, op, direct<T, kOut, kRows, kTap>, c, s.groups, kOut, 128, kRows, static_cast<size_t>(shared_bytes(kOut)), from,
+          weight, bias, to);
     };
     const auto with_tap = [&](auto out) {
       constexpr std::integral_constant<int, 4> rows;
@@ -386,7 +387,7 @@ void correlate(const char* op, const Conv2dShape& s, bool backward, const T* sou
     const bool few = c.batch * positions * ceil_div(c.q, 8) * s.groups < 4 * 65536;
     const bool matrix = (c.q >= 32 && c.r * kernel >= 64) || shared_bytes(c.q == 1 && sizeof(T) == 4 ? 1 : 4) > kSharedBytes;
     const auto launch_gemm = [&]<int kM, int kTn>() {
-      run(op, gemm<T, kM, 8, kTn>, c, s.groups, kM, 128, 1, 0, from, weight, bias, to);
+      run(queue, op, gemm<T, kM, 8, kTn>, c, s.groups, kM, 128, 1, 0, from, weight, bias, to);
     };
     if constexpr (std::is_same_v<T, double>) {  // for checks: one kernel of each sort will do
       if (matrix) launch_gemm.template operator()<32, 4>();
@@ -407,13 +408,13 @@ void correlate(const char* op, const Conv2dShape& s, bool backward, const T* sou
 }
 
 template <class T>
-void forward(const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
-  correlate("conv2d_forward", s, false, input, weight, bias, output);
+void forward(const Queue& queue, const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
+  correlate(queue, "conv2d_forward", s, false, input, weight, bias, output);
 }
 
 template <class T>
-void backward_input(const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
-  correlate<T>("conv2d_backward_input", s, true, grad_output, weight, nullptr, grad_input);
+void backward_input(const Queue& queue, const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
+  correlate<T>(queue, "conv2d_backward_input", s, true, grad_output, weight, nullptr, grad_input);
 }
 
 }  // namespace

@@ -183,7 +183,8 @@ __global__ void __launch_bounds__(256)
 }  // namespace
 
 template <class T>
-void conv2d_backward_weight(const Conv2dShape& s, const T* input, const T* grad_output, T* grad_weight, T* grad_bias) {
+void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const T* input, const T* grad_output, T* grad_weight,
+                            T* grad_bias) {
   const char* op = "conv2d_backward_weight";
   if (grad_weight == nullptr && grad_bias == nullptr) return;
   // Without weights the groups mean nothing.
@@ -224,11 +225,11 @@ void conv2d_backward_weight(const Conv2dShape& s, const T* input, const T* grad_
     const int64_t wanted = std::clamp<int64_t>(1024 / (tiles * groups), 1, ceil_div(w.positions, 256));
     w.per_chunk = static_cast<int>(ceil_div(ceil_div(w.positions, wanted), kStep) * kStep);
     const int64_t chunks = ceil_div(w.positions, w.per_chunk), results = s.out_channels * w.columns;
-    const Scratch<T> parts(op, chunks * results);
+    const Scratch<T> parts(queue, chunks * results);
     launch(op, weight_parts<T, kM, kN, kTm, kTn>,
            dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(tiles), static_cast<unsigned>(groups)), dim3(kThreads), 0,
-           stream(), w, input, grad_output, parts.data());
-    launch(op, weight_sums<T>, dim3(static_cast<unsigned>(ceil_div(results, 32))), dim3(256), 0, stream(), results,
+           queue, w, input, grad_output, parts.data());
+    launch(op, weight_sums<T>, dim3(static_cast<unsigned>(ceil_div(results, 32))), dim3(256), 0, queue, results,
            static_cast<int>(chunks), w.taps, w.columns, parts.data(), grad_weight, grad_bias);
   };
   if constexpr (sizeof(T) == 8) run(Tile<16, 32, 4, 4>{});  // double is for checks: one kernel will do
@@ -240,7 +241,7 @@ void conv2d_backward_weight(const Conv2dShape& s, const T* input, const T* grad_
   else if (w.out_group <= 32) run(Tile<32, 64, 4, 8>{});
   else run(Tile<64, 64, 8, 4>{});
 }
-template void conv2d_backward_weight(const Conv2dShape&, const float*, const float*, float*, float*);
-template void conv2d_backward_weight(const Conv2dShape&, const double*, const double*, double*, double*);
+template void conv2d_backward_weight(queue, const Conv2dShape&, const float*, const float*, float*, float*);
+template void conv2d_backward_weight(queue, const Conv2dShape&, const double*, const double*, double*, double*);
 
 }  // namespace cnnx::cuda

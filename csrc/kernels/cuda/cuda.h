@@ -8,15 +8,15 @@
 
 namespace cnnx::cuda {
 
-// Whether this build holds kernels for the selected device: null, or what CUDA says.
+// Whether this build holds kernels for CUDA's current device: null, or what CUDA says.
 const char* unsupported_architecture();
 
-// target = `bytes` of the host's, a multiple of 4, in the selected device's stream; without a wait (upload.cu).
-void upload(const char* op, void* target, const void* source, size_t bytes);
+// target = `bytes` of the host's, a multiple of 4, in the queue; without a wait (upload.cu).
+void upload(const Queue& queue, const char* op, void* target, const void* source, size_t bytes);
 
 // Entries that are equal, as lists in their order: next[i] is the next entry equal to entry[i] or -1, first[i] whether there is
 // none before (sort.cu).
-void chain(const char* op, int64_t n, const int64_t* entry, int64_t* next, bool* first);
+void chain(const Queue& queue, const char* op, int64_t n, const int64_t* entry, int64_t* next, bool* first);
 
 void fill_elements(ElementTable& table);
 void fill_index(ElementTable& table);

@@ -52,8 +52,8 @@ __global__ void gather_kernel(GatherShape s, int64_t first_channel, int64_t chan
 int64_t blocks_for(int64_t items) { return std::min<int64_t>((items + kThreads - 1) / kThreads, 1 << 16); }
 
 template <class T>
-void gather_u8(const GatherShape& s, const uint8_t* source, const int64_t* index, T divisor, const T* mean, const T* stddev,
-               T* out) {
+void gather_u8(const Queue& queue, const GatherShape& s, const uint8_t* source, const int64_t* index, T divisor, const T* mean,
+               const T* stddev, T* out) {
   const bool wide =
       s.spatial % 4 == 0 && reinterpret_cast<uintptr_t>(source) % 4 == 0 && reinterpret_cast<uintptr_t>(out) % 16 == 0;
   for (int64_t first = 0; first < s.channels; first += kMaxChannels) {
@@ -66,11 +66,11 @@ void gather_u8(const GatherShape& s, const uint8_t* source, const int64_t* index
       scale.stddev[c] = stddev[first + c];
     }
     if (wide)
-      launch("gather_u8", gather_kernel<T, 4>, dim3(unsigned(blocks_for(count / 4))), dim3(kThreads), 0, stream(), s, first,
-             channels, s.samples, source, index, scale, out, faults());
+      launch("gather_u8", gather_kernel<T, 4>, dim3(unsigned(blocks_for(count / 4))), dim3(kThreads), 0, queue, s, first,
+             channels, s.samples, source, index, scale, out, faults(queue.device));
     else
-      launch("gather_u8", gather_kernel<T, 1>, dim3(unsigned(blocks_for(count))), dim3(kThreads), 0, stream(), s, first, channels,
-             s.samples, source, index, scale, out, faults());
+      launch("gather_u8", gather_kernel<T, 1>, dim3(unsigned(blocks_for(count))), dim3(kThreads), 0, queue, s, first, channels,
+             s.samples, source, index, scale, out, faults(queue.device));
   }
 }
 
@@ -86,13 +86,14 @@ __global__ void rows_kernel(int64_t count, int64_t words, int64_t rows, const Wo
   }
 }
 
-void gather_rows(int64_t count, int64_t row_bytes, int64_t rows, const void* source, const int64_t* index, void* out) {
+void gather_rows(const Queue& queue, int64_t count, int64_t row_bytes, int64_t rows, const void* source, const int64_t* index,
+                 void* out) {
   const uintptr_t places = reinterpret_cast<uintptr_t>(source) | reinterpret_cast<uintptr_t>(out) | uintptr_t(row_bytes);
   const auto copy = [&](auto word) {
     using Word = decltype(word);
     const int64_t words = row_bytes / int64_t(sizeof(Word));
-    launch("gather_rows", rows_kernel<Word>, dim3(unsigned(blocks_for(count * words))), dim3(kThreads), 0, stream(), count, words,
-           rows, static_cast<const Word*>(source), index, static_cast<Word*>(out), faults());
+    launch("gather_rows", rows_kernel<Word>, dim3(unsigned(blocks_for(count * words))), dim3(kThreads), 0, queue, count, words,
+           rows, static_cast<const Word*>(source), index, static_cast<Word*>(out), faults(queue.device));
   };
   if (places % 16 == 0) copy(uint4{});
   else if (places % 8 == 0) copy(uint64_t{});

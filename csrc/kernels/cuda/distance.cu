@@ -75,16 +75,16 @@ __global__ void cdist_backward_kernel(CdistShape s, double p, bool transposed, c
 }
 
 template <class T>
-void cdist(const CdistShape& s, double p, const T* x, const T* y, T* distance) {
+void cdist(const Queue& queue, const CdistShape& s, double p, const T* x, const T* y, T* distance) {
   constexpr int kPairs = kThreads / 32;
-  launch("cdist", cdist_kernel<T>, grid_of("cdist", (s.batch * s.x_rows * s.y_rows + kPairs - 1) / kPairs), kThreads, 0, stream(),
-         s, p, x, y, distance);
+  launch("cdist", cdist_kernel<T>, grid_of("cdist", (s.batch * s.x_rows * s.y_rows + kPairs - 1) / kPairs), kThreads, 0, queue, s,
+         p, x, y, distance);
 }
 
 template <class T>
-void cdist_backward(const CdistShape& s, double p, bool transposed, const T* grad, const T* distance, const T* x, const T* y,
-                    T* grad_x) {
-  launch("cdist_backward", cdist_backward_kernel<T>, blocks_for(s.batch * s.x_rows * s.features), kThreads, 0, stream(), s, p,
+void cdist_backward(const Queue& queue, const CdistShape& s, double p, bool transposed, const T* grad, const T* distance,
+                    const T* x, const T* y, T* grad_x) {
+  launch("cdist_backward", cdist_backward_kernel<T>, blocks_for(s.batch * s.x_rows * s.features), kThreads, 0, queue, s, p,
          transposed, grad, distance, x, y, grad_x);
 }
 

@@ -37,11 +37,12 @@ __global__ void __launch_bounds__(256)
 }
 
 template <class T>
-void dropout(int64_t batch, int64_t features, int64_t, double p, uint64_t seed, uint64_t call, const T* x, T* y) {
+void dropout(const Queue& queue, int64_t batch, int64_t features, int64_t, double p, uint64_t seed, uint64_t call, const T* x,
+             T* y) {
   const int64_t n = batch * features, groups = (n + 3) / 4;
   const bool aligned = reinterpret_cast<uintptr_t>(x) % 16 == 0 && reinterpret_cast<uintptr_t>(y) % 16 == 0;
-  launch("dropout", mask<T>, dim3(static_cast<unsigned>((groups + 255) / 256)), dim3(256), 0, stream(), n, dropout_threshold(p),
-         static_cast<T>(p < 1 ? 1 / (1 - p) : 0), random_key("dropout", seed, call), aligned, x, y);
+  launch("dropout", mask<T>, dim3(static_cast<unsigned>((groups + 255) / 256)), dim3(256), 0, queue, n, dropout_threshold(p),
+         static_cast<T>(p < 1 ? 1 / (1 - p) : 0), random_key(queue, "dropout", seed, call), aligned, x, y);
 }
 
 // A thread takes kEach values, kPlaneThreads apart, so that every load of a warp is one line.
@@ -71,18 +72,18 @@ __global__ void __launch_bounds__(kPlaneThreads)
 }
 
 template <class T>
-void scale_channels(const ChannelShape& s, const T* input, const T* scales, T* output) {
+void scale_channels(const Queue& queue, const ChannelShape& s, const T* input, const T* scales, T* output) {
   for_planes("scale_channels", s.batch * s.channels, s.spatial, s.spatial, [&](int64_t first, int planes, dim3 blocks) {
-    launch("scale_channels", scale<T>, dim3((blocks.x + 3) / 4), dim3(kPlaneThreads), 0, stream(),
+    launch("scale_channels", scale<T>, dim3((blocks.x + 3) / 4), dim3(kPlaneThreads), 0, queue,
            static_cast<int>(planes * s.spatial), Divider(s.spatial), input + first * s.spatial, scales + first,
            output + first * s.spatial);
   });
 }
 
 template <class T>
-void shift_channels(const ChannelShape& s, const T* shift, T* data) {
+void shift_channels(const Queue& queue, const ChannelShape& s, const T* shift, T* data) {
   for_planes("shift_channels", s.batch * s.channels, s.spatial, s.spatial, [&](int64_t first, int planes, dim3 blocks) {
-    launch("shift_channels", add_shift<T>, dim3((blocks.x + 3) / 4), dim3(kPlaneThreads), 0, stream(),
+    launch("shift_channels", add_shift<T>, dim3((blocks.x + 3) / 4), dim3(kPlaneThreads), 0, queue,
            static_cast<int>(planes * s.spatial), Divider(s.spatial), Divider(s.channels), static_cast<int>(first % s.channels),
            shift, data + first * s.spatial);
   });

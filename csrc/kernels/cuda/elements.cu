@@ -26,12 +26,12 @@ __global__ void fill_kernel(int64_t n, bool packed, T value, T* out) {
   }
 }
 
-void fill(DType dtype, int64_t n, const void* value, void* out) {
+void fill(const Queue& queue, DType dtype, int64_t n, const void* value, void* out) {
   dispatch_words(dtype, [&](auto tag) {
     using T = decltype(tag);
     constexpr int kWidth = 16 / static_cast<int>(sizeof(T));
     T* to = static_cast<T*>(out);
-    launch("fill", fill_kernel<kWidth, T>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n,
+    launch("fill", fill_kernel<kWidth, T>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, queue, n,
            array(to).template is_aligned<kWidth>(), *static_cast<const T*>(value), to);
   });
 }
@@ -129,7 +129,7 @@ bool is_transpose(const StridedShape<2>& s, int& row) {
 }
 
 template <class T>
-void transpose(const StridedShape<2>& s, int row, const T* in, T* out) {
+void transpose(const Queue& queue, const StridedShape<2>& s, int row, const T* in, T* out) {
   const int last = s.ndim - 1;
   StridedShape<2> others{};
   for (int d = 0; d < last; ++d) {
@@ -142,7 +142,7 @@ void transpose(const StridedShape<2>& s, int row, const T* in, T* out) {
   const Walk<2> matrices(others);
   const dim3 grid(static_cast<unsigned>((s.extent[last] + kTile - 1) / kTile),
                   static_cast<unsigned>((s.extent[row] + kTile - 1) / kTile), matrices.count);
-  launch("copy", transpose_kernel<T>, grid, dim3(kTile, kTileRows), 0, stream(), matrices, s.extent[row], s.extent[last],
+  launch("copy", transpose_kernel<T>, grid, dim3(kTile, kTileRows), 0, queue, matrices, s.extent[row], s.extent[last],
          s.stride[1][last], s.stride[0][row], in, out);
 }
 
@@ -154,40 +154,40 @@ struct Same {
 bool is_contiguous(const StridedShape<2>& s) { return s.ndim == 1 && s.stride[0][0] == 1 && s.stride[1][0] == 1; }
 
 template <class T>
-void copy_words(const StridedShape<2>& s, const T* in, T* out) {
+void copy_words(const Queue& queue, const StridedShape<2>& s, const T* in, T* out) {
   if (is_contiguous(s)) return map("copy", s.numel(), in, out, Same<T>());
-  if (int row = 0; is_transpose(s, row)) return transpose(s, row, in, out);
+  if (int row = 0; is_transpose(s, row)) return transpose(queue, s, row, in, out);
   in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
     const Walk<2> walk(part);
-    launch("copy", copy_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, in + base[1], out + base[0]);
+    launch("copy", copy_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, in + base[1], out + base[0]);
   });
 }
 
 template <class To>
-void convert(const StridedShape<2>& s, DType in_type, const void* in, To* out) {
+void convert(const Queue& queue, const StridedShape<2>& s, DType in_type, const void* in, To* out) {
   if (is_contiguous(s)) {
     const auto aligned = [](const void* data, size_t size) {
       return reinterpret_cast<uintptr_t>(data) % (size * kConverted) == 0;
     };
     const int64_t n = s.numel();
-    launch("copy", convert_kernel<To>, blocks_for((n + kConverted - 1) / kConverted), kThreads, 0, stream(), n,
+    launch("copy", convert_kernel<To>, blocks_for((n + kConverted - 1) / kConverted), kThreads, 0, queue, n,
            aligned(in, itemsize(in_type)) && aligned(out, sizeof(To)), in_type, in, out);
     return;
   }
   in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
     const Walk<2> walk(part);
-    launch("copy", convert_strided_kernel<To>, blocks_for(walk.count), kThreads, 0, stream(), walk, base[1], in_type, in,
+    launch("copy", convert_strided_kernel<To>, blocks_for(walk.count), kThreads, 0, queue, walk, base[1], in_type, in,
            out + base[0]);
   });
 }
 
-void copy(const StridedShape<2>& s, DType out_type, void* out, DType in_type, const void* in) {
+void copy(const Queue& queue, const StridedShape<2>& s, DType out_type, void* out, DType in_type, const void* in) {
   if (out_type == in_type)
     return dispatch_words(out_type, [&](auto tag) {
       using T = decltype(tag);
-      copy_words(s, static_cast<const T*>(in), static_cast<T*>(out));
+      copy_words(queue, s, static_cast<const T*>(in), static_cast<T*>(out));
     });
-  dispatch(out_type, [&](auto tag) { convert(s, in_type, in, static_cast<decltype(tag)*>(out)); });
+  dispatch(out_type, [&](auto tag) { convert(queue, s, in_type, in, static_cast<decltype(tag)*>(out)); });
 }
 
 // One operation of float.
@@ -210,7 +210,8 @@ struct Arithmetic {
   }
 };
 
-void binary(BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
+void binary(const Queue&, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
+            void* out) {
   const auto run = [&]<class T>(T* to, const auto& f) {
     map2_strided(binary_name(op), s, source_of<T>(a), source_of<T>(b), to, f);
   };
@@ -228,7 +229,7 @@ void binary(BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOpe
 
 // The slot of KernelTable: contiguous operands or single elements, all on the device.
 template <class T>
-void flat_binary(BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
+void flat_binary(const Queue&, BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
   const StridedShape<3> s{1, {n}, {{1}, {a_kind == Operand::full ? 1 : 0}, {b_kind == Operand::full ? 1 : 0}}};
   binary(op, dtype_of<T>(), s, {a, 0, 0}, {b, 0, 0}, out);
 }
@@ -246,7 +247,8 @@ struct Compare {
   }
 };
 
-void compare(CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, bool* out) {
+void compare(const Queue&, CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
+             bool* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     map2_strided("compare", s, source_of<T>(a), source_of<T>(b), out, Compare<T>{op});
@@ -265,7 +267,8 @@ struct Bitwise {
   }
 };
 
-void bitwise(BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
+void bitwise(const Queue&, BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
+             void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T>)
@@ -284,8 +287,8 @@ __global__ void choose_kernel(Walk<4> walk, bool is_flat, const bool* condition,
   out[at[0]] = from == nullptr ? (choice ? a.value : b.value) : from[choice ? at[2] : at[3]];
 }
 
-void choose(DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a, const ElementOperand& b,
-            void* out) {
+void choose(const Queue& queue, DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a,
+            const ElementOperand& b, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     in_parts(s, [&](const StridedShape<4>& part, const int64_t* base) {
@@ -296,7 +299,7 @@ void choose(DType dtype, const StridedShape<4>& s, const bool* condition, const 
                            (first.data == nullptr || part.stride[2][0] == 1) &&
                            (second.data == nullptr || part.stride[3][0] == 1);
       const Walk<4> walk(part);
-      launch("where", choose_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, is_flat, condition + base[1], first,
+      launch("where", choose_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, is_flat, condition + base[1], first,
              second, static_cast<T*>(out) + base[0]);
     });
   });
@@ -320,7 +323,7 @@ struct Test {
   }
 };
 
-void test(TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
+void test(const Queue&, TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     map("test", n, static_cast<const T*>(x), out, Test<T>{op});
@@ -357,7 +360,7 @@ T saturated(double value) {
   return static_cast<T>(value);
 }
 
-void integer_unary(UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
+void integer_unary(const Queue&, UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
@@ -374,11 +377,12 @@ __global__ void triangle_kernel(int64_t n, int64_t rows, int64_t columns, int64_
   if (lower ? column - row > diagonal : column - row < diagonal) x[i] = T(0);
 }
 
-void triangle(DType dtype, int64_t matrices, int64_t rows, int64_t columns, int64_t diagonal, bool lower, void* x) {
+void triangle(const Queue& queue, DType dtype, int64_t matrices, int64_t rows, int64_t columns, int64_t diagonal, bool lower,
+              void* x) {
   const int64_t n = matrices * rows * columns;
   dispatch_words(dtype, [&](auto tag) {
     using T = decltype(tag);
-    launch(lower ? "tril" : "triu", triangle_kernel<T>, blocks_for(n), kThreads, 0, stream(), n, rows, columns, diagonal, lower,
+    launch(lower ? "tril" : "triu", triangle_kernel<T>, blocks_for(n), kThreads, 0, queue, n, rows, columns, diagonal, lower,
            static_cast<T*>(x));
   });
 }
@@ -397,10 +401,10 @@ __global__ void arange_kernel(int64_t n, double start, double step, T* out) {
   if (i < n) out[i] = computed<T>(__dadd_rn(start, __dmul_rn(static_cast<double>(i), step)));
 }
 
-void arange(DType dtype, int64_t n, double start, double step, void* out) {
+void arange(const Queue& queue, DType dtype, int64_t n, double start, double step, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    launch("arange", arange_kernel<T>, blocks_for(n), kThreads, 0, stream(), n, start, step, static_cast<T*>(out));
+    launch("arange", arange_kernel<T>, blocks_for(n), kThreads, 0, queue, n, start, step, static_cast<T*>(out));
   });
 }
 
@@ -410,10 +414,10 @@ __global__ void arange_integer_kernel(int64_t n, uint64_t start, uint64_t step, 
   if (i < n) out[i] = static_cast<T>(static_cast<int64_t>(start + static_cast<uint64_t>(i) * step));
 }
 
-void arange_integer(DType dtype, int64_t n, int64_t start, int64_t step, void* out) {
+void arange_integer(const Queue& queue, DType dtype, int64_t n, int64_t start, int64_t step, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    launch("arange", arange_integer_kernel<T>, blocks_for(n), kThreads, 0, stream(), n, static_cast<uint64_t>(start),
+    launch("arange", arange_integer_kernel<T>, blocks_for(n), kThreads, 0, queue, n, static_cast<uint64_t>(start),
            static_cast<uint64_t>(step), static_cast<T*>(out));
   });
 }
@@ -426,11 +430,11 @@ __global__ void linspace_kernel(int64_t n, double start, double end, double step
                                        : __dadd_rn(end, -__dmul_rn(step, static_cast<double>(n - 1 - i))));
 }
 
-void linspace(DType dtype, int64_t n, double start, double end, void* out) {
+void linspace(const Queue& queue, DType dtype, int64_t n, double start, double end, void* out) {
   const double step = n > 1 ? (end - start) / static_cast<double>(n - 1) : 0.0;
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    launch("linspace", linspace_kernel<T>, blocks_for(n), kThreads, 0, stream(), n, start, end, step, static_cast<T*>(out));
+    launch("linspace", linspace_kernel<T>, blocks_for(n), kThreads, 0, queue, n, start, end, step, static_cast<T*>(out));
   });
 }
 

@@ -182,18 +182,18 @@ __global__ void map2_kernel(int64_t n, bool packed, F f, Source<A> a, Source<B> 
 }
 
 template <class Out, class A, class F>
-void map(const char* op, int64_t n, const A* a, Out* out, const F& f) {
+void map(const Queue& queue, const char* op, int64_t n, const A* a, Out* out, const F& f) {
   constexpr int kWidth = pack_width<F, Out, A>();
   const bool packed = array(a).template is_aligned<kWidth>() && array(out).template is_aligned<kWidth>();
-  launch(op, map_kernel<kWidth, F, Out, A>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, packed, f, a, out);
+  launch(op, map_kernel<kWidth, F, Out, A>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, queue, n, packed, f, a, out);
 }
 
 template <class Out, class A, class B, class F>
-void map2(const char* op, int64_t n, const Source<A>& a, const Source<B>& b, Out* out, const F& f) {
+void map2(const Queue& queue, const char* op, int64_t n, const Source<A>& a, const Source<B>& b, Out* out, const F& f) {
   constexpr int kWidth = pack_width<F, Out, A, B>();
   const bool packed =
       a.template is_aligned<kWidth>() && b.template is_aligned<kWidth>() && array(out).template is_aligned<kWidth>();
-  launch(op, map2_kernel<kWidth, F, Out, A, B>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, stream(), n, packed, f, a, b,
+  launch(op, map2_kernel<kWidth, F, Out, A, B>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, queue, n, packed, f, a, b,
          out);
 }
 
@@ -209,12 +209,12 @@ __global__ void map2_strided_kernel(Walk<3> walk, F f, Source<A> a, Source<B> b,
 
 // Chooses between the two: operands that lie in the output's order or are one element take the packs.
 template <class Out, class A, class B, class F>
-void map2_strided(const char* op, const StridedShape<3>& s, Source<A> a, Source<B> b, Out* out, const F& f) {
+void map2_strided(const Queue& queue, const char* op, const StridedShape<3>& s, Source<A> a, Source<B> b, Out* out, const F& f) {
   const auto regular = [&](int k) { return s.stride[k][0] == 1 || (k > 0 && s.stride[k][0] == 0); };
   if (s.numel() == 1 || (s.ndim == 1 && regular(0) && (a.data == nullptr || regular(1)) && (b.data == nullptr || regular(2)))) {
     a.step = s.numel() == 1 ? 0 : static_cast<int>(s.stride[1][0]);
     b.step = s.numel() == 1 ? 0 : static_cast<int>(s.stride[2][0]);
-    return map2(op, s.numel(), a, b, out, f);
+    return map2(queue, op, s.numel(), a, b, out, f);
   }
   in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
     Source<A> first = a;
@@ -222,7 +222,7 @@ void map2_strided(const char* op, const StridedShape<3>& s, Source<A> a, Source<
     if (first.data != nullptr) first.data += base[1];
     if (second.data != nullptr) second.data += base[2];
     const Walk<3> walk(part);
-    launch(op, map2_strided_kernel<F, Out, A, B>, blocks_for(walk.count), kThreads, 0, stream(), walk, f, first, second,
+    launch(op, map2_strided_kernel<F, Out, A, B>, blocks_for(walk.count), kThreads, 0, queue, walk, f, first, second,
            out + base[0]);
   });
 }

@@ -26,12 +26,13 @@ __global__ void take_along_kernel(Walk<3> walk, int64_t x_step, const int64_t* i
   values[at[0]] = x[at[2] + index[at[1]] * x_step];
 }
 
-void take_along(DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x, void* values) {
+void take_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x,
+                void* values) {
   dispatch_words(dtype, [&](auto tag) {
     using T = decltype(tag);
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
       const Walk<3> walk(part);
-      launch("gather", take_along_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, x_step, index + base[1],
+      launch("gather", take_along_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, x_step, index + base[1],
              static_cast<const T*>(x) + base[2], static_cast<T*>(values) + base[0]);
     });
   });
@@ -81,8 +82,8 @@ __global__ void put_chained_kernel(Walk<3> walk, int64_t taken, int64_t value_st
   x[entry[i]] = result;
 }
 
-void put_along(DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add, const int64_t* index,
-               const void* values, void* x) {
+void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add,
+               const int64_t* index, const void* values, void* x) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
@@ -91,17 +92,17 @@ void put_along(DType dtype, const StridedShape<3>& s, int64_t taken, const int64
       const T* value_part = static_cast<const T*>(values) + base[2];
       T* x_part = static_cast<T*>(x) + base[0];
       if (walk.count >= kFewLines || taken < kLongLine)
-        return launch("scatter", put_along_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, taken, steps[0],
-                      steps[1], steps[2], add, index_part, value_part, x_part);
+        return launch("scatter", put_along_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, taken, steps[0], steps[1],
+                      steps[2], add, index_part, value_part, x_part);
       const int64_t n = walk.count * taken;
-      const Scratch<int64_t> entry("scatter", 2 * n);
+      const Scratch<int64_t> entry(queue, 2 * n);
       int64_t* next = entry.data() + n;
-      const Scratch<bool> first("scatter", n);
-      launch("scatter", line_entries_kernel, blocks_for(n), kThreads, 0, stream(), walk, taken, steps[0], steps[1], index_part,
+      const Scratch<bool> first(queue, n);
+      launch("scatter", line_entries_kernel, blocks_for(n), kThreads, 0, queue, walk, taken, steps[0], steps[1], index_part,
              entry.data());
       chain("scatter", n, entry.data(), next, first.data());
-      launch("scatter", put_chained_kernel<T>, blocks_for(n), kThreads, 0, stream(), walk, taken, steps[2], add, entry.data(),
-             next, first.data(), value_part, x_part);
+      launch("scatter", put_chained_kernel<T>, blocks_for(n), kThreads, 0, queue, walk, taken, steps[2], add, entry.data(), next,
+             first.data(), value_part, x_part);
     });
   });
 }
@@ -119,9 +120,9 @@ __global__ void index_entries_kernel(int64_t n, int64_t extent, int64_t stride, 
   if (entry != nullptr) entry[i] = (add ? entry[i] : 0) + value * stride;
 }
 
-void index_entries(int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index, int64_t* entry,
-                   unsigned long long* bad) {
-  launch("index", index_entries_kernel, blocks_for(n), kThreads, 0, stream(), n, extent, stride, wraps, add, index, entry, bad);
+void index_entries(const Queue& queue, int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index,
+                   int64_t* entry, unsigned long long* bad) {
+  launch("index", index_entries_kernel, blocks_for(n), kThreads, 0, queue, n, extent, stride, wraps, add, index, entry, bad);
 }
 
 template <class T>
@@ -133,12 +134,12 @@ __global__ void gather_kernel(Walk<3> walk, const int64_t* entry, const T* x, T*
   values[at[0]] = x[at[1] + entry[at[2]]];
 }
 
-void gather(DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
+void gather(const Queue& queue, DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
   dispatch_words(dtype, [&](auto tag) {
     using T = decltype(tag);
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
       const Walk<3> walk(part);
-      launch("index", gather_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, entry + base[2],
+      launch("index", gather_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, entry + base[2],
              static_cast<const T*>(x) + base[1], static_cast<T*>(values) + base[0]);
     });
   });
@@ -165,14 +166,14 @@ __global__ void scatter_kernel(Walk<3> walk, int64_t value_step, bool add, const
 }
 
 // Lists of equal entries are made here, where there may be such.
-void scatter(DType dtype, const StridedShape<3>& s, int64_t value_step, bool distinct, bool add, const int64_t* entry,
-             const void* values, void* x) {
+void scatter(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t value_step, bool distinct, bool add,
+             const int64_t* entry, const void* values, void* x) {
   int64_t count = 1;  // of the entries
   for (int d = 0; d < s.ndim; ++d)
     if (s.stride[2][d] != 0) count += s.stride[2][d] * (s.extent[d] - 1);
   const bool chained = !distinct && count > 1;
-  const Scratch<int64_t> list("index_put", chained ? count : 0);
-  const Scratch<bool> heads("index_put", chained ? count : 0);
+  const Scratch<int64_t> list(queue, chained ? count : 0);
+  const Scratch<bool> heads(queue, chained ? count : 0);
   if (chained) chain("index_put", count, entry, list.data(), heads.data());
   const int64_t* next = chained ? list.data() : nullptr;
   const bool* first = chained ? heads.data() : nullptr;
@@ -181,8 +182,8 @@ void scatter(DType dtype, const StridedShape<3>& s, int64_t value_step, bool dis
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
       if (next != nullptr && base[2] != 0) throw NotImplementedError("index_put: no CUDA kernel for more than 2^30 entries");
       const Walk<3> walk(part);
-      launch("index_put", scatter_kernel<T>, blocks_for(walk.count), kThreads, 0, stream(), walk, value_step, add,
-             entry + base[2], next, first, static_cast<const T*>(values) + base[1], static_cast<T*>(x) + base[0]);
+      launch("index_put", scatter_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, value_step, add, entry + base[2],
+             next, first, static_cast<const T*>(values) + base[1], static_cast<T*>(x) + base[0]);
     });
   });
 }
@@ -204,11 +205,11 @@ __global__ void nonzero_kernel(int64_t n, Extents shape, const int64_t* position
   }
 }
 
-void nonzero(const StridedShape<1>& shape, const int64_t* positions, int64_t* coordinates) {
+void nonzero(const Queue& queue, const StridedShape<1>& shape, const int64_t* positions, int64_t* coordinates) {
   Extents extents{shape.ndim, {}};
   for (int d = 0; d < shape.ndim; ++d) extents.extent[d] = shape.extent[d];
   const int64_t n = shape.numel();
-  launch("nonzero", nonzero_kernel, blocks_for(n), kThreads, 0, stream(), n, extents, positions, coordinates);
+  launch("nonzero", nonzero_kernel, blocks_for(n), kThreads, 0, queue, n, extents, positions, coordinates);
 }
 
 // Integer atomics: the counts do not depend on the order.
@@ -217,8 +218,8 @@ __global__ void bincount_kernel(int64_t n, const int64_t* values, unsigned long 
   if (i < n) atomicAdd(counts + values[i], 1ull);
 }
 
-void bincount(int64_t n, const int64_t* values, int64_t* counts) {
-  launch("bincount", bincount_kernel, blocks_for(n), kThreads, 0, stream(), n, values,
+void bincount(const Queue& queue, int64_t n, const int64_t* values, int64_t* counts) {
+  launch("bincount", bincount_kernel, blocks_for(n), kThreads, 0, queue, n, values,
          reinterpret_cast<unsigned long long*>(counts));
 }
 

@@ -17,11 +17,11 @@ void refuse_index(const char* op, int64_t value) {
 }
 
 #ifndef CNNX_CUDA_ON_CPU
-void launch_at(const char* op, const void* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+void launch_at(const char* op, const void* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const Queue& queue,
                void** arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  const OnDevice on(selected_device);  // a launch into the stream of another device than the current one fails
-  check(op, cudaLaunchKernel(kernel, grid, block, arguments, shared_bytes, stream));
+  const OnDevice on(queue.device);  // a launch into the stream of another device than the current one fails
+  check(op, cudaLaunchKernel(kernel, grid, block, arguments, shared_bytes, static_cast<cudaStream_t>(queue.stream)));
 }
 #endif
 

@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <type_traits>
 
+#include "device/queue.h"
+
 #ifdef CNNX_CUDA_ON_CPU
 #include <tuple>
 // CNNX_SHARED(float, tile, [16][17]) declares the block's array tile; CNNX_DYNAMIC_SHARED(float, buffer) the pointer buffer to
@@ -31,9 +33,6 @@ namespace cnnx::cuda {
 inline void check(const char* op, cudaError_t status) {
   if (status != cudaSuccess) refuse(op, status);
 }
-
-// The device that select() chose last in this thread (cuda/stream.h), whose stream kernels are given to; -1: none yet.
-inline constinit thread_local int selected_device = -1;
 
 // Makes a device CUDA's current one, and puts back what was. The current device is the thread's and not ours: PyTorch or CuPy in
 // the same thread set it too, and rely on it. So it is asked for each time, which costs a look at a variable of the thread's.
@@ -60,26 +59,26 @@ class OnDevice {
 
 #ifndef CNNX_CUDA_ON_CPU
 // The part of a launch that does not depend on the kernel: arguments[i] is where parameter i lies.
-void launch_at(const char* op, const void* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+void launch_at(const char* op, const void* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const Queue& queue,
                void** arguments);
 template <class... Params>
-void launch_with(const char* op, const void* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+void launch_with(const char* op, const void* kernel, dim3 grid, dim3 block, std::size_t shared_bytes, const Queue& queue,
                  Params... values) {
   void* arguments[] = {&values...};
-  launch_at(op, kernel, grid, block, shared_bytes, stream, arguments);
+  launch_at(op, kernel, grid, block, shared_bytes, queue, arguments);
 }
 #endif
 
-// launch("relu", relu_kernel<float>, grid, block, shared_bytes, stream, arguments...). An empty grid launches nothing.
+// launch("relu", relu_kernel<float>, grid, block, shared_bytes, queue, arguments...). An empty grid launches nothing.
 template <class... Params, class... Args>
-void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, cudaStream_t stream,
+void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, const Queue& queue,
             Args&&... args) {
   static_assert(sizeof...(Params) == sizeof...(Args), "as many arguments as the kernel has parameters");
   static_assert((std::size_t{0} + ... + sizeof(Params)) <= 4096, "a kernel takes at most 4096 bytes of parameters");
   static_assert((std::is_trivially_copyable_v<Params> && ...), "parameters are copied to the device byte by byte");
 #ifdef CNNX_CUDA_ON_CPU
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
-  const OnDevice on(selected_device);
+  const OnDevice on(queue.device);
   const std::tuple<std::remove_cv_t<Params>...> values(static_cast<Params>(args)...);
   ::cuda_on_cpu::PointerArgument pointers[sizeof...(Params) + 1];
   int parameter = 0, count = 0;
@@ -89,11 +88,11 @@ void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, st
   };
   std::apply([&](const auto&... value) { (collect(value), ...); }, values);
   ::cuda_on_cpu::launch(
-      op, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
+      op, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, static_cast<cudaStream_t>(queue.stream),
       [kernel, values] { std::apply(kernel, values); }, pointers, count);
   check(op, cudaGetLastError());
 #else
-  launch_with<std::remove_cv_t<Params>...>(op, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, stream,
+  launch_with<std::remove_cv_t<Params>...>(op, reinterpret_cast<const void*>(kernel), grid, block, shared_bytes, queue,
                                            static_cast<Params>(args)...);
 #endif
 }

@@ -264,7 +264,7 @@ __global__ void __launch_bounds__(kThreads, kM* kN >= 128 * 128 ? 1 : 2) product
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 template <class T, int kM, int kN>
-void launch_product(const char* op, Product<T> p) {
+void launch_product(const Queue& queue, const char* op, Product<T> p) {
   p.tiles_n = std::max<int64_t>(1, ceil_div(p.n, kN));
   const int64_t tiles = ceil_div(p.m, kM) * p.tiles_n, batch = p.batch.numel();
   if (tiles == 0 || batch == 0 || (p.n == 0 && p.row_sums == nullptr)) return;
@@ -275,11 +275,11 @@ void launch_product(const char* op, Product<T> p) {
   splits = std::max<int64_t>(1, ceil_div(p.k, p.chunk));
   const size_t sums = splits > 1 ? size_t(tiles * batch * splits) * kM * kN : 0;
   const size_t rows = splits > 1 && p.row_sums != nullptr ? size_t(tiles / p.tiles_n * splits) * kM : 0;
-  const Scratch<T> scratch(op, int64_t(sums + rows));
+  const Scratch<T> scratch(queue, int64_t(sums + rows));
   p.partial = scratch.data();
   p.partial_rows = scratch.data() + sums;
   launch(op, product_kernel<T, kM, kN>, dim3(unsigned(tiles), unsigned(splits), unsigned(std::min<int64_t>(batch, 65535))),
-         dim3(kThreads), 0, stream(), p);
+         dim3(kThreads), 0, queue, p);
 }
 
 // Whether an operand's slices can be read 16 bytes at a time along the dimension of `extent`, whose stride is 1.
@@ -294,7 +294,7 @@ bool reads_vectors(const T* data, int64_t extent, int64_t step, int64_t other_st
 }
 
 template <class T>
-void product(const char* op, Product<T> p) {
+void product(const Queue& queue, const char* op, Product<T> p) {
   if (p.c_col != 1 && p.c_row == 1 && p.bias == nullptr && p.row_sums == nullptr) {  // write along what is contiguous
     std::swap(p.m, p.n);
     std::swap(p.a, p.b);
@@ -311,12 +311,12 @@ void product(const char* op, Product<T> p) {
       p.b_along_k ? reads_vectors(p.b, p.k, p.b_row, p.b_col, p.batch, 2) : reads_vectors(p.b, p.n, p.b_col, p.b_row, p.batch, 2);
   if constexpr (sizeof(T) == 4) {  // double is for checks: one kernel will do
     const int64_t batch = p.batch.numel();
-    if (p.n <= 16 && p.m > 16) return launch_product<T, 128, 16>(op, p);
-    if (p.m <= 16) return launch_product<T, 16, 128>(op, p);
-    if (ceil_div(p.m, 128) * ceil_div(p.n, 128) * batch >= 96) return launch_product<T, 128, 128>(op, p);
-    if (ceil_div(p.m, 64) * ceil_div(p.n, 64) * batch >= 32) return launch_product<T, 64, 64>(op, p);
+    if (p.n <= 16 && p.m > 16) return launch_product<T, 128, 16>(queue, op, p);
+    if (p.m <= 16) return launch_product<T, 16, 128>(queue, op, p);
+    if (ceil_div(p.m, 128) * ceil_div(p.n, 128) * batch >= 96) return launch_product<T, 128, 128>(queue, op, p);
+    if (ceil_div(p.m, 64) * ceil_div(p.n, 64) * batch >= 32) return launch_product<T, 64, 64>(queue, op, p);
   }
-  launch_product<T, 32, 32>(op, p);
+  launch_product<T, 32, 32>(queue, op, p);
 }
 
 template <class T>
@@ -331,35 +331,36 @@ Product<T> as_product(const GemmShape& s, const T* a, const T* b, T* c) {
 }
 
 template <class T>
-void gemm(const GemmShape& s, const T* a, const T* b, T* c) {
-  product("gemm", as_product(s, a, b, c));
+void gemm(const Queue& queue, const GemmShape& s, const T* a, const T* b, T* c) {
+  product(queue, "gemm", as_product(s, a, b, c));
 }
 
 template <class T>
-void linear_forward(const LinearShape& s, const T* input, const T* weight, const T* bias, T* output) {
+void linear_forward(const Queue& queue, const LinearShape& s, const T* input, const T* weight, const T* bias, T* output) {
   Product<T> p =
       as_product<T>({s.batch, s.out_features, s.in_features, s.in_features, 1, 1, s.in_features, s.out_features, 1, false}, input,
                     weight, output);
   p.bias = bias;
   p.activation = s.activation;
-  product("linear_forward", p);
+  product(queue, "linear_forward", p);
 }
 
 template <class T>
-void linear_backward_input(const LinearShape& s, const T* grad_output, const T* weight, T* grad_input) {
-  product("linear_backward_input",
+void linear_backward_input(const Queue& queue, const LinearShape& s, const T* grad_output, const T* weight, T* grad_input) {
+  product(queue, "linear_backward_input",
           as_product<T>({s.batch, s.in_features, s.out_features, s.out_features, 1, s.in_features, 1, s.in_features, 1, false},
                         grad_output, weight, grad_input));
 }
 
 template <class T>
-void linear_backward_weight(const LinearShape& s, const T* input, const T* grad_output, T* grad_weight, T* grad_bias) {
+void linear_backward_weight(const Queue& queue, const LinearShape& s, const T* input, const T* grad_output, T* grad_weight,
+                            T* grad_bias) {
   Product<T> p =
       as_product<T>({s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false},
                     grad_output, input, grad_weight);
   if (grad_weight == nullptr) p.n = 0;  // the row sums alone
   p.row_sums = grad_bias;
-  product("linear_backward_weight", p);
+  product(queue, "linear_backward_weight", p);
 }
 
 // Integers have no fast path: one thread a result.
@@ -381,17 +382,18 @@ __global__ void integer_product_kernel(GemmShape s, StridedShape<3> batch, const
   }
 }
 
-void matmul(DType dtype, const GemmShape& s, const StridedShape<3>& batch, const void* a, const void* b, void* c) {
+void matmul(const Queue& queue, DType dtype, const GemmShape& s, const StridedShape<3>& batch, const void* a, const void* b,
+            void* c) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_floating_point_v<T>) {
       Product<T> p = as_product(s, static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c));
       p.batch = batch;
-      product("matmul", p);
+      product(queue, "matmul", p);
     } else if constexpr (!std::is_same_v<T, bool>) {
       const int64_t count = s.m * s.n * batch.numel();
       launch("matmul", integer_product_kernel<T>, dim3(unsigned(std::min<int64_t>(ceil_div(count, kThreads), 1 << 16))),
-             dim3(kThreads), 0, stream(), s, batch, static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c));
+             dim3(kThreads), 0, queue, s, batch, static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c));
     }
   });
 }

@@ -88,27 +88,30 @@ __global__ void loss_kernel(LossRows<T> p, int lanes) {
 }
 
 template <bool kLogits, class T>
-void forward(const char* op, const LossRows<T>& p) {
+void forward(const Queue& queue, const char* op, const LossRows<T>& p) {
   const int lanes = p.s.spatial > 1 ? 1 : lanes_for(p.s.classes);
   const int64_t rows = p.s.batch * p.s.spatial;
   const int64_t rows_of_block = kRowThreads / lanes;
   // One block at least: the sum of nothing is a result too.
   const int64_t blocks = std::clamp<int64_t>((rows + rows_of_block - 1) / rows_of_block, 1, kMaxSumBlocks);
-  launch(op, loss_kernel<T, kLogits>, dim3(unsigned(blocks)), dim3(kRowThreads), 0, stream(), p, lanes);
+  launch(op, loss_kernel<T, kLogits>, dim3(unsigned(blocks)), dim3(kRowThreads), 0, queue, p, lanes);
 }
 
 template <class T>
-void nll_forward(const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
-                 double label_smoothing, bool mean, T* losses, T* result, double* total_weight) {
-  forward<false>("nll_forward", LossRows<T>{s, log_p, target, weight, ignore_index, T(label_smoothing), mean, nullptr, losses,
-                                            result, total_weight, faults()});
+void nll_forward(const Queue& queue, const ClassShape& s, const T* log_p, const int64_t* target, const T* weight,
+                 int64_t ignore_index, double label_smoothing, bool mean, T* losses, T* result, double* total_weight) {
+  forward<false>(queue, "nll_forward",
+                 LossRows<T>{s, log_p, target, weight, ignore_index, T(label_smoothing), mean, nullptr, losses, result,
+                             total_weight, faults(queue.device)});
 }
 
 template <class T>
-void cross_entropy_forward(const ClassShape& s, const T* logits, const int64_t* target, const T* weight, int64_t ignore_index,
-                           double label_smoothing, bool mean, T* log_p, T* losses, T* result, double* total_weight) {
-  forward<true>("cross_entropy_forward", LossRows<T>{s, logits, target, weight, ignore_index, T(label_smoothing), mean, log_p,
-                                                     losses, result, total_weight, faults()});
+void cross_entropy_forward(const Queue& queue, const ClassShape& s, const T* logits, const int64_t* target, const T* weight,
+                           int64_t ignore_index, double label_smoothing, bool mean, T* log_p, T* losses, T* result,
+                           double* total_weight) {
+  forward<true>(queue, "cross_entropy_forward",
+                LossRows<T>{s, logits, target, weight, ignore_index, T(label_smoothing), mean, log_p, losses, result,
+                            total_weight, faults(queue.device)});
 }
 
 template <class T>
@@ -154,23 +157,24 @@ __global__ void slope_kernel(LossSlopes<T> p) {
 }
 
 template <class T>
-void backward(const char* op, const LossSlopes<T>& p) {
+void backward(const Queue& queue, const char* op, const LossSlopes<T>& p) {
   const int64_t count = p.s.batch * p.s.classes * p.s.spatial;
   launch(op, slope_kernel<T>, dim3(unsigned(std::min<int64_t>((count + kRowThreads - 1) / kRowThreads, 1 << 16))),
-         dim3(kRowThreads), 0, stream(), p);
+         dim3(kRowThreads), 0, queue, p);
 }
 
 template <class T>
-void cross_entropy_backward(const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
-                            double label_smoothing, const T* grad, bool each, const double* divisor, T* grad_input) {
-  backward("cross_entropy_backward",
+void cross_entropy_backward(const Queue& queue, const ClassShape& s, const T* log_p, const int64_t* target, const T* weight,
+                            int64_t ignore_index, double label_smoothing, const T* grad, bool each, const double* divisor,
+                            T* grad_input) {
+  backward(queue, "cross_entropy_backward",
            LossSlopes<T>{s, log_p, target, weight, ignore_index, T(label_smoothing), grad, each, divisor, grad_input});
 }
 
 template <class T>
-void nll_backward(const ClassShape& s, const int64_t* target, const T* weight, int64_t ignore_index, const T* grad, bool each,
-                  const double* divisor, T* grad_input) {
-  backward("nll_backward", LossSlopes<T>{s, nullptr, target, weight, ignore_index, T(0), grad, each, divisor, grad_input});
+void nll_backward(const Queue& queue, const ClassShape& s, const int64_t* target, const T* weight, int64_t ignore_index,
+                  const T* grad, bool each, const double* divisor, T* grad_input) {
+  backward(queue, "nll_backward", LossSlopes<T>{s, nullptr, target, weight, ignore_index, T(0), grad, each, divisor, grad_input});
 }
 
 }  // namespace

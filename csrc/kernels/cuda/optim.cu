@@ -177,7 +177,7 @@ __global__ void __launch_bounds__(kThreads) update_kernel(Update<Rule, T> u) {
 }
 
 template <class Rule, class Step, class T>
-void run(const char* op, const Rule& rule, const Step& step, int64_t count, const OptimItem<T>* items) {
+void run(const Queue& queue, const char* op, const Rule& rule, const Step& step, int64_t count, const OptimItem<T>* items) {
   Update<Rule, T> u{};
   u.rule = rule;
   ReplayedStep<Rule> numbers{rule, {}};
@@ -189,7 +189,7 @@ void run(const char* op, const Rule& rule, const Step& step, int64_t count, cons
     if (phase() != Phase::eager) replayed = replayed_values(op, bytes);
     u.replayed = static_cast<const ReplayedStep<Rule>*>(replayed.device);
     if (phase() == Phase::replay) std::memcpy(replayed.host, &numbers, bytes);
-    else launch(op, update_kernel<Rule, T>, dim3(unsigned(blocks)), dim3(kThreads), 0, stream(), u);
+    else launch(op, update_kernel<Rule, T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, u);
     u.count = 0;
     blocks = 0;
   };
@@ -208,24 +208,24 @@ void run(const char* op, const Rule& rule, const Step& step, int64_t count, cons
 }
 
 template <class T>
-void sgd_step(const SgdStep& step, int64_t count, const OptimItem<T>* items) {
-  run("sgd_step", Sgd<T>{step}, step, count, items);
+void sgd_step(const Queue& queue, const SgdStep& step, int64_t count, const OptimItem<T>* items) {
+  run(queue, "sgd_step", Sgd<T>{step}, step, count, items);
 }
 template <class T>
-void adam_step(const AdamStep& step, int64_t count, const OptimItem<T>* items) {
-  run(step.decoupled ? "adamw_step" : "adam_step", Adam<T>{step}, step, count, items);
+void adam_step(const Queue& queue, const AdamStep& step, int64_t count, const OptimItem<T>* items) {
+  run(queue, step.decoupled ? "adamw_step" : "adam_step", Adam<T>{step}, step, count, items);
 }
 template <class T>
-void adadelta_step(const AdadeltaStep& step, int64_t count, const OptimItem<T>* items) {
-  run("adadelta_step", Adadelta<T>{step}, step, count, items);
+void adadelta_step(const Queue& queue, const AdadeltaStep& step, int64_t count, const OptimItem<T>* items) {
+  run(queue, "adadelta_step", Adadelta<T>{step}, step, count, items);
 }
 template <class T>
-void rmsprop_step(const RmspropStep& step, int64_t count, const OptimItem<T>* items) {
-  run("rmsprop_step", Rmsprop<T>{step}, step, count, items);
+void rmsprop_step(const Queue& queue, const RmspropStep& step, int64_t count, const OptimItem<T>* items) {
+  run(queue, "rmsprop_step", Rmsprop<T>{step}, step, count, items);
 }
 template <class T>
-void adagrad_step(const AdagradStep& step, int64_t count, const OptimItem<T>* items) {
-  run("adagrad_step", Adagrad<T>{step}, step, count, items);
+void adagrad_step(const Queue& queue, const AdagradStep& step, int64_t count, const OptimItem<T>* items) {
+  run(queue, "adagrad_step", Adagrad<T>{step}, step, count, items);
 }
 
 // Lists of numbers in the arguments of a kernel, with the first block of each as above.
@@ -252,12 +252,12 @@ struct Part {
 
 // Calls run(lists, blocks) for as many lists at a time as the arguments hold.
 template <class T, class Run>
-void for_lists(int64_t count, const int64_t* sizes, void* const* data, const Run& run) {
+void for_lists(const Queue& queue, int64_t count, const int64_t* sizes, void* const* data, const Run& run) {
   Lists<T> lists{};
   int64_t blocks = 0;
   const auto flush = [&] {
     lists.first_block[lists.count] = int(blocks);
-    run(lists, blocks);
+    run(queue, lists, blocks);
     lists.count = 0;
     blocks = 0;
   };
@@ -324,22 +324,23 @@ __global__ void clip_kernel(Lists<T> lists, double max_norm, const double* norm)
 
 constexpr const char* kClip = "clip_grad_norm_";
 
-void add_norm(DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data, double* norm) {
+void add_norm(const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data, double* norm) {
   dispatch_floating(kClip, dtype, [&](auto tag) {
     using T = decltype(tag);
-    for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
-      const Scratch<double> parts(kClip, blocks);
-      launch(kClip, norm_parts_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, stream(), lists, p, parts.data());
-      launch(kClip, norm_kernel, dim3(1), dim3(kThreads), 0, stream(), blocks, parts.data(), p, norm);
+    for_lists<T>(queue, count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
+      const Scratch<double> parts(queue, blocks);
+      launch(kClip, norm_parts_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, lists, p, parts.data());
+      launch(kClip, norm_kernel, dim3(1), dim3(kThreads), 0, queue, blocks, parts.data(), p, norm);
     });
   });
 }
 
-void clip_norm(DType dtype, double max_norm, const double* norm, int64_t count, const int64_t* sizes, void* const* data) {
+void clip_norm(const Queue& queue, DType dtype, double max_norm, const double* norm, int64_t count, const int64_t* sizes,
+               void* const* data) {
   dispatch_floating(kClip, dtype, [&](auto tag) {
     using T = decltype(tag);
-    for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
-      launch(kClip, clip_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, stream(), lists, max_norm, norm);
+    for_lists<T>(queue, count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
+      launch(kClip, clip_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, lists, max_norm, norm);
     });
   });
 }

@@ -87,20 +87,20 @@ __global__ void pair_backward_kernel(PairLoss op, int64_t n, T beta, const T* in
 }
 
 template <class T>
-void pair_loss(PairLoss op, const PairShape& s, double beta, const T* input, const T* target, const T* weight,
+void pair_loss(const Queue& queue, PairLoss op, const PairShape& s, double beta, const T* input, const T* target, const T* weight,
                const T* pos_weight, double divisor, T* losses, T* result, bool*) {
   const int64_t n = s.numel();
   // One block at least: the sum of nothing is a result too.
   const int64_t blocks = std::clamp<int64_t>((n + kRowThreads - 1) / kRowThreads, 1, kMaxSumBlocks);
-  launch("pair_loss", pair_kernel<T>, dim3(unsigned(blocks)), dim3(kRowThreads), 0, stream(), op, n, T(beta), input, target,
-         weight, pos_weight, divisor, losses, result, faults());
+  launch("pair_loss", pair_kernel<T>, dim3(unsigned(blocks)), dim3(kRowThreads), 0, queue, op, n, T(beta), input, target, weight,
+         pos_weight, divisor, losses, result, faults(queue.device));
 }
 
 template <class T>
-void pair_loss_backward(PairLoss op, int64_t n, double beta, const T* input, const T* target, const T* weight,
+void pair_loss_backward(const Queue& queue, PairLoss op, int64_t n, double beta, const T* input, const T* target, const T* weight,
                         const T* pos_weight, const T* grad, bool each, double divisor, T* grad_input) {
   launch("pair_loss_backward", pair_backward_kernel<T>,
-         dim3(unsigned(std::min<int64_t>((n + kRowThreads - 1) / kRowThreads, 1 << 14))), dim3(kRowThreads), 0, stream(), op, n,
+         dim3(unsigned(std::min<int64_t>((n + kRowThreads - 1) / kRowThreads, 1 << 14))), dim3(kRowThreads), 0, queue, op, n,
          T(beta), input, target, weight, pos_weight, grad, each, T(divisor), grad_input);
 }
 

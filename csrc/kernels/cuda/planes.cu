@@ -77,8 +77,8 @@ __global__ void __launch_bounds__(kPlaneThreads)
 // Makes a launch's tables of a list that begins with those of the rows.
 class TableStore {
  public:
-  TableStore(const char* op, const std::vector<int32_t>& entries, size_t columns)
-      : large_(op, entries.size() > kSmall ? static_cast<int64_t>(entries.size()) : 1) {
+  TableStore(const Queue& queue, const char* op, const std::vector<int32_t>& entries, size_t columns)
+      : large_(queue, entries.size() > kSmall ? static_cast<int64_t>(entries.size()) : 1) {
     tables_.count = to_index(op, static_cast<int64_t>(entries.size()));
     tables_.columns = static_cast<int>(columns);
     tables_.large = nullptr;
@@ -89,7 +89,7 @@ class TableStore {
     }
     std::fill(tables_.small, tables_.small + kSmall, 0);
     tables_.large = large_.data();
-    upload(op, large_.data(), entries.data(), entries.size() * sizeof(int32_t));
+    upload(queue, op, large_.data(), entries.data(), entries.size() * sizeof(int32_t));
   }
   const Tables& tables() const { return tables_; }
 
@@ -101,19 +101,18 @@ class TableStore {
 dim3 fewer(dim3 blocks) { return dim3((blocks.x + kEach - 1) / kEach); }
 
 template <class T>
-void gather_planes(const PlaneMap& s, const T* input, T value, T* output) {
+void gather_planes(const Queue& queue, const PlaneMap& s, const T* input, T value, T* output) {
   const char* op = "gather_planes";
   const int64_t in_plane = s.in_height * s.in_width, out_plane = s.row_taps * s.column_taps * s.out_height * s.out_width;
   if (s.planes == 0 || out_plane == 0) return;
   std::vector<int32_t> entries(s.rows, s.rows + s.row_taps * s.out_height);
   const size_t columns = entries.size();
   entries.insert(entries.end(), s.columns, s.columns + s.column_taps * s.out_width);
-  const TableStore store(op, entries, columns);
+  const TableStore store(queue, op, entries, columns);
   const Out out{Divider(s.out_width), Divider(s.out_height), Divider(s.column_taps), Divider(s.row_taps)};
   for_planes(op, s.planes, out_plane, in_plane, [&](int64_t first, int planes, dim3 blocks) {
-    launch(op, gather<T>, fewer(blocks), dim3(kPlaneThreads), 0, stream(), store.tables(), out,
-           static_cast<int>(planes * out_plane), static_cast<int>(s.in_width), static_cast<int>(in_plane),
-           input + first * in_plane, value, output + first * out_plane);
+    launch(op, gather<T>, fewer(blocks), dim3(kPlaneThreads), 0, queue, store.tables(), out, static_cast<int>(planes * out_plane),
+           static_cast<int>(s.in_width), static_cast<int>(in_plane), input + first * in_plane, value, output + first * out_plane);
   });
 }
 
@@ -136,7 +135,7 @@ void append_inverse(std::vector<int32_t>& entries, const int64_t* table, int64_t
 }
 
 template <class T>
-void scatter_planes(const PlaneMap& s, const T* grad_output, T* grad_input) {
+void scatter_planes(const Queue& queue, const PlaneMap& s, const T* grad_output, T* grad_input) {
   const char* op = "scatter_planes";
   const int64_t in_plane = s.in_height * s.in_width, window = s.out_height * s.out_width,
                 out_plane = s.row_taps * s.column_taps * window;
@@ -146,9 +145,9 @@ void scatter_planes(const PlaneMap& s, const T* grad_output, T* grad_input) {
   append_inverse(entries, s.rows, s.row_taps, s.out_height, s.in_height, s.column_taps * window, s.out_width);
   const size_t columns = entries.size();
   append_inverse(entries, s.columns, s.column_taps, s.out_width, s.in_width, window, 1);
-  const TableStore store(op, entries, columns);
+  const TableStore store(queue, op, entries, columns);
   for_planes(op, s.planes, in_plane, out_plane, [&](int64_t first, int planes, dim3 blocks) {
-    launch(op, scatter<T>, fewer(blocks), dim3(kPlaneThreads), 0, stream(), store.tables(), Divider(s.in_width),
+    launch(op, scatter<T>, fewer(blocks), dim3(kPlaneThreads), 0, queue, store.tables(), Divider(s.in_width),
            Divider(s.in_height), static_cast<int>(planes * in_plane), static_cast<int>(out_plane),
            grad_output + first * out_plane, grad_input + first * in_plane);
   });

@@ -200,38 +200,38 @@ void for_parts(const char* op, const Pool2dShape& s, bool over_input, int64_t la
 }
 
 template <class T>
-void max_pool2d_forward(const Pool2dShape& s, const T* input, T* output, int32_t* index) {
+void max_pool2d_forward(const Queue& queue, const Pool2dShape& s, const T* input, T* output, int32_t* index) {
   const char* op = "max_pool2d_forward";
   const bool warps = by_warps(s);
   for_parts(op, s, false, warps ? 32 : 1, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
-    launch(op, warps ? max_forward<T, 32> : max_forward<T, 1>, blocks, dim3(kPlaneThreads), 0, stream(), p, input + in,
-           output + out, index != nullptr ? index + out : nullptr);
+    launch(op, warps ? max_forward<T, 32> : max_forward<T, 1>, blocks, dim3(kPlaneThreads), 0, queue, p, input + in, output + out,
+           index != nullptr ? index + out : nullptr);
   });
 }
 
 template <class T>
-void max_pool2d_backward(const Pool2dShape& s, const T* grad_output, const int32_t* index, T* grad_input) {
+void max_pool2d_backward(const Queue& queue, const Pool2dShape& s, const T* grad_output, const int32_t* index, T* grad_input) {
   const char* op = "max_pool2d_backward";
   for_parts(op, s, true, 1, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
-    launch(op, max_backward<T>, blocks, dim3(kPlaneThreads), 0, stream(), p, grad_output + out, index + out, grad_input + in);
+    launch(op, max_backward<T>, blocks, dim3(kPlaneThreads), 0, queue, p, grad_output + out, index + out, grad_input + in);
   });
 }
 
 template <class T>
-void avg_pool2d_forward(const Pool2dShape& s, const T* input, T* output) {
+void avg_pool2d_forward(const Queue& queue, const Pool2dShape& s, const T* input, T* output) {
   const char* op = "avg_pool2d_forward";
   const bool warps = by_warps(s);
   for_parts(op, s, false, warps ? 32 : 1, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
-    launch(op, warps ? avg_forward<T, 32> : avg_forward<T, 1>, blocks, dim3(kPlaneThreads), 0, stream(), p, input + in,
+    launch(op, warps ? avg_forward<T, 32> : avg_forward<T, 1>, blocks, dim3(kPlaneThreads), 0, queue, p, input + in,
            output + out);
   });
 }
 
 template <class T>
-void avg_pool2d_backward(const Pool2dShape& s, const T* grad_output, T* grad_input) {
+void avg_pool2d_backward(const Queue& queue, const Pool2dShape& s, const T* grad_output, T* grad_input) {
   const char* op = "avg_pool2d_backward";
   for_parts(op, s, true, 1, [&](const Pool& p, dim3 blocks, int64_t in, int64_t out) {
-    launch(op, avg_backward<T>, blocks, dim3(kPlaneThreads), 0, stream(), p, grad_output + out, grad_input + in);
+    launch(op, avg_backward<T>, blocks, dim3(kPlaneThreads), 0, queue, p, grad_output + out, grad_input + in);
   });
 }
 

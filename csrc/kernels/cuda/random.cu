@@ -34,9 +34,9 @@ __global__ void draw_kernel(int64_t n, RandomKey captured, F f, bool is_aligned,
 }
 
 template <int kCount, class T, class F>
-void draw(const char* op, int64_t n, uint64_t seed, uint64_t call, T* data, const F& f) {
-  launch(op, draw_kernel<kCount, T, F>, blocks_for((n + kCount - 1) / kCount), kThreads, 0, stream(), n,
-         random_key(op, seed, call), f, reinterpret_cast<uintptr_t>(data) % sizeof(Pack<T, kCount>) == 0, data);
+void draw(const Queue& queue, const char* op, int64_t n, uint64_t seed, uint64_t call, T* data, const F& f) {
+  launch(op, draw_kernel<kCount, T, F>, blocks_for((n + kCount - 1) / kCount), kThreads, 0, queue, n,
+         random_key(queue, op, seed, call), f, reinterpret_cast<uintptr_t>(data) % sizeof(Pack<T, kCount>) == 0, data);
 }
 
 template <class T>
@@ -56,11 +56,11 @@ struct Uniform {
   }
 };
 
-void uniform(DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, double high, void* out) {
+void uniform(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, double high, void* out) {
   dispatch_floating("uniform_", dtype, [&](auto tag) {
     using T = decltype(tag);
     const Uniform<T> f{static_cast<T>(low), static_cast<T>(high - low), static_cast<T>(high)};
-    draw<std::is_same_v<T, float> ? 4 : 2>("uniform_", n, seed, call, static_cast<T*>(out), f);
+    draw<std::is_same_v<T, float> ? 4 : 2>(queue, "uniform_", n, seed, call, static_cast<T*>(out), f);
   });
 }
 
@@ -84,10 +84,10 @@ struct Normal {
   }
 };
 
-void normal(DType dtype, int64_t n, uint64_t seed, uint64_t call, double mean, double stddev, void* out) {
+void normal(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double mean, double stddev, void* out) {
   dispatch_floating("normal_", dtype, [&](auto tag) {
     using T = decltype(tag);
-    draw<std::is_same_v<T, float> ? 4 : 2>("normal_", n, seed, call, static_cast<T*>(out), Normal<T>{mean, stddev});
+    draw<std::is_same_v<T, float> ? 4 : 2>(queue, "normal_", n, seed, call, static_cast<T*>(out), Normal<T>{mean, stddev});
   });
 }
 
@@ -99,10 +99,10 @@ struct Bernoulli {
   }
 };
 
-void bernoulli(DType dtype, int64_t n, uint64_t seed, uint64_t call, double p, void* out) {
+void bernoulli(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double p, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    draw<4>("bernoulli_", n, seed, call, static_cast<T*>(out), Bernoulli<T>{p});
+    draw<4>(queue, "bernoulli_", n, seed, call, static_cast<T*>(out), Bernoulli<T>{p});
   });
 }
 
@@ -115,10 +115,10 @@ struct Integers {
   }
 };
 
-void randint(DType dtype, int64_t n, uint64_t seed, uint64_t call, int64_t low, uint64_t range, void* out) {
+void randint(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, int64_t low, uint64_t range, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    draw<2>("randint", n, seed, call, static_cast<T*>(out), Integers<T>{static_cast<uint64_t>(low), range});
+    draw<2>(queue, "randint", n, seed, call, static_cast<T*>(out), Integers<T>{static_cast<uint64_t>(low), range});
   });
 }
 

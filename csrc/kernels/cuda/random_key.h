@@ -15,7 +15,7 @@ struct RandomKey {
   }
 };
 
-// For a kernel that is launched in the selected device's stream. Every kernel that draws takes its key from here.
-RandomKey random_key(const char* op, uint64_t seed, uint64_t call);
+// Every kernel that draws takes its key from here.
+RandomKey random_key(const Queue& queue, const char* op, uint64_t seed, uint64_t call);
 
 }  // namespace cnnx::cuda

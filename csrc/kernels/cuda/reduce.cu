@@ -166,60 +166,62 @@ __global__ void reduce_columns_kernel(R r, ReduceShape s, int64_t bands, Chunks 
 }
 
 template <class R, class In, class Out>
-void reduce_chunks(const char* op, const R& r, const ReduceShape& s, const Chunks& chunks, typename R::Value divisor, const In* x,
-                   Out* y) {
+void reduce_chunks(const Queue& queue, const char* op, const R& r, const ReduceShape& s, const Chunks& chunks,
+                   typename R::Value divisor, const In* x, Out* y) {
   if (s.inner > 1) {
     const int64_t bands = (s.inner + kColumns - 1) / kColumns;
     launch(op, reduce_columns_kernel<R, In, Out>, grid_of(op, s.outer * chunks.count * bands), dim3(kColumns, kColumnRows), 0,
-           stream(), r, s, bands, chunks, divisor, x, y);
+           queue, r, s, bands, chunks, divisor, x, y);
   } else if (s.reduce <= 1024) {
     int lanes = 1;
     while (lanes < 32 && lanes < s.reduce) lanes *= 2;
-    launch(op, reduce_rows_kernel<R, In, Out>, blocks_for(s.outer * lanes), kThreads, 0, stream(), r, s.outer, s.reduce, lanes,
+    launch(op, reduce_rows_kernel<R, In, Out>, blocks_for(s.outer * lanes), kThreads, 0, queue, r, s.outer, s.reduce, lanes,
            divisor, x, y);
   } else {
-    launch(op, reduce_chunks_kernel<R, In, Out>, grid_of(op, s.outer * chunks.count), kThreads, 0, stream(), r, s.reduce, chunks,
+    launch(op, reduce_chunks_kernel<R, In, Out>, grid_of(op, s.outer * chunks.count), kThreads, 0, queue, r, s.reduce, chunks,
            divisor, x, y);
   }
 }
 
 template <class R, class In, class Out>
-void reduce_with(const char* op, const R& r, const ReduceShape& s, typename R::Value divisor, const In* x, Out* y) {
+void reduce_with(const Queue& queue, const char* op, const R& r, const ReduceShape& s, typename R::Value divisor, const In* x,
+                 Out* y) {
   using Value = typename R::Value;
   const int64_t results = s.outer * s.inner;
   if (results == 0) return;
   const int64_t size = s.inner == 1 ? kChunk : kColumnChunk;
   const Chunks chunks{size, s.reduce > size ? (s.reduce + size - 1) / size : 1};
-  if (chunks.count == 1) return reduce_chunks(op, r, s, chunks, divisor, x, y);
-  const Scratch<Value> partial(op, results * chunks.count);
-  reduce_chunks(op, r, s, chunks, Value(1), x, partial.data());
+  if (chunks.count == 1) return reduce_chunks(queue, op, r, s, chunks, divisor, x, y);
+  const Scratch<Value> partial(queue, results * chunks.count);
+  reduce_chunks(queue, op, r, s, chunks, Value(1), x, partial.data());
   const ReduceShape rest{s.outer, chunks.count, s.inner};
   const Value* from = partial.data();
-  if constexpr (std::is_same_v<In, Value>) reduce_with(op, r, rest, divisor, from, y);
-  else reduce_with(op, AnyReduction<Value>{ReduceOp::sum}, rest, divisor, from, y);  // of float
+  if constexpr (std::is_same_v<In, Value>) reduce_with(queue, op, r, rest, divisor, from, y);
+  else reduce_with(queue, op, AnyReduction<Value>{ReduceOp::sum}, rest, divisor, from, y);  // of float
 }
 
-void reduce_any(ReduceOp op, const ReduceShape& s, const float* x, float* y) {
+void reduce_any(const Queue& queue, ReduceOp op, const ReduceShape& s, const float* x, float* y) {
   switch (op) {
-    case ReduceOp::sum: return reduce_with("sum", FloatReduction<ReduceOp::sum>(), s, 1, x, y);
-    case ReduceOp::mean: return reduce_with("mean", FloatReduction<ReduceOp::sum>(), s, static_cast<double>(s.reduce), x, y);
-    case ReduceOp::prod: return reduce_with("prod", FloatReduction<ReduceOp::prod>(), s, 1, x, y);
-    case ReduceOp::max: return reduce_with("max", FloatReduction<ReduceOp::max>(), s, 1, x, y);
-    case ReduceOp::min: return reduce_with("min", FloatReduction<ReduceOp::min>(), s, 1, x, y);
+    case ReduceOp::sum: return reduce_with(queue, "sum", FloatReduction<ReduceOp::sum>(), s, 1, x, y);
+    case ReduceOp::mean:
+      return reduce_with(queue, "mean", FloatReduction<ReduceOp::sum>(), s, static_cast<double>(s.reduce), x, y);
+    case ReduceOp::prod: return reduce_with(queue, "prod", FloatReduction<ReduceOp::prod>(), s, 1, x, y);
+    case ReduceOp::max: return reduce_with(queue, "max", FloatReduction<ReduceOp::max>(), s, 1, x, y);
+    case ReduceOp::min: return reduce_with(queue, "min", FloatReduction<ReduceOp::min>(), s, 1, x, y);
   }
 }
 template <class T>
-void reduce_any(ReduceOp op, const ReduceShape& s, const T* x, T* y) {
+void reduce_any(queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
   constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
   const bool mean = op == ReduceOp::mean;
-  reduce_with(kNames[static_cast<int>(op)], AnyReduction<T>{mean ? ReduceOp::sum : op}, s, static_cast<T>(mean ? s.reduce : 1), x,
-              y);
+  reduce_with(queue, kNames[static_cast<int>(op)], AnyReduction<T>{mean ? ReduceOp::sum : op}, s,
+              static_cast<T>(mean ? s.reduce : 1), x, y);
 }
 
-void integer_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
+void integer_reduce(const Queue& queue, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_integral_v<T>) reduce_any(op, s, static_cast<const T*>(x), static_cast<T*>(y));
+    if constexpr (std::is_integral_v<T>) reduce_any(queue, op, s, static_cast<const T*>(x), static_cast<T*>(y));
   });
 }
 
@@ -305,35 +307,35 @@ __global__ void arg_columns_kernel(int64_t threads, bool max, Among among, const
 
 // Lines are cut where they are too few to keep a card busy.
 template <class T>
-void find_extremes(const char* op, bool max, const ReduceShape& s, int64_t count, const int64_t* found, const T* x,
-                   int64_t* index) {
+void find_extremes(const Queue& queue, const char* op, bool max, const ReduceShape& s, int64_t count, const int64_t* found,
+                   const T* x, int64_t* index) {
   const bool rows = s.inner == 1, few = rows ? s.outer < kEnoughRows : s.outer * s.inner < kEnoughColumns;
   const int64_t size = few ? std::min(count, rows ? kChunk : kColumnChunk) : count;
   const Among among{s.reduce, count, s.inner, found, {size, (count + size - 1) / size}};
   const int64_t parts = s.outer * among.chunks.count * s.inner;
   const bool last = among.chunks.count == 1;
-  const Scratch<int64_t> scratch(op, last ? 0 : parts);
+  const Scratch<int64_t> scratch(queue, last ? 0 : parts);
   int64_t* to = last ? index : scratch.data();
-  if (rows) launch(op, arg_chunks_kernel<T>, grid_of(op, parts), kThreads, 0, stream(), max, among, x, to);
-  else launch(op, arg_columns_kernel<T>, blocks_for(parts), kThreads, 0, stream(), parts, max, among, x, to);
-  if (!last) find_extremes(op, max, s, among.chunks.count, to, x, index);
+  if (rows) launch(op, arg_chunks_kernel<T>, grid_of(op, parts), kThreads, 0, queue, max, among, x, to);
+  else launch(op, arg_columns_kernel<T>, blocks_for(parts), kThreads, 0, queue, parts, max, among, x, to);
+  if (!last) find_extremes(queue, op, max, s, among.chunks.count, to, x, index);
 }
 
 template <class T>
-void arg_reduce(ReduceOp op, const ReduceShape& s, const T* x, int64_t* index) {
+void arg_reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, int64_t* index) {
   const bool max = op == ReduceOp::max;
   const char* name = max ? "argmax" : "argmin";
   if (s.outer * s.inner == 0) return;
   if (s.inner == 1 && s.reduce <= 1024) {
     int lanes = 1;
     while (lanes < 32 && lanes < s.reduce) lanes *= 2;
-    launch(name, arg_rows_kernel<T>, blocks_for(s.outer * lanes), kThreads, 0, stream(), max, s.outer, s.reduce, lanes, x, index);
+    launch(name, arg_rows_kernel<T>, blocks_for(s.outer * lanes), kThreads, 0, queue, max, s.outer, s.reduce, lanes, x, index);
   } else {
-    find_extremes(name, max, s, s.reduce, static_cast<const int64_t*>(nullptr), x, index);
+    find_extremes(queue, name, max, s, s.reduce, static_cast<const int64_t*>(nullptr), x, index);
   }
 }
 
-void integer_arg_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
+void integer_arg_reduce(const Queue&, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T>) arg_reduce(op, s, static_cast<const T*>(x), index);
@@ -359,10 +361,10 @@ __global__ void products_of_others_kernel(int64_t rows, int64_t n, const T* x, c
   }
 }
 
-void products_of_others(DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
+void products_of_others(const Queue& queue, DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
   dispatch_floating("prod", dtype, [&](auto tag) {
     using T = decltype(tag);
-    launch("prod", products_of_others_kernel<T>, blocks_for(rows), kThreads, 0, stream(), rows, n, static_cast<const T*>(x),
+    launch("prod", products_of_others_kernel<T>, blocks_for(rows), kThreads, 0, queue, rows, n, static_cast<const T*>(x),
            static_cast<const T*>(g), static_cast<T*>(out));
   });
 }
@@ -410,27 +412,27 @@ __global__ void finish_squares_kernel(int64_t rows, int64_t n, int64_t chunks, b
 }
 
 template <class T>
-void sum_squares(const ReduceShape& s, const T* x, const T* shift, double scale, bool root, T* y) {
+void sum_squares(const Queue& queue, const ReduceShape& s, const T* x, const T* shift, double scale, bool root, T* y) {
   constexpr const char* kOp = "sum_squares";
   const int64_t rows = s.outer * s.inner;
   if (rows == 0) return;
   const Chunks chunks{kChunk, s.reduce > kChunk ? (s.reduce + kChunk - 1) / kChunk : 1};
-  const Scratch<double> sums(kOp, 2 * rows * chunks.count);
-  launch(kOp, square_sums_kernel<T>, grid_of(kOp, rows * chunks.count), kThreads, 0, stream(), s, chunks, x, shift, sums.data());
-  launch(kOp, finish_squares_kernel<T>, blocks_for(rows), kThreads, 0, stream(), rows, s.reduce, chunks.count, shift != nullptr,
+  const Scratch<double> sums(queue, 2 * rows * chunks.count);
+  launch(kOp, square_sums_kernel<T>, grid_of(kOp, rows * chunks.count), kThreads, 0, queue, s, chunks, x, shift, sums.data());
+  launch(kOp, finish_squares_kernel<T>, blocks_for(rows), kThreads, 0, queue, rows, s.reduce, chunks.count, shift != nullptr,
          scale, root, sums.data(), y);
 }
 
 }  // namespace
 
 template <class T>
-void fill_reduce(KernelTable<T>& table) {
-  table.reduce = [](ReduceOp op, const ReduceShape& s, const T* x, T* y) { reduce_any(op, s, x, y); };
+void fill_reduce(const Queue& queue, KernelTable<T>& table) {
+  table.reduce = [](const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) { reduce_any(queue, op, s, x, y); };
   table.sum_squares = sum_squares<T>;
   table.arg_reduce = arg_reduce<T>;
 }
-template void fill_reduce(KernelTable<float>&);
-template void fill_reduce(KernelTable<double>&);
+template void fill_reduce(queue, KernelTable<float>&);
+template void fill_reduce(queue, KernelTable<double>&);
 
 void fill_integer_reduce(ElementTable& table) {
   table.integer_reduce = integer_reduce;

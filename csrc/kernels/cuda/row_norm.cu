@@ -123,32 +123,33 @@ dim3 row_grid(const Rows& rows) {
 }
 
 template <class T>
-void forward(const RowNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean, T* inv_std) {
+void forward(const Queue& queue, const RowNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
+             T* mean, T* inv_std) {
   const char* op = "row_norm_forward";
   const Rows rows = rows_of(op, s);
-  launch(op, short_rows(rows) ? forward_rows<T, 32> : forward_rows<T, kRowThreads>, row_grid(rows), dim3(kRowThreads), 0,
-         stream(), rows, static_cast<T>(eps), input, weight, bias, output, mean, inv_std);
+  launch(op, short_rows(rows) ? forward_rows<T, 32> : forward_rows<T, kRowThreads>, row_grid(rows), dim3(kRowThreads), 0, queue,
+         rows, static_cast<T>(eps), input, weight, bias, output, mean, inv_std);
 }
 
 template <class T>
-void backward(const RowNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std, const T* weight,
-              T* grad_input, T* grad_weight, T* grad_bias) {
+void backward(const Queue& queue, const RowNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std,
+              const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
   const char* op = "row_norm_backward";
   const Rows rows = rows_of(op, s);
   if (grad_input != nullptr)
     launch(op, short_rows(rows) ? backward_rows<T, 32> : backward_rows<T, kRowThreads>, row_grid(rows), dim3(kRowThreads), 0,
-           stream(), rows, grad_output, input, mean, inv_std, weight, grad_input);
+           queue, rows, grad_output, input, mean, inv_std, weight, grad_input);
   if (grad_weight == nullptr && grad_bias == nullptr) return;
   const int64_t images = s.params > 0 ? s.batch * s.rows * s.runs / s.params : 0;
   to_index(op, images * s.params);
   const ChannelMap m = channel_map(op, images, s.params, s.repeat);
-  const Scratch<PairSum<T>> parts(op, static_cast<int64_t>(m.chunks) * m.channels);
-  launch(op, m.wide ? pair_sums<T, 1> : pair_sums<T, 32>, m.grid(), dim3(kChannelThreads), 0, stream(), m,
+  const Scratch<PairSum<T>> parts(queue, static_cast<int64_t>(m.chunks) * m.channels);
+  launch(op, m.wide ? pair_sums<T, 1> : pair_sums<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m,
          StatisticOf{true, Divider(s.runs)}, grad_output, input, mean, inv_std, parts.data());
   dim3 grid = m.grid();
   grid.y = 1;
-  launch(op, m.wide ? parameters<T, 1> : parameters<T, 32>, grid, dim3(kChannelThreads), 0, stream(), m, parts.data(),
-         grad_weight, grad_bias);
+  launch(op, m.wide ? parameters<T, 1> : parameters<T, 32>, grid, dim3(kChannelThreads), 0, queue, m, parts.data(), grad_weight,
+         grad_bias);
 }
 
 }  // namespace

@@ -105,29 +105,29 @@ __global__ void scan_columns_kernel(int64_t threads, Line line, int64_t inner, c
 }
 
 template <class T, class Sum>
-void scan(const ReduceShape& s, bool from_back, const T* x, T* y) {
+void scan(const Queue& queue, const ReduceShape& s, bool from_back, const T* x, T* y) {
   const bool rows = s.inner == 1;
   const bool few = rows ? s.outer < kEnoughRows : s.outer * s.inner < kEnoughColumns;
   const int64_t chunk = few ? std::min(s.reduce, rows ? kRowChunk : kColumnChunk) : s.reduce;
   const Line line{s.reduce, chunk, (s.reduce + chunk - 1) / chunk, from_back};
   const int64_t parts = s.outer * line.chunks * s.inner;
   const dim3 grid = rows ? grid_of("cumsum", parts) : blocks_for(parts);
-  const Scratch<Sum> totals("cumsum", line.chunks > 1 ? parts : 0);
+  const Scratch<Sum> totals(queue, line.chunks > 1 ? parts : 0);
   if (line.chunks > 1) {
-    if (rows) launch("cumsum", row_totals_kernel<T, Sum>, grid, kThreads, 0, stream(), line, x, totals.data());
-    else launch("cumsum", column_totals_kernel<T, Sum>, grid, kThreads, 0, stream(), parts, line, s.inner, x, totals.data());
-    scan<Sum, Sum>({s.outer, line.chunks, s.inner}, false, totals.data(), totals.data());
+    if (rows) launch("cumsum", row_totals_kernel<T, Sum>, grid, kThreads, 0, queue, line, x, totals.data());
+    else launch("cumsum", column_totals_kernel<T, Sum>, grid, kThreads, 0, queue, parts, line, s.inner, x, totals.data());
+    scan<Sum, Sum>(queue, {s.outer, line.chunks, s.inner}, false, totals.data(), totals.data());
   }
-  if (rows) launch("cumsum", scan_rows_kernel<T, Sum>, grid, kThreads, 0, stream(), line, totals.data(), x, y);
-  else launch("cumsum", scan_columns_kernel<T, Sum>, grid, kThreads, 0, stream(), parts, line, s.inner, totals.data(), x, y);
+  if (rows) launch("cumsum", scan_rows_kernel<T, Sum>, grid, kThreads, 0, queue, line, totals.data(), x, y);
+  else launch("cumsum", scan_columns_kernel<T, Sum>, grid, kThreads, 0, queue, parts, line, s.inner, totals.data(), x, y);
 }
 
-void cumsum(DType dtype, const ReduceShape& s, bool from_back, const void* x, void* y) {
+void cumsum(const Queue& queue, DType dtype, const ReduceShape& s, bool from_back, const void* x, void* y) {
   if (s.outer * s.inner == 0 || s.reduce == 0) return;
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     using Sum = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
-    scan<T, Sum>(s, from_back, static_cast<const T*>(x), static_cast<T*>(y));
+    scan<T, Sum>(queue, s, from_back, static_cast<const T*>(x), static_cast<T*>(y));
   });
 }
 

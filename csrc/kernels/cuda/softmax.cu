@@ -139,42 +139,42 @@ dim3 blocks_for(int64_t items, int64_t per_block) {
 }
 
 template <class T>
-void forward(const char* op, const ReduceShape& s, Form form, const T* x, T* y) {
+void forward(const Queue& queue, const char* op, const ReduceShape& s, Form form, const T* x, T* y) {
   const dim3 threads(kRowThreads);
   if (s.outer * s.inner == 0 || (s.reduce == 0 && form != Form::logsumexp)) return;
   if (s.inner > 1) {
-    launch(op, columns_kernel<T>, blocks_for(s.outer * s.inner, kRowThreads), threads, 0, stream(), s, form, x, y);
+    launch(op, columns_kernel<T>, blocks_for(s.outer * s.inner, kRowThreads), threads, 0, queue, s, form, x, y);
   } else if (s.reduce > kLongRow) {
-    launch(op, long_rows_kernel<T>, blocks_for(s.outer, 1), threads, 0, stream(), s, form, x, y);
+    launch(op, long_rows_kernel<T>, blocks_for(s.outer, 1), threads, 0, queue, s, form, x, y);
   } else {
     const int lanes = lanes_for(s.reduce);
-    launch(op, rows_kernel<T>, blocks_for(s.outer, kRowThreads / lanes), threads, 0, stream(), s, lanes, form, x, y);
+    launch(op, rows_kernel<T>, blocks_for(s.outer, kRowThreads / lanes), threads, 0, queue, s, lanes, form, x, y);
   }
 }
 
 template <class T>
-void softmax(const ReduceShape& s, bool log, const T* x, T* y) {
-  forward("softmax", s, log ? Form::log_softmax : Form::softmax, x, y);
+void softmax(const Queue& queue, const ReduceShape& s, bool log, const T* x, T* y) {
+  forward(queue, "softmax", s, log ? Form::log_softmax : Form::softmax, x, y);
 }
 
 template <class T>
-void logsumexp(const ReduceShape& s, const T* x, T* y) {
-  forward("logsumexp", s, Form::logsumexp, x, y);
+void logsumexp(const Queue& queue, const ReduceShape& s, const T* x, T* y) {
+  forward(queue, "logsumexp", s, Form::logsumexp, x, y);
 }
 
 template <class T>
-void softmax_backward(const ReduceShape& s, bool log, const T* g, const T* y, T* grad_input) {
+void softmax_backward(const Queue& queue, const ReduceShape& s, bool log, const T* g, const T* y, T* grad_input) {
   constexpr const char* kOp = "softmax_backward";
   const dim3 threads(kRowThreads);
   if (s.outer * s.reduce * s.inner == 0) return;
   if (s.inner > 1) {
-    launch(kOp, columns_backward_kernel<T>, blocks_for(s.outer * s.inner, kRowThreads), threads, 0, stream(), s, log, g, y,
+    launch(kOp, columns_backward_kernel<T>, blocks_for(s.outer * s.inner, kRowThreads), threads, 0, queue, s, log, g, y,
            grad_input);
   } else if (s.reduce > kLongRow) {
-    launch(kOp, long_rows_backward_kernel<T>, blocks_for(s.outer, 1), threads, 0, stream(), s, log, g, y, grad_input);
+    launch(kOp, long_rows_backward_kernel<T>, blocks_for(s.outer, 1), threads, 0, queue, s, log, g, y, grad_input);
   } else {
     const int lanes = lanes_for(s.reduce);
-    launch(kOp, rows_backward_kernel<T>, blocks_for(s.outer, kRowThreads / lanes), threads, 0, stream(), s, lanes, log, g, y,
+    launch(kOp, rows_backward_kernel<T>, blocks_for(s.outer, kRowThreads / lanes), threads, 0, queue, s, lanes, log, g, y,
            grad_input);
   }
 }

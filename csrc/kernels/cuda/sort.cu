@@ -73,25 +73,25 @@ __global__ void merge_runs_kernel(int64_t rows, int64_t n, int64_t length, Befor
 
 // `result` has the sorted keys if it has room for them.
 template <class T>
-void sort_rows(const char* op, int64_t rows, int64_t n, bool descending, const T* x, const Run<T>& result) {
+void sort_rows(const Queue& queue, const char* op, int64_t rows, int64_t n, bool descending, const T* x, const Run<T>& result) {
   const Before<T> before{descending};
   const dim3 blocks = blocks_for(rows * n);
-  if (n <= kTile) return launch(op, sort_tiles_kernel<T>, blocks, kThreads, 0, stream(), rows, n, before, x, result);
-  const Scratch<T> keys(op, 2 * rows * n);
-  const Scratch<int64_t> positions(op, 2 * rows * n);
+  if (n <= kTile) return launch(op, sort_tiles_kernel<T>, blocks, kThreads, 0, queue, rows, n, before, x, result);
+  const Scratch<T> keys(queue, 2 * rows * n);
+  const Scratch<int64_t> positions(queue, 2 * rows * n);
   Run<T> from{keys.data(), positions.data()}, to{keys.data() + rows * n, positions.data() + rows * n};
-  launch(op, sort_tiles_kernel<T>, blocks, kThreads, 0, stream(), rows, n, before, x, from);
+  launch(op, sort_tiles_kernel<T>, blocks, kThreads, 0, queue, rows, n, before, x, from);
   for (int64_t length = kTile; length < n; length *= 2) {
     const bool last = 2 * length >= n;
-    launch(op, merge_runs_kernel<T>, blocks, kThreads, 0, stream(), rows, n, length, before, from, last ? result : to);
+    launch(op, merge_runs_kernel<T>, blocks, kThreads, 0, queue, rows, n, length, before, from, last ? result : to);
     std::swap(from, to);
   }
 }
 
-void sort_order(DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
+void sort_order(const Queue& queue, DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    sort_rows<T>("sort", rows, n, descending, static_cast<const T*>(x), {nullptr, order});
+    sort_rows<T>(queue, "sort", rows, n, descending, static_cast<const T*>(x), {nullptr, order});
   });
 }
 
@@ -104,11 +104,11 @@ __global__ void chain_kernel(int64_t n, const int64_t* sorted, const int64_t* or
 
 }  // namespace
 
-void chain(const char* op, int64_t n, const int64_t* entry, int64_t* next, bool* first) {
-  const Scratch<int64_t> sorted(op, 2 * n);
+void chain(const Queue& queue, const char* op, int64_t n, const int64_t* entry, int64_t* next, bool* first) {
+  const Scratch<int64_t> sorted(queue, 2 * n);
   int64_t* order = sorted.data() + n;
-  sort_rows<int64_t>(op, 1, n, false, entry, {sorted.data(), order});
-  launch(op, chain_kernel, blocks_for(n), kThreads, 0, stream(), n, sorted.data(), order, next, first);
+  sort_rows<int64_t>(queue, op, 1, n, false, entry, {sorted.data(), order});
+  launch(op, chain_kernel, blocks_for(n), kThreads, 0, queue, n, sorted.data(), order, next, first);
 }
 
 void fill_sort(ElementTable& table) { table.sort_order = sort_order; }

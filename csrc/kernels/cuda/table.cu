@@ -2,7 +2,6 @@
 #include "cnnx/error.h"
 #include "cuda/runtime.h"
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/scratch.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -69,13 +68,6 @@ __global__ void nothing() {}
 
 }  // namespace
 
-int selected(const char* op) {
-  if (selected_device < 0) throw Error(message(op, ": a kernel was called without kernels(device) or select(device)"));
-  return selected_device;
-}
-void* allocate_scratch(size_t bytes, int device) { return allocate(bytes, device); }
-void free_scratch(void* block, size_t bytes, int device) { deallocate(block, bytes, device); }
-
 const char* unsupported_architecture() {
   cudaFuncAttributes attributes;
   const cudaError_t error = cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(&nothing));
@@ -85,17 +77,15 @@ const char* unsupported_architecture() {
 }
 
 template <class T>
-const KernelTable<T>& kernels(int device) {
+const KernelTable<T>& kernels() {
   static const KernelTable<T> table = make_table<T>();
-  select(device);
   return table;
 }
-template const KernelTable<float>& kernels<float>(int device);
-template const KernelTable<double>& kernels<double>(int device);
+template const KernelTable<float>& kernels<float>();
+template const KernelTable<double>& kernels<double>();
 
-const ElementTable& element_kernels(int device) {
+const ElementTable& elements() {
   static const ElementTable table = make_element_table();
-  select(device);
   return table;
 }
 

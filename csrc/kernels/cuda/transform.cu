@@ -277,30 +277,32 @@ __global__ void __launch_bounds__(kManyThreads, 2)
   }
 }
 
-void transform_images(const ImageBatch& given) {
+void transform_images(const Queue& queue, const ImageBatch& given) {
   ImageBatch b = given;
   b.room = (b.room + 15) / 16 * 16;
-  const RandomKey random = random_key("transform_images", b.seed, b.call);
+  const RandomKey random = random_key(queue, "transform_images", b.seed, b.call);
   const int64_t drawn = b.op_count * int64_t(sizeof(Drawn));
   const bool shared = drawn + 2 * b.room <= kSharedBytes;
   const int64_t blocks = std::min<int64_t>(b.count, kMaxBlocks);
   if (drawn > kSharedBytes) throw ValueError(message("transform_images: ", b.op_count, " steps are too many for a device"));
   if (shared) {
-    launch("transform_images", transform_kernel, dim3(unsigned(blocks)), dim3(kThreads), size_t(drawn + 2 * b.room), stream(), b,
-           random, static_cast<uint8_t*>(nullptr), faults());
+    launch("transform_images", transform_kernel, dim3(unsigned(blocks)), dim3(kThreads), size_t(drawn + 2 * b.room), queue, b,
+           random, static_cast<uint8_t*>(nullptr), faults(queue.device));
     return;
   }
   const int64_t few = std::min<int64_t>(blocks, 512);  // bounds the scratch memory
-  const Scratch<uint8_t> scratch("transform_images", few * 2 * b.room);
-  launch("transform_images", transform_kernel, dim3(unsigned(few)), dim3(kManyThreads), size_t(drawn), stream(), b, random,
-         scratch.data(), faults());
+  const Scratch<uint8_t> scratch(queue, few * 2 * b.room);
+  launch("transform_images", transform_kernel, dim3(unsigned(few)), dim3(kManyThreads), size_t(drawn), queue, b, random,
+         scratch.data(), faults(queue.device));
 }
 
 }  // namespace
 
-void fill_transform(ElementTable& table) {
+void fill_transform(const Queue& queue, ElementTable& table) {
   table.transform_images = transform_images;
-  table.upload = [](void* target, const void* source, size_t bytes) { upload("transform_images", target, source, bytes); };
+  table.upload = [](const Queue&, void* target, const void* source, size_t bytes) {
+    upload("transform_images", target, source, bytes);
+  };
 }
 
 }  // namespace cnnx::cuda

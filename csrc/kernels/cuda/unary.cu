@@ -236,7 +236,7 @@ constexpr const char* kNames[] = {
 
 const char* name_of(UnaryOp op) { return kNames[static_cast<size_t>(op)]; }
 
-void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
+void unary(const Queue&, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
   switch (op) {
 #define UNARY(function, name, needs) \
   case UnaryOp::function: return map(name, n, x, y, Function<UnaryOp::function>{a, b});
@@ -245,7 +245,7 @@ void unary(UnaryOp op, int64_t n, double a, double b, const float* x, float* y) 
     case UnaryOp::count: break;
   }
 }
-void unary(UnaryOp op, int64_t n, double a, double b, const double* x, double* y) {
+void unary(const Queue&, UnaryOp op, int64_t n, double a, double b, const double* x, double* y) {
   map(name_of(op), n, x, y, AnyFunction{op, a, b});
 }
 
@@ -274,21 +274,21 @@ struct Axpy {
 };
 
 template <class T>
-void axpy(int64_t n, double alpha, const T* x, T* y) {
+void axpy(const Queue&, int64_t n, double alpha, const T* x, T* y) {
   map2("axpy", n, array(x), array(static_cast<const T*>(y)), y, Axpy<T>{static_cast<T>(alpha)});
 }
 
 }  // namespace
 
 template <class T>
-void fill_unary(KernelTable<T>& table) {
+void fill_unary(const Queue& queue, KernelTable<T>& table) {
   table.unary = unary;
-  table.unary_backward = [](UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y, T* out) {
+  table.unary_backward = [](const Queue&, UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y, T* out) {
     unary_backward(op, n, a, b, g, unary_needs(op) == UnaryNeeds::y ? y : unary_needs(op) == UnaryNeeds::x ? x : nullptr, out);
   };
   table.axpy = axpy<T>;
 }
-template void fill_unary(KernelTable<float>&);
-template void fill_unary(KernelTable<double>&);
+template void fill_unary(queue, KernelTable<float>&);
+template void fill_unary(queue, KernelTable<double>&);
 
 }  // namespace cnnx::cuda

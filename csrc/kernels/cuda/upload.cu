@@ -22,13 +22,13 @@ __global__ void write_words(Words words, int count, uint32_t* target) {
 
 }  // namespace
 
-void upload(const char* op, void* target, const void* source, size_t bytes) {
+void upload(const Queue& queue, const char* op, void* target, const void* source, size_t bytes) {
   constexpr unsigned kThreads = 128;
   for (size_t done = 0; done < bytes;) {
     Words words{};
     const size_t part = std::min(bytes - done, sizeof words), count = part / sizeof(uint32_t);
     std::memcpy(words.values, static_cast<const char*>(source) + done, part);
-    launch(op, write_words, dim3(static_cast<unsigned>(count + kThreads - 1) / kThreads), dim3(kThreads), 0, stream(), words,
+    launch(op, write_words, dim3(static_cast<unsigned>(count + kThreads - 1) / kThreads), dim3(kThreads), 0, queue, words,
            static_cast<int>(count), static_cast<uint32_t*>(target) + done / sizeof(uint32_t));
     done += part;
   }

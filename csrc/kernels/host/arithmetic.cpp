@@ -115,7 +115,8 @@ bool is_row(int64_t step) { return step == 0 || step == 1; }
 
 // Rows by the kernel of the instruction set; what lies otherwise goes through a buffer.
 template <class T>
-void binary_floating(BinaryOp op, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
+void binary_floating(const Queue& queue, BinaryOp op, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
+                     void* out) {
   constexpr int64_t kBuffer = 256;
   const Operands<T> operands(s, a, b);
   const int64_t a_step = operands.a_step, b_step = operands.b_step, step = s.stride[0][s.ndim - 1];
@@ -123,11 +124,11 @@ void binary_floating(BinaryOp op, const StridedShape<3>& s, const ElementOperand
   T* to = static_cast<T*>(out);
   const Operand a_kind = a_step == 0 ? Operand::scalar : Operand::full, b_kind = b_step == 0 ? Operand::scalar : Operand::full;
   const bool plain = step == 1 && is_row(a_step) && is_row(b_step);
-  if (plain && s.ndim == 1) return table.binary(op, s.extent[0], a_kind, operands.a, b_kind, operands.b, to);
+  if (plain && s.ndim == 1) return table.binary(queue, op, s.extent[0], a_kind, operands.a, b_kind, operands.b, to);
   for_each_row(s, 0.5, [&](int64_t n, const int64_t (&at)[3]) {
     const T *x = operands.a + at[1], *y = operands.b + at[2];
     T* z = to + at[0];
-    if (plain) return table.binary(op, n, a_kind, x, b_kind, y, z);
+    if (plain) return table.binary(queue, op, n, a_kind, x, b_kind, y, z);
     T buffers[3][kBuffer];
     for (int64_t begin = 0; begin < n; begin += kBuffer) {
       const int64_t count = std::min(kBuffer, n - begin);
@@ -137,16 +138,17 @@ void binary_floating(BinaryOp op, const StridedShape<3>& s, const ElementOperand
         return static_cast<const T*>(buffer);
       };
       T* target = step == 1 ? z + begin : buffers[2];
-      table.binary(op, count, a_kind, read(x, a_step, buffers[0]), b_kind, read(y, b_step, buffers[1]), target);
+      table.binary(queue, op, count, a_kind, read(x, a_step, buffers[0]), b_kind, read(y, b_step, buffers[1]), target);
       if (step != 1)
         for (int64_t i = 0; i < count; ++i) z[(begin + i) * step] = target[i];
     }
   });
 }
 
-void binary(BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
-  if (dtype == DType::float32) return binary_floating<float>(op, s, a, b, out);
-  if (dtype == DType::float64) return binary_floating<double>(op, s, a, b, out);
+void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
+            const ElementOperand& b, void* out) {
+  if (dtype == DType::float32) return binary_floating<float>(queue, op, s, a, b, out);
+  if (dtype == DType::float64) return binary_floating<double>(queue, op, s, a, b, out);
   switch (op) {
     case BinaryOp::add: return binary_integers<BinaryOp::add>(dtype, s, a, b, out);
     case BinaryOp::sub: return binary_integers<BinaryOp::sub>(dtype, s, a, b, out);
@@ -181,7 +183,8 @@ void map_rows(const StridedShape<3>& s, const ElementOperand& a, const ElementOp
   });
 }
 
-void compare(CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, bool* out) {
+void compare(const Queue&, CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
+             bool* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     switch (op) {
@@ -193,7 +196,8 @@ void compare(CompareOp op, DType dtype, const StridedShape<3>& s, const ElementO
   });
 }
 
-void bitwise(BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, void* out) {
+void bitwise(const Queue&, BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
+             void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T>) {
@@ -218,7 +222,8 @@ void integer_gemm(const GemmShape& s, const T* a, const T* b, T* c) {
     }
 }
 
-void matmul(DType dtype, const GemmShape& s, const StridedShape<3>& batch, const void* a, const void* b, void* c) {
+void matmul(const Queue& queue, DType dtype, const GemmShape& s, const StridedShape<3>& batch, const void* a, const void* b,
+            void* c) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (!std::is_same_v<T, bool>) {
@@ -228,7 +233,7 @@ void matmul(DType dtype, const GemmShape& s, const StridedShape<3>& batch, const
           T* to = static_cast<T*>(c) + at[0] + i * batch.stride[0][last];
           const T* x = static_cast<const T*>(a) + at[1] + i * batch.stride[1][last];
           const T* y = static_cast<const T*>(b) + at[2] + i * batch.stride[2][last];
-          if constexpr (std::is_floating_point_v<T>) kernels<T>().gemm(s, x, y, to);
+          if constexpr (std::is_floating_point_v<T>) kernels<T>().gemm(queue, s, x, y, to);
           else integer_gemm(s, x, y, to);
         }
       });

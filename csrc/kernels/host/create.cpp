@@ -19,14 +19,14 @@ T element(double value) {
   else return static_cast<T>(value);
 }
 
-void arange(DType dtype, int64_t n, double start, double step, void* out) {
+void arange(const Queue&, DType dtype, int64_t n, double start, double step, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     for (int64_t i = 0; i < n; ++i) static_cast<T*>(out)[i] = element<T>(start + static_cast<double>(i) * step);
   });
 }
 
-void arange_integer(DType dtype, int64_t n, int64_t start, int64_t step, void* out) {
+void arange_integer(const Queue&, DType dtype, int64_t n, int64_t start, int64_t step, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     for (int64_t i = 0; i < n; ++i) static_cast<T*>(out)[i] = static_cast<T>(start + i * step);
@@ -34,7 +34,7 @@ void arange_integer(DType dtype, int64_t n, int64_t start, int64_t step, void* o
 }
 
 // From both ends, so that the last value is `end` itself.
-void linspace(DType dtype, int64_t n, double start, double end, void* out) {
+void linspace(const Queue&, DType dtype, int64_t n, double start, double end, void* out) {
   const double step = n > 1 ? (end - start) / static_cast<double>(n - 1) : 0.0;
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -70,7 +70,7 @@ void draw_each(int64_t n, uint64_t seed, uint64_t call, T* out, const Draw& draw
   });
 }
 
-void uniform(DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, double high, void* out) {
+void uniform(const Queue&, DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, double high, void* out) {
   dispatch_floating("uniform_", dtype, [&](auto tag) {
     using T = decltype(tag);
     const T from = static_cast<T>(low), span = static_cast<T>(high - low), limit = static_cast<T>(high);
@@ -90,7 +90,7 @@ void uniform(DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, d
   });
 }
 
-void normal(DType dtype, int64_t n, uint64_t seed, uint64_t call, double mean, double stddev, void* out) {
+void normal(const Queue&, DType dtype, int64_t n, uint64_t seed, uint64_t call, double mean, double stddev, void* out) {
   dispatch_floating("normal_", dtype, [&](auto tag) {
     using T = decltype(tag);
     // Box-Muller: two uniforms give two normals. The radius takes 1 - u in (0, 1], so its logarithm is finite.
@@ -112,7 +112,7 @@ void normal(DType dtype, int64_t n, uint64_t seed, uint64_t call, double mean, d
   });
 }
 
-void bernoulli(DType dtype, int64_t n, uint64_t seed, uint64_t call, double p, void* out) {
+void bernoulli(const Queue&, DType dtype, int64_t n, uint64_t seed, uint64_t call, double p, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     draw_each<4>(n, seed, call, static_cast<T*>(out), [=](const uint32_t* words, T* values) {
@@ -121,7 +121,7 @@ void bernoulli(DType dtype, int64_t n, uint64_t seed, uint64_t call, double p, v
   });
 }
 
-void randint(DType dtype, int64_t n, uint64_t seed, uint64_t call, int64_t low, uint64_t range, void* out) {
+void randint(const Queue&, DType dtype, int64_t n, uint64_t seed, uint64_t call, int64_t low, uint64_t range, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     draw_each<2>(n, seed, call, static_cast<T*>(out), [=](const uint32_t* words, T* values) {
@@ -133,7 +133,7 @@ void randint(DType dtype, int64_t n, uint64_t seed, uint64_t call, int64_t low, 
 }
 
 // Fisher-Yates; step i draws from counter i / 2.
-void permutation(int64_t n, uint64_t seed, uint64_t call, int64_t* out) {
+void permutation(const Queue&, int64_t n, uint64_t seed, uint64_t call, int64_t* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = i;
   uint32_t words[4] = {};
   for (int64_t i = 0; i + 1 < n; ++i) {
@@ -165,12 +165,12 @@ double erfinv(double y) {
   return x;
 }
 
-void normal_quantiles(int64_t n, double mean, double stddev, double low, double high, double* values) {
+void normal_quantiles(const Queue&, int64_t n, double mean, double stddev, double low, double high, double* values) {
   for (int64_t i = 0; i < n; ++i) values[i] = std::clamp(mean + stddev * std::numbers::sqrt2 * erfinv(values[i]), low, high);
 }
 
 // Gram-Schmidt, each vector made orthogonal twice (twice is enough: Kahan and Parlett).
-void orthonormal_rows(int64_t rows, int64_t columns, double* values) {
+void orthonormal_rows(const Queue&, int64_t rows, int64_t columns, double* values) {
   for (int64_t i = 0; i < rows; ++i) {
     double* v = values + i * columns;
     for (int64_t j = 0; j < 2 * i; ++j) {

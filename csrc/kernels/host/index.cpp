@@ -14,7 +14,8 @@ void add_to(T& slot, T value) {
   else slot = static_cast<T>(slot + value);
 }
 
-void take_along(DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x, void* values) {
+void take_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x,
+                void* values) {
   const int last = s.ndim - 1;
   const int64_t to_step = s.stride[0][last], index_step = s.stride[1][last], from_step = s.stride[2][last];
   dispatch(dtype, [&](auto tag) {
@@ -28,8 +29,8 @@ void take_along(DType dtype, const StridedShape<3>& s, int64_t x_step, const int
   });
 }
 
-void put_along(DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add, const int64_t* index,
-               const void* values, void* x) {
+void put_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add,
+               const int64_t* index, const void* values, void* x) {
   const int last = s.ndim - 1;
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -48,8 +49,8 @@ void put_along(DType dtype, const StridedShape<3>& s, int64_t taken, const int64
   });
 }
 
-void index_entries(int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index, int64_t* entry,
-                   unsigned long long* bad) {
+void index_entries(const Queue&, int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index,
+                   int64_t* entry, unsigned long long* bad) {
   for (int64_t i = 0; i < n; ++i) {
     int64_t value = index[i];
     if (wraps && value < 0) value += extent;
@@ -61,7 +62,7 @@ void index_entries(int64_t n, int64_t extent, int64_t stride, bool wraps, bool a
   }
 }
 
-void gather(DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
+void gather(const Queue&, DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
   const int last = s.ndim - 1;
   const int64_t to_step = s.stride[0][last], from_step = s.stride[1][last], entry_step = s.stride[2][last];
   dispatch(dtype, [&](auto tag) {
@@ -82,7 +83,8 @@ void gather(DType dtype, const StridedShape<3>& s, const int64_t* entry, const v
   });
 }
 
-void scatter(DType dtype, const StridedShape<3>& s, int64_t, bool, bool add, const int64_t* entry, const void* values, void* x) {
+void scatter(const Queue&, DType dtype, const StridedShape<3>& s, int64_t, bool, bool add, const int64_t* entry,
+             const void* values, void* x) {
   const int last = s.ndim - 1;
   const int64_t to_step = s.stride[0][last], from_step = s.stride[1][last], entry_step = s.stride[2][last];
   dispatch(dtype, [&](auto tag) {
@@ -100,7 +102,7 @@ void scatter(DType dtype, const StridedShape<3>& s, int64_t, bool, bool add, con
   });
 }
 
-void nonzero(const StridedShape<1>& shape, const int64_t* positions, int64_t* coordinates) {
+void nonzero(const Queue&, const StridedShape<1>& shape, const int64_t* positions, int64_t* coordinates) {
   const int64_t n = shape.numel();
   for (int64_t i = 0, found = 0; i < n; ++i) {
     if (positions[i] == found) continue;
@@ -113,11 +115,11 @@ void nonzero(const StridedShape<1>& shape, const int64_t* positions, int64_t* co
   }
 }
 
-void bincount(int64_t n, const int64_t* values, int64_t* counts) {
+void bincount(const Queue&, int64_t n, const int64_t* values, int64_t* counts) {
   for (int64_t i = 0; i < n; ++i) ++counts[values[i]];
 }
 
-void gather_rows(int64_t count, int64_t row_bytes, int64_t, const void* source, const int64_t* index, void* out) {
+void gather_rows(const Queue&, int64_t count, int64_t row_bytes, int64_t, const void* source, const int64_t* index, void* out) {
   const char* from = static_cast<const char*>(source);
   char* to = static_cast<char*>(out);
   if (row_bytes == 8) {  // labels: a copy of known size needs no call

@@ -10,7 +10,7 @@
 namespace cnnx::host {
 namespace {
 
-void fill(DType dtype, int64_t n, const void* value, void* out) {
+void fill(const Queue&, DType dtype, int64_t n, const void* value, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     const T element = *static_cast<const T*>(value);
@@ -41,7 +41,7 @@ void copy_row(int64_t n, To* to, int64_t to_step, const From* from, int64_t from
   for (int64_t i = 0; i < n; ++i) to[i * to_step] = convert<To>(from[i * from_step]);
 }
 
-void copy(const StridedShape<2>& s, DType out_type, void* out, DType in_type, const void* in) {
+void copy(const Queue&, const StridedShape<2>& s, DType out_type, void* out, DType in_type, const void* in) {
   const int64_t to_step = s.stride[0][s.ndim - 1], from_step = s.stride[1][s.ndim - 1];
   dispatch(out_type, [&](auto out_tag) {
     dispatch(in_type, [&](auto in_tag) {
@@ -84,8 +84,8 @@ void choose_rows(const StridedShape<4>& s, const void* condition, const void* a,
   });
 }
 
-void choose(DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a, const ElementOperand& b,
-            void* out) {
+void choose(const Queue&, DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a,
+            const ElementOperand& b, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     const T numbers[2] = {number_of<T>(a), number_of<T>(b)};
@@ -116,7 +116,7 @@ void test_each(DType dtype, int64_t n, const void* x, bool* out) {
   });
 }
 
-void test(TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
+void test(const Queue&, TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
   switch (op) {
     case TestOp::logical_not: return test_each<TestOp::logical_not>(dtype, n, x, out);
     case TestOp::isnan: return test_each<TestOp::isnan>(dtype, n, x, out);
@@ -151,7 +151,7 @@ T integer_value(UnaryOp op, T x, double a, double b) {
   }
 }
 
-void integer_unary(UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
+void integer_unary(const Queue&, UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
@@ -164,7 +164,7 @@ void integer_unary(UnaryOp op, DType dtype, int64_t n, double a, double b, const
   });
 }
 
-void triangle(DType dtype, int64_t matrices, int64_t rows, int64_t columns, int64_t diagonal, bool lower, void* x) {
+void triangle(const Queue&, DType dtype, int64_t matrices, int64_t rows, int64_t columns, int64_t diagonal, bool lower, void* x) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     T* data = static_cast<T*>(x);

@@ -47,7 +47,7 @@ void for_each_line(const ReduceShape& s, double element_cost, const F& f) {
                });
 }
 
-void integer_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
+void integer_reduce(const Queue&, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T>)
@@ -60,7 +60,7 @@ void integer_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const void* 
   });
 }
 
-void integer_arg_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
+void integer_arg_reduce(const Queue&, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
   const bool max = op == ReduceOp::max;
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -75,7 +75,7 @@ void integer_arg_reduce(ReduceOp op, DType dtype, const ReduceShape& s, const vo
   });
 }
 
-void cumsum(DType dtype, const ReduceShape& s, bool from_back, const void* x, void* y) {
+void cumsum(const Queue&, DType dtype, const ReduceShape& s, bool from_back, const void* x, void* y) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     using Sum = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
@@ -93,7 +93,7 @@ void cumsum(DType dtype, const ReduceShape& s, bool from_back, const void* x, vo
 }
 
 // By products from both ends: exact with zeros.
-void products_of_others(DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
+void products_of_others(const Queue&, DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
   dispatch_floating("prod", dtype, [&](auto tag) {
     using T = decltype(tag);
     for_each_line({rows, n, 1}, 4, [&](int64_t first, int64_t row) {
@@ -113,7 +113,7 @@ void products_of_others(DType dtype, int64_t rows, int64_t n, const void* x, con
   });
 }
 
-void add_norm(DType dtype, double p, int64_t count, const int64_t* sizes, void* const* lists, double* norm) {
+void add_norm(const Queue&, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* lists, double* norm) {
   const bool largest = std::isinf(p);
   double total = largest ? *norm : std::pow(*norm, p);
   dispatch_floating("clip_grad_norm_", dtype, [&](auto tag) {
@@ -129,7 +129,8 @@ void add_norm(DType dtype, double p, int64_t count, const int64_t* sizes, void* 
   *norm = largest ? total : std::pow(total, 1 / p);
 }
 
-void clip_norm(DType dtype, double max_norm, const double* norm, int64_t count, const int64_t* sizes, void* const* lists) {
+void clip_norm(const Queue&, DType dtype, double max_norm, const double* norm, int64_t count, const int64_t* sizes,
+               void* const* lists) {
   const double scale = max_norm / (*norm + 1e-6);
   if (scale >= 1) return;  // a NaN scales too, as in PyTorch
   dispatch_floating("clip_grad_norm_", dtype, [&](auto tag) {
@@ -153,7 +154,7 @@ bool before(T a, T b) {
   return a < b;
 }
 
-void sort_order(DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
+void sort_order(const Queue&, DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     for_each_line({rows, n, 1}, 40, [&](int64_t first, int64_t) {

@@ -19,7 +19,8 @@ void for_channels(const ChannelShape& s, const F& f) {
 }
 
 template <class T>
-void apply(const ChannelShape& s, const T* input, const T* mean, const T* inv_std, const T* weight, const T* bias, T* output) {
+void apply(const Queue&, const ChannelShape& s, const T* input, const T* mean, const T* inv_std, const T* weight, const T* bias,
+           T* output) {
   for_channels(s, [&](int64_t c) {
     const double scale = inv_std[c] * (weight != nullptr ? static_cast<double>(weight[c]) : 1.0);
     const double shift = bias != nullptr ? static_cast<double>(bias[c]) : 0.0;
@@ -29,8 +30,8 @@ void apply(const ChannelShape& s, const T* input, const T* mean, const T* inv_st
 }
 
 template <class T>
-void train(const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean, T* inv_std,
-           const RunningStatistics<T>& running) {
+void train(const Queue& queue, const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
+           T* mean, T* inv_std, const RunningStatistics<T>& running) {
   if (running.batches != nullptr) ++*running.batches;
   const double momentum = running.cumulative ? 1.0 / static_cast<double>(*running.batches) : running.momentum;
   const double unbiased = static_cast<double>(s.count()) / static_cast<double>(s.count() - 1);
@@ -46,14 +47,14 @@ void train(const ChannelShape& s, double eps, const T* input, const T* weight, c
     if (running.mean != nullptr) move(running.mean[c], average);
     if (running.variance != nullptr) move(running.variance[c], unbiased * spread);
   });
-  apply(s, input, mean, inv_std, weight, bias, output);
+  apply(queue, s, input, mean, inv_std, weight, bias, output);
 }
 
 // With h = (x - mean) inv_std: grad_bias = sum g, grad_weight = sum g h, and
 // grad_input = weight inv_std (g - grad_bias / count - h grad_weight / count), without the means if the statistics are constants.
 template <class T>
-void backward(const ChannelShape& s, bool batch_statistics, const T* grad_output, const T* input, const T* mean, const T* inv_std,
-              const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
+void backward(const Queue&, const ChannelShape& s, bool batch_statistics, const T* grad_output, const T* input, const T* mean,
+              const T* inv_std, const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
   for_channels(s, [&](int64_t c) {
     const double centre = mean[c], unit = inv_std[c];
     double sum = 0, products = 0;
@@ -74,7 +75,7 @@ void backward(const ChannelShape& s, bool batch_statistics, const T* grad_output
 }
 
 template <class T>
-void inv_std_of(int64_t channels, double eps, const T* variance, T* inv_std) {
+void inv_std_of(const Queue&, int64_t channels, double eps, const T* variance, T* inv_std) {
   for (int64_t c = 0; c < channels; ++c) inv_std[c] = static_cast<T>(1 / std::sqrt(static_cast<double>(variance[c]) + eps));
 }
 

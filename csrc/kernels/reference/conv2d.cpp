@@ -14,7 +14,7 @@ int64_t input_at(int64_t out, int64_t tap, int64_t stride, int64_t pad, int64_t 
 }
 
 template <class T>
-void forward(const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
+void forward(const Queue&, const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
   const int64_t in_spatial = s.in_height * s.in_width, out_spatial = s.out_height * s.out_width;
   const double cost = 2.0 * static_cast<double>(out_spatial * in_group * s.kernel_height * s.kernel_width);
@@ -41,7 +41,7 @@ void forward(const Conv2dShape& s, const T* input, const T* weight, const T* bia
 }
 
 template <class T>
-void backward_input(const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
+void backward_input(const Queue&, const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
   const int64_t in_spatial = s.in_height * s.in_width, out_spatial = s.out_height * s.out_width;
   const double cost = 2.0 * static_cast<double>(in_spatial * out_group * s.kernel_height * s.kernel_width);
@@ -68,7 +68,7 @@ void backward_input(const Conv2dShape& s, const T* grad_output, const T* weight,
 }
 
 template <class T>
-void backward_weight(const Conv2dShape& s, const T* input, const T* grad_output, T* grad_weight, T* grad_bias) {
+void backward_weight(const Queue&, const Conv2dShape& s, const T* input, const T* grad_output, T* grad_weight, T* grad_bias) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
   const int64_t in_spatial = s.in_height * s.in_width, out_spatial = s.out_height * s.out_width;
   const int64_t taps = in_group * s.kernel_height * s.kernel_width;

@@ -5,8 +5,8 @@ namespace cnnx::reference {
 namespace {
 
 template <class T>
-void gather_u8(const GatherShape& s, const uint8_t* source, const int64_t* index, T divisor, const T* mean, const T* stddev,
-               T* out) {
+void gather_u8(const Queue&, const GatherShape& s, const uint8_t* source, const int64_t* index, T divisor, const T* mean,
+               const T* stddev, T* out) {
   const int64_t blocks = (s.batch + s.lanes - 1) / s.lanes;
   parallel_for(blocks * s.lanes, 2.0 * static_cast<double>(s.channels * s.spatial), [&](int64_t n) {
     for (int64_t c = 0; c < s.channels; ++c)

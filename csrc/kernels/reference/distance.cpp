@@ -40,7 +40,7 @@ double slope_of(double p, double d, T distance) {
 }
 
 template <class T>
-void cdist(const CdistShape& s, double p, const T* x, const T* y, T* distance) {
+void cdist(const Queue&, const CdistShape& s, double p, const T* x, const T* y, T* distance) {
   parallel_for(s.batch * s.x_rows, 4.0 * static_cast<double>(s.y_rows * s.features), [&](int64_t unit) {
     const int64_t b = unit / s.x_rows, i = unit % s.x_rows;
     for (int64_t j = 0; j < s.y_rows; ++j)
@@ -50,8 +50,8 @@ void cdist(const CdistShape& s, double p, const T* x, const T* y, T* distance) {
 }
 
 template <class T>
-void cdist_backward(const CdistShape& s, double p, bool transposed, const T* grad, const T* distance, const T* x, const T* y,
-                    T* grad_x) {
+void cdist_backward(const Queue&, const CdistShape& s, double p, bool transposed, const T* grad, const T* distance, const T* x,
+                    const T* y, T* grad_x) {
   parallel_for(s.batch * s.x_rows, 4.0 * static_cast<double>(s.y_rows * s.features), [&](int64_t unit) {
     const int64_t b = unit / s.x_rows, i = unit % s.x_rows;
     const T* row = x + b * s.x_step() + i * s.features;

@@ -6,7 +6,8 @@ namespace cnnx::reference {
 namespace {
 
 template <class T>
-void dropout(int64_t batch, int64_t features, int64_t lanes, double p, uint64_t seed, uint64_t call, const T* x, T* y) {
+void dropout(const Queue&, int64_t batch, int64_t features, int64_t lanes, double p, uint64_t seed, uint64_t call, const T* x,
+             T* y) {
   const uint32_t threshold = dropout_threshold(p);
   const double scale = p < 1 ? 1 / (1 - p) : 0;
   for (int64_t n = 0; n < batch; ++n)
@@ -20,7 +21,7 @@ void dropout(int64_t batch, int64_t features, int64_t lanes, double p, uint64_t 
 }
 
 template <class T>
-void scale_channels(const ChannelShape& s, const T* input, const T* scale, T* output) {
+void scale_channels(const Queue&, const ChannelShape& s, const T* input, const T* scale, T* output) {
   parallel_for(s.batch * s.channels, static_cast<double>(s.spatial), [&](int64_t unit) {
     for (int64_t i = 0; i < s.spatial; ++i) {
       const int64_t at = lanes_index(unit / s.channels, unit % s.channels, i, s.channels, s.spatial, s.lanes);
@@ -30,7 +31,7 @@ void scale_channels(const ChannelShape& s, const T* input, const T* scale, T* ou
 }
 
 template <class T>
-void shift_channels(const ChannelShape& s, const T* shift, T* data) {
+void shift_channels(const Queue&, const ChannelShape& s, const T* shift, T* data) {
   parallel_for(s.batch * s.channels, static_cast<double>(s.spatial), [&](int64_t unit) {
     for (int64_t i = 0; i < s.spatial; ++i)
       data[lanes_index(unit / s.channels, unit % s.channels, i, s.channels, s.spatial, s.lanes)] += shift[unit % s.channels];

@@ -173,24 +173,25 @@ double apply(BinaryOp op, double a, double b) {
 }
 
 template <class T>
-void unary(UnaryOp op, int64_t n, double a, double b, const T* x, T* y) {
+void unary(const Queue&, UnaryOp op, int64_t n, double a, double b, const T* x, T* y) {
   for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(apply(op, x[i], a, b));
 }
 
 template <class T>
-void unary_backward(UnaryOp op, int64_t n, double a, double b, const T* grad_output, const T* x, const T* y, T* grad_input) {
+void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, const T* grad_output, const T* x, const T* y,
+                    T* grad_input) {
   for (int64_t i = 0; i < n; ++i)
     grad_input[i] = static_cast<T>(apply_backward(op, grad_output[i], x == nullptr ? 0 : x[i], y == nullptr ? 0 : y[i], a, b));
 }
 
 template <class T>
-void binary(BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
+void binary(const Queue&, BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
   const int64_t a_step = a_kind == Operand::full ? 1 : 0, b_step = b_kind == Operand::full ? 1 : 0;
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<T>(apply(op, a[i * a_step], b[i * b_step]));
 }
 
 template <class T>
-void axpy(int64_t n, double alpha, const T* x, T* y) {
+void axpy(const Queue&, int64_t n, double alpha, const T* x, T* y) {
   for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(y[i] + alpha * x[i]);
 }
 

@@ -5,7 +5,7 @@ namespace cnnx::reference {
 namespace {
 
 template <class T>
-void pack_lanes(int64_t batch, int64_t features, int64_t lanes, const T* plain, T* packed) {
+void pack_lanes(const Queue&, int64_t batch, int64_t features, int64_t lanes, const T* plain, T* packed) {
   const int64_t blocks = (batch + lanes - 1) / lanes;
   for (int64_t n = 0; n < blocks * lanes; ++n)
     for (int64_t f = 0; f < features; ++f)
@@ -13,7 +13,7 @@ void pack_lanes(int64_t batch, int64_t features, int64_t lanes, const T* plain, 
 }
 
 template <class T>
-void unpack_lanes(int64_t batch, int64_t features, int64_t lanes, const T* packed, T* plain) {
+void unpack_lanes(const Queue&, int64_t batch, int64_t features, int64_t lanes, const T* packed, T* plain) {
   for (int64_t n = 0; n < batch; ++n)
     for (int64_t f = 0; f < features; ++f) plain[n * features + f] = packed[(n / lanes * features + f) * lanes + n % lanes];
 }

@@ -5,7 +5,7 @@ namespace cnnx::reference {
 namespace {
 
 template <class T>
-void gemm(const GemmShape& s, const T* a, const T* b, T* c) {
+void gemm(const Queue&, const GemmShape& s, const T* a, const T* b, T* c) {
   parallel_for(s.m, 2.0 * static_cast<double>(s.n * s.k), [&](int64_t m) {
     for (int64_t n = 0; n < s.n; ++n) {
       double sum = s.accumulate ? c[m * s.c_row + n * s.c_col] : 0.0;
@@ -16,7 +16,7 @@ void gemm(const GemmShape& s, const T* a, const T* b, T* c) {
 }
 
 template <class T>
-void linear_forward(const LinearShape& s, const T* input, const T* weight, const T* bias, T* output) {
+void linear_forward(const Queue&, const LinearShape& s, const T* input, const T* weight, const T* bias, T* output) {
   parallel_for(s.batch, 2.0 * static_cast<double>(s.in_features * s.out_features), [&](int64_t n) {
     for (int64_t o = 0; o < s.out_features; ++o) {
       double sum = bias != nullptr ? bias[o] : 0.0;
@@ -29,16 +29,17 @@ void linear_forward(const LinearShape& s, const T* input, const T* weight, const
 
 // grad_input (batch, in) = grad_output (batch, out) weight (out, in)
 template <class T>
-void linear_backward_input(const LinearShape& s, const T* grad_output, const T* weight, T* grad_input) {
-  gemm(GemmShape{s.batch, s.in_features, s.out_features, s.out_features, 1, s.in_features, 1, s.in_features, 1, false},
+void linear_backward_input(const Queue& queue, const LinearShape& s, const T* grad_output, const T* weight, T* grad_input) {
+  gemm(queue, GemmShape{s.batch, s.in_features, s.out_features, s.out_features, 1, s.in_features, 1, s.in_features, 1, false},
        grad_output, weight, grad_input);
 }
 
 // grad_weight (out, in) = grad_output^T (out, batch) input (batch, in)
 template <class T>
-void linear_backward_weight(const LinearShape& s, const T* input, const T* grad_output, T* grad_weight, T* grad_bias) {
+void linear_backward_weight(const Queue& queue, const LinearShape& s, const T* input, const T* grad_output, T* grad_weight,
+                            T* grad_bias) {
   if (grad_weight != nullptr)
-    gemm(GemmShape{s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false},
+    gemm(queue, GemmShape{s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false},
          grad_output, input, grad_weight);
   for (int64_t o = 0; grad_bias != nullptr && o < s.out_features; ++o) {
     double sum = 0.0;
@@ -48,7 +49,7 @@ void linear_backward_weight(const LinearShape& s, const T* input, const T* grad_
 }
 
 template <class T>
-void multiply_adds(int64_t rounds, T* sink, double* operations) {
+void multiply_adds(const Queue&, int64_t rounds, T* sink, double* operations) {
   T sum[4] = {0, 1, 2, 3};
   for (int64_t i = 0; i < rounds; ++i)
     for (T& value : sum) value = value * T(0.5) + T(1);

@@ -12,7 +12,7 @@ double weight_of(const T* weight, int64_t c) {
 }
 
 template <class T>
-void nll_forward(const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
+void nll_forward(const Queue&, const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
                  double label_smoothing, bool mean, T* losses, T* result, double* total_weight) {
   double total = 0, loss_sum = 0;
   for (int64_t n = 0; n < s.batch; ++n)
@@ -37,10 +37,11 @@ void nll_forward(const ClassShape& s, const T* log_p, const int64_t* target, con
 }
 
 template <class T>
-void cross_entropy_forward(const ClassShape& s, const T* logits, const int64_t* target, const T* weight, int64_t ignore_index,
-                           double label_smoothing, bool mean, T* log_p, T* losses, T* result, double* total_weight) {
-  softmax(ReduceShape{s.batch, s.classes, s.spatial}, true, logits, log_p);
-  nll_forward(s, log_p, target, weight, ignore_index, label_smoothing, mean, losses, result, total_weight);
+void cross_entropy_forward(const Queue& queue, const ClassShape& s, const T* logits, const int64_t* target, const T* weight,
+                           int64_t ignore_index, double label_smoothing, bool mean, T* log_p, T* losses, T* result,
+                           double* total_weight) {
+  softmax(queue, ReduceShape{s.batch, s.classes, s.spatial}, true, logits, log_p);
+  nll_forward(queue, s, log_p, target, weight, ignore_index, label_smoothing, mean, losses, result, total_weight);
 }
 
 template <class T>
@@ -50,8 +51,9 @@ double grad_factor(const T* grad, bool each, const double* divisor) {
 
 // With q the target distribution (weights included), loss = -sum q log_p, so d loss / d logit = softmax * sum(q) - q.
 template <class T>
-void cross_entropy_backward(const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
-                            double label_smoothing, const T* grad, bool each, const double* divisor, T* grad_input) {
+void cross_entropy_backward(const Queue&, const ClassShape& s, const T* log_p, const int64_t* target, const T* weight,
+                            int64_t ignore_index, double label_smoothing, const T* grad, bool each, const double* divisor,
+                            T* grad_input) {
   const double factor = grad_factor(grad, each, divisor);
   const double spread = label_smoothing / static_cast<double>(s.classes);
   double spread_sum = 0;
@@ -71,8 +73,8 @@ void cross_entropy_backward(const ClassShape& s, const T* log_p, const int64_t* 
 }
 
 template <class T>
-void nll_backward(const ClassShape& s, const int64_t* target, const T* weight, int64_t ignore_index, const T* grad, bool each,
-                  const double* divisor, T* grad_input) {
+void nll_backward(const Queue&, const ClassShape& s, const int64_t* target, const T* weight, int64_t ignore_index, const T* grad,
+                  bool each, const double* divisor, T* grad_input) {
   const double factor = grad_factor(grad, each, divisor);
   for (int64_t n = 0; n < s.batch; ++n)
     for (int64_t c = 0; c < s.classes; ++c)

@@ -99,34 +99,34 @@ void adagrad_part(const AdagradStep& s, int64_t step, int64_t n, T* param, const
 }
 
 template <class T>
-void sgd_step(const SgdStep& s, int64_t count, const OptimItem<T>* items) {
+void sgd_step(const Queue&, const SgdStep& s, int64_t count, const OptimItem<T>* items) {
   for_each_part(count, items, 0.4,
                 [&](const OptimItem<T>& part) { sgd_part(s, part.fresh, part.n, part.param, part.grad, part.states[0]); });
 }
 
 template <class T>
-void adam_step(const AdamStep& s, int64_t count, const OptimItem<T>* items) {
+void adam_step(const Queue&, const AdamStep& s, int64_t count, const OptimItem<T>* items) {
   for_each_part(count, items, 1, [&](const OptimItem<T>& part) {
     adam_part(s, part.step, part.n, part.param, part.grad, part.states[0], part.states[1], part.states[2]);
   });
 }
 
 template <class T>
-void adadelta_step(const AdadeltaStep& s, int64_t count, const OptimItem<T>* items) {
+void adadelta_step(const Queue&, const AdadeltaStep& s, int64_t count, const OptimItem<T>* items) {
   for_each_part(count, items, 1, [&](const OptimItem<T>& part) {
     adadelta_part(s, part.n, part.param, part.grad, part.states[0], part.states[1]);
   });
 }
 
 template <class T>
-void rmsprop_step(const RmspropStep& s, int64_t count, const OptimItem<T>* items) {
+void rmsprop_step(const Queue&, const RmspropStep& s, int64_t count, const OptimItem<T>* items) {
   for_each_part(count, items, 1, [&](const OptimItem<T>& part) {
     rmsprop_part(s, part.n, part.param, part.grad, part.states[0], part.states[1], part.states[2]);
   });
 }
 
 template <class T>
-void adagrad_step(const AdagradStep& s, int64_t count, const OptimItem<T>* items) {
+void adagrad_step(const Queue&, const AdagradStep& s, int64_t count, const OptimItem<T>* items) {
   for_each_part(count, items, 1,
                 [&](const OptimItem<T>& part) { adagrad_part(s, part.step, part.n, part.param, part.grad, part.states[0]); });
 }

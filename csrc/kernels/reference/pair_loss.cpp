@@ -46,7 +46,7 @@ double slope_of(PairLoss op, double x, double t, double pos_weight, double beta)
 }
 
 template <class T>
-void pair_loss(PairLoss op, const PairShape& s, double beta, const T* input, const T* target, const T* weight,
+void pair_loss(const Queue&, PairLoss op, const PairShape& s, double beta, const T* input, const T* target, const T* weight,
                const T* pos_weight, double divisor, T* losses, T* result, bool* in_range) {
   double sum = 0;
   bool inside = true;
@@ -64,7 +64,7 @@ void pair_loss(PairLoss op, const PairShape& s, double beta, const T* input, con
 }
 
 template <class T>
-void pair_loss_backward(PairLoss op, int64_t n, double beta, const T* input, const T* target, const T* weight,
+void pair_loss_backward(const Queue&, PairLoss op, int64_t n, double beta, const T* input, const T* target, const T* weight,
                         const T* pos_weight, const T* grad, bool each, double divisor, T* grad_input) {
   for (int64_t i = 0; i < n; ++i) {
     const double g = (each ? double(grad[i]) : *grad / divisor) * (weight != nullptr ? double(weight[i]) : 1.0);

@@ -24,12 +24,12 @@ void for_elements(const PlaneMap& s, const F& f) {
 }
 
 template <class T>
-void gather_planes(const PlaneMap& s, const T* input, T value, T* output) {
+void gather_planes(const Queue&, const PlaneMap& s, const T* input, T value, T* output) {
   for_elements(s, [&](int64_t from, int64_t to) { output[to] = from < 0 ? value : input[from]; });
 }
 
 template <class T>
-void scatter_planes(const PlaneMap& s, const T* grad_output, T* grad_input) {
+void scatter_planes(const Queue&, const PlaneMap& s, const T* grad_output, T* grad_input) {
   const int64_t count = s.planes * s.in_height * s.in_width * s.lanes;
   for (int64_t i = 0; i < count; ++i) grad_input[i] = 0;
   for_elements(s, [&](int64_t from, int64_t to) {

@@ -61,7 +61,7 @@ double divisor(const Pool2dShape& s, int64_t y, int64_t x) {
 }
 
 template <class T>
-void max_forward(const Pool2dShape& s, const T* input, T* output, int32_t* index) {
+void max_forward(const Queue&, const Pool2dShape& s, const T* input, T* output, int32_t* index) {
   for_planes(s, [&](int64_t n, int64_t c) {
     for (int64_t y = 0; y < s.out_height; ++y)
       for (int64_t x = 0; x < s.out_width; ++x) {
@@ -82,7 +82,7 @@ void max_forward(const Pool2dShape& s, const T* input, T* output, int32_t* index
 }
 
 template <class T>
-void max_backward(const Pool2dShape& s, const T* grad_output, const int32_t* index, T* grad_input) {
+void max_backward(const Queue&, const Pool2dShape& s, const T* grad_output, const int32_t* index, T* grad_input) {
   for_planes(s, [&](int64_t n, int64_t c) {
     for (int64_t p = 0; p < s.in_height * s.in_width; ++p) grad_input[input_index(s, n, c, p)] = 0;
     for (int64_t y = 0; y < s.out_height; ++y)
@@ -94,7 +94,7 @@ void max_backward(const Pool2dShape& s, const T* grad_output, const int32_t* ind
 }
 
 template <class T>
-void avg_forward(const Pool2dShape& s, const T* input, T* output) {
+void avg_forward(const Queue&, const Pool2dShape& s, const T* input, T* output) {
   for_planes(s, [&](int64_t n, int64_t c) {
     for (int64_t y = 0; y < s.out_height; ++y)
       for (int64_t x = 0; x < s.out_width; ++x) {
@@ -106,7 +106,7 @@ void avg_forward(const Pool2dShape& s, const T* input, T* output) {
 }
 
 template <class T>
-void avg_backward(const Pool2dShape& s, const T* grad_output, T* grad_input) {
+void avg_backward(const Queue&, const Pool2dShape& s, const T* grad_output, T* grad_input) {
   for_planes(s, [&](int64_t n, int64_t c) {
     for (int64_t p = 0; p < s.in_height * s.in_width; ++p) grad_input[input_index(s, n, c, p)] = 0;
     for (int64_t y = 0; y < s.out_height; ++y)

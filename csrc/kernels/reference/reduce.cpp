@@ -22,7 +22,7 @@ double start_of(ReduceOp op) {
 }
 
 template <class T>
-void reduce(ReduceOp op, const ReduceShape& s, const T* x, T* y) {
+void reduce(const Queue&, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
   for (int64_t o = 0; o < s.outer; ++o)
     for (int64_t i = 0; i < s.inner; ++i) {
       double result = start_of(op);
@@ -38,7 +38,7 @@ void reduce(ReduceOp op, const ReduceShape& s, const T* x, T* y) {
 }
 
 template <class T>
-void sum_squares(const ReduceShape& s, const T* x, const T* shift, double scale, bool root, T* y) {
+void sum_squares(const Queue&, const ReduceShape& s, const T* x, const T* shift, double scale, bool root, T* y) {
   for (int64_t o = 0; o < s.outer; ++o)
     for (int64_t i = 0; i < s.inner; ++i) {
       double first = 0, second = 0;
@@ -58,7 +58,7 @@ void sum_squares(const ReduceShape& s, const T* x, const T* shift, double scale,
 }
 
 template <class T>
-void arg_reduce(ReduceOp op, const ReduceShape& s, const T* x, int64_t* index) {
+void arg_reduce(const Queue&, ReduceOp op, const ReduceShape& s, const T* x, int64_t* index) {
   for (int64_t o = 0; o < s.outer; ++o)
     for (int64_t i = 0; i < s.inner; ++i) {
       const T* row = x + o * s.reduce * s.inner + i;

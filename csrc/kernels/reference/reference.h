@@ -22,7 +22,7 @@ inline double activated(Activation activation, double x) {
 }
 
 // What the loss of logits begins with.
-template <class T> void softmax(const ReduceShape& s, bool log, const T* x, T* y);
+template <class T> void softmax(const Queue& queue, const ReduceShape& s, bool log, const T* x, T* y);
 
 // Each file of this folder fills the slots of its family.
 template <class T> void fill_batch_norm(KernelTable<T>& table);

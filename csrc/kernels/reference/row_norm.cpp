@@ -21,7 +21,8 @@ void for_rows(const RowNormShape& s, const F& f) {
 }
 
 template <class T>
-void forward(const RowNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean, T* inv_std) {
+void forward(const Queue&, const RowNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean,
+             T* inv_std) {
   const double count = static_cast<double>(s.reduce());
   for_rows(s, [&](int64_t n, int64_t r, int64_t row) {
     double sum = 0, squares = 0;
@@ -41,8 +42,8 @@ void forward(const RowNormShape& s, double eps, const T* input, const T* weight,
 // With h = (x - mean) inv_std and v = g weight: grad_bias = sum g, grad_weight = sum g h, over all that share the parameter, and
 // grad_input = inv_std (v - mean of v - h mean of (v h)), with the means over the row.
 template <class T>
-void backward(const RowNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std, const T* weight,
-              T* grad_input, T* grad_weight, T* grad_bias) {
+void backward(const Queue&, const RowNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std,
+              const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
   if (grad_input != nullptr)
     for_rows(s, [&](int64_t n, int64_t r, int64_t row) {
       const double centre = mean[row], unit = inv_std[row], count = static_cast<double>(s.reduce());

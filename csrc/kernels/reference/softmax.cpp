@@ -30,7 +30,7 @@ double sum_exp(const ReduceShape& s, const T* row, double shift) {
 }  // namespace
 
 template <class T>
-void softmax(const ReduceShape& s, bool log, const T* x, T* y) {
+void softmax(const Queue&, const ReduceShape& s, bool log, const T* x, T* y) {
   for (int64_t o = 0; o < s.outer; ++o)
     for (int64_t i = 0; i < s.inner; ++i) {
       const int64_t start = o * s.reduce * s.inner + i;
@@ -42,13 +42,13 @@ void softmax(const ReduceShape& s, bool log, const T* x, T* y) {
       }
     }
 }
-template void softmax(const ReduceShape&, bool, const float*, float*);
-template void softmax(const ReduceShape&, bool, const double*, double*);
+template void softmax(const Queue&, const ReduceShape&, bool, const float*, float*);
+template void softmax(const Queue&, const ReduceShape&, bool, const double*, double*);
 
 namespace {
 
 template <class T>
-void softmax_backward(const ReduceShape& s, bool log, const T* grad_output, const T* y, T* grad_input) {
+void softmax_backward(const Queue&, const ReduceShape& s, bool log, const T* grad_output, const T* y, T* grad_input) {
   for (int64_t o = 0; o < s.outer; ++o)
     for (int64_t i = 0; i < s.inner; ++i) {
       const int64_t start = o * s.reduce * s.inner + i;
@@ -66,7 +66,7 @@ void softmax_backward(const ReduceShape& s, bool log, const T* grad_output, cons
 }
 
 template <class T>
-void logsumexp(const ReduceShape& s, const T* x, T* y) {
+void logsumexp(const Queue&, const ReduceShape& s, const T* x, T* y) {
   for (int64_t o = 0; o < s.outer; ++o)
     for (int64_t i = 0; i < s.inner; ++i) {
       const T* row = x + o * s.reduce * s.inner + i;

@@ -35,7 +35,7 @@ std::vector<int64_t> nearest_pillow(const WarpShape& s, const double* m) {
 }
 
 template <class E>
-void warp(const WarpShape& s, const double* m, const E* fill, const E* input, E* output) {
+void warp(const Queue&, const WarpShape& s, const double* m, const E* fill, const E* input, E* output) {
   const bool pillow = s.rules == WarpRules::pillow;
   const std::vector<int64_t> at = pillow && !s.bilinear ? nearest_pillow(s, m) : std::vector<int64_t>();
   for (int64_t c = 0; c < s.channels; ++c) {

@@ -1,4 +1,4 @@
-#include "core/allocator.h"
+#include "device/allocator.h"
 
 #include <algorithm>
 #include <bit>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cnnx/error.h"
+#include "device/queue.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -49,9 +50,19 @@ Pool& pool() {
   return *instance;
 }
 
+class HostPool final : public Allocator {
+ public:
+  void* allocate(size_t bytes) override;
+  void free(void* block, size_t bytes) noexcept override;
+};
+constinit HostPool the_pool;
+
 }  // namespace
 
-void* pool_allocate(size_t bytes) {
+constinit const Queue kHost{-1, nullptr, &the_pool};
+Allocator& host_pool() { return the_pool; }
+
+void* HostPool::allocate(size_t bytes) {
   size_t size = size_class(bytes);
   Pool& p = pool();
   {
@@ -79,7 +90,7 @@ void* pool_allocate(size_t bytes) {
   return block;
 }
 
-void pool_free(void* block, size_t bytes) {
+void HostPool::free(void* block, size_t bytes) noexcept {
   size_t size = size_class(bytes);
   Pool& p = pool();
   std::lock_guard lock(p.mutex);
