@@ -29,7 +29,7 @@ constexpr OpDef kClone{.name = "clone",
 void infer_cast(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call.as<DType>()}); }
 void gradient_cast(const Backward& call, Grads& grads) { grads[0] = recorded_cast(call.grad(), call.options(0).dtype); }
 constexpr OpDef kCast{.name = "to",
-                      .attribute_bytes = sizeof(DType),
+                      .attributes = attributes_of<DType>,
                       .places = {Place::strided},
                       .infer = infer_cast,
                       .run = run_copy,
@@ -44,8 +44,11 @@ void run_transfer(const Run& r) {
   if (bytes > 0) cuda::copy("to", r.result_data[0], to.device(), r.input_data[0], from.device(), bytes);
 }
 void gradient_transfer(const Backward& call, Grads& grads) { grads[0] = recorded_transfer(call.grad(), call.options(0).device); }
-constexpr OpDef kTransfer{
-    .name = "to", .attribute_bytes = sizeof(Device), .infer = infer_transfer, .run = run_transfer, .gradient = gradient_transfer};
+constexpr OpDef kTransfer{.name = "to",
+                          .attributes = attributes_of<Device>,
+                          .infer = infer_transfer,
+                          .run = run_transfer,
+                          .gradient = gradient_transfer};
 
 // Inputs: source, and what is overwritten.
 bool both_in_lanes(const Call& call) { return call[0].in_lanes() && call[1].in_lanes() && call[0].shape() == call[1].shape(); }
@@ -69,6 +72,7 @@ struct FillCall {
   double real;
   int64_t integer;
 };
+CNNX_FIELDS(FillCall, shape, options, real, integer)
 
 FillCall fill_call(const Dims& shape, const TensorOptions& options, const Number& value) {
   FillCall c{shape, options, value.real(), 0};
@@ -89,10 +93,10 @@ void run_fill(const Run& r) {
     elements(r.queue).fill(r.queue, c.options.dtype, n, &value, r.result_data[0]);
   });
 }
-constexpr OpDef kFull{.name = "full", .attribute_bytes = sizeof(FillCall), .infer = infer_fill, .run = run_fill};
+constexpr OpDef kFull{.name = "full", .attributes = attributes_of<FillCall>, .infer = infer_fill, .run = run_fill};
 constexpr OpDef kFill{
     .name = "fill",
-    .attribute_bytes = sizeof(FillCall),
+    .attributes = attributes_of<FillCall>,
     .places = {Place::unread},
     .lanes = lanes_of_input,
     .infer = infer_fill,

@@ -89,7 +89,7 @@ void set_result(const std::shared_ptr<Node>& node, uint32_t index, const Tensor&
 
 void note(const Call& call, std::span<const Tensor> inputs, const ResultSpecs& specs, const Results& results, uint64_t saves) {
   const std::shared_ptr<Node> node = make_node(call.op, call.inputs);
-  std::memcpy(node->attributes, call.attributes, call.op.attribute_bytes);
+  std::memcpy(node->attributes, call.attributes, call.op.attributes.bytes);
   const auto keep = [&](const Tensor& t, uint64_t bit) {
     if ((saves & bit) != 0 && t.defined()) node->saved.push_back({t.detach(), t.version(), bit});
   };

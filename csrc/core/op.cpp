@@ -196,7 +196,16 @@ Results run_call(const Call& call, const Tensor* into) {
 
 }  // namespace
 
-CallObserver* set_call_observer(CallObserver* next) { return observer.exchange(next); }
+void watch_calls(const char* what, CallObserver& next) {
+  CallObserver* none = nullptr;
+  if (!observer.compare_exchange_strong(none, &next))
+    throw Error(message(what, ": a profile or a recording of calls is under way already"));
+}
+void stop_watching() { observer = nullptr; }
+
+void note_read(const char* what, const Tensor& tensor) {
+  if (CallObserver* watching = observer.load(std::memory_order_relaxed)) watching->read(what, tensor);
+}
 
 Results emit(const Call& call, const Tensor* into) {
   CallObserver* watching = observer.load(std::memory_order_relaxed);

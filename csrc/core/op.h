@@ -7,14 +7,15 @@
 #pragma once
 
 #include <array>
+#include <cassert>
 #include <initializer_list>
 #include <optional>
 #include <span>
 
 #include "cnnx/autograd.h"
 #include "cnnx/inline_vector.h"
+#include "core/attributes.h"
 #include "device/queue.h"
-#include "kernels/shapes.h"
 
 namespace cnnx {
 
@@ -33,7 +34,7 @@ class Input {
 
 struct Call {
   const OpDef& op;
-  const void* attributes;  // of the type that the op has, plain data: op.attribute_bytes
+  const void* attributes;  // of the type that the op has, plain data: op.attributes
   std::span<const Input> inputs;
 
   template <class A>
@@ -98,7 +99,7 @@ class Backward;
 
 struct OpDef {
   const char* name;
-  size_t attribute_bytes = 0;
+  AttributeType attributes{};
   // The places of the inputs; the last one holds for all that follow.
   std::array<Place, 4> places{Place::row_major, Place::row_major, Place::row_major, Place::row_major};
   // Whether the call runs in lanes; null: it never does.
@@ -139,6 +140,7 @@ struct NoAttributes {};
 template <class A>
 Results emit(const OpDef& op, const A& attributes, std::initializer_list<Input> inputs, const Tensor* into = nullptr) {
   static_assert(std::is_trivially_copyable_v<A> && sizeof(A) <= kAttributeBytes);
+  assert((std::is_same_v<A, NoAttributes> || op.attributes.bytes == sizeof(A)));
   return emit(Call{op, &attributes, {inputs.begin(), inputs.size()}}, into);
 }
 // The same for an op with one result.
@@ -147,16 +149,18 @@ Tensor emit_one(const OpDef& op, const A& attributes, std::initializer_list<Inpu
   return std::move(emit(op, attributes, inputs, into)[0]);
 }
 
-// Sees every call while it is set, on the thread that makes it: a profiler, an exporter. Calls may nest. `results` is null if the
-// call threw.
+// Sees every call, on the thread that makes it: a profiler, a recording. Calls may nest. `results` is null if the call threw.
 class CallObserver {
  public:
   virtual ~CallObserver() = default;
   virtual void begin(const Call& call) = 0;
   virtual void end(const Call& call, const Results* results) = 0;
+  // What note_read() is told (cnnx/recording.h).
+  virtual void read(const char*, const Tensor&) {}
 };
-// Sets the one observer (null: none) of all threads, and returns the one before.
-CallObserver* set_call_observer(CallObserver* observer);
+// There is one observer of all threads; a second one throws Error. It must outlive every call that is under way.
+void watch_calls(const char* what, CallObserver& observer);
+void stop_watching();
 
 // Layout. The one place that decides it.
 // Spatial ops, of float32 (N, C, S...) on the CPU: lanes if the process has them and there is at least half a block of images.

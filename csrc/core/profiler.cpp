@@ -144,14 +144,14 @@ std::atomic<bool> running{false};
 }  // namespace
 
 void start_profile() {
-  if (running.exchange(true)) throw Error("profile: there is a profile under way already");
+  watch_calls("profile", profile());
   profile().start();
-  set_call_observer(&profile());
+  running = true;
 }
 
 std::vector<ProfiledCall> stop_profile() {
   if (!running.load()) throw Error("profile: none was started");
-  set_call_observer(nullptr);
+  stop_watching();
   std::vector<ProfiledCall> calls = profile().stop();
   running = false;
   return calls;

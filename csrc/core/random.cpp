@@ -20,6 +20,7 @@ struct DrawCall {
   int64_t low;
   uint64_t range;
 };
+CNNX_FIELDS(DrawCall, key, a, b, low, range)
 
 template <void (*draw)(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out)>
 void run(const Run& r) {
@@ -42,8 +43,11 @@ void draw_integers(const Queue& queue, DType dtype, int64_t n, const DrawCall& c
 
 template <void (*draw)(const Queue&, DType, int64_t, const DrawCall&, void*)>
 constexpr OpDef draw_op(const char* name) {
-  return {
-      .name = name, .attribute_bytes = sizeof(DrawCall), .places = {Place::unread}, .infer = infer_like_input, .run = run<draw>};
+  return {.name = name,
+          .attributes = attributes_of<DrawCall>,
+          .places = {Place::unread},
+          .infer = infer_like_input,
+          .run = run<draw>};
 }
 constexpr OpDef kUniform = draw_op<draw_uniform>("uniform"), kNormal = draw_op<draw_normal>("normal"),
                 kBernoulli = draw_op<draw_bernoulli>("bernoulli"), kRandint = draw_op<draw_integers>("randint");
@@ -58,6 +62,7 @@ struct PermutationCall {
   RandomState key;
   int64_t n;
 };
+CNNX_FIELDS(PermutationCall, key, n)
 void infer_permutation(const Call& call, ResultSpecs& results) {
   results.push_back({{call.as<PermutationCall>().n}, DType::int64});
 }
@@ -66,7 +71,7 @@ void run_permutation(const Run& r) {
   if (c.n > 0) elements().permutation(kHost, c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
 }
 constexpr OpDef kPermutation{
-    .name = "randperm", .attribute_bytes = sizeof(PermutationCall), .infer = infer_permutation, .run = run_permutation};
+    .name = "randperm", .attributes = attributes_of<PermutationCall>, .infer = infer_permutation, .run = run_permutation};
 
 }  // namespace
 

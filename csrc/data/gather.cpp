@@ -64,6 +64,7 @@ struct GatherCall {
   Dims result;
   const ChannelScale* scale;  // lives as long as the call
 };
+CNNX_FIELDS(GatherCall, shape, result, scale)
 void infer_images(const Call& call, ResultSpecs& results) {
   results.push_back({call.as<GatherCall>().result, DType::float32, Place::call});
 }
@@ -77,7 +78,7 @@ void run_images(const Run& r) {
 }
 constexpr OpDef kGatherImages{
     .name = "gather_images",
-    .attribute_bytes = sizeof(GatherCall),
+    .attributes = attributes_of<GatherCall>,
     .lanes = [](const Call& call) { return lanes_for_images(call.as<GatherCall>().result, {DType::float32, call[0].device()}); },
     .infer = infer_images,
     .run = run_images};

@@ -106,6 +106,8 @@ Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState&
 
 }  // namespace
 
+CNNX_FIELDS(ImageSize, channels, height, width)
+
 namespace {
 
 // Inputs: images, positions, keys of the random numbers.
@@ -115,6 +117,7 @@ struct TransformCall {
   ImageSize in, middle, out;
   RandomState random;
 };
+CNNX_FIELDS(TransformCall, transform, scale, in, middle, out, random)
 Dims result_shape(const Call& call) {
   const ImageSize& out = call.as<TransformCall>().out;
   return {call[1].numel(), out.channels, out.height, out.width};
@@ -138,7 +141,7 @@ void run(const Run& r) {
 }
 constexpr OpDef kTransform{
     .name = kOp,
-    .attribute_bytes = sizeof(TransformCall),
+    .attributes = attributes_of<TransformCall>,
     .lanes = [](const Call& call) { return lanes_for_images(result_shape(call), {DType::float32, call[0].device()}); },
     .infer = infer,
     .run = run};

@@ -33,9 +33,10 @@ int64_t fan(const char* op, const Tensor& tensor, const std::string& mode) {
 struct QuantileCall {
   double mean, stddev, low, high;
 };
+CNNX_FIELDS(QuantileCall, mean, stddev, low, high)
 void no_results(const Call&, ResultSpecs&) {}
 constexpr OpDef kQuantiles{
-    .name = "normal_quantiles", .attribute_bytes = sizeof(QuantileCall), .infer = no_results, .run = [](const Run& r) {
+    .name = "normal_quantiles", .attributes = attributes_of<QuantileCall>, .infer = no_results, .run = [](const Run& r) {
       const QuantileCall& c = r.as<QuantileCall>();
       elements().normal_quantiles(kHost, r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
     }};

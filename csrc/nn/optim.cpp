@@ -31,6 +31,8 @@ struct UpdateCall {
   Step step;
   const ItemStep* items;  // one for each parameter; they live as long as the call
 };
+template <class Step>
+CNNX_FIELDS(UpdateCall<Step>, step, items)
 constexpr size_t kInputsOfItem = 5;
 
 template <class Step, auto single, auto wide>
@@ -56,10 +58,10 @@ void run_update(const Run& r) {
 void no_results(const Call&, ResultSpecs&) {}
 
 // The op of a rule, whose kernel has the same name in both tables.
-#define CNNX_RULE(rule, Step)                                                        \
-  constexpr OpDef rule {                                                             \
-    .name = #rule, .attribute_bytes = sizeof(UpdateCall<Step>), .infer = no_results, \
-    .run = run_update<Step, &KernelTable<float>::rule, &KernelTable<double>::rule>   \
+#define CNNX_RULE(rule, Step)                                                          \
+  constexpr OpDef rule {                                                               \
+    .name = #rule, .attributes = attributes_of<UpdateCall<Step>>, .infer = no_results, \
+    .run = run_update<Step, &KernelTable<float>::rule, &KernelTable<double>::rule>     \
   }
 namespace rules {
 CNNX_RULE(sgd_step, SgdStep);
@@ -342,6 +344,7 @@ namespace {
 struct NormCall {
   double number;  // the order of the norm; the largest norm
 };
+CNNX_FIELDS(NormCall, number)
 template <class Kernel>
 void run_on_gradients(const Run& r, const Kernel& kernel) {
   std::vector<int64_t> sizes;
@@ -354,12 +357,12 @@ void run_on_gradients(const Run& r, const Kernel& kernel) {
          r.inout<double>(0));
 }
 constexpr OpDef kAddNorm{
-    .name = "clip_grad_norm", .attribute_bytes = sizeof(NormCall), .infer = no_results, .run = [](const Run& r) {
+    .name = "clip_grad_norm", .attributes = attributes_of<NormCall>, .infer = no_results, .run = [](const Run& r) {
       run_on_gradients(r, [](const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data,
                              double* norm) { elements(queue).add_norm(queue, dtype, p, count, sizes, data, norm); });
     }};
 constexpr OpDef kScaleToNorm{
-    .name = "clip_grad_norm", .attribute_bytes = sizeof(NormCall), .infer = no_results, .run = [](const Run& r) {
+    .name = "clip_grad_norm", .attributes = attributes_of<NormCall>, .infer = no_results, .run = [](const Run& r) {
       run_on_gradients(
           r, [](const Queue& queue, DType dtype, double max_norm, int64_t count, const int64_t* sizes, void* const* data,
                 double* norm) { elements(queue).clip_norm(queue, dtype, max_norm, norm, count, sizes, data); });

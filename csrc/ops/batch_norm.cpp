@@ -65,6 +65,7 @@ struct BatchNormCall {
   bool training, cumulative;
   bool wants[3];  // of the gradients of input, weight and bias
 };
+CNNX_FIELDS(BatchNormCall, shape, eps, momentum, training, cumulative, wants)
 
 ChannelShape kernel_shape(const Run& r) {
   ChannelShape s = r.as<BatchNormCall>().shape;
@@ -147,7 +148,7 @@ void formula_of_backward(const Call& call, Results& results) {
 }
 
 constexpr OpDef kBackward{.name = "batch_norm_backward",
-                          .attribute_bytes = sizeof(BatchNormCall),
+                          .attributes = attributes_of<BatchNormCall>,
                           .places = {Place::call, Place::call, Place::row_major, Place::row_major},
                           .lanes = lanes,
                           .infer = infer_backward,
@@ -169,7 +170,7 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kBatchNorm{.name = "batch_norm",
-                           .attribute_bytes = sizeof(BatchNormCall),
+                           .attributes = attributes_of<BatchNormCall>,
                            .places = {Place::call, Place::row_major, Place::row_major, Place::row_major},
                            .lanes = lanes,
                            .infer = infer,

@@ -20,6 +20,7 @@ struct BinaryCall {
   bool is_number[2];
   ElementOperand numbers[2];
 };
+CNNX_FIELDS(BinaryCall, op, is_number, numbers)
 
 void infer(const Call& call, ResultSpecs& results) {
   results.push_back({broadcast_shape_of(call), (call[0].defined() ? call[0] : call[1]).dtype(), Place::call});
@@ -151,7 +152,7 @@ void gradient_flat(const Backward& call, Grads& grads) {
 
 constexpr OpDef binary_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(BinaryCall),
+          .attributes = attributes_of<BinaryCall>,
           .places = {Place::broadcast, Place::broadcast},
           .lanes = fit_lanes,
           .infer = infer,
@@ -164,8 +165,8 @@ constexpr OpDef kOps[] = {binary_op("add"),          binary_op("sub"),     binar
                           binary_op("floor_divide"), binary_op("fmod"),    binary_op("hypot"),   binary_op("xlogy"),
                           binary_op("pow_slope")};
 static_assert(std::size(kOps) == static_cast<size_t>(BinaryOp::count));
-constexpr OpDef kTruncated{.name = "div",
-                           .attribute_bytes = sizeof(BinaryCall),
+constexpr OpDef kTruncated{.name = "div_trunc",
+                           .attributes = attributes_of<BinaryCall>,
                            .places = {Place::broadcast, Place::broadcast},
                            .lanes = fit_lanes,
                            .infer = infer,
@@ -286,7 +287,7 @@ void gradient_axpy(const Backward& call, Grads& grads) {
   if (call.needs(1)) grads[1] = mul(call.grad(), call.as<double>());
 }
 constexpr OpDef kAxpy{.name = "add",
-                      .attribute_bytes = sizeof(double),
+                      .attributes = attributes_of<double>,
                       .places = {Place::call, Place::call},
                       .lanes = [](const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); },
                       .infer = infer,

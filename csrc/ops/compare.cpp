@@ -14,8 +14,12 @@ struct OperandsCall {
   Op op;
   ElementOperand numbers[2];
 };
+template <class Op>
+CNNX_FIELDS(OperandsCall<Op>, op, numbers)
 
-DType dtype_of_operands(const Call& call) { return (call[0].defined() ? call[0] : call[1]).dtype(); }
+DType dtype_of_operands(const Call& call) {
+  return (call[0].defined() ? call[0] : call[1]).dtype();
+}
 
 void infer_bool(const Call& call, ResultSpecs& results) { results.push_back({broadcast_shape_of(call), DType::boolean}); }
 void infer_same(const Call& call, ResultSpecs& results) {
@@ -38,7 +42,7 @@ void run_bitwise(const Run& r) {
 
 constexpr OpDef compare_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(OperandsCall<CompareOp>),
+          .attributes = attributes_of<OperandsCall<CompareOp>>,
           .places = {Place::strided, Place::strided},
           .infer = infer_bool,
           .run = run_compare};
@@ -47,7 +51,7 @@ constexpr OpDef kCompare[] = {compare_op("eq"), compare_op("ne"), compare_op("lt
 
 constexpr OpDef bitwise_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(OperandsCall<BitOp>),
+          .attributes = attributes_of<OperandsCall<BitOp>>,
           .places = {Place::strided, Place::strided},
           .infer = infer_same,
           .run = run_bitwise};
@@ -95,7 +99,7 @@ void run_test(const Run& r) {
   if (x.numel() > 0) elements(r.queue).test(r.queue, r.as<TestOp>(), x.dtype(), x.numel(), r.input_data[0], r.out<bool>(0));
 }
 constexpr OpDef test_op(const char* name) {
-  return {.name = name, .attribute_bytes = sizeof(TestOp), .infer = infer_test, .run = run_test};
+  return {.name = name, .attributes = attributes_of<TestOp>, .infer = infer_test, .run = run_test};
 }
 constexpr OpDef kTest[] = {test_op("logical_not"), test_op("isnan"), test_op("isinf"), test_op("isfinite")};
 Tensor test_each(TestOp op, const Tensor& input) { return emit_one(kTest[static_cast<int>(op)], op, {input}); }

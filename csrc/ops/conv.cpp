@@ -170,6 +170,7 @@ struct ConvCall {
   bool transposed, single;  // single: without a batch
   bool wants[2];            // of the gradients of weight and bias
 };
+CNNX_FIELDS(ConvCall, shape, axes, transposed, single, wants)
 
 // The tensor of one side of the kernels' convolution: of its input, or of its output.
 Dims side(const ConvCall& c, bool in) {
@@ -283,7 +284,7 @@ double flops(const Call& call) {
 }
 
 constexpr OpDef kInput{.name = "conv_backward_input",
-                       .attribute_bytes = sizeof(ConvCall),
+                       .attributes = attributes_of<ConvCall>,
                        .places = {Place::call, Place::row_major},
                        .lanes = lanes,
                        .infer = infer_input,
@@ -292,7 +293,7 @@ constexpr OpDef kInput{.name = "conv_backward_input",
                        .flops = flops,
                        .saves = saves_other_input};
 constexpr OpDef kWeight{.name = "conv_backward_weight",
-                        .attribute_bytes = sizeof(ConvCall),
+                        .attributes = attributes_of<ConvCall>,
                         .places = {Place::call, Place::call},
                         .lanes = lanes_of_gradient,
                         .infer = infer_weight,
@@ -324,7 +325,7 @@ void gradient(const Backward& call, Grads& grads) {
 
 constexpr OpDef conv_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(ConvCall),
+          .attributes = attributes_of<ConvCall>,
           .places = {Place::call, Place::row_major},
           .lanes = lanes,
           .infer = infer,

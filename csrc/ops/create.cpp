@@ -18,6 +18,8 @@ struct RangeCall {
   TensorOptions options;
 };
 template <class Value>
+CNNX_FIELDS(RangeCall<Value>, n, start, step, options)
+template <class Value>
 void infer(const Call& call, ResultSpecs& results) {
   const auto& c = call.as<RangeCall<Value>>();
   results.push_back({{c.n}, c.options.dtype, Place::row_major, true, true, c.options.device});
@@ -29,7 +31,7 @@ void run(const Run& r) {
 }
 template <class Value, auto kernel>
 constexpr OpDef range_op(const char* name) {
-  return {.name = name, .attribute_bytes = sizeof(RangeCall<Value>), .infer = infer<Value>, .run = run<Value, kernel>};
+  return {.name = name, .attributes = attributes_of<RangeCall<Value>>, .infer = infer<Value>, .run = run<Value, kernel>};
 }
 constexpr OpDef kArange = range_op<double, &ElementTable::arange>("arange"),
                 kIntegers = range_op<int64_t, &ElementTable::arange_integer>("arange"),

@@ -26,6 +26,7 @@ struct CdistCall {
   bool transposed;  // of a gradient: it is the other operand's
   Dims batch;
 };
+CNNX_FIELDS(CdistCall, shape, p, transposed, batch)
 
 // Inputs: the rows, one matrix for all of the batch or one for each.
 void infer(const Call& call, ResultSpecs& results) {
@@ -56,7 +57,7 @@ void run_backward(const Run& r) {
 }
 // Of the sum of g times the distances, the gradient in x, where they differ.
 constexpr OpDef kBackward{
-    .name = "cdist_backward", .attribute_bytes = sizeof(CdistCall), .infer = infer_backward, .run = run_backward};
+    .name = "cdist_backward", .attributes = attributes_of<CdistCall>, .infer = infer_backward, .run = run_backward};
 
 void gradient(const Backward& call, Grads& grads) {
   CdistCall c = call.as<CdistCall>();
@@ -69,7 +70,7 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kCdist{.name = kOp,
-                       .attribute_bytes = sizeof(CdistCall),
+                       .attributes = attributes_of<CdistCall>,
                        .infer = infer,
                        .run = run,
                        .gradient = gradient,

@@ -14,6 +14,7 @@ struct DropoutCall {
   double p;
   RandomState key;
 };
+CNNX_FIELDS(DropoutCall, p, key)
 
 bool lanes(const Call& call) { return call[0].in_lanes(); }
 
@@ -33,7 +34,7 @@ void run(const Run& r) {
 }
 void gradient(const Backward& call, Grads& grads);
 constexpr OpDef kDropout{.name = "dropout",
-                         .attribute_bytes = sizeof(DropoutCall),
+                         .attributes = attributes_of<DropoutCall>,
                          .places = {Place::call},
                          .lanes = lanes,
                          .infer = infer_in_layout,

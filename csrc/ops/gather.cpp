@@ -43,6 +43,7 @@ Tensor checked_index(const char* op, const Tensor& index, const Tensor& indexed,
 struct GatherCall {
   int dim;
 };
+CNNX_FIELDS(GatherCall, dim)
 void infer_gather(const Call& call, ResultSpecs& results) { results.push_back({call[1].shape(), call[0].dtype()}); }
 void run_gather(const Run& r) {
   const Tensor &input = r.inputs[0], &index = r.inputs[1], &out = r.results[0];
@@ -58,7 +59,7 @@ void run_gather(const Run& r) {
 void gradient_gather(const Backward& call, Grads& grads);
 constexpr OpDef gather_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(GatherCall),
+          .attributes = attributes_of<GatherCall>,
           .places = {Place::strided, Place::row_major},
           .infer = infer_gather,
           .run = run_gather,
@@ -74,6 +75,7 @@ struct ScatterCall {
   bool add;
   ElementOperand number;
 };
+CNNX_FIELDS(ScatterCall, dim, add, number)
 void infer_scatter(const Call& call, ResultSpecs& results) {
   results.push_back({call[0].shape(), call[0].dtype(), Place::strided});
 }
@@ -100,7 +102,7 @@ void run_scatter(const Run& r) {
 void gradient_scatter(const Backward& call, Grads& grads);
 constexpr OpDef scatter_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(ScatterCall),
+          .attributes = attributes_of<ScatterCall>,
           .places = {Place::strided, Place::row_major, Place::strided},
           .infer = infer_scatter,
           .run = run_scatter,
@@ -130,6 +132,7 @@ void gradient_scatter(const Backward& call, Grads& grads) {
 struct SortCall {
   bool descending;
 };
+CNNX_FIELDS(SortCall, descending)
 void infer_sort(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), DType::int64}); }
 void run_sort(const Run& r) {
   const Tensor& x = r.inputs[0];
@@ -137,12 +140,13 @@ void run_sort(const Run& r) {
     elements(r.queue).sort_order(r.queue, x.dtype(), x.numel() / x.size(-1), x.size(-1), r.as<SortCall>().descending,
                                  r.input_data[0], r.out<int64_t>(0));
 }
-constexpr OpDef kSortOrder{.name = "argsort", .attribute_bytes = sizeof(SortCall), .infer = infer_sort, .run = run_sort};
+constexpr OpDef kSortOrder{.name = "argsort", .attributes = attributes_of<SortCall>, .infer = infer_sort, .run = run_sort};
 
 struct TriangleCall {
   int64_t diagonal;
   bool lower;
 };
+CNNX_FIELDS(TriangleCall, diagonal, lower)
 void run_triangle(const Run& r) {
   const TriangleCall& c = r.as<TriangleCall>();
   const Tensor& out = r.results[0];
@@ -154,7 +158,7 @@ void run_triangle(const Run& r) {
 }
 constexpr OpDef triangle_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(TriangleCall),
+          .attributes = attributes_of<TriangleCall>,
           .places = {Place::strided},
           .infer = infer_like_input,
           .run = run_triangle,
@@ -172,12 +176,14 @@ Tensor triangle(const OpDef& op, const Tensor& input, int64_t diagonal, bool low
 struct CountCall {
   int64_t length;
 };
+CNNX_FIELDS(CountCall, length)
 void infer_bincount(const Call& call, ResultSpecs& results) { results.push_back({{call.as<CountCall>().length}, DType::int64}); }
 void run_bincount(const Run& r) {
   begin_with_zeros(r);
   if (r.inputs[0].numel() > 0) elements(r.queue).bincount(r.queue, r.inputs[0].numel(), r.in<int64_t>(0), r.out<int64_t>(0));
 }
-constexpr OpDef kBincount{.name = "bincount", .attribute_bytes = sizeof(CountCall), .infer = infer_bincount, .run = run_bincount};
+constexpr OpDef kBincount{
+    .name = "bincount", .attributes = attributes_of<CountCall>, .infer = infer_bincount, .run = run_bincount};
 
 Tensor flat_integers(const char* op, const Tensor& input) {
   if (is_floating_point(input.dtype()) || input.dtype() == DType::boolean)
@@ -258,6 +264,7 @@ std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim, bool
 }
 
 Unique unique(const Tensor& input) {
+  note_read("unique", input);
   const NoGrad guard;
   const Tensor flat = contiguous(reshape(input, {-1}));
   const auto [sorted, order] = sort(flat, 0);
@@ -278,6 +285,7 @@ Tensor bincount(const Tensor& input, int64_t min_length) {
   if (input.ndim() != 1) throw ShapeError(message("bincount: needs one dimension, got shape ", input.shape()));
   if (min_length < 0) throw ValueError(message("bincount: minlength ", min_length, " is negative"));
   const Tensor values = flat_integers("bincount", input);
+  note_read("bincount", input);
   const auto [lowest, largest] = range_of(values);  // the length of the result is data
   if (lowest < 0) throw ValueError(message("bincount: negative value ", lowest));
   return emit_one(kBincount, CountCall{std::max(min_length, checked_sum(largest, 1))}, {values});
@@ -287,6 +295,7 @@ Tensor one_hot(const Tensor& index, int64_t classes) {
   const Tensor values = flat_integers("one_hot", index);
   const auto [lowest, largest] = range_of(values);
   if (classes <= 0) {
+    note_read("one_hot", index);
     if (values.numel() == 0) throw ValueError("one_hot: the number of classes of an empty tensor cannot be inferred");
     classes = checked_sum(largest, 1);
   }

@@ -49,6 +49,8 @@ void add_slice(Parsed& parsed, int d, int64_t extent, const Index& item) {
   const int64_t first = clamp(item.start.value_or(0)), last = std::max(first, clamp(item.stop.value_or(extent)));
   const int64_t length = last > first ? (last - first - 1) / step + 1 : 0;
   if (length != extent || step != 1) parsed.is_view = true, parsed.selects_only = false;
+  for (const auto& bound : {item.start, item.stop})
+    if (bound) parsed.plan.note_bound(d, extent, *bound);
   add_dim(parsed, d, length, length > 0 ? first : 0, step);
 }
 
@@ -187,6 +189,7 @@ struct Indexed {
     return offsets;
   }
 };
+CNNX_FIELDS(Indexed, count, dims, distinct)
 
 // Inputs: source, entries.
 void infer_index(const Call& call, ResultSpecs& results) {
@@ -203,7 +206,7 @@ void run_index(const Run& r) {
 void gradient_index(const Backward& call, Grads& grads);
 uint64_t saves_entries(const Call& call, uint64_t) { return saves_inputs(call, 0) & ~input_bit(0); }
 constexpr OpDef kIndex{.name = "index",
-                       .attribute_bytes = sizeof(Indexed),
+                       .attributes = attributes_of<Indexed>,
                        .places = {Place::strided, Place::row_major},
                        .infer = infer_index,
                        .run = run_index,
@@ -216,6 +219,7 @@ struct PutCall {
   Indexed indexed;  // count 0: the whole view
   bool add;
 };
+CNNX_FIELDS(PutCall, plan, indexed, add)
 void put_values(const Run& r, const Tensor& target, const PutCall& c, size_t first_entry, const Tensor& values,
                 const void* value_data) {
   const ElementTable& table = elements(r.queue);
@@ -237,6 +241,7 @@ struct IndexBackwardCall {
   Indexed indexed;
   Dims shape;
 };
+CNNX_FIELDS(IndexBackwardCall, indexed, shape)
 void infer_index_backward(const Call& call, ResultSpecs& results) {
   results.push_back({call.as<IndexBackwardCall>().shape, call[0].dtype()});
 }
@@ -257,7 +262,7 @@ Tensor emit_with_entries(const OpDef& op, const void* attributes, std::initializ
   return std::move(emit(Call{op, attributes, {inputs.data(), inputs.size()}})[0]);
 }
 constexpr OpDef kIndexBackward{.name = "index_backward",
-                               .attribute_bytes = sizeof(IndexBackwardCall),
+                               .attributes = attributes_of<IndexBackwardCall>,
                                .infer = infer_index_backward,
                                .run = run_index_backward,
                                .gradient =
@@ -281,7 +286,7 @@ void run_put(const Run& r) {
 }
 void gradient_put(const Backward& call, Grads& grads);
 constexpr OpDef kPut{.name = "index_put",
-                     .attribute_bytes = sizeof(PutCall),
+                     .attributes = attributes_of<PutCall>,
                      .places = {Place::strided, Place::row_major, Place::row_major},
                      .infer = infer_put,
                      .run = run_put,
@@ -368,6 +373,7 @@ struct NonzeroCall {
   Dims shape;
   int64_t count;
 };
+CNNX_FIELDS(NonzeroCall, shape, count)
 void infer_nonzero(const Call& call, ResultSpecs& results) {
   const NonzeroCall& c = call.as<NonzeroCall>();
   results.push_back({{c.count, c.shape.size()}, DType::int64});
@@ -377,13 +383,14 @@ void run_nonzero(const Run& r) {
   for (int64_t extent : r.as<NonzeroCall>().shape) shape.extent[shape.ndim++] = extent;
   if (r.results[0].numel() > 0) elements(r.queue).nonzero(r.queue, shape, r.in<int64_t>(0), r.out<int64_t>(0));
 }
-constexpr OpDef kNonzero{.name = "nonzero", .attribute_bytes = sizeof(NonzeroCall), .infer = infer_nonzero, .run = run_nonzero};
+constexpr OpDef kNonzero{.name = "nonzero", .attributes = attributes_of<NonzeroCall>, .infer = infer_nonzero, .run = run_nonzero};
 
 // *bad falls to the first position of an index out of range.
 struct CheckCall {
   int64_t extent;
   bool wraps;
 };
+CNNX_FIELDS(CheckCall, extent, wraps)
 void infer_check(const Call&, ResultSpecs& results) { results.push_back({{}, DType::int64}); }
 void run_check(const Run& r) {
   const CheckCall& c = r.as<CheckCall>();
@@ -393,7 +400,7 @@ void run_check(const Run& r) {
     elements(r.queue).index_entries(r.queue, r.inputs[0].numel(), c.extent, 0, c.wraps, false, r.in<int64_t>(0), nullptr,
                                     static_cast<unsigned long long*>(r.result_data[0]));
 }
-constexpr OpDef kCheck{.name = "check_index", .attribute_bytes = sizeof(CheckCall), .infer = infer_check, .run = run_check};
+constexpr OpDef kCheck{.name = "check_index", .attributes = attributes_of<CheckCall>, .infer = infer_check, .run = run_check};
 
 }  // namespace
 
@@ -473,7 +480,7 @@ Tensor nonzero(const Tensor& input) {
   const int64_t n = input.numel();
   if (n == 0) return Tensor::empty({0, input.ndim()}, input.options(DType::int64));
   const Tensor positions = cumsum(reshape(to(to(input, DType::boolean), DType::int64), {n}), 0);
-  // The shape of the result is data, so this waits for a device.
+  note_read("nonzero", input);  // the shape of the result is data, so this waits for a device
   const int64_t count = *to_device(contiguous(narrow(positions, 0, n - 1, 1)), {}).data<int64_t>();
   return emit_one(kNonzero, NonzeroCall{input.shape(), count}, {positions});
 }

@@ -20,6 +20,7 @@ struct PartCall {
   int dim;
   int64_t start, size;
 };
+CNNX_FIELDS(PartCall, dim, start, size)
 
 // Copies a part into or out of the whole.
 void copy_part(const Run& r, const PartCall& c, const Tensor& whole, void* whole_data, const Tensor& part, void* part_data,
@@ -56,7 +57,7 @@ void run_part(const Run& r) {
 }
 void gradient_part(const Backward& call, Grads& grads);
 constexpr OpDef kPart{.name = "cat_backward",
-                      .attribute_bytes = sizeof(PartCall),
+                      .attributes = attributes_of<PartCall>,
                       .places = {Place::call},
                       .lanes = [](const Call& call) { return call.as<PartCall>().dim == 1 && call[0].in_lanes(); },
                       .infer = infer_part,
@@ -75,6 +76,7 @@ void gradient_part(const Backward& call, Grads& grads) {
 struct CatCall {
   int dim;
 };
+CNNX_FIELDS(CatCall, dim)
 bool all_in_lanes(const Call& call) {
   return call.as<CatCall>().dim == 1 &&
          std::all_of(call.inputs.begin(), call.inputs.end(), [](const Input& input) { return input->in_lanes(); });
@@ -103,7 +105,7 @@ void gradient_cat(const Backward& call, Grads& grads) {
 }
 constexpr OpDef cat_op(Place place, bool (*lanes)(const Call&)) {
   return {.name = "cat",
-          .attribute_bytes = sizeof(CatCall),
+          .attributes = attributes_of<CatCall>,
           .places = {place, place, place, place},
           .lanes = lanes,
           .infer = infer_cat,

@@ -18,6 +18,7 @@ struct LinearCall {
   LinearShape shape;
   bool wants[2];  // of the gradients of weight and bias
 };
+CNNX_FIELDS(LinearCall, shape, wants)
 
 // Inputs: input, weight, bias.
 void infer(const Call& call, ResultSpecs& results) {
@@ -73,14 +74,14 @@ void gradient_input(const Backward& call, Grads& grads);
 void gradient_weight(const Backward& call, Grads& grads);
 // Each is linear in both of its inputs, so that their gradients are the layer and each other.
 constexpr OpDef kInput{.name = "linear_backward_input",
-                       .attribute_bytes = sizeof(LinearCall),
+                       .attributes = attributes_of<LinearCall>,
                        .infer = infer_input,
                        .run = run_input,
                        .gradient = gradient_input,
                        .flops = flops,
                        .saves = saves_other_input};
 constexpr OpDef kWeight{.name = "linear_backward_weight",
-                        .attribute_bytes = sizeof(LinearCall),
+                        .attributes = attributes_of<LinearCall>,
                         .infer = infer_weight,
                         .run = run_weight,
                         .gradient = gradient_weight,
@@ -109,7 +110,7 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kLinear{.name = "linear",
-                        .attribute_bytes = sizeof(LinearCall),
+                        .attributes = attributes_of<LinearCall>,
                         .infer = infer,
                         .run = run,
                         .gradient = gradient,

@@ -65,6 +65,7 @@ struct ClassLossCall {
   double label_smoothing;
   Reduction reduction;
 };
+CNNX_FIELDS(ClassLossCall, shape, ignore_index, label_smoothing, reduction)
 
 // Inputs: logits or log-probabilities, class indices, weights of the classes. Results: the losses or their sum or mean; what the
 // mean divided by; the losses before the reduction, which are scratch; the log-softmax of logits.
@@ -166,7 +167,7 @@ void formula_of_backward(const Call& call, Results& results) {
 }
 
 constexpr OpDef kBackward{.name = "class_loss_backward",
-                          .attribute_bytes = sizeof(ClassLossCall),
+                          .attributes = attributes_of<ClassLossCall>,
                           .infer = infer_backward,
                           .run = run_backward,
                           .gradient = gradient_of<formula_of_backward>,
@@ -185,13 +186,13 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kCrossEntropy{.name = "cross_entropy",
-                              .attribute_bytes = sizeof(ClassLossCall),
+                              .attributes = attributes_of<ClassLossCall>,
                               .infer = infer_cross_entropy,
                               .run = run_cross_entropy,
                               .gradient = gradient,
                               .saves = saves};
 constexpr OpDef kNll{.name = "nll_loss",
-                     .attribute_bytes = sizeof(ClassLossCall),
+                     .attributes = attributes_of<ClassLossCall>,
                      .infer = infer,
                      .run = run_nll,
                      .gradient = gradient,

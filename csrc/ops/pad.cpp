@@ -14,7 +14,6 @@
 #include "kernels/table.h"
 
 namespace cnnx {
-namespace {
 
 const char* name(PadMode mode) {
   switch (mode) {
@@ -25,6 +24,8 @@ const char* name(PadMode mode) {
   }
   return "unknown";
 }
+
+namespace {
 
 std::string show(const std::vector<int64_t>& pads) {
   std::string text = "(";
@@ -104,6 +105,7 @@ struct PadCall {
   int64_t integer;
   std::vector<int64_t> list() const { return {pads, pads + count}; }
 };
+CNNX_FIELDS(PadCall, mode, count, pads, in, out, real, integer)
 
 // The tables of the last two dimensions; a tensor whose planes are rows has one row.
 struct Tables {
@@ -168,14 +170,14 @@ void run_planes_backward(const Run& r) {
 void gradient_planes(const Backward& call, Grads& grads);
 void gradient_planes_backward(const Backward& call, Grads& grads);
 constexpr OpDef kPad{.name = "pad",
-                     .attribute_bytes = sizeof(PadCall),
+                     .attributes = attributes_of<PadCall>,
                      .places = {Place::call},
                      .lanes = lanes,
                      .infer = infer_pad,
                      .run = run_planes,
                      .gradient = gradient_planes};
 constexpr OpDef kPadBackward{.name = "pad_backward",
-                             .attribute_bytes = sizeof(PadCall),
+                             .attributes = attributes_of<PadCall>,
                              .places = {Place::call},
                              .lanes = lanes,
                              .infer = infer_backward,
@@ -223,7 +225,7 @@ void gradient_constant(const Backward& call, Grads& grads) {
 }
 void infer_constant(const Call& call, ResultSpecs& results) { results.push_back({call.as<PadCall>().out, call[0].dtype()}); }
 constexpr OpDef kConstant{.name = "pad",
-                          .attribute_bytes = sizeof(PadCall),
+                          .attributes = attributes_of<PadCall>,
                           .places = {Place::strided},
                           .infer = infer_constant,
                           .run = run_constant,

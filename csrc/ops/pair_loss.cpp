@@ -20,6 +20,7 @@ struct PairLossCall {
   bool each() const { return reduction == Reduction::none; }
   double divisor(const Tensor& x) const { return reduction == Reduction::mean ? static_cast<double>(x.numel()) : 1; }
 };
+CNNX_FIELDS(PairLossCall, loss, reduction, beta)
 
 bool lanes_of_first(const Call& call) { return call[0].in_lanes(); }
 bool lanes_of_second(const Call& call) { return call[1].in_lanes(); }
@@ -95,7 +96,7 @@ void formula_of_backward(const Call& call, Results& results) {
 // By whether there is a gradient of each loss, or one of all.
 constexpr OpDef backward_op(Place of_gradient) {
   return {.name = "pair_loss_backward",
-          .attribute_bytes = sizeof(PairLossCall),
+          .attributes = attributes_of<PairLossCall>,
           .places = {of_gradient, Place::call, Place::call, Place::call},
           .lanes = lanes_of_second,
           .infer = infer_backward,
@@ -145,7 +146,7 @@ void gradient(const Backward& call, Grads& grads) {
 
 constexpr OpDef loss_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(PairLossCall),
+          .attributes = attributes_of<PairLossCall>,
           .places = {Place::call, Place::call, Place::call, Place::call},
           .lanes = lanes_of_first,
           .infer = infer,

@@ -104,6 +104,7 @@ struct PoolCall {
   bool single;      // without a batch
   bool with_index;  // of max pooling: the positions of the maxima are wanted
 };
+CNNX_FIELDS(PoolCall, shape, axes, single, with_index)
 
 Dims side(const PoolCall& c, int64_t height, int64_t width) {
   Dims shape;
@@ -170,7 +171,7 @@ void run_avg_backward(const Run& r) {
 void gradient_max_backward(const Backward& call, Grads& grads);
 void gradient_avg_backward(const Backward& call, Grads& grads);
 constexpr OpDef kMaxBackward{.name = "max_pool_backward",
-                             .attribute_bytes = sizeof(PoolCall),
+                             .attributes = attributes_of<PoolCall>,
                              .places = {Place::call, Place::row_major},
                              .lanes = lanes,
                              .infer = infer_backward,
@@ -178,7 +179,7 @@ constexpr OpDef kMaxBackward{.name = "max_pool_backward",
                              .gradient = gradient_max_backward,
                              .saves = [](const Call&, uint64_t) { return input_bit(1); }};
 constexpr OpDef kAvgBackward{.name = "avg_pool_backward",
-                             .attribute_bytes = sizeof(PoolCall),
+                             .attributes = attributes_of<PoolCall>,
                              .places = {Place::call},
                              .lanes = lanes,
                              .infer = infer_backward,
@@ -194,7 +195,7 @@ void gradient_avg(const Backward& call, Grads& grads) { grads[0] = emit_one(kAvg
 
 constexpr OpDef max_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(PoolCall),
+          .attributes = attributes_of<PoolCall>,
           .places = {Place::call},
           .lanes = lanes,
           .infer = infer_max,
@@ -204,7 +205,7 @@ constexpr OpDef max_op(const char* name) {
 }
 constexpr OpDef avg_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(PoolCall),
+          .attributes = attributes_of<PoolCall>,
           .places = {Place::call},
           .lanes = lanes,
           .infer = infer_avg,
@@ -239,7 +240,7 @@ void run_positions(const Run& r) {
   copy(whole, 1, c.shape.batch - whole);
 }
 constexpr OpDef kPositions{
-    .name = "max_pool_indices", .attribute_bytes = sizeof(PoolCall), .infer = infer_positions, .run = run_positions};
+    .name = "max_pool_indices", .attributes = attributes_of<PoolCall>, .infer = infer_positions, .run = run_positions};
 Tensor plain_indices(const PoolCall& c, const Tensor& index) { return emit_one(kPositions, c, {index}); }
 
 // Of the gradient in the maxima: the values where they were found.

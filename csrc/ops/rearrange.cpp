@@ -19,6 +19,7 @@ namespace {
 struct FlipCall {
   uint32_t dims;  // a bit for each
 };
+CNNX_FIELDS(FlipCall, dims)
 Tensor seen_backwards(const Tensor& t, uint32_t dims) {
   Dims strides = t.strides();
   int64_t offset = t->offset;
@@ -39,7 +40,7 @@ void run_flip(const Run& r) {
 }
 constexpr OpDef kFlip{
     .name = "flip",
-    .attribute_bytes = sizeof(FlipCall),
+    .attributes = attributes_of<FlipCall>,
     .places = {Place::strided},
     .infer = infer_like_input,
     .run = run_flip,

@@ -23,6 +23,7 @@ struct ReduceCall {
   int first, last;
   bool keepdim;
 };
+CNNX_FIELDS(ReduceCall, op, first, last, keepdim)
 
 // In lanes, all spatial dimensions of an image can be reduced; the result is in lanes too.
 bool lanes(const Call& call) {
@@ -106,7 +107,7 @@ void gradient_prod(const Backward& call, Grads& grads) {
 constexpr OpDef reduce_op(const char* name, void (*gradient)(const Backward&, Grads&),
                           uint64_t (*saves)(const Call&, uint64_t) = nullptr) {
   return {.name = name,
-          .attribute_bytes = sizeof(ReduceCall),
+          .attributes = attributes_of<ReduceCall>,
           .places = {Place::call},
           .lanes = lanes,
           .infer = infer,
@@ -147,6 +148,7 @@ Tensor reduce(ReduceOp op, const Tensor& input, const ReducedDims& dims, bool ke
 struct PickCall {
   Dims result_shape;
 };
+CNNX_FIELDS(PickCall, result_shape)
 void gradient_pick(const Backward& call, Grads& grads) {
   const Tensor value = call.input(0), found = call.input(1).detach();
   const Tensor hit = cast(logical_or(eq(value, found), logical_and(isnan(value), isnan(found))), value.dtype());
@@ -158,7 +160,7 @@ void gradient_pick(const Backward& call, Grads& grads) {
 }
 constexpr OpDef pick_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(PickCall),
+          .attributes = attributes_of<PickCall>,
           .view =
               [](const Call& call) {
                 const Dims& shape = call.as<PickCall>().result_shape;
@@ -193,6 +195,7 @@ struct ArgCall {
   ReduceOp op;
   int dim;
 };
+CNNX_FIELDS(ArgCall, op, dim)
 void infer_arg(const Call& call, ResultSpecs& results) {
   Dims shape = call[0].shape();
   if (!shape.empty()) shape[call.as<ArgCall>().dim] = 1;
@@ -210,7 +213,7 @@ void run_arg(const Run& r) {
   });
 }
 constexpr OpDef arg_op(const char* name) {
-  return {.name = name, .attribute_bytes = sizeof(ArgCall), .infer = infer_arg, .run = run_arg};
+  return {.name = name, .attributes = attributes_of<ArgCall>, .infer = infer_arg, .run = run_arg};
 }
 constexpr OpDef kArgmax = arg_op("argmax"), kArgmin = arg_op("argmin");
 
@@ -315,6 +318,7 @@ struct SquaresCall {
   double scale;
   bool root;
 };
+CNNX_FIELDS(SquaresCall, first, last, scale, root)
 void infer_squares(const Call& call, ResultSpecs& results) {
   const SquaresCall& c = call.as<SquaresCall>();
   Dims shape = call[0].shape();
@@ -357,7 +361,7 @@ void gradient_length(const Backward& call, Grads& grads) {
 }
 constexpr OpDef squares_op(const char* name, void (*gradient)(const Backward&, Grads&)) {
   return {.name = name,
-          .attribute_bytes = sizeof(SquaresCall),
+          .attributes = attributes_of<SquaresCall>,
           .infer = infer_squares,
           .run = run_squares,
           .gradient = gradient,
@@ -407,7 +411,7 @@ void gradient_general_norm(const Backward& call, Grads& grads) {
   grads[0] = mul(where(logical_or(eq(value, 0), eq(length, 0)), 0.0, slope), call.grad());
 }
 constexpr OpDef kGeneralNorm{.name = "norm",
-                             .attribute_bytes = sizeof(double),
+                             .attributes = attributes_of<double>,
                              .view =
                                  [](const Call& call) {
                                    Tensor result = call[1].detach();
@@ -456,6 +460,7 @@ struct CumsumCall {
   int dim;
   bool from_back;
 };
+CNNX_FIELDS(CumsumCall, dim, from_back)
 void run_cumsum(const Run& r) {
   const CumsumCall& c = r.as<CumsumCall>();
   const Tensor& x = r.inputs[0];
@@ -468,7 +473,7 @@ void gradient_cumsum(const Backward& call, Grads& grads) {
   grads[0] = emit_one(call.op(), CumsumCall{c.dim, !c.from_back}, {call.grad()});
 }
 constexpr OpDef kCumsum{.name = "cumsum",
-                        .attribute_bytes = sizeof(CumsumCall),
+                        .attributes = attributes_of<CumsumCall>,
                         .infer = infer_like_input,
                         .run = run_cumsum,
                         .gradient = gradient_cumsum};

@@ -32,6 +32,7 @@ struct RowNormCall {
   bool images;    // lanes as for images; else where the input lies in them
   bool wants[3];  // of the gradients of input, weight and bias
 };
+CNNX_FIELDS(RowNormCall, shape, parameters, eps, images, wants)
 
 RowNormShape kernel_shape(const Run& r) {
   RowNormShape s = r.as<RowNormCall>().shape;
@@ -105,7 +106,7 @@ void formula_of_backward(const Call& call, Results& results) {
 }
 
 constexpr OpDef kBackward{.name = "row_norm_backward",
-                          .attribute_bytes = sizeof(RowNormCall),
+                          .attributes = attributes_of<RowNormCall>,
                           .places = {Place::call, Place::call, Place::row_major, Place::row_major},
                           .lanes = lanes_of_input,
                           .infer = infer_backward,
@@ -124,7 +125,7 @@ void gradient(const Backward& call, Grads& grads) {
 
 constexpr OpDef norm_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(RowNormCall),
+          .attributes = attributes_of<RowNormCall>,
           .places = {Place::call, Place::row_major},
           .lanes = lanes,
           .infer = infer,

@@ -16,6 +16,7 @@ struct SoftmaxCall {
   bool log;
   int dim;
 };
+CNNX_FIELDS(SoftmaxCall, log, dim)
 
 // Along the channels, a lanes storage is rows too.
 bool lanes(const Call& call) { return call.as<SoftmaxCall>().dim == 1 && call[0].in_lanes(); }
@@ -54,7 +55,7 @@ void formula_of_backward(const Call& call, Results& results) {
   else results.push_back(mul(y, sub(g, sum(mul(g, y), over, true))));
 }
 constexpr OpDef kBackward{.name = "softmax_backward",
-                          .attribute_bytes = sizeof(SoftmaxCall),
+                          .attributes = attributes_of<SoftmaxCall>,
                           .places = {Place::call, Place::call},
                           .lanes = lanes_of_result,
                           .infer = infer_in_layout,
@@ -70,7 +71,7 @@ void gradient(const Backward& call, Grads& grads) {
 
 constexpr OpDef softmax_op(const char* name) {
   return {.name = name,
-          .attribute_bytes = sizeof(SoftmaxCall),
+          .attributes = attributes_of<SoftmaxCall>,
           .places = {Place::call},
           .lanes = lanes,
           .infer = infer_in_layout,
@@ -99,6 +100,7 @@ namespace {
 struct LogsumexpCall {
   int first, last;
 };
+CNNX_FIELDS(LogsumexpCall, first, last)
 void infer_logsumexp(const Call& call, ResultSpecs& results) {
   Dims shape = call[0].shape();
   for (int i = call.as<LogsumexpCall>().first; i < shape.size(); ++i) shape[i] = 1;
@@ -113,7 +115,7 @@ void run_logsumexp(const Run& r) {
 }
 constexpr OpDef kLogsumexp{
     .name = "logsumexp",
-    .attribute_bytes = sizeof(LogsumexpCall),
+    .attributes = attributes_of<LogsumexpCall>,
     .infer = infer_logsumexp,
     .run = run_logsumexp,
     .gradient = [](const Backward& call, Grads& grads) { grads[0] = mul(exp(sub(call.input(0), call.result())), call.grad()); },

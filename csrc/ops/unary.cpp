@@ -14,6 +14,7 @@ struct UnaryCall {
   UnaryOp op;
   double a, b;
 };
+CNNX_FIELDS(UnaryCall, op, a, b)
 
 bool lanes_of_input(const Call& call) { return call[0].in_lanes(); }
 
@@ -52,7 +53,7 @@ void formula_of_backward(const Call& call, Results& results) {
 constexpr OpDef kBackward[] = {
 #define UNARY(function, text, needs)             \
   {.name = text "_backward",                     \
-   .attribute_bytes = sizeof(UnaryCall),         \
+   .attributes = attributes_of<UnaryCall>,       \
    .places = {Place::call, Place::call},         \
    .lanes = lanes_of_saved,                      \
    .infer = infer_in_layout,                     \
@@ -82,14 +83,14 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kForward[] = {
-#define UNARY(function, text, needs)     \
-  {.name = text,                         \
-   .attribute_bytes = sizeof(UnaryCall), \
-   .places = {Place::call},              \
-   .lanes = lanes_of_input,              \
-   .infer = infer_in_layout,             \
-   .run = run,                           \
-   .gradient = gradient,                 \
+#define UNARY(function, text, needs)       \
+  {.name = text,                           \
+   .attributes = attributes_of<UnaryCall>, \
+   .places = {Place::call},                \
+   .lanes = lanes_of_input,                \
+   .infer = infer_in_layout,               \
+   .run = run,                             \
+   .gradient = gradient,                   \
    .saves = saves},
 #include "kernels/unary.def"
 #undef UNARY

@@ -18,6 +18,7 @@ struct WindowCall {
   int64_t taps() const { return kernel[0] * kernel[1]; }
   int64_t count() const { return positions[0] * positions[1]; }
 };
+CNNX_FIELDS(WindowCall, size, kernel, stride, padding, dilation, positions)
 
 WindowCall windows_of(const char* op, const AxisInts<2>& size, const WindowOptions& o) {
   check_window(op, o.kernel, o.stride, o.padding, o.dilation);
@@ -110,12 +111,12 @@ void run_fold(const Run& r) {
 void gradient_unfold(const Backward& call, Grads& grads);
 void gradient_fold(const Backward& call, Grads& grads);
 constexpr OpDef kUnfold{.name = "unfold",
-                        .attribute_bytes = sizeof(WindowCall),
+                        .attributes = attributes_of<WindowCall>,
                         .infer = infer_unfold,
                         .run = run_unfold,
                         .gradient = gradient_unfold};
 constexpr OpDef kFold{
-    .name = "fold", .attribute_bytes = sizeof(WindowCall), .infer = infer_fold, .run = run_fold, .gradient = gradient_fold};
+    .name = "fold", .attributes = attributes_of<WindowCall>, .infer = infer_fold, .run = run_fold, .gradient = gradient_fold};
 void gradient_unfold(const Backward& call, Grads& grads) { grads[0] = emit_one(kFold, call.as<WindowCall>(), {call.grad()}); }
 void gradient_fold(const Backward& call, Grads& grads) { grads[0] = emit_one(kUnfold, call.as<WindowCall>(), {call.grad()}); }
 

@@ -21,6 +21,8 @@ struct Placed {
   A view;
   Dims shape;
 };
+template <class A>
+CNNX_FIELDS(Placed<A>, view, shape)
 
 template <class A>
 void infer_place(const Call& call, ResultSpecs& results) {
@@ -49,11 +51,11 @@ ViewPlan plan_of(const Backward& call) { return call.as<ViewPlan>(); }
 void gradient_by_plan(const Backward& call, Grads& grads);
 
 constexpr OpDef plan_op(const char* name) {
-  return {.name = name, .attribute_bytes = sizeof(ViewPlan), .view = show<ViewPlan>, .gradient = gradient_by_plan};
+  return {.name = name, .attributes = attributes_of<ViewPlan>, .view = show<ViewPlan>, .gradient = gradient_by_plan};
 }
 constexpr OpDef kByPlan[] = {plan_op("narrow"), plan_op("select"), plan_op("slice")};
 constexpr OpDef kPlace{.name = "slice_backward",
-                       .attribute_bytes = sizeof(Placed<ViewPlan>),
+                       .attributes = attributes_of<Placed<ViewPlan>>,
                        .places = {Place::strided},
                        .infer = infer_place<ViewPlan>,
                        .run = run_place<ViewPlan>,
@@ -69,10 +71,11 @@ struct Shown {
   Dims shape, strides;
   Tensor show(const Tensor& t) const { return t.as_strided(shape, strides, t->offset); }
 };
+CNNX_FIELDS(Shown, shape, strides)
 void gradient_reshaped(const Backward& call, Grads& grads) { grads[0] = reshape(call.grad(), call.shape(0)); }
 void gradient_expanded(const Backward& call, Grads& grads) { grads[0] = sum_to(call.grad(), call.shape(0)); }
 constexpr OpDef shown_op(const char* name, void (*gradient)(const Backward&, Grads&)) {
-  return {.name = name, .attribute_bytes = sizeof(Shown), .view = show<Shown>, .gradient = gradient};
+  return {.name = name, .attributes = attributes_of<Shown>, .view = show<Shown>, .gradient = gradient};
 }
 constexpr OpDef kReshape = shown_op("reshape", gradient_reshaped), kView = shown_op("view", gradient_reshaped),
                 kSqueeze = shown_op("squeeze", gradient_reshaped), kUnsqueeze = shown_op("unsqueeze", gradient_reshaped),
@@ -100,9 +103,10 @@ struct Order {
     return result;
   }
 };
+CNNX_FIELDS(Order, count, order)
 void gradient_ordered(const Backward& call, Grads& grads);
 constexpr OpDef order_op(const char* name) {
-  return {.name = name, .attribute_bytes = sizeof(Order), .view = show<Order>, .gradient = gradient_ordered};
+  return {.name = name, .attributes = attributes_of<Order>, .view = show<Order>, .gradient = gradient_ordered};
 }
 constexpr OpDef kPermute = order_op("permute"), kTranspose = order_op("transpose");
 void gradient_ordered(const Backward& call, Grads& grads) {
@@ -126,11 +130,12 @@ struct Diagonal {
     return t.as_strided(shape, strides, t->offset + first);
   }
 };
+CNNX_FIELDS(Diagonal, a, b, row, column, length)
 void gradient_diagonal(const Backward& call, Grads& grads);
 constexpr OpDef kDiagonal{
-    .name = "diagonal", .attribute_bytes = sizeof(Diagonal), .view = show<Diagonal>, .gradient = gradient_diagonal};
+    .name = "diagonal", .attributes = attributes_of<Diagonal>, .view = show<Diagonal>, .gradient = gradient_diagonal};
 constexpr OpDef kDiagonalBackward{.name = "diagonal_backward",
-                                  .attribute_bytes = sizeof(Placed<Diagonal>),
+                                  .attributes = attributes_of<Placed<Diagonal>>,
                                   .places = {Place::strided},
                                   .infer = infer_place<Diagonal>,
                                   .run = run_place<Diagonal>,
@@ -139,6 +144,15 @@ constexpr OpDef kDiagonalBackward{.name = "diagonal_backward",
                                   }};
 void gradient_diagonal(const Backward& call, Grads& grads) {
   grads[0] = emit_one(kDiagonalBackward, Placed<Diagonal>{call.as<Diagonal>(), call.shape(0)}, {call.grad()});
+}
+
+// Elements [start, start + length) of dimension d; `asked` is the length that was asked for.
+Tensor part(const Tensor& input, int d, int64_t start, int64_t length, int64_t asked) {
+  ViewPlan plan = ViewPlan::identity(input.shape());
+  plan.shape[d] = length;
+  plan.start[d] = start;
+  plan.note_bound(d, length, asked);
+  return view_by_plan(ViewName::narrow, input, plan);
 }
 
 // Replaces a -1 by what the number of elements leaves.
@@ -363,10 +377,7 @@ Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
   if (first < 0 || first > extent || length < 0 || length > extent - first)
     throw IndexError(
         message("narrow: start ", start, " and length ", length, " do not fit in dimension ", d, " of ", input.shape()));
-  ViewPlan plan = ViewPlan::identity(input.shape());
-  plan.shape[d] = length;
-  plan.start[d] = first;
-  return view_by_plan(ViewName::narrow, input, plan);
+  return part(input, d, first, length, length);
 }
 
 Tensor select(const Tensor& input, int64_t dim, int64_t index) {
@@ -389,6 +400,7 @@ Tensor slice(const Tensor& input, int64_t dim, int64_t start, int64_t end, int64
   auto clamp = [extent](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + extent : i, 0, extent); };
   const int64_t first = clamp(start), last = std::max(first, clamp(end));
   ViewPlan plan = ViewPlan::identity(input.shape());
+  for (int64_t bound : {start, end}) plan.note_bound(d, extent, bound);
   plan.shape[d] = last > first ? (last - first - 1) / step + 1 : 0;
   plan.start[d] = first;
   plan.step[d] = step;
@@ -432,11 +444,12 @@ std::vector<Tensor> split(const Tensor& input, int64_t size, int64_t dim) {
   if (input.ndim() == 0) throw IndexError("split: a tensor without dimensions cannot be split");
   const int64_t extent = input.shape()[d];
   if (size < 0 || (size == 0 && extent > 0)) throw ValueError(message("split: size must be positive, got ", size));
-  std::vector<int64_t> sizes;
-  sizes.reserve(extent > 0 ? static_cast<size_t>((extent - 1) / size + 1) : 1);
-  for (int64_t left = extent; left > 0; left -= sizes.back()) sizes.push_back(std::min(size, left));
-  if (sizes.empty()) sizes.push_back(0);
-  return split(input, sizes, d);
+  std::vector<Tensor> pieces;
+  pieces.reserve(extent > 0 ? static_cast<size_t>((extent - 1) / size + 1) : 1);
+  for (int64_t start = 0; start < extent; start += size)
+    pieces.push_back(part(input, d, start, std::min(size, extent - start), size));
+  if (pieces.empty()) pieces.push_back(part(input, d, 0, 0, 0));
+  return pieces;
 }
 
 std::vector<Tensor> chunk(const Tensor& input, int64_t chunks, int64_t dim) {

@@ -19,6 +19,7 @@ struct ChoiceCall {
   ElementOperand numbers[2];
   DType dtype;  // of the result
 };
+CNNX_FIELDS(ChoiceCall, numbers, dtype)
 
 // Inputs: condition, then the two values.
 void infer(const Call& call, ResultSpecs& results) { results.push_back({broadcast_shape_of(call), call.as<ChoiceCall>().dtype}); }
@@ -37,7 +38,7 @@ void gradient_where(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kWhere{.name = "where",
-                       .attribute_bytes = sizeof(ChoiceCall),
+                       .attributes = attributes_of<ChoiceCall>,
                        .places = {Place::strided, Place::strided, Place::strided},
                        .infer = infer,
                        .run = run_where,
@@ -49,6 +50,7 @@ struct ClampCall {
   ElementOperand numbers[2];
   bool has[2], is_number[2];
 };
+CNNX_FIELDS(ClampCall, numbers, has, is_number)
 
 void infer_clamp(const Call& call, ResultSpecs& results) { results.push_back({broadcast_shape_of(call), call[0].dtype()}); }
 
@@ -104,7 +106,7 @@ void gradient_clamp(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kClamp{.name = "clamp",
-                       .attribute_bytes = sizeof(ClampCall),
+                       .attributes = attributes_of<ClampCall>,
                        .places = {Place::strided, Place::strided, Place::strided},
                        .infer = infer_clamp,
                        .run = run_clamp,

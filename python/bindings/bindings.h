@@ -7,6 +7,7 @@
 
 #include "casters.h"
 #include "cnnx/autograd.h"
+#include "cnnx/recording.h"
 #include "cnnx/tensor.h"
 
 namespace cnnx::bindings {
@@ -48,6 +49,7 @@ void register_transform(py::module_& m);
 void register_io(py::module_& m);
 void register_info(py::module_& m);
 void register_profiler(py::module_& m);
+void register_recording(py::module_& m);
 void register_cuda(py::module_& m);
 
 }  // namespace cnnx::bindings

@@ -101,6 +101,7 @@ py::object export_capsule(const Tensor& tensor, uint64_t flags, cuda::Consumer c
 py::object to_dlpack(const Tensor& tensor, bool versioned, bool copy, const std::string& device,
                      std::optional<cuda::StreamAddress> stream) {
   if (tensor.requires_grad()) buffer_error("__dlpack__: a tensor that requires grad cannot be exported; use tensor.detach()");
+  note_read("__dlpack__", tensor);
   const Device target = parse_device(device);
   const bool moves = !(target == tensor.device());
   Tensor source;
@@ -212,6 +213,7 @@ void register_dlpack(py::module_& m) {
   m.def(
       "lend_cuda_memory",
       [](const Tensor& tensor) {
+        note_read("data_ptr", tensor);
         cuda::note_lent(tensor->storage->plain());
         return py::make_tuple(reinterpret_cast<uintptr_t>(tensor.raw_pointer()), tensor->storage->read_only());
       },

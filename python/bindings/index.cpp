@@ -66,8 +66,10 @@ Index item_of(py::handle item) {
   if (py::isinstance<TensorImpl>(item)) {
     Tensor tensor = py::cast<Tensor>(item);
     warn_of_byte_mask("index: a mask", tensor);
-    if (tensor.ndim() == 0 && (tensor.dtype() == DType::int32 || tensor.dtype() == DType::int64))
+    if (tensor.ndim() == 0 && (tensor.dtype() == DType::int32 || tensor.dtype() == DType::int64)) {
+      note_read("index", tensor);
       return Index::of(static_cast<int64_t>(tensor.item()));
+    }
     return Index::of(tensor);
   }
   if (PyIndex_Check(object) && !py::isinstance<py::array>(item)) {

@@ -26,6 +26,7 @@ PYBIND11_MODULE(_C, m) {
   register_transform(m);
   register_io(m);
   register_profiler(m);
+  register_recording(m);
   register_info(m);
   register_cuda(m);
 }

@@ -43,6 +43,7 @@ py::array to_numpy(const Tensor& tensor) {
   if (tensor.device().is_cuda())
     throw TypeError(
         message("numpy: a tensor on ", tensor.device().str(), " has no memory that NumPy can see; call .cpu() first"));
+  note_read("numpy", tensor);
   void* data;
   {
     py::gil_scoped_release release;
@@ -122,6 +123,7 @@ void register_numpy(py::module_& m) {
       "item",
       [](const Tensor& tensor) -> py::object {
         if (tensor.numel() != 1) tensor.item();  // throws
+        note_read("item", tensor);
         // A device may have to finish first.
         if (tensor.dtype() == DType::int64) return py::int_(unlocked([&] { return *to_device(tensor, {}).data<int64_t>(); }));
         const double value = unlocked([&] { return tensor.item(); });

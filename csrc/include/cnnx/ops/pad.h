@@ -14,6 +14,7 @@ enum class PadMode {
   replicate,  // the edge itself
   circular    // from the other side
 };
+const char* name(PadMode mode);  // "constant", ...
 
 // `pads` holds (before, after) for the last dimension, then for the one before it, and so on; a negative number crops. With
 // `constant` any dimensions of any dtype; the other modes pad the one or two last dimensions of (N, C, W), (C, W), (N, C, H, W)
