@@ -28,6 +28,54 @@ def test_gradients_accumulate() -> None:
     assert x.grad.tolist() == [0.0, 0.0]
 
 
+LAYERS = {
+    "linear": (lambda bias: cnnx.nn.Linear(5, 3, bias=bias), (4, 5)),
+    "conv1d": (lambda bias: cnnx.nn.Conv1d(2, 3, 3, bias=bias), (4, 2, 9)),
+    "conv2d few": (lambda bias: cnnx.nn.Conv2d(2, 3, 3, bias=bias), (1, 2, 7, 6)),
+    "conv2d": (lambda bias: cnnx.nn.Conv2d(2, 4, 3, stride=2, bias=bias), (17, 2, 9, 8)),
+    "conv2d winograd": (lambda bias: cnnx.nn.Conv2d(16, 17, 3, padding=1, bias=bias), (16, 16, 8, 8)),
+    "transposed": (lambda bias: cnnx.nn.ConvTranspose2d(2, 3, 3, bias=bias), (17, 2, 5, 5)),
+}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("name", LAYERS)
+def test_weights_accumulate_in_place(name: str, bias: bool) -> None:
+    cnnx.manual_seed(1)
+    make, shape = LAYERS[name]
+    layer = make(bias)
+    batches = [cnnx.randn(shape) for _ in range(2)]
+
+    def gradients(batch: cnnx.Tensor) -> list[cnnx.Tensor]:
+        return autograd.grad(layer(batch).square().sum(), list(layer.parameters()))
+
+    want = [a + b for a, b in zip(*map(gradients, batches), strict=True)]
+    layer(batches[0]).square().sum().backward()
+    kept = [p.grad for p in layer.parameters()]
+    assert all(k is p.grad for k, p in zip(kept, layer.parameters(), strict=True))
+    before = [k.data_ptr() for k in kept]
+    with cnnx.profiler.profile() as profile:
+        layer(batches[1]).square().sum().backward()
+    assert "add_gradients" not in {e.key for e in profile.key_averages()}  # no pass of its own
+    for p, k, pointer, total in zip(layer.parameters(), kept, before, want, strict=True):
+        assert p.grad is k and k.data_ptr() == pointer
+        np.testing.assert_allclose(k.numpy(), total.numpy(), rtol=1e-4, atol=1e-4)
+    # A hook sees the gradient of the pass alone.
+    seen: list[cnnx.Tensor] = []
+    handle = layer.weight.register_hook(seen.append)
+    layer(batches[0]).square().sum().backward()
+    handle.remove()
+    np.testing.assert_allclose(seen[0].numpy(), gradients(batches[0])[0].numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_gradient_that_is_read_is_not_added_to_meanwhile() -> None:
+    weight = cnnx.randn(3, 3).requires_grad_()
+    weight.grad = cnnx.ones(3, 3)
+    y = cnnx.nn.functional.linear(cnnx.eye(3), weight)  # the transposed weight
+    y.backward(weight.grad)
+    assert weight.grad.tolist() == [[2.0] * 3] * 3
+
+
 def test_one_tensor_used_many_times() -> None:
     x = leaf(2.0)
     y = x * x + x * 3 + x

@@ -181,7 +181,7 @@ def test_misuse():
 
 def test_steps_that_cannot_be_captured_or_replayed():
     training = Training("dense", "Adam")
-    with pytest.raises(RuntimeError, match="adam_step: parameter 0 has no exp_avg yet"):
+    with pytest.raises(RuntimeError, match="makes its state in its first step; one has to run before one is captured"):
         training.capture()
     training.run(0, 1).capture().run(1, 2)
     training.optimizer.load_state_dict(training.optimizer.state_dict())
@@ -194,13 +194,13 @@ def test_steps_that_cannot_be_captured_or_replayed():
 
     training = Training("dense", "momentum").run(0, 1).capture()
     training.optimizer.param_groups[0]["momentum"] = 0
-    with pytest.raises(RuntimeError, match="sgd_step: an option has changed"):
+    with pytest.raises(RuntimeError, match="sgd_step: the momentum_buffer of parameter 0 has changed"):
         training.graph.replay()
 
     weight = cnnx.ones(3, device="cpu").requires_grad_()
     weight.sum().backward()
     on_cpu = optim.SGD([weight], lr=1.0)
-    with pytest.raises(RuntimeError, match="sgd_step: parameter 0 is on cpu"):
+    with pytest.raises(RuntimeError, match="SGD: parameter 0 is on cpu"):
         captured(on_cpu.step)
     assert weight.tolist() == [1, 1, 1]
 

@@ -90,7 +90,7 @@ class Pass {
     }
     if (captured_ != nullptr && !needed_.contains(&node)) return;
     Grads inputs(node.edges.size());
-    node.op->gradient(Backward(node, grads), inputs);
+    node.op->gradient(Backward(node, grads, captured_ == nullptr), inputs);
     grads.clear();
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Edge& edge = node.edges[i];
@@ -151,6 +151,7 @@ class Pass {
 
   void finish(const std::shared_ptr<TensorImpl>& leaf, Tensor gradient) {
     if (captured_ == nullptr) {
+      if (gradient.impl() == leaf->grad) return;  // the op has added to it
       accumulate_grad(Tensor(leaf), std::move(gradient));
       if (leaf->hooks == nullptr) return;
       const auto hooks = leaf->hooks->afterwards;  // a hook may remove itself

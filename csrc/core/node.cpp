@@ -167,6 +167,18 @@ Tensor Backward::saved(uint64_t bit) const {
   return {};
 }
 
+Tensor Backward::sum_so_far(size_t input, std::initializer_list<Tensor> reads) const {
+  const Edge& edge = node_.edges[input];
+  if (!accumulates_ || grad_enabled() || edge.leaf == nullptr || edge.leaf->hooks != nullptr || edge.leaf->grad == nullptr)
+    return {};
+  const Tensor sum(edge.leaf->grad);
+  const bool fits = sum.shape() == edge.shape && sum.dtype() == edge.options.dtype && sum.device() == edge.options.device;
+  if (!fits || sum.requires_grad() || sum->storage->is_lanes() || sum->storage->read_only() || !sum.is_contiguous()) return {};
+  for (const Tensor& read : reads)
+    if (read.defined() && read->storage == sum->storage) return {};
+  return sum;
+}
+
 Tensor Needs::saved(size_t k) const { return unpack(node_, node_.saved[k]); }
 
 void differentiate(Formula formula, const Backward& call, Grads& grads) {

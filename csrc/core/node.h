@@ -68,7 +68,7 @@ void set_result(const std::shared_ptr<Node>& node, uint32_t index, const Tensor&
 // A recorded call in the backward pass.
 class Backward {
  public:
-  Backward(const Node& node, const Grads& grads) : node_(node), grads_(grads) {}
+  Backward(const Node& node, const Grads& grads, bool accumulates) : node_(node), grads_(grads), accumulates_(accumulates) {}
   // The gradient of a result; undefined if nothing came back to it.
   const Tensor& grad(size_t result = 0) const { return grads_[result]; }
   const Grads& grads() const { return grads_; }
@@ -85,11 +85,23 @@ class Backward {
   // left out.
   Tensor input(size_t i) const { return saved(input_bit(i)); }
   Tensor result(size_t i = 0) const { return saved(result_bit(i)); }
+  // The gradients that the leaves among inputs first, first + 1, ... have already, for a call that adds to them in place (and
+  // reads only `reads` beside): its results are then what the op's gradient returns. All are undefined unless each of the inputs
+  // that needs a gradient is such a leaf.
+  template <size_t kCount>
+  std::array<Tensor, kCount> sums_so_far(size_t first, std::initializer_list<Tensor> reads) const {
+    std::array<Tensor, kCount> sums;
+    for (size_t i = 0; i < kCount; ++i)
+      if (needs(first + i) && !(sums[i] = sum_so_far(first + i, reads)).defined()) return {};
+    return sums;
+  }
 
  private:
   Tensor saved(uint64_t bit) const;
+  Tensor sum_so_far(size_t input, std::initializer_list<Tensor> reads) const;
   const Node& node_;
   const Grads& grads_;
+  bool accumulates_;  // whether gradients of leaves end in their .grad
 };
 
 // For ops whose gradient is that of a formula: other ops that compute the same results from the same inputs, all of which the op

@@ -60,6 +60,7 @@ struct Result {
   bool wanted = true;                 // else it stays undefined
   bool differentiable = true;         // else it is what the gradient or the caller needs beside
   std::optional<Device> device = {};  // else that of the inputs
+  int adds_to = -1;                   // an input, plain and without gaps, whose memory the result takes unless it is left out
 };
 using ResultSpecs = InlineVector<Result, 4>;
 using Results = InlineVector<Tensor, 4>;
@@ -116,6 +117,8 @@ struct OpDef {
   double (*flops)(const Call& call) = nullptr;
   // What the gradient reads, given which inputs need one.
   uint64_t (*saves)(const Call& call, uint64_t needs) = nullptr;
+  // What an error calls input i; null: "input i".
+  std::string (*name_of_input)(const Call& call, size_t i) = nullptr;
 };
 // Masks for `saves`: of the first inputs and results.
 constexpr size_t kMaskedInputs = 40, kMaskedResults = 24;
@@ -158,6 +161,17 @@ class CallObserver {
   // What note_read() is told (cnnx/recording.h).
   virtual void read(const char*, const Tensor&) {}
 };
+// Takes the calls of its thread: what a graph or a plan has captured need not run again.
+class CallTaker {
+ public:
+  virtual Results take(const Call& call, const Tensor* into) = 0;
+
+ protected:
+  ~CallTaker() = default;
+};
+// Sets that of the calling thread (null: none), and returns the one before.
+CallTaker* set_call_taker(CallTaker* taker);
+
 // There is one observer of all threads; a second one throws Error. It must outlive every call that is under way.
 void watch_calls(const char* what, CallObserver& observer);
 void stop_watching();

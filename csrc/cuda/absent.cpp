@@ -78,13 +78,11 @@ Graph::~Graph() = default;
 void Graph::capture_begin(int) { fail("capture_begin"); }
 void Graph::capture_end() { fail("capture_end"); }
 void Graph::capture_abort() { fail("capture_abort"); }
+void Graph::capture_step(const std::function<void()>&) { fail("capture_step"); }
 void Graph::replay(const std::function<void()>&) { fail("replay"); }
 void Graph::reset() { fail("reset"); }
-Phase phase() { return Phase::eager; }
+bool is_capturing() { return false; }
 bool is_capturing(int) { return false; }
-void leave_note(std::shared_ptr<void>) { fail("leave_note"); }
-std::shared_ptr<void> take_note(const char* op) { fail(op); }
-void undo_if_replay_fails(std::function<void()>) { fail("replay"); }
 void keep_if_captured(const std::shared_ptr<Storage>&) {}
 void draw_if_captured(const Generator&, const RandomState&) {}
 void refuse_in_capture(const char*) {}

@@ -8,6 +8,8 @@
 #include "cnnx/error.h"
 #include "cnnx/random.h"
 #include "cnnx/tensor.h"
+#include "core/copy.h"
+#include "core/op.h"
 #include "cuda/graph_memory.h"
 #include "cuda/runtime.h"
 #include "cuda/stream.h"
@@ -21,6 +23,8 @@ namespace {
 
 constexpr size_t kValueBytes = size_t{128} << 10;
 
+enum class Phase { eager, capture, replay };
+
 // A generator that captured kernels draw from.
 struct Draws {
   Generator generator;
@@ -28,6 +32,20 @@ struct Draws {
   uint64_t count;  // calls of the capture
   size_t offset;   // of its RandomState among the values; kValueBytes as long as no kernel reads it
 };
+
+// A call of a captured step: what it has to be like in a replay, and what it gives.
+struct StepCall {
+  const OpDef* op;
+  std::vector<Tensor> inputs;  // undefined where left out
+  Results results;
+  size_t first_part;  // of the values that it asked for
+};
+
+bool same_place(const Tensor& a, const Tensor& b) {
+  if (a.defined() != b.defined()) return false;
+  return !a.defined() ||
+         (a->storage == b->storage && a->offset == b->offset && a.shape() == b.shape() && a.strides() == b.strides());
+}
 
 }  // namespace
 
@@ -39,13 +57,13 @@ struct Graph::State {
   std::shared_ptr<GraphMemory> memory;
   std::unordered_map<const Storage*, std::shared_ptr<Storage>> kept;
   std::vector<Draws> draws;
-  std::vector<std::shared_ptr<void>> notes;
-  std::vector<std::function<void()>> undo;  // of the replay under way
+  std::vector<StepCall> step_calls;
+  std::vector<std::function<void()>> undo;  // of the step or replay under way
   // What replays write anew: its block on the device, as the next replay has it, and the parts in the order of their calls.
   std::byte* values = nullptr;
   std::vector<std::byte> host;
   std::vector<std::pair<size_t, size_t>> parts;  // offset, bytes
-  size_t next_note = 0, next_part = 0;
+  size_t next_call = 0, next_part = 0;
 
   size_t add_values(const char* op, size_t bytes) {
     const size_t offset = host.size(), padded = (bytes + 15) / 16 * 16;
@@ -54,9 +72,12 @@ struct Graph::State {
     host.resize(offset + padded);
     return offset;
   }
+  void undo_all() {
+    for (; !undo.empty(); undo.pop_back()) undo.back()();
+  }
   void free_memory() {
     kept.clear();
-    notes.clear();
+    step_calls.clear();
     draws.clear();
     if (memory != nullptr) release_graph_memory(memory, device);
     memory = nullptr;
@@ -126,6 +147,79 @@ void Graph::capture_begin(int device) {
   active = &s;
 }
 
+namespace {
+
+// Takes the calls of a step: notes them in a capture, and compares them in a replay.
+class StepTaker final : public CallTaker {
+ public:
+  explicit StepTaker(Graph::State& state) : s_(state), before_(set_call_taker(this)) {}
+  ~StepTaker() { set_call_taker(before_); }
+  StepTaker(const StepTaker&) = delete;
+  StepTaker& operator=(const StepTaker&) = delete;
+
+  Results take(const Call& call, const Tensor* into) override {
+    set_call_taker(nullptr);
+    struct Again {
+      CallTaker* taker;
+      ~Again() { set_call_taker(taker); }
+    } again{this};
+    bool here = false;
+    for (const Input& input : call.inputs)
+      here |= input->defined() && input->device().is_cuda() && input->device().index == s_.device;
+    if (!here) return on_host(call, into);
+    return s_.phase == Phase::capture ? noted(call, into) : matched(call, into);
+  }
+
+ private:
+  // It runs as ever, but so that what it changes can be undone.
+  Results on_host(const Call& call, const Tensor* into) {
+    for (const Input& input : call.inputs)
+      if (input->defined() && !input->device().is_cuda())
+        s_.undo.emplace_back([t = *input, values = plain_copy(*input)] { copy_into(t, values); });
+    Results results = emit(call, into);
+    for (const Tensor& result : results)
+      if (result.defined() && result.device().is_cuda())
+        throw Error(s_.phase == Phase::capture
+                        ? "capture: an optimizer makes its state in its first step; one has to run before one is captured"
+                        : "replay: a state of the optimizer has changed since the step was captured as a CUDA graph; capture it "
+                          "again");
+    return results;
+  }
+
+  Results noted(const Call& call, const Tensor* into) {
+    StepCall made{&call.op, {}, {}, s_.parts.size()};
+    for (const Input& input : call.inputs) made.inputs.push_back(input->defined() ? input->detach() : Tensor());
+    made.results = emit(call, into);
+    s_.step_calls.push_back(made);
+    return std::move(made.results);
+  }
+
+  Results matched(const Call& call, const Tensor* into) {
+    if (s_.next_call == s_.step_calls.size()) throw_changed(call, "what is called");
+    const StepCall& before = s_.step_calls[s_.next_call++];
+    if (before.op != &call.op) throw_changed(call, "what is called");
+    if (before.inputs.size() != call.inputs.size()) throw_changed(call, "the number of inputs");
+    for (size_t i = 0; i < before.inputs.size(); ++i)
+      if (!same_place(before.inputs[i], call[i]))
+        throw_changed(call, call.op.name_of_input != nullptr ? call.op.name_of_input(call, i) : message("input ", i));
+    const size_t end = s_.next_call < s_.step_calls.size() ? s_.step_calls[s_.next_call].first_part : s_.parts.size();
+    if (before.first_part == end) return before.results;
+    s_.next_part = before.first_part;
+    emit(call, into);  // its kernels put their numbers into the block
+    if (s_.next_part != end) throw_changed(call, "the number of parameters");
+    return before.results;
+  }
+
+  [[noreturn]] static void throw_changed(const Call& call, const std::string& what) {
+    throw Error(message(call.op.name, ": ", what, " has changed since the step was captured as a CUDA graph; capture it again"));
+  }
+
+  Graph::State& s_;
+  CallTaker* before_;
+};
+
+}  // namespace
+
 void Graph::capture_end() {
   State& s = *state_;
   if (s.phase != Phase::capture || active != &s) throw Error("capture_end: this thread is not capturing into the graph");
@@ -141,6 +235,17 @@ void Graph::capture_end() {
   check("capture_end", status);
 }
 
+void Graph::capture_step(const std::function<void()>& step) {
+  State& s = *state_;
+  if (s.phase != Phase::capture || active != &s) throw Error("capture_step: this thread is not capturing into the graph");
+  struct Undo {
+    State& s;
+    ~Undo() { s.undo_all(); }
+  } undo{s};
+  const StepTaker taker(s);
+  step();
+}
+
 void Graph::capture_abort() {
   State& s = *state_;
   if (s.phase != Phase::capture || active != &s) throw Error("capture_abort: this thread is not capturing into the graph");
@@ -149,31 +254,22 @@ void Graph::capture_abort() {
 
 namespace {
 
-// While it lives, calls with phase() == replay belong to the graph.
-class Replaying {
- public:
-  explicit Replaying(Graph::State& state) : s_(state) {
-    s_.phase = Phase::replay;
-    s_.next_note = s_.next_part = 0;
-    active = &s_;
-  }
-  ~Replaying() {
-    s_.phase = Phase::eager;
-    active = nullptr;
-  }
-  Replaying(const Replaying&) = delete;
-  Replaying& operator=(const Replaying&) = delete;
-
- private:
-  Graph::State& s_;
-};
-
 void refresh_and_launch(Graph::State& s, const std::function<void()>& refresh) {
   {
-    const Replaying replaying(s);
+    s.phase = Phase::replay;
+    s.next_call = 0;
+    active = &s;
+    struct Over {
+      Graph::State& s;
+      ~Over() {
+        s.phase = Phase::eager;
+        active = nullptr;
+      }
+    } over{s};
+    const StepTaker taker(s);
     refresh();
-    if (s.next_note != s.notes.size() || s.next_part != s.parts.size())
-      throw Error("replay: the parameter groups of an optimizer have changed since the capture; capture the step again");
+    if (s.next_call != s.step_calls.size())
+      throw Error("replay: the parameter groups of an optimizer have changed since the capture; capture it again");
   }
   for (Draws& d : s.draws) {
     const RandomState now = d.generator.next_calls(d.count);
@@ -191,14 +287,10 @@ void Graph::replay(const std::function<void()>& refresh) {
   State& s = *state_;
   if (active != nullptr) throw Error("replay: a graph cannot be replayed inside a capture");
   if (s.exec == nullptr) throw Error("replay: the graph holds no captured work");
-  s.undo.clear();
   try {
     refresh_and_launch(s, refresh);
   } catch (...) {
-    while (!s.undo.empty()) {
-      s.undo.back()();
-      s.undo.pop_back();
-    }
+    s.undo_all();
     throw;
   }
   s.undo.clear();
@@ -213,34 +305,24 @@ void Graph::reset() {
   s.free_memory();
 }
 
-Phase phase() { return active == nullptr ? Phase::eager : active->phase; }
-bool is_capturing(int device) { return phase() == Phase::capture && active->device == device; }
-
-void leave_note(std::shared_ptr<void> note) { active->notes.push_back(std::move(note)); }
-
-std::shared_ptr<void> take_note(const char* op) {
-  if (active->next_note == active->notes.size())
-    throw Error(message(op, ": is called for the replay of a graph that has not captured it; capture the step again"));
-  return active->notes[active->next_note++];
-}
-
-void undo_if_replay_fails(std::function<void()> undo) { active->undo.push_back(std::move(undo)); }
+bool is_capturing() { return active != nullptr && active->phase == Phase::capture; }
+bool is_capturing(int device) { return is_capturing() && active->device == device; }
 
 void keep_if_captured(const std::shared_ptr<Storage>& storage) {
-  if (active == nullptr || active->phase != Phase::capture || active->device != storage->device().index) return;
+  if (!is_capturing(storage->device().index)) return;
   if (!active->kept.contains(storage.get()) && !owns(*active->memory, storage->plain(), active->device))
     active->kept.emplace(storage.get(), storage);
 }
 
 void draw_if_captured(const Generator& generator, const RandomState& before) {
-  if (active == nullptr || active->phase != Phase::capture) return;
+  if (!is_capturing()) return;
   for (Draws& d : active->draws)
     if (d.generator.is_same(generator)) return void(++d.count);
   active->draws.push_back({generator, before, 1, kValueBytes});
 }
 
 void refuse_in_capture(const char* op) {
-  if (phase() == Phase::capture) throw Error(message(op, ": cannot be done while a CUDA graph is being captured"));
+  if (is_capturing()) throw Error(message(op, ": cannot be done while a CUDA graph is being captured"));
 }
 
 RandomKey random_key(const Queue& queue, const char* op, uint64_t seed, uint64_t call) {
@@ -258,6 +340,7 @@ RandomKey random_key(const Queue& queue, const char* op, uint64_t seed, uint64_t
 }
 
 Replayed replayed_values(const char* op, size_t bytes) {
+  if (active == nullptr) return {};
   Graph::State& s = *active;
   if (s.phase == Phase::capture) {
     s.parts.emplace_back(s.add_values(op, bytes), bytes);

@@ -23,6 +23,7 @@ struct Conv2dShape {
   int64_t groups;
   int64_t lanes;
   Activation activation = Activation::none;  // of the result of conv2d_forward; the gradients know nothing of it
+  bool accumulate = false;                   // conv2d_backward_weight adds to what is there
 };
 
 struct Pool2dShape {
@@ -76,6 +77,7 @@ struct PlaneMap {
 struct LinearShape {
   int64_t batch, in_features, out_features;
   Activation activation = Activation::none;  // of the result of linear_forward
+  bool accumulate = false;                   // linear_backward_weight adds to what is there
 };
 
 // c[m][n] (+)= sum over k of a[m][k] b[k][n], any strides (in elements).

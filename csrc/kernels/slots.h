@@ -8,6 +8,16 @@ namespace cnnx {
 
 enum class DType : uint8_t;
 
+// What a kernel does with the memory behind a pointer (kernels.def).
+template <class T>
+using In = const T*;
+template <class T>
+using Out = T*;
+template <class T>
+using InOut = T*;
+template <class T>
+using Accumulate = T*;
+
 // Every kernel takes the queue first.
 #define CNNX_ON_QUEUE(...) (const Queue& queue, __VA_ARGS__)
 

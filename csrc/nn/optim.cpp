@@ -6,7 +6,6 @@
 
 #include "cnnx/ops/elementwise.h"
 #include "core/copy.h"
-#include "cuda/graph.h"
 #include "kernels/table.h"
 
 namespace cnnx {
@@ -22,6 +21,7 @@ struct Item {
 
 // What differs from parameter to parameter, and from step to step.
 struct ItemStep {
+  size_t index;  // of the parameter in its group
   bool fresh;
   int64_t number;  // of the step, from 1
 };
@@ -57,18 +57,23 @@ void run_update(const Run& r) {
 
 void no_results(const Call&, ResultSpecs&) {}
 
-// The op of a rule, whose kernel has the same name in both tables.
-#define CNNX_RULE(rule, Step)                                                          \
-  constexpr OpDef rule {                                                               \
-    .name = #rule, .attributes = attributes_of<UpdateCall<Step>>, .infer = no_results, \
-    .run = run_update<Step, &KernelTable<float>::rule, &KernelTable<double>::rule>     \
+// The op of a rule, whose kernel has the same name in both tables, with the names of the states.
+#define CNNX_RULE(rule, Step, ...)                                                             \
+  constexpr OpDef rule {                                                                       \
+    .name = #rule, .attributes = attributes_of<UpdateCall<Step>>, .infer = no_results,         \
+    .run = run_update<Step, &KernelTable<float>::rule, &KernelTable<double>::rule>,            \
+    .name_of_input = [](const Call& call, size_t i) {                                          \
+      static constexpr const char* kWhat[kInputsOfItem] = {"memory", "gradient", __VA_ARGS__}; \
+      const size_t index = call.as<UpdateCall<Step>>().items[i / kInputsOfItem].index;         \
+      return std::string(message("the ", kWhat[i % kInputsOfItem], " of parameter ", index));  \
+    }                                                                                          \
   }
 namespace rules {
-CNNX_RULE(sgd_step, SgdStep);
-CNNX_RULE(adam_step, AdamStep);
-CNNX_RULE(adadelta_step, AdadeltaStep);
-CNNX_RULE(rmsprop_step, RmspropStep);
-CNNX_RULE(adagrad_step, AdagradStep);
+CNNX_RULE(sgd_step, SgdStep, "momentum_buffer");
+CNNX_RULE(adam_step, AdamStep, "exp_avg", "exp_avg_sq", "max_exp_avg_sq");
+CNNX_RULE(adadelta_step, AdadeltaStep, "square_avg", "acc_delta");
+CNNX_RULE(rmsprop_step, RmspropStep, "square_avg", "momentum_buffer", "grad_avg");
+CNNX_RULE(adagrad_step, AdagradStep, "sum");
 }  // namespace rules
 #undef CNNX_RULE
 
@@ -77,27 +82,25 @@ Tensor gradient(const char* op, const Tensor& param) {
   return param.grad();
 }
 
-// What a captured update leaves for its replays: they change numbers, but neither items nor addresses.
-struct Captured {
-  std::vector<Item> items;
-  std::vector<const void*> memory;  // of the parameters and states
+// Numbers of steps, as the update that follows counts them. Inputs: the states that hold them.
+struct CountCall {
+  const int64_t* counts;
 };
+CNNX_FIELDS(CountCall, counts)
+void run_count(const Run& r) {
+  for (size_t i = 0; i < r.inputs.size(); ++i) {
+    dispatch_floating("step", r.inputs[i].dtype(),
+                      [&](auto tag) { *r.inout<decltype(tag)>(i) = static_cast<decltype(tag)>(r.as<CountCall>().counts[i]); });
+    r.inputs[i].bump_version();
+  }
+}
+constexpr OpDef kCount{.name = "count_steps", .attributes = attributes_of<CountCall>, .infer = no_results, .run = run_count};
 
-// Collects the parameters that have a gradient, makes missing state, and writes copies of strided tensors back at the end. For
-// the replay of a graph it takes the items of the capture, counts their steps, and has the kernels take the new numbers alone.
+// Collects the parameters that have a gradient, makes missing state, and writes copies of strided tensors back at the end.
 class Group {
  public:
   Group(const char* op, const std::vector<Tensor>& params, double lr) : op_(op), params_(params) {
     if (!std::isfinite(lr)) throw ValueError(message(op, ": lr must be a finite number, got ", lr));
-    if (phase_ == cuda::Phase::replay) {
-      captured_ = std::static_pointer_cast<Captured>(cuda::take_note(op));
-      items_ = captured_->items;
-      for (const Item& item : items_) {
-        if (item.index >= params.size()) throw_changed("the number of parameters");
-        item_memory("parameter", item, params[item.index]);
-      }
-      return;
-    }
     refuse_repeats();
     items_.reserve(params.size());
     for (size_t i = 0; i < params.size(); ++i) {
@@ -110,11 +113,8 @@ class Group {
         throw ShapeError(message(op, ": parameter ", i, " is ", name(param.dtype()), " ", param.shape(), ", its gradient ",
                                  name(grad.dtype()), " ", grad.shape()));
       check_same_device(op, param, grad);
-      if (phase_ == cuda::Phase::capture && !(param.device().is_cuda() && cuda::is_capturing(param.device().index)))
-        throw Error(message(op, ": parameter ", i, " is on ", param.device().str(), ", which is not being captured"));
       Item item;
       item.index = i;
-      item_memory("parameter", item, param);
       item.param = writable("memory", i, param);
       item.grad = contiguous(grad);
       items_.push_back(std::move(item));
@@ -127,11 +127,6 @@ class Group {
     for (Item& item : items_) {
       Tensor& state = states[item.index];
       const Tensor& param = params_[item.index];
-      if (phase_ == cuda::Phase::capture && !state.defined())
-        throw Error(
-            message(op_, ": parameter ", item.index, " has no ", what, " yet: a step has to run once before it is captured"));
-      if (phase_ != cuda::Phase::eager) item_memory(what, item, state);
-      if (phase_ == cuda::Phase::replay) continue;
       if (!state.defined()) {
         state = Tensor::full(param.shape(), initial, param.options());
         made_ = true;
@@ -173,15 +168,7 @@ class Group {
   // Updates the items, then publishes the results. Returns whether state was made.
   template <class Step>
   bool run(const OpDef& rule, const Step& step) {
-    if (phase_ == cuda::Phase::capture) cuda::leave_note(std::make_shared<Captured>(Captured{items_, memory_}));
-    if (phase_ == cuda::Phase::replay && memory_ != captured_->memory) throw_changed("an option");
-    if (steps_ != nullptr && phase_ != cuda::Phase::capture) {  // what is captured has not run
-      for (const Item& item : items_) {
-        const Tensor& step = (*steps_)[item.index];
-        set_step(step, item.step);
-        if (phase_ == cuda::Phase::replay) cuda::undo_if_replay_fails([step, before = item.step - 1] { set_step(step, before); });
-      }
-    }
+    if (steps_ != nullptr) count_items();
     const NoGrad guard;
     std::vector<bool> done(items_.size());
     for (size_t i = 0; i < items_.size(); ++i)
@@ -204,9 +191,15 @@ class Group {
     if (twice != sorted.end() && *twice != nullptr) throw ValueError(message(op_, ": a parameter is in the group twice"));
   }
 
-  static void set_step(const Tensor& step, int64_t value) {
-    dispatch_floating("step", step.dtype(), [&](auto tag) { *step.data<decltype(tag)>() = static_cast<decltype(tag)>(value); });
-    step.bump_version();
+  void count_items() const {
+    InlineVector<Input, 8> steps;
+    InlineVector<int64_t, 8> counts;
+    for (const Item& item : items_) {
+      steps.push_back((*steps_)[item.index]);
+      counts.push_back(item.step);
+    }
+    const CountCall c{counts.data()};
+    if (!steps.empty()) emit(Call{kCount, &c, {steps.data(), steps.size()}});
   }
 
   void resize(const char* what, std::vector<Tensor>& list) const {
@@ -227,25 +220,10 @@ class Group {
       done[i] = true;
       if (item.param.numel() == 0) continue;
       for (const Tensor* t : {&item.param, &item.grad, &item.states[0], &item.states[1], &item.states[2]}) inputs.push_back(*t);
-      steps.push_back({item.fresh, item.step});
+      steps.push_back({item.index, item.fresh, item.step});
     }
     const UpdateCall<Step> c{step, steps.data()};
     if (!inputs.empty()) emit(Call{rule, &c, {inputs.data(), inputs.size()}});
-  }
-
-  [[noreturn]] void throw_changed(const char* what) const {
-    throw Error(message(op_, ": ", what, " has changed since the step was captured as a CUDA graph; capture it again"));
-  }
-
-  // Takes down where a parameter or state lies; in a replay it has to be where it was.
-  void item_memory(const char* what, const Item& item, const Tensor& tensor) {
-    if (phase_ == cuda::Phase::eager) return;
-    const void* memory = tensor.defined() ? tensor.raw_pointer() : nullptr;
-    if (phase_ == cuda::Phase::replay &&
-        (memory_.size() == captured_->memory.size() || memory != captured_->memory[memory_.size()]))
-      throw_changed(message("the ", what, " of parameter ", item.index).c_str());
-    memory_.push_back(memory);
-    if (phase_ == cuda::Phase::replay) written_.push_back(tensor);
   }
 
   // A contiguous tensor to update `tensor`, the `what` of a parameter, in.
@@ -264,9 +242,6 @@ class Group {
   }
 
   const char* op_;
-  const cuda::Phase phase_ = cuda::phase();
-  std::shared_ptr<Captured> captured_;
-  std::vector<const void*> memory_;
   const std::vector<Tensor>& params_;
   std::vector<Tensor>* steps_ = nullptr;
   std::vector<Item> items_;

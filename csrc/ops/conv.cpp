@@ -228,21 +228,22 @@ void run_input(const Run& r) {
   });
 }
 
-// Inputs: input, gradient of the output.
+// Inputs: input, gradient of the output, and perhaps what the gradients of weight and bias are added to.
 void infer_weight(const Call& call, ResultSpecs& results) {
   const ConvCall& c = call.as<ConvCall>();
   const Conv2dShape& s = c.shape;
   Dims weight{s.out_channels, s.in_channels / s.groups};
   if (c.axes == 2) weight.push_back(s.kernel_height);
   weight.push_back(s.kernel_width);
-  results.push_back({weight, call[1].dtype(), Place::row_major, c.wants[0]});
-  results.push_back({{out_channels(c)}, call[1].dtype(), Place::row_major, c.wants[1]});
+  results.push_back({weight, call[1].dtype(), Place::row_major, c.wants[0], true, {}, 2});
+  results.push_back({{out_channels(c)}, call[1].dtype(), Place::row_major, c.wants[1], true, {}, 3});
 }
 
 // The sum over images and positions, by the kernel that does it for a convolution: here a 1x1 one whose weights nobody asks for.
 template <class T>
 void channel_sums(const Queue& queue, const Conv2dShape& of, const T* y, T* sums) {
   Conv2dShape s{};
+  s.accumulate = of.accumulate;
   s.batch = of.batch;
   s.in_channels = s.out_channels = s.groups = of.in_channels;
   s.in_height = s.out_height = of.in_height;
@@ -256,7 +257,7 @@ void run_weight(const Run& r) {
   const Conv2dShape s = kernel_shape(r);
   if (s.batch == 0) {
     for (const Tensor& result : r.results)
-      if (result.defined()) recorded_fill(result, 0);
+      if (result.defined() && !s.accumulate) recorded_fill(result, 0);
     return;
   }
   dispatch_floating(r.call.op.name, r.inputs[1].dtype(), [&](auto tag) {
@@ -294,7 +295,7 @@ constexpr OpDef kInput{.name = "conv_backward_input",
                        .saves = saves_other_input};
 constexpr OpDef kWeight{.name = "conv_backward_weight",
                         .attributes = attributes_of<ConvCall>,
-                        .places = {Place::call, Place::call},
+                        .places = {Place::call, Place::call, Place::row_major},
                         .lanes = lanes_of_gradient,
                         .infer = infer_weight,
                         .run = run_weight,
@@ -318,7 +319,9 @@ void gradient(const Backward& call, Grads& grads) {
   c.wants[0] = call.needs(1);
   c.wants[1] = call.needs(2);
   if (!c.wants[0] && !c.wants[1]) return;
-  Results results = emit(kWeight, c, {call.input(0), g});
+  const auto [weight, bias] = call.sums_so_far<2>(1, {call.input(0), g});
+  c.shape.accumulate = weight.defined() || bias.defined();
+  Results results = emit(kWeight, c, {call.input(0), g, weight, bias});
   grads[1] = std::move(results[0]);
   grads[2] = std::move(results[1]);
 }

@@ -48,12 +48,12 @@ void run_input(const Run& r) {
   });
 }
 
-// Inputs: input, gradient of the output.
+// Inputs: input, gradient of the output, and perhaps what the gradients of weight and bias are added to.
 void infer_weight(const Call& call, ResultSpecs& results) {
   const LinearCall& c = call.as<LinearCall>();
   const DType dtype = call[1].dtype();
-  results.push_back({{c.shape.out_features, c.shape.in_features}, dtype, Place::row_major, c.wants[0]});
-  results.push_back({{c.shape.out_features}, dtype, Place::row_major, c.wants[1]});
+  results.push_back({{c.shape.out_features, c.shape.in_features}, dtype, Place::row_major, c.wants[0], true, {}, 2});
+  results.push_back({{c.shape.out_features}, dtype, Place::row_major, c.wants[1], true, {}, 3});
 }
 
 void run_weight(const Run& r) {
@@ -104,7 +104,9 @@ void gradient(const Backward& call, Grads& grads) {
   c.wants[0] = call.needs(1);
   c.wants[1] = call.needs(2);
   if (!c.wants[0] && !c.wants[1]) return;
-  Results results = emit(kWeight, c, {call.input(0), g});
+  const auto [weight, bias] = call.sums_so_far<2>(1, {call.input(0), g});
+  c.shape.accumulate = weight.defined() || bias.defined();
+  Results results = emit(kWeight, c, {call.input(0), g, weight, bias});
   grads[1] = std::move(results[0]);
   grads[2] = std::move(results[1]);
 }

@@ -37,12 +37,13 @@ void register_cuda(py::module_& m) {
       py::arg("device"));
   m.def("cuda_reset_peak", &cuda::reset_peak, py::arg("device"));
   m.def("cuda_release_cached", &cuda::release_cached, ReleaseGil(), py::arg("device"));
-  m.def("cuda_is_capturing", [] { return cuda::phase() == cuda::Phase::capture; });
+  m.def("cuda_is_capturing", [] { return cuda::is_capturing(); });
   py::class_<cuda::Graph>(m, "CudaGraph")
       .def(py::init<>())
       .def("capture_begin", &cuda::Graph::capture_begin, ReleaseGil(), py::arg("device"))
       .def("capture_end", &cuda::Graph::capture_end, ReleaseGil())
       .def("capture_abort", &cuda::Graph::capture_abort, ReleaseGil())
+      .def("capture_step", &cuda::Graph::capture_step, ReleaseGil(), py::arg("step"))
       .def("replay", &cuda::Graph::replay, ReleaseGil(), py::arg("refresh"))
       .def("reset", &cuda::Graph::reset, ReleaseGil());
 

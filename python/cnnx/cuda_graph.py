@@ -6,10 +6,13 @@ import gc
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnnx import _C
 from cnnx.streams import Stream, current_stream
+
+if TYPE_CHECKING:
+    from cnnx.tensor import Tensor
 
 
 class _Thread(threading.local):
@@ -70,7 +73,8 @@ class CUDAGraph:
         if keep_graph:
             raise NotImplementedError("CUDAGraph: keep_graph=True is not available")
         self._native = _C.CudaGraph()
-        self._refreshes: list[Callable[[], None]] = []
+        self._steps: list[tuple[Callable[[], None], list[tuple[Tensor, Tensor | None]]]] = []
+        self._device = -1
 
     def capture_begin(self, pool: Any = None, capture_error_mode: str = "global") -> None:
         """From here on, what this thread gives to the current device is captured instead of run.
@@ -99,7 +103,8 @@ class CUDAGraph:
             raise ValueError(f"capture_begin: unknown capture_error_mode {capture_error_mode!r}")
         gc.collect()  # a capture begins by giving back to CUDA what nobody uses
         self._native.capture_begin(device)
-        self._refreshes.clear()
+        self._device = device
+        self._steps.clear()
         _thread.capture = self
 
     def capture_end(self) -> None:
@@ -110,16 +115,33 @@ class CUDAGraph:
 
     def _abort(self) -> None:
         _thread.capture = None
-        self._refreshes.clear()
+        self._steps.clear()
         self._native.capture_abort()
 
-    def refresh_by(self, update: Callable[[], None]) -> None:
-        """For optimizers: `update` is called before every replay, in the order of the capture."""
-        self._refreshes.append(update)
+    def optimizer_step(self, name: str, update: Callable[[], None], params: list[Tensor]) -> None:
+        """For optimizers: captures a step, which every replay makes again for its numbers alone.
+
+        In replays the parameters have the gradients of the capture while `update` runs, whatever they have
+        then: the captured kernels read those.
+        """
+        for i, p in enumerate(params):
+            if p.grad is not None and not (p.is_cuda and p.device.index == self._device):
+                raise RuntimeError(
+                    f"{name}: parameter {i} is on {p.device}, which is not being captured; cuda:{self._device} is"
+                )
+        self._native.capture_step(update)
+        self._steps.append((update, [(p, p.grad) for p in params]))
 
     def _refresh(self) -> None:
-        for update in self._refreshes:
-            update()
+        for update, captured in self._steps:
+            now = [p.grad for p, _ in captured]
+            try:
+                for p, grad in captured:
+                    p.grad = grad
+                update()
+            finally:
+                for (p, _), grad in zip(captured, now, strict=True):
+                    p.grad = grad
 
     def replay(self) -> None:
         """Runs the captured work. Does not wait for it.
@@ -135,7 +157,7 @@ class CUDAGraph:
     def reset(self) -> None:
         """Forgets the captured work and lets go of its memory."""
         self._native.reset()
-        self._refreshes.clear()
+        self._steps.clear()
 
 
 class graph:  # noqa: N801 (PyTorch's name)

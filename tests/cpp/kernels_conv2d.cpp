@@ -149,12 +149,26 @@ void check(const Conv2dShape& s, const Operands& x, const Compare& compare) {
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
   };
+  // Added to 3, which is then taken off again: exact for integers.
+  auto accumulated = [&] {
+    auto adding = s;
+    adding.accumulate = true;
+    Guarded<float> grad_weight(Values(static_cast<size_t>(weight.size()), 3), 1);
+    Guarded<float> grad_bias(Values(static_cast<size_t>(s.out_channels), 3), 1);
+    table.conv2d_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight.data(), grad_bias.data());
+    std::pair sums(grad_weight.values(), grad_bias.values());
+    for (Values* values : {&sums.first, &sums.second})
+      for (double& value : *values) value -= 3;
+    return sums;
+  };
   compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Results::grad_weight,
           what + ": grad_weight");
   compare(same_for_any_threads(what, [&] { return backward_weight(true, true).second; }), &Results::grad_bias,
           what + ": grad_bias");
   compare(backward_weight(true, false).first, &Results::grad_weight, what + ": grad_weight alone");
   compare(backward_weight(false, true).second, &Results::grad_bias, what + ": grad_bias alone");
+  compare(same_for_any_threads(what, [&] { return accumulated().first; }), &Results::grad_weight, what + ": grad_weight added");
+  compare(accumulated().second, &Results::grad_bias, what + ": grad_bias added");
 }
 
 template <class Draw>

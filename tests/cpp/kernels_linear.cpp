@@ -68,10 +68,24 @@ void check_linear(const LinearShape& s, bool integers) {
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
   };
+  // Added to 3, which is then taken off again: exact for integers.
+  auto accumulated = [&] {
+    auto adding = s;
+    adding.accumulate = true;
+    Guarded<float> grad_weight(Values(static_cast<size_t>(weight.size()), 3), 1);
+    Guarded<float> grad_bias(Values(static_cast<size_t>(s.out_features), 3), 1);
+    table.linear_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight.data(), grad_bias.data());
+    std::pair sums(grad_weight.values(), grad_bias.values());
+    for (Values* values : {&sums.first, &sums.second})
+      for (double& value : *values) value -= 3;
+    return sums;
+  };
   compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Dense::grad_weight, "grad_weight");
   compare(same_for_any_threads(what, [&] { return backward_weight(true, true).second; }), &Dense::grad_bias, "grad_bias");
   compare(backward_weight(true, false).first, &Dense::grad_weight, "grad_weight alone");
   compare(backward_weight(false, true).second, &Dense::grad_bias, "grad_bias alone");
+  compare(same_for_any_threads(what, [&] { return accumulated().first; }), &Dense::grad_weight, "grad_weight added");
+  compare(accumulated().second, &Dense::grad_bias, "grad_bias added");
 }
 
 struct GemmCase {

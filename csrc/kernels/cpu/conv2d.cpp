@@ -363,7 +363,7 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
         });
         if (block == c.blocks - 1)
           for (int64_t k = 0; k < channels * window; ++k) sums[k] = select(live_lanes, sums[k], Vec{});
-        const bool add = block > chunks.begin(chunk);
+        const bool add = block > chunks.begin(chunk) || (c.accumulate && chunks.parts == 1);
         for (int64_t k = 0; k < channels * window; k += kLanes) {
           alignas(64) float totals[kLanes];
           Vec rows[kLanes];
@@ -382,7 +382,7 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
     for (int64_t i = 0; i < weights; ++i) {
       float sum = partials[i];
       for (int64_t chunk = 1; chunk < chunks.parts; ++chunk) sum += partials[chunk * weights + i];
-      grad_weight[i] = sum;
+      grad_weight[i] = c.accumulate ? grad_weight[i] + sum : sum;
     }
 }
 
@@ -393,12 +393,13 @@ void run_backward_bias(const ConvPlan& c, int64_t batch, const float* grad_outpu
     Vec total = {};
     for (int64_t block = 0; block < c.blocks; ++block) {
       const float* plane = grad_output + (block * c.out_channels + o) * spatial * kLanes;
-      Vec sum[4] = {};
-      for (int64_t p = 0; p < spatial; ++p) sum[p % 4] += load(plane + p * kLanes);
-      const Vec block_sum = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+      Vec sums[4] = {};
+      for (int64_t p = 0; p < spatial; ++p) sums[p % 4] += load(plane + p * kLanes);
+      const Vec block_sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
       total += block == c.blocks - 1 ? select(live_lanes, block_sum, Vec{}) : block_sum;
     }
-    grad_bias[o] = horizontal_sum(total);
+    const float sum = horizontal_sum(total);
+    grad_bias[o] = c.accumulate ? grad_bias[o] + sum : sum;
   });
 }
 

@@ -16,6 +16,7 @@ struct ConvPlan {
   int64_t kernel_height, kernel_width, stride_height, stride_width, pad_top, pad_left, dilation_height, dilation_width, groups;
   int64_t out_step, out_row, out_plane;
   Activation activation = Activation::none;  // where pixels lie side by side
+  bool accumulate = false;                   // of gradients of weights
 
   int64_t in_group() const { return in_channels / groups; }
   int64_t out_group() const { return out_channels / groups; }
@@ -68,7 +69,8 @@ inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
           1,
           s.out_width,
           s.out_height * s.out_width,
-          s.activation};
+          s.activation,
+          s.accumulate};
 }
 
 // Whole vectors in loops of their own: rows are short, and a call of memcpy costs as much as the copy.

@@ -158,8 +158,10 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* inp
         for (int v = 0; v < Vectors; ++v)
           for (int t = 0; t < Taps; ++t) {
             const int64_t channel = (first + v) * kLanes, tap = weight_tap(c, t0 + t);
-            for (int64_t i = 0; i < min(out_group - channel, kLanes); ++i)
-              grad_weight[(group * out_group + channel + i) * taps + tap] = acc[v][t][i];
+            for (int64_t i = 0; i < min(out_group - channel, kLanes); ++i) {
+              float& to = grad_weight[(group * out_group + channel + i) * taps + tap];
+              to = c.accumulate ? to + acc[v][t][i] : acc[v][t][i];
+            }
           }
       });
     });
@@ -190,7 +192,7 @@ void conv2d_few_backward_weight(const Queue& queue, const Conv2dShape& s, const 
     float sum = 0.0f;
     for (int64_t n = 0; n < c.blocks; ++n)
       for (int64_t p = 0; p < spatial; ++p) sum += grad_output[(n * c.out_channels + o) * spatial + p];
-    grad_bias[o] = sum;
+    grad_bias[o] = c.accumulate ? grad_bias[o] + sum : sum;
   }
 }
 

@@ -384,8 +384,11 @@ void backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const
         for (int q = 0; q < kPoints; ++q) sum += kernel_point<R>(q, x) * half[y][q];
         store(kernel + (y * R + x) * kLanes, sum);
       }
-    unpack_block(kernel, c.in_channels * R * R, min(c.out_channels - o, kLanes), R * R,
-                 grad_weight + (o * c.in_channels + i) * R * R);
+    const int64_t pitch = c.in_channels * R * R, live = min(c.out_channels - o, kLanes);
+    float* to = grad_weight + o * pitch + i * R * R;
+    if (!c.accumulate) return unpack_block(kernel, pitch, live, R * R, to);
+    for (int64_t lane = 0; lane < live; ++lane)
+      for (int t = 0; t < R * R; ++t) to[lane * pitch + t] += kernel[t * kLanes + lane];
   });
 }
 

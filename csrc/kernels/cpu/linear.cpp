@@ -210,7 +210,7 @@ void linear_backward_input(const Queue& queue, const LinearShape& s, const float
 void linear_backward_weight(const Queue& queue, const LinearShape& s, const float* input, const float* grad_output,
                             float* grad_weight, float* grad_bias) {
   if (grad_weight != nullptr)
-    gemm(queue, {s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false},
+    gemm(queue, {s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, s.accumulate},
          grad_output, input, grad_weight);
   if (grad_bias == nullptr) return;
   for (int64_t o = 0; o < s.out_features; o += kLanes) {
@@ -220,6 +220,7 @@ void linear_backward_weight(const Queue& queue, const LinearShape& s, const floa
       const float* from = grad_output + n * s.out_features + o;
       sum += live == kLanes ? load(from) : load_partial(from, live);
     }
+    if (s.accumulate) sum += load_partial(grad_bias + o, live);
     store_partial(grad_bias + o, sum, live);
   }
 }

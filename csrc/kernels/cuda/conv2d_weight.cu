@@ -158,8 +158,8 @@ __global__ void __launch_bounds__(kThreads) weight_parts(WeightGrad w, const T* 
 
 // Adds the chunks' parts: 32 results a block, for each of which 8 threads take an eighth of the chunks, added in order.
 template <class T>
-__global__ void __launch_bounds__(256)
-    weight_sums(int64_t results, int chunks, int taps, int columns, const T* parts, T* grad_weight, T* grad_bias) {
+__global__ void __launch_bounds__(256) weight_sums(int64_t results, int chunks, int taps, int columns, bool accumulate,
+                                                   const T* parts, T* grad_weight, T* grad_bias) {
   constexpr int kRows = 8;
   CNNX_SHARED(T, sums, [kRows][32]);
   const int column = static_cast<int>(threadIdx.x) % 32, row = static_cast<int>(threadIdx.x) / 32;
@@ -176,8 +176,8 @@ __global__ void __launch_bounds__(256)
   for (int i = 1; i < kRows; ++i) sum += sums[i][column];
   const int64_t o = at / columns;
   const int k = static_cast<int>(at % columns);
-  if (k < taps) grad_weight[o * taps + k] = sum;
-  else grad_bias[o] = sum;
+  T& to = k < taps ? grad_weight[o * taps + k] : grad_bias[o];
+  to = accumulate ? to + sum : sum;
 }
 
 }  // namespace
@@ -230,7 +230,7 @@ void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const T* i
            dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(tiles), static_cast<unsigned>(groups)), dim3(kThreads), 0,
            queue, w, input, grad_output, parts.data());
     launch(op, weight_sums<T>, dim3(static_cast<unsigned>(ceil_div(results, 32))), dim3(256), 0, queue, results,
-           static_cast<int>(chunks), w.taps, w.columns, parts.data(), grad_weight, grad_bias);
+           static_cast<int>(chunks), w.taps, w.columns, s.accumulate, parts.data(), grad_weight, grad_bias);
   };
   if constexpr (sizeof(T) == 8) run(Tile<16, 32, 4, 4>{});  // double is for checks: one kernel will do
   else if (w.out_group <= 8 && w.columns <= 16) run(Tile<8, 16, 2, 4>{});
@@ -241,7 +241,7 @@ void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const T* i
   else if (w.out_group <= 32) run(Tile<32, 64, 4, 8>{});
   else run(Tile<64, 64, 8, 4>{});
 }
-template void conv2d_backward_weight(queue, const Conv2dShape&, const float*, const float*, float*, float*);
-template void conv2d_backward_weight(queue, const Conv2dShape&, const double*, const double*, double*, double*);
+template void conv2d_backward_weight(const Queue&, const Conv2dShape&, const float*, const float*, float*, float*);
+template void conv2d_backward_weight(const Queue&, const Conv2dShape&, const double*, const double*, double*, double*);
 
 }  // namespace cnnx::cuda

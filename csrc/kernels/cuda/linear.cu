@@ -152,7 +152,7 @@ __device__ void write_tile(const Product<T>& p, int64_t m0, int64_t n0, int ty, 
       if (p.accumulate) value += out;
       out = activate(p.activation, value);
     }
-    if (with_rows && tx == 0) p.row_sums[m] = row_sum[i];
+    if (with_rows && tx == 0) p.row_sums[m] = p.accumulate ? p.row_sums[m] + row_sum[i] : row_sum[i];
   }
 }
 
@@ -356,7 +356,7 @@ template <class T>
 void linear_backward_weight(const Queue& queue, const LinearShape& s, const T* input, const T* grad_output, T* grad_weight,
                             T* grad_bias) {
   Product<T> p =
-      as_product<T>({s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false},
+      as_product<T>({s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, s.accumulate},
                     grad_output, input, grad_weight);
   if (grad_weight == nullptr) p.n = 0;  // the row sums alone
   p.row_sums = grad_bias;

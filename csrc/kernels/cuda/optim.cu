@@ -184,11 +184,10 @@ void run(const Queue& queue, const char* op, const Rule& rule, const Step& step,
   int64_t blocks = 0;
   const auto flush = [&] {
     u.first_block[u.count] = int(blocks);
-    Replayed replayed;
     const size_t bytes = ReplayedStep<Rule>::bytes(u.count);
-    if (phase() != Phase::eager) replayed = replayed_values(op, bytes);
+    const Replayed replayed = replayed_values(op, bytes);
     u.replayed = static_cast<const ReplayedStep<Rule>*>(replayed.device);
-    if (phase() == Phase::replay) std::memcpy(replayed.host, &numbers, bytes);
+    if (replayed.host != nullptr) std::memcpy(replayed.host, &numbers, bytes);
     else launch(op, update_kernel<Rule, T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, u);
     u.count = 0;
     blocks = 0;

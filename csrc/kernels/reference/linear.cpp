@@ -39,10 +39,11 @@ template <class T>
 void linear_backward_weight(const Queue& queue, const LinearShape& s, const T* input, const T* grad_output, T* grad_weight,
                             T* grad_bias) {
   if (grad_weight != nullptr)
-    gemm(queue, GemmShape{s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, false},
+    gemm(queue,
+         GemmShape{s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, s.accumulate},
          grad_output, input, grad_weight);
   for (int64_t o = 0; grad_bias != nullptr && o < s.out_features; ++o) {
-    double sum = 0.0;
+    double sum = s.accumulate ? grad_bias[o] : 0.0;
     for (int64_t n = 0; n < s.batch; ++n) sum += grad_output[n * s.out_features + o];
     grad_bias[o] = static_cast<T>(sum);
   }

@@ -66,9 +66,11 @@ class FusedOptimizer(Optimizer):
         if closure is not None:
             with cnnx.enable_grad():
                 loss = closure()
-        self._update_groups()
         if (capture := cuda_graph.current()) is not None:
-            capture.refresh_by(self._update_groups)
+            params = [p for group in self.param_groups for p in group["params"]]
+            capture.optimizer_step(type(self).__name__, self._update_groups, params)
+        else:
+            self._update_groups()
         return loss
 
     def _update_groups(self) -> None:
