@@ -54,6 +54,7 @@ from cnnx.signatures import checked as _checked
 from cnnx.size import Size as Size
 from cnnx.statistics import *
 from cnnx.tensor import Tensor as Tensor
+from cnnx.unary import *
 
 # The function, which the submodule of the same name hid when it was imported.
 tensor = _creation.tensor

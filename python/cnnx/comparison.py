@@ -15,32 +15,32 @@ _WIDE = {_C.DType.uint8: _C.DType.int64, _C.DType.bool: _C.DType.int64}
 
 
 def eq(input: Any, other: Any) -> Tensor:
-    """Input == other, as bool."""
+    """`input == other`, as bool."""
     return _C.eq(input, other)
 
 
 def ne(input: Any, other: Any) -> Tensor:
-    """Input != other, as bool."""
+    """`input != other`, as bool."""
     return _C.ne(input, other)
 
 
 def lt(input: Any, other: Any) -> Tensor:
-    """Input < other, as bool."""
+    """`input < other`, as bool."""
     return _C.lt(input, other)
 
 
 def le(input: Any, other: Any) -> Tensor:
-    """Input <= other, as bool."""
+    """`input <= other`, as bool."""
     return _C.le(input, other)
 
 
 def gt(input: Any, other: Any) -> Tensor:
-    """Input > other, as bool."""
+    """`input > other`, as bool."""
     return _C.gt(input, other)
 
 
 def ge(input: Any, other: Any) -> Tensor:
-    """Input >= other, as bool."""
+    """`input >= other`, as bool."""
     return _C.ge(input, other)
 
 
@@ -60,17 +60,17 @@ def logical_xor(input: Any, other: Any) -> Tensor:
 
 
 def bitwise_and(input: Any, other: Any) -> Tensor:
-    """Input & other, of bool or integers."""
+    """`input & other`, of bool or integers."""
     return _C.bitwise_and(input, other)
 
 
 def bitwise_or(input: Any, other: Any) -> Tensor:
-    """Input | other, of bool or integers."""
+    """`input | other`, of bool or integers."""
     return _C.bitwise_or(input, other)
 
 
 def bitwise_xor(input: Any, other: Any) -> Tensor:
-    """Input ^ other, of bool or integers."""
+    """`input ^ other`, of bool or integers."""
     return _C.bitwise_xor(input, other)
 
 
@@ -80,7 +80,7 @@ def logical_not(input: Tensor) -> Tensor:
 
 
 def bitwise_not(input: Tensor) -> Tensor:
-    """~input, of bool or integers."""
+    """`~input`, of bool or integers."""
     return _C.bitwise_not(input)
 
 

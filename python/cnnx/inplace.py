@@ -138,97 +138,13 @@ class InPlace:
         _C.randint_(self, low, high, native_generator("random_", generator))
         return self  # type: ignore[no-any-return]
 
-    def neg_(self: Any) -> Tensor:
-        """Negates."""
-        return _C.neg_(self)
-
-    def abs_(self: Any) -> Tensor:
-        """Takes absolute values."""
-        return _C.abs_(self)
-
-    def sign_(self: Any) -> Tensor:
-        """Takes signs."""
-        return _C.sign_(self)
-
-    def exp_(self: Any) -> Tensor:
-        """Takes exponentials."""
-        return _C.exp_(self)
-
-    def log_(self: Any) -> Tensor:
-        """Takes logarithms."""
-        return _C.log_(self)
-
-    def sqrt_(self: Any) -> Tensor:
-        """Takes square roots."""
-        return _C.sqrt_(self)
-
-    def rsqrt_(self: Any) -> Tensor:
-        """Takes 1 / sqrt(x)."""
-        return _C.rsqrt_(self)
-
-    def reciprocal_(self: Any) -> Tensor:
-        """Takes 1 / x."""
-        return _C.reciprocal_(self)
-
-    def square_(self: Any) -> Tensor:
-        """Squares."""
-        return _C.square_(self)
-
-    def tanh_(self: Any) -> Tensor:
-        """Takes hyperbolic tangents."""
-        return _C.tanh_(self)
-
-    def sigmoid_(self: Any) -> Tensor:
-        """Takes sigmoids."""
-        return _C.sigmoid_(self)
-
-    def floor_(self: Any) -> Tensor:
-        """Rounds down."""
-        return _C.floor_(self)
-
-    def ceil_(self: Any) -> Tensor:
-        """Rounds up."""
-        return _C.ceil_(self)
-
     def round_(self: Any) -> Tensor:
         """Rounds to the nearest integer."""
         return _C.round_(self)
 
-    def trunc_(self: Any) -> Tensor:
-        """Rounds towards 0."""
-        return _C.trunc_(self)
-
-    def relu_(self: Any) -> Tensor:
-        """Sets negative elements to 0."""
-        return _C.relu_(self)
-
-    def sin_(self: Any) -> Tensor:
-        """Takes the sine."""
-        return _C.sin_(self)
-
-    def cos_(self: Any) -> Tensor:
-        """Takes the cosine."""
-        return _C.cos_(self)
-
-    def sinh_(self: Any) -> Tensor:
-        """Takes the hyperbolic sine."""
-        return _C.sinh_(self)
-
-    def cosh_(self: Any) -> Tensor:
-        """Takes the hyperbolic cosine."""
-        return _C.cosh_(self)
-
     def logit_(self: Any, eps: float | None = None) -> Tensor:
         """Takes log(x / (1 - x)); with `eps`, x is limited to [eps, 1 - eps] first."""
         return _C.logit_(self if eps is None else _C.clamp_(self, eps, 1 - eps))
-
-    def log1p_(self: Any) -> Tensor:
-        """Takes the log(1 + x)."""
-        return _C.log1p_(self)
-
-    def expm1_(self: Any) -> Tensor:
-        """Takes the exp(x) - 1."""
-        return _C.expm1_(self)
 
     def index_add_(self: Any, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
         """`index_add` in place."""
@@ -276,5 +192,11 @@ class InPlace:
     multiply_ = mul_
     divide_ = div_
     clip_ = clamp_
-    absolute_ = abs_
-    negative_ = neg_
+
+    def absolute_(self: Any) -> Tensor:
+        """`abs` in place."""
+        return _C.abs_(self)
+
+    def negative_(self: Any) -> Tensor:
+        """`neg` in place."""
+        return _C.neg_(self)

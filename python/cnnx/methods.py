@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cnnx import comparison, indexing, pointwise, products, random, reduction, shaping, statistics
+from cnnx import comparison, indexing, pointwise, products, random, reduction, shaping, statistics, unary
 
 
-class Methods:
+class Methods(unary._Unary):
     """The functions as methods."""
 
     __slots__ = ()
@@ -49,29 +49,9 @@ class Methods:
 
     # Element by element.
 
-    neg = negative = pointwise.neg
-    abs = absolute = pointwise.abs
-    sign = pointwise.sign
-    exp = pointwise.exp
-    expm1 = pointwise.expm1
-    log = pointwise.log
-    log1p = pointwise.log1p
-    log2 = pointwise.log2
-    log10 = pointwise.log10
-    sqrt = pointwise.sqrt
-    rsqrt = pointwise.rsqrt
-    reciprocal = pointwise.reciprocal
-    square = pointwise.square
-    sin = pointwise.sin
-    cos = pointwise.cos
-    tanh = pointwise.tanh
-    sigmoid = pointwise.sigmoid
-    erf = pointwise.erf
-    floor = pointwise.floor
-    ceil = pointwise.ceil
+    absolute = unary.abs
+    negative = unary.neg
     round = pointwise.round
-    trunc = pointwise.trunc
-    relu = pointwise.relu
     clamp = clip = pointwise.clamp
     add = pointwise.add
     addcmul = pointwise.addcmul
@@ -89,7 +69,6 @@ class Methods:
     floor_divide = pointwise.floor_divide
     masked_fill = pointwise.masked_fill
     lerp = pointwise.lerp
-    cosh = pointwise.cosh
     deg2rad = pointwise.deg2rad
     exp2 = pointwise.exp2
     fmax = pointwise.fmax
@@ -101,7 +80,6 @@ class Methods:
     nan_to_num = pointwise.nan_to_num
     rad2deg = pointwise.rad2deg
     sgn = pointwise.sgn
-    sinh = pointwise.sinh
     tan = pointwise.tan
     xlogy = pointwise.xlogy
 

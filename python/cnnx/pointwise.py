@@ -1,4 +1,4 @@
-"""Element-wise functions. Operands broadcast, dtypes are promoted as in PyTorch.
+"""Element-wise functions but those of `unary`. Operands broadcast, dtypes are promoted as in PyTorch.
 
 A number does not widen a tensor of its kind.
 """
@@ -13,109 +13,10 @@ import numpy as np
 
 from cnnx import _C
 from cnnx.signatures import checked
+from cnnx.unary import abs, neg
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
-
-
-def neg(input: Tensor) -> Tensor:
-    """The negative of each element."""
-    return _C.neg(input)
-
-
-def abs(input: Tensor) -> Tensor:
-    """The absolute value of each element."""
-    return _C.abs(input)
-
-
-def sign(input: Tensor) -> Tensor:
-    """-1, 0 or 1 by the sign of each element; NaN stays NaN."""
-    return _C.sign(input)
-
-
-def exp(input: Tensor) -> Tensor:
-    """E to the power of each element."""
-    return _C.exp(input)
-
-
-def expm1(input: Tensor) -> Tensor:
-    """exp(x) - 1, accurate for small x."""
-    return _C.expm1(input)
-
-
-def log(input: Tensor) -> Tensor:
-    """The natural logarithm of each element; NaN below 0, -inf at 0."""
-    return _C.log(input)
-
-
-def log1p(input: Tensor) -> Tensor:
-    """log(1 + x), accurate for small x."""
-    return _C.log1p(input)
-
-
-def log2(input: Tensor) -> Tensor:
-    """The base-2 logarithm of each element."""
-    return _C.log2(input)
-
-
-def log10(input: Tensor) -> Tensor:
-    """The base-10 logarithm of each element."""
-    return _C.log10(input)
-
-
-def sqrt(input: Tensor) -> Tensor:
-    """The square root of each element; NaN below 0."""
-    return _C.sqrt(input)
-
-
-def rsqrt(input: Tensor) -> Tensor:
-    """1 / sqrt(x)."""
-    return _C.rsqrt(input)
-
-
-def reciprocal(input: Tensor) -> Tensor:
-    """1 / x."""
-    return _C.reciprocal(input)
-
-
-def square(input: Tensor) -> Tensor:
-    """X * x."""
-    return _C.square(input)
-
-
-def sin(input: Tensor) -> Tensor:
-    """The sine of each element, in radians."""
-    return _C.sin(input)
-
-
-def cos(input: Tensor) -> Tensor:
-    """The cosine of each element, in radians."""
-    return _C.cos(input)
-
-
-def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent of each element."""
-    return _C.tanh(input)
-
-
-def sigmoid(input: Tensor) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return _C.sigmoid(input)
-
-
-def erf(input: Tensor) -> Tensor:
-    """The error function of each element."""
-    return _C.erf(input)
-
-
-def floor(input: Tensor) -> Tensor:
-    """Each element rounded down."""
-    return _C.floor(input)
-
-
-def ceil(input: Tensor) -> Tensor:
-    """Each element rounded up."""
-    return _C.ceil(input)
 
 
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
@@ -124,16 +25,6 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
         return _C.round(input)
     scale = 10.0**decimals
     return _C.div(_C.round(_C.mul(input, scale)), scale)
-
-
-def trunc(input: Tensor) -> Tensor:
-    """Each element rounded towards 0."""
-    return _C.trunc(input)
-
-
-def relu(input: Tensor) -> Tensor:
-    """max(x, 0); NaN stays NaN."""
-    return _C.relu(input)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
@@ -160,27 +51,27 @@ def operand(op: str, value: Any) -> Any:
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """Input + alpha * other."""
+    """`input + alpha * other`."""
     return _C.add(input, other, alpha)
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """Input - alpha * other."""
+    """`input - alpha * other`."""
     return _C.sub(input, other, alpha)
 
 
 def rsub(input: Any, other: Any) -> Tensor:
-    """Other - input."""
+    """`other - input`."""
     return _C.sub(other, input)
 
 
 def mul(input: Any, other: Any) -> Tensor:
-    """Input * other."""
+    """`input * other`."""
     return _C.mul(input, other)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """Input / other, in floating point also for integers.
+    """`input / other`, in floating point also for integers.
 
     `rounding_mode` "trunc" or "floor" rounds the quotient.
     """
@@ -188,7 +79,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
-    """Input to the power of `exponent`; either may be a number."""
+    """`input` to the power of `exponent`; either may be a number."""
     return _C.pow(input, exponent)
 
 
@@ -233,7 +124,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """Input + weight * (end - input), exact at both ends."""
+    """`input + weight * (end - input)`, exact at both ends."""
     way = _C.sub(end, input)
     if isinstance(weight, _C.TensorBase):
         near = _C.lt(_C.abs(weight), 0.5)
@@ -244,12 +135,12 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
-    """Input + value * tensor1 * tensor2."""
+    """`input + value * tensor1 * tensor2`."""
     return _C.add(input, _C.mul(tensor1, tensor2), value)
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
-    """Input + value * tensor1 / tensor2."""
+    """`input + value * tensor1 / tensor2`."""
     scaled = (
         tensor1 if value == 1 else _C.mul(tensor1, value)
     )  # first, as the quotient alone may be too large
@@ -287,18 +178,6 @@ def exp2(input: Tensor) -> Tensor:
 def tan(input: Tensor) -> Tensor:
     """The tangent of each element."""
     return _C.div(_C.sin(input), _C.cos(input))
-
-
-@checked
-def sinh(input: Tensor) -> Tensor:
-    """The hyperbolic sine of each element."""
-    return _C.sinh(input)
-
-
-@checked
-def cosh(input: Tensor) -> Tensor:
-    """The hyperbolic cosine of each element."""
-    return _C.cosh(input)
 
 
 @checked
@@ -341,7 +220,7 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
 
 @checked
 def xlogy(input: Any, other: Tensor) -> Tensor:
-    """Input * log(other), 0 where the input is 0."""
+    """`input * log(other)`, 0 where the input is 0."""
     return _C.xlogy(input, other)
 
 
@@ -384,71 +263,9 @@ subtract = sub
 divide = true_divide = div
 
 __all__ = [
-    "abs",
-    "absolute",
-    "add",
-    "addcdiv",
-    "addcmul",
-    "ceil",
-    "clamp",
-    "clamp_max",
-    "clamp_min",
-    "clip",
-    "cos",
-    "cosh",
-    "deg2rad",
-    "div",
-    "divide",
-    "erf",
-    "exp",
-    "exp2",
-    "expm1",
-    "floor",
-    "floor_divide",
-    "fmax",
-    "fmin",
-    "fmod",
-    "frac",
-    "hypot",
-    "is_floating_point",
-    "is_tensor",
-    "leaky_relu",
-    "lerp",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "logaddexp",
-    "logit",
-    "masked_fill",
-    "maximum",
-    "minimum",
-    "mul",
-    "multiply",
-    "nan_to_num",
-    "neg",
-    "negative",
-    "pow",
-    "rad2deg",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "round",
-    "rsqrt",
-    "rsub",
-    "sgn",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sinh",
-    "sqrt",
-    "square",
-    "sub",
-    "subtract",
-    "tan",
-    "tanh",
-    "true_divide",
-    "trunc",
-    "where",
-    "xlogy",
+    "absolute", "add", "addcdiv", "addcmul", "clamp", "clamp_max", "clamp_min", "clip", "deg2rad", "div",
+    "divide", "exp2", "floor_divide", "fmax", "fmin", "fmod", "frac", "hypot", "is_floating_point",
+    "is_tensor", "leaky_relu", "lerp", "logaddexp", "logit", "masked_fill", "maximum", "minimum", "mul",
+    "multiply", "nan_to_num", "negative", "pow", "rad2deg", "remainder", "round", "rsub", "sgn", "sub",
+    "subtract", "tan", "true_divide", "where", "xlogy",
 ]  # fmt: skip

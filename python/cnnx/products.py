@@ -42,7 +42,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
 
 @checked
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """Beta * input + alpha * (batch1 @ batch2) of two batches of matrices."""
+    """`beta * input + alpha * (batch1 @ batch2)` of two batches of matrices."""
     product = reduction.bmm(batch1, batch2)
     return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
 

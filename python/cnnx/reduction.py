@@ -302,7 +302,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 @checked
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """Beta * input + alpha * (mat1 @ mat2) of two matrices."""
+    """`beta * input + alpha * (mat1 @ mat2)` of two matrices."""
     product = mm(mat1, mat2)
     return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
 
