@@ -1,16 +1,11 @@
-"""Comparisons that the tests of ops share: against PyTorch, finite differences, and other CPU targets."""
+"""Comparisons that the tests of ops share: against PyTorch and finite differences."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 import cnnx
 from cnnx import _C
@@ -146,27 +141,6 @@ def assert_gradient_matches_differences(
             values.append(float((array(function(tensor(moved))) * upstream).sum()))
         expected[index] = (values[0] - values[1]) / (2 * step)
     np.testing.assert_allclose(array(x.grad), expected, rtol=tolerance, atol=tolerance)
-
-
-def run_on_target(target: str, *arguments: str) -> None:
-    """Run Python on another CPU target, in its own process; fail with its output if it fails."""
-    paths = [str(Path(cnnx.__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "CNNX_TARGET": target, "PYTHONPATH": os.pathsep.join(p for p in paths if p)}
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-        check=False,
-    )
-    assert done.returncode == 0, f"{target}:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
-
-
-def other_targets() -> list[Any]:
-    """Name the CPU targets of this machine but for the active one, as the parameters of a test."""
-    targets = [target for target in _C.available_targets() if target != _C.active_target()]
-    return [pytest.param(target, marks=pytest.mark.cpu("the CPU's targets")) for target in targets]
 
 
 def leaf(*values):

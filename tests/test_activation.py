@@ -10,58 +10,16 @@ import pytest
 import cnnx
 import cnnx.nn.functional as F
 from cnnx import _C, nn
+from functions import ACTIVATIONS, label
 from oracles import (
     array,
     assert_gradient_matches_differences,
     assert_gradients_match_torch,
     assert_same,
-    other_targets,
-    run_on_target,
     tensor,
 )
 
 F32, F64 = np.float32, np.float64
-CASES = [
-    ("relu", {}),
-    ("relu6", {}),
-    ("leaky_relu", {"negative_slope": 0.2}),
-    ("hardtanh", {}),
-    ("hardtanh", {"min_val": -0.5, "max_val": 2.0}),
-    ("elu", {}),
-    ("elu", {"alpha": 0.3}),
-    ("celu", {}),
-    ("celu", {"alpha": 2.0}),
-    ("selu", {}),
-    ("silu", {}),
-    ("mish", {}),
-    ("gelu", {}),
-    ("gelu", {"approximate": "tanh"}),
-    ("softplus", {}),
-    ("softplus", {"beta": 2.0, "threshold": 3.0}),
-    ("logsigmoid", {}),
-    ("softsign", {}),
-    ("tanhshrink", {}),
-    ("hardsigmoid", {}),
-    ("hardswish", {}),
-    ("hardshrink", {}),
-    ("softshrink", {"lambd": 0.7}),
-    ("threshold", {"threshold": 0.1, "value": -3.0}),
-    ("tanh", {}),
-    ("sigmoid", {}),
-]
-INPLACE = [
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "hardtanh",
-    "elu",
-    "celu",
-    "selu",
-    "silu",
-    "mish",
-    "hardsigmoid",
-    "hardswish",
-]
 
 
 @pytest.fixture
@@ -69,23 +27,23 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=label)
 @pytest.mark.parametrize("dtype", [F32, F64])
-def test_matches_torch(name, options, dtype, rng):
+def test_matches_torch(activation, dtype, rng):
     functional = pytest.importorskip("torch.nn.functional")
     for shape in [(), (7,), (21, 3, 5, 5), (50_001,), (0, 2)]:
         assert_gradients_match_torch(
-            lambda t: getattr(F, name)(t, **options),
-            lambda t: getattr(functional, name)(t, **options),
+            lambda t: activation(F, t),
+            lambda t: activation(functional, t),
             [np.array(rng.normal(size=shape) * 3).astype(dtype)],
             # PyTorch's GELU has an absolute error of some 1e-6, and its hardsigmoid a float for 1/6.
-            2e-5 if dtype == F32 else 1e-7 if name == "hardsigmoid" else 1e-12,
-            f"{name} {shape}",
+            2e-5 if dtype == F32 else 1e-7 if activation.name == "hardsigmoid" else 1e-12,
+            f"{activation.label} {shape}",
         )
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
-def test_kinks_and_ends_match_torch(name, options):
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=label)
+def test_kinks_and_ends_match_torch(activation):
     torch = pytest.importorskip("torch")
     x = np.array(
         [
@@ -112,48 +70,48 @@ def test_kinks_and_ends_match_torch(name, options):
             np.nan,
         ]
     )
-    if name == "gelu":
+    if activation.name == "gelu":
         x = x[x != np.inf]  # which PyTorch takes for NaN in float32
     for dtype in (F32, F64):
         ours, theirs = tensor(x.astype(dtype), True), torch.tensor(x.astype(dtype), requires_grad=True)
-        y, z = getattr(F, name)(ours, **options), getattr(torch.nn.functional, name)(theirs, **options)
-        assert_same(y, z, 1e-5 if dtype == F32 else 1e-12, name)
+        y, z = activation(F, ours), activation(torch.nn.functional, theirs)
+        assert_same(y, z, 1e-5 if dtype == F32 else 1e-12, activation.label)
         y.sum().backward()
         z.sum().backward()
         finite = np.abs(x) < 1e10
         mine, other = array(ours.grad)[finite], theirs.grad.numpy()[finite]
-        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(mine, other, rtol=1e-5, atol=1e-6, err_msg=activation.label)
 
 
-@pytest.mark.parametrize(("name", "options"), CASES)
-def test_gradient_by_differences(name, options, rng):
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=label)
+def test_gradient_by_differences(activation, rng):
     x = rng.normal(size=(4, 5)) * 2
     x[np.abs(x) < 0.01] = 0.3
-    assert_gradient_matches_differences(lambda t: getattr(F, name)(t, **options), x)
+    assert_gradient_matches_differences(lambda t: activation(F, t), x)
 
 
-@pytest.mark.parametrize("name", INPLACE)
-def test_in_place(name, rng):
+@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a.in_place], ids=label)
+def test_in_place(activation, rng):
     x = (rng.normal(size=(5, 7)) * 3).astype(F32)
     source, leaf = tensor(x), tensor(x, True)
-    result = getattr(F, name)(source, inplace=True)
+    result = activation(F, source, inplace=True)
     assert result is source
-    assert_same(source, array(getattr(F, name)(tensor(x))))
+    assert_same(source, array(activation(F, tensor(x))))
     twice = leaf * 2  # its history goes through the change
-    getattr(F, name)(twice, inplace=True).sum().backward()
+    activation(F, twice, inplace=True).sum().backward()
     other = tensor(x, True)
-    getattr(F, name)(other * 2).sum().backward()
+    activation(F, other * 2).sum().backward()
     assert_same(leaf.grad, array(other.grad))
 
 
 @pytest.mark.skipif(_C.lane_count() == 1, reason="this target keeps nothing in lanes")
-@pytest.mark.parametrize(("name", "options"), CASES)
-def test_lanes(name, options, rng):
+@pytest.mark.parametrize("activation", ACTIVATIONS, ids=label)
+def test_lanes(activation, rng):
     x = (rng.normal(size=(21, 3, 5, 4)) * 3).astype(F32)
     packed, plain = _C._to_lanes(tensor(x)), tensor(x, True)
     packed.requires_grad = True
-    ours, expected = getattr(F, name)(packed, **options), getattr(F, name)(plain, **options)
-    assert ours._in_lanes == (name not in ("hardshrink", "threshold"))  # those are composed
+    ours, expected = activation(F, packed), activation(F, plain)
+    assert ours._in_lanes == (activation.name not in ("hardshrink", "threshold"))  # those are composed
     assert_same(ours, array(expected))
     ours.sum().backward()
     expected.sum().backward()
@@ -180,33 +138,13 @@ def test_prelu_glu_and_softmin(rng):
 
 
 MODULES = [
-    ("ReLU", {}),
-    ("ReLU6", {}),
-    ("LeakyReLU", {"negative_slope": 0.1}),
-    ("Hardtanh", {"min_val": -2.0}),
-    ("ELU", {"alpha": 0.5}),
-    ("CELU", {"alpha": 0.5}),
-    ("SELU", {}),
-    ("SiLU", {}),
-    ("Mish", {}),
-    ("GELU", {}),
-    ("GELU", {"approximate": "tanh"}),
-    ("Softplus", {"beta": 2.0}),
-    ("LogSigmoid", {}),
-    ("Softsign", {}),
-    ("Tanhshrink", {}),
-    ("Hardsigmoid", {}),
-    ("Hardswish", {}),
-    ("Hardshrink", {}),
+    *[(a.layer, a.options) for a in ACTIVATIONS],
     ("Softshrink", {}),
-    ("Threshold", {"threshold": 0.1, "value": 2.0}),
     ("PReLU", {}),
     ("PReLU", {"num_parameters": 4, "init": 0.1}),
     ("GLU", {}),
     ("Softmin", {"dim": 1}),
     ("Softmax2d", {}),
-    ("Tanh", {}),
-    ("Sigmoid", {}),
 ]
 
 
@@ -244,19 +182,3 @@ def test_errors():
         F.celu(cnnx.ones(2), 0.0)
     with pytest.raises(ValueError, match="Softmax2d"):
         nn.Softmax2d()(cnnx.ones(2, 3))
-
-
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target):
-    run_on_target(
-        target,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "test_activation.py",
-        "-k",
-        "not other_targets",
-    )

@@ -13,8 +13,6 @@ from oracles import (
     assert_gradient_matches_differences,
     assert_gradients_match_torch,
     assert_same,
-    other_targets,
-    run_on_target,
     tensor,
 )
 
@@ -258,9 +256,3 @@ def test_bad_input() -> None:
         F.batch_norm(cnnx.zeros(3), *stats)
     with pytest.raises(TypeError):
         F.batch_norm(None, *stats)
-
-
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target) -> None:
-    options = ["-q", "-x", "-p", "no:cacheprovider", "-k", "matches_torch or survives or lanes"]
-    run_on_target(target, "-m", "pytest", *options, "test_batch_norm.py")

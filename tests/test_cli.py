@@ -18,7 +18,7 @@ import pytest
 
 import cnnx
 from cnnx import models
-from cnnx.cli import main
+from cnnx.cli import main, settings
 from cnnx.cli.summary import format_table, summarize
 
 pytestmark = pytest.mark.cpu("the command line names its device: --device")
@@ -411,6 +411,17 @@ def test_help_has_an_example(capsys):
         out = capsys.readouterr().out
         assert "example" in out
         assert f"cnnx {arguments[0]} --" in out
+
+
+def test_help_tells_the_defaults_as_they_are(monkeypatch, capsys):
+    changed = {"EPOCHS": {"mnist": 7}, "MORE_EPOCHS": 41, "BATCH_SIZE": 123, "SEED": 9, "MOMENTUM": 0.77}
+    for name, value in changed.items():
+        monkeypatch.setattr(settings, name, value)
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    out = " ".join(capsys.readouterr().out.split())
+    for text in ("default: 41, mnist 7", "default: 123", "default: 9", "momentum 0.77"):
+        assert text in out
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")

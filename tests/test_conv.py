@@ -1,4 +1,4 @@
-"""1-D and transposed convolutions: beside PyTorch and finite differences; their layout; bad input."""
+"""Convolutions, 1-D, 2-D and transposed: beside PyTorch and finite differences; layout; bad input."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ import pytest
 import cnnx
 import cnnx.nn.functional as F
 from cnnx import _C, nn
+from cnnx.nn import conv
 from drawn import assume, given, st
 from oracles import (
     array,
     assert_gradient_matches_differences,
     assert_gradients_match_torch,
-    other_targets,
-    run_on_target,
     tensor,
 )
 
@@ -35,9 +34,9 @@ def convolutions(draw, axes: int, transposed: bool):
         return tuple(draw(st.integers(low, high)) for _ in range(axes))
 
     groups = draw(st.sampled_from([1, 1, 2, 3]))
-    inputs, outputs = groups * draw(st.integers(1, 4)), groups * draw(st.integers(1, 5))
+    inputs, outputs = groups * draw(st.integers(1, 5)), groups * draw(st.integers(1, 9))
     kernel, stride, dilation, padding = per_axis(1, 5), per_axis(1, 3), per_axis(1, 3), per_axis(0, 4)
-    size = per_axis(1, 12)
+    size = per_axis(1, 14)
     options = {"stride": stride, "dilation": dilation, "groups": groups, "padding": padding}
     reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     if transposed:
@@ -50,6 +49,8 @@ def convolutions(draw, axes: int, transposed: bool):
         options["padding"] = "same"
         options["stride"] = (1,) * axes
     else:
+        if draw(st.integers(0, 5)) == 0:
+            padding, options["padding"] = (0,) * axes, "valid"
         assume(all(n + 2 * p >= r for n, p, r in zip(size, padding, reach, strict=True)))
     return size, inputs, outputs, (outputs, inputs // groups, *kernel), options
 
@@ -76,6 +77,12 @@ flags = (batches, st.sampled_from([np.float32, np.float64]), st.booleans(), st.i
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 def test_conv1d(case, batch: int, dtype, with_bias: bool, seed: int) -> None:
     check_against_torch("conv1d", case, batch, dtype, with_bias, seed)
+
+
+@given(convolutions(2, transposed=False), *flags)
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+def test_conv2d(case, batch: int, dtype, with_bias: bool, seed: int) -> None:
+    check_against_torch("conv2d", case, batch, dtype, with_bias, seed)
 
 
 @given(convolutions(1, transposed=True), *flags)
@@ -279,12 +286,6 @@ def test_threads_and_layouts_agree() -> None:
     np.testing.assert_allclose(array(alone)[0], results[0][0][0], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target: str) -> None:
-    chosen = "test_layers or in_lanes or converts_no_layout or dead_images or adjoint"
-    run_on_target(target, "-m", "pytest", "-q", "-x", __file__, "-k", chosen)
-
-
 def zeros(*shape, dtype=cnnx.float32) -> cnnx.Tensor:
     return cnnx.zeros(*shape, dtype=dtype)
 
@@ -421,6 +422,15 @@ def test_edited_attributes_count(kind, edit) -> None:
     for name, value in edit.items():
         setattr(layer, name, value)
     assert cnnx.equal(layer(x), wanted(x))
+
+
+@pytest.mark.parametrize("kind", ["Conv1d", "Conv2d"])
+def test_padding_is_computed_when_the_layer_is_made(kind, monkeypatch) -> None:
+    x = cnnx.randn(2, 3, 9) if kind == "Conv1d" else cnnx.randn(2, 3, 9, 8)
+    layer = getattr(nn, kind)(3, 4, 3, padding="same")
+    wanted = layer(x)
+    monkeypatch.setattr(conv, "conv_padding", None)  # it is not called again
+    assert cnnx.equal(layer(x), wanted)
 
 
 @pytest.mark.parametrize("sizes", [("a", 2), (1.5, 2), (2, None), (True, 2)])

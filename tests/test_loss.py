@@ -12,8 +12,6 @@ from oracles import (
     assert_gradient_matches_differences,
     assert_gradients_match_torch,
     assert_same,
-    other_targets,
-    run_on_target,
     tensor,
 )
 
@@ -305,19 +303,3 @@ class TestDropout:
                 _C.dropout(x, p, True)
         with pytest.raises(TypeError, match="dropout: needs float32 or float64"):
             _C.dropout(tensor(np.arange(3)), 0.5, True)
-
-
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target):
-    run_on_target(
-        target,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "test_loss.py",
-        "-k",
-        "not other_targets",
-    )

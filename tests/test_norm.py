@@ -13,8 +13,6 @@ from oracles import (
     assert_gradient_matches_differences,
     assert_gradients_match_torch,
     assert_same,
-    other_targets,
-    run_on_target,
     tensor,
 )
 
@@ -173,9 +171,3 @@ def test_bad_input() -> None:
             function(x.long())
     with pytest.raises(TypeError, match="weight float64"):
         F.layer_norm(x, (4,), cnnx.ones(4, dtype=cnnx.float64))
-
-
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target) -> None:
-    options = ["-q", "-x", "-p", "no:cacheprovider", "-k", "matches_torch or bounded or lanes"]
-    run_on_target(target, "-m", "pytest", *options, "test_norm.py")

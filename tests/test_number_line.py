@@ -8,6 +8,7 @@ terms (`scale`), as no float32 formula can do better.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,8 @@ import numpy as np
 import pytest
 
 import cnnx
-from oracles import array, other_targets, run_on_target, tensor
+import functions
+from oracles import array, tensor
 
 torch = pytest.importorskip("torch")
 special = pytest.importorskip("scipy.special")
@@ -156,6 +158,10 @@ UNARY = [
       for p in (-7, -4, -3, -2, -1, -0.5, 0, 0.5, 1, 1.5, 2, 2.5, 3, 4, 5, 7, 1 / 3)],
     *[Row(f"{p} ** x", lambda m, x, p=p: m.pow(p, x)) for p in (0.5, 1.0, 2.0, 10.0)],
 ]  # fmt: skip
+# All others to the usual bounds.
+_listed = {re.split(r"\W", row.name)[0] for row in UNARY}
+UNARY += [method(name) for name in functions.UNARY if name not in _listed]
+UNARY += [activation(a.name, a.options) for a in functions.ACTIVATIONS if a.name not in _listed]
 BINARY = [
     method("add"), method("sub"), method("mul"), method("div"), method("maximum"), method("minimum"),
     method("fmax"), method("fmin"), method("remainder"), method("fmod", slope_scale=a_whole),
@@ -267,9 +273,3 @@ def test_functions_of_two(row):
 @pytest.mark.parametrize("row", SHARES, ids=lambda row: row.name)
 def test_losses_of_shares(row):
     check(row, shares())
-
-
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target):
-    arguments = ["-q", "-x", "-p", "no:cacheprovider", "test_number_line.py", "-k", "not other_targets"]
-    run_on_target(target, "-m", "pytest", *arguments)

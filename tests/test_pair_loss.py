@@ -15,8 +15,6 @@ from oracles import (
     assert_gradient_matches_differences,
     assert_gradients_match_torch,
     assert_same,
-    other_targets,
-    run_on_target,
     tensor,
 )
 
@@ -331,19 +329,3 @@ def test_function_signatures(name):
     for n in (name, "binary_cross_entropy", "binary_cross_entropy_with_logits"):
         ours, theirs = (inspect.signature(getattr(m, n)).parameters for m in (F, functional))
         assert [(p.name, p.default) for p in ours.values()] == [(p.name, p.default) for p in theirs.values()]
-
-
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target):
-    run_on_target(
-        target,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "test_pair_loss.py",
-        "-k",
-        "not other_targets",
-    )

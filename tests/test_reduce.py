@@ -13,8 +13,6 @@ from oracles import (
     assert_gradient_matches_differences,
     assert_gradients_match_torch,
     assert_same,
-    other_targets,
-    run_on_target,
     tensor,
 )
 
@@ -351,19 +349,3 @@ class TestLanes:
         _C.backward(expected, tensor(upstream), False)
         assert_same(result, array(expected))
         assert_same(packed.grad, array(plain.grad))
-
-
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target):
-    run_on_target(
-        target,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "test_reduce.py",
-        "-k",
-        "not other_targets",
-    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ import pytest
 
 import border
 import cnnx
+import functions
 from cnnx import nn
-from oracles import array, other_targets, run_on_target, tensor
+from functions import ACTIVATIONS, Activation, label
+from oracles import array, tensor
 
 torch = pytest.importorskip("torch")
 
@@ -38,50 +41,14 @@ def of(name: str) -> Any:
     return lambda m, *x: getattr(m, name)(*x)
 
 
-def f(name: str, *arguments: Any, **options: Any) -> Any:
-    return lambda m, *x: getattr(F(m), name)(*x, *arguments, **options)
+def prelu(m: Any, x: Any) -> Any:
+    return F(m).prelu(x, m.tensor([0.25]).to(x.dtype))
 
 
-ACTIVATIONS = {
-    "relu": f("relu"),
-    "relu6": f("relu6"),
-    "leaky_relu": f("leaky_relu"),
-    "leaky_relu 0.2": f("leaky_relu", 0.2),
-    "hardtanh": f("hardtanh"),
-    "hardtanh -0.5 2": f("hardtanh", -0.5, 2.0),
-    "elu": f("elu"),
-    "elu 0.3": f("elu", 0.3),
-    "celu": f("celu"),
-    "celu 2": f("celu", 2.0),
-    "selu": f("selu"),
-    "silu": f("silu"),
-    "mish": f("mish"),
-    "gelu": f("gelu"),
-    "gelu tanh": f("gelu", approximate="tanh"),
-    "softplus": f("softplus"),
-    "softplus 2 3": f("softplus", 2.0, 3.0),
-    "logsigmoid": f("logsigmoid"),
-    "softsign": f("softsign"),
-    "tanhshrink": f("tanhshrink"),
-    "hardsigmoid": f("hardsigmoid"),
-    "hardswish": f("hardswish"),
-    "hardshrink": f("hardshrink"),
-    "softshrink": f("softshrink"),
-    "threshold": f("threshold", 0.1, -3.0),
-    "tanh": f("tanh"),
-    "sigmoid": f("sigmoid"),
-    "prelu": lambda m, x: F(m).prelu(x, m.tensor([0.25]).to(x.dtype)),
-}
 UNARY = {
-    **ACTIVATIONS,
-    **{
-        name: of(name)
-        for name in (
-            "abs", "sign", "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "rsqrt",
-            "reciprocal", "square", "sin", "cos", "tan", "sinh", "cosh", "erf", "exp2", "frac", "logit",
-            "floor", "ceil", "round", "trunc", "nan_to_num", "neg",
-        )
-    },
+    **{a.label: (lambda m, x, a=a: a(F(m), x)) for a in ACTIVATIONS},
+    "prelu": prelu,
+    **{name: of(name) for name in (*functions.UNARY, "tan", "exp2", "frac", "nan_to_num")},
     "clamp": lambda m, x: m.clamp(x, -1, 1),
     "clamp below": lambda m, x: m.clamp(x, min=0.0),
     "clamp above": lambda m, x: m.clamp(x, max=6.0),
@@ -181,28 +148,18 @@ def test_functions_of_two(name):
     check_points(name, BINARY[name], [(a, b) for a in FEW for b in FEW])
 
 
-MODULES = {
-    "relu": nn.ReLU, "relu6": nn.ReLU6, "leaky_relu": nn.LeakyReLU, "hardtanh": nn.Hardtanh, "elu": nn.ELU,
-    "celu": nn.CELU, "selu": nn.SELU, "silu": nn.SiLU, "mish": nn.Mish, "gelu": nn.GELU,
-    "softplus": nn.Softplus,
-    "logsigmoid": nn.LogSigmoid, "softsign": nn.Softsign, "tanhshrink": nn.Tanhshrink,
-    "hardsigmoid": nn.Hardsigmoid, "hardswish": nn.Hardswish, "hardshrink": nn.Hardshrink,
-    "softshrink": nn.Softshrink, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "prelu": nn.PReLU,
-}  # fmt: skip
-INPLACE = [
-    "relu", "relu6", "leaky_relu", "hardtanh", "elu", "celu", "selu", "silu", "mish", "hardsigmoid",
-    "hardswish",
-]  # fmt: skip
+MODULES = [*ACTIVATIONS, Activation("prelu", {}, "PReLU")]
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_modules_in_place_and_in_lanes(name):
+@pytest.mark.parametrize("activation", MODULES, ids=label)
+def test_modules_in_place_and_in_lanes(activation):
     x = np.array(POINTS, np.float32)
-    expected = results(cnnx, ACTIVATIONS[name], [x])
-    forms = {"module": lambda m, t: MODULES[name]()(t)}
-    if name in INPLACE:
-        forms["in place"] = lambda m, t: getattr(F(m), name)(t * 1, inplace=True)
-        forms["module in place"] = lambda m, t: MODULES[name](inplace=True)(t * 1)
+    layer = partial(getattr(nn, activation.layer), **activation.options)
+    expected = results(cnnx, UNARY[activation.label], [x])
+    forms = {"module": lambda m, t: layer()(t)}
+    if activation.in_place:
+        forms["in place"] = lambda m, t: activation(F(m), t * 1, inplace=True)
+        forms["module in place"] = lambda m, t: layer(inplace=True)(t * 1)
     for form, call in forms.items():
         for got, want in zip(results(cnnx, call, [x]), expected, strict=True):
             np.testing.assert_array_equal(got, want, err_msg=form)
@@ -213,7 +170,7 @@ def test_modules_in_place_and_in_lanes(name):
     inputs = tensor(images, True)
     middle = conv(inputs)
     middle.retain_grad()
-    y = MODULES[name]()(middle)
+    y = layer()(middle)
     y.backward(cnnx.ones_like(y))
     for row in range(20):
         np.testing.assert_array_equal(array(y)[row, :, 0, 0], expected[0])
@@ -224,7 +181,7 @@ def test_modules_in_place_and_in_lanes(name):
 @pytest.mark.parametrize("name", ["relu", "tanh", "sigmoid"])
 def test_activations_within_layers(name, batch):
     x = np.repeat(np.array(POINTS, np.float32)[None], batch, 0)
-    want, slope = results(torch, ACTIVATIONS[name], [x])
+    want, slope = results(torch, UNARY[name], [x])
     layers = {
         "linear": lambda m, t: F(m).linear(t.reshape(-1, 1), m.ones(1, 1), activation=name),
         "conv2d": lambda m, t: F(m).conv2d(
@@ -501,9 +458,3 @@ def test_nothing_at_all():
         cnnx.quantile(nothing, 0.5)
     with pytest.raises(RuntimeError, match="norm: there is no norm with p = -1 of no elements"):
         nothing.norm(-1)
-
-
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target):
-    arguments = ["-q", "-x", "-p", "no:cacheprovider", "test_special_values.py", "-k", "not other_targets"]
-    run_on_target(target, "-m", "pytest", *arguments)

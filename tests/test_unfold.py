@@ -13,8 +13,6 @@ from oracles import (
     array,
     assert_gradient_matches_differences,
     assert_gradients_match_torch,
-    other_targets,
-    run_on_target,
     tensor,
 )
 
@@ -92,11 +90,6 @@ def test_layers() -> None:
     mine, theirs = nn.Fold((6, 7), (3, 2), 2), torch.nn.Fold((6, 7), (3, 2), 2)
     assert repr(mine) == repr(theirs)
     assert_gradients_match_torch(mine, theirs, [random_array(0, (2, 12, 10))])
-
-
-@pytest.mark.parametrize("target", other_targets())
-def test_other_targets(target: str) -> None:
-    run_on_target(target, "-m", "pytest", "-q", "-x", __file__, "-k", "windows or layers")
 
 
 BAD = {

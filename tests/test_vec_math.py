@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnnx import _C
-from oracles import array, run_on_target, tensor
+from oracles import array, tensor
 
 pytestmark = pytest.mark.cpu("error bounds of the CPU's vector functions")
 
@@ -154,19 +154,3 @@ def test_remainders_are_exact(name):
         want = rest.astype(np.float32)
     different = ~((got == want) | (np.isnan(got) & np.isnan(want)))
     assert not different.any(), (a[different][:3], b[different][:3], got[different][:3], want[different][:3])
-
-
-@pytest.mark.parametrize("target", [t for t in _C.available_targets() if t != _C.active_target()])
-def test_other_targets(target):
-    run_on_target(
-        target,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "test_vec_math.py",
-        "-k",
-        "not other_targets",
-    )

@@ -14,6 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cnnx import _C
+
 TARGET = Path(__file__).resolve().parent.parent / "python" / "cnnx" / "_C.pyi"
 
 HEADER = '''"""Stubs of the native module. Written by tools/make_stubs.py."""
@@ -76,11 +78,21 @@ def signature(line: str) -> str:
     return f"{head} -> {result}"
 
 
+def functions_of_one_tensor(text: str) -> str:
+    """The methods that python/cnnx/unary.py adds to the class, and the names that it takes from here."""
+    methods = "".join(
+        f"    def {name}(self) -> Tensor: ...\n    def {name}_(self) -> Tensor: ...\n" for name in _C.unary
+    )
+    text = text.replace("class TensorBase:\n", f"class TensorBase:\n{methods}", 1)
+    return f"{text}\n\n__all__ = {list(_C.unary)}  # for python/cnnx/unary.py\n"
+
+
 def polish(text: str) -> str:
     """Turn the raw stubs into the ones kept in the repository."""
     text = re.sub(r'^""".*?"""\n', "", text, flags=re.DOTALL)
     text = re.sub(r"^(from __future__.*|import .*|__all__.*)\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^__version__: str = .*$", "__version__: str", text, flags=re.MULTILINE)
+    text = re.sub(r"^unary: dict = .*$", "unary: dict[str, str]", text, flags=re.MULTILINE)
     # Methods that say nothing about types.
     untyped = r'    @staticmethod\n    def \w+\(\*args, \*\*kwargs\):\n +""".*?"""\n'
     text = re.sub(untyped, "", text, flags=re.DOTALL)
@@ -105,6 +117,7 @@ def polish(text: str) -> str:
     text = "\n".join(lines)
     text = re.sub(r"\n    grad: TensorBase\n", "\n    grad: Tensor | None\n", text)
     text = text.replace("def shape(self) -> typing.Any:", "def shape(self) -> Size:")
+    text = functions_of_one_tensor(text)
     return HEADER + text.rstrip() + "\n"
 
 

@@ -2,40 +2,27 @@
 #include "cnnx/ops/elementwise.h"
 
 #include "arguments.h"
+#include "ops/unary.h"
 
 namespace cnnx::bindings {
 
 void register_elementwise(py::module_& m) {
-#define UNARY(name)                                  \
-  m.def(#name, &name, ReleaseGil(), given("input")); \
-  m.def(#name "_", +[](const Tensor& input) { return unary_inplace(#name, input); }, ReleaseGil(), given("input"))
-  UNARY(neg);
-  UNARY(abs);
-  UNARY(sign);
-  UNARY(exp);
-  UNARY(expm1);
-  UNARY(log);
-  UNARY(log1p);
-  UNARY(log2);
-  UNARY(log10);
-  UNARY(sqrt);
-  UNARY(rsqrt);
-  UNARY(reciprocal);
-  UNARY(square);
-  UNARY(sin);
-  UNARY(cos);
-  UNARY(sinh);
-  UNARY(cosh);
-  UNARY(tanh);
-  UNARY(sigmoid);
-  UNARY(logit);
-  UNARY(erf);
-  UNARY(floor);
-  UNARY(ceil);
-  UNARY(round);
-  UNARY(trunc);
-  UNARY(relu);
-#undef UNARY
+  // Each function of one tensor, in place as well, and its documentation, of which python/cnnx/unary.py makes Python's.
+  py::dict documentation;
+  const auto function = [&](const char* name, Tensor (*forward)(const Tensor&), Tensor (*in_place)(const Tensor&)) {
+    m.def(name, forward, ReleaseGil(), given("input"));
+    m.def((std::string(name) + "_").c_str(), in_place, ReleaseGil(), given("input"));
+  };
+#define FUNCTION(op) \
+  function(#op, [](const Tensor& x) { return unary(UnaryOp::op, x); }, [](const Tensor& x) { return unary_(UnaryOp::op, x); });
+#define PYTHON(op, text) \
+  FUNCTION(op)           \
+  documentation[#op] = text;
+#include "kernels/unary.def"
+  FUNCTION(logit)
+  FUNCTION(round)
+#undef FUNCTION
+  m.attr("unary") = documentation;
   m.def("leaky_relu", &leaky_relu, ReleaseGil(), given("input"), py::arg("negative_slope"));
   m.def("leaky_relu_", &leaky_relu_, ReleaseGil(), given("input"), py::arg("negative_slope"));
   m.def("activation", &activation, ReleaseGil(), py::arg("op"), given("input"), py::arg("a") = 0.0, py::arg("b") = 0.0);

@@ -19,7 +19,7 @@ from cnnx import linalg as linalg
 from cnnx import random as random
 from cnnx._C import __version__ as __version__
 from cnnx.autograd import *
-from cnnx.composed import *
+from cnnx.comparison import *
 from cnnx.creation import *
 from cnnx.devices import device as device
 from cnnx.devices import get_default_device as get_default_device
@@ -52,7 +52,9 @@ from cnnx.reduction import *
 from cnnx.shaping import *
 from cnnx.signatures import checked as _checked
 from cnnx.size import Size as Size
+from cnnx.statistics import *
 from cnnx.tensor import Tensor as Tensor
+from cnnx.unary import *
 
 # The function, which the submodule of the same name hid when it was imported.
 tensor = _creation.tensor

@@ -478,6 +478,23 @@ def linspace(
     )
 
 
+@checked
+def logspace(
+    start: float,
+    end: float,
+    steps: int,
+    base: float = 10.0,
+    *,
+    dtype: Any = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`steps` numbers from base ** start to base ** end, evenly spaced on a logarithmic scale."""
+    result = _C.pow(float(base), linspace(start, end, steps, dtype=_C.DType.float64))
+    result = _C.to(result, zeros(0).dtype if dtype is None else as_dtype(dtype))
+    result.requires_grad = requires_grad
+    return result
+
+
 def eye(
     n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
 ) -> Tensor:
@@ -526,5 +543,5 @@ TYPE_NAMES = {
 __all__ = [
     "BoolTensor", "ByteTensor", "DoubleTensor", "FloatTensor", "IntTensor", "LongTensor", "arange",
     "as_tensor", "asarray", "empty", "empty_like", "eye", "from_numpy", "full", "full_like", "linspace",
-    "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
+    "logspace", "ones", "ones_like", "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

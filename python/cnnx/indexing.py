@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cnnx import _C, creation
 from cnnx.reduction import ValuesIndices
+from cnnx.shaping import axis_of
 from cnnx.signatures import checked, not_tensors
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def _without(shape: Sequence[int], axis: int) -> tuple[int, ...]:
     return tuple(shape[:axis]) + tuple(shape[axis + 1 :])
 
 
-def _source(op: str, src: Any, value: Any) -> Any:
+def source_or_value(op: str, src: Any, value: Any) -> Any:
     if (src is None) == (value is None):
         raise TypeError(f"{op}: expected either src or value")
     return value if src is None else src
@@ -109,7 +110,7 @@ def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: A
 
     For dim 1, out[i][index[i][j]] = src[i][j]; `src` may be a number.
     """
-    return _C.scatter(input, dim, index, _source("scatter", src, value), False)
+    return _C.scatter(input, dim, index, source_or_value("scatter", src, value), False)
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -117,16 +118,40 @@ def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     return _C.scatter(input, dim, index, src, True)
 
 
-def scatter_(self: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
-    """`scatter` in place."""
-    _C.scatter_(self, dim, index, _source("scatter_", src, value), False)
-    return self
+@checked
+def take(input: Tensor, index: Tensor) -> Tensor:
+    """Elements of the flattened tensor, in the shape of the index."""
+    flat = _C.reshape(input, (-1,))
+    return _C.reshape(_C.index_select(flat, 0, _C.reshape(index, (-1,))), tuple(index.shape))
 
 
-def scatter_add_(self: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
-    """`scatter_add` in place."""
-    _C.scatter_(self, dim, index, src, True)
-    return self
+@checked
+def index_add(input: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+    """A copy with the slices of `source` added to those that `index` names along `dim`."""
+    shape = [1] * input.ndim
+    shape[axis_of("index_add", input, dim)] = index.numel()
+    places = _C.expand(_C.reshape(index, tuple(shape)), tuple(source.shape))
+    factor = creation.full((), alpha, dtype=source.dtype, device=source.device)
+    return _C.scatter(input, dim, places, source if alpha == 1 else _C.mul(source, factor), True)
+
+
+@checked
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """A copy with the slices of `source` in the places that `index` names along `dim`."""
+    shape = [1] * input.ndim
+    shape[axis_of("index_copy", input, dim)] = index.numel()
+    return _C.scatter(
+        input, dim, _C.expand(_C.reshape(index, tuple(shape)), tuple(source.shape)), source, False
+    )
+
+
+@checked
+def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
+    """A copy with a number in the slices that `index` names along `dim`."""
+    shape = list(input.shape)
+    shape[axis_of("index_fill", input, dim)] = index.numel()
+    number = _C.item(value) if isinstance(value, _C.TensorBase) else value
+    return index_copy(input, dim, index, creation.full(shape, number, dtype=input.dtype, device=input.device))
 
 
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesIndices:
@@ -254,7 +279,7 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
 concat = concatenate = cat
 
 __all__ = [
-    "argsort", "argwhere", "bincount", "cat", "concat", "concatenate", "gather", "hstack", "index_select",
-    "masked_select", "meshgrid", "nonzero", "scatter", "scatter_add", "sort", "stack", "take_along_dim",
-    "topk", "tril", "triu", "unique", "vstack",
+    "argsort", "argwhere", "bincount", "cat", "concat", "concatenate", "gather", "hstack", "index_add",
+    "index_copy", "index_fill", "index_select", "masked_select", "meshgrid", "nonzero", "scatter",
+    "scatter_add", "sort", "stack", "take", "take_along_dim", "topk", "tril", "triu", "unique", "vstack",
 ]  # fmt: skip

@@ -1,163 +1,182 @@
-"""Methods of a tensor that are seldom used, as a base of the class Tensor."""
+"""The functions of the package that take a tensor first, as methods: a base of the class Tensor."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from cnnx import _C, composed, products
-from cnnx.creation import eye
-
-if TYPE_CHECKING:
-    from cnnx.tensor import Tensor
+from cnnx import comparison, indexing, pointwise, products, random, reduction, shaping, statistics, unary
 
 
-class MoreMethods:
-    """The functions of `composed`, and what asks about memory that cnnx does not have."""
+class Methods(unary._Unary):
+    """The functions as methods."""
 
     __slots__ = ()
 
-    aminmax = composed.aminmax
+    # Shapes and views.
+
+    reshape = shaping.reshape
+    reshape_as = shaping.reshape_as
+    view = shaping.view
+    view_as = shaping.view_as
+    flatten = shaping.flatten
+    ravel = shaping.ravel
+    unflatten = shaping.unflatten
+    squeeze = shaping.squeeze
+    unsqueeze = shaping.unsqueeze
+    permute = shaping.permute
+    transpose = swapaxes = swapdims = shaping.transpose
+    t = shaping.t
+    movedim = moveaxis = shaping.movedim
+    expand = shaping.expand
+    expand_as = shaping.expand_as
+    broadcast_to = shaping.broadcast_to
+    narrow = shaping.narrow
+    select = shaping.select
+    diag = shaping.diag
+    diagonal = shaping.diagonal
+    split = shaping.split
+    chunk = shaping.chunk
+    unbind = shaping.unbind
+    clone = shaping.clone
+    flip = shaping.flip
+    repeat = shaping.repeat
+    tile = shaping.tile
+    roll = shaping.roll
+    fliplr = shaping.fliplr
+    flipud = shaping.flipud
+    repeat_interleave = shaping.repeat_interleave
+    rot90 = shaping.rot90
+    sum_to_size = shaping.sum_to_size
+    unfold = shaping.unfold
+
+    # Element by element.
+
+    absolute = unary.abs
+    negative = unary.neg
+    round = pointwise.round
+    clamp = clip = pointwise.clamp
+    add = pointwise.add
+    addcmul = pointwise.addcmul
+    addcdiv = pointwise.addcdiv
+    clamp_min = pointwise.clamp_min
+    clamp_max = pointwise.clamp_max
+    sub = subtract = pointwise.sub
+    mul = multiply = pointwise.mul
+    div = divide = true_divide = pointwise.div
+    pow = pointwise.pow
+    maximum = pointwise.maximum
+    minimum = pointwise.minimum
+    remainder = pointwise.remainder
+    fmod = pointwise.fmod
+    floor_divide = pointwise.floor_divide
+    masked_fill = pointwise.masked_fill
+    lerp = pointwise.lerp
+    deg2rad = pointwise.deg2rad
+    exp2 = pointwise.exp2
+    fmax = pointwise.fmax
+    fmin = pointwise.fmin
+    frac = pointwise.frac
+    hypot = pointwise.hypot
+    logaddexp = pointwise.logaddexp
+    logit = pointwise.logit
+    nan_to_num = pointwise.nan_to_num
+    rad2deg = pointwise.rad2deg
+    sgn = pointwise.sgn
+    tan = pointwise.tan
+    xlogy = pointwise.xlogy
+
+    # Comparisons and logic.
+
+    eq = comparison.eq
+    ne = not_equal = comparison.ne
+    lt = less = comparison.lt
+    le = less_equal = comparison.le
+    gt = greater = comparison.gt
+    ge = greater_equal = comparison.ge
+    logical_and = comparison.logical_and
+    logical_or = comparison.logical_or
+    logical_xor = comparison.logical_xor
+    logical_not = comparison.logical_not
+    bitwise_and = comparison.bitwise_and
+    bitwise_or = comparison.bitwise_or
+    bitwise_xor = comparison.bitwise_xor
+    bitwise_not = comparison.bitwise_not
+    isnan = comparison.isnan
+    isinf = comparison.isinf
+    isfinite = comparison.isfinite
+    isclose = comparison.isclose
+    allclose = comparison.allclose
+    equal = comparison.equal
+
+    # Reductions and products of matrices.
+
+    sum = reduction.sum
+    mean = reduction.mean
+    prod = reduction.prod
+    var = reduction.var
+    std = reduction.std
+    max = reduction.max
+    min = reduction.min
+    amax = reduction.amax
+    amin = reduction.amin
+    argmax = reduction.argmax
+    argmin = reduction.argmin
+    any = reduction.any
+    all = reduction.all
+    count_nonzero = reduction.count_nonzero
+    norm = reduction.norm
+    cumsum = reduction.cumsum
+    softmax = reduction.softmax
+    log_softmax = reduction.log_softmax
+    logsumexp = reduction.logsumexp
+    matmul = reduction.matmul
+    mm = reduction.mm
+    bmm = reduction.bmm
+    mv = reduction.mv
+    dot = reduction.dot
+    outer = reduction.outer
+    addmm = reduction.addmm
+    trace = reduction.trace
+    diff = reduction.diff
+
+    # Statistics.
+
+    aminmax = statistics.aminmax
+    corrcoef = statistics.corrcoef
+    cov = statistics.cov
+    histc = statistics.histc
+    kthvalue = statistics.kthvalue
+    median = statistics.median
+    nanmean = statistics.nanmean
+    nansum = statistics.nansum
+    quantile = statistics.quantile
+
+    # Products of several tensors.
+
     baddbmm = products.baddbmm
-    corrcoef = composed.corrcoef
-    cosh = composed.cosh
-    cov = composed.cov
-    deg2rad = composed.deg2rad
-    diff = composed.diff
-    exp2 = composed.exp2
-    fliplr = composed.fliplr
-    flipud = composed.flipud
-    fmax = composed.fmax
-    fmin = composed.fmin
-    frac = composed.frac
-    histc = composed.histc
-    hypot = composed.hypot
-    index_add = composed.index_add
-    index_copy = composed.index_copy
-    index_fill = composed.index_fill
     inner = products.inner
-    kthvalue = composed.kthvalue
-    logaddexp = composed.logaddexp
-    logit = composed.logit
-    median = composed.median
-    multinomial = composed.multinomial
-    nan_to_num = composed.nan_to_num
-    nanmean = composed.nanmean
-    nansum = composed.nansum
-    quantile = composed.quantile
-    rad2deg = composed.rad2deg
-    repeat_interleave = composed.repeat_interleave
-    rot90 = composed.rot90
-    sgn = composed.sgn
-    sinh = composed.sinh
-    sum_to_size = composed.sum_to_size
-    take = composed.take
-    tan = composed.tan
-    unfold = composed.unfold
-    xlogy = composed.xlogy
 
-    # In place, by name.
+    # Indexing, sorting and counting.
 
-    def sin_(self: Any) -> Tensor:
-        """Takes the sine."""
-        return _C.sin_(self)
+    __getitem__ = indexing.getitem
+    __setitem__ = indexing.setitem
+    index_select = indexing.index_select
+    gather = indexing.gather
+    scatter = indexing.scatter
+    scatter_add = indexing.scatter_add
+    masked_select = indexing.masked_select
+    nonzero = indexing.nonzero
+    take_along_dim = indexing.take_along_dim
+    sort = indexing.sort
+    argsort = indexing.argsort
+    topk = indexing.topk
+    unique = indexing.unique
+    bincount = indexing.bincount
+    tril = indexing.tril
+    triu = indexing.triu
+    index_add = indexing.index_add
+    index_copy = indexing.index_copy
+    index_fill = indexing.index_fill
+    take = indexing.take
 
-    def cos_(self: Any) -> Tensor:
-        """Takes the cosine."""
-        return _C.cos_(self)
+    # Draws.
 
-    def sinh_(self: Any) -> Tensor:
-        """Takes the hyperbolic sine."""
-        return _C.sinh_(self)
-
-    def cosh_(self: Any) -> Tensor:
-        """Takes the hyperbolic cosine."""
-        return _C.cosh_(self)
-
-    def logit_(self: Any, eps: float | None = None) -> Tensor:
-        """Takes log(x / (1 - x)); with `eps`, x is limited to [eps, 1 - eps] first."""
-        return _C.logit_(self if eps is None else _C.clamp_(self, eps, 1 - eps))
-
-    def log1p_(self: Any) -> Tensor:
-        """Takes the log(1 + x)."""
-        return _C.log1p_(self)
-
-    def expm1_(self: Any) -> Tensor:
-        """Takes the exp(x) - 1."""
-        return _C.expm1_(self)
-
-    def index_add_(self: Any, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
-        """`index_add` in place."""
-        return _C.copy_(self, composed.index_add(self, dim, index, source, alpha=alpha))
-
-    def index_copy_(self: Any, dim: int, index: Tensor, source: Tensor) -> Tensor:
-        """`index_copy` in place."""
-        return _C.copy_(self, composed.index_copy(self, dim, index, source))
-
-    def index_fill_(self: Any, dim: int, index: Tensor, value: Any) -> Tensor:
-        """`index_fill` in place."""
-        return _C.copy_(self, composed.index_fill(self, dim, index, value))
-
-    def tril_(self: Any, diagonal: int = 0) -> Tensor:
-        """Sets what is above a diagonal to zero."""
-        return _C.copy_(self, _C.tril(self, diagonal))
-
-    def triu_(self: Any, diagonal: int = 0) -> Tensor:
-        """Sets what is below a diagonal to zero."""
-        return _C.copy_(self, _C.triu(self, diagonal))
-
-    def fill_diagonal_(self: Any, fill_value: Any) -> Tensor:
-        """Sets the diagonal of a matrix to a number."""
-        return _C.masked_fill_(self, _C.eq(eye(*self.shape, device=self.device), 1), fill_value)
-
-    def clamp_min_(self: Any, min: Any) -> Tensor:
-        """Limits to at least `min`."""
-        return _C.clamp_(self, min, None)
-
-    def clamp_max_(self: Any, max: Any) -> Tensor:
-        """Limits to at most `max`."""
-        return _C.clamp_(self, None, max)
-
-    def pin_memory(self: Any, device: Any = None) -> Tensor:
-        """A copy in pinned (page-locked) memory, which a GPU reads by itself.
-
-        `to("cuda", non_blocking=True)` does not wait then. The tensor itself if it is pinned, or where there
-        is no GPU.
-
-        Raises
-        ------
-        RuntimeError
-            If it is on a GPU.
-        """
-        if not _C.cuda_device_count():
-            return self  # type: ignore[no-any-return]
-        return _C.pin_memory(self)
-
-    def is_pinned(self: Any, device: Any = None) -> bool:
-        """Whether the memory is pinned."""
-        return bool(_C.is_pinned(self))
-
-    def is_complex(self) -> bool:
-        """False: there are no complex numbers."""
-        return False
-
-    def is_nonzero(self: Any) -> bool:
-        """Whether the single element differs from 0."""
-        return bool(self)
-
-    @property
-    def is_sparse(self) -> bool:
-        """False."""
-        return False
-
-    @property
-    def is_mps(self) -> bool:
-        """False."""
-        return False
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise AttributeError(
-            f"cnnx.Tensor has no {name!r}; it covers what small convolutional networks need, see "
-            "dir(cnnx.Tensor)"
-        )
+    multinomial = random.multinomial

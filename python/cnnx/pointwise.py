@@ -1,4 +1,4 @@
-"""Element-wise functions. Operands broadcast, dtypes are promoted as in PyTorch.
+"""Element-wise functions but those of `unary`. Operands broadcast, dtypes are promoted as in PyTorch.
 
 A number does not widen a tensor of its kind.
 """
@@ -6,118 +6,17 @@ A number does not widen a tensor of its kind.
 from __future__ import annotations
 
 import builtins
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cnnx import _C
 from cnnx.signatures import checked
+from cnnx.unary import abs, neg
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
-
-# Differences of unsigned and bool elements need a type with a sign.
-_WIDE = {_C.DType.uint8: _C.DType.int64, _C.DType.bool: _C.DType.int64}
-
-
-def neg(input: Tensor) -> Tensor:
-    """The negative of each element."""
-    return _C.neg(input)
-
-
-def abs(input: Tensor) -> Tensor:
-    """The absolute value of each element."""
-    return _C.abs(input)
-
-
-def sign(input: Tensor) -> Tensor:
-    """-1, 0 or 1 by the sign of each element; NaN stays NaN."""
-    return _C.sign(input)
-
-
-def exp(input: Tensor) -> Tensor:
-    """E to the power of each element."""
-    return _C.exp(input)
-
-
-def expm1(input: Tensor) -> Tensor:
-    """exp(x) - 1, accurate for small x."""
-    return _C.expm1(input)
-
-
-def log(input: Tensor) -> Tensor:
-    """The natural logarithm of each element; NaN below 0, -inf at 0."""
-    return _C.log(input)
-
-
-def log1p(input: Tensor) -> Tensor:
-    """log(1 + x), accurate for small x."""
-    return _C.log1p(input)
-
-
-def log2(input: Tensor) -> Tensor:
-    """The base-2 logarithm of each element."""
-    return _C.log2(input)
-
-
-def log10(input: Tensor) -> Tensor:
-    """The base-10 logarithm of each element."""
-    return _C.log10(input)
-
-
-def sqrt(input: Tensor) -> Tensor:
-    """The square root of each element; NaN below 0."""
-    return _C.sqrt(input)
-
-
-def rsqrt(input: Tensor) -> Tensor:
-    """1 / sqrt(x)."""
-    return _C.rsqrt(input)
-
-
-def reciprocal(input: Tensor) -> Tensor:
-    """1 / x."""
-    return _C.reciprocal(input)
-
-
-def square(input: Tensor) -> Tensor:
-    """X * x."""
-    return _C.square(input)
-
-
-def sin(input: Tensor) -> Tensor:
-    """The sine of each element, in radians."""
-    return _C.sin(input)
-
-
-def cos(input: Tensor) -> Tensor:
-    """The cosine of each element, in radians."""
-    return _C.cos(input)
-
-
-def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent of each element."""
-    return _C.tanh(input)
-
-
-def sigmoid(input: Tensor) -> Tensor:
-    """1 / (1 + exp(-x))."""
-    return _C.sigmoid(input)
-
-
-def erf(input: Tensor) -> Tensor:
-    """The error function of each element."""
-    return _C.erf(input)
-
-
-def floor(input: Tensor) -> Tensor:
-    """Each element rounded down."""
-    return _C.floor(input)
-
-
-def ceil(input: Tensor) -> Tensor:
-    """Each element rounded up."""
-    return _C.ceil(input)
 
 
 def round(input: Tensor, *, decimals: int = 0) -> Tensor:
@@ -126,16 +25,6 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
         return _C.round(input)
     scale = 10.0**decimals
     return _C.div(_C.round(_C.mul(input, scale)), scale)
-
-
-def trunc(input: Tensor) -> Tensor:
-    """Each element rounded towards 0."""
-    return _C.trunc(input)
-
-
-def relu(input: Tensor) -> Tensor:
-    """max(x, 0); NaN stays NaN."""
-    return _C.relu(input)
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Tensor:
@@ -162,27 +51,27 @@ def operand(op: str, value: Any) -> Any:
 
 
 def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """Input + alpha * other."""
+    """`input + alpha * other`."""
     return _C.add(input, other, alpha)
 
 
 def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
-    """Input - alpha * other."""
+    """`input - alpha * other`."""
     return _C.sub(input, other, alpha)
 
 
 def rsub(input: Any, other: Any) -> Tensor:
-    """Other - input."""
+    """`other - input`."""
     return _C.sub(other, input)
 
 
 def mul(input: Any, other: Any) -> Tensor:
-    """Input * other."""
+    """`input * other`."""
     return _C.mul(input, other)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
-    """Input / other, in floating point also for integers.
+    """`input / other`, in floating point also for integers.
 
     `rounding_mode` "trunc" or "floor" rounds the quotient.
     """
@@ -190,7 +79,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
 
 
 def pow(input: Any, exponent: Any) -> Tensor:
-    """Input to the power of `exponent`; either may be a number."""
+    """`input` to the power of `exponent`; either may be a number."""
     return _C.pow(input, exponent)
 
 
@@ -219,91 +108,6 @@ def floor_divide(input: Any, other: Any) -> Tensor:
     return _C.floor_divide(input, other)
 
 
-def eq(input: Any, other: Any) -> Tensor:
-    """Input == other, as bool."""
-    return _C.eq(input, other)
-
-
-def ne(input: Any, other: Any) -> Tensor:
-    """Input != other, as bool."""
-    return _C.ne(input, other)
-
-
-def lt(input: Any, other: Any) -> Tensor:
-    """Input < other, as bool."""
-    return _C.lt(input, other)
-
-
-def le(input: Any, other: Any) -> Tensor:
-    """Input <= other, as bool."""
-    return _C.le(input, other)
-
-
-def gt(input: Any, other: Any) -> Tensor:
-    """Input > other, as bool."""
-    return _C.gt(input, other)
-
-
-def ge(input: Any, other: Any) -> Tensor:
-    """Input >= other, as bool."""
-    return _C.ge(input, other)
-
-
-def logical_and(input: Any, other: Any) -> Tensor:
-    """Whether both elements differ from 0."""
-    return _C.logical_and(input, other)
-
-
-def logical_or(input: Any, other: Any) -> Tensor:
-    """Whether either element differs from 0."""
-    return _C.logical_or(input, other)
-
-
-def logical_xor(input: Any, other: Any) -> Tensor:
-    """Whether exactly one element differs from 0."""
-    return _C.logical_xor(input, other)
-
-
-def bitwise_and(input: Any, other: Any) -> Tensor:
-    """Input & other, of bool or integers."""
-    return _C.bitwise_and(input, other)
-
-
-def bitwise_or(input: Any, other: Any) -> Tensor:
-    """Input | other, of bool or integers."""
-    return _C.bitwise_or(input, other)
-
-
-def bitwise_xor(input: Any, other: Any) -> Tensor:
-    """Input ^ other, of bool or integers."""
-    return _C.bitwise_xor(input, other)
-
-
-def logical_not(input: Tensor) -> Tensor:
-    """Whether an element is 0."""
-    return _C.logical_not(input)
-
-
-def bitwise_not(input: Tensor) -> Tensor:
-    """~input, of bool or integers."""
-    return _C.bitwise_not(input)
-
-
-def isnan(input: Tensor) -> Tensor:
-    """Whether an element is NaN."""
-    return _C.isnan(input)
-
-
-def isinf(input: Tensor) -> Tensor:
-    """Whether an element is infinite."""
-    return _C.isinf(input)
-
-
-def isfinite(input: Tensor) -> Tensor:
-    """Whether an element is neither infinite nor NaN."""
-    return _C.isfinite(input)
-
-
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where `condition` (bool; uint8 with a `UserWarning`) holds, else `other`.
 
@@ -320,7 +124,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
 
 
 def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """Input + weight * (end - input), exact at both ends."""
+    """`input + weight * (end - input)`, exact at both ends."""
     way = _C.sub(end, input)
     if isinstance(weight, _C.TensorBase):
         near = _C.lt(_C.abs(weight), 0.5)
@@ -331,12 +135,12 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
 
 
 def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
-    """Input + value * tensor1 * tensor2."""
+    """`input + value * tensor1 * tensor2`."""
     return _C.add(input, _C.mul(tensor1, tensor2), value)
 
 
 def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: Any = 1) -> Tensor:
-    """Input + value * tensor1 / tensor2."""
+    """`input + value * tensor1 / tensor2`."""
     scaled = (
         tensor1 if value == 1 else _C.mul(tensor1, value)
     )  # first, as the quotient alone may be too large
@@ -353,38 +157,6 @@ def clamp_max(input: Tensor, max: Any) -> Tensor:
     return _C.clamp(input, None, max)
 
 
-@checked
-def isclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> Tensor:
-    """Whether |input - other| <= atol + rtol * |other|, element by element."""
-    if input.dtype != other.dtype:
-        raise RuntimeError(f"isclose: dtypes differ: {input.dtype} and {other.dtype}")
-    a, b = input.detach(), other.detach()
-    same = _C.eq(a, b)
-    if equal_nan:
-        same = _C.logical_or(same, _C.logical_and(_C.isnan(a), _C.isnan(b)))
-    distance = _C.abs(_C.sub(_C.to(a, _WIDE.get(a.dtype, a.dtype)), _C.to(b, _WIDE.get(b.dtype, b.dtype))))
-    near = _C.le(distance, _C.add(_C.mul(_C.abs(b), rtol), atol))
-    return _C.logical_or(same, _C.logical_and(near, _C.isfinite(distance)))
-
-
-@checked
-def allclose(
-    input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
-) -> bool:
-    """Whether all elements are close in the sense of `isclose`."""
-    return bool(isclose(input, other, rtol, atol, equal_nan).all())
-
-
-@checked
-def equal(input: Tensor, other: Tensor) -> bool:
-    """Whether two tensors have the same shape and elements."""
-    if input.shape != other.shape:
-        return False
-    return bool(_C.eq(input.detach(), other.detach()).all())
-
-
 def is_tensor(obj: Any) -> builtins.bool:
     """Whether `obj` is a tensor."""
     return isinstance(obj, _C.TensorBase)
@@ -396,90 +168,104 @@ def is_floating_point(input: Tensor) -> builtins.bool:
     return bool(input.dtype.is_floating_point)
 
 
+@checked
+def exp2(input: Tensor) -> Tensor:
+    """2 to the power of each element."""
+    return _C.pow(2.0, input)
+
+
+@checked
+def tan(input: Tensor) -> Tensor:
+    """The tangent of each element."""
+    return _C.div(_C.sin(input), _C.cos(input))
+
+
+@checked
+def frac(input: Tensor) -> Tensor:
+    """What is behind the decimal point, with the element's sign."""
+    return _C.sub(input, _C.trunc(input))
+
+
+@checked
+def deg2rad(input: Tensor) -> Tensor:
+    """Degrees in radians."""
+    return _C.mul(input, math.pi / 180)
+
+
+@checked
+def rad2deg(input: Tensor) -> Tensor:
+    """Radians in degrees."""
+    return _C.mul(input, 180 / math.pi)
+
+
+@checked
+def logit(input: Tensor, eps: float | None = None) -> Tensor:
+    """log(x / (1 - x)); with `eps`, x is limited to [eps, 1 - eps] first."""
+    return _C.logit(input if eps is None else _C.clamp(input, eps, 1 - eps))
+
+
+@checked
+def hypot(input: Tensor, other: Tensor) -> Tensor:
+    """The square root of the sum of two squares, none of which is too large or too small."""
+    return _C.hypot(input, other)
+
+
+@checked
+def logaddexp(input: Tensor, other: Tensor) -> Tensor:
+    """log(exp(input) + exp(other)), computed without overflow."""
+    largest = _C.maximum(input, other)
+    near = _C.log1p(_C.exp(_C.neg(_C.abs(_C.sub(input, other)))))
+    return _C.where(_C.isinf(largest), largest, _C.add(largest, near))
+
+
+@checked
+def xlogy(input: Any, other: Tensor) -> Tensor:
+    """`input * log(other)`, 0 where the input is 0."""
+    return _C.xlogy(input, other)
+
+
+@checked
+def fmax(input: Tensor, other: Tensor) -> Tensor:
+    """The larger of two elements; NaN loses. Of equal elements the first has the gradient."""
+    return _C.where(_C.logical_or(_C.ge(input, other), _C.isnan(other)), input, other)
+
+
+@checked
+def fmin(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller of two elements; NaN loses. Of equal elements the first has the gradient."""
+    return _C.where(_C.logical_or(_C.le(input, other), _C.isnan(other)), input, other)
+
+
+@checked
+def nan_to_num(
+    input: Tensor, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Tensor:
+    """NaN replaced by `nan`, infinities by the two others (default: the largest and the lowest number)."""
+    if not input.dtype.is_floating_point:
+        return _C.clone(input)
+    largest = 3.4028234663852886e38 if input.dtype == _C.DType.float32 else 1.7976931348623157e308
+    result = _C.where(_C.isnan(input), float(nan), input)
+    result = _C.where(_C.eq(input, math.inf), largest if posinf is None else float(posinf), result)
+    return _C.where(_C.eq(input, -math.inf), -largest if neginf is None else float(neginf), result)
+
+
+@checked
+def sgn(input: Tensor) -> Tensor:
+    """`sign`."""
+    return _C.sign(input)
+
+
 absolute = abs
 negative = neg
 clip = clamp
 multiply = mul
 subtract = sub
 divide = true_divide = div
-greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
-    "abs",
-    "absolute",
-    "add",
-    "addcdiv",
-    "addcmul",
-    "allclose",
-    "bitwise_and",
-    "bitwise_not",
-    "bitwise_or",
-    "bitwise_xor",
-    "ceil",
-    "clamp",
-    "clamp_max",
-    "clamp_min",
-    "clip",
-    "cos",
-    "div",
-    "divide",
-    "eq",
-    "equal",
-    "erf",
-    "exp",
-    "expm1",
-    "floor",
-    "floor_divide",
-    "fmod",
-    "ge",
-    "greater",
-    "greater_equal",
-    "gt",
-    "is_floating_point",
-    "is_tensor",
-    "isclose",
-    "isfinite",
-    "isinf",
-    "isnan",
-    "le",
-    "leaky_relu",
-    "lerp",
-    "less",
-    "less_equal",
-    "log",
-    "log1p",
-    "log2",
-    "log10",
-    "logical_and",
-    "logical_not",
-    "logical_or",
-    "logical_xor",
-    "lt",
-    "masked_fill",
-    "maximum",
-    "minimum",
-    "mul",
-    "multiply",
-    "ne",
-    "neg",
-    "negative",
-    "not_equal",
-    "pow",
-    "reciprocal",
-    "relu",
-    "remainder",
-    "round",
-    "rsqrt",
-    "rsub",
-    "sigmoid",
-    "sign",
-    "sin",
-    "sqrt",
-    "square",
-    "sub",
-    "subtract",
-    "tanh",
-    "true_divide",
-    "trunc",
-    "where",
+    "absolute", "add", "addcdiv", "addcmul", "clamp", "clamp_max", "clamp_min", "clip", "deg2rad", "div",
+    "divide", "exp2", "floor_divide", "fmax", "fmin", "fmod", "frac", "hypot", "is_floating_point",
+    "is_tensor", "leaky_relu", "lerp", "logaddexp", "logit", "masked_fill", "maximum", "minimum", "mul",
+    "multiply", "nan_to_num", "negative", "pow", "rad2deg", "remainder", "round", "rsub", "sgn", "sub",
+    "subtract", "tan", "true_divide", "where", "xlogy",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Products of several tensors, summed over any of their dimensions."""
+"""Products of several tensors, summed over any of their dimensions, and distances of rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
 
 @checked
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """Beta * input + alpha * (batch1 @ batch2) of two batches of matrices."""
+    """`beta * input + alpha * (batch1 @ batch2)` of two batches of matrices."""
     product = reduction.bmm(batch1, batch2)
     return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
 
@@ -150,4 +150,42 @@ def _contract(s: str, a: Tensor, t: str, b: Tensor, later: str) -> tuple[str, Te
     return "".join(order), _C.reshape(product, tuple(sizes[c] for c in order))
 
 
-__all__ = ["baddbmm", "einsum", "inner", "tensordot"]
+@checked
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str = "use_mm_for_euclid_dist_if_necessary"
+) -> Tensor:
+    """The distances of all pairs of rows, (..., P, M) and (..., R, M) to (..., P, R).
+
+    Parameters
+    ----------
+    x1, x2 : Tensor
+        float32 or float64, both of one; leading dimensions broadcast.
+    p : float
+        The norm of the difference: 0 or more, infinity included; 0 counts what differs. Default: 2.
+    compute_mode : str
+        PyTorch's three modes are accepted. They allow it to compute Euclidean distances by a matrix
+        product, which loses the digits of small ones; here they come from the differences in every mode.
+        Memory is taken for the result alone.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.cdist(cnnx.tensor([[0.0, 0.0]]), cnnx.tensor([[3.0, 4.0], [0.0, 1.0]]))
+    tensor([[5., 1.]])
+    """
+    if compute_mode not in (
+        "use_mm_for_euclid_dist_if_necessary",
+        "use_mm_for_euclid_dist",
+        "donot_use_mm_for_euclid_dist",
+    ):
+        raise ValueError(f"cdist: {compute_mode!r} is no valid value for compute_mode")
+    return _C.cdist(x1, x2, float(p))
+
+
+__all__ = [
+    "baddbmm",
+    "cdist",
+    "einsum",
+    "inner",
+    "tensordot",
+]

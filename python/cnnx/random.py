@@ -8,9 +8,10 @@ the distributions are the same.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C
+from cnnx import _C, creation, indexing, reduction
 from cnnx.creation import _create, _dtype_or_default, _marked, _shape, full
 from cnnx.devices import as_device, device_of
 from cnnx.dtypes import as_dtype, int64
@@ -220,8 +221,70 @@ def randint_like(
     )
 
 
+@checked
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Generator | None = None
+) -> Tensor:
+    """Indices drawn with the probabilities that a row of weights stands for.
+
+    Parameters
+    ----------
+    input : Tensor
+        Weights that are not negative, (C,) or (N, C).
+    num_samples : int
+        Indices per row.
+    replacement : bool
+        Whether an index can be drawn twice. Default: False.
+    generator : Generator, optional
+        Default: the global one.
+
+    Returns
+    -------
+    Tensor
+        int64, (num_samples,) or (N, num_samples).
+    """
+    weights = input.detach()
+    if weights.ndim not in (1, 2) or not weights.dtype.is_floating_point:
+        raise RuntimeError(f"multinomial: needs one or two dimensions of floats, got {tuple(input.shape)}")
+    if not bool(_C.logical_and(_C.isfinite(weights), _C.ge(weights, 0)).all()):
+        raise RuntimeError("multinomial: probability tensor contains either `inf`, `nan` or element < 0")
+    classes = weights.shape[-1]
+    if bool(_C.le(reduction.sum(weights, -1), 0).any()):
+        raise RuntimeError("multinomial: invalid multinomial distribution (sum of probabilities <= 0)")
+    if not replacement:
+        enough = reduction.sum(_C.gt(weights, 0), -1)
+        if bool(_C.lt(enough, num_samples).any()):
+            raise RuntimeError(f"multinomial: cannot draw {num_samples} of {classes} without replacement")
+        # The order of exponential waiting times with these rates.
+        times = _C.neg(
+            _C.log(
+                _C.sub(
+                    1.0, rand(*weights.shape, generator=generator, dtype=weights.dtype, device=weights.device)
+                )
+            )
+        )
+        waits = _C.where(_C.gt(weights, 0), _C.div(times, weights), math.inf)
+        return indexing.topk(waits, num_samples, -1, False).indices
+    edges = _C.cumsum(weights, -1, None)
+    share = rand(
+        *weights.shape[:-1], num_samples, generator=generator, dtype=weights.dtype, device=weights.device
+    )
+    drawn = _C.mul(share, _C.narrow(edges, -1, classes - 1, 1))
+    # How many edges each has passed, from the order of both together; of equal ones the edge comes first.
+    order = indexing.sort(_C.cat([edges, drawn], -1), -1, stable=True).indices
+    counts = _C.cumsum(_C.to(_C.lt(order, classes), _C.DType.int64), -1, None)
+    places = _C.scatter(creation.zeros_like(order), -1, order, counts, False)
+    passed = _C.narrow(places, -1, classes, num_samples)
+    # Rounding must not lead past the last class with a weight.
+    possible = _C.to(_C.gt(weights, 0), _C.DType.int64)
+    last = reduction.argmax(
+        _C.mul(possible, creation.arange(1, classes + 1, device=weights.device)), -1, True
+    )
+    return _C.minimum(passed, last)
+
+
 __all__ = [
-    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed", "normal",
-    "rand", "rand_like", "randint", "randint_like", "randn", "randn_like", "randperm", "seed",
-    "set_rng_state",
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed",
+    "multinomial", "normal", "rand", "rand_like", "randint", "randint_like", "randn", "randn_like",
+    "randperm", "seed", "set_rng_state",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Reductions, softmax and products of matrices.
+"""Reductions, differences, softmax and products of matrices.
 
 Where `dim` names dimensions, NumPy's `axis` is taken as well.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cnnx import _C
 from cnnx.dtypes import as_dtype
+from cnnx.shaping import axis_of
 from cnnx.signatures import checked
 
 if TYPE_CHECKING:
@@ -233,6 +234,20 @@ def cumsum(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
     return _C.cumsum(input, dim, _type(dtype))
 
 
+@checked
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
+    """The differences of neighbours along a dimension, `n` times over."""
+    parts = [t for t in (prepend, input, append) if t is not None]
+    x = _C.cat(parts, dim) if len(parts) > 1 else input
+    axis = axis_of("diff", x, dim)
+    for _ in range(builtins.min(n, x.shape[axis])):
+        count = x.shape[axis] - 1
+        x = _C.sub(_C.narrow(x, dim, 1, count), _C.narrow(x, dim, 0, count))
+    return x
+
+
 def softmax(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
     """exp(x) divided by its sum along a dimension."""
     return _C.softmax(_cast(input, dtype), dim)
@@ -287,7 +302,7 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
 
 @checked
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
-    """Beta * input + alpha * (mat1 @ mat2) of two matrices."""
+    """`beta * input + alpha * (mat1 @ mat2)` of two matrices."""
     product = mm(mat1, mat2)
     return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
 
@@ -321,33 +336,7 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 
 __all__ = [
-    "addmm",
-    "all",
-    "amax",
-    "amin",
-    "any",
-    "argmax",
-    "argmin",
-    "bmm",
-    "count_nonzero",
-    "cumsum",
-    "dot",
-    "log_softmax",
-    "logsumexp",
-    "matmul",
-    "max",
-    "mean",
-    "min",
-    "mm",
-    "mv",
-    "norm",
-    "outer",
-    "prod",
-    "softmax",
-    "std",
-    "std_mean",
-    "sum",
-    "trace",
-    "var",
-    "var_mean",
+    "addmm", "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "count_nonzero", "cumsum", "diff",
+    "dot", "log_softmax", "logsumexp", "matmul", "max", "mean", "min", "mm", "mv", "norm", "outer", "prod",
+    "softmax", "std", "std_mean", "sum", "trace", "var", "var_mean",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C
+from cnnx import _C, creation
 from cnnx.devices import device_of
 from cnnx.signatures import checked
 
@@ -25,6 +25,13 @@ def _ints(values: tuple[Any, ...]) -> Any:
             return first
         return values if hasattr(first, "__index__") and not getattr(first, "shape", ()) else tuple(first)
     return values
+
+
+def axis_of(op: str, input: Tensor, dim: int) -> int:
+    """A dimension counted from the front."""
+    if not -input.ndim <= dim < input.ndim:
+        raise IndexError(f"{op}: dim {dim} is out of range for {input.ndim} dimensions")
+    return dim % input.ndim
 
 
 def reshape(input: Tensor, *shape: Any) -> Tensor:
@@ -264,11 +271,110 @@ def numel(input: Tensor) -> int:
     return math.prod(input.shape)
 
 
+@checked
+def flipud(input: Tensor) -> Tensor:
+    """The rows in reverse order."""
+    return flip(input, (0,))
+
+
+@checked
+def fliplr(input: Tensor) -> Tensor:
+    """The columns in reverse order."""
+    return flip(input, (1,))
+
+
+@checked
+def rot90(input: Tensor, k: int = 1, dims: Sequence[int] = (0, 1)) -> Tensor:
+    """Turned by k times 90 degrees from the first of two dimensions towards the second."""
+    first, second = dims
+    if k % 4 == 0:
+        return _C.clone(input)
+    if k % 4 == 2:
+        return flip(input, (first, second))
+    return flip(_C.transpose(input, first, second), (first if k % 4 == 1 else second,))
+
+
+@checked
+def atleast_1d(*tensors: Tensor) -> Any:
+    """Scalars as vectors of one element; several tensors as a tuple."""
+    result = tuple(t if t.ndim else _C.reshape(t, (1,)) for t in tensors)
+    return result[0] if len(result) == 1 else result
+
+
+@checked
+def atleast_2d(*tensors: Tensor) -> Any:
+    """Scalars and vectors as matrices of one row; several tensors as a tuple."""
+    result = tuple(t if t.ndim > 1 else _C.reshape(t, (1, -1)) for t in tensors)
+    return result[0] if len(result) == 1 else result
+
+
+@checked
+def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
+    """Every entry along `dim` (default: of the flattened tensor) several times in a row.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape.
+    repeats : int or Tensor
+        How often; a vector has one number per entry.
+    dim : int, optional
+        The dimension.
+    """
+    x, place = (_C.reshape(input, (-1,)), 0) if dim is None else (input, dim)
+    axis = axis_of("repeat_interleave", x, place)
+    shape, count = tuple(x.shape), x.shape[axis]
+    times = repeats if isinstance(repeats, _C.TensorBase) else creation.tensor(repeats)
+    if times.dtype not in (_C.DType.int64, _C.DType.int32) or times.ndim > 1:
+        raise RuntimeError(f"repeat_interleave: repeats must be an int or {count} of them, got {repeats!r}")
+    each = [int(n) for n in _C.reshape(times, (-1,)).tolist()]
+    if len(each) not in (1, count) or any(n < 0 for n in each):
+        raise RuntimeError(f"repeat_interleave: repeats must be {count} numbers that are not negative")
+    if len(each) == 1:
+        wide = _C.expand(_C.unsqueeze(x, axis + 1), (*shape[: axis + 1], each[0], *shape[axis + 1 :]))
+        return _C.reshape(wide, (*shape[:axis], count * each[0], *shape[axis + 1 :]))
+    # An entry's number is how many entries end before it.
+    total = sum(each)
+    marks = creation.zeros(total + 1, dtype=_C.DType.int64, device=input.device)
+    ends = _C.cumsum(_C.to(_C.to_device(times, str(input.device)), _C.DType.int64), 0, None)
+    marks = _C.scatter(marks, 0, ends, creation.ones(count, dtype=_C.DType.int64, device=input.device), True)
+    return _C.index_select(x, axis, _C.narrow(_C.cumsum(marks, 0, None), 0, 0, total))
+
+
+@checked
+def unfold(input: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Windows of `size` entries, `step` apart, along a dimension, as a new last dimension (a copy)."""
+    axis = axis_of("unfold", input, dimension)
+    extent = input.shape[axis]
+    if not 0 < size <= extent or step < 1:
+        raise RuntimeError(
+            f"unfold: windows of {size}, {step} apart, do not fit dimension {axis} of {extent}"
+        )
+    count = (extent - size) // step + 1
+    starts = _C.unsqueeze(creation.arange(count, device=input.device) * step, 1)
+    places = _C.add(starts, creation.arange(size, device=input.device))
+    windows = _C.index_select(input, axis, _C.reshape(places, (-1,)))
+    shape = (*input.shape[:axis], count, size, *input.shape[axis + 1 :])
+    return movedim(_C.reshape(windows, shape), axis + 1, -1)
+
+
+@checked
+def sum_to_size(input: Tensor, *size: Any) -> Tensor:
+    """Summed over what was broadcast from `size`."""
+    shape = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    extra = input.ndim - len(shape)
+    if extra < 0 or any(s not in (1, e) for s, e in zip(shape, input.shape[extra:], strict=True)):
+        raise RuntimeError(f"sum_to_size: shape {tuple(input.shape)} was not broadcast from {tuple(shape)}")
+    dims = [*range(extra)] + [i + extra for i, s in enumerate(shape) if s != input.shape[i + extra]]
+    return _C.reshape(_C.sum(input, dims, True), shape) if dims else input
+
+
 swapaxes = swapdims = transpose
 moveaxis = movedim
 
 __all__ = [
-    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "chunk", "clone", "diag", "diagonal", "flatten",
-    "flip", "moveaxis", "movedim", "narrow", "numel", "permute", "ravel", "reshape", "roll", "select",
-    "split", "squeeze", "swapaxes", "swapdims", "t", "tile", "transpose", "unbind", "unflatten", "unsqueeze",
+    "atleast_1d", "atleast_2d", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "chunk", "clone",
+    "diag", "diagonal", "flatten", "flip", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "numel",
+    "permute", "ravel", "repeat_interleave", "reshape", "roll", "rot90", "select", "split", "squeeze",
+    "swapaxes", "swapdims", "t", "tile", "transpose", "unbind", "unflatten", "unsqueeze",
 ]  # fmt: skip

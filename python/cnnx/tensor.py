@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from cnnx import _C, creation, dlpack, dtypes, indexing, pointwise, reduction, shaping
+from cnnx import _C, creation, dlpack, dtypes
 from cnnx.conversions import Conversions
 from cnnx.devices import device, device_of
 from cnnx.hooks import RemovableHandle, TensorHook
-from cnnx.methods import MoreMethods
+from cnnx.inplace import InPlace
+from cnnx.methods import Methods
 from cnnx.operators import Operators
 from cnnx.overrides import refuse_overrides
 from cnnx.printing import tensor_repr
@@ -42,7 +43,7 @@ class GradFn:
         return f"<{self.name()}>"
 
 
-class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
+class Tensor(Operators, InPlace, Methods, Conversions, _C.TensorBase):
     """A multi-dimensional array of one dtype that autograd can follow.
 
     Make one with `cnnx.tensor`, `cnnx.zeros` and their like. `Tensor(data)` takes a tensor, array or nested
@@ -129,6 +130,24 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
         """Whether the dtype is float32 or float64."""
         return bool(self.dtype.is_floating_point)
 
+    def is_complex(self) -> bool:
+        """False: there are no complex numbers."""
+        return False
+
+    def is_nonzero(self: Any) -> bool:
+        """Whether the single element differs from 0."""
+        return bool(self)
+
+    @property
+    def is_sparse(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def is_mps(self) -> bool:
+        """False."""
+        return False
+
     def stride(self, dim: int | None = None) -> Any:
         """The steps, in elements, of all dimensions or of one."""
         strides = super().stride()
@@ -138,6 +157,33 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
             return strides[dim]
         except IndexError:
             raise IndexError(f"stride: dim {dim} is out of range for {self.ndim} dimensions") from None
+
+    def pin_memory(self: Any, device: Any = None) -> Tensor:
+        """A copy in pinned (page-locked) memory, which a GPU reads by itself.
+
+        `to("cuda", non_blocking=True)` does not wait then. The tensor itself if it is pinned, or where there
+        is no GPU.
+
+        Raises
+        ------
+        RuntimeError
+            If it is on a GPU.
+        """
+        if not _C.cuda_device_count():
+            return self  # type: ignore[no-any-return]
+        return _C.pin_memory(self)
+
+    def is_pinned(self: Any, device: Any = None) -> bool:
+        """Whether the memory is pinned."""
+        return bool(_C.is_pinned(self))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise AttributeError(
+            f"cnnx.Tensor has no {name!r}; it covers what small convolutional networks need, see "
+            "dir(cnnx.Tensor)"
+        )
 
     # Out of the tensor.
 
@@ -395,163 +441,6 @@ class Tensor(Operators, Conversions, MoreMethods, _C.TensorBase):
 
             warn_of_cycles()
         _C.backward(self, gradient, bool(retain_graph), bool(create_graph))
-
-    # Views and shapes.
-
-    reshape = shaping.reshape
-    reshape_as = shaping.reshape_as
-    view = shaping.view
-    view_as = shaping.view_as
-    flatten = shaping.flatten
-    ravel = shaping.ravel
-    unflatten = shaping.unflatten
-    squeeze = shaping.squeeze
-    unsqueeze = shaping.unsqueeze
-    permute = shaping.permute
-    transpose = swapaxes = swapdims = shaping.transpose
-    t = shaping.t
-    movedim = moveaxis = shaping.movedim
-    expand = shaping.expand
-    expand_as = shaping.expand_as
-    broadcast_to = shaping.broadcast_to
-    narrow = shaping.narrow
-    select = shaping.select
-    diag = shaping.diag
-    diagonal = shaping.diagonal
-    split = shaping.split
-    chunk = shaping.chunk
-    unbind = shaping.unbind
-    clone = shaping.clone
-    flip = shaping.flip
-    repeat = shaping.repeat
-    tile = shaping.tile
-    roll = shaping.roll
-
-    # Element by element.
-
-    neg = pointwise.neg
-    negative = pointwise.negative
-    abs = pointwise.abs
-    absolute = pointwise.absolute
-    sign = pointwise.sign
-    exp = pointwise.exp
-    expm1 = pointwise.expm1
-    log = pointwise.log
-    log1p = pointwise.log1p
-    log2 = pointwise.log2
-    log10 = pointwise.log10
-    sqrt = pointwise.sqrt
-    rsqrt = pointwise.rsqrt
-    reciprocal = pointwise.reciprocal
-    square = pointwise.square
-    sin = pointwise.sin
-    cos = pointwise.cos
-    tanh = pointwise.tanh
-    sigmoid = pointwise.sigmoid
-    erf = pointwise.erf
-    floor = pointwise.floor
-    ceil = pointwise.ceil
-    round = pointwise.round
-    trunc = pointwise.trunc
-    relu = pointwise.relu
-    clamp = pointwise.clamp
-    clip = pointwise.clip
-    add = pointwise.add
-    addcmul = pointwise.addcmul
-    addcdiv = pointwise.addcdiv
-    clamp_min = pointwise.clamp_min
-    clamp_max = pointwise.clamp_max
-    sub = pointwise.sub
-    mul = pointwise.mul
-    div = pointwise.div
-    multiply = pointwise.multiply
-    subtract = pointwise.subtract
-    divide = pointwise.divide
-    true_divide = pointwise.true_divide
-    pow = pointwise.pow
-    maximum = pointwise.maximum
-    minimum = pointwise.minimum
-    remainder = pointwise.remainder
-    fmod = pointwise.fmod
-    floor_divide = pointwise.floor_divide
-    eq = pointwise.eq
-    ne = pointwise.ne
-    lt = pointwise.lt
-    le = pointwise.le
-    gt = pointwise.gt
-    ge = pointwise.ge
-    greater = pointwise.greater
-    greater_equal = pointwise.greater_equal
-    less = pointwise.less
-    less_equal = pointwise.less_equal
-    not_equal = pointwise.not_equal
-    logical_and = pointwise.logical_and
-    logical_or = pointwise.logical_or
-    logical_xor = pointwise.logical_xor
-    logical_not = pointwise.logical_not
-    bitwise_and = pointwise.bitwise_and
-    bitwise_or = pointwise.bitwise_or
-    bitwise_xor = pointwise.bitwise_xor
-    bitwise_not = pointwise.bitwise_not
-    isnan = pointwise.isnan
-    isinf = pointwise.isinf
-    isfinite = pointwise.isfinite
-    masked_fill = pointwise.masked_fill
-    lerp = pointwise.lerp
-    isclose = pointwise.isclose
-    allclose = pointwise.allclose
-    equal = pointwise.equal
-
-    # Reductions and products.
-
-    sum = reduction.sum
-    mean = reduction.mean
-    prod = reduction.prod
-    var = reduction.var
-    std = reduction.std
-    max = reduction.max
-    min = reduction.min
-    amax = reduction.amax
-    amin = reduction.amin
-    argmax = reduction.argmax
-    argmin = reduction.argmin
-    any = reduction.any
-    all = reduction.all
-    count_nonzero = reduction.count_nonzero
-    norm = reduction.norm
-    cumsum = reduction.cumsum
-    softmax = reduction.softmax
-    log_softmax = reduction.log_softmax
-    logsumexp = reduction.logsumexp
-    matmul = reduction.matmul
-    mm = reduction.mm
-    bmm = reduction.bmm
-    mv = reduction.mv
-    dot = reduction.dot
-    outer = reduction.outer
-    addmm = reduction.addmm
-    trace = reduction.trace
-
-    # Indexing.
-
-    __getitem__ = indexing.getitem
-    __setitem__ = indexing.setitem
-    index_select = indexing.index_select
-    gather = indexing.gather
-    scatter = indexing.scatter
-    scatter_ = indexing.scatter_
-    scatter_add = indexing.scatter_add
-    scatter_add_ = indexing.scatter_add_
-    masked_select = indexing.masked_select
-    nonzero = indexing.nonzero
-    take_along_dim = indexing.take_along_dim
-    sort = indexing.sort
-    argsort = indexing.argsort
-    topk = indexing.topk
-    unique = indexing.unique
-    bincount = indexing.bincount
-    tril = indexing.tril
-    triu = indexing.triu
 
     def where(self, condition: Tensor, other: Any) -> Tensor:
         """The tensor's elements where `condition` holds, else those of `other`."""

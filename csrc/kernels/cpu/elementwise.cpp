@@ -129,34 +129,32 @@ void power(int64_t n, double exponent, const float* x, float* y) {
   }
 }
 
+inline Vec squared(Vec v) { return v * v; }
+// The rows of unary.def whose formulas serve every backend, for one vector.
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+  inline Vec op##_value(Vec x) { return value; }                                        \
+  inline Vec op##_gradient(Vec g, Vec needs) { return gradient; }
+#include "kernels/unary.def"
+
 void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
   switch (op) {
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+  case UnaryOp::op: return map(n, cost, x, y, [](Vec v) { return op##_value(v); });
+#include "kernels/unary.def"
     case UnaryOp::neg: return map(n, 1, x, y, [](Vec v) { return -v; });
-    case UnaryOp::abs: return map(n, 1, x, y, [](Vec v) { return absolute(v); });
     case UnaryOp::sign: return map(n, 1, x, y, [](Vec v) { return sign_of(v); });
-    case UnaryOp::exp: return map(n, 12, x, y, [](Vec v) { return exp(v); });
-    case UnaryOp::expm1: return map(n, 24, x, y, [](Vec v) { return expm1(v); });
-    case UnaryOp::log: return map(n, 16, x, y, [](Vec v) { return log(v); });
-    case UnaryOp::log1p: return map(n, 24, x, y, [](Vec v) { return log1p(v); });
     case UnaryOp::log2: return map_wide(n, 12, x, y, [](VecD v) { return log2(v); });
     case UnaryOp::log10: return map_wide(n, 12, x, y, [](VecD v) { return log2(v) * 0.30102999566398119521; });
     case UnaryOp::sqrt: return map_scalars(n, 2, x, y, [](float v) { return sqrtf(v); });
     case UnaryOp::rsqrt: return map_scalars(n, 4, x, y, [](float v) { return 1.0f / sqrtf(v); });
-    case UnaryOp::reciprocal: return map(n, 2, x, y, [](Vec v) { return 1.0f / v; });
-    case UnaryOp::square: return map(n, 1, x, y, [](Vec v) { return v * v; });
     case UnaryOp::sin: return sines(n, 0, nullptr, 1, x, y);
     case UnaryOp::cos: return sines(n, 1, nullptr, 1, x, y);
-    case UnaryOp::sinh: return map(n, 36, x, y, [](Vec v) { return sinh(v); });
-    case UnaryOp::cosh: return map(n, 24, x, y, [](Vec v) { return cosh(v); });
-    case UnaryOp::tanh: return map(n, 24, x, y, [](Vec v) { return tanh(v); });
-    case UnaryOp::sigmoid: return map(n, 16, x, y, [](Vec v) { return sigmoid(v); });
     case UnaryOp::logit: return map(n, 32, x, y, [](Vec v) { return logit(v); });
     case UnaryOp::erf: return map(n, 32, x, y, [](Vec v) { return erf(v); });
     case UnaryOp::floor: return map_scalars(n, 1, x, y, [](float v) { return floorf(v); });
     case UnaryOp::ceil: return map_scalars(n, 1, x, y, [](float v) { return ceilf(v); });
     case UnaryOp::round: return map_scalars(n, 1, x, y, [](float v) { return nearbyintf(v); });
     case UnaryOp::trunc: return map_scalars(n, 1, x, y, [](float v) { return truncf(v); });
-    case UnaryOp::relu: return map(n, 1, x, y, [](Vec v) { return select(v <= 0.0f, Vec{}, v); });
     case UnaryOp::leaky_relu: {
       const float slope = (float)a;
       return map(n, 1, x, y, [slope](Vec v) { return select(v > 0.0f, v, v * slope); });
@@ -183,11 +181,6 @@ void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const 
       const float scale = (float)a, limit = (float)b;
       return map(n, 32, x, y, [scale, limit](Vec v) { return select(v * scale > limit, v, softplus(v * scale) / scale); });
     }
-    case UnaryOp::log_sigmoid: return map(n, 32, x, y, [](Vec v) { return -softplus(-v); });
-    case UnaryOp::softsign: return map(n, 2, x, y, [](Vec v) { return v / (absolute(v) + 1.0f); });
-    case UnaryOp::tanhshrink: return map(n, 28, x, y, [](Vec v) { return tanhshrink(v); });
-    case UnaryOp::hardsigmoid: return map(n, 2, x, y, [](Vec v) { return hardsigmoid(v); });
-    case UnaryOp::hardswish: return map(n, 2, x, y, [](Vec v) { return v * hardsigmoid(v); });
     case UnaryOp::count: return;
   }
 }
@@ -196,24 +189,16 @@ void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, con
                     float* out) {
   constexpr float kLn2 = 0.69314718055994530942f, kLn10 = 2.30258509299404568402f, kTwoOverSqrtPi = 1.12837916709551257390f;
   switch (op) {
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+  case UnaryOp::op: return map(n, gradient_cost, g, needs, out, [](Vec d, Vec v) { return op##_gradient(d, v); });
+#include "kernels/unary.def"
     case UnaryOp::neg: return map(n, 1, g, out, [](Vec d) { return -d; });
-    case UnaryOp::abs: return map(n, 1, g, x, out, [](Vec d, Vec v) { return d * sign_of(v); });
-    case UnaryOp::exp: return map(n, 1, g, y, out, [](Vec d, Vec v) { return d * v; });
-    case UnaryOp::expm1: return map(n, 12, g, x, out, [](Vec d, Vec v) { return d * exp(v); });
-    case UnaryOp::log: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / v; });
-    case UnaryOp::log1p: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d / (v + 1.0f); });
     case UnaryOp::log2: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d * (1.0f / kLn2) / v; });
     case UnaryOp::log10: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d * (1.0f / kLn10) / v; });
     case UnaryOp::sqrt: return map(n, 2, g, y, out, [](Vec d, Vec v) { return d / (v * 2.0f); });
     case UnaryOp::rsqrt: return map(n, 2, g, y, out, [](Vec d, Vec v) { return d * -0.5f * v * v * v; });
-    case UnaryOp::reciprocal: return map(n, 1, g, y, out, [](Vec d, Vec v) { return -d * (v * v); });
-    case UnaryOp::square: return map(n, 1, g, x, out, [](Vec d, Vec v) { return d * v * 2.0f; });
     case UnaryOp::sin: return sines(n, 1, g, 1, x, out);
     case UnaryOp::cos: return sines(n, 0, g, -1, x, out);
-    case UnaryOp::sinh: return map(n, 24, g, x, out, [](Vec d, Vec v) { return d * cosh(v); });
-    case UnaryOp::cosh: return map(n, 36, g, x, out, [](Vec d, Vec v) { return d * sinh(v); });
-    case UnaryOp::tanh: return map(n, 1, g, y, out, [](Vec d, Vec v) { return d * (1.0f - v * v); });
-    case UnaryOp::sigmoid: return map(n, 1, g, y, out, [](Vec d, Vec v) { return d * ((1.0f - v) * v); });
     case UnaryOp::logit:
       return map(n, 4, g, x, out, [](Vec d, Vec v) {
         return select((v < 0.0f) | (v > 1.0f), constant(__builtin_nanf("")), d / (v * (1.0f - v)));
@@ -224,7 +209,6 @@ void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, con
     case UnaryOp::ceil:
     case UnaryOp::round:
     case UnaryOp::trunc: memset(out, 0, (size_t)n * sizeof(float)); return;
-    case UnaryOp::relu: return map(n, 1, g, y, out, [](Vec d, Vec v) { return select(v <= 0.0f, Vec{}, d); });
     case UnaryOp::leaky_relu: {
       const float slope = (float)a;
       return map(n, 1, g, x, out, [slope](Vec d, Vec v) { return select(v > 0.0f, d, d * slope); });
@@ -281,22 +265,6 @@ void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, con
       const float scale = (float)a, limit = (float)b;
       return map(n, 16, g, x, out, [scale, limit](Vec d, Vec v) { return select(v * scale > limit, d, d * sigmoid(v * scale)); });
     }
-    case UnaryOp::log_sigmoid: return map(n, 16, g, x, out, [](Vec d, Vec v) { return d * sigmoid(-v); });
-    case UnaryOp::softsign:
-      return map(n, 2, g, x, out, [](Vec d, Vec v) {
-        const Vec share = 1.0f / (absolute(v) + 1.0f);
-        return d * share * share;
-      });
-    case UnaryOp::tanhshrink:
-      return map(n, 24, g, x, out, [](Vec d, Vec v) {
-        const Vec t = tanh(v);
-        return d * t * t;
-      });
-    case UnaryOp::hardsigmoid:
-      return map(n, 1, g, x, out, [](Vec d, Vec v) { return select((v > -3.0f) & (v < 3.0f), d * (1.0f / 6), Vec{}); });
-    case UnaryOp::hardswish:
-      return map(n, 2, g, x, out,
-                 [](Vec d, Vec v) { return select(v <= -3.0f, Vec{}, select(v < 3.0f, d * (v * (1.0f / 3) + 0.5f), d)); });
     case UnaryOp::count: return;
   }
 }

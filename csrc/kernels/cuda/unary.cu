@@ -18,6 +18,18 @@ struct Constants {
 };
 
 template <class T>
+__device__ T absolute(T x) {
+  return fabs(x);
+}
+template <class T>
+__device__ T squared(T x) {
+  return x * x;
+}
+template <class T>
+__device__ T select(bool condition, T where, T elsewhere) {
+  return condition ? where : elsewhere;
+}
+template <class T>
 __device__ T sign_of(T x) {
   return static_cast<T>((x > 0) - (x < 0));
 }
@@ -84,33 +96,25 @@ template <class T>
 __device__ T apply(UnaryOp op, T x, double a, double b) {
   using C = Constants<T>;
   const T p = static_cast<T>(a), q = static_cast<T>(b);
+  const auto constant = [](double value) { return static_cast<T>(value); };
   switch (op) {
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+  case UnaryOp::op: return value;
+#include "kernels/unary.def"
     case UnaryOp::neg: return -x;
-    case UnaryOp::abs: return fabs(x);
     case UnaryOp::sign: return sign_of(x);
-    case UnaryOp::exp: return exp(x);
-    case UnaryOp::expm1: return expm1(x);
-    case UnaryOp::log: return log(x);
-    case UnaryOp::log1p: return log1p(x);
     case UnaryOp::log2: return log2(x);
     case UnaryOp::log10: return log10(x);
     case UnaryOp::sqrt: return sqrt(x);
     case UnaryOp::rsqrt: return 1 / sqrt(x);
-    case UnaryOp::reciprocal: return 1 / x;
-    case UnaryOp::square: return x * x;
     case UnaryOp::sin: return sin(x);
     case UnaryOp::cos: return cos(x);
-    case UnaryOp::sinh: return sinh(x);
-    case UnaryOp::cosh: return cosh(x);
-    case UnaryOp::tanh: return tanh(x);
-    case UnaryOp::sigmoid: return sigmoid(x);
     case UnaryOp::logit: return logit(x);
     case UnaryOp::erf: return erf(x);
     case UnaryOp::floor: return floor(x);
     case UnaryOp::ceil: return ceil(x);
     case UnaryOp::round: return rint(x);  // halves to even
     case UnaryOp::trunc: return trunc(x);
-    case UnaryOp::relu: return x <= 0 ? T(0) : x;
     case UnaryOp::leaky_relu: return x > 0 ? x : x * p;
     case UnaryOp::clamp:
     case UnaryOp::hardtanh: {
@@ -125,11 +129,6 @@ __device__ T apply(UnaryOp op, T x, double a, double b) {
     case UnaryOp::gelu: return x * normal_cdf(x);
     case UnaryOp::gelu_tanh: return x * sigmoid(gelu_argument(x));
     case UnaryOp::softplus: return x * p > q ? x : softplus(x * p) / p;
-    case UnaryOp::log_sigmoid: return -softplus(-x);
-    case UnaryOp::softsign: return x / (1 + fabs(x));
-    case UnaryOp::tanhshrink: return tanhshrink(x);
-    case UnaryOp::hardsigmoid: return hardsigmoid(x);
-    case UnaryOp::hardswish: return x * hardsigmoid(x);
     case UnaryOp::count: break;
   }
   return T(NAN);  // a function that was forgotten here
@@ -139,26 +138,19 @@ __device__ T apply(UnaryOp op, T x, double a, double b) {
 template <class T>
 __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
   using C = Constants<T>;
-  const T p = static_cast<T>(a), q = static_cast<T>(b);
+  const T p = static_cast<T>(a), q = static_cast<T>(b), x = v, y = v;
+  const auto constant = [](double value) { return static_cast<T>(value); };
   switch (op) {
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+  case UnaryOp::op: return gradient;
+#include "kernels/unary.def"
     case UnaryOp::neg: return -g;
-    case UnaryOp::abs: return g * sign_of(v);
-    case UnaryOp::exp: return g * v;
-    case UnaryOp::expm1: return g * exp(v);
-    case UnaryOp::log: return g / v;
-    case UnaryOp::log1p: return g / (v + 1);
     case UnaryOp::log2: return g * (1 / C::kLn2) / v;
     case UnaryOp::log10: return g * (1 / C::kLn10) / v;
     case UnaryOp::sqrt: return g / (2 * v);
     case UnaryOp::rsqrt: return g * T(-0.5) * v * v * v;
-    case UnaryOp::reciprocal: return -g * (v * v);
-    case UnaryOp::square: return g * v * 2;
     case UnaryOp::sin: return g * cos(v);
     case UnaryOp::cos: return -g * sin(v);
-    case UnaryOp::sinh: return g * cosh(v);
-    case UnaryOp::cosh: return g * sinh(v);
-    case UnaryOp::tanh: return g * (1 - v * v);
-    case UnaryOp::sigmoid: return g * ((1 - v) * v);
     case UnaryOp::logit: return v < 0 || v > 1 ? T(NAN) : g / (v * (1 - v));
     // The exponent is large, so a float's digits are too few for it.
     case UnaryOp::erf: return g * C::kTwoOverSqrtPi * T(exp(-double(v) * double(v)));
@@ -167,7 +159,6 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
     case UnaryOp::ceil:
     case UnaryOp::round:
     case UnaryOp::trunc: return T(0);
-    case UnaryOp::relu: return v <= 0 ? T(0) : g;
     case UnaryOp::leaky_relu: return v > 0 ? g : g * p;
     case UnaryOp::clamp: return v >= p && v <= q ? g : T(0);
     case UnaryOp::pow_scalar: return g * power_slope(v, a);
@@ -189,17 +180,6 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
       return g * (s + v * s * (1 - s) * (3 * C::kGeluCubic * C::kGeluScale * (v * v) + C::kGeluScale));
     }
     case UnaryOp::softplus: return v * p > q ? g : g * sigmoid(v * p);
-    case UnaryOp::log_sigmoid: return g * sigmoid(-v);
-    case UnaryOp::softsign: {
-      const T share = 1 / (1 + fabs(v));
-      return g * share * share;
-    }
-    case UnaryOp::tanhshrink: {
-      const T t = tanh(v);
-      return g * t * t;
-    }
-    case UnaryOp::hardsigmoid: return v > -3 && v < 3 ? g / 6 : T(0);
-    case UnaryOp::hardswish: return v <= -3 ? T(0) : v < 3 ? g * (v / 3 + T(0.5)) : g;
     case UnaryOp::count: break;
   }
   return T(NAN);

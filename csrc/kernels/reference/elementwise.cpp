@@ -12,7 +12,13 @@ constexpr double kTwoOverSqrtPi = 1.12837916709551257390, kSqrtHalf = 0.70710678
 constexpr double kSeluAlpha = 1.6732632423543772848, kSeluScale = 1.0507009873554804934;
 constexpr double kGeluCubic = 0.044715;
 
-double sign(double x) { return static_cast<double>((x > 0) - (x < 0)); }
+// What the formulas of unary.def use.
+using std::exp, std::expm1, std::log, std::log1p, std::sinh, std::cosh, std::tanh;
+double constant(double x) { return x; }
+double absolute(double x) { return std::fabs(x); }
+double squared(double x) { return x * x; }
+double select(bool condition, double where, double elsewhere) { return condition ? where : elsewhere; }
+double sign_of(double x) { return static_cast<double>((x > 0) - (x < 0)); }
 
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 double softplus(double x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::fabs(x))); }
@@ -31,32 +37,23 @@ double logit(double x) { return x > 0.25 && x < 0.75 ? std::log1p((2 * x - 1) / 
 
 double apply(UnaryOp op, double x, double a, double b) {
   switch (op) {
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+  case UnaryOp::op: return value;
+#include "kernels/unary.def"
     case UnaryOp::neg: return -x;
-    case UnaryOp::abs: return std::fabs(x);
-    case UnaryOp::sign: return sign(x);
-    case UnaryOp::exp: return std::exp(x);
-    case UnaryOp::expm1: return std::expm1(x);
-    case UnaryOp::log: return std::log(x);
-    case UnaryOp::log1p: return std::log1p(x);
+    case UnaryOp::sign: return sign_of(x);
     case UnaryOp::log2: return std::log2(x);
     case UnaryOp::log10: return std::log10(x);
     case UnaryOp::sqrt: return std::sqrt(x);
     case UnaryOp::rsqrt: return 1 / std::sqrt(x);
-    case UnaryOp::reciprocal: return 1 / x;
-    case UnaryOp::square: return x * x;
     case UnaryOp::sin: return std::sin(x);
     case UnaryOp::cos: return std::cos(x);
-    case UnaryOp::sinh: return std::sinh(x);
-    case UnaryOp::cosh: return std::cosh(x);
-    case UnaryOp::tanh: return std::tanh(x);
-    case UnaryOp::sigmoid: return 1 / (1 + std::exp(-x));
     case UnaryOp::logit: return logit(x);
     case UnaryOp::erf: return std::erf(x);
     case UnaryOp::floor: return std::floor(x);
     case UnaryOp::ceil: return std::ceil(x);
     case UnaryOp::round: return std::nearbyint(x);  // halves to even
     case UnaryOp::trunc: return std::trunc(x);
-    case UnaryOp::relu: return x <= 0 ? 0 : x;
     case UnaryOp::leaky_relu: return x > 0 ? x : x * a;
     case UnaryOp::clamp: {
       const double low = x < a ? a : x;
@@ -71,11 +68,6 @@ double apply(UnaryOp op, double x, double a, double b) {
     case UnaryOp::gelu: return x * normal_cdf(x);
     case UnaryOp::gelu_tanh: return x * sigmoid(gelu_argument(x));
     case UnaryOp::softplus: return x * a > b ? x : softplus(x * a) / a;
-    case UnaryOp::log_sigmoid: return -softplus(-x);
-    case UnaryOp::softsign: return x / (1 + std::fabs(x));
-    case UnaryOp::tanhshrink: return tanhshrink(x);
-    case UnaryOp::hardsigmoid: return hardsigmoid(x);
-    case UnaryOp::hardswish: return x * hardsigmoid(x);
     case UnaryOp::count: break;
   }
   return std::numeric_limits<double>::quiet_NaN();
@@ -83,24 +75,16 @@ double apply(UnaryOp op, double x, double a, double b) {
 
 double apply_backward(UnaryOp op, double g, double x, double y, double a, double b) {
   switch (op) {
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+  case UnaryOp::op: return gradient;
+#include "kernels/unary.def"
     case UnaryOp::neg: return -g;
-    case UnaryOp::abs: return g * sign(x);
-    case UnaryOp::exp: return g * y;
-    case UnaryOp::expm1: return g * std::exp(x);
-    case UnaryOp::log: return g / x;
-    case UnaryOp::log1p: return g / (x + 1);
     case UnaryOp::log2: return g / kLn2 / x;
     case UnaryOp::log10: return g / kLn10 / x;
     case UnaryOp::sqrt: return g / (2 * y);
     case UnaryOp::rsqrt: return -0.5 * g * y * y * y;
-    case UnaryOp::reciprocal: return -g * y * y;
-    case UnaryOp::square: return g * 2 * x;
     case UnaryOp::sin: return g * std::cos(x);
     case UnaryOp::cos: return -g * std::sin(x);
-    case UnaryOp::sinh: return g * std::cosh(x);
-    case UnaryOp::cosh: return g * std::sinh(x);
-    case UnaryOp::tanh: return g * (1 - y * y);
-    case UnaryOp::sigmoid: return g * (1 - y) * y;
     case UnaryOp::logit: return x < 0 || x > 1 ? std::numeric_limits<double>::quiet_NaN() : g / (x * (1 - x));
     case UnaryOp::erf: return g * kTwoOverSqrtPi * std::exp(-x * x);
     case UnaryOp::sign:
@@ -108,7 +92,6 @@ double apply_backward(UnaryOp op, double g, double x, double y, double a, double
     case UnaryOp::ceil:
     case UnaryOp::round:
     case UnaryOp::trunc: return 0;
-    case UnaryOp::relu: return y <= 0 ? 0 : g;
     case UnaryOp::leaky_relu: return x > 0 ? g : g * a;
     case UnaryOp::clamp: return x >= a && x <= b ? g : 0;
     case UnaryOp::pow_scalar: return a == 0 ? 0 : g * a * std::pow(x, a - 1);
@@ -128,11 +111,6 @@ double apply_backward(UnaryOp op, double g, double x, double y, double a, double
       return g * (s + x * s * (1 - s) * kTwoOverSqrtPi * kSqrtHalf * 2 * (1 + 3 * kGeluCubic * x * x));
     }
     case UnaryOp::softplus: return x * a > b ? g : g * sigmoid(x * a);
-    case UnaryOp::log_sigmoid: return g * sigmoid(-x);
-    case UnaryOp::softsign: return g / (1 + std::fabs(x)) / (1 + std::fabs(x));
-    case UnaryOp::tanhshrink: return g * std::tanh(x) * std::tanh(x);
-    case UnaryOp::hardsigmoid: return x > -3 && x < 3 ? g / 6 : 0;
-    case UnaryOp::hardswish: return x <= -3 ? 0 : x < 3 ? g * (x / 3 + 0.5) : g;
     case UnaryOp::count: break;
   }
   return std::numeric_limits<double>::quiet_NaN();

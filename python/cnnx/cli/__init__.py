@@ -167,7 +167,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
-    from cnnx.cli.settings import OPTIMIZERS
+    from cnnx.cli import settings
+    from cnnx.cli.data import LARGEST_AS_IT_IS, SMALL
     from cnnx.models import MODELS
 
     train = add(
@@ -197,8 +198,8 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--image-size",
         type=up_to(LARGEST_SIDE),
         metavar="N",
-        help="resize images of a folder by class to N x N; default: their size if all have one up to 64, "
-        "else 32",
+        help="resize images of a folder by class to N x N; default: their size if all have one up to "
+        f"{LARGEST_AS_IT_IS}, else {SMALL}",
     )
     train.add_argument(
         "--normalize",
@@ -207,18 +208,31 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         metavar=("MEAN", "STD"),
         help="subtract and divide pixels in [0, 1]; default: leave them",
     )
+    epochs = "".join(f", {name} {number}" for name, number in settings.EPOCHS.items())
     train.add_argument(
         "--epochs",
         type=up_to(MOST),
         metavar="N",
-        help="passes over the training images; default: 30, mnist 5",
+        help=f"passes over the training images; default: {settings.MORE_EPOCHS}{epochs}",
     )
-    train.add_argument("--batch-size", type=up_to(MOST), metavar="N", help="images per step; default: 64")
-    train.add_argument("--optimizer", choices=list(OPTIMIZERS), help="default: adam; sgd has momentum 0.9")
-    rates = ", ".join(f"{name} {rate:g}" for name, rate in OPTIMIZERS.items())
+    train.add_argument(
+        "--batch-size",
+        type=up_to(MOST),
+        metavar="N",
+        help=f"images per step; default: {settings.BATCH_SIZE}",
+    )
+    train.add_argument(
+        "--optimizer",
+        choices=list(settings.OPTIMIZERS),
+        help=f"default: {settings.OPTIMIZER}; sgd has momentum {settings.MOMENTUM}",
+    )
+    rates = ", ".join(f"{name} {rate:g}" for name, rate in settings.OPTIMIZERS.items())
     train.add_argument("--lr", type=positive_float, metavar="X", help=f"learning rate; default: {rates}")
     train.add_argument(
-        "--seed", type=seed_number, metavar="N", help="of weights, order and dropout; default: 0"
+        "--seed",
+        type=seed_number,
+        metavar="N",
+        help=f"of weights, order and dropout; default: {settings.SEED}",
     )
     train.add_argument(
         "--device", type=device_name, metavar="NAME", help="cpu, cuda, cuda:1 or auto (a GPU if there is one)"
@@ -238,11 +252,13 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     train.add_argument(
         "--profile",
         action="store_true",
-        help="also print what the time of 50 training steps went into, op by op",
+        help=f"also print what the time of {settings.PROFILED_STEPS} training steps went into, op by op",
     )
 
 
 def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
+    from cnnx.onnx import DEFAULT_OPSET
+
     evaluate = add(
         "eval",
         "how good a run is on the test images",
@@ -287,7 +303,10 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     export.add_argument("file", type=path_name, metavar="FILE", help="the ONNX file to write")
     export.add_argument(
-        "--opset", type=positive_int, metavar="N", help="version of ONNX's operators; default: 18"
+        "--opset",
+        type=positive_int,
+        metavar="N",
+        help=f"version of ONNX's operators; default: {DEFAULT_OPSET}",
     )
     show.add_argument("--image", type=path_name, metavar="FILE", help="an image file; default: a test image")
     show.add_argument("--index", type=count, metavar="N", help="which test image; default: 0")

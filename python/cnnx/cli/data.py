@@ -146,7 +146,7 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
 
     `folder/train` and `folder/test` are taken if they are there; else one image in five of each class is for
     testing.
-    Without a shape or size, images of one size up to 64 pixels stay as they are and others become 32x32;
+    Without a shape or size, images of one size up to LARGEST_AS_IT_IS stay as they are, others become SMALL;
     without a shape they are in colour if any of them is.
     """
     separate = (folder / "train").is_dir()

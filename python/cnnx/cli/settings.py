@@ -18,10 +18,15 @@ from cnnx.models import MODELS, default_model
 from cnnx.utils.data import DataLoader, Subset, random_split
 
 OPTIMIZERS = {"adam": 1e-3, "adamw": 1e-3, "sgd": 1e-2, "adadelta": 1.0}  # with their default learning rates
+OPTIMIZER = "adam"
+MOMENTUM = 0.9  # of sgd
+BATCH_SIZE = 64
+SEED = 0
 EPOCHS = {"mnist": 5}  # of other data sets, which are smaller:
 MORE_EPOCHS = 30
 VALIDATION = 0.1  # of the training images
 EVALUATION_BATCH = 250
+PROFILED_STEPS = 50
 
 
 @dataclass(frozen=True)
@@ -65,15 +70,15 @@ def new_settings(options: argparse.Namespace, dataset: str, folder: Path, images
             raise UsageError(
                 f"--normalize {mean:g} {std:g}: needs a mean and a positive standard deviation, of float32"
             )
-    optimizer = options.optimizer or "adam"
+    optimizer = options.optimizer or OPTIMIZER
     return Settings(
         model=model,
         dataset=dataset,
         epochs=options.epochs or EPOCHS.get(dataset, MORE_EPOCHS),
-        batch_size=options.batch_size or 64,
+        batch_size=options.batch_size or BATCH_SIZE,
         optimizer=optimizer,
         lr=options.lr if options.lr is not None else OPTIMIZERS[optimizer],
-        seed=options.seed if options.seed is not None else 0,
+        seed=options.seed if options.seed is not None else SEED,
         device=options.device or device_name("auto"),
         shape=list(shape),
         classes=class_names(images),
@@ -143,7 +148,7 @@ def make_loaders(images: ImageDataset, settings: Settings) -> Loaders:
 def make_optimizer(settings: Settings, parameters: Any) -> optim.Optimizer:
     """The optimizer by name."""
     if settings.optimizer == "sgd":
-        return optim.SGD(parameters, lr=settings.lr, momentum=0.9)
+        return optim.SGD(parameters, lr=settings.lr, momentum=MOMENTUM)
     if settings.optimizer == "adamw":
         return optim.AdamW(parameters, lr=settings.lr)
     if settings.optimizer == "adadelta":

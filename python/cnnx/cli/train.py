@@ -21,6 +21,7 @@ from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, Epoch, RunFolder, read_history
 from cnnx.cli.settings import (
     EVALUATION_BATCH,
+    PROFILED_STEPS,
     Settings,
     make_loaders,
     make_optimizer,
@@ -35,8 +36,6 @@ from cnnx.datasets.images import ImageDataset
 from cnnx.models import build_model
 from cnnx.profiler import profile, schedule
 from cnnx.utils.data import DataLoader
-
-PROFILED_STEPS = 50
 
 
 class Interrupt:

@@ -24,6 +24,8 @@ class _ConvNd(Module):
     transposed: ClassVar[bool]
     activation: str | None = None  # what the convolution applies to its result
     padding: Any  # a tuple of ints, or one of the words that conv_padding knows
+    _pads: tuple[int, ...]  # before and after each axis, as follows from these:
+    _pads_are_of: tuple[Any, ...] | None = None  # stride, padding, dilation, kernel_size; they can be edited
     weight: Parameter
     bias: Parameter | None
 
@@ -69,7 +71,8 @@ class _ConvNd(Module):
         self.output_padding = per_axis(name, "output_padding", output_padding, self._axes)
         self.groups = groups
         self.padding_mode = padding_mode
-        conv_padding(name, self.padding, self.kernel_size, self.stride, self.dilation)  # checks it
+        self._pads = conv_padding(name, self.padding, self.kernel_size, self.stride, self.dilation)
+        self._pads_are_of = (self.stride, self.padding, self.dilation, self.kernel_size)
         channels = (out_channels, in_channels)
         if self.transposed:
             channels = (in_channels, out_channels)
@@ -160,10 +163,12 @@ class _Convolution(_ConvNd):
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The convolution with given weights, for a subclass that makes its own."""
-        stride, dilation = self.stride, self.dilation
-        if type(stride) is not tuple or type(dilation) is not tuple:  # edited
+        stride, dilation, kernel = self.stride, self.dilation, self.kernel_size
+        if (stride, self.padding, dilation, kernel) == self._pads_are_of:
+            pads = self._pads
+        else:  # edited
             stride, dilation = self._per_axis("stride"), self._per_axis("dilation")
-        pads = conv_padding(type(self).__name__, self.padding, self.kernel_size, stride, dilation)
+            pads = conv_padding(type(self).__name__, self.padding, kernel, stride, dilation)
         if self.padding_mode != "zeros":
             input = F.pad(input, pads[-2:] + pads[:-2], self.padding_mode)  # the last axis first
             pads = (0,) * len(pads)

@@ -1,0 +1,202 @@
+"""The methods that end in an underscore: updates of a tensor in place, as a base of the class Tensor.
+
+While autograd records, an update in place of a leaf that requires a gradient, or of a view, raises
+RuntimeError.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cnnx import _C, indexing
+from cnnx.creation import eye
+from cnnx.generator import native_generator
+from cnnx.pointwise import lerp
+
+if TYPE_CHECKING:
+    from cnnx.generator import Generator
+    from cnnx.tensor import Tensor
+
+
+def _fill_check(op: str, tensor: Any) -> None:
+    if tensor.requires_grad and _C.is_grad_enabled():
+        raise RuntimeError(f"{op}: a tensor that requires grad is changed in place; do it under no_grad")
+
+
+class InPlace:
+    """The updates in place."""
+
+    __slots__ = ()
+
+    def add_(self: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+        """Adds alpha * other."""
+        return _C.add_(self, other, alpha)
+
+    def sub_(self: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+        """Subtracts alpha * other."""
+        return _C.sub_(self, other, alpha)
+
+    def mul_(self: Any, other: Any) -> Tensor:
+        """Multiplies by `other`."""
+        return _C.mul_(self, other)
+
+    def div_(self: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+        """Divides by `other`."""
+        return _C.div_(self, other, rounding_mode or "")
+
+    def pow_(self: Any, exponent: Any) -> Tensor:
+        """Raises to a power."""
+        return _C.pow_(self, exponent)
+
+    def remainder_(self: Any, other: Any) -> Tensor:
+        """Takes the remainder of a division."""
+        return _C.remainder_(self, other)
+
+    def floor_divide_(self: Any, other: Any) -> Tensor:
+        """Divides and rounds down."""
+        return _C.floor_divide_(self, other)
+
+    def addcmul_(self: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+        """Adds value * tensor1 * tensor2."""
+        return _C.add_(self, _C.mul(tensor1, tensor2), value)
+
+    def addcdiv_(self: Any, tensor1: Any, tensor2: Any, *, value: Any = 1) -> Tensor:
+        """Adds value * tensor1 / tensor2."""
+        return _C.add_(self, _C.div(tensor1 if value == 1 else _C.mul(tensor1, value), tensor2))
+
+    def lerp_(self: Any, end: Any, weight: Any) -> Tensor:
+        """Moves towards `end` by the fraction `weight`."""
+        return _C.copy_(self, lerp(self, end, weight))
+
+    def clamp_(self: Any, min: Any = None, max: Any = None) -> Tensor:
+        """Limits to [min, max]."""
+        return _C.clamp_(self, min, max)
+
+    def leaky_relu_(self: Any, negative_slope: float = 0.01) -> Tensor:
+        """Multiplies negative elements by the slope."""
+        return _C.leaky_relu_(self, negative_slope)
+
+    def fill_(self: Any, value: Any) -> Tensor:
+        """Sets every element to one number, which the dtype must hold, or a 0-dimensional tensor."""
+        if isinstance(value, _C.TensorBase):
+            if value.ndim:
+                raise RuntimeError(f"fill_: needs one number, got a tensor of shape {tuple(value.shape)}")
+            return _C.copy_(self, value)
+        return _C.fill_(self, value)
+
+    def zero_(self: Any) -> Tensor:
+        """Sets every element to 0."""
+        return _C.zero_(self)
+
+    def copy_(self: Any, src: Any, non_blocking: bool = False) -> Tensor:
+        """Takes the elements of `src`, broadcast and converted.
+
+        With `non_blocking` the host waits neither for a copy from pinned memory to a GPU nor for one from a
+        GPU into a pinned tensor of the same shape and dtype (see `to`).
+        """
+        if non_blocking and isinstance(src, _C.TensorBase):
+            if _C.download_into(self, src):
+                return self  # type: ignore[no-any-return]
+            if self.is_cuda:
+                src = _C.move_async(src, str(self.device))
+        return _C.copy_(self, src)
+
+    def masked_fill_(self: Any, mask: Any, value: Any) -> Tensor:
+        """Sets the elements where `mask` holds to a number."""
+        return _C.masked_fill_(self, mask, value)
+
+    def uniform_(
+        self: Any, from_: float = 0.0, to: float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Fills with numbers uniform in [from_, to)."""
+        _fill_check("uniform_", self)
+        _C.uniform_(self, from_, to, native_generator("uniform_", generator))
+        return self  # type: ignore[no-any-return]
+
+    def normal_(
+        self: Any, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Fills with normal numbers."""
+        _fill_check("normal_", self)
+        _C.normal_(self, mean, std, native_generator("normal_", generator))
+        return self  # type: ignore[no-any-return]
+
+    def bernoulli_(self: Any, p: float = 0.5, *, generator: Generator | None = None) -> Tensor:
+        """Fills with 1 of probability p, else 0."""
+        _fill_check("bernoulli_", self)
+        _C.bernoulli_(self, p, native_generator("bernoulli_", generator))
+        return self  # type: ignore[no-any-return]
+
+    def random_(
+        self: Any, from_: int | None = None, to: int | None = None, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Fills with integers from `from_` to `to` - 1; `random_(n)` from 0, `random_()` all that fit."""
+        _fill_check("random_", self)
+        low, high = (0, from_) if to is None else (from_ or 0, to)
+        if high is None:
+            high = 2**24 if self.dtype.is_floating_point else 2**8 if self.dtype.itemsize == 1 else 2**31 - 1
+        _C.randint_(self, low, high, native_generator("random_", generator))
+        return self  # type: ignore[no-any-return]
+
+    def round_(self: Any) -> Tensor:
+        """Rounds to the nearest integer."""
+        return _C.round_(self)
+
+    def logit_(self: Any, eps: float | None = None) -> Tensor:
+        """Takes log(x / (1 - x)); with `eps`, x is limited to [eps, 1 - eps] first."""
+        return _C.logit_(self if eps is None else _C.clamp_(self, eps, 1 - eps))
+
+    def index_add_(self: Any, dim: int, index: Tensor, source: Tensor, *, alpha: Any = 1) -> Tensor:
+        """`index_add` in place."""
+        return _C.copy_(self, indexing.index_add(self, dim, index, source, alpha=alpha))
+
+    def index_copy_(self: Any, dim: int, index: Tensor, source: Tensor) -> Tensor:
+        """`index_copy` in place."""
+        return _C.copy_(self, indexing.index_copy(self, dim, index, source))
+
+    def index_fill_(self: Any, dim: int, index: Tensor, value: Any) -> Tensor:
+        """`index_fill` in place."""
+        return _C.copy_(self, indexing.index_fill(self, dim, index, value))
+
+    def tril_(self: Any, diagonal: int = 0) -> Tensor:
+        """Sets what is above a diagonal to zero."""
+        return _C.copy_(self, _C.tril(self, diagonal))
+
+    def triu_(self: Any, diagonal: int = 0) -> Tensor:
+        """Sets what is below a diagonal to zero."""
+        return _C.copy_(self, _C.triu(self, diagonal))
+
+    def fill_diagonal_(self: Any, fill_value: Any) -> Tensor:
+        """Sets the diagonal of a matrix to a number."""
+        return _C.masked_fill_(self, _C.eq(eye(*self.shape, device=self.device), 1), fill_value)
+
+    def clamp_min_(self: Any, min: Any) -> Tensor:
+        """Limits to at least `min`."""
+        return _C.clamp_(self, min, None)
+
+    def clamp_max_(self: Any, max: Any) -> Tensor:
+        """Limits to at most `max`."""
+        return _C.clamp_(self, None, max)
+
+    def scatter_(self: Any, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
+        """`scatter` in place."""
+        _C.scatter_(self, dim, index, indexing.source_or_value("scatter_", src, value), False)
+        return self  # type: ignore[no-any-return]
+
+    def scatter_add_(self: Any, dim: int, index: Tensor, src: Tensor) -> Tensor:
+        """`scatter_add` in place."""
+        _C.scatter_(self, dim, index, src, True)
+        return self  # type: ignore[no-any-return]
+
+    subtract_ = sub_
+    multiply_ = mul_
+    divide_ = div_
+    clip_ = clamp_
+
+    def absolute_(self: Any) -> Tensor:
+        """`abs` in place."""
+        return _C.abs_(self)
+
+    def negative_(self: Any) -> Tensor:
+        """`neg` in place."""
+        return _C.neg_(self)
