@@ -82,6 +82,24 @@ def test_the_gradient_is_that_of_differences(name, seed):
         np.testing.assert_allclose((upstream * change).sum(), (x.grad.numpy() * direction).sum(), rtol=1e-9)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_gradient_of_the_gradient_is_the_linear_part(name):
+    def run(x):
+        cnnx.manual_seed(1)
+        return CASES[name](x)
+
+    rng = np.random.default_rng(2)
+    at, direction = image(), cnnx.tensor(rng.normal(size=(3, 8, 9)))
+    x = cnnx.tensor(at).requires_grad_()
+    result = run(x)
+    upstream = cnnx.tensor(rng.normal(size=tuple(result.shape))).requires_grad_()
+    (first,) = cnnx.autograd.grad(result, x, upstream, create_graph=True)
+    (second,) = cnnx.autograd.grad(first, upstream, direction, create_graph=True)
+    moved = run(cnnx.tensor(at) + direction)
+    np.testing.assert_allclose(second.detach().numpy(), (moved - result.detach()).numpy(), atol=1e-12)
+    assert not second.requires_grad  # it depends on neither
+
+
 @pytest.mark.parametrize(
     "name", ["pad edge", "resize bilinear (4, 5) True", "rotate bilinear None", "RandomCrop"]
 )

@@ -46,6 +46,13 @@ def test_rotation_is_pillows_to_the_bit(pil, shape, mode, options):
         np.testing.assert_array_equal(F.rotate(pixels, angle, mode, **options), np.asarray(expected))
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_rotation_of_an_image_beyond_fixed_point(pil, mode):
+    pixels = image((3, 40000))
+    expected = pil.fromarray(pixels).rotate(1e-3, getattr(pil.Resampling, mode.upper()))
+    np.testing.assert_array_equal(F.rotate(pixels, 1e-3, mode), np.asarray(expected))
+
+
 def affine_matrix(size, angle, translate, scale, shear, center=None):
     """The output to input matrix of torchvision's documentation, by products of 3 x 3 matrices."""
     cx, cy = center or (size[0] * 0.5, size[1] * 0.5)

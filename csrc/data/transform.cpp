@@ -1,168 +1,209 @@
-// Runs transforms: over one image, and over the images of a batch, block of lanes by block of lanes.
+// Transforms as ops: their steps become records for images of one size, which lie beside the images as an input of the call, and
+// one kernel runs them.
 #include "cnnx/data/transform.h"
 
 #include <algorithm>
-#include <cstring>
-#include <numeric>
+#include <cmath>
+#include <mutex>
 
-#include "cnnx/autograd.h"
 #include "core/copy.h"
+#include "core/node.h"
+#include "cuda/graph.h"
 #include "data/checks.h"
 #include "data/step.h"
-#include "kernels/parallel.h"
 #include "kernels/table.h"
 
 namespace cnnx {
+
+struct CompiledTransform {
+  ImageBatch shape;  // without pointers
+  Tensor program;    // the records, then the table
+};
+
 namespace {
 
 constexpr const char* kOp = "transform_images";
 
-ImageSize size_after(const std::vector<ImageStepPtr>& steps, ImageSize size) {
-  for (const ImageStepPtr& step : steps) size = step->output_size(size);
-  return size;
-}
-
-// What a thread needs beside the output, kept from batch to batch.
-struct Workspace {
-  PixelBuffer<uint8_t> bytes[2];
-  PixelBuffer<float> floats[2];
-  std::vector<uint8_t> block;         // images after the steps on bytes
-  std::vector<float> scaled, result;  // images as floats, and after the steps on them
-};
-Workspace& workspace() {
-  thread_local Workspace space;
-  return space;
-}
-
-struct Batch {
-  const BatchTransform& transform;
-  const ChannelScale& scale;
-  ImageSize in, middle, out;
-  const uint8_t* source;
-  const int64_t* rows;
-  const int64_t* keys;
-  RandomState random;
-  int64_t lanes;
-
-  // Images [first, first + n), n <= kBlock, into `output`: plain, or one block of lanes.
-  void run(int64_t first, int64_t n, float* output) const {
-    Workspace& space = workspace();
-    static const std::vector<int64_t> identity = [] {
-      std::vector<int64_t> numbers(kBlock);
-      std::iota(numbers.begin(), numbers.end(), 0);
-      return numbers;
-    }();
-    std::vector<Draws> draws;
-    draws.reserve(static_cast<size_t>(n));
-    space.block.resize(static_cast<size_t>(n * middle.numel()));
-    for (int64_t i = 0; i < n; ++i) {
-      draws.emplace_back(random.seed, random.calls, static_cast<uint64_t>(keys[first + i]));
-      const Pixels<uint8_t> image{in, source + rows[first + i] * in.numel()};
-      const Pixels<uint8_t> done = run_steps(transform.bytes, image, space.bytes, draws.back());
-      std::memcpy(space.block.data() + i * middle.numel(), done.data, static_cast<size_t>(middle.numel()));
-    }
-    const bool more = !transform.floats.empty();
-    GatherShape shape{n, middle.channels, middle.height * middle.width, more ? 1 : lanes};
-    if (more) space.scaled.resize(static_cast<size_t>(n * middle.numel()));
-    kernels<float>().gather_u8(kHost, shape, space.block.data(), identity.data(), scale.divisor, scale.mean_data(),
-                               scale.stddev_data(), more ? space.scaled.data() : output);
-    if (!more) return;
-    float* plain = output;
-    if (lanes > 1) {
-      space.result.resize(static_cast<size_t>(n * out.numel()));
-      plain = space.result.data();
-    }
-    for (int64_t i = 0; i < n; ++i) {
-      const Pixels<float> image{middle, space.scaled.data() + i * middle.numel()};
-      const Pixels<float> done = run_steps(transform.floats, image, space.floats, draws[static_cast<size_t>(i)]);
-      std::memcpy(plain + i * out.numel(), done.data, static_cast<size_t>(out.numel()) * sizeof(float));
-    }
-    if (lanes > 1) kernels<float>().pack_lanes(kHost, n, out.numel(), lanes, plain, output);
-  }
-
-  static constexpr int64_t kBlock = 16;
-};
-
-template <class T>
-Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState& random) {
-  const ImageSize size{image.size(0), image.size(1), image.size(2)};
-  PixelBuffer<T> out;
-  Draws draws(random.seed, random.calls, 0);
-  if (!step.apply(Pixels<T>{size, image.plain().data<T>()}, out, draws)) return plain_copy(image);
-  Tensor result = Tensor::empty({out.size.channels, out.size.height, out.size.width}, image.options());
-  if (result.numel() > 0) std::memcpy(result.raw_data(), out.data.data(), static_cast<size_t>(result.numel()) * sizeof(T));
-  return result;
-}
-
-Tensor run_single(const Tensor& image, const ImageStep& step, const RandomState& random) {
-  if (image.device().is_cuda()) return transform_on_device(image, step, random);
-  switch (image.dtype()) {
-    case DType::uint8: return run_single<uint8_t>(image, step, random);
-    case DType::float32: return run_single<float>(image, step, random);
-    case DType::float64: return run_single<double>(image, step, random);
-    default: throw TypeError(message("transform_image: needs uint8, float32 or float64, got ", name(image.dtype())));
+PixelType pixel_type(DType dtype) {
+  switch (dtype) {
+    case DType::uint8: return PixelType::bytes;
+    case DType::float32: return PixelType::floats;
+    case DType::float64: return PixelType::doubles;
+    default: throw TypeError(message("transform_image: needs uint8, float32 or float64, got ", name(dtype)));
   }
 }
+DType dtype_of(PixelType type) {
+  return type == PixelType::bytes ? DType::uint8 : type == PixelType::floats ? DType::float32 : DType::float64;
+}
 
-}  // namespace
+// Bytes of the host that become a tensor.
+struct UploadCall {
+  const ImageProgram* program;  // lives as long as the call
+  size_t op_bytes, table_bytes;
+  Device device;
+};
+void infer_upload(const Call& call, ResultSpecs& results) {
+  const UploadCall& c = call.as<UploadCall>();
+  results.push_back({.shape = {static_cast<int64_t>(c.op_bytes + c.table_bytes)}, .dtype = DType::uint8, .device = c.device});
+}
+void run_upload(const Run& r) {
+  const UploadCall& c = r.as<UploadCall>();
+  if (c.op_bytes > 0) elements(r.queue).upload(r.queue, r.out<uint8_t>(0), c.program->ops.data(), c.op_bytes);
+  if (c.table_bytes > 0) elements(r.queue).upload(r.queue, r.out<uint8_t>(0) + c.op_bytes, c.program->table.data(), c.table_bytes);
+}
+constexpr OpDef kUpload{.name = "upload", .attributes = attributes_of<UploadCall>, .infer = infer_upload, .run = run_upload};
 
-CNNX_FIELDS(ImageSize, channels, height, width)
+CompiledTransform finished(const ImageProgram& program, const ImageExtents& in, PixelType in_type, const Device& device) {
+  ImageBatch shape{};
+  shape.op_count = static_cast<int32_t>(program.ops.size());
+  shape.in = in;
+  shape.out = program.size;
+  shape.in_type = in_type;
+  shape.out_type = program.type;
+  shape.room = program.room;
+  shape.largest = program.largest;
+  const UploadCall upload{&program, program.ops.size() * sizeof(ImageOp), program.table.size() * sizeof(double), device};
+  return {shape, emit_one(kUpload, upload, {})};
+}
 
-namespace {
+CompiledTransform compiled(const BatchTransform& transform, const ImageExtents& in, const Device& device) {
+  ImageProgram program{in, PixelType::bytes};
+  for (const ImageStepPtr& step : transform.bytes) step->compile(program);
+  const ChannelScale scale(kOp, transform.scale, program.size.channels);
+  ImageOp& op = program.add(ImageOp::Kind::scale, program.size, PixelType::floats);
+  op.p = static_cast<double>(scale.divisor);
+  op.normalises = !scale.mean.empty();
+  for (const auto* values : {&scale.mean, &scale.stddev})
+    program.table.insert(program.table.end(), values->begin(), values->end());
+  for (const ImageStepPtr& step : transform.floats) step->compile(program);
+  return finished(program, in, PixelType::bytes, device);
+}
 
-// Inputs: images, positions, keys of the random numbers.
+// For images of the size and the device that were last seen.
+CompiledTransform compiled_once(const BatchTransform& transform, const ImageExtents& in, const Device& device) {
+  static std::mutex mutex;
+  std::lock_guard lock(mutex);
+  std::shared_ptr<const CompiledTransform>& kept = transform.compiled;
+  if (kept != nullptr && kept->shape.in == in && kept->program.device() == device) return *kept;
+  const auto made = std::make_shared<const CompiledTransform>(compiled(transform, in, device));
+  // What is captured has not run: those records are there when the graph has been replayed, for the graph alone.
+  if (!cuda::is_capturing(device.index)) kept = made;
+  return *made;
+}
+
+// Inputs: images, their positions and the keys of the random numbers (both left out: one image), the program.
 struct TransformCall {
-  const BatchTransform* transform;  // these two live as long as the call
-  const ChannelScale* scale;
-  ImageSize in, middle, out;
-  RandomState random;
+  ImageBatch shape;
+  bool transposed;  // of kTransformLinear
 };
-CNNX_FIELDS(TransformCall, transform, scale, in, middle, out, random)
-Dims result_shape(const Call& call) {
-  const ImageSize& out = call.as<TransformCall>().out;
+ImageBatch batch_of(const Run& r) {
+  ImageBatch b = r.as<TransformCall>().shape;
+  const bool single = !r.inputs[1].defined();
+  b.count = single ? 1 : r.inputs[1].numel();
+  b.samples = single ? 1 : r.inputs[0].size(0);
+  b.lanes = r.lanes;
+  b.source = r.input_data[0];
+  b.index = r.in<int64_t>(1);
+  b.keys = r.in<int64_t>(2);
+  b.ops = r.in<ImageOp>(3);
+  b.table = reinterpret_cast<const double*>(b.ops + b.op_count);
+  b.out_data = r.result_data[0];
+  return b;
+}
+Dims batch_shape(const Call& call) {
+  const ImageExtents& out = call.as<TransformCall>().shape.out;
   return {call[1].numel(), out.channels, out.height, out.width};
 }
-void infer(const Call& call, ResultSpecs& results) { results.push_back({result_shape(call), DType::float32, Place::call}); }
-void run(const Run& r) {
-  const TransformCall& c = r.as<TransformCall>();
-  const Tensor& batch = r.results[0];
-  if (batch.numel() == 0) return;
-  if (r.inputs[0].device().is_cuda())
-    return transform_on_device(r.inputs[0], r.inputs[1], r.inputs[2], *c.transform, c.random, batch);
-  const Batch work{*c.transform,     *c.scale,         c.in,     c.middle, c.out, r.in<uint8_t>(0),
-                   r.in<int64_t>(1), r.in<int64_t>(2), c.random, r.lanes};
-  float* output = r.out<float>(0);
-  const int64_t count = batch.size(0), block = r.lanes > 1 ? r.lanes : Batch::kBlock;
-  const double steps = static_cast<double>(c.transform->bytes.size() + c.transform->floats.size() + 1);
-  parallel_for((count + block - 1) / block, 0.7 * steps * static_cast<double>(block * std::max(c.in.numel(), c.out.numel())),
-               [&](int64_t unit) {
-                 work.run(unit * block, std::min(block, count - unit * block), output + unit * block * c.out.numel());
-               });
+
+void infer_transform(const Call& call, ResultSpecs& results) {
+  const ImageBatch& b = call.as<TransformCall>().shape;
+  const Dims shape = call[1].defined() ? batch_shape(call) : Dims{b.out.channels, b.out.height, b.out.width};
+  results.push_back({shape, dtype_of(b.out_type), Place::call});
 }
-constexpr OpDef kTransform{
-    .name = kOp,
-    .attributes = attributes_of<TransformCall>,
-    .lanes = [](const Call& call) { return lanes_for_images(result_shape(call), {DType::float32, call[0].device()}); },
-    .infer = infer,
-    .run = run};
+void run_transform(const Run& r) {
+  if (r.results[0].numel() > 0) elements(r.queue).transform_images(r.queue, batch_of(r));
+}
+
+void infer_linear(const Call& call, ResultSpecs& results) {
+  const TransformCall& c = call.as<TransformCall>();
+  const ImageExtents& size = c.transposed ? c.shape.in : c.shape.out;
+  results.push_back({{size.channels, size.height, size.width}, call[0].dtype()});
+}
+void run_linear(const Run& r) { elements(r.queue).transform_linear(r.queue, batch_of(r), r.as<TransformCall>().transposed); }
+extern const OpDef kTransformLinear;
+// Every step is affine in the pixels once its parameters are drawn: the gradient is the transpose of its linear part, and that one's
+// the linear part.
+void gradient(const Backward& call, Grads& grads) {
+  const Tensor none;
+  TransformCall c = call.as<TransformCall>();
+  c.transposed = !c.transposed;
+  grads[0] = emit_one(kTransformLinear, c, {call.grad(), none, none, call.input(3)});
+}
+
+constexpr OpDef kTransform{.name = kOp,
+                           .attributes = attributes_of<TransformCall>,
+                           .lanes =
+                               [](const Call& call) {
+                                 return call[1].defined() &&
+                                        lanes_for_images(batch_shape(call), {DType::float32, call[0].device()});
+                               },
+                           .infer = infer_transform,
+                           .run = run_transform,
+                           .gradient = gradient,
+                           .saves = [](const Call&, uint64_t) { return input_bit(3); }};
+const OpDef kTransformLinear{.name = "transform_linear",
+                             .attributes = attributes_of<TransformCall>,
+                             .infer = infer_linear,
+                             .run = run_linear,
+                             .gradient = gradient,
+                             .saves = [](const Call&, uint64_t) { return input_bit(3); }};
+
+Tensor transformed(CompiledTransform transform, const RandomState& random, const Tensor& images, const Tensor& positions,
+                   const Tensor& keys) {
+  transform.shape.seed = random.seed;
+  transform.shape.call = random.calls;
+  return emit_one(kTransform, TransformCall{transform.shape, false}, {images, positions, keys, transform.program});
+}
 
 }  // namespace
 
-bool is_random(const ImageStep& step) { return step.random(); }
+ImageOp& ImageProgram::add(ImageOp::Kind kind, const ImageExtents& out, PixelType out_type) {
+  const auto numel = [](const ImageExtents& s) { return checked_product(checked_product(s.channels, s.height), s.width); };
+  largest = std::max({largest, numel(size), numel(out)});
+  if (!ops.empty()) room = std::max(room, checked_product(size.numel(), size_of(type)));
+  ImageOp& op = ops.emplace_back();
+  op.kind = kind;
+  op.in = size;
+  op.out = out;
+  op.in_type = type;
+  op.out_type = out_type;
+  op.table = static_cast<int32_t>(table.size());
+  size = out;
+  type = out_type;
+  return op;
+}
+
+void ImageProgram::add_values(const char* op, const Fill& values, PixelType as) {
+  if (values.size() > 1 && static_cast<int64_t>(values.size()) != size.channels)
+    throw ValueError(message(op, ": fill has ", values.size(), " values, the image has ", size.channels, " channels"));
+  for (size_t c = 0; c < static_cast<size_t>(size.channels); ++c) {
+    const double value = values.empty() ? 0.0 : values[values.size() == 1 ? 0 : c];
+    if (as == PixelType::bytes) table.push_back(value >= 255 ? 255 : value > 0 ? std::trunc(value) : 0);
+    else table.push_back(as == PixelType::floats ? static_cast<double>(static_cast<float>(value)) : value);
+  }
+}
+
+bool is_random(const ImageStep& step) { return step.random; }
 
 Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomState& random) {
   if (!image.defined()) throw TypeError("transform_image: image is None");
   if (image.ndim() != 3) throw ShapeError(message("transform_image: the image must be (C, H, W), got ", image.shape()));
   if (image.numel() == 0) throw ValueError(message("transform_image: the image has no pixels, its shape is ", image.shape()));
-  const Tensor pixels = contiguous(image.detach());
-  const Tensor result = run_single(pixels, step, random);
-  if (needs_grad({image})) {
-    ImageSize size{image.size(0), image.size(1), image.size(2)};
-    Draws draws(random.seed, random.calls, 0);
-    record("transform_image", result, {image},
-           [transposed = step.transposed(size, draws)](const Tensor& g, const Needs&) { return Grads{transposed(g)}; });
-  }
-  return result;
+  const ImageExtents in{image.size(0), image.size(1), image.size(2)};
+  const PixelType type = pixel_type(image.dtype());
+  ImageProgram program{in, type, random};
+  step.compile(program);
+  return transformed(finished(program, in, type, image.device()), random, image, {}, {});
 }
 
 Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const BatchTransform& transform,
@@ -170,17 +211,15 @@ Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start
   if (transform.bytes.empty() && transform.floats.empty()) return gather_images(source, index, start, count, transform.scale);
   check_images(kOp, source, index);
   if (!keys.defined()) throw TypeError(message(kOp, ": keys is None"));
-  const ImageSize in{source.ndim() == 4 ? source.size(1) : 1, source.size(-2), source.size(-1)};
+  const ImageExtents in{source.ndim() == 4 ? source.size(1) : 1, source.size(-2), source.size(-1)};
   if (in.numel() == 0) throw ValueError(message(kOp, ": the images have no pixels, their shape is ", source.shape()));
-  const Tensor images = contiguous(source), whole_keys = contiguous(keys);
   const Tensor positions = checked_positions(kOp, index, start, count, source.size(0), source.device());
+  const Tensor whole_keys = contiguous(keys);
   if (whole_keys.dtype() != DType::int64 || whole_keys.shape() != index.shape())
     throw ShapeError(message(kOp, ": keys must be int64 of shape ", index.shape(), ", got ", name(whole_keys.dtype()), " of ",
                              whole_keys.shape()));
   const Tensor key_values = to_device(whole_keys.as_strided({count}, {1}, whole_keys->offset + start), source.device());
-  const ImageSize middle = size_after(transform.bytes, in), out = size_after(transform.floats, middle);
-  const ChannelScale scale(kOp, transform.scale, middle.channels);
-  return emit_one(kTransform, TransformCall{&transform, &scale, in, middle, out, random}, {images, positions, key_values});
+  return transformed(compiled_once(transform, in, source.device()), random, source, positions, key_values);
 }
 
 }  // namespace cnnx

@@ -211,15 +211,11 @@ struct AdagradStep {
   bool maximize;
 };
 
-// How an affine map takes pixels from an image. pillow: Pillow's transform() of one image, the matrix in pixel coordinates from
-// the top left corner; tensor: torchvision's of tensors (grid_sample with zeros outside), coordinates from the centre of each
-// image.
-enum class WarpRules { pillow, tensor };
+// An affine map of an image of bytes by Pillow's rules; the matrix is in pixel coordinates from the top left corner.
 struct WarpShape {
   int64_t channels, in_height, in_width, out_height, out_width;
-  WarpRules rules;
   bool bilinear;  // else nearest
 };
-struct ImageBatch;  // image_steps.h
+struct ImageBatch;  // transform.h
 
 }  // namespace cnnx

@@ -18,21 +18,10 @@ struct Mixing {
 
 inline int round_up(int64_t count) { return static_cast<int>((count + kRound - 1) / kRound * kRound); }
 
-inline bool small(double v) { return fabs(v) < 32768.0; }
-
-bool fits_fixed_point(const WarpShape& s, const double* m) {
-  const double w = static_cast<double>(s.out_width - 1), h = static_cast<double>(s.out_height - 1);
-  bool fits = true;
-  for (int row = 0; row < 6; row += 3)
-    fits = fits && small(m[row + 2]) && small(w * m[row] + m[row + 2]) && small(h * m[row + 1] + m[row + 2]) &&
-           small(w * m[row] + h * m[row + 1] + m[row + 2]);
-  return fits;
-}
-
 inline uint32_t fixed(double v) { return static_cast<uint32_t>(static_cast<int32_t>(floor(v * 65536.0 + 0.5))); }
 
-// Sums wrap round in the middle, but not where they end: the corners were checked.
-void nearest(const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input, uint8_t* output) {
+// Sums wrap round in the middle, but not where they end.
+void nearest(const WarpShape& s, const double* m, const double* fill, const uint8_t* input, uint8_t* output) {
   const uint32_t a0 = fixed(m[0]), a1 = fixed(m[1]), a3 = fixed(m[3]), a4 = fixed(m[4]);
   const uint32_t a2 = fixed(m[2] + m[0] * 0.5 + m[1] * 0.5), a5 = fixed(m[5] + m[3] * 0.5 + m[4] * 0.5);
   const uint32_t width = static_cast<uint32_t>(s.in_width), height = static_cast<uint32_t>(s.in_height);
@@ -53,7 +42,7 @@ void nearest(const WarpShape& s, const double* m, const uint8_t* fill, const uin
       for (int64_t c = 0; c < s.channels; ++c) {
         const uint8_t* from = input + c * plane;
         uint8_t* to = output + c * out_plane + y * s.out_width + begin;
-        const int32_t outside = fill != nullptr ? fill[c] : 0;
+        const int32_t outside = static_cast<int32_t>(fill[c]);
         for (int i = 0; i < count; ++i) to[i] = static_cast<uint8_t>((from[at[i]] & inside[i]) | (outside & ~inside[i]));
       }
     }
@@ -83,8 +72,7 @@ void prepare(const WarpShape& s, const double* m, int64_t y, int64_t begin, int 
 // The two pixels from p on, p[0] in the lower byte.
 inline uint32_t two_pixels(const uint8_t* p) { return static_cast<uint32_t>(p[0]) | static_cast<uint32_t>(p[1]) << 8; }
 
-void bilinear(const Queue& queue, const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input,
-              uint8_t* output) {
+void bilinear(const Queue& queue, const WarpShape& s, const double* m, const double* fill, const uint8_t* input, uint8_t* output) {
   const int64_t plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width, pitch = s.in_width;
   // A copy with a row and a pixel more, so that neighbours beyond the rim can be read.
   const int64_t room = plane + pitch + 1;
@@ -103,7 +91,7 @@ void bilinear(const Queue& queue, const WarpShape& s, const double* m, const uin
       for (int64_t c = 0; c < s.channels; ++c) {
         const uint8_t* from = copy + c * room;
         uint8_t* to = output + c * out_plane + y * s.out_width + begin;
-        const int32_t outside = fill != nullptr ? fill[c] : 0;
+        const int32_t outside = static_cast<int32_t>(fill[c]);
         for (int i = 0; i < count; ++i) {
           const uint8_t* p = from + run.first[i];
           corners[i] = two_pixels(p) | two_pixels(p + pitch) << 16;
@@ -121,33 +109,9 @@ void bilinear(const Queue& queue, const WarpShape& s, const double* m, const uin
     }
 }
 
-// The maps that Pillow counts in double: those that only scale, where steps add up, and those with large coordinates.
-void nearest_rare(const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input, uint8_t* output) {
-  const bool scales = m[1] == 0.0 && m[3] == 0.0;
-  const double width = static_cast<double>(s.in_width), height = static_cast<double>(s.in_height);
-  const int64_t plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width;
-  const double first_x = m[2] + m[0] * 0.5 + m[1] * 0.5, first_y = m[5] + m[3] * 0.5 + m[4] * 0.5;
-  double line = first_y;
-  for (int64_t y = 0; y < s.out_height; ++y, line += m[4]) {
-    double column = first_x;
-    for (int64_t x = 0; x < s.out_width; ++x, column += m[0]) {
-      const double i = static_cast<double>(x), j = static_cast<double>(y);
-      const double u = scales ? column : first_x + m[0] * i + m[1] * j, v = scales ? line : first_y + m[3] * i + m[4] * j;
-      const bool is_in = u >= 0.0 && u < width && v >= 0.0 && v < height;
-      const int64_t at = is_in ? static_cast<int64_t>(v) * s.in_width + static_cast<int64_t>(u) : 0;
-      for (int64_t c = 0; c < s.channels; ++c) {
-        const uint8_t outside = fill != nullptr ? fill[c] : 0;
-        output[c * out_plane + y * s.out_width + x] = is_in ? input[c * plane + at] : outside;
-      }
-    }
-  }
-}
-
-void warp_u8(const Queue& queue, const WarpShape& s, const double* m, const uint8_t* fill, const uint8_t* input,
-             uint8_t* output) {
+void warp_u8(const Queue& queue, const WarpShape& s, const double* m, const double* fill, const uint8_t* input, uint8_t* output) {
   if (s.bilinear) bilinear(queue, s, m, fill, input, output);
-  else if ((m[1] != 0.0 || m[3] != 0.0) && fits_fixed_point(s, m)) nearest(s, m, fill, input, output);
-  else nearest_rare(s, m, fill, input, output);
+  else nearest(s, m, fill, input, output);
 }
 
 }  // namespace

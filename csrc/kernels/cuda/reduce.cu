@@ -211,7 +211,7 @@ void reduce_any(const Queue& queue, ReduceOp op, const ReduceShape& s, const flo
   }
 }
 template <class T>
-void reduce_any(queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
+void reduce_any(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
   constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
   const bool mean = op == ReduceOp::mean;
   reduce_with(queue, kNames[static_cast<int>(op)], AnyReduction<T>{mean ? ReduceOp::sum : op}, s,
@@ -426,13 +426,13 @@ void sum_squares(const Queue& queue, const ReduceShape& s, const T* x, const T* 
 }  // namespace
 
 template <class T>
-void fill_reduce(const Queue& queue, KernelTable<T>& table) {
+void fill_reduce(KernelTable<T>& table) {
   table.reduce = [](const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) { reduce_any(queue, op, s, x, y); };
   table.sum_squares = sum_squares<T>;
   table.arg_reduce = arg_reduce<T>;
 }
-template void fill_reduce(queue, KernelTable<float>&);
-template void fill_reduce(queue, KernelTable<double>&);
+template void fill_reduce(KernelTable<float>&);
+template void fill_reduce(KernelTable<double>&);
 
 void fill_integer_reduce(ElementTable& table) {
   table.integer_reduce = integer_reduce;

@@ -216,35 +216,35 @@ constexpr const char* kNames[] = {
 
 const char* name_of(UnaryOp op) { return kNames[static_cast<size_t>(op)]; }
 
-void unary(const Queue&, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
+void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
   switch (op) {
 #define UNARY(function, name, needs) \
-  case UnaryOp::function: return map(name, n, x, y, Function<UnaryOp::function>{a, b});
+  case UnaryOp::function: return map(queue, name, n, x, y, Function<UnaryOp::function>{a, b});
 #include "kernels/unary.def"
 #undef UNARY
     case UnaryOp::count: break;
   }
 }
-void unary(const Queue&, UnaryOp op, int64_t n, double a, double b, const double* x, double* y) {
-  map(name_of(op), n, x, y, AnyFunction{op, a, b});
+void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const double* x, double* y) {
+  map(queue, name_of(op), n, x, y, AnyFunction{op, a, b});
 }
 
 // A null `saved` is one that the gradient does not need.
 template <class T, class F>
-void backward(UnaryOp op, int64_t n, const T* g, const T* saved, T* out, const F& f) {
-  map2(name_of(op), n, array(g), saved == nullptr ? Source<T>{nullptr, T(), 0} : array(saved), out, f);
+void backward(const Queue& queue, UnaryOp op, int64_t n, const T* g, const T* saved, T* out, const F& f) {
+  map2(queue, name_of(op), n, array(g), saved == nullptr ? Source<T>{nullptr, T(), 0} : array(saved), out, f);
 }
-void unary_backward(UnaryOp op, int64_t n, double a, double b, const float* g, const float* saved, float* out) {
+void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* g, const float* saved, float* out) {
   switch (op) {
 #define UNARY(function, name, needs) \
-  case UnaryOp::function: return backward(op, n, g, saved, out, Gradient<UnaryOp::function>{a, b});
+  case UnaryOp::function: return backward(queue, op, n, g, saved, out, Gradient<UnaryOp::function>{a, b});
 #include "kernels/unary.def"
 #undef UNARY
     case UnaryOp::count: break;
   }
 }
-void unary_backward(UnaryOp op, int64_t n, double a, double b, const double* g, const double* saved, double* out) {
-  backward(op, n, g, saved, out, AnyGradient{op, a, b});
+void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const double* g, const double* saved, double* out) {
+  backward(queue, op, n, g, saved, out, AnyGradient{op, a, b});
 }
 
 template <class T>
@@ -254,21 +254,21 @@ struct Axpy {
 };
 
 template <class T>
-void axpy(const Queue&, int64_t n, double alpha, const T* x, T* y) {
-  map2("axpy", n, array(x), array(static_cast<const T*>(y)), y, Axpy<T>{static_cast<T>(alpha)});
+void axpy(const Queue& queue, int64_t n, double alpha, const T* x, T* y) {
+  map2(queue, "axpy", n, array(x), array(static_cast<const T*>(y)), y, Axpy<T>{static_cast<T>(alpha)});
 }
 
 }  // namespace
 
 template <class T>
-void fill_unary(const Queue& queue, KernelTable<T>& table) {
+void fill_unary(KernelTable<T>& table) {
   table.unary = unary;
-  table.unary_backward = [](const Queue&, UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y, T* out) {
-    unary_backward(op, n, a, b, g, unary_needs(op) == UnaryNeeds::y ? y : unary_needs(op) == UnaryNeeds::x ? x : nullptr, out);
+  table.unary_backward = [](const Queue& queue, UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y, T* out) {
+    unary_backward(queue, op, n, a, b, g, unary_needs(op) == UnaryNeeds::y ? y : unary_needs(op) == UnaryNeeds::x ? x : nullptr, out);
   };
   table.axpy = axpy<T>;
 }
-template void fill_unary(queue, KernelTable<float>&);
-template void fill_unary(queue, KernelTable<double>&);
+template void fill_unary(KernelTable<float>&);
+template void fill_unary(KernelTable<double>&);
 
 }  // namespace cnnx::cuda

@@ -17,6 +17,7 @@ void fill_arithmetic(ElementTable& table);
 void fill_index(ElementTable& table);
 void fill_rows(ElementTable& table);
 void fill_create(ElementTable& table);
+void fill_transform(ElementTable& table);
 
 // Elements of one unit of work. Longer rows are cut into pieces of as many.
 constexpr int64_t kElementsPerUnit = 16384;

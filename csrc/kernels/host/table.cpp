@@ -11,6 +11,7 @@ const ElementTable& elements() {
     host::fill_index(t);
     host::fill_rows(t);
     host::fill_create(t);
+    host::fill_transform(t);
     return t;
   }();
   return table;

@@ -20,14 +20,8 @@
 
 namespace cnnx {
 
-struct ImageSize {
-  int64_t channels, height, width;
-  int64_t numel() const { return checked_product(checked_product(channels, height), width); }
-  bool operator==(const ImageSize&) const = default;
-};
-
 // One transform with its parameters or their ranges. Immutable, so that threads can share it.
-class ImageStep;
+struct ImageStep;
 using ImageStepPtr = std::shared_ptr<const ImageStep>;
 
 using Range = std::pair<double, double>;
@@ -74,8 +68,8 @@ bool is_random(const ImageStep& step);
 // One image (C, H, W), uint8, float32 or float64. `random` is asked for only if the step is random.
 Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomState& random);
 
-// A transform as a device reads it.
-struct DeviceTransform;
+// A transform as the kernels read it.
+struct CompiledTransform;
 
 // What becomes of an image of the data set: steps on bytes, then floats as in gather_images, then steps on floats.
 struct BatchTransform {
@@ -83,7 +77,7 @@ struct BatchTransform {
   PixelScale scale;
   std::vector<ImageStepPtr> floats;
   // For images of the size and the device that were last seen.
-  mutable std::shared_ptr<const DeviceTransform> on_device = nullptr;
+  mutable std::shared_ptr<const CompiledTransform> compiled = nullptr;
 };
 
 // Images source[index[start + i]] for i < count, transformed, as float32 (count, C, H, W); see gather_images. keys (int64, as
