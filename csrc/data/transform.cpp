@@ -20,6 +20,10 @@ struct CompiledTransform {
   Tensor program;    // the records, then the table
 };
 
+CNNX_FIELDS(ImageExtents, channels, height, width)
+CNNX_FIELDS(ImageBatch, count, samples, lanes, source, index, keys, seed, call, ops, table, op_count, in, out, in_type, out_type,
+            room, largest, out_data)
+
 namespace {
 
 constexpr const char* kOp = "transform_images";
@@ -42,6 +46,7 @@ struct UploadCall {
   size_t op_bytes, table_bytes;
   Device device;
 };
+CNNX_FIELDS(UploadCall, program, op_bytes, table_bytes, device)
 void infer_upload(const Call& call, ResultSpecs& results) {
   const UploadCall& c = call.as<UploadCall>();
   results.push_back({.shape = {static_cast<int64_t>(c.op_bytes + c.table_bytes)}, .dtype = DType::uint8, .device = c.device});
@@ -96,6 +101,7 @@ struct TransformCall {
   ImageBatch shape;
   bool transposed;  // of kTransformLinear
 };
+CNNX_FIELDS(TransformCall, shape, transposed)
 ImageBatch batch_of(const Run& r) {
   ImageBatch b = r.as<TransformCall>().shape;
   const bool single = !r.inputs[1].defined();

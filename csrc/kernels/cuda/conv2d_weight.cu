@@ -176,8 +176,8 @@ __global__ void __launch_bounds__(256) weight_sums(int64_t results, int chunks, 
   for (int i = 1; i < kRows; ++i) sum += sums[i][column];
   const int64_t o = at / columns;
   const int k = static_cast<int>(at % columns);
-  T& to = k < taps ? grad_weight[o * taps + k] : grad_bias[o];
-  to = accumulate ? to + sum : sum;
+  T& result = k < taps ? grad_weight[o * taps + k] : grad_bias[o];
+  result = accumulate ? result + sum : sum;
 }
 
 }  // namespace

@@ -155,7 +155,7 @@ bool is_contiguous(const StridedShape<2>& s) { return s.ndim == 1 && s.stride[0]
 
 template <class T>
 void copy_words(const Queue& queue, const StridedShape<2>& s, const T* in, T* out) {
-  if (is_contiguous(s)) return map("copy", s.numel(), in, out, Same<T>());
+  if (is_contiguous(s)) return map(queue, "copy", s.numel(), in, out, Same<T>());
   if (int row = 0; is_transpose(s, row)) return transpose(queue, s, row, in, out);
   in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
     const Walk<2> walk(part);
@@ -210,10 +210,10 @@ struct Arithmetic {
   }
 };
 
-void binary(const Queue&, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
+void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
             void* out) {
   const auto run = [&]<class T>(T* to, const auto& f) {
-    map2_strided(binary_name(op), s, source_of<T>(a), source_of<T>(b), to, f);
+    map2_strided(queue, binary_name(op), s, source_of<T>(a), source_of<T>(b), to, f);
   };
   if (float* to = static_cast<float*>(out); dtype == DType::float32) switch (op) {
       case BinaryOp::add: return run(to, FloatArithmetic<BinaryOp::add>());
@@ -229,9 +229,9 @@ void binary(const Queue&, BinaryOp op, DType dtype, const StridedShape<3>& s, co
 
 // The slot of KernelTable: contiguous operands or single elements, all on the device.
 template <class T>
-void flat_binary(const Queue&, BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
+void flat_binary(const Queue& queue, BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
   const StridedShape<3> s{1, {n}, {{1}, {a_kind == Operand::full ? 1 : 0}, {b_kind == Operand::full ? 1 : 0}}};
-  binary(op, dtype_of<T>(), s, {a, 0, 0}, {b, 0, 0}, out);
+  binary(queue, op, dtype_of<T>(), s, {a, 0, 0}, {b, 0, 0}, out);
 }
 
 template <class T>
@@ -247,11 +247,11 @@ struct Compare {
   }
 };
 
-void compare(const Queue&, CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
+void compare(const Queue& queue, CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
              bool* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    map2_strided("compare", s, source_of<T>(a), source_of<T>(b), out, Compare<T>{op});
+    map2_strided(queue, "compare", s, source_of<T>(a), source_of<T>(b), out, Compare<T>{op});
   });
 }
 
@@ -267,12 +267,12 @@ struct Bitwise {
   }
 };
 
-void bitwise(const Queue&, BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
+void bitwise(const Queue& queue, BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
              void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T>)
-      map2_strided("bitwise", s, source_of<T>(a), source_of<T>(b), static_cast<T*>(out), Bitwise<T>{op});
+      map2_strided(queue, "bitwise", s, source_of<T>(a), source_of<T>(b), static_cast<T*>(out), Bitwise<T>{op});
   });
 }
 
@@ -323,10 +323,10 @@ struct Test {
   }
 };
 
-void test(const Queue&, TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
+void test(const Queue& queue, TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    map("test", n, static_cast<const T*>(x), out, Test<T>{op});
+    map(queue, "test", n, static_cast<const T*>(x), out, Test<T>{op});
   });
 }
 
@@ -360,11 +360,11 @@ T saturated(double value) {
   return static_cast<T>(value);
 }
 
-void integer_unary(const Queue&, UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
+void integer_unary(const Queue& queue, UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
-      map("integer_unary", n, static_cast<const T*>(x), static_cast<T*>(out),
+      map(queue, "integer_unary", n, static_cast<const T*>(x), static_cast<T*>(out),
           IntegerFunction<T>{op, a, b, saturated<T>(a), saturated<T>(b)});
   });
 }

@@ -100,7 +100,7 @@ void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_
       const Scratch<bool> first(queue, n);
       launch("scatter", line_entries_kernel, blocks_for(n), kThreads, 0, queue, walk, taken, steps[0], steps[1], index_part,
              entry.data());
-      chain("scatter", n, entry.data(), next, first.data());
+      chain(queue, "scatter", n, entry.data(), next, first.data());
       launch("scatter", put_chained_kernel<T>, blocks_for(n), kThreads, 0, queue, walk, taken, steps[2], add, entry.data(), next,
              first.data(), value_part, x_part);
     });
@@ -174,7 +174,7 @@ void scatter(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t 
   const bool chained = !distinct && count > 1;
   const Scratch<int64_t> list(queue, chained ? count : 0);
   const Scratch<bool> heads(queue, chained ? count : 0);
-  if (chained) chain("index_put", count, entry, list.data(), heads.data());
+  if (chained) chain(queue, "index_put", count, entry, list.data(), heads.data());
   const int64_t* next = chained ? list.data() : nullptr;
   const bool* first = chained ? heads.data() : nullptr;
   dispatch(dtype, [&](auto tag) {

@@ -251,12 +251,12 @@ struct Part {
 
 // Calls run(lists, blocks) for as many lists at a time as the arguments hold.
 template <class T, class Run>
-void for_lists(const Queue& queue, int64_t count, const int64_t* sizes, void* const* data, const Run& run) {
+void for_lists(int64_t count, const int64_t* sizes, void* const* data, const Run& run) {
   Lists<T> lists{};
   int64_t blocks = 0;
   const auto flush = [&] {
     lists.first_block[lists.count] = int(blocks);
-    run(queue, lists, blocks);
+    run(lists, blocks);
     lists.count = 0;
     blocks = 0;
   };
@@ -326,7 +326,7 @@ constexpr const char* kClip = "clip_grad_norm_";
 void add_norm(const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data, double* norm) {
   dispatch_floating(kClip, dtype, [&](auto tag) {
     using T = decltype(tag);
-    for_lists<T>(queue, count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
+    for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
       const Scratch<double> parts(queue, blocks);
       launch(kClip, norm_parts_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, lists, p, parts.data());
       launch(kClip, norm_kernel, dim3(1), dim3(kThreads), 0, queue, blocks, parts.data(), p, norm);
@@ -338,7 +338,7 @@ void clip_norm(const Queue& queue, DType dtype, double max_norm, const double* n
                void* const* data) {
   dispatch_floating(kClip, dtype, [&](auto tag) {
     using T = decltype(tag);
-    for_lists<T>(queue, count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
+    for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
       launch(kClip, clip_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, lists, max_norm, norm);
     });
   });

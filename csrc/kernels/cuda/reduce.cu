@@ -335,10 +335,10 @@ void arg_reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* 
   }
 }
 
-void integer_arg_reduce(const Queue&, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
+void integer_arg_reduce(const Queue& queue, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_integral_v<T>) arg_reduce(op, s, static_cast<const T*>(x), index);
+    if constexpr (std::is_integral_v<T>) arg_reduce(queue, op, s, static_cast<const T*>(x), index);
   });
 }
 
