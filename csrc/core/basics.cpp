@@ -6,7 +6,7 @@
 #include "cnnx/device.h"
 #include "cnnx/dims.h"
 #include "cnnx/dtype.h"
-#include "cuda/runtime.h"
+#include "device/cuda/runtime.h"
 
 namespace cnnx {
 

@@ -5,7 +5,7 @@
 
 #include "core/copy.h"
 #include "core/node.h"
-#include "cuda/graph.h"
+#include "core/cuda/graph.h"
 #include "kernels/table.h"
 
 namespace cnnx {

@@ -8,7 +8,7 @@
 #include <thread>
 
 #include "core/op.h"
-#include "cuda/streams.h"
+#include "device/cuda/streams.h"
 
 namespace cnnx {
 namespace {

@@ -5,7 +5,7 @@
 #include <random>
 
 #include "core/copy.h"
-#include "cuda/graph.h"
+#include "core/cuda/graph.h"
 #include "kernels/table.h"
 
 namespace cnnx {

@@ -3,8 +3,8 @@
 #include "cnnx/autograd.h"
 #include "core/copy.h"
 #include "core/op.h"
-#include "cuda/graph.h"
-#include "cuda/runtime.h"
+#include "core/cuda/graph.h"
+#include "device/cuda/runtime.h"
 #include "kernels/table.h"
 
 namespace cnnx {

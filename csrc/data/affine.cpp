@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cuda/graph.h"
+#include "core/cuda/graph.h"
 #include "data/step.h"
 
 namespace cnnx {

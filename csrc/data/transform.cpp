@@ -8,7 +8,7 @@
 
 #include "core/copy.h"
 #include "core/node.h"
-#include "cuda/graph.h"
+#include "core/cuda/graph.h"
 #include "data/checks.h"
 #include "data/step.h"
 #include "kernels/table.h"

@@ -3,8 +3,8 @@
 // only.
 #pragma once
 
-#include "kernels/float_mode.h"
-#include "kernels/parallel.h"
+#include "device/float_mode.h"
+#include "device/parallel.h"
 #include "kernels/shapes.h"
 
 namespace cnnx {

@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "cuda/runtime.h"
+#include "device/cuda/runtime.h"
+#include "kernels/cuda/table.h"
 #include "kernels/slots.h"
 
 namespace cnnx {

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "core/copy.h"
-#include "cuda/runtime.h"
-#include "cuda/streams.h"
+#include "device/cuda/runtime.h"
+#include "device/cuda/streams.h"
 
 #include "bindings.h"
 

@@ -7,7 +7,7 @@
 #include "cnnx/threads.h"
 #include "core/op.h"
 #include "device/allocator.h"
-#include "kernels/parallel.h"
+#include "device/parallel.h"
 #include "kernels/table.h"
 
 #include "bindings.h"

@@ -1,5 +1,5 @@
 // CPU quotas of control groups, read from folders that stand for a file system.
-#include "kernels/cgroup.h"
+#include "device/cgroup.h"
 
 #include <stdlib.h>
 

@@ -17,9 +17,9 @@
 
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
-#include "kernels/float_mode.h"
-#include "kernels/parallel.h"
-#include "kernels/team.h"
+#include "device/float_mode.h"
+#include "device/parallel.h"
+#include "device/team.h"
 
 namespace {
 

@@ -6,14 +6,10 @@
 #include <memory>
 #include <mutex>
 
+#include "cnnx/random_state.h"
 #include "cnnx/tensor.h"
 
 namespace cnnx {
-
-struct RandomState {
-  uint64_t seed = 0;
-  uint64_t calls = 0;  // draws made so far; each random op takes one
-};
 
 // A stream of random calls of its own. Thread-safe. Copies are handles of the same stream.
 class Generator {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "kernels/cpu/vec.h"
-#include "kernels/parallel.h"
+#include "device/parallel.h"
 #include "kernels/shapes.h"
 #include "kernels/slots.h"
 

@@ -2,14 +2,11 @@
 #pragma once
 
 #include "cnnx/dtype.h"
-#include "cuda/stream.h"
-#include "kernels/cuda/launch.h"
+#include "device/cuda/stream.h"
+#include "device/cuda/launch.h"
 #include "kernels/slots.h"
 
 namespace cnnx::cuda {
-
-// Whether this build holds kernels for CUDA's current device: null, or what CUDA says.
-const char* unsupported_architecture();
 
 // target = `bytes` of the host's, a multiple of 4, in the queue; without a wait (upload.cu).
 void upload(const Queue& queue, const char* op, void* target, const void* source, size_t bytes);

@@ -9,7 +9,7 @@ namespace cnnx::cuda {
 constexpr int64_t kMaxIndex = 0x7fffffff;
 
 // A number that indices of 32 bits must reach; throws where it is more.
-[[noreturn]] void refuse_index(const char* op, int64_t value);  // launch.cu
+[[noreturn]] void refuse_index(const char* op, int64_t value);  // table.cu
 inline int to_index(const char* op, int64_t value) {
   if (value > kMaxIndex || value < -kMaxIndex) refuse_index(op, value);
   return static_cast<int>(value);

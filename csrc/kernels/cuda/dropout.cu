@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(256)
   const int64_t group = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x, first = 4 * group;
   if (first >= n) return;
   uint32_t bits[4] = {};
-  const RandomKey key = captured.now();
+  const RandomKey key = now(captured);
   philox4x32(key.seed, key.call, static_cast<uint64_t>(group), bits);
   if (aligned && first + 4 <= n) {
     Group<T> values = *reinterpret_cast<const Group<T>*>(x + first);

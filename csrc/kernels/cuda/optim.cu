@@ -12,8 +12,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "device/cuda/capture.h"
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/replayed.h"
 #include "kernels/cuda/scratch.h"
 
 namespace cnnx::cuda {

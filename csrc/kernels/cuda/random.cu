@@ -20,7 +20,7 @@ __global__ void draw_kernel(int64_t n, RandomKey captured, F f, bool is_aligned,
   const int64_t counter = thread_index(), first = counter * kCount;
   if (first >= n) return;
   uint32_t words[4];
-  const RandomKey key = captured.now();
+  const RandomKey key = now(captured);
   philox4x32(key.seed, key.call, static_cast<uint64_t>(counter), words);
   Pack<T, kCount> pack;
   f(words, pack.values);

@@ -1,21 +1,19 @@
-// The key of a kernel's random numbers: numbers, or in a captured graph what the replay has put in their place.
+// The key of a kernel's random numbers. Every kernel that draws takes it from here.
 #pragma once
 
-#include "cnnx/random.h"
+#include "device/cuda/capture.h"
 #include "kernels/cuda/cuda.h"
 
 namespace cnnx::cuda {
 
-// What philox4x32 takes as key and counter_hi.
-struct RandomKey {
-  uint64_t seed, call;
-  const RandomState* replayed;  // not null: the seed is there, and what `call` is counted from
-  __device__ RandomKey now() const {
-    return replayed == nullptr ? *this : RandomKey{replayed->seed, replayed->calls + call, nullptr};
-  }
-};
+inline RandomKey random_key(const Queue& queue, const char* op, uint64_t seed, uint64_t call) {
+  if (capturing_device != queue.device) return {seed, call, nullptr};
+  return capture->key(op, seed, call);
+}
 
-// Every kernel that draws takes its key from here.
-RandomKey random_key(const Queue& queue, const char* op, uint64_t seed, uint64_t call);
+// What philox4x32 takes as key and counter_hi.
+__device__ inline RandomKey now(const RandomKey& key) {
+  return key.replayed == nullptr ? key : RandomKey{key.replayed->seed, key.replayed->calls + key.call, nullptr};
+}
 
 }  // namespace cnnx::cuda

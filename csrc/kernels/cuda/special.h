@@ -8,17 +8,6 @@
 
 namespace cnnx::cuda {
 
-// What an allocator on top of cudaMalloc says about the blocks it hands out, so that the emulation can poison them and guard the
-// bytes between what was asked for and the block's capacity, in the stream's order. On a device these cost nothing and do
-// nothing.
-#ifdef CNNX_CUDA_ON_CPU
-using ::cuda_on_cpu::block_lent;
-using ::cuda_on_cpu::block_returned;
-#else
-inline void block_lent(void* /*block*/, std::size_t /*bytes*/, std::size_t /*capacity*/, cudaStream_t) {}
-inline void block_returned(void* /*block*/, cudaStream_t) {}
-#endif
-
 // Copies 16 or 4 bytes (both addresses aligned to as many) from device to shared memory without passing through registers; they
 // are there after copy_async_commit() and copy_async_wait<n>(), which leaves the last n commits under way, and a barrier. Before
 // compute capability 8.0 these are plain copies; in the emulation they happen no earlier than the wait.

@@ -1,7 +1,8 @@
 // The tables of the backend. A slot that no file of this folder fills throws.
 #include "cnnx/error.h"
-#include "cuda/runtime.h"
 #include "kernels/cuda/cuda.h"
+#include "kernels/cuda/divide.h"
+#include "kernels/cuda/table.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -64,16 +65,10 @@ ElementTable make_element_table() {
   return table;
 }
 
-__global__ void nothing() {}
-
 }  // namespace
 
-const char* unsupported_architecture() {
-  cudaFuncAttributes attributes;
-  const cudaError_t error = cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(&nothing));
-  if (error == cudaSuccess) return nullptr;
-  cudaGetLastError();
-  return cudaGetErrorString(error);
+void refuse_index(const char* op, int64_t value) {
+  throw Error(message(op, ": ", value, " exceeds what one CUDA kernel can count (2^31 - 1)"));
 }
 
 template <class T>

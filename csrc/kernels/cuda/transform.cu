@@ -16,6 +16,7 @@
 // its rows. So sums are the CPU's to the bit, and a few microseconds for a thousand pixels are what they cost.
 #include <algorithm>
 
+#include "cnnx/error.h"
 #include "kernels/cuda/random_key.h"
 #include "kernels/cuda/scratch.h"
 #include "kernels/transform_pixels.h"
@@ -66,8 +67,8 @@ __global__ void __launch_bounds__(kManyThreads, 2)
       continue;
     }
     if (threadIdx.x == 0) {
-      const RandomKey now = random.now();
-      draw_all(b, now.seed, now.call, b.keys == nullptr ? 0 : static_cast<uint64_t>(b.keys[image]), drawn);
+      const RandomKey at = now(random);
+      draw_all(b, at.seed, at.call, b.keys == nullptr ? 0 : static_cast<uint64_t>(b.keys[image]), drawn);
     }
     __syncthreads();
     int last = b.op_count - 1;                      // that is done
@@ -120,8 +121,8 @@ __global__ void linear_kernel(ImageBatch b, bool transposed, RandomKey random, T
   CNNX_DYNAMIC_SHARED(uint8_t, shared);
   DrawnStep* drawn = reinterpret_cast<DrawnStep*>(shared);
   if (threadIdx.x == 0) {
-    const RandomKey now = random.now();
-    draw_all(b, now.seed, now.call, 0, drawn);
+    const RandomKey at = now(random);
+    draw_all(b, at.seed, at.call, 0, drawn);
   }
   __syncthreads();
   const T* from = static_cast<const T*>(b.source);

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "kernels/parallel.h"
+#include "device/parallel.h"
 #include "kernels/shapes.h"
 #include "kernels/slots.h"
 

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "kernels/parallel.h"
+#include "device/parallel.h"
 #include "kernels/table.h"
 
 namespace cnnx::reference {

@@ -1,7 +1,7 @@
 #include "kernels/reference/reference.h"
 
 #include "cnnx/threads.h"
-#include "kernels/float_mode.h"
+#include "device/float_mode.h"
 
 namespace cnnx {
 namespace {

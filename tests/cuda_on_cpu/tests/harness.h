@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cnnx/error.h"
-#include "kernels/cuda/launch.h"
+#include "device/cuda/launch.h"
 
 #define CUDA_OK(call) REQUIRE(std::string(cudaGetErrorName(call)) == "cudaSuccess")
 

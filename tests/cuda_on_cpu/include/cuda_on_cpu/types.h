@@ -12,7 +12,7 @@
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
 #define __grid_constant__
-// A __shared__ variable could be neither poisoned nor guarded; CNNX_SHARED of kernels/cuda/launch.h is the same to nvcc.
+// A __shared__ variable could be neither poisoned nor guarded; CNNX_SHARED of device/cuda/launch.h is the same to nvcc.
 #define __shared__ static_assert(false, "declare shared memory with CNNX_SHARED(type, name, [extents]) or CNNX_DYNAMIC_SHARED");
 
 #define CUDA_ON_CPU_VECTORS(T, name, align2, align4)                 \

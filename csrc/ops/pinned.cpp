@@ -1,12 +1,12 @@
-#include "core/pinned.h"
+#include "ops/pinned.h"
 
 #include "cnnx/autograd.h"
 #include "cnnx/error.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
 #include "core/node.h"
-#include "cuda/runtime.h"
-#include "cuda/transfer.h"
+#include "device/cuda/runtime.h"
+#include "device/cuda/transfer.h"
 
 namespace cnnx {
 namespace {

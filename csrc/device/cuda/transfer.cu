@@ -1,5 +1,5 @@
 // Pinned memory and the copies that run beside the work; how is said in transfer.h.
-#include "cuda/transfer.h"
+#include "device/cuda/transfer.h"
 
 #include <deque>
 #include <memory>
@@ -8,13 +8,12 @@
 #include <vector>
 
 #include "cnnx/error.h"
-#include "cuda/graph.h"
-#include "cuda/graph_memory.h"
-#include "cuda/mark.h"
-#include "cuda/runtime.h"
-#include "cuda/stream.h"
-#include "cuda/streams.h"
-#include "kernels/cuda/launch.h"
+#include "device/cuda/graph_memory.h"
+#include "device/cuda/mark.h"
+#include "device/cuda/runtime.h"
+#include "device/cuda/stream.h"
+#include "device/cuda/streams.h"
+#include "device/cuda/launch.h"
 
 namespace cnnx::cuda {
 namespace {

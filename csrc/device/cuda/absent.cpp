@@ -1,10 +1,9 @@
 // Stands for the CUDA backend in a build without it.
 #include "build_config.h"
 #include "cnnx/error.h"
-#include "cuda/graph.h"
-#include "cuda/runtime.h"
-#include "cuda/streams.h"
-#include "cuda/transfer.h"
+#include "device/cuda/runtime.h"
+#include "device/cuda/streams.h"
+#include "device/cuda/transfer.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -64,27 +63,9 @@ void release_idle(const char* op, int) { fail(op); }
 bool holds_until_idle(int) { return false; }
 
 Queue queue(int) { fail("kernels"); }
-template <class T>
-const KernelTable<T>& kernels() {
-  fail("kernels");
-}
-template const KernelTable<float>& kernels<float>();
-template const KernelTable<double>& kernels<double>();
-const ElementTable& elements() { fail("kernels"); }
 
-struct Graph::State {};
-Graph::Graph() { fail("CUDAGraph"); }
-Graph::~Graph() = default;
-void Graph::capture_begin(int) { fail("capture_begin"); }
-void Graph::capture_end() { fail("capture_end"); }
-void Graph::capture_abort() { fail("capture_abort"); }
-void Graph::capture_step(const std::function<void()>&) { fail("capture_step"); }
-void Graph::replay(const std::function<void()>&) { fail("replay"); }
-void Graph::reset() { fail("reset"); }
 bool is_capturing() { return false; }
 bool is_capturing(int) { return false; }
-void keep_if_captured(const std::shared_ptr<Storage>&) {}
-void draw_if_captured(const Generator&, const RandomState&) {}
 void refuse_in_capture(const char*) {}
 
 }  // namespace cnnx::cuda

@@ -1,4 +1,4 @@
-#include "cuda/graph.h"
+#include "core/cuda/graph.h"
 
 #include <cstddef>
 #include <unordered_map>
@@ -10,13 +10,12 @@
 #include "cnnx/tensor.h"
 #include "core/copy.h"
 #include "core/op.h"
-#include "cuda/graph_memory.h"
-#include "cuda/runtime.h"
-#include "cuda/stream.h"
-#include "cuda/streams.h"
+#include "device/cuda/capture.h"
+#include "device/cuda/graph_memory.h"
+#include "device/cuda/runtime.h"
+#include "device/cuda/stream.h"
+#include "device/cuda/streams.h"
 #include "kernels/cuda/cuda.h"
-#include "kernels/cuda/random_key.h"
-#include "kernels/cuda/replayed.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -49,7 +48,7 @@ bool same_place(const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-struct Graph::State {
+struct Graph::State final : Capture {
   int device = 0;
   Phase phase = Phase::eager;
   cudaStream_t stream = nullptr;
@@ -60,7 +59,7 @@ struct Graph::State {
   std::vector<StepCall> step_calls;
   std::vector<std::function<void()>> undo;  // of the step or replay under way
   // What replays write anew: its block on the device, as the next replay has it, and the parts in the order of their calls.
-  std::byte* values = nullptr;
+  std::byte* block = nullptr;
   std::vector<std::byte> host;
   std::vector<std::pair<size_t, size_t>> parts;  // offset, bytes
   size_t next_call = 0, next_part = 0;
@@ -72,6 +71,26 @@ struct Graph::State {
     host.resize(offset + padded);
     return offset;
   }
+  RandomKey key(const char* op, uint64_t seed, uint64_t call) override {
+    Draws* source = nullptr;
+    for (Draws& d : draws) {
+      if (seed != d.start.seed || call - d.start.calls >= d.count) continue;
+      if (source != nullptr) throw Error(message(op, ": a captured step draws from two generators in the same state"));
+      source = &d;
+    }
+    if (source == nullptr) return {seed, call, nullptr};  // drawn before the capture: a replay draws it again
+    if (source->offset == kValueBytes) source->offset = add_values(op, sizeof(RandomState));
+    return {0, call - source->start.calls, reinterpret_cast<const RandomState*>(block + source->offset)};
+  }
+  Replayed values(const char* op, size_t bytes) override {
+    if (phase == Phase::capture) {
+      parts.emplace_back(add_values(op, bytes), bytes);
+      return {block + parts.back().first, nullptr};
+    }
+    if (next_part == parts.size() || parts[next_part].second != bytes)
+      throw Error(message(op, ": its parameters have changed since the graph was captured; capture it again"));
+    return {nullptr, host.data() + parts[next_part++].first};
+  }
   void undo_all() {
     for (; !undo.empty(); undo.pop_back()) undo.back()();
   }
@@ -81,8 +100,8 @@ struct Graph::State {
     draws.clear();
     if (memory != nullptr) release_graph_memory(memory, device);
     memory = nullptr;
-    deallocate(values, kValueBytes, device);
-    values = nullptr;
+    deallocate(block, kValueBytes, device);
+    block = nullptr;
     host.clear();
     parts.clear();
   }
@@ -93,8 +112,10 @@ namespace {
 // The graph that the calling thread captures or replays.
 thread_local Graph::State* active = nullptr;
 
-Graph::State* captured_here(const Queue& queue) {
-  return active != nullptr && active->phase == Phase::capture && active->device == queue.device ? active : nullptr;
+void set_active(Graph::State* state) {
+  active = state;
+  capture = state;
+  capturing_device = state != nullptr && state->phase == Phase::capture ? state->device : -1;
 }
 
 // Ends the capture in CUDA and in the library. The graph is null if CUDA has found the capture invalid. Any thread may.
@@ -102,7 +123,7 @@ cudaError_t leave_capture(Graph::State& s, cudaGraph_t& graph) {
   const cudaError_t status = cudaStreamEndCapture(s.stream, &graph);
   cudaGetLastError();
   s.phase = Phase::eager;
-  if (active == &s) active = nullptr;
+  if (active == &s) set_active(nullptr);
   end_graph_memory(s.device);
   for (Draws& d : s.draws) d.generator.take_back(d.start, d.count);
   return status;
@@ -134,7 +155,7 @@ void Graph::capture_begin(int device) {
   synchronize("capture_begin", device);
   release_cached(device);
   try {
-    s.values = static_cast<std::byte*>(allocate(kValueBytes, device));
+    s.block = static_cast<std::byte*>(allocate(kValueBytes, device));
     s.memory = begin_graph_memory(device);
     // Relaxed: the allocator may ask CUDA for memory in between, and what must not happen is refused before it gets to CUDA.
     check("capture_begin", cudaStreamBeginCapture(s.stream, cudaStreamCaptureModeRelaxed));
@@ -144,7 +165,7 @@ void Graph::capture_begin(int device) {
     throw;
   }
   s.phase = Phase::capture;
-  active = &s;
+  set_active(&s);
 }
 
 namespace {
@@ -258,12 +279,12 @@ void refresh_and_launch(Graph::State& s, const std::function<void()>& refresh) {
   {
     s.phase = Phase::replay;
     s.next_call = 0;
-    active = &s;
+    set_active(&s);
     struct Over {
       Graph::State& s;
       ~Over() {
         s.phase = Phase::eager;
-        active = nullptr;
+        set_active(nullptr);
       }
     } over{s};
     const StepTaker taker(s);
@@ -277,7 +298,7 @@ void refresh_and_launch(Graph::State& s, const std::function<void()>& refresh) {
     if (d.offset != kValueBytes) *reinterpret_cast<RandomState*>(s.host.data() + d.offset) = now;
   }
   const OnDevice on(s.device);
-  upload(queue(s.device), "replay", s.values, s.host.data(), s.host.size());
+  upload(queue(s.device), "replay", s.block, s.host.data(), s.host.size());
   check("replay", cudaGraphLaunch(s.exec, s.stream));
 }
 
@@ -305,9 +326,6 @@ void Graph::reset() {
   s.free_memory();
 }
 
-bool is_capturing() { return active != nullptr && active->phase == Phase::capture; }
-bool is_capturing(int device) { return is_capturing() && active->device == device; }
-
 void keep_if_captured(const std::shared_ptr<Storage>& storage) {
   if (!is_capturing(storage->device().index)) return;
   if (!active->kept.contains(storage.get()) && !owns(*active->memory, storage->plain(), active->device))
@@ -319,36 +337,6 @@ void draw_if_captured(const Generator& generator, const RandomState& before) {
   for (Draws& d : active->draws)
     if (d.generator.is_same(generator)) return void(++d.count);
   active->draws.push_back({generator, before, 1, kValueBytes});
-}
-
-void refuse_in_capture(const char* op) {
-  if (is_capturing()) throw Error(message(op, ": cannot be done while a CUDA graph is being captured"));
-}
-
-RandomKey random_key(const Queue& queue, const char* op, uint64_t seed, uint64_t call) {
-  Graph::State* s = captured_here(queue);
-  if (s == nullptr) return {seed, call, nullptr};
-  Draws* source = nullptr;
-  for (Draws& d : s->draws) {
-    if (seed != d.start.seed || call - d.start.calls >= d.count) continue;
-    if (source != nullptr) throw Error(message(op, ": a captured step draws from two generators in the same state"));
-    source = &d;
-  }
-  if (source == nullptr) return {seed, call, nullptr};  // drawn before the capture: a replay draws it again
-  if (source->offset == kValueBytes) source->offset = s->add_values(op, sizeof(RandomState));
-  return {0, call - source->start.calls, reinterpret_cast<const RandomState*>(s->values + source->offset)};
-}
-
-Replayed replayed_values(const char* op, size_t bytes) {
-  if (active == nullptr) return {};
-  Graph::State& s = *active;
-  if (s.phase == Phase::capture) {
-    s.parts.emplace_back(s.add_values(op, bytes), bytes);
-    return {s.values + s.parts.back().first, nullptr};
-  }
-  if (s.next_part == s.parts.size() || s.parts[s.next_part].second != bytes)
-    throw Error(message(op, ": its parameters have changed since the graph was captured; capture the step again"));
-  return {nullptr, s.host.data() + s.parts[s.next_part++].first};
 }
 
 }  // namespace cnnx::cuda

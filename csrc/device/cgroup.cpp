@@ -1,4 +1,4 @@
-#include "kernels/cgroup.h"
+#include "device/cgroup.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,5 +1,5 @@
 // Streams of other libraries, events, and releases that wait for a stream; the rules are in streams.h.
-#include "cuda/streams.h"
+#include "device/cuda/streams.h"
 
 #include <algorithm>
 #include <atomic>
@@ -12,12 +12,11 @@
 #include <vector>
 
 #include "cnnx/error.h"
-#include "cuda/graph.h"
-#include "cuda/graph_memory.h"
-#include "cuda/mark.h"
-#include "cuda/runtime.h"
-#include "cuda/stream.h"
-#include "kernels/cuda/launch.h"
+#include "device/cuda/graph_memory.h"
+#include "device/cuda/mark.h"
+#include "device/cuda/runtime.h"
+#include "device/cuda/stream.h"
+#include "device/cuda/launch.h"
 
 namespace cnnx::cuda {
 namespace {

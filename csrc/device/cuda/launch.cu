@@ -1,19 +1,14 @@
 // What launches and checks share, compiled once: headers of the standard library cost every .cu file a second or two, so the
 // kernels' headers leave out strings and exceptions.
-#include "kernels/cuda/launch.h"
+#include "device/cuda/launch.h"
 
 #include "cnnx/error.h"
-#include "kernels/cuda/divide.h"
 
 namespace cnnx::cuda {
 
 void refuse(const char* op, cudaError_t status) {
   cudaGetLastError();  // told once
   throw Error(message(op, ": CUDA error: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ")"));
-}
-
-void refuse_index(const char* op, int64_t value) {
-  throw Error(message(op, ": ", value, " exceeds what one CUDA kernel can count (2^31 - 1)"));
 }
 
 #ifndef CNNX_CUDA_ON_CPU

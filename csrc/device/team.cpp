@@ -1,5 +1,5 @@
 // The only file that knows OpenMP.
-#include "kernels/team.h"
+#include "device/team.h"
 
 #include <atomic>
 #include <chrono>

@@ -1,4 +1,4 @@
-// What the rest of the library asks of the CUDA backend. csrc/cuda/*.cu answers where a CUDA compiler built it; else absent.cpp,
+// What the rest of the library asks of the CUDA backend. csrc/device/cuda/*.cu answers where a CUDA compiler built it; else absent.cpp,
 // which knows no device. No CUDA header is needed here.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 #include "cnnx/device.h"
 #include "device/allocator.h"
-#include "kernels/slots.h"
+#include "device/queue.h"
 
 namespace cnnx::cuda {
 
@@ -56,10 +56,10 @@ void copy(const char* op, void* to, Device to_device, const void* from, Device f
 
 // The device's stream, made ready for use, and its pool.
 Queue queue(int device);
-// The kernels: they return when they are given to the queue's stream. An empty slot throws NotImplementedError.
-template <class T>
-const KernelTable<T>& kernels();
-const ElementTable& elements();
+// Whether the calling thread captures a CUDA graph (core/cuda/graph.h), on any device or on this one.
+bool is_capturing();
+bool is_capturing(int device);
+void refuse_in_capture(const char* op);  // throws if so
 
 }  // namespace cnnx::cuda
 

@@ -28,6 +28,17 @@
 
 namespace cnnx::cuda {
 
+// What an allocator on top of cudaMalloc says about the blocks it hands out, so that the emulation can poison them and guard the
+// bytes between what was asked for and the block's capacity, in the stream's order. On a device these cost nothing and do
+// nothing.
+#ifdef CNNX_CUDA_ON_CPU
+using ::cuda_on_cpu::block_lent;
+using ::cuda_on_cpu::block_returned;
+#else
+inline void block_lent(void* /*block*/, std::size_t /*bytes*/, std::size_t /*capacity*/, cudaStream_t) {}
+inline void block_returned(void* /*block*/, cudaStream_t) {}
+#endif
+
 // Throws what CUDA has to say against `op`.
 [[noreturn]] void refuse(const char* op, cudaError_t status);
 inline void check(const char* op, cudaError_t status) {

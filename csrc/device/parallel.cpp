@@ -1,5 +1,5 @@
 // Decides what is worth sharing among threads.
-#include "kernels/parallel.h"
+#include "device/parallel.h"
 
 #include <algorithm>
 #include <atomic>
@@ -11,9 +11,9 @@
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
 #include "device/queue.h"
-#include "kernels/cgroup.h"
-#include "kernels/float_mode.h"
-#include "kernels/team.h"
+#include "device/cgroup.h"
+#include "device/float_mode.h"
+#include "device/team.h"
 
 #if defined(__linux__)
 #include <sched.h>

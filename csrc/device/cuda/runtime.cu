@@ -2,7 +2,7 @@
 //
 // Every device has one stream, to which all of its work is given; so what was freed can be handed out again at once, because
 // whoever gets it writes later in the same stream. Blocks that are freed are kept, as on the CPU (device/allocator.cpp).
-#include "cuda/runtime.h"
+#include "device/cuda/runtime.h"
 
 #include <pthread.h>
 
@@ -18,13 +18,13 @@
 
 #include "build_config.h"
 #include "cnnx/error.h"
-#include "cuda/graph_memory.h"
-#include "cuda/mark.h"
-#include "cuda/stream.h"
-#include "cuda/streams.h"
-#include "cuda/transfer.h"
-#include "kernels/cuda/cuda.h"
-#include "kernels/cuda/special.h"
+#include "device/cuda/graph_memory.h"
+#include "device/cuda/mark.h"
+#include "device/cuda/stream.h"
+#include "device/cuda/streams.h"
+#include "device/cuda/transfer.h"
+#include "device/cuda/capture.h"
+#include "device/cuda/launch.h"
 
 namespace cnnx::cuda {
 
@@ -104,6 +104,17 @@ DeviceState& records(const char* op, int device) {
     throw Error(all.empty() ? message(op, ": cuda:", device, ": no CUDA device is available: ", no_device_text())
                             : message(op, ": there is no CUDA device cuda:", device, "; there are ", all.size()));
   return *all[static_cast<size_t>(device)];
+}
+
+__global__ void nothing() {}
+
+// Whether this build holds kernels for CUDA's current device: null, or what CUDA says.
+const char* unsupported_architecture() {
+  cudaFuncAttributes attributes;
+  const cudaError_t error = cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(&nothing));
+  if (error == cudaSuccess) return nullptr;
+  cudaGetLastError();
+  return cudaGetErrorString(error);
 }
 
 // Made ready on first use.
@@ -203,6 +214,12 @@ void free_cached(DeviceState& s) {
 }
 
 }  // namespace
+
+bool is_capturing() { return capturing_device >= 0; }
+bool is_capturing(int device) { return is_capturing() && capturing_device == device; }
+void refuse_in_capture(const char* op) {
+  if (is_capturing()) throw Error(message(op, ": cannot be done while a CUDA graph is being captured"));
+}
 
 bool is_built() { return true; }
 std::string build_text() { return CNNX_CUDA_TEXT; }

@@ -45,15 +45,9 @@ class Graph {
   std::unique_ptr<State> state_;
 };
 
-// Whether the calling thread captures, on any device or on this one.
-bool is_capturing();
-bool is_capturing(int device);
-
 // Called for every address that is asked for and every random call, and at once done if the thread does not capture.
 void keep_if_captured(const std::shared_ptr<Storage>& storage);
 void draw_if_captured(const Generator& generator, const RandomState& before);
-// Throws in a capture.
-void refuse_in_capture(const char* op);
 
 }  // namespace cuda
 }  // namespace cnnx
