@@ -21,7 +21,9 @@ def headers(*names: str) -> list[str]:
 # From the lowest floor to the highest: what the paths of its files begin with.
 FLOORS: dict[str, list[str]] = {
     "numbers and names": [
-        *headers("activation", "device", "dims", "dtype", "error", "inline_vector", "random_state", "threads"),
+        *headers(
+            "activation", "device", "dims", "dtype", "error", "inline_vector", "random_state", "threads"
+        ),
         *headers("data/padding"),
         "build_config.h",  # CMake writes it
     ],

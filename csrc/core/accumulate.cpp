@@ -2,7 +2,7 @@
 
 #include "core/copy.h"
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "core/node.h"
 #include "core/strided.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include "core/copy.h"
-#include "core/node.h"
 #include "core/cuda/graph.h"
-#include "kernels/table.h"
+#include "core/node.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

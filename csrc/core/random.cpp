@@ -6,7 +6,7 @@
 
 #include "core/copy.h"
 #include "core/cuda/graph.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

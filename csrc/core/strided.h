@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/op.h"
+#include "kernels/dispatch.h"
 #include "kernels/shapes.h"
-#include "kernels/table.h"
 
 namespace cnnx {
 

@@ -2,10 +2,10 @@
 
 #include "cnnx/autograd.h"
 #include "core/copy.h"
-#include "core/op.h"
 #include "core/cuda/graph.h"
+#include "core/op.h"
 #include "device/cuda/runtime.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 

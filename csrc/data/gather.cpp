@@ -3,7 +3,7 @@
 
 #include "core/copy.h"
 #include "data/checks.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "ops/take.h"
 
 namespace cnnx {

@@ -7,11 +7,11 @@
 #include <mutex>
 
 #include "core/copy.h"
-#include "core/node.h"
 #include "core/cuda/graph.h"
+#include "core/node.h"
 #include "data/checks.h"
 #include "data/step.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 
@@ -54,7 +54,8 @@ void infer_upload(const Call& call, ResultSpecs& results) {
 void run_upload(const Run& r) {
   const UploadCall& c = r.as<UploadCall>();
   if (c.op_bytes > 0) elements(r.queue).upload(r.queue, r.out<uint8_t>(0), c.program->ops.data(), c.op_bytes);
-  if (c.table_bytes > 0) elements(r.queue).upload(r.queue, r.out<uint8_t>(0) + c.op_bytes, c.program->table.data(), c.table_bytes);
+  if (c.table_bytes > 0)
+    elements(r.queue).upload(r.queue, r.out<uint8_t>(0) + c.op_bytes, c.program->table.data(), c.table_bytes);
 }
 constexpr OpDef kUpload{.name = "upload", .attributes = attributes_of<UploadCall>, .infer = infer_upload, .run = run_upload};
 

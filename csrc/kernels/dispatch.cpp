@@ -5,7 +5,7 @@
 
 #include "build_config.h"
 #include "cnnx/error.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 

@@ -2,7 +2,7 @@
 #include <atomic>
 #include <cstdio>
 
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

@@ -57,7 +57,7 @@ struct RunningStatistics {
 
 // Images whose `rows` rows are normalised one by one: layer, group and instance normalisation. A row is `runs` runs of `repeat`
 // values; a run shares one weight and one bias. Row r begins with parameter first_param(r) of `params`.
-struct RowNormShape {
+struct GroupNormShape {
   int64_t batch, rows, runs, repeat, params, lanes;
   int64_t reduce() const { return runs * repeat; }
   int64_t first_param(int64_t row) const { return row * runs % params; }

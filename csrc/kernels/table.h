@@ -1,52 +1,39 @@
-// The kernel table: one function pointer per kernel and float type, chosen once per process from the CPU (or CNNX_TARGET).
+// The tables as the per-target files see them: C headers only.
 #pragma once
 
-#include <string>
-#include <vector>
-
-#include "device/cuda/runtime.h"
-#include "kernels/cuda/table.h"
-#include "kernels/slots.h"
+#include "device/queue.h"
+#include "kernels/shapes.h"
 
 namespace cnnx {
 
-// The CPU's table. A slot that the target does not fill holds the reference; for float32 its first call is reported.
+enum class DType : uint8_t;
+
+// What a kernel does with the memory behind a pointer (kernels.def).
 template <class T>
-const KernelTable<T>& kernels();
-// The table of a queue's device.
+using In = const T*;
 template <class T>
-const KernelTable<T>& kernels(const Queue& queue) {
-  return queue.device < 0 ? kernels<T>() : cuda::kernels<T>();
-}
+using Out = T*;
+template <class T>
+using InOut = T*;
+template <class T>
+using Accumulate = T*;
 
-// The kernels over elements of any dtype.
-const ElementTable& elements();  // the CPU's
-inline const ElementTable& elements(const Queue& queue) { return queue.device < 0 ? elements() : cuda::elements(); }
+// Every kernel takes the queue first.
+#define CNNX_ON_QUEUE(...) (const Queue& queue, __VA_ARGS__)
 
-enum class Target { reference, baseline, v2, v3, v4 };
-const char* name(Target target);
-Target active_target();
-std::vector<Target> available_targets();  // built in and runnable on this CPU, the slowest first
-
-// For `cnnx info --ops`: which implementation each slot has.
-struct KernelInfo {
-  std::string kernel, dtype, implementation;  // "conv2d_forward", "float32", "v4"
+template <class T>
+struct KernelTable {
+#define KERNEL(name, signature) void(*name) CNNX_ON_QUEUE signature = nullptr;
+#include "kernels/kernels.def"
+#undef KERNEL
 };
-std::vector<KernelInfo> kernel_infos();
 
-// What the targets provide; a target fills only the slots it has.
-template <class T>
-KernelTable<T> reference_kernels();
-const KernelTable<float>& target_kernels(Target target);  // as filled by the target itself, for tests
+struct ElementTable {
+#define ELEMENT(name, signature) void(*name) CNNX_ON_QUEUE signature = nullptr;
+#include "kernels/elements.def"
+#undef ELEMENT
+};
 
-// The reference in every slot, each of which reports its first call to the hook.
-KernelTable<float> fallback_kernels();
-// Runs on whatever thread makes that call, inside native work; returns false if the report could not be made and is to be tried
-// again. Null restores the default, a line on stderr.
-using SlowKernelHook = bool (*)(const char* kernel);
-void set_slow_kernel_hook(SlowKernelHook hook);
-std::string slow_kernel_text(const char* kernel);
-
-int lane_count();
+#undef CNNX_ON_QUEUE
 
 }  // namespace cnnx

@@ -12,7 +12,7 @@
 #include "cnnx/ops/view.h"
 #include "cnnx/random.h"
 #include "core/copy.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx::init {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "cnnx/ops/elementwise.h"
 #include "core/copy.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

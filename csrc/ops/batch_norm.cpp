@@ -5,7 +5,7 @@
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

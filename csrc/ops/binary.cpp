@@ -7,7 +7,7 @@
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "ops/broadcast.h"
 #include "ops/unary.h"
 

@@ -2,7 +2,7 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "ops/broadcast.h"
 
 namespace cnnx {

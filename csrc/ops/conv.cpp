@@ -6,7 +6,7 @@
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "ops/spatial.h"
 #include "ops/unary.h"
 
@@ -58,7 +58,7 @@ Geometry geometry_of(const ConvTransposeOptions<kAxes>& o) {
 
 // The numbers that the caller gave: the last ones.
 template <size_t kCount>
-std::string given(const ConvKind& kind, const int64_t (&values)[kCount]) {
+std::string text_of(const ConvKind& kind, const int64_t (&values)[kCount]) {
   const size_t count = kCount / 2 * static_cast<size_t>(kind.axes);
   return Dims(values + kCount - count, values + kCount).str();
 }
@@ -77,17 +77,18 @@ void check(const ConvKind& kind, const Tensor& input, const Tensor& weight, cons
   if (weight.dtype() != input.dtype() || (bias.defined() && bias.dtype() != input.dtype()))
     throw TypeError(message(op, ": input is ", name(input.dtype()), ", weight ", name(weight.dtype()),
                             bias.defined() ? message(", bias ", name(bias.dtype())) : std::string()));
-  if (g.stride[0] < 1 || g.stride[1] < 1) throw ValueError(message(op, ": stride must be positive, got ", given(kind, g.stride)));
+  if (g.stride[0] < 1 || g.stride[1] < 1)
+    throw ValueError(message(op, ": stride must be positive, got ", text_of(kind, g.stride)));
   check_window(op, g.stride, g.dilation, g.padding, g.output_padding);
   if (g.dilation[0] < 1 || g.dilation[1] < 1)
-    throw ValueError(message(op, ": dilation must be positive, got ", given(kind, g.dilation)));
+    throw ValueError(message(op, ": dilation must be positive, got ", text_of(kind, g.dilation)));
   for (int64_t p : g.padding)
     if (p < 0) throw ValueError(message(op, ": padding must not be negative, got ", p));
   for (int i = 0; i < 2; ++i)
     if (g.output_padding[i] < 0 || g.output_padding[i] >= std::max(g.stride[i], g.dilation[i]))
       throw Error(message(op, ": output padding must be smaller than either stride or dilation, got ",
-                          given(kind, g.output_padding), " for stride ", given(kind, g.stride), " and dilation ",
-                          given(kind, g.dilation)));
+                          text_of(kind, g.output_padding), " for stride ", text_of(kind, g.stride), " and dilation ",
+                          text_of(kind, g.dilation)));
   check_same_device(op, input, weight);
   if (bias.defined()) check_same_device(op, input, bias);
   const int64_t channels = input.size(-kind.axes - 1);
@@ -155,11 +156,11 @@ Conv2dShape shape_of(const ConvKind& kind, const Tensor& input, const Tensor& we
   if (fits && checked_product(s.in_channels, checked_product(checked_sum(s.in_height, rows), checked_sum(s.in_width, columns))) >
                   kMaxElements)
     throw Error(
-        message(kind.op, ": padding ", given(kind, g.padding), " of input ", input.shape(), " is more than memory can hold"));
+        message(kind.op, ": padding ", text_of(kind, g.padding), " of input ", input.shape(), " is more than memory can hold"));
   if (!fits)
     throw ShapeError(message(kind.op, ": kernel ", Dims(weight.shape().begin() + 2, weight.shape().end()),
-                             " does not fit into input ", input.shape(), " with padding ", given(kind, g.padding),
-                             " and dilation ", given(kind, g.dilation), ": the result would be empty"));
+                             " does not fit into input ", input.shape(), " with padding ", text_of(kind, g.padding),
+                             " and dilation ", text_of(kind, g.dilation), ": the result would be empty"));
   return s;
 }
 

@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "core/copy.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

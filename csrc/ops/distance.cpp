@@ -4,7 +4,7 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

@@ -3,7 +3,7 @@
 #include "cnnx/ops/loss.h"
 #include "cnnx/random.h"
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {

@@ -10,9 +10,9 @@
 #include "core/copy.h"
 #include "core/node.h"
 #include "core/strided.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "ops/broadcast.h"
-#include "ops/rows.h"
+#include "ops/reduced_dims.h"
 #include "ops/take.h"
 
 namespace cnnx {

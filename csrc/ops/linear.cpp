@@ -6,8 +6,8 @@
 #include "core/copy.h"
 #include "core/node.h"
 #include "core/strided.h"
-#include "kernels/table.h"
-#include "ops/rows.h"
+#include "kernels/dispatch.h"
+#include "ops/reduced_dims.h"
 #include "ops/unary.h"
 
 namespace cnnx {

@@ -6,7 +6,7 @@
 #include "cnnx/ops/loss.h"
 #include "cnnx/ops/view.h"
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "ops/unary.h"
 
 namespace cnnx {

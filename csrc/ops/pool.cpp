@@ -4,7 +4,7 @@
 #include "cnnx/autograd.h"
 #include "cnnx/ops/view.h"
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "ops/spatial.h"
 #include "ops/take.h"
 

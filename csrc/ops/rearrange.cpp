@@ -5,7 +5,7 @@
 #include "core/copy.h"
 #include "core/node.h"
 #include "core/strided.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 

@@ -10,8 +10,8 @@
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
 #include "core/node.h"
-#include "kernels/table.h"
-#include "ops/rows.h"
+#include "kernels/dispatch.h"
+#include "ops/reduced_dims.h"
 #include "ops/take.h"
 
 namespace cnnx {

@@ -5,8 +5,8 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/reduce.h"
 #include "core/node.h"
-#include "kernels/table.h"
-#include "ops/rows.h"
+#include "kernels/dispatch.h"
+#include "ops/reduced_dims.h"
 #include "ops/softmax.h"
 
 namespace cnnx {

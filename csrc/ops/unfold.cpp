@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "ops/spatial.h"
 
 namespace cnnx {

@@ -9,7 +9,7 @@
 #include "core/copy.h"
 #include "core/node.h"
 #include "core/strided.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "ops/view_plan.h"
 
 namespace cnnx {

@@ -8,7 +8,7 @@
 #include "core/op.h"
 #include "device/allocator.h"
 #include "device/parallel.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 #include "bindings.h"
 

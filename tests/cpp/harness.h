@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "cnnx/threads.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx::test {
 

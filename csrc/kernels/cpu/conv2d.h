@@ -46,7 +46,7 @@ void winograd_backward_weight(const Queue& queue, const ConvPlan& c, int64_t bat
 
 namespace {
 
-enum ScratchSlot { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput, kColumns };
+enum ConvScratch { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput, kColumns };
 
 inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
   return {width,

@@ -8,10 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "kernels/cpu/vec.h"
 #include "device/parallel.h"
+#include "kernels/cpu/vec.h"
 #include "kernels/shapes.h"
-#include "kernels/slots.h"
+#include "kernels/table.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 
@@ -28,7 +28,7 @@ void fill_elementwise(KernelTable<float>& table);
 void fill_dropout(KernelTable<float>& table);
 void fill_distance(KernelTable<float>& table);
 void fill_reduce(KernelTable<float>& table);
-void fill_row_norm(KernelTable<float>& table);
+void fill_group_norm(KernelTable<float>& table);
 void fill_softmax(KernelTable<float>& table);
 void fill_loss(KernelTable<float>& table);
 void fill_pair_loss(KernelTable<float>& table);

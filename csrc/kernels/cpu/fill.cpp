@@ -17,7 +17,7 @@ void fill(KernelTable<float>& table) {
   fill_dropout(table);
   fill_distance(table);
   fill_reduce(table);
-  fill_row_norm(table);
+  fill_group_norm(table);
   fill_softmax(table);
   fill_loss(table);
   fill_pair_loss(table);

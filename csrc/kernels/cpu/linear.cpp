@@ -16,7 +16,7 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-enum ScratchSlot { kPackedA, kPanel, kPackedInput, kPackedOutput };
+enum DenseScratch { kPackedA, kPanel, kPackedInput, kPackedOutput };
 
 // Columns of c per panel, and the depth of a panel of b: 96 KiB, so that it stays in the second-level cache and c is passed over
 // a few times only.

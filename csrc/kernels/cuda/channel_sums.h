@@ -1,5 +1,5 @@
 // Sums by channel of (batch, channels, spatial), for the normalisations: the mapping of threads, and the sums of a gradient and
-// of its product with the normalised input, which batch_norm.cu and row_norm.cu share.
+// of its product with the normalised input, which batch_norm.cu and group_norm.cu share.
 //
 // A block takes kColumns channels and one chunk of the batch * spatial values of each; its 256 / kColumns slices of threads take
 // these in turn.

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "cnnx/dtype.h"
-#include "device/cuda/stream.h"
 #include "device/cuda/launch.h"
-#include "kernels/slots.h"
+#include "device/cuda/stream.h"
+#include "kernels/table.h"
 
 namespace cnnx::cuda {
 
@@ -40,7 +40,7 @@ void fill_distance(KernelTable<T>& table);
 template <class T>
 void fill_reduce(KernelTable<T>& table);
 template <class T>
-void fill_row_norm(KernelTable<T>& table);
+void fill_group_norm(KernelTable<T>& table);
 template <class T>
 void fill_unary(KernelTable<T>& table);
 template <class T>

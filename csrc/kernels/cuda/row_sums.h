@@ -38,12 +38,12 @@ __device__ inline T lowest() {
 // The maximum of a row and log(sum of exp(x - maximum)) or that sum itself. A NaN is left out of the maximum, and makes the sum
 // NaN.
 template <class T>
-struct RowNorm {
+struct GroupNorm {
   T shift, sum;
 };
 template <class T>
-__device__ inline RowNorm<T> row_norm(const T* row, int64_t length, int64_t step, int lane, int lanes,
-                                      bool finite_shift = false) {
+__device__ inline GroupNorm<T> group_norm(const T* row, int64_t length, int64_t step, int lane, int lanes,
+                                          bool finite_shift = false) {
   T best = lowest<T>();
   for (int64_t r = lane; r < length; r += lanes) {
     const T value = row[r * step];

@@ -29,7 +29,7 @@ __global__ void rows_kernel(ReduceShape s, int lanes, Form form, const T* x, T* 
     const int64_t o = first + int(threadIdx.x) / lanes;
     const int64_t length = o < s.outer ? s.reduce : 0;  // every lane takes part in the shuffles
     const T* row = x + o * s.reduce;
-    const auto [shift, sum] = row_norm(row, length, int64_t{1}, lane, lanes, form == Form::logsumexp);
+    const auto [shift, sum] = group_norm(row, length, int64_t{1}, lane, lanes, form == Form::logsumexp);
     const T log_sum = log(sum);
     if (form == Form::logsumexp) {
       if (lane == 0 && o < s.outer) y[o] = shift + log_sum;
@@ -44,7 +44,7 @@ __global__ void columns_kernel(ReduceShape s, Form form, const T* x, T* y) {
   const int64_t rows = s.outer * s.inner;
   for (int64_t i = blockIdx.x * int64_t(kRowThreads) + threadIdx.x; i < rows; i += int64_t(gridDim.x) * kRowThreads) {
     const int64_t start = i / s.inner * s.reduce * s.inner + i % s.inner;
-    const auto [shift, sum] = row_norm(x + start, s.reduce, s.inner, 0, 1, form == Form::logsumexp);
+    const auto [shift, sum] = group_norm(x + start, s.reduce, s.inner, 0, 1, form == Form::logsumexp);
     const T log_sum = log(sum);
     if (form == Form::logsumexp) {
       y[i] = shift + log_sum;

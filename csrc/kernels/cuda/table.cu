@@ -33,7 +33,7 @@ KernelTable<T> make_table() {
   fill_pool2d(table);
   fill_distance(table);
   fill_reduce(table);
-  fill_row_norm(table);
+  fill_group_norm(table);
   fill_unary(table);
   fill_data(table);
   fill_linear(table);

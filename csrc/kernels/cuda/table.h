@@ -2,7 +2,7 @@
 // NotImplementedError. csrc/kernels/cuda/*.cu fills them where a CUDA compiler built it; else absent.cpp answers.
 #pragma once
 
-#include "kernels/slots.h"
+#include "kernels/table.h"
 
 namespace cnnx::cuda {
 

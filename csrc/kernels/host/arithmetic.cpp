@@ -3,8 +3,8 @@
 
 #include "cnnx/dtype.h"
 #include "cnnx/error.h"
+#include "kernels/dispatch.h"
 #include "kernels/host/host.h"
-#include "kernels/table.h"
 
 namespace cnnx::host {
 namespace {

@@ -8,7 +8,7 @@
 
 #include "device/parallel.h"
 #include "kernels/shapes.h"
-#include "kernels/slots.h"
+#include "kernels/table.h"
 
 namespace cnnx::host {
 

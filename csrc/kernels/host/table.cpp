@@ -1,4 +1,4 @@
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 #include "kernels/host/host.h"
 
 namespace cnnx {

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "cnnx/dtype.h"
+#include "kernels/dispatch.h"
 #include "kernels/host/host.h"
-#include "kernels/table.h"
 #include "kernels/transform_pixels.h"
 
 namespace cnnx::host {
@@ -111,7 +111,8 @@ void run(const Queue& queue, const ImageOp& op, const DrawnStep& drawn, const do
 }
 
 // An image through steps [begin, end), of what they have drawn.
-void run_steps(const Queue& queue, const ImageBatch& b, int64_t begin, int64_t end, const DrawnStep* drawn, const void* image, void* out) {
+void run_steps(const Queue& queue, const ImageBatch& b, int64_t begin, int64_t end, const DrawnStep* drawn, const void* image,
+               void* out) {
   Workspace& space = workspace();
   for (std::vector<uint8_t>& buffer : space.buffers)
     if (buffer.size() < static_cast<size_t>(b.room)) buffer.resize(static_cast<size_t>(b.room));
@@ -182,14 +183,15 @@ struct Block {
       scaled = space.scaled.data();
     }
     const float* mean = norm.empty() ? nullptr : norm.data();
-    kernels<float>().gather_u8(queue, {n, op.in.channels, op.in.plane(), more ? 1 : b.lanes}, bytes, index, static_cast<float>(op.p),
-                               mean, mean == nullptr ? nullptr : mean + op.in.channels, scaled);
+    kernels<float>().gather_u8(queue, {n, op.in.channels, op.in.plane(), more ? 1 : b.lanes}, bytes, index,
+                               static_cast<float>(op.p), mean, mean == nullptr ? nullptr : mean + op.in.channels, scaled);
     if (!more) return;
     if (b.lanes > 1) {
       space.plain.resize(static_cast<size_t>(n * results));
       plain = space.plain.data();
     }
-    for (int64_t i = 0; i < n; ++i) run_steps(queue, b, scale + 1, b.op_count, drawn(i), scaled + i * pixels, plain + i * results);
+    for (int64_t i = 0; i < n; ++i)
+      run_steps(queue, b, scale + 1, b.op_count, drawn(i), scaled + i * pixels, plain + i * results);
     if (b.lanes > 1) kernels<float>().pack_lanes(queue, n, results, b.lanes, plain, floats);
   }
 };

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "device/parallel.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx::reference {
 
@@ -35,7 +35,7 @@ template <class T> void fill_elementwise(KernelTable<T>& table);
 template <class T> void fill_dropout(KernelTable<T>& table);
 template <class T> void fill_distance(KernelTable<T>& table);
 template <class T> void fill_reduce(KernelTable<T>& table);
-template <class T> void fill_row_norm(KernelTable<T>& table);
+template <class T> void fill_group_norm(KernelTable<T>& table);
 template <class T> void fill_softmax(KernelTable<T>& table);
 template <class T> void fill_loss(KernelTable<T>& table);
 template <class T> void fill_pair_loss(KernelTable<T>& table);

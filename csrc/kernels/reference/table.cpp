@@ -35,7 +35,7 @@ KernelTable<T> reference_kernels() {
   reference::fill_dropout(table);
   reference::fill_distance(table);
   reference::fill_reduce(table);
-  reference::fill_row_norm(table);
+  reference::fill_group_norm(table);
   reference::fill_softmax(table);
   reference::fill_loss(table);
   reference::fill_pair_loss(table);

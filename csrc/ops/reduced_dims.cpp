@@ -1,4 +1,4 @@
-#include "ops/rows.h"
+#include "ops/reduced_dims.h"
 
 #include <vector>
 

@@ -234,7 +234,8 @@ template <class T, class F>
 void backward(const Queue& queue, UnaryOp op, int64_t n, const T* g, const T* saved, T* out, const F& f) {
   map2(queue, name_of(op), n, array(g), saved == nullptr ? Source<T>{nullptr, T(), 0} : array(saved), out, f);
 }
-void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* g, const float* saved, float* out) {
+void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* g, const float* saved,
+                    float* out) {
   switch (op) {
 #define UNARY(function, name, needs) \
   case UnaryOp::function: return backward(queue, op, n, g, saved, out, Gradient<UnaryOp::function>{a, b});
@@ -243,7 +244,8 @@ void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double 
     case UnaryOp::count: break;
   }
 }
-void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const double* g, const double* saved, double* out) {
+void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const double* g, const double* saved,
+                    double* out) {
   backward(queue, op, n, g, saved, out, AnyGradient{op, a, b});
 }
 
@@ -263,8 +265,13 @@ void axpy(const Queue& queue, int64_t n, double alpha, const T* x, T* y) {
 template <class T>
 void fill_unary(KernelTable<T>& table) {
   table.unary = unary;
-  table.unary_backward = [](const Queue& queue, UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y, T* out) {
-    unary_backward(queue, op, n, a, b, g, unary_needs(op) == UnaryNeeds::y ? y : unary_needs(op) == UnaryNeeds::x ? x : nullptr, out);
+  table.unary_backward = [](const Queue& queue, UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y,
+                            T* out) {
+    unary_backward(queue, op, n, a, b, g,
+                   unary_needs(op) == UnaryNeeds::y   ? y
+                   : unary_needs(op) == UnaryNeeds::x ? x
+                                                      : nullptr,
+                   out);
   };
   table.axpy = axpy<T>;
 }

@@ -104,7 +104,7 @@ __global__ void __launch_bounds__(kChannelThreads)
   if (grad_bias != nullptr) grad_bias[strip.channel] = sums.sum;
 }
 
-Rows rows_of(const char* op, const RowNormShape& s) {
+Rows rows_of(const char* op, const GroupNormShape& s) {
   Rows rows{};
   rows.count = s.batch * s.rows;
   rows.length = to_index(op, s.reduce() + kRowThreads) - kRowThreads;
@@ -123,18 +123,18 @@ dim3 row_grid(const Rows& rows) {
 }
 
 template <class T>
-void forward(const Queue& queue, const RowNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
+void forward(const Queue& queue, const GroupNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
              T* mean, T* inv_std) {
-  const char* op = "row_norm_forward";
+  const char* op = "group_norm_forward";
   const Rows rows = rows_of(op, s);
   launch(op, short_rows(rows) ? forward_rows<T, 32> : forward_rows<T, kRowThreads>, row_grid(rows), dim3(kRowThreads), 0, queue,
          rows, static_cast<T>(eps), input, weight, bias, output, mean, inv_std);
 }
 
 template <class T>
-void backward(const Queue& queue, const RowNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std,
+void backward(const Queue& queue, const GroupNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std,
               const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
-  const char* op = "row_norm_backward";
+  const char* op = "group_norm_backward";
   const Rows rows = rows_of(op, s);
   if (grad_input != nullptr)
     launch(op, short_rows(rows) ? backward_rows<T, 32> : backward_rows<T, kRowThreads>, row_grid(rows), dim3(kRowThreads), 0,
@@ -155,11 +155,11 @@ void backward(const Queue& queue, const RowNormShape& s, const T* grad_output, c
 }  // namespace
 
 template <class T>
-void fill_row_norm(KernelTable<T>& table) {
-  table.row_norm_forward = forward<T>;
-  table.row_norm_backward = backward<T>;
+void fill_group_norm(KernelTable<T>& table) {
+  table.group_norm_forward = forward<T>;
+  table.group_norm_backward = backward<T>;
 }
-template void fill_row_norm(KernelTable<float>&);
-template void fill_row_norm(KernelTable<double>&);
+template void fill_group_norm(KernelTable<float>&);
+template void fill_group_norm(KernelTable<double>&);
 
 }  // namespace cnnx::cuda

@@ -6,7 +6,7 @@
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
 #include "core/node.h"
-#include "kernels/table.h"
+#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {
@@ -25,30 +25,30 @@ void check(const char* op, const Tensor& input, const Tensor& weight, const Tens
 }
 
 // The attributes of a normalisation and of its gradients.
-struct RowNormCall {
-  RowNormShape shape;  // lanes: 1, the call decides
-  Dims parameters;     // the shape of weight and bias
+struct GroupNormCall {
+  GroupNormShape shape;  // lanes: 1, the call decides
+  Dims parameters;       // the shape of weight and bias
   double eps;
   bool images;    // lanes as for images; else where the input lies in them
   bool wants[3];  // of the gradients of input, weight and bias
 };
-CNNX_FIELDS(RowNormCall, shape, parameters, eps, images, wants)
+CNNX_FIELDS(GroupNormCall, shape, parameters, eps, images, wants)
 
-RowNormShape kernel_shape(const Run& r) {
-  RowNormShape s = r.as<RowNormCall>().shape;
+GroupNormShape kernel_shape(const Run& r) {
+  GroupNormShape s = r.as<GroupNormCall>().shape;
   s.lanes = r.lanes;
   return s;
 }
 
-bool lanes_of(const RowNormCall& c, const Tensor& input) {
+bool lanes_of(const GroupNormCall& c, const Tensor& input) {
   return c.images ? lanes_for_images(input) : c.shape.params != input.numel() && input.in_lanes();
 }
-bool lanes(const Call& call) { return lanes_of(call.as<RowNormCall>(), call[0]); }
-bool lanes_of_input(const Call& call) { return lanes_of(call.as<RowNormCall>(), call[1]); }
+bool lanes(const Call& call) { return lanes_of(call.as<GroupNormCall>(), call[0]); }
+bool lanes_of_input(const Call& call) { return lanes_of(call.as<GroupNormCall>(), call[1]); }
 
 // Inputs: input, weight, bias. Results beside the normalised input: mean and 1 / standard deviation, by image and row.
 void infer(const Call& call, ResultSpecs& results) {
-  const RowNormShape& s = call.as<RowNormCall>().shape;
+  const GroupNormShape& s = call.as<GroupNormCall>().shape;
   const DType dtype = call[0].dtype();
   results.push_back({call[0].shape(), dtype, Place::call});
   for (int i = 0; i < 2; ++i) results.push_back({{s.batch, s.rows}, dtype, Place::row_major, true, false});
@@ -58,14 +58,14 @@ void run(const Run& r) {
   if (r.inputs[0].numel() == 0) return;
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.queue).row_norm_forward(r.queue, kernel_shape(r), r.as<RowNormCall>().eps, r.in<T>(0), r.in<T>(1), r.in<T>(2),
-                                         r.out<T>(0), r.out<T>(1), r.out<T>(2));
+    kernels<T>(r.queue).group_norm_forward(r.queue, kernel_shape(r), r.as<GroupNormCall>().eps, r.in<T>(0), r.in<T>(1),
+                                           r.in<T>(2), r.out<T>(0), r.out<T>(1), r.out<T>(2));
   });
 }
 
 // Inputs: gradient of the result, input, mean, 1 / standard deviation, weight.
 void infer_backward(const Call& call, ResultSpecs& results) {
-  const RowNormCall& c = call.as<RowNormCall>();
+  const GroupNormCall& c = call.as<GroupNormCall>();
   const DType dtype = call[0].dtype();
   results.push_back({call[1].shape(), dtype, Place::call, c.wants[0]});
   for (size_t i : {1, 2}) results.push_back({c.parameters, dtype, Place::row_major, c.wants[i]});
@@ -79,15 +79,15 @@ void run_backward(const Run& r) {
   }
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
     using T = decltype(tag);
-    kernels<T>(r.queue).row_norm_backward(r.queue, kernel_shape(r), r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
-                                          r.out<T>(0), r.out<T>(1), r.out<T>(2));
+    kernels<T>(r.queue).group_norm_backward(r.queue, kernel_shape(r), r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
+                                            r.out<T>(0), r.out<T>(1), r.out<T>(2));
   });
 }
 
 // With the statistics as functions of the input, which is seen as (batch, rows, runs, repeat).
 void formula_of_backward(const Call& call, Results& results) {
-  const RowNormCall& c = call.as<RowNormCall>();
-  const RowNormShape& s = c.shape;
+  const GroupNormCall& c = call.as<GroupNormCall>();
+  const GroupNormShape& s = c.shape;
   const Dims rows{s.batch, s.rows, s.runs, s.repeat}, along{2, 3};
   const bool shared = s.params == s.runs;  // one set of parameters for all rows
   const Tensor g = reshape(call[0], rows), x = reshape(call[1], rows);
@@ -105,8 +105,8 @@ void formula_of_backward(const Call& call, Results& results) {
   results.push_back(c.wants[2] ? reshape(sum(g, over), c.parameters) : Tensor());
 }
 
-constexpr OpDef kBackward{.name = "row_norm_backward",
-                          .attributes = attributes_of<RowNormCall>,
+constexpr OpDef kBackward{.name = "group_norm_backward",
+                          .attributes = attributes_of<GroupNormCall>,
                           .places = {Place::call, Place::call, Place::row_major, Place::row_major},
                           .lanes = lanes_of_input,
                           .infer = infer_backward,
@@ -117,7 +117,7 @@ constexpr OpDef kBackward{.name = "row_norm_backward",
 uint64_t saves(const Call&, uint64_t) { return input_bit(0) | input_bit(1) | result_bit(1) | result_bit(2); }
 
 void gradient(const Backward& call, Grads& grads) {
-  RowNormCall c = call.as<RowNormCall>();
+  GroupNormCall c = call.as<GroupNormCall>();
   for (size_t i = 0; i < 3; ++i) c.wants[i] = call.needs(i);
   Results results = emit(kBackward, c, {call.grad(), call.input(0), call.result(1), call.result(2), call.input(1)});
   for (size_t i = 0; i < 3; ++i) grads[i] = std::move(results[i]);
@@ -125,7 +125,7 @@ void gradient(const Backward& call, Grads& grads) {
 
 constexpr OpDef norm_op(const char* name) {
   return {.name = name,
-          .attributes = attributes_of<RowNormCall>,
+          .attributes = attributes_of<GroupNormCall>,
           .places = {Place::call, Place::row_major},
           .lanes = lanes,
           .infer = infer,
@@ -149,7 +149,7 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
   const int64_t batch = outer > 0 ? input.size(0) : 1;
   int64_t rows = 1;
   for (int i = 1; i < outer; ++i) rows *= input.size(i);
-  const RowNormCall c{{batch, rows, size, 1, size, 1}, normalized_shape, eps, false, {}};
+  const GroupNormCall c{{batch, rows, size, 1, size, 1}, normalized_shape, eps, false, {}};
   return emit(kLayerNorm, c, {input, weight, bias})[0];
 }
 
@@ -162,7 +162,7 @@ Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight,
   check("group_norm", input, weight, bias, {channels});
   int64_t spatial = 1;
   for (int i = 2; i < input.ndim(); ++i) spatial *= input.size(i);
-  const RowNormCall c{{input.size(0), num_groups, channels / num_groups, spatial, channels, 1}, {channels}, eps, true, {}};
+  const GroupNormCall c{{input.size(0), num_groups, channels / num_groups, spatial, channels, 1}, {channels}, eps, true, {}};
   return emit(kGroupNorm, c, {input, weight, bias})[0];
 }
 

@@ -12,10 +12,10 @@ namespace {
 
 constexpr int64_t kParts = 16;
 
-inline int64_t row_count(const RowNormShape& s) { return (s.lanes == 1 ? s.batch : ceil_div(s.batch, kLanes)) * s.rows; }
+inline int64_t row_count(const GroupNormShape& s) { return (s.lanes == 1 ? s.batch : ceil_div(s.batch, kLanes)) * s.rows; }
 
 template <class F>
-inline void for_rows(const RowNormShape& s, double passes, const F& f) {
+inline void for_rows(const GroupNormShape& s, double passes, const F& f) {
   const int64_t rows = row_count(s), size = s.reduce() * s.lanes, per_unit = max(1, 4096 / (size + 1));
   parallel_for(ceil_div(rows, per_unit), pass_cost(passes * (double)(size * per_unit)), [&](int64_t unit) {
     for (int64_t row = unit * per_unit; row < min(rows, (unit + 1) * per_unit); ++row) f(row);
@@ -27,19 +27,19 @@ inline void for_rows(const RowNormShape& s, double passes, const F& f) {
 // The per-image numbers of a row of blocks, from and to (batch, rows).
 struct RowImages {
   int64_t first, live, row;
-  RowImages(const RowNormShape& s, int64_t unit)
+  RowImages(const GroupNormShape& s, int64_t unit)
       : first(unit / s.rows * kLanes), live(min(kLanes, s.batch - first)), row(unit % s.rows) {}
-  Vec get(const RowNormShape& s, const float* values) const {
+  Vec get(const GroupNormShape& s, const float* values) const {
     Vec v{};
     for (int64_t lane = 0; lane < live; ++lane) v[lane] = values[(first + lane) * s.rows + row];
     return v;
   }
-  void put(const RowNormShape& s, float* values, Vec v) const {
+  void put(const GroupNormShape& s, float* values, Vec v) const {
     for (int64_t lane = 0; lane < live; ++lane) values[(first + lane) * s.rows + row] = v[lane];
   }
 };
 
-void forward_lanes(const RowNormShape& s, double eps, const float* input, const float* weight, const float* bias, float* output,
+void forward_lanes(const GroupNormShape& s, double eps, const float* input, const float* weight, const float* bias, float* output,
                    float* mean, float* inv_std) {
   const int64_t size = s.reduce();
   for_rows(s, 3, [&](int64_t unit) {
@@ -66,7 +66,7 @@ struct ParamSums {
   float *weight, *bias;
 };
 
-void backward_row_lanes(const RowNormShape& s, int64_t unit, const float* grad_output, const float* input, const float* mean,
+void backward_row_lanes(const GroupNormShape& s, int64_t unit, const float* grad_output, const float* input, const float* mean,
                         const float* inv_std, const float* weight, float* grad_input, const ParamSums* sums) {
   const int64_t size = s.reduce();
   const float *g = grad_output + unit * size * kLanes, *x = input + unit * size * kLanes;
@@ -102,7 +102,7 @@ void backward_row_lanes(const RowNormShape& s, int64_t unit, const float* grad_o
 // Plain. Calls f(first value, count, scale and shift as functions of the distance from there) for the pieces of a row that
 // vectors may run along: the runs, or the whole row where every value has its own parameters.
 template <class F>
-inline void for_pieces(const RowNormShape& s, const float* weight, const float* bias, int64_t param, const F& f) {
+inline void for_pieces(const GroupNormShape& s, const float* weight, const float* bias, int64_t param, const F& f) {
   if (s.repeat == 1) {
     const auto read = [&](const float* values, float absent) {
       return [values, absent, param, n = s.runs](int64_t i) {
@@ -130,7 +130,7 @@ inline void for_vectors(int64_t n, const Body& body) {
         [rest = n - i](float* p, Vec v) { store_partial(p, v, rest); });
 }
 
-void forward_plain(const RowNormShape& s, double eps, const float* input, const float* weight, const float* bias, float* output,
+void forward_plain(const GroupNormShape& s, double eps, const float* input, const float* weight, const float* bias, float* output,
                    float* mean, float* inv_std) {
   const int64_t size = s.reduce();
   for_rows(s, 3, [&](int64_t row) {
@@ -154,7 +154,7 @@ void forward_plain(const RowNormShape& s, double eps, const float* input, const 
 }
 
 // Partial vectors are zero behind their end, so that what is summed there is zero too (x - mean is not, but g is).
-void backward_row_plain(const RowNormShape& s, int64_t row, const float* grad_output, const float* input, const float* mean,
+void backward_row_plain(const GroupNormShape& s, int64_t row, const float* grad_output, const float* input, const float* mean,
                         const float* inv_std, const float* weight, float* grad_input, const ParamSums* sums) {
   const int64_t size = s.reduce();
   const float *g = grad_output + row * size, *x = input + row * size;
@@ -193,14 +193,15 @@ void backward_row_plain(const RowNormShape& s, int64_t row, const float* grad_ou
   });
 }
 
-void row_norm_forward(const Queue&, const RowNormShape& s, double eps, const float* input, const float* weight, const float* bias,
-                      float* output, float* mean, float* inv_std) {
+void group_norm_forward(const Queue&, const GroupNormShape& s, double eps, const float* input, const float* weight,
+                        const float* bias, float* output, float* mean, float* inv_std) {
   if (s.lanes == 1) forward_plain(s, eps, input, weight, bias, output, mean, inv_std);
   else forward_lanes(s, eps, input, weight, bias, output, mean, inv_std);
 }
 
-void row_norm_backward(const Queue& queue, const RowNormShape& s, const float* grad_output, const float* input, const float* mean,
-                       const float* inv_std, const float* weight, float* grad_input, float* grad_weight, float* grad_bias) {
+void group_norm_backward(const Queue& queue, const GroupNormShape& s, const float* grad_output, const float* input,
+                         const float* mean, const float* inv_std, const float* weight, float* grad_input, float* grad_weight,
+                         float* grad_bias) {
   const auto row_gradient = [&](int64_t row, const ParamSums* sums) {
     if (s.lanes == 1) backward_row_plain(s, row, grad_output, input, mean, inv_std, weight, grad_input, sums);
     else backward_row_lanes(s, row, grad_output, input, mean, inv_std, weight, grad_input, sums);
@@ -230,9 +231,9 @@ void row_norm_backward(const Queue& queue, const RowNormShape& s, const float* g
 
 }  // namespace
 
-void fill_row_norm(KernelTable<float>& table) {
-  table.row_norm_forward = row_norm_forward;
-  table.row_norm_backward = row_norm_backward;
+void fill_group_norm(KernelTable<float>& table) {
+  table.group_norm_forward = group_norm_forward;
+  table.group_norm_backward = group_norm_backward;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

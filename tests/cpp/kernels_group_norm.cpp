@@ -4,7 +4,7 @@
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"row_norm_forward", "row_norm_backward", "scale_channels", "shift_channels"};
+const Covers covers{"group_norm_forward", "group_norm_backward", "scale_channels", "shift_channels"};
 
 // rows, runs, repeat, whether rows have parameters of their own (group normalisation)
 struct Case {
@@ -23,24 +23,24 @@ void append(Values& to, const Values& from) { to.insert(to.end(), from.begin(), 
 
 }  // namespace
 
-TEST_CASE("row_norm: within rounding") {
+TEST_CASE("group_norm: within rounding") {
   for (const Case& c : kCases)
     for (int64_t lanes : lane_choices())
       for (int64_t batch : batch_choices()) {
         const int64_t params = c.own ? c.rows * c.runs : c.runs, count = batch * c.rows * c.runs * c.repeat;
-        const RowNormShape s{batch, c.rows, c.runs, c.repeat, params, lanes};
-        RowNormShape plain = s;
+        const GroupNormShape s{batch, c.rows, c.runs, c.repeat, params, lanes};
+        GroupNormShape plain = s;
         plain.lanes = 1;
-        const std::string what = "row_norm batch " + std::to_string(batch) + ", rows " + std::to_string(c.rows) + ", runs " +
+        const std::string what = "group_norm batch " + std::to_string(batch) + ", rows " + std::to_string(c.rows) + ", runs " +
                                  std::to_string(c.runs) + " of " + std::to_string(c.repeat) + ", lanes " + std::to_string(lanes);
         const Layout layout{batch, c.rows * c.runs * c.repeat, lanes};
         Random random(4);
         const Values x = random.reals(count, -1, 3), g = random.reals(count), w = random.reals(params), b = random.reals(params);
         Values y(x.size()), grad_x(x.size()), mean(static_cast<size_t>(batch * c.rows)), inv_std(mean.size()), grad_w(w.size()),
             grad_b(w.size());
-        reference().row_norm_forward(kHost, plain, 1e-2, x.data(), w.data(), b.data(), y.data(), mean.data(), inv_std.data());
-        reference().row_norm_backward(kHost, plain, g.data(), x.data(), mean.data(), inv_std.data(), w.data(), grad_x.data(),
-                                      grad_w.data(), grad_b.data());
+        reference().group_norm_forward(kHost, plain, 1e-2, x.data(), w.data(), b.data(), y.data(), mean.data(), inv_std.data());
+        reference().group_norm_backward(kHost, plain, g.data(), x.data(), mean.data(), inv_std.data(), w.data(), grad_x.data(),
+                                        grad_w.data(), grad_b.data());
         Values expected = y;
         for (const Values& part : {mean, inv_std, grad_x, grad_w, grad_b}) append(expected, part);
         // Values are within 10 and slopes within 10 of them; a parameter's gradient sums count / params of them.
@@ -55,9 +55,9 @@ TEST_CASE("row_norm: within rounding") {
         const auto run = [&] {
           Guarded<float> out(layout.size(), shift), gx(layout.size(), shift), m(statistics), i(statistics), gw(params),
               gb(params);
-          table.row_norm_forward(kHost, s, 1e-2, input.data(), weight.data(), bias.data(), out.data(), m.data(), i.data());
-          table.row_norm_backward(kHost, s, grad_output.data(), input.data(), m.data(), i.data(), weight.data(), gx.data(),
-                                  gw.data(), gb.data());
+          table.group_norm_forward(kHost, s, 1e-2, input.data(), weight.data(), bias.data(), out.data(), m.data(), i.data());
+          table.group_norm_backward(kHost, s, grad_output.data(), input.data(), m.data(), i.data(), weight.data(), gx.data(),
+                                    gw.data(), gb.data());
           CHECK_MESSAGE((out.intact() && gx.intact() && m.intact() && i.intact() && gw.intact() && gb.intact()),
                         what << ": wrote outside its output");
           Values all = extract(out, layout);
@@ -67,12 +67,12 @@ TEST_CASE("row_norm: within rounding") {
         expect_within(same_for_any_threads(what, run), expected, bound, what);
 
         // Without parameters.
-        reference().row_norm_backward(kHost, plain, g.data(), x.data(), mean.data(), inv_std.data(), nullptr, grad_x.data(),
-                                      nullptr, nullptr);
+        reference().group_norm_backward(kHost, plain, g.data(), x.data(), mean.data(), inv_std.data(), nullptr, grad_x.data(),
+                                        nullptr, nullptr);
         const Guarded<float> m(mean, 0), i(inv_std, 0);
         Guarded<float> gx(layout.size(), shift);
-        table.row_norm_backward(kHost, s, grad_output.data(), input.data(), m.data(), i.data(), nullptr, gx.data(), nullptr,
-                                nullptr);
+        table.group_norm_backward(kHost, s, grad_output.data(), input.data(), m.data(), i.data(), nullptr, gx.data(), nullptr,
+                                  nullptr);
         expect_within(extract(gx, layout), grad_x, Values(grad_x.size(), 1e-3), what + ", without parameters");
       }
 }

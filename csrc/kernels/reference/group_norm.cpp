@@ -9,20 +9,20 @@ namespace {
 
 // Calls f(index, parameter) for every value of row r of image n.
 template <class F>
-void for_row(const RowNormShape& s, int64_t n, int64_t r, const F& f) {
+void for_row(const GroupNormShape& s, int64_t n, int64_t r, const F& f) {
   for (int64_t i = 0; i < s.reduce(); ++i) f(lanes_index(n, r, i, s.rows, s.reduce(), s.lanes), s.first_param(r) + i / s.repeat);
 }
 
 // Calls f(n, r, n * rows + r) for all rows.
 template <class F>
-void for_rows(const RowNormShape& s, const F& f) {
+void for_rows(const GroupNormShape& s, const F& f) {
   parallel_for(s.batch * s.rows, 4.0 * static_cast<double>(s.reduce()),
                [&](int64_t unit) { f(unit / s.rows, unit % s.rows, unit); });
 }
 
 template <class T>
-void forward(const Queue&, const RowNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output, T* mean,
-             T* inv_std) {
+void forward(const Queue&, const GroupNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
+             T* mean, T* inv_std) {
   const double count = static_cast<double>(s.reduce());
   for_rows(s, [&](int64_t n, int64_t r, int64_t row) {
     double sum = 0, squares = 0;
@@ -42,7 +42,7 @@ void forward(const Queue&, const RowNormShape& s, double eps, const T* input, co
 // With h = (x - mean) inv_std and v = g weight: grad_bias = sum g, grad_weight = sum g h, over all that share the parameter, and
 // grad_input = inv_std (v - mean of v - h mean of (v h)), with the means over the row.
 template <class T>
-void backward(const Queue&, const RowNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std,
+void backward(const Queue&, const GroupNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std,
               const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
   if (grad_input != nullptr)
     for_rows(s, [&](int64_t n, int64_t r, int64_t row) {
@@ -78,11 +78,11 @@ void backward(const Queue&, const RowNormShape& s, const T* grad_output, const T
 }  // namespace
 
 template <class T>
-void fill_row_norm(KernelTable<T>& table) {
-  table.row_norm_forward = forward<T>;
-  table.row_norm_backward = backward<T>;
+void fill_group_norm(KernelTable<T>& table) {
+  table.group_norm_forward = forward<T>;
+  table.group_norm_backward = backward<T>;
 }
-template void fill_row_norm(KernelTable<float>&);
-template void fill_row_norm(KernelTable<double>&);
+template void fill_group_norm(KernelTable<float>&);
+template void fill_group_norm(KernelTable<double>&);
 
 }  // namespace cnnx::reference

@@ -210,8 +210,8 @@ struct Arithmetic {
   }
 };
 
-void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
-            void* out) {
+void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
+            const ElementOperand& b, void* out) {
   const auto run = [&]<class T>(T* to, const auto& f) {
     map2_strided(queue, binary_name(op), s, source_of<T>(a), source_of<T>(b), to, f);
   };
@@ -247,8 +247,8 @@ struct Compare {
   }
 };
 
-void compare(const Queue& queue, CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
-             bool* out) {
+void compare(const Queue& queue, CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
+             const ElementOperand& b, bool* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     map2_strided(queue, "compare", s, source_of<T>(a), source_of<T>(b), out, Compare<T>{op});
@@ -267,8 +267,8 @@ struct Bitwise {
   }
 };
 
-void bitwise(const Queue& queue, BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
-             void* out) {
+void bitwise(const Queue& queue, BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
+             const ElementOperand& b, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     if constexpr (std::is_integral_v<T>)
