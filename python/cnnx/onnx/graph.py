@@ -187,11 +187,14 @@ class Graph:
         """Extents as ONNX takes shapes, computed from the first input where they follow the batch."""
         if all(isinstance(value, int) for value in values):
             return self.ints(*values)  # type: ignore[arg-type]
-        pairs = [(v.factor, v.more) if isinstance(v, Follows) else (0, self.fixed(v)) for v in values]
         if not self._batch:
             self._batch = self.op("Slice", self.op("Shape", self._input), self.ints(0), self.ints(1))
+        if all(isinstance(v, int) or v == Follows(1, 0) for v in values):
+            parts = [self.ints(v) if isinstance(v, int) else self._batch for v in values]
+            return self.op("Concat", *parts, axis=0) if len(parts) > 1 else self._batch
+        pairs = [(v.factor, v.more) if isinstance(v, Follows) else (0, self.fixed(v)) for v in values]
         factors, more = zip(*pairs, strict=True)
-        product: str = self._batch if factors == (1,) else self.op("Mul", self._batch, self.ints(*factors))
+        product = self.op("Mul", self._batch, self.ints(*factors))
         return product if not any(more) else self.op("Add", product, self.ints(*more))
 
     def fixed(self, extent: Extent) -> int:

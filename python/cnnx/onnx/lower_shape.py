@@ -89,9 +89,11 @@ class Part:
                 self.length[d], self.by[d] = extent, step
         cut = call.attributes.get(f"{prefix}cut", 0)
         for d, extent in enumerate(of.shape):
-            # Where more was asked for than there is, a larger batch would give more.
             if not isinstance(extent, int) and (not isinstance(cut, int) or cut >> d & 1):
-                raise self.varies()
+                raise ValueError(
+                    f"onnx.export: {call.place} asks for more of the batch than there is, so its result depends "
+                    f"on {call.differs} in a way that cannot be traced"
+                )
 
     def varies(self) -> ValueError:
         """The error for a part that differs between the passes in a way that ONNX cannot express."""

@@ -304,7 +304,11 @@ class Program:
             self._memory[key] = Memory({where: value}, [where], versions)
             return
         if is_view:
-            memory.views.setdefault(where, value)
+            # The same elements once more are the same value, but for a part that with a larger batch would end before.
+            if where not in memory.views or (
+                value.maker is not None and value.maker.attributes.get("cut", 0) != 0
+            ):
+                memory.views[where] = value
             memory.shows_all(where)
             return
         memory.versions = versions
