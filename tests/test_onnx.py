@@ -323,6 +323,7 @@ FUNCTIONS = {
     "numbers by size": lambda x: x + (cnnx.arange(len(x)) * 0.5 + cnnx.arange(1, 2 * len(x), 2))[:, None],
     "expand a row by size": lambda x: x.sum(0).expand(len(x), 5),
     "rows and columns": lambda x: x.unsqueeze(1).expand(-1, len(x), 5).reshape(len(x), len(x), 5).sum(2),
+    "positions": lambda x: x + (cnnx.arange(300.0)[: len(x)] * 0.1)[:, None],
     "set a row": lambda x: set_(x, 0, 1.0),
     "set the last row": lambda x: set_(x, -1, x[0] * 2),
     "set a column": lambda x: set_(x, (slice(None), 2), x.sum(1)),

@@ -195,7 +195,12 @@ class Graph:
         pairs = [(v.factor, v.more) if isinstance(v, Follows) else (0, self.fixed(v)) for v in values]
         factors, more = zip(*pairs, strict=True)
         product = self.op("Mul", self._batch, self.ints(*factors))
-        return product if not any(more) else self.op("Add", product, self.ints(*more))
+        if not any(more):
+            return product
+        total = self.op("Add", product, self.ints(*more))
+        return (
+            total if min(more) >= 0 else self.op("Max", total, self.ints(0))
+        )  # parts of too few images are empty
 
     def fixed(self, extent: Extent) -> int:
         """An extent that must not follow the batch."""

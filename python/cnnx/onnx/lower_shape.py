@@ -91,8 +91,8 @@ class Part:
         for d, extent in enumerate(of.shape):
             if not isinstance(extent, int) and (not isinstance(cut, int) or cut >> d & 1):
                 raise ValueError(
-                    f"onnx.export: {call.place} asks for more of the batch than there is, so its result depends "
-                    f"on {call.differs} in a way that cannot be traced"
+                    f"onnx.export: {call.place} asks for more of the batch than there is, so its result "
+                    f"depends on {call.differs} in a way that cannot be traced"
                 )
 
     def varies(self) -> ValueError:

@@ -304,10 +304,9 @@ class Program:
             self._memory[key] = Memory({where: value}, [where], versions)
             return
         if is_view:
-            # The same elements once more are the same value, but for a part that with a larger batch would end before.
-            if where not in memory.views or (
-                value.maker is not None and value.maker.attributes.get("cut", 0) != 0
-            ):
+            # The same elements again are the same value, but for a part that a larger batch would cut off.
+            cut = value.maker.attributes.get("cut", 0) if value.maker is not None else 0
+            if where not in memory.views or cut != 0:
                 memory.views[where] = value
             memory.shows_all(where)
             return
