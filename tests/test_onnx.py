@@ -558,6 +558,18 @@ def test_constants_are_folded():
     assert operators(proto) == ["Gemm", "Add"]
 
 
+def test_a_table_that_the_first_pass_makes():
+    class Net(nn.Module):
+        table = None
+
+        def forward(self, x):
+            if self.table is None:
+                self.table = cnnx.rand(300, 1)
+            return x + self.table[: len(x)]
+
+    compare(Net(), (5,))
+
+
 def test_every_form_is_of_an_op():
     """No form of an op that there is not, as of one whose name has changed."""
     from pathlib import Path

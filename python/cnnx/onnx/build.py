@@ -52,12 +52,15 @@ def build(
 
 
 def _recorded(model: Any, inputs: Sequence[Tensor], dynamic_batch: bool) -> Program:
-    """Passes with other values each, and with batches of several sizes."""
+    """Passes with other values each, and with batches of several sizes.
+
+    What the model keeps from its first pass, such as tables that it makes once, is there before.
+    """
     sizes: list[int | None] = list(SIZES) if dynamic_batch else [None, None]
-    passes = [
+    _, *passes = (
         record(model, [fresh(tensor, size, seed) for tensor in inputs], inputs)
-        for seed, size in enumerate(sizes)
-    ]
+        for seed, size in enumerate([sizes[0], *sizes])
+    )
     if dynamic_batch and passes[0].nbytes() * LARGE <= MEMORY * SIZES[0]:
         passes.append(record(model, [fresh(tensor, LARGE, LARGE) for tensor in inputs], inputs))
         sizes.append(LARGE)
