@@ -11,6 +11,7 @@ from drawn import given, settings, st
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 check = pytest.importorskip("cnnx.onnx.check")
+extent = pytest.importorskip("cnnx.onnx.extent")
 
 SIZES = (1, 2, 3, 4, 5, 8, 16, 31, 37, 64, 100)
 
@@ -139,6 +140,17 @@ ARITHMETIC = [
     lambda n, k: int(n > k),
     lambda n, k: (n * n) // k,
 ]
+MORE_ARITHMETIC = [
+    lambda n, k: n // k * k,
+    lambda n, k: n // k // k,
+    lambda n, k: (3 * n + 1) // k,
+    lambda n, k: n >> k,
+    lambda n, k: n.bit_length() + k,
+    lambda n, k: int(n**0.5) * k,
+    lambda n, k: len(range(0, n, k)),
+    lambda n, k: abs(n - k),
+    lambda n, k: n * n,
+]
 USES = [
     lambda x, m: x[:m],
     lambda x, m: x[m:],
@@ -168,6 +180,47 @@ def test_arithmetic_on_the_size_is_right_or_refused(size, k, use, own):
     right_or_refused(lambda x: use(x, size(len(x), k)), own=own, sizes=(2, 3, 37))
 
 
+VIEWS = [
+    lambda y, i, j: y[:, i:j],
+    lambda y, i, j: y[:, i],
+    lambda y, i, j: y[i],
+    lambda y, i, j: y[i:, :j],
+    lambda y, i, j: y.t()[i:j],
+    lambda y, i, j: y.view(-1, 2, 3)[:, i % 2],
+    lambda y, i, j: y.view(-1),
+    lambda y, i, j: y[-1:, i:],
+    lambda y, i, j: y.unsqueeze(1)[..., i:j].squeeze(1),
+]
+CHANGES = [
+    lambda v, x: v.mul_(2),
+    lambda v, x: v.add_(x.mean()),
+    lambda v, x: v.zero_(),
+    lambda v, x: v.copy_(x[0, 0]),
+    lambda v, x: v.neg_(),
+    lambda v, x: v.clamp_(max=0.3),
+    lambda v, x: v.__setitem__(0, 5.0),
+    lambda v, x: v.sub_(v * 0.5),
+]
+STEPS = st.lists(
+    st.tuples(st.sampled_from(VIEWS), st.integers(0, 2), st.integers(3, 5), st.sampled_from(CHANGES)),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(max_examples=60)
+@given(steps=STEPS, last=st.sampled_from(VIEWS), early=st.booleans())
+def test_changes_in_place_are_right_or_refused(steps, last, early):
+    def forward(x):
+        y = x * 1
+        kept = last(y, 1, 4) if early else None
+        for view, i, j, change in steps:
+            change(view(y, i, j), x)
+        return (kept if early else last(y, 1, 4)) + y.sum()
+
+    assert right_or_refused(forward, sizes=(3, 5, 23))
+
+
 @pytest.mark.parametrize(
     "function", [lambda x: x * float("nan"), lambda x: F.pad(x, (1, 1), value=float("nan"))]
 )
@@ -192,7 +245,7 @@ def test_odd_options(options, error, words):
 
 def test_what_a_model_raises_is_one_line():
     def forward(x):
-        if x.size(0) == check.UNSEEN:
+        if x.size(0) == extent.SIZES[-1]:
             raise KeyError("two\nlines")
         return x * 2
 
@@ -202,24 +255,39 @@ def test_what_a_model_raises_is_one_line():
 
 
 def test_an_error_says_where():
-    with pytest.raises(
-        ValueError,
-        match=r"inputs of shape \(4, 3\), 'output' of the exported net is float32 \(1, 3\), of the",
-    ):
-        cnnx.onnx.export(of(lambda x: x[: len(x) // 2]), cnnx.ones(4, 3))
-    with pytest.raises(ValueError, match=r"\(37, 3\), 111 of 111 values of 'y' are not those of the model"):
-        cnnx.onnx.export(of(lambda x: x * (1 + len(x) // 10)), cnnx.ones(4, 3), output_names=["y"])
+    net = nn.Sequential(nn.Linear(3, 3), of(lambda x: x[: len(x) // 2]))
+    with pytest.raises(ValueError, match=r"an argument of slice \(1\) depends on the size of the batch"):
+        cnnx.onnx.export(net, cnnx.ones(4, 3))
+    with pytest.raises(ValueError, match=r"an argument of mul depends on the size of the batch"):
+        cnnx.onnx.export(of(lambda x: x * (1 + len(x) // 10)), cnnx.ones(4, 3))
     with pytest.raises(ValueError, match=r"the model itself fails for inputs of shape \(37, 3\)"):
         cnnx.onnx.export(of(lambda x: x.view(-1, 6) if len(x) > 30 else x), cnnx.ones(4, 3))
+    with pytest.raises(
+        ValueError, match=r"inputs of shape \(1, 3\), 'y' of the exported net is float32 \(1, 3\)"
+    ):
+        cnnx.onnx.export(of(lambda x: x.squeeze()), cnnx.ones(4, 3), output_names=["y"])
+    with pytest.raises(ValueError, match=r"\(2, 3\), 6 of 6 values of 'output' are not those of the model"):
+        cnnx.onnx.export(of(lambda x: x if len(x) != 2 else x + 1), cnnx.ones(4, 3))
     other = cnnx.onnx.export(of(lambda x: x.view(-1, 2, 2)), cnnx.ones(4, 4))
     with pytest.raises(ValueError, match=r"the exported net fails for inputs of shape \(5, 3\) \("):
         check.compare(of(lambda x: x), other, [cnnx.ones(4, 3)], 5)
 
 
 def test_nothing_is_written_when_it_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="cannot be traced"):
+    with pytest.raises(ValueError, match="depends on the size"):
         cnnx.onnx.export(of(lambda x: x[: len(x) // 2]), cnnx.ones(4, 3), tmp_path / "x.onnx")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("k", range(1, 60))
+def test_no_arithmetic_is_mistaken_for_a_multiple(k):
+    """What is the same at all recorded sizes, or a multiple and something, is so at every size between."""
+    sizes = extent.SIZES if k < extent.SIZES[-1] else (*extent.SIZES, extent.LARGE)
+    more = range(sizes[0], sizes[-1] + 1)
+    for arithmetic in (*ARITHMETIC, *MORE_ARITHMETIC):
+        found = extent.fit([arithmetic(n, k) for n in sizes], sizes)
+        if not isinstance(found, extent.Varies):
+            assert extent.in_passes(found, more) == [arithmetic(n, k) for n in more]
 
 
 def test_a_single_image():
@@ -248,7 +316,7 @@ def test_indices_stay_within_those_of_the_sample():
 def test_the_model_is_left_as_it_was():
     net = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5)).train()
     state = cnnx.get_rng_state().tolist()
-    with pytest.raises(ValueError, match="cannot be traced"):
+    with pytest.raises(ValueError, match="depends on the size"):
         cnnx.onnx.export(nn.Sequential(net, of(lambda x: x[: len(x) // 2])), cnnx.ones(4, 3))
     assert net.training
     assert net[1].training

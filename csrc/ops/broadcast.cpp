@@ -18,6 +18,7 @@ DType combine(DType higher, DType lower) {
 bool is_elsewhere(const Tensor& t, const Device& device) { return t.ndim() == 0 && !(t.device() == device); }
 
 Number number_of(const Tensor& element) {
+  note_read("item", element);
   return dispatch(element.dtype(), [&](auto tag) -> Number {
     using T = decltype(tag);
     const T value = *element.data<T>();

@@ -34,5 +34,6 @@
 #include "cnnx/ops/view.h"
 #include "cnnx/profiler.h"
 #include "cnnx/random.h"
+#include "cnnx/recording.h"
 #include "cnnx/tensor.h"
 #include "cnnx/threads.h"

@@ -33,10 +33,11 @@ def export(
 ) -> onnx.ModelProto:
     """Writes a model as an ONNX file.
 
-    The model is traced: `forward` runs on the sample in eval mode without gradients, and the ops that it
-    calls become the nodes, whether they come from layers, functions or tensor methods. Weights keep the names
-    they have in `state_dict()`. The result is checked by `onnx.checker`, with shape inference, and run beside
-    the model on random inputs before the file is written: in the sample's shape, with one image, and with 37.
+    `forward` runs in eval mode without gradients, and the calls of ops that it makes are recorded and become
+    the nodes, whether they come from layers, functions or tensor methods, also in place and on views. Weights
+    keep the names they have in `state_dict()`. The result is checked by `onnx.checker`, with shape inference,
+    and run beside the model on random inputs before the file is written: in the sample's shape, and with 1 to
+    8 images.
 
     Parameters
     ----------
@@ -52,9 +53,9 @@ def export(
     opset
         Version of ONNX's operators, 13 or above. Default: 18.
     dynamic_batch
-        The first extent of the inputs may be anything. The net is then traced with two sizes, and what
-        differs between the passes follows the batch: `x.view(x.size(0), -1)` works for every size. Default:
-        True.
+        The first extent of the inputs may be anything. `forward` is then recorded with four or five sizes,
+        from 9 to 37 or 257; what is a multiple of the size and something in all of them follows the batch
+        (`x.view(x.size(0), -1)` works for every size), what differs in another way is refused. Default: True.
 
     Returns
     -------
@@ -69,6 +70,8 @@ def export(
         If `sample`, a name or `opset` is of another type.
     NotImplementedError
         For an op without a counterpart in ONNX, and for a forward pass whose course depends on its values.
+    RuntimeError
+        If a profile is under way.
     ValueError
         If what the net does depends on the batch's size in a way that cannot be traced or that ONNX cannot
         express, so that the exported net would differ from the model; or an operator needs a newer opset.

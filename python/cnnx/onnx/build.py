@@ -1,8 +1,7 @@
-"""From a trace to a checked ONNX model."""
+"""From recorded passes to a checked ONNX model."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +9,13 @@ import onnx
 from onnx import helper
 
 import cnnx
+from cnnx import _C
 from cnnx.onnx import lower_activation, lower_nn, lower_pointwise, lower_reduce, lower_shape
-from cnnx.onnx.check import UNSEEN, compare
-from cnnx.onnx.graph import LOWERINGS, TYPES, Graph, no_counterpart
-from cnnx.onnx.trace import Call, Trace, Value, Varying, merge, trace
+from cnnx.onnx.check import compare, fresh
+from cnnx.onnx.extent import LARGE, SIZES, Follows
+from cnnx.onnx.graph import LOWERINGS, TYPES, Graph, made_anew, no_counterpart, place_of
+from cnnx.onnx.program import Call, Program, Value
+from cnnx.onnx.record import record
 from cnnx.tensor import Tensor
 
 FAMILIES = (
@@ -23,10 +25,8 @@ FAMILIES = (
     lower_reduce,
     lower_shape,
 )  # importing them fills LOWERINGS
-# Their result's shape says all that is needed, so arguments that follow the batch do not matter.
-SHAPED = {"view", "reshape", "expand", "unflatten"}
 BATCH = "batch"
-FEW = 2  # images in the first pass, one more in the second; 1 would be squeezed and broadcast as no other is
+MEMORY = 2**28  # bytes that the tensors of the large pass may take
 
 
 def build(
@@ -37,19 +37,13 @@ def build(
     opset: int,
     dynamic_batch: bool,
 ) -> onnx.ModelProto:
-    """Traces the model and makes the ONNX model of it; `export` has the meaning of the arguments."""
+    """Records passes of the model and makes the ONNX model; `export` has the meaning of the arguments."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
-        recorded, twin = (
-            trace(
-                model,
-                [_batch(tensor, size) if dynamic_batch else tensor.detach().clone() for tensor in inputs],
-            )
-            for size in (FEW, FEW + 1)
-        )
-        proto = _lowered(model, merge(recorded, twin), input_names, output_names, opset)
-        for size in (None, 1, UNSEEN) if dynamic_batch else (None,):
+        proto = _lowered(model, _recorded(model, inputs, dynamic_batch), input_names, output_names, opset)
+        # Sizes below those of the passes, where a net may have bounds of its own.
+        for size in (None, *range(1, SIZES[0])) if dynamic_batch else (None,):
             compare(model, proto, inputs, size)
     finally:
         for module, training in modes:
@@ -57,30 +51,61 @@ def build(
     return proto
 
 
+def _recorded(model: Any, inputs: Sequence[Tensor], dynamic_batch: bool) -> Program:
+    """Passes with other values each, and with batches of several sizes.
+
+    What the model keeps from its first pass, such as tables that it makes once, is there before.
+    """
+    sizes: list[int | None] = list(SIZES) if dynamic_batch else [None, None]
+    _, *passes = (
+        record(model, [fresh(tensor, size, seed) for tensor in inputs], inputs)
+        for seed, size in enumerate([sizes[0], *sizes])
+    )
+    if dynamic_batch and passes[0].nbytes() * LARGE <= MEMORY * SIZES[0]:
+        passes.append(record(model, [fresh(tensor, LARGE, LARGE) for tensor in inputs], inputs))
+        sizes.append(LARGE)
+    return Program(passes, [size or 0 for size in sizes])
+
+
 def _lowered(
     model: Any,
-    recorded: Trace,
+    program: Program,
     input_names: Sequence[str] | None,
     output_names: Sequence[str] | None,
     opset: int,
 ) -> onnx.ModelProto:
-    weights = {id(t): name for name, t in [*model.named_parameters(), *model.named_buffers()]}
-    graph = Graph(opset, weights)
-    names_in = _names("input", input_names, len(recorded.inputs))
-    names_out = _names("output", output_names, len(recorded.outputs))
+    weights: dict[Any, str] = {}
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        weights.setdefault(place_of(_C.RecordedTensor(tensor)), name)
+    graph = Graph(opset, weights, program.sizes)
+    names_in = _names("input", input_names, len(program.inputs))
+    names_out = _names("output", output_names, len(program.outputs))
     for name in (*names_in, *names_out):
         if graph.unique(name) != name:
             raise ValueError(f"onnx.export: the name {name!r} is used twice")
-    for value, name in zip(recorded.inputs, names_in, strict=True):
-        graph.bind(value, name)
-    for call in recorded.calls:
-        _lower(graph, call)
-    return _model(graph, recorded, names_in, names_out, type(model).__name__)
+    graph.inputs(program.inputs, names_in)
+    needed = _needed(graph, program)
+    for call in program.calls:
+        if call in needed:
+            graph.lower(call)
+    return _model(graph, program, names_in, names_out, type(model).__name__)
 
 
-def _batch(tensor: Tensor, size: int) -> Tensor:
-    rows = cnnx.arange(size) % tensor.shape[0]
-    return tensor.detach().index_select(0, rows)
+def _needed(graph: Graph, program: Program) -> set[Call]:
+    """The calls that the outputs come from; what no input goes into is a constant where it can be."""
+    needed: set[Call] = set()
+    waiting = [(value, "the result") for value in program.outputs]
+    while waiting:
+        value, place = waiting.pop()
+        if value.maker in needed or value in program.inputs or graph.is_fixed(value):
+            continue
+        if value.maker is None:
+            raise made_anew(place, value)
+        if value.maker.op not in LOWERINGS:
+            raise no_counterpart(value.maker.place)
+        needed.add(value.maker)
+        waiting.extend((read, value.maker.place) for read in value.maker.read())
+    return needed
 
 
 def _names(what: str, given: Sequence[str] | None, count: int) -> list[str]:
@@ -97,43 +122,18 @@ def _names(what: str, given: Sequence[str] | None, count: int) -> list[str]:
     return names
 
 
-def _lower(graph: Graph, call: Call) -> None:
-    lowering = LOWERINGS.get(call.op)
-    place = f"{call.op} ({call.layer})" if call.layer != "forward" else call.op
-    if lowering is None:
-        raise no_counterpart(place)
-    if call.op not in SHAPED:
-        for argument in (*call.args, *call.kwargs.values()):
-            if _varies(argument):
-                raise ValueError(f"onnx.export: an argument of {place} depends on the size of the batch")
-    graph.results, graph.call, graph.layer = call.results, place, call.layer
-    try:
-        bound = inspect.signature(lowering).bind(graph, *call.args, **call.kwargs)
-    except TypeError as error:
-        raise no_counterpart(f"{place} called so ({error})") from error
-    names = lowering(*bound.args, **bound.kwargs)
-    for value, name in zip(call.results, [names] if isinstance(names, str) else names, strict=True):
-        graph.bind(value, name)
-
-
-def _varies(argument: Any) -> bool:
-    if isinstance(argument, (list, tuple)):
-        return any(map(_varies, argument))
-    return isinstance(argument, Varying)
-
-
 def _model(
-    graph: Graph, recorded: Trace, names_in: list[str], names_out: list[str], title: str
+    graph: Graph, program: Program, names_in: list[str], names_out: list[str], title: str
 ) -> onnx.ModelProto:
-    for output, name in zip(recorded.outputs, names_out, strict=True):
+    for output, name in zip(program.outputs, names_out, strict=True):
         # The output's name is fixed, while a value may be several outputs, an input or a weight.
         graph.nodes.append(helper.make_node("Identity", [graph.name_of(output)], [name], f"/{name}"))
     proto = helper.make_model(
         helper.make_graph(
             graph.nodes,
             title,
-            [_info(value, name) for value, name in zip(recorded.inputs, names_in, strict=True)],
-            [_info(value, name) for value, name in zip(recorded.outputs, names_out, strict=True)],
+            [_info(value, name) for value, name in zip(program.inputs, names_in, strict=True)],
+            [_info(value, name) for value, name in zip(program.outputs, names_out, strict=True)],
             graph.initializers,
         ),
         opset_imports=[helper.make_opsetid("", graph.opset)],
@@ -146,11 +146,10 @@ def _model(
     return onnx.shape_inference.infer_shapes(proto, strict_mode=True)
 
 
-def _info(value: Value | Tensor, name: str) -> onnx.ValueInfoProto:
-    dynamic = value.dynamic if isinstance(value, Value) else (False,) * value.ndim
+def _info(value: Value, name: str) -> onnx.ValueInfoProto:
     shape = [
-        (BATCH if extent == FEW else None) if follows else extent
-        for extent, follows in zip(value.shape, dynamic, strict=True)
+        extent if isinstance(extent, int) else BATCH if extent == Follows(1, 0) else None
+        for extent in value.shape
     ]
     return helper.make_tensor_value_info(name, TYPES[value.dtype], shape)
 

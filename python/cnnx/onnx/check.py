@@ -1,9 +1,9 @@
 """Whether an exported net does what the model does.
 
-A trace shows what happened at two sizes of the batch; what it made of them is a guess. So the ONNX graph
-itself is run on sizes that the trace has not seen, beside the model. The package `onnx` brings an evaluator
-in NumPy for that. Where it is slow (convolution, pooling) or not what the standard says (pads below zero,
-batch normalisation before opset 14), the operator is computed here from its definition.
+The ONNX graph itself is run beside the model: on the sample's size and on the small ones that were not
+recorded, at which a net may have bounds of its own. The package `onnx` brings an evaluator in NumPy for that.
+Where it is slow (convolution, pooling) or not what the standard says (pads below zero, batch normalisation
+before opset 14), the operator is computed here from its definition.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from onnx.reference.op_run import OpRun
 
 import cnnx
 from cnnx.nn import functional as F
+from cnnx.onnx.extent import SIZES
+from cnnx.onnx.record import tensors_of
 from cnnx.reading import one_line
 from cnnx.tensor import Tensor
 
 Array = np.ndarray[Any, Any]
-UNSEEN = 37  # images: prime, and far from the two sizes of the trace; halves, quarters and more of it differ
 TOLERANCE = 1e-3  # far above rounding, and below what a size that was guessed wrong changes
 SHARE = 1e-3  # of the values may differ more: rounding can move one across a threshold
 
@@ -164,13 +165,13 @@ def evaluate(proto: onnx.ModelProto, inputs: Sequence[Array]) -> list[Array]:
     return [values[name] for name in names]
 
 
-def fresh(sample: Tensor, size: int | None) -> Array:
+def fresh(sample: Tensor, size: int | None, seed: int = 0) -> Array:
     """Other values for an input, no two images alike, for a batch of `size` (None: as the sample).
 
     Floating-point values are between 0 and 1, where logarithms and roots are defined; others are taken from
     the sample, since they may be indices.
     """
-    random = np.random.default_rng(sample.ndim)
+    random = np.random.default_rng([sample.ndim, seed])
     shape = tuple(sample.shape) if size is None else (size, *sample.shape[1:])
     like = sample.detach().cpu().numpy()
     if like.dtype.kind == "f":
@@ -187,12 +188,10 @@ def compare(model: Any, proto: onnx.ModelProto, sample: Sequence[Tensor], size: 
         with cnnx.no_grad():
             outputs = model(*inputs)
     except Exception as error:
-        if size == 1:  # some nets have no meaning for a single image, and then there is nothing to compare
+        if size is not None and size < SIZES[0]:  # a net may have no meaning for so few images
             return
         raise ValueError(f"onnx.export: the model itself fails {place}: {one_line(error)}") from error
-    if isinstance(outputs, dict):
-        outputs = tuple(outputs.values())
-    expected = [t.cpu().numpy() for t in (outputs if isinstance(outputs, (tuple, list)) else [outputs])]
+    expected = [t.cpu().numpy() for t in tensors_of(outputs)]
     advice = "what forward does with the size of the batch cannot be traced"
     try:
         found = evaluate(proto, arrays)

@@ -10,7 +10,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from cnnx import _C, dtypes
-from cnnx.onnx.trace import Value
+from cnnx.onnx.extent import Extent, Follows
+from cnnx.onnx.program import Call, Value, geometry
 
 TYPES = {
     dtypes.float32: TensorProto.FLOAT,
@@ -21,15 +22,15 @@ TYPES = {
     dtypes.bool: TensorProto.BOOL,
 }
 
-Operand = Any  # a Value, a tensor, an array, the name of a value, or None for one that is left out
-Lowering = TypeVar("Lowering", bound=Callable[..., "str | list[str]"])
-LOWERINGS: dict[str, Callable[..., str | list[str]]] = {}
+Operand = Any  # a Value, an array, the name of a value, or None for one that is left out
+Lowering = TypeVar("Lowering", bound="Callable[[Graph, Call], str | list[str]]")
+LOWERINGS: dict[str, Callable[[Graph, Call], str | list[str]]] = {}
 
 
 def lowers(*names: str) -> Callable[[Lowering], Lowering]:
-    """Makes a function the ONNX form of native ops.
+    """Makes a function the ONNX form of ops.
 
-    It gets the graph and the op's arguments, and returns the name of the result, or a list of names.
+    It gets the graph and a call, and returns the name of the first result, or a list of names.
     """
 
     def register(lowering: Lowering) -> Lowering:
@@ -42,7 +43,9 @@ def lowers(*names: str) -> Callable[[Lowering], Lowering]:
 
 def no_counterpart(what: str) -> NotImplementedError:
     """The error for what ONNX cannot express."""
-    return NotImplementedError(f"onnx.export: {what} has no counterpart in ONNX")
+    return NotImplementedError(
+        f"onnx.export: {what} has no counterpart in ONNX; compute it outside the model, or by other ops"
+    )
 
 
 class Graph:
@@ -52,26 +55,46 @@ class Graph:
     ----------
     opset
         The version of ONNX's operators.
-    names
-        Names of the model's parameters and buffers, by the identity of the tensor.
+    weights
+        Names of the model's parameters and buffers, by where they lie (`place_of`).
+    sizes
+        The sizes of the batches that were recorded.
     """
 
-    def __init__(self, opset: int, names: Mapping[int, str]) -> None:
+    def __init__(self, opset: int, weights: Mapping[Any, str], sizes: Sequence[int]) -> None:
         self.opset = opset
+        self.sizes = sizes
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[TensorProto] = []
-        self.results: list[Value] = []  # of the call being lowered
-        self.call = ""
-        self.layer = ""
-        self._weights = names
-        self._values: dict[int, str] = {}
+        self.call = Call("", "", {}, [])  # the one being lowered
+        self._weights = weights
+        self._values: dict[Value, str] = {}
         self._constants: dict[Any, str] = {}
-        self._taken = set(names.values())
+        self._fixed: dict[Value, bool] = {}
+        self._taken = set(weights.values())
+        self._input = ""
+        self._batch = ""
+
+    def inputs(self, values: Sequence[Value], names: Sequence[str]) -> None:
+        """Says what the inputs of the model are called; the first has the size of the batch."""
+        self._input = names[0] if names else ""
+        for value, name in zip(values, names, strict=True):
+            self._values[value] = name
+
+    def lower(self, call: Call) -> None:
+        """Adds the nodes of a call."""
+        self.call = call
+        names = LOWERINGS[call.op](self, call)
+        for value, name in zip(call.results, [names] if isinstance(names, str) else names, strict=False):
+            if value is not None:
+                self._values[value] = name
 
     @property
     def out(self) -> Value:
         """The first result of the call being lowered."""
-        return self.results[0]
+        result = self.call.results[0]
+        assert result is not None
+        return result
 
     def unique(self, base: str) -> str:
         """A name that nothing has yet."""
@@ -82,9 +105,20 @@ class Graph:
         self._taken.add(name)
         return name
 
-    def bind(self, value: Value, name: str) -> None:
-        """Says which name a traced value has."""
-        self._values[value.index] = name
+    def is_fixed(self, value: Value) -> bool:
+        """Whether a value is a constant: the same in all passes, and as it was when it was used."""
+        if value not in self._fixed:
+            self._fixed[value] = not value.traced and self._same_in_all(value)
+        return self._fixed[value]
+
+    @staticmethod
+    def _same_in_all(value: Value) -> bool:
+        if not value.recorded or value.follows or any(t.tensor._version != t.version for t in value.recorded):
+            return False
+        first, *others = value.recorded
+        if all(t.storage == first.storage and geometry([t]) == geometry([first]) for t in others):
+            return True
+        return all(array_of(t).tobytes() == array_of(first).tobytes() for t in others)
 
     def name_of(self, operand: Operand) -> str:
         """The name of an operand; a constant becomes an initializer."""
@@ -92,19 +126,18 @@ class Graph:
             return ""
         if isinstance(operand, str):
             return operand
-        if isinstance(operand, Value):
-            name = self._values[operand.index]
-            if name.startswith("!"):
-                raise no_counterpart(name[1:])
-            return name
-        if isinstance(operand, _C.TensorBase):
-            array = _C.numpy(_C.to_device(operand._detach(), "cpu"))
-            weight = self._weights.get(id(operand))
-            if weight is not None:
-                return self._initializer(("weight", weight), np.array(array), weight)
-            operand = array
-        array = np.asarray(operand)
-        return self._initializer((array.dtype.str, array.shape, array.tobytes()), array, None)
+        if not isinstance(operand, Value):
+            array = np.asarray(operand)
+            return self._initializer((array.dtype.str, array.shape, array.tobytes()), array, None)
+        if operand in self._values:
+            return self._values[operand]
+        if not self.is_fixed(operand):
+            raise made_anew(self.call.place, operand)
+        recorded = operand.recorded[0]
+        weight = self._weights.get(place_of(recorded))
+        if weight is None:
+            return self.name_of(array_of(recorded))
+        return self._initializer(("weight", weight), array_of(recorded), weight)
 
     def _initializer(self, key: Any, array: np.ndarray[Any, Any], name: str | None) -> str:
         if key not in self._constants:
@@ -128,8 +161,8 @@ class Graph:
     def ops(self, kind: str, outputs: int, *inputs: Operand, **attributes: Any) -> list[str]:
         """Adds a node with several results; returns their names."""
         self.needs(kind)
-        place = f"/{self.layer.replace('.', '/')}/{kind}" if self.layer != "forward" else f"/{kind}"
-        node = self.unique(place)
+        layer = self.call.layer.replace(".", "/")
+        node = self.unique(f"/{layer}/{kind}" if layer else f"/{kind}")
         names = [self.unique(f"{node}_output_{i}") for i in range(outputs)]
         operands = [self.name_of(operand) for operand in inputs]
         while operands and not operands[-1]:
@@ -137,33 +170,73 @@ class Graph:
         self.nodes.append(helper.make_node(kind, operands, names, node, **attributes))
         return names
 
-    def needs(self, kind: str) -> None:
-        """Raises if the opset lacks an operator."""
-        if not onnx.defs.has(kind, self.opset):
-            since = onnx.defs.get_schema(kind).since_version
+    def needs(self, kind: str, since: int = 0) -> None:
+        """Raises if the opset lacks an operator, or what it can do since a later one."""
+        if self.opset < since or not onnx.defs.has(kind, self.opset):
+            since = since or onnx.defs.get_schema(kind).since_version
             raise ValueError(
-                f"onnx.export: {self.call} needs the ONNX operator {kind}, which opset {self.opset} has not; "
-                f"opset {since} has it"
+                f"onnx.export: {self.call.place} needs the ONNX operator {kind}, which opset {self.opset} "
+                f"has not; opset {since} has it"
             )
 
     def cast(self, operand: Operand, dtype: Any, to: Any) -> Operand:
         """The operand of one dtype in another."""
         return operand if dtype == to else self.op("Cast", operand, to=TYPES[to])
 
-    def reshape(self, operand: Operand, shape: Sequence[int], dynamic: Sequence[bool]) -> str:
-        """The operand in another shape, of which one extent may follow the batch."""
-        if sum(dynamic) > 1:
-            raise ValueError(
-                f"onnx.export: {self.call} makes a shape in which more than one extent depends on the batch"
-            )
-        extents = [-1 if follows else extent for extent, follows in zip(shape, dynamic, strict=True)]
-        return self.op("Reshape", operand, self.ints(*extents))
+    def extents(self, *values: Extent) -> Operand:
+        """Extents as ONNX takes shapes, computed from the first input where they follow the batch."""
+        if all(isinstance(value, int) for value in values):
+            return self.ints(*values)  # type: ignore[arg-type]
+        if not self._batch:
+            self._batch = self.op("Slice", self.op("Shape", self._input), self.ints(0), self.ints(1))
+        if all(isinstance(v, int) or v == Follows(1, 0) for v in values):
+            parts = [self.ints(v) if isinstance(v, int) else self._batch for v in values]
+            return self.op("Concat", *parts, axis=0) if len(parts) > 1 else self._batch
+        pairs = [(v.factor, v.more) if isinstance(v, Follows) else (0, self.fixed(v)) for v in values]
+        factors, more = zip(*pairs, strict=True)
+        product = self.op("Mul", self._batch, self.ints(*factors))
+        if not any(more):
+            return product
+        total = self.op("Add", product, self.ints(*more))
+        return (
+            total if min(more) >= 0 else self.op("Max", total, self.ints(0))
+        )  # parts of too few images are empty
 
-    def reduce(self, kind: str, operand: Operand, axes: Sequence[int] | None, keepdim: bool) -> str:
+    def fixed(self, extent: Extent) -> int:
+        """An extent that must not follow the batch."""
+        if not isinstance(extent, int):
+            raise ValueError(f"onnx.export: a shape in {self.call.place} depends on {self.call.differs}")
+        return extent
+
+    def reshape(self, operand: Operand, shape: Sequence[Extent]) -> str:
+        """The operand in another shape."""
+        open_ones = sum(not isinstance(extent, int) for extent in shape)
+        if open_ones == 1 and 0 not in shape:
+            shape = [extent if isinstance(extent, int) else -1 for extent in shape]
+        return self.op("Reshape", operand, self.extents(*shape))
+
+    def reduce(self, kind: str, operand: Operand, axes: Sequence[int], keepdim: bool) -> str:
         """A reduction; its axes were an attribute before opset 18 (ReduceSum: 13)."""
         keep = int(keepdim)
-        if axes is None:
-            return self.op(kind, operand, keepdims=keep)
         if self.opset >= 18 or kind == "ReduceSum":
             return self.op(kind, operand, self.ints(*axes), keepdims=keep)
         return self.op(kind, operand, axes=list(axes), keepdims=keep)
+
+
+def place_of(recorded: _C.RecordedTensor) -> Any:
+    """Where a tensor lies."""
+    return recorded.storage, recorded.tensor.dtype, geometry([recorded])
+
+
+def array_of(recorded: _C.RecordedTensor) -> np.ndarray[Any, Any]:
+    """The elements."""
+    return np.array(_C.numpy(_C.to_device(recorded.tensor, "cpu")))
+
+
+def made_anew(place: str, value: Value) -> ValueError:
+    """The error for a tensor that neither the inputs nor the weights explain."""
+    shape = value.shapes[0] if value.shapes else ()
+    return ValueError(
+        f"onnx.export: {place} uses a tensor that forward makes anew, of shape {shape}, and that depends on "
+        "the input in a way that cannot be traced; make it from the input by tensor functions"
+    )

@@ -1,4 +1,4 @@
-"""ONNX forms of the activations that the native module has under one name, `activation`."""
+"""ONNX forms of the activations."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cnnx.onnx.graph import Graph, lowers, no_counterpart
+from cnnx.onnx.program import Call
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
@@ -20,7 +21,7 @@ def elu(g: Graph, x: Any, alpha: float, rate: float) -> str:
         return g.op("Elu", x, alpha=alpha)
     if math.isclose(alpha * rate, 1):
         return g.op("Celu", x, alpha=alpha)
-    raise no_counterpart(f"{g.call} of alpha {alpha:g} and rate {rate:g}")
+    raise no_counterpart(f"{g.call.place} of alpha {alpha:g} and rate {rate:g}")
 
 
 def gelu(g: Graph, x: Any, approximate: str) -> str:
@@ -43,7 +44,7 @@ def gelu(g: Graph, x: Any, approximate: str) -> str:
 def softplus(g: Graph, x: Any, beta: float, threshold: float) -> str:
     """Log(1 + exp(beta * x)) / beta; above the threshold it is x but for less than exp(-threshold)."""
     if threshold < 15:
-        raise no_counterpart(f"{g.call} with a threshold of {threshold:g}")
+        raise no_counterpart(f"{g.call.place} with a threshold of {threshold:g}")
     if beta == 1:
         return g.op("Softplus", x)
     factor = g.scalar(beta, x.dtype)
@@ -57,6 +58,7 @@ def hardsigmoid(g: Graph, x: Any) -> str:
 
 FORMS: dict[str, Form] = {
     "elu": elu,
+    "leaky_relu": lambda g, x, a, b: g.op("LeakyRelu", x, alpha=a),
     "gelu": lambda g, x, a, b: gelu(g, x, "none"),
     "gelu_tanh": lambda g, x, a, b: gelu(g, x, "tanh"),
     "hardsigmoid": lambda g, x, a, b: hardsigmoid(g, x),
@@ -72,9 +74,7 @@ FORMS: dict[str, Form] = {
 }
 
 
-@lowers("activation")
-def activation(g: Graph, op: str, input: Any, a: float = 0.0, b: float = 0.0) -> str:
+@lowers(*FORMS)
+def activation(g: Graph, call: Call) -> str:
     """The activation of that name."""
-    if op not in FORMS:
-        raise no_counterpart(op)
-    return FORMS[op](g, input, a, b)
+    return FORMS[call.op](g, call.inputs[0], call["a"], call["b"])

@@ -7,128 +7,139 @@ from typing import Any
 
 from cnnx import dtypes
 from cnnx.onnx.graph import Graph, lowers, no_counterpart
+from cnnx.onnx.lower_pointwise import one
+from cnnx.onnx.program import Call, Value
 
-Dim = int | Sequence[int] | None
 REDUCTIONS = {
     "sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "amax": "ReduceMax", "amin": "ReduceMin",
-    "logsumexp": "ReduceLogSumExp",
 }  # fmt: skip
 
 
-def axes_of(input: Any, dim: Dim) -> list[int] | None:
-    """The dimensions from the front; None for all."""
-    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
-        return None
-    dims = [dim] if isinstance(dim, int) else list(dim)
-    return [d % input.ndim if input.ndim else d for d in dims]
+def axes_of(call: Call) -> list[int]:
+    """The dimensions that are reduced: neighbours."""
+    return list(range(call["first"], call["last"] + 1))
 
 
 @lowers(*REDUCTIONS)
-def reduction(g: Graph, input: Any, dim: Dim = None, keepdim: bool = False, dtype: Any = None) -> str:
-    """Sums, means, products and extremes."""
-    x = g.cast(input, input.dtype, g.out.dtype)
-    return g.reduce(REDUCTIONS[g.call.split(" ")[0]], x, axes_of(input, dim), keepdim)
+def reduction(g: Graph, call: Call) -> str:
+    """Sums, means, products and extremes; an extreme that was found before in its final shape."""
+    if "result_shape" in call.attributes:
+        return g.reshape(call.inputs[1], g.out.shape)
+    x, axes = one(call), axes_of(call)
+    if not axes:
+        return g.name_of(x)
+    truth = x.dtype == dtypes.bool  # `any` and `all` are the extremes of booleans
+    numbers = g.cast(x, x.dtype, dtypes.int32) if truth else x
+    result = g.reduce(REDUCTIONS[call.op], numbers, axes, call["keepdim"])
+    return g.name_of(g.cast(result, dtypes.int32, dtypes.bool)) if truth else result
+
+
+@lowers("median")
+def median(g: Graph, call: Call) -> str:
+    """A value that was found before."""
+    return g.reshape(call.inputs[1], g.out.shape)
+
+
+@lowers("logsumexp")
+def logsumexp(g: Graph, call: Call) -> str:
+    """The logarithm of a sum of exponentials."""
+    return (
+        g.reduce("ReduceLogSumExp", call.inputs[0], axes_of(call), True)
+        if axes_of(call)
+        else g.name_of(one(call))
+    )
 
 
 @lowers("max", "min")
-def extreme(g: Graph, input: Any) -> str:
-    """The extreme of all elements."""
-    return g.reduce("ReduceMax" if g.call.startswith("max") else "ReduceMin", input, None, False)
-
-
-@lowers("max_dim", "min_dim")
-def extreme_with_index(g: Graph, input: Any, dim: int, keepdim: bool = False) -> list[str]:
-    """The extremes along a dimension and their first places."""
-    kind = "Max" if g.call.startswith("max") else "Min"
-    values = g.reduce(f"Reduce{kind}", input, axes_of(input, dim), keepdim)
-    return [values, g.op(f"Arg{kind}", input, axis=dim, keepdims=int(keepdim))]
+def extreme(g: Graph, call: Call) -> str:
+    """The extremes along a dimension, whose places were found before."""
+    return g.reduce("ReduceMax" if call.op == "max" else "ReduceMin", call.inputs[0], [call["dim"]], True)
 
 
 @lowers("argmax", "argmin")
-def arg_extreme(g: Graph, input: Any, dim: int | None = None, keepdim: bool = False) -> str:
-    """The first place of the extreme."""
-    kind = "ArgMax" if g.call.startswith("argmax") else "ArgMin"
-    if dim is not None:
-        return g.op(kind, input, axis=dim, keepdims=int(keepdim))
-    if keepdim:
-        raise no_counterpart(f"{g.call} over all elements with keepdim")
-    return g.op(kind, g.op("Reshape", input, g.ints(-1)), axis=0, keepdims=0)
+def arg_extreme(g: Graph, call: Call) -> str:
+    """The first places of the extremes along a dimension."""
+    return g.op("ArgMax" if call.op == "argmax" else "ArgMin", call.inputs[0], axis=call["dim"], keepdims=1)
 
 
-@lowers("any", "all")
-def truth(g: Graph, input: Any, dim: Dim = None, keepdim: bool = False) -> str:
-    """Whether any, or all, differ from 0."""
-    numbers = g.cast(g.cast(input, input.dtype, dtypes.bool), dtypes.bool, dtypes.int32)
-    kind = "ReduceMax" if g.call.startswith("any") else "ReduceMin"
-    return g.op("Cast", g.reduce(kind, numbers, axes_of(input, dim), keepdim), to=9)
-
-
-@lowers("count_nonzero")
-def count_nonzero(g: Graph, input: Any, dim: Dim = None) -> str:
-    """How many differ from 0."""
-    numbers = g.cast(g.cast(input, input.dtype, dtypes.bool), dtypes.bool, dtypes.int64)
-    return g.reduce("ReduceSum", numbers, axes_of(input, dim), False)
+def products(value: Value, axes: Sequence[int]) -> list[int]:
+    """How many elements the axes have, in each pass."""
+    counts = []
+    for shape in value.shapes:
+        count = 1
+        for axis in axes:
+            count *= shape[axis]
+        counts.append(count)
+    return counts
 
 
 @lowers("var", "std")
-def variance(g: Graph, input: Any, dim: Dim = None, correction: float = 1.0, keepdim: bool = False) -> str:
+def variance(g: Graph, call: Call) -> str:
     """The variance or its root."""
-    axes = axes_of(input, dim)
-    places = range(input.ndim) if axes is None else axes
-    if correction and any(input.dynamic[axis] for axis in places):
-        raise ValueError(f"onnx.export: {g.call} over the batch depends on its size; correction=0 does not")
-    count = 1
-    for axis in places:
-        count *= input.shape[axis]
-    centred = g.op("Sub", input, g.reduce("ReduceMean", input, axes, True))
+    x, axes = one(call), axes_of(call)
+    centred = g.op("Sub", x, g.reduce("ReduceMean", x, axes, True)) if axes else g.op("Sub", x, x)
     square = g.op("Mul", centred, centred)
-    if correction:
-        total = g.reduce("ReduceSum", square, axes, keepdim)
-        result: str = g.op("Div", total, g.scalar(count - correction, input.dtype))
+    scales = call.attributes["scale"]
+    scales = scales.values if not isinstance(scales, float) else [scales] * len(x.shapes)
+    if all(scale == 1 / count for scale, count in zip(scales, products(x, axes), strict=True)):
+        result = g.reduce("ReduceMean", square, axes, True)
+    elif len(set(scales)) > 1:
+        raise ValueError(
+            f"onnx.export: {call.place} over the batch depends on {call.differs}; correction=0 does not"
+        )
     else:
-        result = g.reduce("ReduceMean", square, axes, keepdim)
-    return g.op("Sqrt", result) if g.call.startswith("std") else result
+        total = g.reduce("ReduceSum", square, axes, True)
+        result = g.op("Mul", total, g.scalar(scales[0], x.dtype))
+    return g.op("Sqrt", result) if call["root"] else result
 
 
 @lowers("norm")
-def norm(g: Graph, input: Any, p: float = 2.0, dim: Dim = None, keepdim: bool = False) -> str:
-    """The 1- and 2-norm."""
-    if p not in (1, 2):
-        raise no_counterpart(f"{g.call} with p={p:g}")
-    return g.reduce(f"ReduceL{p:g}", input, axes_of(input, dim), keepdim)
+def norm(g: Graph, call: Call) -> str:
+    """The 2-norm; one of another order in its final shape, found before by other ops."""
+    if "first" not in call.attributes:
+        return g.name_of(call.inputs[1])
+    return g.reduce("ReduceL2", call.inputs[0], axes_of(call), True)
 
 
 @lowers("cdist")
-def cdist(g: Graph, x1: Any, x2: Any, p: float = 2.0) -> str:
+def cdist(g: Graph, call: Call) -> str:
     """The 1- and 2-norms of all differences of rows."""
+    p = call["p"]
     if p not in (1, 2):
-        raise no_counterpart(f"{g.call} with p={p:g}")
-    ndim = max(x1.ndim, x2.ndim) + 1  # axes of a reduction count from the front
-    differences = g.op("Sub", g.op("Unsqueeze", x1, g.ints(-2)), g.op("Unsqueeze", x2, g.ints(-3)))
-    return g.reduce(f"ReduceL{p:g}", differences, [ndim - 1], False)
-
-
-@lowers("pick_median")
-def pick_median(g: Graph, input: Any, value: Any) -> str:
-    """A value that was found before."""
-    return g.name_of(value)
+        raise no_counterpart(f"{call.place} with p={p:g}")
+    x, y = call.inputs
+    differences = g.op("Sub", g.op("Unsqueeze", x, g.ints(-2)), g.op("Unsqueeze", y, g.ints(-3)))
+    return g.reduce(f"ReduceL{p:g}", differences, [g.out.ndim], False)
 
 
 @lowers("cumsum")
-def cumsum(g: Graph, input: Any, dim: int, dtype: Any = None) -> str:
+def cumsum(g: Graph, call: Call) -> str:
     """Running sums."""
-    return g.op("CumSum", g.cast(input, input.dtype, g.out.dtype), g.scalar(dim, dtypes.int64))
+    return g.op("CumSum", call.inputs[0], g.scalar(call["dim"], dtypes.int64), reverse=int(call["from_back"]))
 
 
-@lowers("topk")
-def topk(g: Graph, input: Any, k: int, dim: int, largest: bool) -> list[str]:
-    """The largest or smallest, sorted."""
-    return g.ops("TopK", 2, input, g.ints(k), axis=dim, largest=int(largest))
+@lowers("argsort")
+def argsort(g: Graph, call: Call) -> str:
+    """The order of the elements along the last dimension."""
+    x = one(call)
+    count = g.extents(x.shape[-1])
+    return g.ops("TopK", 2, x, count, axis=-1, largest=int(call["descending"]))[1]
 
 
-@lowers("sort")
-def sort(g: Graph, input: Any, dim: int, descending: bool) -> list[str]:
-    """All elements in order."""
-    if input.dynamic[dim]:
-        raise no_counterpart(f"{g.call} over the batch")
-    return topk(g, input, input.shape[dim], dim, descending)
+@lowers("gather", "sort", "topk")
+def gather(g: Graph, call: Call) -> str:
+    """One entry for each place of the index."""
+    return g.op("GatherElements", *call.inputs, axis=call["dim"])
+
+
+@lowers("scatter", "scatter_add")
+def scatter(g: Graph, call: Call) -> str:
+    """Values with others in the places of an index, or added there."""
+    values, index, source = call.inputs
+    if source is not None and index is not None and source.ndim != index.ndim:
+        source = g.op("Expand", source, g.extents(*index.shape))  # type: ignore[assignment]
+    added: dict[str, Any] = {}
+    if call["add"]:
+        g.needs("ScatterElements", 16)
+        added["reduction"] = "add"
+    return g.op("ScatterElements", values, index, source, axis=call["dim"], **added)
