@@ -45,9 +45,9 @@ Tensor unary_inplace(const std::string& op, const Tensor& self);
 Tensor leaky_relu_(const Tensor& self, double negative_slope);
 Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max);
 
-// Activations with parameters a and b, of floating-point tensors: hardtanh (bounds; no gradient at them), elu (factor and slope
-// inside the exponential), selu, silu, mish, gelu, gelu_tanh, softplus (beta, threshold), log_sigmoid, softsign, tanhshrink,
-// hardsigmoid, hardswish.
+// Activations of floating-point tensors, by their names in kernels/unary.def. Two numbers belong to three of them: the bounds of
+// hardtanh (which has no gradient at them), the factor of elu and the slope inside its exponential, beta and threshold of
+// softplus.
 Tensor activation(const std::string& op, const Tensor& input, double a = 0, double b = 0);
 Tensor activation_(const std::string& op, const Tensor& self, double a = 0, double b = 0);
 
