@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/cuda/graph.h"
+#include "device/cuda/runtime.h"
 #include "data/step.h"
 
 namespace cnnx {
