@@ -188,6 +188,5 @@ Tensor activation_(const std::string& name, const Tensor& self, double a, double
   return unary_(activation_named(name, self), self, a, b);
 }
 
-Tensor unary_inplace(const std::string& name, const Tensor& self) { return unary_(named(name, "unary"), self); }
 
 }  // namespace cnnx

@@ -19,41 +19,50 @@ Tensor ones_where(const Tensor& condition, const Tensor& like) {
 Tensor between(const Tensor& x, double low, double high) { return logical_and(gt(x, low), lt(x, high)); }
 Tensor one_minus(const Tensor& t) { return sub(1, t); }
 
+// What the formulas of unary.def use.
+Tensor operator-(const Tensor& a) { return neg(a); }
+Tensor operator+(const TensorOrNumber& a, const TensorOrNumber& b) { return add(a, b); }
+Tensor operator-(const TensorOrNumber& a, const TensorOrNumber& b) { return sub(a, b); }
+Tensor operator*(const TensorOrNumber& a, const TensorOrNumber& b) { return mul(a, b); }
+Tensor operator/(const TensorOrNumber& a, const TensorOrNumber& b) { return div(a, b); }
+Tensor operator<(const Tensor& a, double b) { return lt(a, b); }
+Tensor operator>(const Tensor& a, double b) { return gt(a, b); }
+Tensor operator<=(const Tensor& a, double b) { return le(a, b); }
+Tensor operator&(const Tensor& a, const Tensor& b) { return logical_and(a, b); }
+Tensor absolute(const Tensor& t) { return abs(t); }
+Tensor sign_of(const Tensor& t) { return sign(t); }
+Tensor squared(const Tensor& t) { return square(t); }
+Tensor select(const Tensor& condition, const TensorOrNumber& where_it_holds, const TensorOrNumber& elsewhere) {
+  return where(condition, where_it_holds, elsewhere);
+}
+
 }  // namespace
 
 Tensor slope(UnaryOp op, double a, double b, const Tensor& saved) {
   const Tensor &x = saved, &y = saved;
-  const auto constant = [](double value) { return Tensor::scalar(value); };
+  const Tensor g = saved.defined() ? Tensor::scalar(1, saved.options()) : Tensor();  // a slope is the gradient of an incoming 1
+  const auto constant = [](double value) { return value; };
   switch (op) {
-    case UnaryOp::neg: return constant(-1);
-    case UnaryOp::abs: return sign(x);
-    case UnaryOp::exp: return y;
-    case UnaryOp::expm1: return exp(x);
-    case UnaryOp::log: return reciprocal(x);
-    case UnaryOp::log1p: return reciprocal(add(x, 1));
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+  case UnaryOp::op: return gradient;
+#include "kernels/unary.def"
+    case UnaryOp::neg: return Tensor::scalar(-1);
     case UnaryOp::log2: return reciprocal(mul(x, ln2));
     case UnaryOp::log10: return reciprocal(mul(x, ln10));
     case UnaryOp::sqrt: return reciprocal(mul(y, 2));
     case UnaryOp::rsqrt: return mul(pow(y, 3), -0.5);
-    case UnaryOp::reciprocal: return neg(square(y));
-    case UnaryOp::square: return mul(x, 2);
     case UnaryOp::sin: return cos(x);
     case UnaryOp::cos: return neg(sin(x));
-    case UnaryOp::sinh: return cosh(x);
-    case UnaryOp::cosh: return sinh(x);
-    case UnaryOp::tanh: return one_minus(square(y));
-    case UnaryOp::sigmoid: return mul(y, one_minus(y));
     case UnaryOp::logit: return reciprocal(mul(x, one_minus(x)));
     case UnaryOp::erf: return mul(exp(neg(square(x))), 2 / std::sqrt(pi));
     case UnaryOp::sign:
     case UnaryOp::floor:
     case UnaryOp::ceil:
     case UnaryOp::round:
-    case UnaryOp::trunc: return constant(0);
-    case UnaryOp::relu: return ones_where(gt(y, 0), y);
+    case UnaryOp::trunc: return Tensor::scalar(0);
     case UnaryOp::leaky_relu: return where(gt(x, 0), Tensor::scalar(1, x.options()), a);
     case UnaryOp::clamp: return ones_where(logical_and(ge(x, a), le(x, b)), x);
-    case UnaryOp::pow_scalar: return a == 0 ? constant(0) : a == 1 ? constant(1) : mul(pow(x, a - 1), a);
+    case UnaryOp::pow_scalar: return a == 0 ? Tensor::scalar(0) : a == 1 ? Tensor::scalar(1) : mul(pow(x, a - 1), a);
     case UnaryOp::hardtanh: return ones_where(between(x, a, b), x);
     case UnaryOp::elu: return where(gt(x, 0), 1.0, mul(exp(mul(clamp(x, {}, 0.0), b)), a * b));
     case UnaryOp::selu: return where(gt(x, 0), kSeluScale, mul(exp(clamp(x, {}, 0.0)), kSeluScale * kSeluAlpha));
@@ -76,11 +85,6 @@ Tensor slope(UnaryOp op, double a, double b, const Tensor& saved) {
       return add(s, mul(mul(x, inner), mul(s, one_minus(s))));
     }
     case UnaryOp::softplus: return where(gt(mul(x, a), b), 1.0, sigmoid(mul(x, a)));
-    case UnaryOp::log_sigmoid: return sigmoid(neg(x));
-    case UnaryOp::softsign: return reciprocal(square(add(abs(x), 1)));
-    case UnaryOp::tanhshrink: return square(tanh(x));
-    case UnaryOp::hardsigmoid: return mul(ones_where(between(x, -3, 3), x), 1.0 / 6);
-    case UnaryOp::hardswish: return where(le(x, -3), 0.0, where(lt(x, 3), add(mul(x, 1.0 / 3), 0.5), 1.0));
     case UnaryOp::count: break;
   }
   throw Error("slope: no such function");

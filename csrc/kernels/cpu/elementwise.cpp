@@ -74,6 +74,12 @@ inline Vec tanh_softplus(Vec x) {
 inline Vec hardsigmoid(Vec x) { return select(x <= -3.0f, Vec{}, select(x >= 3.0f, constant(1.0f), (x + 3.0f) * (1.0f / 6))); }
 
 inline Vec sign_of(Vec v) { return select(v > 0.0f, constant(1.0f), select(v < 0.0f, constant(-1.0f), Vec{})); }
+inline Vec squared(Vec v) { return v * v; }
+// The rows of unary.def whose formulas serve every backend, for one vector.
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+  inline Vec op##_value(Vec x) { return value; }                                        \
+  inline Vec op##_gradient(Vec g, Vec needs) { return gradient; }
+#include "kernels/unary.def"
 
 // sin(x + quarter pi / 2) for |x| <= kSineRange, to 1 unit in the last place: in double, so that no digits go near the zeros;
 // the compiler makes vectors of it. pi / 2 is taken off in two parts, multiples of the first being exact.
@@ -128,13 +134,6 @@ void power(int64_t n, double exponent, const float* x, float* y) {
     map_wide(n, 20, x, y, [exponent](VecD v) { return pow(v, wide_constant(exponent)); });
   }
 }
-
-inline Vec squared(Vec v) { return v * v; }
-// The rows of unary.def whose formulas serve every backend, for one vector.
-#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
-  inline Vec op##_value(Vec x) { return value; }                                        \
-  inline Vec op##_gradient(Vec g, Vec needs) { return gradient; }
-#include "kernels/unary.def"
 
 void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
   switch (op) {

@@ -41,7 +41,6 @@ Tensor leaky_relu(const Tensor& input, double negative_slope);
 Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumber& max);
 
 // The same in place, by name ("relu", "exp", ...): returns self. For clamp and leaky_relu see below.
-Tensor unary_inplace(const std::string& op, const Tensor& self);
 Tensor leaky_relu_(const Tensor& self, double negative_slope);
 Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max);
 
