@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cnnx/data/padding.h"
+#include "cnnx/dtype.h"
 #include "kernels/elementary.h"
 #include "kernels/philox.h"
 
@@ -48,8 +49,8 @@ struct ImageExtents {
   bool operator==(const ImageExtents&) const = default;
 };
 
-enum class PixelType : int32_t { bytes, floats, doubles };
-CNNX_BOTH inline int64_t size_of(PixelType type) { return type == PixelType::bytes ? 1 : type == PixelType::floats ? 4 : 8; }
+// Of the types that images have: uint8, float32, float64.
+CNNX_BOTH inline int64_t size_of(DType type) { return type == DType::uint8 ? 1 : type == DType::float32 ? 4 : 8; }
 
 // Position of p, which may be outside 0 ... extent - 1, by the padding mode; -1 stands for the fill.
 CNNX_BOTH inline int64_t padded_position(int64_t p, int64_t extent, Padding mode) {
@@ -119,7 +120,7 @@ struct ImageOp {
     sometimes,  // p: whether the next `span` steps are done
   };
   Kind kind;
-  PixelType in_type, out_type;
+  DType in_type, out_type;
   bool horizontal, pillow, fixed_point, bilinear, has_fill, normalises;
   ImageExtents in, out;
   int32_t span, taps, table;
@@ -130,9 +131,9 @@ struct ImageOp {
   EraseRanges erase;
 };
 
-// Images source[index[i]], i < count, through `ops` into out (count, the last step's output); see BatchTransform. All pointers are
-// the device's; no index: the images in order; no keys: 0. Images between two steps take at most `room` bytes, and all have at
-// most `largest` pixels.
+// Images source[index[i]], i < count, through `ops` into out (count, the last step's output); see BatchTransform. All pointers
+// are the device's; no index: the images in order; no keys: 0. Images between two steps take at most `room` bytes, and all have
+// at most `largest` pixels.
 struct ImageBatch {
   int64_t count, samples, lanes;
   const void* source;
@@ -142,7 +143,7 @@ struct ImageBatch {
   const double* table;
   int32_t op_count;
   ImageExtents in, out;
-  PixelType in_type, out_type;
+  DType in_type, out_type;
   int64_t room, largest;
   void* out_data;
 };

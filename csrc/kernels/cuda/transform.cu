@@ -153,7 +153,7 @@ void run_linear(const ImageBatch& b, bool transposed) {
 }
 
 void transform_linear(const ImageBatch& b, bool transposed) {
-  if (b.in_type == PixelType::floats) run_linear<float>(b, transposed);
+  if (b.in_type == DType::float32) run_linear<float>(b, transposed);
   else run_linear<double>(b, transposed);
 }
 
