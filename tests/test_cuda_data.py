@@ -325,6 +325,25 @@ def test_single_images_are_the_cpus_to_the_bit(name: str, dtype: type) -> None:
         np.testing.assert_array_equal(found[1], found[0])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", SINGLE)
+def test_gradients_of_single_images_are_the_cpus_to_the_bit(name: str, dtype: type) -> None:
+    rng = np.random.default_rng(6)
+    pixels, noise = (rng.normal(size=(3, size, size)).astype(dtype) for size in (8, 40))
+    found = []
+    for device in ("cpu", "cuda"):
+        cnnx.manual_seed(1)
+        x = cnnx.tensor(pixels, device=device).requires_grad_()
+        result = SINGLE[name](x)
+        channels, height, width = result.shape
+        upstream = cnnx.tensor(noise[:channels, :height, :width], device=device).requires_grad_()
+        (grad,) = cnnx.autograd.grad(result, x, upstream, create_graph=True)
+        (again,) = cnnx.autograd.grad(grad, upstream, cnnx.tensor(pixels[:, ::-1].copy(), device=device))
+        found.append((grad.detach().cpu().numpy(), again.cpu().numpy()))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(other, one)
+
+
 def test_erasing_and_bad_single_images() -> None:
     values = RNG.random((3, 9, 8), dtype=np.float32)
     image = cnnx.tensor(values, device="cuda")

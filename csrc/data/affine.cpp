@@ -1,5 +1,5 @@
-// Rotations and affine maps. The matrix follows the arithmetic of torchvision's and Pillow's Python; sines and cosines are those of
-// kernels/elementary.h, the same on every device.
+// Rotations and affine maps. The matrix follows the arithmetic of torchvision's and Pillow's Python; sines and cosines are those
+// of kernels/elementary.h, the same on every device.
 #include <algorithm>
 #include <cmath>
 
@@ -69,7 +69,7 @@ ImageStepPtr warp_step(const char* op, const WarpRanges& ranges, Filter filter, 
       out = expanded(w, program.size);
     }
     // Tensors of bytes go by way of floats, and are rounded.
-    const PixelType filled = program.type == PixelType::bytes && !w.pillow ? PixelType::floats : program.type;
+    const DType filled = program.type == DType::uint8 && !w.pillow ? DType::float32 : program.type;
     ImageOp& record = program.add(ImageOp::Kind::warp, out, program.type);
     record.warp = w;
     record.bilinear = filter == Filter::bilinear;

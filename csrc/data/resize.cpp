@@ -100,12 +100,12 @@ struct Resize {
   }
 
   // Along one axis, from the size and type so far.
-  void add_resample(ImageProgram& program, bool columns, int64_t in, const ImageExtents& out, PixelType type) const {
+  void add_resample(ImageProgram& program, bool columns, int64_t in, const ImageExtents& out, DType type) const {
     const int64_t extent = columns ? out.width : out.height;
     const Weights w = antialias ? antialiased(in, extent, filter) : interpolated(in, extent, filter);
     ImageOp& record = program.add(ImageOp::Kind::resample, out, type);
     record.horizontal = columns;
-    record.fixed_point = record.in_type == PixelType::bytes && pillow;
+    record.fixed_point = record.in_type == DType::uint8 && pillow;
     std::vector<int32_t> fixed;
     for (double k : w.weights) fixed.push_back(static_cast<int32_t>(k * (1 << kFixedBits) + (k < 0 ? -0.5 : 0.5)));
     record.taps = static_cast<int32_t>(1 + (record.fixed_point ? (w.taps + 1) / 2 : w.taps));
@@ -129,7 +129,7 @@ struct Resize {
       return;
     }
     // Tensors of bytes are rounded once, at the end.
-    const PixelType type = program.type, middle = type == PixelType::bytes && !pillow ? PixelType::floats : type;
+    const DType type = program.type, middle = type == DType::uint8 && !pillow ? DType::float32 : type;
     if (out.width != in.width)
       add_resample(program, true, in.width, {in.channels, in.height, out.width}, out.height != in.height ? middle : type);
     if (out.height != in.height) add_resample(program, false, in.height, out, type);

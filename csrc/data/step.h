@@ -13,7 +13,7 @@ namespace cnnx {
 // The records of steps, while they are put together for images of one size.
 struct ImageProgram {
   ImageExtents size;  // after the steps so far
-  PixelType type;
+  DType type;
   // Of a single image: its random numbers, for steps whose size depends on them.
   std::optional<RandomState> random = {};
   std::vector<ImageOp> ops = {};
@@ -21,11 +21,11 @@ struct ImageProgram {
   int64_t room = 0, largest = 0;  // see ImageBatch
 
   // A new record from the size and type so far to those.
-  ImageOp& add(ImageOp::Kind kind, const ImageExtents& out, PixelType out_type);
+  ImageOp& add(ImageOp::Kind kind, const ImageExtents& out, DType out_type);
   ImageOp& add(ImageOp::Kind kind) { return add(kind, size, type); }
   // A value per channel into the table of the record added last, as pixels of a type; bytes without the fraction and limited to
   // their range, as Pillow does it. Throws unless there is one value, or one for each channel.
-  void add_values(const char* op, const Fill& values, PixelType as);
+  void add_values(const char* op, const Fill& values, DType as);
   void add_values(const char* op, const Fill& values) { add_values(op, values, type); }
 };
 

@@ -28,18 +28,6 @@ namespace {
 
 constexpr const char* kOp = "transform_images";
 
-PixelType pixel_type(DType dtype) {
-  switch (dtype) {
-    case DType::uint8: return PixelType::bytes;
-    case DType::float32: return PixelType::floats;
-    case DType::float64: return PixelType::doubles;
-    default: throw TypeError(message("transform_image: needs uint8, float32 or float64, got ", name(dtype)));
-  }
-}
-DType dtype_of(PixelType type) {
-  return type == PixelType::bytes ? DType::uint8 : type == PixelType::floats ? DType::float32 : DType::float64;
-}
-
 // Bytes of the host that become a tensor.
 struct UploadCall {
   const ImageProgram* program;  // lives as long as the call
@@ -59,7 +47,7 @@ void run_upload(const Run& r) {
 }
 constexpr OpDef kUpload{.name = "upload", .attributes = attributes_of<UploadCall>, .infer = infer_upload, .run = run_upload};
 
-CompiledTransform finished(const ImageProgram& program, const ImageExtents& in, PixelType in_type, const Device& device) {
+CompiledTransform finished(const ImageProgram& program, const ImageExtents& in, DType in_type, const Device& device) {
   ImageBatch shape{};
   shape.op_count = static_cast<int32_t>(program.ops.size());
   shape.in = in;
@@ -73,16 +61,16 @@ CompiledTransform finished(const ImageProgram& program, const ImageExtents& in, 
 }
 
 CompiledTransform compiled(const BatchTransform& transform, const ImageExtents& in, const Device& device) {
-  ImageProgram program{in, PixelType::bytes};
+  ImageProgram program{in, DType::uint8};
   for (const ImageStepPtr& step : transform.bytes) step->compile(program);
   const ChannelScale scale(kOp, transform.scale, program.size.channels);
-  ImageOp& op = program.add(ImageOp::Kind::scale, program.size, PixelType::floats);
+  ImageOp& op = program.add(ImageOp::Kind::scale, program.size, DType::float32);
   op.p = static_cast<double>(scale.divisor);
   op.normalises = !scale.mean.empty();
   for (const auto* values : {&scale.mean, &scale.stddev})
     program.table.insert(program.table.end(), values->begin(), values->end());
   for (const ImageStepPtr& step : transform.floats) step->compile(program);
-  return finished(program, in, PixelType::bytes, device);
+  return finished(program, in, DType::uint8, device);
 }
 
 // For images of the size and the device that were last seen.
@@ -125,7 +113,7 @@ Dims batch_shape(const Call& call) {
 void infer_transform(const Call& call, ResultSpecs& results) {
   const ImageBatch& b = call.as<TransformCall>().shape;
   const Dims shape = call[1].defined() ? batch_shape(call) : Dims{b.out.channels, b.out.height, b.out.width};
-  results.push_back({shape, dtype_of(b.out_type), Place::call});
+  results.push_back({shape, b.out_type, Place::call});
 }
 void run_transform(const Run& r) {
   if (r.results[0].numel() > 0) elements(r.queue).transform_images(r.queue, batch_of(r));
@@ -138,8 +126,8 @@ void infer_linear(const Call& call, ResultSpecs& results) {
 }
 void run_linear(const Run& r) { elements(r.queue).transform_linear(r.queue, batch_of(r), r.as<TransformCall>().transposed); }
 extern const OpDef kTransformLinear;
-// Every step is affine in the pixels once its parameters are drawn: the gradient is the transpose of its linear part, and that one's
-// the linear part.
+// Every step is affine in the pixels once its parameters are drawn: the gradient is the transpose of its linear part, and the
+// gradient of that is the linear part.
 void gradient(const Backward& call, Grads& grads) {
   const Tensor none;
   TransformCall c = call.as<TransformCall>();
@@ -174,7 +162,7 @@ Tensor transformed(CompiledTransform transform, const RandomState& random, const
 
 }  // namespace
 
-ImageOp& ImageProgram::add(ImageOp::Kind kind, const ImageExtents& out, PixelType out_type) {
+ImageOp& ImageProgram::add(ImageOp::Kind kind, const ImageExtents& out, DType out_type) {
   const auto numel = [](const ImageExtents& s) { return checked_product(checked_product(s.channels, s.height), s.width); };
   largest = std::max({largest, numel(size), numel(out)});
   if (!ops.empty()) room = std::max(room, checked_product(size.numel(), size_of(type)));
@@ -190,13 +178,13 @@ ImageOp& ImageProgram::add(ImageOp::Kind kind, const ImageExtents& out, PixelTyp
   return op;
 }
 
-void ImageProgram::add_values(const char* op, const Fill& values, PixelType as) {
+void ImageProgram::add_values(const char* op, const Fill& values, DType as) {
   if (values.size() > 1 && static_cast<int64_t>(values.size()) != size.channels)
     throw ValueError(message(op, ": fill has ", values.size(), " values, the image has ", size.channels, " channels"));
   for (size_t c = 0; c < static_cast<size_t>(size.channels); ++c) {
     const double value = values.empty() ? 0.0 : values[values.size() == 1 ? 0 : c];
-    if (as == PixelType::bytes) table.push_back(value >= 255 ? 255 : value > 0 ? std::trunc(value) : 0);
-    else table.push_back(as == PixelType::floats ? static_cast<double>(static_cast<float>(value)) : value);
+    if (as == DType::uint8) table.push_back(value >= 255 ? 255 : value > 0 ? std::trunc(value) : 0);
+    else table.push_back(as == DType::float32 ? static_cast<double>(static_cast<float>(value)) : value);
   }
 }
 
@@ -207,7 +195,9 @@ Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomS
   if (image.ndim() != 3) throw ShapeError(message("transform_image: the image must be (C, H, W), got ", image.shape()));
   if (image.numel() == 0) throw ValueError(message("transform_image: the image has no pixels, its shape is ", image.shape()));
   const ImageExtents in{image.size(0), image.size(1), image.size(2)};
-  const PixelType type = pixel_type(image.dtype());
+  const DType type = image.dtype();
+  if (type != DType::uint8 && !is_floating_point(type))
+    throw TypeError(message("transform_image: needs uint8, float32 or float64, got ", name(type)));
   ImageProgram program{in, type, random};
   step.compile(program);
   return transformed(finished(program, in, type, image.device()), random, image, {}, {});

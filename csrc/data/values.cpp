@@ -32,7 +32,7 @@ ImageStepPtr normalize_step(const std::vector<double>& mean, const std::vector<d
   for (double value : stddev)
     if (static_cast<float>(value) == 0.0f) throw ValueError("normalize: std must not be zero");
   return image_step(false, [=](ImageProgram& program) {
-    if (program.type == PixelType::bytes) throw TypeError("normalize: needs a floating-point image, got uint8");
+    if (program.type == DType::uint8) throw TypeError("normalize: needs a floating-point image, got uint8");
     program.add(ImageOp::Kind::normalise);
     program.add_values("normalize", mean);
     program.add_values("normalize", stddev);

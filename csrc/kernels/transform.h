@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "cnnx/data/padding.h"
+#include "cnnx/dtype.h"
 #include "kernels/elementary.h"
 #include "kernels/philox.h"
 
@@ -48,8 +49,8 @@ struct ImageExtents {
   bool operator==(const ImageExtents&) const = default;
 };
 
-enum class PixelType : int32_t { bytes, floats, doubles };
-CNNX_BOTH inline int64_t size_of(PixelType type) { return type == PixelType::bytes ? 1 : type == PixelType::floats ? 4 : 8; }
+// Of the types that images have: uint8, float32, float64.
+CNNX_BOTH inline int64_t size_of(DType type) { return type == DType::uint8 ? 1 : type == DType::float32 ? 4 : 8; }
 
 // Position of p, which may be outside 0 ... extent - 1, by the padding mode; -1 stands for the fill.
 CNNX_BOTH inline int64_t padded_position(int64_t p, int64_t extent, Padding mode) {
@@ -119,7 +120,7 @@ struct ImageOp {
     sometimes,  // p: whether the next `span` steps are done
   };
   Kind kind;
-  PixelType in_type, out_type;
+  DType in_type, out_type;
   bool horizontal, pillow, fixed_point, bilinear, has_fill, normalises;
   ImageExtents in, out;
   int32_t span, taps, table;
@@ -130,9 +131,9 @@ struct ImageOp {
   EraseRanges erase;
 };
 
-// Images source[index[i]], i < count, through `ops` into out (count, the last step's output); see BatchTransform. All pointers are
-// the device's; no index: the images in order; no keys: 0. Images between two steps take at most `room` bytes, and all have at
-// most `largest` pixels.
+// Images source[index[i]], i < count, through `ops` into out (count, the last step's output); see BatchTransform. All pointers
+// are the device's; no index: the images in order; no keys: 0. Images between two steps take at most `room` bytes, and all have
+// at most `largest` pixels.
 struct ImageBatch {
   int64_t count, samples, lanes;
   const void* source;
@@ -142,7 +143,7 @@ struct ImageBatch {
   const double* table;
   int32_t op_count;
   ImageExtents in, out;
-  PixelType in_type, out_type;
+  DType in_type, out_type;
   int64_t room, largest;
   void* out_data;
 };
@@ -168,6 +169,16 @@ CNNX_BOTH inline void move_before(double* m, double x, double y) {
   m[5] = v;
 }
 
+// (a, b; c, d) about a center, after the inverse of a translation.
+CNNX_BOTH inline void set_about(const double* center, const double* translate, double a, double b, double c, double d,
+                                double* m) {
+  const double turned[6] = {a, b, 0.0, c, d, 0.0};
+  for (int k = 0; k < 6; ++k) m[k] = turned[k];
+  move_before(m, -center[0] - translate[0], -center[1] - translate[1]);
+  m[2] += center[0];
+  m[5] += center[1];
+}
+
 // torchvision's inverse matrix of translation, rotation (clockwise), scale and shear about a center.
 CNNX_BOTH inline void inverse_affine(const double* center, double degrees, const double* translate, double scale, double shear_x,
                                      double shear_y, double* m) {
@@ -179,15 +190,7 @@ CNNX_BOTH inline void inverse_affine(const double* center, double degrees, const
   const double b = -cosine * tan_sx / cos_sy - elementary::rounded(turn.sine);
   const double c = sine / cos_sy;
   const double d = -sine * tan_sx / cos_sy + elementary::rounded(turn.cosine);
-  m[0] = d / scale;
-  m[1] = -b / scale;
-  m[2] = 0.0;
-  m[3] = -c / scale;
-  m[4] = a / scale;
-  m[5] = 0.0;
-  move_before(m, -center[0] - translate[0], -center[1] - translate[1]);
-  m[2] += center[0];
-  m[5] += center[1];
+  set_about(center, translate, d / scale, -b / scale, -c / scale, a / scale, m);
 }
 
 // Degrees counter-clockwise as Pillow counts them, 0 to 360.
@@ -202,7 +205,7 @@ CNNX_BOTH inline void drawn_matrix(const WarpRanges& w, const ImageExtents& in, 
                                    double* m) {
   const double extent[2] = {static_cast<double>(in.width), static_cast<double>(in.height)};
   const double degrees = draws.uniform(w.degrees);
-  double center[2];
+  double center[2], translate[2] = {w.translate[0], w.translate[1]};
   for (int k = 0; k < 2; ++k) {
     center[k] = w.pillow ? extent[k] * 0.5 : 0.0;
     if (w.has_center) center[k] = w.pillow ? w.center[k] : w.center[k] - extent[k] * 0.5;
@@ -210,20 +213,11 @@ CNNX_BOTH inline void drawn_matrix(const WarpRanges& w, const ImageExtents& in, 
   if (w.rotation && w.pillow) {  // Image.rotate
     const elementary::Circle turn = elementary::circle(-radians(pillow_degrees(degrees)));
     const double cosine = round15(elementary::rounded(turn.cosine)), sine = round15(elementary::rounded(turn.sine));
-    m[0] = cosine;
-    m[1] = sine;
-    m[2] = 0.0;
-    m[3] = -sine;
-    m[4] = cosine;
-    m[5] = 0.0;
-    move_before(m, -center[0], -center[1]);
-    m[2] += center[0];
-    m[5] += center[1];
+    set_about(center, translate, cosine, sine, -sine, cosine, m);
     if (w.expand)
       move_before(m, -static_cast<double>(out.width - in.width) / 2.0, -static_cast<double>(out.height - in.height) / 2.0);
     return;
   }
-  double translate[2] = {w.translate[0], w.translate[1]};
   for (int k = 0; k < 2 && w.fractions; ++k) {
     const double largest = w.translate[k] * extent[k];
     translate[k] = nearbyint(draws.uniform({-largest, largest}));

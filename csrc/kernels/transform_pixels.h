@@ -22,12 +22,8 @@ CNNX_BOTH inline int64_t whole(double v) { return v < 0.0 ? -1 : static_cast<int
 CNNX_BOTH inline bool within(double v, int64_t extent) { return v >= 0.0 && v < static_cast<double>(extent); }
 CNNX_BOTH inline int64_t clamped(int64_t i, int64_t extent) { return i < 0 ? 0 : i < extent ? i : extent - 1; }
 
-// Whether the step takes rows and columns of pixels independently.
-CNNX_BOTH inline bool is_separable(const ImageOp& op, const DrawnStep& drawn) {
-  if (op.kind == ImageOp::Kind::warp) return op.warp.pillow && !op.bilinear && drawn.way == NearestWay::adding;
-  return op.kind == ImageOp::Kind::flip || op.kind == ImageOp::Kind::window || op.kind == ImageOp::Kind::pick;
-}
-// The input's row for row i of such a step's output, or column for column i; -1: outside.
+// For steps that take rows and columns of pixels independently: the input's row for the output's row i, or column for column i;
+// -1: outside.
 CNNX_BOTH inline int64_t source_line(const ImageOp& op, const DrawnStep& drawn, const double* table, bool column, int64_t i) {
   const int64_t extent = column ? op.in.width : op.in.height;
   switch (op.kind) {
@@ -164,16 +160,16 @@ CNNX_BOTH double sum_values(const T* in, int64_t step, const double* weights, in
 
 // ---- Steps. Each()(size, out, pixel) makes out[c, y, x] = pixel(c, y, x); the positions are of the type Each::Index.
 
-template <class Each, class In, class Out>
+// Weight: int32_t in fixed point, else double.
+template <class Each, class Weight, class In, class Out>
 CNNX_STEP void resample(const ImageOp& op, const double* table, const In* in, Out* out) {
   using I = typename Each::Index;
   const I width = static_cast<I>(op.in.width), plane = static_cast<I>(op.in.plane()), step = op.horizontal ? 1 : width;
-  Each()(op.out, out, [=, horizontal = op.horizontal, fixed_point = op.fixed_point, apart = op.taps](I c, I y, I x) {
+  Each()(op.out, out, [=, horizontal = op.horizontal, apart = op.taps](I c, I y, I x) {
     const Taps& taps = *reinterpret_cast<const Taps*>(table + int64_t(horizontal ? x : y) * apart);
-    const In* from = in + c * plane + (horizontal ? y * width + taps.first : taps.first * width + x);
-    if constexpr (sizeof(In) == 1 && sizeof(Out) == 1)
-      if (fixed_point) return sum_bytes(from, step, taps.weights<int32_t>(), taps.count);
-    return to_pixel<Out>(sum_values(from, step, taps.weights<double>(), taps.count));
+    const In* from = in + c * plane + (horizontal ? y * width : x) + taps.first * step;
+    if constexpr (std::is_same_v<Weight, int32_t>) return sum_bytes(from, step, taps.weights<Weight>(), taps.count);
+    else return to_pixel<Out>(sum_values(from, step, taps.weights<Weight>(), taps.count));
   });
 }
 
@@ -228,21 +224,22 @@ CNNX_STEP void run_op(const ImageOp& op, const DrawnStep& drawn, const double* t
   const auto* floats_in = static_cast<const float*>(in);
   auto* bytes_out = static_cast<uint8_t*>(out);
   auto* floats_out = static_cast<float*>(out);
-  const bool resamples = op.kind == ImageOp::Kind::resample, to_bytes = op.out_type == PixelType::bytes;
+  const bool resamples = op.kind == ImageOp::Kind::resample, to_bytes = op.out_type == DType::uint8;
   switch (op.in_type) {
-    case PixelType::bytes:
+    case DType::uint8:
       if (!resamples) run_step<Each>(op, drawn, table, bytes_in, bytes_out);
-      else if (to_bytes) resample<Each>(op, table, bytes_in, bytes_out);
-      else resample<Each>(op, table, bytes_in, floats_out);
+      else if (op.fixed_point) resample<Each, int32_t>(op, table, bytes_in, bytes_out);
+      else if (to_bytes) resample<Each, double>(op, table, bytes_in, bytes_out);
+      else resample<Each, double>(op, table, bytes_in, floats_out);
       break;
-    case PixelType::floats:
+    case DType::float32:
       if (!resamples) run_step<Each>(op, drawn, table, floats_in, floats_out);
-      else if (to_bytes) resample<Each>(op, table, floats_in, bytes_out);
-      else resample<Each>(op, table, floats_in, floats_out);
+      else if (to_bytes) resample<Each, double>(op, table, floats_in, bytes_out);
+      else resample<Each, double>(op, table, floats_in, floats_out);
       break;
-    case PixelType::doubles:
+    default:
       if (!resamples) run_step<Each>(op, drawn, table, static_cast<const double*>(in), static_cast<double*>(out));
-      else resample<Each>(op, table, static_cast<const double*>(in), static_cast<double*>(out));
+      else resample<Each, double>(op, table, static_cast<const double*>(in), static_cast<double*>(out));
       break;
   }
 }
@@ -304,8 +301,8 @@ CNNX_STEP inline double channel_weight(const ImageOp& op, const double* table, i
   return k == 0 ? 0.2989 : k == 1 ? 0.587 : 0.114;
 }
 
-// to += the linear part of a step, or its transpose, of `from`, in the order of the output's pixels; for those rows of `to`, counted
-// over all channels, that are `mine`.
+// to += the linear part of a step, or its transpose, of `from`, in the order of the output's pixels; for those rows of `to`,
+// counted over all channels, that are `mine`.
 template <class T, class Mine>
 CNNX_STEP void add_linear(const ImageOp& op, const DrawnStep& drawn, const double* table, bool transposed, const T* from, T* to,
                           const Mine& mine) {

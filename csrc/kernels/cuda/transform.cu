@@ -154,7 +154,7 @@ void run_linear(const Queue& queue, const ImageBatch& b, bool transposed) {
 }
 
 void transform_linear(const Queue& queue, const ImageBatch& b, bool transposed) {
-  if (b.in_type == PixelType::floats) run_linear<float>(queue, b, transposed);
+  if (b.in_type == DType::float32) run_linear<float>(queue, b, transposed);
   else run_linear<double>(queue, b, transposed);
 }
 

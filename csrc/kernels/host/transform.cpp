@@ -51,15 +51,12 @@ void move(const ImageOp& op, const DrawnStep& drawn, const double* table, const 
   const std::vector<int32_t>& rows = lines(op, drawn, table, false);
   const int32_t* at = lines(op, drawn, table, true).data();
   const int64_t width = op.out.width;
-  // Columns in the middle that follow each other, forwards or backwards, are copied as a run.
+  // Outside are columns at the ends alone. Those between are copied as a run if they follow each other.
   int64_t first = 0, last = width;
   while (first < last && at[first] < 0) ++first;
   while (last > first && at[last - 1] < 0) --last;
-  bool forwards = true, backwards = true;
-  for (int64_t x = first + 1; x < last; ++x) {
-    forwards = forwards && at[x] == at[x - 1] + 1;
-    backwards = backwards && at[x] == at[x - 1] - 1;
-  }
+  bool forwards = true;
+  for (int64_t x = first + 1; x < last; ++x) forwards = forwards && at[x] == at[x - 1] + 1;
   for (int64_t c = 0; c < op.out.channels; ++c) {
     const T fill = outside<T>(op, table, c);
     for (int32_t row : rows) {
@@ -74,10 +71,18 @@ void move(const ImageOp& op, const DrawnStep& drawn, const double* table, const 
       if (last < width) std::fill(to + last, out, fill);
       if (first == last) continue;
       if (forwards) std::memcpy(to + first, line + at[first], static_cast<size_t>(last - first) * sizeof(T));
-      else if (backwards) std::reverse_copy(line + at[last - 1], line + at[first] + 1, to + first);
       else
-        for (int64_t x = first; x < last; ++x) to[x] = at[x] < 0 ? fill : line[at[x]];
+        for (int64_t x = first; x < last; ++x) to[x] = line[at[x]];
     }
+  }
+}
+
+template <class T>
+void flip(const ImageOp& op, const DrawnStep&, const double*, const T* in, T* out) {
+  const int64_t height = op.in.height, width = op.in.width;
+  for (int64_t row = 0; row < op.in.channels * height; ++row, in += width) {
+    if (op.horizontal) std::reverse_copy(in, in + width, out + row * width);
+    else std::copy(in, in + width, out + (row + height - 1 - 2 * (row % height)) * width);
   }
 }
 
@@ -90,20 +95,23 @@ void erase(const ImageOp& op, const DrawnStep& drawn, const double* table, const
 }
 
 template <class F>
-void with_type(PixelType type, const F& f) {
-  if (type == PixelType::bytes) f(uint8_t{});
-  else if (type == PixelType::floats) f(float{});
+void with_type(DType type, const F& f) {
+  if (type == DType::uint8) f(uint8_t{});
+  else if (type == DType::float32) f(float{});
   else f(double{});
 }
 
 void run(const Queue& queue, const ImageOp& op, const DrawnStep& drawn, const double* table, const void* in, void* out) {
-  const bool moves = is_separable(op, drawn);
-  if (moves || op.kind == ImageOp::Kind::erase)
+  using Kind = ImageOp::Kind;
+  const bool pillow_nearest = op.kind == Kind::warp && op.warp.pillow && !op.bilinear;
+  const bool moves = op.kind == Kind::window || op.kind == Kind::pick || (pillow_nearest && drawn.way == NearestWay::adding);
+  if (moves || op.kind == Kind::flip || op.kind == Kind::erase)
     return with_type(op.in_type, [&](auto tag) {
       using T = decltype(tag);
-      (moves ? move<T> : erase<T>)(op, drawn, table, static_cast<const T*>(in), static_cast<T*>(out));
+      const auto step = moves ? move<T> : op.kind == Kind::flip ? flip<T> : erase<T>;
+      step(op, drawn, table, static_cast<const T*>(in), static_cast<T*>(out));
     });
-  if (op.kind == ImageOp::Kind::warp && op.warp.pillow && op.in_type == PixelType::bytes &&
+  if (op.kind == ImageOp::Kind::warp && op.warp.pillow && op.in_type == DType::uint8 &&
       (op.bilinear || drawn.way == NearestWay::fixed))
     return kernels<float>().warp_u8(queue, {op.in.channels, op.in.height, op.in.width, op.out.height, op.out.width, op.bilinear},
                                     drawn.matrix, table, static_cast<const uint8_t*>(in), static_cast<uint8_t*>(out));
@@ -120,7 +128,7 @@ void run_steps(const Queue& queue, const ImageBatch& b, int64_t begin, int64_t e
   while (last >= begin && !drawn[last].done) --last;
   if (last < begin) {
     const ImageExtents& size = begin < b.op_count ? b.ops[begin].in : b.in;
-    const PixelType type = begin < b.op_count ? b.ops[begin].in_type : b.in_type;
+    const DType type = begin < b.op_count ? b.ops[begin].in_type : b.in_type;
     std::memcpy(out, image, static_cast<size_t>(size.numel() * size_of(type)));
   }
   for (int64_t i = begin, turn = 0; i <= last; ++i) {

@@ -1,4 +1,4 @@
-// Reference of affine maps of one image of bytes. Compiled without fused multiply-adds, so that Pillow's results come out to the bit.
+// Reference of affine maps of one image of bytes. Compiled without fused multiply-adds: Pillow's results come out to the bit.
 #include <algorithm>
 
 #include "kernels/reference/reference.h"

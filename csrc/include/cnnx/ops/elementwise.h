@@ -40,7 +40,7 @@ Tensor leaky_relu(const Tensor& input, double negative_slope);
 // Either bound may be undefined, but not both. Numbers or tensors.
 Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumber& max);
 
-// The same in place, by name ("relu", "exp", ...): returns self. For clamp and leaky_relu see below.
+// The same in place: returns self.
 Tensor leaky_relu_(const Tensor& self, double negative_slope);
 Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max);
 
