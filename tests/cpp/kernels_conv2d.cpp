@@ -114,7 +114,7 @@ Results expected(Conv2dShape s, const Operands& x) {
 }
 
 template <class Compare>
-void check(const Conv2dShape& s, const Operands& x, const Compare& compare) {
+void check(const Conv2dShape& s, const Operands& x, double start, const Compare& compare) {
   const KernelTable<float>& table = kernels<float>();
   const std::string what = describe(s);
   const Layout in{s.batch, s.in_channels * s.in_height * s.in_width, s.lanes};
@@ -149,16 +149,16 @@ void check(const Conv2dShape& s, const Operands& x, const Compare& compare) {
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
   };
-  // Added to 3, which is then taken off again: exact for integers.
+  // Added to `start`, which is then taken off again.
   auto accumulated = [&] {
     auto adding = s;
     adding.accumulate = true;
-    Guarded<float> grad_weight(Values(static_cast<size_t>(weight.size()), 3), 1);
-    Guarded<float> grad_bias(Values(static_cast<size_t>(s.out_channels), 3), 1);
+    Guarded<float> grad_weight(Values(static_cast<size_t>(weight.size()), start), 1);
+    Guarded<float> grad_bias(Values(static_cast<size_t>(s.out_channels), start), 1);
     table.conv2d_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight.data(), grad_bias.data());
     std::pair sums(grad_weight.values(), grad_bias.values());
     for (Values* values : {&sums.first, &sums.second})
-      for (double& value : *values) value -= 3;
+      for (double& value : *values) value -= start;
     return sums;
   };
   compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Results::grad_weight,
@@ -182,7 +182,7 @@ void check_integers(const Conv2dShape& s) {
   Random random(static_cast<uint64_t>(s.batch * 1000 + s.in_height * 100 + s.out_channels));
   const Operands x = draw(s, [&](int64_t count) { return random.integers(count); });
   const Results e = expected(s, x);
-  check(s, x,
+  check(s, x, 3,
         [&](const Values& actual, Values Results::* part, const std::string& what) { expect_equal(actual, e.*part, what); });
 }
 
@@ -192,7 +192,7 @@ void check_reals(const Conv2dShape& s, bool spread = false) {
   const Operands x = draw(s, [&](int64_t count) { return random.reals(count); });
   const Results e = expected(s, x);
   const Results magnitudes = expected(s, {absolute(x.input), absolute(x.weight), absolute(x.bias), absolute(x.grad_output)});
-  check(s, x, [&](const Values& actual, Values Results::* part, const std::string& what) {
+  check(s, x, 0, [&](const Values& actual, Values Results::* part, const std::string& what) {
     Values scale = magnitudes.*part;
     if (spread) scale.assign(scale.size(), *std::max_element(scale.begin(), scale.end()));
     expect_within(actual, e.*part, rounding_bound(scale), what);

@@ -61,6 +61,7 @@ void check_linear(const LinearShape& s, bool integers) {
                                  return grad_input.values();
                                }),
           &Dense::grad_input, "grad_input");
+  const double start = integers ? 3 : 0;  // reals would lose places to it
   auto backward_weight = [&](bool want_weight, bool want_bias) {
     Guarded<float> grad_weight(weight.size(), 1), grad_bias(s.out_features, 1);
     table.linear_backward_weight(kHost, s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
@@ -68,16 +69,16 @@ void check_linear(const LinearShape& s, bool integers) {
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
   };
-  // Added to 3, which is then taken off again: exact for integers.
+  // Added to `start`, which is then taken off again.
   auto accumulated = [&] {
     auto adding = s;
     adding.accumulate = true;
-    Guarded<float> grad_weight(Values(static_cast<size_t>(weight.size()), 3), 1);
-    Guarded<float> grad_bias(Values(static_cast<size_t>(s.out_features), 3), 1);
+    Guarded<float> grad_weight(Values(static_cast<size_t>(weight.size()), start), 1);
+    Guarded<float> grad_bias(Values(static_cast<size_t>(s.out_features), start), 1);
     table.linear_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight.data(), grad_bias.data());
     std::pair sums(grad_weight.values(), grad_bias.values());
     for (Values* values : {&sums.first, &sums.second})
-      for (double& value : *values) value -= 3;
+      for (double& value : *values) value -= start;
     return sums;
   };
   compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Dense::grad_weight, "grad_weight");
