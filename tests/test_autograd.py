@@ -58,7 +58,8 @@ def test_weights_accumulate_in_place(name: str, bias: bool) -> None:
         layer(batches[1]).square().sum().backward()
     assert "add_gradients" not in {e.key for e in profile.key_averages()}  # no pass of its own
     for p, k, pointer, total in zip(layer.parameters(), kept, before, want, strict=True):
-        assert p.grad is k and k.data_ptr() == pointer
+        assert p.grad is k
+        assert k.data_ptr() == pointer
         np.testing.assert_allclose(k.numpy(), total.numpy(), rtol=1e-4, atol=1e-4)
     # A hook sees the gradient of the pass alone.
     seen: list[cnnx.Tensor] = []

@@ -181,7 +181,9 @@ def test_misuse():
 
 def test_steps_that_cannot_be_captured_or_replayed():
     training = Training("dense", "Adam")
-    with pytest.raises(RuntimeError, match="makes its state in its first step; one has to run before one is captured"):
+    with pytest.raises(
+        RuntimeError, match="makes its state in its first step; one has to run before one is captured"
+    ):
         training.capture()
     training.run(0, 1).capture().run(1, 2)
     training.optimizer.load_state_dict(training.optimizer.state_dict())

@@ -29,6 +29,11 @@ bool goes_in_lanes(const Tensor& t, Place place, const Result& first) {
   return place == Place::call || (place == Place::broadcast && t.shape() == first.shape);
 }
 
+Tensor sum_so_far(const Call& call, const Result& spec) {
+  const auto i = static_cast<size_t>(spec.adds_to);  // -1 is beyond all inputs
+  return i < call.inputs.size() ? call[i] : Tensor();
+}
+
 void* address(const Tensor& t, bool lanes) {
   if (!t.defined()) return nullptr;
   if (lanes && t.dtype() == DType::float32) return t.lanes_data();
@@ -164,9 +169,9 @@ Results run_call(const Call& call, const Tensor* into) {
   for (const Result& spec : specs) {
     const bool in_lanes = lanes && spec.place == Place::call;
     if (!spec.wanted) results.emplace_back();
-    else if (spec.adds_to >= 0 && call[static_cast<size_t>(spec.adds_to)].defined()) {
-      results.emplace_back(call[static_cast<size_t>(spec.adds_to)]);
-      results.back().bump_version();
+    else if (const Tensor sum = sum_so_far(call, spec); sum.defined()) {
+      results.emplace_back(sum);
+      sum.bump_version();
     } else if (direct && results.empty()) results.emplace_back(*into);
     else results.emplace_back(allocate(spec, in_lanes, device, queue));
     result_data.push_back(address(results.back(), in_lanes));

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "device/cuda/runtime.h"
 #include "data/step.h"
+#include "device/cuda/runtime.h"
 
 namespace cnnx {
 namespace {

@@ -10,9 +10,9 @@
 
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
-#include "device/queue.h"
 #include "device/cgroup.h"
 #include "device/float_mode.h"
+#include "device/queue.h"
 #include "device/team.h"
 
 #if defined(__linux__)

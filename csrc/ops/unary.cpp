@@ -188,5 +188,4 @@ Tensor activation_(const std::string& name, const Tensor& self, double a, double
   return unary_(activation_named(name, self), self, a, b);
 }
 
-
 }  // namespace cnnx

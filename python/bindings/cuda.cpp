@@ -1,10 +1,10 @@
 // The CUDA backend: what there is, its memory, streams, events and graphs.
 #include <pybind11/functional.h>
 
-#include "ops/pinned.h"
 #include "core/cuda/graph.h"
 #include "device/cuda/runtime.h"
 #include "device/cuda/streams.h"
+#include "ops/pinned.h"
 
 #include "bindings.h"
 

@@ -30,9 +30,11 @@ class Capture {
   ~Capture() = default;
 };
 
-inline constinit thread_local Capture* capture = nullptr;   // under way, to be recorded or replayed
-inline constinit thread_local int capturing_device = -1;    // -1: nothing is being recorded
+inline constinit thread_local Capture* capture = nullptr;  // under way, to be recorded or replayed
+inline constinit thread_local int capturing_device = -1;   // -1: nothing is being recorded
 
-inline Replayed replayed_values(const char* op, size_t bytes) { return capture != nullptr ? capture->values(op, bytes) : Replayed{}; }
+inline Replayed replayed_values(const char* op, size_t bytes) {
+  return capture != nullptr ? capture->values(op, bytes) : Replayed{};
+}
 
 }  // namespace cnnx::cuda

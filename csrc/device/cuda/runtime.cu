@@ -18,13 +18,13 @@
 
 #include "build_config.h"
 #include "cnnx/error.h"
+#include "device/cuda/capture.h"
 #include "device/cuda/graph_memory.h"
+#include "device/cuda/launch.h"
 #include "device/cuda/mark.h"
 #include "device/cuda/stream.h"
 #include "device/cuda/streams.h"
 #include "device/cuda/transfer.h"
-#include "device/cuda/capture.h"
-#include "device/cuda/launch.h"
 
 namespace cnnx::cuda {
 

@@ -1,5 +1,5 @@
-// What the rest of the library asks of the CUDA backend. csrc/device/cuda/*.cu answers where a CUDA compiler built it; else absent.cpp,
-// which knows no device. No CUDA header is needed here.
+// What the rest of the library asks of the CUDA backend. The .cu files of this folder answer where a CUDA compiler built it; else
+// absent.cpp, which knows no device. No CUDA header is needed here.
 #pragma once
 
 #include <string>

@@ -13,10 +13,10 @@
 
 #include "cnnx/error.h"
 #include "device/cuda/graph_memory.h"
+#include "device/cuda/launch.h"
 #include "device/cuda/mark.h"
 #include "device/cuda/runtime.h"
 #include "device/cuda/stream.h"
-#include "device/cuda/launch.h"
 
 namespace cnnx::cuda {
 namespace {

@@ -9,11 +9,11 @@
 
 #include "cnnx/error.h"
 #include "device/cuda/graph_memory.h"
+#include "device/cuda/launch.h"
 #include "device/cuda/mark.h"
 #include "device/cuda/runtime.h"
 #include "device/cuda/stream.h"
 #include "device/cuda/streams.h"
-#include "device/cuda/launch.h"
 
 namespace cnnx::cuda {
 namespace {

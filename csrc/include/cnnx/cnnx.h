@@ -34,6 +34,7 @@
 #include "cnnx/ops/view.h"
 #include "cnnx/profiler.h"
 #include "cnnx/random.h"
+#include "cnnx/random_state.h"
 #include "cnnx/recording.h"
 #include "cnnx/tensor.h"
 #include "cnnx/threads.h"

@@ -72,7 +72,8 @@ void prepare(const WarpShape& s, const double* m, int64_t y, int64_t begin, int 
 // The two pixels from p on, p[0] in the lower byte.
 inline uint32_t two_pixels(const uint8_t* p) { return static_cast<uint32_t>(p[0]) | static_cast<uint32_t>(p[1]) << 8; }
 
-void bilinear(const Queue& queue, const WarpShape& s, const double* m, const double* fill, const uint8_t* input, uint8_t* output) {
+void bilinear(const Queue& queue, const WarpShape& s, const double* m, const double* fill, const uint8_t* input,
+              uint8_t* output) {
   const int64_t plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width, pitch = s.in_width;
   // A copy with a row and a pixel more, so that neighbours beyond the rim can be read.
   const int64_t room = plane + pitch + 1;

@@ -163,7 +163,9 @@ void transform_linear(const Queue& queue, const ImageBatch& b, bool transposed) 
 void fill_transform(ElementTable& table) {
   table.transform_images = transform_images;
   table.transform_linear = transform_linear;
-  table.upload = [](const Queue& queue, void* target, const void* source, size_t bytes) { upload(queue, "transform_images", target, source, bytes); };
+  table.upload = [](const Queue& queue, void* target, const void* source, size_t bytes) {
+    upload(queue, "transform_images", target, source, bytes);
+  };
 }
 
 }  // namespace cnnx::cuda
