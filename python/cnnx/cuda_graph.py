@@ -127,7 +127,7 @@ class CUDAGraph:
         for i, p in enumerate(params):
             if p.grad is not None and not (p.is_cuda and p.device.index == self._device):
                 raise RuntimeError(
-                    f"{name}: parameter {i} is on {p.device}, but what is being captured is cuda:{self._device}"
+                    f"{name}: parameter {i} is on {p.device}, but cuda:{self._device} is being captured"
                 )
         self._native.capture_step(update)
         self._steps.append((update, [(p, p.grad) for p in params]))
