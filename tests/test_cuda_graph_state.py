@@ -41,7 +41,7 @@ EDITS = {
     "a state of the optimizer ": lambda t: t.optimizer.state.clear(),
     "the memory of parameter 0": lambda t: t.optimizer.param_groups[0]["params"].reverse(),
     "the number of inputs": lambda t: t.optimizer.param_groups[0]["params"].pop(),
-    "the memory of parameter 0 ": lambda t: t.optimizer.param_groups[0]["params"].__setitem__(
+    "the number of inputs ": lambda t: t.optimizer.param_groups[0]["params"].__setitem__(
         0, cnnx.nn.Parameter(parameter(t).detach().clone())
     ),
 }

@@ -190,7 +190,10 @@ def test_steps_that_cannot_be_captured_or_replayed():
     with pytest.raises(RuntimeError, match="adam_step: the exp_avg of parameter 0 has changed since"):
         training.graph.replay()
     training.run(2, 3, eager=True).capture().run(3, 4)
-    training.optimizer.add_param_group({"params": [cnnx.ones(3, device="cuda").requires_grad_()]})
+    more = cnnx.ones(3, device="cuda").requires_grad_()
+    training.optimizer.add_param_group({"params": [more]})
+    training.graph.replay()  # without a gradient it takes no part, as in an eager step
+    more.sum().backward()
     with pytest.raises(RuntimeError, match="capture"):
         training.graph.replay()
 
