@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,13 +61,55 @@ def test_weights_accumulate_in_place(name: str, bias: bool) -> None:
     for p, k, pointer, total in zip(layer.parameters(), kept, before, want, strict=True):
         assert p.grad is k
         assert k.data_ptr() == pointer
-        np.testing.assert_allclose(k.numpy(), total.numpy(), rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(k.numpy(), total.numpy())  # the sum of the pass apart, then added
     # A hook sees the gradient of the pass alone.
     seen: list[cnnx.Tensor] = []
     handle = layer.weight.register_hook(seen.append)
     layer(batches[0]).square().sum().backward()
     handle.remove()
-    np.testing.assert_allclose(seen[0].numpy(), gradients(batches[0])[0].numpy(), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(seen[0].numpy(), gradients(batches[0])[0].numpy())
+
+
+def test_a_large_gradient_costs_the_next_one_no_places() -> None:
+    cnnx.manual_seed(1)
+    layer, x = cnnx.nn.Linear(16, 8), cnnx.randn(4096, 16)
+    (want,) = autograd.grad(layer(x).square().sum(), [layer.weight])
+    for parameter in layer.parameters():
+        parameter.grad = cnnx.full_like(parameter.detach(), 1e5)
+    layer(x).square().sum().backward()
+    np.testing.assert_array_equal(layer.weight.grad.numpy(), (want + 1e5).numpy())
+
+
+class ReturnsTheGradient(autograd.Function):
+    """Whose gradient is the tensor that the leaf has as its .grad."""
+
+    @staticmethod
+    def forward(ctx: Any, w: cnnx.Tensor) -> cnnx.Tensor:
+        ctx.w = w
+        return w.clone()
+
+    @staticmethod
+    def backward(ctx: Any, g: cnnx.Tensor) -> cnnx.Tensor:
+        return ctx.w.grad
+
+
+def test_a_gradient_that_is_the_one_there_is_added() -> None:
+    def leaf_with_gradient() -> cnnx.Tensor:
+        w = leaf(1.0, 2.0)
+        w.grad = cnnx.tensor([3.0, 4.0])
+        return w
+
+    w = leaf_with_gradient()
+    y = w.clone()
+    y.register_hook(lambda g: w.grad)
+    y.sum().backward()
+    assert w.grad.tolist() == [6.0, 8.0]
+    w = leaf_with_gradient()
+    ReturnsTheGradient.apply(w).sum().backward()
+    assert w.grad.tolist() == [6.0, 8.0]
+    w = leaf_with_gradient()
+    w.backward(w.grad)
+    assert w.grad.tolist() == [6.0, 8.0]
 
 
 def test_a_gradient_that_is_read_is_not_added_to_meanwhile() -> None:

@@ -176,3 +176,33 @@ def test_reductions_do_not_see_dead_images() -> None:
     assert y.log().max().item() == 0.0
     assert y.isfinite().all()
     assert not y.isnan().any()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda t: t.transpose(2, 3),
+        lambda t: t.flip(2).transpose(2, 3).flip(2),
+        lambda t: t[0, 0, 0, 0],
+        lambda t: t[:1, :1, :1, :1],
+        lambda t: t[0, :, :1, :1],
+        lambda t: t[1:2],
+    ],
+)
+@pytest.mark.parametrize("update", ["add_", "sub_", "mul_", "div_", "copy_"])
+@pytest.mark.parametrize("recorded", [False, True])
+def test_an_update_by_a_view_of_itself(other, update: str, recorded: bool) -> None:
+    cnnx.manual_seed(0)
+    w = cnnx.randn(2, 2, 3, 3).requires_grad_(recorded)
+    x = F.conv2d(cnnx.randn(17, 2, 4, 4), w, padding=1)
+    assert x._in_lanes
+    with cnnx.no_grad():
+        plain = cnnx.from_numpy(x.detach().clone().numpy().copy())
+        apart = cnnx.from_numpy(other(plain).numpy().copy())
+        getattr(plain, update)(apart)
+    if recorded:
+        getattr(x, update)(other(x))
+    else:
+        with cnnx.no_grad():
+            getattr(x, update)(other(x))
+    np.testing.assert_array_equal(x.detach().numpy(), plain.numpy())

@@ -295,6 +295,8 @@ FUNCTIONS = {
     "any": lambda x: (x > 1).any(1),
     "topk": lambda x: x.topk(2, dim=1)[0],
     "sort": lambda x: x.sort(dim=1, descending=True)[0],
+    "topk of many": lambda x: x.flatten(1).repeat(1, 9).topk(3)[0],
+    "sort of many": lambda x: x.flatten(1).repeat(1, 9).sort(1)[0],
     "view": lambda x: x.view(x.size(0), 5, 1).squeeze(2),
     "reshape": lambda x: x.reshape(-1, 1, 5),
     "more rows": lambda x: x.reshape(x.shape[0] * 5, 1),

@@ -90,11 +90,12 @@ class Pass {
     }
     if (captured_ != nullptr && !needed_.contains(&node)) return;
     Grads inputs(node.edges.size());
-    node.op->gradient(Backward(node, grads, captured_ == nullptr), inputs);
+    const Backward call(node, grads, captured_ == nullptr);
+    node.op->gradient(call, inputs);
     grads.clear();
     for (size_t i = 0; i < inputs.size(); ++i) {
       const Edge& edge = node.edges[i];
-      if (!edge.needed || !inputs[i].defined()) continue;
+      if (!edge.needed || !inputs[i].defined() || call.added_to(i)) continue;
       if (!(inputs[i].shape() == edge.shape))
         throw ShapeError(
             message(node.name(), ": gradient of shape ", inputs[i].shape(), " for input ", i, " of shape ", edge.shape));
@@ -151,7 +152,6 @@ class Pass {
 
   void finish(const std::shared_ptr<TensorImpl>& leaf, Tensor gradient) {
     if (captured_ == nullptr) {
-      if (gradient.impl() == leaf->grad) return;  // the op has added to it
       accumulate_grad(Tensor(leaf), std::move(gradient));
       if (leaf->hooks == nullptr) return;
       const auto hooks = leaf->hooks->afterwards;  // a hook may remove itself

@@ -93,15 +93,19 @@ class Backward {
     std::array<Tensor, kCount> sums;
     for (size_t i = 0; i < kCount; ++i)
       if (needs(first + i) && !(sums[i] = sum_so_far(first + i, reads)).defined()) return {};
+    for (size_t i = 0; i < kCount; ++i)
+      if (sums[i].defined()) added_to_ |= input_bit(first + i);
     return sums;
   }
+  bool added_to(size_t input) const { return (added_to_ & input_bit(input)) != 0; }
 
  private:
   Tensor saved(uint64_t bit) const;
   Tensor sum_so_far(size_t input, std::initializer_list<Tensor> reads) const;
   const Node& node_;
   const Grads& grads_;
-  bool accumulates_;  // whether gradients of leaves end in their .grad
+  bool accumulates_;               // whether gradients of leaves end in their .grad
+  mutable uint64_t added_to_ = 0;  // whose sums so far were handed out
 };
 
 // For ops whose gradient is that of a formula: other ops that compute the same results from the same inputs, all of which the op

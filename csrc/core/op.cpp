@@ -164,6 +164,8 @@ Results run_call(const Call& call, const Tensor* into) {
     if (into != nullptr && direct) direct = may_write_over(*into, input);
     input_data.push_back(address(input, in_lanes));
   }
+  // An input that is another view of the same memory may have taken it out of the lanes.
+  if (direct && lanes && specs[0].place == Place::call && !into->in_lanes()) direct = false;
   const Device device = into != nullptr ? into->device() : device_of(call, specs);
   const Queue queue = queue_of(device);
   for (const Result& spec : specs) {

@@ -9,7 +9,15 @@ namespace cnnx {
 namespace {
 
 // Of this thread: what it has recorded, and how deep it is in calls.
+std::mutex mutex;
+int recordings = 0;  // of all threads
+
 struct Recording {
+  Recording();
+  ~Recording() {  // also of a thread that ends in the middle of one
+    std::lock_guard lock(mutex);
+    if (--recordings == 0) stop_watching();
+  }
   std::vector<RecordedCall> calls;
   int depth = 0;
 };
@@ -48,8 +56,11 @@ Recorder& recorder() {
   static Recorder* one = new Recorder;
   return *one;
 }
-std::mutex mutex;
-int recordings = 0;  // of all threads
+Recording::Recording() {
+  std::lock_guard lock(mutex);
+  if (recordings == 0) watch_calls("recording", recorder());
+  ++recordings;
+}
 
 }  // namespace
 
@@ -64,17 +75,13 @@ std::string RecordedCall::str() const {
 
 void start_recording() {
   if (mine != nullptr) throw Error("recording: this thread records already");
-  std::lock_guard lock(mutex);
-  if (recordings == 0) watch_calls("recording", recorder());
-  ++recordings;
   mine = std::make_unique<Recording>();
 }
 
 std::vector<RecordedCall> stop_recording() {
   if (mine == nullptr) throw Error("recording: this thread does not record");
-  std::lock_guard lock(mutex);
-  if (--recordings == 0) stop_watching();
-  return std::move(std::exchange(mine, nullptr)->calls);
+  const std::unique_ptr<Recording> done = std::move(mine);
+  return std::move(done->calls);
 }
 
 size_t recorded_calls() { return mine != nullptr ? mine->calls.size() : 0; }

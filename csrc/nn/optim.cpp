@@ -58,10 +58,10 @@ void run_update(const Run& r) {
 void no_results(const Call&, ResultSpecs&) {}
 
 // The op of a rule, whose kernel has the same name in both tables, with the names of the states.
-#define CNNX_RULE(rule, Step, ...)                                                             \
+#define CNNX_RULE(rule, kernel, Step, ...)                                                     \
   constexpr OpDef rule {                                                                       \
     .name = #rule, .attributes = attributes_of<UpdateCall<Step>>, .infer = no_results,         \
-    .run = run_update<Step, &KernelTable<float>::rule, &KernelTable<double>::rule>,            \
+    .run = run_update<Step, &KernelTable<float>::kernel, &KernelTable<double>::kernel>,        \
     .name_of_input = [](const Call& call, size_t i) {                                          \
       static constexpr const char* kWhat[kInputsOfItem] = {"memory", "gradient", __VA_ARGS__}; \
       const size_t index = call.as<UpdateCall<Step>>().items[i / kInputsOfItem].index;         \
@@ -69,11 +69,12 @@ void no_results(const Call&, ResultSpecs&) {}
     }                                                                                          \
   }
 namespace rules {
-CNNX_RULE(sgd_step, SgdStep, "momentum_buffer");
-CNNX_RULE(adam_step, AdamStep, "exp_avg", "exp_avg_sq", "max_exp_avg_sq");
-CNNX_RULE(adadelta_step, AdadeltaStep, "square_avg", "acc_delta");
-CNNX_RULE(rmsprop_step, RmspropStep, "square_avg", "momentum_buffer", "grad_avg");
-CNNX_RULE(adagrad_step, AdagradStep, "sum");
+CNNX_RULE(sgd_step, sgd_step, SgdStep, "momentum_buffer");
+CNNX_RULE(adam_step, adam_step, AdamStep, "exp_avg", "exp_avg_sq", "max_exp_avg_sq");
+CNNX_RULE(adamw_step, adam_step, AdamStep, "exp_avg", "exp_avg_sq", "max_exp_avg_sq");
+CNNX_RULE(adadelta_step, adadelta_step, AdadeltaStep, "square_avg", "acc_delta");
+CNNX_RULE(rmsprop_step, rmsprop_step, RmspropStep, "square_avg", "momentum_buffer", "grad_avg");
+CNNX_RULE(adagrad_step, adagrad_step, AdagradStep, "sum");
 }  // namespace rules
 #undef CNNX_RULE
 
@@ -160,6 +161,8 @@ class Group {
         step = Tensor::scalar(count);
         made_ = true;
       }
+      if (step->storage->read_only())
+        throw Error(message(op_, ": the step of parameter ", item.index, " shares memory that is read-only"));
       item.step = static_cast<int64_t>(count) + 1;
     }
     steps_ = &steps;
@@ -266,8 +269,9 @@ bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, st
   group.bind(1, "exp_avg_sq", exp_avg_sqs);
   if (options.amsgrad) group.bind(2, "max_exp_avg_sq", max_exp_avg_sqs);
   group.count_steps(steps);
-  return group.run(rules::adam_step, AdamStep{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay,
-                                              options.decoupled, options.amsgrad, options.maximize});
+  return group.run(options.decoupled ? rules::adamw_step : rules::adam_step,
+                   AdamStep{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, options.decoupled,
+                            options.amsgrad, options.maximize});
 }
 
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,

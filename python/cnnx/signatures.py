@@ -10,6 +10,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import numpy as np
+
 from cnnx import _C
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -51,7 +53,11 @@ def misused(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         values = value if parameter.kind is parameter.VAR_POSITIONAL else (value,)
         for given in values:
             if parameter.annotation is not parameter.empty and not _is_one_of(given, wanted):
-                return TypeError(f"{function.__name__}: {name} must be {wanted}, got {type(given).__name__}")
+                array = "Tensor" in wanted and isinstance(given, np.ndarray)
+                hint = ": cnnx.from_numpy() or cnnx.tensor() makes a tensor of it" if array else ""
+                return TypeError(
+                    f"{function.__name__}: {name} must be {wanted}, got {type(given).__name__}{hint}"
+                )
     return None
 
 

@@ -38,7 +38,12 @@ struct StepCall {
   std::vector<Tensor> inputs;  // undefined where left out
   Results results;
   size_t first_part;  // of the values that it asked for
+  Attributes attributes;
 };
+
+Attributes listed(const Call& call) {
+  return call.op.attributes.list != nullptr ? call.op.attributes.list(call.attributes) : Attributes{};
+}
 
 bool same_place(const Tensor& a, const Tensor& b) {
   if (a.defined() != b.defined()) return false;
@@ -63,6 +68,7 @@ struct Graph::State final : Capture {
   std::vector<std::byte> host;
   std::vector<std::pair<size_t, size_t>> parts;  // offset, bytes
   size_t next_call = 0, next_part = 0;
+  bool broken = false;  // a step of the capture has thrown
 
   size_t add_values(const char* op, size_t bytes) {
     const size_t offset = host.size(), padded = (bytes + 15) / 16 * 16;
@@ -97,6 +103,7 @@ struct Graph::State final : Capture {
   void free_memory() {
     kept.clear();
     step_calls.clear();
+    broken = false;
     draws.clear();
     if (memory != nullptr) release_graph_memory(memory, device);
     memory = nullptr;
@@ -208,7 +215,7 @@ class StepTaker final : public CallTaker {
   }
 
   Results noted(const Call& call, const Tensor* into) {
-    StepCall made{&call.op, {}, {}, s_.parts.size()};
+    StepCall made{&call.op, {}, {}, s_.parts.size(), listed(call)};
     for (const Input& input : call.inputs) made.inputs.push_back(input->defined() ? input->detach() : Tensor());
     made.results = emit(call, into);
     s_.step_calls.push_back(made);
@@ -224,7 +231,10 @@ class StepTaker final : public CallTaker {
       if (!same_place(before.inputs[i], call[i]))
         throw_changed(call, call.op.name_of_input != nullptr ? call.op.name_of_input(call, i) : message("input ", i));
     const size_t end = s_.next_call < s_.step_calls.size() ? s_.step_calls[s_.next_call].first_part : s_.parts.size();
-    if (before.first_part == end) return before.results;
+    if (before.first_part == end) {  // as it was, its numbers too
+      if (before.attributes != listed(call)) throw_changed(call, "a number");
+      return before.results;
+    }
     s_.next_part = before.first_part;
     emit(call, into);  // its kernels put their numbers into the block
     if (s_.next_part != end) throw_changed(call, "the number of parameters");
@@ -244,6 +254,10 @@ class StepTaker final : public CallTaker {
 void Graph::capture_end() {
   State& s = *state_;
   if (s.phase != Phase::capture || active != &s) throw Error("capture_end: this thread is not capturing into the graph");
+  if (s.broken) {
+    drop_capture(s);
+    throw Error("capture_end: a step of an optimizer has failed in the capture, so nothing was captured");
+  }
   cudaGraph_t graph = nullptr;
   cudaError_t status = leave_capture(s, graph);
   if (status == cudaSuccess) {
@@ -259,12 +273,15 @@ void Graph::capture_end() {
 void Graph::capture_step(const std::function<void()>& step) {
   State& s = *state_;
   if (s.phase != Phase::capture || active != &s) throw Error("capture_step: this thread is not capturing into the graph");
-  struct Undo {
-    State& s;
-    ~Undo() { s.undo_all(); }
-  } undo{s};
-  const StepTaker taker(s);
-  step();
+  try {
+    const StepTaker taker(s);
+    step();
+  } catch (...) {
+    s.broken = true;
+    s.undo_all();
+    throw;
+  }
+  s.undo_all();
 }
 
 void Graph::capture_abort() {

@@ -323,10 +323,11 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
   const Split channel_tiles(out_group, kTileRows);
   const Split chunks(c.blocks, max(c.blocks / ceil_div(kUnits, c.in_channels), 1));
   const Split parts(channel_tiles.parts, ceil_div(channel_tiles.parts * chunks.parts * c.in_channels, kUnits));
+  // What was there already is added to the whole sum, so that large numbers there cost no places on the way.
+  const bool apart = chunks.parts > 1 || (c.accumulate && c.blocks > 1);
   float* partials =
-      chunks.parts == 1
-          ? grad_weight
-          : static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(chunks.parts * weights) * sizeof(float)));
+      !apart ? grad_weight
+             : static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(chunks.parts * weights) * sizeof(float)));
   const VecI live_lanes = first_lanes(batch - (c.blocks - 1) * kLanes);
   const double cost = cost_of(2.0 * static_cast<double>(parts.size(0) * kTileRows * window * chunks.size(0) * out_plane));
 
@@ -363,7 +364,7 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
         });
         if (block == c.blocks - 1)
           for (int64_t k = 0; k < channels * window; ++k) sums[k] = select(live_lanes, sums[k], Vec{});
-        const bool add = block > chunks.begin(chunk) || (c.accumulate && chunks.parts == 1);
+        const bool add = block > chunks.begin(chunk) || (c.accumulate && !apart);
         for (int64_t k = 0; k < channels * window; k += kLanes) {
           alignas(64) float totals[kLanes];
           Vec rows[kLanes];
@@ -378,7 +379,7 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
     }
   });
 
-  if (chunks.parts > 1)
+  if (apart)
     for (int64_t i = 0; i < weights; ++i) {
       float sum = partials[i];
       for (int64_t chunk = 1; chunk < chunks.parts; ++chunk) sum += partials[chunk * weights + i];

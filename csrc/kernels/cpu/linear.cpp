@@ -16,7 +16,7 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-enum DenseScratch { kPackedA, kPanel, kPackedInput, kPackedOutput };
+enum DenseScratch { kPackedA, kPanel, kPackedInput, kPackedOutput, kWholeSum };
 
 // Columns of c per panel, and the depth of a panel of b: 96 KiB, so that it stays in the second-level cache and c is passed over
 // a few times only.
@@ -56,10 +56,13 @@ void pack_panel(const GemmShape& s, const float* b, int64_t k, int64_t depth, in
   }
 }
 
-// One tile of c over one panel: reads c if it continues a sum.
+enum class Onto { nothing, its_sum, what_was_there };
+
+// One tile of c over one panel. It continues the sum of the panels before; what was there already is added to the whole sum, so
+// that large numbers there cost no places on the way.
 template <int Rows, int Vectors>
 void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col, const float* panel, int64_t depth,
-               int64_t columns, bool add, float* c) {
+               int64_t columns, Onto onto, float* c) {
   constexpr int64_t kPitch = Vectors * kLanes;
   Vec acc[Rows][Vectors] = {};
   // The tile of c may lie far out: ask for it now, it arrives during the product.
@@ -69,13 +72,15 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
   alignas(64) float edge[Rows * kPitch];
   float* tile = whole ? c : edge;
   const int64_t tile_row = whole ? s.c_row : kPitch;
-  if (add) {
-    if (!whole)
-      for (int r = 0; r < Rows; ++r)
-        for (int64_t j = 0; j < kPitch; ++j) edge[r * kPitch + j] = j < columns ? c[r * s.c_row + j * s.c_col] : 0.0f;
-    unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] = load(tile + r * tile_row + v * kLanes); }); });
-  }
+  if (onto != Onto::nothing && !whole)
+    for (int r = 0; r < Rows; ++r)
+      for (int64_t j = 0; j < kPitch; ++j) edge[r * kPitch + j] = j < columns ? c[r * s.c_row + j * s.c_col] : 0.0f;
+  const auto add_tile = [&] {
+    unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] += load(tile + r * tile_row + v * kLanes); }); });
+  };
+  if (onto == Onto::its_sum) add_tile();
   product<Rows, Vectors>(a, a_row, a_col, panel, kPitch, depth, acc);
+  if (onto == Onto::what_was_there) add_tile();
   unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { store(tile + r * tile_row + v * kLanes, acc[r][v]); }); });
   if (!whole)
     for (int r = 0; r < Rows; ++r)
@@ -84,6 +89,13 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
 
 void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b, float* c) {
   if (s.m == 0 || s.n == 0) return;
+  if (s.accumulate && s.k > kPanelDepth) {  // a sum of several panels is made apart
+    float* sum = static_cast<float*>(queue.scratch(kWholeSum, static_cast<size_t>(s.m * s.n) * sizeof(float)));
+    gemm(queue, {s.m, s.n, s.k, s.a_row, s.a_col, s.b_row, s.b_col, s.n, 1, false}, a, b, sum);
+    for (int64_t m = 0; m < s.m; ++m)
+      for (int64_t n = 0; n < s.n; ++n) c[m * s.c_row + n * s.c_col] += sum[m * s.n + n];
+    return;
+  }
   const Split row_tiles(s.m, kTileRows);
   int64_t a_row = s.a_row, a_col = s.a_col;
   // Rows that are far apart in a column-major a would miss the cache at every step: pack them as [tile][k][row].
@@ -114,7 +126,10 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
         with_size<kTileRows>(rows, [&]<int Rows>() {
           with_size<kTileCols>(panels.size(panel), [&]<int Vectors>() {
             gemm_tile<Rows, Vectors>(s, from, packed ? 1 : a_row, packed ? rows : a_col, side_by_side, depth, columns,
-                                     s.accumulate || k > 0, c + m * s.c_row + n * s.c_col);
+                                     k > 0          ? Onto::its_sum
+                                     : s.accumulate ? Onto::what_was_there
+                                                    : Onto::nothing,
+                                     c + m * s.c_row + n * s.c_col);
           });
         });
       }

@@ -78,7 +78,7 @@ void backward_weight(const Queue&, const Conv2dShape& s, const T* input, const T
     for (int64_t tap = 0; grad_weight != nullptr && tap < taps; ++tap) {
       const int64_t kx = tap % s.kernel_width, ky = tap / s.kernel_width % s.kernel_height;
       const int64_t c = group * in_group + tap / (s.kernel_width * s.kernel_height);
-      double sum = s.accumulate ? grad_weight[o * taps + tap] : 0.0;
+      double sum = 0.0;
       for (int64_t n = 0; n < s.batch; ++n)
         for (int64_t y = 0; y < s.out_height; ++y) {
           const int64_t iy = input_at(y, ky, s.stride_height, s.pad_top, s.dilation_height, s.in_height);
@@ -91,13 +91,13 @@ void backward_weight(const Queue&, const Conv2dShape& s, const T* input, const T
                 input[lanes_index(n, c, iy * s.in_width + ix, s.in_channels, in_spatial, s.lanes)];
           }
         }
-      grad_weight[o * taps + tap] = static_cast<T>(sum);
+      put(grad_weight[o * taps + tap], sum, s.accumulate);
     }
     if (grad_bias != nullptr) {
-      double sum = s.accumulate ? grad_bias[o] : 0.0;
+      double sum = 0.0;
       for (int64_t n = 0; n < s.batch; ++n)
         for (int64_t p = 0; p < out_spatial; ++p) sum += grad_output[lanes_index(n, o, p, s.out_channels, out_spatial, s.lanes)];
-      grad_bias[o] = static_cast<T>(sum);
+      put(grad_bias[o], sum, s.accumulate);
     }
   });
 }

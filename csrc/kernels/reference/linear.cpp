@@ -8,9 +8,9 @@ template <class T>
 void gemm(const Queue&, const GemmShape& s, const T* a, const T* b, T* c) {
   parallel_for(s.m, 2.0 * static_cast<double>(s.n * s.k), [&](int64_t m) {
     for (int64_t n = 0; n < s.n; ++n) {
-      double sum = s.accumulate ? c[m * s.c_row + n * s.c_col] : 0.0;
+      double sum = 0.0;
       for (int64_t k = 0; k < s.k; ++k) sum += static_cast<double>(a[m * s.a_row + k * s.a_col]) * b[k * s.b_row + n * s.b_col];
-      c[m * s.c_row + n * s.c_col] = static_cast<T>(sum);
+      put(c[m * s.c_row + n * s.c_col], sum, s.accumulate);
     }
   });
 }
@@ -43,9 +43,9 @@ void linear_backward_weight(const Queue& queue, const LinearShape& s, const T* i
          GemmShape{s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, s.accumulate},
          grad_output, input, grad_weight);
   for (int64_t o = 0; grad_bias != nullptr && o < s.out_features; ++o) {
-    double sum = s.accumulate ? grad_bias[o] : 0.0;
+    double sum = 0.0;
     for (int64_t n = 0; n < s.batch; ++n) sum += grad_output[n * s.out_features + o];
-    grad_bias[o] = static_cast<T>(sum);
+    put(grad_bias[o], sum, s.accumulate);
   }
 }
 

@@ -21,6 +21,12 @@ inline double activated(Activation activation, double x) {
   return x;
 }
 
+// Writes a result, or adds it to what is there: a whole sum that is rounded first, so that one after the other gives the same.
+template <class T>
+void put(T& to, double sum, bool accumulate) {
+  to = accumulate ? to + static_cast<T>(sum) : static_cast<T>(sum);
+}
+
 // What the loss of logits begins with.
 template <class T> void softmax(const Queue& queue, const ReduceShape& s, bool log, const T* x, T* y);
 

@@ -141,7 +141,18 @@ class Pad(OpRun):  # type: ignore[misc]
         return (wide[tuple(kept)],)
 
 
-OWN = [Conv, ConvTranspose, MaxPool, AveragePool, BatchNormalization, Pad]
+class GatherElements(OpRun):  # type: ignore[misc]
+    """Elements along one dimension by their positions there, any number of them."""
+
+    op_domain = ""
+
+    def _run(self, x: Array, index: Array, *, axis: int | None = None) -> tuple[Array]:
+        axis = (axis or 0) % x.ndim
+        within = tuple(slice(None) if d == axis else slice(index.shape[d]) for d in range(x.ndim))
+        return (np.take_along_axis(x[within], index, axis),)
+
+
+OWN = [Conv, ConvTranspose, MaxPool, AveragePool, BatchNormalization, Pad, GatherElements]
 
 
 def evaluate(proto: onnx.ModelProto, inputs: Sequence[Array]) -> list[Array]:

@@ -98,7 +98,7 @@ __global__ void copy_in_pieces(const float* x, float* y, bool with_wait) {
 template <class... Params, class... Args>
 std::string complaint(void (*kernel)(Params...), dim3 grid, dim3 block, Args... args) {
   try {
-    launch("faulty", kernel, grid, block, 0, nullptr, args...);
+    launch("faulty", kernel, grid, block, 0, on(), args...);
     cnnx::cuda::check("sync", cudaDeviceSynchronize());
   } catch (const cnnx::Error& error) {
     return error.what();

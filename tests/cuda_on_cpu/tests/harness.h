@@ -11,6 +11,9 @@
 
 #define CUDA_OK(call) REQUIRE(std::string(cudaGetErrorName(call)) == "cudaSuccess")
 
+// A stream of CUDA's current device, as launch() takes it.
+inline cnnx::Queue on(cudaStream_t stream = nullptr) { return {-1, stream, nullptr}; }
+
 // An array on the device, and back.
 template <class T>
 struct Device {

@@ -130,10 +130,10 @@ std::vector<float> ramp(int n, int modulus) {
 TEST_CASE("element-wise, with a grid that overhangs") {
   const std::vector<float> x = ramp(1000, 17), y = ramp(1000, 5);
   Device<float> dx(x), dy(y);
-  launch("axpy", axpy, 8, 128, 0, nullptr, 3.0, dx.data, dy.data, 1000);  // 3.0: converted to the parameter's type
+  launch("axpy", axpy, 8, 128, 0, on(), 3.0, dx.data, dy.data, 1000);  // 3.0: converted to the parameter's type
   const std::vector<float> got = dy.host();
   for (int i = 0; i < 1000; ++i) REQUIRE(got[i] == 3 * x[i] + y[i]);
-  launch("axpy", axpy, 0, 128, 0, nullptr, 3.0f, dx.data, dy.data, 0);  // nothing is launched
+  launch("axpy", axpy, 0, 128, 0, on(), 3.0f, dx.data, dy.data, 0);  // nothing is launched
 }
 
 TEST_CASE("block reduction in shared memory, instantiated twice") {
@@ -141,8 +141,8 @@ TEST_CASE("block reduction in shared memory, instantiated twice") {
   const std::vector<double> wide(x.begin(), x.end());
   Device<float> dx(x), sums(3);
   Device<double> dwide(wide), wide_sums(3);
-  launch("block_sum", block_sum<float>, 3, 256, 0, nullptr, dx.data, sums.data, 5000);
-  launch("block_sum", block_sum<double>, 3, 256, 0, nullptr, dwide.data, wide_sums.data, 5000);
+  launch("block_sum", block_sum<float>, 3, 256, 0, on(), dx.data, sums.data, 5000);
+  launch("block_sum", block_sum<double>, 3, 256, 0, on(), dwide.data, wide_sums.data, 5000);
   const double expected = std::accumulate(wide.begin(), wide.end(), 0.0);
   const auto s = sums.host();
   const auto w = wide_sums.host();
@@ -154,7 +154,7 @@ TEST_CASE_TEMPLATE("shuffles", T, float, int, double, long long) {
   std::vector<T> x(64);
   for (int i = 0; i < 64; ++i) x[i] = T((i * 7) % 13);
   Device<T> dx(x), down(64), all(64), before(64);
-  launch("warp_sums", warp_sums<T>, 1, 64, 0, nullptr, dx.data, down.data, all.data, before.data);
+  launch("warp_sums", warp_sums<T>, 1, 64, 0, on(), dx.data, down.data, all.data, before.data);
   const auto d = down.host(), a = all.host(), b = before.host();
   for (int i = 0; i < 64; ++i) {
     const auto warp = x.begin() + i / 32 * 32, group = x.begin() + i / 8 * 8;
@@ -168,7 +168,7 @@ TEST_CASE("tiled matrix product with static and dynamic shared memory") {
   const int m = 37, n = 21, k = 50;
   const std::vector<float> a = ramp(m * k, 7), b = ramp(k * n, 11);
   Device<float> da(a), db(b), dc(m * n);
-  launch("matmul", matmul, dim3((n + 15) / 16, (m + 15) / 16), dim3(16, 16), kTile * kTile * sizeof(float), nullptr, da.data,
+  launch("matmul", matmul, dim3((n + 15) / 16, (m + 15) / 16), dim3(16, 16), kTile * kTile * sizeof(float), on(), da.data,
          db.data, dc.data, m, n, k);
   const auto c = dc.host();
   for (int i = 0; i < m; ++i)
@@ -184,7 +184,7 @@ TEST_CASE("votes of warps and blocks") {
   std::iota(x.begin(), x.end(), 0);
   Device<int> dx(x);
   Device<unsigned> out(64 * 7);
-  launch("votes", votes, 1, 64, 0, nullptr, dx.data, out.data);
+  launch("votes", votes, 1, 64, 0, on(), dx.data, out.data);
   const auto got = out.host();
   for (unsigned t = 0; t < 64; ++t) {
     const unsigned expected[7] = {0x55555555u, t >= 32, 1, 22, 1, 0, t % 32 < 5 ? 0xau : 0u};
@@ -196,7 +196,7 @@ TEST_CASE("integer atomics, and the last block of a grid") {
   Device<int> sum(std::vector<int>{0}), last(std::vector<int>{-1});
   Device<unsigned> low(std::vector<unsigned>{1000}), tickets(std::vector<unsigned>{0});
   Device<unsigned long long> high(std::vector<unsigned long long>{0});
-  launch("atomics", atomics, 5, 40, 0, nullptr, sum.data, low.data, high.data, tickets.data, last.data);
+  launch("atomics", atomics, 5, 40, 0, on(), sum.data, low.data, high.data, tickets.data, last.data);
   CHECK(sum.host()[0] == 199 * 200 / 2);
   CHECK(last.host()[0] == 199 * 200 / 2);
   CHECK(low.host()[0] == 5);
@@ -207,7 +207,7 @@ TEST_CASE("integer atomics, and the last block of a grid") {
 TEST_CASE("asynchronous copies to shared memory") {
   const std::vector<float> x = ramp(128, 100);
   Device<float> dx(x), dy(128);
-  launch("copy", copy_through_shared, 1, 32, 0, nullptr, dx.data, dy.data);
+  launch("copy", copy_through_shared, 1, 32, 0, on(), dx.data, dy.data);
   const auto y = dy.host();
   for (int i = 0; i < 128; ++i) REQUIRE(y[i] == x[(31 - i / 4) * 4 + i % 4]);
 }
@@ -215,7 +215,7 @@ TEST_CASE("asynchronous copies to shared memory") {
 TEST_CASE("indices in three dimensions") {
   const dim3 grid(3, 2, 2), block(5, 3, 2);
   Device<uint3> thread(12 * 30), place(12);
-  launch("where", where_am_i, grid, block, 0, nullptr, thread.data, place.data);
+  launch("where", where_am_i, grid, block, 0, on(), thread.data, place.data);
   const auto t = thread.host();
   const auto b = place.host();
   for (unsigned i = 0; i < 12; ++i) {
@@ -229,18 +229,18 @@ TEST_CASE("indices in three dimensions") {
 
 TEST_CASE("intrinsics") {
   Device<int> out(10);
-  launch("intrinsics", intrinsics, 1, 1, 0, nullptr, out.data);
+  launch("intrinsics", intrinsics, 1, 1, 0, on(), out.data);
   CHECK(out.host() == std::vector<int>{8, 4, 31, 3, 0x3f800000, 1, 1, 9, 1, 1});
 }
 
 TEST_CASE("what cannot be launched is refused with the op's name") {
   Device<float> x(4);
   try {
-    launch("axpy", axpy, 1, 2048, 0, nullptr, 1.0f, x.data, x.data, 4);
+    launch("axpy", axpy, 1, 2048, 0, on(), 1.0f, x.data, x.data, 4);
     FAIL("no exception");
   } catch (const cnnx::Error& error) {
     CHECK(std::string(error.what()).find("axpy: CUDA error: invalid configuration argument") == 0);
   }
-  CHECK_THROWS_AS(launch("axpy", axpy, 1, 32, 64 << 10, nullptr, 1.0f, x.data, x.data, 4), cnnx::Error);  // shared memory
-  launch("axpy", axpy, 1, 32, 0, nullptr, 1.0f, x.data, x.data, 0);                                       // and it goes on
+  CHECK_THROWS_AS(launch("axpy", axpy, 1, 32, 64 << 10, on(), 1.0f, x.data, x.data, 4), cnnx::Error);  // shared memory
+  launch("axpy", axpy, 1, 32, 0, on(), 1.0f, x.data, x.data, 0);                                       // and it goes on
 }

@@ -45,10 +45,10 @@ TEST_CASE("work on two streams, ordered by an event") {
   Stream a, b;
   Event ready(cudaEventDisableTiming);
   Device<float> x(std::vector<float>(8, 1.0f)), y(8), z(8);
-  launch("scale", scale, 1, 8, 0, a.handle, x.data, y.data, 2.0f, 8);
+  launch("scale", scale, 1, 8, 0, on(a.handle), x.data, y.data, 2.0f, 8);
   CUDA_OK(cudaEventRecord(ready.handle, a.handle));
   CUDA_OK(cudaStreamWaitEvent(b.handle, ready.handle));
-  launch("scale", scale, 1, 8, 0, b.handle, y.data, z.data, 3.0f, 8);
+  launch("scale", scale, 1, 8, 0, on(b.handle), y.data, z.data, 3.0f, 8);
   CUDA_OK(cudaStreamSynchronize(b.handle));
   CHECK(cudaEventQuery(ready.handle) == cudaSuccess);
   CHECK(z.host() == std::vector<float>(8, 6.0f));
@@ -73,8 +73,8 @@ TEST_CASE("deferred: work without an event or a wait has not happened") {
   Device<float> x(std::vector<float>(8, 1.0f)), y(std::vector<float>(8, 5.0f)), z(8);
   Pinned out(8);
   out.data[0] = -1.0f;
-  launch("scale", scale, 1, 8, 0, a.handle, x.data, y.data, 2.0f, 8);
-  launch("scale", scale, 1, 8, 0, b.handle, y.data, z.data, 3.0f, 8);  // does not wait for a
+  launch("scale", scale, 1, 8, 0, on(a.handle), x.data, y.data, 2.0f, 8);
+  launch("scale", scale, 1, 8, 0, on(b.handle), y.data, z.data, 3.0f, 8);  // does not wait for a
   CUDA_OK(cudaMemcpyAsync(out.data, z.data, 32, cudaMemcpyDeviceToHost, b.handle));
   CUDA_OK(cudaEventRecord(ready.handle, b.handle));
   CHECK(out.data[0] == -1.0f);
@@ -84,9 +84,9 @@ TEST_CASE("deferred: work without an event or a wait has not happened") {
   CUDA_OK(cudaStreamSynchronize(a.handle));
   CHECK(y.host()[0] == 2.0f);
   Stream c, d;
-  launch("scale", scale, 1, 8, 0, c.handle, x.data, y.data, 2.0f, 8);
+  launch("scale", scale, 1, 8, 0, on(c.handle), x.data, y.data, 2.0f, 8);
   CHECK(cudaStreamQuery(c.handle) == cudaErrorNotReady);
-  launch("scale", scale, 1, 8, 0, d.handle, y.data, z.data, 3.0f, 8);
+  launch("scale", scale, 1, 8, 0, on(d.handle), y.data, z.data, 3.0f, 8);
   CUDA_OK(cudaEventRecord(ready.handle, d.handle));
   CUDA_OK(cudaMemcpyAsync(out.data, y.data, 32, cudaMemcpyDeviceToHost, c.handle));
   CHECK(out.data[0] == 15.0f);  // of b, which read y before a wrote to it
@@ -102,7 +102,7 @@ TEST_CASE("deferred: what failed is told by whoever waits") {
   Device<float> x(std::vector<float>(8, 1.0f));
 #if !defined(__SANITIZE_ADDRESS__)
   Device<float> y(8);
-  launch("scale", scale, 1, 16, 0, a.handle, x.data, y.data, 2.0f, 9);
+  launch("scale", scale, 1, 16, 0, on(a.handle), x.data, y.data, 2.0f, 9);
   CHECK(cudaStreamSynchronize(a.handle) == cudaErrorLaunchFailure);
   CHECK(cudaGetLastError() == cudaErrorLaunchFailure);
 #endif
@@ -131,13 +131,13 @@ TEST_CASE("a graph replays launches, copies and memsets on what memory holds the
   cudaStreamCaptureStatus status;
   CUDA_OK(cudaStreamIsCapturing(a.handle, &status));
   CHECK(status == cudaStreamCaptureStatusActive);
-  launch("scale", scale, 1, 4, 0, a.handle, x.data, y.data, factor, 4);
+  launch("scale", scale, 1, 4, 0, on(a.handle), x.data, y.data, factor, 4);
   factor = 0.0f;  // the value at the time of the capture counts
   CUDA_OK(cudaEventRecord(fork.handle, a.handle));
   CUDA_OK(cudaStreamWaitEvent(b.handle, fork.handle));
   CUDA_OK(cudaMemcpyAsync(z.data, y.data, 16, cudaMemcpyDeviceToDevice, b.handle));
   CUDA_OK(cudaMemsetAsync(z.data, 0, 4, b.handle));
-  launch("next_step", next_step, 1, 1, 0, b.handle, step.data, log.data);
+  launch("next_step", next_step, 1, 1, 0, on(b.handle), step.data, log.data);
   CUDA_OK(cudaEventRecord(join.handle, b.handle));
   CUDA_OK(cudaStreamWaitEvent(a.handle, join.handle));
   cudaGraph_t graph;
@@ -222,7 +222,7 @@ TEST_CASE("two devices keep to themselves") {
   cudaPointerAttributes attributes;
   CUDA_OK(cudaPointerGetAttributes(&attributes, there.data));
   CHECK(attributes.device == 1);
-  launch("scale", scale, 1, 2, 0, nullptr, there.data, there.data, 2.0f, 2);
+  launch("scale", scale, 1, 2, 0, on(), there.data, there.data, 2.0f, 2);
   CUDA_OK(cudaDeviceSynchronize());
   CUDA_OK(cudaSetDevice(0));
   Stream stream;
@@ -235,7 +235,7 @@ TEST_CASE("two devices keep to themselves") {
   CUDA_OK(cudaStreamWaitEvent(nullptr, here_event.handle));  // waits across devices
   CUDA_OK(cudaSetDevice(0));
   Device<float> here(2);
-  CHECK_THROWS_AS(launch("scale", scale, 1, 2, 0, nullptr, there.data, here.data, 2.0f, 2), cnnx::Error);
+  CHECK_THROWS_AS(launch("scale", scale, 1, 2, 0, on(), there.data, here.data, 2.0f, 2), cnnx::Error);
   CUDA_OK(cudaMemcpyPeerAsync(here.data, 0, there.data, 1, 8));
   CHECK(here.host() == std::vector<float>{2, 4});
   CHECK(cudaSetDevice(count) == cudaErrorInvalidDevice);
@@ -249,7 +249,7 @@ TEST_CASE("several host threads launch at once") {
     threads.emplace_back([&results, t] {
       Stream stream;
       Device<float> x(std::vector<float>(100, 1.0f)), y(100);
-      for (int i = 0; i < 20; ++i) launch("scale", scale, 4, 32, 0, stream.handle, x.data, y.data, float(t), 100);
+      for (int i = 0; i < 20; ++i) launch("scale", scale, 4, 32, 0, on(stream.handle), x.data, y.data, float(t), 100);
       CUDA_OK(cudaStreamSynchronize(stream.handle));
       results[t] = y.host()[99];
     });
