@@ -5,7 +5,7 @@
 
 namespace cnnx::cuda {
 
-// The same for all threads, so the branch costs next to nothing. NaN stays NaN, as in the functions of their own (elementwise.cu).
+// The same for all threads, so the branch costs next to nothing. NaN stays NaN, as in functions of their own (elementwise.cu).
 template <class T>
 __device__ __forceinline__ T activate(Activation activation, T x) {
   switch (activation) {
