@@ -29,9 +29,10 @@ bool goes_in_lanes(const Tensor& t, Place place, const Result& first) {
   return place == Place::call || (place == Place::broadcast && t.shape() == first.shape);
 }
 
-Tensor sum_so_far(const Call& call, const Result& spec) {
+// Whether a result takes the memory of an input and adds to it.
+bool adds(const Call& call, const Result& spec) {
   const auto i = static_cast<size_t>(spec.adds_to);  // -1 is beyond all inputs
-  return i < call.inputs.size() ? call[i] : Tensor();
+  return i < call.inputs.size() && call[i].defined();
 }
 
 void* address(const Tensor& t, bool lanes) {
@@ -81,7 +82,7 @@ bool may_write_over(const Tensor& into, const Tensor& input) {
 
 void run_pack(const Run& r) {
   const LanesShape& s = r.results[0]->storage->lanes_shape();
-  kernels<float>().pack_lanes(kHost, s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
+  kernels<float>(r.queue).pack_lanes(r.queue, s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
 }
 
 constexpr OpDef kPack{
@@ -94,9 +95,11 @@ constexpr OpDef kPack{
 constexpr OpDef kUnpack{.name = "unpack",
                         .places = {Place::unread},
                         .infer = [](const Call&, ResultSpecs&) {},
-                        .run = [](const Run& r) { r.inputs[0]->storage->unpack(); }};
+                        .run = [](const Run& r) { r.inputs[0]->storage->unpack(r.queue); }};
 
 }  // namespace
+
+Attributes Call::listed() const { return op.attributes.list != nullptr ? op.attributes.list(attributes) : Attributes{}; }
 
 int64_t Run::count(const Tensor& t) const { return lanes > 1 ? t->storage->lanes_shape().numel() : t.numel(); }
 
@@ -151,7 +154,7 @@ Results run_call(const Call& call, const Tensor* into) {
   InlineVector<Tensor, 4> inputs;
   InlineVector<void*, 4> input_data, result_data;
   for (size_t i = 0; i < call.inputs.size(); ++i) {
-    const Place place = op.places[std::min(i, op.places.size() - 1)];
+    const Place place = op.place(i);
     Tensor& input = inputs.emplace_back(call[i]);
     if (!input.defined() || place == Place::unread) {
       input_data.push_back(nullptr);
@@ -171,9 +174,9 @@ Results run_call(const Call& call, const Tensor* into) {
   for (const Result& spec : specs) {
     const bool in_lanes = lanes && spec.place == Place::call;
     if (!spec.wanted) results.emplace_back();
-    else if (const Tensor sum = sum_so_far(call, spec); sum.defined()) {
-      results.emplace_back(sum);
-      sum.bump_version();
+    else if (adds(call, spec)) {
+      results.emplace_back(call[static_cast<size_t>(spec.adds_to)]);
+      results.back().bump_version();
     } else if (direct && results.empty()) results.emplace_back(*into);
     else results.emplace_back(allocate(spec, in_lanes, device, queue));
     result_data.push_back(address(results.back(), in_lanes));

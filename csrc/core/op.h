@@ -6,6 +6,7 @@
 // about itself once, in its OpDef.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <initializer_list>
@@ -42,6 +43,7 @@ struct Call {
     return *static_cast<const A*>(attributes);
   }
   const Tensor& operator[](size_t i) const { return *inputs[i]; }
+  Attributes listed() const;  // the attributes by their names
 };
 
 // How an op reads an input or writes a result.
@@ -103,6 +105,7 @@ struct OpDef {
   AttributeType attributes{};
   // The places of the inputs; the last one holds for all that follow.
   std::array<Place, 4> places{Place::row_major, Place::row_major, Place::row_major, Place::row_major};
+  Place place(size_t input) const { return places[std::min(input, places.size() - 1)]; }
   // Whether the call runs in lanes; null: it never does.
   bool (*lanes)(const Call& call) = nullptr;
   // Shapes and dtypes of the results.

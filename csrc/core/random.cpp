@@ -68,7 +68,7 @@ void infer_permutation(const Call& call, ResultSpecs& results) {
 }
 void run_permutation(const Run& r) {
   const PermutationCall& c = r.as<PermutationCall>();
-  if (c.n > 0) elements().permutation(kHost, c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
+  if (c.n > 0) elements(r.queue).permutation(r.queue, c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
 }
 constexpr OpDef kPermutation{
     .name = "randperm", .attributes = attributes_of<PermutationCall>, .infer = infer_permutation, .run = run_permutation};

@@ -8,10 +8,10 @@
 namespace cnnx {
 namespace {
 
-// Of this thread: what it has recorded, and how deep it is in calls.
 std::mutex mutex;
 int recordings = 0;  // of all threads
 
+// Of this thread: what it has recorded, and how deep it is in calls.
 struct Recording {
   Recording();
   ~Recording() {  // also of a thread that ends in the middle of one
@@ -25,7 +25,7 @@ thread_local std::unique_ptr<Recording> mine;
 
 RecordedTensor recorded(const Tensor& t) {
   if (!t.defined()) return {};
-  return {t.detach(), t.version()};
+  return {t.detach(), t.version(), false};
 }
 
 class Recorder : public CallObserver {
@@ -34,9 +34,12 @@ class Recorder : public CallObserver {
     if (mine == nullptr || mine->depth++ > 0) return;
     RecordedCall& made = mine->calls.emplace_back();
     made.op = call.op.name;
-    if (call.op.attributes.list != nullptr) made.attributes = call.op.attributes.list(call.attributes);
+    made.attributes = call.listed();
     made.is_view = call.op.view != nullptr;
-    for (const Input& input : call.inputs) made.inputs.push_back(recorded(*input));
+    for (size_t i = 0; i < call.inputs.size(); ++i) {
+      made.inputs.push_back(recorded(call[i]));
+      made.inputs.back().is_unread = call.op.place(i) == Place::unread;
+    }
   }
 
   void end(const Call&, const Results* results) override {
@@ -56,6 +59,7 @@ Recorder& recorder() {
   static Recorder* one = new Recorder;
   return *one;
 }
+
 Recording::Recording() {
   std::lock_guard lock(mutex);
   if (recordings == 0) watch_calls("recording", recorder());

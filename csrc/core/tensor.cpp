@@ -37,12 +37,12 @@ Storage::~Storage() {
   else if (memory_ != nullptr && plain_ != nullptr) memory_->free(plain_, bytes_);
 }
 
-void Storage::unpack() {
+void Storage::unpack(const Queue& queue) {
   std::lock_guard lock(mutex_);
   if (!is_lanes_.load(std::memory_order_relaxed)) return;
   plain_ = memory_->allocate(bytes_);
-  kernels<float>().unpack_lanes(kHost, lanes_shape_.batch, lanes_shape_.channels * lanes_shape_.spatial, lane_count(), lanes_,
-                                static_cast<float*>(plain_));
+  kernels<float>(queue).unpack_lanes(queue, lanes_shape_.batch, lanes_shape_.channels * lanes_shape_.spatial, lane_count(),
+                                     lanes_, static_cast<float*>(plain_));
   is_lanes_.store(false, std::memory_order_release);
 }
 

@@ -38,10 +38,11 @@ void no_results(const Call&, ResultSpecs&) {}
 constexpr OpDef kQuantiles{
     .name = "normal_quantiles", .attributes = attributes_of<QuantileCall>, .infer = no_results, .run = [](const Run& r) {
       const QuantileCall& c = r.as<QuantileCall>();
-      elements().normal_quantiles(kHost, r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
+      elements(r.queue).normal_quantiles(r.queue, r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
     }};
 constexpr OpDef kOrthonormal{.name = "orthonormal_rows", .infer = no_results, .run = [](const Run& r) {
-                               elements().orthonormal_rows(kHost, r.inputs[0].size(0), r.inputs[0].size(1), r.inout<double>(0));
+                               elements(r.queue).orthonormal_rows(r.queue, r.inputs[0].size(0), r.inputs[0].size(1),
+                                                                  r.inout<double>(0));
                              }};
 
 }  // namespace

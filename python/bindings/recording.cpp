@@ -6,7 +6,7 @@ namespace cnnx::bindings {
 
 namespace {
 
-RecordedTensor as_recorded(const Tensor& tensor) { return {tensor.detach(), tensor.version()}; }
+RecordedTensor as_recorded(const Tensor& tensor) { return {tensor.detach(), tensor.version(), false}; }
 
 // Undefined ones are None.
 py::list list_of(const std::vector<RecordedTensor>& tensors) {
@@ -22,6 +22,7 @@ void register_recording(py::module_& m) {
       .def(py::init(&as_recorded), given("tensor"))
       .def_readonly("tensor", &RecordedTensor::tensor)
       .def_readonly("version", &RecordedTensor::version)
+      .def_readonly("is_unread", &RecordedTensor::is_unread)
       // A number that no other memory has as long as this tensor lives.
       .def_property_readonly("storage",
                              [](const RecordedTensor& t) { return reinterpret_cast<uintptr_t>(t.tensor->storage.get()); });

@@ -141,6 +141,19 @@ Values same_for_any_threads(const std::string& what, const Run& run) {
   return first;
 }
 
+// What run(grad_weight, grad_bias) adds to gradients all of which begin as `start`.
+template <class Run>
+std::pair<Values, Values> added_to(double start, int64_t weights, int64_t biases, const Run& run) {
+  Guarded<float> grad_weight(Values(static_cast<size_t>(weights), start), 1);
+  Guarded<float> grad_bias(Values(static_cast<size_t>(biases), start), 1);
+  run(grad_weight.data(), grad_bias.data());
+  CHECK((grad_weight.intact() && grad_bias.intact()));
+  std::pair sums(grad_weight.values(), grad_bias.values());
+  for (Values* values : {&sums.first, &sums.second})
+    for (double& value : *values) value -= start;
+  return sums;
+}
+
 // Layouts to test: plain, and lanes if this process has any.
 inline std::vector<int64_t> lane_choices() {
   return lane_count() > 1 ? std::vector<int64_t>{1, lane_count()} : std::vector<int64_t>{1};

@@ -149,17 +149,12 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
   };
-  // Added to `start`, which is then taken off again.
   auto accumulated = [&] {
     auto adding = s;
     adding.accumulate = true;
-    Guarded<float> grad_weight(Values(static_cast<size_t>(weight.size()), start), 1);
-    Guarded<float> grad_bias(Values(static_cast<size_t>(s.out_channels), start), 1);
-    table.conv2d_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight.data(), grad_bias.data());
-    std::pair sums(grad_weight.values(), grad_bias.values());
-    for (Values* values : {&sums.first, &sums.second})
-      for (double& value : *values) value -= start;
-    return sums;
+    return added_to(start, weights, s.out_channels, [&](float* grad_weight, float* grad_bias) {
+      table.conv2d_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight, grad_bias);
+    });
   };
   compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Results::grad_weight,
           what + ": grad_weight");

@@ -69,17 +69,12 @@ void check_linear(const LinearShape& s, bool integers) {
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
   };
-  // Added to `start`, which is then taken off again.
   auto accumulated = [&] {
     auto adding = s;
     adding.accumulate = true;
-    Guarded<float> grad_weight(Values(static_cast<size_t>(weight.size()), start), 1);
-    Guarded<float> grad_bias(Values(static_cast<size_t>(s.out_features), start), 1);
-    table.linear_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight.data(), grad_bias.data());
-    std::pair sums(grad_weight.values(), grad_bias.values());
-    for (Values* values : {&sums.first, &sums.second})
-      for (double& value : *values) value -= start;
-    return sums;
+    return added_to(start, weight.size(), s.out_features, [&](float* grad_weight, float* grad_bias) {
+      table.linear_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight, grad_bias);
+    });
   };
   compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Dense::grad_weight, "grad_weight");
   compare(same_for_any_threads(what, [&] { return backward_weight(true, true).second; }), &Dense::grad_bias, "grad_bias");

@@ -9,6 +9,7 @@ struct Graph::State {};
 Graph::Graph() {
   throw Error(message("CUDAGraph: no CUDA device is available: this build of cnnx has no CUDA backend (", build_text(), ")"));
 }
+// So there is none for what follows.
 Graph::~Graph() = default;
 void Graph::capture_begin(int) {}
 void Graph::capture_end() {}

@@ -41,10 +41,6 @@ struct StepCall {
   Attributes attributes;
 };
 
-Attributes listed(const Call& call) {
-  return call.op.attributes.list != nullptr ? call.op.attributes.list(call.attributes) : Attributes{};
-}
-
 bool same_place(const Tensor& a, const Tensor& b) {
   if (a.defined() != b.defined()) return false;
   return !a.defined() ||
@@ -117,12 +113,12 @@ struct Graph::State final : Capture {
 namespace {
 
 // The graph that the calling thread captures or replays.
-thread_local Graph::State* active = nullptr;
+Graph::State* active() { return static_cast<Graph::State*>(capture); }
 
-void set_active(Graph::State* state) {
-  active = state;
-  capture = state;
-  capturing_device = state != nullptr && state->phase == Phase::capture ? state->device : -1;
+void begin(Graph::State& s, Phase phase) {
+  s.phase = phase;
+  s.recorded_device = phase == Phase::capture ? s.device : -1;
+  capture = &s;
 }
 
 // Ends the capture in CUDA and in the library. The graph is null if CUDA has found the capture invalid. Any thread may.
@@ -130,7 +126,7 @@ cudaError_t leave_capture(Graph::State& s, cudaGraph_t& graph) {
   const cudaError_t status = cudaStreamEndCapture(s.stream, &graph);
   cudaGetLastError();
   s.phase = Phase::eager;
-  if (active == &s) set_active(nullptr);
+  if (active() == &s) capture = nullptr;
   end_graph_memory(s.device);
   for (Draws& d : s.draws) d.generator.take_back(d.start, d.count);
   return status;
@@ -154,7 +150,7 @@ Graph::~Graph() {
 
 void Graph::capture_begin(int device) {
   State& s = *state_;
-  if (active != nullptr) throw Error("capture_begin: this thread is in the middle of a capture already");
+  if (capture != nullptr) throw Error("capture_begin: this thread is in the middle of a capture already");
   if (s.exec != nullptr) throw Error("capture_begin: the graph holds captured work; reset() it first, or make another graph");
   s.device = device;
   s.stream = stream_of("capture_begin", device);
@@ -171,8 +167,7 @@ void Graph::capture_begin(int device) {
     s.free_memory();
     throw;
   }
-  s.phase = Phase::capture;
-  set_active(&s);
+  begin(s, Phase::capture);
 }
 
 namespace {
@@ -215,7 +210,7 @@ class StepTaker final : public CallTaker {
   }
 
   Results noted(const Call& call, const Tensor* into) {
-    StepCall made{&call.op, {}, {}, s_.parts.size(), listed(call)};
+    StepCall made{&call.op, {}, {}, s_.parts.size(), call.listed()};
     for (const Input& input : call.inputs) made.inputs.push_back(input->defined() ? input->detach() : Tensor());
     made.results = emit(call, into);
     s_.step_calls.push_back(made);
@@ -232,7 +227,7 @@ class StepTaker final : public CallTaker {
         throw_changed(call, call.op.name_of_input != nullptr ? call.op.name_of_input(call, i) : message("input ", i));
     const size_t end = s_.next_call < s_.step_calls.size() ? s_.step_calls[s_.next_call].first_part : s_.parts.size();
     if (before.first_part == end) {  // as it was, its numbers too
-      if (before.attributes != listed(call)) throw_changed(call, "a number");
+      if (before.attributes != call.listed()) throw_changed(call, "a number");
       return before.results;
     }
     s_.next_part = before.first_part;
@@ -253,7 +248,7 @@ class StepTaker final : public CallTaker {
 
 void Graph::capture_end() {
   State& s = *state_;
-  if (s.phase != Phase::capture || active != &s) throw Error("capture_end: this thread is not capturing into the graph");
+  if (s.phase != Phase::capture || active() != &s) throw Error("capture_end: this thread is not capturing into the graph");
   if (s.broken) {
     drop_capture(s);
     throw Error("capture_end: a step of an optimizer has failed in the capture, so nothing was captured");
@@ -272,7 +267,7 @@ void Graph::capture_end() {
 
 void Graph::capture_step(const std::function<void()>& step) {
   State& s = *state_;
-  if (s.phase != Phase::capture || active != &s) throw Error("capture_step: this thread is not capturing into the graph");
+  if (s.phase != Phase::capture || active() != &s) throw Error("capture_step: this thread is not capturing into the graph");
   try {
     const StepTaker taker(s);
     step();
@@ -286,7 +281,7 @@ void Graph::capture_step(const std::function<void()>& step) {
 
 void Graph::capture_abort() {
   State& s = *state_;
-  if (s.phase != Phase::capture || active != &s) throw Error("capture_abort: this thread is not capturing into the graph");
+  if (s.phase != Phase::capture || active() != &s) throw Error("capture_abort: this thread is not capturing into the graph");
   drop_capture(s);
 }
 
@@ -294,14 +289,13 @@ namespace {
 
 void refresh_and_launch(Graph::State& s, const std::function<void()>& refresh) {
   {
-    s.phase = Phase::replay;
     s.next_call = 0;
-    set_active(&s);
+    begin(s, Phase::replay);
     struct Over {
       Graph::State& s;
       ~Over() {
         s.phase = Phase::eager;
-        set_active(nullptr);
+        capture = nullptr;
       }
     } over{s};
     const StepTaker taker(s);
@@ -323,7 +317,7 @@ void refresh_and_launch(Graph::State& s, const std::function<void()>& refresh) {
 
 void Graph::replay(const std::function<void()>& refresh) {
   State& s = *state_;
-  if (active != nullptr) throw Error("replay: a graph cannot be replayed inside a capture");
+  if (capture != nullptr) throw Error("replay: a graph cannot be replayed inside a capture");
   if (s.exec == nullptr) throw Error("replay: the graph holds no captured work");
   try {
     refresh_and_launch(s, refresh);
@@ -345,15 +339,15 @@ void Graph::reset() {
 
 void keep_if_captured(const std::shared_ptr<Storage>& storage) {
   if (!is_capturing(storage->device().index)) return;
-  if (!active->kept.contains(storage.get()) && !owns(*active->memory, storage->plain(), active->device))
-    active->kept.emplace(storage.get(), storage);
+  if (!active()->kept.contains(storage.get()) && !owns(*active()->memory, storage->plain(), active()->device))
+    active()->kept.emplace(storage.get(), storage);
 }
 
 void draw_if_captured(const Generator& generator, const RandomState& before) {
   if (!is_capturing()) return;
-  for (Draws& d : active->draws)
+  for (Draws& d : active()->draws)
     if (d.generator.is_same(generator)) return void(++d.count);
-  active->draws.push_back({generator, before, 1, kValueBytes});
+  active()->draws.push_back({generator, before, 1, kValueBytes});
 }
 
 }  // namespace cnnx::cuda

@@ -22,6 +22,7 @@ struct Replayed {
 
 class Capture {
  public:
+  int recorded_device = -1;  // whose stream is being recorded; -1: a replay is being prepared
   virtual RandomKey key(const char* op, uint64_t seed, uint64_t call) = 0;
   // For a call of an optimizer's step. A replay asks for the same parts in the same order.
   virtual Replayed values(const char* op, size_t bytes) = 0;
@@ -30,8 +31,7 @@ class Capture {
   ~Capture() = default;
 };
 
-inline constinit thread_local Capture* capture = nullptr;  // under way, to be recorded or replayed
-inline constinit thread_local int capturing_device = -1;   // -1: nothing is being recorded
+inline constinit thread_local Capture* capture = nullptr;  // under way in this thread
 
 inline Replayed replayed_values(const char* op, size_t bytes) {
   return capture != nullptr ? capture->values(op, bytes) : Replayed{};

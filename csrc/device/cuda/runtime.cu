@@ -215,8 +215,8 @@ void free_cached(DeviceState& s) {
 
 }  // namespace
 
-bool is_capturing() { return capturing_device >= 0; }
-bool is_capturing(int device) { return is_capturing() && capturing_device == device; }
+bool is_capturing() { return capture != nullptr && capture->recorded_device >= 0; }
+bool is_capturing(int device) { return is_capturing() && capture->recorded_device == device; }
 void refuse_in_capture(const char* op) {
   if (is_capturing()) throw Error(message(op, ": cannot be done while a CUDA graph is being captured"));
 }

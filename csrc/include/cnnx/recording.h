@@ -16,8 +16,9 @@ using Attributes = std::vector<std::pair<std::string, AttributeValue>>;
 std::string str(const Attributes& attributes);  // "dim=1, keepdim=true"
 
 struct RecordedTensor {
-  Tensor tensor;         // without history; it keeps the memory, so that storages can be told apart
-  uint64_t version = 0;  // of the memory: of inputs before the call, of results after it
+  Tensor tensor;           // without history; it keeps the memory, so that storages can be told apart
+  uint64_t version = 0;    // of the memory: of inputs before the call, of results after it
+  bool is_unread = false;  // an input that the op overwrites without reading it
 };
 
 struct RecordedCall {

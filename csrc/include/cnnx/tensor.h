@@ -19,6 +19,7 @@
 namespace cnnx {
 
 class Allocator;
+struct Queue;
 struct Node;
 struct GradHooks;
 
@@ -46,7 +47,7 @@ class Storage {
   float* lanes() const { return lanes_; }  // the buffer of a storage that began in lanes; by now it may be plain
   // From lanes to plain, under its lock; the lanes buffer stays allocated until the storage goes, because another thread may
   // still be reading it. For core/op.cpp.
-  void unpack();
+  void unpack(const Queue& queue);
   bool is_lanes() const { return is_lanes_.load(std::memory_order_acquire); }
   const LanesShape& lanes_shape() const { return lanes_shape_; }
 

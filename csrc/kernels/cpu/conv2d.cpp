@@ -326,8 +326,8 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
   // What was there already is added to the whole sum, so that large numbers there cost no places on the way.
   const bool apart = chunks.parts > 1 || (c.accumulate && c.blocks > 1);
   float* partials =
-      !apart ? grad_weight
-             : static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(chunks.parts * weights) * sizeof(float)));
+      apart ? static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(chunks.parts * weights) * sizeof(float)))
+            : grad_weight;
   const VecI live_lanes = first_lanes(batch - (c.blocks - 1) * kLanes);
   const double cost = cost_of(2.0 * static_cast<double>(parts.size(0) * kTileRows * window * chunks.size(0) * out_plane));
 

@@ -7,8 +7,8 @@
 namespace cnnx::cuda {
 
 inline RandomKey random_key(const Queue& queue, const char* op, uint64_t seed, uint64_t call) {
-  if (capturing_device != queue.device) return {seed, call, nullptr};
-  return capture->key(op, seed, call);
+  const bool recorded = capture != nullptr && capture->recorded_device == queue.device;
+  return recorded ? capture->key(op, seed, call) : RandomKey{seed, call, nullptr};
 }
 
 // What philox4x32 takes as key and counter_hi.

@@ -18,8 +18,6 @@ from cnnx.onnx.extent import Extent, Follows, Varies, fit
 from cnnx.onnx.record import Pass
 
 Recorded = Sequence[_C.RecordedTensor]  # one for each pass
-# Inputs that an op overwrites without reading them.
-UNREAD = {"fill": 0, "copy": 1, "uniform": 0, "normal": 0, "bernoulli": 0, "randint": 0}
 SIZE, VALUES = "the size of the batch", "its values"
 
 
@@ -60,6 +58,7 @@ class Call:
     inputs: list[Value | None]
     results: list[Value | None] = field(default_factory=list)
     sizes: Sequence[int] = ()  # of the batches of the passes
+    unread: set[int] = field(default_factory=set)  # which inputs it overwrites without reading them
 
     @property
     def place(self) -> str:
@@ -81,7 +80,7 @@ class Call:
     def read(self) -> Iterator[Value]:
         """The inputs that it reads."""
         for i, value in enumerate(self.inputs):
-            if value is not None and UNREAD.get(self.op) != i:
+            if value is not None and i not in self.unread:
                 yield value
 
 
@@ -198,7 +197,8 @@ class Program:
         if len(alike) > 1 or any(a.keys() != attributes[0].keys() for a in attributes):
             raise self._different()
         merged = {name: fit([a[name] for a in attributes], self.sizes) for name in attributes[0]}
-        call = Call(one.op, layer, merged, [], sizes=self.sizes)
+        unread = {i for i, t in enumerate(one.inputs) if t is not None and t.is_unread}
+        call = Call(one.op, layer, merged, [], sizes=self.sizes, unread=unread)
         for tensors in zip(*(c.inputs for c in calls), strict=True):
             call.inputs.append(self._value(tensors, call.place) if self._given(tensors) else None)
         traced = any(value.traced for value in call.read())
