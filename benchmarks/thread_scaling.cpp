@@ -41,7 +41,7 @@ struct Lenet5 : Net {
     momentum.resize(params.size());
   }
   Tensor operator()(Tensor x) const {
-    const cnnx::Pool2dOptions halve{.kernel = {2, 2}, .stride = {2, 2}};
+    const cnnx::PoolOptions halve{.kernel = {2, 2}, .stride = {2, 2}};
     x = cnnx::max_pool2d(cnnx::relu(cnnx::conv2d(x, params[0], params[1], {.padding = {2, 2, 2, 2}})), halve);
     x = cnnx::max_pool2d(cnnx::relu(cnnx::conv2d(x, params[2], params[3])), halve);
     x = cnnx::relu(cnnx::linear(cnnx::reshape(x, {-1, 400}), params[4], params[5]));

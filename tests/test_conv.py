@@ -338,7 +338,7 @@ BAD = {
     "integers": (
         lambda: F.conv1d(zeros(2, 3, 8, dtype=cnnx.int64), zeros(4, 3, 3)),
         TypeError,
-        "conv1d: input",
+        "conv1d: needs float32 or float64, got int64",
     ),
     "dtypes": (
         lambda: F.conv1d(X, zeros(4, 3, 3, dtype=cnnx.float64)),

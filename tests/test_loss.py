@@ -172,9 +172,9 @@ def test_bad_targets():
         loss([0, 1, 2, 3], reduction="average")
     with pytest.raises(ValueError, match="label_smoothing must be between 0 and 1"):
         loss([0, 1, 2, 3], label_smoothing=1.5)
-    with pytest.raises(RuntimeError, match=r"cross_entropy: weight of shape \(3,\) for 10 classes"):
+    with pytest.raises(RuntimeError, match=r"cross_entropy: weight must have shape \(10,\).*got \(3,\)"):
         loss([0, 1, 2, 3], weight=tensor(np.ones(3, F32)))
-    with pytest.raises(TypeError, match="cross_entropy: weight is float64, input float32"):
+    with pytest.raises(TypeError, match="cross_entropy: input is float32, weight float64"):
         loss([0, 1, 2, 3], weight=tensor(np.ones(10)))
     with pytest.raises(TypeError, match="cross_entropy: needs float32 or float64 logits, got int64"):
         _C.cross_entropy(tensor(np.zeros((4, 10), np.int64)), tensor(np.zeros(4, np.int64)))

@@ -1,8 +1,8 @@
 #include "core/accumulate.h"
 
 #include "core/copy.h"
+#include "core/floats.h"
 #include "core/node.h"
-#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {
@@ -10,10 +10,8 @@ namespace {
 bool both_in_lanes(const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); }
 
 void run(const Run& r) {
-  dispatch_floating("grad", r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).binary(r.queue, BinaryOp::add, r.count(r.results[0]), Operand::full, r.in<T>(0), Operand::full,
-                               r.in<T>(1), r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.binary(r.queue, BinaryOp::add, r.count(r.results[0]), Operand::full, f.in(0), Operand::full, f.in(1), f.out(0));
   });
 }
 
@@ -22,12 +20,8 @@ void gradient(const Backward& call, Grads& grads) {
     if (call.needs(i)) grads[i] = call.grad();
 }
 
-constexpr OpDef kSum{.name = "add_gradients",
-                     .places = {Place::call, Place::call},
-                     .lanes = both_in_lanes,
-                     .infer = infer_in_layout,
-                     .run = run,
-                     .gradient = gradient};
+constexpr OpDef kSum =
+    op("add_gradients", infer_in_layout, run).reads({Place::call, Place::call}).lanes_if(both_in_lanes).with_gradient(gradient);
 
 }  // namespace
 

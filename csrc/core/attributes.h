@@ -114,5 +114,7 @@ constexpr AttributeType attributes_of{sizeof(A), [](const void* attributes) {
                                         Listing(list).add("", *static_cast<const A*>(attributes));
                                         return list;
                                       }};
+template <>
+inline constexpr AttributeType attributes_of<void>{};
 
 }  // namespace cnnx

@@ -17,23 +17,13 @@ void run_copy(const Run& r) {
                            r.input_data[0]);
 }
 
-constexpr OpDef kContiguous{
-    .name = "contiguous", .places = {Place::strided}, .infer = infer_like_input, .run = run_copy, .gradient = pass_on};
-constexpr OpDef kClone{.name = "clone",
-                       .places = {Place::broadcast},
-                       .lanes = lanes_of_input,
-                       .infer = infer_in_layout,
-                       .run = run_copy,
-                       .gradient = pass_on};
+constexpr OpDef kContiguous = op("contiguous", infer_like_input, run_copy).reads({Place::strided}).with_gradient(pass_on);
+constexpr OpDef kClone =
+    op("clone", infer_in_layout, run_copy).reads({Place::broadcast}).lanes_if(lanes_of_input).with_gradient(pass_on);
 
 void infer_cast(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call.as<DType>()}); }
 void gradient_cast(const Backward& call, Grads& grads) { grads[0] = recorded_cast(call.grad(), call.options(0).dtype); }
-constexpr OpDef kCast{.name = "to",
-                      .attributes = attributes_of<DType>,
-                      .places = {Place::strided},
-                      .infer = infer_cast,
-                      .run = run_copy,
-                      .gradient = gradient_cast};
+constexpr OpDef kCast = op<DType>("to", infer_cast, run_copy).reads({Place::strided}).with_gradient(gradient_cast);
 
 void infer_transfer(const Call& call, ResultSpecs& results) {
   results.push_back({call[0].shape(), call[0].dtype(), Place::row_major, true, true, call.as<Device>()});
@@ -44,11 +34,7 @@ void run_transfer(const Run& r) {
   if (bytes > 0) cuda::copy("to", r.result_data[0], to.device(), r.input_data[0], from.device(), bytes);
 }
 void gradient_transfer(const Backward& call, Grads& grads) { grads[0] = recorded_transfer(call.grad(), call.options(0).device); }
-constexpr OpDef kTransfer{.name = "to",
-                          .attributes = attributes_of<Device>,
-                          .infer = infer_transfer,
-                          .run = run_transfer,
-                          .gradient = gradient_transfer};
+constexpr OpDef kTransfer = op<Device>("to", infer_transfer, run_transfer).with_gradient(gradient_transfer);
 
 // Inputs: source, and what is overwritten.
 bool both_in_lanes(const Call& call) { return call[0].in_lanes() && call[1].in_lanes() && call[0].shape() == call[1].shape(); }
@@ -59,12 +45,10 @@ void gradient_write(const Backward& call, Grads& grads) {
   if (call.needs(0)) grads[0] = recorded_cast(call.grad(), call.options(0).dtype);
   if (call.needs(1)) grads[1] = Tensor::zeros(call.shape(1), call.options(1));
 }
-constexpr OpDef kWrite{.name = "copy",
-                       .places = {Place::broadcast, Place::unread},
-                       .lanes = both_in_lanes,
-                       .infer = infer_write,
-                       .run = run_copy,
-                       .gradient = gradient_write};
+constexpr OpDef kWrite = op("copy", infer_write, run_copy)
+                             .reads({Place::broadcast, Place::unread})
+                             .lanes_if(both_in_lanes)
+                             .with_gradient(gradient_write);
 
 struct FillCall {
   Dims shape;
@@ -93,15 +77,12 @@ void run_fill(const Run& r) {
     elements(r.queue).fill(r.queue, c.options.dtype, n, &value, r.result_data[0]);
   });
 }
-constexpr OpDef kFull{.name = "full", .attributes = attributes_of<FillCall>, .infer = infer_fill, .run = run_fill};
-constexpr OpDef kFill{
-    .name = "fill",
-    .attributes = attributes_of<FillCall>,
-    .places = {Place::unread},
-    .lanes = lanes_of_input,
-    .infer = infer_fill,
-    .run = run_fill,
-    .gradient = [](const Backward& call, Grads& grads) { grads[0] = Tensor::zeros(call.shape(0), call.options(0)); }};
+constexpr OpDef kFull = op<FillCall>("full", infer_fill, run_fill);
+constexpr OpDef kFill =
+    op<FillCall>("fill", infer_fill, run_fill)
+        .reads({Place::unread})
+        .lanes_if(lanes_of_input)
+        .with_gradient([](const Backward& call, Grads& grads) { grads[0] = Tensor::zeros(call.shape(0), call.options(0)); });
 
 }  // namespace
 

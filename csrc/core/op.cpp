@@ -85,17 +85,17 @@ void run_pack(const Run& r) {
   kernels<float>(r.queue).pack_lanes(r.queue, s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
 }
 
-constexpr OpDef kPack{
-    .name = "pack",
-    .lanes = [](const Call&) { return true; },
-    .infer = [](const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), DType::float32, Place::call}); },
-    .run = run_pack,
-    .gradient = [](const Backward& call, Grads& grads) { grads[0] = call.grad(); }};
+constexpr OpDef kPack =
+    op(
+        "pack", [](const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), DType::float32, Place::call}); },
+        run_pack)
+        .lanes_if([](const Call&) { return true; })
+        .with_gradient([](const Backward& call, Grads& grads) { grads[0] = call.grad(); });
 
-constexpr OpDef kUnpack{.name = "unpack",
-                        .places = {Place::unread},
-                        .infer = [](const Call&, ResultSpecs&) {},
-                        .run = [](const Run& r) { r.inputs[0]->storage->unpack(r.queue); }};
+constexpr OpDef kUnpack =
+    op(
+        "unpack", [](const Call&, ResultSpecs&) {}, [](const Run& r) { r.inputs[0]->storage->unpack(r.queue); })
+        .reads({Place::unread});
 
 }  // namespace
 

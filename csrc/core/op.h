@@ -116,17 +116,44 @@ struct OpDef {
   // Fills grads, one for each input, undefined where none is asked for. Null: it has no derivative, and if its floating-point
   // results were to have one, emit() throws.
   void (*gradient)(const Backward& call, Grads& grads) = nullptr;
-  // Floating-point operations; null: one for each element of the results, or of what is updated where there are none.
-  double (*flops)(const Call& call) = nullptr;
   // What the gradient reads, given which inputs need one.
   uint64_t (*saves)(const Call& call, uint64_t needs) = nullptr;
+  // Floating-point operations; null: one for each element of the results, or of what is updated where there are none.
+  double (*flops)(const Call& call) = nullptr;
   // What an error calls input i; null: "input i".
   std::string (*name_of_input)(const Call& call, size_t i) = nullptr;
+
+  // For definitions: op<Attributes>("name", infer, run).reads({...}).with_gradient(gradient, saves).
+  constexpr OpDef reads(std::array<Place, 4> inputs) const { return with(&OpDef::places, inputs); }
+  constexpr OpDef lanes_if(decltype(lanes) f) const { return with(&OpDef::lanes, f); }
+  constexpr OpDef with_gradient(decltype(gradient) f, decltype(saves) mask = nullptr) const {
+    return with(&OpDef::gradient, f).with(&OpDef::saves, mask);
+  }
+  constexpr OpDef with_flops(decltype(flops) f) const { return with(&OpDef::flops, f); }
+  constexpr OpDef with_input_names(decltype(name_of_input) f) const { return with(&OpDef::name_of_input, f); }
+  template <class Member>
+  constexpr OpDef with(Member OpDef::* member, Member value) const {
+    OpDef changed = *this;
+    changed.*member = value;
+    return changed;
+  }
 };
+template <class Attributes = void>
+constexpr OpDef op(const char* name, decltype(OpDef::infer) infer, decltype(OpDef::run) run) {
+  return {.name = name, .attributes = attributes_of<Attributes>, .infer = infer, .run = run};
+}
+template <class Attributes = void>
+constexpr OpDef view_op(const char* name, decltype(OpDef::view) view) {
+  return {.name = name, .attributes = attributes_of<Attributes>, .view = view};
+}
 // Masks for `saves`: of the first inputs and results.
 constexpr size_t kMaskedInputs = 40, kMaskedResults = 24;
 constexpr uint64_t input_bit(size_t i) { return uint64_t{1} << i; }
 constexpr uint64_t result_bit(size_t i) { return uint64_t{1} << (kMaskedInputs + i); }
+template <uint64_t mask>
+uint64_t saving(const Call&, uint64_t) {
+  return mask;
+}
 
 // The largest attributes there may be: they lie within the nodes of the graph.
 constexpr size_t kAttributeBytes = 320;

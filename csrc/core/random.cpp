@@ -43,11 +43,7 @@ void draw_integers(const Queue& queue, DType dtype, int64_t n, const DrawCall& c
 
 template <void (*draw)(const Queue&, DType, int64_t, const DrawCall&, void*)>
 constexpr OpDef draw_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<DrawCall>,
-          .places = {Place::unread},
-          .infer = infer_like_input,
-          .run = run<draw>};
+  return op<DrawCall>(name, infer_like_input, run<draw>).reads({Place::unread});
 }
 constexpr OpDef kUniform = draw_op<draw_uniform>("uniform"), kNormal = draw_op<draw_normal>("normal"),
                 kBernoulli = draw_op<draw_bernoulli>("bernoulli"), kRandint = draw_op<draw_integers>("randint");
@@ -70,8 +66,7 @@ void run_permutation(const Run& r) {
   const PermutationCall& c = r.as<PermutationCall>();
   if (c.n > 0) elements(r.queue).permutation(r.queue, c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
 }
-constexpr OpDef kPermutation{
-    .name = "randperm", .attributes = attributes_of<PermutationCall>, .infer = infer_permutation, .run = run_permutation};
+constexpr OpDef kPermutation = op<PermutationCall>("randperm", infer_permutation, run_permutation);
 
 }  // namespace
 
@@ -122,15 +117,13 @@ RandomState next_random_call() { return default_generator().next_call(); }
 void uniform_(const Tensor& tensor, double low, double high, Generator* generator) {
   if (!(low <= high)) throw ValueError(message("uniform_: low ", low, " is above high ", high));
   if (!std::isfinite(high - low)) throw ValueError(message("uniform_: range ", low, " to ", high, " is not finite"));
-  if (!is_floating_point(tensor.dtype()))
-    throw TypeError(message("uniform_: needs float32 or float64, got ", name(tensor.dtype())));
+  check_floating("uniform_", tensor);
   fill(kUniform, tensor, {take_call(generator), low, high, 0, 0});
 }
 
 void normal_(const Tensor& tensor, double mean, double stddev, Generator* generator) {
   if (!(stddev >= 0.0)) throw ValueError(message("normal_: std ", stddev, " is not a number >= 0"));
-  if (!is_floating_point(tensor.dtype()))
-    throw TypeError(message("normal_: needs float32 or float64, got ", name(tensor.dtype())));
+  check_floating("normal_", tensor);
   fill(kNormal, tensor, {take_call(generator), mean, stddev, 0, 0});
 }
 

@@ -158,6 +158,19 @@ void check_same_device(const char* op, const Tensor& a, const Tensor& b) {
     throw Error(message(op, ": tensors on ", a.device().str(), " and ", b.device().str(), "; move one with .to(device)"));
 }
 
+void check_floating(const char* op, const Tensor& t) {
+  if (!is_floating_point(t.dtype())) refuse_dtype(op, t.dtype());
+}
+
+void check_parameter(const char* op, const char* what, const Tensor& t, const Dims& shape, const Tensor& input) {
+  if (!t.defined()) return;
+  if (!(t.shape() == shape))
+    throw ShapeError(message(op, ": ", what, " must have shape ", shape, " for input ", input.shape(), ", got ", t.shape()));
+  if (t.dtype() != input.dtype())
+    throw TypeError(message(op, ": input is ", name(input.dtype()), ", ", what, " ", name(t.dtype())));
+  check_same_device(op, input, t);
+}
+
 Tensor Tensor::as_strided(const Dims& shape, const Dims& strides, int64_t offset) const {
   auto impl = std::make_shared<TensorImpl>();
   impl->storage = impl_->storage;

@@ -76,12 +76,9 @@ void run_images(const Run& r) {
     kernels<float>(r.queue).gather_u8(r.queue, s, r.in<uint8_t>(0), r.in<int64_t>(1), c.scale->divisor, c.scale->mean_data(),
                                       c.scale->stddev_data(), r.out<float>(0));
 }
-constexpr OpDef kGatherImages{
-    .name = "gather_images",
-    .attributes = attributes_of<GatherCall>,
-    .lanes = [](const Call& call) { return lanes_for_images(call.as<GatherCall>().result, {DType::float32, call[0].device()}); },
-    .infer = infer_images,
-    .run = run_images};
+constexpr OpDef kGatherImages = op<GatherCall>("gather_images", infer_images, run_images).lanes_if([](const Call& call) {
+  return lanes_for_images(call.as<GatherCall>().result, {DType::float32, call[0].device()});
+});
 
 void infer_rows(const Call& call, ResultSpecs& results) {
   Dims shape = call[0].shape();
@@ -94,7 +91,7 @@ void run_rows(const Run& r) {
   const int64_t count = out.size(0), bytes = out.numel() / count * static_cast<int64_t>(itemsize(out.dtype()));
   elements(r.queue).gather_rows(r.queue, count, bytes, r.inputs[0].size(0), r.input_data[0], r.in<int64_t>(1), r.result_data[0]);
 }
-constexpr OpDef kGatherRows{.name = "gather_rows", .infer = infer_rows, .run = run_rows};
+constexpr OpDef kGatherRows = op("gather_rows", infer_rows, run_rows);
 
 }  // namespace
 

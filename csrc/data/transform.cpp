@@ -45,7 +45,7 @@ void run_upload(const Run& r) {
   if (c.table_bytes > 0)
     elements(r.queue).upload(r.queue, r.out<uint8_t>(0) + c.op_bytes, c.program->table.data(), c.table_bytes);
 }
-constexpr OpDef kUpload{.name = "upload", .attributes = attributes_of<UploadCall>, .infer = infer_upload, .run = run_upload};
+constexpr OpDef kUpload = op<UploadCall>("upload", infer_upload, run_upload);
 
 CompiledTransform finished(const ImageProgram& program, const ImageExtents& in, DType in_type, const Device& device) {
   ImageBatch shape{};
@@ -135,23 +135,14 @@ void gradient(const Backward& call, Grads& grads) {
   grads[0] = emit_one(kTransformLinear, c, {call.grad(), none, none, call.input(3)});
 }
 
-constexpr OpDef kTransform{.name = kOp,
-                           .attributes = attributes_of<TransformCall>,
-                           .lanes =
-                               [](const Call& call) {
-                                 return call[1].defined() &&
-                                        lanes_for_images(batch_shape(call), {DType::float32, call[0].device()});
-                               },
-                           .infer = infer_transform,
-                           .run = run_transform,
-                           .gradient = gradient,
-                           .saves = [](const Call&, uint64_t) { return input_bit(3); }};
-const OpDef kTransformLinear{.name = "transform_linear",
-                             .attributes = attributes_of<TransformCall>,
-                             .infer = infer_linear,
-                             .run = run_linear,
-                             .gradient = gradient,
-                             .saves = [](const Call&, uint64_t) { return input_bit(3); }};
+constexpr OpDef kTransform =
+    op<TransformCall>(kOp, infer_transform, run_transform)
+        .lanes_if([](const Call& call) {
+          return call[1].defined() && lanes_for_images(batch_shape(call), {DType::float32, call[0].device()});
+        })
+        .with_gradient(gradient, saving<input_bit(3)>);
+const OpDef kTransformLinear =
+    op<TransformCall>("transform_linear", infer_linear, run_linear).with_gradient(gradient, saving<input_bit(3)>);
 
 Tensor transformed(CompiledTransform transform, const RandomState& random, const Tensor& images, const Tensor& positions,
                    const Tensor& keys) {

@@ -18,7 +18,7 @@ namespace cnnx::init {
 namespace {
 
 void check(const char* op, const Tensor& tensor, int min_dims = 0) {
-  if (!is_floating_point(tensor.dtype())) throw TypeError(message(op, ": needs float32 or float64, got ", name(tensor.dtype())));
+  check_floating(op, tensor);
   if (tensor.ndim() < min_dims)
     throw ValueError(message(op, ": needs at least ", min_dims, " dimensions, got shape ", tensor.shape()));
 }
@@ -35,15 +35,13 @@ struct QuantileCall {
 };
 CNNX_FIELDS(QuantileCall, mean, stddev, low, high)
 void no_results(const Call&, ResultSpecs&) {}
-constexpr OpDef kQuantiles{
-    .name = "normal_quantiles", .attributes = attributes_of<QuantileCall>, .infer = no_results, .run = [](const Run& r) {
-      const QuantileCall& c = r.as<QuantileCall>();
-      elements(r.queue).normal_quantiles(r.queue, r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
-    }};
-constexpr OpDef kOrthonormal{.name = "orthonormal_rows", .infer = no_results, .run = [](const Run& r) {
-                               elements(r.queue).orthonormal_rows(r.queue, r.inputs[0].size(0), r.inputs[0].size(1),
-                                                                  r.inout<double>(0));
-                             }};
+constexpr OpDef kQuantiles = op<QuantileCall>("normal_quantiles", no_results, [](const Run& r) {
+  const QuantileCall& c = r.as<QuantileCall>();
+  elements(r.queue).normal_quantiles(r.queue, r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
+});
+constexpr OpDef kOrthonormal = op("orthonormal_rows", no_results, [](const Run& r) {
+  elements(r.queue).orthonormal_rows(r.queue, r.inputs[0].size(0), r.inputs[0].size(1), r.inout<double>(0));
+});
 
 }  // namespace
 

@@ -95,7 +95,7 @@ void run_count(const Run& r) {
     r.inputs[i].bump_version();
   }
 }
-constexpr OpDef kCount{.name = "count_steps", .attributes = attributes_of<CountCall>, .infer = no_results, .run = run_count};
+constexpr OpDef kCount = op<CountCall>("count_steps", no_results, run_count);
 
 // Collects the parameters that have a gradient, makes missing state, and writes copies of strided tensors back at the end.
 class Group {
@@ -335,17 +335,14 @@ void run_on_gradients(const Run& r, const Kernel& kernel) {
   kernel(r.queue, r.inputs[1].dtype(), r.as<NormCall>().number, static_cast<int64_t>(sizes.size()), sizes.data(), data.data(),
          r.inout<double>(0));
 }
-constexpr OpDef kAddNorm{
-    .name = "clip_grad_norm", .attributes = attributes_of<NormCall>, .infer = no_results, .run = [](const Run& r) {
-      run_on_gradients(r, [](const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data,
-                             double* norm) { elements(queue).add_norm(queue, dtype, p, count, sizes, data, norm); });
-    }};
-constexpr OpDef kScaleToNorm{
-    .name = "clip_grad_norm", .attributes = attributes_of<NormCall>, .infer = no_results, .run = [](const Run& r) {
-      run_on_gradients(
-          r, [](const Queue& queue, DType dtype, double max_norm, int64_t count, const int64_t* sizes, void* const* data,
-                double* norm) { elements(queue).clip_norm(queue, dtype, max_norm, norm, count, sizes, data); });
-    }};
+constexpr OpDef kAddNorm = op<NormCall>("clip_grad_norm", no_results, [](const Run& r) {
+  run_on_gradients(r, [](const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data,
+                         double* norm) { elements(queue).add_norm(queue, dtype, p, count, sizes, data, norm); });
+});
+constexpr OpDef kScaleToNorm = op<NormCall>("clip_grad_norm", no_results, [](const Run& r) {
+  run_on_gradients(r, [](const Queue& queue, DType dtype, double max_norm, int64_t count, const int64_t* sizes, void* const* data,
+                         double* norm) { elements(queue).clip_norm(queue, dtype, max_norm, norm, count, sizes, data); });
+});
 
 // Gradients on one device. Strided ones are copied, and written back by publish().
 class Gradients {

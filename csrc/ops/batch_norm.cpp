@@ -4,8 +4,8 @@
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/floats.h"
 #include "core/node.h"
-#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {
@@ -13,21 +13,12 @@ namespace {
 void check(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight, const Tensor& bias,
            bool training) {
   if (input.ndim() < 2) throw ShapeError(message("batch_norm: input must be (N, C, ...), got ", input.shape()));
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message("batch_norm: input must be float32 or float64, got ", name(input.dtype())));
-  const struct {
-    const char* name;
-    const Tensor& tensor;
-  } per_channel[] = {{"running_mean", running_mean}, {"running_var", running_var}, {"weight", weight}, {"bias", bias}};
-  for (const auto& [what, t] : per_channel) {
-    if (!t.defined()) continue;
-    if (!(t.shape() == Dims{input.size(1)}))
-      throw ShapeError(message("batch_norm: ", what, " must have shape (", input.size(1), ",) for input ", input.shape(),
-                               ", got ", t.shape()));
-    check_same_device("batch_norm", input, t);
-    if (t.dtype() != input.dtype())
-      throw TypeError(message("batch_norm: input is ", name(input.dtype()), ", ", what, " ", name(t.dtype())));
-  }
+  check_floating("batch_norm", input);
+  const Dims channels{input.size(1)};
+  check_parameter("batch_norm", "running_mean", running_mean, channels, input);
+  check_parameter("batch_norm", "running_var", running_var, channels, input);
+  check_parameter("batch_norm", "weight", weight, channels, input);
+  check_parameter("batch_norm", "bias", bias, channels, input);
   if (!training && !(running_mean.defined() && running_var.defined()))
     throw Error("batch_norm: running_mean and running_var must be given when not training");
 }
@@ -91,16 +82,13 @@ void infer(const Call& call, ResultSpecs& results) {
 void run(const Run& r) {
   const BatchNormCall& c = r.as<BatchNormCall>();
   const ChannelShape s = kernel_shape(r);
-  dispatch_floating("batch_norm", r.inputs[kX].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const auto& table = kernels<T>(r.queue);
+  on_floats(r, [&](const auto& f) {
     if (c.training)
-      return table.batch_norm_train(
-          r.queue, s, c.eps, r.in<T>(kX), r.in<T>(kWeight), r.in<T>(kBias), r.out<T>(kY), r.out<T>(kUsedMean), r.out<T>(kInvStd),
-          {r.inout<T>(kMean), r.inout<T>(kVariance), r.inout<int64_t>(kBatches), c.momentum, c.cumulative});
-    table.batch_norm_inv_std(r.queue, s.channels, c.eps, r.in<T>(kVariance), r.out<T>(kInvStd));
-    table.batch_norm_apply(r.queue, s, r.in<T>(kX), r.in<T>(kMean), r.out<T>(kInvStd), r.in<T>(kWeight), r.in<T>(kBias),
-                           r.out<T>(kY));
+      return f.kernels.batch_norm_train(
+          r.queue, s, c.eps, f.in(kX), f.in(kWeight), f.in(kBias), f.out(kY), f.out(kUsedMean), f.out(kInvStd),
+          {f.inout(kMean), f.inout(kVariance), r.inout<int64_t>(kBatches), c.momentum, c.cumulative});
+    f.kernels.batch_norm_inv_std(r.queue, s.channels, c.eps, f.in(kVariance), f.out(kInvStd));
+    f.kernels.batch_norm_apply(r.queue, s, f.in(kX), f.in(kMean), f.out(kInvStd), f.in(kWeight), f.in(kBias), f.out(kY));
   });
 }
 
@@ -113,10 +101,9 @@ void infer_backward(const Call& call, ResultSpecs& results) {
 }
 
 void run_backward(const Run& r) {
-  dispatch_floating("batch_norm", r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).batch_norm_backward(r.queue, kernel_shape(r), r.as<BatchNormCall>().training, r.in<T>(0), r.in<T>(1),
-                                            r.in<T>(2), r.in<T>(3), r.in<T>(4), r.out<T>(0), r.out<T>(1), r.out<T>(2));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.batch_norm_backward(r.queue, kernel_shape(r), r.as<BatchNormCall>().training, f.in(0), f.in(1), f.in(2), f.in(3),
+                                  f.in(4), f.out(0), f.out(1), f.out(2));
   });
 }
 
@@ -147,14 +134,10 @@ void formula_of_backward(const Call& call, Results& results) {
   results.push_back(c.wants[2] ? sum(g, over) : Tensor());
 }
 
-constexpr OpDef kBackward{.name = "batch_norm_backward",
-                          .attributes = attributes_of<BatchNormCall>,
-                          .places = {Place::call, Place::call, Place::row_major, Place::row_major},
-                          .lanes = lanes,
-                          .infer = infer_backward,
-                          .run = run_backward,
-                          .gradient = gradient_of<formula_of_backward>,
-                          .saves = saves_inputs};
+constexpr OpDef kBackward = op<BatchNormCall>("batch_norm_backward", infer_backward, run_backward)
+                                .reads({Place::call, Place::call, Place::row_major, Place::row_major})
+                                .lanes_if(lanes)
+                                .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 
 uint64_t saves(const Call& call, uint64_t) {
   const bool training = call.as<BatchNormCall>().training;
@@ -169,14 +152,10 @@ void gradient(const Backward& call, Grads& grads) {
   for (size_t i = 0; i < 3; ++i) grads[i] = std::move(results[i]);
 }
 
-constexpr OpDef kBatchNorm{.name = "batch_norm",
-                           .attributes = attributes_of<BatchNormCall>,
-                           .places = {Place::call, Place::row_major, Place::row_major, Place::row_major},
-                           .lanes = lanes,
-                           .infer = infer,
-                           .run = run,
-                           .gradient = gradient,
-                           .saves = saves};
+constexpr OpDef kBatchNorm = op<BatchNormCall>("batch_norm", infer, run)
+                                 .reads({Place::call, Place::row_major, Place::row_major, Place::row_major})
+                                 .lanes_if(lanes)
+                                 .with_gradient(gradient, saves);
 
 }  // namespace
 

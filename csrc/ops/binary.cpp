@@ -6,6 +6,7 @@
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/floats.h"
 #include "core/node.h"
 #include "kernels/dispatch.h"
 #include "ops/broadcast.h"
@@ -39,10 +40,7 @@ void run_truncated(const Run& r) {
   run(r);
   const Tensor& out = r.results[0];
   if (!is_floating_point(out.dtype()) || out.numel() == 0) return;
-  dispatch_floating("div", out.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).unary(r.queue, UnaryOp::trunc, r.count(out), 0, 0, r.out<T>(0), r.out<T>(0));
-  });
+  on_floats(r, [&](const auto& f) { f.kernels.unary(r.queue, UnaryOp::trunc, r.count(out), 0, 0, f.out(0), f.out(0)); });
 }
 
 // What the gradients of the operands read.
@@ -151,27 +149,20 @@ void gradient_flat(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef binary_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<BinaryCall>,
-          .places = {Place::broadcast, Place::broadcast},
-          .lanes = fit_lanes,
-          .infer = infer,
-          .run = run,
-          .gradient = gradient,
-          .saves = saves};
+  return op<BinaryCall>(name, infer, run)
+      .reads({Place::broadcast, Place::broadcast})
+      .lanes_if(fit_lanes)
+      .with_gradient(gradient, saves);
 }
 constexpr OpDef kOps[] = {binary_op("add"),          binary_op("sub"),     binary_op("mul"),     binary_op("div"),
                           binary_op("pow"),          binary_op("maximum"), binary_op("minimum"), binary_op("remainder"),
                           binary_op("floor_divide"), binary_op("fmod"),    binary_op("hypot"),   binary_op("xlogy"),
                           binary_op("pow_slope")};
 static_assert(std::size(kOps) == static_cast<size_t>(BinaryOp::count));
-constexpr OpDef kTruncated{.name = "div_trunc",
-                           .attributes = attributes_of<BinaryCall>,
-                           .places = {Place::broadcast, Place::broadcast},
-                           .lanes = fit_lanes,
-                           .infer = infer,
-                           .run = run_truncated,
-                           .gradient = gradient_flat};
+constexpr OpDef kTruncated = op<BinaryCall>("div_trunc", infer, run_truncated)
+                                 .reads({Place::broadcast, Place::broadcast})
+                                 .lanes_if(fit_lanes)
+                                 .with_gradient(gradient_flat);
 const OpDef& def_of(BinaryOp op) { return kOps[static_cast<int>(op)]; }
 
 bool wraps(BinaryOp op) { return op == BinaryOp::add || op == BinaryOp::sub || op == BinaryOp::mul || op == BinaryOp::pow; }
@@ -275,24 +266,20 @@ Tensor binary_(const char* name, BinaryOp op, const Tensor& self, const TensorOr
 // self + alpha other in one pass: the update rule of hand-written training loops.
 void run_axpy(const Run& r) {
   const int64_t n = r.count(r.results[0]);
-  dispatch_floating("add_", r.results[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    if (r.out<T>(0) != r.in<T>(0))
-      elements(r.queue).copy(r.queue, {1, {n}, {{1}, {1}}}, dtype_of<T>(), r.out<T>(0), dtype_of<T>(), r.in<T>(0));
-    kernels<T>(r.queue).axpy(r.queue, n, r.as<double>(), r.in<T>(1), r.out<T>(0));
+  on_floats(r, [&]<class T>(const Floats<T>& f) {
+    if (f.out(0) != f.in(0))
+      elements(r.queue).copy(r.queue, {1, {n}, {{1}, {1}}}, dtype_of<T>(), f.out(0), dtype_of<T>(), f.in(0));
+    f.kernels.axpy(r.queue, n, r.as<double>(), f.in(1), f.out(0));
   });
 }
 void gradient_axpy(const Backward& call, Grads& grads) {
   if (call.needs(0)) grads[0] = call.grad();
   if (call.needs(1)) grads[1] = mul(call.grad(), call.as<double>());
 }
-constexpr OpDef kAxpy{.name = "add",
-                      .attributes = attributes_of<double>,
-                      .places = {Place::call, Place::call},
-                      .lanes = [](const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); },
-                      .infer = infer,
-                      .run = run_axpy,
-                      .gradient = gradient_axpy};
+constexpr OpDef kAxpy = op<double>("add", infer, run_axpy)
+                            .reads({Place::call, Place::call})
+                            .lanes_if([](const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); })
+                            .with_gradient(gradient_axpy);
 
 }  // namespace
 

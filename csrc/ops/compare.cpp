@@ -41,20 +41,12 @@ void run_bitwise(const Run& r) {
 }
 
 constexpr OpDef compare_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<OperandsCall<CompareOp>>,
-          .places = {Place::strided, Place::strided},
-          .infer = infer_bool,
-          .run = run_compare};
+  return op<OperandsCall<CompareOp>>(name, infer_bool, run_compare).reads({Place::strided, Place::strided});
 }
 constexpr OpDef kCompare[] = {compare_op("eq"), compare_op("ne"), compare_op("lt"), compare_op("le")};
 
 constexpr OpDef bitwise_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<OperandsCall<BitOp>>,
-          .places = {Place::strided, Place::strided},
-          .infer = infer_same,
-          .run = run_bitwise};
+  return op<OperandsCall<BitOp>>(name, infer_same, run_bitwise).reads({Place::strided, Place::strided});
 }
 constexpr OpDef kBitwise[] = {bitwise_op("bitwise_and"), bitwise_op("bitwise_or"), bitwise_op("bitwise_xor")};
 
@@ -98,9 +90,7 @@ void run_test(const Run& r) {
   const Tensor& x = r.inputs[0];
   if (x.numel() > 0) elements(r.queue).test(r.queue, r.as<TestOp>(), x.dtype(), x.numel(), r.input_data[0], r.out<bool>(0));
 }
-constexpr OpDef test_op(const char* name) {
-  return {.name = name, .attributes = attributes_of<TestOp>, .infer = infer_test, .run = run_test};
-}
+constexpr OpDef test_op(const char* name) { return op<TestOp>(name, infer_test, run_test); }
 constexpr OpDef kTest[] = {test_op("logical_not"), test_op("isnan"), test_op("isinf"), test_op("isfinite")};
 Tensor test_each(TestOp op, const Tensor& input) { return emit_one(kTest[static_cast<int>(op)], op, {input}); }
 

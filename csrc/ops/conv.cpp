@@ -5,6 +5,7 @@
 #include "cnnx/autograd.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/floats.h"
 #include "core/node.h"
 #include "kernels/dispatch.h"
 #include "ops/spatial.h"
@@ -19,51 +20,21 @@ struct ConvKind {
   bool transposed;
 };
 
-// What both kinds have, over two axes; a 1-D one has height 1.
-struct Geometry {
-  int64_t stride[2] = {1, 1}, dilation[2] = {1, 1}, padding[4] = {}, output_padding[2] = {};
-  int64_t groups = 1;
-  Activation activation = Activation::none;
-};
-
-template <class Options, size_t kAxes>
-void set_common(Geometry& g, const Options& o, const std::array<int64_t, kAxes>&) {
-  for (size_t i = 0; i < kAxes; ++i) {
-    g.stride[2 - kAxes + i] = o.stride[i];
-    g.dilation[2 - kAxes + i] = o.dilation[i];
-  }
-  g.groups = o.groups;
-}
-
-template <int kAxes>
-Geometry geometry_of(const ConvOptions<kAxes>& o) {
-  Geometry g;
-  set_common(g, o, o.stride);
-  for (size_t i = 0; i < 2 * kAxes; ++i) g.padding[4 - 2 * kAxes + i] = o.padding[i];
-  g.activation = o.activation;
-  return g;
-}
-
-template <int kAxes>
-Geometry geometry_of(const ConvTransposeOptions<kAxes>& o) {
-  Geometry g;
-  set_common(g, o, o.stride);
-  for (size_t i = 0; i < kAxes; ++i) {
-    const size_t axis = 2 - kAxes + i;
-    g.padding[2 * axis] = g.padding[2 * axis + 1] = o.padding[i];
-    g.output_padding[axis] = o.output_padding[i];
-  }
-  return g;
-}
-
-// The numbers that the caller gave: the last ones.
+// Those numbers of an option that count: the last ones.
 template <size_t kCount>
-std::string text_of(const ConvKind& kind, const int64_t (&values)[kCount]) {
-  const size_t count = kCount / 2 * static_cast<size_t>(kind.axes);
-  return Dims(values + kCount - count, values + kCount).str();
+std::string text_of(const ConvKind& kind, const std::array<int64_t, kCount>& values) {
+  return Dims(values.end() - static_cast<int>(kCount / 2) * kind.axes, values.end()).str();
 }
 
-void check(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Tensor& bias, const Geometry& g) {
+// A 1-D convolution is one of height 1.
+ConvOptions over_two_axes(const ConvKind& kind, ConvOptions o) {
+  if (kind.axes == 2) return o;
+  o.stride[0] = o.dilation[0] = 1;
+  o.padding[0] = o.padding[1] = o.output_padding[0] = 0;
+  return o;
+}
+
+void check(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvOptions& o) {
   const char* op = kind.op;
   const bool flat = kind.axes == 1;
   if (input.ndim() != kind.axes + 1 && input.ndim() != kind.axes + 2)
@@ -72,37 +43,32 @@ void check(const ConvKind& kind, const Tensor& input, const Tensor& weight, cons
   if (weight.ndim() != kind.axes + 2)
     throw ShapeError(message(op, ": weight must be ", kind.transposed ? "(in, out / groups, " : "(out, in / groups, ",
                              flat ? "width)" : "height, width)", ", got ", weight.shape()));
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message(op, ": input must be float32 or float64, got ", name(input.dtype())));
-  if (weight.dtype() != input.dtype() || (bias.defined() && bias.dtype() != input.dtype()))
-    throw TypeError(message(op, ": input is ", name(input.dtype()), ", weight ", name(weight.dtype()),
-                            bias.defined() ? message(", bias ", name(bias.dtype())) : std::string()));
-  if (g.stride[0] < 1 || g.stride[1] < 1)
-    throw ValueError(message(op, ": stride must be positive, got ", text_of(kind, g.stride)));
-  check_window(op, g.stride, g.dilation, g.padding, g.output_padding);
-  if (g.dilation[0] < 1 || g.dilation[1] < 1)
-    throw ValueError(message(op, ": dilation must be positive, got ", text_of(kind, g.dilation)));
-  for (int64_t p : g.padding)
+  check_floating(op, input);
+  if (kind.transposed && o.activation != Activation::none) throw ValueError(message(op, ": takes no activation"));
+  check_parameter(op, "weight", weight, weight.shape(), input);
+  if (o.stride[0] < 1 || o.stride[1] < 1)
+    throw ValueError(message(op, ": stride must be positive, got ", text_of(kind, o.stride)));
+  check_window(op, o.stride, o.dilation, o.padding, o.output_padding);
+  if (o.dilation[0] < 1 || o.dilation[1] < 1)
+    throw ValueError(message(op, ": dilation must be positive, got ", text_of(kind, o.dilation)));
+  for (int64_t p : o.padding)
     if (p < 0) throw ValueError(message(op, ": padding must not be negative, got ", p));
   for (int i = 0; i < 2; ++i)
-    if (g.output_padding[i] < 0 || g.output_padding[i] >= std::max(g.stride[i], g.dilation[i]))
+    if (o.output_padding[i] < 0 || o.output_padding[i] >= std::max(o.stride[i], o.dilation[i]))
       throw Error(message(op, ": output padding must be smaller than either stride or dilation, got ",
-                          text_of(kind, g.output_padding), " for stride ", text_of(kind, g.stride), " and dilation ",
-                          text_of(kind, g.dilation)));
-  check_same_device(op, input, weight);
-  if (bias.defined()) check_same_device(op, input, bias);
+                          text_of(kind, o.output_padding), " for stride ", text_of(kind, o.stride), " and dilation ",
+                          text_of(kind, o.dilation)));
   const int64_t channels = input.size(-kind.axes - 1);
-  if (g.groups < 1 || weight.size(0) % g.groups != 0)
-    throw ValueError(message(op, ": groups ", g.groups, " does not divide the ", weight.size(0),
+  if (o.groups < 1 || weight.size(0) % o.groups != 0)
+    throw ValueError(message(op, ": groups ", o.groups, " does not divide the ", weight.size(0),
                              kind.transposed ? " input" : " output", " channels of weight ", weight.shape()));
-  const int64_t expected = kind.transposed ? weight.size(0) : weight.size(1) * g.groups;
+  const int64_t expected = kind.transposed ? weight.size(0) : weight.size(1) * o.groups;
   if (expected != channels)
-    throw ShapeError(message(op, ": weight ", weight.shape(), g.groups > 1 ? message(" with groups ", g.groups) : std::string(),
+    throw ShapeError(message(op, ": weight ", weight.shape(), o.groups > 1 ? message(" with groups ", o.groups) : std::string(),
                              " expects ", expected, " input channels, input ", input.shape(), " has ", channels));
   if (weight.numel() == 0) throw ShapeError(message(op, ": weight ", weight.shape(), " is empty"));
-  const int64_t out_channels = kind.transposed ? weight.size(1) * g.groups : weight.size(0);
-  if (bias.defined() && !(bias.shape() == Dims{out_channels}))
-    throw ShapeError(message(op, ": bias must have shape (", out_channels, ",), got ", bias.shape()));
+  const int64_t out_channels = kind.transposed ? weight.size(1) * o.groups : weight.size(0);
+  check_parameter(op, "bias", bias, {out_channels}, input);
 }
 
 int64_t conv_extent(int64_t input, int64_t padding, int64_t kernel, int64_t stride, int64_t dilation) {
@@ -116,51 +82,51 @@ int64_t transposed_extent(int64_t input, int64_t padding, int64_t kernel, int64_
 }
 
 // The convolution whose kernels run: for a transposed one, that from its result to its input.
-Conv2dShape shape_of(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Geometry& g) {
+Conv2dShape shape_of(const ConvKind& kind, const Tensor& input, const Tensor& weight, const ConvOptions& o) {
   const bool flat = kind.axes == 1;
   const int64_t height = flat ? 1 : input.size(-2), width = input.size(-1);
   Conv2dShape s{};
   s.batch = input.ndim() == kind.axes + 1 ? 1 : input.size(0);
   s.kernel_height = flat ? 1 : weight.size(2);
   s.kernel_width = weight.size(-1);
-  s.stride_height = g.stride[0];
-  s.stride_width = g.stride[1];
-  s.pad_top = g.padding[0];
-  s.pad_left = g.padding[2];
-  s.dilation_height = g.dilation[0];
-  s.dilation_width = g.dilation[1];
-  s.groups = g.groups;
-  s.activation = g.activation;
+  s.stride_height = o.stride[0];
+  s.stride_width = o.stride[1];
+  s.pad_top = o.padding[0];
+  s.pad_left = o.padding[2];
+  s.dilation_height = o.dilation[0];
+  s.dilation_width = o.dilation[1];
+  s.groups = o.groups;
+  s.activation = o.activation;
   s.out_channels = weight.size(0);
-  s.in_channels = weight.size(1) * g.groups;
+  s.in_channels = weight.size(1) * o.groups;
   s.lanes = 1;
-  const int64_t rows = checked_sum(g.padding[0], g.padding[1]), columns = checked_sum(g.padding[2], g.padding[3]);
+  const int64_t rows = checked_sum(o.padding[0], o.padding[1]), columns = checked_sum(o.padding[2], o.padding[3]);
   bool fits;
   if (kind.transposed) {
     s.out_height = height;
     s.out_width = width;
     fits = s.out_height > 0 && s.out_width > 0;
     if (fits) {
-      s.in_height = transposed_extent(s.out_height, rows, s.kernel_height, g.stride[0], g.dilation[0], g.output_padding[0]);
-      s.in_width = transposed_extent(s.out_width, columns, s.kernel_width, g.stride[1], g.dilation[1], g.output_padding[1]);
+      s.in_height = transposed_extent(s.out_height, rows, s.kernel_height, o.stride[0], o.dilation[0], o.output_padding[0]);
+      s.in_width = transposed_extent(s.out_width, columns, s.kernel_width, o.stride[1], o.dilation[1], o.output_padding[1]);
       fits = s.in_height > 0 && s.in_width > 0;
     }
   } else {
     s.in_height = height;
     s.in_width = width;
-    s.out_height = conv_extent(s.in_height, rows, s.kernel_height, g.stride[0], g.dilation[0]);
-    s.out_width = conv_extent(s.in_width, columns, s.kernel_width, g.stride[1], g.dilation[1]);
+    s.out_height = conv_extent(s.in_height, rows, s.kernel_height, o.stride[0], o.dilation[0]);
+    s.out_width = conv_extent(s.in_width, columns, s.kernel_width, o.stride[1], o.dilation[1]);
     fits = s.out_height > 0 && s.out_width > 0;
   }
   // Kernels copy images with their padding.
   if (fits && checked_product(s.in_channels, checked_product(checked_sum(s.in_height, rows), checked_sum(s.in_width, columns))) >
                   kMaxElements)
     throw Error(
-        message(kind.op, ": padding ", text_of(kind, g.padding), " of input ", input.shape(), " is more than memory can hold"));
+        message(kind.op, ": padding ", text_of(kind, o.padding), " of input ", input.shape(), " is more than memory can hold"));
   if (!fits)
     throw ShapeError(message(kind.op, ": kernel ", Dims(weight.shape().begin() + 2, weight.shape().end()),
-                             " does not fit into input ", input.shape(), " with padding ", text_of(kind, g.padding),
-                             " and dilation ", text_of(kind, g.dilation), ": the result would be empty"));
+                             " does not fit into input ", input.shape(), " with padding ", text_of(kind, o.padding),
+                             " and dilation ", text_of(kind, o.dilation), ": the result would be empty"));
   return s;
 }
 
@@ -203,13 +169,11 @@ void infer(const Call& call, ResultSpecs& results) {
 void run(const Run& r) {
   const Conv2dShape s = kernel_shape(r);
   if (s.batch == 0) return;
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const auto& table = kernels<T>(r.queue);
-    if (!r.as<ConvCall>().transposed) return table.conv2d_forward(r.queue, s, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
-    table.conv2d_backward_input(r.queue, s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
-    if (const T* bias = r.in<T>(2))
-      table.shift_channels(r.queue, {s.batch, s.in_channels, s.in_height * s.in_width, s.lanes}, bias, r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    if (!r.as<ConvCall>().transposed) return f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), f.in(2), f.out(0));
+    f.kernels.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
+    if (const auto* bias = f.in(2))
+      f.kernels.shift_channels(r.queue, {s.batch, s.in_channels, s.in_height * s.in_width, s.lanes}, bias, f.out(0));
   });
 }
 
@@ -221,11 +185,9 @@ void infer_input(const Call& call, ResultSpecs& results) {
 void run_input(const Run& r) {
   const Conv2dShape s = kernel_shape(r);
   if (s.batch == 0) return;
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const auto& table = kernels<T>(r.queue);
-    if (r.as<ConvCall>().transposed) table.conv2d_forward(r.queue, s, r.in<T>(0), r.in<T>(1), nullptr, r.out<T>(0));
-    else table.conv2d_backward_input(r.queue, s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    if (r.as<ConvCall>().transposed) f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), nullptr, f.out(0));
+    else f.kernels.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
   });
 }
 
@@ -261,13 +223,11 @@ void run_weight(const Run& r) {
       if (result.defined() && !s.accumulate) recorded_fill(result, 0);
     return;
   }
-  dispatch_floating(r.call.op.name, r.inputs[1].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const auto& table = kernels<T>(r.queue);
-    const T *input = r.in<T>(0), *g = r.in<T>(1);
-    T *weight = r.out<T>(0), *bias = r.out<T>(1);
-    if (!r.as<ConvCall>().transposed) return table.conv2d_backward_weight(r.queue, s, input, g, weight, bias);
-    if (weight != nullptr) table.conv2d_backward_weight(r.queue, s, g, input, weight, nullptr);
+  on_floats(r, [&](const auto& f) {
+    const auto *input = f.in(0), *g = f.in(1);
+    auto *weight = f.out(0), *bias = f.out(1);
+    if (!r.as<ConvCall>().transposed) return f.kernels.conv2d_backward_weight(r.queue, s, input, g, weight, bias);
+    if (weight != nullptr) f.kernels.conv2d_backward_weight(r.queue, s, g, input, weight, nullptr);
     if (bias != nullptr) channel_sums(r.queue, s, g, bias);
   });
 }
@@ -285,24 +245,16 @@ double flops(const Call& call) {
          static_cast<double>(s.in_channels / s.groups * s.kernel_height * s.kernel_width);
 }
 
-constexpr OpDef kInput{.name = "conv_backward_input",
-                       .attributes = attributes_of<ConvCall>,
-                       .places = {Place::call, Place::row_major},
-                       .lanes = lanes,
-                       .infer = infer_input,
-                       .run = run_input,
-                       .gradient = gradient_input,
-                       .flops = flops,
-                       .saves = saves_other_input};
-constexpr OpDef kWeight{.name = "conv_backward_weight",
-                        .attributes = attributes_of<ConvCall>,
-                        .places = {Place::call, Place::call, Place::row_major},
-                        .lanes = lanes_of_gradient,
-                        .infer = infer_weight,
-                        .run = run_weight,
-                        .gradient = gradient_weight,
-                        .flops = flops,
-                        .saves = saves_other_input};
+constexpr OpDef kInput = op<ConvCall>("conv_backward_input", infer_input, run_input)
+                             .reads({Place::call, Place::row_major})
+                             .lanes_if(lanes)
+                             .with_gradient(gradient_input, saves_other_input)
+                             .with_flops(flops);
+constexpr OpDef kWeight = op<ConvCall>("conv_backward_weight", infer_weight, run_weight)
+                              .reads({Place::call, Place::call, Place::row_major})
+                              .lanes_if(lanes_of_gradient)
+                              .with_gradient(gradient_weight, saves_other_input)
+                              .with_flops(flops);
 
 uint64_t saves(const Call& call, uint64_t needs) {
   uint64_t mask = 0;
@@ -328,15 +280,11 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef conv_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<ConvCall>,
-          .places = {Place::call, Place::row_major},
-          .lanes = lanes,
-          .infer = infer,
-          .run = run,
-          .gradient = gradient,
-          .flops = flops,
-          .saves = saves};
+  return op<ConvCall>(name, infer, run)
+      .reads({Place::call, Place::row_major})
+      .lanes_if(lanes)
+      .with_gradient(gradient, saves)
+      .with_flops(flops);
 }
 constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")},
                                {conv_op("conv_transpose1d"), conv_op("conv_transpose2d")}};
@@ -365,28 +313,29 @@ void gradient_weight(const Backward& call, Grads& grads) {
   grads[1] = expand(reshape(bias, channels), call.shape(1));
 }
 
-Tensor convolve(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Tensor& bias, const Geometry& geometry) {
-  check(kind, input, weight, bias, geometry);
-  const ConvCall c{shape_of(kind, input, weight, geometry), kind.axes, kind.transposed, input.ndim() == kind.axes + 1, {}};
+Tensor convolve(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
+  const ConvOptions o = over_two_axes(kind, options);
+  check(kind, input, weight, bias, o);
+  const ConvCall c{shape_of(kind, input, weight, o), kind.axes, kind.transposed, input.ndim() == kind.axes + 1, {}};
   return emit_one(op_of(c), c, {input, weight, bias});
 }
 
 }  // namespace
 
-Tensor conv1d(const Tensor& input, const Tensor& weight, const Tensor& bias, const Conv1dOptions& options) {
-  return convolve({"conv1d", 1, false}, input, weight, bias, geometry_of(options));
+Tensor conv1d(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
+  return convolve({"conv1d", 1, false}, input, weight, bias, options);
 }
 
-Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias, const Conv2dOptions& options) {
-  return convolve({"conv2d", 2, false}, input, weight, bias, geometry_of(options));
+Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
+  return convolve({"conv2d", 2, false}, input, weight, bias, options);
 }
 
-Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvTranspose1dOptions& options) {
-  return convolve({"conv_transpose1d", 1, true}, input, weight, bias, geometry_of(options));
+Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
+  return convolve({"conv_transpose1d", 1, true}, input, weight, bias, options);
 }
 
-Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvTranspose2dOptions& options) {
-  return convolve({"conv_transpose2d", 2, true}, input, weight, bias, geometry_of(options));
+Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
+  return convolve({"conv_transpose2d", 2, true}, input, weight, bias, options);
 }
 
 }  // namespace cnnx

@@ -31,7 +31,7 @@ void run(const Run& r) {
 }
 template <class Value, auto kernel>
 constexpr OpDef range_op(const char* name) {
-  return {.name = name, .attributes = attributes_of<RangeCall<Value>>, .infer = infer<Value>, .run = run<Value, kernel>};
+  return op<RangeCall<Value>>(name, infer<Value>, run<Value, kernel>);
 }
 constexpr OpDef kArange = range_op<double, &ElementTable::arange>("arange"),
                 kIntegers = range_op<int64_t, &ElementTable::arange_integer>("arange"),

@@ -3,8 +3,8 @@
 
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
+#include "core/floats.h"
 #include "core/node.h"
-#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {
@@ -36,10 +36,7 @@ void infer(const Call& call, ResultSpecs& results) {
 void run(const Run& r) {
   const CdistCall& c = r.as<CdistCall>();
   if (r.results[0].numel() == 0) return;
-  dispatch_floating(kOp, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).cdist(r.queue, c.shape, c.p, r.in<T>(0), r.in<T>(1), r.out<T>(0));
-  });
+  on_floats(r, [&](const auto& f) { f.kernels.cdist(r.queue, c.shape, c.p, f.in(0), f.in(1), f.out(0)); });
 }
 
 // Inputs: gradient of the distances, distances, the operand whose gradient it is, the other.
@@ -49,15 +46,12 @@ void infer_backward(const Call& call, ResultSpecs& results) {
 }
 void run_backward(const Run& r) {
   const CdistCall& c = r.as<CdistCall>();
-  dispatch_floating(kOp, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).cdist_backward(r.queue, c.shape, c.p, c.transposed, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3),
-                                       r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.cdist_backward(r.queue, c.shape, c.p, c.transposed, f.in(0), f.in(1), f.in(2), f.in(3), f.out(0));
   });
 }
 // Of the sum of g times the distances, the gradient in x, where they differ.
-constexpr OpDef kBackward{
-    .name = "cdist_backward", .attributes = attributes_of<CdistCall>, .infer = infer_backward, .run = run_backward};
+constexpr OpDef kBackward = op<CdistCall>("cdist_backward", infer_backward, run_backward);
 
 void gradient(const Backward& call, Grads& grads) {
   CdistCall c = call.as<CdistCall>();
@@ -69,12 +63,8 @@ void gradient(const Backward& call, Grads& grads) {
   if (call.needs(1)) grads[1] = sum_to(emit_one(kBackward, c, {call.grad(), distance, y, x}), call.shape(1));
 }
 
-constexpr OpDef kCdist{.name = kOp,
-                       .attributes = attributes_of<CdistCall>,
-                       .infer = infer,
-                       .run = run,
-                       .gradient = gradient,
-                       .saves = [](const Call&, uint64_t) { return input_bit(0) | input_bit(1) | result_bit(0); }};
+constexpr OpDef kCdist =
+    op<CdistCall>(kOp, infer, run).with_gradient(gradient, saving<input_bit(0) | input_bit(1) | result_bit(0)>);
 
 // As many matrices as the batch has, or one.
 Tensor rows_of(const Tensor& t, const Dims& batch) {

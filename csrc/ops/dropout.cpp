@@ -2,8 +2,8 @@
 #include "cnnx/autograd.h"
 #include "cnnx/ops/loss.h"
 #include "cnnx/random.h"
+#include "core/floats.h"
 #include "core/node.h"
-#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {
@@ -27,39 +27,26 @@ void run(const Run& r) {
     batch = shape.batch;
     features = shape.channels * shape.spatial;
   }
-  dispatch_floating("dropout", x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).dropout(r.queue, batch, features, r.lanes, c.p, c.key.seed, c.key.calls, r.in<T>(0), r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.dropout(r.queue, batch, features, r.lanes, c.p, c.key.seed, c.key.calls, f.in(0), f.out(0));
   });
 }
 void gradient(const Backward& call, Grads& grads);
-constexpr OpDef kDropout{.name = "dropout",
-                         .attributes = attributes_of<DropoutCall>,
-                         .places = {Place::call},
-                         .lanes = lanes,
-                         .infer = infer_in_layout,
-                         .run = run,
-                         .gradient = gradient};
+constexpr OpDef kDropout =
+    op<DropoutCall>("dropout", infer_in_layout, run).reads({Place::call}).lanes_if(lanes).with_gradient(gradient);
 void gradient(const Backward& call, Grads& grads) { grads[0] = emit_one(kDropout, call.as<DropoutCall>(), {call.grad()}); }
 
 void run_scale(const Run& r) {
   const Tensor& x = r.inputs[0];
   ChannelShape s{x.size(0), x.size(1), 1, r.lanes};
   for (int i = 2; i < x.ndim(); ++i) s.spatial *= x.size(i);
-  dispatch_floating("feature_dropout", x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).scale_channels(r.queue, s, r.in<T>(0), r.in<T>(1), r.out<T>(0));
-  });
+  on_floats(r, [&](const auto& f) { f.kernels.scale_channels(r.queue, s, f.in(0), f.in(1), f.out(0)); });
 }
-uint64_t saves_scale(const Call&, uint64_t) { return input_bit(1); }
 void gradient_scale(const Backward& call, Grads& grads);
-constexpr OpDef kScale{.name = "feature_dropout",
-                       .places = {Place::call, Place::row_major},
-                       .lanes = lanes,
-                       .infer = infer_in_layout,
-                       .run = run_scale,
-                       .gradient = gradient_scale,
-                       .saves = saves_scale};
+constexpr OpDef kScale = op("feature_dropout", infer_in_layout, run_scale)
+                             .reads({Place::call, Place::row_major})
+                             .lanes_if(lanes)
+                             .with_gradient(gradient_scale, saving<input_bit(1)>);
 void gradient_scale(const Backward& call, Grads& grads) {
   grads[0] = emit_one(kScale, NoAttributes{}, {call.grad(), call.input(1)});
 }
@@ -72,8 +59,7 @@ void check_probability(const char* op, double p) {
 
 Tensor feature_dropout(const Tensor& input, double p, bool training) {
   check_probability("feature_dropout", p);
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message("feature_dropout: input must be float32 or float64, got ", name(input.dtype())));
+  check_floating("feature_dropout", input);
   if (input.ndim() < 2) throw ShapeError(message("feature_dropout: input must be (N, C, ...), got ", input.shape()));
   if (!training || p == 0) return input;
   // The mask of (N, C) elements, so that it depends on image and channel alone.

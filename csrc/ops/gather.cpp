@@ -58,13 +58,9 @@ void run_gather(const Run& r) {
 }
 void gradient_gather(const Backward& call, Grads& grads);
 constexpr OpDef gather_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<GatherCall>,
-          .places = {Place::strided, Place::row_major},
-          .infer = infer_gather,
-          .run = run_gather,
-          .gradient = gradient_gather,
-          .saves = [](const Call&, uint64_t) { return input_bit(1); }};
+  return op<GatherCall>(name, infer_gather, run_gather)
+      .reads({Place::strided, Place::row_major})
+      .with_gradient(gradient_gather, saving<input_bit(1)>);
 }
 constexpr OpDef kGather[] = {gather_op("gather"), gather_op("max"), gather_op("min"), gather_op("sort"), gather_op("topk")};
 
@@ -101,13 +97,9 @@ void run_scatter(const Run& r) {
 }
 void gradient_scatter(const Backward& call, Grads& grads);
 constexpr OpDef scatter_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<ScatterCall>,
-          .places = {Place::strided, Place::row_major, Place::strided},
-          .infer = infer_scatter,
-          .run = run_scatter,
-          .gradient = gradient_scatter,
-          .saves = [](const Call&, uint64_t) { return input_bit(1); }};
+  return op<ScatterCall>(name, infer_scatter, run_scatter)
+      .reads({Place::strided, Place::row_major, Place::strided})
+      .with_gradient(gradient_scatter, saving<input_bit(1)>);
 }
 constexpr OpDef kScatter = scatter_op("scatter"), kScatterAdd = scatter_op("scatter_add");
 
@@ -140,7 +132,7 @@ void run_sort(const Run& r) {
     elements(r.queue).sort_order(r.queue, x.dtype(), x.numel() / x.size(-1), x.size(-1), r.as<SortCall>().descending,
                                  r.input_data[0], r.out<int64_t>(0));
 }
-constexpr OpDef kSortOrder{.name = "argsort", .attributes = attributes_of<SortCall>, .infer = infer_sort, .run = run_sort};
+constexpr OpDef kSortOrder = op<SortCall>("argsort", infer_sort, run_sort);
 
 struct TriangleCall {
   int64_t diagonal;
@@ -157,14 +149,10 @@ void run_triangle(const Run& r) {
                              r.result_data[0]);
 }
 constexpr OpDef triangle_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<TriangleCall>,
-          .places = {Place::strided},
-          .infer = infer_like_input,
-          .run = run_triangle,
-          .gradient = [](const Backward& call, Grads& grads) {
-            grads[0] = emit_one(call.op(), call.as<TriangleCall>(), {call.grad()});
-          }};
+  return op<TriangleCall>(name, infer_like_input, run_triangle)
+      .reads({Place::strided})
+      .with_gradient(
+          [](const Backward& call, Grads& grads) { grads[0] = emit_one(call.op(), call.as<TriangleCall>(), {call.grad()}); });
 }
 constexpr OpDef kTril = triangle_op("tril"), kTriu = triangle_op("triu");
 
@@ -182,8 +170,7 @@ void run_bincount(const Run& r) {
   begin_with_zeros(r);
   if (r.inputs[0].numel() > 0) elements(r.queue).bincount(r.queue, r.inputs[0].numel(), r.in<int64_t>(0), r.out<int64_t>(0));
 }
-constexpr OpDef kBincount{
-    .name = "bincount", .attributes = attributes_of<CountCall>, .infer = infer_bincount, .run = run_bincount};
+constexpr OpDef kBincount = op<CountCall>("bincount", infer_bincount, run_bincount);
 
 Tensor flat_integers(const char* op, const Tensor& input) {
   if (is_floating_point(input.dtype()) || input.dtype() == DType::boolean)

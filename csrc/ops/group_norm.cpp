@@ -5,23 +5,16 @@
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/floats.h"
 #include "core/node.h"
-#include "kernels/dispatch.h"
 
 namespace cnnx {
 namespace {
 
 void check(const char* op, const Tensor& input, const Tensor& weight, const Tensor& bias, const Dims& parameter_shape) {
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message(op, ": input must be float32 or float64, got ", name(input.dtype())));
-  for (const auto& [what, t] : {std::pair<const char*, const Tensor&>{"weight", weight}, {"bias", bias}}) {
-    if (!t.defined()) continue;
-    if (!(t.shape() == parameter_shape))
-      throw ShapeError(message(op, ": ", what, " must have shape ", parameter_shape, ", got ", t.shape()));
-    check_same_device(op, input, t);
-    if (t.dtype() != input.dtype())
-      throw TypeError(message(op, ": input is ", name(input.dtype()), ", ", what, " ", name(t.dtype())));
-  }
+  check_floating(op, input);
+  check_parameter(op, "weight", weight, parameter_shape, input);
+  check_parameter(op, "bias", bias, parameter_shape, input);
 }
 
 // The attributes of a normalisation and of its gradients.
@@ -56,10 +49,9 @@ void infer(const Call& call, ResultSpecs& results) {
 
 void run(const Run& r) {
   if (r.inputs[0].numel() == 0) return;
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).group_norm_forward(r.queue, kernel_shape(r), r.as<GroupNormCall>().eps, r.in<T>(0), r.in<T>(1),
-                                           r.in<T>(2), r.out<T>(0), r.out<T>(1), r.out<T>(2));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.group_norm_forward(r.queue, kernel_shape(r), r.as<GroupNormCall>().eps, f.in(0), f.in(1), f.in(2), f.out(0),
+                                 f.out(1), f.out(2));
   });
 }
 
@@ -77,10 +69,9 @@ void run_backward(const Run& r) {
       if (r.results[i].defined()) recorded_fill(r.results[i], 0);
     return;
   }
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).group_norm_backward(r.queue, kernel_shape(r), r.in<T>(0), r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
-                                            r.out<T>(0), r.out<T>(1), r.out<T>(2));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.group_norm_backward(r.queue, kernel_shape(r), f.in(0), f.in(1), f.in(2), f.in(3), f.in(4), f.out(0), f.out(1),
+                                  f.out(2));
   });
 }
 
@@ -105,16 +96,10 @@ void formula_of_backward(const Call& call, Results& results) {
   results.push_back(c.wants[2] ? reshape(sum(g, over), c.parameters) : Tensor());
 }
 
-constexpr OpDef kBackward{.name = "group_norm_backward",
-                          .attributes = attributes_of<GroupNormCall>,
-                          .places = {Place::call, Place::call, Place::row_major, Place::row_major},
-                          .lanes = lanes_of_input,
-                          .infer = infer_backward,
-                          .run = run_backward,
-                          .gradient = gradient_of<formula_of_backward>,
-                          .saves = saves_inputs};
-
-uint64_t saves(const Call&, uint64_t) { return input_bit(0) | input_bit(1) | result_bit(1) | result_bit(2); }
+constexpr OpDef kBackward = op<GroupNormCall>("group_norm_backward", infer_backward, run_backward)
+                                .reads({Place::call, Place::call, Place::row_major, Place::row_major})
+                                .lanes_if(lanes_of_input)
+                                .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 
 void gradient(const Backward& call, Grads& grads) {
   GroupNormCall c = call.as<GroupNormCall>();
@@ -124,14 +109,10 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef norm_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<GroupNormCall>,
-          .places = {Place::call, Place::row_major},
-          .lanes = lanes,
-          .infer = infer,
-          .run = run,
-          .gradient = gradient,
-          .saves = saves};
+  return op<GroupNormCall>(name, infer, run)
+      .reads({Place::call, Place::row_major})
+      .lanes_if(lanes)
+      .with_gradient(gradient, saving<input_bit(0) | input_bit(1) | result_bit(1) | result_bit(2)>);
 }
 constexpr OpDef kLayerNorm = norm_op("layer_norm"), kGroupNorm = norm_op("group_norm");
 

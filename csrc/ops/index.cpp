@@ -205,13 +205,9 @@ void run_index(const Run& r) {
 }
 void gradient_index(const Backward& call, Grads& grads);
 uint64_t saves_entries(const Call& call, uint64_t) { return saves_inputs(call, 0) & ~input_bit(0); }
-constexpr OpDef kIndex{.name = "index",
-                       .attributes = attributes_of<Indexed>,
-                       .places = {Place::strided, Place::row_major},
-                       .infer = infer_index,
-                       .run = run_index,
-                       .gradient = gradient_index,
-                       .saves = saves_entries};
+constexpr OpDef kIndex = op<Indexed>("index", infer_index, run_index)
+                             .reads({Place::strided, Place::row_major})
+                             .with_gradient(gradient_index, saves_entries);
 
 // A view of the target's elements, then those that the entries name of them, get the values.
 struct PutCall {
@@ -261,16 +257,13 @@ Tensor emit_with_entries(const OpDef& op, const void* attributes, std::initializ
   for (size_t i = first_entry; i < call.node().edges.size(); ++i) inputs.push_back(entries.emplace_back(call.input(i)));
   return std::move(emit(Call{op, attributes, {inputs.data(), inputs.size()}})[0]);
 }
-constexpr OpDef kIndexBackward{.name = "index_backward",
-                               .attributes = attributes_of<IndexBackwardCall>,
-                               .infer = infer_index_backward,
-                               .run = run_index_backward,
-                               .gradient =
-                                   [](const Backward& call, Grads& grads) {
-                                     grads[0] =
-                                         emit_with_entries(kIndex, &call.as<IndexBackwardCall>().indexed, {call.grad()}, call, 1);
-                                   },
-                               .saves = saves_entries};
+constexpr OpDef kIndexBackward =
+    op<IndexBackwardCall>("index_backward", infer_index_backward, run_index_backward)
+        .with_gradient(
+            [](const Backward& call, Grads& grads) {
+              grads[0] = emit_with_entries(kIndex, &call.as<IndexBackwardCall>().indexed, {call.grad()}, call, 1);
+            },
+            saves_entries);
 void gradient_index(const Backward& call, Grads& grads) {
   const IndexBackwardCall c{call.as<Indexed>(), call.shape(0)};
   grads[0] = emit_with_entries(kIndexBackward, &c, {call.grad()}, call, 1);
@@ -285,13 +278,11 @@ void run_put(const Run& r) {
   put_values(r, c.plan.show(out), c, 2, values, r.input_data[1]);
 }
 void gradient_put(const Backward& call, Grads& grads);
-constexpr OpDef kPut{.name = "index_put",
-                     .attributes = attributes_of<PutCall>,
-                     .places = {Place::strided, Place::row_major, Place::row_major},
-                     .infer = infer_put,
-                     .run = run_put,
-                     .gradient = gradient_put,
-                     .saves = [](const Call& call, uint64_t) { return saves_inputs(call, 0) & ~(input_bit(0) | input_bit(1)); }};
+constexpr OpDef kPut = op<PutCall>("index_put", infer_put, run_put)
+                           .reads({Place::strided, Place::row_major, Place::row_major})
+                           .with_gradient(gradient_put, [](const Call& call, uint64_t) {
+                             return saves_inputs(call, 0) & ~(input_bit(0) | input_bit(1));
+                           });
 void gradient_put(const Backward& call, Grads& grads) {
   const PutCall& c = call.as<PutCall>();
   const Tensor g = call.grad();
@@ -383,7 +374,7 @@ void run_nonzero(const Run& r) {
   for (int64_t extent : r.as<NonzeroCall>().shape) shape.extent[shape.ndim++] = extent;
   if (r.results[0].numel() > 0) elements(r.queue).nonzero(r.queue, shape, r.in<int64_t>(0), r.out<int64_t>(0));
 }
-constexpr OpDef kNonzero{.name = "nonzero", .attributes = attributes_of<NonzeroCall>, .infer = infer_nonzero, .run = run_nonzero};
+constexpr OpDef kNonzero = op<NonzeroCall>("nonzero", infer_nonzero, run_nonzero);
 
 // *bad falls to the first position of an index out of range.
 struct CheckCall {
@@ -400,7 +391,7 @@ void run_check(const Run& r) {
     elements(r.queue).index_entries(r.queue, r.inputs[0].numel(), c.extent, 0, c.wraps, false, r.in<int64_t>(0), nullptr,
                                     static_cast<unsigned long long*>(r.result_data[0]));
 }
-constexpr OpDef kCheck{.name = "check_index", .attributes = attributes_of<CheckCall>, .infer = infer_check, .run = run_check};
+constexpr OpDef kCheck = op<CheckCall>("check_index", infer_check, run_check);
 
 }  // namespace
 

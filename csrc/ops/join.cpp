@@ -1,8 +1,6 @@
 // Concatenation. In lanes, the channels of one tensor are one run within each block of images, so they are copied block by block.
 #include "cnnx/ops/join.h"
 
-#include "cnnx/ops/join.h"
-
 #include <algorithm>
 
 #include "cnnx/autograd.h"
@@ -56,13 +54,10 @@ void run_part(const Run& r) {
   copy_part(r, r.as<PartCall>(), r.inputs[0], r.input_data[0], r.results[0], r.result_data[0], true);
 }
 void gradient_part(const Backward& call, Grads& grads);
-constexpr OpDef kPart{.name = "cat_backward",
-                      .attributes = attributes_of<PartCall>,
-                      .places = {Place::call},
-                      .lanes = [](const Call& call) { return call.as<PartCall>().dim == 1 && call[0].in_lanes(); },
-                      .infer = infer_part,
-                      .run = run_part,
-                      .gradient = gradient_part};
+constexpr OpDef kPart = op<PartCall>("cat_backward", infer_part, run_part)
+                            .reads({Place::call})
+                            .lanes_if([](const Call& call) { return call.as<PartCall>().dim == 1 && call[0].in_lanes(); })
+                            .with_gradient(gradient_part);
 void gradient_part(const Backward& call, Grads& grads) {
   const PartCall& c = call.as<PartCall>();
   const auto zeros = [&](int64_t size) {
@@ -104,13 +99,7 @@ void gradient_cat(const Backward& call, Grads& grads) {
   }
 }
 constexpr OpDef cat_op(Place place, bool (*lanes)(const Call&)) {
-  return {.name = "cat",
-          .attributes = attributes_of<CatCall>,
-          .places = {place, place, place, place},
-          .lanes = lanes,
-          .infer = infer_cat,
-          .run = run_cat,
-          .gradient = gradient_cat};
+  return op<CatCall>("cat", infer_cat, run_cat).reads({place, place, place, place}).lanes_if(lanes).with_gradient(gradient_cat);
 }
 constexpr OpDef kCat = cat_op(Place::strided, nullptr), kCatLanes = cat_op(Place::call, all_in_lanes);
 

@@ -4,6 +4,7 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/floats.h"
 #include "core/node.h"
 #include "core/strided.h"
 #include "kernels/dispatch.h"
@@ -28,9 +29,8 @@ void infer(const Call& call, ResultSpecs& results) {
 }
 
 void run(const Run& r) {
-  dispatch_floating("linear", r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).linear_forward(r.queue, r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.in<T>(2), r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.linear_forward(r.queue, r.as<LinearCall>().shape, f.in(0), f.in(1), f.in(2), f.out(0));
   });
 }
 
@@ -42,10 +42,8 @@ void infer_input(const Call& call, ResultSpecs& results) {
 }
 
 void run_input(const Run& r) {
-  dispatch_floating("linear", r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).linear_backward_input(r.queue, r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.out<T>(0));
-  });
+  on_floats(
+      r, [&](const auto& f) { f.kernels.linear_backward_input(r.queue, r.as<LinearCall>().shape, f.in(0), f.in(1), f.out(0)); });
 }
 
 // Inputs: input, gradient of the output, and perhaps what the gradients of weight and bias are added to.
@@ -57,10 +55,8 @@ void infer_weight(const Call& call, ResultSpecs& results) {
 }
 
 void run_weight(const Run& r) {
-  dispatch_floating("linear", r.inputs[1].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).linear_backward_weight(r.queue, r.as<LinearCall>().shape, r.in<T>(0), r.in<T>(1), r.out<T>(0),
-                                               r.out<T>(1));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.linear_backward_weight(r.queue, r.as<LinearCall>().shape, f.in(0), f.in(1), f.out(0), f.out(1));
   });
 }
 
@@ -73,20 +69,12 @@ double flops(const Call& call) {
 void gradient_input(const Backward& call, Grads& grads);
 void gradient_weight(const Backward& call, Grads& grads);
 // Each is linear in both of its inputs, so that their gradients are the layer and each other.
-constexpr OpDef kInput{.name = "linear_backward_input",
-                       .attributes = attributes_of<LinearCall>,
-                       .infer = infer_input,
-                       .run = run_input,
-                       .gradient = gradient_input,
-                       .flops = flops,
-                       .saves = saves_other_input};
-constexpr OpDef kWeight{.name = "linear_backward_weight",
-                        .attributes = attributes_of<LinearCall>,
-                        .infer = infer_weight,
-                        .run = run_weight,
-                        .gradient = gradient_weight,
-                        .flops = flops,
-                        .saves = saves_other_input};
+constexpr OpDef kInput = op<LinearCall>("linear_backward_input", infer_input, run_input)
+                             .with_gradient(gradient_input, saves_other_input)
+                             .with_flops(flops);
+constexpr OpDef kWeight = op<LinearCall>("linear_backward_weight", infer_weight, run_weight)
+                              .with_gradient(gradient_weight, saves_other_input)
+                              .with_flops(flops);
 
 uint64_t saves(const Call& call, uint64_t needs) {
   uint64_t mask = 0;
@@ -111,13 +99,7 @@ void gradient(const Backward& call, Grads& grads) {
   grads[2] = std::move(results[1]);
 }
 
-constexpr OpDef kLinear{.name = "linear",
-                        .attributes = attributes_of<LinearCall>,
-                        .infer = infer,
-                        .run = run,
-                        .gradient = gradient,
-                        .flops = flops,
-                        .saves = saves};
+constexpr OpDef kLinear = op<LinearCall>("linear", infer, run).with_gradient(gradient, saves).with_flops(flops);
 
 // Of the gradient in the input, g w.
 void gradient_input(const Backward& call, Grads& grads) {
@@ -173,19 +155,15 @@ void gradient_matmul(const Backward& call, Grads& grads) {
   if (call.needs(1)) grads[1] = sum_to(matmul(transpose(call.input(0), -1, -2), call.grad()), call.shape(1));
 }
 
-constexpr OpDef kMatmul{.name = "matmul",
-                        .places = {Place::strided, Place::strided},
-                        .infer = infer_matmul,
-                        .run = run_matmul,
-                        .gradient = gradient_matmul,
-                        .flops =
-                            [](const Call& call) {
-                              const Tensor &a = call[0], &b = call[1];
-                              const double batch =
-                                  static_cast<double>(broadcast_shapes("matmul", batch_of(a), batch_of(b)).numel());
-                              return 2.0 * batch * static_cast<double>(a.size(-2) * a.size(-1)) * static_cast<double>(b.size(-1));
-                            },
-                        .saves = saves_other_input};
+constexpr OpDef kMatmul =
+    op("matmul", infer_matmul, run_matmul)
+        .reads({Place::strided, Place::strided})
+        .with_gradient(gradient_matmul, saves_other_input)
+        .with_flops([](const Call& call) {
+          const Tensor &a = call[0], &b = call[1];
+          const double batch = static_cast<double>(broadcast_shapes("matmul", batch_of(a), batch_of(b)).numel());
+          return 2.0 * batch * static_cast<double>(a.size(-2) * a.size(-1)) * static_cast<double>(b.size(-1));
+        });
 
 }  // namespace
 
@@ -194,13 +172,8 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Act
   if (input.ndim() < 1 || input.size(-1) != weight.size(1))
     throw ShapeError(
         message("linear: weight ", weight.shape(), " expects ", weight.size(1), " input features, input is ", input.shape()));
-  if (bias.defined() && !(bias.shape() == Dims{weight.size(0)}))
-    throw ShapeError(message("linear: bias must have shape (", weight.size(0), ",), got ", bias.shape()));
-  if (weight.dtype() != input.dtype() || (bias.defined() && bias.dtype() != input.dtype()))
-    throw TypeError(message("linear: input is ", name(input.dtype()), ", weight ", name(weight.dtype()),
-                            bias.defined() ? message(", bias ", name(bias.dtype())) : std::string()));
-  check_same_device("linear", input, weight);
-  if (bias.defined()) check_same_device("linear", input, bias);
+  check_parameter("linear", "weight", weight, weight.shape(), input);
+  check_parameter("linear", "bias", bias, {weight.size(0)}, input);
   const LinearShape s{weight.size(1) > 0 ? input.numel() / weight.size(1) : 0, weight.size(1), weight.size(0), activation};
   if (weight.numel() == 0) throw ShapeError(message("linear: weight ", weight.shape(), " is empty"));
   return emit_one(kLinear, LinearCall{s, {}}, {input, weight, bias});

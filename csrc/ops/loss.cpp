@@ -10,8 +10,8 @@
 #include "cnnx/ops/softmax.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/floats.h"
 #include "core/node.h"
-#include "kernels/dispatch.h"
 #include "ops/softmax.h"
 
 namespace cnnx {
@@ -47,15 +47,6 @@ Tensor class_indices(const char* op, const Tensor& input, const Tensor& target, 
     if ((data[i] < 0 || data[i] >= classes) && data[i] != ignore_index)
       throw IndexError(message(op, ": target ", data[i], " at position ", i, " is out of range for ", classes, " classes"));
   return index;
-}
-
-void check_class_weight(const char* op, const Tensor& weight, const Tensor& input, int64_t classes) {
-  if (!weight.defined()) return;
-  if (weight.ndim() != 1 || weight.size(0) != classes)
-    throw ShapeError(message(op, ": weight of shape ", weight.shape(), " for ", classes, " classes"));
-  if (weight.dtype() != input.dtype())
-    throw TypeError(message(op, ": weight is ", name(weight.dtype()), ", input ", name(input.dtype())));
-  check_same_device(op, input, weight);
 }
 
 // The attributes of the losses of class indices and of their gradients.
@@ -98,21 +89,19 @@ struct Losses {
 
 void run_cross_entropy(const Run& r) {
   const ClassLossCall& c = r.as<ClassLossCall>();
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  on_floats(r, [&]<class T>(const Floats<T>& f) {
     const Losses<T> to(r);
-    kernels<T>(r.queue).cross_entropy_forward(r.queue, c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index,
-                                              c.label_smoothing, to.mean, r.out<T>(kLogP), to.each, to.reduced, to.total_weight);
+    f.kernels.cross_entropy_forward(r.queue, c.shape, f.in(0), r.in<int64_t>(1), f.in(2), c.ignore_index, c.label_smoothing,
+                                    to.mean, f.out(kLogP), to.each, to.reduced, to.total_weight);
   });
 }
 
 void run_nll(const Run& r) {
   const ClassLossCall& c = r.as<ClassLossCall>();
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  on_floats(r, [&]<class T>(const Floats<T>& f) {
     const Losses<T> to(r);
-    kernels<T>(r.queue).nll_forward(r.queue, c.shape, r.in<T>(0), r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing,
-                                    to.mean, to.each, to.reduced, to.total_weight);
+    f.kernels.nll_forward(r.queue, c.shape, f.in(0), r.in<int64_t>(1), f.in(2), c.ignore_index, c.label_smoothing, to.mean,
+                          to.each, to.reduced, to.total_weight);
   });
 }
 
@@ -128,14 +117,11 @@ void run_backward(const Run& r) {
   const ClassLossCall& c = r.as<ClassLossCall>();
   const bool each = c.reduction == Reduction::none;
   const double* divisor = c.reduction == Reduction::mean ? r.in<double>(3) : nullptr;
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const auto& table = kernels<T>(r.queue);
-    if (const T* log_p = r.in<T>(4))
-      table.cross_entropy_backward(r.queue, c.shape, log_p, r.in<int64_t>(1), r.in<T>(2), c.ignore_index, c.label_smoothing,
-                                   r.in<T>(0), each, divisor, r.out<T>(0));
-    else
-      table.nll_backward(r.queue, c.shape, r.in<int64_t>(1), r.in<T>(2), c.ignore_index, r.in<T>(0), each, divisor, r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    if (const auto* log_p = f.in(4))
+      f.kernels.cross_entropy_backward(r.queue, c.shape, log_p, r.in<int64_t>(1), f.in(2), c.ignore_index, c.label_smoothing,
+                                       f.in(0), each, divisor, f.out(0));
+    else f.kernels.nll_backward(r.queue, c.shape, r.in<int64_t>(1), f.in(2), c.ignore_index, f.in(0), each, divisor, f.out(0));
   });
 }
 
@@ -166,14 +152,10 @@ void formula_of_backward(const Call& call, Results& results) {
   results.push_back(mul(slope, g));
 }
 
-constexpr OpDef kBackward{.name = "class_loss_backward",
-                          .attributes = attributes_of<ClassLossCall>,
-                          .infer = infer_backward,
-                          .run = run_backward,
-                          .gradient = gradient_of<formula_of_backward>,
-                          .saves = saves_inputs};
+constexpr OpDef kBackward = op<ClassLossCall>("class_loss_backward", infer_backward, run_backward)
+                                .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 
-uint64_t saves(const Call&, uint64_t) { return input_bit(1) | input_bit(2) | result_bit(kTotalWeight) | result_bit(kLogP); }
+constexpr auto saves = saving<input_bit(1) | input_bit(2) | result_bit(kTotalWeight) | result_bit(kLogP)>;
 
 void gradient(const Backward& call, Grads& grads) {
   const Tensor log_p = call.result(kLogP);
@@ -185,24 +167,15 @@ void gradient(const Backward& call, Grads& grads) {
   grads[0] = grads[0].defined() ? add(grads[0], more) : more;
 }
 
-constexpr OpDef kCrossEntropy{.name = "cross_entropy",
-                              .attributes = attributes_of<ClassLossCall>,
-                              .infer = infer_cross_entropy,
-                              .run = run_cross_entropy,
-                              .gradient = gradient,
-                              .saves = saves};
-constexpr OpDef kNll{.name = "nll_loss",
-                     .attributes = attributes_of<ClassLossCall>,
-                     .infer = infer,
-                     .run = run_nll,
-                     .gradient = gradient,
-                     .saves = saves};
+constexpr OpDef kCrossEntropy =
+    op<ClassLossCall>("cross_entropy", infer_cross_entropy, run_cross_entropy).with_gradient(gradient, saves);
+constexpr OpDef kNll = op<ClassLossCall>("nll_loss", infer, run_nll).with_gradient(gradient, saves);
 
 Tensor class_loss(const OpDef& op, const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index,
                   Reduction reduction, double label_smoothing) {
   const ClassShape s = class_shape(op.name, input);
   const Tensor index = class_indices(op.name, input, target, s.classes, ignore_index);
-  check_class_weight(op.name, class_weights, input, s.classes);
+  check_parameter(op.name, "weight", class_weights, {s.classes}, input);
   return emit(op, ClassLossCall{s, ignore_index, label_smoothing, reduction}, {input, index, class_weights})[kLoss];
 }
 
@@ -212,7 +185,7 @@ Tensor cross_entropy_probabilities(const Tensor& input, const Tensor& target, co
   constexpr const char* kOp = "cross_entropy";
   if (ignore_index >= 0) throw Error("cross_entropy: ignore_index cannot be used with class probabilities as target");
   const ClassShape s = class_shape(kOp, input);
-  check_class_weight(kOp, class_weights, input, s.classes);
+  check_parameter(kOp, "weight", class_weights, {s.classes}, input);
   const int dim = input.ndim() == 1 ? 0 : 1;
   Tensor q = target;
   if (label_smoothing > 0) q = add(mul(q, 1 - label_smoothing), label_smoothing / static_cast<double>(s.classes));
@@ -244,8 +217,7 @@ Reduction parse_reduction(const char* op, const std::string& text) {
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight, int64_t ignore_index, Reduction reduction,
                      double label_smoothing) {
   check_smoothing(label_smoothing);
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message("cross_entropy: needs float32 or float64 logits, got ", name(input.dtype())));
+  check_floating("cross_entropy", input);
   if (is_floating_point(target.dtype()) && target.shape() == input.shape())
     return cross_entropy_probabilities(input, target, weight, ignore_index, reduction, label_smoothing);
   return class_loss(kCrossEntropy, input, target, weight, ignore_index, reduction, label_smoothing);
@@ -253,8 +225,7 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
 
 Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index,
                 Reduction reduction) {
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message("nll_loss: needs float32 or float64 log-probabilities, got ", name(input.dtype())));
+  check_floating("nll_loss", input);
   return class_loss(kNll, input, target, class_weights, ignore_index, reduction, 0);
 }
 

@@ -9,6 +9,7 @@
 #include "cnnx/ops/index.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/floats.h"
 #include "core/node.h"
 #include "core/strided.h"
 #include "kernels/dispatch.h"
@@ -152,37 +153,25 @@ void run_planes(const Run& r) {
   const PadCall& c = r.as<PadCall>();
   if (r.results[0].numel() == 0) return;
   const Tables tables(c);
-  dispatch_floating("pad", r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).gather_planes(r.queue, tables.map(c.in, c.out, r.lanes), r.in<T>(0), static_cast<T>(c.real), r.out<T>(0));
+  on_floats(r, [&]<class T>(const Floats<T>& f) {
+    f.kernels.gather_planes(r.queue, tables.map(c.in, c.out, r.lanes), f.in(0), static_cast<T>(c.real), f.out(0));
   });
 }
 void run_planes_backward(const Run& r) {
   const PadCall& c = r.as<PadCall>();
   if (r.results[0].numel() == 0) return;
   const Tables tables(c);
-  dispatch_floating("pad", r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).scatter_planes(r.queue, tables.map(c.in, c.out, r.lanes), r.in<T>(0), r.out<T>(0));
-  });
+  on_floats(r, [&](const auto& f) { f.kernels.scatter_planes(r.queue, tables.map(c.in, c.out, r.lanes), f.in(0), f.out(0)); });
 }
 
 void gradient_planes(const Backward& call, Grads& grads);
 void gradient_planes_backward(const Backward& call, Grads& grads);
-constexpr OpDef kPad{.name = "pad",
-                     .attributes = attributes_of<PadCall>,
-                     .places = {Place::call},
-                     .lanes = lanes,
-                     .infer = infer_pad,
-                     .run = run_planes,
-                     .gradient = gradient_planes};
-constexpr OpDef kPadBackward{.name = "pad_backward",
-                             .attributes = attributes_of<PadCall>,
-                             .places = {Place::call},
-                             .lanes = lanes,
-                             .infer = infer_backward,
-                             .run = run_planes_backward,
-                             .gradient = gradient_planes_backward};
+constexpr OpDef kPad =
+    op<PadCall>("pad", infer_pad, run_planes).reads({Place::call}).lanes_if(lanes).with_gradient(gradient_planes);
+constexpr OpDef kPadBackward = op<PadCall>("pad_backward", infer_backward, run_planes_backward)
+                                   .reads({Place::call})
+                                   .lanes_if(lanes)
+                                   .with_gradient(gradient_planes_backward);
 void gradient_planes(const Backward& call, Grads& grads) { grads[0] = emit_one(kPadBackward, call.as<PadCall>(), {call.grad()}); }
 void gradient_planes_backward(const Backward& call, Grads& grads) {
   PadCall c = call.as<PadCall>();
@@ -224,12 +213,8 @@ void gradient_constant(const Backward& call, Grads& grads) {
   grads[0] = pad(call.grad(), inverse);
 }
 void infer_constant(const Call& call, ResultSpecs& results) { results.push_back({call.as<PadCall>().out, call[0].dtype()}); }
-constexpr OpDef kConstant{.name = "pad",
-                          .attributes = attributes_of<PadCall>,
-                          .places = {Place::strided},
-                          .infer = infer_constant,
-                          .run = run_constant,
-                          .gradient = gradient_constant};
+constexpr OpDef kConstant =
+    op<PadCall>("pad", infer_constant, run_constant).reads({Place::strided}).with_gradient(gradient_constant);
 
 }  // namespace
 

@@ -5,8 +5,8 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/loss.h"
 #include "cnnx/ops/view.h"
+#include "core/floats.h"
 #include "core/node.h"
-#include "kernels/dispatch.h"
 #include "ops/unary.h"
 
 namespace cnnx {
@@ -41,11 +41,10 @@ void run(const Run& r) {
     const LanesShape& shape = x->storage->lanes_shape();
     s = {shape.batch, shape.channels * shape.spatial, r.lanes};
   }
-  dispatch_floating(r.call.op.name, x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  on_floats(r, [&](const auto& f) {
     bool in_range = true;
-    kernels<T>(r.queue).pair_loss(r.queue, c.loss, s, c.beta, r.in<T>(kX), r.in<T>(kT), r.in<T>(kWeight), r.in<T>(kPosWeight),
-                                  c.divisor(x), c.each() ? r.out<T>(0) : nullptr, c.each() ? nullptr : r.out<T>(0), &in_range);
+    f.kernels.pair_loss(r.queue, c.loss, s, c.beta, f.in(kX), f.in(kT), f.in(kWeight), f.in(kPosWeight), c.divisor(x),
+                        c.each() ? f.out(0) : nullptr, c.each() ? nullptr : f.out(0), &in_range);
     if (!in_range) throw Error(message(r.call.op.name, ": all elements of input and target should be between 0 and 1"));
   });
 }
@@ -58,10 +57,9 @@ void infer_backward(const Call& call, ResultSpecs& results) {
 void run_backward(const Run& r) {
   const PairLossCall& c = r.as<PairLossCall>();
   const Tensor& x = r.inputs[1];
-  dispatch_floating(r.call.op.name, x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).pair_loss_backward(r.queue, c.loss, r.count(x), c.beta, r.in<T>(1), r.in<T>(2), r.in<T>(3), r.in<T>(4),
-                                           r.in<T>(0), c.each(), c.divisor(x), r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.pair_loss_backward(r.queue, c.loss, r.count(x), c.beta, f.in(1), f.in(2), f.in(3), f.in(4), f.in(0), c.each(),
+                                 c.divisor(x), f.out(0));
   });
 }
 
@@ -95,14 +93,10 @@ void formula_of_backward(const Call& call, Results& results) {
 
 // By whether there is a gradient of each loss, or one of all.
 constexpr OpDef backward_op(Place of_gradient) {
-  return {.name = "pair_loss_backward",
-          .attributes = attributes_of<PairLossCall>,
-          .places = {of_gradient, Place::call, Place::call, Place::call},
-          .lanes = lanes_of_second,
-          .infer = infer_backward,
-          .run = run_backward,
-          .gradient = gradient_of<formula_of_backward>,
-          .saves = saves_inputs};
+  return op<PairLossCall>("pair_loss_backward", infer_backward, run_backward)
+      .reads({of_gradient, Place::call, Place::call, Place::call})
+      .lanes_if(lanes_of_second)
+      .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 }
 constexpr OpDef kBackwardOfAll = backward_op(Place::row_major), kBackwardOfEach = backward_op(Place::call);
 
@@ -126,8 +120,6 @@ Tensor target_slope(PairLoss loss, const Tensor& x, const Tensor& t, const Tenso
   }
 }
 
-uint64_t saves(const Call&, uint64_t) { return input_bit(kX) | input_bit(kT) | input_bit(kWeight) | input_bit(kPosWeight); }
-
 void gradient(const Backward& call, Grads& grads) {
   const PairLossCall& c = call.as<PairLossCall>();
   const Tensor x = call.input(kX), t = call.input(kT), weight = call.input(kWeight), pos_weight = call.input(kPosWeight);
@@ -145,14 +137,10 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef loss_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<PairLossCall>,
-          .places = {Place::call, Place::call, Place::call, Place::call},
-          .lanes = lanes_of_first,
-          .infer = infer,
-          .run = run,
-          .gradient = gradient,
-          .saves = saves};
+  return op<PairLossCall>(name, infer, run)
+      .reads({Place::call, Place::call, Place::call, Place::call})
+      .lanes_if(lanes_of_first)
+      .with_gradient(gradient, saves_inputs);
 }
 
 // Of the common shape and type.

@@ -37,10 +37,10 @@ Tensor uploaded(const Tensor& from, Device device) {
 }
 
 // Inputs: a tensor, and what it became elsewhere.
-constexpr OpDef kMoved{
-    .name = "to",
-    .view = [](const Call& call) { return call[1]; },
-    .gradient = [](const Backward& call, Grads& grads) { grads[0] = recorded_transfer(call.grad(), call.options(0).device); }};
+constexpr OpDef kMoved =
+    view_op("to", [](const Call& call) { return call[1]; }).with_gradient([](const Backward& call, Grads& grads) {
+      grads[0] = recorded_transfer(call.grad(), call.options(0).device);
+    });
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/view.h"
+#include "core/floats.h"
 #include "core/node.h"
 #include "kernels/dispatch.h"
 #include "ops/spatial.h"
@@ -16,15 +17,14 @@ struct PoolKind {
   int axes;
 };
 
-// The options over two axes; a 1-D pooling has height 1.
-PoolOptions<2> over_two_axes(const PoolOptions<2>& o) { return o; }
-PoolOptions<2> over_two_axes(const PoolOptions<1>& o) {
-  return {{1, o.kernel[0]}, {1, o.stride[0]},    {0, o.padding[0]}, {1, o.dilation[0]},
-          o.ceil_mode,      o.count_include_pad, o.divisor_override};
+// A 1-D pooling is one of height 1.
+PoolOptions over_two_axes(const PoolKind& kind, PoolOptions o) {
+  if (kind.axes == 1) o.kernel[0] = o.stride[0] = o.dilation[0] = 1, o.padding[0] = 0;
+  return o;
 }
 
 // The numbers that the caller gave: the last ones.
-std::string given(const PoolKind& kind, const AxisInts<2>& values) { return Dims(values.end() - kind.axes, values.end()).str(); }
+std::string given(const PoolKind& kind, const AxisInts& values) { return Dims(values.end() - kind.axes, values.end()).str(); }
 
 // Output positions along one axis; with ceil_mode a last window may hang over the right edge if it starts inside the padded
 // input.
@@ -51,8 +51,9 @@ Pool2dShape shape_of_input(const PoolKind& kind, const Tensor& input) {
   return s;
 }
 
-Pool2dShape shape_of(const PoolKind& kind, const Tensor& input, const PoolOptions<2>& o) {
+Pool2dShape shape_of(const PoolKind& kind, const Tensor& input, const PoolOptions& options) {
   const char* op = kind.op;
+  const PoolOptions o = over_two_axes(kind, options);
   Pool2dShape s = shape_of_input(kind, input);
   check_window(op, o.kernel, o.stride, o.padding, o.dilation);
   for (size_t i = 0; i < 2; ++i) {
@@ -81,7 +82,7 @@ Pool2dShape shape_of(const PoolKind& kind, const Tensor& input, const PoolOption
   return s;
 }
 
-Pool2dShape adaptive_shape(const PoolKind& kind, const Tensor& input, const AxisInts<2>& size) {
+Pool2dShape adaptive_shape(const PoolKind& kind, const Tensor& input, const AxisInts& size) {
   Pool2dShape s = shape_of_input(kind, input);
   if (size[0] < 1 || size[1] < 1) throw ValueError(message(kind.op, ": output_size must be positive, got ", given(kind, size)));
   if (s.in_height < 1 || s.in_width < 1)
@@ -132,10 +133,8 @@ void infer_max(const Call& call, ResultSpecs& results) {
 }
 
 void run_max(const Run& r) {
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).max_pool2d_forward(r.queue, kernel_shape(r), r.in<T>(0), r.out<T>(0), r.out<int32_t>(1));
-  });
+  on_floats(r,
+            [&](const auto& f) { f.kernels.max_pool2d_forward(r.queue, kernel_shape(r), f.in(0), f.out(0), r.out<int32_t>(1)); });
 }
 
 void infer_avg(const Call& call, ResultSpecs& results) {
@@ -143,10 +142,7 @@ void infer_avg(const Call& call, ResultSpecs& results) {
 }
 
 void run_avg(const Run& r) {
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).avg_pool2d_forward(r.queue, kernel_shape(r), r.in<T>(0), r.out<T>(0));
-  });
+  on_floats(r, [&](const auto& f) { f.kernels.avg_pool2d_forward(r.queue, kernel_shape(r), f.in(0), f.out(0)); });
 }
 
 // Inputs of the gradients: that of the output and, of max pooling, the positions.
@@ -155,38 +151,24 @@ void infer_backward(const Call& call, ResultSpecs& results) {
 }
 
 void run_max_backward(const Run& r) {
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).max_pool2d_backward(r.queue, kernel_shape(r), r.in<T>(0), r.in<int32_t>(1), r.out<T>(0));
-  });
+  on_floats(r,
+            [&](const auto& f) { f.kernels.max_pool2d_backward(r.queue, kernel_shape(r), f.in(0), r.in<int32_t>(1), f.out(0)); });
 }
 
 void run_avg_backward(const Run& r) {
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).avg_pool2d_backward(r.queue, kernel_shape(r), r.in<T>(0), r.out<T>(0));
-  });
+  on_floats(r, [&](const auto& f) { f.kernels.avg_pool2d_backward(r.queue, kernel_shape(r), f.in(0), f.out(0)); });
 }
 
 void gradient_max_backward(const Backward& call, Grads& grads);
 void gradient_avg_backward(const Backward& call, Grads& grads);
-constexpr OpDef kMaxBackward{.name = "max_pool_backward",
-                             .attributes = attributes_of<PoolCall>,
-                             .places = {Place::call, Place::row_major},
-                             .lanes = lanes,
-                             .infer = infer_backward,
-                             .run = run_max_backward,
-                             .gradient = gradient_max_backward,
-                             .saves = [](const Call&, uint64_t) { return input_bit(1); }};
-constexpr OpDef kAvgBackward{.name = "avg_pool_backward",
-                             .attributes = attributes_of<PoolCall>,
-                             .places = {Place::call},
-                             .lanes = lanes,
-                             .infer = infer_backward,
-                             .run = run_avg_backward,
-                             .gradient = gradient_avg_backward};
-
-uint64_t saves_max(const Call&, uint64_t) { return result_bit(1); }
+constexpr OpDef kMaxBackward = op<PoolCall>("max_pool_backward", infer_backward, run_max_backward)
+                                   .reads({Place::call, Place::row_major})
+                                   .lanes_if(lanes)
+                                   .with_gradient(gradient_max_backward, saving<input_bit(1)>);
+constexpr OpDef kAvgBackward = op<PoolCall>("avg_pool_backward", infer_backward, run_avg_backward)
+                                   .reads({Place::call})
+                                   .lanes_if(lanes)
+                                   .with_gradient(gradient_avg_backward);
 
 void gradient_max(const Backward& call, Grads& grads) {
   grads[0] = emit_one(kMaxBackward, call.as<PoolCall>(), {call.grad(), call.result(1)});
@@ -194,23 +176,13 @@ void gradient_max(const Backward& call, Grads& grads) {
 void gradient_avg(const Backward& call, Grads& grads) { grads[0] = emit_one(kAvgBackward, call.as<PoolCall>(), {call.grad()}); }
 
 constexpr OpDef max_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<PoolCall>,
-          .places = {Place::call},
-          .lanes = lanes,
-          .infer = infer_max,
-          .run = run_max,
-          .gradient = gradient_max,
-          .saves = saves_max};
+  return op<PoolCall>(name, infer_max, run_max)
+      .reads({Place::call})
+      .lanes_if(lanes)
+      .with_gradient(gradient_max, saving<result_bit(1)>);
 }
 constexpr OpDef avg_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<PoolCall>,
-          .places = {Place::call},
-          .lanes = lanes,
-          .infer = infer_avg,
-          .run = run_avg,
-          .gradient = gradient_avg};
+  return op<PoolCall>(name, infer_avg, run_avg).reads({Place::call}).lanes_if(lanes).with_gradient(gradient_avg);
 }
 // By adaptive or not, and axes.
 constexpr OpDef kMax[2][2] = {{max_op("max_pool1d"), max_op("max_pool2d")},
@@ -239,8 +211,7 @@ void run_positions(const Run& r) {
   copy(0, whole / lanes, lanes);
   copy(whole, 1, c.shape.batch - whole);
 }
-constexpr OpDef kPositions{
-    .name = "max_pool_indices", .attributes = attributes_of<PoolCall>, .infer = infer_positions, .run = run_positions};
+constexpr OpDef kPositions = op<PoolCall>("max_pool_indices", infer_positions, run_positions);
 Tensor plain_indices(const PoolCall& c, const Tensor& index) { return emit_one(kPositions, c, {index}); }
 
 // Of the gradient in the maxima: the values where they were found.
@@ -262,67 +233,45 @@ std::pair<Tensor, Tensor> run_max(const PoolKind& kind, bool adaptive, const Ten
   Results results = emit(kMax[adaptive][kind.axes - 1], c, {input});
   return {results[0], want_indices ? plain_indices(c, results[1]) : Tensor()};
 }
+std::pair<Tensor, Tensor> max_pool(const PoolKind& kind, const Tensor& input, const PoolOptions& options, bool want_indices) {
+  return run_max(kind, false, input, shape_of(kind, input, options), want_indices);
+}
+std::pair<Tensor, Tensor> adaptive_max(const PoolKind& kind, const Tensor& input, const AxisInts& size, bool want_indices) {
+  return run_max(kind, true, input, adaptive_shape(kind, input, size), want_indices);
+}
 Tensor run_avg(const PoolKind& kind, bool adaptive, const Tensor& input, const Pool2dShape& s) {
   return emit_one(kAvg[adaptive][kind.axes - 1], PoolCall{s, kind.axes, input.ndim() == kind.axes + 1, false}, {input});
 }
+Tensor avg_pool(const PoolKind& kind, const Tensor& input, const PoolOptions& options) {
+  return run_avg(kind, false, input, shape_of(kind, input, options));
+}
+Tensor adaptive_avg(const PoolKind& kind, const Tensor& input, const AxisInts& size) {
+  return run_avg(kind, true, input, adaptive_shape(kind, input, size));
+}
 
-template <int kAxes>
-std::pair<Tensor, Tensor> windowed_max(const char* op, const Tensor& input, const PoolOptions<kAxes>& options,
-                                       bool want_indices) {
-  const PoolKind kind{op, kAxes};
-  return run_max(kind, false, input, shape_of(kind, input, over_two_axes(options)), want_indices);
-}
-template <int kAxes>
-Tensor windowed_avg(const char* op, const Tensor& input, const PoolOptions<kAxes>& options) {
-  const PoolKind kind{op, kAxes};
-  return run_avg(kind, false, input, shape_of(kind, input, over_two_axes(options)));
-}
-template <size_t kAxes>
-std::pair<Tensor, Tensor> adaptive_max(const char* op, const Tensor& input, const std::array<int64_t, kAxes>& size,
-                                       bool want_indices) {
-  const PoolKind kind{op, static_cast<int>(kAxes)};
-  return run_max(kind, true, input, adaptive_shape(kind, input, {kAxes == 1 ? 1 : size.front(), size.back()}), want_indices);
-}
-template <size_t kAxes>
-Tensor adaptive_avg(const char* op, const Tensor& input, const std::array<int64_t, kAxes>& size) {
-  const PoolKind kind{op, static_cast<int>(kAxes)};
-  return run_avg(kind, true, input, adaptive_shape(kind, input, {kAxes == 1 ? 1 : size.front(), size.back()}));
-}
+constexpr PoolKind kMax1d{"max_pool1d", 1}, kMax2d{"max_pool2d", 2}, kAvg1d{"avg_pool1d", 1}, kAvg2d{"avg_pool2d", 2},
+    kAdaptiveMax1d{"adaptive_max_pool1d", 1}, kAdaptiveMax2d{"adaptive_max_pool2d", 2}, kAdaptiveAvg1d{"adaptive_avg_pool1d", 1},
+    kAdaptiveAvg2d{"adaptive_avg_pool2d", 2};
 
 }  // namespace
 
-Tensor max_pool1d(const Tensor& input, const Pool1dOptions& options) {
-  return windowed_max("max_pool1d", input, options, false).first;
-}
-Tensor max_pool2d(const Tensor& input, const Pool2dOptions& options) {
-  return windowed_max("max_pool2d", input, options, false).first;
-}
-std::pair<Tensor, Tensor> max_pool1d_with_indices(const Tensor& input, const Pool1dOptions& options) {
-  return windowed_max("max_pool1d", input, options, true);
-}
-std::pair<Tensor, Tensor> max_pool2d_with_indices(const Tensor& input, const Pool2dOptions& options) {
-  return windowed_max("max_pool2d", input, options, true);
-}
-Tensor avg_pool1d(const Tensor& input, const Pool1dOptions& options) { return windowed_avg("avg_pool1d", input, options); }
-Tensor avg_pool2d(const Tensor& input, const Pool2dOptions& options) { return windowed_avg("avg_pool2d", input, options); }
+using TensorPair = std::pair<Tensor, Tensor>;
+Tensor max_pool1d(const Tensor& input, const PoolOptions& options) { return max_pool(kMax1d, input, options, false).first; }
+Tensor max_pool2d(const Tensor& input, const PoolOptions& options) { return max_pool(kMax2d, input, options, false).first; }
+TensorPair max_pool1d_with_indices(const Tensor& input, const PoolOptions& o) { return max_pool(kMax1d, input, o, true); }
+TensorPair max_pool2d_with_indices(const Tensor& input, const PoolOptions& o) { return max_pool(kMax2d, input, o, true); }
+Tensor avg_pool1d(const Tensor& input, const PoolOptions& options) { return avg_pool(kAvg1d, input, options); }
+Tensor avg_pool2d(const Tensor& input, const PoolOptions& options) { return avg_pool(kAvg2d, input, options); }
 
-Tensor adaptive_max_pool1d(const Tensor& input, const AxisInts<1>& output_size) {
-  return adaptive_max("adaptive_max_pool1d", input, output_size, false).first;
+Tensor adaptive_max_pool1d(const Tensor& input, int64_t n) { return adaptive_max(kAdaptiveMax1d, input, {1, n}, false).first; }
+Tensor adaptive_max_pool2d(const Tensor& input, const AxisInts& n) { return adaptive_max(kAdaptiveMax2d, input, n, false).first; }
+TensorPair adaptive_max_pool1d_with_indices(const Tensor& input, int64_t n) {
+  return adaptive_max(kAdaptiveMax1d, input, {1, n}, true);
 }
-Tensor adaptive_max_pool2d(const Tensor& input, const AxisInts<2>& output_size) {
-  return adaptive_max("adaptive_max_pool2d", input, output_size, false).first;
+TensorPair adaptive_max_pool2d_with_indices(const Tensor& input, const AxisInts& n) {
+  return adaptive_max(kAdaptiveMax2d, input, n, true);
 }
-std::pair<Tensor, Tensor> adaptive_max_pool1d_with_indices(const Tensor& input, const AxisInts<1>& output_size) {
-  return adaptive_max("adaptive_max_pool1d", input, output_size, true);
-}
-std::pair<Tensor, Tensor> adaptive_max_pool2d_with_indices(const Tensor& input, const AxisInts<2>& output_size) {
-  return adaptive_max("adaptive_max_pool2d", input, output_size, true);
-}
-Tensor adaptive_avg_pool1d(const Tensor& input, const AxisInts<1>& output_size) {
-  return adaptive_avg("adaptive_avg_pool1d", input, output_size);
-}
-Tensor adaptive_avg_pool2d(const Tensor& input, const AxisInts<2>& output_size) {
-  return adaptive_avg("adaptive_avg_pool2d", input, output_size);
-}
+Tensor adaptive_avg_pool1d(const Tensor& input, int64_t n) { return adaptive_avg(kAdaptiveAvg1d, input, {1, n}); }
+Tensor adaptive_avg_pool2d(const Tensor& input, const AxisInts& n) { return adaptive_avg(kAdaptiveAvg2d, input, n); }
 
 }  // namespace cnnx

@@ -38,13 +38,11 @@ void run_flip(const Run& r) {
   collapse_dims(shape, strides);
   elements(r.queue).copy(r.queue, strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), from.raw_pointer());
 }
-constexpr OpDef kFlip{
-    .name = "flip",
-    .attributes = attributes_of<FlipCall>,
-    .places = {Place::strided},
-    .infer = infer_like_input,
-    .run = run_flip,
-    .gradient = [](const Backward& call, Grads& grads) { grads[0] = emit_one(call.op(), call.as<FlipCall>(), {call.grad()}); }};
+constexpr OpDef kFlip = op<FlipCall>("flip", infer_like_input, run_flip)
+                            .reads({Place::strided})
+                            .with_gradient([](const Backward& call, Grads& grads) {
+                              grads[0] = emit_one(call.op(), call.as<FlipCall>(), {call.grad()});
+                            });
 
 }  // namespace
 

@@ -9,6 +9,7 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
 #include "core/copy.h"
+#include "core/floats.h"
 #include "core/node.h"
 #include "kernels/dispatch.h"
 #include "ops/reduced_dims.h"
@@ -51,10 +52,7 @@ void run(const Run& r) {
   }
   if (!is_floating_point(x.dtype()))
     return elements(r.queue).integer_reduce(r.queue, c.op, x.dtype(), s, r.input_data[0], r.result_data[0]);
-  dispatch_floating("reduce", x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).reduce(r.queue, c.op, s, r.in<T>(0), r.out<T>(0));
-  });
+  on_floats(r, [&](const auto& f) { f.kernels.reduce(r.queue, c.op, s, f.in(0), f.out(0)); });
 }
 
 // The shape of the input with 1 for what the call reduced.
@@ -89,11 +87,8 @@ void formula_of_others(const Call& call, Results& results) {
   const Tensor others = where(self, 1.0, expand(unsqueeze(call[0], 1), {rows, n, n}));
   results.push_back(mul(prod(others, {2}), unsqueeze(call[1], 1)));
 }
-constexpr OpDef kOthers{.name = "prod_backward",
-                        .infer = infer_like_input,
-                        .run = run_others,
-                        .gradient = gradient_of<formula_of_others>,
-                        .saves = saves_inputs};
+constexpr OpDef kOthers =
+    op("prod_backward", infer_like_input, run_others).with_gradient(gradient_of<formula_of_others>, saves_inputs);
 
 void gradient_prod(const Backward& call, Grads& grads) {
   const ReduceCall& c = call.as<ReduceCall>();
@@ -106,14 +101,7 @@ void gradient_prod(const Backward& call, Grads& grads) {
 
 constexpr OpDef reduce_op(const char* name, void (*gradient)(const Backward&, Grads&),
                           uint64_t (*saves)(const Call&, uint64_t) = nullptr) {
-  return {.name = name,
-          .attributes = attributes_of<ReduceCall>,
-          .places = {Place::call},
-          .lanes = lanes,
-          .infer = infer,
-          .run = run,
-          .gradient = gradient,
-          .saves = saves};
+  return op<ReduceCall>(name, infer, run).reads({Place::call}).lanes_if(lanes).with_gradient(gradient, saves);
 }
 // By ReduceOp. The extremes are never recorded as such: see pick().
 constexpr OpDef kReduce[] = {reduce_op("sum", gradient_sum), reduce_op("mean", gradient_sum),
@@ -159,18 +147,15 @@ void gradient_pick(const Backward& call, Grads& grads) {
   grads[0] = mul(hit, div(reshape(call.grad(), found.shape()), count));
 }
 constexpr OpDef pick_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<PickCall>,
-          .view =
-              [](const Call& call) {
-                const Dims& shape = call.as<PickCall>().result_shape;
-                const Tensor whole = contiguous(call[1]);
-                Tensor result = whole.as_strided(shape, contiguous_strides(shape), whole->offset);
-                result->is_view = false;  // fresh, and nobody's view
-                return result;
-              },
-          .gradient = gradient_pick,
-          .saves = saves_inputs};
+  return view_op<PickCall>(name,
+                           [](const Call& call) {
+                             const Dims& shape = call.as<PickCall>().result_shape;
+                             const Tensor whole = contiguous(call[1]);
+                             Tensor result = whole.as_strided(shape, contiguous_strides(shape), whole->offset);
+                             result->is_view = false;  // fresh, and nobody's view
+                             return result;
+                           })
+      .with_gradient(gradient_pick, saves_inputs);
 }
 constexpr OpDef kAmax = pick_op("amax"), kAmin = pick_op("amin"), kMedian = pick_op("median");
 
@@ -212,9 +197,7 @@ void run_arg(const Run& r) {
     else elements(r.queue).integer_arg_reduce(r.queue, c.op, x.dtype(), s, r.input_data[0], r.out<int64_t>(0));
   });
 }
-constexpr OpDef arg_op(const char* name) {
-  return {.name = name, .attributes = attributes_of<ArgCall>, .infer = infer_arg, .run = run_arg};
-}
+constexpr OpDef arg_op(const char* name) { return op<ArgCall>(name, infer_arg, run_arg); }
 constexpr OpDef kArgmax = arg_op("argmax"), kArgmin = arg_op("argmin");
 
 // With the dimension kept as 1.
@@ -328,10 +311,8 @@ void infer_squares(const Call& call, ResultSpecs& results) {
 void run_squares(const Run& r) {
   const SquaresCall& c = r.as<SquaresCall>();
   const Tensor& x = r.inputs[0];
-  dispatch_floating("reduce", x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).sum_squares(r.queue, rows_along(x.shape(), c.first, c.last), r.in<T>(0), r.in<T>(1), c.scale, c.root,
-                                    r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.sum_squares(r.queue, rows_along(x.shape(), c.first, c.last), f.in(0), f.in(1), c.scale, c.root, f.out(0));
   });
 }
 uint64_t saves_squares(const Call& call, uint64_t) {
@@ -360,20 +341,14 @@ void gradient_length(const Backward& call, Grads& grads) {
   grads[0] = mul(div(call.input(0), unit), call.grad());
 }
 constexpr OpDef squares_op(const char* name, void (*gradient)(const Backward&, Grads&)) {
-  return {.name = name,
-          .attributes = attributes_of<SquaresCall>,
-          .infer = infer_squares,
-          .run = run_squares,
-          .gradient = gradient,
-          .saves = saves_squares};
+  return op<SquaresCall>(name, infer_squares, run_squares).with_gradient(gradient, saves_squares);
 }
 constexpr OpDef kVar = squares_op("var", gradient_deviations), kStd = squares_op("std", gradient_deviations),
                 kNorm = squares_op("norm", gradient_length);
 
 // Variance and standard deviation.
 Tensor spread_of(const OpDef& def, const Tensor& input, const Dims& over, double correction, bool keepdim, bool root) {
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message(def.name, ": needs a floating-point tensor, got ", name(input.dtype())));
+  check_floating(def.name, input);
   const ReducedDims dims(def.name, input, over);
   const double divisor = std::fmax(0.0, static_cast<double>(dims.count()) - correction);
   const Neighbours x = neighbours(input, dims);
@@ -410,15 +385,10 @@ void gradient_general_norm(const Backward& call, Grads& grads) {
   const Tensor slope = mul(sign(value), pow(abs(share), p - 1));
   grads[0] = mul(where(logical_or(eq(value, 0), eq(length, 0)), 0.0, slope), call.grad());
 }
-constexpr OpDef kGeneralNorm{.name = "norm",
-                             .attributes = attributes_of<double>,
-                             .view =
-                                 [](const Call& call) {
-                                   Tensor result = call[1].detach();
-                                   return result;
-                                 },
-                             .gradient = gradient_general_norm,
-                             .saves = [](const Call&, uint64_t) { return input_bit(0) | result_bit(0); }};
+constexpr OpDef kGeneralNorm = view_op<double>("norm", [](const Call& call) {
+                                 Tensor result = call[1].detach();
+                                 return result;
+                               }).with_gradient(gradient_general_norm, saving<input_bit(0) | result_bit(0)>);
 
 }  // namespace
 
@@ -431,8 +401,7 @@ Tensor std(const Tensor& input, const Dims& over, double correction, bool keepdi
 }
 
 Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message("norm: needs a floating-point tensor, got ", name(input.dtype())));
+  check_floating("norm", input);
   if (p == 1) return sum(abs(input), over, keepdim);
   if (p == std::numeric_limits<double>::infinity()) return amax(abs(input), over, keepdim);
   if (p == -std::numeric_limits<double>::infinity()) return amin(abs(input), over, keepdim);
@@ -472,11 +441,7 @@ void gradient_cumsum(const Backward& call, Grads& grads) {
   const CumsumCall& c = call.as<CumsumCall>();
   grads[0] = emit_one(call.op(), CumsumCall{c.dim, !c.from_back}, {call.grad()});
 }
-constexpr OpDef kCumsum{.name = "cumsum",
-                        .attributes = attributes_of<CumsumCall>,
-                        .infer = infer_like_input,
-                        .run = run_cumsum,
-                        .gradient = gradient_cumsum};
+constexpr OpDef kCumsum = op<CumsumCall>("cumsum", infer_like_input, run_cumsum).with_gradient(gradient_cumsum);
 
 }  // namespace
 

@@ -4,8 +4,8 @@
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/reduce.h"
+#include "core/floats.h"
 #include "core/node.h"
-#include "kernels/dispatch.h"
 #include "ops/reduced_dims.h"
 #include "ops/softmax.h"
 
@@ -33,17 +33,13 @@ ReduceShape rows(const Run& r) {
 }
 
 void run(const Run& r) {
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).softmax(r.queue, rows(r), r.as<SoftmaxCall>().log, r.in<T>(0), r.out<T>(0));
-  });
+  on_floats(r, [&](const auto& f) { f.kernels.softmax(r.queue, rows(r), r.as<SoftmaxCall>().log, f.in(0), f.out(0)); });
 }
 
 // Inputs: gradient of the result, the result.
 void run_backward(const Run& r) {
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).softmax_backward(r.queue, rows(r), r.as<SoftmaxCall>().log, r.in<T>(0), r.in<T>(1), r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.softmax_backward(r.queue, rows(r), r.as<SoftmaxCall>().log, f.in(0), f.in(1), f.out(0));
   });
 }
 
@@ -54,30 +50,20 @@ void formula_of_backward(const Call& call, Results& results) {
   if (c.log) results.push_back(sub(g, mul(exp(y), sum(g, over, true))));
   else results.push_back(mul(y, sub(g, sum(mul(g, y), over, true))));
 }
-constexpr OpDef kBackward{.name = "softmax_backward",
-                          .attributes = attributes_of<SoftmaxCall>,
-                          .places = {Place::call, Place::call},
-                          .lanes = lanes_of_result,
-                          .infer = infer_in_layout,
-                          .run = run_backward,
-                          .gradient = gradient_of<formula_of_backward>,
-                          .saves = saves_inputs};
-
-uint64_t saves(const Call&, uint64_t) { return result_bit(0); }
+constexpr OpDef kBackward = op<SoftmaxCall>("softmax_backward", infer_in_layout, run_backward)
+                                .reads({Place::call, Place::call})
+                                .lanes_if(lanes_of_result)
+                                .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 
 void gradient(const Backward& call, Grads& grads) {
   grads[0] = emit_one(kBackward, call.as<SoftmaxCall>(), {call.grad(), call.result()});
 }
 
 constexpr OpDef softmax_op(const char* name) {
-  return {.name = name,
-          .attributes = attributes_of<SoftmaxCall>,
-          .places = {Place::call},
-          .lanes = lanes,
-          .infer = infer_in_layout,
-          .run = run,
-          .gradient = gradient,
-          .saves = saves};
+  return op<SoftmaxCall>(name, infer_in_layout, run)
+      .reads({Place::call})
+      .lanes_if(lanes)
+      .with_gradient(gradient, saving<result_bit(0)>);
 }
 constexpr OpDef kSoftmax = softmax_op("softmax"), kLogSoftmax = softmax_op("log_softmax");
 
@@ -108,25 +94,21 @@ void infer_logsumexp(const Call& call, ResultSpecs& results) {
 }
 void run_logsumexp(const Run& r) {
   const LogsumexpCall& c = r.as<LogsumexpCall>();
-  dispatch_floating("logsumexp", r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).logsumexp(r.queue, rows_along(r.inputs[0].shape(), c.first, c.last), r.in<T>(0), r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    f.kernels.logsumexp(r.queue, rows_along(r.inputs[0].shape(), c.first, c.last), f.in(0), f.out(0));
   });
 }
-constexpr OpDef kLogsumexp{
-    .name = "logsumexp",
-    .attributes = attributes_of<LogsumexpCall>,
-    .infer = infer_logsumexp,
-    .run = run_logsumexp,
-    .gradient = [](const Backward& call, Grads& grads) { grads[0] = mul(exp(sub(call.input(0), call.result())), call.grad()); },
-    .saves = [](const Call&, uint64_t) { return input_bit(0) | result_bit(0); }};
+constexpr OpDef kLogsumexp =
+    op<LogsumexpCall>("logsumexp", infer_logsumexp, run_logsumexp)
+        .with_gradient(
+            [](const Backward& call, Grads& grads) { grads[0] = mul(exp(sub(call.input(0), call.result())), call.grad()); },
+            saving<input_bit(0) | result_bit(0)>);
 
 }  // namespace
 
 Tensor logsumexp(const Tensor& input, const Dims& over, bool keepdim) {
   const ReducedDims dims("logsumexp", input, over);
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message("logsumexp: needs float32 or float64, got ", name(input.dtype())));
+  check_floating("logsumexp", input);
   const Neighbours x = neighbours(input, dims, true);
   return result_with_shape(emit_one(kLogsumexp, LogsumexpCall{x.first, x.last}, {x.tensor}), dims.result_shape(keepdim));
 }

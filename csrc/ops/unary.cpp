@@ -4,6 +4,7 @@
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
+#include "core/floats.h"
 #include "core/node.h"
 #include "kernels/dispatch.h"
 
@@ -25,10 +26,7 @@ void run(const Run& r) {
   if (!is_floating_point(dtype))
     return elements(r.queue).integer_unary(r.queue, c.op, dtype, r.results[0].numel(), c.a, c.b, r.input_data[0],
                                            r.result_data[0]);
-  dispatch_floating(r.call.op.name, dtype, [&](auto tag) {
-    using T = decltype(tag);
-    kernels<T>(r.queue).unary(r.queue, c.op, r.count(r.results[0]), c.a, c.b, r.in<T>(0), r.out<T>(0));
-  });
+  on_floats(r, [&](const auto& f) { f.kernels.unary(r.queue, c.op, r.count(r.results[0]), c.a, c.b, f.in(0), f.out(0)); });
 }
 
 // Inputs of a gradient: that of the result, and the argument or the result, whichever unary_needs() says, or neither.
@@ -37,11 +35,10 @@ bool lanes_of_saved(const Call& call) { return (call[1].defined() ? call[1] : ca
 void run_backward(const Run& r) {
   const UnaryCall& c = r.as<UnaryCall>();
   const bool from_result = unary_needs(c.op) == UnaryNeeds::y;
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
-    const T* saved = r.in<T>(1);
-    kernels<T>(r.queue).unary_backward(r.queue, c.op, r.count(r.results[0]), c.a, c.b, r.in<T>(0), from_result ? nullptr : saved,
-                                       from_result ? saved : nullptr, r.out<T>(0));
+  on_floats(r, [&](const auto& f) {
+    const auto* saved = f.in(1);
+    f.kernels.unary_backward(r.queue, c.op, r.count(r.results[0]), c.a, c.b, f.in(0), from_result ? nullptr : saved,
+                             from_result ? saved : nullptr, f.out(0));
   });
 }
 
@@ -50,16 +47,14 @@ void formula_of_backward(const Call& call, Results& results) {
   results.push_back(mul(call[0], slope(c.op, c.a, c.b, call[1])));
 }
 
+constexpr OpDef backward_op(const char* name) {
+  return op<UnaryCall>(name, infer_in_layout, run_backward)
+      .reads({Place::call, Place::call})
+      .lanes_if(lanes_of_saved)
+      .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
+}
 constexpr OpDef kBackward[] = {
-#define UNARY(function, text, needs)             \
-  {.name = text "_backward",                     \
-   .attributes = attributes_of<UnaryCall>,       \
-   .places = {Place::call, Place::call},         \
-   .lanes = lanes_of_saved,                      \
-   .infer = infer_in_layout,                     \
-   .run = run_backward,                          \
-   .gradient = gradient_of<formula_of_backward>, \
-   .saves = saves_inputs},
+#define UNARY(function, text, needs) backward_op(text "_backward"),
 #include "kernels/unary.def"
 #undef UNARY
 };
@@ -82,16 +77,11 @@ void gradient(const Backward& call, Grads& grads) {
   grads[0] = backward_of(c, call.grad(), unary_needs(c.op) == UnaryNeeds::x ? call.input(0) : call.result());
 }
 
+constexpr OpDef forward_op(const char* name) {
+  return op<UnaryCall>(name, infer_in_layout, run).reads({Place::call}).lanes_if(lanes_of_input).with_gradient(gradient, saves);
+}
 constexpr OpDef kForward[] = {
-#define UNARY(function, text, needs)       \
-  {.name = text,                           \
-   .attributes = attributes_of<UnaryCall>, \
-   .places = {Place::call},                \
-   .lanes = lanes_of_input,                \
-   .infer = infer_in_layout,               \
-   .run = run,                             \
-   .gradient = gradient,                   \
-   .saves = saves},
+#define UNARY(function, text, needs) forward_op(text),
 #include "kernels/unary.def"
 #undef UNARY
 };
@@ -164,8 +154,7 @@ UNARY(tanh) UNARY(sigmoid) UNARY(logit) UNARY(erf) UNARY(floor) UNARY(ceil) UNAR
 #undef UNARY
 
             Tensor leaky_relu(const Tensor& input, double negative_slope) {
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message("leaky_relu: needs float32 or float64, got ", name(input.dtype())));
+  check_floating("leaky_relu", input);
   return unary(UnaryOp::leaky_relu, input, negative_slope);
 }
 Tensor leaky_relu_(const Tensor& self, double negative_slope) { return unary_(UnaryOp::leaky_relu, self, negative_slope); }
@@ -174,8 +163,7 @@ namespace {
 
 UnaryOp activation_named(const std::string& name, const Tensor& input) {
   const UnaryOp op = named(name, "activation");
-  if (!is_floating_point(input.dtype()))
-    throw TypeError(message(name, ": needs float32 or float64, got ", cnnx::name(input.dtype())));
+  check_floating(name.c_str(), input);
   return op;
 }
 

@@ -3,8 +3,8 @@
 
 #include <vector>
 
+#include "core/floats.h"
 #include "core/node.h"
-#include "kernels/dispatch.h"
 #include "ops/spatial.h"
 
 namespace cnnx {
@@ -20,7 +20,7 @@ struct WindowCall {
 };
 CNNX_FIELDS(WindowCall, size, kernel, stride, padding, dilation, positions)
 
-WindowCall windows_of(const char* op, const AxisInts<2>& size, const WindowOptions& o) {
+WindowCall windows_of(const char* op, const AxisInts& size, const WindowOptions& o) {
   check_window(op, o.kernel, o.stride, o.padding, o.dilation);
   WindowCall c{};
   for (size_t i = 0; i < 2; ++i) {
@@ -80,10 +80,7 @@ void run_unfold(const Run& r) {
   const WindowCall& c = r.as<WindowCall>();
   const Tensor& x = r.inputs[0];
   with_planes(c, x.numel() / (c.size[0] * c.size[1]), [&](const PlaneMap& map) {
-    dispatch_floating("unfold", x.dtype(), [&](auto tag) {
-      using T = decltype(tag);
-      kernels<T>(r.queue).gather_planes(r.queue, map, r.in<T>(0), T(0), r.out<T>(0));
-    });
+    on_floats(r, [&]<class T>(const Floats<T>& f) { f.kernels.gather_planes(r.queue, map, f.in(0), T(0), f.out(0)); });
   });
 }
 
@@ -101,22 +98,14 @@ void run_fold(const Run& r) {
   const WindowCall& c = r.as<WindowCall>();
   const Tensor& out = r.results[0];
   with_planes(c, out.numel() / (c.size[0] * c.size[1]), [&](const PlaneMap& map) {
-    dispatch_floating("fold", out.dtype(), [&](auto tag) {
-      using T = decltype(tag);
-      kernels<T>(r.queue).scatter_planes(r.queue, map, r.in<T>(0), r.out<T>(0));
-    });
+    on_floats(r, [&](const auto& f) { f.kernels.scatter_planes(r.queue, map, f.in(0), f.out(0)); });
   });
 }
 
 void gradient_unfold(const Backward& call, Grads& grads);
 void gradient_fold(const Backward& call, Grads& grads);
-constexpr OpDef kUnfold{.name = "unfold",
-                        .attributes = attributes_of<WindowCall>,
-                        .infer = infer_unfold,
-                        .run = run_unfold,
-                        .gradient = gradient_unfold};
-constexpr OpDef kFold{
-    .name = "fold", .attributes = attributes_of<WindowCall>, .infer = infer_fold, .run = run_fold, .gradient = gradient_fold};
+constexpr OpDef kUnfold = op<WindowCall>("unfold", infer_unfold, run_unfold).with_gradient(gradient_unfold);
+constexpr OpDef kFold = op<WindowCall>("fold", infer_fold, run_fold).with_gradient(gradient_fold);
 void gradient_unfold(const Backward& call, Grads& grads) { grads[0] = emit_one(kFold, call.as<WindowCall>(), {call.grad()}); }
 void gradient_fold(const Backward& call, Grads& grads) { grads[0] = emit_one(kUnfold, call.as<WindowCall>(), {call.grad()}); }
 
@@ -125,10 +114,10 @@ void gradient_fold(const Backward& call, Grads& grads) { grads[0] = emit_one(kUn
 Tensor unfold(const Tensor& input, const WindowOptions& options) {
   if (input.ndim() != 3 && input.ndim() != 4)
     throw ShapeError(message("unfold: input must be (N, C, H, W) or (C, H, W), got ", input.shape()));
-  return emit_one(kUnfold, windows_of("unfold", AxisInts<2>{input.size(-2), input.size(-1)}, options), {input});
+  return emit_one(kUnfold, windows_of("unfold", AxisInts{input.size(-2), input.size(-1)}, options), {input});
 }
 
-Tensor fold(const Tensor& input, const AxisInts<2>& output_size, const WindowOptions& options) {
+Tensor fold(const Tensor& input, const AxisInts& output_size, const WindowOptions& options) {
   if (input.ndim() != 2 && input.ndim() != 3)
     throw ShapeError(message("fold: input must be (N, C * kernel, L) or (C * kernel, L), got ", input.shape()));
   const WindowCall c = windows_of("fold", output_size, options);

@@ -50,18 +50,13 @@ Tensor show(const Call& call) {
 ViewPlan plan_of(const Backward& call) { return call.as<ViewPlan>(); }
 void gradient_by_plan(const Backward& call, Grads& grads);
 
-constexpr OpDef plan_op(const char* name) {
-  return {.name = name, .attributes = attributes_of<ViewPlan>, .view = show<ViewPlan>, .gradient = gradient_by_plan};
-}
+constexpr OpDef plan_op(const char* name) { return view_op<ViewPlan>(name, show<ViewPlan>).with_gradient(gradient_by_plan); }
 constexpr OpDef kByPlan[] = {plan_op("narrow"), plan_op("select"), plan_op("slice")};
-constexpr OpDef kPlace{.name = "slice_backward",
-                       .attributes = attributes_of<Placed<ViewPlan>>,
-                       .places = {Place::strided},
-                       .infer = infer_place<ViewPlan>,
-                       .run = run_place<ViewPlan>,
-                       .gradient = [](const Backward& call, Grads& grads) {
-                         grads[0] = view_by_plan(ViewName::slice, call.grad(), call.as<Placed<ViewPlan>>().view);
-                       }};
+constexpr OpDef kPlace = op<Placed<ViewPlan>>("slice_backward", infer_place<ViewPlan>, run_place<ViewPlan>)
+                             .reads({Place::strided})
+                             .with_gradient([](const Backward& call, Grads& grads) {
+                               grads[0] = view_by_plan(ViewName::slice, call.grad(), call.as<Placed<ViewPlan>>().view);
+                             });
 void gradient_by_plan(const Backward& call, Grads& grads) {
   grads[0] = emit_one(kPlace, Placed<ViewPlan>{plan_of(call), call.shape(0)}, {call.grad()});
 }
@@ -75,7 +70,7 @@ CNNX_FIELDS(Shown, shape, strides)
 void gradient_reshaped(const Backward& call, Grads& grads) { grads[0] = reshape(call.grad(), call.shape(0)); }
 void gradient_expanded(const Backward& call, Grads& grads) { grads[0] = sum_to(call.grad(), call.shape(0)); }
 constexpr OpDef shown_op(const char* name, void (*gradient)(const Backward&, Grads&)) {
-  return {.name = name, .attributes = attributes_of<Shown>, .view = show<Shown>, .gradient = gradient};
+  return view_op<Shown>(name, show<Shown>).with_gradient(gradient);
 }
 constexpr OpDef kReshape = shown_op("reshape", gradient_reshaped), kView = shown_op("view", gradient_reshaped),
                 kSqueeze = shown_op("squeeze", gradient_reshaped), kUnsqueeze = shown_op("unsqueeze", gradient_reshaped),
@@ -105,9 +100,7 @@ struct Order {
 };
 CNNX_FIELDS(Order, count, order)
 void gradient_ordered(const Backward& call, Grads& grads);
-constexpr OpDef order_op(const char* name) {
-  return {.name = name, .attributes = attributes_of<Order>, .view = show<Order>, .gradient = gradient_ordered};
-}
+constexpr OpDef order_op(const char* name) { return view_op<Order>(name, show<Order>).with_gradient(gradient_ordered); }
 constexpr OpDef kPermute = order_op("permute"), kTranspose = order_op("transpose");
 void gradient_ordered(const Backward& call, Grads& grads) {
   grads[0] = emit_one(call.op(), call.as<Order>().inverse(), {call.grad()});
@@ -132,16 +125,12 @@ struct Diagonal {
 };
 CNNX_FIELDS(Diagonal, a, b, row, column, length)
 void gradient_diagonal(const Backward& call, Grads& grads);
-constexpr OpDef kDiagonal{
-    .name = "diagonal", .attributes = attributes_of<Diagonal>, .view = show<Diagonal>, .gradient = gradient_diagonal};
-constexpr OpDef kDiagonalBackward{.name = "diagonal_backward",
-                                  .attributes = attributes_of<Placed<Diagonal>>,
-                                  .places = {Place::strided},
-                                  .infer = infer_place<Diagonal>,
-                                  .run = run_place<Diagonal>,
-                                  .gradient = [](const Backward& call, Grads& grads) {
-                                    grads[0] = emit_one(kDiagonal, call.as<Placed<Diagonal>>().view, {call.grad()});
-                                  }};
+constexpr OpDef kDiagonal = view_op<Diagonal>("diagonal", show<Diagonal>).with_gradient(gradient_diagonal);
+constexpr OpDef kDiagonalBackward = op<Placed<Diagonal>>("diagonal_backward", infer_place<Diagonal>, run_place<Diagonal>)
+                                        .reads({Place::strided})
+                                        .with_gradient([](const Backward& call, Grads& grads) {
+                                          grads[0] = emit_one(kDiagonal, call.as<Placed<Diagonal>>().view, {call.grad()});
+                                        });
 void gradient_diagonal(const Backward& call, Grads& grads) {
   grads[0] = emit_one(kDiagonalBackward, Placed<Diagonal>{call.as<Diagonal>(), call.shape(0)}, {call.grad()});
 }

@@ -1,6 +1,9 @@
 // Conversions of the arguments that only some bindings take: a tensor or a number, a dim or several, an activation.
 #pragma once
 
+#include <algorithm>
+#include <array>
+
 #include "bindings.h"
 #include "cnnx/activation.h"
 #include "cnnx/number.h"
@@ -17,6 +20,14 @@ inline void warn_of_byte_mask(const char* what, const Tensor& mask) {
   if (mask.dtype() != DType::uint8) return;
   const std::string text = std::string(what) + " of dtype uint8 is deprecated, use bool instead; what is not 0 counts as true";
   if (PyErr_WarnEx(PyExc_UserWarning, text.c_str(), 2) != 0) throw pybind11::error_already_set();
+}
+
+// The numbers of one axis or two as ops take them: those of a width alone come last.
+template <size_t kTo, size_t kFrom>
+std::array<int64_t, kTo> last(const std::array<int64_t, kFrom>& numbers) {
+  std::array<int64_t, kTo> result{};
+  std::copy_backward(numbers.begin(), numbers.end(), result.end());
+  return result;
 }
 
 }  // namespace cnnx::bindings

@@ -19,20 +19,17 @@ PadMode pad_mode(const std::string& mode) {
   throw NotImplementedError("pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got '" + mode + "'");
 }
 
-template <int kAxes>
-using ConvOp = Tensor(const Tensor&, const Tensor&, const Tensor&, const ConvOptions<kAxes>&);
-template <int kAxes>
-using ConvTransposeOp = Tensor(const Tensor&, const Tensor&, const Tensor&, const ConvTransposeOptions<kAxes>&);
+using ConvOp = Tensor(const Tensor&, const Tensor&, const Tensor&, const ConvOptions&);
 
-template <int kAxes>
-void register_convolutions(py::module_& m, const char* name, ConvOp<kAxes>* convolution, const char* transposed_name,
-                           ConvTransposeOp<kAxes>* transposed) {
-  using Axes = AxisInts<kAxes>;
+template <size_t kAxes>
+void register_convolutions(py::module_& m, const char* name, ConvOp* convolution, const char* transposed_name,
+                           ConvOp* transposed) {
+  using Axes = std::array<int64_t, kAxes>;
   m.def(
       name,
       [convolution](const Tensor& input, const Tensor& weight, const Tensor& bias, const Axes& stride,
                     const std::array<int64_t, 2 * kAxes>& padding, const Axes& dilation, int64_t groups, Activation activation) {
-        return convolution(input, weight, bias, {stride, padding, dilation, groups, activation});
+        return convolution(input, weight, bias, {last<2>(stride), last<4>(padding), last<2>(dilation), groups, activation});
       },
       ReleaseGil(), given("input"), given("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
       py::arg("groups"), py::arg("activation") = py::none());
@@ -40,7 +37,14 @@ void register_convolutions(py::module_& m, const char* name, ConvOp<kAxes>* conv
       transposed_name,
       [transposed](const Tensor& input, const Tensor& weight, const Tensor& bias, const Axes& stride, const Axes& padding,
                    const Axes& output_padding, const Axes& dilation, int64_t groups) {
-        return transposed(input, weight, bias, {stride, padding, output_padding, dilation, groups});
+        const auto [rows, columns] = last<2>(padding);
+        return transposed(input, weight, bias,
+                          {last<2>(stride),
+                           {rows, rows, columns, columns},
+                           last<2>(dilation),
+                           groups,
+                           Activation::none,
+                           last<2>(output_padding)});
       },
       ReleaseGil(), given("input"), given("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
       py::arg("output_padding"), py::arg("dilation"), py::arg("groups"));

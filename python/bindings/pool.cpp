@@ -1,6 +1,7 @@
 // Pooling.
 #include "cnnx/ops/pool.h"
 
+#include "arguments.h"
 #include "bindings.h"
 
 namespace cnnx::bindings {
@@ -8,32 +9,41 @@ namespace {
 
 using TensorPair = std::pair<Tensor, Tensor>;
 
-template <int kAxes, class Result>
-void register_max(py::module_& m, const char* name, Result (*pool)(const Tensor&, const PoolOptions<kAxes>&)) {
-  using Axes = AxisInts<kAxes>;
+template <size_t kAxes, class Result>
+void register_max(py::module_& m, const char* name, Result (*pool)(const Tensor&, const PoolOptions&)) {
+  using Axes = std::array<int64_t, kAxes>;
   m.def(
       name,
       [pool](const Tensor& input, const Axes& kernel, const Axes& stride, const Axes& padding, const Axes& dilation,
-             bool ceil_mode) { return pool(input, {kernel, stride, padding, dilation, ceil_mode}); },
+             bool ceil_mode) {
+        return pool(input, {last<2>(kernel), last<2>(stride), last<2>(padding), last<2>(dilation), ceil_mode});
+      },
       ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
       py::arg("ceil_mode"));
 }
 
-template <int kAxes>
-void register_avg(py::module_& m, const char* name, Tensor (*pool)(const Tensor&, const PoolOptions<kAxes>&)) {
-  using Axes = AxisInts<kAxes>;
+template <size_t kAxes>
+void register_avg(py::module_& m, const char* name, Tensor (*pool)(const Tensor&, const PoolOptions&)) {
+  using Axes = std::array<int64_t, kAxes>;
   m.def(
       name,
       [pool](const Tensor& input, const Axes& kernel, const Axes& stride, const Axes& padding, bool ceil_mode,
              bool count_include_pad, int64_t divisor_override) {
-        return pool(input, {kernel, stride, padding, per_axis<kAxes>(1), ceil_mode, count_include_pad, divisor_override});
+        return pool(input,
+                    {last<2>(kernel), last<2>(stride), last<2>(padding), {1, 1}, ceil_mode, count_include_pad, divisor_override});
       },
       ReleaseGil(), given("input"), py::arg("kernel"), py::arg("stride"), py::arg("padding"), py::arg("ceil_mode"),
       py::arg("count_include_pad"), py::arg("divisor_override"));
 }
 
-template <class Pool>
-void register_adaptive(py::module_& m, const char* name, Pool* pool) {
+template <class Result>
+void register_adaptive(py::module_& m, const char* name, Result (*pool)(const Tensor&, int64_t)) {
+  m.def(
+      name, [pool](const Tensor& input, const std::array<int64_t, 1>& size) { return pool(input, size[0]); }, ReleaseGil(),
+      given("input"), py::arg("output_size"));
+}
+template <class Result>
+void register_adaptive(py::module_& m, const char* name, Result (*pool)(const Tensor&, const AxisInts&)) {
   m.def(name, pool, ReleaseGil(), given("input"), py::arg("output_size"));
 }
 

@@ -287,7 +287,7 @@ uint64_t saves(const Call&, uint64_t needs) {
   return ((needs & input_bit(0)) != 0 ? input_bit(1) : 0) | ((needs & input_bit(1)) != 0 ? input_bit(0) : 0);
 }
 void gradient(const Backward& call, Grads& grads);
-constexpr OpDef kOp{.name = "product", .infer = infer, .run = run, .gradient = gradient, .saves = saves};
+constexpr OpDef kOp = op("product", infer, run).with_gradient(gradient, saves);
 Tensor of(const Tensor& a, const Tensor& b) { return emit_one(kOp, NoAttributes{}, {a, b}); }
 void gradient(const Backward& call, Grads& grads) {
   if (call.needs(0)) grads[0] = of(call.grad(), call.input(1));

@@ -15,7 +15,7 @@ class LeNet5 {
 
   // Images (N, 1, 28, 28) or (1, 28, 28), values within [0, 1]; logits (N, 10).
   Tensor operator()(Tensor x) const {
-    const cnnx::Pool2dOptions halve{.kernel = {2, 2}, .stride = {2, 2}};
+    const cnnx::PoolOptions halve{.kernel = {2, 2}, .stride = {2, 2}};
     x = cnnx::conv2d(x, weights_["0.weight"], weights_["0.bias"], {.padding = {2, 2, 2, 2}});
     x = cnnx::max_pool2d(cnnx::relu(x), halve);
     x = cnnx::conv2d(x, weights_["3.weight"], weights_["3.bias"]);

@@ -174,6 +174,11 @@ class Tensor {
 
 // Throws Error, naming both devices, unless the tensors live on one.
 void check_same_device(const char* op, const Tensor& a, const Tensor& b);
+// Throws TypeError unless the tensor is float32 or float64.
+void check_floating(const char* op, const Tensor& t);
+// Of what goes with an input, such as a weight, if it is defined: throws unless it has that shape and the input's dtype and
+// device.
+void check_parameter(const char* op, const char* what, const Tensor& t, const Dims& shape, const Tensor& input);
 
 // The lane count L of this process: 16, 8 or 4 by instruction set, 1 for the reference target (then lanes are never used).
 int lane_count();

@@ -1,4 +1,4 @@
-// One number per spatial axis.
+// One number per spatial axis, {height, width}. Ops over one axis read the width alone.
 #pragma once
 
 #include <array>
@@ -6,14 +6,6 @@
 
 namespace cnnx {
 
-template <int kAxes>
-using AxisInts = std::array<int64_t, kAxes>;  // {width} or {height, width}
-
-template <int kAxes>
-constexpr AxisInts<kAxes> per_axis(int64_t value) {
-  AxisInts<kAxes> result{};
-  for (int64_t& v : result) v = value;
-  return result;
-}
+using AxisInts = std::array<int64_t, 2>;
 
 }  // namespace cnnx

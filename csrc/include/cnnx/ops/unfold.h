@@ -6,8 +6,8 @@
 namespace cnnx {
 
 struct WindowOptions {
-  AxisInts<2> kernel{};
-  AxisInts<2> dilation = per_axis<2>(1), padding{}, stride = per_axis<2>(1);
+  AxisInts kernel{};
+  AxisInts dilation = {1, 1}, padding{}, stride = {1, 1};
 };
 
 // The windows that a convolution meets: (N, C, H, W) or (C, H, W) to (N, C * kh * kw, L), with zeros outside and L = H' * W'
@@ -15,6 +15,6 @@ struct WindowOptions {
 Tensor unfold(const Tensor& input, const WindowOptions& options);
 
 // The adjoint: (N, C * kh * kw, L) or (C * kh * kw, L) to (N, C, H, W) with (H, W) = output_size; overlapping windows add up.
-Tensor fold(const Tensor& input, const AxisInts<2>& output_size, const WindowOptions& options);
+Tensor fold(const Tensor& input, const AxisInts& output_size, const WindowOptions& options);
 
 }  // namespace cnnx
