@@ -59,49 +59,36 @@ struct ClassLossCall {
 CNNX_FIELDS(ClassLossCall, shape, ignore_index, label_smoothing, reduction)
 
 // Inputs: logits or log-probabilities, class indices, weights of the classes. Results: the losses or their sum or mean; what the
-// mean divided by; the losses before the reduction, which are scratch; the log-softmax of logits.
-enum : size_t { kLoss, kTotalWeight, kEach, kLogP };
+// mean divided by; the log-softmax of logits.
+enum : size_t { kLoss, kTotalWeight, kLogP };
 
 void infer(const Call& call, ResultSpecs& results) {
   const DType dtype = call[0].dtype();
   const bool reduced = call.as<ClassLossCall>().reduction != Reduction::none;
   results.push_back({reduced ? Dims{} : call[1].shape(), dtype});
   results.push_back({{}, DType::float64, Place::row_major, true, false});
-  results.push_back({call[1].shape(), dtype, Place::row_major, reduced, false});
 }
 void infer_cross_entropy(const Call& call, ResultSpecs& results) {
   infer(call, results);
   results.push_back({call[0].shape(), call[0].dtype()});  // what the gradient is computed from, so it has one itself
 }
 
-// Where a kernel writes.
-template <class T>
-struct Losses {
-  explicit Losses(const Run& r)
-      : mean(r.as<ClassLossCall>().reduction == Reduction::mean),
-        each(r.results[kEach].defined() ? r.out<T>(kEach) : r.out<T>(kLoss)),
-        reduced(r.results[kEach].defined() ? r.out<T>(kLoss) : nullptr),
-        total_weight(r.out<double>(kTotalWeight)) {}
-  bool mean;
-  T *each, *reduced;
-  double* total_weight;
-};
-
 void run_cross_entropy(const Run& r) {
   const ClassLossCall& c = r.as<ClassLossCall>();
-  on_floats(r, [&]<class T>(const Floats<T>& f) {
-    const Losses<T> to(r);
-    f.kernels.cross_entropy_forward(r.queue, c.shape, f.in(0), r.in<int64_t>(1), f.in(2), c.ignore_index, c.label_smoothing,
-                                    to.mean, f.out(kLogP), to.each, to.reduced, to.total_weight);
+  const bool each = c.reduction == Reduction::none, mean = c.reduction == Reduction::mean;
+  on_floats(r, [&](const auto& f) {
+    f.kernels.cross_entropy_forward(r.queue, c.shape, f.in(0), r.in<int64_t>(1), f.in(2), c.ignore_index, c.label_smoothing, mean,
+                                    f.out(kLogP), each ? f.out(kLoss) : nullptr, each ? nullptr : f.out(kLoss),
+                                    r.out<double>(kTotalWeight));
   });
 }
 
 void run_nll(const Run& r) {
   const ClassLossCall& c = r.as<ClassLossCall>();
-  on_floats(r, [&]<class T>(const Floats<T>& f) {
-    const Losses<T> to(r);
-    f.kernels.nll_forward(r.queue, c.shape, f.in(0), r.in<int64_t>(1), f.in(2), c.ignore_index, c.label_smoothing, to.mean,
-                          to.each, to.reduced, to.total_weight);
+  const bool each = c.reduction == Reduction::none, mean = c.reduction == Reduction::mean;
+  on_floats(r, [&](const auto& f) {
+    f.kernels.nll_forward(r.queue, c.shape, f.in(0), r.in<int64_t>(1), f.in(2), c.ignore_index, c.label_smoothing, mean,
+                          each ? f.out(kLoss) : nullptr, each ? nullptr : f.out(kLoss), r.out<double>(kTotalWeight));
   });
 }
 

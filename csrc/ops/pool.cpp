@@ -23,8 +23,8 @@ PoolOptions over_two_axes(const PoolKind& kind, PoolOptions o) {
   return o;
 }
 
-// The numbers that the caller gave: the last ones.
-std::string given(const PoolKind& kind, const AxisInts& values) { return Dims(values.end() - kind.axes, values.end()).str(); }
+// Those numbers of an option that count: the last ones.
+std::string text_of(const PoolKind& kind, const AxisInts& values) { return Dims(values.end() - kind.axes, values.end()).str(); }
 
 // Output positions along one axis; with ceil_mode a last window may hang over the right edge if it starts inside the padded
 // input.
@@ -58,17 +58,17 @@ Pool2dShape shape_of(const PoolKind& kind, const Tensor& input, const PoolOption
   check_window(op, o.kernel, o.stride, o.padding, o.dilation);
   for (size_t i = 0; i < 2; ++i) {
     if (o.kernel[i] < 1 || o.stride[i] < 1 || o.dilation[i] < 1)
-      throw ValueError(message(op, ": kernel size, stride and dilation must be positive, got ", given(kind, o.kernel), ", ",
-                               given(kind, o.stride), ", ", given(kind, o.dilation)));
+      throw ValueError(message(op, ": kernel size, stride and dilation must be positive, got ", text_of(kind, o.kernel), ", ",
+                               text_of(kind, o.stride), ", ", text_of(kind, o.dilation)));
     if (o.padding[i] < 0 || o.padding[i] > checked_sum(checked_product(o.dilation[i], o.kernel[i] - 1), 1) / 2)
-      throw ValueError(message(op, ": padding must be between 0 and half the kernel, got ", given(kind, o.padding),
-                               " for kernel ", given(kind, o.kernel)));
+      throw ValueError(message(op, ": padding must be between 0 and half the kernel, got ", text_of(kind, o.padding),
+                               " for kernel ", text_of(kind, o.kernel)));
   }
   s.out_height = output_extent(s.in_height, o.padding[0], o.kernel[0], o.stride[0], o.dilation[0], o.ceil_mode);
   s.out_width = output_extent(s.in_width, o.padding[1], o.kernel[1], o.stride[1], o.dilation[1], o.ceil_mode);
   if (s.out_height < 1 || s.out_width < 1)
-    throw ShapeError(message(op, ": kernel ", given(kind, o.kernel), " does not fit into input ", input.shape(), " with padding ",
-                             given(kind, o.padding)));
+    throw ShapeError(message(op, ": kernel ", text_of(kind, o.kernel), " does not fit into input ", input.shape(),
+                             " with padding ", text_of(kind, o.padding)));
   s.kernel_height = o.kernel[0];
   s.kernel_width = o.kernel[1];
   s.stride_height = o.stride[0];
@@ -84,7 +84,7 @@ Pool2dShape shape_of(const PoolKind& kind, const Tensor& input, const PoolOption
 
 Pool2dShape adaptive_shape(const PoolKind& kind, const Tensor& input, const AxisInts& size) {
   Pool2dShape s = shape_of_input(kind, input);
-  if (size[0] < 1 || size[1] < 1) throw ValueError(message(kind.op, ": output_size must be positive, got ", given(kind, size)));
+  if (size[0] < 1 || size[1] < 1) throw ValueError(message(kind.op, ": output_size must be positive, got ", text_of(kind, size)));
   if (s.in_height < 1 || s.in_width < 1)
     throw ShapeError(message(kind.op, ": input ", input.shape(), " has no positions to pool"));
   s.out_height = size[0];

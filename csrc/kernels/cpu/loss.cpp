@@ -10,8 +10,9 @@ constexpr int64_t kChunk = 16384;
 
 inline float weight_of(const float* weight, int64_t c) { return weight != nullptr ? weight[c] : 1.0f; }
 
-void nll_forward(const Queue&, const ClassShape& s, const float* log_p, const int64_t* target, const float* weight,
+void nll_forward(const Queue& queue, const ClassShape& s, const float* log_p, const int64_t* target, const float* weight,
                  int64_t ignore_index, double label_smoothing, bool mean, float* losses, float* result, double* total_weight) {
+  if (losses == nullptr) losses = (float*)queue.scratch(0, (size_t)(s.batch * s.spatial) * sizeof(float));
   const float keep = (float)(1 - label_smoothing), spread = (float)(label_smoothing / (double)s.classes);
   const double cost = label_smoothing > 0 ? (double)(s.classes * s.spatial) : 2.0 * (double)s.spatial;
   // Images one by one are short work for few classes: some go together.

@@ -78,7 +78,7 @@ __global__ void loss_kernel(LossRows<T> p, int lanes) {
       loss_sum += loss;
       weight_sum += weight;
     }
-    if (p.result == nullptr) p.losses[row] = loss;
+    if (p.losses != nullptr) p.losses[row] = loss;
   }
   if (p.result == nullptr && p.total_weight == nullptr) return;
   double loss = loss_sum, weight = weight_sum;

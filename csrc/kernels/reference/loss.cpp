@@ -29,7 +29,7 @@ void nll_forward(const Queue&, const ClassShape& s, const T* log_p, const int64_
         }
         total += weight_of(weight, t);
       }
-      losses[n * s.spatial + i] = static_cast<T>(loss);
+      if (losses != nullptr) losses[n * s.spatial + i] = static_cast<T>(loss);
       loss_sum += loss;
     }
   *total_weight = total;
