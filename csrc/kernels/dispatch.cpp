@@ -10,10 +10,10 @@
 namespace cnnx {
 
 // Each CPU target defines this in its own namespace; CMake says which are built.
-#define DECLARE(target)                 \
-  namespace target {                    \
-  void fill(KernelTable<float>& table); \
-  int lanes();                          \
+#define DECLARE(target)                     \
+  namespace target {                        \
+  extern const KernelTable<float> kKernels; \
+  extern const int kLaneCount;              \
   }
 CNNX_FOR_EACH_TARGET(DECLARE)
 #undef DECLARE
@@ -62,7 +62,7 @@ Target choose_target() {
 
 int lanes_of(Target target) {
 #define CASE(t) \
-  if (target == Target::t) return t::lanes();
+  if (target == Target::t) return t::kLaneCount;
   CNNX_FOR_EACH_TARGET(CASE)
 #undef CASE
   return 1;
@@ -85,7 +85,6 @@ const Tables<T>& tables() {
 #define KERNEL(slot, signature) \
   if (t.target.slot != nullptr) t.active.slot = t.target.slot;
 #include "kernels/kernels.def"
-#undef KERNEL
     return t;
   }();
   return result;
@@ -109,15 +108,8 @@ Target active_target() {
 
 const KernelTable<float>& target_kernels(Target target) {
   static const KernelTable<float> none;
-#define CASE(t)                                  \
-  if (target == Target::t) {                     \
-    static const KernelTable<float> table = [] { \
-      KernelTable<float> filled;                 \
-      t::fill(filled);                           \
-      return filled;                             \
-    }();                                         \
-    return table;                                \
-  }
+#define CASE(t) \
+  if (target == Target::t) return t::kKernels;
   CNNX_FOR_EACH_TARGET(CASE)
 #undef CASE
   return none;
@@ -141,7 +133,6 @@ std::vector<KernelInfo> kernel_infos() {
   infos.push_back({#slot, "float32", tables<float>().target.slot != nullptr ? name(active_target()) : "reference"}); \
   infos.push_back({#slot, "float64", tables<double>().target.slot != nullptr ? name(active_target()) : "reference"});
 #include "kernels/kernels.def"
-#undef KERNEL
   return infos;
 }
 

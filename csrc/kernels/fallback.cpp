@@ -38,7 +38,6 @@ KernelTable<float> fallback_kernels() {
   Fallback<&KernelTable<float>::slot>::kernel = #slot;             \
   table.slot = Fallback<&KernelTable<float>::slot>::run;
 #include "kernels/kernels.def"
-#undef KERNEL
   return table;
 }
 

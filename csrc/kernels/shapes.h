@@ -133,7 +133,6 @@ struct GatherShape {
 enum class UnaryOp {
 #define UNARY(op, name, needs) op,
 #include "kernels/unary.def"
-#undef UNARY
   count
 };
 
@@ -143,7 +142,6 @@ inline UnaryNeeds unary_needs(UnaryOp op) {
   constexpr UnaryNeeds kNeeds[] = {
 #define UNARY(op, name, needs) UnaryNeeds::needs,
 #include "kernels/unary.def"
-#undef UNARY
   };
   return kNeeds[(int)op];
 }

@@ -38,7 +38,6 @@ TEST_CASE("the active table holds the target's kernels, and reports where it has
 #define KERNEL(slot, signature) \
   CHECK((kernels<float>().slot == (target.slot != nullptr ? target.slot : forced ? reference.slot : fallback.slot)));
 #include "kernels/kernels.def"
-#undef KERNEL
 }
 
 }  // namespace cnnx::test

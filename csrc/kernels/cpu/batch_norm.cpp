@@ -182,6 +182,8 @@ void backward_strips(const ChannelShape& s, bool batch_statistics, const float* 
 
 bool has_strips(const ChannelShape& s) { return s.lanes == 1 && s.spatial == 1; }
 
+}  // namespace
+
 void batch_norm_train(const Queue&, const ChannelShape& s, double eps, const float* input, const float* weight, const float* bias,
                       float* output, float* mean, float* inv_std, const RunningStatistics<float>& running) {
   const Mover mover(running, (double)s.count());
@@ -235,17 +237,8 @@ void batch_norm_backward(const Queue&, const ChannelShape& s, bool batch_statist
   });
 }
 
-void inv_std_of(const Queue&, int64_t channels, double eps, const float* variance, float* inv_std) {
+void batch_norm_inv_std(const Queue&, int64_t channels, double eps, const float* variance, float* inv_std) {
   for (int64_t c = 0; c < channels; ++c) inv_std[c] = (float)(1 / sqrt(variance[c] + eps));
-}
-
-}  // namespace
-
-void fill_batch_norm(KernelTable<float>& table) {
-  table.batch_norm_train = batch_norm_train;
-  table.batch_norm_apply = batch_norm_apply;
-  table.batch_norm_backward = batch_norm_backward;
-  table.batch_norm_inv_std = inv_std_of;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

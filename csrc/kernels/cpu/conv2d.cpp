@@ -404,6 +404,8 @@ void run_backward_bias(const ConvPlan& c, int64_t batch, const float* grad_outpu
   });
 }
 
+}  // namespace
+
 void conv2d_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,
                     float* output) {
   if (s.lanes == 1) return conv2d_few_forward(queue, s, input, weight, bias, output);
@@ -424,14 +426,6 @@ void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const floa
   const ConvPlan c = plan_of(s, kLanes);
   if (grad_weight != nullptr) run_backward_weight(queue, c, s.batch, input, grad_output, grad_weight);
   if (grad_bias != nullptr) run_backward_bias(c, s.batch, grad_output, grad_bias);
-}
-
-}  // namespace
-
-void fill_conv2d(KernelTable<float>& table) {
-  table.conv2d_forward = conv2d_forward;
-  table.conv2d_backward_input = conv2d_backward_input;
-  table.conv2d_backward_weight = conv2d_backward_weight;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -15,25 +15,8 @@
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 
-// What the loss of logits begins with.
-void softmax(const Queue& queue, const ReduceShape& s, bool log_form, const float* x, float* y);
-
-void fill_batch_norm(KernelTable<float>& table);
-void fill_conv2d(KernelTable<float>& table);
-void fill_pool2d(KernelTable<float>& table);
-void fill_planes(KernelTable<float>& table);
-void fill_layout(KernelTable<float>& table);
-void fill_linear(KernelTable<float>& table);
-void fill_elementwise(KernelTable<float>& table);
-void fill_dropout(KernelTable<float>& table);
-void fill_distance(KernelTable<float>& table);
-void fill_reduce(KernelTable<float>& table);
-void fill_group_norm(KernelTable<float>& table);
-void fill_softmax(KernelTable<float>& table);
-void fill_loss(KernelTable<float>& table);
-void fill_pair_loss(KernelTable<float>& table);
-void fill_optim(KernelTable<float>& table);
-void fill_data(KernelTable<float>& table);
-void fill_warp(KernelTable<float>& table);
+using T = float;  // of kernels.def, whose kernels the files of this folder define
+#define KERNEL(name, signature) CNNX_DECLARE(name, signature);
+#include "kernels/kernels.def"
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

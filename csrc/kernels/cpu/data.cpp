@@ -95,14 +95,12 @@ void gather_plain(const GatherShape& s, const uint8_t* source, const int64_t* in
   });
 }
 
+}  // namespace
+
 void gather_u8(const Queue&, const GatherShape& s, const uint8_t* source, const int64_t* index, float divisor, const float* mean,
                const float* stddev, float* out) {
   if (s.lanes == kLanes) gather_lanes(s, source, index, divisor, mean, stddev, out);
   else gather_plain(s, source, index, divisor, mean, stddev, out);
 }
-
-}  // namespace
-
-void fill_data(KernelTable<float>& table) { table.gather_u8 = gather_u8; }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

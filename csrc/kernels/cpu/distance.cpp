@@ -109,6 +109,8 @@ void forward(const CdistShape& s, const float* x, const float* y, float* distanc
   });
 }
 
+}  // namespace
+
 void cdist(const Queue&, const CdistShape& s, double p, const float* x, const float* y, float* distance) {
   const auto as_it_is = [](float result, const float*, const float*) { return result; };
   if (p == 0) return forward<Count>(s, x, y, distance, as_it_is);
@@ -122,6 +124,7 @@ void cdist(const Queue&, const CdistShape& s, double p, const float* x, const fl
                    [p, features](float largest, const float* a, const float* b) { return general(p, largest, features, a, b); });
 }
 
+namespace {
 inline Vec sign_of(Vec v) { return select(v > 0.0f, constant(1.0f), select(v < 0.0f, constant(-1.0f), Vec{})); }
 
 // out[k] += slope(x[k] - y[k]).
@@ -155,6 +158,7 @@ void add_general(double p, float grad, float distance, int64_t features, const f
     for (int i = 0; i < kWide && k + i < features; ++i) out[k + i] = (float)(out[k + i] + slope[i]);
   }
 }
+}  // namespace
 
 void cdist_backward(const Queue&, const CdistShape& s, double p, bool transposed, const float* grad, const float* distance,
                     const float* x, const float* y, float* grad_x) {
@@ -192,13 +196,6 @@ void cdist_backward(const Queue&, const CdistShape& s, double p, bool transposed
       if (p == 2) add_multiples(s.features, row, others, factor, out);
     }
   });
-}
-
-}  // namespace
-
-void fill_distance(KernelTable<float>& table) {
-  table.cdist = cdist;
-  table.cdist_backward = cdist_backward;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

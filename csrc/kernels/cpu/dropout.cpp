@@ -95,6 +95,8 @@ void in_lanes(const Mask& mask, int64_t batch, int64_t features, int64_t lanes, 
   });
 }
 
+}  // namespace
+
 void dropout(const Queue&, int64_t batch, int64_t features, int64_t lanes, double p, uint64_t seed, uint64_t call, const float* x,
              float* y) {
   const Mask mask{seed, call, (int32_t)dropout_threshold(p), p < 1 ? (float)(1 / (1 - p)) : 0.0f};
@@ -130,14 +132,6 @@ void shift_channels(const Queue&, const ChannelShape& s, const float* shift, flo
     for (; i + kLanes <= size; i += kLanes) store(at + i, load(at + i) + term);
     if (i < size) store_partial(at + i, load_partial(at + i, size - i) + term, size - i);
   });
-}
-
-}  // namespace
-
-void fill_dropout(KernelTable<float>& table) {
-  table.dropout = dropout;
-  table.scale_channels = scale_channels;
-  table.shift_channels = shift_channels;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -135,6 +135,8 @@ void power(int64_t n, double exponent, const float* x, float* y) {
   }
 }
 
+}  // namespace
+
 void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
   switch (op) {
 #define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
@@ -268,6 +270,7 @@ void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, con
   }
 }
 
+namespace {
 // Operands that are one element are broadcast once per chunk.
 template <class F>
 void binary_map(int64_t n, double cost, Operand a_kind, const float* a, Operand b_kind, const float* b, float* out, const F& f) {
@@ -352,6 +355,7 @@ double scalar_floor_divide(double a, double b) {
   const double whole = ::floor(quotient);
   return quotient - whole > 0.5 ? whole + 1 : whole;
 }
+}  // namespace
 
 void binary(const Queue&, BinaryOp op, int64_t n, Operand ak, const float* a, Operand bk, const float* b, float* out) {
   switch (op) {
@@ -402,15 +406,6 @@ void binary(const Queue&, BinaryOp op, int64_t n, Operand ak, const float* a, Op
 void axpy(const Queue&, int64_t n, double alpha, const float* x, float* y) {
   const float factor = (float)alpha;
   map(n, 1, x, y, y, [factor](Vec u, Vec v) { return u * factor + v; });
-}
-
-}  // namespace
-
-void fill_elementwise(KernelTable<float>& table) {
-  table.unary = unary;
-  table.unary_backward = unary_backward;
-  table.binary = binary;
-  table.axpy = axpy;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

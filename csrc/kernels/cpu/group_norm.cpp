@@ -193,6 +193,8 @@ void backward_row_plain(const GroupNormShape& s, int64_t row, const float* grad_
   });
 }
 
+}  // namespace
+
 void group_norm_forward(const Queue&, const GroupNormShape& s, double eps, const float* input, const float* weight,
                         const float* bias, float* output, float* mean, float* inv_std) {
   if (s.lanes == 1) forward_plain(s, eps, input, weight, bias, output, mean, inv_std);
@@ -227,13 +229,6 @@ void group_norm_backward(const Queue& queue, const GroupNormShape& s, const floa
       if (grad_bias != nullptr) grad_bias[p] = (float)totals[1];
     }
   });
-}
-
-}  // namespace
-
-void fill_group_norm(KernelTable<float>& table) {
-  table.group_norm_forward = group_norm_forward;
-  table.group_norm_backward = group_norm_backward;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

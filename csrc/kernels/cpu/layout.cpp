@@ -3,20 +3,12 @@
 #include "kernels/cpu/transpose.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
-namespace {
 
 void pack_lanes(const Queue&, int64_t batch, int64_t features, int64_t, const float* plain, float* packed) {
   pack_all(batch, features, plain, packed);
 }
 void unpack_lanes(const Queue&, int64_t batch, int64_t features, int64_t, const float* packed, float* plain) {
   unpack_all(batch, features, packed, plain);
-}
-
-}  // namespace
-
-void fill_layout(KernelTable<float>& table) {
-  table.pack_lanes = pack_lanes;
-  table.unpack_lanes = unpack_lanes;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -87,6 +87,8 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
       for (int64_t j = 0; j < columns; ++j) c[r * s.c_row + j * s.c_col] = edge[r * kPitch + j];
 }
 
+}  // namespace
+
 void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b, float* c) {
   if (s.m == 0 || s.n == 0) return;
   if (s.accumulate && s.k > kPanelDepth) {  // a sum of several panels is made apart
@@ -137,6 +139,7 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
   });
 }
 
+namespace {
 // y[n][o] = b[o] + x[n] . w[o], lanes along the features: for few images.
 void linear_forward_dots(const LinearShape& s, const float* input, const float* weight, const float* bias, float* output) {
   const Split rows(s.out_features, kTileRows);
@@ -173,6 +176,7 @@ constexpr int kImageVectors = 4, kImageRows = 6;
 #else
 constexpr int kImageVectors = 6, kImageRows = 2;
 #endif
+}  // namespace
 
 void linear_forward(const Queue& queue, const LinearShape& s, const float* input, const float* weight, const float* bias,
                     float* output) {
@@ -251,16 +255,6 @@ void multiply_adds(const Queue&, int64_t rounds, float* sink, double* operations
   unroll<kChains>([&](auto i) { total += sum[i]; });
   *sink = horizontal_sum(total);
   *operations = 2.0 * kChains * kLanes * static_cast<double>(rounds);
-}
-
-}  // namespace
-
-void fill_linear(KernelTable<float>& table) {
-  table.gemm = gemm;
-  table.multiply_adds = multiply_adds;
-  table.linear_forward = linear_forward;
-  table.linear_backward_input = linear_backward_input;
-  table.linear_backward_weight = linear_backward_weight;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -10,6 +10,22 @@ constexpr int64_t kChunk = 16384;
 
 inline float weight_of(const float* weight, int64_t c) { return weight != nullptr ? weight[c] : 1.0f; }
 
+inline double grad_factor(const float* grad, bool each, const double* divisor) {
+  return each ? 0 : (double)*grad / (divisor != nullptr ? *divisor : 1);
+}
+
+// out = exp(log_p) * factor - shift over everything.
+void exp_pass(int64_t n, float factor, float shift, const float* log_p, float* out) {
+  parallel_for((n + kChunk - 1) / kChunk, 0.6 * kChunk, [&](int64_t unit) {
+    int64_t i = unit * kChunk;
+    const int64_t end = i + kChunk < n ? i + kChunk : n;
+    for (; i + kLanes <= end; i += kLanes) store(out + i, exp(load(log_p + i)) * factor - shift);
+    if (i < end) store_partial(out + i, exp(load_partial(log_p + i, end - i)) * factor - shift, end - i);
+  });
+}
+
+}  // namespace
+
 void nll_forward(const Queue& queue, const ClassShape& s, const float* log_p, const int64_t* target, const float* weight,
                  int64_t ignore_index, double label_smoothing, bool mean, float* losses, float* result, double* total_weight) {
   if (losses == nullptr) losses = (float*)queue.scratch(0, (size_t)(s.batch * s.spatial) * sizeof(float));
@@ -51,10 +67,6 @@ void cross_entropy_forward(const Queue& queue, const ClassShape& s, const float*
   nll_forward(queue, s, log_p, target, weight, ignore_index, label_smoothing, mean, losses, result, total_weight);
 }
 
-inline double grad_factor(const float* grad, bool each, const double* divisor) {
-  return each ? 0 : (double)*grad / (divisor != nullptr ? *divisor : 1);
-}
-
 void nll_backward(const Queue&, const ClassShape& s, const int64_t* target, const float* weight, int64_t ignore_index,
                   const float* grad, bool each, const double* divisor, float* grad_input) {
   const double factor = grad_factor(grad, each, divisor);
@@ -66,16 +78,6 @@ void nll_backward(const Queue&, const ClassShape& s, const int64_t* target, cons
       const double g = each ? (double)grad[row] : factor;
       grad_input[(n * s.classes + t) * s.spatial + i] = (float)(-g * weight_of(weight, t));
     }
-}
-
-// out = exp(log_p) * factor - shift over everything.
-void exp_pass(int64_t n, float factor, float shift, const float* log_p, float* out) {
-  parallel_for((n + kChunk - 1) / kChunk, 0.6 * kChunk, [&](int64_t unit) {
-    int64_t i = unit * kChunk;
-    const int64_t end = i + kChunk < n ? i + kChunk : n;
-    for (; i + kLanes <= end; i += kLanes) store(out + i, exp(load(log_p + i)) * factor - shift);
-    if (i < end) store_partial(out + i, exp(load_partial(log_p + i, end - i)) * factor - shift, end - i);
-  });
 }
 
 void cross_entropy_backward(const Queue&, const ClassShape& s, const float* log_p, const int64_t* target, const float* weight,
@@ -122,15 +124,6 @@ void cross_entropy_backward(const Queue&, const ClassShape& s, const float* log_
       row[t * s.spatial] -= (float)(g * peak);
     }
   });
-}
-
-}  // namespace
-
-void fill_loss(KernelTable<float>& table) {
-  table.nll_forward = nll_forward;
-  table.cross_entropy_forward = cross_entropy_forward;
-  table.nll_backward = nll_backward;
-  table.cross_entropy_backward = cross_entropy_backward;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -160,6 +160,8 @@ void adagrad_part(const AdagradStep& s, int64_t step, int64_t n, float* __restri
   }
 }
 
+}  // namespace
+
 void sgd_step(const Queue&, const SgdStep& s, int64_t count, const OptimItem<float>* items) {
   for_each_part(count, items, 0.4,
                 [&](const OptimItem<float>& part) { sgd_part(s, part.fresh, part.n, part.param, part.grad, part.states[0]); });
@@ -186,16 +188,6 @@ void rmsprop_step(const Queue&, const RmspropStep& s, int64_t count, const Optim
 void adagrad_step(const Queue&, const AdagradStep& s, int64_t count, const OptimItem<float>* items) {
   for_each_part(count, items, 1,
                 [&](const OptimItem<float>& part) { adagrad_part(s, part.step, part.n, part.param, part.grad, part.states[0]); });
-}
-
-}  // namespace
-
-void fill_optim(KernelTable<float>& table) {
-  table.sgd_step = sgd_step;
-  table.adam_step = adam_step;
-  table.adadelta_step = adadelta_step;
-  table.rmsprop_step = rmsprop_step;
-  table.adagrad_step = adagrad_step;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

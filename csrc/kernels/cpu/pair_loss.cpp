@@ -166,6 +166,8 @@ void for_loss(PairLoss op, const Run& run) {
   }
 }
 
+}  // namespace
+
 void pair_loss(const Queue&, PairLoss op, const PairShape& s, double beta, const float* input, const float* target,
                const float* weight, const float* pos_weight, double divisor, float* losses, float* result, bool* in_range) {
   for_loss(op, [&](auto tag) {
@@ -179,13 +181,6 @@ void pair_loss_backward(const Queue&, PairLoss op, int64_t n, double beta, const
   for_loss(op, [&](auto tag) {
     backward<decltype(tag)::kOp>(n, beta, input, target, weight, pos_weight, grad, each, divisor, grad_input);
   });
-}
-
-}  // namespace
-
-void fill_pair_loss(KernelTable<float>& table) {
-  table.pair_loss = pair_loss;
-  table.pair_loss_backward = pair_loss_backward;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

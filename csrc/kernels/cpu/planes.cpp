@@ -47,6 +47,8 @@ inline void add_to(float* to, const float* from, int64_t count) {
   for (; i < count; ++i) to[i] += from[i];
 }
 
+}  // namespace
+
 void gather_planes(const Queue& queue, const PlaneMap& s, const float* input, float value, float* output) {
   const Run* runs = find_runs(queue, s);
   const int64_t taps = s.row_taps * s.column_taps, in_plane = s.in_height * s.in_width * s.lanes;
@@ -97,13 +99,6 @@ void scatter_planes(const Queue& queue, const PlaneMap& s, const float* grad_out
           }
         }
   });
-}
-
-}  // namespace
-
-void fill_planes(KernelTable<float>& table) {
-  table.gather_planes = gather_planes;
-  table.scatter_planes = scatter_planes;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -181,6 +181,8 @@ inline void specialize(const Pool2dShape& s, const F& f) {
   f.template operator()<Many, 0>();
 }
 
+}  // namespace
+
 void max_pool2d_forward(const Queue&, const Pool2dShape& s, const float* input, float* output, int32_t* index) {
   specialize(s, [&]<class W, int Kernel>() { max_forward<W, Kernel>(s, input, output, index); });
 }
@@ -192,15 +194,6 @@ void avg_pool2d_forward(const Queue&, const Pool2dShape& s, const float* input, 
 }
 void avg_pool2d_backward(const Queue&, const Pool2dShape& s, const float* grad_output, float* grad_input) {
   specialize(s, [&]<class W, int Kernel>() { avg_backward<W, Kernel>(s, grad_output, grad_input); });
-}
-
-}  // namespace
-
-void fill_pool2d(KernelTable<float>& table) {
-  table.max_pool2d_forward = max_pool2d_forward;
-  table.max_pool2d_backward = max_pool2d_backward;
-  table.avg_pool2d_forward = avg_pool2d_forward;
-  table.avg_pool2d_backward = avg_pool2d_backward;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -163,6 +163,8 @@ void reduce_with(const Queue& queue, const ReduceShape& s, double scale, const f
   else reduce_inner<Op>(s, scale, x, y);
 }
 
+}  // namespace
+
 void reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const float* x, float* y) {
   switch (op) {
     case ReduceOp::sum: return reduce_with<Sum>(queue, s, 1, x, y);
@@ -173,6 +175,7 @@ void reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const float* 
   }
 }
 
+namespace {
 // The sum of the squares of up to kBlock elements.
 float square_floats(const float* x, int64_t n) {
   Vec sums[4] = {};
@@ -227,6 +230,7 @@ inline double about_mean(double first, double second, double count) {
 inline float scaled_root(double squares, double scale, bool root) {
   return (float)(root ? ::sqrt(squares * scale) : squares * scale);
 }
+}  // namespace
 
 void sum_squares(const Queue& queue, const ReduceShape& s, const float* x, const float* shift, double scale, bool root,
                  float* y) {
@@ -274,6 +278,7 @@ void sum_squares(const Queue& queue, const ReduceShape& s, const float* x, const
   });
 }
 
+namespace {
 // The first extreme of a row of scalars, the first NaN before all.
 template <class Beats>
 int64_t arg_of(const float* row, int64_t n, int64_t step, const Beats& beats) {
@@ -290,6 +295,7 @@ int64_t arg_of(const float* row, int64_t n, int64_t step, const Beats& beats) {
   }
   return best;
 }
+}  // namespace
 
 void arg_reduce(const Queue&, ReduceOp op, const ReduceShape& s, const float* x, int64_t* index) {
   const int64_t rows = s.outer * s.inner;
@@ -302,14 +308,6 @@ void arg_reduce(const Queue&, ReduceOp op, const ReduceShape& s, const float* x,
                                        : arg_of(start, s.reduce, s.inner, [](float a, float b) { return a < b; });
     }
   });
-}
-
-}  // namespace
-
-void fill_reduce(KernelTable<float>& table) {
-  table.reduce = reduce;
-  table.sum_squares = sum_squares;
-  table.arg_reduce = arg_reduce;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -170,8 +170,6 @@ void softmax(const Queue&, const ReduceShape& s, bool log_form, const float* x, 
       [&](int64_t o) { row_softmax(log_form, s.reduce, x + o * s.reduce, y + o * s.reduce); });
 }
 
-namespace {
-
 void softmax_backward(const Queue&, const ReduceShape& s, bool log_form, const float* g, const float* y, float* out) {
   for_rows(
       s,
@@ -206,14 +204,6 @@ void logsumexp(const Queue&, const ReduceShape& s, const float* x, float* y) {
         const float sum = row_sum(s.reduce, [&](int64_t i, int64_t width) { return exp(load_n(row + i, width) - shift); });
         y[o] = (shift + log(constant(sum)))[0];
       });
-}
-
-}  // namespace
-
-void fill_softmax(KernelTable<float>& table) {
-  table.softmax = softmax;
-  table.softmax_backward = softmax_backward;
-  table.logsumexp = logsumexp;
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -110,13 +110,11 @@ void bilinear(const Queue& queue, const WarpShape& s, const double* m, const dou
     }
 }
 
+}  // namespace
+
 void warp_u8(const Queue& queue, const WarpShape& s, const double* m, const double* fill, const uint8_t* input, uint8_t* output) {
   if (s.bilinear) bilinear(queue, s, m, fill, input, output);
   else nearest(s, m, fill, input, output);
 }
-
-}  // namespace
-
-void fill_warp(KernelTable<float>& table) { table.warp_u8 = warp_u8; }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -99,9 +99,11 @@ __global__ void __launch_bounds__(kChannelThreads)
   strip.for_values(m, [&](int64_t at, int) { grad_input[at] = scale * (grad_output[at] - a - (input[at] - centre) * unit * b); });
 }
 
+}  // namespace
+
 template <class T>
-void train(const Queue& queue, const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
-           T* mean, T* inv_std, const RunningStatistics<T>& running) {
+void batch_norm_train(const Queue& queue, const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias,
+                      T* output, T* mean, T* inv_std, const RunningStatistics<T>& running) {
   const char* op = "batch_norm_train";
   const ChannelMap m = channel_map(op, s.batch, s.channels, s.spatial);
   const Scratch<Moments<T>> parts(queue, static_cast<int64_t>(m.chunks) * m.channels);
@@ -112,8 +114,8 @@ void train(const Queue& queue, const ChannelShape& s, double eps, const T* input
 }
 
 template <class T>
-void apply(const Queue& queue, const ChannelShape& s, const T* input, const T* mean, const T* inv_std, const T* weight,
-           const T* bias, T* output) {
+void batch_norm_apply(const Queue& queue, const ChannelShape& s, const T* input, const T* mean, const T* inv_std, const T* weight,
+                      const T* bias, T* output) {
   const char* op = "batch_norm_apply";
   const ChannelMap m = channel_map(op, s.batch, s.channels, s.spatial);
   launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m, T(0), nullptr, input,
@@ -121,8 +123,8 @@ void apply(const Queue& queue, const ChannelShape& s, const T* input, const T* m
 }
 
 template <class T>
-void backward(const Queue& queue, const ChannelShape& s, bool batch_statistics, const T* grad_output, const T* input,
-              const T* mean, const T* inv_std, const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
+void batch_norm_backward(const Queue& queue, const ChannelShape& s, bool batch_statistics, const T* grad_output, const T* input,
+                         const T* mean, const T* inv_std, const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
   const char* op = "batch_norm_backward";
   const ChannelMap m = channel_map(op, s.batch, s.channels, s.spatial);
   const Scratch<PairSum<T>> parts(queue, static_cast<int64_t>(m.chunks) * m.channels);
@@ -134,28 +136,20 @@ void backward(const Queue& queue, const ChannelShape& s, bool batch_statistics, 
          grad_output, input, mean, inv_std, weight, grad_input, grad_weight, grad_bias);
 }
 
+namespace {
 template <class T>
 __global__ void inverse_deviation(int channels, T eps, const T* variance, T* inv_std) {
   const int c = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
   if (c < channels) inv_std[c] = T(1) / sqrt(variance[c] + eps);
 }
+}  // namespace
 
 template <class T>
-void inv_std_of(const Queue& queue, int64_t channels, double eps, const T* variance, T* inv_std) {
+void batch_norm_inv_std(const Queue& queue, int64_t channels, double eps, const T* variance, T* inv_std) {
   launch("batch_norm_inv_std", inverse_deviation<T>, dim3(static_cast<unsigned>((channels + 127) / 128)), dim3(128), 0, queue,
          to_index("batch_norm_inv_std", channels), static_cast<T>(eps), variance, inv_std);
 }
 
-}  // namespace
-
-template <class T>
-void fill_batch_norm(KernelTable<T>& table) {
-  table.batch_norm_train = train<T>;
-  table.batch_norm_apply = apply<T>;
-  table.batch_norm_backward = backward<T>;
-  table.batch_norm_inv_std = inv_std_of<T>;
-}
-template void fill_batch_norm(KernelTable<float>&);
-template void fill_batch_norm(KernelTable<double>&);
+CNNX_INSTANTIATE(batch_norm_train, batch_norm_apply, batch_norm_backward, batch_norm_inv_std)
 
 }  // namespace cnnx::cuda

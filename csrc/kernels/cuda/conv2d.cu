@@ -407,25 +407,18 @@ void correlate(const Queue& queue, const char* op, const Conv2dShape& s, bool ba
   }
 }
 
+}  // namespace
+
 template <class T>
-void forward(const Queue& queue, const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
+void conv2d_forward(const Queue& queue, const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
   correlate(queue, "conv2d_forward", s, false, input, weight, bias, output);
 }
 
 template <class T>
-void backward_input(const Queue& queue, const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
+void conv2d_backward_input(const Queue& queue, const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
   correlate<T>(queue, "conv2d_backward_input", s, true, grad_output, weight, nullptr, grad_input);
 }
 
-}  // namespace
-
-template <class T>
-void fill_conv2d(KernelTable<T>& table) {
-  table.conv2d_forward = forward<T>;
-  table.conv2d_backward_input = backward_input<T>;
-  table.conv2d_backward_weight = conv2d_backward_weight<T>;
-}
-template void fill_conv2d(KernelTable<float>&);
-template void fill_conv2d(KernelTable<double>&);
+CNNX_INSTANTIATE(conv2d_forward, conv2d_backward_input)
 
 }  // namespace cnnx::cuda

@@ -14,8 +14,4 @@ struct alignas((kCount * sizeof(T)) % 16 == 0 ? 16 : sizeof(T)) WeightPack {
 
 inline int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
-template <class T>
-void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const T* input, const T* grad_output, T* grad_weight,
-                            T* grad_bias);
-
 }  // namespace cnnx::cuda

@@ -241,7 +241,7 @@ void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const T* i
   else if (w.out_group <= 32) run(Tile<32, 64, 4, 8>{});
   else run(Tile<64, 64, 8, 4>{});
 }
-template void conv2d_backward_weight(const Queue&, const Conv2dShape&, const float*, const float*, float*, float*);
-template void conv2d_backward_weight(const Queue&, const Conv2dShape&, const double*, const double*, double*, double*);
+
+CNNX_INSTANTIATE(conv2d_backward_weight)
 
 }  // namespace cnnx::cuda

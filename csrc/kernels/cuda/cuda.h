@@ -1,4 +1,4 @@
-// What the files of this folder share. Each fills the slots of its family; tensors are plain (lanes == 1) on a device.
+// What the files of this folder share, and the kernels that they define; tensors are plain (lanes == 1) on a device.
 #pragma once
 
 #include "cnnx/dtype.h"
@@ -15,48 +15,11 @@ void upload(const Queue& queue, const char* op, void* target, const void* source
 // none before (sort.cu).
 void chain(const Queue& queue, const char* op, int64_t n, const int64_t* entry, int64_t* next, bool* first);
 
-void fill_elements(ElementTable& table);
-void fill_index(ElementTable& table);
-void fill_integer_reduce(ElementTable& table);
-void fill_random(ElementTable& table);
-void fill_scan(ElementTable& table);
-void fill_sort(ElementTable& table);
-void fill_transform(ElementTable& table);
-
-template <class T>
-void fill_batch_norm(KernelTable<T>& table);
-template <class T>
-void fill_binary(KernelTable<T>& table);
-template <class T>
-void fill_conv2d(KernelTable<T>& table);
-template <class T>
-void fill_dropout(KernelTable<T>& table);
-template <class T>
-void fill_planes(KernelTable<T>& table);
-template <class T>
-void fill_pool2d(KernelTable<T>& table);
-template <class T>
-void fill_distance(KernelTable<T>& table);
-template <class T>
-void fill_reduce(KernelTable<T>& table);
-template <class T>
-void fill_group_norm(KernelTable<T>& table);
-template <class T>
-void fill_unary(KernelTable<T>& table);
-template <class T>
-void fill_data(KernelTable<T>& table);
-void fill_data(ElementTable& table);
-template <class T>
-void fill_linear(KernelTable<T>& table);
-void fill_linear(ElementTable& table);
-template <class T>
-void fill_loss(KernelTable<T>& table);
-template <class T>
-void fill_optim(KernelTable<T>& table);
-void fill_optim(ElementTable& table);
-template <class T>
-void fill_pair_loss(KernelTable<T>& table);
-template <class T>
-void fill_softmax(KernelTable<T>& table);
+#define KERNEL(name, signature) \
+  template <class T>            \
+  CNNX_DECLARE(name, signature);
+#include "kernels/kernels.def"
+#define ELEMENT(name, signature) CNNX_DECLARE(name, signature);
+#include "kernels/elements.def"
 
 }  // namespace cnnx::cuda

@@ -51,6 +51,8 @@ __global__ void gather_kernel(GatherShape s, int64_t first_channel, int64_t chan
 
 int64_t blocks_for(int64_t items) { return std::min<int64_t>((items + kThreads - 1) / kThreads, 1 << 16); }
 
+}  // namespace
+
 template <class T>
 void gather_u8(const Queue& queue, const GatherShape& s, const uint8_t* source, const int64_t* index, T divisor, const T* mean,
                const T* stddev, T* out) {
@@ -74,6 +76,7 @@ void gather_u8(const Queue& queue, const GatherShape& s, const uint8_t* source, 
   }
 }
 
+namespace {
 template <class Word>
 __global__ void rows_kernel(int64_t count, int64_t words, int64_t rows, const Word* source, const int64_t* index, Word* out,
                             int32_t* faults) {
@@ -85,6 +88,7 @@ __global__ void rows_kernel(int64_t count, int64_t words, int64_t rows, const Wo
     out[i] = word;
   }
 }
+}  // namespace
 
 void gather_rows(const Queue& queue, int64_t count, int64_t row_bytes, int64_t rows, const void* source, const int64_t* index,
                  void* out) {
@@ -101,15 +105,6 @@ void gather_rows(const Queue& queue, int64_t count, int64_t row_bytes, int64_t r
   else copy(uint8_t{});
 }
 
-}  // namespace
-
-template <class T>
-void fill_data(KernelTable<T>& table) {
-  table.gather_u8 = gather_u8<T>;
-}
-template void fill_data(KernelTable<float>&);
-template void fill_data(KernelTable<double>&);
-
-void fill_data(ElementTable& table) { table.gather_rows = gather_rows; }
+CNNX_INSTANTIATE(gather_u8)
 
 }  // namespace cnnx::cuda

@@ -74,6 +74,8 @@ __global__ void cdist_backward_kernel(CdistShape s, double p, bool transposed, c
   grad_x[at] = sum;
 }
 
+}  // namespace
+
 template <class T>
 void cdist(const Queue& queue, const CdistShape& s, double p, const T* x, const T* y, T* distance) {
   constexpr int kPairs = kThreads / 32;
@@ -88,14 +90,6 @@ void cdist_backward(const Queue& queue, const CdistShape& s, double p, bool tran
          transposed, grad, distance, x, y, grad_x);
 }
 
-}  // namespace
-
-template <class T>
-void fill_distance(KernelTable<T>& table) {
-  table.cdist = cdist<T>;
-  table.cdist_backward = cdist_backward<T>;
-}
-template void fill_distance(KernelTable<float>&);
-template void fill_distance(KernelTable<double>&);
+CNNX_INSTANTIATE(cdist, cdist_backward)
 
 }  // namespace cnnx::cuda

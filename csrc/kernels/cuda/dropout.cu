@@ -36,6 +36,8 @@ __global__ void __launch_bounds__(256)
     if (first + i < n) y[first + i] = bits[i] >> 8 >= threshold ? x[first + i] * scale : T(0);
 }
 
+}  // namespace
+
 template <class T>
 void dropout(const Queue& queue, int64_t batch, int64_t features, int64_t, double p, uint64_t seed, uint64_t call, const T* x,
              T* y) {
@@ -45,6 +47,7 @@ void dropout(const Queue& queue, int64_t batch, int64_t features, int64_t, doubl
          static_cast<T>(p < 1 ? 1 / (1 - p) : 0), random_key(queue, "dropout", seed, call), aligned, x, y);
 }
 
+namespace {
 // A thread takes kEach values, kPlaneThreads apart, so that every load of a warp is one line.
 template <class F>
 __device__ void for_each_value(int count, const F& f) {
@@ -70,6 +73,7 @@ __global__ void __launch_bounds__(kPlaneThreads)
     data[at] += shift[channel];
   });
 }
+}  // namespace
 
 template <class T>
 void scale_channels(const Queue& queue, const ChannelShape& s, const T* input, const T* scales, T* output) {
@@ -89,15 +93,6 @@ void shift_channels(const Queue& queue, const ChannelShape& s, const T* shift, T
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_dropout(KernelTable<T>& table) {
-  table.dropout = dropout<T>;
-  table.scale_channels = scale_channels<T>;
-  table.shift_channels = shift_channels<T>;
-}
-template void fill_dropout(KernelTable<float>&);
-template void fill_dropout(KernelTable<double>&);
+CNNX_INSTANTIATE(dropout, scale_channels, shift_channels)
 
 }  // namespace cnnx::cuda

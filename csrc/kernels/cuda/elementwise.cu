@@ -211,71 +211,50 @@ struct AnyGradient {
 constexpr const char* kNames[] = {
 #define UNARY(op, name, needs) name,
 #include "kernels/unary.def"
-#undef UNARY
 };
 
 const char* name_of(UnaryOp op) { return kNames[static_cast<size_t>(op)]; }
 
-void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
-  switch (op) {
+}  // namespace
+
+template <class T>
+void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const T* x, T* y) {
+  if constexpr (std::is_same_v<T, double>) return map(queue, name_of(op), n, x, y, AnyFunction{op, a, b});
+  else switch (op) {
 #define UNARY(function, name, needs) \
   case UnaryOp::function: return map(queue, name, n, x, y, Function<UnaryOp::function>{a, b});
 #include "kernels/unary.def"
-#undef UNARY
-    case UnaryOp::count: break;
-  }
-}
-void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const double* x, double* y) {
-  map(queue, name_of(op), n, x, y, AnyFunction{op, a, b});
+      case UnaryOp::count: break;
+    }
 }
 
-// A null `saved` is one that the gradient does not need.
-template <class T, class F>
-void backward(const Queue& queue, UnaryOp op, int64_t n, const T* g, const T* saved, T* out, const F& f) {
-  map2(queue, name_of(op), n, array(g), saved == nullptr ? Source<T>{nullptr, T(), 0} : array(saved), out, f);
-}
-void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* g, const float* saved,
-                    float* out) {
-  switch (op) {
+template <class T>
+void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y, T* out) {
+  const UnaryNeeds needs = unary_needs(op);
+  const Source<T> saved = needs == UnaryNeeds::nothing ? Source<T>{nullptr, T(), 0} : array(needs == UnaryNeeds::x ? x : y);
+  const auto with = [&](const auto& gradient) { map2(queue, name_of(op), n, array(g), saved, out, gradient); };
+  if constexpr (std::is_same_v<T, double>) return with(AnyGradient{op, a, b});
+  else switch (op) {
 #define UNARY(function, name, needs) \
-  case UnaryOp::function: return backward(queue, op, n, g, saved, out, Gradient<UnaryOp::function>{a, b});
+  case UnaryOp::function: return with(Gradient<UnaryOp::function>{a, b});
 #include "kernels/unary.def"
-#undef UNARY
-    case UnaryOp::count: break;
-  }
-}
-void unary_backward(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const double* g, const double* saved,
-                    double* out) {
-  backward(queue, op, n, g, saved, out, AnyGradient{op, a, b});
+      case UnaryOp::count: break;
+    }
 }
 
+namespace {
 template <class T>
 struct Axpy {
   T alpha;
   __device__ T operator()(T x, T y) const { return x * alpha + y; }
 };
+}  // namespace
 
 template <class T>
 void axpy(const Queue& queue, int64_t n, double alpha, const T* x, T* y) {
   map2(queue, "axpy", n, array(x), array(static_cast<const T*>(y)), y, Axpy<T>{static_cast<T>(alpha)});
 }
 
-}  // namespace
-
-template <class T>
-void fill_unary(KernelTable<T>& table) {
-  table.unary = unary;
-  table.unary_backward = [](const Queue& queue, UnaryOp op, int64_t n, double a, double b, const T* g, const T* x, const T* y,
-                            T* out) {
-    unary_backward(queue, op, n, a, b, g,
-                   unary_needs(op) == UnaryNeeds::y   ? y
-                   : unary_needs(op) == UnaryNeeds::x ? x
-                                                      : nullptr,
-                   out);
-  };
-  table.axpy = axpy<T>;
-}
-template void fill_unary(KernelTable<float>&);
-template void fill_unary(KernelTable<double>&);
+CNNX_INSTANTIATE(unary, unary_backward, axpy)
 
 }  // namespace cnnx::cuda

@@ -122,9 +122,11 @@ dim3 row_grid(const Rows& rows) {
   return dim3(static_cast<unsigned>((rows.count + teams - 1) / teams));
 }
 
+}  // namespace
+
 template <class T>
-void forward(const Queue& queue, const GroupNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
-             T* mean, T* inv_std) {
+void group_norm_forward(const Queue& queue, const GroupNormShape& s, double eps, const T* input, const T* weight, const T* bias,
+                        T* output, T* mean, T* inv_std) {
   const char* op = "group_norm_forward";
   const Rows rows = rows_of(op, s);
   launch(op, short_rows(rows) ? forward_rows<T, 32> : forward_rows<T, kRowThreads>, row_grid(rows), dim3(kRowThreads), 0, queue,
@@ -132,8 +134,8 @@ void forward(const Queue& queue, const GroupNormShape& s, double eps, const T* i
 }
 
 template <class T>
-void backward(const Queue& queue, const GroupNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std,
-              const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
+void group_norm_backward(const Queue& queue, const GroupNormShape& s, const T* grad_output, const T* input, const T* mean,
+                         const T* inv_std, const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
   const char* op = "group_norm_backward";
   const Rows rows = rows_of(op, s);
   if (grad_input != nullptr)
@@ -152,14 +154,6 @@ void backward(const Queue& queue, const GroupNormShape& s, const T* grad_output,
          grad_bias);
 }
 
-}  // namespace
-
-template <class T>
-void fill_group_norm(KernelTable<T>& table) {
-  table.group_norm_forward = forward<T>;
-  table.group_norm_backward = backward<T>;
-}
-template void fill_group_norm(KernelTable<float>&);
-template void fill_group_norm(KernelTable<double>&);
+CNNX_INSTANTIATE(group_norm_forward, group_norm_backward)
 
 }  // namespace cnnx::cuda

@@ -26,6 +26,8 @@ __global__ void take_along_kernel(Walk<3> walk, int64_t x_step, const int64_t* i
   values[at[0]] = x[at[2] + index[at[1]] * x_step];
 }
 
+}  // namespace
+
 void take_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x,
                 void* values) {
   dispatch_words(dtype, [&](auto tag) {
@@ -38,6 +40,7 @@ void take_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64
   });
 }
 
+namespace {
 template <class T>
 __device__ T sum_of(T a, T b) {
   if constexpr (std::is_same_v<T, bool>) return a || b;
@@ -81,6 +84,7 @@ __global__ void put_chained_kernel(Walk<3> walk, int64_t taken, int64_t value_st
   for (int64_t k = i; add && k >= 0; k = next[k]) result = sum_of(result, line[(k - begin) * value_step]);
   x[entry[i]] = result;
 }
+}  // namespace
 
 void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add,
                const int64_t* index, const void* values, void* x) {
@@ -107,6 +111,7 @@ void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_
   });
 }
 
+namespace {
 __global__ void index_entries_kernel(int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index,
                                      int64_t* entry, unsigned long long* bad) {
   const int64_t i = thread_index();
@@ -119,12 +124,14 @@ __global__ void index_entries_kernel(int64_t n, int64_t extent, int64_t stride, 
   }
   if (entry != nullptr) entry[i] = (add ? entry[i] : 0) + value * stride;
 }
+}  // namespace
 
 void index_entries(const Queue& queue, int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index,
                    int64_t* entry, unsigned long long* bad) {
   launch("index", index_entries_kernel, blocks_for(n), kThreads, 0, queue, n, extent, stride, wraps, add, index, entry, bad);
 }
 
+namespace {
 template <class T>
 __global__ void gather_kernel(Walk<3> walk, const int64_t* entry, const T* x, T* values) {
   const int64_t i = thread_index();
@@ -133,6 +140,7 @@ __global__ void gather_kernel(Walk<3> walk, const int64_t* entry, const T* x, T*
   walk.find(i, at);
   values[at[0]] = x[at[1] + entry[at[2]]];
 }
+}  // namespace
 
 void gather(const Queue& queue, DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
   dispatch_words(dtype, [&](auto tag) {
@@ -145,6 +153,7 @@ void gather(const Queue& queue, DType dtype, const StridedShape<3>& s, const int
   });
 }
 
+namespace {
 template <class T>
 __global__ void scatter_kernel(Walk<3> walk, int64_t value_step, bool add, const int64_t* entry, const int64_t* next,
                                const bool* first, const T* values, T* x) {
@@ -164,6 +173,7 @@ __global__ void scatter_kernel(Walk<3> walk, int64_t value_step, bool add, const
     slot = sum;
   }
 }
+}  // namespace
 
 // Lists of equal entries are made here, where there may be such.
 void scatter(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t value_step, bool distinct, bool add,
@@ -188,6 +198,7 @@ void scatter(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t 
   });
 }
 
+namespace {
 struct Extents {
   int ndim;
   int64_t extent[kMaxDims];
@@ -204,6 +215,7 @@ __global__ void nonzero_kernel(int64_t n, Extents shape, const int64_t* position
     rest /= shape.extent[d];
   }
 }
+}  // namespace
 
 void nonzero(const Queue& queue, const StridedShape<1>& shape, const int64_t* positions, int64_t* coordinates) {
   Extents extents{shape.ndim, {}};
@@ -212,27 +224,17 @@ void nonzero(const Queue& queue, const StridedShape<1>& shape, const int64_t* po
   launch("nonzero", nonzero_kernel, blocks_for(n), kThreads, 0, queue, n, extents, positions, coordinates);
 }
 
+namespace {
 // Integer atomics: the counts do not depend on the order.
 __global__ void bincount_kernel(int64_t n, const int64_t* values, unsigned long long* counts) {
   const int64_t i = thread_index();
   if (i < n) atomicAdd(counts + values[i], 1ull);
 }
+}  // namespace
 
 void bincount(const Queue& queue, int64_t n, const int64_t* values, int64_t* counts) {
   launch("bincount", bincount_kernel, blocks_for(n), kThreads, 0, queue, n, values,
          reinterpret_cast<unsigned long long*>(counts));
-}
-
-}  // namespace
-
-void fill_index(ElementTable& table) {
-  table.take_along = take_along;
-  table.put_along = put_along;
-  table.index_entries = index_entries;
-  table.gather = gather;
-  table.scatter = scatter;
-  table.nonzero = nonzero;
-  table.bincount = bincount;
 }
 
 }  // namespace cnnx::cuda

@@ -330,6 +330,8 @@ Product<T> as_product(const GemmShape& s, const T* a, const T* b, T* c) {
   return p;
 }
 
+}  // namespace
+
 template <class T>
 void gemm(const Queue& queue, const GemmShape& s, const T* a, const T* b, T* c) {
   product(queue, "gemm", as_product(s, a, b, c));
@@ -363,6 +365,7 @@ void linear_backward_weight(const Queue& queue, const LinearShape& s, const T* i
   product(queue, "linear_backward_weight", p);
 }
 
+namespace {
 // Integers have no fast path: one thread a result.
 template <class T>
 __global__ void integer_product_kernel(GemmShape s, StridedShape<3> batch, const T* a, const T* b, T* c) {
@@ -381,6 +384,7 @@ __global__ void integer_product_kernel(GemmShape s, StridedShape<3> batch, const
     c[offset[0] + m * s.c_row + n * s.c_col] = T(sum);
   }
 }
+}  // namespace
 
 void matmul(const Queue& queue, DType dtype, const GemmShape& s, const StridedShape<3>& batch, const void* a, const void* b,
             void* c) {
@@ -398,18 +402,6 @@ void matmul(const Queue& queue, DType dtype, const GemmShape& s, const StridedSh
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_linear(KernelTable<T>& table) {
-  table.gemm = gemm<T>;
-  table.linear_forward = linear_forward<T>;
-  table.linear_backward_input = linear_backward_input<T>;
-  table.linear_backward_weight = linear_backward_weight<T>;
-}
-template void fill_linear(KernelTable<float>&);
-template void fill_linear(KernelTable<double>&);
-
-void fill_linear(ElementTable& table) { table.matmul = matmul; }
+CNNX_INSTANTIATE(gemm, linear_forward, linear_backward_input, linear_backward_weight)
 
 }  // namespace cnnx::cuda

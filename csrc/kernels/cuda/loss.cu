@@ -97,6 +97,8 @@ void forward(const Queue& queue, const char* op, const LossRows<T>& p) {
   launch(op, loss_kernel<T, kLogits>, dim3(unsigned(blocks)), dim3(kRowThreads), 0, queue, p, lanes);
 }
 
+}  // namespace
+
 template <class T>
 void nll_forward(const Queue& queue, const ClassShape& s, const T* log_p, const int64_t* target, const T* weight,
                  int64_t ignore_index, double label_smoothing, bool mean, T* losses, T* result, double* total_weight) {
@@ -114,6 +116,7 @@ void cross_entropy_forward(const Queue& queue, const ClassShape& s, const T* log
                             total_weight, faults(queue.device)});
 }
 
+namespace {
 template <class T>
 struct LossSlopes {
   ClassShape s;
@@ -162,6 +165,7 @@ void backward(const Queue& queue, const char* op, const LossSlopes<T>& p) {
   launch(op, slope_kernel<T>, dim3(unsigned(std::min<int64_t>((count + kRowThreads - 1) / kRowThreads, 1 << 16))),
          dim3(kRowThreads), 0, queue, p);
 }
+}  // namespace
 
 template <class T>
 void cross_entropy_backward(const Queue& queue, const ClassShape& s, const T* log_p, const int64_t* target, const T* weight,
@@ -177,16 +181,6 @@ void nll_backward(const Queue& queue, const ClassShape& s, const int64_t* target
   backward(queue, "nll_backward", LossSlopes<T>{s, nullptr, target, weight, ignore_index, T(0), grad, each, divisor, grad_input});
 }
 
-}  // namespace
-
-template <class T>
-void fill_loss(KernelTable<T>& table) {
-  table.nll_forward = nll_forward<T>;
-  table.cross_entropy_forward = cross_entropy_forward<T>;
-  table.cross_entropy_backward = cross_entropy_backward<T>;
-  table.nll_backward = nll_backward<T>;
-}
-template void fill_loss(KernelTable<float>&);
-template void fill_loss(KernelTable<double>&);
+CNNX_INSTANTIATE(nll_forward, cross_entropy_forward, cross_entropy_backward, nll_backward)
 
 }  // namespace cnnx::cuda

@@ -206,6 +206,8 @@ void run(const Queue& queue, const char* op, const Rule& rule, const Step& step,
   if (u.count > 0) flush();
 }
 
+}  // namespace
+
 template <class T>
 void sgd_step(const Queue& queue, const SgdStep& step, int64_t count, const OptimItem<T>* items) {
   run(queue, "sgd_step", Sgd<T>{step}, step, count, items);
@@ -227,6 +229,7 @@ void adagrad_step(const Queue& queue, const AdagradStep& step, int64_t count, co
   run(queue, "adagrad_step", Adagrad<T>{step}, step, count, items);
 }
 
+namespace {
 // Lists of numbers in the arguments of a kernel, with the first block of each as above.
 template <class T>
 struct Lists {
@@ -322,6 +325,7 @@ __global__ void clip_kernel(Lists<T> lists, double max_norm, const double* norm)
 }
 
 constexpr const char* kClip = "clip_grad_norm_";
+}  // namespace
 
 void add_norm(const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data, double* norm) {
   dispatch_floating(kClip, dtype, [&](auto tag) {
@@ -344,22 +348,6 @@ void clip_norm(const Queue& queue, DType dtype, double max_norm, const double* n
   });
 }
 
-}  // namespace
-
-void fill_optim(ElementTable& table) {
-  table.add_norm = add_norm;
-  table.clip_norm = clip_norm;
-}
-
-template <class T>
-void fill_optim(KernelTable<T>& table) {
-  table.sgd_step = sgd_step<T>;
-  table.adam_step = adam_step<T>;
-  table.adadelta_step = adadelta_step<T>;
-  table.rmsprop_step = rmsprop_step<T>;
-  table.adagrad_step = adagrad_step<T>;
-}
-template void fill_optim(KernelTable<float>&);
-template void fill_optim(KernelTable<double>&);
+CNNX_INSTANTIATE(sgd_step, adam_step, adadelta_step, rmsprop_step, adagrad_step)
 
 }  // namespace cnnx::cuda

@@ -86,6 +86,8 @@ __global__ void pair_backward_kernel(PairLoss op, int64_t n, T beta, const T* in
         (each ? grad[i] * twice : all) * or_one(weight, i) * slope_of(op, input[i], target[i], or_one(pos_weight, i), beta);
 }
 
+}  // namespace
+
 template <class T>
 void pair_loss(const Queue& queue, PairLoss op, const PairShape& s, double beta, const T* input, const T* target, const T* weight,
                const T* pos_weight, double divisor, T* losses, T* result, bool*) {
@@ -104,14 +106,6 @@ void pair_loss_backward(const Queue& queue, PairLoss op, int64_t n, double beta,
          T(beta), input, target, weight, pos_weight, grad, each, T(divisor), grad_input);
 }
 
-}  // namespace
-
-template <class T>
-void fill_pair_loss(KernelTable<T>& table) {
-  table.pair_loss = pair_loss<T>;
-  table.pair_loss_backward = pair_loss_backward<T>;
-}
-template void fill_pair_loss(KernelTable<float>&);
-template void fill_pair_loss(KernelTable<double>&);
+CNNX_INSTANTIATE(pair_loss, pair_loss_backward)
 
 }  // namespace cnnx::cuda

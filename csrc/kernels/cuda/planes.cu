@@ -100,6 +100,8 @@ class TableStore {
 
 dim3 fewer(dim3 blocks) { return dim3((blocks.x + kEach - 1) / kEach); }
 
+}  // namespace
+
 template <class T>
 void gather_planes(const Queue& queue, const PlaneMap& s, const T* input, T value, T* output) {
   const char* op = "gather_planes";
@@ -116,6 +118,7 @@ void gather_planes(const Queue& queue, const PlaneMap& s, const T* input, T valu
   });
 }
 
+namespace {
 // Appends the lists of one axis: `stride` is the distance of neighbouring positions in an output plane, `tap_stride` that of
 // taps.
 void append_inverse(std::vector<int32_t>& entries, const int64_t* table, int64_t taps, int64_t positions, int64_t extent,
@@ -133,6 +136,7 @@ void append_inverse(std::vector<int32_t>& entries, const int64_t* table, int64_t
       entries[start + static_cast<size_t>(next[static_cast<size_t>(table[i])]++)] =
           static_cast<int32_t>(i / positions * tap_stride + i % positions * stride);
 }
+}  // namespace
 
 template <class T>
 void scatter_planes(const Queue& queue, const PlaneMap& s, const T* grad_output, T* grad_input) {
@@ -153,14 +157,6 @@ void scatter_planes(const Queue& queue, const PlaneMap& s, const T* grad_output,
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_planes(KernelTable<T>& table) {
-  table.gather_planes = gather_planes<T>;
-  table.scatter_planes = scatter_planes<T>;
-}
-template void fill_planes(KernelTable<float>&);
-template void fill_planes(KernelTable<double>&);
+CNNX_INSTANTIATE(gather_planes, scatter_planes)
 
 }  // namespace cnnx::cuda

@@ -26,6 +26,8 @@ __global__ void fill_kernel(int64_t n, bool packed, T value, T* out) {
   }
 }
 
+}  // namespace
+
 void fill(const Queue& queue, DType dtype, int64_t n, const void* value, void* out) {
   dispatch_words(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -36,6 +38,7 @@ void fill(const Queue& queue, DType dtype, int64_t n, const void* value, void* o
   });
 }
 
+namespace {
 // As the conversions of host/pointwise.cpp.
 template <class To, class From>
 struct Convert {
@@ -180,6 +183,7 @@ void convert(const Queue& queue, const StridedShape<2>& s, DType in_type, const 
            out + base[0]);
   });
 }
+}  // namespace
 
 void copy(const Queue& queue, const StridedShape<2>& s, DType out_type, void* out, DType in_type, const void* in) {
   if (out_type == in_type)
@@ -190,6 +194,7 @@ void copy(const Queue& queue, const StridedShape<2>& s, DType out_type, void* ou
   dispatch(out_type, [&](auto tag) { convert(queue, s, in_type, in, static_cast<decltype(tag)*>(out)); });
 }
 
+namespace {
 // One operation of float.
 template <BinaryOp kOp>
 struct FloatArithmetic {
@@ -209,6 +214,7 @@ struct Arithmetic {
     }
   }
 };
+}  // namespace
 
 void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
             const ElementOperand& b, void* out) {
@@ -229,11 +235,12 @@ void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>&
 
 // The slot of KernelTable: contiguous operands or single elements, all on the device.
 template <class T>
-void flat_binary(const Queue& queue, BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
+void binary(const Queue& queue, BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
   const StridedShape<3> s{1, {n}, {{1}, {a_kind == Operand::full ? 1 : 0}, {b_kind == Operand::full ? 1 : 0}}};
   binary(queue, op, dtype_of<T>(), s, {a, 0, 0}, {b, 0, 0}, out);
 }
 
+namespace {
 template <class T>
 struct Compare {
   CompareOp op;
@@ -246,6 +253,7 @@ struct Compare {
     }
   }
 };
+}  // namespace
 
 void compare(const Queue& queue, CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
              const ElementOperand& b, bool* out) {
@@ -255,6 +263,7 @@ void compare(const Queue& queue, CompareOp op, DType dtype, const StridedShape<3
   });
 }
 
+namespace {
 template <class T>
 struct Bitwise {
   BitOp op;
@@ -266,6 +275,7 @@ struct Bitwise {
     }
   }
 };
+}  // namespace
 
 void bitwise(const Queue& queue, BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
              const ElementOperand& b, void* out) {
@@ -276,6 +286,7 @@ void bitwise(const Queue& queue, BitOp op, DType dtype, const StridedShape<3>& s
   });
 }
 
+namespace {
 template <class T>
 __global__ void choose_kernel(Walk<4> walk, bool is_flat, const bool* condition, Source<T> a, Source<T> b, T* out) {
   const int64_t i = thread_index();
@@ -286,6 +297,7 @@ __global__ void choose_kernel(Walk<4> walk, bool is_flat, const bool* condition,
   const T* from = choice ? a.data : b.data;  // a reference to a or b would put both on the stack
   out[at[0]] = from == nullptr ? (choice ? a.value : b.value) : from[choice ? at[2] : at[3]];
 }
+}  // namespace
 
 void choose(const Queue& queue, DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a,
             const ElementOperand& b, void* out) {
@@ -305,6 +317,7 @@ void choose(const Queue& queue, DType dtype, const StridedShape<4>& s, const boo
   });
 }
 
+namespace {
 template <class T>
 struct Test {
   TestOp op;
@@ -322,6 +335,7 @@ struct Test {
     }
   }
 };
+}  // namespace
 
 void test(const Queue& queue, TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
   dispatch(dtype, [&](auto tag) {
@@ -330,6 +344,7 @@ void test(const Queue& queue, TestOp op, DType dtype, int64_t n, const void* x, 
   });
 }
 
+namespace {
 template <class T>
 struct IntegerFunction {
   UnaryOp op;
@@ -359,6 +374,7 @@ T saturated(double value) {
   if (value >= static_cast<double>(kMax)) return kMax;
   return static_cast<T>(value);
 }
+}  // namespace
 
 void integer_unary(const Queue& queue, UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
   dispatch(dtype, [&](auto tag) {
@@ -369,6 +385,7 @@ void integer_unary(const Queue& queue, UnaryOp op, DType dtype, int64_t n, doubl
   });
 }
 
+namespace {
 template <class T>
 __global__ void triangle_kernel(int64_t n, int64_t rows, int64_t columns, int64_t diagonal, bool lower, T* x) {
   const int64_t i = thread_index();
@@ -376,6 +393,7 @@ __global__ void triangle_kernel(int64_t n, int64_t rows, int64_t columns, int64_
   const int64_t column = i % columns, row = i / columns % rows;
   if (lower ? column - row > diagonal : column - row < diagonal) x[i] = T(0);
 }
+}  // namespace
 
 void triangle(const Queue& queue, DType dtype, int64_t matrices, int64_t rows, int64_t columns, int64_t diagonal, bool lower,
               void* x) {
@@ -387,6 +405,7 @@ void triangle(const Queue& queue, DType dtype, int64_t matrices, int64_t rows, i
   });
 }
 
+namespace {
 // Integers by way of the widest, so that they wrap.
 template <class T>
 __device__ T computed(double value) {
@@ -400,6 +419,7 @@ __global__ void arange_kernel(int64_t n, double start, double step, T* out) {
   const int64_t i = thread_index();
   if (i < n) out[i] = computed<T>(__dadd_rn(start, __dmul_rn(static_cast<double>(i), step)));
 }
+}  // namespace
 
 void arange(const Queue& queue, DType dtype, int64_t n, double start, double step, void* out) {
   dispatch(dtype, [&](auto tag) {
@@ -408,11 +428,13 @@ void arange(const Queue& queue, DType dtype, int64_t n, double start, double ste
   });
 }
 
+namespace {
 template <class T>
 __global__ void arange_integer_kernel(int64_t n, uint64_t start, uint64_t step, T* out) {
   const int64_t i = thread_index();
   if (i < n) out[i] = static_cast<T>(static_cast<int64_t>(start + static_cast<uint64_t>(i) * step));
 }
+}  // namespace
 
 void arange_integer(const Queue& queue, DType dtype, int64_t n, int64_t start, int64_t step, void* out) {
   dispatch(dtype, [&](auto tag) {
@@ -422,6 +444,7 @@ void arange_integer(const Queue& queue, DType dtype, int64_t n, int64_t start, i
   });
 }
 
+namespace {
 template <class T>
 __global__ void linspace_kernel(int64_t n, double start, double end, double step, T* out) {
   const int64_t i = thread_index();
@@ -429,6 +452,7 @@ __global__ void linspace_kernel(int64_t n, double start, double end, double step
   out[i] = computed<T>(i < (n + 1) / 2 ? __dadd_rn(start, __dmul_rn(step, static_cast<double>(i)))
                                        : __dadd_rn(end, -__dmul_rn(step, static_cast<double>(n - 1 - i))));
 }
+}  // namespace
 
 void linspace(const Queue& queue, DType dtype, int64_t n, double start, double end, void* out) {
   const double step = n > 1 ? (end - start) / static_cast<double>(n - 1) : 0.0;
@@ -438,28 +462,6 @@ void linspace(const Queue& queue, DType dtype, int64_t n, double start, double e
   });
 }
 
-}  // namespace
-
-void fill_elements(ElementTable& table) {
-  table.fill = fill;
-  table.copy = copy;
-  table.binary = binary;
-  table.compare = compare;
-  table.bitwise = bitwise;
-  table.choose = choose;
-  table.test = test;
-  table.integer_unary = integer_unary;
-  table.triangle = triangle;
-  table.arange = arange;
-  table.arange_integer = arange_integer;
-  table.linspace = linspace;
-}
-
-template <class T>
-void fill_binary(KernelTable<T>& table) {
-  table.binary = flat_binary<T>;
-}
-template void fill_binary(KernelTable<float>&);
-template void fill_binary(KernelTable<double>&);
+CNNX_INSTANTIATE(binary)
 
 }  // namespace cnnx::cuda

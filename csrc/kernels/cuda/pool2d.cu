@@ -199,6 +199,8 @@ void for_parts(const char* op, const Pool2dShape& s, bool over_input, int64_t la
   });
 }
 
+}  // namespace
+
 template <class T>
 void max_pool2d_forward(const Queue& queue, const Pool2dShape& s, const T* input, T* output, int32_t* index) {
   const char* op = "max_pool2d_forward";
@@ -235,16 +237,6 @@ void avg_pool2d_backward(const Queue& queue, const Pool2dShape& s, const T* grad
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_pool2d(KernelTable<T>& table) {
-  table.max_pool2d_forward = max_pool2d_forward<T>;
-  table.max_pool2d_backward = max_pool2d_backward<T>;
-  table.avg_pool2d_forward = avg_pool2d_forward<T>;
-  table.avg_pool2d_backward = avg_pool2d_backward<T>;
-}
-template void fill_pool2d(KernelTable<float>&);
-template void fill_pool2d(KernelTable<double>&);
+CNNX_INSTANTIATE(max_pool2d_forward, max_pool2d_backward, avg_pool2d_forward, avg_pool2d_backward)
 
 }  // namespace cnnx::cuda

@@ -56,6 +56,8 @@ struct Uniform {
   }
 };
 
+}  // namespace
+
 void uniform(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, double high, void* out) {
   dispatch_floating("uniform_", dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -64,6 +66,7 @@ void uniform(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t
   });
 }
 
+namespace {
 // Box-Muller: two uniforms give two normals.
 template <class T>
 struct Normal {
@@ -83,6 +86,7 @@ struct Normal {
     }
   }
 };
+}  // namespace
 
 void normal(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double mean, double stddev, void* out) {
   dispatch_floating("normal_", dtype, [&](auto tag) {
@@ -91,6 +95,7 @@ void normal(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t 
   });
 }
 
+namespace {
 template <class T>
 struct Bernoulli {
   double p;
@@ -98,6 +103,7 @@ struct Bernoulli {
     for (int k = 0; k < 4; ++k) values[k] = static_cast<T>(static_cast<double>(uniform01(words[k])) < p);
   }
 };
+}  // namespace
 
 void bernoulli(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double p, void* out) {
   dispatch(dtype, [&](auto tag) {
@@ -106,6 +112,7 @@ void bernoulli(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64
   });
 }
 
+namespace {
 template <class T>
 struct Integers {
   uint64_t low, range;
@@ -114,21 +121,13 @@ struct Integers {
       values[k] = static_cast<T>(static_cast<int64_t>(low + __umul64hi(join(words[2 * k], words[2 * k + 1]), range)));
   }
 };
+}  // namespace
 
 void randint(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, int64_t low, uint64_t range, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
     draw<2>(queue, "randint", n, seed, call, static_cast<T*>(out), Integers<T>{static_cast<uint64_t>(low), range});
   });
-}
-
-}  // namespace
-
-void fill_random(ElementTable& table) {
-  table.uniform = uniform;
-  table.normal = normal;
-  table.bernoulli = bernoulli;
-  table.randint = randint;
 }
 
 }  // namespace cnnx::cuda

@@ -200,31 +200,35 @@ void reduce_with(const Queue& queue, const char* op, const R& r, const ReduceSha
   else reduce_with(queue, op, AnyReduction<Value>{ReduceOp::sum}, rest, divisor, from, y);  // of float
 }
 
-void reduce_any(const Queue& queue, ReduceOp op, const ReduceShape& s, const float* x, float* y) {
-  switch (op) {
-    case ReduceOp::sum: return reduce_with(queue, "sum", FloatReduction<ReduceOp::sum>(), s, 1, x, y);
-    case ReduceOp::mean:
-      return reduce_with(queue, "mean", FloatReduction<ReduceOp::sum>(), s, static_cast<double>(s.reduce), x, y);
-    case ReduceOp::prod: return reduce_with(queue, "prod", FloatReduction<ReduceOp::prod>(), s, 1, x, y);
-    case ReduceOp::max: return reduce_with(queue, "max", FloatReduction<ReduceOp::max>(), s, 1, x, y);
-    case ReduceOp::min: return reduce_with(queue, "min", FloatReduction<ReduceOp::min>(), s, 1, x, y);
-  }
-}
+}  // namespace
+
 template <class T>
-void reduce_any(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
-  constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
-  const bool mean = op == ReduceOp::mean;
-  reduce_with(queue, kNames[static_cast<int>(op)], AnyReduction<T>{mean ? ReduceOp::sum : op}, s,
-              static_cast<T>(mean ? s.reduce : 1), x, y);
+void reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
+  if constexpr (std::is_same_v<T, float>) {
+    switch (op) {
+      case ReduceOp::sum: return reduce_with(queue, "sum", FloatReduction<ReduceOp::sum>(), s, 1, x, y);
+      case ReduceOp::mean:
+        return reduce_with(queue, "mean", FloatReduction<ReduceOp::sum>(), s, static_cast<double>(s.reduce), x, y);
+      case ReduceOp::prod: return reduce_with(queue, "prod", FloatReduction<ReduceOp::prod>(), s, 1, x, y);
+      case ReduceOp::max: return reduce_with(queue, "max", FloatReduction<ReduceOp::max>(), s, 1, x, y);
+      case ReduceOp::min: return reduce_with(queue, "min", FloatReduction<ReduceOp::min>(), s, 1, x, y);
+    }
+  } else {
+    constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
+    const bool mean = op == ReduceOp::mean;
+    reduce_with(queue, kNames[static_cast<int>(op)], AnyReduction<T>{mean ? ReduceOp::sum : op}, s,
+                static_cast<T>(mean ? s.reduce : 1), x, y);
+  }
 }
 
 void integer_reduce(const Queue& queue, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
-    if constexpr (std::is_integral_v<T>) reduce_any(queue, op, s, static_cast<const T*>(x), static_cast<T*>(y));
+    if constexpr (std::is_integral_v<T>) reduce(queue, op, s, static_cast<const T*>(x), static_cast<T*>(y));
   });
 }
 
+namespace {
 // A candidate for the first extreme. The order is total (NaN, then the larger or smaller value, then the lower index), so that it
 // does not matter in which order candidates meet.
 template <class T>
@@ -320,6 +324,7 @@ void find_extremes(const Queue& queue, const char* op, bool max, const ReduceSha
   else launch(op, arg_columns_kernel<T>, blocks_for(parts), kThreads, 0, queue, parts, max, among, x, to);
   if (!last) find_extremes(queue, op, max, s, among.chunks.count, to, x, index);
 }
+}  // namespace
 
 template <class T>
 void arg_reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, int64_t* index) {
@@ -342,6 +347,7 @@ void integer_arg_reduce(const Queue& queue, ReduceOp op, DType dtype, const Redu
   });
 }
 
+namespace {
 // The gradient of a product, by products from both ends: exact with zeros. A thread for each row: rare.
 template <class T>
 __global__ void products_of_others_kernel(int64_t rows, int64_t n, const T* x, const T* g, T* out) {
@@ -360,6 +366,7 @@ __global__ void products_of_others_kernel(int64_t rows, int64_t n, const T* x, c
     behind *= from[i];
   }
 }
+}  // namespace
 
 void products_of_others(const Queue& queue, DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
   dispatch_floating("prod", dtype, [&](auto tag) {
@@ -369,6 +376,7 @@ void products_of_others(const Queue& queue, DType dtype, int64_t rows, int64_t n
   });
 }
 
+namespace {
 // sums[2 row, 2 row + 1]: of a chunk of a row the sums of x - shift and of its square. A block for each chunk.
 template <class T>
 __global__ void square_sums_kernel(ReduceShape s, Chunks chunks, const T* x, const T* shift, double* sums) {
@@ -410,6 +418,7 @@ __global__ void finish_squares_kernel(int64_t rows, int64_t n, int64_t chunks, b
   result *= scale;
   y[row] = T(root ? sqrt(result) : result);
 }
+}  // namespace
 
 template <class T>
 void sum_squares(const Queue& queue, const ReduceShape& s, const T* x, const T* shift, double scale, bool root, T* y) {
@@ -423,21 +432,6 @@ void sum_squares(const Queue& queue, const ReduceShape& s, const T* x, const T* 
          scale, root, sums.data(), y);
 }
 
-}  // namespace
-
-template <class T>
-void fill_reduce(KernelTable<T>& table) {
-  table.reduce = [](const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) { reduce_any(queue, op, s, x, y); };
-  table.sum_squares = sum_squares<T>;
-  table.arg_reduce = arg_reduce<T>;
-}
-template void fill_reduce(KernelTable<float>&);
-template void fill_reduce(KernelTable<double>&);
-
-void fill_integer_reduce(ElementTable& table) {
-  table.integer_reduce = integer_reduce;
-  table.integer_arg_reduce = integer_arg_reduce;
-  table.products_of_others = products_of_others;
-}
+CNNX_INSTANTIATE(reduce, arg_reduce, sum_squares)
 
 }  // namespace cnnx::cuda

@@ -122,6 +122,8 @@ void scan(const Queue& queue, const ReduceShape& s, bool from_back, const T* x, 
   else launch("cumsum", scan_columns_kernel<T, Sum>, grid, kThreads, 0, queue, parts, line, s.inner, totals.data(), x, y);
 }
 
+}  // namespace
+
 void cumsum(const Queue& queue, DType dtype, const ReduceShape& s, bool from_back, const void* x, void* y) {
   if (s.outer * s.inner == 0 || s.reduce == 0) return;
   dispatch(dtype, [&](auto tag) {
@@ -130,9 +132,5 @@ void cumsum(const Queue& queue, DType dtype, const ReduceShape& s, bool from_bac
     scan<T, Sum>(queue, s, from_back, static_cast<const T*>(x), static_cast<T*>(y));
   });
 }
-
-}  // namespace
-
-void fill_scan(ElementTable& table) { table.cumsum = cumsum; }
 
 }  // namespace cnnx::cuda

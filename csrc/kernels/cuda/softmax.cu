@@ -152,6 +152,8 @@ void forward(const Queue& queue, const char* op, const ReduceShape& s, Form form
   }
 }
 
+}  // namespace
+
 template <class T>
 void softmax(const Queue& queue, const ReduceShape& s, bool log, const T* x, T* y) {
   forward(queue, "softmax", s, log ? Form::log_softmax : Form::softmax, x, y);
@@ -179,15 +181,6 @@ void softmax_backward(const Queue& queue, const ReduceShape& s, bool log, const 
   }
 }
 
-}  // namespace
-
-template <class T>
-void fill_softmax(KernelTable<T>& table) {
-  table.softmax = softmax<T>;
-  table.softmax_backward = softmax_backward<T>;
-  table.logsumexp = logsumexp<T>;
-}
-template void fill_softmax(KernelTable<float>&);
-template void fill_softmax(KernelTable<double>&);
+CNNX_INSTANTIATE(softmax, logsumexp, softmax_backward)
 
 }  // namespace cnnx::cuda

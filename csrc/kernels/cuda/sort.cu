@@ -88,6 +88,8 @@ void sort_rows(const Queue& queue, const char* op, int64_t rows, int64_t n, bool
   }
 }
 
+}  // namespace
+
 void sort_order(const Queue& queue, DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -95,13 +97,13 @@ void sort_order(const Queue& queue, DType dtype, int64_t rows, int64_t n, bool d
   });
 }
 
+namespace {
 __global__ void chain_kernel(int64_t n, const int64_t* sorted, const int64_t* order, int64_t* next, bool* first) {
   const int64_t i = thread_index();
   if (i >= n) return;
   next[order[i]] = i + 1 < n && sorted[i + 1] == sorted[i] ? order[i + 1] : -1;
   first[order[i]] = i == 0 || sorted[i - 1] != sorted[i];
 }
-
 }  // namespace
 
 void chain(const Queue& queue, const char* op, int64_t n, const int64_t* entry, int64_t* next, bool* first) {
@@ -110,7 +112,5 @@ void chain(const Queue& queue, const char* op, int64_t n, const int64_t* entry, 
   sort_rows<int64_t>(queue, op, 1, n, false, entry, {sorted.data(), order});
   launch(op, chain_kernel, blocks_for(n), kThreads, 0, queue, n, sorted.data(), order, next, first);
 }
-
-void fill_sort(ElementTable& table) { table.sort_order = sort_order; }
 
 }  // namespace cnnx::cuda

@@ -1,4 +1,4 @@
-// The tables of the backend. A slot that no file of this folder fills throws.
+// The tables of the backend. The slot of a kernel that it lacks throws.
 #include "cnnx/error.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/divide.h"
@@ -7,7 +7,7 @@
 namespace cnnx::cuda {
 namespace {
 
-// What an empty slot holds.
+// What the slot of a kernel that is WITHOUT_CUDA holds.
 template <auto kSlot>
 struct Missing;
 template <class Table, class... Args, void (*Table::*kSlot)(Args...)>
@@ -25,43 +25,21 @@ void complete(Table& table, const char* kernel) {
 template <class T>
 KernelTable<T> make_table() {
   KernelTable<T> table;
-  fill_batch_norm(table);
-  fill_binary(table);
-  fill_conv2d(table);
-  fill_dropout(table);
-  fill_planes(table);
-  fill_pool2d(table);
-  fill_distance(table);
-  fill_reduce(table);
-  fill_group_norm(table);
-  fill_unary(table);
-  fill_data(table);
-  fill_linear(table);
-  fill_loss(table);
-  fill_optim(table);
-  fill_pair_loss(table);
-  fill_softmax(table);
+#define KERNEL(slot, signature) table.slot = slot<T>;
+#define WITHOUT_CUDA(...)
+#include "kernels/kernels.def"
 #define KERNEL(slot, signature) complete<&KernelTable<T>::slot>(table, #slot);
 #include "kernels/kernels.def"
-#undef KERNEL
   return table;
 }
 
 ElementTable make_element_table() {
   ElementTable table;
-  fill_elements(table);
-  fill_index(table);
-  fill_integer_reduce(table);
-  fill_random(table);
-  fill_scan(table);
-  fill_sort(table);
-  fill_transform(table);
-  fill_data(table);
-  fill_linear(table);
-  fill_optim(table);
+#define ELEMENT(slot, signature) table.slot = slot;
+#define WITHOUT_CUDA(...)
+#include "kernels/elements.def"
 #define ELEMENT(slot, signature) complete<&ElementTable::slot>(table, #slot);
 #include "kernels/elements.def"
-#undef ELEMENT
   return table;
 }
 

@@ -1,5 +1,5 @@
-// The tables of the CUDA backend. Kernels return when they are given to the queue's stream; an empty slot throws
-// NotImplementedError. csrc/kernels/cuda/*.cu fills them where a CUDA compiler built it; else absent.cpp answers.
+// The tables of the CUDA backend. Kernels return when they are given to the queue's stream; one that is
+// WITHOUT_CUDA throws NotImplementedError. In a build without CUDA absent.cpp answers.
 #pragma once
 
 #include "kernels/table.h"

@@ -99,6 +99,8 @@ int64_t drawn_bytes(const char* op, const ImageBatch& b) {
   return bytes;
 }
 
+}  // namespace
+
 void transform_images(const Queue& queue, const ImageBatch& given) {
   const int64_t drawn = drawn_bytes("transform_images", given), blocks = std::min<int64_t>(given.count, kMaxBlocks);
   ImageBatch b = given;
@@ -115,6 +117,7 @@ void transform_images(const Queue& queue, const ImageBatch& given) {
          scratch.data(), faults(queue.device));
 }
 
+namespace {
 // `buffers`: two of the largest image.
 template <class T>
 __global__ void linear_kernel(ImageBatch b, bool transposed, RandomKey random, T* buffers) {
@@ -152,20 +155,11 @@ void run_linear(const Queue& queue, const ImageBatch& b, bool transposed) {
   launch("transform_linear", linear_kernel<T>, dim3(1), dim3(kThreads), size_t(drawn), queue, b, transposed,
          random_key(queue, "transform_linear", b.seed, b.call), scratch.data());
 }
+}  // namespace
 
 void transform_linear(const Queue& queue, const ImageBatch& b, bool transposed) {
   if (b.in_type == DType::float32) run_linear<float>(queue, b, transposed);
   else run_linear<double>(queue, b, transposed);
-}
-
-}  // namespace
-
-void fill_transform(ElementTable& table) {
-  table.transform_images = transform_images;
-  table.transform_linear = transform_linear;
-  table.upload = [](const Queue& queue, void* target, const void* source, size_t bytes) {
-    upload(queue, "transform_images", target, source, bytes);
-  };
 }
 
 }  // namespace cnnx::cuda

@@ -33,5 +33,8 @@ void upload(const Queue& queue, const char* op, void* target, const void* source
     done += part;
   }
 }
+void upload(const Queue& queue, void* target, const void* source, size_t bytes) {
+  upload(queue, "transform_images", target, source, bytes);
+}
 
 }  // namespace cnnx::cuda

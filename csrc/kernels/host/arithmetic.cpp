@@ -145,6 +145,8 @@ void binary_floating(const Queue& queue, BinaryOp op, const StridedShape<3>& s, 
   });
 }
 
+}  // namespace
+
 void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
             const ElementOperand& b, void* out) {
   if (dtype == DType::float32) return binary_floating<float>(queue, op, s, a, b, out);
@@ -164,6 +166,7 @@ void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>&
   }
 }
 
+namespace {
 // Each case its own loop, so that the compiler sees steps it can vectorise.
 template <class T, class R, class F>
 void map_rows(const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b, R* out, const F& f) {
@@ -182,6 +185,7 @@ void map_rows(const StridedShape<3>& s, const ElementOperand& a, const ElementOp
     }
   });
 }
+}  // namespace
 
 void compare(const Queue&, CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a, const ElementOperand& b,
              bool* out) {
@@ -211,6 +215,7 @@ void bitwise(const Queue&, BitOp op, DType dtype, const StridedShape<3>& s, cons
   });
 }
 
+namespace {
 // Exact, and rare.
 template <class T>
 void integer_gemm(const GemmShape& s, const T* a, const T* b, T* c) {
@@ -221,6 +226,7 @@ void integer_gemm(const GemmShape& s, const T* a, const T* b, T* c) {
       c[m * s.c_row + n * s.c_col] = sum;
     }
 }
+}  // namespace
 
 void matmul(const Queue& queue, DType dtype, const GemmShape& s, const StridedShape<3>& batch, const void* a, const void* b,
             void* c) {
@@ -239,15 +245,6 @@ void matmul(const Queue& queue, DType dtype, const GemmShape& s, const StridedSh
       });
     }
   });
-}
-
-}  // namespace
-
-void fill_arithmetic(ElementTable& table) {
-  table.binary = binary;
-  table.compare = compare;
-  table.bitwise = bitwise;
-  table.matmul = matmul;
 }
 
 }  // namespace cnnx::host

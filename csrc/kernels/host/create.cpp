@@ -19,6 +19,8 @@ T element(double value) {
   else return static_cast<T>(value);
 }
 
+}  // namespace
+
 void arange(const Queue&, DType dtype, int64_t n, double start, double step, void* out) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -44,6 +46,7 @@ void linspace(const Queue&, DType dtype, int64_t n, double start, double end, vo
   });
 }
 
+namespace {
 uint64_t join(uint32_t high, uint32_t low) { return static_cast<uint64_t>(high) << 32 | low; }
 double uniform01_double(uint32_t high, uint32_t low) { return static_cast<double>(join(high, low) >> 11) * 0x1p-53; }
 
@@ -69,6 +72,7 @@ void draw_each(int64_t n, uint64_t seed, uint64_t call, T* out, const Draw& draw
     }
   });
 }
+}  // namespace
 
 void uniform(const Queue&, DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, double high, void* out) {
   dispatch_floating("uniform_", dtype, [&](auto tag) {
@@ -143,6 +147,7 @@ void permutation(const Queue&, int64_t n, uint64_t seed, uint64_t call, int64_t*
   }
 }
 
+namespace {
 // The inverse error function: Giles' approximation (GPU Computing Gems, 2011) polished by Newton steps on erf.
 double erfinv(double y) {
   if (std::abs(y) >= 1) return y < 0 ? -HUGE_VAL : HUGE_VAL;
@@ -164,6 +169,7 @@ double erfinv(double y) {
   for (int i = 0; i < 2; ++i) x -= (std::erf(x) - y) / (2 * std::numbers::inv_sqrtpi * std::exp(-x * x));
   return x;
 }
+}  // namespace
 
 void normal_quantiles(const Queue&, int64_t n, double mean, double stddev, double low, double high, double* values) {
   for (int64_t i = 0; i < n; ++i) values[i] = std::clamp(mean + stddev * std::numbers::sqrt2 * erfinv(values[i]), low, high);
@@ -183,21 +189,6 @@ void orthonormal_rows(const Queue&, int64_t rows, int64_t columns, double* value
     for (int64_t k = 0; k < columns; ++k) square += v[k] * v[k];
     for (int64_t k = 0; k < columns; ++k) v[k] /= std::sqrt(square);
   }
-}
-
-}  // namespace
-
-void fill_create(ElementTable& table) {
-  table.arange = arange;
-  table.arange_integer = arange_integer;
-  table.linspace = linspace;
-  table.uniform = uniform;
-  table.normal = normal;
-  table.bernoulli = bernoulli;
-  table.randint = randint;
-  table.permutation = permutation;
-  table.normal_quantiles = normal_quantiles;
-  table.orthonormal_rows = orthonormal_rows;
 }
 
 }  // namespace cnnx::host

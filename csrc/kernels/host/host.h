@@ -12,12 +12,8 @@
 
 namespace cnnx::host {
 
-void fill_pointwise(ElementTable& table);
-void fill_arithmetic(ElementTable& table);
-void fill_index(ElementTable& table);
-void fill_rows(ElementTable& table);
-void fill_create(ElementTable& table);
-void fill_transform(ElementTable& table);
+#define ELEMENT(name, signature) CNNX_DECLARE(name, signature);
+#include "kernels/elements.def"
 
 // Elements of one unit of work. Longer rows are cut into pieces of as many.
 constexpr int64_t kElementsPerUnit = 16384;

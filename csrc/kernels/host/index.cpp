@@ -14,6 +14,8 @@ void add_to(T& slot, T value) {
   else slot = static_cast<T>(slot + value);
 }
 
+}  // namespace
+
 void take_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x,
                 void* values) {
   const int last = s.ndim - 1;
@@ -130,19 +132,6 @@ void gather_rows(const Queue&, int64_t count, int64_t row_bytes, int64_t, const 
   parallel_for(count, 0.1 * static_cast<double>(bytes), [&](int64_t i) {
     std::memcpy(to + static_cast<size_t>(i) * bytes, from + static_cast<size_t>(index[i]) * bytes, bytes);
   });
-}
-
-}  // namespace
-
-void fill_index(ElementTable& table) {
-  table.take_along = take_along;
-  table.put_along = put_along;
-  table.index_entries = index_entries;
-  table.gather = gather;
-  table.scatter = scatter;
-  table.nonzero = nonzero;
-  table.bincount = bincount;
-  table.gather_rows = gather_rows;
 }
 
 }  // namespace cnnx::host

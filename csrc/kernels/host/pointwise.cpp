@@ -8,7 +8,6 @@
 #include "kernels/host/host.h"
 
 namespace cnnx::host {
-namespace {
 
 void fill(const Queue&, DType dtype, int64_t n, const void* value, void* out) {
   dispatch(dtype, [&](auto tag) {
@@ -19,6 +18,7 @@ void fill(const Queue&, DType dtype, int64_t n, const void* value, void* out) {
   });
 }
 
+namespace {
 template <class To, class From>
 To convert(From value) {
   if constexpr (std::is_same_v<To, bool>) return value != From(0);
@@ -40,6 +40,7 @@ void copy_row(int64_t n, To* to, int64_t to_step, const From* from, int64_t from
   }
   for (int64_t i = 0; i < n; ++i) to[i * to_step] = convert<To>(from[i * from_step]);
 }
+}  // namespace
 
 void copy(const Queue&, const StridedShape<2>& s, DType out_type, void* out, DType in_type, const void* in) {
   const int64_t to_step = s.stride[0][s.ndim - 1], from_step = s.stride[1][s.ndim - 1];
@@ -54,6 +55,7 @@ void copy(const Queue&, const StridedShape<2>& s, DType out_type, void* out, DTy
   });
 }
 
+namespace {
 // Values as bits, so that a choice is a blend of two words and never a branch; inlined for steps that the compiler knows, it
 // becomes vectors.
 typedef uint8_t Bits8 __attribute__((may_alias));
@@ -83,6 +85,7 @@ void choose_rows(const StridedShape<4>& s, const void* condition, const void* a,
     else choose_row(n, c, x, y, to, step_c, step_a, step_b);
   });
 }
+}  // namespace
 
 void choose(const Queue&, DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a,
             const ElementOperand& b, void* out) {
@@ -97,6 +100,7 @@ void choose(const Queue&, DType dtype, const StridedShape<4>& s, const bool* con
   });
 }
 
+namespace {
 template <TestOp op, class T>
 bool is_true(T x) {
   if constexpr (op == TestOp::logical_not) return !(x != T(0));
@@ -115,6 +119,7 @@ void test_each(DType dtype, int64_t n, const void* x, bool* out) {
     });
   });
 }
+}  // namespace
 
 void test(const Queue&, TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
   switch (op) {
@@ -125,6 +130,7 @@ void test(const Queue&, TestOp op, DType dtype, int64_t n, const void* x, bool* 
   }
 }
 
+namespace {
 // A bound of clamp, perhaps infinite, as the nearest T.
 template <class T>
 T saturated(double value) {
@@ -150,6 +156,7 @@ T integer_value(UnaryOp op, T x, double a, double b) {
     default: return x;  // the roundings
   }
 }
+}  // namespace
 
 void integer_unary(const Queue&, UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
   dispatch(dtype, [&](auto tag) {
@@ -173,17 +180,6 @@ void triangle(const Queue&, DType dtype, int64_t matrices, int64_t rows, int64_t
         for (int64_t c = 0; c < columns; ++c)
           if (lower ? c - r > diagonal : c - r < diagonal) data[(m * rows + r) * columns + c] = T(0);
   });
-}
-
-}  // namespace
-
-void fill_pointwise(ElementTable& table) {
-  table.fill = fill;
-  table.copy = copy;
-  table.choose = choose;
-  table.test = test;
-  table.integer_unary = integer_unary;
-  table.triangle = triangle;
 }
 
 }  // namespace cnnx::host

@@ -47,6 +47,8 @@ void for_each_line(const ReduceShape& s, double element_cost, const F& f) {
                });
 }
 
+}  // namespace
+
 void integer_reduce(const Queue&, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
   dispatch(dtype, [&](auto tag) {
     using T = decltype(tag);
@@ -144,6 +146,7 @@ void clip_norm(const Queue&, DType dtype, double max_norm, const double* norm, i
   });
 }
 
+namespace {
 // NaN is the largest.
 template <class T>
 bool before(T a, T b) {
@@ -153,6 +156,7 @@ bool before(T a, T b) {
   }
   return a < b;
 }
+}  // namespace
 
 void sort_order(const Queue&, DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
   dispatch(dtype, [&](auto tag) {
@@ -165,18 +169,6 @@ void sort_order(const Queue&, DType dtype, int64_t rows, int64_t n, bool descend
                        [&](int64_t a, int64_t b) { return descending ? before(row[b], row[a]) : before(row[a], row[b]); });
     });
   });
-}
-
-}  // namespace
-
-void fill_rows(ElementTable& table) {
-  table.integer_reduce = integer_reduce;
-  table.integer_arg_reduce = integer_arg_reduce;
-  table.cumsum = cumsum;
-  table.products_of_others = products_of_others;
-  table.sort_order = sort_order;
-  table.add_norm = add_norm;
-  table.clip_norm = clip_norm;
 }
 
 }  // namespace cnnx::host

@@ -4,16 +4,10 @@
 namespace cnnx {
 
 const ElementTable& elements() {
-  static const ElementTable table = [] {
-    ElementTable t;
-    host::fill_pointwise(t);
-    host::fill_arithmetic(t);
-    host::fill_index(t);
-    host::fill_rows(t);
-    host::fill_create(t);
-    host::fill_transform(t);
-    return t;
-  }();
+  static constexpr ElementTable table = {
+#define ELEMENT(slot, signature) .slot = host::slot,
+#include "kernels/elements.def"
+  };
   return table;
 }
 

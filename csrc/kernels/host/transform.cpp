@@ -204,6 +204,8 @@ struct Block {
   }
 };
 
+}  // namespace
+
 void transform_images(const Queue& queue, const ImageBatch& b) {
   const Block work(queue, b);
   const int64_t block = b.lanes > 1 ? b.lanes : kBlock, units = (b.count + block - 1) / block;
@@ -236,12 +238,6 @@ void transform_linear(const Queue&, const ImageBatch& b, bool transposed) {
   });
 }
 
-}  // namespace
-
-void fill_transform(ElementTable& table) {
-  table.transform_images = transform_images;
-  table.transform_linear = transform_linear;
-  table.upload = [](const Queue&, void* target, const void* source, size_t bytes) { std::memcpy(target, source, bytes); };
-}
+void upload(const Queue&, void* target, const void* source, size_t bytes) { std::memcpy(target, source, bytes); }
 
 }  // namespace cnnx::host

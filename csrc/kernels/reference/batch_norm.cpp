@@ -18,9 +18,11 @@ void for_channels(const ChannelShape& s, const F& f) {
   parallel_for(s.channels, 3.0 * static_cast<double>(s.count()), f);
 }
 
+}  // namespace
+
 template <class T>
-void apply(const Queue&, const ChannelShape& s, const T* input, const T* mean, const T* inv_std, const T* weight, const T* bias,
-           T* output) {
+void batch_norm_apply(const Queue&, const ChannelShape& s, const T* input, const T* mean, const T* inv_std, const T* weight,
+                      const T* bias, T* output) {
   for_channels(s, [&](int64_t c) {
     const double scale = inv_std[c] * (weight != nullptr ? static_cast<double>(weight[c]) : 1.0);
     const double shift = bias != nullptr ? static_cast<double>(bias[c]) : 0.0;
@@ -30,8 +32,8 @@ void apply(const Queue&, const ChannelShape& s, const T* input, const T* mean, c
 }
 
 template <class T>
-void train(const Queue& queue, const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
-           T* mean, T* inv_std, const RunningStatistics<T>& running) {
+void batch_norm_train(const Queue& queue, const ChannelShape& s, double eps, const T* input, const T* weight, const T* bias,
+                      T* output, T* mean, T* inv_std, const RunningStatistics<T>& running) {
   if (running.batches != nullptr) ++*running.batches;
   const double momentum = running.cumulative ? 1.0 / static_cast<double>(*running.batches) : running.momentum;
   const double unbiased = static_cast<double>(s.count()) / static_cast<double>(s.count() - 1);
@@ -47,14 +49,14 @@ void train(const Queue& queue, const ChannelShape& s, double eps, const T* input
     if (running.mean != nullptr) move(running.mean[c], average);
     if (running.variance != nullptr) move(running.variance[c], unbiased * spread);
   });
-  apply(queue, s, input, mean, inv_std, weight, bias, output);
+  batch_norm_apply(queue, s, input, mean, inv_std, weight, bias, output);
 }
 
 // With h = (x - mean) inv_std: grad_bias = sum g, grad_weight = sum g h, and
 // grad_input = weight inv_std (g - grad_bias / count - h grad_weight / count), without the means if the statistics are constants.
 template <class T>
-void backward(const Queue&, const ChannelShape& s, bool batch_statistics, const T* grad_output, const T* input, const T* mean,
-              const T* inv_std, const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
+void batch_norm_backward(const Queue&, const ChannelShape& s, bool batch_statistics, const T* grad_output, const T* input,
+                         const T* mean, const T* inv_std, const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
   for_channels(s, [&](int64_t c) {
     const double centre = mean[c], unit = inv_std[c];
     double sum = 0, products = 0;
@@ -75,20 +77,10 @@ void backward(const Queue&, const ChannelShape& s, bool batch_statistics, const 
 }
 
 template <class T>
-void inv_std_of(const Queue&, int64_t channels, double eps, const T* variance, T* inv_std) {
+void batch_norm_inv_std(const Queue&, int64_t channels, double eps, const T* variance, T* inv_std) {
   for (int64_t c = 0; c < channels; ++c) inv_std[c] = static_cast<T>(1 / std::sqrt(static_cast<double>(variance[c]) + eps));
 }
 
-}  // namespace
-
-template <class T>
-void fill_batch_norm(KernelTable<T>& table) {
-  table.batch_norm_train = train<T>;
-  table.batch_norm_apply = apply<T>;
-  table.batch_norm_backward = backward<T>;
-  table.batch_norm_inv_std = inv_std_of<T>;
-}
-template void fill_batch_norm(KernelTable<float>&);
-template void fill_batch_norm(KernelTable<double>&);
+CNNX_INSTANTIATE(batch_norm_apply, batch_norm_train, batch_norm_backward, batch_norm_inv_std)
 
 }  // namespace cnnx::reference

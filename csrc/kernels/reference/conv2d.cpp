@@ -13,8 +13,10 @@ int64_t input_at(int64_t out, int64_t tap, int64_t stride, int64_t pad, int64_t 
   return position >= 0 && position < extent ? position : -1;
 }
 
+}  // namespace
+
 template <class T>
-void forward(const Queue&, const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
+void conv2d_forward(const Queue&, const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
   const int64_t in_spatial = s.in_height * s.in_width, out_spatial = s.out_height * s.out_width;
   const double cost = 2.0 * static_cast<double>(out_spatial * in_group * s.kernel_height * s.kernel_width);
@@ -41,7 +43,7 @@ void forward(const Queue&, const Conv2dShape& s, const T* input, const T* weight
 }
 
 template <class T>
-void backward_input(const Queue&, const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
+void conv2d_backward_input(const Queue&, const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
   const int64_t in_spatial = s.in_height * s.in_width, out_spatial = s.out_height * s.out_width;
   const double cost = 2.0 * static_cast<double>(in_spatial * out_group * s.kernel_height * s.kernel_width);
@@ -68,7 +70,8 @@ void backward_input(const Queue&, const Conv2dShape& s, const T* grad_output, co
 }
 
 template <class T>
-void backward_weight(const Queue&, const Conv2dShape& s, const T* input, const T* grad_output, T* grad_weight, T* grad_bias) {
+void conv2d_backward_weight(const Queue&, const Conv2dShape& s, const T* input, const T* grad_output, T* grad_weight,
+                            T* grad_bias) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
   const int64_t in_spatial = s.in_height * s.in_width, out_spatial = s.out_height * s.out_width;
   const int64_t taps = in_group * s.kernel_height * s.kernel_width;
@@ -102,15 +105,6 @@ void backward_weight(const Queue&, const Conv2dShape& s, const T* input, const T
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_conv2d(KernelTable<T>& table) {
-  table.conv2d_forward = forward<T>;
-  table.conv2d_backward_input = backward_input<T>;
-  table.conv2d_backward_weight = backward_weight<T>;
-}
-template void fill_conv2d(KernelTable<float>&);
-template void fill_conv2d(KernelTable<double>&);
+CNNX_INSTANTIATE(conv2d_forward, conv2d_backward_input, conv2d_backward_weight)
 
 }  // namespace cnnx::reference

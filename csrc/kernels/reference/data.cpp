@@ -2,7 +2,6 @@
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
-namespace {
 
 template <class T>
 void gather_u8(const Queue&, const GatherShape& s, const uint8_t* source, const int64_t* index, T divisor, const T* mean,
@@ -22,13 +21,6 @@ void gather_u8(const Queue&, const GatherShape& s, const uint8_t* source, const 
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_data(KernelTable<T>& table) {
-  table.gather_u8 = gather_u8<T>;
-}
-template void fill_data(KernelTable<float>&);
-template void fill_data(KernelTable<double>&);
+CNNX_INSTANTIATE(gather_u8)
 
 }  // namespace cnnx::reference

@@ -39,6 +39,8 @@ double slope_of(double p, double d, T distance) {
   return sign * std::pow(size / distance, p - 1);
 }
 
+}  // namespace
+
 template <class T>
 void cdist(const Queue&, const CdistShape& s, double p, const T* x, const T* y, T* distance) {
   parallel_for(s.batch * s.x_rows, 4.0 * static_cast<double>(s.y_rows * s.features), [&](int64_t unit) {
@@ -66,14 +68,6 @@ void cdist_backward(const Queue&, const CdistShape& s, double p, bool transposed
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_distance(KernelTable<T>& table) {
-  table.cdist = cdist<T>;
-  table.cdist_backward = cdist_backward<T>;
-}
-template void fill_distance(KernelTable<float>&);
-template void fill_distance(KernelTable<double>&);
+CNNX_INSTANTIATE(cdist, cdist_backward)
 
 }  // namespace cnnx::reference

@@ -3,7 +3,6 @@
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
-namespace {
 
 template <class T>
 void dropout(const Queue&, int64_t batch, int64_t features, int64_t lanes, double p, uint64_t seed, uint64_t call, const T* x,
@@ -38,15 +37,6 @@ void shift_channels(const Queue&, const ChannelShape& s, const T* shift, T* data
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_dropout(KernelTable<T>& table) {
-  table.scale_channels = scale_channels<T>;
-  table.shift_channels = shift_channels<T>;
-  table.dropout = dropout<T>;
-}
-template void fill_dropout(KernelTable<float>&);
-template void fill_dropout(KernelTable<double>&);
+CNNX_INSTANTIATE(dropout, scale_channels, shift_channels)
 
 }  // namespace cnnx::reference

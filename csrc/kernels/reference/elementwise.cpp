@@ -150,6 +150,8 @@ double apply(BinaryOp op, double a, double b) {
   return std::numeric_limits<double>::quiet_NaN();
 }
 
+}  // namespace
+
 template <class T>
 void unary(const Queue&, UnaryOp op, int64_t n, double a, double b, const T* x, T* y) {
   for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(apply(op, x[i], a, b));
@@ -173,16 +175,6 @@ void axpy(const Queue&, int64_t n, double alpha, const T* x, T* y) {
   for (int64_t i = 0; i < n; ++i) y[i] = static_cast<T>(y[i] + alpha * x[i]);
 }
 
-}  // namespace
-
-template <class T>
-void fill_elementwise(KernelTable<T>& table) {
-  table.unary = unary<T>;
-  table.unary_backward = unary_backward<T>;
-  table.binary = binary<T>;
-  table.axpy = axpy<T>;
-}
-template void fill_elementwise(KernelTable<float>&);
-template void fill_elementwise(KernelTable<double>&);
+CNNX_INSTANTIATE(unary, unary_backward, binary, axpy)
 
 }  // namespace cnnx::reference

@@ -20,9 +20,11 @@ void for_rows(const GroupNormShape& s, const F& f) {
                [&](int64_t unit) { f(unit / s.rows, unit % s.rows, unit); });
 }
 
+}  // namespace
+
 template <class T>
-void forward(const Queue&, const GroupNormShape& s, double eps, const T* input, const T* weight, const T* bias, T* output,
-             T* mean, T* inv_std) {
+void group_norm_forward(const Queue&, const GroupNormShape& s, double eps, const T* input, const T* weight, const T* bias,
+                        T* output, T* mean, T* inv_std) {
   const double count = static_cast<double>(s.reduce());
   for_rows(s, [&](int64_t n, int64_t r, int64_t row) {
     double sum = 0, squares = 0;
@@ -42,8 +44,8 @@ void forward(const Queue&, const GroupNormShape& s, double eps, const T* input, 
 // With h = (x - mean) inv_std and v = g weight: grad_bias = sum g, grad_weight = sum g h, over all that share the parameter, and
 // grad_input = inv_std (v - mean of v - h mean of (v h)), with the means over the row.
 template <class T>
-void backward(const Queue&, const GroupNormShape& s, const T* grad_output, const T* input, const T* mean, const T* inv_std,
-              const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
+void group_norm_backward(const Queue&, const GroupNormShape& s, const T* grad_output, const T* input, const T* mean,
+                         const T* inv_std, const T* weight, T* grad_input, T* grad_weight, T* grad_bias) {
   if (grad_input != nullptr)
     for_rows(s, [&](int64_t n, int64_t r, int64_t row) {
       const double centre = mean[row], unit = inv_std[row], count = static_cast<double>(s.reduce());
@@ -75,14 +77,6 @@ void backward(const Queue&, const GroupNormShape& s, const T* grad_output, const
   }
 }
 
-}  // namespace
-
-template <class T>
-void fill_group_norm(KernelTable<T>& table) {
-  table.group_norm_forward = forward<T>;
-  table.group_norm_backward = backward<T>;
-}
-template void fill_group_norm(KernelTable<float>&);
-template void fill_group_norm(KernelTable<double>&);
+CNNX_INSTANTIATE(group_norm_forward, group_norm_backward)
 
 }  // namespace cnnx::reference

@@ -2,7 +2,6 @@
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
-namespace {
 
 template <class T>
 void pack_lanes(const Queue&, int64_t batch, int64_t features, int64_t lanes, const T* plain, T* packed) {
@@ -18,14 +17,6 @@ void unpack_lanes(const Queue&, int64_t batch, int64_t features, int64_t lanes, 
     for (int64_t f = 0; f < features; ++f) plain[n * features + f] = packed[(n / lanes * features + f) * lanes + n % lanes];
 }
 
-}  // namespace
-
-template <class T>
-void fill_layout(KernelTable<T>& table) {
-  table.pack_lanes = pack_lanes<T>;
-  table.unpack_lanes = unpack_lanes<T>;
-}
-template void fill_layout(KernelTable<float>&);
-template void fill_layout(KernelTable<double>&);
+CNNX_INSTANTIATE(pack_lanes, unpack_lanes)
 
 }  // namespace cnnx::reference

@@ -2,7 +2,6 @@
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
-namespace {
 
 template <class T>
 void gemm(const Queue&, const GemmShape& s, const T* a, const T* b, T* c) {
@@ -58,17 +57,6 @@ void multiply_adds(const Queue&, int64_t rounds, T* sink, double* operations) {
   *operations = 2.0 * 4.0 * static_cast<double>(rounds);
 }
 
-}  // namespace
-
-template <class T>
-void fill_linear(KernelTable<T>& table) {
-  table.gemm = gemm<T>;
-  table.multiply_adds = multiply_adds<T>;
-  table.linear_forward = linear_forward<T>;
-  table.linear_backward_input = linear_backward_input<T>;
-  table.linear_backward_weight = linear_backward_weight<T>;
-}
-template void fill_linear(KernelTable<float>&);
-template void fill_linear(KernelTable<double>&);
+CNNX_INSTANTIATE(gemm, linear_forward, linear_backward_input, linear_backward_weight, multiply_adds)
 
 }  // namespace cnnx::reference

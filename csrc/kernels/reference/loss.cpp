@@ -12,6 +12,13 @@ double weight_of(const T* weight, int64_t c) {
 }
 
 template <class T>
+double grad_factor(const T* grad, bool each, const double* divisor) {
+  return each ? 0 : *grad / (divisor != nullptr ? *divisor : 1.0);
+}
+
+}  // namespace
+
+template <class T>
 void nll_forward(const Queue&, const ClassShape& s, const T* log_p, const int64_t* target, const T* weight, int64_t ignore_index,
                  double label_smoothing, bool mean, T* losses, T* result, double* total_weight) {
   double total = 0, loss_sum = 0;
@@ -42,11 +49,6 @@ void cross_entropy_forward(const Queue& queue, const ClassShape& s, const T* log
                            double* total_weight) {
   softmax(queue, ReduceShape{s.batch, s.classes, s.spatial}, true, logits, log_p);
   nll_forward(queue, s, log_p, target, weight, ignore_index, label_smoothing, mean, losses, result, total_weight);
-}
-
-template <class T>
-double grad_factor(const T* grad, bool each, const double* divisor) {
-  return each ? 0 : *grad / (divisor != nullptr ? *divisor : 1.0);
 }
 
 // With q the target distribution (weights included), loss = -sum q log_p, so d loss / d logit = softmax * sum(q) - q.
@@ -86,16 +88,6 @@ void nll_backward(const Queue&, const ClassShape& s, const int64_t* target, cons
       }
 }
 
-}  // namespace
-
-template <class T>
-void fill_loss(KernelTable<T>& table) {
-  table.nll_forward = nll_forward<T>;
-  table.cross_entropy_forward = cross_entropy_forward<T>;
-  table.nll_backward = nll_backward<T>;
-  table.cross_entropy_backward = cross_entropy_backward<T>;
-}
-template void fill_loss(KernelTable<float>&);
-template void fill_loss(KernelTable<double>&);
+CNNX_INSTANTIATE(nll_forward, cross_entropy_forward, cross_entropy_backward, nll_backward)
 
 }  // namespace cnnx::reference

@@ -98,6 +98,8 @@ void adagrad_part(const AdagradStep& s, int64_t step, int64_t n, T* param, const
   }
 }
 
+}  // namespace
+
 template <class T>
 void sgd_step(const Queue&, const SgdStep& s, int64_t count, const OptimItem<T>* items) {
   for_each_part(count, items, 0.4,
@@ -131,17 +133,6 @@ void adagrad_step(const Queue&, const AdagradStep& s, int64_t count, const Optim
                 [&](const OptimItem<T>& part) { adagrad_part(s, part.step, part.n, part.param, part.grad, part.states[0]); });
 }
 
-}  // namespace
-
-template <class T>
-void fill_optim(KernelTable<T>& table) {
-  table.sgd_step = sgd_step<T>;
-  table.adam_step = adam_step<T>;
-  table.adadelta_step = adadelta_step<T>;
-  table.rmsprop_step = rmsprop_step<T>;
-  table.adagrad_step = adagrad_step<T>;
-}
-template void fill_optim(KernelTable<float>&);
-template void fill_optim(KernelTable<double>&);
+CNNX_INSTANTIATE(sgd_step, adam_step, adadelta_step, rmsprop_step, adagrad_step)
 
 }  // namespace cnnx::reference

@@ -45,6 +45,8 @@ double slope_of(PairLoss op, double x, double t, double pos_weight, double beta)
   return std::numeric_limits<double>::quiet_NaN();
 }
 
+}  // namespace
+
 template <class T>
 void pair_loss(const Queue&, PairLoss op, const PairShape& s, double beta, const T* input, const T* target, const T* weight,
                const T* pos_weight, double divisor, T* losses, T* result, bool* in_range) {
@@ -73,14 +75,6 @@ void pair_loss_backward(const Queue&, PairLoss op, int64_t n, double beta, const
   }
 }
 
-}  // namespace
-
-template <class T>
-void fill_pair_loss(KernelTable<T>& table) {
-  table.pair_loss = pair_loss<T>;
-  table.pair_loss_backward = pair_loss_backward<T>;
-}
-template void fill_pair_loss(KernelTable<float>&);
-template void fill_pair_loss(KernelTable<double>&);
+CNNX_INSTANTIATE(pair_loss, pair_loss_backward)
 
 }  // namespace cnnx::reference

@@ -23,6 +23,8 @@ void for_elements(const PlaneMap& s, const F& f) {
   });
 }
 
+}  // namespace
+
 template <class T>
 void gather_planes(const Queue&, const PlaneMap& s, const T* input, T value, T* output) {
   for_elements(s, [&](int64_t from, int64_t to) { output[to] = from < 0 ? value : input[from]; });
@@ -37,14 +39,6 @@ void scatter_planes(const Queue&, const PlaneMap& s, const T* grad_output, T* gr
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_planes(KernelTable<T>& table) {
-  table.gather_planes = gather_planes<T>;
-  table.scatter_planes = scatter_planes<T>;
-}
-template void fill_planes(KernelTable<float>&);
-template void fill_planes(KernelTable<double>&);
+CNNX_INSTANTIATE(gather_planes, scatter_planes)
 
 }  // namespace cnnx::reference

@@ -60,8 +60,10 @@ double divisor(const Pool2dShape& s, int64_t y, int64_t x) {
   return static_cast<double>(extent(y0, s.kernel_height, 0, s.in_height) * extent(x0, s.kernel_width, 0, s.in_width));
 }
 
+}  // namespace
+
 template <class T>
-void max_forward(const Queue&, const Pool2dShape& s, const T* input, T* output, int32_t* index) {
+void max_pool2d_forward(const Queue&, const Pool2dShape& s, const T* input, T* output, int32_t* index) {
   for_planes(s, [&](int64_t n, int64_t c) {
     for (int64_t y = 0; y < s.out_height; ++y)
       for (int64_t x = 0; x < s.out_width; ++x) {
@@ -82,7 +84,7 @@ void max_forward(const Queue&, const Pool2dShape& s, const T* input, T* output, 
 }
 
 template <class T>
-void max_backward(const Queue&, const Pool2dShape& s, const T* grad_output, const int32_t* index, T* grad_input) {
+void max_pool2d_backward(const Queue&, const Pool2dShape& s, const T* grad_output, const int32_t* index, T* grad_input) {
   for_planes(s, [&](int64_t n, int64_t c) {
     for (int64_t p = 0; p < s.in_height * s.in_width; ++p) grad_input[input_index(s, n, c, p)] = 0;
     for (int64_t y = 0; y < s.out_height; ++y)
@@ -94,7 +96,7 @@ void max_backward(const Queue&, const Pool2dShape& s, const T* grad_output, cons
 }
 
 template <class T>
-void avg_forward(const Queue&, const Pool2dShape& s, const T* input, T* output) {
+void avg_pool2d_forward(const Queue&, const Pool2dShape& s, const T* input, T* output) {
   for_planes(s, [&](int64_t n, int64_t c) {
     for (int64_t y = 0; y < s.out_height; ++y)
       for (int64_t x = 0; x < s.out_width; ++x) {
@@ -106,7 +108,7 @@ void avg_forward(const Queue&, const Pool2dShape& s, const T* input, T* output) 
 }
 
 template <class T>
-void avg_backward(const Queue&, const Pool2dShape& s, const T* grad_output, T* grad_input) {
+void avg_pool2d_backward(const Queue&, const Pool2dShape& s, const T* grad_output, T* grad_input) {
   for_planes(s, [&](int64_t n, int64_t c) {
     for (int64_t p = 0; p < s.in_height * s.in_width; ++p) grad_input[input_index(s, n, c, p)] = 0;
     for (int64_t y = 0; y < s.out_height; ++y)
@@ -117,16 +119,6 @@ void avg_backward(const Queue&, const Pool2dShape& s, const T* grad_output, T* g
   });
 }
 
-}  // namespace
-
-template <class T>
-void fill_pool2d(KernelTable<T>& table) {
-  table.max_pool2d_forward = max_forward<T>;
-  table.max_pool2d_backward = max_backward<T>;
-  table.avg_pool2d_forward = avg_forward<T>;
-  table.avg_pool2d_backward = avg_backward<T>;
-}
-template void fill_pool2d(KernelTable<float>&);
-template void fill_pool2d(KernelTable<double>&);
+CNNX_INSTANTIATE(max_pool2d_forward, max_pool2d_backward, avg_pool2d_forward, avg_pool2d_backward)
 
 }  // namespace cnnx::reference

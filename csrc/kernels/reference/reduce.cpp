@@ -21,6 +21,8 @@ double start_of(ReduceOp op) {
   }
 }
 
+}  // namespace
+
 template <class T>
 void reduce(const Queue&, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
   for (int64_t o = 0; o < s.outer; ++o)
@@ -69,15 +71,6 @@ void arg_reduce(const Queue&, ReduceOp op, const ReduceShape& s, const T* x, int
     }
 }
 
-}  // namespace
-
-template <class T>
-void fill_reduce(KernelTable<T>& table) {
-  table.reduce = reduce<T>;
-  table.sum_squares = sum_squares<T>;
-  table.arg_reduce = arg_reduce<T>;
-}
-template void fill_reduce(KernelTable<float>&);
-template void fill_reduce(KernelTable<double>&);
+CNNX_INSTANTIATE(reduce, sum_squares, arg_reduce)
 
 }  // namespace cnnx::reference

@@ -27,26 +27,9 @@ void put(T& to, double sum, bool accumulate) {
   to = accumulate ? to + static_cast<T>(sum) : static_cast<T>(sum);
 }
 
-// What the loss of logits begins with.
-template <class T> void softmax(const Queue& queue, const ReduceShape& s, bool log, const T* x, T* y);
-
-// Each file of this folder fills the slots of its family.
-template <class T> void fill_batch_norm(KernelTable<T>& table);
-template <class T> void fill_conv2d(KernelTable<T>& table);
-template <class T> void fill_pool2d(KernelTable<T>& table);
-template <class T> void fill_planes(KernelTable<T>& table);
-template <class T> void fill_layout(KernelTable<T>& table);
-template <class T> void fill_linear(KernelTable<T>& table);
-template <class T> void fill_elementwise(KernelTable<T>& table);
-template <class T> void fill_dropout(KernelTable<T>& table);
-template <class T> void fill_distance(KernelTable<T>& table);
-template <class T> void fill_reduce(KernelTable<T>& table);
-template <class T> void fill_group_norm(KernelTable<T>& table);
-template <class T> void fill_softmax(KernelTable<T>& table);
-template <class T> void fill_loss(KernelTable<T>& table);
-template <class T> void fill_pair_loss(KernelTable<T>& table);
-template <class T> void fill_optim(KernelTable<T>& table);
-template <class T> void fill_data(KernelTable<T>& table);
-template <class T> void fill_warp(KernelTable<T>& table);
+#define KERNEL(name, signature) \
+  template <class T>            \
+  CNNX_DECLARE(name, signature);
+#include "kernels/kernels.def"
 
 }  // namespace cnnx::reference

@@ -42,10 +42,6 @@ void softmax(const Queue&, const ReduceShape& s, bool log, const T* x, T* y) {
       }
     }
 }
-template void softmax(const Queue&, const ReduceShape&, bool, const float*, float*);
-template void softmax(const Queue&, const ReduceShape&, bool, const double*, double*);
-
-namespace {
 
 template <class T>
 void softmax_backward(const Queue&, const ReduceShape& s, bool log, const T* grad_output, const T* y, T* grad_input) {
@@ -76,15 +72,6 @@ void logsumexp(const Queue&, const ReduceShape& s, const T* x, T* y) {
     }
 }
 
-}  // namespace
-
-template <class T>
-void fill_softmax(KernelTable<T>& table) {
-  table.softmax = softmax<T>;
-  table.softmax_backward = softmax_backward<T>;
-  table.logsumexp = logsumexp<T>;
-}
-template void fill_softmax(KernelTable<float>&);
-template void fill_softmax(KernelTable<double>&);
+CNNX_INSTANTIATE(softmax, softmax_backward, logsumexp)
 
 }  // namespace cnnx::reference

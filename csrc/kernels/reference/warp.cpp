@@ -5,8 +5,8 @@
 #include "kernels/transform_pixels.h"
 
 namespace cnnx::reference {
-namespace {
 
+template <class T>
 void warp_u8(const Queue&, const WarpShape& s, const double* matrix, const double* fill, const uint8_t* input, uint8_t* output) {
   ImageOp op{};
   op.kind = ImageOp::Kind::warp;
@@ -22,13 +22,6 @@ void warp_u8(const Queue&, const WarpShape& s, const double* matrix, const doubl
       for (int64_t x = 0; x < s.out_width; ++x) *output++ = warped(op, drawn, fill, input + c * op.in.plane(), c, y, x);
 }
 
-}  // namespace
-
-template <class T>
-void fill_warp(KernelTable<T>& table) {
-  table.warp_u8 = warp_u8;
-}
-template void fill_warp(KernelTable<float>&);
-template void fill_warp(KernelTable<double>&);
+CNNX_INSTANTIATE(warp_u8)
 
 }  // namespace cnnx::reference
