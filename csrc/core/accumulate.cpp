@@ -10,8 +10,7 @@ namespace {
 bool both_in_lanes(const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); }
 
 void run(const Run& r) {
-  dispatch_floating("grad", r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating("grad", r.inputs[0].dtype(), [&]<class T>(T) {
     kernels<T>(r.queue).binary(r.queue, BinaryOp::add, r.count(r.results[0]), Operand::full, r.in<T>(0), Operand::full,
                                r.in<T>(1), r.out<T>(0));
   });
