@@ -24,7 +24,7 @@ FLOORS: dict[str, list[str]] = {
         *headers(
             "activation", "device", "dims", "dtype", "error", "inline_vector", "random_state", "threads"
         ),
-        *headers("data/padding"),
+        *headers("data/padding", "nn/optim_steps"),
         "build_config.h",  # CMake writes it
     ],
     "device": ["device/"],

@@ -71,8 +71,7 @@ void run_fill(const Run& r) {
   const FillCall& c = r.as<FillCall>();
   const int64_t n = r.count(r.results[0]);
   if (n == 0) return;
-  dispatch(c.options.dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(c.options.dtype, [&]<class T>(T) {
     const T value = std::is_floating_point_v<T> ? static_cast<T>(c.real) : static_cast<T>(c.integer);
     elements(r.queue).fill(r.queue, c.options.dtype, n, &value, r.result_data[0]);
   });

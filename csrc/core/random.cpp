@@ -22,31 +22,22 @@ struct DrawCall {
 };
 CNNX_FIELDS(DrawCall, key, a, b, low, range)
 
-template <void (*draw)(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out)>
-void run(const Run& r) {
-  const Tensor& out = r.results[0];
-  if (out.numel() > 0) draw(r.queue, out.dtype(), out.numel(), r.as<DrawCall>(), r.result_data[0]);
-}
-
-void draw_uniform(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out) {
-  elements(queue).uniform(queue, dtype, n, c.key.seed, c.key.calls, c.a, c.b, out);
-}
-void draw_normal(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out) {
-  elements(queue).normal(queue, dtype, n, c.key.seed, c.key.calls, c.a, c.b, out);
-}
-void draw_bernoulli(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out) {
-  elements(queue).bernoulli(queue, dtype, n, c.key.seed, c.key.calls, c.a, out);
-}
-void draw_integers(const Queue& queue, DType dtype, int64_t n, const DrawCall& c, void* out) {
-  elements(queue).randint(queue, dtype, n, c.key.seed, c.key.calls, c.low, c.range, out);
-}
-
-template <void (*draw)(const Queue&, DType, int64_t, const DrawCall&, void*)>
+// The op of a kernel, which takes `numbers` of the attributes.
+template <auto kernel, auto... numbers>
 constexpr OpDef draw_op(const char* name) {
-  return op<DrawCall>(name, infer_like_input, run<draw>).reads({Place::unread});
+  return op<DrawCall>(name, infer_like_input,
+                      [](const Run& r) {
+                        const DrawCall& c = r.as<DrawCall>();
+                        if (const int64_t n = r.results[0].numel(); n > 0)
+                          (elements(r.queue).*kernel)(r.queue, r.results[0].dtype(), n, c.key.seed, c.key.calls, c.*numbers...,
+                                                      r.result_data[0]);
+                      })
+      .reads({Place::unread});
 }
-constexpr OpDef kUniform = draw_op<draw_uniform>("uniform"), kNormal = draw_op<draw_normal>("normal"),
-                kBernoulli = draw_op<draw_bernoulli>("bernoulli"), kRandint = draw_op<draw_integers>("randint");
+constexpr OpDef kUniform = draw_op<&ElementTable::uniform, &DrawCall::a, &DrawCall::b>("uniform"),
+                kNormal = draw_op<&ElementTable::normal, &DrawCall::a, &DrawCall::b>("normal"),
+                kBernoulli = draw_op<&ElementTable::bernoulli, &DrawCall::a>("bernoulli"),
+                kRandint = draw_op<&ElementTable::randint, &DrawCall::low, &DrawCall::range>("randint");
 
 // Without history.
 void fill(const OpDef& op, const Tensor& tensor, const DrawCall& c) {
@@ -134,8 +125,7 @@ void bernoulli_(const Tensor& tensor, double p, Generator* generator) {
 
 void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* generator) {
   if (low >= high) throw ValueError(message("randint: low ", low, " is not below high ", high));
-  dispatch(tensor.dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(tensor.dtype(), [&]<class T>(T) {
     if (!holds<T>(low) || !holds<T>(high - 1))
       throw Error(message("randint: ", low, " to ", high - 1, " is out of bounds for ", name(tensor.dtype())));
   });

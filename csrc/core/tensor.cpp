@@ -64,26 +64,27 @@ size_t byte_count(const Dims& shape, size_t element_bytes) {
   return empty ? 0 : static_cast<size_t>(bytes);
 }
 
+Tensor made(std::shared_ptr<Storage> storage, const Dims& shape, const Dims& strides, DType dtype) {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->storage = std::move(storage);
+  impl->shape = shape;
+  impl->strides = strides;
+  impl->dtype = dtype;
+  return Tensor(std::move(impl));
+}
+
 }  // namespace
 
 Tensor Tensor::empty(const Dims& shape, const TensorOptions& options) { return empty(shape, options, pool_of(options.device)); }
 
 Tensor Tensor::empty(const Dims& shape, const TensorOptions& options, Allocator& memory) {
-  auto impl = std::make_shared<TensorImpl>();
-  impl->storage = std::make_shared<Storage>(byte_count(shape, itemsize(options.dtype)), memory, options.device);
-  impl->shape = shape;
-  impl->strides = contiguous_strides(shape);
-  impl->dtype = options.dtype;
-  return Tensor(std::move(impl));
+  return made(std::make_shared<Storage>(byte_count(shape, itemsize(options.dtype)), memory, options.device), shape,
+              contiguous_strides(shape), options.dtype);
 }
 
 Tensor Tensor::empty_lanes(const Dims& shape, Allocator& memory) {
   byte_count(shape, sizeof(float) * static_cast<size_t>(lane_count()));  // for its check: rounding up multiplies by less
-  auto impl = std::make_shared<TensorImpl>();
-  impl->storage = std::make_shared<Storage>(lanes_shape(shape), memory);
-  impl->shape = shape;
-  impl->strides = contiguous_strides(shape);
-  return Tensor(std::move(impl));
+  return made(std::make_shared<Storage>(lanes_shape(shape), memory), shape, contiguous_strides(shape), DType::float32);
 }
 
 Tensor Tensor::full(const Dims& shape, double value, const TensorOptions& options) { return filled(shape, options, value); }
@@ -92,13 +93,8 @@ Tensor Tensor::scalar(double value, const TensorOptions& options) { return full(
 
 Tensor Tensor::from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
                            bool read_only, Device device) {
-  auto impl = std::make_shared<TensorImpl>();
-  impl->storage = std::make_shared<Storage>(data, static_cast<size_t>(shape.numel()) * itemsize(dtype), std::move(release),
-                                            read_only, device);
-  impl->shape = shape;
-  impl->strides = strides;
-  impl->dtype = dtype;
-  return Tensor(std::move(impl));
+  const size_t bytes = static_cast<size_t>(shape.numel()) * itemsize(dtype);
+  return made(std::make_shared<Storage>(data, bytes, std::move(release), read_only, device), shape, strides, dtype);
 }
 
 bool Tensor::is_contiguous() const {
@@ -144,8 +140,7 @@ Tensor Tensor::plain() const {
 
 double Tensor::item() const {
   if (numel() != 1) throw Error(message("item: needs a tensor with one element, got shape ", shape()));
-  return dispatch(dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  return dispatch(dtype(), [&]<class T>(T) {
     if (!device().is_cuda()) return static_cast<double>(*plain().data<T>());
     T element;
     cuda::copy("item", &element, Device{}, raw_pointer(), device(), sizeof(T));
@@ -172,14 +167,10 @@ void check_parameter(const char* op, const char* what, const Tensor& t, const Di
 }
 
 Tensor Tensor::as_strided(const Dims& shape, const Dims& strides, int64_t offset) const {
-  auto impl = std::make_shared<TensorImpl>();
-  impl->storage = impl_->storage;
-  impl->shape = shape;
-  impl->strides = strides;
-  impl->offset = offset;
-  impl->dtype = dtype();
-  impl->is_view = true;
-  return Tensor(std::move(impl));
+  Tensor view = made(impl_->storage, shape, strides, dtype());
+  view->offset = offset;
+  view->is_view = true;
+  return view;
 }
 
 Tensor Tensor::detach() const {

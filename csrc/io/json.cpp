@@ -1,6 +1,7 @@
 // JSON parser.
 #include "io/json.h"
 
+#include <charconv>
 #include <unordered_set>
 #include <utility>
 
@@ -35,6 +36,11 @@ class Parser {
     if (peek() != wanted) fail(std::string("expected '") + wanted + "'");
     ++position_;
   }
+  bool accept(char wanted) {
+    if (at_end() || text_[position_] != wanted) return false;
+    ++position_;
+    return true;
+  }
   void word(std::string_view wanted) {
     if (text_.substr(position_, wanted.size()) != wanted) fail("not a JSON value");
     position_ += wanted.size();
@@ -60,16 +66,23 @@ class Parser {
     return value;
   }
 
+  // What stands between brackets, with commas between: calls item() where each begins.
+  template <class Item>
+  void parse_list(char open, char close, const Item& item) {
+    expect(open);
+    skip_space();
+    for (bool first = true; peek() != close; first = false) {
+      if (!first) expect(',');
+      item();
+      skip_space();
+    }
+    ++position_;
+  }
+
   void parse_object(Value& value, int depth) {
     value.kind = Value::Kind::object;
     std::unordered_set<std::string> seen;
-    expect('{');
-    skip_space();
-    if (peek() == '}') {
-      ++position_;
-      return;
-    }
-    while (true) {
+    parse_list('{', '}', [&] {
       skip_space();
       const size_t name_offset = position_;
       std::string name = parse_string();
@@ -81,28 +94,12 @@ class Parser {
       expect(':');
       Value member = parse_value(depth + 1);
       value.object.push_back({std::move(name), std::move(member)});
-      skip_space();
-      if (peek() == '}') break;
-      expect(',');
-    }
-    ++position_;
+    });
   }
 
   void parse_array(Value& value, int depth) {
     value.kind = Value::Kind::array;
-    expect('[');
-    skip_space();
-    if (peek() == ']') {
-      ++position_;
-      return;
-    }
-    while (true) {
-      value.array.push_back(parse_value(depth + 1));
-      skip_space();
-      if (peek() == ']') break;
-      expect(',');
-    }
-    ++position_;
+    parse_list('[', ']', [&] { value.array.push_back(parse_value(depth + 1)); });
   }
 
   static bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -114,34 +111,23 @@ class Parser {
   void parse_number(Value& value) {
     const size_t start = position_;
     value.kind = Value::Kind::integer;
-    if (peek() == '-') {
-      value.kind = Value::Kind::real;
-      ++position_;
-    }
+    if (accept('-')) value.kind = Value::Kind::real;
     if (!at_end() && text_[position_] == '0' && position_ + 1 < text_.size() && is_digit(text_[position_ + 1]))
       fail("a number must not start with 0");
     digits();
-    const size_t whole_end = position_;
-    if (!at_end() && text_[position_] == '.') {
+    if (accept('.')) {
       value.kind = Value::Kind::real;
-      ++position_;
       digits();
     }
-    if (!at_end() && (text_[position_] == 'e' || text_[position_] == 'E')) {
+    if (accept('e') || accept('E')) {
       value.kind = Value::Kind::real;
-      ++position_;
-      if (!at_end() && (text_[position_] == '+' || text_[position_] == '-')) ++position_;
+      if (!accept('+')) accept('-');
       digits();
     }
     if (value.kind != Value::Kind::integer) return;
-    for (size_t i = start; i < whole_end; ++i) {
-      const uint64_t digit = static_cast<uint64_t>(text_[i] - '0');
-      if (value.integer > (UINT64_MAX - digit) / 10) {
-        position_ = start;
-        fail("the number does not fit 64 bits");
-      }
-      value.integer = value.integer * 10 + digit;
-    }
+    if (std::from_chars(text_.data() + start, text_.data() + position_, value.integer).ec == std::errc()) return;
+    position_ = start;
+    fail("the number does not fit 64 bits");
   }
 
   uint32_t hex4() {

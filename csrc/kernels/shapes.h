@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "cnnx/activation.h"
+#include "cnnx/nn/optim_steps.h"
 
 namespace cnnx {
 
@@ -186,27 +187,6 @@ struct OptimItem {
   T* states[3];
   bool fresh;    // its states were made now, as zeros
   int64_t step;  // 1 for the first update
-};
-struct SgdStep {
-  double lr, momentum, dampening, weight_decay;
-  bool nesterov, maximize;
-};
-struct AdamStep {
-  double lr, beta1, beta2, eps, weight_decay;
-  bool decoupled;  // AdamW: decay the weights themselves
-  bool amsgrad, maximize;
-};
-struct AdadeltaStep {
-  double lr, rho, eps, weight_decay;
-  bool maximize;
-};
-struct RmspropStep {
-  double lr, alpha, eps, weight_decay, momentum;
-  bool centered, maximize;
-};
-struct AdagradStep {
-  double lr, lr_decay, eps, weight_decay;
-  bool maximize;
 };
 
 // An affine map of an image of bytes by Pillow's rules; the matrix is in pixel coordinates from the top left corner.

@@ -38,8 +38,7 @@ constexpr size_t kInputsOfItem = 5;
 template <class Step, auto single, auto wide>
 void run_update(const Run& r) {
   const auto& c = r.as<UpdateCall<Step>>();
-  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&]<class T>(T) {
     std::vector<OptimItem<T>> list;
     list.reserve(r.inputs.size() / kInputsOfItem);
     for (size_t i = 0; i < r.inputs.size(); i += kInputsOfItem)
@@ -255,53 +254,48 @@ class Group {
 
 }  // namespace
 
-bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdOptions& options) {
-  Group group("sgd_step", params, options.lr);
-  if (options.momentum != 0) group.bind(0, "momentum_buffer", momentum_buffers);
-  return group.run(rules::sgd_step, SgdStep{options.lr, options.momentum, options.dampening, options.weight_decay,
-                                            options.nesterov, options.maximize});
+bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdStep& step) {
+  Group group("sgd_step", params, step.lr);
+  if (step.momentum != 0) group.bind(0, "momentum_buffer", momentum_buffers);
+  return group.run(rules::sgd_step, step);
 }
 
 bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
-               std::vector<Tensor>& exp_avg_sqs, std::vector<Tensor>& max_exp_avg_sqs, const AdamOptions& options) {
-  Group group(options.decoupled ? "adamw_step" : "adam_step", params, options.lr);
+               std::vector<Tensor>& exp_avg_sqs, std::vector<Tensor>& max_exp_avg_sqs, const AdamStep& step) {
+  const OpDef& rule = step.decoupled ? rules::adamw_step : rules::adam_step;
+  Group group(rule.name, params, step.lr);
   group.bind(0, "exp_avg", exp_avgs);
   group.bind(1, "exp_avg_sq", exp_avg_sqs);
-  if (options.amsgrad) group.bind(2, "max_exp_avg_sq", max_exp_avg_sqs);
+  if (step.amsgrad) group.bind(2, "max_exp_avg_sq", max_exp_avg_sqs);
   group.count_steps(steps);
-  return group.run(options.decoupled ? rules::adamw_step : rules::adam_step,
-                   AdamStep{options.lr, options.beta1, options.beta2, options.eps, options.weight_decay, options.decoupled,
-                            options.amsgrad, options.maximize});
+  return group.run(rule, step);
 }
 
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
-                   std::vector<Tensor>& acc_deltas, const AdadeltaOptions& options) {
-  Group group("adadelta_step", params, options.lr);
+                   std::vector<Tensor>& acc_deltas, const AdadeltaStep& step) {
+  Group group("adadelta_step", params, step.lr);
   group.bind(0, "square_avg", square_avgs);
   group.bind(1, "acc_delta", acc_deltas);
   group.count_steps(steps);
-  return group.run(rules::adadelta_step,
-                   AdadeltaStep{options.lr, options.rho, options.eps, options.weight_decay, options.maximize});
+  return group.run(rules::adadelta_step, step);
 }
 
 bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
-                  std::vector<Tensor>& momentum_buffers, std::vector<Tensor>& grad_avgs, const RmspropOptions& options) {
-  Group group("rmsprop_step", params, options.lr);
+                  std::vector<Tensor>& momentum_buffers, std::vector<Tensor>& grad_avgs, const RmspropStep& step) {
+  Group group("rmsprop_step", params, step.lr);
   group.bind(0, "square_avg", square_avgs);
-  if (options.momentum > 0) group.bind(1, "momentum_buffer", momentum_buffers);
-  if (options.centered) group.bind(2, "grad_avg", grad_avgs);
+  if (step.momentum > 0) group.bind(1, "momentum_buffer", momentum_buffers);
+  if (step.centered) group.bind(2, "grad_avg", grad_avgs);
   group.count_steps(steps);
-  return group.run(rules::rmsprop_step, RmspropStep{options.lr, options.alpha, options.eps, options.weight_decay,
-                                                    options.momentum, options.centered, options.maximize});
+  return group.run(rules::rmsprop_step, step);
 }
 
 bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& sums,
-                  const AdagradOptions& options) {
-  Group group("adagrad_step", params, options.lr);
-  group.bind(0, "sum", sums, options.initial_accumulator_value);
+                  const AdagradStep& step, double initial_accumulator_value) {
+  Group group("adagrad_step", params, step.lr);
+  group.bind(0, "sum", sums, initial_accumulator_value);
   group.count_steps(steps);
-  return group.run(rules::adagrad_step,
-                   AdagradStep{options.lr, options.lr_decay, options.eps, options.weight_decay, options.maximize});
+  return group.run(rules::adagrad_step, step);
 }
 
 void zero_grads(const std::vector<Tensor>& params, bool set_to_none) {

@@ -188,7 +188,7 @@ void adagrad(const py::object& params, const py::object& state, double lr, doubl
   Update update("adagrad_step", params, state);
   Tensors &steps = update.read(kStep), &sums = update.read(kSum);
   update.run([&] {
-    return adagrad_step(update.params, steps, sums, {lr, lr_decay, weight_decay, eps, initial_accumulator_value, maximize});
+    return adagrad_step(update.params, steps, sums, {lr, lr_decay, eps, weight_decay, maximize}, initial_accumulator_value);
   });
 }
 

@@ -15,6 +15,7 @@
 #include "cnnx/io/safetensors.h"
 #include "cnnx/nn/init.h"
 #include "cnnx/nn/optim.h"
+#include "cnnx/nn/optim_steps.h"
 #include "cnnx/number.h"
 #include "cnnx/ops/axes.h"
 #include "cnnx/ops/conv.h"

@@ -57,7 +57,7 @@ __global__ void loss_kernel(LossRows<T> p, int lanes) {
     const T* x = p.x + start;
     T shift = 0, log_sum = 0;
     if constexpr (kLogits) {
-      const auto norm = group_norm(x, length, p.s.spatial, lane, lanes);
+      const auto norm = row_norm(Group{lane, lanes}, x, length, p.s.spatial);
       shift = norm.shift;
       log_sum = log(norm.sum);
       for (int64_t r = lane; r < length; r += lanes) p.log_p[start + r * p.s.spatial] = x[r * p.s.spatial] - shift - log_sum;

@@ -15,6 +15,7 @@
 #include "device/cuda/capture.h"
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/scratch.h"
+#include "kernels/update_rules.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -33,160 +34,71 @@ __device__ inline int item_of(const int* first_block, int count) {
   return low;
 }
 
-// Numbers of a rule that change from step to step.
-template <class N>
-struct AtStep {
-  N a, b, c;
-};
-
 template <class T>
 struct Entry {
   int64_t n;
   T* param;
   const T* grad;
   T* states[3];
-  AtStep<T> at;  // what rule.at(lr, step) computed
+  AtStep<T> at;
   bool fresh;
 };
 
 // What replays have their own of.
-template <class Rule>
+template <class Step>
 struct ReplayedStep {
-  Rule rule;
+  Step step;
   AtStep<double> at[kItems];
   static size_t bytes(int count) { return sizeof(ReplayedStep) - (kItems - static_cast<size_t>(count)) * sizeof(AtStep<double>); }
 };
 
-template <class Rule, class T>
+template <class Step, class T>
 struct Update {
-  Rule rule;
-  const ReplayedStep<Rule>* replayed;
+  Step step;
+  const ReplayedStep<Step>* replayed;
   int count;
   int first_block[kItems + 1];
   Entry<T> items[kItems];
 };
 
-// A rule holds the options; at(lr, step) gives a, b and c of that step, and update() does one element.
-template <class T>
-struct Sgd {
-  SgdStep s;
-  AtStep<double> at(double lr, int64_t) const { return {lr, 0, 0}; }
-  __device__ void update(const Entry<T>& e, int64_t i, T lr, T, T) const {
-    const T p = e.param[i];
-    T g = s.maximize ? -e.grad[i] : e.grad[i];
-    if (s.weight_decay != 0) g += T(s.weight_decay) * p;
-    if (T* buffer = e.states[0]; buffer != nullptr) {
-      const T b = e.fresh ? g : T(s.momentum) * buffer[i] + T(1 - s.dampening) * g;
-      buffer[i] = b;
-      g = s.nesterov ? g + T(s.momentum) * b : b;
-    }
-    e.param[i] = p - lr * g;
-  }
-};
-
-template <class T>
-struct Adam {
-  AdamStep s;
-  AtStep<double> at(double lr, int64_t step) const {
-    return {lr / (1 - pow(s.beta1, double(step))), 1 / sqrt(1 - pow(s.beta2, double(step))), 1 - lr * s.weight_decay};
-  }
-  __device__ void update(const Entry<T>& e, int64_t i, T step_size, T correction, T decay) const {
-    T p = e.param[i], g = s.maximize ? -e.grad[i] : e.grad[i];
-    if (s.decoupled) p *= decay;  // AdamW
-    else if (s.weight_decay != 0) g += T(s.weight_decay) * p;
-    const T mean = e.states[0][i] + T(1 - s.beta1) * (g - e.states[0][i]);
-    const T square = T(s.beta2) * e.states[1][i] + T(1 - s.beta2) * g * g;
-    e.states[0][i] = mean;
-    e.states[1][i] = square;
-    T largest = square;
-    if (T* before = e.states[2]; before != nullptr) {
-      largest = before[i] <= square || square != square ? square : before[i];  // a NaN on either side stays
-      before[i] = largest;
-    }
-    e.param[i] = p - step_size * mean / (sqrt(largest) * correction + T(s.eps));
-  }
-};
-
-template <class T>
-struct Adadelta {
-  AdadeltaStep s;
-  AtStep<double> at(double lr, int64_t) const { return {lr, 0, 0}; }
-  __device__ void update(const Entry<T>& e, int64_t i, T lr, T, T) const {
-    const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
-    const T square = T(s.rho) * e.states[0][i] + T(1 - s.rho) * g * g;
-    const T delta = sqrt(e.states[1][i] + T(s.eps)) / sqrt(square + T(s.eps)) * g;
-    e.states[0][i] = square;
-    e.states[1][i] = T(s.rho) * e.states[1][i] + T(1 - s.rho) * delta * delta;
-    e.param[i] = p - lr * delta;
-  }
-};
-
-template <class T>
-struct Rmsprop {
-  RmspropStep s;
-  AtStep<double> at(double lr, int64_t) const { return {lr, 0, 0}; }
-  __device__ void update(const Entry<T>& e, int64_t i, T lr, T, T) const {
-    const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
-    const T square = T(s.alpha) * e.states[0][i] + T(1 - s.alpha) * g * g;
-    e.states[0][i] = square;
-    T variance = square;
-    if (T* average = e.states[2]; average != nullptr) {
-      const T mean = average[i] + T(1 - s.alpha) * (g - average[i]);
-      average[i] = mean;
-      variance -= mean * mean;
-      if (variance < 0) variance = 0;  // by rounding
-    }
-    T step = g / (sqrt(variance) + T(s.eps));
-    if (T* buffer = e.states[1]; buffer != nullptr) {
-      step += T(s.momentum) * buffer[i];
-      buffer[i] = step;
-    }
-    e.param[i] = p - lr * step;
-  }
-};
-
-template <class T>
-struct Adagrad {
-  AdagradStep s;
-  AtStep<double> at(double lr, int64_t step) const { return {lr / (1 + double(step - 1) * s.lr_decay), 0, 0}; }
-  __device__ void update(const Entry<T>& e, int64_t i, T lr, T, T) const {
-    const T p = e.param[i], g = (s.maximize ? -e.grad[i] : e.grad[i]) + T(s.weight_decay) * p;
-    const T total = e.states[0][i] + g * g;
-    e.states[0][i] = total;
-    e.param[i] = p - lr * g / (sqrt(total) + T(s.eps));
-  }
-};
-
 template <class Rule, class T>
-__global__ void __launch_bounds__(kThreads) update_kernel(Update<Rule, T> u) {
+__global__ void __launch_bounds__(kThreads) update_kernel(Update<typename Rule::Step, T> u) {
   const int item = item_of(u.first_block, u.count);
   const Entry<T>& e = u.items[item];
   const int64_t first = int64_t(int(blockIdx.x) - u.first_block[item]) * kPerBlock + threadIdx.x;
-  Rule rule = u.rule;
+  typename Rule::Step s = u.step;
   AtStep<T> at = e.at;
   if (u.replayed != nullptr) {
-    const AtStep<double> now = u.replayed->at[item];
-    rule = u.replayed->rule;
-    at = {T(now.a), T(now.b), T(now.c)};
+    s = u.replayed->step;
+    at = u.replayed->at[item].template as<T>();
   }
+  const Rule rule(s, at);
+  const int variant = Rule::variant(s, e);
+  const Decay decay = decay_of(s);
 #pragma unroll
   for (int k = 0; k < kPerThread; ++k) {
     const int64_t i = first + k * kThreads;
-    if (i < e.n) rule.update(e, i, at.a, at.b, at.c);
+    if (i >= e.n) continue;
+    T p = e.param[i], g = s.maximize ? -e.grad[i] : e.grad[i];
+    if (decay == Decay::coupled) g += T(s.weight_decay) * p;
+    if (decay == Decay::decoupled) p *= at.keep;
+    e.param[i] = p - rule.step(variant, g, i, e.states[0], e.states[1], e.states[2]);
   }
 }
 
-template <class Rule, class Step, class T>
-void run(const Queue& queue, const char* op, const Rule& rule, const Step& step, int64_t count, const OptimItem<T>* items) {
-  Update<Rule, T> u{};
-  u.rule = rule;
-  ReplayedStep<Rule> numbers{rule, {}};
+template <class Rule, class T>
+void step(const Queue& queue, const typename Rule::Step& step, int64_t count, const OptimItem<T>* items) {
+  const char* op = Rule::name(step);
+  using Numbers = ReplayedStep<typename Rule::Step>;
+  Update<typename Rule::Step, T> u{};
+  u.step = step;
+  Numbers numbers{step, {}};
   int64_t blocks = 0;
   const auto flush = [&] {
     u.first_block[u.count] = int(blocks);
-    const size_t bytes = ReplayedStep<Rule>::bytes(u.count);
+    const size_t bytes = Numbers::bytes(u.count);
     const Replayed replayed = replayed_values(op, bytes);
-    u.replayed = static_cast<const ReplayedStep<Rule>*>(replayed.device);
+    u.replayed = static_cast<const Numbers*>(replayed.device);
     if (replayed.host != nullptr) std::memcpy(replayed.host, &numbers, bytes);
     else launch(op, update_kernel<Rule, T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, u);
     u.count = 0;
@@ -197,10 +109,10 @@ void run(const Queue& queue, const char* op, const Rule& rule, const Step& step,
     const int64_t needed = (item.n + kPerBlock - 1) / kPerBlock;
     if (needed == 0) continue;
     if (u.count == kItems || blocks + needed > kMaxBlocks) flush();
-    const AtStep<double> at = numbers.at[u.count] = rule.at(step.lr, item.step);
+    const AtStep<double> at = numbers.at[u.count] = at_step(step, item.step);
     u.first_block[u.count] = int(blocks);
-    u.items[u.count++] = {
-        item.n, item.param, item.grad, {item.states[0], item.states[1], item.states[2]}, {T(at.a), T(at.b), T(at.c)}, item.fresh};
+    u.items[u.count++] = {item.n,     item.param, item.grad, {item.states[0], item.states[1], item.states[2]},
+                          at.as<T>(), item.fresh};
     blocks += needed;
   }
   if (u.count > 0) flush();
@@ -209,24 +121,24 @@ void run(const Queue& queue, const char* op, const Rule& rule, const Step& step,
 }  // namespace
 
 template <class T>
-void sgd_step(const Queue& queue, const SgdStep& step, int64_t count, const OptimItem<T>* items) {
-  run(queue, "sgd_step", Sgd<T>{step}, step, count, items);
+void sgd_step(const Queue& queue, const SgdStep& s, int64_t count, const OptimItem<T>* items) {
+  step<Sgd<T>, T>(queue, s, count, items);
 }
 template <class T>
-void adam_step(const Queue& queue, const AdamStep& step, int64_t count, const OptimItem<T>* items) {
-  run(queue, step.decoupled ? "adamw_step" : "adam_step", Adam<T>{step}, step, count, items);
+void adam_step(const Queue& queue, const AdamStep& s, int64_t count, const OptimItem<T>* items) {
+  step<Adam<T>, T>(queue, s, count, items);
 }
 template <class T>
-void adadelta_step(const Queue& queue, const AdadeltaStep& step, int64_t count, const OptimItem<T>* items) {
-  run(queue, "adadelta_step", Adadelta<T>{step}, step, count, items);
+void adadelta_step(const Queue& queue, const AdadeltaStep& s, int64_t count, const OptimItem<T>* items) {
+  step<Adadelta<T>, T>(queue, s, count, items);
 }
 template <class T>
-void rmsprop_step(const Queue& queue, const RmspropStep& step, int64_t count, const OptimItem<T>* items) {
-  run(queue, "rmsprop_step", Rmsprop<T>{step}, step, count, items);
+void rmsprop_step(const Queue& queue, const RmspropStep& s, int64_t count, const OptimItem<T>* items) {
+  step<Rmsprop<T>, T>(queue, s, count, items);
 }
 template <class T>
-void adagrad_step(const Queue& queue, const AdagradStep& step, int64_t count, const OptimItem<T>* items) {
-  run(queue, "adagrad_step", Adagrad<T>{step}, step, count, items);
+void adagrad_step(const Queue& queue, const AdagradStep& s, int64_t count, const OptimItem<T>* items) {
+  step<Adagrad<T>, T>(queue, s, count, items);
 }
 
 namespace {
@@ -328,8 +240,7 @@ constexpr const char* kClip = "clip_grad_norm_";
 }  // namespace
 
 void add_norm(const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data, double* norm) {
-  dispatch_floating(kClip, dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating(kClip, dtype, [&]<class T>(T) {
     for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
       const Scratch<double> parts(queue, blocks);
       launch(kClip, norm_parts_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, lists, p, parts.data());
@@ -340,8 +251,7 @@ void add_norm(const Queue& queue, DType dtype, double p, int64_t count, const in
 
 void clip_norm(const Queue& queue, DType dtype, double max_norm, const double* norm, int64_t count, const int64_t* sizes,
                void* const* data) {
-  dispatch_floating(kClip, dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating(kClip, dtype, [&]<class T>(T) {
     for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
       launch(kClip, clip_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, lists, max_norm, norm);
     });

@@ -30,30 +30,38 @@ __device__ inline T group_max(T value, int lanes = 32) {
   return value;
 }
 
-template <class T>
-__device__ inline T lowest() {
-  return T(-INFINITY);
-}
+// A group of lanes as the reader of a row. A reader knows its thread's lane, and how many there are; sum() and maximum() are of
+// what all lanes hold.
+struct Group {
+  int lane, lanes;
+  template <class T>
+  __device__ T sum(T value) const {
+    return group_sum(value, lanes);
+  }
+  template <class T>
+  __device__ T maximum(T value) const {
+    return group_max(value, lanes);
+  }
+};
 
-// The maximum of a row and log(sum of exp(x - maximum)) or that sum itself. A NaN is left out of the maximum, and makes the sum
-// NaN.
+// The maximum of a row and the sum of exp(x - maximum). A NaN is left out of the maximum, and makes the sum NaN.
 template <class T>
-struct GroupNorm {
+struct RowNorm {
   T shift, sum;
 };
-template <class T>
-__device__ inline GroupNorm<T> group_norm(const T* row, int64_t length, int64_t step, int lane, int lanes,
-                                          bool finite_shift = false) {
-  T best = lowest<T>();
-  for (int64_t r = lane; r < length; r += lanes) {
+template <class T, class Reader>
+__device__ inline RowNorm<T> row_norm(const Reader& reader, const T* row, int64_t length, int64_t step,
+                                      bool finite_shift = false) {
+  T best = T(-INFINITY);
+  for (int64_t r = reader.lane; r < length; r += reader.lanes) {
     const T value = row[r * step];
     if (value > best) best = value;
   }
-  best = group_max(best, lanes);
+  best = reader.maximum(best);
   if (finite_shift && isinf(best)) best = 0;
   T sum = 0;
-  for (int64_t r = lane; r < length; r += lanes) sum += exp(row[r * step] - best);
-  return {best, group_sum(sum, lanes)};
+  for (int64_t r = reader.lane; r < length; r += reader.lanes) sum += exp(row[r * step] - best);
+  return {best, reader.sum(sum)};
 }
 
 // The sum over a block of 256 threads, for thread 0.

@@ -7,46 +7,24 @@
 
 #include <vector>
 
+#include "cnnx/nn/optim_steps.h"
 #include "cnnx/tensor.h"
 
 namespace cnnx {
 
-struct SgdOptions {
-  double lr, momentum = 0, dampening = 0, weight_decay = 0;
-  bool nesterov = false, maximize = false;
-};
-struct AdamOptions {
-  double lr, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
-  bool decoupled = false;  // AdamW: decay the weights themselves
-  bool amsgrad = false, maximize = false;
-};
-struct AdadeltaOptions {
-  double lr, rho = 0.9, eps = 1e-6, weight_decay = 0;
-  bool maximize = false;
-};
-
-struct RmspropOptions {
-  double lr, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
-  bool centered = false, maximize = false;
-};
-struct AdagradOptions {
-  double lr, lr_decay = 0, weight_decay = 0, eps = 1e-10, initial_accumulator_value = 0;
-  bool maximize = false;
-};
-
 // momentum_buffers is not looked at when momentum is 0.
-bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdOptions& options);
+bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdStep& step);
 // `steps`: scalars, the updates made so far; an integer or one on a device becomes float32 on the CPU. max_exp_avg_sqs is not
 // looked at without amsgrad.
 bool adam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
-               std::vector<Tensor>& exp_avg_sqs, std::vector<Tensor>& max_exp_avg_sqs, const AdamOptions& options);
+               std::vector<Tensor>& exp_avg_sqs, std::vector<Tensor>& max_exp_avg_sqs, const AdamStep& step);
 bool adadelta_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
-                   std::vector<Tensor>& acc_deltas, const AdadeltaOptions& options);
+                   std::vector<Tensor>& acc_deltas, const AdadeltaStep& step);
 // momentum_buffers is not looked at without momentum, grad_avgs if not centered.
 bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& square_avgs,
-                  std::vector<Tensor>& momentum_buffers, std::vector<Tensor>& grad_avgs, const RmspropOptions& options);
+                  std::vector<Tensor>& momentum_buffers, std::vector<Tensor>& grad_avgs, const RmspropStep& step);
 bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& sums,
-                  const AdagradOptions& options);
+                  const AdagradStep& step, double initial_accumulator_value = 0);
 
 // Drops the gradients of `params`, or fills those that are there with zeros.
 void zero_grads(const std::vector<Tensor>& params, bool set_to_none);

@@ -1,0 +1,28 @@
+// The options of the optimizers' steps. C headers only: kernels include this.
+#pragma once
+
+namespace cnnx {
+
+struct SgdStep {
+  double lr, momentum = 0, dampening = 0, weight_decay = 0;
+  bool nesterov = false, maximize = false;
+};
+struct AdamStep {
+  double lr, beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
+  bool decoupled = false;  // AdamW: decay the weights themselves
+  bool amsgrad = false, maximize = false;
+};
+struct AdadeltaStep {
+  double lr, rho = 0.9, eps = 1e-6, weight_decay = 0;
+  bool maximize = false;
+};
+struct RmspropStep {
+  double lr, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0;
+  bool centered = false, maximize = false;
+};
+struct AdagradStep {
+  double lr, lr_decay = 0, eps = 1e-10, weight_decay = 0;
+  bool maximize = false;
+};
+
+}  // namespace cnnx
