@@ -12,6 +12,8 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/divide.h"
 
+#define CNNX_ELEMENT_LOOPS cuda  // of kernels/element_kernels.h
+
 namespace cnnx::cuda {
 
 constexpr int kThreads = 256;
@@ -115,6 +117,12 @@ template <class T>
 Source<T> array(const T* data) {
   return {data, T(), 1};
 }
+template <class T>
+Source<T> source_of(const ElementOperand& operand) {
+  if (operand.data != nullptr) return array(static_cast<const T*>(operand.data));
+  if constexpr (std::is_floating_point_v<T>) return {nullptr, static_cast<T>(operand.real), 0};
+  else return {nullptr, static_cast<T>(operand.integer), 0};
+}
 
 // Elements of a pack for operands of these types: 16 bytes of the widest, but no more than four of narrower ones. Functions with
 // a switch in them (F::OneByOne) take one element a thread, or the switch would be there four times over.
@@ -197,9 +205,26 @@ void map2(const Queue& queue, const char* op, int64_t n, const Source<A>& a, con
          out);
 }
 
+// For the kernels of kernels/element_kernels.h: one with a switch does all operations.
+template <int kCount, class Op, class F>
+void with_op(Op op, const F& f) {
+  f(op);
+}
+
+// out[i] = f(i).
+template <class T, class F>
+__global__ void generate_kernel(int64_t n, F f, T* out) {
+  const int64_t i = thread_index();
+  if (i < n) out[i] = f(i);
+}
+template <class T, class F>
+void generate(const Queue& queue, const char* op, int64_t n, T* out, const F& f) {
+  launch(op, generate_kernel<T, F>, blocks_for(n), kThreads, 0, queue, n, f, out);
+}
+
 // The same over strided operands; operand 0 is the output.
-template <class F, class Out, class A, class B>
-__global__ void map2_strided_kernel(Walk<3> walk, F f, Source<A> a, Source<B> b, Out* out) {
+template <class F, class Out, class T>
+__global__ void map2_strided_kernel(Walk<3> walk, F f, Source<T> a, Source<T> b, Out* out) {
   const int64_t i = thread_index();
   if (i >= walk.count) return;
   int64_t at[3];
@@ -208,8 +233,10 @@ __global__ void map2_strided_kernel(Walk<3> walk, F f, Source<A> a, Source<B> b,
 }
 
 // Chooses between the two: operands that lie in the output's order or are one element take the packs.
-template <class Out, class A, class B, class F>
-void map2_strided(const Queue& queue, const char* op, const StridedShape<3>& s, Source<A> a, Source<B> b, Out* out, const F& f) {
+template <class T, class Out, class F>
+void map2_strided(const Queue& queue, const char* op, const StridedShape<3>& s, const ElementOperand& x, const ElementOperand& y,
+                  Out* out, const F& f) {
+  Source<T> a = source_of<T>(x), b = source_of<T>(y);
   const auto regular = [&](int k) { return s.stride[k][0] == 1 || (k > 0 && s.stride[k][0] == 0); };
   if (s.numel() == 1 || (s.ndim == 1 && regular(0) && (a.data == nullptr || regular(1)) && (b.data == nullptr || regular(2)))) {
     a.step = s.numel() == 1 ? 0 : static_cast<int>(s.stride[1][0]);
@@ -217,13 +244,11 @@ void map2_strided(const Queue& queue, const char* op, const StridedShape<3>& s, 
     return map2(queue, op, s.numel(), a, b, out, f);
   }
   in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
-    Source<A> first = a;
-    Source<B> second = b;
+    Source<T> first = a, second = b;
     if (first.data != nullptr) first.data += base[1];
     if (second.data != nullptr) second.data += base[2];
     const Walk<3> walk(part);
-    launch(op, map2_strided_kernel<F, Out, A, B>, blocks_for(walk.count), kThreads, 0, queue, walk, f, first, second,
-           out + base[0]);
+    launch(op, map2_strided_kernel<F, Out, T>, blocks_for(walk.count), kThreads, 0, queue, walk, f, first, second, out + base[0]);
   });
 }
 

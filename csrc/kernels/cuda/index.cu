@@ -10,6 +10,7 @@
 #include "cnnx/error.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/scratch.h"
+#include "kernels/element_functions.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -28,20 +29,13 @@ __global__ void take_along_kernel(Walk<3> walk, int64_t x_step, const int64_t* i
 
 void take_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x,
                 void* values) {
-  dispatch_words(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_words(dtype, [&]<class T>(T) {
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
       const Walk<3> walk(part);
       launch("gather", take_along_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, x_step, index + base[1],
              static_cast<const T*>(x) + base[2], static_cast<T*>(values) + base[0]);
     });
   });
-}
-
-template <class T>
-__device__ T sum_of(T a, T b) {
-  if constexpr (std::is_same_v<T, bool>) return a || b;
-  else return static_cast<T>(a + b);
 }
 
 template <class T>
@@ -84,8 +78,7 @@ __global__ void put_chained_kernel(Walk<3> walk, int64_t taken, int64_t value_st
 
 void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add,
                const int64_t* index, const void* values, void* x) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
       const Walk<3> walk(part);
       const int64_t* index_part = index + base[1];
@@ -111,9 +104,8 @@ __global__ void index_entries_kernel(int64_t n, int64_t extent, int64_t stride, 
                                      int64_t* entry, unsigned long long* bad) {
   const int64_t i = thread_index();
   if (i >= n) return;
-  int64_t value = index[i];
-  if (wraps && value < 0) value += extent;
-  if (value < 0 || value >= extent) {
+  int64_t value = index_within(index[i], extent, wraps);
+  if (value < 0) {
     atomicMin(bad, static_cast<unsigned long long>(i));
     value = 0;
   }
@@ -135,8 +127,7 @@ __global__ void gather_kernel(Walk<3> walk, const int64_t* entry, const T* x, T*
 }
 
 void gather(const Queue& queue, DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
-  dispatch_words(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_words(dtype, [&]<class T>(T) {
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
       const Walk<3> walk(part);
       launch("index", gather_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, entry + base[2],
@@ -177,8 +168,7 @@ void scatter(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t 
   if (chained) chain(queue, "index_put", count, entry, list.data(), heads.data());
   const int64_t* next = chained ? list.data() : nullptr;
   const bool* first = chained ? heads.data() : nullptr;
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
       if (next != nullptr && base[2] != 0) throw NotImplementedError("index_put: no CUDA kernel for more than 2^30 entries");
       const Walk<3> walk(part);
@@ -197,12 +187,7 @@ __global__ void nonzero_kernel(int64_t n, Extents shape, const int64_t* position
   if (i >= n) return;
   const int64_t position = positions[i];
   if (position == (i > 0 ? positions[i - 1] : 0)) return;
-  int64_t* out = coordinates + (position - 1) * shape.ndim;
-  int64_t rest = i;
-  for (int d = shape.ndim - 1; d >= 0; --d) {
-    out[d] = rest % shape.extent[d];
-    rest /= shape.extent[d];
-  }
+  coordinates_of(i, shape.ndim, shape.extent, coordinates + (position - 1) * shape.ndim);
 }
 
 void nonzero(const Queue& queue, const StridedShape<1>& shape, const int64_t* positions, int64_t* coordinates) {

@@ -384,8 +384,7 @@ __global__ void integer_product_kernel(GemmShape s, StridedShape<3> batch, const
 
 void matmul(const Queue& queue, DType dtype, const GemmShape& s, const StridedShape<3>& batch, const void* a, const void* b,
             void* c) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     if constexpr (std::is_floating_point_v<T>) {
       Product<T> p = as_product(s, static_cast<const T*>(a), static_cast<const T*>(b), static_cast<T*>(c));
       p.batch = batch;

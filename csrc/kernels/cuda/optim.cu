@@ -324,8 +324,7 @@ __global__ void clip_kernel(Lists<T> lists, double max_norm, const double* norm)
 constexpr const char* kClip = "clip_grad_norm_";
 
 void add_norm(const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data, double* norm) {
-  dispatch_floating(kClip, dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating(kClip, dtype, [&]<class T>(T) {
     for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
       const Scratch<double> parts(queue, blocks);
       launch(kClip, norm_parts_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, lists, p, parts.data());
@@ -336,8 +335,7 @@ void add_norm(const Queue& queue, DType dtype, double p, int64_t count, const in
 
 void clip_norm(const Queue& queue, DType dtype, double max_norm, const double* norm, int64_t count, const int64_t* sizes,
                void* const* data) {
-  dispatch_floating(kClip, dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating(kClip, dtype, [&]<class T>(T) {
     for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
       launch(kClip, clip_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, lists, max_norm, norm);
     });

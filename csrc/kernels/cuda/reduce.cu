@@ -10,8 +10,9 @@
 // card.
 #include <algorithm>
 
-#include "kernels/cuda/arithmetic.h"
+#include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/scratch.h"
+#include "kernels/element_functions.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -36,32 +37,6 @@ struct FloatReduction {
     else if constexpr (kOp == ReduceOp::prod) return a * b;
     else if constexpr (kOp == ReduceOp::max) return a != a || a > b ? a : b;  // a NaN wins
     else return a != a || a < b ? a : b;
-  }
-};
-
-// Any reduction of another type: they share their kernels.
-template <class T>
-struct AnyReduction {
-  using Value = T;
-  ReduceOp op;
-  __device__ T start() const {
-    if (op == ReduceOp::sum) return T(0);
-    if (op == ReduceOp::prod) return T(1);
-    if constexpr (std::is_same_v<T, bool>) return op == ReduceOp::min;
-    else if constexpr (std::is_floating_point_v<T>) return op == ReduceOp::max ? T(-INFINITY) : T(INFINITY);
-    else {
-      constexpr T kMin = std::is_signed_v<T> ? static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1)) : T(0);
-      return op == ReduceOp::max ? kMin : static_cast<T>(~kMin);
-    }
-  }
-  __device__ T combine(T a, T b) const {
-    using Wide = std::conditional_t<std::is_floating_point_v<T>, T, uint64_t>;
-    switch (op) {
-      case ReduceOp::max: return a != a || a > b ? a : b;  // a NaN wins
-      case ReduceOp::min: return a != a || a < b ? a : b;
-      case ReduceOp::prod: return static_cast<T>(static_cast<Wide>(a) * static_cast<Wide>(b));
-      default: return static_cast<T>(static_cast<Wide>(a) + static_cast<Wide>(b));
-    }
   }
 };
 
@@ -197,7 +172,7 @@ void reduce_with(const Queue& queue, const char* op, const R& r, const ReduceSha
   const ReduceShape rest{s.outer, chunks.count, s.inner};
   const Value* from = partial.data();
   if constexpr (std::is_same_v<In, Value>) reduce_with(queue, op, r, rest, divisor, from, y);
-  else reduce_with(queue, op, AnyReduction<Value>{ReduceOp::sum}, rest, divisor, from, y);  // of float
+  else reduce_with(queue, op, Reduction<Value>{ReduceOp::sum}, rest, divisor, from, y);  // of float
 }
 
 void reduce_any(const Queue& queue, ReduceOp op, const ReduceShape& s, const float* x, float* y) {
@@ -214,13 +189,12 @@ template <class T>
 void reduce_any(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
   constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
   const bool mean = op == ReduceOp::mean;
-  reduce_with(queue, kNames[static_cast<int>(op)], AnyReduction<T>{mean ? ReduceOp::sum : op}, s,
+  reduce_with(queue, kNames[static_cast<int>(op)], Reduction<T>{mean ? ReduceOp::sum : op}, s,
               static_cast<T>(mean ? s.reduce : 1), x, y);
 }
 
 void integer_reduce(const Queue& queue, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>) reduce_any(queue, op, s, static_cast<const T*>(x), static_cast<T*>(y));
   });
 }
@@ -232,11 +206,6 @@ struct Candidate {
   T value;
   int64_t index;
 };
-template <class T>
-__device__ bool beats(bool max, T value, T best) {
-  if (best != best) return false;
-  return value != value || (max ? value > best : value < best);
-}
 template <class T>
 __device__ Candidate<T> better(bool max, Candidate<T> a, Candidate<T> b) {
   if (b.index < 0 || (a.index >= 0 && beats(max, a.value, b.value))) return a;
@@ -336,34 +305,20 @@ void arg_reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* 
 }
 
 void integer_arg_reduce(const Queue& queue, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>) arg_reduce(queue, op, s, static_cast<const T*>(x), index);
   });
 }
 
-// The gradient of a product, by products from both ends: exact with zeros. A thread for each row: rare.
+// A thread for each row: rare.
 template <class T>
 __global__ void products_of_others_kernel(int64_t rows, int64_t n, const T* x, const T* g, T* out) {
   const int64_t row = thread_index();
-  if (row >= rows) return;
-  const T* from = x + row * n;
-  T* to = out + row * n;
-  double before = 1;
-  for (int64_t i = 0; i < n; ++i) {
-    to[i] = static_cast<T>(before);
-    before *= from[i];
-  }
-  double behind = g[row];
-  for (int64_t i = n - 1; i >= 0; --i) {
-    to[i] = static_cast<T>(to[i] * behind);
-    behind *= from[i];
-  }
+  if (row < rows) multiply_others(n, x + row * n, g[row], out + row * n);
 }
 
 void products_of_others(const Queue& queue, DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
-  dispatch_floating("prod", dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating("prod", dtype, [&]<class T>(T) {
     launch("prod", products_of_others_kernel<T>, blocks_for(rows), kThreads, 0, queue, rows, n, static_cast<const T*>(x),
            static_cast<const T*>(g), static_cast<T*>(out));
   });
