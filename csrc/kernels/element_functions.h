@@ -3,6 +3,8 @@
 // Compile without contraction to fused multiply-adds (elementary.h).
 #pragma once
 
+#include <math.h>
+
 #include <limits>
 #include <type_traits>
 
@@ -29,6 +31,44 @@ struct Convert {
                  ? static_cast<To>(static_cast<int64_t>(value))
                  : static_cast<To>(INT64_MIN);
     else return static_cast<To>(value);
+  }
+};
+
+// The quotient rounded down, from the exact remainder: dividing first could round up to the next integer.
+CNNX_BOTH inline double floor_quotient(double a, double b) {
+  if (b == 0) return a / b;
+  const double rest = fmod(a, b);
+  double quotient = (a - rest) / b;
+  if (rest != 0 && (b < 0) != (rest < 0)) quotient -= 1;
+  if (quotient == 0) return copysign(0.0, a / b);
+  const double whole = floor(quotient);
+  return quotient - whole > 0.5 ? whole + 1 : whole;
+}
+
+// The divisions with a remainder go through double: exact, then rounded.
+template <class T, class Op = BinaryOp>
+struct FloatArithmetic {
+  Op op;
+  CNNX_BOTH T operator()(T a, T b) const {
+    switch (op) {
+      case BinaryOp::add: return a + b;
+      case BinaryOp::sub: return a - b;
+      case BinaryOp::mul: return a * b;
+      case BinaryOp::div: return a / b;
+      case BinaryOp::pow: return pow(a, b);
+      case BinaryOp::maximum: return a != a || a > b ? a : b;
+      case BinaryOp::minimum: return a != a || a < b ? a : b;
+      case BinaryOp::remainder: {  // the sign of the divisor
+        const double divisor = b, rest = fmod(static_cast<double>(a), divisor);
+        return static_cast<T>(rest != 0 && (divisor < 0) != (rest < 0) ? rest + divisor : rest);
+      }
+      case BinaryOp::floor_divide: return static_cast<T>(floor_quotient(a, b));
+      case BinaryOp::hypot: return hypot(a, b);
+      case BinaryOp::xlogy: return a == 0 && b == b ? T(0) : a * log(b);
+      case BinaryOp::pow_slope:
+        return static_cast<T>(b == 0 ? 0 : static_cast<double>(b) * pow(static_cast<double>(a), static_cast<double>(b) - 1));
+      default: return static_cast<T>(fmod(static_cast<double>(a), static_cast<double>(b)));  // the sign of the dividend
+    }
   }
 };
 
@@ -152,10 +192,10 @@ struct IntegerFunction {
 };
 
 // What a reduction begins with, and how it takes in a value. A NaN wins.
-template <class T>
+template <class T, class Op = ReduceOp>
 struct Reduction {
   using Value = T;
-  ReduceOp op;
+  Op op;
   CNNX_BOTH T start() const {
     using Limits = std::numeric_limits<T>;
     if (op == ReduceOp::sum) return T(0);
@@ -259,9 +299,7 @@ struct Uniform {
   T from, span, limit;
   CNNX_BOTH T scaled(T u) const {
     const T value = from + span * u;
-    if (!(value >= limit && from < limit)) return value;
-    if constexpr (std::is_same_v<T, float>) return nextafterf(limit, from);  // rounding must not reach the limit
-    else return nextafter(limit, from);
+    return value >= limit && from < limit ? nextafter(limit, from) : value;  // rounding must not reach the limit
   }
   CNNX_BOTH void operator()(const uint32_t* words, T* values) const {
     if constexpr (std::is_same_v<T, float>)

@@ -44,6 +44,12 @@ struct Walk {
     }
   }
 
+  // The operands' offsets of this thread's element; false where there is none.
+  __device__ bool find(int64_t (&at)[kOperands]) const {
+    const int64_t i = thread_index();
+    if (i < count) find(i, at);
+    return i < count;
+  }
   // The operands' offsets of element i of the row-major order.
   __device__ void find(int64_t i, int64_t (&at)[kOperands]) const {
     for (int k = 0; k < kOperands; ++k) at[k] = 0;
@@ -57,14 +63,14 @@ struct Walk {
   }
 };
 
-// Calls launch_part(part, base) for parts of the shape that a Walk can take, `base` the offsets of their first elements.
+// Calls launch_part(walk, base) for parts of the shape that a Walk can take, `base` the offsets of their first elements.
 template <int kOperands, class F>
 void in_parts(StridedShape<kOperands> s, const F& launch_part, const int64_t* base = nullptr) {
   int64_t at[kOperands] = {};
   for (int k = 0; k < kOperands && base != nullptr; ++k) at[k] = base[k];
   const int64_t n = s.numel();
   if (n == 0) return;
-  if (n <= kMaxStrided) return launch_part(s, at);
+  if (n <= kMaxStrided) return launch_part(Walk<kOperands>(s), at);
   int largest = 0;
   for (int d = 1; d < s.ndim; ++d)
     if (s.extent[d] > s.extent[largest]) largest = d;
@@ -225,10 +231,8 @@ void generate(const Queue& queue, const char* op, int64_t n, T* out, const F& f)
 // The same over strided operands; operand 0 is the output.
 template <class F, class Out, class T>
 __global__ void map2_strided_kernel(Walk<3> walk, F f, Source<T> a, Source<T> b, Out* out) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   out[at[0]] = f(a.data == nullptr ? a.value : a.data[at[1]], b.data == nullptr ? b.value : b.data[at[2]]);
 }
 
@@ -243,11 +247,10 @@ void map2_strided(const Queue& queue, const char* op, const StridedShape<3>& s, 
     b.step = s.numel() == 1 ? 0 : static_cast<int>(s.stride[2][0]);
     return map2(queue, op, s.numel(), a, b, out, f);
   }
-  in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
+  in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
     Source<T> first = a, second = b;
     if (first.data != nullptr) first.data += base[1];
     if (second.data != nullptr) second.data += base[2];
-    const Walk<3> walk(part);
     launch(op, map2_strided_kernel<F, Out, T>, blocks_for(walk.count), kThreads, 0, queue, walk, f, first, second, out + base[0]);
   });
 }

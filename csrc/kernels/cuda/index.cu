@@ -20,18 +20,15 @@ constexpr int64_t kFewLines = 512, kLongLine = 512;
 
 template <class T>
 __global__ void take_along_kernel(Walk<3> walk, int64_t x_step, const int64_t* index, const T* x, T* values) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   values[at[0]] = x[at[2] + index[at[1]] * x_step];
 }
 
 void take_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x,
                 void* values) {
   dispatch_words(dtype, [&]<class T>(T) {
-    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
-      const Walk<3> walk(part);
+    in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
       launch("gather", take_along_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, x_step, index + base[1],
              static_cast<const T*>(x) + base[2], static_cast<T*>(values) + base[0]);
     });
@@ -41,10 +38,8 @@ void take_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64
 template <class T>
 __global__ void put_along_kernel(Walk<3> walk, int64_t taken, int64_t x_step, int64_t index_step, int64_t value_step, bool add,
                                  const int64_t* index, const T* values, T* x) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   for (int64_t k = 0; k < taken; ++k) {
     T& slot = x[at[0] + index[at[1] + k * index_step] * x_step];
     const T value = values[at[2] + k * value_step];
@@ -79,8 +74,7 @@ __global__ void put_chained_kernel(Walk<3> walk, int64_t taken, int64_t value_st
 void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add,
                const int64_t* index, const void* values, void* x) {
   dispatch(dtype, [&]<class T>(T) {
-    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
-      const Walk<3> walk(part);
+    in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
       const int64_t* index_part = index + base[1];
       const T* value_part = static_cast<const T*>(values) + base[2];
       T* x_part = static_cast<T*>(x) + base[0];
@@ -119,17 +113,14 @@ void index_entries(const Queue& queue, int64_t n, int64_t extent, int64_t stride
 
 template <class T>
 __global__ void gather_kernel(Walk<3> walk, const int64_t* entry, const T* x, T* values) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   values[at[0]] = x[at[1] + entry[at[2]]];
 }
 
 void gather(const Queue& queue, DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
   dispatch_words(dtype, [&]<class T>(T) {
-    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
-      const Walk<3> walk(part);
+    in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
       launch("index", gather_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, entry + base[2],
              static_cast<const T*>(x) + base[1], static_cast<T*>(values) + base[0]);
     });
@@ -139,10 +130,8 @@ void gather(const Queue& queue, DType dtype, const StridedShape<3>& s, const int
 template <class T>
 __global__ void scatter_kernel(Walk<3> walk, int64_t value_step, bool add, const int64_t* entry, const int64_t* next,
                                const bool* first, const T* values, T* x) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   const int64_t b = at[2];
   T& slot = x[at[0] + entry[b]];
   if (next == nullptr) {
@@ -169,9 +158,8 @@ void scatter(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t 
   const int64_t* next = chained ? list.data() : nullptr;
   const bool* first = chained ? heads.data() : nullptr;
   dispatch(dtype, [&]<class T>(T) {
-    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
+    in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
       if (next != nullptr && base[2] != 0) throw NotImplementedError("index_put: no CUDA kernel for more than 2^30 entries");
-      const Walk<3> walk(part);
       launch("index_put", scatter_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, value_step, add, entry + base[2],
              next, first, static_cast<const T*>(values) + base[1], static_cast<T*>(x) + base[0]);
     });

@@ -1,6 +1,5 @@
 // Kernels over elements of any dtype: fills, copies, arithmetic, comparisons, choices. See elementwise.h for how threads find
 // their elements. All are bound by memory: n elements of each operand that is an array, read or written once.
-#include "kernels/cuda/arithmetic.h"
 #include "kernels/cuda/elementwise.h"
 
 #include "kernels/element_kernels.h"
@@ -54,10 +53,8 @@ __global__ void convert_kernel(int64_t n, bool packed, DType in_type, const void
 
 template <class To>
 __global__ void convert_strided_kernel(Walk<2> walk, int64_t base, DType in_type, const void* in, To* out) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[2];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   with_elements(in_type, in, [&]<class From>(const From* from) {
     if constexpr (!std::is_same_v<To, From>) out[at[0]] = Convert<To, From>()(from[base + at[1]]);
   });
@@ -65,10 +62,8 @@ __global__ void convert_strided_kernel(Walk<2> walk, int64_t base, DType in_type
 
 template <class T>
 __global__ void copy_kernel(Walk<2> walk, const T* in, T* out) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[2];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   out[at[0]] = in[at[1]];
 }
 
@@ -137,8 +132,7 @@ template <class T>
 void copy_words(const Queue& queue, const StridedShape<2>& s, const T* in, T* out) {
   if (is_contiguous(s)) return map(queue, "copy", s.numel(), in, out, Same<T>());
   if (int row = 0; is_transpose(s, row)) return transpose(queue, s, row, in, out);
-  in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
-    const Walk<2> walk(part);
+  in_parts(s, [&](const Walk<2>& walk, const int64_t* base) {
     launch("copy", copy_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, in + base[1], out + base[0]);
   });
 }
@@ -154,8 +148,7 @@ void convert(const Queue& queue, const StridedShape<2>& s, DType in_type, const 
            aligned(in, itemsize(in_type)) && aligned(out, sizeof(To)), in_type, in, out);
     return;
   }
-  in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
-    const Walk<2> walk(part);
+  in_parts(s, [&](const Walk<2>& walk, const int64_t* base) {
     launch("copy", convert_strided_kernel<To>, blocks_for(walk.count), kThreads, 0, queue, walk, base[1], in_type, in,
            out + base[0]);
   });
@@ -164,41 +157,38 @@ void convert(const Queue& queue, const StridedShape<2>& s, DType in_type, const 
 void copy(const Queue& queue, const StridedShape<2>& s, DType out_type, void* out, DType in_type, const void* in) {
   if (out_type == in_type)
     return dispatch_words(out_type, [&]<class T>(T) { copy_words(queue, s, static_cast<const T*>(in), static_cast<T*>(out)); });
-  dispatch(out_type, [&](auto tag) { convert(queue, s, in_type, in, static_cast<decltype(tag)*>(out)); });
+  dispatch(out_type, [&]<class T>(T) { convert(queue, s, in_type, in, static_cast<T*>(out)); });
 }
 
+const char* binary_name(BinaryOp op) {
+  constexpr const char* kNames[] = {"add",       "sub",          "mul",  "div",   "pow",   "maximum", "minimum",
+                                    "remainder", "floor_divide", "fmod", "hypot", "xlogy", "pow"};
+  static_assert(sizeof(kNames) / sizeof(*kNames) == static_cast<size_t>(BinaryOp::count));
+  return kNames[static_cast<int>(op)];
+}
+
+// Any operation: what is rare shares a kernel.
+template <class T>
+struct Arithmetic : std::conditional_t<std::is_floating_point_v<T>, FloatArithmetic<T>, IntegerArithmetic<T>> {
+  using OneByOne = void;
+};
 // One operation of float.
 template <BinaryOp kOp>
-struct FloatArithmetic {
-  __device__ float operator()(float a, float b) const { return float_arithmetic(kOp, a, b); }
-};
-// Any: what is rare shares a kernel.
-template <class T>
-struct Arithmetic {
-  using OneByOne = void;
-  BinaryOp op;
-  __device__ T operator()(T a, T b) const {
-    if constexpr (std::is_floating_point_v<T>) {
-      return float_arithmetic(op, a, b);
-    } else {
-      return IntegerArithmetic<T>{op}(a, b);
-    }
-  }
-};
+using Float = FloatArithmetic<float, std::integral_constant<BinaryOp, kOp>>;
 
 void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
             const ElementOperand& b, void* out) {
   const auto run = [&]<class T>(T* to, const auto& f) { map2_strided<T>(queue, binary_name(op), s, a, b, to, f); };
   if (float* to = static_cast<float*>(out); dtype == DType::float32) switch (op) {
-      case BinaryOp::add: return run(to, FloatArithmetic<BinaryOp::add>());
-      case BinaryOp::sub: return run(to, FloatArithmetic<BinaryOp::sub>());
-      case BinaryOp::mul: return run(to, FloatArithmetic<BinaryOp::mul>());
-      case BinaryOp::div: return run(to, FloatArithmetic<BinaryOp::div>());
-      case BinaryOp::maximum: return run(to, FloatArithmetic<BinaryOp::maximum>());
-      case BinaryOp::minimum: return run(to, FloatArithmetic<BinaryOp::minimum>());
+      case BinaryOp::add: return run(to, Float<BinaryOp::add>());
+      case BinaryOp::sub: return run(to, Float<BinaryOp::sub>());
+      case BinaryOp::mul: return run(to, Float<BinaryOp::mul>());
+      case BinaryOp::div: return run(to, Float<BinaryOp::div>());
+      case BinaryOp::maximum: return run(to, Float<BinaryOp::maximum>());
+      case BinaryOp::minimum: return run(to, Float<BinaryOp::minimum>());
       default: break;
     }
-  dispatch(dtype, [&]<class T>(T) { run(static_cast<T*>(out), Arithmetic<T>{op}); });
+  dispatch(dtype, [&]<class T>(T) { run(static_cast<T*>(out), Arithmetic<T>{{op}}); });
 }
 
 // The slot of KernelTable: contiguous operands or single elements, all on the device.
@@ -222,14 +212,13 @@ __global__ void choose_kernel(Walk<4> walk, bool is_flat, const bool* condition,
 void choose(const Queue& queue, DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a,
             const ElementOperand& b, void* out) {
   dispatch(dtype, [&]<class T>(T) {
-    in_parts(s, [&](const StridedShape<4>& part, const int64_t* base) {
+    in_parts(s, [&](const Walk<4>& walk, const int64_t* base) {
       Source<T> first = source_of<T>(a), second = source_of<T>(b);
       if (first.data != nullptr) first.data += base[2];
       if (second.data != nullptr) second.data += base[3];
-      const bool is_flat = part.ndim == 1 && part.stride[0][0] == 1 && part.stride[1][0] == 1 &&
-                           (first.data == nullptr || part.stride[2][0] == 1) &&
-                           (second.data == nullptr || part.stride[3][0] == 1);
-      const Walk<4> walk(part);
+      const bool is_flat = walk.ndim == 1 && walk.stride[0][0] == 1 && walk.stride[1][0] == 1 &&
+                           (first.data == nullptr || walk.stride[2][0] == 1) &&
+                           (second.data == nullptr || walk.stride[3][0] == 1);
       launch("where", choose_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, is_flat, condition + base[1], first,
              second, static_cast<T*>(out) + base[0]);
     });

@@ -22,23 +22,10 @@ constexpr int64_t kChunk = 8192;               // elements of a row that one lau
 constexpr int64_t kColumnChunk = 512;          // inner > 1
 constexpr unsigned kWarp = 0xffffffffu;
 
-// A reduction of float. Value: what is combined. Sums are taken in double: a partial sum may be too large for a float where the
-// mean, or a sum of both signs, is not.
+// Reductions of float have a kernel each, others share theirs. Sums are taken in double: a partial sum may be too large for a
+// float where the mean, or a sum of both signs, is not.
 template <ReduceOp kOp>
-struct FloatReduction {
-  using Value = std::conditional_t<kOp == ReduceOp::sum, double, float>;
-  __device__ Value start() const {
-    if constexpr (kOp == ReduceOp::sum) return 0;
-    else if constexpr (kOp == ReduceOp::prod) return 1;
-    else return kOp == ReduceOp::max ? -INFINITY : INFINITY;
-  }
-  __device__ Value combine(Value a, Value b) const {
-    if constexpr (kOp == ReduceOp::sum) return a + b;
-    else if constexpr (kOp == ReduceOp::prod) return a * b;
-    else if constexpr (kOp == ReduceOp::max) return a != a || a > b ? a : b;  // a NaN wins
-    else return a != a || a < b ? a : b;
-  }
-};
+using FloatReduction = Reduction<std::conditional_t<kOp == ReduceOp::sum, double, float>, std::integral_constant<ReduceOp, kOp>>;
 
 // Shuffles take types of 4 or 8 bytes.
 template <class T>
@@ -327,7 +314,7 @@ void products_of_others(const Queue& queue, DType dtype, int64_t rows, int64_t n
 // sums[2 row, 2 row + 1]: of a chunk of a row the sums of x - shift and of its square. A block for each chunk.
 template <class T>
 __global__ void square_sums_kernel(ReduceShape s, Chunks chunks, const T* x, const T* shift, double* sums) {
-  const FloatReduction<ReduceOp::sum> sum;
+  const FloatReduction<ReduceOp::sum> sum{};
   const int64_t row = blockIdx.x / chunks.count, chunk = blockIdx.x % chunks.count, end = chunks.end(chunk, s.reduce);
   const T* from = x + row / s.inner * s.reduce * s.inner + row % s.inner;
   const double middle = shift != nullptr ? double(shift[row]) : 0.0;
