@@ -7,7 +7,6 @@
 #pragma once
 
 #include "cnnx/dtype.h"
-#include "cnnx/error.h"
 #include "kernels/element_functions.h"
 
 namespace cnnx::CNNX_ELEMENT_LOOPS {

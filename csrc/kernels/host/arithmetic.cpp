@@ -1,6 +1,7 @@
 // Arithmetic, comparisons, bits and products of matrices, for operands that are broadcast.
 #include <type_traits>
 
+#include "cnnx/error.h"
 #include "kernels/dispatch.h"
 #include "kernels/host/host.h"
 
