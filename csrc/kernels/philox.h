@@ -39,6 +39,17 @@ constexpr void philox4x32(uint64_t key, uint64_t counter_hi, uint64_t counter_lo
 // The upper 24 bits as a float in [0, 1), every value exact.
 constexpr float uniform01(uint32_t bits) { return (float)(bits >> 8) * 0x1p-24f; }
 
+constexpr uint64_t join(uint32_t high, uint32_t low) { return (uint64_t)high << 32 | low; }
+constexpr double uniform01_double(uint32_t high, uint32_t low) { return (double)(join(high, low) >> 11) * 0x1p-53; }
+
+// floor(bits * range / 2^64): the high half of a 64 x 64 bit product.
+constexpr uint64_t scale_to_range(uint64_t bits, uint64_t range) {
+  const uint64_t a = bits >> 32, b = bits & 0xffffffffu, c = range >> 32, d = range & 0xffffffffu;
+  const uint64_t middle = a * d + (b * d >> 32);
+  const uint64_t lower = b * c + (middle & 0xffffffffu);
+  return a * c + (middle >> 32) + (lower >> 32);
+}
+
 // A dropout of probability p keeps the elements whose bits >> 8 reach this: those with uniform01 >= p.
 inline uint32_t dropout_threshold(double p) {
   const double scaled = p * 0x1p24;

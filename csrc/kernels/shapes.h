@@ -130,7 +130,9 @@ struct GatherShape {
   int64_t samples = 0;  // in the source; devices check the index against it
 };
 
-// Functions of one array, with up to two numbers a and b.
+// Functions of one array, with up to two numbers a and b. Their formulas, which take these constants, are in unary.def.
+inline constexpr double kSeluAlpha = 1.6732632423543772848, kSeluScale = 1.0507009873554804934;
+inline constexpr double kTwoOverSqrtPi = 1.12837916709551257390;
 enum class UnaryOp {
 #define UNARY(op, name, needs) op,
 #include "kernels/unary.def"

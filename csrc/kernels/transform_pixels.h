@@ -217,30 +217,24 @@ CNNX_STEP void run_step(const ImageOp& op, const DrawnStep& drawn, const double*
   }
 }
 
+// Bytes become floats in a resampling alone, floats bytes as well.
+template <class Each, class T>
+CNNX_STEP void run_any(const ImageOp& op, const DrawnStep& drawn, const double* table, const T* in, void* out) {
+  if (op.kind != ImageOp::Kind::resample) return run_step<Each>(op, drawn, table, in, static_cast<T*>(out));
+  if constexpr (std::is_same_v<T, uint8_t>)
+    if (op.fixed_point) return resample<Each, int32_t>(op, table, in, static_cast<uint8_t*>(out));
+  if constexpr (std::is_same_v<T, double>) return resample<Each, double>(op, table, in, static_cast<double*>(out));
+  else if (op.out_type == DType::uint8) resample<Each, double>(op, table, in, static_cast<uint8_t*>(out));
+  else resample<Each, double>(op, table, in, static_cast<float*>(out));
+}
+
 // Any step but `scale`.
 template <class Each>
 CNNX_STEP void run_op(const ImageOp& op, const DrawnStep& drawn, const double* table, const void* in, void* out) {
-  const auto* bytes_in = static_cast<const uint8_t*>(in);
-  const auto* floats_in = static_cast<const float*>(in);
-  auto* bytes_out = static_cast<uint8_t*>(out);
-  auto* floats_out = static_cast<float*>(out);
-  const bool resamples = op.kind == ImageOp::Kind::resample, to_bytes = op.out_type == DType::uint8;
   switch (op.in_type) {
-    case DType::uint8:
-      if (!resamples) run_step<Each>(op, drawn, table, bytes_in, bytes_out);
-      else if (op.fixed_point) resample<Each, int32_t>(op, table, bytes_in, bytes_out);
-      else if (to_bytes) resample<Each, double>(op, table, bytes_in, bytes_out);
-      else resample<Each, double>(op, table, bytes_in, floats_out);
-      break;
-    case DType::float32:
-      if (!resamples) run_step<Each>(op, drawn, table, floats_in, floats_out);
-      else if (to_bytes) resample<Each, double>(op, table, floats_in, bytes_out);
-      else resample<Each, double>(op, table, floats_in, floats_out);
-      break;
-    default:
-      if (!resamples) run_step<Each>(op, drawn, table, static_cast<const double*>(in), static_cast<double*>(out));
-      else resample<Each, double>(op, table, static_cast<const double*>(in), static_cast<double*>(out));
-      break;
+    case DType::uint8: return run_any<Each>(op, drawn, table, static_cast<const uint8_t*>(in), out);
+    case DType::float32: return run_any<Each>(op, drawn, table, static_cast<const float*>(in), out);
+    default: return run_any<Each>(op, drawn, table, static_cast<const double*>(in), out);
   }
 }
 

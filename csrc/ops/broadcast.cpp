@@ -19,8 +19,7 @@ bool is_elsewhere(const Tensor& t, const Device& device) { return t.ndim() == 0 
 
 Number number_of(const Tensor& element) {
   note_read("item", element);
-  return dispatch(element.dtype(), [&](auto tag) -> Number {
-    using T = decltype(tag);
+  return dispatch(element.dtype(), [&]<class T>(T) -> Number {
     const T value = *element.data<T>();
     if constexpr (std::is_floating_point_v<T>) return static_cast<double>(value);
     else if constexpr (std::is_same_v<T, bool>) return value;
@@ -43,8 +42,7 @@ Tensor TensorOrNumber::as_tensor(const TensorOptions& options) const {
   if (is_number_) {
     Number value = number_;  // a number that does not fit wraps
     if (!is_floating_point(options.dtype))
-      value = dispatch(options.dtype, [&](auto tag) -> Number {
-        using T = decltype(tag);
+      value = dispatch(options.dtype, [&]<class T>(T) -> Number {
         if constexpr (std::is_same_v<T, bool>) return number_.wrapped<bool>();
         else return static_cast<int64_t>(number_.wrapped<T>());
       });

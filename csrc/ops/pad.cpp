@@ -185,8 +185,7 @@ void run_constant(const Run& r) {
   const Tensor &x = r.inputs[0], &out = r.results[0];
   if (out.numel() == 0) return;
   const ElementTable& table = elements(r.queue);
-  dispatch(out.dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(out.dtype(), [&]<class T>(T) {
     const T value = std::is_floating_point_v<T> ? static_cast<T>(c.real) : static_cast<T>(c.integer);
     table.fill(r.queue, out.dtype(), out.numel(), &value, r.result_data[0]);
   });

@@ -191,8 +191,7 @@ void run_arg(const Run& r) {
   const Tensor& x = r.inputs[0];
   if (r.results[0].numel() == 0) return;
   const ReduceShape s = rows_along(x.shape(), c.dim, c.dim);
-  dispatch(x.dtype(), [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(x.dtype(), [&]<class T>(T) {
     if constexpr (std::is_floating_point_v<T>) kernels<T>(r.queue).arg_reduce(r.queue, c.op, s, r.in<T>(0), r.out<int64_t>(0));
     else elements(r.queue).integer_arg_reduce(r.queue, c.op, x.dtype(), s, r.input_data[0], r.out<int64_t>(0));
   });

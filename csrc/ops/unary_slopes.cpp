@@ -9,14 +9,8 @@ namespace cnnx {
 namespace {
 
 using std::numbers::pi, std::numbers::ln2, std::numbers::ln10;
-constexpr double kSeluScale = 1.0507009873554804934193349852946, kSeluAlpha = 1.6732632423543772848170429916717;
 constexpr double kGeluCubic = 0.044715;
 
-// 1 where a condition holds, else 0.
-Tensor ones_where(const Tensor& condition, const Tensor& like) {
-  return where(condition, Tensor::scalar(1, like.options()), 0.0);
-}
-Tensor between(const Tensor& x, double low, double high) { return logical_and(gt(x, low), lt(x, high)); }
 Tensor one_minus(const Tensor& t) { return sub(1, t); }
 
 // What the formulas of unary.def use.
@@ -28,10 +22,17 @@ Tensor operator/(const TensorOrNumber& a, const TensorOrNumber& b) { return div(
 Tensor operator<(const Tensor& a, double b) { return lt(a, b); }
 Tensor operator>(const Tensor& a, double b) { return gt(a, b); }
 Tensor operator<=(const Tensor& a, double b) { return le(a, b); }
+Tensor operator>=(const Tensor& a, double b) { return ge(a, b); }
 Tensor operator&(const Tensor& a, const Tensor& b) { return logical_and(a, b); }
+Tensor operator|(const Tensor& a, const Tensor& b) { return logical_or(a, b); }
 Tensor absolute(const Tensor& t) { return abs(t); }
 Tensor sign_of(const Tensor& t) { return sign(t); }
 Tensor squared(const Tensor& t) { return square(t); }
+Tensor negative_part(const Tensor& t) { return clamp(t, {}, 0.0); }
+Tensor exp_minus_square(const Tensor& t) { return exp(neg(square(t))); }
+Tensor tanh_softplus(const Tensor& t) { return tanh(unary(UnaryOp::softplus, t, 1, 20)); }
+Tensor tensor_of(const Tensor& t) { return t; }
+Tensor tensor_of(double value) { return Tensor::scalar(value); }
 Tensor select(const Tensor& condition, const TensorOrNumber& where_it_holds, const TensorOrNumber& elsewhere) {
   return where(condition, where_it_holds, elsewhere);
 }
@@ -40,39 +41,21 @@ Tensor select(const Tensor& condition, const TensorOrNumber& where_it_holds, con
 
 Tensor slope(UnaryOp op, double a, double b, const Tensor& saved) {
   const Tensor &x = saved, &y = saved;
-  const Tensor g = saved.defined() ? Tensor::scalar(1, saved.options()) : Tensor();  // a slope is the gradient of an incoming 1
+  // A slope is the gradient of an incoming 1.
+  const Tensor g = saved.defined() ? Tensor::scalar(1, saved.options()) : Tensor::scalar(1);
   const auto constant = [](double value) { return value; };
   switch (op) {
-#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
-  case UnaryOp::op: return gradient;
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps, ...) \
+  case UnaryOp::op: return tensor_of(gradient);
 #include "kernels/unary.def"
-    case UnaryOp::neg: return Tensor::scalar(-1);
     case UnaryOp::log2: return reciprocal(mul(x, ln2));
     case UnaryOp::log10: return reciprocal(mul(x, ln10));
-    case UnaryOp::sqrt: return reciprocal(mul(y, 2));
-    case UnaryOp::rsqrt: return mul(pow(y, 3), -0.5);
     case UnaryOp::sin: return cos(x);
     case UnaryOp::cos: return neg(sin(x));
-    case UnaryOp::logit: return reciprocal(mul(x, one_minus(x)));
-    case UnaryOp::erf: return mul(exp(neg(square(x))), 2 / std::sqrt(pi));
-    case UnaryOp::sign:
-    case UnaryOp::floor:
-    case UnaryOp::ceil:
-    case UnaryOp::round:
-    case UnaryOp::trunc: return Tensor::scalar(0);
-    case UnaryOp::leaky_relu: return where(gt(x, 0), Tensor::scalar(1, x.options()), a);
-    case UnaryOp::clamp: return ones_where(logical_and(ge(x, a), le(x, b)), x);
     case UnaryOp::pow_scalar: return a == 0 ? Tensor::scalar(0) : a == 1 ? Tensor::scalar(1) : mul(pow(x, a - 1), a);
-    case UnaryOp::hardtanh: return ones_where(between(x, a, b), x);
-    case UnaryOp::elu: return where(gt(x, 0), 1.0, mul(exp(mul(clamp(x, {}, 0.0), b)), a * b));
-    case UnaryOp::selu: return where(gt(x, 0), kSeluScale, mul(exp(clamp(x, {}, 0.0)), kSeluScale * kSeluAlpha));
     case UnaryOp::silu: {
       const Tensor s = sigmoid(x);
       return mul(s, add(mul(x, one_minus(s)), 1));
-    }
-    case UnaryOp::mish: {
-      const Tensor t = tanh(unary(UnaryOp::softplus, x, 1, 20));
-      return add(t, mul(mul(x, sigmoid(x)), one_minus(square(t))));
     }
     case UnaryOp::gelu: {
       const Tensor density = mul(exp(mul(square(x), -0.5)), 1 / std::sqrt(2 * pi));
@@ -84,7 +67,6 @@ Tensor slope(UnaryOp op, double a, double b, const Tensor& saved) {
       const Tensor inner = mul(add(mul(square(x), 3 * kGeluCubic), 1), scale);
       return add(s, mul(mul(x, inner), mul(s, one_minus(s))));
     }
-    case UnaryOp::softplus: return where(gt(mul(x, a), b), 1.0, sigmoid(mul(x, a)));
     case UnaryOp::count: break;
   }
   throw Error("slope: no such function");

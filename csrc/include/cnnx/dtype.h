@@ -51,7 +51,7 @@ bool holds(double value) {
   else return !(value < double{Limits::lowest()} || value > double{Limits::max()}) || value - value != 0;
 }
 
-// Calls f with a value of the element's C++ type: dispatch(dtype, [&](auto tag) { using T = decltype(tag); ... }).
+// Calls f with a value of the element's C++ type: dispatch(dtype, [&]<class T>(T) { ... }).
 template <class F>
 auto dispatch(DType dtype, F&& f) {
   switch (dtype) {

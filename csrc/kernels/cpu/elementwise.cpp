@@ -19,8 +19,9 @@ void for_chunks(int64_t n, double cost, const Body& body) {
 }
 
 template <class F>
-void map(int64_t n, double cost, const float* x, float* y, const F& f) {
+void map(int64_t n, double cost, const float* x, float* y, const F& function) {
   for_chunks(n, cost, [&](int64_t begin, int64_t end) {
+    const F f = function;  // its numbers in registers, whatever y may point to
     int64_t i = begin;
     for (; i + kLanes <= end; i += kLanes) store(y + i, f(load(x + i)));
     if (i < end) store_partial(y + i, f(load_partial(x + i, end - i)), end - i);
@@ -28,19 +29,20 @@ void map(int64_t n, double cost, const float* x, float* y, const F& f) {
 }
 
 template <class F>
-void map_scalars(int64_t n, double cost, const float* x, float* y, const F& f) {
+void map(int64_t n, double cost, const float* a, const float* b, float* y, const F& function) {
   for_chunks(n, cost, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) y[i] = f(x[i]);
-  });
-}
-
-template <class F>
-void map(int64_t n, double cost, const float* a, const float* b, float* y, const F& f) {
-  for_chunks(n, cost, [&](int64_t begin, int64_t end) {
+    const F f = function;
     int64_t i = begin;
     for (; i + kLanes <= end; i += kLanes) store(y + i, f(load(a + i), load(b + i)));
     if (i < end) store_partial(y + i, f(load_partial(a + i, end - i), load_partial(b + i, end - i)), end - i);
   });
+}
+
+// Of the gradient alone.
+struct Nothing {};
+template <class F>
+void map(int64_t n, double cost, const float* g, Nothing, float* y, const F& f) {
+  map(n, cost, g, y, [f](Vec d) { return f(d, Vec{}); });
 }
 
 // A function computed in double, half a vector at a time.
@@ -61,7 +63,6 @@ void map_wide(int64_t n, double cost, const float* a, const float* b, float* y, 
   });
 }
 
-constexpr float kSeluAlpha = 1.6732632423543772848f, kSeluScale = 1.0507009873554804934f;
 constexpr float kGeluCubic = 0.044715f, kGeluScale = 1.59576912160573071176f;  // 2 sqrt(2 / pi)
 
 // gelu_tanh is x sigmoid of this.
@@ -75,10 +76,37 @@ inline Vec hardsigmoid(Vec x) { return select(x <= -3.0f, Vec{}, select(x >= 3.0
 
 inline Vec sign_of(Vec v) { return select(v > 0.0f, constant(1.0f), select(v < 0.0f, constant(-1.0f), Vec{})); }
 inline Vec squared(Vec v) { return v * v; }
+inline Vec negative_part(Vec v) { return select(v > 0.0f, Vec{}, v); }
+
+// Functions of C that are instructions: the compiler makes one of the loop.
+template <class F>
+inline Vec each_lane(Vec v, const F& f) {
+  for (int i = 0; i < kLanes; ++i) v[i] = f(v[i]);
+  return v;
+}
+inline Vec sqrt(Vec v) {
+  return each_lane(v, [](float x) { return sqrtf(x); });
+}
+inline Vec floor(Vec v) {
+  return each_lane(v, [](float x) { return floorf(x); });
+}
+inline Vec ceil(Vec v) {
+  return each_lane(v, [](float x) { return ceilf(x); });
+}
+inline Vec nearbyint(Vec v) {
+  return each_lane(v, [](float x) { return nearbyintf(x); });
+}
+inline Vec trunc(Vec v) {
+  return each_lane(v, [](float x) { return truncf(x); });
+}
+
 // The rows of unary.def whose formulas serve every backend, for one vector.
-#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
-  inline Vec op##_value(Vec x) { return value; }                                        \
-  inline Vec op##_gradient(Vec g, Vec needs) { return gradient; }
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps, ...)                                \
+  inline Vec op##_value(Vec x __VA_OPT__(, [[maybe_unused]] double a, [[maybe_unused]] double b)) { return value; }         \
+  inline Vec op##_gradient([[maybe_unused]] Vec g,                                                                          \
+                           [[maybe_unused]] Vec needs __VA_OPT__(, [[maybe_unused]] double a, [[maybe_unused]] double b)) { \
+    return gradient;                                                                                                        \
+  }
 #include "kernels/unary.def"
 
 // sin(x + quarter pi / 2) for |x| <= kSineRange, to 1 unit in the last place: in double, so that no digits go near the zeros;
@@ -137,92 +165,43 @@ void power(int64_t n, double exponent, const float* x, float* y) {
 
 }  // namespace
 
-void unary(const Queue& queue, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
+void unary(const Queue&, UnaryOp op, int64_t n, double a, double b, const float* x, float* y) {
   switch (op) {
-#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
-  case UnaryOp::op: return map(n, cost, x, y, [](Vec v) { return op##_value(v); });
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps, ...) \
+  case UnaryOp::op: return map(n, cost, x, y, [__VA_OPT__(a, b)](Vec v) { return op##_value(v __VA_OPT__(, a, b)); });
 #include "kernels/unary.def"
-    case UnaryOp::neg: return map(n, 1, x, y, [](Vec v) { return -v; });
-    case UnaryOp::sign: return map(n, 1, x, y, [](Vec v) { return sign_of(v); });
     case UnaryOp::log2: return map_wide(n, 12, x, y, [](VecD v) { return log2(v); });
     case UnaryOp::log10: return map_wide(n, 12, x, y, [](VecD v) { return log2(v) * 0.30102999566398119521; });
-    case UnaryOp::sqrt: return map_scalars(n, 2, x, y, [](float v) { return sqrtf(v); });
-    case UnaryOp::rsqrt: return map_scalars(n, 4, x, y, [](float v) { return 1.0f / sqrtf(v); });
     case UnaryOp::sin: return sines(n, 0, nullptr, 1, x, y);
     case UnaryOp::cos: return sines(n, 1, nullptr, 1, x, y);
-    case UnaryOp::logit: return map(n, 32, x, y, [](Vec v) { return logit(v); });
-    case UnaryOp::erf: return map(n, 32, x, y, [](Vec v) { return erf(v); });
-    case UnaryOp::floor: return map_scalars(n, 1, x, y, [](float v) { return floorf(v); });
-    case UnaryOp::ceil: return map_scalars(n, 1, x, y, [](float v) { return ceilf(v); });
-    case UnaryOp::round: return map_scalars(n, 1, x, y, [](float v) { return nearbyintf(v); });
-    case UnaryOp::trunc: return map_scalars(n, 1, x, y, [](float v) { return truncf(v); });
-    case UnaryOp::leaky_relu: {
-      const float slope = (float)a;
-      return map(n, 1, x, y, [slope](Vec v) { return select(v > 0.0f, v, v * slope); });
-    }
-    case UnaryOp::clamp: {
-      const Vec low = constant((float)a), high = constant((float)b);
-      return map(n, 1, x, y, [low, high](Vec v) {
-        v = select(v < low, low, v);
-        return select(v > high, high, v);
-      });
-    }
     case UnaryOp::pow_scalar: return power(n, a, x, y);
-    case UnaryOp::hardtanh: return unary(queue, UnaryOp::clamp, n, a, b, x, y);
-    case UnaryOp::elu: {
-      const float scale = (float)a, slope = (float)b;
-      return map(n, 24, x, y, [scale, slope](Vec v) { return select(v > 0.0f, v, expm1(v * slope) * scale); });
-    }
-    case UnaryOp::selu: return map(n, 24, x, y, [](Vec v) { return select(v > 0.0f, v, expm1(v) * kSeluAlpha) * kSeluScale; });
     case UnaryOp::silu: return map(n, 16, x, y, [](Vec v) { return v * sigmoid(v); });
-    case UnaryOp::mish: return map(n, 16, x, y, [](Vec v) { return v * tanh_softplus(v); });
     case UnaryOp::gelu: return map(n, 24, x, y, [](Vec v) { return select(v > 20.0f, v, v * normal_cdf(v)); });
     case UnaryOp::gelu_tanh: return map(n, 20, x, y, [](Vec v) { return v * sigmoid(gelu_argument(v)); });
-    case UnaryOp::softplus: {
-      const float scale = (float)a, limit = (float)b;
-      return map(n, 32, x, y, [scale, limit](Vec v) { return select(v * scale > limit, v, softplus(v * scale) / scale); });
-    }
     case UnaryOp::count: return;
   }
 }
 
+void zeros(int64_t n, float* out) { memset(out, 0, (size_t)n * sizeof(float)); }
+
 void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, const float* g, const float* x, const float* y,
                     float* out) {
-  constexpr float kLn2 = 0.69314718055994530942f, kLn10 = 2.30258509299404568402f, kTwoOverSqrtPi = 1.12837916709551257390f;
+  constexpr float kLn2 = 0.69314718055994530942f, kLn10 = 2.30258509299404568402f;
+  constexpr Nothing nothing;
   switch (op) {
-#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
-  case UnaryOp::op: return map(n, gradient_cost, g, needs, out, [](Vec d, Vec v) { return op##_gradient(d, v); });
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps, ...) \
+  case UnaryOp::op:                                                                          \
+    return map(n, gradient_cost, g, needs, out,                                              \
+               [__VA_OPT__(a, b)](Vec d, Vec v) { return op##_gradient(d, v __VA_OPT__(, a, b)); });
+#define STEP(op, name, value) \
+  case UnaryOp::op: return zeros(n, out);
 #include "kernels/unary.def"
-    case UnaryOp::neg: return map(n, 1, g, out, [](Vec d) { return -d; });
     case UnaryOp::log2: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d * (1.0f / kLn2) / v; });
     case UnaryOp::log10: return map(n, 2, g, x, out, [](Vec d, Vec v) { return d * (1.0f / kLn10) / v; });
-    case UnaryOp::sqrt: return map(n, 2, g, y, out, [](Vec d, Vec v) { return d / (v * 2.0f); });
-    case UnaryOp::rsqrt: return map(n, 2, g, y, out, [](Vec d, Vec v) { return d * -0.5f * v * v * v; });
     case UnaryOp::sin: return sines(n, 1, g, 1, x, out);
     case UnaryOp::cos: return sines(n, 0, g, -1, x, out);
-    case UnaryOp::logit:
-      return map(n, 4, g, x, out, [](Vec d, Vec v) {
-        return select((v < 0.0f) | (v > 1.0f), constant(__builtin_nanf("")), d / (v * (1.0f - v)));
-      });
-    case UnaryOp::erf: return map(n, 18, g, x, out, [](Vec d, Vec v) { return d * kTwoOverSqrtPi * exp_minus_square(v); });
-    case UnaryOp::sign:
-    case UnaryOp::floor:
-    case UnaryOp::ceil:
-    case UnaryOp::round:
-    case UnaryOp::trunc: memset(out, 0, (size_t)n * sizeof(float)); return;
-    case UnaryOp::leaky_relu: {
-      const float slope = (float)a;
-      return map(n, 1, g, x, out, [slope](Vec d, Vec v) { return select(v > 0.0f, d, d * slope); });
-    }
-    case UnaryOp::clamp: {
-      const Vec low = constant((float)a), high = constant((float)b);
-      return map(n, 1, g, x, out, [low, high](Vec d, Vec v) { return select((v >= low) & (v <= high), d, Vec{}); });
-    }
     case UnaryOp::pow_scalar: {
-      if (a == 0) {
-        memset(out, 0, (size_t)n * sizeof(float));
-        return;
-      }
+      if (a == 0) return zeros(n, out);
       const float factor = (float)a;
       if (is_small_whole(a - 1)) {
         const int whole = (int)(a - 1);
@@ -230,26 +209,10 @@ void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, con
       }
       return map_wide(n, 20, g, x, out, [a](VecD d, VecD v) { return d * a * pow(v, wide_constant(a - 1)); });
     }
-    case UnaryOp::hardtanh: {
-      const Vec low = constant((float)a), high = constant((float)b);
-      return map(n, 1, g, x, out, [low, high](Vec d, Vec v) { return select((v <= low) | (v >= high), Vec{}, d); });
-    }
-    case UnaryOp::elu: {
-      const float scale = (float)(a * b), slope = (float)b;
-      return map(n, 16, g, x, out, [scale, slope](Vec d, Vec v) { return select(v <= 0.0f, d * exp(v * slope) * scale, d); });
-    }
-    case UnaryOp::selu:
-      return map(n, 16, g, x, out,
-                 [](Vec d, Vec v) { return d * kSeluScale * select(v <= 0.0f, exp(v) * kSeluAlpha, constant(1.0f)); });
     case UnaryOp::silu:
       return map(n, 16, g, x, out, [](Vec d, Vec v) {
         const Vec s = sigmoid(v);
         return d * s * (v * (1.0f - s) + 1.0f);
-      });
-    case UnaryOp::mish:
-      return map(n, 24, g, x, out, [](Vec d, Vec v) {
-        const Vec t = tanh_softplus(v);
-        return d * (t + v * sigmoid(v) * (1.0f - t * t));
       });
     case UnaryOp::gelu:
       return map(n, 32, g, x, out, [](Vec d, Vec v) {
@@ -262,10 +225,6 @@ void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, con
         const Vec slope = s + v * s * (1.0f - s) * ((v * v) * (3 * kGeluCubic * kGeluScale) + kGeluScale);
         return d * select(absolute(v) > 12.0f, s, slope);  // 0 or 1 to all bits from there on, where the square may overflow
       });
-    case UnaryOp::softplus: {
-      const float scale = (float)a, limit = (float)b;
-      return map(n, 16, g, x, out, [scale, limit](Vec d, Vec v) { return select(v * scale > limit, d, d * sigmoid(v * scale)); });
-    }
     case UnaryOp::count: return;
   }
 }

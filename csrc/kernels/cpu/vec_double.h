@@ -86,8 +86,8 @@ inline VecD exp2(VecD x) {
   return x != x ? x : (VecD)((VecUL)p + ((VecUL)shifted << 52));
 }
 
-// With C's special values.
-inline VecD pow(VecD x, VecD y) {
+// With C's special values. Not inlined: it is long, and has several callers.
+[[gnu::noinline]] inline VecD pow(VecD x, VecD y) {
   const VecD magnitude = wide_absolute(x), infinite = wide_constant((double)kInfinity);
   VecD result = exp2(y * log2(magnitude));
   // Large exponents are even.

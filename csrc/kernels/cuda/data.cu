@@ -93,8 +93,7 @@ __global__ void rows_kernel(int64_t count, int64_t words, int64_t rows, const Wo
 void gather_rows(const Queue& queue, int64_t count, int64_t row_bytes, int64_t rows, const void* source, const int64_t* index,
                  void* out) {
   const uintptr_t places = reinterpret_cast<uintptr_t>(source) | reinterpret_cast<uintptr_t>(out) | uintptr_t(row_bytes);
-  const auto copy = [&](auto word) {
-    using Word = decltype(word);
+  const auto copy = [&]<class Word>(Word) {
     const int64_t words = row_bytes / int64_t(sizeof(Word));
     launch("gather_rows", rows_kernel<Word>, dim3(unsigned(blocks_for(count * words))), dim3(kThreads), 0, queue, count, words,
            rows, static_cast<const Word*>(source), index, static_cast<Word*>(out), faults(queue.device));

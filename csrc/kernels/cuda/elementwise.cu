@@ -9,10 +9,8 @@ namespace {
 
 template <class T>
 struct Constants {
-  static constexpr T kLn2 = T(0.69314718055994530942), kLn10 = T(2.30258509299404568402),
-                     kTwoOverSqrtPi = T(1.12837916709551257390);
-  static constexpr T kSqrtHalf = T(0.70710678118654752440), kSeluAlpha = T(1.6732632423543772848),
-                     kSeluScale = T(1.0507009873554804934);
+  static constexpr T kLn2 = T(0.69314718055994530942), kLn10 = T(2.30258509299404568402);
+  static constexpr T kSqrtHalf = T(0.70710678118654752440);
   static constexpr T kGeluCubic = T(0.044715), kGeluScale = T(1.59576912160573071176);  // 2 sqrt(2 / pi)
   static constexpr T kDensity = T(0.39894228040143267794);                              // 1 / sqrt(2 pi)
 };
@@ -32,6 +30,15 @@ __device__ T select(bool condition, T where, T elsewhere) {
 template <class T>
 __device__ T sign_of(T x) {
   return static_cast<T>((x > 0) - (x < 0));
+}
+template <class T>
+__device__ T negative_part(T x) {
+  return x > 0 ? T(0) : x;
+}
+// In double: the exponent is large, so a float's digits are too few for it.
+template <class T>
+__device__ T exp_minus_square(T x) {
+  return T(exp(-double(x) * double(x)));
 }
 template <class T>
 __device__ T sigmoid(T x) {
@@ -94,41 +101,19 @@ __device__ T power_slope(T x, double a) {
 
 template <class T>
 __device__ T apply(UnaryOp op, T x, double a, double b) {
-  using C = Constants<T>;
-  const T p = static_cast<T>(a), q = static_cast<T>(b);
   const auto constant = [](double value) { return static_cast<T>(value); };
   switch (op) {
-#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps, ...) \
   case UnaryOp::op: return value;
 #include "kernels/unary.def"
-    case UnaryOp::neg: return -x;
-    case UnaryOp::sign: return sign_of(x);
     case UnaryOp::log2: return log2(x);
     case UnaryOp::log10: return log10(x);
-    case UnaryOp::sqrt: return sqrt(x);
-    case UnaryOp::rsqrt: return 1 / sqrt(x);
     case UnaryOp::sin: return sin(x);
     case UnaryOp::cos: return cos(x);
-    case UnaryOp::logit: return logit(x);
-    case UnaryOp::erf: return erf(x);
-    case UnaryOp::floor: return floor(x);
-    case UnaryOp::ceil: return ceil(x);
-    case UnaryOp::round: return rint(x);  // halves to even
-    case UnaryOp::trunc: return trunc(x);
-    case UnaryOp::leaky_relu: return x > 0 ? x : x * p;
-    case UnaryOp::clamp:
-    case UnaryOp::hardtanh: {
-      const T low = x < p ? p : x;
-      return low > q ? q : low;
-    }
     case UnaryOp::pow_scalar: return power(x, a);
-    case UnaryOp::elu: return x > 0 ? x : p * expm1(q * x);
-    case UnaryOp::selu: return C::kSeluScale * (x > 0 ? x : C::kSeluAlpha * expm1(x));
     case UnaryOp::silu: return x * sigmoid(x);
-    case UnaryOp::mish: return x * tanh_softplus(x);
     case UnaryOp::gelu: return x * normal_cdf(x);
     case UnaryOp::gelu_tanh: return x * sigmoid(gelu_argument(x));
-    case UnaryOp::softplus: return x * p > q ? x : softplus(x * p) / p;
     case UnaryOp::count: break;
   }
   return T(NAN);  // a function that was forgotten here
@@ -138,40 +123,20 @@ __device__ T apply(UnaryOp op, T x, double a, double b) {
 template <class T>
 __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
   using C = Constants<T>;
-  const T p = static_cast<T>(a), q = static_cast<T>(b), x = v, y = v;
+  const T x = v, y = v;
   const auto constant = [](double value) { return static_cast<T>(value); };
   switch (op) {
-#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps) \
+#define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps, ...) \
   case UnaryOp::op: return gradient;
 #include "kernels/unary.def"
-    case UnaryOp::neg: return -g;
     case UnaryOp::log2: return g * (1 / C::kLn2) / v;
     case UnaryOp::log10: return g * (1 / C::kLn10) / v;
-    case UnaryOp::sqrt: return g / (2 * v);
-    case UnaryOp::rsqrt: return g * T(-0.5) * v * v * v;
     case UnaryOp::sin: return g * cos(v);
     case UnaryOp::cos: return -g * sin(v);
-    case UnaryOp::logit: return v < 0 || v > 1 ? T(NAN) : g / (v * (1 - v));
-    // The exponent is large, so a float's digits are too few for it.
-    case UnaryOp::erf: return g * C::kTwoOverSqrtPi * T(exp(-double(v) * double(v)));
-    case UnaryOp::sign:
-    case UnaryOp::floor:
-    case UnaryOp::ceil:
-    case UnaryOp::round:
-    case UnaryOp::trunc: return T(0);
-    case UnaryOp::leaky_relu: return v > 0 ? g : g * p;
-    case UnaryOp::clamp: return v >= p && v <= q ? g : T(0);
     case UnaryOp::pow_scalar: return g * power_slope(v, a);
-    case UnaryOp::hardtanh: return v <= p || v >= q ? T(0) : g;
-    case UnaryOp::elu: return v <= 0 ? g * (p * q) * exp(q * v) : g;
-    case UnaryOp::selu: return g * C::kSeluScale * (v <= 0 ? C::kSeluAlpha * exp(v) : T(1));
     case UnaryOp::silu: {
       const T s = sigmoid(v);
       return g * s * (1 + v * (1 - s));
-    }
-    case UnaryOp::mish: {
-      const T t = tanh_softplus(v);
-      return g * (t + v * sigmoid(v) * (1 - t * t));
     }
     case UnaryOp::gelu: return g * (normal_cdf(v) + (fabs(v) > T(40) ? T(0) : v * C::kDensity * exp(T(-0.5) * v * v)));
     case UnaryOp::gelu_tanh: {
@@ -179,7 +144,6 @@ __device__ T apply_backward(UnaryOp op, T g, T v, double a, double b) {
       const T s = sigmoid(gelu_argument(v));
       return g * (s + v * s * (1 - s) * (3 * C::kGeluCubic * C::kGeluScale * (v * v) + C::kGeluScale));
     }
-    case UnaryOp::softplus: return v * p > q ? g : g * sigmoid(v * p);
     case UnaryOp::count: break;
   }
   return T(NAN);

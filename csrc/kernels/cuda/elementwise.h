@@ -12,6 +12,8 @@
 #include "kernels/cuda/cuda.h"
 #include "kernels/cuda/divide.h"
 
+#define CNNX_ELEMENT_LOOPS cuda  // of kernels/element_kernels.h
+
 namespace cnnx::cuda {
 
 constexpr int kThreads = 256;
@@ -42,6 +44,12 @@ struct Walk {
     }
   }
 
+  // The operands' offsets of this thread's element; false where there is none.
+  __device__ bool find(int64_t (&at)[kOperands]) const {
+    const int64_t i = thread_index();
+    if (i < count) find(i, at);
+    return i < count;
+  }
   // The operands' offsets of element i of the row-major order.
   __device__ void find(int64_t i, int64_t (&at)[kOperands]) const {
     for (int k = 0; k < kOperands; ++k) at[k] = 0;
@@ -55,14 +63,14 @@ struct Walk {
   }
 };
 
-// Calls launch_part(part, base) for parts of the shape that a Walk can take, `base` the offsets of their first elements.
+// Calls launch_part(walk, base) for parts of the shape that a Walk can take, `base` the offsets of their first elements.
 template <int kOperands, class F>
 void in_parts(StridedShape<kOperands> s, const F& launch_part, const int64_t* base = nullptr) {
   int64_t at[kOperands] = {};
   for (int k = 0; k < kOperands && base != nullptr; ++k) at[k] = base[k];
   const int64_t n = s.numel();
   if (n == 0) return;
-  if (n <= kMaxStrided) return launch_part(s, at);
+  if (n <= kMaxStrided) return launch_part(Walk<kOperands>(s), at);
   int largest = 0;
   for (int d = 1; d < s.ndim; ++d)
     if (s.extent[d] > s.extent[largest]) largest = d;
@@ -114,6 +122,12 @@ struct Source {
 template <class T>
 Source<T> array(const T* data) {
   return {data, T(), 1};
+}
+template <class T>
+Source<T> source_of(const ElementOperand& operand) {
+  if (operand.data != nullptr) return array(static_cast<const T*>(operand.data));
+  if constexpr (std::is_floating_point_v<T>) return {nullptr, static_cast<T>(operand.real), 0};
+  else return {nullptr, static_cast<T>(operand.integer), 0};
 }
 
 // Elements of a pack for operands of these types: 16 bytes of the widest, but no more than four of narrower ones. Functions with
@@ -197,33 +211,47 @@ void map2(const Queue& queue, const char* op, int64_t n, const Source<A>& a, con
          out);
 }
 
-// The same over strided operands; operand 0 is the output.
-template <class F, class Out, class A, class B>
-__global__ void map2_strided_kernel(Walk<3> walk, F f, Source<A> a, Source<B> b, Out* out) {
+// For the kernels of kernels/element_kernels.h: one with a switch does all operations.
+template <int kCount, class Op, class F>
+void with_op(Op op, const F& f) {
+  f(op);
+}
+
+// out[i] = f(i).
+template <class T, class F>
+__global__ void generate_kernel(int64_t n, F f, T* out) {
   const int64_t i = thread_index();
-  if (i >= walk.count) return;
+  if (i < n) out[i] = f(i);
+}
+template <class T, class F>
+void generate(const Queue& queue, const char* op, int64_t n, T* out, const F& f) {
+  launch(op, generate_kernel<T, F>, blocks_for(n), kThreads, 0, queue, n, f, out);
+}
+
+// The same over strided operands; operand 0 is the output.
+template <class F, class Out, class T>
+__global__ void map2_strided_kernel(Walk<3> walk, F f, Source<T> a, Source<T> b, Out* out) {
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   out[at[0]] = f(a.data == nullptr ? a.value : a.data[at[1]], b.data == nullptr ? b.value : b.data[at[2]]);
 }
 
 // Chooses between the two: operands that lie in the output's order or are one element take the packs.
-template <class Out, class A, class B, class F>
-void map2_strided(const Queue& queue, const char* op, const StridedShape<3>& s, Source<A> a, Source<B> b, Out* out, const F& f) {
+template <class T, class Out, class F>
+void map2_strided(const Queue& queue, const char* op, const StridedShape<3>& s, const ElementOperand& x, const ElementOperand& y,
+                  Out* out, const F& f) {
+  Source<T> a = source_of<T>(x), b = source_of<T>(y);
   const auto regular = [&](int k) { return s.stride[k][0] == 1 || (k > 0 && s.stride[k][0] == 0); };
   if (s.numel() == 1 || (s.ndim == 1 && regular(0) && (a.data == nullptr || regular(1)) && (b.data == nullptr || regular(2)))) {
     a.step = s.numel() == 1 ? 0 : static_cast<int>(s.stride[1][0]);
     b.step = s.numel() == 1 ? 0 : static_cast<int>(s.stride[2][0]);
     return map2(queue, op, s.numel(), a, b, out, f);
   }
-  in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
-    Source<A> first = a;
-    Source<B> second = b;
+  in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
+    Source<T> first = a, second = b;
     if (first.data != nullptr) first.data += base[1];
     if (second.data != nullptr) second.data += base[2];
-    const Walk<3> walk(part);
-    launch(op, map2_strided_kernel<F, Out, A, B>, blocks_for(walk.count), kThreads, 0, queue, walk, f, first, second,
-           out + base[0]);
+    launch(op, map2_strided_kernel<F, Out, T>, blocks_for(walk.count), kThreads, 0, queue, walk, f, first, second, out + base[0]);
   });
 }
 

@@ -10,6 +10,7 @@
 #include "cnnx/error.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/scratch.h"
+#include "kernels/element_functions.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -19,10 +20,8 @@ constexpr int64_t kFewLines = 512, kLongLine = 512;
 
 template <class T>
 __global__ void take_along_kernel(Walk<3> walk, int64_t x_step, const int64_t* index, const T* x, T* values) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   values[at[0]] = x[at[2] + index[at[1]] * x_step];
 }
 
@@ -30,10 +29,8 @@ __global__ void take_along_kernel(Walk<3> walk, int64_t x_step, const int64_t* i
 
 void take_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x,
                 void* values) {
-  dispatch_words(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
-      const Walk<3> walk(part);
+  dispatch_words(dtype, [&]<class T>(T) {
+    in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
       launch("gather", take_along_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, x_step, index + base[1],
              static_cast<const T*>(x) + base[2], static_cast<T*>(values) + base[0]);
     });
@@ -42,18 +39,10 @@ void take_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64
 
 namespace {
 template <class T>
-__device__ T sum_of(T a, T b) {
-  if constexpr (std::is_same_v<T, bool>) return a || b;
-  else return static_cast<T>(a + b);
-}
-
-template <class T>
 __global__ void put_along_kernel(Walk<3> walk, int64_t taken, int64_t x_step, int64_t index_step, int64_t value_step, bool add,
                                  const int64_t* index, const T* values, T* x) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   for (int64_t k = 0; k < taken; ++k) {
     T& slot = x[at[0] + index[at[1] + k * index_step] * x_step];
     const T value = values[at[2] + k * value_step];
@@ -88,10 +77,8 @@ __global__ void put_chained_kernel(Walk<3> walk, int64_t taken, int64_t value_st
 
 void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add,
                const int64_t* index, const void* values, void* x) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
-      const Walk<3> walk(part);
+  dispatch(dtype, [&]<class T>(T) {
+    in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
       const int64_t* index_part = index + base[1];
       const T* value_part = static_cast<const T*>(values) + base[2];
       T* x_part = static_cast<T*>(x) + base[0];
@@ -116,9 +103,8 @@ __global__ void index_entries_kernel(int64_t n, int64_t extent, int64_t stride, 
                                      int64_t* entry, unsigned long long* bad) {
   const int64_t i = thread_index();
   if (i >= n) return;
-  int64_t value = index[i];
-  if (wraps && value < 0) value += extent;
-  if (value < 0 || value >= extent) {
+  int64_t value = index_within(index[i], extent, wraps);
+  if (value < 0) {
     atomicMin(bad, static_cast<unsigned long long>(i));
     value = 0;
   }
@@ -134,19 +120,15 @@ void index_entries(const Queue& queue, int64_t n, int64_t extent, int64_t stride
 namespace {
 template <class T>
 __global__ void gather_kernel(Walk<3> walk, const int64_t* entry, const T* x, T* values) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   values[at[0]] = x[at[1] + entry[at[2]]];
 }
 }  // namespace
 
 void gather(const Queue& queue, DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
-  dispatch_words(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
-      const Walk<3> walk(part);
+  dispatch_words(dtype, [&]<class T>(T) {
+    in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
       launch("index", gather_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, entry + base[2],
              static_cast<const T*>(x) + base[1], static_cast<T*>(values) + base[0]);
     });
@@ -157,10 +139,8 @@ namespace {
 template <class T>
 __global__ void scatter_kernel(Walk<3> walk, int64_t value_step, bool add, const int64_t* entry, const int64_t* next,
                                const bool* first, const T* values, T* x) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[3];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   const int64_t b = at[2];
   T& slot = x[at[0] + entry[b]];
   if (next == nullptr) {
@@ -187,11 +167,9 @@ void scatter(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t 
   if (chained) chain(queue, "index_put", count, entry, list.data(), heads.data());
   const int64_t* next = chained ? list.data() : nullptr;
   const bool* first = chained ? heads.data() : nullptr;
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    in_parts(s, [&](const StridedShape<3>& part, const int64_t* base) {
+  dispatch(dtype, [&]<class T>(T) {
+    in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
       if (next != nullptr && base[2] != 0) throw NotImplementedError("index_put: no CUDA kernel for more than 2^30 entries");
-      const Walk<3> walk(part);
       launch("index_put", scatter_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, value_step, add, entry + base[2],
              next, first, static_cast<const T*>(values) + base[1], static_cast<T*>(x) + base[0]);
     });
@@ -208,12 +186,7 @@ __global__ void nonzero_kernel(int64_t n, Extents shape, const int64_t* position
   if (i >= n) return;
   const int64_t position = positions[i];
   if (position == (i > 0 ? positions[i - 1] : 0)) return;
-  int64_t* out = coordinates + (position - 1) * shape.ndim;
-  int64_t rest = i;
-  for (int d = shape.ndim - 1; d >= 0; --d) {
-    out[d] = rest % shape.extent[d];
-    rest /= shape.extent[d];
-  }
+  coordinates_of(i, shape.ndim, shape.extent, coordinates + (position - 1) * shape.ndim);
 }
 }  // namespace
 

@@ -2,17 +2,10 @@
 // their elements. All are bound by memory: n elements of each operand that is an array, read or written once.
 #include "kernels/cuda/elementwise.h"
 
-#include "kernels/cuda/arithmetic.h"
+#include "kernels/element_kernels.h"
 
 namespace cnnx::cuda {
 namespace {
-
-template <class T>
-Source<T> source_of(const ElementOperand& operand) {
-  if (operand.data != nullptr) return {static_cast<const T*>(operand.data), T(), 1};
-  if constexpr (std::is_floating_point_v<T>) return {nullptr, static_cast<T>(operand.real), 0};
-  else return {nullptr, static_cast<T>(operand.integer), 0};
-}
 
 template <int kWidth, class T>
 __global__ void fill_kernel(int64_t n, bool packed, T value, T* out) {
@@ -29,8 +22,7 @@ __global__ void fill_kernel(int64_t n, bool packed, T value, T* out) {
 }  // namespace
 
 void fill(const Queue& queue, DType dtype, int64_t n, const void* value, void* out) {
-  dispatch_words(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_words(dtype, [&]<class T>(T) {
     constexpr int kWidth = 16 / static_cast<int>(sizeof(T));
     T* to = static_cast<T*>(out);
     launch("fill", fill_kernel<kWidth, T>, blocks_for((n + kWidth - 1) / kWidth), kThreads, 0, queue, n,
@@ -39,19 +31,6 @@ void fill(const Queue& queue, DType dtype, int64_t n, const void* value, void* o
 }
 
 namespace {
-// As the conversions of host/pointwise.cpp.
-template <class To, class From>
-struct Convert {
-  __device__ To operator()(From value) const {
-    if constexpr (std::is_same_v<To, bool>) return value != From(0);
-    else if constexpr (std::is_integral_v<To> && std::is_floating_point_v<From>)
-      return value >= From(-9.2233720368547758e18) && value < From(9.2233720368547758e18)
-                 ? static_cast<To>(static_cast<int64_t>(value))
-                 : static_cast<To>(INT64_MIN);
-    else return static_cast<To>(value);
-  }
-};
-
 // Calls f with `in` as a pointer to elements of its type. The same for all threads, so the switch costs next to nothing, and
 // there is a kernel for each type that is written, not one for each pair.
 template <class F>
@@ -77,10 +56,8 @@ __global__ void convert_kernel(int64_t n, bool packed, DType in_type, const void
 
 template <class To>
 __global__ void convert_strided_kernel(Walk<2> walk, int64_t base, DType in_type, const void* in, To* out) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[2];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   with_elements(in_type, in, [&]<class From>(const From* from) {
     if constexpr (!std::is_same_v<To, From>) out[at[0]] = Convert<To, From>()(from[base + at[1]]);
   });
@@ -88,10 +65,8 @@ __global__ void convert_strided_kernel(Walk<2> walk, int64_t base, DType in_type
 
 template <class T>
 __global__ void copy_kernel(Walk<2> walk, const T* in, T* out) {
-  const int64_t i = thread_index();
-  if (i >= walk.count) return;
   int64_t at[2];
-  walk.find(i, at);
+  if (!walk.find(at)) return;
   out[at[0]] = in[at[1]];
 }
 
@@ -160,8 +135,7 @@ template <class T>
 void copy_words(const Queue& queue, const StridedShape<2>& s, const T* in, T* out) {
   if (is_contiguous(s)) return map(queue, "copy", s.numel(), in, out, Same<T>());
   if (int row = 0; is_transpose(s, row)) return transpose(queue, s, row, in, out);
-  in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
-    const Walk<2> walk(part);
+  in_parts(s, [&](const Walk<2>& walk, const int64_t* base) {
     launch("copy", copy_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, in + base[1], out + base[0]);
   });
 }
@@ -177,8 +151,7 @@ void convert(const Queue& queue, const StridedShape<2>& s, DType in_type, const 
            aligned(in, itemsize(in_type)) && aligned(out, sizeof(To)), in_type, in, out);
     return;
   }
-  in_parts(s, [&](const StridedShape<2>& part, const int64_t* base) {
-    const Walk<2> walk(part);
+  in_parts(s, [&](const Walk<2>& walk, const int64_t* base) {
     launch("copy", convert_strided_kernel<To>, blocks_for(walk.count), kThreads, 0, queue, walk, base[1], in_type, in,
            out + base[0]);
   });
@@ -187,50 +160,41 @@ void convert(const Queue& queue, const StridedShape<2>& s, DType in_type, const 
 
 void copy(const Queue& queue, const StridedShape<2>& s, DType out_type, void* out, DType in_type, const void* in) {
   if (out_type == in_type)
-    return dispatch_words(out_type, [&](auto tag) {
-      using T = decltype(tag);
-      copy_words(queue, s, static_cast<const T*>(in), static_cast<T*>(out));
-    });
-  dispatch(out_type, [&](auto tag) { convert(queue, s, in_type, in, static_cast<decltype(tag)*>(out)); });
+    return dispatch_words(out_type, [&]<class T>(T) { copy_words(queue, s, static_cast<const T*>(in), static_cast<T*>(out)); });
+  dispatch(out_type, [&]<class T>(T) { convert(queue, s, in_type, in, static_cast<T*>(out)); });
 }
 
 namespace {
+const char* binary_name(BinaryOp op) {
+  constexpr const char* kNames[] = {"add",       "sub",          "mul",  "div",   "pow",   "maximum", "minimum",
+                                    "remainder", "floor_divide", "fmod", "hypot", "xlogy", "pow"};
+  static_assert(sizeof(kNames) / sizeof(*kNames) == static_cast<size_t>(BinaryOp::count));
+  return kNames[static_cast<int>(op)];
+}
+
+// Any operation: what is rare shares a kernel.
+template <class T>
+struct Arithmetic : std::conditional_t<std::is_floating_point_v<T>, FloatArithmetic<T>, IntegerArithmetic<T>> {
+  using OneByOne = void;
+};
 // One operation of float.
 template <BinaryOp kOp>
-struct FloatArithmetic {
-  __device__ float operator()(float a, float b) const { return float_arithmetic(kOp, a, b); }
-};
-// Any: what is rare shares a kernel.
-template <class T>
-struct Arithmetic {
-  using OneByOne = void;
-  BinaryOp op;
-  __device__ T operator()(T a, T b) const {
-    if constexpr (std::is_floating_point_v<T>) {
-      return float_arithmetic(op, a, b);
-    } else {
-      if (b == T(0) && divides(op)) return T(0);
-      return integer_arithmetic(op, a, b);
-    }
-  }
-};
+using Float = FloatArithmetic<float, std::integral_constant<BinaryOp, kOp>>;
 }  // namespace
 
 void binary(const Queue& queue, BinaryOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
             const ElementOperand& b, void* out) {
-  const auto run = [&]<class T>(T* to, const auto& f) {
-    map2_strided(queue, binary_name(op), s, source_of<T>(a), source_of<T>(b), to, f);
-  };
+  const auto run = [&]<class T>(T* to, const auto& f) { map2_strided<T>(queue, binary_name(op), s, a, b, to, f); };
   if (float* to = static_cast<float*>(out); dtype == DType::float32) switch (op) {
-      case BinaryOp::add: return run(to, FloatArithmetic<BinaryOp::add>());
-      case BinaryOp::sub: return run(to, FloatArithmetic<BinaryOp::sub>());
-      case BinaryOp::mul: return run(to, FloatArithmetic<BinaryOp::mul>());
-      case BinaryOp::div: return run(to, FloatArithmetic<BinaryOp::div>());
-      case BinaryOp::maximum: return run(to, FloatArithmetic<BinaryOp::maximum>());
-      case BinaryOp::minimum: return run(to, FloatArithmetic<BinaryOp::minimum>());
+      case BinaryOp::add: return run(to, Float<BinaryOp::add>());
+      case BinaryOp::sub: return run(to, Float<BinaryOp::sub>());
+      case BinaryOp::mul: return run(to, Float<BinaryOp::mul>());
+      case BinaryOp::div: return run(to, Float<BinaryOp::div>());
+      case BinaryOp::maximum: return run(to, Float<BinaryOp::maximum>());
+      case BinaryOp::minimum: return run(to, Float<BinaryOp::minimum>());
       default: break;
     }
-  dispatch(dtype, [&]<class T>(T) { run(static_cast<T*>(out), Arithmetic<T>{op}); });
+  dispatch(dtype, [&]<class T>(T) { run(static_cast<T*>(out), Arithmetic<T>{{op}}); });
 }
 
 // The slot of KernelTable: contiguous operands or single elements, all on the device.
@@ -238,52 +202,6 @@ template <class T>
 void binary(const Queue& queue, BinaryOp op, int64_t n, Operand a_kind, const T* a, Operand b_kind, const T* b, T* out) {
   const StridedShape<3> s{1, {n}, {{1}, {a_kind == Operand::full ? 1 : 0}, {b_kind == Operand::full ? 1 : 0}}};
   binary(queue, op, dtype_of<T>(), s, {a, 0, 0}, {b, 0, 0}, out);
-}
-
-namespace {
-template <class T>
-struct Compare {
-  CompareOp op;
-  __device__ bool operator()(T a, T b) const {
-    switch (op) {
-      case CompareOp::eq: return a == b;
-      case CompareOp::ne: return a != b;
-      case CompareOp::lt: return a < b;
-      default: return a <= b;
-    }
-  }
-};
-}  // namespace
-
-void compare(const Queue& queue, CompareOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
-             const ElementOperand& b, bool* out) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    map2_strided(queue, "compare", s, source_of<T>(a), source_of<T>(b), out, Compare<T>{op});
-  });
-}
-
-namespace {
-template <class T>
-struct Bitwise {
-  BitOp op;
-  __device__ T operator()(T a, T b) const {
-    switch (op) {
-      case BitOp::bit_and: return static_cast<T>(a & b);
-      case BitOp::bit_or: return static_cast<T>(a | b);
-      default: return static_cast<T>(a ^ b);
-    }
-  }
-};
-}  // namespace
-
-void bitwise(const Queue& queue, BitOp op, DType dtype, const StridedShape<3>& s, const ElementOperand& a,
-             const ElementOperand& b, void* out) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    if constexpr (std::is_integral_v<T>)
-      map2_strided(queue, "bitwise", s, source_of<T>(a), source_of<T>(b), static_cast<T*>(out), Bitwise<T>{op});
-  });
 }
 
 namespace {
@@ -301,87 +219,17 @@ __global__ void choose_kernel(Walk<4> walk, bool is_flat, const bool* condition,
 
 void choose(const Queue& queue, DType dtype, const StridedShape<4>& s, const bool* condition, const ElementOperand& a,
             const ElementOperand& b, void* out) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    in_parts(s, [&](const StridedShape<4>& part, const int64_t* base) {
+  dispatch(dtype, [&]<class T>(T) {
+    in_parts(s, [&](const Walk<4>& walk, const int64_t* base) {
       Source<T> first = source_of<T>(a), second = source_of<T>(b);
       if (first.data != nullptr) first.data += base[2];
       if (second.data != nullptr) second.data += base[3];
-      const bool is_flat = part.ndim == 1 && part.stride[0][0] == 1 && part.stride[1][0] == 1 &&
-                           (first.data == nullptr || part.stride[2][0] == 1) &&
-                           (second.data == nullptr || part.stride[3][0] == 1);
-      const Walk<4> walk(part);
+      const bool is_flat = walk.ndim == 1 && walk.stride[0][0] == 1 && walk.stride[1][0] == 1 &&
+                           (first.data == nullptr || walk.stride[2][0] == 1) &&
+                           (second.data == nullptr || walk.stride[3][0] == 1);
       launch("where", choose_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, is_flat, condition + base[1], first,
              second, static_cast<T*>(out) + base[0]);
     });
-  });
-}
-
-namespace {
-template <class T>
-struct Test {
-  TestOp op;
-  __device__ bool operator()(T x) const {
-    if (op == TestOp::logical_not) return !(x != T(0));
-    if constexpr (std::is_floating_point_v<T>) {
-      const bool finite = x - x == T(0);
-      switch (op) {
-        case TestOp::isnan: return x != x;
-        case TestOp::isinf: return x == x && !finite;
-        default: return finite;
-      }
-    } else {
-      return op == TestOp::isfinite;
-    }
-  }
-};
-}  // namespace
-
-void test(const Queue& queue, TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    map(queue, "test", n, static_cast<const T*>(x), out, Test<T>{op});
-  });
-}
-
-namespace {
-template <class T>
-struct IntegerFunction {
-  UnaryOp op;
-  double a, b;
-  T low, high;  // the bounds of clamp as T
-  __device__ T operator()(T x) const {
-    using Wide = std::make_unsigned_t<T>;
-    switch (op) {
-      case UnaryOp::neg: return static_cast<T>(Wide(0) - static_cast<Wide>(x));
-      case UnaryOp::abs: return is_negative(x) ? static_cast<T>(Wide(0) - static_cast<Wide>(x)) : x;
-      case UnaryOp::sign: return static_cast<T>((x > T(0)) - is_negative(x));
-      case UnaryOp::square: return static_cast<T>(static_cast<Wide>(uint64_t(static_cast<Wide>(x)) * static_cast<Wide>(x)));
-      case UnaryOp::relu: return is_negative(x) ? T(0) : x;
-      case UnaryOp::clamp:
-        if (static_cast<double>(x) < a) x = low;
-        return static_cast<double>(x) > b ? high : x;
-      default: return x;  // the roundings
-    }
-  }
-};
-
-// A bound of clamp, perhaps infinite, as the nearest T.
-template <class T>
-T saturated(double value) {
-  constexpr T kMin = std::is_signed_v<T> ? static_cast<T>(T(1) << (8 * sizeof(T) - 1)) : T(0), kMax = static_cast<T>(~kMin);
-  if (value <= static_cast<double>(kMin)) return kMin;
-  if (value >= static_cast<double>(kMax)) return kMax;
-  return static_cast<T>(value);
-}
-}  // namespace
-
-void integer_unary(const Queue& queue, UnaryOp op, DType dtype, int64_t n, double a, double b, const void* x, void* out) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
-      map(queue, "integer_unary", n, static_cast<const T*>(x), static_cast<T*>(out),
-          IntegerFunction<T>{op, a, b, saturated<T>(a), saturated<T>(b)});
   });
 }
 
@@ -398,67 +246,9 @@ __global__ void triangle_kernel(int64_t n, int64_t rows, int64_t columns, int64_
 void triangle(const Queue& queue, DType dtype, int64_t matrices, int64_t rows, int64_t columns, int64_t diagonal, bool lower,
               void* x) {
   const int64_t n = matrices * rows * columns;
-  dispatch_words(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_words(dtype, [&]<class T>(T) {
     launch(lower ? "tril" : "triu", triangle_kernel<T>, blocks_for(n), kThreads, 0, queue, n, rows, columns, diagonal, lower,
            static_cast<T*>(x));
-  });
-}
-
-namespace {
-// Integers by way of the widest, so that they wrap.
-template <class T>
-__device__ T computed(double value) {
-  if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) return static_cast<T>(static_cast<int64_t>(value));
-  else return static_cast<T>(value);
-}
-
-// start + i * step, each step rounded: a fused multiply-add would give other values than the CPU.
-template <class T>
-__global__ void arange_kernel(int64_t n, double start, double step, T* out) {
-  const int64_t i = thread_index();
-  if (i < n) out[i] = computed<T>(__dadd_rn(start, __dmul_rn(static_cast<double>(i), step)));
-}
-}  // namespace
-
-void arange(const Queue& queue, DType dtype, int64_t n, double start, double step, void* out) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    launch("arange", arange_kernel<T>, blocks_for(n), kThreads, 0, queue, n, start, step, static_cast<T*>(out));
-  });
-}
-
-namespace {
-template <class T>
-__global__ void arange_integer_kernel(int64_t n, uint64_t start, uint64_t step, T* out) {
-  const int64_t i = thread_index();
-  if (i < n) out[i] = static_cast<T>(static_cast<int64_t>(start + static_cast<uint64_t>(i) * step));
-}
-}  // namespace
-
-void arange_integer(const Queue& queue, DType dtype, int64_t n, int64_t start, int64_t step, void* out) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    launch("arange", arange_integer_kernel<T>, blocks_for(n), kThreads, 0, queue, n, static_cast<uint64_t>(start),
-           static_cast<uint64_t>(step), static_cast<T*>(out));
-  });
-}
-
-namespace {
-template <class T>
-__global__ void linspace_kernel(int64_t n, double start, double end, double step, T* out) {
-  const int64_t i = thread_index();
-  if (i >= n) return;
-  out[i] = computed<T>(i < (n + 1) / 2 ? __dadd_rn(start, __dmul_rn(step, static_cast<double>(i)))
-                                       : __dadd_rn(end, -__dmul_rn(step, static_cast<double>(n - 1 - i))));
-}
-}  // namespace
-
-void linspace(const Queue& queue, DType dtype, int64_t n, double start, double end, void* out) {
-  const double step = n > 1 ? (end - start) / static_cast<double>(n - 1) : 0.0;
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    launch("linspace", linspace_kernel<T>, blocks_for(n), kThreads, 0, queue, n, start, end, step, static_cast<T*>(out));
   });
 }
 

@@ -10,8 +10,9 @@
 // card.
 #include <algorithm>
 
-#include "kernels/cuda/arithmetic.h"
+#include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/scratch.h"
+#include "kernels/element_functions.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -21,49 +22,10 @@ constexpr int64_t kChunk = 8192;               // elements of a row that one lau
 constexpr int64_t kColumnChunk = 512;          // inner > 1
 constexpr unsigned kWarp = 0xffffffffu;
 
-// A reduction of float. Value: what is combined. Sums are taken in double: a partial sum may be too large for a float where the
-// mean, or a sum of both signs, is not.
+// Reductions of float have a kernel each, others share theirs. Sums are taken in double: a partial sum may be too large for a
+// float where the mean, or a sum of both signs, is not.
 template <ReduceOp kOp>
-struct FloatReduction {
-  using Value = std::conditional_t<kOp == ReduceOp::sum, double, float>;
-  __device__ Value start() const {
-    if constexpr (kOp == ReduceOp::sum) return 0;
-    else if constexpr (kOp == ReduceOp::prod) return 1;
-    else return kOp == ReduceOp::max ? -INFINITY : INFINITY;
-  }
-  __device__ Value combine(Value a, Value b) const {
-    if constexpr (kOp == ReduceOp::sum) return a + b;
-    else if constexpr (kOp == ReduceOp::prod) return a * b;
-    else if constexpr (kOp == ReduceOp::max) return a != a || a > b ? a : b;  // a NaN wins
-    else return a != a || a < b ? a : b;
-  }
-};
-
-// Any reduction of another type: they share their kernels.
-template <class T>
-struct AnyReduction {
-  using Value = T;
-  ReduceOp op;
-  __device__ T start() const {
-    if (op == ReduceOp::sum) return T(0);
-    if (op == ReduceOp::prod) return T(1);
-    if constexpr (std::is_same_v<T, bool>) return op == ReduceOp::min;
-    else if constexpr (std::is_floating_point_v<T>) return op == ReduceOp::max ? T(-INFINITY) : T(INFINITY);
-    else {
-      constexpr T kMin = std::is_signed_v<T> ? static_cast<T>(uint64_t{1} << (8 * sizeof(T) - 1)) : T(0);
-      return op == ReduceOp::max ? kMin : static_cast<T>(~kMin);
-    }
-  }
-  __device__ T combine(T a, T b) const {
-    using Wide = std::conditional_t<std::is_floating_point_v<T>, T, uint64_t>;
-    switch (op) {
-      case ReduceOp::max: return a != a || a > b ? a : b;  // a NaN wins
-      case ReduceOp::min: return a != a || a < b ? a : b;
-      case ReduceOp::prod: return static_cast<T>(static_cast<Wide>(a) * static_cast<Wide>(b));
-      default: return static_cast<T>(static_cast<Wide>(a) + static_cast<Wide>(b));
-    }
-  }
-};
+using FloatReduction = Reduction<std::conditional_t<kOp == ReduceOp::sum, double, float>, std::integral_constant<ReduceOp, kOp>>;
 
 // Shuffles take types of 4 or 8 bytes.
 template <class T>
@@ -197,33 +159,21 @@ void reduce_with(const Queue& queue, const char* op, const R& r, const ReduceSha
   const ReduceShape rest{s.outer, chunks.count, s.inner};
   const Value* from = partial.data();
   if constexpr (std::is_same_v<In, Value>) reduce_with(queue, op, r, rest, divisor, from, y);
-  else reduce_with(queue, op, AnyReduction<Value>{ReduceOp::sum}, rest, divisor, from, y);  // of float
+  else reduce_with(queue, op, Reduction<Value>{ReduceOp::sum}, rest, divisor, from, y);  // of float
 }
 
 }  // namespace
 
 template <class T>
 void reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
-  if constexpr (std::is_same_v<T, float>) {
-    switch (op) {
-      case ReduceOp::sum: return reduce_with(queue, "sum", FloatReduction<ReduceOp::sum>(), s, 1, x, y);
-      case ReduceOp::mean:
-        return reduce_with(queue, "mean", FloatReduction<ReduceOp::sum>(), s, static_cast<double>(s.reduce), x, y);
-      case ReduceOp::prod: return reduce_with(queue, "prod", FloatReduction<ReduceOp::prod>(), s, 1, x, y);
-      case ReduceOp::max: return reduce_with(queue, "max", FloatReduction<ReduceOp::max>(), s, 1, x, y);
-      case ReduceOp::min: return reduce_with(queue, "min", FloatReduction<ReduceOp::min>(), s, 1, x, y);
-    }
-  } else {
-    constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
-    const bool mean = op == ReduceOp::mean;
-    reduce_with(queue, kNames[static_cast<int>(op)], AnyReduction<T>{mean ? ReduceOp::sum : op}, s,
-                static_cast<T>(mean ? s.reduce : 1), x, y);
-  }
+  constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
+  const bool mean = op == ReduceOp::mean;
+  reduce_with(queue, kNames[static_cast<int>(op)], Reduction<T>{mean ? ReduceOp::sum : op}, s,
+              static_cast<T>(mean ? s.reduce : 1), x, y);
 }
 
 void integer_reduce(const Queue& queue, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>) reduce(queue, op, s, static_cast<const T*>(x), static_cast<T*>(y));
   });
 }
@@ -236,11 +186,6 @@ struct Candidate {
   T value;
   int64_t index;
 };
-template <class T>
-__device__ bool beats(bool max, T value, T best) {
-  if (best != best) return false;
-  return value != value || (max ? value > best : value < best);
-}
 template <class T>
 __device__ Candidate<T> better(bool max, Candidate<T> a, Candidate<T> b) {
   if (b.index < 0 || (a.index >= 0 && beats(max, a.value, b.value))) return a;
@@ -341,36 +286,22 @@ void arg_reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* 
 }
 
 void integer_arg_reduce(const Queue& queue, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>) arg_reduce(queue, op, s, static_cast<const T*>(x), index);
   });
 }
 
 namespace {
-// The gradient of a product, by products from both ends: exact with zeros. A thread for each row: rare.
+// A thread for each row: rare.
 template <class T>
 __global__ void products_of_others_kernel(int64_t rows, int64_t n, const T* x, const T* g, T* out) {
   const int64_t row = thread_index();
-  if (row >= rows) return;
-  const T* from = x + row * n;
-  T* to = out + row * n;
-  double before = 1;
-  for (int64_t i = 0; i < n; ++i) {
-    to[i] = static_cast<T>(before);
-    before *= from[i];
-  }
-  double behind = g[row];
-  for (int64_t i = n - 1; i >= 0; --i) {
-    to[i] = static_cast<T>(to[i] * behind);
-    behind *= from[i];
-  }
+  if (row < rows) multiply_others(n, x + row * n, g[row], out + row * n);
 }
 }  // namespace
 
 void products_of_others(const Queue& queue, DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
-  dispatch_floating("prod", dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating("prod", dtype, [&]<class T>(T) {
     launch("prod", products_of_others_kernel<T>, blocks_for(rows), kThreads, 0, queue, rows, n, static_cast<const T*>(x),
            static_cast<const T*>(g), static_cast<T*>(out));
   });
@@ -380,7 +311,7 @@ namespace {
 // sums[2 row, 2 row + 1]: of a chunk of a row the sums of x - shift and of its square. A block for each chunk.
 template <class T>
 __global__ void square_sums_kernel(ReduceShape s, Chunks chunks, const T* x, const T* shift, double* sums) {
-  const FloatReduction<ReduceOp::sum> sum;
+  const FloatReduction<ReduceOp::sum> sum{};
   const int64_t row = blockIdx.x / chunks.count, chunk = blockIdx.x % chunks.count, end = chunks.end(chunk, s.reduce);
   const T* from = x + row / s.inner * s.reduce * s.inner + row % s.inner;
   const double middle = shift != nullptr ? double(shift[row]) : 0.0;

@@ -126,8 +126,7 @@ void scan(const Queue& queue, const ReduceShape& s, bool from_back, const T* x, 
 
 void cumsum(const Queue& queue, DType dtype, const ReduceShape& s, bool from_back, const void* x, void* y) {
   if (s.outer * s.inner == 0 || s.reduce == 0) return;
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     using Sum = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
     scan<T, Sum>(queue, s, from_back, static_cast<const T*>(x), static_cast<T*>(y));
   });

@@ -10,6 +10,7 @@
 
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/scratch.h"
+#include "kernels/element_functions.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -21,17 +22,6 @@ template <class T>
 struct Run {
   T* keys;  // null: not wanted
   int64_t* positions;
-};
-
-// NaN is the largest.
-template <class T>
-struct Before {
-  bool descending;
-  __device__ bool operator()(T a, T b) const { return descending ? smaller(b, a) : smaller(a, b); }
-  __device__ static bool smaller(T a, T b) {
-    if (a != a) return false;
-    return b != b || a < b;
-  }
 };
 
 template <class T>
@@ -91,10 +81,8 @@ void sort_rows(const Queue& queue, const char* op, int64_t rows, int64_t n, bool
 }  // namespace
 
 void sort_order(const Queue& queue, DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
-    sort_rows<T>(queue, "sort", rows, n, descending, static_cast<const T*>(x), {nullptr, order});
-  });
+  dispatch(dtype,
+           [&]<class T>(T) { sort_rows<T>(queue, "sort", rows, n, descending, static_cast<const T*>(x), {nullptr, order}); });
 }
 
 namespace {

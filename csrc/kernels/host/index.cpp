@@ -1,27 +1,17 @@
 // Gathering and scattering by integer tensors, in the order of the positions.
 #include <cstring>
-#include <type_traits>
 
 #include "cnnx/dtype.h"
+#include "kernels/element_functions.h"
 #include "kernels/host/host.h"
 
 namespace cnnx::host {
-namespace {
-
-template <class T>
-void add_to(T& slot, T value) {
-  if constexpr (std::is_same_v<T, bool>) slot = slot || value;
-  else slot = static_cast<T>(slot + value);
-}
-
-}  // namespace
 
 void take_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t x_step, const int64_t* index, const void* x,
                 void* values) {
   const int last = s.ndim - 1;
   const int64_t to_step = s.stride[0][last], index_step = s.stride[1][last], from_step = s.stride[2][last];
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     for_each_row(s, 1, [=](int64_t n, const int64_t (&at)[3]) {
       T* to = static_cast<T*>(values) + at[0];
       const int64_t* where = index + at[1];
@@ -34,8 +24,7 @@ void take_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t x_s
 void put_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add,
                const int64_t* index, const void* values, void* x) {
   const int last = s.ndim - 1;
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     for_each_row_in_order(s, [&](int64_t n, const int64_t (&at)[3]) {
       for (int64_t i = 0; i < n; ++i) {
         T* to = static_cast<T*>(x) + at[0] + i * s.stride[0][last];
@@ -43,8 +32,7 @@ void put_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t take
         const T* from = static_cast<const T*>(values) + at[2] + i * s.stride[2][last];
         for (int64_t k = 0; k < taken; ++k) {
           T& slot = to[where[k * steps[1]] * steps[0]];
-          if (add) add_to(slot, from[k * steps[2]]);
-          else slot = from[k * steps[2]];
+          slot = add ? sum_of(slot, from[k * steps[2]]) : from[k * steps[2]];
         }
       }
     });
@@ -54,9 +42,8 @@ void put_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t take
 void index_entries(const Queue&, int64_t n, int64_t extent, int64_t stride, bool wraps, bool add, const int64_t* index,
                    int64_t* entry, unsigned long long* bad) {
   for (int64_t i = 0; i < n; ++i) {
-    int64_t value = index[i];
-    if (wraps && value < 0) value += extent;
-    if (value < 0 || value >= extent) {
+    int64_t value = index_within(index[i], extent, wraps);
+    if (value < 0) {
       *bad = std::min(*bad, static_cast<unsigned long long>(i));
       value = 0;
     }
@@ -67,8 +54,7 @@ void index_entries(const Queue&, int64_t n, int64_t extent, int64_t stride, bool
 void gather(const Queue&, DType dtype, const StridedShape<3>& s, const int64_t* entry, const void* x, void* values) {
   const int last = s.ndim - 1;
   const int64_t to_step = s.stride[0][last], from_step = s.stride[1][last], entry_step = s.stride[2][last];
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     for_each_row(s, 1, [=](int64_t n, const int64_t (&at)[3]) {
       T* to = static_cast<T*>(values) + at[0];
       const T* from = static_cast<const T*>(x) + at[1];
@@ -89,16 +75,14 @@ void scatter(const Queue&, DType dtype, const StridedShape<3>& s, int64_t, bool,
              const void* values, void* x) {
   const int last = s.ndim - 1;
   const int64_t to_step = s.stride[0][last], from_step = s.stride[1][last], entry_step = s.stride[2][last];
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     for_each_row_in_order(s, [&](int64_t n, const int64_t (&at)[3]) {
       T* to = static_cast<T*>(x) + at[0];
       const T* from = static_cast<const T*>(values) + at[1];
       const int64_t* where = entry + at[2];
       for (int64_t i = 0; i < n; ++i) {
         T& slot = to[i * to_step + where[i * entry_step]];
-        if (add) add_to(slot, from[i * from_step]);
-        else slot = from[i * from_step];
+        slot = add ? sum_of(slot, from[i * from_step]) : from[i * from_step];
       }
     });
   });
@@ -108,12 +92,7 @@ void nonzero(const Queue&, const StridedShape<1>& shape, const int64_t* position
   const int64_t n = shape.numel();
   for (int64_t i = 0, found = 0; i < n; ++i) {
     if (positions[i] == found) continue;
-    int64_t* out = coordinates + found++ * shape.ndim;
-    int64_t rest = i;
-    for (int d = shape.ndim - 1; d >= 0; --d) {
-      out[d] = rest % shape.extent[d];
-      rest /= shape.extent[d];
-    }
+    coordinates_of(i, shape.ndim, shape.extent, coordinates + found++ * shape.ndim);
   }
 }
 

@@ -1,39 +1,15 @@
 // Along rows: integer reductions, running sums, products of the others, sorting.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <type_traits>
 
 #include "cnnx/dtype.h"
+#include "kernels/element_functions.h"
 #include "kernels/host/host.h"
 
 namespace cnnx::host {
 namespace {
-
-template <class T>
-T combine(ReduceOp op, T a, T b) {
-  if constexpr (std::is_same_v<T, bool>) {
-    return op == ReduceOp::max ? a || b : a && b;
-  } else {
-    switch (op) {
-      case ReduceOp::sum: return static_cast<T>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b));
-      case ReduceOp::prod: return static_cast<T>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b));
-      case ReduceOp::max: return b > a ? b : a;
-      default: return b < a ? b : a;
-    }
-  }
-}
-
-template <class T>
-T start_of(ReduceOp op) {
-  switch (op) {
-    case ReduceOp::sum: return T(0);
-    case ReduceOp::max: return std::numeric_limits<T>::lowest();
-    case ReduceOp::min: return std::numeric_limits<T>::max();
-    default: return T(1);
-  }
-}
 
 // Calls f(x of the row's first element, position of its result) for the rows of `s`, on all threads.
 template <class F>
@@ -50,13 +26,13 @@ void for_each_line(const ReduceShape& s, double element_cost, const F& f) {
 }  // namespace
 
 void integer_reduce(const Queue&, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
+    const Reduction<T> reduction{op};
     if constexpr (std::is_integral_v<T>)
       for_each_line(s, 1, [&](int64_t first, int64_t line) {
         const T* row = static_cast<const T*>(x) + first;
-        T result = start_of<T>(op);
-        for (int64_t r = 0; r < s.reduce; ++r) result = combine(op, result, row[r * s.inner]);
+        T result = reduction.start();
+        for (int64_t r = 0; r < s.reduce; ++r) result = reduction.combine(result, row[r * s.inner]);
         static_cast<T*>(y)[line] = result;
       });
   });
@@ -64,22 +40,20 @@ void integer_reduce(const Queue&, ReduceOp op, DType dtype, const ReduceShape& s
 
 void integer_arg_reduce(const Queue&, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, int64_t* index) {
   const bool max = op == ReduceOp::max;
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     if constexpr (std::is_integral_v<T>)
       for_each_line(s, 1, [&](int64_t first, int64_t line) {
         const T* row = static_cast<const T*>(x) + first;
         int64_t best = 0;
         for (int64_t r = 1; r < s.reduce; ++r)
-          if (max ? row[r * s.inner] > row[best * s.inner] : row[r * s.inner] < row[best * s.inner]) best = r;
+          if (beats(max, row[r * s.inner], row[best * s.inner])) best = r;
         index[line] = best;
       });
   });
 }
 
 void cumsum(const Queue&, DType dtype, const ReduceShape& s, bool from_back, const void* x, void* y) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
     using Sum = std::conditional_t<std::is_floating_point_v<T>, double, int64_t>;
     for_each_line(s, 1, [&](int64_t first, int64_t) {
       const T* from = static_cast<const T*>(x) + first;
@@ -94,23 +68,10 @@ void cumsum(const Queue&, DType dtype, const ReduceShape& s, bool from_back, con
   });
 }
 
-// By products from both ends: exact with zeros.
 void products_of_others(const Queue&, DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
-  dispatch_floating("prod", dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating("prod", dtype, [&]<class T>(T) {
     for_each_line({rows, n, 1}, 4, [&](int64_t first, int64_t row) {
-      const T* from = static_cast<const T*>(x) + first;
-      T* to = static_cast<T*>(out) + first;
-      double before = 1;
-      for (int64_t i = 0; i < n; ++i) {
-        to[i] = static_cast<T>(before);
-        before *= from[i];
-      }
-      double behind = static_cast<const T*>(g)[row];
-      for (int64_t i = n - 1; i >= 0; --i) {
-        to[i] = static_cast<T>(to[i] * behind);
-        behind *= from[i];
-      }
+      multiply_others(n, static_cast<const T*>(x) + first, static_cast<const T*>(g)[row], static_cast<T*>(out) + first);
     });
   });
 }
@@ -118,9 +79,9 @@ void products_of_others(const Queue&, DType dtype, int64_t rows, int64_t n, cons
 void add_norm(const Queue&, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* lists, double* norm) {
   const bool largest = std::isinf(p);
   double total = largest ? *norm : std::pow(*norm, p);
-  dispatch_floating("clip_grad_norm_", dtype, [&](auto tag) {
+  dispatch_floating("clip_grad_norm_", dtype, [&]<class T>(T) {
     for (int64_t k = 0; k < count; ++k) {
-      const auto* x = static_cast<const decltype(tag)*>(lists[k]);
+      const T* x = static_cast<const T*>(lists[k]);
       for (int64_t i = 0; i < sizes[k]; ++i) {
         const double size = std::abs(static_cast<double>(x[i]));
         if (largest) total = size > total || std::isnan(size) ? size : total;
@@ -135,8 +96,7 @@ void clip_norm(const Queue&, DType dtype, double max_norm, const double* norm, i
                void* const* lists) {
   const double scale = max_norm / (*norm + 1e-6);
   if (scale >= 1) return;  // a NaN scales too, as in PyTorch
-  dispatch_floating("clip_grad_norm_", dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch_floating("clip_grad_norm_", dtype, [&]<class T>(T) {
     for (int64_t k = 0; k < count; ++k) {
       T* x = static_cast<T*>(lists[k]);
       for_each_piece(sizes[k], 0.5, [&](int64_t begin, int64_t end) {
@@ -146,27 +106,14 @@ void clip_norm(const Queue&, DType dtype, double max_norm, const double* norm, i
   });
 }
 
-namespace {
-// NaN is the largest.
-template <class T>
-bool before(T a, T b) {
-  if constexpr (std::is_floating_point_v<T>) {
-    if (std::isnan(a)) return false;
-    if (std::isnan(b)) return true;
-  }
-  return a < b;
-}
-}  // namespace
-
 void sort_order(const Queue&, DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
-  dispatch(dtype, [&](auto tag) {
-    using T = decltype(tag);
+  dispatch(dtype, [&]<class T>(T) {
+    const Before<T> before{descending};
     for_each_line({rows, n, 1}, 40, [&](int64_t first, int64_t) {
       const T* row = static_cast<const T*>(x) + first;
       int64_t* indices = order + first;
       std::iota(indices, indices + n, int64_t{0});
-      std::stable_sort(indices, indices + n,
-                       [&](int64_t a, int64_t b) { return descending ? before(row[b], row[a]) : before(row[a], row[b]); });
+      std::stable_sort(indices, indices + n, [&](int64_t a, int64_t b) { return before(row[a], row[b]); });
     });
   });
 }

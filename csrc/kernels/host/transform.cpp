@@ -106,8 +106,7 @@ void run(const Queue& queue, const ImageOp& op, const DrawnStep& drawn, const do
   const bool pillow_nearest = op.kind == Kind::warp && op.warp.pillow && !op.bilinear;
   const bool moves = op.kind == Kind::window || op.kind == Kind::pick || (pillow_nearest && drawn.way == NearestWay::adding);
   if (moves || op.kind == Kind::flip || op.kind == Kind::erase)
-    return with_type(op.in_type, [&](auto tag) {
-      using T = decltype(tag);
+    return with_type(op.in_type, [&]<class T>(T) {
       const auto step = moves ? move<T> : op.kind == Kind::flip ? flip<T> : erase<T>;
       step(op, drawn, table, static_cast<const T*>(in), static_cast<T*>(out));
     });
@@ -219,8 +218,7 @@ void transform_images(const Queue& queue, const ImageBatch& b) {
 void transform_linear(const Queue&, const ImageBatch& b, bool transposed) {
   std::vector<DrawnStep> drawn(static_cast<size_t>(b.op_count));
   draw_all(b, b.seed, b.call, 0, drawn.data());
-  with_type(b.in_type, [&](auto tag) {
-    using T = decltype(tag);
+  with_type(b.in_type, [&]<class T>(T) {
     const T* from = static_cast<const T*>(b.source);
     std::vector<T> buffers[2];
     for (int64_t step = 0, turn = 0; step < b.op_count; ++step) {
