@@ -154,11 +154,15 @@ def test_bad_input() -> None:
         F.layer_norm(x, (5,))
     with pytest.raises(RuntimeError, match="layer_norm: normalized_shape must have at least one"):
         F.layer_norm(x, ())
-    with pytest.raises(RuntimeError, match=r"layer_norm: weight must have shape \(6, 4\) for input .*, got \(4,\)"):
+    with pytest.raises(
+        RuntimeError, match=r"layer_norm: weight must have shape \(6, 4\) for input .*, got \(4,\)"
+    ):
         F.layer_norm(x, (6, 4), cnnx.ones(4))
     with pytest.raises(RuntimeError, match=r"group_norm: num_groups 4 does not divide the 6 channels"):
         F.group_norm(x, 4)
-    with pytest.raises(RuntimeError, match=r"group_norm: bias must have shape \(6,\) for input .*, got \(4,\)"):
+    with pytest.raises(
+        RuntimeError, match=r"group_norm: bias must have shape \(6,\) for input .*, got \(4,\)"
+    ):
         F.group_norm(x, 2, None, cnnx.ones(4))
     with pytest.raises(RuntimeError, match=r"group_norm: input must be \(N, C, ...\), got \(4,\)"):
         F.group_norm(cnnx.zeros(4), 2)

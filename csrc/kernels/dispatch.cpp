@@ -128,11 +128,18 @@ int lane_count() {
 }
 
 std::vector<KernelInfo> kernel_infos() {
-  std::vector<KernelInfo> infos;
-#define KERNEL(slot, signature)                                                                                      \
-  infos.push_back({#slot, "float32", tables<float>().target.slot != nullptr ? name(active_target()) : "reference"}); \
-  infos.push_back({#slot, "float64", tables<double>().target.slot != nullptr ? name(active_target()) : "reference"});
+  const struct {
+    const char* kernel;
+    bool has_float, has_double;  // whether the target has one
+  } slots[] = {
+#define KERNEL(slot, signature) {#slot, tables<float>().target.slot != nullptr, tables<double>().target.slot != nullptr},
 #include "kernels/kernels.def"
+  };
+  std::vector<KernelInfo> infos;
+  for (const auto& slot : slots) {
+    infos.push_back({slot.kernel, "float32", slot.has_float ? name(active_target()) : "reference"});
+    infos.push_back({slot.kernel, "float64", slot.has_double ? name(active_target()) : "reference"});
+  }
   return infos;
 }
 
