@@ -7,8 +7,6 @@
 namespace cnnx {
 namespace {
 
-bool both_in_lanes(const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); }
-
 void run(const Run& r) {
   on_floats(r, [&](const auto& f) {
     f.kernels.binary(r.queue, BinaryOp::add, r.count(r.results[0]), Operand::full, f.in(0), Operand::full, f.in(1), f.out(0));
@@ -21,7 +19,7 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kSum =
-    op("add_gradients", infer_in_layout, run).reads({Place::call, Place::call}).lanes_if(both_in_lanes).with_gradient(gradient);
+    op("add_gradients", infer_in_layout, run).reads({Place::call, Place::call}).lanes_if(lanes_of_both).with_gradient(gradient);
 
 }  // namespace
 

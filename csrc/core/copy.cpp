@@ -7,19 +7,16 @@
 namespace cnnx {
 namespace {
 
-bool lanes_of_input(const Call& call) { return call[0].in_lanes(); }
 void pass_on(const Backward& call, Grads& grads) { grads[0] = call.grad(); }
 
 void run_copy(const Run& r) {
-  const Tensor& out = r.results[0];
-  if (out.numel() > 0)
-    elements(r.queue).copy(r.queue, broadcast_operands<2>(r), out.dtype(), r.result_data[0], r.inputs[0].dtype(),
-                           r.input_data[0]);
+  elements(r.queue).copy(r.queue, broadcast_operands<2>(r), r.results[0].dtype(), r.result_data[0], r.inputs[0].dtype(),
+                         r.input_data[0]);
 }
 
 constexpr OpDef kContiguous = op("contiguous", infer_like_input, run_copy).reads({Place::strided}).with_gradient(pass_on);
 constexpr OpDef kClone =
-    op("clone", infer_in_layout, run_copy).reads({Place::broadcast}).lanes_if(lanes_of_input).with_gradient(pass_on);
+    op("clone", infer_in_layout, run_copy).reads({Place::broadcast}).lanes_if(lanes_of_first).with_gradient(pass_on);
 
 void infer_cast(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call.as<DType>()}); }
 void gradient_cast(const Backward& call, Grads& grads) { grads[0] = recorded_cast(call.grad(), call.options(0).dtype); }
@@ -80,7 +77,7 @@ constexpr OpDef kFull = op<FillCall>("full", infer_fill, run_fill);
 constexpr OpDef kFill =
     op<FillCall>("fill", infer_fill, run_fill)
         .reads({Place::unread})
-        .lanes_if(lanes_of_input)
+        .lanes_if(lanes_of_first)
         .with_gradient([](const Backward& call, Grads& grads) { grads[0] = Tensor::zeros(call.shape(0), call.options(0)); });
 
 }  // namespace

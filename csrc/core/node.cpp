@@ -181,6 +181,12 @@ Tensor Backward::sum_so_far(size_t input, std::initializer_list<Tensor> reads) c
 
 Tensor Needs::saved(size_t k) const { return unpack(node_, node_.saved[k]); }
 
+void gradient_by_itself(const Backward& call, Grads& grads) {
+  const Tensor g = call.grad();
+  const Input input(g);
+  grads[0] = std::move(emit(Call{call.op(), call.node().attributes, {&input, 1}})[0]);
+}
+
 void differentiate(Formula formula, const Backward& call, Grads& grads) {
   const bool recording = grad_enabled();
   const Node& node = call.node();

@@ -116,6 +116,8 @@ template <Formula formula>
 void gradient_of(const Backward& call, Grads& grads) {
   differentiate(formula, call, grads);
 }
+// Of an op of one input that is its own adjoint.
+void gradient_by_itself(const Backward& call, Grads& grads);
 // For `saves`: all inputs; of an op that is linear in each of two, those that the gradients of the others read.
 inline uint64_t saves_inputs(const Call& call, uint64_t) { return input_bit(call.inputs.size()) - 1; }
 inline uint64_t saves_other_input(const Call&, uint64_t needs) {

@@ -181,13 +181,15 @@ Results run_call(const Call& call, const Tensor* into) {
     else results.emplace_back(allocate(spec, in_lanes, device, queue));
     result_data.push_back(address(results.back(), in_lanes));
   }
-  op.run({call,
-          queue,
-          lanes ? lane_count() : 1,
-          {inputs.data(), inputs.size()},
-          {results.data(), results.size()},
-          {input_data.data(), input_data.size()},
-          {result_data.data(), result_data.size()}});
+  const bool is_empty = results.size() == 1 && results[0].defined() && results[0].numel() == 0;
+  if (!is_empty)
+    op.run({call,
+            queue,
+            lanes ? lane_count() : 1,
+            {inputs.data(), inputs.size()},
+            {results.data(), results.size()},
+            {input_data.data(), input_data.size()},
+            {result_data.data(), result_data.size()}});
   if (direct) into->bump_version();
   else if (into != nullptr) {
     copy_into(*into, results[0]);

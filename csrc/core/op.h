@@ -108,7 +108,7 @@ struct OpDef {
   Place place(size_t input) const { return places[std::min(input, places.size() - 1)]; }
   // Whether the call runs in lanes; null: it never does.
   bool (*lanes)(const Call& call) = nullptr;
-  // Shapes and dtypes of the results.
+  // Shapes and dtypes of the results. For a single one without elements, nothing is run.
   void (*infer)(const Call& call, ResultSpecs& results) = nullptr;
   void (*run)(const Run& run) = nullptr;
   // Instead of both: the first input seen otherwise, in the same memory.
@@ -163,7 +163,21 @@ constexpr size_t kAttributeBytes = 320;
 // and `into` is a leaf or a view.
 Results emit(const Call& call, const Tensor* into = nullptr);
 
-// For `infer`: one result, of the first input's shape and dtype; plain, or in the layout of the call.
+// The shape among a call's attributes, with the lanes in which it runs.
+template <class A>
+auto shape_in_lanes(const Run& r) {
+  auto shape = r.as<A>().shape;
+  shape.lanes = r.lanes;
+  return shape;
+}
+
+// For `lanes_if`: where inputs lie in them.
+inline bool lanes_of_first(const Call& call) { return call[0].in_lanes(); }
+inline bool lanes_of_second(const Call& call) { return call[1].in_lanes(); }
+inline bool lanes_of_both(const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); }
+
+// For `infer`: no results; one, of the first input's shape and dtype, plain or in the layout of the call.
+inline void no_results(const Call&, ResultSpecs&) {}
 inline void infer_like_input(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), call[0].dtype()}); }
 inline void infer_in_layout(const Call& call, ResultSpecs& results) {
   results.push_back({call[0].shape(), call[0].dtype(), Place::call});

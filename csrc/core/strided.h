@@ -76,20 +76,23 @@ StridedShape<kOperands> broadcast_operands(const Run& r) {
   return strided_shape(shape, strides);
 }
 
+// Between tensors of one shape, whose elements begin where the pointers are.
+inline void copy_elements(const Queue& queue, const Tensor& to, void* to_data, const Tensor& from, const void* from_data) {
+  Dims shape = to.shape(), strides[2] = {to.strides(), from.strides()};
+  collapse_dims(shape, strides);
+  elements(queue).copy(queue, strided_shape(shape, strides), to.dtype(), to_data, from.dtype(), from_data);
+}
+
 // For `run`: a first result that begins as zeros, or, unless the call is in place, as a copy of the first input.
 inline void begin_with_zeros(const Run& r) {
   const Tensor& out = r.results[0];
   dispatch(out.dtype(), [&](auto tag) {
     const decltype(tag) zero{};
-    if (out.numel() > 0) elements(r.queue).fill(r.queue, out.dtype(), out.numel(), &zero, r.result_data[0]);
+    elements(r.queue).fill(r.queue, out.dtype(), out.numel(), &zero, r.result_data[0]);
   });
 }
 inline void begin_with_input(const Run& r) {
-  const Tensor& out = r.results[0];
-  if (r.result_data[0] == r.input_data[0] || out.numel() == 0) return;
-  Dims shape = out.shape(), strides[2] = {out.strides(), r.inputs[0].strides()};
-  collapse_dims(shape, strides);
-  elements(r.queue).copy(r.queue, strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), r.input_data[0]);
+  if (r.result_data[0] != r.input_data[0]) copy_elements(r.queue, r.results[0], r.result_data[0], r.inputs[0], r.input_data[0]);
 }
 
 }  // namespace cnnx

@@ -70,11 +70,9 @@ void infer_images(const Call& call, ResultSpecs& results) {
 }
 void run_images(const Run& r) {
   const GatherCall& c = r.as<GatherCall>();
-  GatherShape s = c.shape;
-  s.lanes = r.lanes;
-  if (c.result.numel() > 0)
-    kernels<float>(r.queue).gather_u8(r.queue, s, r.in<uint8_t>(0), r.in<int64_t>(1), c.scale->divisor, c.scale->mean_data(),
-                                      c.scale->stddev_data(), r.out<float>(0));
+  const GatherShape s = shape_in_lanes<GatherCall>(r);
+  kernels<float>(r.queue).gather_u8(r.queue, s, r.in<uint8_t>(0), r.in<int64_t>(1), c.scale->divisor, c.scale->mean_data(),
+                                    c.scale->stddev_data(), r.out<float>(0));
 }
 constexpr OpDef kGatherImages = op<GatherCall>("gather_images", infer_images, run_images).lanes_if([](const Call& call) {
   return lanes_for_images(call.as<GatherCall>().result, {DType::float32, call[0].device()});
@@ -87,7 +85,6 @@ void infer_rows(const Call& call, ResultSpecs& results) {
 }
 void run_rows(const Run& r) {
   const Tensor& out = r.results[0];
-  if (out.numel() == 0) return;
   const int64_t count = out.size(0), bytes = out.numel() / count * static_cast<int64_t>(itemsize(out.dtype()));
   elements(r.queue).gather_rows(r.queue, count, bytes, r.inputs[0].size(0), r.input_data[0], r.in<int64_t>(1), r.result_data[0]);
 }

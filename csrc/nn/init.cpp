@@ -34,7 +34,6 @@ struct QuantileCall {
   double mean, stddev, low, high;
 };
 CNNX_FIELDS(QuantileCall, mean, stddev, low, high)
-void no_results(const Call&, ResultSpecs&) {}
 constexpr OpDef kQuantiles = op<QuantileCall>("normal_quantiles", no_results, [](const Run& r) {
   const QuantileCall& c = r.as<QuantileCall>();
   elements(r.queue).normal_quantiles(r.queue, r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));

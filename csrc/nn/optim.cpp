@@ -54,8 +54,6 @@ void run_update(const Run& r) {
   });
 }
 
-void no_results(const Call&, ResultSpecs&) {}
-
 // The op of a rule, whose kernel has the same name in both tables, with the names of the states.
 #define CNNX_RULE(rule, kernel, Step, ...)                                                     \
   constexpr OpDef rule {                                                                       \
@@ -318,25 +316,19 @@ struct NormCall {
   double number;  // the order of the norm; the largest norm
 };
 CNNX_FIELDS(NormCall, number)
-template <class Kernel>
-void run_on_gradients(const Run& r, const Kernel& kernel) {
+template <auto kernel>
+void run_on_gradients(const Run& r) {
   std::vector<int64_t> sizes;
   std::vector<void*> data;
   for (size_t i = 1; i < r.inputs.size(); ++i) {
     sizes.push_back(r.inputs[i].numel());
     data.push_back(r.input_data[i]);
   }
-  kernel(r.queue, r.inputs[1].dtype(), r.as<NormCall>().number, static_cast<int64_t>(sizes.size()), sizes.data(), data.data(),
-         r.inout<double>(0));
+  (elements(r.queue).*kernel)(r.queue, r.inputs[1].dtype(), r.as<NormCall>().number, static_cast<int64_t>(sizes.size()),
+                              sizes.data(), data.data(), r.inout<double>(0));
 }
-constexpr OpDef kAddNorm = op<NormCall>("clip_grad_norm", no_results, [](const Run& r) {
-  run_on_gradients(r, [](const Queue& queue, DType dtype, double p, int64_t count, const int64_t* sizes, void* const* data,
-                         double* norm) { elements(queue).add_norm(queue, dtype, p, count, sizes, data, norm); });
-});
-constexpr OpDef kScaleToNorm = op<NormCall>("clip_grad_norm", no_results, [](const Run& r) {
-  run_on_gradients(r, [](const Queue& queue, DType dtype, double max_norm, int64_t count, const int64_t* sizes, void* const* data,
-                         double* norm) { elements(queue).clip_norm(queue, dtype, max_norm, norm, count, sizes, data); });
-});
+constexpr OpDef kAddNorm = op<NormCall>("clip_grad_norm", no_results, run_on_gradients<&ElementTable::add_norm>),
+                kScaleToNorm = op<NormCall>("clip_grad_norm", no_results, run_on_gradients<&ElementTable::clip_norm>);
 
 // Gradients on one device. Strided ones are copied, and written back by publish().
 class Gradients {

@@ -58,12 +58,6 @@ struct BatchNormCall {
 };
 CNNX_FIELDS(BatchNormCall, shape, eps, momentum, training, cumulative, wants)
 
-ChannelShape kernel_shape(const Run& r) {
-  ChannelShape s = r.as<BatchNormCall>().shape;
-  s.lanes = r.lanes;
-  return s;
-}
-
 // Inputs: input, weight, bias, mean and variance (the running ones; a training batch moves them), the number of batches.
 enum : size_t { kX, kWeight, kBias, kMean, kVariance, kBatches };
 // Results beside the normalised input: mean and 1 / standard deviation, by channel.
@@ -81,7 +75,7 @@ void infer(const Call& call, ResultSpecs& results) {
 
 void run(const Run& r) {
   const BatchNormCall& c = r.as<BatchNormCall>();
-  const ChannelShape s = kernel_shape(r);
+  const ChannelShape s = shape_in_lanes<BatchNormCall>(r);
   on_floats(r, [&](const auto& f) {
     if (c.training)
       return f.kernels.batch_norm_train(
@@ -102,8 +96,8 @@ void infer_backward(const Call& call, ResultSpecs& results) {
 
 void run_backward(const Run& r) {
   on_floats(r, [&](const auto& f) {
-    f.kernels.batch_norm_backward(r.queue, kernel_shape(r), r.as<BatchNormCall>().training, f.in(0), f.in(1), f.in(2), f.in(3),
-                                  f.in(4), f.out(0), f.out(1), f.out(2));
+    f.kernels.batch_norm_backward(r.queue, shape_in_lanes<BatchNormCall>(r), r.as<BatchNormCall>().training, f.in(0), f.in(1),
+                                  f.in(2), f.in(3), f.in(4), f.out(0), f.out(1), f.out(2));
   });
 }
 

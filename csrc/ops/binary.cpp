@@ -30,7 +30,6 @@ void infer(const Call& call, ResultSpecs& results) {
 void run(const Run& r) {
   const BinaryCall& c = r.as<BinaryCall>();
   const Tensor& out = r.results[0];
-  if (out.numel() == 0) return;
   elements(r.queue).binary(r.queue, c.op, out.dtype(), broadcast_operands<3>(r), operand_of(r, 0, c.numbers[0]),
                            operand_of(r, 1, c.numbers[1]), r.result_data[0]);
 }
@@ -39,7 +38,7 @@ void run(const Run& r) {
 void run_truncated(const Run& r) {
   run(r);
   const Tensor& out = r.results[0];
-  if (!is_floating_point(out.dtype()) || out.numel() == 0) return;
+  if (!is_floating_point(out.dtype())) return;
   on_floats(r, [&](const auto& f) { f.kernels.unary(r.queue, UnaryOp::trunc, r.count(out), 0, 0, f.out(0), f.out(0)); });
 }
 
@@ -276,10 +275,8 @@ void gradient_axpy(const Backward& call, Grads& grads) {
   if (call.needs(0)) grads[0] = call.grad();
   if (call.needs(1)) grads[1] = mul(call.grad(), call.as<double>());
 }
-constexpr OpDef kAxpy = op<double>("add", infer, run_axpy)
-                            .reads({Place::call, Place::call})
-                            .lanes_if([](const Call& call) { return call[0].in_lanes() && call[1].in_lanes(); })
-                            .with_gradient(gradient_axpy);
+constexpr OpDef kAxpy =
+    op<double>("add", infer, run_axpy).reads({Place::call, Place::call}).lanes_if(lanes_of_both).with_gradient(gradient_axpy);
 
 }  // namespace
 

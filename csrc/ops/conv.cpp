@@ -153,12 +153,6 @@ Dims input_shape(const ConvCall& c) { return side(c, !c.transposed); }
 Dims output_shape(const ConvCall& c) { return side(c, c.transposed); }
 int64_t out_channels(const ConvCall& c) { return c.transposed ? c.shape.in_channels : c.shape.out_channels; }
 
-Conv2dShape kernel_shape(const Run& r) {
-  Conv2dShape s = r.as<ConvCall>().shape;
-  s.lanes = r.lanes;
-  return s;
-}
-
 bool lanes(const Call& call) { return !call.as<ConvCall>().single && lanes_for_images(call[0]); }
 
 // Inputs: input, weight, bias.
@@ -167,8 +161,7 @@ void infer(const Call& call, ResultSpecs& results) {
 }
 
 void run(const Run& r) {
-  const Conv2dShape s = kernel_shape(r);
-  if (s.batch == 0) return;
+  const Conv2dShape s = shape_in_lanes<ConvCall>(r);
   on_floats(r, [&](const auto& f) {
     if (!r.as<ConvCall>().transposed) return f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), f.in(2), f.out(0));
     f.kernels.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
@@ -183,8 +176,7 @@ void infer_input(const Call& call, ResultSpecs& results) {
 }
 
 void run_input(const Run& r) {
-  const Conv2dShape s = kernel_shape(r);
-  if (s.batch == 0) return;
+  const Conv2dShape s = shape_in_lanes<ConvCall>(r);
   on_floats(r, [&](const auto& f) {
     if (r.as<ConvCall>().transposed) f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), nullptr, f.out(0));
     else f.kernels.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
@@ -217,7 +209,7 @@ void channel_sums(const Queue& queue, const Conv2dShape& of, const T* y, T* sums
 }
 
 void run_weight(const Run& r) {
-  const Conv2dShape s = kernel_shape(r);
+  const Conv2dShape s = shape_in_lanes<ConvCall>(r);
   if (s.batch == 0) {
     for (const Tensor& result : r.results)
       if (result.defined() && !s.accumulate) recorded_fill(result, 0);

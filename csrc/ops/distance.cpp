@@ -35,7 +35,6 @@ void infer(const Call& call, ResultSpecs& results) {
 }
 void run(const Run& r) {
   const CdistCall& c = r.as<CdistCall>();
-  if (r.results[0].numel() == 0) return;
   on_floats(r, [&](const auto& f) { f.kernels.cdist(r.queue, c.shape, c.p, f.in(0), f.in(1), f.out(0)); });
 }
 

@@ -16,8 +16,6 @@ struct DropoutCall {
 };
 CNNX_FIELDS(DropoutCall, p, key)
 
-bool lanes(const Call& call) { return call[0].in_lanes(); }
-
 void run(const Run& r) {
   const DropoutCall& c = r.as<DropoutCall>();
   const Tensor& x = r.inputs[0];
@@ -31,10 +29,10 @@ void run(const Run& r) {
     f.kernels.dropout(r.queue, batch, features, r.lanes, c.p, c.key.seed, c.key.calls, f.in(0), f.out(0));
   });
 }
-void gradient(const Backward& call, Grads& grads);
-constexpr OpDef kDropout =
-    op<DropoutCall>("dropout", infer_in_layout, run).reads({Place::call}).lanes_if(lanes).with_gradient(gradient);
-void gradient(const Backward& call, Grads& grads) { grads[0] = emit_one(kDropout, call.as<DropoutCall>(), {call.grad()}); }
+constexpr OpDef kDropout = op<DropoutCall>("dropout", infer_in_layout, run)
+                               .reads({Place::call})
+                               .lanes_if(lanes_of_first)
+                               .with_gradient(gradient_by_itself);
 
 void run_scale(const Run& r) {
   const Tensor& x = r.inputs[0];
@@ -45,7 +43,7 @@ void run_scale(const Run& r) {
 void gradient_scale(const Backward& call, Grads& grads);
 constexpr OpDef kScale = op("feature_dropout", infer_in_layout, run_scale)
                              .reads({Place::call, Place::row_major})
-                             .lanes_if(lanes)
+                             .lanes_if(lanes_of_first)
                              .with_gradient(gradient_scale, saving<input_bit(1)>);
 void gradient_scale(const Backward& call, Grads& grads) {
   grads[0] = emit_one(kScale, NoAttributes{}, {call.grad(), call.input(1)});

@@ -47,7 +47,6 @@ CNNX_FIELDS(GatherCall, dim)
 void infer_gather(const Call& call, ResultSpecs& results) { results.push_back({call[1].shape(), call[0].dtype()}); }
 void run_gather(const Run& r) {
   const Tensor &input = r.inputs[0], &index = r.inputs[1], &out = r.results[0];
-  if (out.numel() == 0) return;
   const int dim = r.as<GatherCall>().dim;
   Dims shape = index.shape(), strides[3] = {out.strides(), index.strides(), input.strides()};
   const int64_t step = shape.empty() ? 0 : input.strides()[dim];
@@ -128,9 +127,8 @@ CNNX_FIELDS(SortCall, descending)
 void infer_sort(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), DType::int64}); }
 void run_sort(const Run& r) {
   const Tensor& x = r.inputs[0];
-  if (x.numel() > 0)
-    elements(r.queue).sort_order(r.queue, x.dtype(), x.numel() / x.size(-1), x.size(-1), r.as<SortCall>().descending,
-                                 r.input_data[0], r.out<int64_t>(0));
+  elements(r.queue).sort_order(r.queue, x.dtype(), x.numel() / x.size(-1), x.size(-1), r.as<SortCall>().descending,
+                               r.input_data[0], r.out<int64_t>(0));
 }
 constexpr OpDef kSortOrder = op<SortCall>("argsort", infer_sort, run_sort);
 
@@ -142,17 +140,13 @@ CNNX_FIELDS(TriangleCall, diagonal, lower)
 void run_triangle(const Run& r) {
   const TriangleCall& c = r.as<TriangleCall>();
   const Tensor& out = r.results[0];
-  if (out.numel() == 0) return;
   begin_with_input(r);
   const int64_t rows = out.size(-2), columns = out.size(-1);
   elements(r.queue).triangle(r.queue, out.dtype(), out.numel() / (rows * columns), rows, columns, c.diagonal, c.lower,
                              r.result_data[0]);
 }
 constexpr OpDef triangle_op(const char* name) {
-  return op<TriangleCall>(name, infer_like_input, run_triangle)
-      .reads({Place::strided})
-      .with_gradient(
-          [](const Backward& call, Grads& grads) { grads[0] = emit_one(call.op(), call.as<TriangleCall>(), {call.grad()}); });
+  return op<TriangleCall>(name, infer_like_input, run_triangle).reads({Place::strided}).with_gradient(gradient_by_itself);
 }
 constexpr OpDef kTril = triangle_op("tril"), kTriu = triangle_op("triu");
 

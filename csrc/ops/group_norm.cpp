@@ -27,12 +27,6 @@ struct GroupNormCall {
 };
 CNNX_FIELDS(GroupNormCall, shape, parameters, eps, images, wants)
 
-GroupNormShape kernel_shape(const Run& r) {
-  GroupNormShape s = r.as<GroupNormCall>().shape;
-  s.lanes = r.lanes;
-  return s;
-}
-
 bool lanes_of(const GroupNormCall& c, const Tensor& input) {
   return c.images ? lanes_for_images(input) : c.shape.params != input.numel() && input.in_lanes();
 }
@@ -50,8 +44,8 @@ void infer(const Call& call, ResultSpecs& results) {
 void run(const Run& r) {
   if (r.inputs[0].numel() == 0) return;
   on_floats(r, [&](const auto& f) {
-    f.kernels.group_norm_forward(r.queue, kernel_shape(r), r.as<GroupNormCall>().eps, f.in(0), f.in(1), f.in(2), f.out(0),
-                                 f.out(1), f.out(2));
+    f.kernels.group_norm_forward(r.queue, shape_in_lanes<GroupNormCall>(r), r.as<GroupNormCall>().eps, f.in(0), f.in(1), f.in(2),
+                                 f.out(0), f.out(1), f.out(2));
   });
 }
 
@@ -70,8 +64,8 @@ void run_backward(const Run& r) {
     return;
   }
   on_floats(r, [&](const auto& f) {
-    f.kernels.group_norm_backward(r.queue, kernel_shape(r), f.in(0), f.in(1), f.in(2), f.in(3), f.in(4), f.out(0), f.out(1),
-                                  f.out(2));
+    f.kernels.group_norm_backward(r.queue, shape_in_lanes<GroupNormCall>(r), f.in(0), f.in(1), f.in(2), f.in(3), f.in(4),
+                                  f.out(0), f.out(1), f.out(2));
   });
 }
 

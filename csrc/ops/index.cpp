@@ -198,7 +198,6 @@ void infer_index(const Call& call, ResultSpecs& results) {
 void run_index(const Run& r) {
   const Indexed& c = r.as<Indexed>();
   const Tensor& source = r.inputs[0];
-  if (r.results[0].numel() == 0) return;
   const Tensor offsets = c.offsets(r, 1, source.shape(), source.strides());
   elements(r.queue).gather(r.queue, source.dtype(), c.walk(source.shape(), source.strides(), offsets.numel()).places,
                            offsets.pointer<int64_t>(), r.input_data[0], r.result_data[0]);
@@ -220,11 +219,7 @@ void put_values(const Run& r, const Tensor& target, const PutCall& c, size_t fir
                 const void* value_data) {
   const ElementTable& table = elements(r.queue);
   if (values.numel() == 0) return;
-  if (c.indexed.count == 0) {
-    Dims shape = target.shape(), strides[2] = {target.strides(), values.strides()};
-    collapse_dims(shape, strides);
-    return table.copy(r.queue, strided_shape(shape, strides), target.dtype(), target.raw_pointer(), values.dtype(), value_data);
-  }
+  if (c.indexed.count == 0) return copy_elements(r.queue, target, target.raw_pointer(), values, value_data);
   const Tensor offsets = c.indexed.offsets(r, first_entry, target.shape(), target.strides());
   Indexed::Walk walk = c.indexed.walk(target.shape(), target.strides(), offsets.numel());
   std::swap(walk.places.stride[0], walk.places.stride[1]);
@@ -243,30 +238,35 @@ void infer_index_backward(const Call& call, ResultSpecs& results) {
 }
 void run_index_backward(const Run& r) {
   const IndexBackwardCall& c = r.as<IndexBackwardCall>();
-  const Tensor& out = r.results[0];
-  if (out.numel() == 0) return;
   begin_with_zeros(r);
-  put_values(r, out, {ViewPlan::identity(c.shape), c.indexed, true}, 1, r.inputs[0], r.input_data[0]);
+  put_values(r, r.results[0], {ViewPlan::identity(c.shape), c.indexed, true}, 1, r.inputs[0], r.input_data[0]);
 }
-// Calls of an op whose inputs end with the entries of another call.
-Tensor emit_with_entries(const OpDef& op, const void* attributes, std::initializer_list<Input> first, const Backward& call,
-                         size_t first_entry) {
-  InlineVector<Tensor, 4> entries;
+// Calls of an op whose inputs end with entries: of indexing, or of another call from input `first_entry` on.
+template <class A>
+Tensor emit_with(const OpDef& op, const A& attributes, std::initializer_list<Input> first, const std::vector<Tensor>& entries,
+                 const Tensor* into = nullptr) {
+  static_assert(sizeof(A) <= kAttributeBytes);
   InlineVector<Input, 4> inputs(first);
-  entries.reserve(call.node().edges.size());
-  for (size_t i = first_entry; i < call.node().edges.size(); ++i) inputs.push_back(entries.emplace_back(call.input(i)));
-  return std::move(emit(Call{op, attributes, {inputs.data(), inputs.size()}})[0]);
+  for (const Tensor& entry : entries) inputs.push_back(entry);
+  return std::move(emit(Call{op, &attributes, {inputs.data(), inputs.size()}}, into)[0]);
+}
+template <class A>
+Tensor emit_with_entries(const OpDef& op, const A& attributes, std::initializer_list<Input> first, const Backward& call,
+                         size_t first_entry) {
+  std::vector<Tensor> entries;
+  for (size_t i = first_entry; i < call.node().edges.size(); ++i) entries.push_back(call.input(i));
+  return emit_with(op, attributes, first, entries);
 }
 constexpr OpDef kIndexBackward =
     op<IndexBackwardCall>("index_backward", infer_index_backward, run_index_backward)
         .with_gradient(
             [](const Backward& call, Grads& grads) {
-              grads[0] = emit_with_entries(kIndex, &call.as<IndexBackwardCall>().indexed, {call.grad()}, call, 1);
+              grads[0] = emit_with_entries(kIndex, call.as<IndexBackwardCall>().indexed, {call.grad()}, call, 1);
             },
             saves_entries);
 void gradient_index(const Backward& call, Grads& grads) {
   const IndexBackwardCall c{call.as<Indexed>(), call.shape(0)};
-  grads[0] = emit_with_entries(kIndexBackward, &c, {call.grad()}, call, 1);
+  grads[0] = emit_with_entries(kIndexBackward, c, {call.grad()}, call, 1);
 }
 
 // Inputs: target, values (of the indexed shape; converted), entries.
@@ -286,10 +286,10 @@ constexpr OpDef kPut = op<PutCall>("index_put", infer_put, run_put)
 void gradient_put(const Backward& call, Grads& grads) {
   const PutCall& c = call.as<PutCall>();
   const Tensor g = call.grad();
-  if (call.needs(0)) grads[0] = emit_with_entries(kPut, &c, {g, Tensor::zeros(call.shape(1), g.options())}, call, 2);
+  if (call.needs(0)) grads[0] = emit_with_entries(kPut, c, {g, Tensor::zeros(call.shape(1), g.options())}, call, 2);
   if (!call.needs(1)) return;
   const Tensor part = view_by_plan(ViewName::slice, g, c.plan);
-  grads[1] = c.indexed.count == 0 ? part : emit_with_entries(kIndex, &c.indexed, {part}, call, 2);
+  grads[1] = c.indexed.count == 0 ? part : emit_with_entries(kIndex, c.indexed, {part}, call, 2);
 }
 
 // The index tensors of one call, checked, as its entries.
@@ -318,15 +318,6 @@ struct Entries {
     }
   }
 };
-
-template <class A>
-Tensor emit_with(const OpDef& op, const A& attributes, std::initializer_list<Input> first, const std::vector<Tensor>& entries,
-                 const Tensor* into = nullptr) {
-  static_assert(sizeof(A) <= kAttributeBytes);
-  InlineVector<Input, 4> inputs(first);
-  for (const Tensor& entry : entries) inputs.push_back(entry);
-  return std::move(emit(Call{op, &attributes, {inputs.data(), inputs.size()}}, into)[0]);
-}
 
 Tensor basic_view(const Tensor& input, const Parsed& parsed) {
   return parsed.is_view ? view_by_plan(parsed.selects_only ? ViewName::select : ViewName::slice, input, parsed.plan) : input;
@@ -372,7 +363,7 @@ void infer_nonzero(const Call& call, ResultSpecs& results) {
 void run_nonzero(const Run& r) {
   StridedShape<1> shape{};
   for (int64_t extent : r.as<NonzeroCall>().shape) shape.extent[shape.ndim++] = extent;
-  if (r.results[0].numel() > 0) elements(r.queue).nonzero(r.queue, shape, r.in<int64_t>(0), r.out<int64_t>(0));
+  elements(r.queue).nonzero(r.queue, shape, r.in<int64_t>(0), r.out<int64_t>(0));
 }
 constexpr OpDef kNonzero = op<NonzeroCall>("nonzero", infer_nonzero, run_nonzero);
 

@@ -138,7 +138,6 @@ void infer_matmul(const Call& call, ResultSpecs& results) {
 
 void run_matmul(const Run& r) {
   const Tensor &a = r.inputs[0], &b = r.inputs[1], &c = r.results[0];
-  if (c.numel() == 0) return;
   const GemmShape s{
       a.size(-2), b.size(-1), a.size(-1), a.strides().at(-2), a.strides().at(-1), b.strides().at(-2), b.strides().at(-1),
       b.size(-1), 1,          false};

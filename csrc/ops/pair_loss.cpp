@@ -22,9 +22,6 @@ struct PairLossCall {
 };
 CNNX_FIELDS(PairLossCall, loss, reduction, beta)
 
-bool lanes_of_first(const Call& call) { return call[0].in_lanes(); }
-bool lanes_of_second(const Call& call) { return call[1].in_lanes(); }
-
 // Inputs: input, target, weight, pos_weight, all of one shape and dtype.
 enum : size_t { kX, kT, kWeight, kPosWeight };
 

@@ -118,12 +118,6 @@ Dims side(const PoolCall& c, int64_t height, int64_t width) {
 Dims input_shape(const PoolCall& c) { return side(c, c.shape.in_height, c.shape.in_width); }
 Dims output_shape(const PoolCall& c) { return side(c, c.shape.out_height, c.shape.out_width); }
 
-Pool2dShape kernel_shape(const Run& r) {
-  Pool2dShape s = r.as<PoolCall>().shape;
-  s.lanes = r.lanes;
-  return s;
-}
-
 bool lanes(const Call& call) { return !call.as<PoolCall>().single && lanes_for_images(call[0]); }
 
 void infer_max(const Call& call, ResultSpecs& results) {
@@ -133,8 +127,9 @@ void infer_max(const Call& call, ResultSpecs& results) {
 }
 
 void run_max(const Run& r) {
-  on_floats(r,
-            [&](const auto& f) { f.kernels.max_pool2d_forward(r.queue, kernel_shape(r), f.in(0), f.out(0), r.out<int32_t>(1)); });
+  on_floats(r, [&](const auto& f) {
+    f.kernels.max_pool2d_forward(r.queue, shape_in_lanes<PoolCall>(r), f.in(0), f.out(0), r.out<int32_t>(1));
+  });
 }
 
 void infer_avg(const Call& call, ResultSpecs& results) {
@@ -142,7 +137,7 @@ void infer_avg(const Call& call, ResultSpecs& results) {
 }
 
 void run_avg(const Run& r) {
-  on_floats(r, [&](const auto& f) { f.kernels.avg_pool2d_forward(r.queue, kernel_shape(r), f.in(0), f.out(0)); });
+  on_floats(r, [&](const auto& f) { f.kernels.avg_pool2d_forward(r.queue, shape_in_lanes<PoolCall>(r), f.in(0), f.out(0)); });
 }
 
 // Inputs of the gradients: that of the output and, of max pooling, the positions.
@@ -151,12 +146,13 @@ void infer_backward(const Call& call, ResultSpecs& results) {
 }
 
 void run_max_backward(const Run& r) {
-  on_floats(r,
-            [&](const auto& f) { f.kernels.max_pool2d_backward(r.queue, kernel_shape(r), f.in(0), r.in<int32_t>(1), f.out(0)); });
+  on_floats(r, [&](const auto& f) {
+    f.kernels.max_pool2d_backward(r.queue, shape_in_lanes<PoolCall>(r), f.in(0), r.in<int32_t>(1), f.out(0));
+  });
 }
 
 void run_avg_backward(const Run& r) {
-  on_floats(r, [&](const auto& f) { f.kernels.avg_pool2d_backward(r.queue, kernel_shape(r), f.in(0), f.out(0)); });
+  on_floats(r, [&](const auto& f) { f.kernels.avg_pool2d_backward(r.queue, shape_in_lanes<PoolCall>(r), f.in(0), f.out(0)); });
 }
 
 void gradient_max_backward(const Backward& call, Grads& grads);
@@ -196,7 +192,6 @@ void infer_positions(const Call& call, ResultSpecs& results) {
 }
 void run_positions(const Run& r) {
   const Tensor &from = r.inputs[0], &to = r.results[0];
-  if (to.numel() == 0) return;
   const ElementTable& table = elements(r.queue);
   if (from.numel() == to.numel() && from.shape() == to.shape())
     return table.copy(r.queue, {1, {to.numel()}, {{1}, {1}}}, DType::int64, r.result_data[0], DType::int32, r.input_data[0]);

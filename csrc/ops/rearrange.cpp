@@ -31,18 +31,11 @@ Tensor seen_backwards(const Tensor& t, uint32_t dims) {
   return t.as_strided(t.shape(), strides, offset);
 }
 void run_flip(const Run& r) {
-  const Tensor& out = r.results[0];
-  if (out.numel() == 0) return;
   const Tensor from = seen_backwards(r.inputs[0], r.as<FlipCall>().dims);
-  Dims shape = out.shape(), strides[2] = {out.strides(), from.strides()};
-  collapse_dims(shape, strides);
-  elements(r.queue).copy(r.queue, strided_shape(shape, strides), out.dtype(), r.result_data[0], out.dtype(), from.raw_pointer());
+  copy_elements(r.queue, r.results[0], r.result_data[0], from, from.raw_pointer());
 }
-constexpr OpDef kFlip = op<FlipCall>("flip", infer_like_input, run_flip)
-                            .reads({Place::strided})
-                            .with_gradient([](const Backward& call, Grads& grads) {
-                              grads[0] = emit_one(call.op(), call.as<FlipCall>(), {call.grad()});
-                            });
+constexpr OpDef kFlip =
+    op<FlipCall>("flip", infer_like_input, run_flip).reads({Place::strided}).with_gradient(gradient_by_itself);
 
 }  // namespace
 

@@ -76,9 +76,8 @@ void gradient_sum(const Backward& call, Grads& grads) {
 // The gradient of a product: g times the product of the other elements of its row. Inputs: rows (outer, reduce), g (outer).
 void run_others(const Run& r) {
   const Tensor& rows = r.inputs[0];
-  if (rows.numel() > 0)
-    elements(r.queue).products_of_others(r.queue, rows.dtype(), rows.size(0), rows.size(1), r.input_data[0], r.input_data[1],
-                                         r.result_data[0]);
+  elements(r.queue).products_of_others(r.queue, rows.dtype(), rows.size(0), rows.size(1), r.input_data[0], r.input_data[1],
+                                       r.result_data[0]);
 }
 // The same as a product over all elements but one, for each of them: quadratic, but exact with zeros as well.
 void formula_of_others(const Call& call, Results& results) {
@@ -189,7 +188,6 @@ void infer_arg(const Call& call, ResultSpecs& results) {
 void run_arg(const Run& r) {
   const ArgCall& c = r.as<ArgCall>();
   const Tensor& x = r.inputs[0];
-  if (r.results[0].numel() == 0) return;
   const ReduceShape s = rows_along(x.shape(), c.dim, c.dim);
   dispatch(x.dtype(), [&]<class T>(T) {
     if constexpr (std::is_floating_point_v<T>) kernels<T>(r.queue).arg_reduce(r.queue, c.op, s, r.in<T>(0), r.out<int64_t>(0));
@@ -432,9 +430,8 @@ CNNX_FIELDS(CumsumCall, dim, from_back)
 void run_cumsum(const Run& r) {
   const CumsumCall& c = r.as<CumsumCall>();
   const Tensor& x = r.inputs[0];
-  if (x.numel() > 0)
-    elements(r.queue).cumsum(r.queue, x.dtype(), rows_along(x.shape(), c.dim, c.dim), c.from_back, r.input_data[0],
-                             r.result_data[0]);
+  elements(r.queue).cumsum(r.queue, x.dtype(), rows_along(x.shape(), c.dim, c.dim), c.from_back, r.input_data[0],
+                           r.result_data[0]);
 }
 void gradient_cumsum(const Backward& call, Grads& grads) {
   const CumsumCall& c = call.as<CumsumCall>();

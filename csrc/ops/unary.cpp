@@ -17,12 +17,9 @@ struct UnaryCall {
 };
 CNNX_FIELDS(UnaryCall, op, a, b)
 
-bool lanes_of_input(const Call& call) { return call[0].in_lanes(); }
-
 void run(const Run& r) {
   const UnaryCall& c = r.as<UnaryCall>();
   const DType dtype = r.results[0].dtype();
-  if (r.results[0].numel() == 0) return;
   if (!is_floating_point(dtype))
     return elements(r.queue).integer_unary(r.queue, c.op, dtype, r.results[0].numel(), c.a, c.b, r.input_data[0],
                                            r.result_data[0]);
@@ -78,7 +75,7 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef forward_op(const char* name) {
-  return op<UnaryCall>(name, infer_in_layout, run).reads({Place::call}).lanes_if(lanes_of_input).with_gradient(gradient, saves);
+  return op<UnaryCall>(name, infer_in_layout, run).reads({Place::call}).lanes_if(lanes_of_first).with_gradient(gradient, saves);
 }
 constexpr OpDef kForward[] = {
 #define UNARY(function, text, needs) forward_op(text),

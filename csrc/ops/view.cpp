@@ -31,14 +31,9 @@ void infer_place(const Call& call, ResultSpecs& results) {
 
 template <class A>
 void run_place(const Run& r) {
-  const Tensor& out = r.results[0];
-  if (out.numel() == 0) return;
   begin_with_zeros(r);
-  const Tensor target = r.as<Placed<A>>().view.show(out);
-  if (target.numel() == 0) return;
-  Dims shape = target.shape(), strides[2] = {target.strides(), r.inputs[0].strides()};
-  collapse_dims(shape, strides);
-  elements(r.queue).copy(r.queue, strided_shape(shape, strides), out.dtype(), target.raw_pointer(), out.dtype(), r.input_data[0]);
+  const Tensor target = r.as<Placed<A>>().view.show(r.results[0]);
+  if (target.numel() > 0) copy_elements(r.queue, target, target.raw_pointer(), r.inputs[0], r.input_data[0]);
 }
 
 // A view whose attributes are an A, which knows how to show a tensor, and the op of its gradient.

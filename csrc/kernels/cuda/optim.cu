@@ -249,8 +249,8 @@ void add_norm(const Queue& queue, DType dtype, double p, int64_t count, const in
   });
 }
 
-void clip_norm(const Queue& queue, DType dtype, double max_norm, const double* norm, int64_t count, const int64_t* sizes,
-               void* const* data) {
+void clip_norm(const Queue& queue, DType dtype, double max_norm, int64_t count, const int64_t* sizes, void* const* data,
+               const double* norm) {
   dispatch_floating(kClip, dtype, [&]<class T>(T) {
     for_lists<T>(count, sizes, data, [&](const Lists<T>& lists, int64_t blocks) {
       launch(kClip, clip_kernel<T>, dim3(unsigned(blocks)), dim3(kThreads), 0, queue, lists, max_norm, norm);

@@ -92,8 +92,8 @@ void add_norm(const Queue&, DType dtype, double p, int64_t count, const int64_t*
   *norm = largest ? total : std::pow(total, 1 / p);
 }
 
-void clip_norm(const Queue&, DType dtype, double max_norm, const double* norm, int64_t count, const int64_t* sizes,
-               void* const* lists) {
+void clip_norm(const Queue&, DType dtype, double max_norm, int64_t count, const int64_t* sizes, void* const* lists,
+               const double* norm) {
   const double scale = max_norm / (*norm + 1e-6);
   if (scale >= 1) return;  // a NaN scales too, as in PyTorch
   dispatch_floating("clip_grad_norm_", dtype, [&]<class T>(T) {
