@@ -166,10 +166,21 @@ void reduce_with(const Queue& queue, const char* op, const R& r, const ReduceSha
 
 template <class T>
 void reduce(const Queue& queue, ReduceOp op, const ReduceShape& s, const T* x, T* y) {
-  constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
-  const bool mean = op == ReduceOp::mean;
-  reduce_with(queue, kNames[static_cast<int>(op)], Reduction<T>{mean ? ReduceOp::sum : op}, s,
-              static_cast<T>(mean ? s.reduce : 1), x, y);
+  if constexpr (std::is_same_v<T, float>) {
+    switch (op) {
+      case ReduceOp::sum: return reduce_with(queue, "sum", FloatReduction<ReduceOp::sum>(), s, 1, x, y);
+      case ReduceOp::mean:
+        return reduce_with(queue, "mean", FloatReduction<ReduceOp::sum>(), s, static_cast<double>(s.reduce), x, y);
+      case ReduceOp::prod: return reduce_with(queue, "prod", FloatReduction<ReduceOp::prod>(), s, 1, x, y);
+      case ReduceOp::max: return reduce_with(queue, "max", FloatReduction<ReduceOp::max>(), s, 1, x, y);
+      case ReduceOp::min: return reduce_with(queue, "min", FloatReduction<ReduceOp::min>(), s, 1, x, y);
+    }
+  } else {
+    constexpr const char* kNames[] = {"sum", "mean", "prod", "max", "min"};
+    const bool mean = op == ReduceOp::mean;
+    reduce_with(queue, kNames[static_cast<int>(op)], Reduction<T>{mean ? ReduceOp::sum : op}, s,
+                static_cast<T>(mean ? s.reduce : 1), x, y);
+  }
 }
 
 void integer_reduce(const Queue& queue, ReduceOp op, DType dtype, const ReduceShape& s, const void* x, void* y) {
