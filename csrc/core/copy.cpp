@@ -7,8 +7,6 @@
 namespace cnnx {
 namespace {
 
-void pass_on(const Backward& call, Grads& grads) { grads[0] = call.grad(); }
-
 void run_copy(const Run& r) {
   elements(r.queue).copy(r.queue, broadcast_operands<2>(r), r.results[0].dtype(), r.result_data[0], r.inputs[0].dtype(),
                          r.input_data[0]);
@@ -28,7 +26,7 @@ void infer_transfer(const Call& call, ResultSpecs& results) {
 void run_transfer(const Run& r) {
   const Tensor &from = r.inputs[0], &to = r.results[0];
   const size_t bytes = static_cast<size_t>(from.numel()) * itemsize(from.dtype());
-  if (bytes > 0) cuda::copy("to", r.result_data[0], to.device(), r.input_data[0], from.device(), bytes);
+  cuda::copy("to", r.result_data[0], to.device(), r.input_data[0], from.device(), bytes);
 }
 void gradient_transfer(const Backward& call, Grads& grads) { grads[0] = recorded_transfer(call.grad(), call.options(0).device); }
 constexpr OpDef kTransfer = op<Device>("to", infer_transfer, run_transfer).with_gradient(gradient_transfer);
@@ -66,11 +64,9 @@ void infer_fill(const Call& call, ResultSpecs& results) {
 }
 void run_fill(const Run& r) {
   const FillCall& c = r.as<FillCall>();
-  const int64_t n = r.count(r.results[0]);
-  if (n == 0) return;
   dispatch(c.options.dtype, [&]<class T>(T) {
     const T value = std::is_floating_point_v<T> ? static_cast<T>(c.real) : static_cast<T>(c.integer);
-    elements(r.queue).fill(r.queue, c.options.dtype, n, &value, r.result_data[0]);
+    elements(r.queue).fill(r.queue, c.options.dtype, r.count(r.results[0]), &value, r.result_data[0]);
   });
 }
 constexpr OpDef kFull = op<FillCall>("full", infer_fill, run_fill);

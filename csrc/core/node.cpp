@@ -22,7 +22,6 @@ Edge edge_to(const Tensor& input) {
 }
 
 // The op of values that stand for others with their history.
-void pass_on(const Backward& call, Grads& grads) { grads[0] = call.grad(); }
 constexpr OpDef kAlias{.name = "alias", .gradient = pass_on};
 
 // What record() notes: a gradient written by the caller.
@@ -180,6 +179,8 @@ Tensor Backward::sum_so_far(size_t input, std::initializer_list<Tensor> reads) c
 }
 
 Tensor Needs::saved(size_t k) const { return unpack(node_, node_.saved[k]); }
+
+void pass_on(const Backward& call, Grads& grads) { grads[0] = call.grad(); }
 
 void gradient_by_itself(const Backward& call, Grads& grads) {
   const Tensor g = call.grad();

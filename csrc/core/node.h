@@ -116,7 +116,8 @@ template <Formula formula>
 void gradient_of(const Backward& call, Grads& grads) {
   differentiate(formula, call, grads);
 }
-// Of an op of one input that is its own adjoint.
+// Of an op that only moves its one input; of one that is its own adjoint.
+void pass_on(const Backward& call, Grads& grads);
 void gradient_by_itself(const Backward& call, Grads& grads);
 // For `saves`: all inputs; of an op that is linear in each of two, those that the gradients of the others read.
 inline uint64_t saves_inputs(const Call& call, uint64_t) { return input_bit(call.inputs.size()) - 1; }

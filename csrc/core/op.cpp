@@ -85,17 +85,10 @@ void run_pack(const Run& r) {
   kernels<float>(r.queue).pack_lanes(r.queue, s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
 }
 
-constexpr OpDef kPack =
-    op(
-        "pack", [](const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), DType::float32, Place::call}); },
-        run_pack)
-        .lanes_if([](const Call&) { return true; })
-        .with_gradient([](const Backward& call, Grads& grads) { grads[0] = call.grad(); });
+constexpr OpDef kPack = op("pack", infer_in_layout, run_pack).lanes_if([](const Call&) { return true; }).with_gradient(pass_on);
 
 constexpr OpDef kUnpack =
-    op(
-        "unpack", [](const Call&, ResultSpecs&) {}, [](const Run& r) { r.inputs[0]->storage->unpack(r.queue); })
-        .reads({Place::unread});
+    op("unpack", no_results, [](const Run& r) { r.inputs[0]->storage->unpack(r.queue); }).reads({Place::unread});
 
 }  // namespace
 

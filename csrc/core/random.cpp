@@ -28,9 +28,8 @@ constexpr OpDef draw_op(const char* name) {
   return op<DrawCall>(name, infer_like_input,
                       [](const Run& r) {
                         const DrawCall& c = r.as<DrawCall>();
-                        if (const int64_t n = r.results[0].numel(); n > 0)
-                          (elements(r.queue).*kernel)(r.queue, r.results[0].dtype(), n, c.key.seed, c.key.calls, c.*numbers...,
-                                                      r.result_data[0]);
+                        (elements(r.queue).*kernel)(r.queue, r.results[0].dtype(), r.results[0].numel(), c.key.seed, c.key.calls,
+                                                    c.*numbers..., r.result_data[0]);
                       })
       .reads({Place::unread});
 }
@@ -55,7 +54,7 @@ void infer_permutation(const Call& call, ResultSpecs& results) {
 }
 void run_permutation(const Run& r) {
   const PermutationCall& c = r.as<PermutationCall>();
-  if (c.n > 0) elements(r.queue).permutation(r.queue, c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
+  elements(r.queue).permutation(r.queue, c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
 }
 constexpr OpDef kPermutation = op<PermutationCall>("randperm", infer_permutation, run_permutation);
 

@@ -55,16 +55,14 @@ void run_update(const Run& r) {
 }
 
 // The op of a rule, whose kernel has the same name in both tables, with the names of the states.
-#define CNNX_RULE(rule, kernel, Step, ...)                                                     \
-  constexpr OpDef rule {                                                                       \
-    .name = #rule, .attributes = attributes_of<UpdateCall<Step>>, .infer = no_results,         \
-    .run = run_update<Step, &KernelTable<float>::kernel, &KernelTable<double>::kernel>,        \
-    .name_of_input = [](const Call& call, size_t i) {                                          \
-      static constexpr const char* kWhat[kInputsOfItem] = {"memory", "gradient", __VA_ARGS__}; \
-      const size_t index = call.as<UpdateCall<Step>>().items[i / kInputsOfItem].index;         \
-      return std::string(message("the ", kWhat[i % kInputsOfItem], " of parameter ", index));  \
-    }                                                                                          \
-  }
+#define CNNX_RULE(rule, kernel, Step, ...)                                                                                 \
+  constexpr OpDef rule =                                                                                                   \
+      op<UpdateCall<Step>>(#rule, no_results, run_update<Step, &KernelTable<float>::kernel, &KernelTable<double>::kernel>) \
+          .with_input_names([](const Call& call, size_t i) {                                                               \
+            static constexpr const char* kWhat[kInputsOfItem] = {"memory", "gradient", __VA_ARGS__};                       \
+            const size_t index = call.as<UpdateCall<Step>>().items[i / kInputsOfItem].index;                               \
+            return std::string(message("the ", kWhat[i % kInputsOfItem], " of parameter ", index));                        \
+          })
 namespace rules {
 CNNX_RULE(sgd_step, sgd_step, SgdStep, "momentum_buffer");
 CNNX_RULE(adam_step, adam_step, AdamStep, "exp_avg", "exp_avg_sq", "max_exp_avg_sq");

@@ -27,7 +27,7 @@ void infer(const Call& call, ResultSpecs& results) {
 template <class Value, auto kernel>
 void run(const Run& r) {
   const auto& c = r.as<RangeCall<Value>>();
-  if (c.n > 0) (elements(r.queue).*kernel)(r.queue, c.options.dtype, c.n, c.start, c.step, r.result_data[0]);
+  (elements(r.queue).*kernel)(r.queue, c.options.dtype, c.n, c.start, c.step, r.result_data[0]);
 }
 template <class Value, auto kernel>
 constexpr OpDef range_op(const char* name) {
