@@ -19,7 +19,7 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kSum =
-    op("add_gradients", infer_in_layout, run).reads({Place::call, Place::call}).lanes_if(lanes_of_both).with_gradient(gradient);
+    op("add_gradients", infer_in_layout, run).reads({Place::call}).lanes_if(lanes_of_both).with_gradient(gradient);
 
 }  // namespace
 

@@ -124,7 +124,11 @@ struct OpDef {
   std::string (*name_of_input)(const Call& call, size_t i) = nullptr;
 
   // For definitions: op<Attributes>("name", infer, run).reads({...}).with_gradient(gradient, saves).
-  constexpr OpDef reads(std::array<Place, 4> inputs) const { return with(&OpDef::places, inputs); }
+  constexpr OpDef reads(std::initializer_list<Place> inputs) const {
+    OpDef changed = *this;
+    for (size_t i = 0; i < places.size(); ++i) changed.places[i] = inputs.begin()[std::min(i, inputs.size() - 1)];
+    return changed;
+  }
   constexpr OpDef lanes_if(decltype(lanes) f) const { return with(&OpDef::lanes, f); }
   constexpr OpDef with_gradient(decltype(gradient) f, decltype(saves) mask = nullptr) const {
     return with(&OpDef::gradient, f).with(&OpDef::saves, mask);

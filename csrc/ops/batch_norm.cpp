@@ -129,7 +129,7 @@ void formula_of_backward(const Call& call, Results& results) {
 }
 
 constexpr OpDef kBackward = op<BatchNormCall>("batch_norm_backward", infer_backward, run_backward)
-                                .reads({Place::call, Place::call, Place::row_major, Place::row_major})
+                                .reads({Place::call, Place::call, Place::row_major})
                                 .lanes_if(lanes)
                                 .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 
@@ -147,7 +147,7 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kBatchNorm = op<BatchNormCall>("batch_norm", infer, run)
-                                 .reads({Place::call, Place::row_major, Place::row_major, Place::row_major})
+                                 .reads({Place::call, Place::row_major})
                                  .lanes_if(lanes)
                                  .with_gradient(gradient, saves);
 

@@ -39,12 +39,12 @@ void run_bitwise(const Run& r) {
 }
 
 constexpr OpDef compare_op(const char* name) {
-  return op<OperandsCall<CompareOp>>(name, infer_bool, run_compare).reads({Place::strided, Place::strided});
+  return op<OperandsCall<CompareOp>>(name, infer_bool, run_compare).reads({Place::strided});
 }
 constexpr OpDef kCompare[] = {compare_op("eq"), compare_op("ne"), compare_op("lt"), compare_op("le")};
 
 constexpr OpDef bitwise_op(const char* name) {
-  return op<OperandsCall<BitOp>>(name, infer_same, run_bitwise).reads({Place::strided, Place::strided});
+  return op<OperandsCall<BitOp>>(name, infer_same, run_bitwise).reads({Place::strided});
 }
 constexpr OpDef kBitwise[] = {bitwise_op("bitwise_and"), bitwise_op("bitwise_or"), bitwise_op("bitwise_xor")};
 

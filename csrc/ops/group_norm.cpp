@@ -91,7 +91,7 @@ void formula_of_backward(const Call& call, Results& results) {
 }
 
 constexpr OpDef kBackward = op<GroupNormCall>("group_norm_backward", infer_backward, run_backward)
-                                .reads({Place::call, Place::call, Place::row_major, Place::row_major})
+                                .reads({Place::call, Place::call, Place::row_major})
                                 .lanes_if(lanes_of_input)
                                 .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 

@@ -279,7 +279,7 @@ void run_put(const Run& r) {
 }
 void gradient_put(const Backward& call, Grads& grads);
 constexpr OpDef kPut = op<PutCall>("index_put", infer_put, run_put)
-                           .reads({Place::strided, Place::row_major, Place::row_major})
+                           .reads({Place::strided, Place::row_major})
                            .with_gradient(gradient_put, [](const Call& call, uint64_t) {
                              return saves_inputs(call, 0) & ~(input_bit(0) | input_bit(1));
                            });

@@ -99,7 +99,7 @@ void gradient_cat(const Backward& call, Grads& grads) {
   }
 }
 constexpr OpDef cat_op(Place place, bool (*lanes)(const Call&)) {
-  return op<CatCall>("cat", infer_cat, run_cat).reads({place, place, place, place}).lanes_if(lanes).with_gradient(gradient_cat);
+  return op<CatCall>("cat", infer_cat, run_cat).reads({place}).lanes_if(lanes).with_gradient(gradient_cat);
 }
 constexpr OpDef kCat = cat_op(Place::strided, nullptr), kCatLanes = cat_op(Place::call, all_in_lanes);
 

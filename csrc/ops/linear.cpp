@@ -156,7 +156,7 @@ void gradient_matmul(const Backward& call, Grads& grads) {
 
 constexpr OpDef kMatmul =
     op("matmul", infer_matmul, run_matmul)
-        .reads({Place::strided, Place::strided})
+        .reads({Place::strided})
         .with_gradient(gradient_matmul, saves_other_input)
         .with_flops([](const Call& call) {
           const Tensor &a = call[0], &b = call[1];

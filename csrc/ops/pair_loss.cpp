@@ -91,7 +91,7 @@ void formula_of_backward(const Call& call, Results& results) {
 // By whether there is a gradient of each loss, or one of all.
 constexpr OpDef backward_op(Place of_gradient) {
   return op<PairLossCall>("pair_loss_backward", infer_backward, run_backward)
-      .reads({of_gradient, Place::call, Place::call, Place::call})
+      .reads({of_gradient, Place::call})
       .lanes_if(lanes_of_second)
       .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 }
@@ -134,10 +134,7 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef loss_op(const char* name) {
-  return op<PairLossCall>(name, infer, run)
-      .reads({Place::call, Place::call, Place::call, Place::call})
-      .lanes_if(lanes_of_first)
-      .with_gradient(gradient, saves_inputs);
+  return op<PairLossCall>(name, infer, run).reads({Place::call}).lanes_if(lanes_of_first).with_gradient(gradient, saves_inputs);
 }
 
 // Of the common shape and type.

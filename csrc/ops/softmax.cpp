@@ -51,7 +51,7 @@ void formula_of_backward(const Call& call, Results& results) {
   else results.push_back(mul(y, sub(g, sum(mul(g, y), over, true))));
 }
 constexpr OpDef kBackward = op<SoftmaxCall>("softmax_backward", infer_in_layout, run_backward)
-                                .reads({Place::call, Place::call})
+                                .reads({Place::call})
                                 .lanes_if(lanes_of_result)
                                 .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 

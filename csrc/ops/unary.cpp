@@ -46,7 +46,7 @@ void formula_of_backward(const Call& call, Results& results) {
 
 constexpr OpDef backward_op(const char* name) {
   return op<UnaryCall>(name, infer_in_layout, run_backward)
-      .reads({Place::call, Place::call})
+      .reads({Place::call})
       .lanes_if(lanes_of_saved)
       .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
 }

@@ -36,9 +36,8 @@ void gradient_where(const Backward& call, Grads& grads) {
   if (call.needs(2)) grads[2] = sum_to(where(condition, 0.0, call.grad()), call.shape(2));
 }
 
-constexpr OpDef kWhere = op<ChoiceCall>("where", infer, run_where)
-                             .reads({Place::strided, Place::strided, Place::strided})
-                             .with_gradient(gradient_where, saving<input_bit(0)>);
+constexpr OpDef kWhere =
+    op<ChoiceCall>("where", infer, run_where).reads({Place::strided}).with_gradient(gradient_where, saving<input_bit(0)>);
 
 // Inputs: values, lower bound, upper bound; a bound may be absent, a number or neither (then has_bound).
 struct ClampCall {
@@ -99,9 +98,8 @@ void gradient_clamp(const Backward& call, Grads& grads) {
   }
 }
 
-constexpr OpDef kClamp = op<ClampCall>("clamp", infer_clamp, run_clamp)
-                             .reads({Place::strided, Place::strided, Place::strided})
-                             .with_gradient(gradient_clamp, saves_inputs);
+constexpr OpDef kClamp =
+    op<ClampCall>("clamp", infer_clamp, run_clamp).reads({Place::strided}).with_gradient(gradient_clamp, saves_inputs);
 
 // A bound as a double, rounded for an integer tensor; NaN bounds make everything NaN, as comparisons with them do not.
 double bound(const TensorOrNumber& v, double absent) { return v.defined() ? v.number().real() : absent; }
