@@ -232,6 +232,9 @@ def test_errors():
         F.smooth_l1_loss(x, t, beta=-1.0)
     with pytest.raises(RuntimeError, match="huber_loss: delta"):
         F.huber_loss(x, t, delta=0.0)
+    for name in ("mse_loss", "l1_loss", "huber_loss"):
+        with pytest.raises(TypeError, match=f"{name}.*weight"):
+            getattr(F, name)(x, t, weight={1, 2})
     x.requires_grad = True
     loss = F.binary_cross_entropy(x, t)
     t.zero_()

@@ -123,6 +123,13 @@ struct OpDef {
   // What an error calls input i; null: "input i".
   std::string (*name_of_input)(const Call& call, size_t i) = nullptr;
 
+  template <class Member>
+  constexpr OpDef with(Member OpDef::* member, Member value) const {
+    OpDef changed = *this;
+    changed.*member = value;
+    return changed;
+  }
+
   // For definitions: op<Attributes>("name", infer, run).reads({...}).with_gradient(gradient, saves).
   constexpr OpDef reads(std::initializer_list<Place> inputs) const {
     OpDef changed = *this;
@@ -135,12 +142,6 @@ struct OpDef {
   }
   constexpr OpDef with_flops(decltype(flops) f) const { return with(&OpDef::flops, f); }
   constexpr OpDef with_input_names(decltype(name_of_input) f) const { return with(&OpDef::name_of_input, f); }
-  template <class Member>
-  constexpr OpDef with(Member OpDef::* member, Member value) const {
-    OpDef changed = *this;
-    changed.*member = value;
-    return changed;
-  }
 };
 template <class Attributes = void>
 constexpr OpDef op(const char* name, decltype(OpDef::infer) infer, decltype(OpDef::run) run) {

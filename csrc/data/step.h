@@ -34,7 +34,7 @@ struct ImageStep {
   std::function<void(ImageProgram& program)> compile;  // throws where the images do not suit the step
 };
 inline ImageStepPtr image_step(bool random, std::function<void(ImageProgram&)> compile) {
-  return std::make_shared<ImageStep>(random, std::move(compile));
+  return std::make_shared<ImageStep>(ImageStep{random, std::move(compile)});
 }
 
 }  // namespace cnnx

@@ -37,6 +37,8 @@ def _same_shape(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
 
 def _weighted(op: str, losses: Tensor, weight: Tensor, reduction: str, by_weights: bool = True) -> Tensor:
     """Losses one by one times weights, reduced; a mean divides by their sum or their count."""
+    if not isinstance(weight, Tensor):
+        raise not_tensors(op, weight=weight)
     if weight.shape != losses.shape:
         raise ValueError(
             f"{op}: weight of shape {tuple(weight.shape)} must have the input's shape {tuple(losses.shape)}"
