@@ -87,10 +87,10 @@ void run_pack(const Run& r) {
 
 constexpr OpDef kPack = op("pack", infer_in_layout, run_pack).lanes_if([](const Call&) { return true; }).with_gradient(pass_on);
 
+}  // namespace
+
 constexpr OpDef kUnpack =
     op("unpack", no_results, [](const Run& r) { r.inputs[0]->storage->unpack(r.queue); }).reads({Place::unread});
-
-}  // namespace
 
 Attributes Call::listed() const { return op.attributes.list != nullptr ? op.attributes.list(attributes) : Attributes{}; }
 
@@ -116,6 +116,27 @@ namespace {
 std::atomic<CallObserver*> observer{nullptr};
 std::atomic<int> takers{0};  // of all threads: calls that nobody takes pay for a look at this alone
 thread_local CallTaker* taker = nullptr;
+std::atomic<int> recorders{0};  // of all threads, as above
+thread_local RunRecorder* recorder = nullptr;
+
+}  // namespace
+
+bool has_run_recorder() { return recorders.load(std::memory_order_relaxed) > 0 && recorder != nullptr; }
+
+namespace {
+
+[[gnu::noinline]] void run_recorded(const Run& r) {
+  RunRecorder* const recording = recorder;
+  {
+    struct Again {
+      RunRecorder* recording;
+      ~Again() { recorder = recording; }
+    } again{recording};
+    recorder = nullptr;
+    r.call.op.run(r);
+  }
+  if (recording != nullptr) recording->ran(r);
+}
 
 Results run_call(const Call& call, const Tensor* into) {
   const OpDef& op = call.op;
@@ -124,6 +145,7 @@ Results run_call(const Call& call, const Tensor* into) {
   ResultSpecs specs;
   if (op.view != nullptr) {
     results.push_back(op.view(call));
+    if (has_run_recorder()) recorder->viewed(call);
     if (needs == 0) return results;
     InlineVector<Tensor, 4> inputs;
     for (const Input& input : call.inputs) inputs.push_back(*input);
@@ -175,14 +197,17 @@ Results run_call(const Call& call, const Tensor* into) {
     result_data.push_back(address(results.back(), in_lanes));
   }
   const bool is_empty = results.size() == 1 && results[0].defined() && results[0].numel() == 0;
-  if (!is_empty)
-    op.run({call,
-            queue,
-            lanes ? lane_count() : 1,
-            {inputs.data(), inputs.size()},
-            {results.data(), results.size()},
-            {input_data.data(), input_data.size()},
-            {result_data.data(), result_data.size()}});
+  if (!is_empty) {
+    const Run run{call,
+                  queue,
+                  lanes ? lane_count() : 1,
+                  {inputs.data(), inputs.size()},
+                  {results.data(), results.size()},
+                  {input_data.data(), input_data.size()},
+                  {result_data.data(), result_data.size()}};
+    if (recorders.load(std::memory_order_relaxed) == 0) op.run(run);
+    else run_recorded(run);
+  }
   if (direct) into->bump_version();
   else if (into != nullptr) {
     copy_into(*into, results[0]);
@@ -221,6 +246,30 @@ void note_read(const char* what, const Tensor& tensor) {
 CallTaker* set_call_taker(CallTaker* next) {
   takers += (next != nullptr) - (taker != nullptr);
   return std::exchange(taker, next);
+}
+
+RunRecorder* set_run_recorder(RunRecorder* next) {
+  recorders += (next != nullptr) - (recorder != nullptr);
+  return std::exchange(recorder, next);
+}
+
+void note_host_access(const Tensor& tensor) {
+  if (has_run_recorder()) recorder->read(tensor);
+}
+
+void run_again(const Run& run) {
+  CallObserver* watching = observer.load(std::memory_order_relaxed);
+  if (watching == nullptr) return run.call.op.run(run);
+  watching->begin(run.call);
+  try {
+    run.call.op.run(run);
+  } catch (...) {
+    watching->end(run.call, nullptr);
+    throw;
+  }
+  Results results;
+  for (const Tensor& result : run.results) results.push_back(result);
+  watching->end(run.call, &results);
 }
 
 Results emit(const Call& call, const Tensor* into) {

@@ -120,6 +120,16 @@ struct OpDef {
   uint64_t (*saves)(const Call& call, uint64_t needs) = nullptr;
   // Floating-point operations; null: one for each element of the results, or of what is updated where there are none.
   double (*flops)(const Call& call) = nullptr;
+  // Inputs that it changes: a bit for each. An update in place is no such change, as it has a result.
+  uint64_t updates = 0;
+  // Of a function of each element: which activation it is.
+  Activation (*is_activation)(const void* attributes) = nullptr;
+  // Where among the attributes stands an activation that it applies to its result; null: it can apply none.
+  Activation* (*activation)(void* attributes) = nullptr;
+  // Whether its attributes point to what lives no longer than the call, so that no plan can run it again.
+  bool borrows = false;
+  // Where among the attributes the key of the random numbers lies that it draws; null: it draws none.
+  RandomState* (*key)(void* attributes) = nullptr;
   // What an error calls input i; null: "input i".
   std::string (*name_of_input)(const Call& call, size_t i) = nullptr;
 
@@ -140,6 +150,11 @@ struct OpDef {
   constexpr OpDef with_gradient(decltype(gradient) f, decltype(saves) mask = nullptr) const {
     return with(&OpDef::gradient, f).with(&OpDef::saves, mask);
   }
+  constexpr OpDef updating(uint64_t inputs) const { return with(&OpDef::updates, inputs); }
+  constexpr OpDef being_activation(decltype(is_activation) f) const { return with(&OpDef::is_activation, f); }
+  constexpr OpDef with_activation(decltype(activation) f) const { return with(&OpDef::activation, f); }
+  constexpr OpDef with_key(decltype(key) f) const { return with(&OpDef::key, f); }
+  constexpr OpDef borrowing() const { return with(&OpDef::borrows, true); }
   constexpr OpDef with_flops(decltype(flops) f) const { return with(&OpDef::flops, f); }
   constexpr OpDef with_input_names(decltype(name_of_input) f) const { return with(&OpDef::name_of_input, f); }
 };
@@ -151,9 +166,14 @@ template <class Attributes = void>
 constexpr OpDef view_op(const char* name, decltype(OpDef::view) view) {
   return {.name = name, .attributes = attributes_of<Attributes>, .view = view};
 }
+template <class A, RandomState A::* member>
+RandomState* key_at(void* attributes) {
+  return &(static_cast<A*>(attributes)->*member);
+}
 // Masks for `saves`: of the first inputs and results.
 constexpr size_t kMaskedInputs = 40, kMaskedResults = 24;
 constexpr uint64_t input_bit(size_t i) { return uint64_t{1} << i; }
+constexpr uint64_t kAllInputs = ~uint64_t{0};
 constexpr uint64_t result_bit(size_t i) { return uint64_t{1} << (kMaskedInputs + i); }
 template <uint64_t mask>
 uint64_t saving(const Call&, uint64_t) {
@@ -167,6 +187,9 @@ constexpr size_t kAttributeBytes = 320;
 // it is an input: what the gradient needs of it is copied first. Throws if that memory is read-only, or if the update is recorded
 // and `into` is a leaf or a view.
 Results emit(const Call& call, const Tensor* into = nullptr);
+
+// Runs a call once more, on memory that is there, as a plan does. Whoever watches calls sees it.
+void run_again(const Run& run);
 
 // The shape among a call's attributes, with the lanes in which it runs.
 template <class A>
@@ -221,6 +244,22 @@ class CallTaker {
 // Sets that of the calling thread (null: none), and returns the one before.
 CallTaker* set_call_taker(CallTaker* taker);
 
+// Gets the runs of its thread, with the memory they work on: a plan. Those within runs are no runs of their own.
+class RunRecorder {
+ public:
+  virtual void ran(const Run& run) = 0;
+  virtual void viewed(const Call& call) = 0;
+  // The host gets the address of values, outside of runs.
+  virtual void read(const Tensor& tensor) = 0;
+
+ protected:
+  ~RunRecorder() = default;
+};
+// Sets that of the calling thread (null: none), and returns the one before.
+RunRecorder* set_run_recorder(RunRecorder* recorder);
+bool has_run_recorder();
+void note_host_access(const Tensor& tensor);
+
 // There is one observer of all threads; a second one throws Error. It must outlive every call that is under way.
 void watch_calls(const char* what, CallObserver& observer);
 void stop_watching();
@@ -233,7 +272,8 @@ inline bool lanes_for_images(const Tensor& images) { return lanes_for_images(ima
 Tensor packed(const Tensor& t);
 // The same without history.
 Tensor to_lanes(const Tensor& t);
-// Converts a storage in lanes to plain, by an op.
+// Converts a storage in lanes to plain, by this op, which turns the storage of its input.
+extern const OpDef kUnpack;
 void unpack(const Tensor& t);
 
 }  // namespace cnnx

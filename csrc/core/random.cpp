@@ -31,7 +31,8 @@ constexpr OpDef draw_op(const char* name) {
                         (elements(r.queue).*kernel)(r.queue, r.results[0].dtype(), r.results[0].numel(), c.key.seed, c.key.calls,
                                                     c.*numbers..., r.result_data[0]);
                       })
-      .reads({Place::unread});
+      .reads({Place::unread})
+      .with_key(key_at<DrawCall, &DrawCall::key>);
 }
 constexpr OpDef kUniform = draw_op<&ElementTable::uniform, &DrawCall::a, &DrawCall::b>("uniform"),
                 kNormal = draw_op<&ElementTable::normal, &DrawCall::a, &DrawCall::b>("normal"),
@@ -56,7 +57,8 @@ void run_permutation(const Run& r) {
   const PermutationCall& c = r.as<PermutationCall>();
   elements(r.queue).permutation(r.queue, c.n, c.key.seed, c.key.calls, r.out<int64_t>(0));
 }
-constexpr OpDef kPermutation = op<PermutationCall>("randperm", infer_permutation, run_permutation);
+constexpr OpDef kPermutation =
+    op<PermutationCall>("randperm", infer_permutation, run_permutation).with_key(key_at<PermutationCall, &PermutationCall::key>);
 
 }  // namespace
 

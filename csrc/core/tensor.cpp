@@ -31,19 +31,33 @@ Storage::Storage(const LanesShape& shape, Allocator& memory)
 Storage::Storage(void* data, size_t bytes, std::function<void()> release, bool read_only, Device device)
     : plain_(data), bytes_(bytes), device_(device), release_(std::move(release)), read_only_(read_only) {}
 
+std::shared_ptr<Storage> Storage::in_form(bool lanes, size_t bytes, const LanesShape& shape, Device device) {
+  auto result = std::make_shared<Storage>(nullptr, bytes, nullptr, false, device);
+  result->lanes_shape_ = shape;
+  result->is_lanes_ = lanes;
+  result->keeps_form_ = true;
+  return result;
+}
+
+void Storage::show(void* plain, float* lanes) {
+  plain_ = plain;
+  lanes_ = lanes;
+}
+
 Storage::~Storage() {
-  if (lanes_ != nullptr) memory_->free(lanes_, static_cast<size_t>(lanes_shape_.numel()) * sizeof(float));
   if (release_) release_();
-  else if (memory_ != nullptr && plain_ != nullptr) memory_->free(plain_, bytes_);
+  if (memory_ == nullptr) return;
+  if (lanes_ != nullptr) memory_->free(lanes_, static_cast<size_t>(lanes_shape_.numel()) * sizeof(float));
+  if (plain_ != nullptr) memory_->free(plain_, bytes_);
 }
 
 void Storage::unpack(const Queue& queue) {
   std::lock_guard lock(mutex_);
   if (!is_lanes_.load(std::memory_order_relaxed)) return;
-  plain_ = memory_->allocate(bytes_);
+  if (!keeps_form_) plain_ = memory_->allocate(bytes_);
   kernels<float>(queue).unpack_lanes(queue, lanes_shape_.batch, lanes_shape_.channels * lanes_shape_.spatial, lane_count(),
                                      lanes_, static_cast<float*>(plain_));
-  is_lanes_.store(false, std::memory_order_release);
+  if (!keeps_form_) is_lanes_.store(false, std::memory_order_release);
 }
 
 TensorImpl::~TensorImpl() = default;
@@ -94,7 +108,10 @@ Tensor Tensor::scalar(double value, const TensorOptions& options) { return full(
 Tensor Tensor::from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
                            bool read_only, Device device) {
   const size_t bytes = static_cast<size_t>(shape.numel()) * itemsize(dtype);
-  return made(std::make_shared<Storage>(data, bytes, std::move(release), read_only, device), shape, strides, dtype);
+  const Tensor result =
+      made(std::make_shared<Storage>(data, bytes, std::move(release), read_only, device), shape, strides, dtype);
+  note_host_access(result);
+  return result;
 }
 
 bool Tensor::is_contiguous() const {
@@ -115,6 +132,7 @@ void* Tensor::raw_data() const {
   if (device().is_cuda())
     throw NotImplementedError(message("no CUDA kernel: an operation on a tensor on ", device().str(),
                                       " would have to read or write it on the CPU; move it there with .cpu()"));
+  note_host_access(*this);
   return raw_pointer();
 }
 

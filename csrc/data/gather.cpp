@@ -74,9 +74,10 @@ void run_images(const Run& r) {
   kernels<float>(r.queue).gather_u8(r.queue, s, r.in<uint8_t>(0), r.in<int64_t>(1), c.scale->divisor, c.scale->mean_data(),
                                     c.scale->stddev_data(), r.out<float>(0));
 }
-constexpr OpDef kGatherImages = op<GatherCall>("gather_images", infer_images, run_images).lanes_if([](const Call& call) {
-  return lanes_for_images(call.as<GatherCall>().result, {DType::float32, call[0].device()});
-});
+constexpr OpDef kGatherImages =
+    op<GatherCall>("gather_images", infer_images, run_images).borrowing().lanes_if([](const Call& call) {
+      return lanes_for_images(call.as<GatherCall>().result, {DType::float32, call[0].device()});
+    });
 
 void infer_rows(const Call& call, ResultSpecs& results) {
   Dims shape = call[0].shape();

@@ -45,7 +45,7 @@ void run_upload(const Run& r) {
   if (c.table_bytes > 0)
     elements(r.queue).upload(r.queue, r.out<uint8_t>(0) + c.op_bytes, c.program->table.data(), c.table_bytes);
 }
-constexpr OpDef kUpload = op<UploadCall>("upload", infer_upload, run_upload);
+constexpr OpDef kUpload = op<UploadCall>("upload", infer_upload, run_upload).borrowing();
 
 CompiledTransform finished(const ImageProgram& program, const ImageExtents& in, DType in_type, const Device& device) {
   ImageBatch shape{};

@@ -34,13 +34,15 @@ struct QuantileCall {
   double mean, stddev, low, high;
 };
 CNNX_FIELDS(QuantileCall, mean, stddev, low, high)
-constexpr OpDef kQuantiles = op<QuantileCall>("normal_quantiles", no_results, [](const Run& r) {
-  const QuantileCall& c = r.as<QuantileCall>();
-  elements(r.queue).normal_quantiles(r.queue, r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
-});
-constexpr OpDef kOrthonormal = op("orthonormal_rows", no_results, [](const Run& r) {
-  elements(r.queue).orthonormal_rows(r.queue, r.inputs[0].size(0), r.inputs[0].size(1), r.inout<double>(0));
-});
+constexpr OpDef kQuantiles =
+    op<QuantileCall>("normal_quantiles", no_results, [](const Run& r) {
+      const QuantileCall& c = r.as<QuantileCall>();
+      elements(r.queue).normal_quantiles(r.queue, r.inputs[0].numel(), c.mean, c.stddev, c.low, c.high, r.inout<double>(0));
+    }).updating(kAllInputs);
+constexpr OpDef kOrthonormal =
+    op("orthonormal_rows", no_results, [](const Run& r) {
+      elements(r.queue).orthonormal_rows(r.queue, r.inputs[0].size(0), r.inputs[0].size(1), r.inout<double>(0));
+    }).updating(kAllInputs);
 
 }  // namespace
 

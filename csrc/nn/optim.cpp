@@ -58,6 +58,8 @@ void run_update(const Run& r) {
 #define CNNX_RULE(rule, kernel, Step, ...)                                                                                 \
   constexpr OpDef rule =                                                                                                   \
       op<UpdateCall<Step>>(#rule, no_results, run_update<Step, &KernelTable<float>::kernel, &KernelTable<double>::kernel>) \
+          .borrowing()                                                                                                     \
+          .updating(kAllInputs)                                                                                            \
           .with_input_names([](const Call& call, size_t i) {                                                               \
             static constexpr const char* kWhat[kInputsOfItem] = {"memory", "gradient", __VA_ARGS__};                       \
             const size_t index = call.as<UpdateCall<Step>>().items[i / kInputsOfItem].index;                               \
@@ -90,7 +92,7 @@ void run_count(const Run& r) {
     r.inputs[i].bump_version();
   }
 }
-constexpr OpDef kCount = op<CountCall>("count_steps", no_results, run_count);
+constexpr OpDef kCount = op<CountCall>("count_steps", no_results, run_count).updating(kAllInputs).borrowing();
 
 // Collects the parameters that have a gradient, makes missing state, and writes copies of strided tensors back at the end.
 class Group {
@@ -325,8 +327,10 @@ void run_on_gradients(const Run& r) {
   (elements(r.queue).*kernel)(r.queue, r.inputs[1].dtype(), r.as<NormCall>().number, static_cast<int64_t>(sizes.size()),
                               sizes.data(), data.data(), r.inout<double>(0));
 }
-constexpr OpDef kAddNorm = op<NormCall>("clip_grad_norm", no_results, run_on_gradients<&ElementTable::add_norm>),
-                kScaleToNorm = op<NormCall>("clip_grad_norm", no_results, run_on_gradients<&ElementTable::clip_norm>);
+constexpr OpDef kAddNorm =
+                    op<NormCall>("clip_grad_norm", no_results, run_on_gradients<&ElementTable::add_norm>).updating(input_bit(0)),
+                kScaleToNorm = op<NormCall>("clip_grad_norm", no_results, run_on_gradients<&ElementTable::clip_norm>)
+                                   .updating(kAllInputs & ~input_bit(0));
 
 // Gradients on one device. Strided ones are copied, and written back by publish().
 class Gradients {

@@ -149,7 +149,8 @@ void gradient(const Backward& call, Grads& grads) {
 constexpr OpDef kBatchNorm = op<BatchNormCall>("batch_norm", infer, run)
                                  .reads({Place::call, Place::row_major})
                                  .lanes_if(lanes)
-                                 .with_gradient(gradient, saves);
+                                 .with_gradient(gradient, saves)
+                                 .updating(input_bit(kMean) | input_bit(kVariance) | input_bit(kBatches));
 
 }  // namespace
 

@@ -271,11 +271,17 @@ void gradient(const Backward& call, Grads& grads) {
   grads[2] = std::move(results[1]);
 }
 
+Activation* activation_of(void* attributes) {
+  auto* c = static_cast<ConvCall*>(attributes);
+  return c->transposed ? nullptr : &c->shape.activation;
+}
+
 constexpr OpDef conv_op(const char* name) {
   return op<ConvCall>(name, infer, run)
       .reads({Place::call, Place::row_major})
       .lanes_if(lanes)
       .with_gradient(gradient, saves)
+      .with_activation(activation_of)
       .with_flops(flops);
 }
 constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")},

@@ -32,7 +32,8 @@ void run(const Run& r) {
 constexpr OpDef kDropout = op<DropoutCall>("dropout", infer_in_layout, run)
                                .reads({Place::call})
                                .lanes_if(lanes_of_first)
-                               .with_gradient(gradient_by_itself);
+                               .with_gradient(gradient_by_itself)
+                               .with_key(key_at<DropoutCall, &DropoutCall::key>);
 
 void run_scale(const Run& r) {
   const Tensor& x = r.inputs[0];

@@ -99,7 +99,11 @@ void gradient(const Backward& call, Grads& grads) {
   grads[2] = std::move(results[1]);
 }
 
-constexpr OpDef kLinear = op<LinearCall>("linear", infer, run).with_gradient(gradient, saves).with_flops(flops);
+constexpr OpDef kLinear =
+    op<LinearCall>("linear", infer, run)
+        .with_gradient(gradient, saves)
+        .with_activation([](void* attributes) { return &static_cast<LinearCall*>(attributes)->shape.activation; })
+        .with_flops(flops);
 
 // Of the gradient in the input, g w.
 void gradient_input(const Backward& call, Grads& grads) {

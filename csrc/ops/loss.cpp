@@ -32,21 +32,15 @@ Dims target_shape(const Dims& input) {
   return shape;
 }
 
-// Class indices as int64, plain and checked.
-Tensor class_indices(const char* op, const Tensor& input, const Tensor& target, int64_t classes, int64_t ignore_index) {
+// Class indices as int64, plain.
+Tensor class_indices(const char* op, const Tensor& input, const Tensor& target) {
   if (is_floating_point(target.dtype()) || target.dtype() == DType::boolean)
     throw TypeError(message(op, ": class indices must be integers, got ", name(target.dtype()), " of shape ", target.shape()));
   if (!(target.shape() == target_shape(input.shape())))
     throw ShapeError(message(op, ": target of shape ", target.shape(), " does not match input of shape ", input.shape(),
                              "; expected ", target_shape(input.shape())));
   check_same_device(op, input, target);
-  Tensor index = contiguous(target.dtype() == DType::int64 ? target : cast(target, DType::int64));
-  if (index.device().is_cuda()) return index;  // the kernels look, and the next call that waits for the device throws
-  const int64_t* data = index.data<int64_t>();
-  for (int64_t i = 0, n = index.numel(); i < n; ++i)
-    if ((data[i] < 0 || data[i] >= classes) && data[i] != ignore_index)
-      throw IndexError(message(op, ": target ", data[i], " at position ", i, " is out of range for ", classes, " classes"));
-  return index;
+  return contiguous(target.dtype() == DType::int64 ? target : cast(target, DType::int64));
 }
 
 // The attributes of the losses of class indices and of their gradients.
@@ -73,8 +67,20 @@ void infer_cross_entropy(const Call& call, ResultSpecs& results) {
   results.push_back({call[0].shape(), call[0].dtype()});  // what the gradient is computed from, so it has one itself
 }
 
+// On the CPU; a device's kernels look, and the next call that waits for the device throws.
+void check_targets(const Run& r) {
+  const ClassLossCall& c = r.as<ClassLossCall>();
+  if (r.queue.device >= 0) return;
+  const int64_t* target = r.in<int64_t>(1);
+  for (int64_t i = 0, n = r.inputs[1].numel(); i < n; ++i)
+    if ((target[i] < 0 || target[i] >= c.shape.classes) && target[i] != c.ignore_index)
+      throw IndexError(message(r.call.op.name, ": target ", target[i], " at position ", i, " is out of range for ",
+                               c.shape.classes, " classes"));
+}
+
 void run_cross_entropy(const Run& r) {
   const ClassLossCall& c = r.as<ClassLossCall>();
+  check_targets(r);
   const bool each = c.reduction == Reduction::none, mean = c.reduction == Reduction::mean;
   on_floats(r, [&](const auto& f) {
     f.kernels.cross_entropy_forward(r.queue, c.shape, f.in(0), r.in<int64_t>(1), f.in(2), c.ignore_index, c.label_smoothing, mean,
@@ -85,6 +91,7 @@ void run_cross_entropy(const Run& r) {
 
 void run_nll(const Run& r) {
   const ClassLossCall& c = r.as<ClassLossCall>();
+  check_targets(r);
   const bool each = c.reduction == Reduction::none, mean = c.reduction == Reduction::mean;
   on_floats(r, [&](const auto& f) {
     f.kernels.nll_forward(r.queue, c.shape, f.in(0), r.in<int64_t>(1), f.in(2), c.ignore_index, c.label_smoothing, mean,
@@ -161,7 +168,7 @@ constexpr OpDef kNll = op<ClassLossCall>("nll_loss", infer, run_nll).with_gradie
 Tensor class_loss(const OpDef& op, const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index,
                   Reduction reduction, double label_smoothing) {
   const ClassShape s = class_shape(op.name, input);
-  const Tensor index = class_indices(op.name, input, target, s.classes, ignore_index);
+  const Tensor index = class_indices(op.name, input, target);
   check_parameter(op.name, "weight", class_weights, {s.classes}, input);
   return emit(op, ClassLossCall{s, ignore_index, label_smoothing, reduction}, {input, index, class_weights})[kLoss];
 }

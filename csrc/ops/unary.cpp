@@ -74,8 +74,21 @@ void gradient(const Backward& call, Grads& grads) {
   grads[0] = backward_of(c, call.grad(), unary_needs(c.op) == UnaryNeeds::x ? call.input(0) : call.result());
 }
 
+Activation activation_of(const void* attributes) {
+  switch (static_cast<const UnaryCall*>(attributes)->op) {
+    case UnaryOp::relu: return Activation::relu;
+    case UnaryOp::tanh: return Activation::tanh;
+    case UnaryOp::sigmoid: return Activation::sigmoid;
+    default: return Activation::none;
+  }
+}
+
 constexpr OpDef forward_op(const char* name) {
-  return op<UnaryCall>(name, infer_in_layout, run).reads({Place::call}).lanes_if(lanes_of_first).with_gradient(gradient, saves);
+  return op<UnaryCall>(name, infer_in_layout, run)
+      .reads({Place::call})
+      .lanes_if(lanes_of_first)
+      .with_gradient(gradient, saves)
+      .being_activation(activation_of);
 }
 constexpr OpDef kForward[] = {
 #define UNARY(function, text, needs) forward_op(text),

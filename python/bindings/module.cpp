@@ -25,6 +25,7 @@ PYBIND11_MODULE(_C, m) {
   register_data(m);
   register_transform(m);
   register_io(m);
+  register_plan(m);
   register_profiler(m);
   register_recording(m);
   register_info(m);

@@ -43,6 +43,7 @@ from cnnx.dtypes import set_default_dtype as set_default_dtype
 from cnnx.dtypes import uint8 as uint8
 from cnnx.indexing import *
 from cnnx.performance import PerformanceWarning as PerformanceWarning
+from cnnx.plans import compile as compile
 from cnnx.pointwise import *
 from cnnx.printing import set_printoptions as set_printoptions
 from cnnx.processor import *
@@ -99,14 +100,6 @@ def get_float32_matmul_precision() -> str:
 def get_num_interop_threads() -> Any:
     """1: functions run one after the other."""
     return 1
-
-
-def compile(model: Any = None, **options: Any) -> Any:
-    """The model or function itself: cnnx has no compiler, and a network runs as it is.
-
-    PyTorch's promises equal results too, so scripts that call it mean the same here.
-    """
-    return model if model is not None else lambda function: function
 
 
 @_checked

@@ -33,6 +33,7 @@
 #include "cnnx/ops/softmax.h"
 #include "cnnx/ops/unfold.h"
 #include "cnnx/ops/view.h"
+#include "cnnx/plan.h"
 #include "cnnx/profiler.h"
 #include "cnnx/random.h"
 #include "cnnx/random_state.h"

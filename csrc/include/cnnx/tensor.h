@@ -39,6 +39,9 @@ class Storage {
   Storage(const LanesShape& shape, Allocator& memory);      // lanes, uninitialised
   Storage(void* data, size_t bytes, std::function<void()> release, bool read_only = false,
           Device device = {});  // plain, somebody else's memory
+  // Other memory in one form, which it keeps: what the steps of a plan see. The memory may change.
+  static std::shared_ptr<Storage> in_form(bool lanes, size_t bytes, const LanesShape& shape, Device device);
+  void show(void* plain, float* lanes);
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -66,6 +69,7 @@ class Storage {
   LanesShape lanes_shape_;
   std::atomic<bool> is_lanes_{false};
   std::atomic<uint64_t> version_{0};
+  bool keeps_form_ = false;
   std::function<void()> release_;
   bool read_only_ = false;
   std::mutex mutex_;

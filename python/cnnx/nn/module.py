@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar, overload
 
 import cnnx
 
-from .. import dtypes
+from .. import dtypes, plans
 from ..conversions import Conversion
 from ..overrides import refuse_overrides
 from ..signatures import misused
@@ -102,6 +102,8 @@ class Module(CallHooks, State):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the hooks, if any, and `forward`."""
+        if plans.active and (made := plans.noting()) is not None:
+            made.meet(self)
         if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks:
             return self._call_with_hooks(args, kwargs)
         try:

@@ -10,7 +10,7 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
-from .. import _C
+from .. import _C, plans
 from ..hooks import RemovableHandle
 from ..tensor import Tensor
 
@@ -169,6 +169,8 @@ class Optimizer:
         def step(*args: P.args, **kwargs: P.kwargs) -> R:
             optimizer: Any = args[0]
             optimizer._opt_called = True
+            if plans.active and plans.noting() is not None:
+                return plans.live(step)(*args, **kwargs)
             if optimizer._has_step_hooks or _global_pre_hooks or _global_post_hooks:
                 return _call_with_hooks(func, optimizer, args, kwargs)
             return func(*args, **kwargs)

@@ -1,0 +1,16 @@
+// Rewrites of a program, each in a file of its own. None changes a bit of what is computed.
+#pragma once
+
+#include "plan/program.h"
+
+namespace cnnx {
+
+// conv2d, relu -> conv2d with activation=relu; also tanh and sigmoid, and behind dense layers.
+void fuse_activations(Program& program);
+// max_pool_backward, relu_backward -> relu_backward on what was pooled, max_pool_backward: the same in a quarter of the work.
+void mask_before_pooling(Program& program);
+
+// All of them, in their order.
+void run_passes(Program& program);
+
+}  // namespace cnnx

@@ -1,0 +1,71 @@
+// What a plan runs: steps over blocks of memory. Passes rewrite it before memory is given out (plan/bind.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/op.h"
+
+namespace cnnx {
+
+// Memory that steps share. It may be written in lanes and later unpacked; then it has room for both forms.
+struct Block {
+  size_t plain_bytes = 0, lanes_bytes = 0;
+  LanesShape lanes;
+  std::shared_ptr<Storage> kept;  // memory that others see too; null: the plan's own, between its first and its last step
+  int argument = -1;              // that of an argument: another one in each replay
+  Device device;
+};
+
+// A tensor as a step sees it.
+struct Value {
+  int block = -1;         // -1: left out
+  bool is_lanes = false;  // the form of the block
+  bool has_data = false;  // else the step does not look at its elements
+  int64_t byte_offset = 0;
+  Dims shape, strides;
+  int64_t offset = 0;
+  DType dtype = DType::float32;
+
+  bool defined() const { return block >= 0; }
+  // Whether both are the same elements in the same order.
+  bool is_same(const Value& other) const {
+    return block == other.block && is_lanes == other.is_lanes && byte_offset == other.byte_offset && shape == other.shape &&
+           strides == other.strides && dtype == other.dtype;
+  }
+};
+
+// A run of an op; or, without one, work that is not the plan's.
+struct Step {
+  const OpDef* op = nullptr;
+  std::vector<std::byte> attributes;
+  int64_t lanes = 1;
+  std::vector<Value> inputs, results;
+  int64_t draw =
+      -1;         // the key of random numbers among the attributes is so many draws behind the plan's first; -1: there is none
+  int live = -1;  // without an op: which work
+
+  template <class A>
+  const A& as() const {
+    return *reinterpret_cast<const A*>(attributes.data());
+  }
+  template <class A>
+  A& as() {
+    return *reinterpret_cast<A*>(attributes.data());
+  }
+};
+
+struct Program {
+  std::vector<Block> blocks;
+  std::vector<Step> steps;
+  std::vector<Value> results;
+};
+
+// One line for a step, "conv2d(b0 b1 b2) -> b3".
+std::string str(const Step& step);
+std::string str(const Program& program);
+
+}  // namespace cnnx

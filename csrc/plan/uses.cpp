@@ -1,0 +1,66 @@
+#include "plan/uses.h"
+
+#include <algorithm>
+
+namespace cnnx {
+
+Uses::Uses(const Program& program) : program_(program), uses_(2 * program.blocks.size()) {
+  for (size_t i = 0; i < program.steps.size(); ++i) {
+    const Step& step = program.steps[i];
+    for (size_t k = 0; k < step.inputs.size(); ++k)
+      if (const Value& v = step.inputs[k]; v.defined())
+        uses_[at(v)].push_back({i, (step.op->updates >> std::min<size_t>(k, 63) & 1) != 0});
+    for (const Value& v : step.results)
+      if (v.defined()) uses_[at(v)].push_back({i, true});
+  }
+}
+
+bool Uses::is_only_between(const Value& value, size_t maker, size_t reader) const {
+  const Block& block = program_.blocks[static_cast<size_t>(value.block)];
+  const std::vector<Use>& uses = of(value);
+  return block.kept == nullptr && block.argument < 0 && uses_[at(value) ^ 1].empty() && uses.size() == 2 &&
+         uses[0].step == maker && uses[0].writes && uses[1].step == reader && !uses[1].writes;
+}
+
+bool Uses::is_used_between(const Value& value, size_t after, size_t before) const {
+  for (size_t i = after + 1; i < before; ++i)
+    if (program_.steps[i].op == nullptr) return true;
+  return std::ranges::any_of(of(value), [&](const Use& u) { return u.step > after && u.step < before; });
+}
+
+bool Uses::is_written_between(const Value& value, size_t after, size_t before) const {
+  return std::ranges::any_of(of(value), [&](const Use& u) { return u.writes && u.step > after && u.step < before; });
+}
+
+size_t Uses::maker(const Value& value, size_t before) const {
+  size_t found = program_.steps.size();
+  for (const Use& u : of(value))
+    if (u.writes && u.step < before) found = u.step;
+  return found;
+}
+
+bool are_same_elements(const Value& a, const Value& b) {
+  if (!a.defined() || a.block != b.block || a.is_lanes != b.is_lanes || a.byte_offset != b.byte_offset || a.dtype != b.dtype ||
+      a.shape.numel() != b.shape.numel())
+    return false;
+  const auto has_no_gaps = [](const Value& v) {
+    int64_t step = 1;
+    for (int i = v.shape.size() - 1; i >= 0; --i) {
+      if (v.shape[i] != 1 && v.strides[i] != step) return false;
+      step *= v.shape[i];
+    }
+    return true;
+  };
+  return a.is_lanes || (has_no_gaps(a) && has_no_gaps(b));
+}
+
+void Edit::apply(Program& program) {
+  std::vector<Step> steps;
+  for (size_t i = 0; i < program.steps.size(); ++i) {
+    if (const auto found = before.find(i); found != before.end()) steps.push_back(std::move(found->second));
+    if (!gone[i]) steps.push_back(std::move(program.steps[i]));
+  }
+  program.steps = std::move(steps);
+}
+
+}  // namespace cnnx

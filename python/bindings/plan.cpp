@@ -1,0 +1,82 @@
+// Plans: cnnx.compile.
+#include "cnnx/plan.h"
+
+#include <pybind11/functional.h>
+
+#include "bindings.h"
+#include "cnnx/dtype.h"
+#include "guard.h"
+
+namespace cnnx::bindings {
+namespace {
+
+// A plan, and what has to be as it was for a call to be replayed: the quick way of a call, which looks at nothing else.
+class Replay {
+ public:
+  Replay(std::shared_ptr<Plan> plan, std::shared_ptr<Guard> guard, const py::tuple& arguments, bool single)
+      : plan_(std::move(plan)), guard_(std::move(guard)), single_(single), grad_(grad_enabled()), dtype_(default_dtype()) {
+    for (const py::handle argument : arguments) types_.push_back(Py_TYPE(argument.ptr()));
+  }
+
+  // The results of a call with these arguments; None if it has to go the long way.
+  py::object operator()(const py::tuple& arguments) const {
+    if (arguments.size() != types_.size() || grad_enabled() != grad_ || default_dtype() != dtype_) return py::none();
+    std::vector<Tensor> tensors;
+    tensors.reserve(types_.size());
+    for (size_t i = 0; i < types_.size(); ++i) {
+      PyObject* argument = PyTuple_GET_ITEM(arguments.ptr(), static_cast<Py_ssize_t>(i));
+      py::detail::type_caster<Tensor> caster;
+      if (Py_TYPE(argument) != types_[i] || !caster.load(argument, false)) return py::none();
+      tensors.push_back(static_cast<Tensor&>(caster));
+    }
+    if (is_noting() || !plan_->fits(tensors) || !plan_->is_current() || !guard_->holds()) return py::none();
+    std::vector<Tensor> results;
+    {
+      const py::gil_scoped_release release;
+      results = plan_->replay(tensors);
+    }
+    return single_ ? py::cast(results[0]) : py::cast(results);
+  }
+
+ private:
+  std::shared_ptr<Plan> plan_;
+  std::shared_ptr<Guard> guard_;
+  std::vector<PyTypeObject*> types_;
+  bool single_, grad_;
+  DType dtype_;
+};
+
+}  // namespace
+
+void register_plan(py::module_& m) {
+  py::class_<Guard, std::shared_ptr<Guard>>(m, "Guard")
+      .def(py::init())
+      .def("watch_dict", &Guard::watch_dict, py::arg("names"))
+      .def("watch_item", &Guard::watch_item, py::arg("names"), py::arg("name"))
+      .def("watch_cell", &Guard::watch_cell, py::arg("cell"), py::arg("name"))
+      .def("changed", &Guard::changed)
+      .def("holds", &Guard::holds);
+  py::class_<Plan, std::shared_ptr<Plan>>(m, "Plan")
+      .def(py::init())
+      .def("begin", &Plan::begin, py::arg("arguments"), py::arg("leaves"))
+      .def("live", &Plan::live, ReleaseGil(), py::arg("work"))
+      .def("end", &Plan::end, py::arg("results"))
+      .def("abandon", &Plan::abandon)
+      .def("leaves", &Plan::leaves)
+      .def("is_current", &Plan::is_current)
+      .def("fits", &Plan::fits, py::arg("arguments"))
+      .def("replay", &Plan::replay, ReleaseGil(), py::arg("arguments"))
+      .def_property_readonly("steps", &Plan::steps)
+      .def_property_readonly("bytes", &Plan::bytes)
+      .def_property_readonly("noted", &Plan::noted)
+      .def("__str__", &Plan::str);
+  py::class_<Replay>(m, "Replay")
+      .def(py::init<std::shared_ptr<Plan>, std::shared_ptr<Guard>, py::tuple, bool>(), py::arg("plan"), py::arg("guard"),
+           py::arg("arguments"), py::arg("single"))
+      .def("__call__", &Replay::operator(), py::arg("arguments"));
+  m.def(
+      "plan_signature", [](const std::vector<Tensor>& arguments) { return py::bytes(signature(arguments)); },
+      py::arg("arguments"));
+}
+
+}  // namespace cnnx::bindings

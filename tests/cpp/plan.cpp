@@ -1,0 +1,249 @@
+// Plans: the passes over their steps, the places of their memory, and replays against the function itself.
+#include "cnnx/plan.h"
+
+#include <limits>
+
+#include "cnnx/autograd.h"
+#include "cnnx/ops/conv.h"
+#include "cnnx/ops/elementwise.h"
+#include "cnnx/ops/linear.h"
+#include "cnnx/ops/pool.h"
+#include "cnnx/ops/reduce.h"
+#include "cnnx/ops/view.h"
+#include "core/copy.h"
+#include "core/op.h"
+#include "harness.h"
+#include "ops/unary.h"
+#include "plan/memory.h"
+
+namespace cnnx::test {
+namespace {
+
+// The names of the steps, without those that only change the layout.
+std::string names(const std::string& steps) {
+  std::string text;
+  for (size_t at = 0; at < steps.size(); at = steps.find('\n', at) + 1) {
+    const std::string name = steps.substr(at, steps.find('(', at) - at);
+    if (name != "pack" && name != "unpack") text += (text.empty() ? "" : " ") + name;
+  }
+  return text;
+}
+
+Tensor tensor(const Dims& shape, Random& random, bool grad = false) {
+  Tensor t = Tensor::empty(shape);
+  for (int64_t i = 0; i < t.numel(); ++i) t.data<float>()[i] = static_cast<float>(random.uniform(-1, 1));
+  t.set_requires_grad(grad);
+  return t;
+}
+
+std::vector<float> values(const Tensor& t) {
+  const Tensor plain = t.plain();
+  return {plain.data<float>(), plain.data<float>() + plain.numel()};
+}
+
+bool same_bits(const Tensor& a, const Tensor& b) {
+  const std::vector<float> x = values(a), y = values(b);
+  return x.size() == y.size() && std::memcmp(x.data(), y.data(), x.size() * sizeof(float)) == 0;
+}
+
+PoolOptions pooling(int64_t kernel, int64_t stride) {
+  PoolOptions o;
+  o.kernel = {kernel, kernel};
+  o.stride = {stride, stride};
+  return o;
+}
+
+// Two convolutions, pooling with the given windows, a dense layer; the gradients of all weights.
+struct Net {
+  explicit Net(int64_t kernel, int64_t stride) : pool(pooling(kernel, stride)) {
+    const int64_t extent = (10 - kernel) / stride + 1;
+    first = tensor({3, 1, 3, 3}, random, true);
+    second = tensor({4, 3, 3, 3}, random, true);
+    bias = tensor({4}, random, true);
+    dense = tensor({5, 4 * extent * extent}, random, true);
+  }
+  Tensor operator()(const Tensor& x) const {
+    const Tensor a = relu(conv2d(x, first));
+    const Tensor b = max_pool2d(relu(conv2d(a, second, bias)), pool);
+    return sum(tanh(linear(flatten(b, 1, -1), dense)));
+  }
+  void step(const Tensor& x) const {
+    for (Tensor t : {first, second, bias, dense}) t.set_grad({});
+    backward((*this)(x));
+  }
+  Random random{7};
+  PoolOptions pool;
+  Tensor first, second, bias, dense;
+};
+
+}  // namespace
+
+TEST_CASE("plan: passes over a training step") {
+  for (const int64_t kernel : {2, 3}) {
+    const Net net(kernel, 2);
+    Random random(8);
+    const Tensor x = tensor({lane_count() + 3, 1, 14, 14}, random);
+    net.step(x);
+    Plan plan;
+    plan.begin({x}, {net.first, net.second, net.bias, net.dense});
+    net.step(x);
+    REQUIRE(plan.end({}) == "");
+    CHECK(names(plan.noted()) ==
+          "conv2d relu conv2d relu max_pool2d linear tanh sum full contiguous tanh_backward linear_backward_input "
+          "linear_backward_weight max_pool_backward relu_backward conv_backward_input conv_backward_weight relu_backward "
+          "conv_backward_weight");
+    CHECK(names(plan.str()) ==
+          "conv2d conv2d max_pool2d linear sum full contiguous tanh_backward linear_backward_input linear_backward_weight "
+          "relu_backward max_pool_backward conv_backward_input conv_backward_weight relu_backward conv_backward_weight");
+    // Also with values that are equal, not finite or zeros of either sign.
+    Tensor special = tensor(x.shape(), random);
+    for (int64_t i = 0; i < special.numel(); i += 3) special.data<float>()[i] = i % 2 == 0 ? 0.0f : -0.0f;
+    Tensor broken = tensor(x.shape(), random);
+    broken.data<float>()[5] = std::numeric_limits<float>::quiet_NaN();
+    broken.data<float>()[400] = std::numeric_limits<float>::infinity();
+    for (const Tensor& input : {tensor(x.shape(), random), special, broken}) {
+      REQUIRE(plan.is_current());
+      plan.replay({input});
+      std::vector<Tensor> found;
+      for (const Tensor& t : {net.first, net.second, net.bias, net.dense}) found.push_back(t.grad());
+      net.step(input);
+      size_t i = 0;
+      for (const Tensor& t : {net.first, net.second, net.bias, net.dense}) CHECK(same_bits(found[i++], t.grad()));
+    }
+  }
+}
+
+TEST_CASE("plan: a result that is needed elsewhere stays") {
+  Random random(3);
+  const Tensor w = tensor({2, 1, 3, 3}, random), x = tensor({lane_count(), 1, 6, 6}, random);
+  Plan plan;
+  plan.begin({x});
+  const Tensor raw = conv2d(x, w);
+  const Tensor both = add(raw, relu(raw));
+  REQUIRE(plan.end({both}) == "");
+  CHECK(names(plan.str()) == "conv2d relu add");
+  CHECK(same_bits(plan.replay({x})[0], both));
+  Plan kept;
+  kept.begin({x});
+  const Tensor seen = conv2d(x, w), after = relu(seen);
+  REQUIRE(kept.end({seen, after}) == "");
+  CHECK(names(kept.str()) == "conv2d relu");
+  const std::vector<Tensor> results = kept.replay({x});
+  CHECK(same_bits(results[0], seen));
+  CHECK(same_bits(results[1], after));
+}
+
+TEST_CASE("plan: activations in place") {
+  Random random(4);
+  const Tensor w = tensor({3, 4}, random), x = tensor({5, 4}, random), y = tensor({5, 4}, random);
+  const auto f = [&](const Tensor& input) {
+    Tensor t = linear(input, w);
+    unary_(UnaryOp::relu, t);
+    return mul(t, t);
+  };
+  Plan plan;
+  plan.begin({x});
+  const Tensor first = f(x);
+  REQUIRE(plan.end({first}) == "");
+  CHECK(names(plan.str()) == "linear mul");
+  CHECK(same_bits(plan.replay({y})[0], f(y)));
+}
+
+TEST_CASE("plan: arguments are views, in lanes or changed") {
+  Random random(5);
+  const Tensor data = tensor({3 * lane_count(), 2, 4, 4}, random);
+  const auto batch = [&](int64_t i) { return narrow(data, 0, i * lane_count(), lane_count()); };
+  const auto f = [](const Tensor& t) { return sum(mul(t, narrow(t, 1, 0, 1)), {0, 2, 3}); };
+  Plan plan;
+  plan.begin({batch(0)});
+  const Tensor first = f(batch(0));
+  REQUIRE(plan.end({first}) == "");
+  for (int64_t i : {1, 2}) CHECK(same_bits(plan.replay({batch(i)})[0], f(batch(i))));
+
+  // A batch in lanes, of which a part is read plain.
+  const auto in_lanes = [&](int64_t i) { return to_lanes(contiguous(batch(i))); };
+  const auto g = [](const Tensor& t) { return sum(flatten(relu(t), 1, -1), {1}); };
+  const auto h = [](const Tensor& t) { return add(flatten(t, 1, -1), 1.0); };
+  for (const auto& function : {std::function<Tensor(const Tensor&)>(g), std::function<Tensor(const Tensor&)>(h)}) {
+    const Tensor noted = in_lanes(0);
+    Plan plan_of_lanes;
+    plan_of_lanes.begin({noted});
+    const Tensor result_of_lanes = function(noted);
+    REQUIRE(plan_of_lanes.end({result_of_lanes}) == "");
+    CHECK(plan_of_lanes.fits({in_lanes(1)}) == (in_lanes(1).in_lanes() || lane_count() == 1));
+    CHECK(same_bits(plan_of_lanes.replay({in_lanes(1)})[0], function(in_lanes(1))));
+  }
+
+  Tensor a = tensor({4}, random), b = tensor({4}, random);
+  const std::vector<float> before = values(b);
+  Plan changing;
+  changing.begin({a});
+  mul_(a, 3.0);
+  REQUIRE(changing.end({a}) == "");
+  const uint64_t version = b.version();
+  const Tensor result = changing.replay({b})[0];
+  CHECK(b.version() > version);
+  CHECK(same_bits(result, b));
+  CHECK(values(b)[1] == 3.0f * before[1]);
+  CHECK_FALSE(result.is_same(b));
+}
+
+TEST_CASE("plan: what cannot be replayed") {
+  Random random(6);
+  Tensor x = tensor({3}, random), y = tensor({4}, random), leaf = tensor({3}, random, true);
+  const auto reason = [&](const std::vector<Tensor>& arguments, const std::function<void()>& f) {
+    Plan plan;
+    plan.begin(arguments);
+    f();
+    return plan.end({});
+  };
+  CHECK(reason({x}, [&] { (void)sum(x).item(); }) == "values of a tensor are read or written outside its operations");
+  CHECK(reason({leaf}, [] {}) == "an argument requires a gradient");
+  CHECK(reason({x, narrow(x, 0, 0, 2)}, [] {}) == "two arguments share memory");
+  CHECK(reason({narrow(x, 0, 1, 2)}, [&] { (void)relu(x); }) == "an argument is read outside of its elements");
+  Plan plan;
+  plan.begin({x});
+  const Tensor doubled = mul(x, leaf);
+  REQUIRE(plan.end({doubled}) == "");
+  CHECK_FALSE(plan.fits({y}));
+  CHECK_FALSE(plan.fits({leaf.detach()}));  // memory that the plan works on
+  CHECK_THROWS_AS(plan.replay({y}), Error);
+  CHECK(plan.is_current());
+  leaf.set_grad(x);
+  CHECK_FALSE(plan.is_current());
+}
+
+TEST_CASE("plan: places in memory") {
+  Random random(1);
+  for (int trial = 0; trial < 200; ++trial) {
+    std::vector<Lifetime> all;
+    const int64_t steps = random.integer(1, 30);
+    for (int64_t i = random.integer(0, 40); i > 0; --i) {
+      const auto first = static_cast<size_t>(random.integer(0, steps - 1));
+      all.push_back({static_cast<size_t>(random.integer(1, 5000)), first,
+                     first + static_cast<size_t>(random.integer(0, steps - 1 - static_cast<int64_t>(first)))});
+    }
+    const size_t total = place(all);
+    size_t most = 0, sum = 0;
+    for (size_t t = 0; t < static_cast<size_t>(steps); ++t) {
+      size_t now = 0;
+      for (const Lifetime& l : all)
+        if (l.first <= t && t <= l.last) now += (l.bytes + 63) / 64 * 64;
+      most = std::max(most, now);
+    }
+    for (size_t i = 0; i < all.size(); ++i) {
+      CHECK(all[i].offset % 64 == 0);
+      CHECK(all[i].offset + all[i].bytes <= total);
+      sum += (all[i].bytes + 63) / 64 * 64;
+      for (size_t j = 0; j < i; ++j) {
+        const bool at_once = all[i].first <= all[j].last && all[j].first <= all[i].last;
+        const bool overlap = all[i].offset < all[j].offset + all[j].bytes && all[j].offset < all[i].offset + all[i].bytes;
+        CHECK_FALSE((at_once && overlap));
+      }
+    }
+    CHECK(total >= most);
+    CHECK(total <= sum);
+  }
+}
+
+}  // namespace cnnx::test

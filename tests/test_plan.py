@@ -1,0 +1,435 @@
+"""cnnx.compile(static=True): a plan's replays give what the function gives, to the bit."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+
+import numpy as np
+import pytest
+
+import cnnx
+import cnnx.nn.functional as F
+from cnnx import nn, plans
+from cnnx.optim import lr_scheduler
+
+pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.cpu("plans run on the CPU")]
+
+
+class Lenet(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 4, 5, padding=2, activation="relu"),
+            nn.MaxPool2d(2),
+            nn.Conv2d(4, 6, 3),
+            nn.BatchNorm2d(6),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(24, 10),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(196, 16), nn.GELU(), nn.LayerNorm(16), nn.Linear(16, 10))
+
+
+def grouped() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, stride=2),
+        nn.GroupNorm(2, 8),
+        nn.SiLU(),
+        nn.Conv2d(8, 8, 3, groups=8, bias=False),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 10),
+    )
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: cnnx.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3),
+    "adam": lambda p: cnnx.optim.Adam(p, lr=0.01),
+    "rmsprop": lambda p: cnnx.optim.RMSprop(p, lr=0.01, centered=True),
+}
+NETS = {"lenet": Lenet, "mlp": mlp, "grouped": grouped}
+
+
+def batches(n: int, size: int = 9):
+    rng = np.random.default_rng(5)
+    for _ in range(n):
+        x = cnnx.from_numpy(rng.standard_normal((size, 1, 14, 14)).astype(np.float32))
+        yield x, cnnx.from_numpy(rng.integers(0, 10, size))
+
+
+def trained(build, optimizer, static: bool, steps: int = 7, schedule=None, clip: bool = False):
+    cnnx.manual_seed(3)
+    model = build()
+    opt = OPTIMIZERS[optimizer](model.parameters())
+    scheduler = schedule(opt) if schedule else None
+
+    def step(x, y):
+        opt.zero_grad()
+        loss = F.cross_entropy(model(x), y, label_smoothing=0.1)
+        loss.backward()
+        if clip:
+            nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+        opt.step()
+        if scheduler:
+            scheduler.step()
+        return loss
+
+    run = cnnx.compile(step, static=True, fullgraph=True) if static else step
+    losses = [run(x, y).item() for x, y in batches(steps)]
+    state = {k: v.numpy().copy() for k, v in model.state_dict().items()}
+    grads = [p.grad.numpy().copy() for p in model.parameters()]
+    return losses, state, grads, run, opt
+
+
+def assert_same(a, b) -> None:
+    assert a[0] == b[0]
+    for key, value in a[1].items():
+        np.testing.assert_array_equal(value, b[1][key], err_msg=key)
+    for x, y in zip(a[2], b[2], strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
+@pytest.mark.parametrize("net", list(NETS))
+def test_training_has_the_same_bits(net: str, optimizer: str) -> None:
+    eager, plan = (trained(NETS[net], optimizer, static) for static in (False, True))
+    assert_same(eager, plan)
+    assert plan[3]._cases
+    assert all(c.noting is not None for c in plan[3]._cases.values())
+
+
+def test_schedules_and_clipping() -> None:
+    def schedule(opt):
+        return lr_scheduler.ExponentialLR(opt, 0.7)
+
+    eager, plan = (trained(Lenet, "adam", s, schedule=schedule, clip=True) for s in (False, True))
+    assert_same(eager, plan)
+    assert eager[4].param_groups[0]["lr"] == plan[4].param_groups[0]["lr"]
+
+
+def test_inference_sees_edited_weights_and_returns_fresh_tensors() -> None:
+    cnnx.manual_seed(1)
+    model = Lenet().eval()
+    fast = cnnx.compile(model, static=True, fullgraph=True)
+    data = list(batches(6))
+    with cnnx.no_grad():
+        before = [fast(x) for x, _ in data]
+        expected = [model(x) for x, _ in data]
+        for got, want in zip(before, expected, strict=True):  # none was overwritten by a later call
+            np.testing.assert_array_equal(got.numpy(), want.numpy())
+        model.layers[0].weight.mul_(2.0)
+        np.testing.assert_array_equal(fast(data[0][0]).numpy(), model(data[0][0]).numpy())
+        model.load_state_dict(Lenet().state_dict())
+        np.testing.assert_array_equal(fast(data[1][0]).numpy(), model(data[1][0]).numpy())
+    assert list(fast.state_dict()) == list(model.state_dict())
+
+
+def test_other_modes_shapes_and_parameters_are_noted_anew() -> None:
+    cnnx.manual_seed(1)
+    model = Lenet()
+    fast = cnnx.compile(model, static=True, fullgraph=True)
+    x, _ = next(batches(1))
+    with cnnx.no_grad():
+        for _ in range(4):
+            fast(x)
+        model.eval()
+        for _ in range(4):
+            np.testing.assert_array_equal(fast(x).numpy(), model(x).numpy())
+            np.testing.assert_array_equal(fast(x[:3]).numpy(), model(x[:3]).numpy())
+        model.layers[8] = nn.Linear(24, 3)
+        for _ in range(3):
+            assert fast(x).shape == (9, 3)
+            np.testing.assert_array_equal(fast(x).numpy(), model(x).numpy())
+
+
+def test_gradients_that_add_up() -> None:
+    def run(static: bool):
+        cnnx.manual_seed(2)
+        model = mlp()
+
+        def accumulate(x, y):
+            F.cross_entropy(model(x), y).backward()
+
+        step = cnnx.compile(accumulate, static=True, fullgraph=True) if static else accumulate
+        seen = []
+        for i, (x, y) in enumerate(batches(9)):
+            if i in (0, 5):
+                for p in model.parameters():
+                    p.grad = None
+            step(x, y)
+            seen.append([p.grad.numpy().copy() for p in model.parameters()])
+        return seen
+
+    for a, b in zip(run(False), run(True), strict=True):
+        for x, y in zip(a, b, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_what_no_plan_repeats_runs_as_it_is_and_says_why_once() -> None:
+    calls = []
+
+    def reads(x):
+        calls.append(x.sum().item())
+        return x * 2 if calls[-1] > 0 else x
+
+    run = cnnx.compile(reads, static=True)
+    with pytest.warns(UserWarning, match=r"reads: values of a tensor are read .*; it runs as it is") as seen:
+        results = [run(cnnx.full((3,), sign)).tolist() for sign in (1.0, -1.0, 1.0)]
+    assert results == [[2.0] * 3, [-1.0] * 3, [2.0] * 3]
+    assert len(seen) == 1
+    assert calls == [3.0, -3.0, 3.0]
+    with pytest.raises(RuntimeError, match="there is no plan of it"):
+        cnnx.compile(reads, static=True, fullgraph=True)(cnnx.ones(3))
+
+
+def test_hooks_are_called() -> None:
+    model, calls = nn.Linear(2, 2), []
+    model.register_forward_hook(lambda *a: calls.append(1))
+    run = cnnx.compile(model, static=True)
+    with pytest.warns(UserWarning, match="a hook of Linear"):
+        run(cnnx.ones(1, 2))
+    for _ in range(3):
+        run(cnnx.ones(1, 2))
+    assert len(calls) == 4
+
+
+def test_bad_targets_in_a_replay() -> None:
+    model = nn.Linear(4, 3)
+    run = cnnx.compile(lambda x, y: F.cross_entropy(model(x), y), static=True, fullgraph=True)
+    x = cnnx.randn(2, 4)
+    for _ in range(3):
+        run(x, cnnx.tensor([0, 2]))
+    with pytest.raises(
+        IndexError, match="cross_entropy: target 3 at position 1 is out of range for 3 classes"
+    ):
+        run(x, cnnx.tensor([0, 3]))
+    assert run(x, cnnx.tensor([1, 2])).item() == F.cross_entropy(model(x), cnnx.tensor([1, 2])).item()
+
+
+def test_forms_of_arguments_and_results() -> None:
+    def f(pair, *, scale, extra=None):
+        a, b = pair
+        return {"sum": a + b, "all": (a * scale, [b]), "text": "x", "none": extra}
+
+    run = cnnx.compile(f, static=True, fullgraph=True)
+    for i in range(5):
+        a, b = cnnx.full((2,), float(i)), cnnx.ones(2)
+        out = run((a, b), scale=2.0)
+        assert out["sum"].tolist() == [i + 1.0] * 2
+        assert out["all"][0].tolist() == [2.0 * i] * 2
+        assert out["all"][1][0].tolist() == [1.0, 1.0]
+        assert out["text"] == "x"
+        assert out["none"] is None
+    assert run((a, b), scale=3.0)["all"][0].tolist() == [12.0, 12.0]  # another number is another plan
+    with pytest.warns(UserWarning, match="an argument or result is a ndarray"):
+        cnnx.compile(lambda x: x, static=True)(np.ones(2))
+
+
+def test_variables_that_stand_for_something_else_count() -> None:
+    factor = cnnx.full((2,), 2.0)
+
+    def f(x):
+        return x * factor
+
+    run = cnnx.compile(f, static=True, fullgraph=True)
+    x = cnnx.ones(2)
+    for _ in range(4):
+        assert run(x).tolist() == [2.0, 2.0]
+    factor = cnnx.full((2,), 5.0)
+    for _ in range(4):
+        assert run(x).tolist() == [5.0, 5.0]
+    factor.fill_(7.0)  # the same tensor with other values
+    assert run(x).tolist() == [7.0, 7.0]
+
+
+GLOBAL = cnnx.full((1,), 3.0)
+
+
+def test_global_names_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = cnnx.compile(lambda x: x + GLOBAL, static=True, fullgraph=True)
+    for _ in range(3):
+        assert run(cnnx.zeros(1)).item() == 3.0
+    monkeypatch.setitem(globals(), "GLOBAL", cnnx.full((1,), 4.0))
+    for _ in range(3):
+        assert run(cnnx.zeros(1)).item() == 4.0
+
+
+def test_attributes_of_modules_count() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale, self.calls = 2.0, 0
+
+        def forward(self, x):
+            return x * self.scale
+
+    model = Scaled()
+    run = cnnx.compile(model, static=True, fullgraph=True)
+    for scale in (2.0, 3.0):
+        model.scale = scale
+        for _ in range(3):
+            assert run(cnnx.ones(1)).item() == scale
+
+    class Counts(Scaled):
+        def forward(self, x):
+            self.calls += 1
+            return x * self.calls
+
+    counted = Counts()
+    run = cnnx.compile(counted, static=True)
+    with pytest.warns(UserWarning, match="Counts: calls changes while it runs; it runs as it is"):
+        assert [run(cnnx.ones(1)).item() for _ in range(5)] == [1.0, 2.0, 3.0, 4.0, 5.0]
+
+    def outer():
+        count = 0
+
+        def step(x):
+            nonlocal count
+            count += 1
+            return x * count
+
+        return step
+
+    run = cnnx.compile(outer(), static=True)
+    with pytest.warns(UserWarning, match="count changes while it runs"):
+        assert [run(cnnx.ones(1)).item() for _ in range(4)] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_arrays_from_outside_are_not_frozen() -> None:
+    values = iter(range(1, 9))
+
+    def f(x):
+        return x * cnnx.from_numpy(np.float32([next(values)]))
+
+    run = cnnx.compile(f, static=True)
+    with pytest.warns(UserWarning, match="read or written outside"):
+        assert [run(cnnx.ones(1)).item() for _ in range(4)] == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_arguments_that_share_memory() -> None:
+    weight = nn.Parameter(cnnx.ones(2, 3))
+
+    def f(a, b):
+        with cnnx.no_grad():
+            a.mul_(2.0)
+            return (a + b) @ weight.T
+
+    run = cnnx.compile(f, static=True, fullgraph=True)
+    data = cnnx.arange(24, dtype=cnnx.float32).reshape(8, 3)
+    other = data.clone()
+    for i in range(4):  # changes its argument, which is a part of `data`
+        np.testing.assert_array_equal(
+            run(data[2 * i : 2 * i + 2], cnnx.ones(2, 3)).numpy(),
+            f(other[2 * i : 2 * i + 2], cnnx.ones(2, 3)).numpy(),
+        )
+    np.testing.assert_array_equal(data.numpy(), other.numpy())
+    x, y = cnnx.ones(2, 3), cnnx.ones(2, 3)
+    np.testing.assert_array_equal(run(x, x).numpy(), f(y, y).numpy())
+    copy = weight.detach().clone()
+    expected = ((copy * 2 + copy) @ (copy * 2).T).numpy()
+    np.testing.assert_array_equal(
+        run(weight.detach(), copy).numpy(), f(copy * 0 + 2, copy).numpy() * 0 + expected
+    )
+
+
+def test_batches_of_a_loader() -> None:
+    images = cnnx.from_numpy(np.random.default_rng(0).integers(0, 255, (80, 1, 14, 14), dtype=np.uint8))
+    data = cnnx.utils.data.TensorDataset(images, cnnx.arange(80) % 10)
+    for build in (Lenet, mlp):
+        model = build().eval()
+        run = cnnx.compile(lambda x, model=model: model(x.float()), static=True, fullgraph=True)
+        with cnnx.no_grad():
+            for _ in range(2):
+                for x, _ in cnnx.utils.data.DataLoader(data, batch_size=20):
+                    np.testing.assert_array_equal(run(x).numpy(), model(x.float()).numpy())
+
+
+def test_a_plan_within_a_plan_is_a_part_of_it() -> None:
+    inner = cnnx.compile(lambda x: x * 2, static=True, fullgraph=True)
+    for _ in range(3):
+        inner(cnnx.ones(3))
+    outer = cnnx.compile(lambda x: inner(x) + 1, static=True, fullgraph=True)
+    for i in range(4):
+        assert outer(cnnx.full((3,), float(i))).tolist() == [2.0 * i + 1] * 3
+
+
+def test_explain(tmp_path) -> None:
+    model = Lenet().eval()
+    run = cnnx.compile(model, static=True)
+    x, _ = next(batches(1))
+    with cnnx.no_grad():
+        told = run.explain(x, repeats=3)
+    names = [step.name for step in told.steps if step.name not in ("pack", "unpack")]
+    assert names == ["conv2d", "max_pool2d", "conv2d", "batch_norm", "relu", "avg_pool2d", "linear", "clone"]
+    conv = next(step for step in told.steps if step.name == "conv2d")
+    assert conv.input_shapes[0] == (9, 1, 14, 14)
+    assert conv.flops == 2 * 9 * 4 * 14 * 14 * 25
+    assert told.peak > 0
+    assert told.bandwidth > 0
+    assert told.memory > 0
+    assert "of peak" in str(told)
+    assert f"{len(told.steps)} steps" in str(told)
+    told.save_trace(tmp_path / "trace.json")
+    assert "conv2d" in (tmp_path / "trace.json").read_text()
+    reads = cnnx.compile(lambda x: x if x.sum().item() > 0 else x * 2, static=True)
+    with (
+        pytest.warns(UserWarning, match="it runs as it is"),
+        pytest.raises(RuntimeError, match="has no plan: values of a tensor are read"),
+    ):
+        reads.explain(x)
+
+
+def test_threads_share_a_plan() -> None:
+    model = mlp().eval()
+    fast = cnnx.compile(model, static=True, fullgraph=True)
+    data = [x for x, _ in batches(8)]
+    with cnnx.no_grad():
+        expected = [model(x).numpy() for x in data]
+        fast(data[0]), fast(data[0])
+    wrong: list[int] = []
+
+    def work(first: int) -> None:
+        with cnnx.no_grad():
+            for i in range(40):
+                k = (first + i) % len(data)
+                if not np.array_equal(fast(data[k]).numpy(), expected[k]):
+                    wrong.append(k)
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    def f(x):
+        return x
+
+    assert cnnx.compile(f, static=True, disable=True) is f
+    assert cnnx.compile(f) is f
+    monkeypatch.setenv("CNNX_COMPILE", "0")
+    assert cnnx.compile(f, static=True) is f
+    monkeypatch.setenv("CNNX_COMPILE", "maybe")
+    with pytest.raises(ValueError, match="CNNX_COMPILE=maybe"):
+        cnnx.compile(f, static=True)
+
+
+def test_too_many_kinds_of_arguments() -> None:
+    run = cnnx.compile(lambda x: x + 1, static=True)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for n in range(1, plans.LIMIT + 4):
+            assert run(cnnx.zeros(n)).tolist() == [1.0] * n
+    assert [str(w.message) for w in seen] == [seen[0].message.args[0]]
+    assert "more than 8" in str(seen[0].message)
