@@ -30,7 +30,7 @@ FLOORS: dict[str, list[str]] = {
     "device": ["device/"],
     "kernels": ["kernels/"],
     "core": ["core/", *headers("autograd", "number", "profiler", "random", "recording", "tensor")],
-    "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("plan")],
+    "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("foresight", "plan")],
     "nn, data, io": ["nn/", "data/", "io/", *(f"include/cnnx/{room}/" for room in ("nn", "data", "io"))],
     "everything": [*headers("cnnx"), "precompiled.h"],
 }

@@ -1,5 +1,6 @@
 #include "core/accumulate.h"
 
+#include "cnnx/recording.h"
 #include "core/copy.h"
 #include "core/floats.h"
 #include "core/node.h"
@@ -30,6 +31,7 @@ Tensor add_gradients(const Tensor& a, const Tensor& b) {
 
 void accumulate_grad(const Tensor& leaf, Tensor gradient) {
   check_same_device("grad", leaf, gradient);
+  note_grad_access(leaf);
   const Tensor grad = leaf.grad();
   if (!grad.defined()) {
     const bool sole_owner =

@@ -17,7 +17,8 @@ Device device_of(const Call& call, const ResultSpecs& specs) {
   return specs.empty() ? Device{} : specs[0].device.value_or(Device{});
 }
 
-Tensor allocate(const Result& spec, bool lanes, Device device, const Queue& queue) {
+Tensor allocate(const Result& spec, bool lanes, Device device, const Queue& queue, bool later) {
+  if (later && spec.shape.numel() > 0) return Tensor::empty_later(spec.shape, {spec.dtype, device}, lanes, *queue.memory);
   if (spec.device && !(*spec.device == device)) return Tensor::empty(spec.shape, {spec.dtype, *spec.device});
   if (!lanes) return Tensor::empty(spec.shape, {spec.dtype, device}, *queue.memory);
   if (spec.dtype == DType::float32) return Tensor::empty_lanes(spec.shape, *queue.memory);
@@ -138,7 +139,7 @@ namespace {
   if (recording != nullptr) recording->ran(r);
 }
 
-Results run_call(const Call& call, const Tensor* into) {
+Results run_call(const Call& call, const Tensor* into, RunTaker* run_taker) {
   const OpDef& op = call.op;
   const uint64_t needs = grad_enabled() ? needs_of(call) : 0;
   Results results;
@@ -171,7 +172,7 @@ Results run_call(const Call& call, const Tensor* into) {
   for (size_t i = 0; i < call.inputs.size(); ++i) {
     const Place place = op.place(i);
     Tensor& input = inputs.emplace_back(call[i]);
-    if (!input.defined() || place == Place::unread) {
+    if (!input.defined() || place == Place::unread || (run_taker != nullptr && !run_taker->reads(i))) {
       input_data.push_back(nullptr);
       continue;
     }
@@ -186,6 +187,7 @@ Results run_call(const Call& call, const Tensor* into) {
   if (direct && lanes && specs[0].place == Place::call && !into->in_lanes()) direct = false;
   const Device device = into != nullptr ? into->device() : device_of(call, specs);
   const Queue queue = queue_of(device);
+  const bool later = run_taker != nullptr && !run_taker->computes_now();
   for (const Result& spec : specs) {
     const bool in_lanes = lanes && spec.place == Place::call;
     if (!spec.wanted) results.emplace_back();
@@ -193,8 +195,8 @@ Results run_call(const Call& call, const Tensor* into) {
       results.emplace_back(call[static_cast<size_t>(spec.adds_to)]);
       results.back().bump_version();
     } else if (direct && results.empty()) results.emplace_back(*into);
-    else results.emplace_back(allocate(spec, in_lanes, device, queue));
-    result_data.push_back(address(results.back(), in_lanes));
+    else results.emplace_back(allocate(spec, in_lanes, device, queue, later));
+    result_data.push_back(later ? nullptr : address(results.back(), in_lanes));
   }
   const bool is_empty = results.size() == 1 && results[0].defined() && results[0].numel() == 0;
   if (!is_empty) {
@@ -205,7 +207,8 @@ Results run_call(const Call& call, const Tensor* into) {
                   {results.data(), results.size()},
                   {input_data.data(), input_data.size()},
                   {result_data.data(), result_data.size()}};
-    if (recorders.load(std::memory_order_relaxed) == 0) op.run(run);
+    if (run_taker != nullptr) run_taker->run(run);
+    else if (recorders.load(std::memory_order_relaxed) == 0) op.run(run);
     else run_recorded(run);
   }
   if (direct) into->bump_version();
@@ -218,10 +221,10 @@ Results run_call(const Call& call, const Tensor* into) {
 }
 
 // Out of the way of calls that nobody watches.
-[[gnu::noinline]] Results watched(CallObserver& watching, const Call& call, const Tensor* into) {
+[[gnu::noinline]] Results watched(CallObserver& watching, const Call& call, const Tensor* into, RunTaker* run_taker) {
   watching.begin(call);
   try {
-    Results results = run_call(call, into);
+    Results results = run_call(call, into, run_taker);
     watching.end(call, &results);
     return results;
   } catch (...) {
@@ -257,6 +260,14 @@ void note_host_access(const Tensor& tensor) {
   if (has_run_recorder()) recorder->read(tensor);
 }
 
+void note_grad_access(const Tensor& tensor) {
+  if (has_run_recorder()) recorder->touches_grad(tensor);
+}
+
+void note_draws(const Generator& generator, const RandomState& first, uint64_t count) {
+  if (has_run_recorder()) recorder->draws(generator, first, count);
+}
+
 void run_again(const Run& run) {
   CallObserver* watching = observer.load(std::memory_order_relaxed);
   if (watching == nullptr) return run.call.op.run(run);
@@ -274,8 +285,12 @@ void run_again(const Run& run) {
 
 Results emit(const Call& call, const Tensor* into) {
   if (takers.load(std::memory_order_relaxed) > 0 && taker != nullptr) return taker->take(call, into);
+  return emit_past_taker(call, into);
+}
+
+Results emit_past_taker(const Call& call, const Tensor* into, RunTaker* run_taker) {
   CallObserver* watching = observer.load(std::memory_order_relaxed);
-  return watching == nullptr ? run_call(call, into) : watched(*watching, call, into);
+  return watching == nullptr ? run_call(call, into, run_taker) : watched(*watching, call, into, run_taker);
 }
 
 }  // namespace cnnx

@@ -244,6 +244,21 @@ class CallTaker {
 // Sets that of the calling thread (null: none), and returns the one before.
 CallTaker* set_call_taker(CallTaker* taker);
 
+// Stands in for the run of one call: whoever knows what comes next.
+class RunTaker {
+ public:
+  // Whether the run gets the address of that input; else the input stays as it is.
+  virtual bool reads(size_t input) const = 0;
+  // Whether it computes at once; else the results have no memory yet, and run() says how they get their values: Storage::later().
+  virtual bool computes_now() const = 0;
+  virtual void run(const Run& run) = 0;
+
+ protected:
+  ~RunTaker() = default;
+};
+// emit(), past the call taker of the thread.
+Results emit_past_taker(const Call& call, const Tensor* into, RunTaker* run = nullptr);
+
 // Gets the runs of its thread, with the memory they work on: a plan. Those within runs are no runs of their own.
 class RunRecorder {
  public:
@@ -251,6 +266,10 @@ class RunRecorder {
   virtual void viewed(const Call& call) = 0;
   // The host gets the address of values, outside of runs.
   virtual void read(const Tensor& tensor) = 0;
+  // Somebody looks at .grad of a tensor, or sets it.
+  virtual void touches_grad(const Tensor& tensor) = 0;
+  // Keys of random numbers are taken, `first` and those behind it.
+  virtual void draws(const Generator& generator, const RandomState& first, uint64_t count) = 0;
 
  protected:
   ~RunRecorder() = default;
@@ -259,6 +278,7 @@ class RunRecorder {
 RunRecorder* set_run_recorder(RunRecorder* recorder);
 bool has_run_recorder();
 void note_host_access(const Tensor& tensor);
+void note_draws(const Generator& generator, const RandomState& first, uint64_t count);
 
 // There is one observer of all threads; a second one throws Error. It must outlive every call that is under way.
 void watch_calls(const char* what, CallObserver& observer);

@@ -81,6 +81,7 @@ RandomState Generator::next_calls(uint64_t count) {
     stream_->state.calls += count;
   }
   cuda::draw_if_captured(*this, first);
+  note_draws(*this, first, count);
   return first;
 }
 

@@ -1,5 +1,7 @@
 #include "cnnx/tensor.h"
 
+#include <utility>
+
 #include "cnnx/autograd.h"
 #include "core/copy.h"
 #include "core/cuda/graph.h"
@@ -16,6 +18,11 @@ LanesShape lanes_shape(const Dims& shape) {
   int64_t spatial = 1;
   for (int i = 2; i < shape.size(); ++i) spatial *= shape[i];
   return {shape[0], shape[1], spatial};
+}
+
+uint64_t Storage::next_number() {
+  static std::atomic<uint64_t> next{0};
+  return next.fetch_add(1, std::memory_order_relaxed);
 }
 
 Storage::Storage(size_t bytes, Allocator& memory, Device device)
@@ -44,6 +51,27 @@ void Storage::show(void* plain, float* lanes) {
   lanes_ = lanes;
 }
 
+std::shared_ptr<Storage> Storage::later(bool lanes, size_t bytes, const LanesShape& shape, Allocator& memory, Device device) {
+  auto result = std::make_shared<Storage>(nullptr, bytes, nullptr, false, device);
+  result->memory_ = &memory;
+  result->is_lanes_ = lanes;
+  result->lanes_shape_ = shape;
+  result->is_later_ = true;
+  return result;
+}
+
+void Storage::set_later(std::function<void(Storage&)> compute) { compute_ = std::move(compute); }
+
+void Storage::fill() {
+  std::lock_guard lock(mutex_);
+  if (!compute_) return;
+  if (is_lanes()) lanes_ = static_cast<float*>(memory_->allocate(static_cast<size_t>(lanes_shape_.numel()) * sizeof(float)));
+  else plain_ = memory_->allocate(bytes_);
+  const auto compute = std::exchange(compute_, nullptr);
+  compute(*this);
+  is_later_.store(false, std::memory_order_release);
+}
+
 Storage::~Storage() {
   if (release_) release_();
   if (memory_ == nullptr) return;
@@ -52,6 +80,7 @@ Storage::~Storage() {
 }
 
 void Storage::unpack(const Queue& queue) {
+  if (is_later()) fill();
   std::lock_guard lock(mutex_);
   if (!is_lanes_.load(std::memory_order_relaxed)) return;
   if (!keeps_form_) plain_ = memory_->allocate(bytes_);
@@ -101,6 +130,12 @@ Tensor Tensor::empty_lanes(const Dims& shape, Allocator& memory) {
   return made(std::make_shared<Storage>(lanes_shape(shape), memory), shape, contiguous_strides(shape), DType::float32);
 }
 
+Tensor Tensor::empty_later(const Dims& shape, const TensorOptions& options, bool lanes, Allocator& memory) {
+  const size_t bytes = byte_count(shape, itemsize(options.dtype));
+  return made(Storage::later(lanes, bytes, lanes ? lanes_shape(shape) : LanesShape{}, memory, options.device), shape,
+              contiguous_strides(shape), options.dtype);
+}
+
 Tensor Tensor::full(const Dims& shape, double value, const TensorOptions& options) { return filled(shape, options, value); }
 Tensor Tensor::zeros(const Dims& shape, const TensorOptions& options) { return filled(shape, options, 0.0); }
 Tensor Tensor::scalar(double value, const TensorOptions& options) { return full({}, value, options); }
@@ -137,6 +172,7 @@ void* Tensor::raw_data() const {
 }
 
 void* Tensor::raw_pointer() const {
+  if (impl_->storage->is_later()) impl_->storage->fill();
   if (impl_->storage->is_lanes()) throw Error("tensor: its images lie in lanes; ask its plain() for their address");
   return static_cast<char*>(impl_->storage->plain()) + impl_->offset * static_cast<int64_t>(itemsize(dtype()));
 }
@@ -149,7 +185,10 @@ bool Tensor::in_lanes() const {
          is_contiguous();
 }
 
-float* Tensor::lanes_data() const { return impl_->storage->lanes(); }
+float* Tensor::lanes_data() const {
+  if (impl_->storage->is_later()) impl_->storage->fill();
+  return impl_->storage->lanes();
+}
 
 Tensor Tensor::plain() const {
   if (impl_->storage->is_lanes()) unpack(*this);
@@ -212,6 +251,7 @@ void Tensor::set_grad(const Tensor& grad) {
   if (grad.defined() && grad.dtype() != dtype())
     throw TypeError(message("grad: is ", name(grad.dtype()), ", the tensor is ", name(dtype())));
   if (grad.defined()) check_same_device("grad", *this, grad);
+  note_grad_access(*this);
   impl_->grad = grad.impl();
 }
 

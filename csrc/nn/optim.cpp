@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "cnnx/ops/elementwise.h"
+#include "cnnx/recording.h"
 #include "core/copy.h"
 #include "kernels/dispatch.h"
 
@@ -77,6 +78,7 @@ CNNX_RULE(adagrad_step, adagrad_step, AdagradStep, "sum");
 
 Tensor gradient(const char* op, const Tensor& param) {
   if (!param.defined()) throw TypeError(message(op, ": a parameter is None"));
+  note_grad_access(param);
   return param.grad();
 }
 

@@ -1,5 +1,6 @@
 #include "cnnx/plan.h"
 
+#include <algorithm>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -15,12 +16,6 @@
 
 namespace cnnx {
 namespace {
-
-// What is called at its place, with these gradients of the leaves.
-struct LiveWork {
-  std::function<void()> work;
-  std::vector<std::shared_ptr<TensorImpl>> grads;
-};
 
 template <class T>
 void append(std::string& text, const T& value) {
@@ -48,7 +43,7 @@ struct Plan::State {
   bool is_noting = false;
   RunRecorder* before = nullptr;
   Recorder recorder;
-  std::vector<LiveWork> live;
+  std::vector<std::function<void()>> live;
   std::optional<BoundProgram> bound;
   std::string noted;
   std::string arguments;  // their signature
@@ -58,18 +53,94 @@ struct Plan::State {
   std::vector<std::shared_ptr<Storage>> changed;
   std::mutex mutex;
 
-  void run(const Queue& queue) {
+  bool is_current() const;
+  bool fits(const std::vector<Tensor>& arguments) const;
+  std::vector<Tensor> run(const std::vector<Tensor>& arguments);
+};
+
+bool Plan::State::is_current() const {
+  for (const Recorder::Outside& t : recorder.outside) {
+    const TensorImpl& now = *t.impl;
+    if (now.storage != t.storage || now.storage->is_lanes() != t.is_lanes || now.requires_grad != t.requires_grad ||
+        now.hooks != nullptr || !(now.shape == t.shape) || !(now.strides == t.strides) || now.offset != t.offset)
+      return false;
+    if (t.grad_counts && (now.grad != nullptr) != t.had_grad) return false;
+    if (t.first_grad != nullptr && now.grad != nullptr &&
+        (now.grad->storage != t.first_grad->storage || !(now.grad->strides == t.first_grad->strides)))
+      return false;
+  }
+  for (const GradChanges& changes : recorder.grads)
+    for (const GradChange& c : changes)
+      if (!c.is_first && c.grad != nullptr && c.grad->storage != c.storage) return false;
+  return true;
+}
+
+bool Plan::State::fits(const std::vector<Tensor>& given) const {
+  if (!bound || signature(given) != arguments) return false;
+  for (size_t i = 0; i < given.size(); ++i) {
+    const Storage* storage = given[i]->storage.get();
+    if (kept.contains(storage) || (changes[i] && storage->read_only())) return false;
+    for (size_t j = 0; j < i; ++j)
+      if (given[j]->storage.get() == storage) return false;
+  }
+  return true;
+}
+
+std::vector<Tensor> Plan::State::run(const std::vector<Tensor>& given) {
+  const NoGrad guard;
+  const Queue queue = queue_of({});
+  Program& program = bound->program();
+  bound->bind(given);
+  Generator& generator = default_generator();
+  RandomState first;
+  if (recorder.draw_count > 0) {
+    first = generator.next_calls(recorder.draw_count);
+    for (Step& step : program.steps)
+      if (step.draw >= 0) *step.op->key(step.attributes.data()) = {first.seed, first.calls + static_cast<uint64_t>(step.draw)};
+  }
+  // Gradients that there are at the start, for those that get them back.
+  std::vector<std::pair<const TensorImpl*, std::shared_ptr<TensorImpl>>> first_grads;
+  for (const GradChanges& changes : recorder.grads)
+    for (const GradChange& c : changes)
+      if (c.is_first) first_grads.emplace_back(c.tensor.get(), c.tensor->grad);
+  const auto apply = [&](const GradChanges& changes) {
+    for (const GradChange& c : changes) {
+      if (!c.is_first) c.tensor->grad = c.grad;
+      else c.tensor->grad = std::ranges::find(first_grads, c.tensor.get(), [](const auto& f) { return f.first; })->second;
+    }
+  };
+  struct Versions {
+    const State& s;
+    const std::vector<Tensor>& given;
+    ~Versions() {
+      for (const std::shared_ptr<Storage>& storage : s.changed) storage->bump_version();
+      for (size_t i = 0; i < given.size(); ++i)
+        if (s.changes[i]) given[i].bump_version();
+    }
+  } versions{*this, given};
+  int64_t drawn = 0;  // by the steps so far
+  try {
     for (const BoundStep& step : bound->steps()) {
+      drawn = std::max(drawn, step.step->draw + 1);
       if (step.step->op != nullptr) {
         step.run(queue);
         continue;
       }
-      const LiveWork& work = live[static_cast<size_t>(step.step->live)];
-      for (size_t i = 0; i < work.grads.size(); ++i) recorder.outside[i].impl->grad = work.grads[i];
-      work.work();
+      if (step.step->live >= 0) live[static_cast<size_t>(step.step->live)]();
+      else apply(recorder.grads[static_cast<size_t>(step.step->grads)]);
     }
+  } catch (...) {  // what the function would not have drawn is not drawn
+    if (recorder.draw_count > 0) {
+      generator.take_back(first, recorder.draw_count);
+      if (drawn > 0) generator.next_calls(static_cast<uint64_t>(drawn));
+    }
+    throw;
   }
-};
+  std::vector<Tensor> results;
+  results.reserve(bound->results().size());
+  for (const Tensor& t : bound->results()) results.push_back(copy_in_layout(t));
+  return results;
+}
 
 Plan::Plan() : state_(std::make_unique<State>()) {}
 Plan::~Plan() { abandon(); }
@@ -88,14 +159,14 @@ void Plan::live(const std::function<void()>& work) {
   State& s = *state_;
   if (!s.is_noting) throw Error("live: the plan is not being noted");
   s.recorder.add_live_work();
-  LiveWork& made = s.live.emplace_back(LiveWork{work, {}});
-  for (const Recorder::Outside& t : s.recorder.outside) made.grads.push_back(t.impl->grad);
+  s.live.push_back(work);
   struct Outside {
     State& s;
     ~Outside() { set_run_recorder(&s.recorder); }
   } outside{s};
   set_run_recorder(s.before);
   work();
+  s.recorder.ended_live_work();
 }
 
 void Plan::abandon() noexcept {
@@ -136,56 +207,30 @@ std::vector<Tensor> Plan::leaves() const {
   return result;
 }
 
-size_t Plan::steps() const { return state_->bound ? state_->bound->steps().size() - state_->live.size() : 0; }
+size_t Plan::steps() const {
+  return state_->bound ? state_->bound->steps().size() - state_->live.size() - state_->recorder.grads.size() : 0;
+}
 size_t Plan::bytes() const { return state_->bound ? state_->bound->bytes() : 0; }
 std::string Plan::noted() const { return state_->noted; }
 std::string Plan::str() const { return state_->bound ? cnnx::str(state_->bound->program()) : std::string(); }
 
-bool Plan::is_current() const {
-  for (const Recorder::Outside& t : state_->recorder.outside) {
-    const TensorImpl& now = *t.impl;
-    if (now.storage != t.storage || now.storage->is_lanes() != t.is_lanes || now.requires_grad != t.requires_grad ||
-        now.hooks != nullptr || (now.grad == nullptr) != (t.first_grad == nullptr))
-      return false;
-    if (t.reads_grad && now.grad->storage != t.first_grad->storage) return false;
-  }
-  return true;
-}
+bool Plan::is_current() const { return state_->is_current(); }
+bool Plan::fits(const std::vector<Tensor>& arguments) const { return state_->fits(arguments); }
 
-bool Plan::fits(const std::vector<Tensor>& arguments) const {
-  const State& s = *state_;
-  if (!s.bound || signature(arguments) != s.arguments) return false;
-  for (size_t i = 0; i < arguments.size(); ++i) {
-    const Storage* storage = arguments[i]->storage.get();
-    if (s.kept.contains(storage) || (s.changes[i] && storage->read_only())) return false;
-    for (size_t j = 0; j < i; ++j)
-      if (arguments[j]->storage.get() == storage) return false;
-  }
-  return true;
+std::optional<std::vector<Tensor>> Plan::try_replay(const std::vector<Tensor>& arguments) {
+  State& s = *state_;
+  std::lock_guard lock(s.mutex);
+  if (!s.bound || cnnx::is_noting() || !s.fits(arguments) || !s.is_current()) return std::nullopt;
+  return s.run(arguments);
 }
 
 std::vector<Tensor> Plan::replay(const std::vector<Tensor>& arguments) {
   State& s = *state_;
-  if (!s.bound) throw Error("replay: there is no plan");
-  if (is_noting()) throw Error("replay: another plan is being noted, which cannot hold this one");
-  if (!fits(arguments)) throw Error("replay: the arguments differ from those that the plan was noted with");
   std::lock_guard lock(s.mutex);
-  const NoGrad guard;
-  s.bound->bind(arguments);
-  if (s.recorder.draws > 0) {
-    const RandomState first = default_generator().next_calls(s.recorder.draws);
-    for (Step& step : s.bound->program().steps)
-      if (step.draw >= 0) *step.op->key(step.attributes.data()) = {first.seed, first.calls + static_cast<uint64_t>(step.draw)};
-  }
-  s.run(queue_of({}));
-  for (const std::shared_ptr<Storage>& storage : s.changed) storage->bump_version();
-  for (size_t i = 0; i < arguments.size(); ++i)
-    if (s.changes[i]) arguments[i].bump_version();
-  for (Recorder::Outside& t : s.recorder.outside) t.impl->grad = t.last_grad;
-  std::vector<Tensor> results;
-  results.reserve(s.bound->results().size());
-  for (const Tensor& t : s.bound->results()) results.push_back(copy_in_layout(t));
-  return results;
+  if (!s.bound) throw Error("replay: there is no plan");
+  if (cnnx::is_noting()) throw Error("replay: another plan is being noted, which cannot hold this one");
+  if (!s.fits(arguments)) throw Error("replay: the arguments differ from those that the plan was noted with");
+  return s.run(arguments);
 }
 
 }  // namespace cnnx

@@ -12,13 +12,14 @@ std::string str(const std::vector<Value>& values) {
 }  // namespace
 
 std::string str(const Step& step) {
-  if (step.op == nullptr) return message("live ", step.live);
+  if (step.op == nullptr) return step.live >= 0 ? message("live ", step.live) : message("grads ", step.grads);
   return message(step.op->name, "(", str(step.inputs), ") -> ", str(step.results));
 }
 
 std::string str(const Program& program) {
   std::string text;
-  for (const Step& step : program.steps) text += str(step) + "\n";
+  for (const Step& step : program.steps)
+    if (step.grads < 0) text += str(step) + "\n";
   return text;
 }
 

@@ -38,15 +38,16 @@ struct Value {
   }
 };
 
-// A run of an op; or, without one, work that is not the plan's.
+// A run of an op; or, without one, work that is not the plan's, or .grad of tensors becoming others.
 struct Step {
   const OpDef* op = nullptr;
   std::vector<std::byte> attributes;
   int64_t lanes = 1;
   std::vector<Value> inputs, results;
   int64_t draw =
-      -1;         // the key of random numbers among the attributes is so many draws behind the plan's first; -1: there is none
-  int live = -1;  // without an op: which work
+      -1;          // the key of random numbers among the attributes is so many draws behind the plan's first; -1: there is none
+  int live = -1;   // without an op: which work,
+  int grads = -1;  // or which gradients
 
   template <class A>
   const A& as() const {

@@ -12,28 +12,59 @@ void Recorder::start(const std::vector<Tensor>& arguments, const std::vector<Ten
   for (const Tensor& t : arguments) {
     if (t.requires_grad()) refuse("an argument requires a gradient");
     if (seen_.contains(t->storage.get())) refuse("two arguments share memory");
-    const int block = block_of(t, false);
+    const int block = block_of(t, false, false);
     program.blocks[static_cast<size_t>(block)].argument = static_cast<int>(argument_offsets_.size());
     argument_offsets_.push_back(t->offset * static_cast<int64_t>(itemsize(t.dtype())));
   }
   for (const Tensor& leaf : leaves) meet(leaf);
-  first_draw_ = random_state();
+  seed_ = random_state().seed;
+  first_storage_ = Storage::next_number();
 }
 
-// A tensor that was there before, and is no argument.
-void Recorder::meet(const Tensor& t) {
-  if (!t.defined()) return;
+// Null unless it is a leaf that was there before, and no argument.
+Recorder::Outside* Recorder::meet(const Tensor& t) {
+  if (!t.defined()) return nullptr;
   const auto seen = seen_.find(t->storage.get());
   if (seen != seen_.end()) {
     const Block& block = program.blocks[static_cast<size_t>(seen->second.block)];
-    if (block.argument >= 0 || block.kept == nullptr) return;
+    if (block.argument >= 0 || block.kept == nullptr) return nullptr;
   }
-  if (!t.is_leaf() || !outside_of_.try_emplace(t.impl().get(), outside.size()).second) return;
-  if (t->hooks != nullptr) refuse("a hook on a gradient would have to be called");
-  outside.push_back({t.impl(), t->storage, t->storage->is_lanes(), t.requires_grad(), t->grad, nullptr});
+  if (!t.is_leaf()) return nullptr;
+  const auto [entry, is_new] = outside_of_.try_emplace(t.impl().get(), outside.size());
+  if (is_new) {
+    if (t->hooks != nullptr) refuse("a hook on a gradient would have to be called");
+    outside.push_back({t.impl(), t->storage, t.shape(), t.strides(), t->offset, t->storage->is_lanes(), t.requires_grad(),
+                       t->grad != nullptr, t->grad, t->grad});
+  }
+  return &outside[entry->second];
 }
 
-int Recorder::block_of(const Tensor& t, bool is_fresh) {
+void Recorder::touches_grad(const Tensor& tensor) {
+  if (Outside* met = meet(tensor)) met->grad_counts = true;
+}
+
+void Recorder::draws(const Generator& generator, const RandomState& first, uint64_t count) {
+  if (!generator.is_same(default_generator())) return refuse("random numbers are drawn from a generator of its own");
+  if (first.seed != seed_) return refuse("random numbers are seeded anew");
+  for (uint64_t i = 0; i < count; ++i) draw_of_[first.calls + i] = static_cast<int64_t>(draw_count++);
+}
+
+// Where gradients are others than at the last look: a step of its own.
+void Recorder::note_grads() {
+  GradChanges changes;
+  for (Outside& t : outside) {
+    const std::shared_ptr<TensorImpl>& now = t.impl->grad;
+    if (now == t.last_grad) continue;
+    t.last_grad = now;
+    t.grad_counts = true;
+    changes.push_back({t.impl, now, now != nullptr ? now->storage : nullptr, now == t.first_grad});
+  }
+  if (changes.empty()) return;
+  program.steps.emplace_back().grads = static_cast<int>(grads.size());
+  grads.push_back(std::move(changes));
+}
+
+int Recorder::block_of(const Tensor& t, bool is_fresh, bool is_read) {
   const std::shared_ptr<Storage>& storage = t->storage;
   const auto [entry, is_new] = seen_.try_emplace(storage.get());
   if (is_new) {
@@ -44,14 +75,15 @@ int Recorder::block_of(const Tensor& t, bool is_fresh) {
     block.lanes = storage->lanes_shape();
     block.lanes_bytes = static_cast<size_t>(block.lanes.numel()) * sizeof(float);
     if (!is_fresh) block.kept = storage;
+    if (is_read && storage->number() >= first_storage_) refuse("values of a tensor come from outside");
   }
   return entry->second.block;
 }
 
-Value Recorder::value(const Tensor& t, const void* data, bool is_fresh) {
+Value Recorder::value(const Tensor& t, const void* data, bool is_fresh, bool is_read) {
   Value result;
   if (!t.defined()) return result;
-  result.block = block_of(t, is_fresh);
+  result.block = block_of(t, is_fresh, is_read);
   result.is_lanes = t->storage->is_lanes();
   result.shape = t.shape();
   result.strides = t.strides();
@@ -74,6 +106,7 @@ Value Recorder::value(const Tensor& t, const void* data, bool is_fresh) {
 }
 
 void Recorder::ran(const Run& r) {
+  note_grads();
   const OpDef& op = r.call.op;
   if (op.borrows) return refuse(message(op.name, " works on what lives as long as its call"));
   if (r.queue.device >= 0) return refuse(message(op.name, " runs on a device; there a CUDA graph takes down what runs"));
@@ -82,12 +115,13 @@ void Recorder::ran(const Run& r) {
   const auto* attributes = static_cast<const std::byte*>(r.call.attributes);
   step.attributes.assign(attributes, attributes + op.attributes.bytes);
   step.lanes = r.lanes;
-  for (size_t i = 0; i < r.inputs.size(); ++i) step.inputs.push_back(value(r.inputs[i], r.input_data[i], false));
+  for (size_t i = 0; i < r.inputs.size(); ++i)
+    step.inputs.push_back(value(r.inputs[i], r.input_data[i], false, r.input_data[i] != nullptr));
   for (size_t i = 0; i < r.results.size(); ++i) {
     const Tensor& t = r.results[i];
     // What nobody else holds was made for this run.
     const bool is_fresh = t.defined() && t.impl().use_count() == 1 && t->storage.use_count() == 1;
-    step.results.push_back(value(t, r.result_data[i], is_fresh));
+    step.results.push_back(value(t, r.result_data[i], is_fresh, false));
   }
   for (const Input& input : r.call.inputs) meet(*input);
   if (&op == &kUnpack) {
@@ -98,9 +132,9 @@ void Recorder::ran(const Run& r) {
   }
   if (op.key != nullptr) {
     const RandomState& key = *op.key(step.attributes.data());
-    if (key.seed != first_draw_.seed || key.calls < first_draw_.calls)
-      refuse(message(op.name, " draws from a generator of its own"));
-    step.draw = static_cast<int64_t>(key.calls - first_draw_.calls);
+    const auto draw = draw_of_.find(key.calls);
+    if (key.seed != seed_ || draw == draw_of_.end()) refuse(message(op.name, " draws from a generator of its own"));
+    else step.draw = draw->second;
   }
   program.steps.push_back(std::move(step));
 }
@@ -112,19 +146,23 @@ void Recorder::viewed(const Call& call) {
 void Recorder::read(const Tensor&) { refuse("values of a tensor are read or written outside its operations"); }
 
 int Recorder::add_live_work() {
+  note_grads();
   program.steps.emplace_back().live = live_work_;
   return live_work_++;
 }
 
+void Recorder::ended_live_work() {
+  for (Outside& t : outside) t.last_grad = t.impl->grad;
+}
+
 void Recorder::finish(const std::vector<Tensor>& results) {
-  for (const Tensor& t : results) program.results.push_back(value(t, nullptr, false));
-  const RandomState now = random_state();
+  note_grads();
+  for (const Tensor& t : results) program.results.push_back(value(t, nullptr, false, true));
   std::unordered_set<int64_t> drawn;
   for (const Step& step : program.steps)
     if (step.draw >= 0) drawn.insert(step.draw);
-  if (now.seed != first_draw_.seed) return refuse("random numbers are seeded anew");
-  draws = now.calls - first_draw_.calls;
-  if (drawn.size() != draws) return refuse("random numbers are drawn by what cannot draw them again");
+  if (random_state().seed != seed_) return refuse("random numbers are seeded anew");
+  if (drawn.size() != draw_count) return refuse("random numbers are drawn by what cannot draw them again");
   // What is still there others hold.
   for (const auto& [address, seen] : seen_) {
     Block& block = program.blocks[static_cast<size_t>(seen.block)];
@@ -133,8 +171,8 @@ void Recorder::finish(const std::vector<Tensor>& results) {
     if (was_there && address->version() != seen.version) changed.push_back(seen.block);
   }
   for (Outside& t : outside) {
-    t.last_grad = t.impl->grad;
-    t.reads_grad = t.first_grad != nullptr && seen_.contains(t.first_grad->storage.get());
+    if (t.first_grad != nullptr && !seen_.contains(t.first_grad->storage.get())) t.first_grad.reset();
+    t.last_grad.reset();
   }
 }
 

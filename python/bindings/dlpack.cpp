@@ -109,6 +109,7 @@ py::object to_dlpack(const Tensor& tensor, bool versioned, bool copy, const std:
     py::gil_scoped_release release;
     source = moves ? to_device(tensor, target) : copy ? plain_copy(tensor) : tensor;
   }
+  source->storage->expose();
   auto consumer = cuda::Consumer::unknown;
   if (target.is_cuda() && stream.has_value()) {
     consumer = cuda::consumer_of(target.index, *stream);
@@ -214,6 +215,7 @@ void register_dlpack(py::module_& m) {
       "lend_cuda_memory",
       [](const Tensor& tensor) {
         note_read("data_ptr", tensor);
+        tensor->storage->expose();
         cuda::note_lent(tensor->storage->plain());
         return py::make_tuple(reinterpret_cast<uintptr_t>(tensor.raw_pointer()), tensor->storage->read_only());
       },

@@ -44,6 +44,7 @@ py::array to_numpy(const Tensor& tensor) {
     throw TypeError(
         message("numpy: a tensor on ", tensor.device().str(), " has no memory that NumPy can see; call .cpu() first"));
   note_read("numpy", tensor);
+  tensor->storage->expose();
   void* data;
   {
     py::gil_scoped_release release;

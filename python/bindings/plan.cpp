@@ -5,6 +5,7 @@
 
 #include "bindings.h"
 #include "cnnx/dtype.h"
+#include "cnnx/foresight.h"
 #include "guard.h"
 
 namespace cnnx::bindings {
@@ -29,13 +30,18 @@ class Replay {
       if (Py_TYPE(argument) != types_[i] || !caster.load(argument, false)) return py::none();
       tensors.push_back(static_cast<Tensor&>(caster));
     }
-    if (is_noting() || !plan_->fits(tensors) || !plan_->is_current() || !guard_->holds()) return py::none();
-    std::vector<Tensor> results;
+    if (!guard_->holds()) return py::none();
+    std::optional<std::vector<Tensor>> found;
     {
       const py::gil_scoped_release release;
-      results = plan_->replay(tensors);
+      found = plan_->try_replay(tensors);
     }
-    return single_ ? py::cast(results[0]) : py::cast(results);
+    if (!found) return py::none();
+    std::vector<Tensor>& results = *found;
+    if (single_) return py::cast(results[0]);
+    py::tuple several(results.size());
+    for (size_t i = 0; i < results.size(); ++i) several[i] = py::cast(results[i]);
+    return several;
   }
 
  private:
@@ -66,10 +72,16 @@ void register_plan(py::module_& m) {
       .def("is_current", &Plan::is_current)
       .def("fits", &Plan::fits, py::arg("arguments"))
       .def("replay", &Plan::replay, ReleaseGil(), py::arg("arguments"))
+      .def("try_replay", &Plan::try_replay, ReleaseGil(), py::arg("arguments"))
       .def_property_readonly("steps", &Plan::steps)
       .def_property_readonly("bytes", &Plan::bytes)
       .def_property_readonly("noted", &Plan::noted)
       .def("__str__", &Plan::str);
+  py::class_<Foresight>(m, "Foresight")
+      .def(py::init())
+      .def("begin", &Foresight::begin)
+      .def("end", &Foresight::end)
+      .def_property_readonly("fused", &Foresight::fused);
   py::class_<Replay>(m, "Replay")
       .def(py::init<std::shared_ptr<Plan>, std::shared_ptr<Guard>, py::tuple, bool>(), py::arg("plan"), py::arg("guard"),
            py::arg("arguments"), py::arg("single"))

@@ -55,7 +55,12 @@ void register_tensor(py::module_& m) {
           [](Tensor& t, bool value) { t.set_requires_grad(value); })
       .def_property_readonly("is_leaf", [](const Tensor& t) { return t.is_leaf(); })
       .def_property(
-          "grad", [](const Tensor& t) { return t.grad(); }, [](Tensor& t, const Tensor& g) { t.set_grad(g); })
+          "grad",
+          [](const Tensor& t) {
+            note_grad_access(t);
+            return t.grad();
+          },
+          [](Tensor& t, const Tensor& g) { t.set_grad(g); })
       .def_property_readonly("_grad_fn_name", &grad_fn_name)
       .def_property_readonly("_version", [](const Tensor& t) { return t.version(); })
       .def_property_readonly("_in_lanes", [](const Tensor& t) { return t.in_lanes(); })

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 _MASK = (1 << 64) - 1
 
 
+def _refuse_plans(why: str) -> None:
+    from cnnx import noting
+
+    noting.refuse(why)
+
+
 def _seed(op: str, seed: Any) -> int:
     try:
         number = int(seed)
@@ -98,12 +104,14 @@ class _DefaultGenerator(Generator):
     """The generator that functions use when they get none."""
 
     def _manual_seed(self, seed: int) -> None:
+        _refuse_plans("random numbers are seeded anew")
         _C.manual_seed(seed)
 
     def _state(self) -> tuple[int, int]:
         return _C.random_state()
 
     def _set_state(self, seed: int, calls: int) -> None:
+        _refuse_plans("random numbers are seeded anew")
         _C.set_random_state(seed, calls)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -119,4 +127,5 @@ def native_generator(op: str, generator: Any) -> Any:
         return None
     if not isinstance(generator, _C.GeneratorBase):
         raise TypeError(f"{op}: generator must be a cnnx.Generator, got {type(generator).__name__}")
+    _refuse_plans(f"{op} draws from a generator of its own")
     return generator

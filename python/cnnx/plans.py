@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
-import threading
+import sys
 import time
+import types
 import warnings
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from cnnx import _C
+from cnnx.noting import Noting, module_class, noted, thread
 from cnnx.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -24,108 +26,22 @@ R = TypeVar("R")
 #: Of signatures, and of the times that one is noted anew; beyond that a function runs as it is.
 LIMIT = 8
 
-#: How many plans are being noted, by all threads: whoever is to tell a plan something looks here first.
-active = 0
-
-
-class _Thread(threading.local):
-    noting: Noting | None = None
-
-
-_thread = _Thread()
-_lock = threading.Lock()
-
-_REGISTRIES = ("_parameters", "_buffers", "_modules")
-_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-class Noting:
-    """A plan while the calling thread notes it, and what only Python knows of it."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.plan, self.guard = _C.Plan(), _C.Guard()
-        self.refused = ""
-        self.modules: set[int] = set()
-        _watch_variables(self.guard, function)
-
-    def refuse(self, why: str) -> None:
-        """There can be no plan; the first reason counts."""
-        self.refused = self.refused or why
-
-    def meet(self, module: Module) -> None:
-        """A module is called: its attributes, parameters and hooks have to stay what they are."""
-        if id(module) in self.modules:
-            return
-        self.modules.add(id(module))
-        own = module.__dict__
-        self.guard.watch_dict(own)
-        for name in (*_REGISTRIES, *_HOOKS):
-            self.guard.watch_dict(own[name])
-        if any(own[name] for name in _HOOKS):
-            self.refuse(f"a hook of {type(module).__name__} would have to be called")
-
-
-def _watch_variables(guard: _C.Guard, function: Callable[..., Any]) -> None:
-    """What the function finds outside of itself has to stay what it is."""
-    code = getattr(function, "__code__", None)
-    if code is None:
-        return
-    for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        guard.watch_cell(cell, name)
-    for name in code.co_names:
-        if name in function.__globals__:
-            guard.watch_item(function.__globals__, name)
-
-
-def noting() -> Noting | None:
-    """What the calling thread notes, if anything."""
-    return _thread.noting
-
-
-@contextmanager
-def _noted(made: Noting, arguments: list[Tensor], leaves: list[Tensor]) -> Iterator[None]:
-    global active
-    before = _thread.noting
-    with _lock:
-        active += 1
-    made.plan.begin(arguments, leaves)
-    _thread.noting = made
-    try:
-        yield
-    finally:
-        _thread.noting = before
-        made.plan.abandon()
-        with _lock:
-            active -= 1
-
-
-def live(function: Callable[P, R]) -> Callable[P, R]:
-    """For what Python has to do in every replay too: updates of optimizers, steps of schedules."""
-
-    @functools.wraps(function)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        if not active or (made := _thread.noting) is None:
-            return function(*args, **kwargs)
-        results: list[R] = []
-
-        def work() -> None:
-            before, _thread.noting = _thread.noting, None
-            try:
-                results[:] = [function(*args, **kwargs)]
-            finally:
-                _thread.noting = before
-
-        if any(callable(a) for a in (*args[1:], *kwargs.values())):
-            made.refuse(f"{function.__qualname__} was given a function to call")
-        made.plan.live(work)
-        return results[0]
-
-    return call
-
-
 # Arguments and results: tensors in tuples, lists and dicts, and constants beside them.
 
 _CONSTANTS = (type(None), bool, int, float, complex, str, bytes)
+
+
+class _Constant:
+    """Beside what tells it from others."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Constant)
+
+    def __hash__(self) -> int:
+        return 0
 
 
 class _NoPlanError(Exception):
@@ -141,8 +57,8 @@ def _taken_apart(value: Any, tensors: list[Tensor]) -> Any:
         return (type(value), *(_taken_apart(v, tensors) for v in value))
     if type(value) is dict:
         return (dict, tuple(value), *(_taken_apart(v, tensors) for v in value.values()))
-    if isinstance(value, _CONSTANTS):
-        return (object, type(value), value)
+    if isinstance(value, _CONSTANTS):  # 0.0 == -0.0, and no nan is equal to itself
+        return (object, type(value), repr(value), _Constant(value))
     raise _NoPlanError(f"an argument or result is a {type(value).__name__}")
 
 
@@ -151,7 +67,7 @@ def _put_together(form: Any, tensors: Iterator[Tensor]) -> Any:
         return next(tensors)
     kind, *parts = form
     if kind is object:
-        return parts[1]
+        return parts[2].value
     if kind is dict:
         return dict(zip(parts[0], (_put_together(f, tensors) for f in parts[1:]), strict=True))
     return kind(_put_together(f, tensors) for f in parts)
@@ -161,6 +77,17 @@ def _key_of(form: Any, tensors: list[Tensor]) -> Any:
     return (form, _C.plan_signature(tensors), _C.is_grad_enabled(), _C.default_dtype())
 
 
+def _modes() -> Any:
+    return _C.is_grad_enabled(), _C.default_dtype(), _C.get_num_threads()
+
+
+def _left_behind(arguments: list[Tensor], modes: Any) -> str:
+    """What a call did besides computing that no replay does."""
+    if any(t.requires_grad or t.grad is not None for t in arguments):
+        return "an argument requires a gradient"
+    return "" if _modes() == modes else "it leaves another grad mode, dtype or number of threads behind"
+
+
 class _Case:
     """A function for arguments of one signature."""
 
@@ -168,20 +95,20 @@ class _Case:
         self.function, self.form = function, form
         self.leaves: list[Tensor] | None = None  # those that the first call met
         self.noting: Noting | None = None
-        self.results: Any = None
-        self.quick: _C.Replay | None = None  # for calls with tensors alone that return one
+        #: For calls with tensors alone that return one, or a tuple of them. The plan reaches its live work
+        #: through what noted it.
+        self.quick: tuple[_C.Replay, Noting] | None = None
         self.refused = ""
         self.noted = 0
 
     def __call__(self, tensors: list[Tensor]) -> Any:
         made = self.noting
         if made is not None:
-            if made.plan.is_current() and made.guard.holds():
-                if not made.plan.fits(
-                    tensors
-                ):  # they share memory with each other, or with what the plan works on
+            if made.holds():
+                if (results := made.plan.try_replay(tensors)) is not None:
+                    return _put_together(made.results, iter(results))
+                if made.plan.is_current():  # arguments share memory with each other, or with what it works on
                     return self._call(tensors)
-                return _put_together(self.results, iter(made.plan.replay(tensors)))
             self.noting = self.leaves = self.quick = None  # what has changed may have changed what it meets
         if self.refused:
             return self._call(tensors)
@@ -199,52 +126,147 @@ class _Case:
 
     def _meet(self, tensors: list[Tensor]) -> Any:
         """As ever, but for a look at the leaves: a plan has to know their gradients before it is noted."""
-        made = Noting(self.function)
-        with _noted(made, tensors, []):
+        made, modes = Noting(self.function), _modes()
+        with noted(made, tensors, []):
             result = self._call(tensors)
-            why = made.refused or made.plan.end([])
+            why = made.refused or _left_behind(tensors, modes) or made.plan.end([])
         self.leaves = made.plan.leaves()
         return self._refuse(why, result) if why else result
 
     def _note(self, tensors: list[Tensor]) -> Any:
-        self.noted += 1
-        made = Noting(self.function)
+        made, modes = Noting(self.function), _modes()
         found: list[Tensor] = []
-        with _noted(made, tensors, self.leaves or []):
+        with noted(made, tensors, self.leaves or []):
             result = self._call(tensors)
             try:
                 form = _taken_apart(result, found)
-                why = made.refused or made.plan.end(found)
+                why = made.refused or _left_behind(tensors, modes) or made.plan.end(found)
             except _NoPlanError as no:
                 why = str(no)
-        if not why and (name := made.guard.changed()):
+        self.noted += 1
+        if not why and (name := made.changed()):
             why = f"{name} changes while it runs"
         if why:
             return self._refuse(why, result)
-        self.noting, self.results = made, form
+        made.results = form
+        given = _put_together(form, (t.detach().clone() for t in found))
+        self.noting = made  # from here on another thread may write over the results
         args, kwargs = self.form[1:]
-        if isinstance(form, type) and kwargs == (dict, ()) and all(isinstance(a, type) for a in args[1:]):
-            self.quick = _C.Replay(made.plan, made.guard, tuple(tensors), True)
-        return _put_together(form, (t.detach().clone() for t in found))
+        single = isinstance(form, type)
+        several = not single and form[0] is tuple and all(isinstance(f, type) for f in form[1:])
+        if (single or several) and kwargs == (dict, ()) and all(isinstance(a, type) for a in args[1:]):
+            self.quick = _C.Replay(made.plan, made.guard, tuple(tensors), single), made
+        return given
+
+
+class _MethodOf:
+    """A function for an object, which it does not keep."""
+
+    def __init__(self, function: Callable[..., Any], owner: weakref.ref[Any]) -> None:
+        functools.update_wrapper(self, function, updated=())
+        self._function, self._owner = function, owner
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._function(self._owner(), *args, **kwargs)
+
+    @property
+    def __self__(self) -> Any:
+        return self._owner()
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_function":
+            raise AttributeError(name)
+        return getattr(self._function, name)
+
+
+class _Method:
+    """A method with its object, for a call."""
+
+    is_plan = True
+
+    def __init__(self, static: Static, owner: Any) -> None:
+        self.__wrapped__, self.__self__ = static, owner
+        self.__doc__, self.__name__ = static.__doc__, static._name()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "__wrapped__":
+            raise AttributeError(name)
+        return getattr(self.__wrapped__, name)
+
+
+class Matched:
+    """Runs functions as ever, and fuses calls that came together the time before: see `cnnx.compile`.
+
+    One for each function or module; it keeps what was seen by the kinds of arguments.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[Any, _C.Foresight] = {}
+        self.is_inside = False  # of a module: its own call goes on
+
+    def __call__(self, function: Callable[..., R], args: Any, kwargs: Any) -> R:
+        """``function(*args, **kwargs)``."""
+        tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
+        key = _C.plan_signature(tensors), _C.is_grad_enabled()
+        seen = self._seen.get(key)
+        if seen is None and len(self._seen) < LIMIT:
+            seen = self._seen[key] = _C.Foresight()
+        if seen is None or not seen.begin():
+            return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            seen.end()
+
+    @property
+    def fused(self) -> int:
+        """Pairs of calls that were made one, in the last call of each kind."""
+        return sum(seen.fused for seen in self._seen.values())
+
+    def __reduce__(self) -> Any:
+        """A copy has seen nothing yet."""
+        return (Matched, ())
+
+
+def _matched(function: Callable[P, R]) -> Callable[P, R]:
+    matched = Matched()
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return matched(function, args, kwargs)
+
+    setattr(call, "matched", matched)  # noqa: B010 (functions have no such attribute for mypy)
+    return call
 
 
 class Static:
     """A function that is noted in its second call and replayed from then on: see `cnnx.compile`."""
 
+    is_plan = True
+
     def __init__(self, function: Callable[..., Any], fullgraph: bool = False) -> None:
         functools.update_wrapper(self, function, updated=())
         self._function, self._fullgraph = function, fullgraph
+        #: By the objects that it is a method of.
+        self._methods: dict[int, tuple[weakref.ref[Any], Static]] = {}
         self._cases: dict[Any, _Case] = {}
-        self._quick: _C.Replay | None = None  # that of the last call
+        self._quick: tuple[_C.Replay, Noting] | None = None  # that of the last call
         self._said = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function, or replays it."""
+        if thread.live:
+            return self._function(*args, **kwargs)
         quick = self._quick  # another thread may change it
-        if quick is not None and not kwargs and (result := quick(args)) is not None:
-            return result
+        if quick is not None and not kwargs and quick[1].is_same():
+            result = quick[0](args)
+            if result is not None:
+                return result
         self._quick = None
-        if _thread.noting is not None:  # a part of another plan
+        if thread.noting is not None:  # a part of another plan
             return self._function(*args, **kwargs)
         tensors: list[Tensor] = []
         try:
@@ -264,6 +286,32 @@ class Static:
         if case.refused:
             self._say(case.refused)
         return result
+
+    @property
+    def module(self) -> Module | None:
+        """What is compiled, if it is a module."""
+        return self._function if isinstance(self._function, module_class()) else None
+
+    def __get__(self, owner: Any, kind: Any = None) -> Any:
+        """As a function in a class: the method of an object, with plans of its own."""
+        if owner is None:
+            return self
+        known = self._methods.get(id(owner))
+        if known is None or known[0]() is not owner:
+            number, methods = id(owner), self._methods
+            try:
+                alive = weakref.ref(owner, lambda _: methods.pop(number, None))
+            except TypeError:  # by an object with __slots__, say
+                return types.MethodType(self._function, owner)
+            known = methods[number] = alive, Static(_MethodOf(self._function, alive), self._fullgraph)
+        return _Method(known[1], owner)
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles are those of the function, and note it anew."""
+        name = getattr(self._function, "__qualname__", "")
+        if getattr(sys.modules.get(self._function.__module__), name, None) is self:
+            return name
+        return Static, (self._function, self._fullgraph)
 
     def explain(self, *args: Any, repeats: int = 20, **kwargs: Any) -> Explanation:
         """What each step of the plan for such arguments costs: `print` it.
@@ -314,9 +362,16 @@ class Static:
         return getattr(self._function, "__qualname__", type(self._function).__name__)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "_function":
+        if name == "_function" or (name.startswith("__") and name.endswith("__")):
             raise AttributeError(name)
         return getattr(self._function, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """What a module has is set there, where it counts."""
+        if name.startswith("_") or not isinstance(self._function, module_class()):
+            super().__setattr__(name, value)
+        else:
+            setattr(self._function, name, value)
 
     def _say(self, why: str) -> None:
         text = f"compile: {self._name()}: {why}"
@@ -338,29 +393,40 @@ def compile(
     disable: bool = False,
     static: bool = False,
 ) -> Any:
-    """A function or module that computes the same, and with ``static=True`` without Python.
+    """A function or module that computes the same faster, and with ``static=True`` without Python.
 
-    By default it is returned as it is. With ``static=True`` its second call is noted, kernel by kernel, and
-    later calls with arguments of the same shapes and dtypes replay that in C++: a whole training step, say,
-    with forward and backward pass and the optimizer. Steps are fused on the way, and what lies between them
-    shares one piece of memory. The results are those of the function, to the bit. The contract is much that
-    of a CUDA graph:
+    By default Python runs as ever, with all that it does. The first call is watched; from then on a call of
+    an op whose result went into the next one and nowhere else (a convolution before its relu) is held back
+    until that comes, and both are computed at once. If something else comes, or somebody asks for the values,
+    they are computed as if nothing had been. Compile the whole training step, and gradients are fused too.
+    A module is compiled as it is and returned.
+
+    With ``static=True`` the second call is noted, kernel by kernel, and later calls with arguments of the
+    same shapes and dtypes replay that in C++: a whole training step, say, with forward and backward pass and
+    the optimizer. Steps are fused on the way, and what lies between them shares one piece of memory.
+
+    The results are those of the function, to the bit, in both ways. The contract of ``static=True`` is much
+    that of a CUDA graph:
 
     - The function takes tensors and constants and returns them, also in tuples, lists and dicts. Results of a
       replay are fresh tensors without history; what it changes in its arguments is changed. Gradients keep
       their memory: ``p.grad`` of one step is overwritten by the next.
     - Random numbers are drawn anew, running statistics move, and ``step()`` of optimizers and schedules in it
-      is called in each replay, with the learning rates of that moment. Whatever else Python does in the
-      function (prints, numbers that it computes, lists that it appends to) was done when it was noted, and is
-      not done again.
+      is called in each replay, with the learning rates of that moment. Whatever else
+      Python does in the function (prints, numbers that it computes, lists that it appends to) was done when
+      it was noted, and is not done again.
     - A replay is made only if all is as it was that can be looked at: shapes, dtypes, grad mode; the
-      function's own variables and global names stand for the same objects; modules that were called have the
-      same attributes (so mode and numbers), parameters, buffers and submodules, and no hooks; parameters have
-      their memory, and gradients or none as before. Otherwise the function is noted anew. Values of tensors
-      may change, as when a state dict is loaded.
+      variables and global names of the function, and of functions that these stand for, stand for the same
+      objects, as do the attributes of its object that a method uses; modules that were called or that a
+      variable stands for, and all below, have the same attributes (so mode and numbers), parameters, buffers
+      and submodules, and no hooks; parameters have their memory, and gradients or none as before; an
+      optimizer that drops gradients has the same groups. Otherwise the function is noted anew. Values of
+      tensors may change, as when a state dict is loaded.
     - What cannot be repeated runs as it is, and a warning says once why: values that are read or come from
       outside (``item()``, indexing by tensors, ``from_numpy``), variables and attributes that the function
-      itself changes, hooks, arguments that require gradients, a device, more than 8 kinds of arguments.
+      itself changes, hooks, arguments that require gradients or are made to, ``data`` that is assigned,
+      random numbers that are seeded or drawn from a generator of its own, a device, more than 8 kinds of
+      arguments.
 
     Parameters
     ----------
@@ -378,8 +444,8 @@ def compile(
     Returns
     -------
     callable
-        With ``static=True`` it has a method ``explain(*args)``, which returns what each step costs
-        (`cnnx.explain.Explanation`), and all attributes of `model`.
+        A module is returned itself. With ``static=True`` the result has a method ``explain(*args)``, which
+        returns what each step costs (`cnnx.explain.Explanation`), and all attributes of `model`.
 
     Examples
     --------
@@ -399,11 +465,16 @@ def compile(
     >>> losses[-1] < losses[0]
     True
     """
-    if not static or disable or are_off():
-        return model if model is not None else lambda function: function
     if model is None:
-        return lambda function: Static(function, fullgraph)
-    return Static(model, fullgraph)
+        return lambda function: compile(function, fullgraph=fullgraph, disable=disable, static=static)
+    if disable or are_off():
+        return model
+    if static:
+        return Static(model, fullgraph)
+    if isinstance(model, type) or not hasattr(model, "_compiled"):
+        return _matched(model)
+    model._compiled = Matched()
+    return model
 
 
 def are_off() -> bool:

@@ -222,14 +222,20 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         )
         self.loss_curve_: list[float] = []
         model.train()
+
+        def step(inputs: cnnx.Tensor, labels: cnnx.Tensor) -> cnnx.Tensor:
+            optimizer.zero_grad()
+            loss: cnnx.Tensor = loss_of(model(inputs), labels)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        # A network of the user's own may do anything when it is called.
+        planned: Any = cnnx.compile(step, static=True, disable=callable(self.model))
         for _ in range(self.epochs):
             total = 0.0
             for inputs, labels in loader:
-                optimizer.zero_grad()
-                loss = loss_of(model(inputs), labels)
-                loss.backward()
-                optimizer.step()
-                total += loss.item() * len(labels)
+                total += planned(inputs, labels).item() * len(labels)
             self.loss_curve_.append(total / len(images))
             if not math.isfinite(total):
                 raise ValueError(f"CNNClassifier: the loss became {total}; a smaller lr may help")

@@ -395,6 +395,9 @@ class Tensor(Operators, InPlace, Methods, Conversions, _C.TensorBase):
 
     @data.setter
     def data(self, source: Tensor) -> None:
+        from cnnx import noting
+
+        noting.refuse("a tensor is given other memory")
         self._set_data(source)
 
     def detach(self) -> Tensor:

@@ -11,6 +11,7 @@
 #include "cnnx/dims.h"
 #include "cnnx/dtype.h"
 #include "cnnx/error.h"
+#include "cnnx/foresight.h"
 #include "cnnx/inline_vector.h"
 #include "cnnx/io/safetensors.h"
 #include "cnnx/nn/init.h"

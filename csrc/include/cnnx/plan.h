@@ -13,6 +13,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,8 @@ class Plan {
   bool fits(const std::vector<Tensor>& arguments) const;
   // Runs, and returns fresh tensors. One replay at a time; others wait. Throws Error for arguments that do not fit.
   std::vector<Tensor> replay(const std::vector<Tensor>& arguments);
+  // The same if the plan is current and the arguments fit; else nothing happens.
+  std::optional<std::vector<Tensor>> try_replay(const std::vector<Tensor>& arguments);
 
   size_t steps() const;       // kernels a replay runs, without live work
   size_t bytes() const;       // of the memory for what it computes in between

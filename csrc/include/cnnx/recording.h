@@ -40,5 +40,7 @@ size_t recorded_calls();
 
 // Values of a tensor become Python numbers, NumPy arrays or extents of a shape: whoever records cannot see what they do there.
 void note_read(const char* what, const Tensor& tensor);
+// .grad of a tensor is looked at or set, outside of calls: a plan that is being noted has to know.
+void note_grad_access(const Tensor& tensor);
 
 }  // namespace cnnx

@@ -42,6 +42,15 @@ class Storage {
   // Other memory in one form, which it keeps: what the steps of a plan see. The memory may change.
   static std::shared_ptr<Storage> in_form(bool lanes, size_t bytes, const LanesShape& shape, Device device);
   void show(void* plain, float* lanes);
+  // One whose memory and values come when somebody asks for them, or never: fill(). Of these bytes plain, or of this shape in
+  // lanes; `compute` fills plain() or lanes().
+  static std::shared_ptr<Storage> later(bool lanes, size_t bytes, const LanesShape& shape, Allocator& memory, Device device);
+  void set_later(std::function<void(Storage&)> compute);
+  bool is_later() const { return is_later_.load(std::memory_order_acquire); }
+  void fill();
+  // Whether it has memory of its own that nobody outside of the library has an address of.
+  bool is_private() const { return memory_ != nullptr && !is_exposed_.load(std::memory_order_relaxed); }
+  void expose() { is_exposed_.store(true, std::memory_order_relaxed); }
   ~Storage();
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -57,10 +66,14 @@ class Storage {
   size_t nbytes() const { return bytes_; }  // of the plain form
   Device device() const { return device_; }
   bool read_only() const { return read_only_; }
+  // Storages are numbered as they are made.
+  uint64_t number() const { return number_; }
+  static uint64_t next_number();
   uint64_t version() const { return version_.load(std::memory_order_relaxed); }
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
+  const uint64_t number_ = next_number();
   Allocator* memory_ = nullptr;  // null: somebody else's memory
   void* plain_ = nullptr;
   float* lanes_ = nullptr;
@@ -70,9 +83,11 @@ class Storage {
   std::atomic<bool> is_lanes_{false};
   std::atomic<uint64_t> version_{0};
   bool keeps_form_ = false;
+  std::atomic<bool> is_later_{false}, is_exposed_{false};
+  std::function<void(Storage&)> compute_;
   std::function<void()> release_;
   bool read_only_ = false;
-  std::mutex mutex_;
+  std::recursive_mutex mutex_;  // what computes the values may ask for their address
 };
 
 class Tensor;
@@ -110,6 +125,8 @@ class Tensor {
   static Tensor scalar(double value, const TensorOptions& options = {});  // 0-dimensional
   // float32 (N, C, S...) in lanes, on the CPU; the caller has decided so (core/op.h).
   static Tensor empty_lanes(const Dims& shape, Allocator& memory);
+  // Without memory yet: Storage::later().
+  static Tensor empty_later(const Dims& shape, const TensorOptions& options, bool lanes, Allocator& memory);
   // Wraps memory owned by somebody else; release runs when the last alias goes.
   static Tensor from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
                             bool read_only = false, Device device = {});

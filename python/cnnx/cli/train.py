@@ -145,6 +145,7 @@ class Trainer:
         self.model = build_model(settings.model, self.shape, len(settings.classes)).to(self.device)
         self.optimizer = make_optimizer(settings, self.model.parameters())
         self.loss = nn.CrossEntropyLoss()
+        self._score, self._step = self._plans()
         images.transform = transform_of(settings.normalize)
         self.drawing = drawing_size(images.data.numpy())
         self.loaders = make_loaders(images.to(self.device), settings)
@@ -215,6 +216,24 @@ class Trainer:
                 f"{speed:,.0f} images/s"
             )
 
+    def _plans(self) -> tuple[Any, Any]:
+        """Loss and outputs of a batch, without and with an update, both replayed on the CPU."""
+        model, optimizer, loss_of = self.model, self.optimizer, self.loss
+
+        def score(images: Any, labels: Any) -> tuple[Any, Any]:
+            output = model(images)
+            return loss_of(output, labels), output
+
+        def step(images: Any, labels: Any) -> tuple[Any, Any]:
+            optimizer.zero_grad()
+            loss, output = score(images, labels)
+            loss.backward()
+            optimizer.step()
+            return loss, output
+
+        on_gpu = self.device.type != "cpu"
+        return tuple(cnnx.compile(f, static=True, disable=on_gpu) for f in (score, step))
+
     def _train_epoch(self) -> None:
         self.model.train()
         total = len(self.loaders.train.sampler)  # type: ignore[arg-type]
@@ -222,12 +241,7 @@ class Trainer:
         started = time.perf_counter() - self.sums.seconds
         try:
             for images, labels in self.loaders.train:
-                images, labels = images.to(self.device), labels.to(self.device)
-                self.optimizer.zero_grad()
-                output = self.model(images)
-                loss = self.loss(output, labels)
-                loss.backward()
-                self.optimizer.step()
+                loss, output = self._step(images.to(self.device), labels := labels.to(self.device))
                 value = loss.item()
                 if not math.isfinite(value):
                     raise CommandError(
@@ -251,9 +265,8 @@ class Trainer:
         self.model.eval()
         with cnnx.no_grad():
             for images, labels in loader:
-                images, labels = images.to(self.device), labels.to(self.device)
-                output = self.model(images)
-                sums.add(self.loss(output, labels).item(), count_hits(output, labels), len(labels))
+                loss, output = self._score(images.to(self.device), labels := labels.to(self.device))
+                sums.add(loss.item(), count_hits(output, labels), len(labels))
                 self.interrupt.check()
         return sums.means()
 

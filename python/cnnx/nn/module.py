@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeVar, overload
 
 import cnnx
 
-from .. import dtypes, plans
+from .. import dtypes, noting, plans
 from ..conversions import Conversion
 from ..overrides import refuse_overrides
 from ..signatures import misused
@@ -97,13 +97,22 @@ class Module(CallHooks, State):
             if name not in self.__dict__:
                 self.__dict__[name] = make()
 
+    _compiled: plans.Matched | None = None  # by `cnnx.compile`
+
     # A callable of any signature, so that a subclass may define its own.
     forward: Callable[..., Any] = _forward_missing
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the hooks, if any, and `forward`."""
-        if plans.active and (made := plans.noting()) is not None:
+        if noting.active and (made := noting.current()) is not None:
             made.meet(self)
+        compiled = self._compiled
+        if compiled is not None and not compiled.is_inside:
+            compiled.is_inside = True
+            try:
+                return compiled(self, args, kwargs)
+            finally:
+                compiled.is_inside = False
         if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks:
             return self._call_with_hooks(args, kwargs)
         try:
@@ -145,6 +154,11 @@ class Module(CallHooks, State):
             if name not in d["_modules"]:
                 self._forget(name)
             d["_modules"][name] = value
+        elif isinstance(value, plans.Static) and value.module is not None and value.module is not self:
+            raise TypeError(
+                f"cannot assign a compiled module as '{name}': its parameters would be no part of this one; "
+                "compile the whole, or leave static=True out"
+            )
         elif isinstance(value, Buffer) and "_buffers" in d:
             self._forget(name)
             self.register_buffer(name, value, value.persistent)

@@ -10,7 +10,7 @@ from copy import deepcopy
 from types import MappingProxyType
 from typing import Any, ParamSpec, TypeVar
 
-from .. import _C, plans
+from .. import _C, noting
 from ..hooks import RemovableHandle
 from ..tensor import Tensor
 
@@ -169,8 +169,8 @@ class Optimizer:
         def step(*args: P.args, **kwargs: P.kwargs) -> R:
             optimizer: Any = args[0]
             optimizer._opt_called = True
-            if plans.active and plans.noting() is not None:
-                return plans.live(step)(*args, **kwargs)
+            if noting.active and noting.current() is not None:
+                return noting.live(step)(*args, **kwargs)
             if optimizer._has_step_hooks or _global_pre_hooks or _global_post_hooks:
                 return _call_with_hooks(func, optimizer, args, kwargs)
             return func(*args, **kwargs)
@@ -297,6 +297,8 @@ class Optimizer:
         set_to_none : bool
             Default: True.
         """
+        if noting.active and (made := noting.current()) is not None:
+            made.watch_groups(self.param_groups)
         for group in self.param_groups:
             _C.zero_grads(group["params"], set_to_none)
 

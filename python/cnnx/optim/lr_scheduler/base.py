@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from ... import plans
+from ... import noting
 from ...tensor import Tensor
 from ..optimizer import Optimizer
 
@@ -76,7 +76,7 @@ class LRScheduler:
         """The learning rates that were set last, one per group."""
         return self._last_lr
 
-    @plans.live
+    @noting.live
     def step(self, epoch: int | None = None) -> None:
         """Goes on by one epoch (or batch) and sets the learning rates.
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from ... import plans
+from ... import noting
 from ..optimizer import Optimizer
 from .base import LRScheduler, set_lr
 from .plateau import ReduceLROnPlateau
@@ -88,7 +88,7 @@ class SequentialLR(_Combined):
         first._initial_step()
         self._last_lr = first.get_last_lr()
 
-    @plans.live
+    @noting.live
     def step(self) -> None:  # type: ignore[override]
         """Goes on by one epoch with the schedule whose turn it is."""
         self.last_epoch += 1
@@ -126,7 +126,7 @@ class ChainedScheduler(_Combined):
         self._schedulers = list(schedulers)
         self._last_lr = self._current()
 
-    @plans.live
+    @noting.live
     def step(self) -> None:  # type: ignore[override]
         """Goes on by one epoch with all of them."""
         for scheduler in self._schedulers:

@@ -6,7 +6,7 @@ import math
 import warnings
 from typing import Any, SupportsFloat
 
-from ... import plans
+from ... import noting
 from ..optimizer import Optimizer
 from .base import LRScheduler, set_lr
 
@@ -100,7 +100,7 @@ class ReduceLROnPlateau(LRScheduler):
         """Whether epochs are not counted at present."""
         return self.cooldown_counter > 0
 
-    @plans.live
+    @noting.live
     def step(self, metrics: SupportsFloat, epoch: int | None = None) -> None:  # type: ignore[override]
         """Takes the metric of an epoch, and lowers the learning rates if it is time.
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ... import plans
+from ... import noting
 from ..optimizer import Optimizer
 from .base import LRScheduler
 
@@ -388,7 +388,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         height = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (base - self.eta_min) * height for base in self.base_lrs]
 
-    @plans.live
+    @noting.live
     def step(self, epoch: float | None = None) -> None:
         """Goes on by one epoch, or to `epoch`, which may be a fraction: ``epoch + batch / batches``."""
         if epoch is None and self.last_epoch >= 0:

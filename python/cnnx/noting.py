@@ -1,0 +1,279 @@
+"""A plan while it is noted: what only Python knows of it, and has to look at before each replay."""
+
+from __future__ import annotations
+
+import functools
+import operator
+import os
+import sys
+import sysconfig
+import threading
+import types
+import weakref
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from cnnx import _C
+from cnnx.tensor import Tensor
+
+if TYPE_CHECKING:
+    from cnnx.nn.module import Module
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: How many plans are being noted, by all threads: whoever is to tell a plan something looks here first.
+active = 0
+
+
+class _Thread(threading.local):
+    noting: Noting | None = None
+    live = 0  # how deep in live work: a plan under way can't be replayed once more
+
+
+thread = _Thread()
+_lock = threading.Lock()
+
+_REGISTRIES = ("_parameters", "_buffers", "_modules")
+_HOOKS = ("_forward_pre_hooks", "_forward_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+class Noting:
+    """A plan while the calling thread notes it, and what only Python knows of it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.plan, self.guard = _C.Plan(), _C.Guard()
+        self.refused = ""
+        self.modules: set[int] = set()
+        self.watched: set[int] = set()
+        #: The object whose method it is, and variables: they may hold what holds this, so the guard, which no
+        #: collector of garbage looks into, does not hold them.
+        self.cells: list[tuple[Any, Any, str]] = []
+        self.own: list[tuple[Mapping[str, Any], dict[str, Any], bool]] = []
+        self.lists: list[tuple[list[Any], tuple[Any, ...], str]] = []  # attributes of modules
+        self.groups: list[tuple[Any, list[tuple[Any, int]]]] = []  # of optimizers
+        self.works: list[Callable[[], None]] = []
+        self.results: Any = None
+        self._watch_function(function)
+
+    def refuse(self, why: str) -> None:
+        """There can be no plan; the first reason counts."""
+        self.refused = self.refused or why
+
+    def meet(self, module: Module) -> None:
+        """A module is called: its attributes, parameters and hooks have to stay what they are."""
+        if id(module) in self.modules:
+            return
+        self.modules.add(id(module))
+        self._watch_module(module)
+        if any(module.__dict__[name] for name in _HOOKS):
+            self.refuse(f"a hook of {type(module).__name__} would have to be called")
+
+    def watch_groups(self, groups: list[dict[str, Any]]) -> None:
+        """An optimizer that drops gradients has to have the same parameters."""
+        self.groups.append((groups, [(g["params"], len(g["params"])) for g in groups]))
+
+    def holds(self) -> bool:
+        """Whether everything outside is as it was."""
+        return self.is_same() and self.guard.holds()
+
+    def is_same(self) -> bool:
+        """Whether all is as it was that the guard doesn't look at."""
+        return not self._changed_beside()
+
+    def _changed_beside(self) -> str:
+        for groups, parameters in self.groups:
+            if len(groups) != len(parameters):
+                return "param_groups"
+            for group, (then, count) in zip(groups, parameters, strict=True):
+                if group["params"] is not then or len(then) != count:
+                    return "params"
+        for cell, contents, name in self.cells:
+            if _contents(cell) is not contents:
+                return name
+        for values, before, name in self.lists:
+            if len(values) != len(before) or not all(map(operator.is_, values, before)):
+                return name
+        for now, then, whole in self.own:
+            if whole and len(now) != len(then):
+                return next(iter(now.keys() ^ then.keys()), "")
+            for name, value in then.items():
+                if now.get(name, _missing) is not value:
+                    return name
+        return ""
+
+    def changed(self) -> str:
+        """The name of something that is not as it was, empty if all is."""
+        return self._changed_beside() or self.guard.changed()
+
+    def _watch_module(self, module: Module, is_owner: bool = False) -> None:
+        """It and all below, for a container's forward need not be called."""
+        if id(module) in self.watched:
+            return
+        self.watched.add(id(module))
+        own = module.__dict__
+        is_owner = is_owner or any(map(_is_plan, own.values()))
+        for names in (own, *(own[name] for name in (*_REGISTRIES, *_HOOKS))):
+            if is_owner:
+                self.own.append((names, dict(names), True))
+            else:
+                self.guard.watch_dict(names)
+        for name, value in own.items():
+            if type(value) is list:
+                self.lists.append((value, tuple(value), name))
+            elif type(value) is dict and name not in _REGISTRIES:
+                self.own.append((value, dict(value), True))
+        for child in own["_modules"].values():
+            if child is not None:
+                self._watch_module(child)
+        self._watch_value(getattr(type(module), "forward", None))
+        for kind in type(module).__mro__:
+            if id(kind) not in self.watched and not _is_library_class(kind):
+                self.watched.add(id(kind))
+                used = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
+                self.own.append((kind.__dict__, used, False))
+
+    def _watch_function(self, function: Any) -> None:
+        """What a function finds outside of itself has to stay what it is."""
+        code = getattr(function, "__code__", None)
+        if code is None or id(function) in self.watched:
+            return
+        self.watched.add(id(function))
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            self.cells.append((cell, _contents(cell), name))
+            self._watch_value(_contents(cell))
+        own = getattr(function, "__self__", None)
+        attributes: dict[str, Any] = {}
+        if isinstance(own, module_class()):
+            self._watch_module(own, is_owner=True)
+        elif own is not None and not isinstance(own, type):
+            attributes = getattr(own, "__dict__", {})
+        names = _names(code)
+        if used := {name: attributes[name] for name in names if name in attributes}:
+            self.own.append((attributes, used, False))
+        for name in names:
+            if name in function.__globals__:
+                self.guard.watch_item(function.__globals__, name)
+        for value in (*used.values(), *(function.__globals__.get(name) for name in names)):
+            self._watch_value(value)
+
+    def _watch_value(self, value: Any) -> None:
+        """A module or function that a variable stands for."""
+        if _is_plan(value):
+            value = value._function
+        if isinstance(value, module_class()):
+            self._watch_module(value)
+        elif isinstance(value, types.FunctionType | types.MethodType) and not _is_of_library(value):
+            self._watch_function(value)
+
+
+_missing = object()
+
+
+@functools.cache
+def _library_paths() -> tuple[str, ...]:
+    paths = {sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")}
+    return (os.path.dirname(os.path.abspath(__file__)), *paths)
+
+
+def _is_library_class(kind: type) -> bool:
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    return kind.__module__ == "builtins" or str(file).startswith(_library_paths())
+
+
+def _is_of_library(function: Any) -> bool:
+    """Whether its variables are nobody's to change."""
+    return str(function.__code__.co_filename).startswith(_library_paths())
+
+
+def _is_plan(value: Any) -> bool:
+    return getattr(type(value), "is_plan", False) is True
+
+
+def module_class() -> type[Module]:
+    """`cnnx.nn.Module`, which imports this."""
+    from cnnx.nn.module import Module
+
+    return Module
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not assigned yet
+        return _missing
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Those that code looks up, and code that is defined in it."""
+    return set(code.co_names).union(*(_names(c) for c in code.co_consts if isinstance(c, types.CodeType)))
+
+
+def current() -> Noting | None:
+    """What the calling thread notes, if anything."""
+    return thread.noting
+
+
+def refuse(why: str) -> None:
+    """What the calling thread notes, if anything, no plan can repeat."""
+    if active and (made := thread.noting) is not None:
+        made.refuse(why)
+
+
+@contextmanager
+def noted(made: Noting, arguments: list[Tensor], leaves: list[Tensor]) -> Iterator[None]:
+    """What the thread runs within is noted."""
+    global active
+    before = thread.noting
+    with _lock:
+        active += 1
+    made.plan.begin(arguments, leaves)
+    thread.noting = made
+    try:
+        yield
+    finally:
+        thread.noting = before
+        made.plan.abandon()
+        with _lock:
+            active -= 1
+
+
+def live(function: Callable[P, R]) -> Callable[P, R]:
+    """For what Python has to do in every replay too: updates of optimizers, steps of schedules."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if not active or (made := thread.noting) is None:
+            return function(*args, **kwargs)
+        results: list[R] = []
+
+        def work() -> None:
+            before, thread.noting = thread.noting, None
+            try:
+                results[:] = [function(*args, **kwargs)]
+            finally:
+                thread.noting = before
+
+        if any(callable(a) for a in (*args[1:], *kwargs.values())):
+            made.refuse(f"{function.__qualname__} was given a function to call")
+        # The plan knows what to do by its number alone: what it held, no collector of garbage would see.
+        number, by, grad = len(made.works), weakref.ref(made), _C.is_grad_enabled()
+        made.works.append(work)
+        made.plan.live(lambda: _work(by, number, grad))
+        return results[0]
+
+    return call
+
+
+def _work(by: weakref.ref[Noting], number: int, grad: bool) -> None:
+    if (made := by()) is None:
+        return
+    before = _C.is_grad_enabled()  # a replay itself has no gradients
+    _C.set_grad_enabled(grad)
+    thread.live += 1
+    try:
+        made.works[number]()
+    finally:
+        thread.live -= 1
+        _C.set_grad_enabled(before)
