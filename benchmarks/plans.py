@@ -9,11 +9,10 @@ import argparse
 import time
 from collections.abc import Callable
 
-from nets import NETS, batch_of
-
 import cnnx
 import cnnx.nn.functional as F
 from cnnx import nn, optim
+from cnnx.bench.nets import NETS, batch_of
 
 
 def mean_time(step: Callable[..., object], batch: tuple[cnnx.Tensor, ...], calls: int) -> float:

@@ -16,12 +16,12 @@ import statistics
 import time
 
 import numpy as np
-from nets import NETS, Net, Step, batch_of, make_step
 
 import cnnx
 import cnnx.nn
 import cnnx.nn.functional
 import cnnx.optim
+from cnnx.bench.nets import NETS, Net, Step, batch_of, make_step
 
 
 def cnnx_step(net: Net, batch: int, weights: dict[str, np.ndarray] | None) -> Step:

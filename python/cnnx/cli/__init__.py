@@ -1,4 +1,4 @@
-"""The command line: `cnnx train`, `eval`, `predict`, `export`, `show` and `info`."""
+"""The command line: `cnnx train`, `eval`, `predict`, `export`, `show`, `bench` and `info`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ MOST_THREADS = 1024
 LARGEST_SIDE = 4096  # of an image, in pixels
 LONGEST_NUMBER = 100  # digits
 COMMANDS = {  # where each is; imported when it is asked for
+    "bench": ("cnnx.cli.bench", "bench"),
     "eval": ("cnnx.cli.evaluate", "evaluate"),
     "export": ("cnnx.cli.export", "export"),
     "info": ("cnnx.cli.info", "info"),
@@ -156,6 +157,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_train(add)
     _add_use(add)
+    _add_bench(add)
     info = add(
         "info",
         "what this installation is and can do",
@@ -310,6 +312,21 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     show.add_argument("--image", type=path_name, metavar="FILE", help="an image file; default: a test image")
     show.add_argument("--index", type=count, metavar="N", help="which test image; default: 0")
+
+
+def _add_bench(add: Callable[..., argparse.ArgumentParser]) -> None:
+    from cnnx.cli.bench import add_options
+
+    bench = add(
+        "bench",
+        "how fast it is here, beside other libraries",
+        "Times cnnx and other libraries in turns, each in a process of its own, from the same weights on\n"
+        "the same data, after it has seen that they compute the same.",
+        "cnnx bench train --models s10,lenet5 --against torch,jax",
+        "cnnx bench infer --batch 1,64 --threads 1 --json infer.json --chart infer.png",
+        "cnnx bench load --busy 2",
+    )
+    add_options(bench)
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
