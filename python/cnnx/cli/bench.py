@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cnnx
 from cnnx.bench.measure import QUICK, Pace, Result
@@ -14,6 +15,8 @@ from cnnx.bench.report import as_dict, lines, write_json
 from cnnx.bench.rows import COMMANDS
 from cnnx.bench.run import Run, choose
 from cnnx.cli import MOST, MOST_THREADS, CommandError, UsageError, device_name, path_name, up_to
+from cnnx.cli.figures import Figures
+from cnnx.cli.info import cpu_name
 from cnnx.cli.terminal import say
 
 MOST_BUSY = 64
@@ -118,4 +121,10 @@ def bench(options: argparse.Namespace) -> int:
         say(note)
     if options.json:
         say(f"figures: {options.json}")
-    return 0
+    figures = Figures(links=True)
+    if options.chart:
+        from cnnx.bench.chart import chart
+
+        title = f"cnnx bench {options.what}, {cpu_name()}"
+        figures.draw("chart", Path(options.chart), chart, results, title=title)
+    return int(figures.failed)

@@ -9,11 +9,11 @@ from cnnx.bench.rows import Row
 
 
 class OpenVino(Peer):
-    """Its CPU plugin, compiled for the batch, in float32 as the others: it would choose bfloat16 by itself."""
+    """Its CPU plugin, compiled for the batch, in float32 as the others: by itself it may choose bfloat16."""
 
     def version(self) -> str:
         """Of OpenVINO."""
-        return str(openvino.__version__)
+        return str(openvino.__version__).split("-")[0]
 
     def prepare(self, row: Row, inputs: Inputs, dropout: bool) -> Call:
         """A request of the compiled model."""
