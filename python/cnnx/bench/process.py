@@ -107,7 +107,8 @@ class Worker:
         try:
             answer = json.loads(line)
         except ValueError:
-            raise PeerError(self._ended()) from None
+            text = f"{self.name}: no answer but {line.strip()!r}" if line else self._ended()
+            raise PeerError(text) from None
         if "error" in answer:
             first, *more = str(answer["error"]).strip().splitlines()
             raise PeerError(f"{self.name}: {first}{' ...' if more else ''}")

@@ -20,12 +20,13 @@ from cnnx.profiler import profile
 
 
 def choose(
-    names: Sequence[str], device: str, asked: bool, quick: bool, table: Mapping[str, Entry] = PEERS
+    names: Sequence[str],
+    rows: Sequence[Row],
+    device: str,
+    without_slow: bool = False,
+    table: Mapping[str, Entry] = PEERS,
 ) -> tuple[list[str], dict[str, str]]:
-    """Which of these peers can be measured, and of the others why not.
-
-    `asked` is whether the user named them.
-    """
+    """Which of these peers can be measured, and of the others why not."""
     there, missing = [], {}
     for name in names:
         entry = table[name]
@@ -33,7 +34,9 @@ def choose(
             missing[name] = f"not installed (pip install {' '.join(lacking)})"
         elif device.split(":")[0] not in entry.devices:
             missing[name] = f"nothing of it runs on {device}"
-        elif entry.slow and quick and not asked:
+        elif not any(map(entry.takes, rows)):
+            missing[name] = "it takes part in none of these rows"
+        elif entry.slow and without_slow:
             missing[name] = "left out by --quick"
         else:
             there.append(name)
@@ -67,8 +70,8 @@ class Run:
     ----------
     versions : dict of str to str
         Of the peers that have started.
-    missing : dict of str to str
-        Why the others have not.
+    failed : dict of str to str
+        Why others have not started, or not gone on.
     """
 
     def __init__(self, names: Sequence[str], threads: int, device: str, pace: Pace, load: int = 0) -> None:
@@ -76,7 +79,7 @@ class Run:
         self.conditions: dict[str, Callable[[], AbstractContextManager[None]]] = {"quiet": nullcontext}
         if load:
             self.conditions["busy"] = lambda: process.busy(load)
-        self.missing: dict[str, str] = {}
+        self.failed: dict[str, str] = {}
         self._stack, self._workers = ExitStack(), list[Worker]()
         cnnx.set_num_threads(threads)
         try:
@@ -91,12 +94,31 @@ class Run:
         try:
             worker = Worker(name, self.threads, self.device)
         except PeerError as error:
-            if name == "cnnx":
-                raise
-            self.missing[name] = str(error).removeprefix(f"{name}: ")
-            return
-        self._stack.callback(worker.close)
-        self._workers.append(worker)
+            self._drop(name, error)
+        else:
+            self._stack.callback(worker.close)
+            self._workers.append(worker)
+
+    def _drop(self, name: str, error: PeerError) -> None:
+        """Goes on without a peer that fails, unless it is the one that all are compared with."""
+        if name == "cnnx":
+            raise error
+        self._workers = [worker for worker in self._workers if worker.name != name]
+        self.failed[name] = str(error).removeprefix(f"{name}: ")
+
+    def _prepared(self, row: Row, folder: Path) -> list[Worker]:
+        """Those that take part in a row, which have computed the same."""
+        onnx = any("onnx" in PEERS[worker.name].packages for worker in self._workers)
+        process.write_inputs(row, folder, onnx)
+        values = {}
+        for worker in self._workers:
+            if PEERS[worker.name].takes(row):
+                try:
+                    values[worker.name] = worker.prepare(row, folder)
+                except PeerError as error:
+                    self._drop(worker.name, error)
+        compare(row, values)
+        return [worker for worker in self._workers if worker.name in values]
 
     def __enter__(self) -> Run:
         return self
@@ -110,15 +132,12 @@ class Run:
         Raises
         ------
         PeerError
-            If a peer fails, or computes something else than cnnx.
+            If a peer computes something else than cnnx, or cnnx fails.
         """
         for row in rows:
-            workers = [worker for worker in self._workers if PEERS[worker.name].takes(row)]
             with tempfile.TemporaryDirectory(prefix="cnnx-bench-") as name:
                 folder = Path(name)
-                onnx = any("onnx" in PEERS[worker.name].packages for worker in workers)
-                process.write_inputs(row, folder, onnx)
-                compare(row, {worker.name: worker.prepare(row, folder) for worker in workers})
+                workers = self._prepared(row, folder)
                 flops = operations(row, folder)
             yield until_quiet(
                 row,

@@ -21,6 +21,7 @@ WRONG_USE = 2
 SIGNALLED = 128  # plus the signal's number, as shells have it: 130 after Ctrl-C
 MOST = 1_000_000  # epochs, and images of a batch
 MOST_THREADS = 1024
+MOST_BUSY = 64  # processes
 LARGEST_SIDE = 4096  # of an image, in pixels
 LONGEST_NUMBER = 100  # digits
 COMMANDS = {  # where each is; imported when it is asked for
@@ -138,6 +139,15 @@ def path_name(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("the name is empty")
     return text
+
+
+def listed(read: Callable[[str], object]) -> Callable[[str], list[object]]:
+    """What reads an option's value as a list, with commas in between."""
+
+    def values(text: str) -> list[object]:
+        return [read(part) for part in text.split(",")]
+
+    return values
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -315,7 +325,8 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_bench(add: Callable[..., argparse.ArgumentParser]) -> None:
-    from cnnx.cli.bench import add_options
+    from cnnx.bench.peers import OURS, PEERS
+    from cnnx.bench.rows import COMMANDS as KINDS
 
     bench = add(
         "bench",
@@ -326,7 +337,37 @@ def _add_bench(add: Callable[..., argparse.ArgumentParser]) -> None:
         "cnnx bench infer --batch 1,64 --threads 1 --json infer.json --chart infer.png",
         "cnnx bench load --busy 2",
     )
-    add_options(bench)
+    about = "; ".join(f"{name}: {command.about}" for name, command in KINDS.items())
+    bench.add_argument("what", choices=list(KINDS), metavar="WHAT", help=about)
+    bench.add_argument("--models", type=listed(path_name), metavar="A,B", help="the nets; default: all")
+    bench.add_argument(
+        "--batch", type=listed(up_to(MOST)), metavar="N,M", help="batch sizes; default: 64; infer: 1,64,1000"
+    )
+    bench.add_argument(
+        "--threads",
+        type=listed(up_to(MOST_THREADS)),
+        metavar="N,M",
+        help="of all libraries alike; default: the CPUs this process may use; tiny: 1",
+    )
+    bench.add_argument(
+        "--against",
+        type=listed(path_name),
+        metavar="A,B",
+        help=f"peers ({', '.join(name for name in PEERS if name not in OURS)}), or none; "
+        "default: those that fit and are installed",
+    )
+    bench.add_argument(
+        "--device", type=device_name, metavar="NAME", default="cpu", help="cpu (the default) or cuda"
+    )
+    bench.add_argument(
+        "--busy",
+        type=up_to(MOST_BUSY),
+        metavar="N",
+        help="of load: how many processes never rest; default: 1",
+    )
+    bench.add_argument("--quick", action="store_true", help="a few rows, briefly: that it works, no figures")
+    bench.add_argument("--json", type=path_name, metavar="FILE", help="write all figures to this file")
+    bench.add_argument("--chart", type=path_name, metavar="FILE", help="draw them into this file")
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
