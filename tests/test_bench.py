@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 import sys
 
 import numpy as np
@@ -21,7 +22,7 @@ from cnnx.cli import main
 pytestmark = [pytest.mark.once, pytest.mark.cpu("the command names its device: --device")]
 
 TINY = Row("4-64-64-2", 64, STEP)
-WORKS = [TINY, Row("24-8-2", 8, GRADIENT), Row("s10", 3, OUTPUTS)]
+WORKS = [TINY, Row("24-8-2", 8, GRADIENT), Row("lenet5", 2, OUTPUTS)]
 
 
 @pytest.fixture(autouse=True)
@@ -332,14 +333,22 @@ def test_missing_and_failing_peers_are_said(capsys, tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("any_machine")
-def test_beside_a_load_with_torch(capsys, tmp_path):
-    pytest.importorskip("torch")
+def test_beside_a_load(capsys, tmp_path):
     file = tmp_path / "load.json"
-    assert quick("load", "--models", "s10", "--against", "torch", "--json", str(file)) == 0
+    assert quick("load", "--models", "s10", "--against", "none", "--json", str(file)) == 0
     assert "busy median" in capsys.readouterr().out
     (row,) = json.loads(file.read_text())["rows"]
-    assert list(row["seconds"]) == [*OURS, "torch"]
-    assert row["seconds"]["torch"]["slowdown"] > 0
+    assert list(row["seconds"]) == list(OURS)
+    assert row["seconds"]["cnnx"]["slowdown"] > 0
+
+
+@pytest.mark.usefixtures("any_machine")
+def test_against_torch(capsys):
+    pytest.importorskip("torch")
+    assert quick("infer", "--models", "s10", "--batch", "1", "--against", "torch") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"^  torch +[\d.]+ [mu]s +[\d.]+ [mu]s +\d+% +[\d.]+ +[\d.]+%$", out, re.MULTILINE)
+    assert re.search(r"^  torch takes [\d.]+ times as long as cnnx", out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
