@@ -210,7 +210,7 @@ def test_steal_is_read_from_the_system(tmp_path, monkeypatch):
     ],
 )
 def test_a_peer_that_differs_is_an_error(values, message):
-    measure.compare(TINY, {"cnnx": [1.0, 2.0], "torch": [1.0, 2.001]})
+    measure.compare(TINY, {"cnnx": [1.0, 2.0], "torch": [1.0, 2.00001]})
     with pytest.raises(PeerError) as raised:
         measure.compare(TINY, {"cnnx": [1.0, 2.0], "torch": values})
     assert str(raised.value) == message

@@ -18,8 +18,8 @@ from cnnx.bench.rows import Row
 QUIET = 0.10
 """By what share the machine may change in a row."""
 ATTEMPTS = 3
-TOLERANCE = 2e-3
-"""Between the values of two libraries: the losses of three steps have gone through optimizers."""
+TOLERANCE = 2e-5
+"""Between the values of two libraries, of the largest; up to 3e-6 was seen."""
 SHORTEST_SAMPLE = 5e-4
 """Seconds: shorter calls are timed several together."""
 

@@ -240,6 +240,10 @@ BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 class Jax(Peer):
     """Whole steps as one jitted function, whose state is given away and replaced."""
 
+    def __init__(self, name: str, threads: int, device: str) -> None:
+        super().__init__(name, threads, device)
+        jax.config.update("jax_default_matmul_precision", "highest")  # float32 throughout, as the others
+
     def version(self) -> str:
         """Of JAX."""
         return str(jax.__version__)

@@ -22,6 +22,7 @@ class Torch(Peer):
     def __init__(self, name: str, threads: int, device: str) -> None:
         super().__init__(name, threads, device)
         torch.set_num_threads(threads)
+        torch.backends.cudnn.allow_tf32 = False  # float32 throughout, as the others
 
     def version(self) -> str:
         """Of PyTorch."""
