@@ -81,7 +81,7 @@ COMMANDS = {
         TRAINERS,
     ),
     "infer": Command(
-        "outputs of trained nets; ONNX Runtime and OpenVINO get what cnnx exports",
+        "outputs without gradients; ONNX Runtime and OpenVINO get what cnnx exports",
         dict.fromkeys(NETS, (OUTPUTS, (1, 64, 1000))),
         ("s10", "lenet5"),
         ("torch", "onnxruntime", "openvino"),
