@@ -22,10 +22,11 @@ BURST = 0.1  # seconds
 
 def serve(name: str, threads: int) -> None:
     """Runs as many steps as a line asks for and answers with their times in ms."""
-    from nets import NETS, batch_of, make_step
-
     import cnnx
     from cnnx import nn, optim
+
+    sys.path.append(str(Path(__file__).resolve().parents[1] / "python/cnnx/bench"))
+    from nets import NETS, batch_of, make_step  # of this tree: an older build has others, or none
 
     if name not in NETS:
         sys.exit(f"compare_builds: there is no net {name}; known are {', '.join(NETS)}")

@@ -20,10 +20,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from nets import NETS
 
 import cnnx
 from cnnx import _C, datasets
+from cnnx.bench.nets import NETS
 from cnnx.cli.data import data_folder
 
 BATCH = 64

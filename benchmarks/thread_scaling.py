@@ -24,12 +24,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from nets import NETS, Net, Step, batch_of, make_step
 
 import cnnx
 import cnnx.nn
 import cnnx.nn.functional
 import cnnx.optim
+from cnnx.bench.nets import NETS, Net, Step, batch_of, make_step
 
 PERCENTILES = (5, 50, 95)
 

@@ -22,7 +22,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted(
     m.name for m in pkgutil.walk_packages(cnnx.__path__, "cnnx.") if not m.name.endswith("__main__")
 )
-NEED_EXTRAS = [name for name in MODULES if name == "cnnx.sklearn" or name.startswith("cnnx.onnx.")]
+NEED_EXTRAS = [
+    name for name in MODULES if name == "cnnx.sklearn" or name.startswith(("cnnx.onnx.", "cnnx.bench.peers."))
+]
 
 
 def load(name):

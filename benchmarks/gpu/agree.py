@@ -7,12 +7,12 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from nets import NETS, Net, batch_of, make_step
 
 import cnnx
 import cnnx.nn
 import cnnx.nn.functional as F
 import cnnx.optim
+from cnnx.bench.nets import NETS, Net, batch_of, make_step
 from gpu.runner import Part
 from gpu.store import Case, Results, Row, Setting, line_of, table
 

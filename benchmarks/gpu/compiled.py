@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from nets import NETS, Net
 
+from cnnx.bench.nets import NETS, Net
 from gpu.runner import Part
 from gpu.steps import in_precision, in_turns, libraries, torch_step, weights_of
 from gpu.store import Case, Results, Row, Setting

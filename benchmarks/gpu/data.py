@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from nets import NETS, Net
 from torch.utils.data import DataLoader as TorchLoader
 from torch.utils.data import TensorDataset as TorchDataset
 
@@ -19,6 +18,7 @@ import cnnx.nn
 import cnnx.nn.functional
 import cnnx.optim
 from cnnx import datasets, transforms
+from cnnx.bench.nets import NETS, Net
 from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
 from gpu.runner import Part

@@ -18,11 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nets import NETS, batch_of, make_step
-
 import cnnx
 import cnnx.nn.functional as F
 from cnnx import nn
+from cnnx.bench.nets import NETS, batch_of, make_step
 
 PHASES = ("forward", "backward", "optimizer", "read")
 FUSED = {nn.ReLU: "relu", nn.Tanh: "tanh"}

@@ -13,10 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from nets import NETS, batch_of, make_step
-
 import cnnx
 import cnnx.nn.functional as F
+from cnnx.bench.nets import NETS, batch_of, make_step
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("net", choices=NETS)

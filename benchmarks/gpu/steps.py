@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from nets import Net, Step, batch_of, make_step
 
 import cnnx
 import cnnx.nn
 import cnnx.nn.functional
 import cnnx.optim
+from cnnx.bench.nets import Net, Step, batch_of, make_step
 from gpu.store import Row, Setting
 
 

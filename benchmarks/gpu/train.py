@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from nets import NETS, Net
-
+from cnnx.bench.nets import NETS, Net
 from gpu.runner import Part
 from gpu.steps import (
     Step,

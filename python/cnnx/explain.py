@@ -36,7 +36,7 @@ class PlanStep(NamedTuple):
     bytes: float
 
 
-def _copied_per_second(seconds: float = 0.05) -> float:
+def copied_per_second(seconds: float = 0.05) -> float:
     """Bytes read and written per second by copies that no cache holds."""
     source = cnnx.zeros(16 * 1024 * 1024)
     target = cnnx.zeros_like(source)
@@ -74,7 +74,7 @@ class Explanation:
             for e in zip(*usual, strict=True)
         ]
         self.call_time, self.memory = call_time, memory
-        self.peak, self.bandwidth = _C.measure_peak(0.1), _copied_per_second()
+        self.peak, self.bandwidth = _C.measure_peak(0.1), copied_per_second()
 
     def __str__(self) -> str:
         """The table: each step's time, operations and bytes per second, and their shares."""

@@ -1,4 +1,4 @@
-"""The command line: `cnnx train`, `eval`, `predict`, `export`, `show` and `info`."""
+"""The command line: `cnnx train`, `eval`, `predict`, `export`, `show`, `bench` and `info`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ WRONG_USE = 2
 SIGNALLED = 128  # plus the signal's number, as shells have it: 130 after Ctrl-C
 MOST = 1_000_000  # epochs, and images of a batch
 MOST_THREADS = 1024
+MOST_BUSY = 64  # processes
 LARGEST_SIDE = 4096  # of an image, in pixels
 LONGEST_NUMBER = 100  # digits
 COMMANDS = {  # where each is; imported when it is asked for
+    "bench": ("cnnx.cli.bench", "bench"),
     "eval": ("cnnx.cli.evaluate", "evaluate"),
     "export": ("cnnx.cli.export", "export"),
     "info": ("cnnx.cli.info", "info"),
@@ -139,6 +141,15 @@ def path_name(text: str) -> str:
     return text
 
 
+def listed(read: Callable[[str], object]) -> Callable[[str], list[object]]:
+    """What reads an option's value as a list, with commas in between."""
+
+    def values(text: str) -> list[object]:
+        return [read(part) for part in text.split(",")]
+
+    return values
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser(prog="cnnx", description="Small, fast convolutional networks.")
@@ -156,6 +167,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_train(add)
     _add_use(add)
+    _add_bench(add)
     info = add(
         "info",
         "what this installation is and can do",
@@ -310,6 +322,52 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     show.add_argument("--image", type=path_name, metavar="FILE", help="an image file; default: a test image")
     show.add_argument("--index", type=count, metavar="N", help="which test image; default: 0")
+
+
+def _add_bench(add: Callable[..., argparse.ArgumentParser]) -> None:
+    from cnnx.bench.peers import OURS, PEERS
+    from cnnx.bench.rows import COMMANDS as KINDS
+
+    bench = add(
+        "bench",
+        "how fast it is here, beside other libraries",
+        "Times cnnx and other libraries in turns, each in a process of its own, from the same weights on\n"
+        "the same data, after it has seen that they compute the same.",
+        "cnnx bench train --models s10,lenet5 --against torch,jax",
+        "cnnx bench infer --batch 1,64 --threads 1 --json infer.json --chart infer.png",
+        "cnnx bench load --busy 2",
+    )
+    about = "; ".join(f"{name}: {command.about}" for name, command in KINDS.items())
+    bench.add_argument("what", choices=list(KINDS), metavar="WHAT", help=about)
+    bench.add_argument("--models", type=listed(path_name), metavar="A,B", help="the nets; default: all")
+    bench.add_argument(
+        "--batch", type=listed(up_to(MOST)), metavar="N,M", help="batch sizes; default: 64; infer: 1,64,1000"
+    )
+    bench.add_argument(
+        "--threads",
+        type=listed(up_to(MOST_THREADS)),
+        metavar="N,M",
+        help="of all libraries alike; default: the CPUs this process may use; tiny: 1",
+    )
+    bench.add_argument(
+        "--against",
+        type=listed(path_name),
+        metavar="A,B",
+        help=f"peers ({', '.join(name for name in PEERS if name not in OURS)}), or none; "
+        "default: those that fit and are installed",
+    )
+    bench.add_argument(
+        "--device", type=device_name, metavar="NAME", default="cpu", help="cpu (the default) or cuda"
+    )
+    bench.add_argument(
+        "--busy",
+        type=up_to(MOST_BUSY),
+        metavar="N",
+        help="of load: how many processes never rest; default: 1",
+    )
+    bench.add_argument("--quick", action="store_true", help="a few rows, briefly: that it works, no figures")
+    bench.add_argument("--json", type=path_name, metavar="FILE", help="write all figures to this file")
+    bench.add_argument("--chart", type=path_name, metavar="FILE", help="draw them into this file")
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
