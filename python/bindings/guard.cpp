@@ -1,58 +1,92 @@
 #include "guard.h"
 
 namespace cnnx::bindings {
+namespace {
+
+py::object borrowed(PyObject* object) { return py::reinterpret_borrow<py::object>(object); }
+
+// What the name stands for in a mapping; null if it is missing.
+py::object item(PyObject* names, PyObject* name) {
+  if (PyDict_CheckExact(names) != 0) {
+    PyObject* found = PyDict_GetItemWithError(names, name);
+    if (found == nullptr) PyErr_Clear();
+    return borrowed(found);
+  }
+  PyObject* found = PyObject_GetItem(names, name);  // of a class
+  if (found == nullptr) PyErr_Clear();
+  return py::reinterpret_steal<py::object>(found);
+}
+
+}  // namespace
 
 void Guard::watch_dict(const py::dict& names) {
-  Watched& w = watched_.emplace_back(Watched{names, {}, true});
-  for (const auto& [name, value] : names)
-    w.entries.push_back({py::reinterpret_borrow<py::object>(name), py::reinterpret_borrow<py::object>(value)});
+  Watched& w = watched_.emplace_back(Watched{Kind::dict, names, {}});
+  for (const auto& [name, value] : names) w.entries.push_back({borrowed(name.ptr()), borrowed(value.ptr())});
 }
 
-void Guard::watch_item(const py::dict& names, const py::object& name) {
-  PyObject* value = PyDict_GetItemWithError(names.ptr(), name.ptr());
-  if (value == nullptr && PyErr_Occurred() != nullptr) throw py::error_already_set();
-  watched_.push_back({names, {{name, py::reinterpret_borrow<py::object>(value)}}, false});
+void Guard::watch_list(const py::list& values, const py::object& name) {
+  Watched& w = watched_.emplace_back(Watched{Kind::list, values, {}});
+  w.entries.push_back({name, {}});
+  for (const py::handle value : values) w.entries.push_back({{}, borrowed(value.ptr())});
 }
 
-void Guard::watch_cell(const py::object& cell, const py::str& name) {
-  watched_.push_back({cell, {{name, py::reinterpret_steal<py::object>(PyCell_Get(cell.ptr()))}}, false});
+void Guard::watch_item(const py::object& names, const py::object& name) {
+  watched_.push_back({Kind::item, names, {{name, item(names.ptr(), name.ptr())}}});
 }
 
-// What of it is not as it was, null if all is; a name that is new gets into `other`.
-const Guard::Entry* Guard::first_change(const Watched& w, py::object& other) const {
-  if (PyCell_Check(w.container.ptr()) != 0)
-    return PyCell_GET(w.container.ptr()) == w.entries[0].value.ptr() ? nullptr : w.entries.data();
-  if (!w.whole) {
-    PyObject* now = PyDict_GetItemWithError(w.container.ptr(), w.entries[0].name.ptr());
-    if (now == nullptr) PyErr_Clear();
-    return now == w.entries[0].value.ptr() ? nullptr : w.entries.data();
+void Guard::watch_cell(const py::object& cell, const py::object& name) {
+  watched_.push_back({Kind::cell, cell, {{name, borrowed(PyCell_GET(cell.ptr()))}}});
+}
+
+bool Guard::is_same(const Watched& w, py::object* name) {
+  PyObject* const container = w.container.ptr();
+  const auto changed = [&](PyObject* what) {
+    if (name != nullptr) *name = borrowed(what);
+    return false;
+  };
+  switch (w.kind) {
+    case Kind::cell: return PyCell_GET(container) == w.entries[0].value.ptr() || changed(w.entries[0].name.ptr());
+    case Kind::item:
+      return item(container, w.entries[0].name.ptr()).ptr() == w.entries[0].value.ptr() || changed(w.entries[0].name.ptr());
+    case Kind::list: {
+      bool same = static_cast<size_t>(PyList_GET_SIZE(container)) + 1 == w.entries.size();
+      for (size_t i = 1; same && i < w.entries.size(); ++i)
+        same = PyList_GET_ITEM(container, static_cast<Py_ssize_t>(i) - 1) == w.entries[i].value.ptr();
+      return same || changed(w.entries[0].name.ptr());
+    }
+    case Kind::dict: break;
   }
-  PyObject *name, *value;
+  PyObject *key, *value;
   Py_ssize_t at = 0;
   size_t i = 0;
-  for (; PyDict_Next(w.container.ptr(), &at, &name, &value) != 0; ++i) {
-    if (i < w.entries.size() && w.entries[i].name.ptr() == name && w.entries[i].value.ptr() == value) continue;
-    static const Entry added;
-    if (i < w.entries.size() && w.entries[i].name.ptr() == name) return &w.entries[i];
-    other = py::reinterpret_borrow<py::object>(name);
-    return &added;
-  }
-  return i == w.entries.size() ? nullptr : &w.entries[i];
+  for (; PyDict_Next(container, &at, &key, &value) != 0; ++i)
+    if (i >= w.entries.size() || w.entries[i].name.ptr() != key || w.entries[i].value.ptr() != value) return changed(key);
+  return i == w.entries.size() || changed(w.entries[i].name.ptr());
 }
 
 bool Guard::holds() const {
-  py::object other;
+  if (cleared_) return false;
   for (const Watched& w : watched_)
-    if (first_change(w, other) != nullptr) return false;
+    if (!is_same(w, nullptr)) return false;
   return true;
 }
 
 std::string Guard::changed() const {
-  for (const Watched& w : watched_) {
-    py::object other;
-    if (const Entry* entry = first_change(w, other)) return py::str(other ? other : entry->name);
-  }
+  py::object name;
+  for (const Watched& w : watched_)
+    if (!is_same(w, &name)) return py::str(name);
   return {};
+}
+
+int Guard::traverse(visitproc visit, void* arg) const {  // Py_VISIT wants this name
+  for (const Watched& w : watched_) {
+    Py_VISIT(w.container.ptr());
+    for (const Entry& entry : w.entries) {
+      Py_VISIT(entry.name.ptr());
+      Py_VISIT(entry.value.ptr());
+    }
+  }
+  return 0;
 }
 
 }  // namespace cnnx::bindings

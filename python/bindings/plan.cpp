@@ -52,12 +52,32 @@ class Replay {
   DType dtype_;
 };
 
+Guard* guard_of(PyObject* object) {
+  if (!py::detail::is_holder_constructed(object)) return nullptr;
+  return &py::cast<Guard&>(py::handle(object));
+}
+
+void seen_by_collector(PyHeapTypeObject* heap) {
+  PyTypeObject& type = heap->ht_type;
+  type.tp_flags |= Py_TPFLAGS_HAVE_GC;
+  type.tp_traverse = [](PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    const Guard* guard = guard_of(self);
+    return guard != nullptr ? guard->traverse(visit, arg) : 0;
+  };
+  type.tp_clear = [](PyObject* self) {
+    if (Guard* guard = guard_of(self)) guard->clear();
+    return 0;
+  };
+}
+
 }  // namespace
 
 void register_plan(py::module_& m) {
-  py::class_<Guard, std::shared_ptr<Guard>>(m, "Guard")
+  py::class_<Guard, std::shared_ptr<Guard>>(m, "Guard", py::custom_type_setup(&seen_by_collector))
       .def(py::init())
       .def("watch_dict", &Guard::watch_dict, py::arg("names"))
+      .def("watch_list", &Guard::watch_list, py::arg("values"), py::arg("name"))
       .def("watch_item", &Guard::watch_item, py::arg("names"), py::arg("name"))
       .def("watch_cell", &Guard::watch_cell, py::arg("cell"), py::arg("name"))
       .def("changed", &Guard::changed)

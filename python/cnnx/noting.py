@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import operator
 import os
 import sys
 import sysconfig
 import threading
 import types
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -47,12 +46,6 @@ class Noting:
         self.refused = ""
         self.modules: set[int] = set()
         self.watched: set[int] = set()
-        #: The object whose method it is, and variables: they may hold what holds this, so the guard, which no
-        #: collector of garbage looks into, does not hold them.
-        self.cells: list[tuple[Any, Any, str]] = []
-        self.own: list[tuple[Mapping[str, Any], dict[str, Any], bool]] = []
-        self.lists: list[tuple[list[Any], tuple[Any, ...], str]] = []  # attributes of modules
-        self.groups: list[tuple[Any, list[tuple[Any, int]]]] = []  # of optimizers
         self.works: list[Callable[[], None]] = []
         self.results: Any = None
         self._watch_function(function)
@@ -72,58 +65,24 @@ class Noting:
 
     def watch_groups(self, groups: list[dict[str, Any]]) -> None:
         """An optimizer that drops gradients has to have the same parameters."""
-        self.groups.append((groups, [(g["params"], len(g["params"])) for g in groups]))
+        self.guard.watch_list(groups, "param_groups")
+        for group in groups:
+            self.guard.watch_item(group, "params")
+            self.guard.watch_list(group["params"], "params")
 
-    def holds(self) -> bool:
-        """Whether everything outside is as it was."""
-        return self.is_same() and self.guard.holds()
-
-    def is_same(self) -> bool:
-        """Whether all is as it was that the guard doesn't look at."""
-        return not self._changed_beside()
-
-    def _changed_beside(self) -> str:
-        for groups, parameters in self.groups:
-            if len(groups) != len(parameters):
-                return "param_groups"
-            for group, (then, count) in zip(groups, parameters, strict=True):
-                if group["params"] is not then or len(then) != count:
-                    return "params"
-        for cell, contents, name in self.cells:
-            if _contents(cell) is not contents:
-                return name
-        for values, before, name in self.lists:
-            if len(values) != len(before) or not all(map(operator.is_, values, before)):
-                return name
-        for now, then, whole in self.own:
-            if whole and len(now) != len(then):
-                return next(iter(now.keys() ^ then.keys()), "")
-            for name, value in then.items():
-                if now.get(name, _missing) is not value:
-                    return name
-        return ""
-
-    def changed(self) -> str:
-        """The name of something that is not as it was, empty if all is."""
-        return self._changed_beside() or self.guard.changed()
-
-    def _watch_module(self, module: Module, is_owner: bool = False) -> None:
+    def _watch_module(self, module: Module) -> None:
         """It and all below, for a container's forward need not be called."""
         if id(module) in self.watched:
             return
         self.watched.add(id(module))
         own = module.__dict__
-        is_owner = is_owner or any(map(_is_plan, own.values()))
         for names in (own, *(own[name] for name in (*_REGISTRIES, *_HOOKS))):
-            if is_owner:
-                self.own.append((names, dict(names), True))
-            else:
-                self.guard.watch_dict(names)
+            self.guard.watch_dict(names)
         for name, value in own.items():
             if type(value) is list:
-                self.lists.append((value, tuple(value), name))
+                self.guard.watch_list(value, name)
             elif type(value) is dict and name not in _REGISTRIES:
-                self.own.append((value, dict(value), True))
+                self.guard.watch_dict(value)
         for child in own["_modules"].values():
             if child is not None:
                 self._watch_module(child)
@@ -131,8 +90,9 @@ class Noting:
         for kind in type(module).__mro__:
             if id(kind) not in self.watched and not _is_library_class(kind):
                 self.watched.add(id(kind))
-                used = {name: value for name, value in vars(kind).items() if not name.startswith("__")}
-                self.own.append((kind.__dict__, used, False))
+                for name in vars(kind):
+                    if not name.startswith("__"):
+                        self.guard.watch_item(vars(kind), name)
 
     def _watch_function(self, function: Any) -> None:
         """What a function finds outside of itself has to stay what it is."""
@@ -141,22 +101,20 @@ class Noting:
             return
         self.watched.add(id(function))
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True):
-            self.cells.append((cell, _contents(cell), name))
+            self.guard.watch_cell(cell, name)
             self._watch_value(_contents(cell))
         own = getattr(function, "__self__", None)
         attributes: dict[str, Any] = {}
         if isinstance(own, module_class()):
-            self._watch_module(own, is_owner=True)
+            self._watch_module(own)
         elif own is not None and not isinstance(own, type):
             attributes = getattr(own, "__dict__", {})
         names = _names(code)
-        if used := {name: attributes[name] for name in names if name in attributes}:
-            self.own.append((attributes, used, False))
         for name in names:
-            if name in function.__globals__:
-                self.guard.watch_item(function.__globals__, name)
-        for value in (*used.values(), *(function.__globals__.get(name) for name in names)):
-            self._watch_value(value)
+            for variables in (attributes, function.__globals__):
+                if name in variables:
+                    self.guard.watch_item(variables, name)
+                    self._watch_value(variables[name])
 
     def _watch_value(self, value: Any) -> None:
         """A module or function that a variable stands for."""
@@ -166,9 +124,6 @@ class Noting:
             self._watch_module(value)
         elif isinstance(value, types.FunctionType | types.MethodType) and not _is_of_library(value):
             self._watch_function(value)
-
-
-_missing = object()
 
 
 @functools.cache
@@ -202,7 +157,7 @@ def _contents(cell: Any) -> Any:
     try:
         return cell.cell_contents
     except ValueError:  # not assigned yet
-        return _missing
+        return None
 
 
 def _names(code: types.CodeType) -> set[str]:

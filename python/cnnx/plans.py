@@ -104,7 +104,7 @@ class _Case:
     def __call__(self, tensors: list[Tensor]) -> Any:
         made = self.noting
         if made is not None:
-            if made.holds():
+            if made.guard.holds():
                 if (results := made.plan.try_replay(tensors)) is not None:
                     return _put_together(made.results, iter(results))
                 if made.plan.is_current():  # arguments share memory with each other, or with what it works on
@@ -144,7 +144,7 @@ class _Case:
             except _NoPlanError as no:
                 why = str(no)
         self.noted += 1
-        if not why and (name := made.changed()):
+        if not why and (name := made.guard.changed()):
             why = f"{name} changes while it runs"
         if why:
             return self._refuse(why, result)
@@ -261,7 +261,7 @@ class Static:
         if thread.live:
             return self._function(*args, **kwargs)
         quick = self._quick  # another thread may change it
-        if quick is not None and not kwargs and quick[1].is_same():
+        if quick is not None and not kwargs:
             result = quick[0](args)
             if result is not None:
                 return result
