@@ -864,3 +864,25 @@ def test_a_compiled_module_is_no_part_of_another() -> None:
     whole.part = cnnx.compile(nn.Linear(2, 2))
     assert len(list(whole.parameters())) == 2
     whole.fast = cnnx.compile(whole, static=True)
+
+
+def test_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, factors = [], [2.0]
+    layer = nn.Linear(3, 40)
+
+    def f(x):
+        seen.append(len(seen))  # nobody can see that a list grows
+        return F.dropout(layer(x) * factors[0], 0.5)
+
+    monkeypatch.setenv("CNNX_COMPILE", "check")
+    run = cnnx.compile(f, static=True, fullgraph=True)
+    x = cnnx.randn(5, 3)
+    for _ in range(5):
+        cnnx.manual_seed(1)
+        expected = f(x)
+        cnnx.manual_seed(1)
+        np.testing.assert_array_equal(run(x).detach().numpy(), expected.detach().numpy())
+    assert len(seen) == 10
+    factors[0] = 3.0
+    with pytest.raises(RuntimeError, match=r"f: a replay would not do what the function does: step \d+: mul"):
+        run(x)

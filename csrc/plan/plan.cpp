@@ -45,7 +45,7 @@ struct Plan::State {
   Recorder recorder;
   std::vector<std::function<void()>> live;
   std::optional<BoundProgram> bound;
-  std::string noted;
+  Program noted;
   std::string arguments;  // their signature
   size_t argument_count = 0;
   std::unordered_set<const Storage*> kept;
@@ -186,7 +186,7 @@ const std::string& Plan::end(const std::vector<Tensor>& results) {
   abandon();
   r.finish(results);
   if (!r.refused.empty()) return r.refused;
-  s.noted = cnnx::str(r.program);
+  s.noted = r.program;
   run_passes(r.program);
   s.bound.emplace(std::move(r.program));
   s.changes.resize(s.argument_count);
@@ -211,7 +211,8 @@ size_t Plan::steps() const {
   return state_->bound ? state_->bound->steps().size() - state_->live.size() - state_->recorder.grads.size() : 0;
 }
 size_t Plan::bytes() const { return state_->bound ? state_->bound->bytes() : 0; }
-std::string Plan::noted() const { return state_->noted; }
+std::string Plan::noted() const { return cnnx::str(state_->noted); }
+std::string Plan::difference(const Plan& other) const { return cnnx::difference(state_->noted, other.state_->noted); }
 std::string Plan::str() const { return state_->bound ? cnnx::str(state_->bound->program()) : std::string(); }
 
 bool Plan::is_current() const { return state_->is_current(); }

@@ -17,6 +17,7 @@ struct Block {
   LanesShape lanes;
   std::shared_ptr<Storage> kept;  // memory that others see too; null: the plan's own, between its first and its last step
   int argument = -1;              // that of an argument: another one in each replay
+  bool is_outside = false;        // kept because it was there before
   Device device;
 };
 
@@ -68,5 +69,7 @@ struct Program {
 // One line for a step, "conv2d(b0 b1 b2) -> b3".
 std::string str(const Step& step);
 std::string str(const Program& program);
+// Where two programs, noted from one function, are not the same; empty if they are. Random keys and argument's memory may differ.
+std::string difference(const Program& a, const Program& b);
 
 }  // namespace cnnx

@@ -75,6 +75,7 @@ int Recorder::block_of(const Tensor& t, bool is_fresh, bool is_read) {
     block.lanes = storage->lanes_shape();
     block.lanes_bytes = static_cast<size_t>(block.lanes.numel()) * sizeof(float);
     if (!is_fresh) block.kept = storage;
+    block.is_outside = !is_fresh;
     if (is_read && storage->number() >= first_storage_) refuse("values of a tensor come from outside");
   }
   return entry->second.block;
@@ -131,10 +132,11 @@ void Recorder::ran(const Run& r) {
     step.inputs[0].is_lanes = true;
   }
   if (op.key != nullptr) {
-    const RandomState& key = *op.key(step.attributes.data());
+    const RandomState key = *op.key(step.attributes.data());
     const auto draw = draw_of_.find(key.calls);
     if (key.seed != seed_ || draw == draw_of_.end()) refuse(message(op.name, " draws from a generator of its own"));
     else step.draw = draw->second;
+    *op.key(step.attributes.data()) = {};  // a replay has its own
   }
   program.steps.push_back(std::move(step));
 }

@@ -96,6 +96,7 @@ void register_plan(py::module_& m) {
       .def_property_readonly("steps", &Plan::steps)
       .def_property_readonly("bytes", &Plan::bytes)
       .def_property_readonly("noted", &Plan::noted)
+      .def("difference", &Plan::difference, py::arg("other"))
       .def("__str__", &Plan::str);
   py::class_<Foresight>(m, "Foresight")
       .def(py::init())

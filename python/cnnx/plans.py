@@ -91,8 +91,8 @@ def _left_behind(arguments: list[Tensor], modes: Any) -> str:
 class _Case:
     """A function for arguments of one signature."""
 
-    def __init__(self, function: Callable[..., Any], form: Any) -> None:
-        self.function, self.form = function, form
+    def __init__(self, function: Callable[..., Any], form: Any, name: str) -> None:
+        self.function, self.form, self.name = function, form, name
         self.leaves: list[Tensor] | None = None  # those that the first call met
         self.noting: Noting | None = None
         #: For calls with tensors alone that return one, or a tuple of them. The plan reaches its live work
@@ -105,6 +105,8 @@ class _Case:
         made = self.noting
         if made is not None:
             if made.guard.holds():
+                if _setting() == "check" and made.plan.is_current() and made.plan.fits(tensors):
+                    return self._check(made, tensors)
                 if (results := made.plan.try_replay(tensors)) is not None:
                     return _put_together(made.results, iter(results))
                 if made.plan.is_current():  # arguments share memory with each other, or with what it works on
@@ -122,6 +124,17 @@ class _Case:
 
     def _refuse(self, why: str, result: Any) -> Any:
         self.refused = why
+        return result
+
+    def _check(self, made: Noting, tensors: list[Tensor]) -> Any:
+        """Runs the function where its plan would be replayed, and compares the two."""
+        again, found = Noting(self.function), list[Tensor]()
+        with noted(again, tensors, self.leaves or []):
+            result = self._call(tensors)
+            _taken_apart(result, found)
+            why = again.refused or again.plan.end(found) or made.plan.difference(again.plan)
+        if why:
+            raise RuntimeError(f"compile: {self.name}: a replay would not do what the function does: {why}")
         return result
 
     def _meet(self, tensors: list[Tensor]) -> Any:
@@ -154,7 +167,8 @@ class _Case:
         args, kwargs = self.form[1:]
         single = isinstance(form, type)
         several = not single and form[0] is tuple and all(isinstance(f, type) for f in form[1:])
-        if (single or several) and kwargs == (dict, ()) and all(isinstance(a, type) for a in args[1:]):
+        quick = (single or several) and kwargs == (dict, ()) and all(isinstance(a, type) for a in args[1:])
+        if quick and _setting() != "check":
             self.quick = _C.Replay(made.plan, made.guard, tuple(tensors), single), made
         return given
 
@@ -280,7 +294,7 @@ class Static:
             if len(self._cases) >= LIMIT:
                 self._say(f"it has been called with more than {LIMIT} kinds of arguments")
                 return self._function(*args, **kwargs)
-            case = self._cases[key] = _Case(self._function, form)
+            case = self._cases[key] = _Case(self._function, form, self._name())
         result = case(tensors)
         self._quick = case.quick
         if case.refused:
@@ -437,7 +451,9 @@ def compile(
     dynamic, backend, mode, options
         For compatibility: they choose among PyTorch's compilers, which promise equal results.
     disable : bool
-        Returns `model` as it is. So does ``CNNX_COMPILE=0`` in the environment.
+        Returns `model` as it is. So does ``CNNX_COMPILE=0`` in the environment. With ``CNNX_COMPILE=check``
+        no plan is replayed: the function runs in its place, and RuntimeError is raised if it does anything
+        else.
     static : bool
         See above. Default: False.
 
@@ -467,7 +483,7 @@ def compile(
     """
     if model is None:
         return lambda function: compile(function, fullgraph=fullgraph, disable=disable, static=static)
-    if disable or are_off():
+    if disable or _setting() == "0":
         return model
     if static:
         return Static(model, fullgraph)
@@ -477,9 +493,8 @@ def compile(
     return model
 
 
-def are_off() -> bool:
-    """Whether the environment says so."""
+def _setting() -> str:
     value = os.environ.get("CNNX_COMPILE", "1")
-    if value not in ("0", "1"):
-        raise ValueError(f"CNNX_COMPILE={value}: 0 or 1")
-    return value == "0"
+    if value not in ("0", "1", "check"):
+        raise ValueError(f"CNNX_COMPILE={value}: 0, 1 or check")
+    return value

@@ -55,6 +55,8 @@ class Plan {
   size_t bytes() const;       // of the memory for what it computes in between
   std::string str() const;    // the steps, one a line
   std::string noted() const;  // the same as they were noted
+  // Where another plan of the function is not the same as it was noted; empty if it is.
+  std::string difference(const Plan& other) const;
 
  private:
   struct State;
