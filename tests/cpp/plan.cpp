@@ -1,9 +1,11 @@
 // Plans: the passes over their steps, the places of their memory, and replays against the function itself.
 #include "cnnx/plan.h"
 
+#include <functional>
 #include <limits>
 
 #include "cnnx/autograd.h"
+#include "cnnx/foresight.h"
 #include "cnnx/ops/conv.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/linear.h"
@@ -64,7 +66,8 @@ struct Net {
   }
   Tensor operator()(const Tensor& x) const {
     const Tensor a = relu(conv2d(x, first));
-    const Tensor b = max_pool2d(relu(conv2d(a, second, bias)), pool);
+    const Tensor c = relu(conv2d(a, second, bias));
+    const Tensor b = max_pool2d(c, pool);
     return sum(tanh(linear(flatten(b, 1, -1), dense)));
   }
   void step(const Tensor& x) const {
@@ -213,6 +216,57 @@ TEST_CASE("plan: what cannot be replayed") {
   CHECK(plan.is_current());
   leaf->storage = x->storage;
   CHECK_FALSE(plan.is_current());
+}
+
+TEST_CASE("plan: foresight fuses what came together the time before") {
+  Net net(2, 2);
+  Random random(9);
+  const Dims shape{3 * lane_count() + 64, 1, 14, 14};
+  const auto grads = [&] {
+    std::vector<Tensor> found;
+    for (const Tensor& t : {net.first, net.second, net.bias, net.dense}) found.push_back(t.grad());
+    return found;
+  };
+  Foresight foresight;
+  for (int time = 0; time < 4; ++time) {
+    const Tensor x = tensor(shape, random);
+    net.step(x);
+    const std::vector<Tensor> expected = grads();
+    {
+      const Foresight::Scope scope(foresight);
+      REQUIRE(scope.foresight != nullptr);
+      net.step(x);
+    }
+    CHECK(foresight.fused() == (time == 0 ? 0 : 3));  // two relus, and the mask of one in front of the pooling's gradient
+    const std::vector<Tensor> found = grads();
+    for (size_t i = 0; i < found.size(); ++i) CHECK(same_bits(found[i], expected[i]));
+  }
+}
+
+TEST_CASE("plan: what foresight held back is there when it is asked for") {
+  Random random(10);
+  const Tensor w = tensor({256, 8}, random);
+  const auto run = [&](Foresight& foresight, Tensor x, const std::function<void(const Tensor& h, Tensor x)>& between) {
+    const Foresight::Scope scope(foresight);
+    Tensor h = linear(x, w);
+    between(h, x);
+    return relu(std::move(h));
+  };
+  Foresight foresight;
+  const auto nothing = [](const Tensor&, const Tensor&) {};
+  const Tensor x = tensor({64, 8}, random);
+  const Tensor layer = linear(x, w), expected = relu(layer);
+  for (int time = 0; time < 3; ++time) CHECK(same_bits(run(foresight, x, nothing), expected));
+  CHECK(same_bits(run(foresight, x, [&](const Tensor& h, const Tensor&) { CHECK(same_bits(h, layer)); }), expected));
+  std::vector<Tensor> kept;
+  CHECK(same_bits(run(foresight, x, [&](const Tensor& h, const Tensor&) { kept.push_back(h); }), expected));
+  CHECK(same_bits(kept[0], layer));
+  const Tensor copy = mul(x, 1.0);
+  CHECK(same_bits(run(foresight, copy, [](const Tensor&, const Tensor& input) { mul_(input, 0.0); }), expected));
+  {
+    const Foresight::Scope scope(foresight), within(foresight);
+    CHECK(within.foresight == nullptr);
+  }
 }
 
 TEST_CASE("plan: places in memory") {
