@@ -37,7 +37,7 @@ void conv2d_forward(const Queue&, const Conv2dShape& s, const T* input, const T*
             }
           }
         output[lanes_index(n, o, y * s.out_width + x, s.out_channels, out_spatial, s.lanes)] =
-            static_cast<T>(activated(s.activation, sum));
+            static_cast<T>(activated(s.activation, static_cast<T>(sum)));
       }
   });
 }

@@ -21,7 +21,7 @@ void linear_forward(const Queue&, const LinearShape& s, const T* input, const T*
       double sum = bias != nullptr ? bias[o] : 0.0;
       for (int64_t i = 0; i < s.in_features; ++i)
         sum += static_cast<double>(input[n * s.in_features + i]) * weight[o * s.in_features + i];
-      output[n * s.out_features + o] = static_cast<T>(activated(s.activation, sum));
+      output[n * s.out_features + o] = static_cast<T>(activated(s.activation, static_cast<T>(sum)));
     }
   });
 }

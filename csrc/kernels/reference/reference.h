@@ -10,7 +10,7 @@
 
 namespace cnnx::reference {
 
-// What a convolution or a dense layer does to a result.
+// What a convolution or a dense layer does to a result, which is rounded before, so that one op after the other gives the same.
 inline double activated(Activation activation, double x) {
   switch (activation) {
     case Activation::relu: return x <= 0 ? 0 : x;
