@@ -230,8 +230,9 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             optimizer.step()
             return loss
 
-        # A network of the user's own may do anything when it is called.
-        planned: Any = cnnx.compile(step, static=True, disable=callable(self.model))
+        # A network of the user's own may do anything when it is called; plans run on the CPU.
+        off = callable(self.model) or images.device.type != "cpu"
+        planned: Any = cnnx.compile(step, static=True, disable=off)
         for _ in range(self.epochs):
             total = 0.0
             for inputs, labels in loader:
