@@ -28,6 +28,16 @@ Dims contiguous_strides(const Dims& shape) {
   return strides;
 }
 
+bool are_contiguous(const Dims& shape, const Dims& strides) {
+  int64_t step = 1;
+  for (int i = shape.size() - 1; i >= 0; --i) {
+    if (shape[i] == 1) continue;
+    if (shape[i] != 0 && strides[i] != step) return shape.numel() == 0;
+    step *= shape[i];
+  }
+  return true;
+}
+
 Dims broadcast_shapes(const char* op, const Dims& a, const Dims& b) {
   Dims result = Dims::filled(a.size() > b.size() ? a.size() : b.size(), 1);
   for (int i = 1; i <= result.size(); ++i) {

@@ -95,6 +95,11 @@ constexpr OpDef kUnpack =
 
 Attributes Call::listed() const { return op.attributes.list != nullptr ? op.attributes.list(attributes) : Attributes{}; }
 
+std::vector<std::byte> Call::attributes_copy() const {
+  const auto* first = static_cast<const std::byte*>(attributes);
+  return {first, first + op.attributes.bytes};
+}
+
 int64_t Run::count(const Tensor& t) const { return lanes > 1 ? t->storage->lanes_shape().numel() : t.numel(); }
 
 bool lanes_for_images(const Dims& shape, const TensorOptions& options) {
@@ -136,7 +141,7 @@ namespace {
     recorder = nullptr;
     r.call.op.run(r);
   }
-  if (recording != nullptr) recording->ran(r);
+  recording->ran(r);
 }
 
 Results run_call(const Call& call, const Tensor* into, RunTaker* run_taker) {
@@ -208,8 +213,8 @@ Results run_call(const Call& call, const Tensor* into, RunTaker* run_taker) {
                   {input_data.data(), input_data.size()},
                   {result_data.data(), result_data.size()}};
     if (run_taker != nullptr) run_taker->run(run);
-    else if (recorders.load(std::memory_order_relaxed) == 0) op.run(run);
-    else run_recorded(run);
+    else if (has_run_recorder()) run_recorded(run);
+    else op.run(run);
   }
   if (direct) into->bump_version();
   else if (into != nullptr) {
@@ -220,11 +225,12 @@ Results run_call(const Call& call, const Tensor* into, RunTaker* run_taker) {
   return results;
 }
 
-// Out of the way of calls that nobody watches.
-[[gnu::noinline]] Results watched(CallObserver& watching, const Call& call, const Tensor* into, RunTaker* run_taker) {
+// What f() gives, seen by whoever watches. Out of the way of calls that nobody watches.
+template <class F>
+[[gnu::noinline]] Results watched(CallObserver& watching, const Call& call, const F& f) {
   watching.begin(call);
   try {
-    Results results = run_call(call, into, run_taker);
+    Results results = f();
     watching.end(call, &results);
     return results;
   } catch (...) {
@@ -271,16 +277,12 @@ void note_draws(const Generator& generator, const RandomState& first, uint64_t c
 void run_again(const Run& run) {
   CallObserver* watching = observer.load(std::memory_order_relaxed);
   if (watching == nullptr) return run.call.op.run(run);
-  watching->begin(run.call);
-  try {
+  watched(*watching, run.call, [&] {
     run.call.op.run(run);
-  } catch (...) {
-    watching->end(run.call, nullptr);
-    throw;
-  }
-  Results results;
-  for (const Tensor& result : run.results) results.push_back(result);
-  watching->end(run.call, &results);
+    Results results;
+    for (const Tensor& result : run.results) results.push_back(result);
+    return results;
+  });
 }
 
 Results emit(const Call& call, const Tensor* into) {
@@ -290,7 +292,8 @@ Results emit(const Call& call, const Tensor* into) {
 
 Results emit_past_taker(const Call& call, const Tensor* into, RunTaker* run_taker) {
   CallObserver* watching = observer.load(std::memory_order_relaxed);
-  return watching == nullptr ? run_call(call, into, run_taker) : watched(*watching, call, into, run_taker);
+  if (watching == nullptr) return run_call(call, into, run_taker);
+  return watched(*watching, call, [&] { return run_call(call, into, run_taker); });
 }
 
 }  // namespace cnnx

@@ -9,9 +9,11 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstddef>
 #include <initializer_list>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "cnnx/autograd.h"
 #include "cnnx/inline_vector.h"
@@ -43,7 +45,8 @@ struct Call {
     return *static_cast<const A*>(attributes);
   }
   const Tensor& operator[](size_t i) const { return *inputs[i]; }
-  Attributes listed() const;  // the attributes by their names
+  Attributes listed() const;                       // the attributes by their names
+  std::vector<std::byte> attributes_copy() const;  // for who keeps the call
 };
 
 // How an op reads an input or writes a result.

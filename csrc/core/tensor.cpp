@@ -149,15 +149,7 @@ Tensor Tensor::from_memory(void* data, const Dims& shape, const Dims& strides, D
   return result;
 }
 
-bool Tensor::is_contiguous() const {
-  int64_t step = 1;
-  for (int i = ndim() - 1; i >= 0; --i) {
-    if (impl_->shape[i] == 1) continue;
-    if (impl_->shape[i] != 0 && impl_->strides[i] != step) return numel() == 0;
-    step *= impl_->shape[i];
-  }
-  return true;
-}
+bool Tensor::is_contiguous() const { return are_contiguous(impl_->shape, impl_->strides); }
 
 void Tensor::check_dtype(DType expected) const {
   if (dtype() != expected) throw TypeError(message("tensor: is ", name(dtype()), ", not ", name(expected)));

@@ -126,8 +126,8 @@ void BoundProgram::bind(const std::vector<Tensor>& arguments) {
   for (size_t i = 0; i < arguments.size(); ++i) {
     if (argument_blocks_[i] < 0) continue;
     const Tensor& t = arguments[i];
-    if (forms_[static_cast<size_t>(argument_blocks_[i])].storages[0] != nullptr && t->storage->is_lanes()) unpack(t);
     Forms& forms = forms_[static_cast<size_t>(argument_blocks_[i])];
+    if (forms.storages[0] != nullptr && t->storage->is_lanes()) unpack(t);
     forms.plain = moved<void>(t->storage->plain(), t->offset * static_cast<int64_t>(itemsize(t.dtype())));
     forms.lanes = t->storage->lanes();
     for (const std::shared_ptr<Storage>& storage : forms.storages)

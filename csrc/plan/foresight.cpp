@@ -22,8 +22,7 @@ bool is(const OpDef& op, std::string_view name) { return op.name == name; }
 struct Held {
   Held(const Run& r)
       : op(&r.call.op),
-        attributes(static_cast<const std::byte*>(r.call.attributes),
-                   static_cast<const std::byte*>(r.call.attributes) + r.call.op.attributes.bytes),
+        attributes(r.call.attributes_copy()),
         queue(r.queue),
         lanes(r.lanes),
         input_data(r.input_data.begin(), r.input_data.end()) {
@@ -226,8 +225,7 @@ struct Foresight::State final : CallTaker {
     }
     s.takes_over = into != nullptr;
     if (call.op.activation != nullptr) {
-      std::vector<std::byte> copy(static_cast<const std::byte*>(call.attributes),
-                                  static_cast<const std::byte*>(call.attributes) + call.op.attributes.bytes);
+      std::vector<std::byte> copy = call.attributes_copy();
       const Activation* own = call.op.activation(copy.data());
       s.can_change = own != nullptr && *own == Activation::none;
     }

@@ -1,4 +1,4 @@
-// What a plan runs: steps over blocks of memory. Passes rewrite it before memory is given out (plan/bind.h).
+// What a plan runs: steps over blocks of memory. Passes rewrite it before memory is given out (plan/bound.h).
 #pragma once
 
 #include <cstddef>
@@ -32,11 +32,7 @@ struct Value {
   DType dtype = DType::float32;
 
   bool defined() const { return block >= 0; }
-  // Whether both are the same elements in the same order.
-  bool is_same(const Value& other) const {
-    return block == other.block && is_lanes == other.is_lanes && byte_offset == other.byte_offset && shape == other.shape &&
-           strides == other.strides && dtype == other.dtype;
-  }
+  bool operator==(const Value&) const = default;
 };
 
 // A run of an op; or, without one, work that is not the plan's, or .grad of tensors becoming others.
@@ -45,19 +41,12 @@ struct Step {
   std::vector<std::byte> attributes;
   int64_t lanes = 1;
   std::vector<Value> inputs, results;
-  int64_t draw =
-      -1;          // the key of random numbers among the attributes is so many draws behind the plan's first; -1: there is none
+  // The key of random numbers among the attributes is so many draws behind the plan's first; -1: there is none.
+  int64_t draw = -1;
   int live = -1;   // without an op: which work,
   int grads = -1;  // or which gradients
 
-  template <class A>
-  const A& as() const {
-    return *reinterpret_cast<const A*>(attributes.data());
-  }
-  template <class A>
-  A& as() {
-    return *reinterpret_cast<A*>(attributes.data());
-  }
+  bool operator==(const Step&) const = default;
 };
 
 struct Program {
@@ -69,7 +58,7 @@ struct Program {
 // One line for a step, "conv2d(b0 b1 b2) -> b3".
 std::string str(const Step& step);
 std::string str(const Program& program);
-// Where two programs, noted from one function, are not the same; empty if they are. Random keys and argument's memory may differ.
+// Where two programs, noted from one function, are not the same; empty if they are. Random keys and arguments' memory may differ.
 std::string difference(const Program& a, const Program& b);
 
 }  // namespace cnnx

@@ -113,8 +113,7 @@ void Recorder::ran(const Run& r) {
   if (r.queue.device >= 0) return refuse(message(op.name, " runs on a device; there a CUDA graph takes down what runs"));
   Step step;
   step.op = &op;
-  const auto* attributes = static_cast<const std::byte*>(r.call.attributes);
-  step.attributes.assign(attributes, attributes + op.attributes.bytes);
+  step.attributes = r.call.attributes_copy();
   step.lanes = r.lanes;
   for (size_t i = 0; i < r.inputs.size(); ++i)
     step.inputs.push_back(value(r.inputs[i], r.input_data[i], false, r.input_data[i] != nullptr));

@@ -43,15 +43,7 @@ bool are_same_elements(const Value& a, const Value& b) {
   if (!a.defined() || a.block != b.block || a.is_lanes != b.is_lanes || a.byte_offset != b.byte_offset || a.dtype != b.dtype ||
       a.shape.numel() != b.shape.numel())
     return false;
-  const auto has_no_gaps = [](const Value& v) {
-    int64_t step = 1;
-    for (int i = v.shape.size() - 1; i >= 0; --i) {
-      if (v.shape[i] != 1 && v.strides[i] != step) return false;
-      step *= v.shape[i];
-    }
-    return true;
-  };
-  return a.is_lanes || (has_no_gaps(a) && has_no_gaps(b));
+  return a.is_lanes || (are_contiguous(a.shape, a.strides) && are_contiguous(b.shape, b.strides));
 }
 
 void Edit::apply(Program& program) {

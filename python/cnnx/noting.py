@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import sys
-import sysconfig
 import threading
 import types
 import weakref
@@ -128,6 +127,8 @@ class Noting:
 
 @functools.cache
 def _library_paths() -> tuple[str, ...]:
+    import sysconfig  # not at start-up
+
     paths = {sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")}
     return (os.path.dirname(os.path.abspath(__file__)), *paths)
 

@@ -92,6 +92,8 @@ class Dims {
 
 // Row-major strides, in elements, of a shape.
 Dims contiguous_strides(const Dims& shape);
+// Whether elements that lie so are row-major without gaps.
+bool are_contiguous(const Dims& shape, const Dims& strides);
 
 // NumPy broadcasting of two shapes; throws ShapeError naming `op` when they do not match.
 Dims broadcast_shapes(const char* op, const Dims& a, const Dims& b);

@@ -241,7 +241,8 @@ class Trainer:
         started = time.perf_counter() - self.sums.seconds
         try:
             for images, labels in self.loaders.train:
-                loss, output = self._step(images.to(self.device), labels := labels.to(self.device))
+                images, labels = images.to(self.device), labels.to(self.device)
+                loss, output = self._step(images, labels)
                 value = loss.item()
                 if not math.isfinite(value):
                     raise CommandError(
@@ -265,7 +266,8 @@ class Trainer:
         self.model.eval()
         with cnnx.no_grad():
             for images, labels in loader:
-                loss, output = self._score(images.to(self.device), labels := labels.to(self.device))
+                images, labels = images.to(self.device), labels.to(self.device)
+                loss, output = self._score(images, labels)
                 sums.add(loss.item(), count_hits(output, labels), len(labels))
                 self.interrupt.check()
         return sums.means()
