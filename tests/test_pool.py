@@ -75,3 +75,25 @@ def test_avg_pool2d(
         TOLERANCE[dtype],
         f"avg_pool2d {case} batch {batch}",
     )
+
+
+# Without indices: windows of 2 x 2 in plain images have a loop of their own.
+@given(
+    st.tuples(st.integers(2, 40), st.integers(2, 70)),
+    st.sampled_from([1, 2, 3, 9]),
+    st.integers(1, 3),
+    st.sampled_from(["normal", "ties", "special"]),
+    st.integers(0, 1000),
+)
+def test_max_pool2d_in_inference(size, batch: int, channels: int, kind: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(batch, channels, *size)).astype(np.float32)
+    if kind == "ties":
+        x = np.round(x)
+    elif kind == "special":
+        x = rng.choice(np.array([-np.inf, -1, -0.0, 0.0, 1, np.inf, np.nan], np.float32), x.shape)
+    expected = torch.nn.functional.max_pool2d(torch.from_numpy(x), 2).numpy()
+    result = array(F.max_pool2d(tensor(x), 2))
+    np.testing.assert_array_equal(result, expected)
+    if kind != "special":  # which of two zeros it is
+        np.testing.assert_array_equal(np.signbit(result), np.signbit(expected))

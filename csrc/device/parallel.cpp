@@ -111,9 +111,8 @@ struct Experience {
 };
 
 struct ScratchBuffers {
-  static constexpr int kSlots = 8;
-  void* data[kSlots] = {};
-  size_t bytes[kSlots] = {};
+  void* data[Queue::kScratchSlots] = {};
+  size_t bytes[Queue::kScratchSlots] = {};
   ~ScratchBuffers() {
     for (void* p : data) std::free(p);
   }

@@ -20,10 +20,26 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-// Taps of a tile: `runs` runs of `length` taps, `pitch` taps apart.
-struct TapRuns {
-  int64_t first, runs, length, pitch;
-};
+// The offset of each tap of a group from the input position of an output pixel, in floats, in the order [ky][kx][channel]: with
+// the channels innermost, an output row can leave out the kernel rows that see padding alone, and a tile of columns the kernel
+// columns.
+int32_t* tap_offsets(const Queue& queue, const ConvPlan& c, int64_t plane_pitch, int64_t row_pitch) {
+  int32_t* offsets = static_cast<int32_t*>(queue.scratch(kOffsets, static_cast<size_t>(c.taps()) * sizeof(int32_t)));
+  int32_t* to = offsets;
+  for (int64_t ky = 0; ky < c.kernel_height; ++ky)
+    for (int64_t kx = 0; kx < c.kernel_width; ++kx)
+      for (int64_t i = 0; i < c.in_group(); ++i)
+        *to++ = static_cast<int32_t>(i * plane_pitch + ky * c.dilation_height * row_pitch + kx * c.dilation_width * kLanes);
+  return offsets;
+}
+
+// The weights of a tile of channels side by side, taps in the order of their offsets: [ky][kx][in channel][channel of the tile].
+void pack_weights(const ConvPlan& c, const float* weight, int64_t channels, float* to) {
+  const int64_t window = c.kernel_height * c.kernel_width;
+  for (int64_t k = 0; k < window; ++k)
+    for (int64_t i = 0; i < c.in_group(); ++i)
+      for (int64_t o = 0; o < channels; ++o) *to++ = weight[o * c.taps() + i * window + k];
+}
 
 // Where the pixels of a tile lie, in floats.
 struct TileSteps {
@@ -195,13 +211,11 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
   const Split channel_tiles(out_group, kTileRows);
   const Split bands(c.out_height, rows_per_band(c));
 
-  // Weights of a tile side by side: [group][tile][ky][kx][in channel][channel of the tile].
   float* packed = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(c.out_channels * taps) * sizeof(float)));
   for (int64_t group = 0; group < c.groups; ++group)
     for (int64_t tile = 0; tile < channel_tiles.parts; ++tile) {
-      const int64_t o = group * out_group + channel_tiles.begin(tile), count = channel_tiles.size(tile);
-      for (int64_t t = 0; t < taps; ++t)
-        for (int64_t i = 0; i < count; ++i) packed[o * taps + t * count + i] = weight[(o + i) * taps + weight_tap(c, t)];
+      const int64_t o = group * out_group + channel_tiles.begin(tile);
+      pack_weights(c, weight + o * taps, channel_tiles.size(tile), packed + o * taps);
     }
 
   // Lay out the padding, or treat the edges apart: what costs less.

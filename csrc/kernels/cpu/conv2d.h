@@ -37,16 +37,19 @@ void conv2d_few_backward_input(const Queue& queue, const Conv2dShape& s, const f
 void conv2d_few_backward_weight(const Queue& queue, const Conv2dShape& s, const float* input, const float* grad_output,
                                 float* grad_weight, float* grad_bias);
 
-// Convolutions that take Winograd's way (conv2d_winograd.cpp), and their forward loop.
+// Convolutions that take Winograd's way (conv2d_winograd.cpp, conv2d_few_winograd.cpp), and their loops.
 bool prefers_winograd(const ConvPlan& c);
 void winograd_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
                       float* output);
+void winograd_few_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
+                          float* output);
 void winograd_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
                               float* grad_weight);
 
 namespace {
 
-enum ConvScratch { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput, kColumns };
+enum ConvScratch { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput, kColumns, kPoints36, kProducts36 };
+static_assert(kProducts36 < Queue::kScratchSlots);
 
 inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
   return {width,
@@ -113,22 +116,10 @@ inline void pad_rows(const ConvPlan& c, const float* plane, int64_t first, int64
   }
 }
 
-// The taps of a group in the order [ky][kx][channel], in which the loops take them; weight_tap gives the place among the weights.
-inline int64_t weight_tap(const ConvPlan& c, int64_t tap) {
-  return tap % c.in_group() * c.kernel_height * c.kernel_width + tap / c.in_group();
-}
-
-// The offset of each tap of a group from the input position of an output pixel, in floats. With the channels innermost, an
-// output row can leave out the kernel rows that see padding alone, and a tile of columns the kernel columns.
-inline int32_t* tap_offsets(const Queue& queue, const ConvPlan& c, int64_t plane_pitch, int64_t row_pitch) {
-  int32_t* offsets = static_cast<int32_t*>(queue.scratch(kOffsets, static_cast<size_t>(c.taps()) * sizeof(int32_t)));
-  int32_t* to = offsets;
-  for (int64_t ky = 0; ky < c.kernel_height; ++ky)
-    for (int64_t kx = 0; kx < c.kernel_width; ++kx)
-      for (int64_t i = 0; i < c.in_group(); ++i)
-        *to++ = static_cast<int32_t>(i * plane_pitch + ky * c.dilation_height * row_pitch + kx * c.dilation_width * c.width);
-  return offsets;
-}
+// Taps of a tile: `runs` runs of `length` taps, `pitch` taps apart.
+struct TapRuns {
+  int64_t first, runs, length, pitch;
+};
 
 // The taps k in [first, last) of a kernel axis that see more than padding at an output position: tap k reads position `at` + k *
 // dilation of an input of the given extent.
@@ -184,14 +175,14 @@ inline void for_phases(const Queue& queue, const Conv2dShape& s, int64_t width, 
       const Phase x = phase_of(column_phase, s.in_width, s.kernel_width, s.stride_width, s.pad_left, s.dilation_width);
       if (y.count == 0 || x.count == 0) continue;
       float* to = turned;
-      for (int64_t i = 0; i < s.in_channels; ++i)
-        for (int64_t o = 0; o < out_group; ++o) {
-          const int64_t group = i / in_group;
-          const float* from = weight + ((group * out_group + o) * in_group + i % in_group) * s.kernel_height * s.kernel_width;
-          for (int64_t ky = y.taps - 1; ky >= 0; --ky)
-            for (int64_t kx = x.taps - 1; kx >= 0; --kx)
-              *to++ = from[(y.first_tap + ky * y.step) * s.kernel_width + x.first_tap + kx * x.step];
-        }
+      for (int64_t group = 0; group < s.groups; ++group)
+        for (int64_t i = 0; i < in_group; ++i)
+          for (int64_t o = group * out_group; o < (group + 1) * out_group; ++o) {
+            const float* from = weight + (o * in_group + i) * s.kernel_height * s.kernel_width;
+            for (int64_t ky = y.taps - 1; ky >= 0; --ky)
+              for (int64_t kx = x.taps - 1; kx >= 0; --kx)
+                *to++ = from[(y.first_tap + ky * y.step) * s.kernel_width + x.first_tap + kx * x.step];
+          }
       const ConvPlan plan = {width,
                              ceil_div(s.batch, width),
                              s.out_channels,

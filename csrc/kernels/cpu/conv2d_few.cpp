@@ -1,76 +1,88 @@
-// Convolution of a few plain images (inference at batch 1): output channels in the lanes.
+// Convolution of a few plain images (inference at batch 1): channels or pixels in the lanes.
 //
 //   input [batch][in_channels][in_height][in_width]   output [batch][out_channels][out_height][out_width]
 //
-// Too few images to fill the lanes, so the operands change places: the weights are the vectors, [tap][channels of a tile], and
-// the input gives the scalars. Loops and taps are those of conv2d.cpp. A tile's result has pixels in rows and channels in the
-// lanes and goes home through a blocked transpose.
+// Too few images to fill the lanes. Many output channels do: then the weights are the vectors, [tap][channels of a tile], the
+// input gives the scalars, and a tile's result, pixels in rows and channels in the lanes, goes home through a blocked transpose.
+// Where there are few channels, pixels that lie side by side fill the lanes: rows of the padded input are one long row, the
+// weights give the scalars, and what comes out between the rows of the output is left out when a tile goes home.
 #include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/transpose.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-// Vectors of channels and pixels (or taps) of a register tile.
-#if defined(__AVX512F__)
-constexpr int kFewVectors = 4, kFewPixels = 6;
-#else
-constexpr int kFewVectors = 2, kFewPixels = 6;
-#endif
-
-template <int Vectors, int Pixels>
-inline void few_tile(const float* input, const int32_t* offsets, TapRange taps, const float* weight, int64_t step,
-                     const float* bias, float* output, int64_t out_vector) {
-  Vec acc[Vectors][Pixels];
-  unroll<Vectors>([&](auto v) { unroll<Pixels>([&](auto p) { acc[v][p] = load(bias + v * kLanes); }); });
-  for (int64_t t = taps.first; t < taps.last; ++t) {
-    const float* at = input + offsets[t];
-    Vec w[Vectors];
-    unroll<Vectors>([&](auto v) { w[v] = load(weight + (t * Vectors + v) * kLanes); });
-    unroll<Pixels>([&](auto p) {
-      const Vec value = broadcast(at[p * step]);
-      unroll<Vectors>([&](auto v) { acc[v][p] += w[v] * value; });
-    });
-  }
-  unroll<Vectors>([&](auto v) { unroll<Pixels>([&](auto p) { store(output + v * out_vector + p * kLanes, acc[v][p]); }); });
+// The offset of each tap of a group, in the order in which the weights lie.
+int32_t* tap_offsets(const Queue& queue, const ConvPlan& c, int64_t plane_pitch, int64_t row_pitch) {
+  int32_t* offsets = static_cast<int32_t*>(queue.scratch(kOffsets, static_cast<size_t>(c.taps()) * sizeof(int32_t)));
+  int32_t* to = offsets;
+  for (int64_t i = 0; i < c.in_group(); ++i)
+    for (int64_t ky = 0; ky < c.kernel_height; ++ky)
+      for (int64_t kx = 0; kx < c.kernel_width; ++kx)
+        *to++ = static_cast<int32_t>(i * plane_pitch + ky * c.dilation_height * row_pitch + kx * c.dilation_width);
+  return offsets;
 }
 
-// All padded images, [batch][in_channels][rows][width]; the input itself if nothing is to be padded.
+// All padded images, [batch][in_channels][rows][width]; the input itself if nothing is to be padded. `slack`: so many zeros
+// behind them.
 struct PaddedInput {
   const float* data;
   int64_t row_pitch, plane_pitch;
 };
-PaddedInput pad_input(const Queue& queue, const ConvPlan& c, const float* input) {
-  if (c.reads_input_directly()) return {input, c.in_width, c.in_height * c.in_width};
+PaddedInput pad_input(const Queue& queue, const ConvPlan& c, const float* input, int64_t slack = 0) {
+  if (slack == 0 && c.reads_input_directly()) return {input, c.in_width, c.in_height * c.in_width};
   const int64_t rows = c.band_rows(c.out_height), row_pitch = c.padded_width(), plane_pitch = rows * row_pitch;
-  float* padded =
-      static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(c.blocks * c.in_channels * plane_pitch) * sizeof(float)));
-  parallel_for(c.blocks * c.in_channels, static_cast<double>(plane_pitch), [&](int64_t plane) {
+  const int64_t planes = c.blocks * c.in_channels;
+  float* padded = static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(planes * plane_pitch + slack) * sizeof(float)));
+  parallel_for(planes, static_cast<double>(plane_pitch) / 4, [&](int64_t plane) {
     pad_rows(c, input + plane * c.in_height * c.in_width, 0, rows, padded + plane * plane_pitch);
   });
+  for (int64_t i = 0; i < slack; ++i) padded[planes * plane_pitch + i] = 0.0f;
   return {padded, row_pitch, plane_pitch};
 }
 
-void run_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
-                 float* output) {
+// --- channels in the lanes ------------------------------------------------------------------------------------------------
+
+template <int Vectors, int Pixels>
+inline void channel_tile(const float* input, const int32_t* offsets, TapRuns taps, const float* weight, int64_t step,
+                         const float* bias, float* output, int64_t out_vector) {
+  Vec acc[Vectors][Pixels];
+  unroll<Vectors>([&](auto v) { unroll<Pixels>([&](auto p) { acc[v][p] = load(bias + v * kLanes); }); });
+  for (int64_t run = 0; run < taps.runs; ++run) {
+    const int64_t first = taps.first + run * taps.pitch;
+    for (int64_t t = first; t < first + taps.length; ++t) {
+      const float* at = input + offsets[t];
+      Vec w[Vectors];
+      unroll<Vectors>([&](auto v) { w[v] = load(weight + (t * Vectors + v) * kLanes); });
+      unroll<Pixels>([&](auto p) {
+        const Vec value = broadcast(at[p * step]);
+        unroll<Vectors>([&](auto v) { acc[v][p] += w[v] * value; });
+      });
+    }
+  }
+  unroll<Vectors>([&](auto v) { unroll<Pixels>([&](auto p) { store(output + v * out_vector + p * kLanes, acc[v][p]); }); });
+}
+
+void forward_by_channels(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
+                         float* output) {
   const int64_t out_group = c.out_group(), taps = c.taps();
-  const int64_t group_vectors = ceil_div(out_group, kLanes), taps_per_row = c.kernel_width * c.in_group();
-  const Split tiles(group_vectors, kFewVectors);  // in vectors of channels of one group
-  const Split columns(c.out_width, kFewPixels), bands(c.out_height, max(c.out_height / 4, 1));
+  const int64_t group_vectors = ceil_div(out_group, kLanes), window = c.kernel_height * c.kernel_width;
+  const Split tiles(group_vectors, kTileRows);  // in vectors of channels of one group
+  const Split columns(c.out_width, tile_cols(static_cast<int>(tiles.size(0))));
+  const Split bands(c.out_height, max(c.out_height / 4, 1));
 
   // [group][tile][tap][vector][lane] and the bias likewise; zeros for the channels that a last vector lacks.
   const int64_t group_weights = group_vectors * kLanes * taps, group_biases = group_vectors * kLanes;
   float* packed = static_cast<float*>(
       queue.scratch(kPackedWeight, static_cast<size_t>(c.groups * (group_weights + group_biases)) * sizeof(float)));
   float* biases = packed + c.groups * group_weights;
-  parallel_for(c.groups * tiles.parts, static_cast<double>(taps * tiles.size(0) * kLanes), [&](int64_t unit) {
+  parallel_for(c.groups * tiles.parts, static_cast<double>(taps * tiles.size(0) * kLanes) / 4, [&](int64_t unit) {
     const int64_t group = unit / tiles.parts, first = tiles.begin(unit % tiles.parts), vectors = tiles.size(unit % tiles.parts);
     float* to = packed + group * group_weights + first * kLanes * taps;
-    for (int64_t i = 0; i < vectors * kLanes; ++i) {
-      const int64_t channel = first * kLanes + i, o = group * out_group + channel;
-      const bool live = channel < out_group;
-      biases[group * group_biases + channel] = live && bias != nullptr ? bias[o] : 0.0f;
-      for (int64_t t = 0; t < taps; ++t) to[t * vectors * kLanes + i] = live ? weight[o * taps + weight_tap(c, t)] : 0.0f;
+    for (int64_t v = 0; v < vectors; ++v) {
+      const int64_t channel = (first + v) * kLanes, o = group * out_group + channel, live = min(out_group - channel, kLanes);
+      pack_block(weight + o * taps, taps, live, taps, to + v * kLanes, vectors * kLanes);
+      store(biases + group * group_biases + channel, bias != nullptr ? load_partial(bias + o, live) : Vec{});
     }
   });
 
@@ -85,32 +97,103 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
     const float* from = padded.data + (n * c.in_channels + group * c.in_group()) * padded.plane_pitch;
     float* result =
         static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(vectors * pixels * kLanes) * sizeof(float)));
-    with_size<kFewVectors>(vectors, [&]<int Vectors>() {
+    with_size<kTileRows>(vectors, [&]<int Vectors>() {
       for (int64_t y = y0; y < y0 + rows; ++y) {
-        const TapRange rows_of_taps = row_taps(c, y);
-        const TapRange range = {rows_of_taps.first * taps_per_row, rows_of_taps.last * taps_per_row};
+        const TapRange kernel_rows = row_taps(c, y);
+        const int64_t length = (kernel_rows.last - kernel_rows.first) * c.kernel_width;
+        TapRuns runs = {kernel_rows.first * c.kernel_width, c.in_group(), length, window};
+        if (length == window) runs.length *= runs.runs, runs.runs = 1;
         for (int64_t part = 0; part < columns.parts; ++part)
-          with_size<kFewPixels>(columns.size(part), [&]<int Pixels>() {
+          with_size<tile_cols(Vectors)>(columns.size(part), [&]<int Pixels>() {
             const int64_t x = columns.begin(part);
-            few_tile<Vectors, Pixels>(from + y * c.stride_height * padded.row_pitch + x * c.stride_width, offsets, range,
-                                      packed + group * group_weights + first * kLanes * taps, c.stride_width,
-                                      biases + group * group_biases + first * kLanes,
-                                      result + ((y - y0) * c.out_width + x) * kLanes, pixels * kLanes);
+            channel_tile<Vectors, Pixels>(from + y * c.stride_height * padded.row_pitch + x * c.stride_width, offsets, runs,
+                                          packed + group * group_weights + first * kLanes * taps, c.stride_width,
+                                          biases + group * group_biases + first * kLanes,
+                                          result + ((y - y0) * c.out_width + x) * kLanes, pixels * kLanes);
           });
       }
     });
     activate(c.activation, result, vectors * pixels * kLanes);
     for (int64_t v = 0; v < vectors; ++v) {
       const int64_t channel = (first + v) * kLanes, live = min(out_group - channel, kLanes);
-      const float* from = result + v * pixels * kLanes;
+      const float* block = result + v * pixels * kLanes;
       float* to = output + (n * c.out_channels + group * out_group + channel) * c.out_plane + y0 * c.out_row;
-      if (c.out_step == 1 && c.out_row == c.out_width) unpack_block(from, c.out_plane, live, pixels, to);
+      if (c.out_step == 1 && c.out_row == c.out_width) unpack_block(block, c.out_plane, live, pixels, to);
       else
         for (int64_t i = 0; i < live; ++i)
           for (int64_t p = 0; p < pixels; ++p)
-            to[i * c.out_plane + p / c.out_width * c.out_row + p % c.out_width * c.out_step] = from[p * kLanes + i];
+            to[i * c.out_plane + p / c.out_width * c.out_row + p % c.out_width * c.out_step] = block[p * kLanes + i];
     }
   });
+}
+
+// --- pixels in the lanes --------------------------------------------------------------------------------------------------
+
+template <int Channels, int Vectors>
+inline void pixel_tile(const float* input, const int32_t* offsets, int64_t taps, const float* weight, const float* bias,
+                       float* output, int64_t out_pitch) {
+  Vec acc[Channels][Vectors];
+  unroll<Channels>([&](auto c) {
+    const Vec start = broadcast(bias != nullptr ? bias[c] : 0.0f);
+    unroll<Vectors>([&](auto v) { acc[c][v] = start; });
+  });
+  for (int64_t t = 0; t < taps; ++t) {
+    const float* at = input + offsets[t];
+    Vec w[Channels];
+    unroll<Channels>([&](auto c) { w[c] = broadcast(weight[c * taps + t]); });
+    unroll<Vectors>([&](auto v) {
+      const Vec value = load(at + v * kLanes);
+      unroll<Channels>([&](auto c) { acc[c][v] += w[c] * value; });
+    });
+  }
+  unroll<Channels>([&](auto c) { unroll<Vectors>([&](auto v) { store(output + c * out_pitch + v * kLanes, acc[c][v]); }); });
+}
+
+void forward_by_pixels(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
+                       float* output) {
+  const int64_t out_group = c.out_group(), taps = c.taps(), pitch = c.padded_width();
+  const Split tiles(out_group, kTileRows), bands(c.out_height, max(c.out_height / 2, 1));
+  const Split columns(ceil_div(bands.size(0) * pitch, kLanes), tile_cols(static_cast<int>(tiles.size(0))));  // in vectors
+  const int64_t out_pitch = columns.extent * kLanes;
+  const PaddedInput padded = pad_input(queue, c, input, out_pitch);
+  const int32_t* offsets = tap_offsets(queue, c, padded.plane_pitch, padded.row_pitch);
+  const double cost = cost_of(2.0 * static_cast<double>(out_pitch * taps * tiles.size(0)));
+  parallel_for(c.blocks * c.groups * tiles.parts * bands.parts, cost, [&](int64_t unit) {
+    const int64_t band = unit % bands.parts, tile = unit / bands.parts % tiles.parts;
+    const int64_t group = unit / (bands.parts * tiles.parts) % c.groups, n = unit / (bands.parts * tiles.parts * c.groups);
+    const int64_t o = group * out_group + tiles.begin(tile), y0 = bands.begin(band);
+    const float* from = padded.data + (n * c.in_channels + group * c.in_group()) * padded.plane_pitch + y0 * pitch;
+    float* result = static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(kTileRows * out_pitch) * sizeof(float)));
+    with_size<kTileRows>(tiles.size(tile), [&]<int Channels>() {
+      for (int64_t part = 0; part < columns.parts; ++part)
+        with_size<tile_cols(Channels)>(columns.size(part), [&]<int Vectors>() {
+          const int64_t at = columns.begin(part) * kLanes;
+          pixel_tile<Channels, Vectors>(from + at, offsets, taps, weight + o * taps, bias != nullptr ? bias + o : nullptr,
+                                        result + at, out_pitch);
+        });
+    });
+    for (int64_t i = 0; i < tiles.size(tile); ++i)
+      for (int64_t y = 0; y < bands.size(band); ++y) {
+        const float* row = result + i * out_pitch + y * pitch;
+        float* to = output + (n * c.out_channels + o + i) * c.out_plane + (y0 + y) * c.out_row;
+        for (int64_t x = 0; x < c.out_width; x += kLanes)
+          store_partial(to + x, activated(c.activation, load(row + x)), min(c.out_width - x, kLanes));
+      }
+  });
+}
+
+// Vectors of multiply-adds for each tap.
+bool prefers_pixels(const ConvPlan& c) {
+  if (c.stride_height != 1 || c.stride_width != 1 || c.out_step != 1 || c.taps() == 0) return false;
+  const int64_t by_pixels = c.out_group() * ceil_div(c.out_height * c.padded_width(), kLanes);
+  const int64_t by_channels = ceil_div(c.out_group(), kLanes) * c.out_height * c.out_width;
+  return by_pixels < by_channels;
+}
+
+void run_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
+                 float* output) {
+  if (prefers_winograd(c)) return winograd_few_forward(queue, c, input, weight, bias, output);
+  (prefers_pixels(c) ? forward_by_pixels : forward_by_channels)(queue, c, input, weight, bias, output);
 }
 
 void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* input, const float* grad_output,
@@ -129,14 +212,14 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* inp
                min(out_group - channel, kLanes), spatial, packed + unit * spatial * kLanes);
   });
 
-  const Split tiles(group_vectors, kFewVectors), tap_tiles(taps, kFewPixels);
-  const double cost = cost_of(2.0 * static_cast<double>(c.blocks * spatial * kFewPixels * tiles.size(0) * kLanes));
+  const Split tiles(group_vectors, kTileRows), tap_tiles(taps, kTileCols);
+  const double cost = cost_of(2.0 * static_cast<double>(c.blocks * spatial * kTileCols * tiles.size(0) * kLanes));
   parallel_for(c.groups * tiles.parts * tap_tiles.parts, cost, [&](int64_t unit) {
     const int64_t tap_tile = unit % tap_tiles.parts, tile = unit / tap_tiles.parts % tiles.parts,
                   group = unit / (tap_tiles.parts * tiles.parts);
     const int64_t first = tiles.begin(tile), t0 = tap_tiles.begin(tap_tile);
-    with_size<kFewVectors>(tiles.size(tile), [&]<int Vectors>() {
-      with_size<kFewPixels>(tap_tiles.size(tap_tile), [&]<int Taps>() {
+    with_size<kTileRows>(tiles.size(tile), [&]<int Vectors>() {
+      with_size<kTileCols>(tap_tiles.size(tap_tile), [&]<int Taps>() {
         Vec acc[Vectors][Taps] = {};
         for (int64_t n = 0; n < c.blocks; ++n) {
           const float* from = padded.data + (n * c.in_channels + group * c.in_group()) * padded.plane_pitch;
@@ -157,9 +240,9 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* inp
         }
         for (int v = 0; v < Vectors; ++v)
           for (int t = 0; t < Taps; ++t) {
-            const int64_t channel = (first + v) * kLanes, tap = weight_tap(c, t0 + t);
+            const int64_t channel = (first + v) * kLanes;
             for (int64_t i = 0; i < min(out_group - channel, kLanes); ++i) {
-              float& to = grad_weight[(group * out_group + channel + i) * taps + tap];
+              float& to = grad_weight[(group * out_group + channel + i) * taps + t0 + t];
               to = c.accumulate ? to + acc[v][t][i] : acc[v][t][i];
             }
           }

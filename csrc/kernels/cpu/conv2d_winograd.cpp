@@ -10,51 +10,13 @@
 //
 // A unit of work is a few tiles of one block, so that its transformed input [36][in_channels][tiles][L] and the products
 // [36][out_channels][tiles][L] stay in the second-level cache.
-#include "kernels/cpu/conv2d.h"
 #include "kernels/cpu/transpose.h"
+#include "kernels/cpu/winograd.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-constexpr int kPoints = 6;  // per axis
-constexpr int kGrid = kPoints * kPoints;
 constexpr int64_t kUnitBytes = int64_t{1} << 20;
-
-// G, by kernel size: row p is (1, a, a^2, ...) of the point a, scaled.
-template <int R>
-inline float kernel_point(int point, int tap) {
-  constexpr float kScale[kPoints] = {1.0f / 4, -1.0f / 6, -1.0f / 6, 1.0f / 24, 1.0f / 24, 1.0f};
-  constexpr float kAt[kPoints] = {0, 1, -1, 2, -2, 0};
-  if (point == kPoints - 1) return tap == R - 1 ? 1.0f : 0.0f;
-  float power = 1;
-  for (int i = 0; i < tap; ++i) power *= kAt[point];
-  return power * kScale[point];
-}
-
-// B^T d along one axis.
-inline void transform_input(const Vec (&d)[kPoints], Vec (&out)[kPoints]) {
-  const Vec even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1];
-  const Vec even2 = d[4] - d[2], odd2 = 2.0f * (d[3] - d[1]);
-  out[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
-  out[1] = even + odd;
-  out[2] = even - odd;
-  out[3] = even2 + odd2;
-  out[4] = even2 - odd2;
-  out[5] = 4.0f * d[1] - 5.0f * d[3] + d[5];
-}
-
-// A^T x along one axis: M outputs from the six points.
-template <int M>
-inline void transform_output(const Vec (&x)[kPoints], Vec (&out)[M]) {
-  const Vec sum = x[1] + x[2], difference = x[1] - x[2], sum2 = x[3] + x[4], difference2 = x[3] - x[4];
-  out[0] = x[0] + sum + sum2;
-  out[1] = difference + 2.0f * difference2;
-  if constexpr (M > 2) {
-    out[2] = sum + 4.0f * sum2;
-    out[3] = difference + 8.0f * difference2;
-  }
-  out[M - 1] += x[5];
-}
 
 // A g along one axis: the transpose of transform_output.
 template <int M>
@@ -87,45 +49,6 @@ struct Tiling {
                   1)) {}
 };
 
-// The height x width window at (y, x) of a plane, side by side; zeros outside.
-inline void copy_window(const float* plane, int64_t in_height, int64_t in_width, int64_t y, int64_t x, int64_t height,
-                        int64_t width, float* to) {
-  const int64_t left = min(max(-x, 0), width), end = max(min(in_width - x, width), left);
-  for (int64_t r = 0; r < height; ++r, to += width * kLanes) {
-    if (y + r < 0 || y + r >= in_height) {
-      zero_pixels(width, kLanes, to);
-      continue;
-    }
-    zero_pixels(left, kLanes, to);
-    copy_pixels(plane + ((y + r) * in_width + x + left) * kLanes, end - left, kLanes, to + left * kLanes);
-    zero_pixels(width - end, kLanes, to + end * kLanes);
-  }
-}
-
-// The 6x6 input tile at (y, x) of one plane, zeros outside, transformed to to[point * point_pitch].
-inline void input_tile(const ConvPlan& c, const float* plane, int64_t y, int64_t x, float* to, int64_t point_pitch) {
-  alignas(64) float edge[kGrid * kLanes];
-  const float* from = plane + (y * c.in_width + x) * kLanes;
-  int64_t pitch = c.in_width * kLanes;
-  if (y < 0 || x < 0 || y + kPoints > c.in_height || x + kPoints > c.in_width) {
-    copy_window(plane, c.in_height, c.in_width, y, x, kPoints, kPoints, edge);
-    from = edge;
-    pitch = kPoints * kLanes;
-  }
-  Vec half[kPoints][kPoints];
-  for (int j = 0; j < kPoints; ++j) {
-    Vec column[kPoints], out[kPoints];
-    for (int i = 0; i < kPoints; ++i) column[i] = load(from + i * pitch + j * kLanes);
-    transform_input(column, out);
-    for (int i = 0; i < kPoints; ++i) half[i][j] = out[i];
-  }
-  for (int i = 0; i < kPoints; ++i) {
-    Vec out[kPoints];
-    transform_input(half[i], out);
-    for (int j = 0; j < kPoints; ++j) store(to + (i * kPoints + j) * point_pitch, out[j]);
-  }
-}
-
 // The weights at the points, packed for the register tiles: [point][tile of channels][in_channel][channel of the tile].
 template <int R>
 float* transform_weight(const Queue& queue, const ConvPlan& c, const Split& channel_tiles, const float* weight) {
@@ -140,19 +63,12 @@ float* transform_weight(const Queue& queue, const ConvPlan& c, const Split& chan
         const int64_t live = min(c.in_channels - i, kLanes);
         alignas(64) float kernel[R * R * kLanes];
         pack_block(weight + ((o + r) * c.in_channels + i) * R * R, R * R, live, R * R, kernel);
-        Vec half[kPoints][R];
-        for (int p = 0; p < kPoints; ++p)
-          for (int x = 0; x < R; ++x) {
-            Vec sum = {};
-            for (int y = 0; y < R; ++y) sum += kernel_point<R>(p, y) * load(kernel + (y * R + x) * kLanes);
-            half[p][x] = sum;
-          }
+        Vec points[kPoints][kPoints];
+        transform_kernels<R>(kernel, points);
         for (int p = 0; p < kPoints; ++p)
           for (int q = 0; q < kPoints; ++q) {
-            Vec sum = {};
-            for (int x = 0; x < R; ++x) sum += kernel_point<R>(q, x) * half[p][x];
             float* to = tile_to + (p * kPoints + q) * points_pitch + r;
-            for (int64_t l = 0; l < live; ++l) to[(i + l) * count] = sum[l];
+            for (int64_t l = 0; l < live; ++l) to[(i + l) * count] = points[p][q][l];
           }
       }
   });
@@ -200,20 +116,9 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t y = (first + t) / tiling.columns * M, x = (first + t) % tiling.columns * M;
         const float* from = products + o * pitch + t * kLanes;
-        Vec half[M][kPoints];
-        for (int j = 0; j < kPoints; ++j) {
-          Vec column[kPoints], out[M];
-          for (int i = 0; i < kPoints; ++i) column[i] = load(from + (i * kPoints + j) * c.out_channels * pitch);
-          transform_output<M>(column, out);
-          for (int i = 0; i < M; ++i) half[i][j] = out[i];
-        }
         float* to = output + (block * c.out_channels + o) * out_plane + (y * c.out_width + x) * kLanes;
-        for (int64_t i = 0; i < M && y + i < c.out_height; ++i) {
-          Vec out[M];
-          transform_output<M>(half[i], out);
-          for (int64_t j = 0; j < M && x + j < c.out_width; ++j)
-            store(to + (i * c.out_width + j) * kLanes, activated(c.activation, out[j] + start));
-        }
+        output_tile<M>(from, c.out_channels * pitch, start, c.activation, min(c.out_height - y, M), min(c.out_width - x, M), to,
+                       c.out_width * kLanes);
       }
     }
   });
@@ -400,9 +305,7 @@ bool prefers_winograd(const ConvPlan& c) {
   if (c.out_step != 1 || c.out_row != c.out_width) return false;
   // Below 16 channels the transforms cost what the products save.
   if (c.in_channels < 16 || c.out_channels < 16) return false;
-  const int64_t outputs = kPoints + 1 - c.kernel_height;
-  const int64_t tiles = ceil_div(c.out_height, outputs) * ceil_div(c.out_width, outputs);
-  return tiles * kGrid * 3 < c.out_height * c.out_width * c.kernel_height * c.kernel_width * 2;
+  return winograd_tiles(c) * kGrid * 3 < c.out_height * c.out_width * c.kernel_height * c.kernel_width * 2;
 }
 
 void winograd_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,

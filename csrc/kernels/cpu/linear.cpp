@@ -27,32 +27,28 @@ constexpr int64_t kRowsPerUnit = 32 * kTileRows;
 // Rows [k, k + depth) and columns [n, n + columns) of b, side by side in vectors; zeros fill the last one.
 void pack_panel(const GemmShape& s, const float* b, int64_t k, int64_t depth, int64_t n, int64_t columns, float* panel) {
   const int64_t vectors = ceil_div(columns, kLanes), pitch = vectors * kLanes;
-  if (s.b_row == 1 && s.b_col != 1) {  // b lies transposed
-    for (int64_t v = 0; v < vectors; ++v) {
-      const int64_t live = min(columns - v * kLanes, kLanes);
-      const float* from = b + k + (n + v * kLanes) * s.b_col;
-      int64_t i = 0;
-      for (; i + kLanes <= depth; i += kLanes) {
-        Vec rows[kLanes];
-        for (int j = 0; j < kLanes; ++j) rows[j] = j < live ? load(from + j * s.b_col + i) : Vec{};
-        transpose(rows);
-        for (int j = 0; j < kLanes; ++j) store(panel + (i + j) * pitch + v * kLanes, rows[j]);
-      }
-      for (; i < depth; ++i)
-        for (int j = 0; j < kLanes; ++j) panel[i * pitch + v * kLanes + j] = j < live ? from[j * s.b_col + i] : 0.0f;
-    }
-    return;
+  const auto live = [&](int64_t v) { return min(columns - v * kLanes, kLanes); };
+  const float* from = b + k * s.b_row + n * s.b_col;
+  if (s.b_col == 1) {
+    for (int64_t i = 0; i < depth; ++i)
+      for (int64_t v = 0; v < vectors; ++v)
+        store(panel + i * pitch + v * kLanes, load_partial(from + i * s.b_row + v * kLanes, live(v)));
+  } else if (s.b_row == 1) {  // b lies transposed
+    for (int64_t v = 0; v < vectors; ++v)
+      pack_block(from + v * kLanes * s.b_col, s.b_col, live(v), depth, panel + v * kLanes, pitch);
+  } else {
+    for (int64_t i = 0; i < depth; ++i)
+      for (int64_t j = 0; j < pitch; ++j) panel[i * pitch + j] = j < columns ? from[i * s.b_row + j * s.b_col] : 0.0f;
   }
-  const int64_t whole = columns / kLanes;
-  for (int64_t i = 0; i < depth; ++i) {
-    const float* from = b + (k + i) * s.b_row + n * s.b_col;
-    float* to = panel + i * pitch;
-    if (s.b_col == 1) {
-      for (int64_t v = 0; v < whole; ++v) store(to + v * kLanes, load(from + v * kLanes));
-      if (whole < vectors) store(to + whole * kLanes, load_partial(from + whole * kLanes, columns - whole * kLanes));
-    } else {
-      for (int64_t j = 0; j < pitch; ++j) to[j] = j < columns ? from[j * s.b_col] : 0.0f;
-    }
+}
+
+// Some rows of a as [k][row].
+void pack_rows(const GemmShape& s, const float* a, int64_t rows, float* to) {
+  if (s.a_row == 1) {
+    for (int64_t k = 0; k < s.k; ++k) store_partial(to + k * rows, load_partial(a + k * s.a_col, rows), rows);
+  } else {
+    for (int64_t k = 0; k < s.k; ++k)
+      for (int64_t r = 0; r < rows; ++r) to[k * rows + r] = a[r * s.a_row + k * s.a_col];
   }
 }
 
@@ -68,21 +64,34 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
   // The tile of c may lie far out: ask for it now, it arrives during the product.
   for (int r = 0; r < Rows; ++r)
     for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * s.c_row + v * kLanes * s.c_col, 1);
-  const bool whole = s.c_col == 1 && columns == kPitch;
+  // c in vectors; elements apart in memory pass through an edge of their own.
+  const bool apart = s.c_col != 1;
   alignas(64) float edge[Rows * kPitch];
-  float* tile = whole ? c : edge;
-  const int64_t tile_row = whole ? s.c_row : kPitch;
-  if (onto != Onto::nothing && !whole)
+  float* tile = apart ? edge : c;
+  const int64_t tile_row = apart ? kPitch : s.c_row, last = columns - (Vectors - 1) * kLanes;
+  const auto is_whole = [&](int v) { return apart || v < Vectors - 1 || last == kLanes; };
+  if (onto != Onto::nothing && apart)
     for (int r = 0; r < Rows; ++r)
       for (int64_t j = 0; j < kPitch; ++j) edge[r * kPitch + j] = j < columns ? c[r * s.c_row + j * s.c_col] : 0.0f;
   const auto add_tile = [&] {
-    unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] += load(tile + r * tile_row + v * kLanes); }); });
+    unroll<Rows>([&](auto r) {
+      unroll<Vectors>([&](auto v) {
+        const float* at = tile + r * tile_row + v * kLanes;
+        acc[r][v] += is_whole(v) ? load(at) : load_partial(at, last);
+      });
+    });
   };
   if (onto == Onto::its_sum) add_tile();
   product<Rows, Vectors>(a, a_row, a_col, panel, kPitch, depth, acc);
   if (onto == Onto::what_was_there) add_tile();
-  unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { store(tile + r * tile_row + v * kLanes, acc[r][v]); }); });
-  if (!whole)
+  unroll<Rows>([&](auto r) {
+    unroll<Vectors>([&](auto v) {
+      float* at = tile + r * tile_row + v * kLanes;
+      if (is_whole(v)) store(at, acc[r][v]);
+      else store_partial(at, acc[r][v], last);
+    });
+  });
+  if (apart)
     for (int r = 0; r < Rows; ++r)
       for (int64_t j = 0; j < columns; ++j) c[r * s.c_row + j * s.c_col] = edge[r * kPitch + j];
 }
@@ -104,10 +113,9 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
   const bool packed = s.a_col != 1 && s.k > 1;
   if (packed) {
     float* to = static_cast<float*>(queue.scratch(kPackedA, static_cast<size_t>(s.m * s.k) * sizeof(float)));
-    parallel_for(row_tiles.parts, static_cast<double>(s.k * kTileRows), [&](int64_t tile) {
-      const int64_t m = row_tiles.begin(tile), rows = row_tiles.size(tile);
-      for (int64_t k = 0; k < s.k; ++k)
-        for (int64_t r = 0; r < rows; ++r) to[m * s.k + k * rows + r] = a[(m + r) * s.a_row + k * s.a_col];
+    parallel_for(row_tiles.parts, static_cast<double>(s.k * kTileRows) / 2, [&](int64_t tile) {
+      const int64_t m = row_tiles.begin(tile);
+      pack_rows(s, a + m * s.a_row, row_tiles.size(tile), to + m * s.k);
     });
     a = to;
   }
@@ -140,81 +148,119 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
 }
 
 namespace {
-// y[n][o] = b[o] + x[n] . w[o], lanes along the features: for few images.
+// v[From] + ... + v[From + N - 1], by halves.
+template <int From, int N, int All>
+inline Vec total(const Vec (&v)[All]) {
+  if constexpr (N == 1) return v[From];
+  else return total<From, N / 2>(v) + total<From + N / 2, N / 2>(v);
+}
+
+// sums[r], whose lanes are still to be added, = x . row r of w, each in `Chains` chains of multiply-adds.
+template <int Rows, int Chains>
+inline void dots(const float* x, const float* w, int64_t features, Vec* sums) {
+  constexpr int64_t kAhead = 1024;  // a row alone is one long stream, which is asked for before it is needed
+  Vec sum[Rows][Chains] = {};
+  int64_t i = 0;
+  for (; i + Chains * kLanes <= features; i += Chains * kLanes)
+    unroll<Rows>([&](auto r) {
+      unroll<Chains>([&](auto c) {
+        const float* at = w + r * features + i + c * kLanes;
+        if constexpr (Rows == 1) __builtin_prefetch(at + kAhead);
+        sum[r][c] += load(x + i + c * kLanes) * load(at);
+      });
+    });
+  for (; i < features; i += kLanes) {
+    const int64_t live = min(features - i, kLanes);
+    const Vec value = load_partial(x + i, live);
+    unroll<Rows>([&](auto r) { sum[r][0] += value * load_partial(w + r * features + i, live); });
+  }
+  unroll<Rows>([&](auto r) { sums[r] = total<0, Chains>(sum[r]); });
+}
+
+// y[n][o] = b[o] + x[n] . w[o], lanes along the features: for few images. A unit makes a vector of outputs.
+constexpr int64_t kFewImages = kLanes / 2;  // fewer than this
 void linear_forward_dots(const LinearShape& s, const float* input, const float* weight, const float* bias, float* output) {
-  const Split rows(s.out_features, kTileRows);
-  parallel_for(rows.parts, cost_of(2.0 * static_cast<double>(s.batch * s.in_features * kTileRows)), [&](int64_t part) {
-    const int64_t o = rows.begin(part);
-    with_size<kTileRows>(rows.size(part), [&]<int Rows>() {
+  // Row after row is what memory far away likes best. Rows from the second-level cache share the start and end of their sums, and
+  // long ones an x that would not stay in the first for each.
+  const bool is_far = s.in_features * s.out_features * static_cast<int64_t>(sizeof(float)) > int64_t{1} << 20;
+  const bool one_by_one = is_far && s.in_features >= 512 && s.in_features <= 6144;
+  const double cost = cost_of(2.0 * static_cast<double>(s.batch * s.in_features * kLanes));
+  parallel_for(ceil_div(s.out_features, kLanes), cost, [&](int64_t unit) {
+    const int64_t o = unit * kLanes, live = min(s.out_features - o, kLanes);
+    Vec sums[kFewImages][kLanes];
+    for (int64_t n = 0; n < s.batch; ++n)
+      for (int64_t r = live; r < kLanes; ++r) sums[n][r] = Vec{};
+    for (int64_t r = 0; r < live;) {
+      const float* w = weight + (o + r) * s.in_features;
+      const bool four = !one_by_one && r + 4 <= live;
       for (int64_t n = 0; n < s.batch; ++n) {
         const float* x = input + n * s.in_features;
-        Vec sum[Rows][2] = {};
-        int64_t i = 0;
-        for (; i + 2 * kLanes <= s.in_features; i += 2 * kLanes)
-          for (int r = 0; r < Rows; ++r)
-            for (int v = 0; v < 2; ++v)
-              sum[r][v] += load(x + i + v * kLanes) * load(weight + (o + r) * s.in_features + i + v * kLanes);
-        for (; i < s.in_features; i += kLanes) {
-          const int64_t live = min(s.in_features - i, kLanes);
-          const Vec value = live == kLanes ? load(x + i) : load_partial(x + i, live);
-          for (int r = 0; r < Rows; ++r) {
-            const float* w = weight + (o + r) * s.in_features + i;
-            sum[r][0] += value * (live == kLanes ? load(w) : load_partial(w, live));
-          }
-        }
-        for (int r = 0; r < Rows; ++r)
-          output[n * s.out_features + o + r] = horizontal_sum(sum[r][0] + sum[r][1]) + (bias != nullptr ? bias[o + r] : 0.0f);
-        activate(s.activation, output + n * s.out_features + o, Rows);
+        if (four) dots<4, 2>(x, w, s.in_features, sums[n] + r);
+        else dots<1, 8>(x, w, s.in_features, sums[n] + r);
       }
-    });
+      r += four ? 4 : 1;
+    }
+    const Vec start = bias != nullptr ? load_partial(bias + o, live) : Vec{};
+    for (int64_t n = 0; n < s.batch; ++n)
+      store_partial(output + n * s.out_features + o, activated(s.activation, sum_lanes(sums[n]) + start), live);
   });
 }
 
-// Image vectors per tile of the forward pass, and rows of w against them: the product fills the registers.
+// Image vectors per tile of the forward pass, and rows of w against them: the product fills the registers. Its panel of x^T lies
+// in the first-level cache while a unit's rows pass.
 #if defined(__AVX512F__)
 constexpr int kImageVectors = 4, kImageRows = 6;
 #else
 constexpr int kImageVectors = 6, kImageRows = 2;
 #endif
+constexpr int64_t kImageDepth = 100 * 1024 / (kImageVectors * kLanes * static_cast<int64_t>(sizeof(float)));
+constexpr int64_t kImageTiles = 16;  // of a unit
 }  // namespace
 
 void linear_forward(const Queue& queue, const LinearShape& s, const float* input, const float* weight, const float* bias,
                     float* output) {
-  if (2 * s.batch < kLanes) return linear_forward_dots(s, input, weight, bias, output);
+  if (s.batch < kFewImages) return linear_forward_dots(s, input, weight, bias, output);
   // Panels of up to kImageVectors * L images: x^T as [in][images of the panel].
-  const Split panels(ceil_div(s.batch, kLanes), kImageVectors), rows(s.out_features, kImageRows);
   const int64_t blocks = ceil_div(s.batch, kLanes);
+  const Split panels(blocks, kImageVectors), tiles(s.out_features, kImageRows), chunks(tiles.parts, kImageTiles);
+  const Split depths(s.in_features, kImageDepth);
   float* packed =
       static_cast<float*>(queue.scratch(kPackedInput, static_cast<size_t>(blocks * kLanes * s.in_features) * sizeof(float)));
   float* result =
       static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(blocks * kLanes * s.out_features) * sizeof(float)));
   pack_all(s.batch, s.in_features, input, packed);
-  const double cost = cost_of(2.0 * static_cast<double>(kImageRows * kImageVectors * kLanes * s.in_features));
-  parallel_for(panels.parts * rows.parts, cost, [&](int64_t unit) {
-    const int64_t panel = unit / rows.parts, o = rows.begin(unit % rows.parts), block = panels.begin(panel);
+  const double cost = cost_of(2.0 * static_cast<double>(chunks.size(0) * kImageRows * kImageVectors * kLanes * s.in_features));
+  parallel_for(panels.parts * chunks.parts, cost, [&](int64_t unit) {
+    const int64_t panel = unit / chunks.parts, block = panels.begin(panel), chunk = unit % chunks.parts;
+    const float* x = packed + block * s.in_features * kLanes;
     with_size<kImageVectors>(panels.size(panel), [&]<int Vectors>() {
-      with_size<kImageRows>(rows.size(unit % rows.parts), [&]<int Rows>() {
-        Vec sum[Rows][Vectors];
-        unroll<Rows>([&](auto r) {
-          const Vec start = broadcast(bias != nullptr ? bias[o + r] : 0.0f);
-          unroll<Vectors>([&](auto v) { sum[r][v] = start; });
-        });
-        const float* x = packed + block * s.in_features * kLanes;
-        const float* w = weight + o * s.in_features;
-        for (int64_t i = 0; i < s.in_features; ++i) {
-          Vec scalar[Rows];
-          unroll<Rows>([&](auto r) { scalar[r] = broadcast(w[r * s.in_features + i]); });
-          unroll<Vectors>([&](auto v) {
-            const Vec value = load(x + (v * s.in_features + i) * kLanes);
-            unroll<Rows>([&](auto r) { sum[r][v] += scalar[r] * value; });
+      for (int64_t part = 0; part < max(depths.parts, 1); ++part) {
+        const int64_t k = depths.parts > 0 ? depths.begin(part) : 0, depth = depths.parts > 0 ? depths.size(part) : 0;
+        for (int64_t tile = chunks.begin(chunk); tile < chunks.begin(chunk) + chunks.size(chunk); ++tile) {
+          const int64_t o = tiles.begin(tile);
+          with_size<kImageRows>(tiles.size(tile), [&]<int Rows>() {
+            float* to = result + (block * s.out_features + o) * kLanes;
+            Vec sum[Rows][Vectors];
+            unroll<Rows>([&](auto r) {
+              const Vec start = broadcast(bias != nullptr ? bias[o + r] : 0.0f);
+              unroll<Vectors>([&](auto v) { sum[r][v] = part == 0 ? start : load(to + (v * s.out_features + r) * kLanes); });
+            });
+            const float *at = x + k * kLanes, *w = weight + o * s.in_features + k;
+            for (int64_t i = 0; i < depth; ++i) {
+              Vec scalar[Rows];
+              unroll<Rows>([&](auto r) { scalar[r] = broadcast(w[r * s.in_features + i]); });
+              unroll<Vectors>([&](auto v) {
+                const Vec value = load(at + (v * s.in_features + i) * kLanes);
+                unroll<Rows>([&](auto r) { sum[r][v] += scalar[r] * value; });
+              });
+            }
+            unroll<Rows>(
+                [&](auto r) { unroll<Vectors>([&](auto v) { store(to + (v * s.out_features + r) * kLanes, sum[r][v]); }); });
+            if (part + 1 < depths.parts) return;
+            for (int v = 0; v < Vectors; ++v) activate(s.activation, to + v * s.out_features * kLanes, Rows * kLanes);
           });
         }
-        unroll<Rows>([&](auto r) {
-          unroll<Vectors>([&](auto v) { store(result + ((block + v) * s.out_features + o + r) * kLanes, sum[r][v]); });
-        });
-        for (int v = 0; v < Vectors; ++v)
-          activate(s.activation, result + ((block + v) * s.out_features + o) * kLanes, Rows * kLanes);
-      });
+      }
     });
   });
   unpack_all(s.batch, s.out_features, result, output);

@@ -6,7 +6,7 @@
 // is a select per window position; windows that do not overlap write every input pixel once. `lanes == 1` (a few images) takes
 // the same loops with one-element "vectors".
 #include "kernels/cpu/cpu.h"
-#include "kernels/cpu/tile.h"
+#include "kernels/cpu/transpose.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
@@ -100,6 +100,26 @@ void max_forward(const Pool2dShape& s, const float* input, float* output, int32_
   });
 }
 
+// Windows of 2 x 2 side by side in plain images, without indices: an output row is the maximum of two rows, every other value.
+void max_forward_of_pairs(const Pool2dShape& s, const float* input, float* output) {
+  const auto larger = [](Vec a, Vec b) { return select((b > a) | (b != b), b, a); };
+  for_planes<One>(s, [&](int64_t plane) {
+    for (int64_t y = 0; y < s.out_height; ++y) {
+      const float* above = input + (plane * s.in_height + 2 * y) * s.in_width;
+      const float* below = above + s.in_width;
+      float* to = output + (plane * s.out_height + y) * s.out_width;
+      for (int64_t x = 0; x < s.out_width; x += kLanes) {
+        const int64_t count = min(s.out_width - x, kLanes), first = min(2 * count, kLanes), second = 2 * count - first;
+        const auto pairs = [&](const float* row) {
+          const Vec a = load_partial(row + 2 * x, first), b = load_partial(row + 2 * x + first, second);
+          return larger(every_other<false>(a, b), every_other<true>(a, b));
+        };
+        store_partial(to + x, larger(pairs(above), pairs(below)), count);
+      }
+    }
+  });
+}
+
 template <class W, int Kernel>
 void max_backward(const Pool2dShape& s, const float* grad_output, const int32_t* index, float* grad_input) {
   const int64_t in_plane = s.in_height * s.in_width * W::kWidth, out_plane = s.out_height * s.out_width * W::kWidth;
@@ -168,22 +188,28 @@ void avg_backward(const Pool2dShape& s, const float* grad_output, float* grad_in
   });
 }
 
+// Whether all windows are kernel x kernel and lie inside the input.
+inline bool has_inner_windows(const Pool2dShape& s, int64_t kernel) {
+  return !s.adaptive && s.pad_top == 0 && s.pad_left == 0 && s.dilation_height == 1 && s.dilation_width == 1 &&
+         s.kernel_height == kernel && s.kernel_width == kernel && (s.out_height - 1) * s.stride_height + kernel <= s.in_height &&
+         (s.out_width - 1) * s.stride_width + kernel <= s.in_width;
+}
+
 // Calls f.template operator()<W, Kernel>(): the layout, and a fixed window size where all windows lie inside the input.
 template <class F>
 inline void specialize(const Pool2dShape& s, const F& f) {
-  const bool inner = !s.adaptive && s.pad_top == 0 && s.pad_left == 0 && s.dilation_height == 1 && s.dilation_width == 1 &&
-                     s.kernel_height == s.kernel_width && (s.out_height - 1) * s.stride_height + s.kernel_height <= s.in_height &&
-                     (s.out_width - 1) * s.stride_width + s.kernel_width <= s.in_width;
-  const int64_t kernel = inner ? s.kernel_height : 0;
-  if (s.lanes == 1) return kernel == 2 ? f.template operator()<One, 2>() : f.template operator()<One, 0>();
-  if (kernel == 2) return f.template operator()<Many, 2>();
-  if (kernel == 3) return f.template operator()<Many, 3>();
+  const bool two = has_inner_windows(s, 2), three = has_inner_windows(s, 3);
+  if (s.lanes == 1) return two ? f.template operator()<One, 2>() : f.template operator()<One, 0>();
+  if (two) return f.template operator()<Many, 2>();
+  if (three) return f.template operator()<Many, 3>();
   f.template operator()<Many, 0>();
 }
 
 }  // namespace
 
 void max_pool2d_forward(const Queue&, const Pool2dShape& s, const float* input, float* output, int32_t* index) {
+  if (s.lanes == 1 && index == nullptr && has_inner_windows(s, 2) && s.stride_height == 2 && s.stride_width == 2)
+    return max_forward_of_pairs(s, input, output);
   specialize(s, [&]<class W, int Kernel>() { max_forward<W, Kernel>(s, input, output, index); });
 }
 void max_pool2d_backward(const Queue&, const Pool2dShape& s, const float* grad_output, const int32_t* index, float* grad_input) {

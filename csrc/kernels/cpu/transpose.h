@@ -1,6 +1,7 @@
 // L x L transposes in registers and the blocked transposes made of them.
 #pragma once
 
+#include "kernels/cpu/cpu.h"
 #include "kernels/cpu/tile.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
@@ -19,6 +20,23 @@ inline Vec interleave(Vec a, Vec b) {
 #else
   VecI pick;
   for (int i = 0; i < kLanes; ++i) pick[i] = i / 2 + o + (i % 2) * kLanes;
+  return __builtin_shuffle(a, b, pick);
+#endif
+}
+
+// Every other value of a and then of b: from the first one on, or from the second.
+template <bool Second>
+inline Vec every_other(Vec a, Vec b) {
+  constexpr int o = Second;
+#if defined(__clang__)
+  if constexpr (kLanes == 16)
+    return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6, o + 8, o + 10, o + 12, o + 14, o + 16, o + 18, o + 20, o + 22,
+                                   o + 24, o + 26, o + 28, o + 30);
+  else if constexpr (kLanes == 8) return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6, o + 8, o + 10, o + 12, o + 14);
+  else return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6);
+#else
+  VecI pick;
+  for (int i = 0; i < kLanes; ++i) pick[i] = 2 * i + o;
   return __builtin_shuffle(a, b, pick);
 #endif
 }
@@ -43,31 +61,33 @@ inline Vec sum_lanes(Vec (&rows)[kLanes]) {
   return rows[0];
 }
 
-// packed[f][lane] = plain[lane * pitch + f] for f < features; lanes from `live` up get zeros.
-inline void pack_block(const float* plain, int64_t pitch, int64_t live, int64_t features, float* packed) {
-  int64_t f = 0;
-  for (; f + kLanes <= features; f += kLanes) {
+// packed[f][lane] = plain[lane * pitch + f] for f < features; lanes from `live` up get zeros. `step` floats lie between the
+// vectors of packed.
+inline void pack_block(const float* plain, int64_t pitch, int64_t live, int64_t features, float* packed, int64_t step = kLanes) {
+  for (int64_t f = 0; f < features; f += kLanes) {
+    const int64_t count = min(features - f, kLanes);
     Vec rows[kLanes];
-    for (int i = 0; i < kLanes; ++i) rows[i] = i < live ? load(plain + i * pitch + f) : Vec{};
+    for (int i = 0; i < kLanes; ++i)
+      rows[i] = i >= live ? Vec{} : count == kLanes ? load(plain + i * pitch + f) : load_partial(plain + i * pitch + f, count);
     transpose(rows);
-    for (int i = 0; i < kLanes; ++i) store(packed + (f + i) * kLanes, rows[i]);
+    for (int i = 0; i < kLanes; ++i)
+      if (i < count) store(packed + (f + i) * step, rows[i]);
   }
-  for (; f < features; ++f)
-    for (int i = 0; i < kLanes; ++i) packed[f * kLanes + i] = i < live ? plain[i * pitch + f] : 0.0f;
 }
 
 // The way back, for the live lanes.
 inline void unpack_block(const float* packed, int64_t pitch, int64_t live, int64_t features, float* plain) {
-  int64_t f = 0;
-  for (; f + kLanes <= features; f += kLanes) {
+  for (int64_t f = 0; f < features; f += kLanes) {
+    const int64_t count = min(features - f, kLanes);
     Vec rows[kLanes];
-    for (int i = 0; i < kLanes; ++i) rows[i] = load(packed + (f + i) * kLanes);
+    for (int i = 0; i < kLanes; ++i) rows[i] = i < count ? load(packed + (f + i) * kLanes) : Vec{};
     transpose(rows);
     for (int i = 0; i < kLanes; ++i)
-      if (i < live) store(plain + i * pitch + f, rows[i]);
+      if (i < live) {
+        if (count == kLanes) store(plain + i * pitch + f, rows[i]);
+        else store_partial(plain + i * pitch + f, rows[i], count);
+      }
   }
-  for (; f < features; ++f)
-    for (int i = 0; i < live; ++i) plain[i * pitch + f] = packed[f * kLanes + i];
 }
 
 // Features per unit of work of a blocked transpose.

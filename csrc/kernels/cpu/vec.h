@@ -3,6 +3,9 @@
 #pragma once
 
 #include <stdint.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 
@@ -35,7 +38,17 @@ inline void store(int32_t* p, VecI v) { *reinterpret_cast<VecIUnaligned*>(p) = v
 inline Vec broadcast(float x) { return x - Vec{}; }  // x - 0 is x for every x, -0 and NaN included: no arithmetic is left
 inline VecI broadcast(int32_t x) { return VecI{} + x; }
 
-// The first n values from memory, zeros behind them; n < kLanes.
+// The first n values of memory, zeros behind them; and n values to memory. 0 <= n <= kLanes. Nothing behind them is touched.
+#if defined(__AVX512F__)
+inline __mmask16 first_bits(int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
+inline Vec load_partial(const float* p, int64_t n) { return (Vec)_mm512_maskz_loadu_ps(first_bits(n), p); }
+inline void store_partial(float* p, Vec v, int64_t n) { _mm512_mask_storeu_ps(p, first_bits(n), (__m512)v); }
+#elif defined(__AVX2__)
+constexpr int32_t kFirstOnes[2 * kLanes] = {-1, -1, -1, -1, -1, -1, -1, -1};
+inline __m256i first_ones(int64_t n) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(kFirstOnes + kLanes - n)); }
+inline Vec load_partial(const float* p, int64_t n) { return (Vec)_mm256_maskload_ps(p, first_ones(n)); }
+inline void store_partial(float* p, Vec v, int64_t n) { _mm256_maskstore_ps(p, first_ones(n), (__m256)v); }
+#else
 inline Vec load_partial(const float* p, int64_t n) {
   alignas(64) float buffer[kLanes] = {};
   for (int64_t i = 0; i < n; ++i) buffer[i] = p[i];
@@ -46,6 +59,7 @@ inline void store_partial(float* p, Vec v, int64_t n) {
   store(buffer, v);
   for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
 }
+#endif
 
 // All-ones in lane i where i < n.
 inline VecI first_lanes(int64_t n) {
