@@ -46,7 +46,7 @@ def test_peers_compute_the_same(name, tmp_path):
                 process.write_inputs(row, tmp_path, onnx="onnx" in PEERS[name].packages)
                 command = {"do": "prepare", "row": [*vars(row).values()], "folder": str(tmp_path)}
                 expected = ours.answer(command)["values"]
-                measure.compare(row, {"cnnx": expected, name: worker.prepare(row, tmp_path)})
+                assert not measure.compare(row, {"cnnx": expected, name: worker.prepare(row, tmp_path)})
                 assert all(seconds > 0 for seconds in worker.run(samples=3, calls=2, warm=0.0))
 
 
@@ -214,6 +214,11 @@ def test_a_peer_that_differs_is_an_error(values, message):
     with pytest.raises(PeerError) as raised:
         measure.compare(TINY, {"cnnx": [1.0, 2.0], "torch": values})
     assert str(raised.value) == message
+    # One of several is left out; cnnx's own forms never are.
+    others = {"cnnx": [1.0, 2.0], "jax": [1.0, 2.0], "torch": values}
+    assert measure.compare(TINY, others) == {"torch": message.removeprefix("4-64-64-2 batch 64: torch ")}
+    with pytest.raises(PeerError):
+        measure.compare(TINY, {"cnnx": [1.0, 2.0], "cnnx-plan": values, "jax": [1.0, 2.0]})
 
 
 def test_a_load_is_compared_by_medians():

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnnx.bench.machine import Reach, Steal, moved
+from cnnx.bench.peers import OURS
 from cnnx.bench.process import PeerError
 from cnnx.bench.rows import Row
 
@@ -127,27 +128,32 @@ def take_turns(
     return found
 
 
-def compare(row: Row, values: Mapping[str, Sequence[float]]) -> None:
-    """Sees that all peers computed the same.
+def compare(row: Row, values: Mapping[str, Sequence[float]]) -> dict[str, str]:
+    """What peers computed that did not compute what cnnx did, by their names.
 
     Raises
     ------
     PeerError
-        If one differs from the first.
+        If cnnx's own forms differ, or all others differ from it: then it is cnnx that is wrong.
     """
     (first, expected), *others = values.items()
     wanted = np.asarray(expected)
     if not np.isfinite(wanted).all():
         raise PeerError(f"{row}: {first} computes {wanted[~np.isfinite(wanted)][0]}")
     scale = max(float(np.abs(wanted).max()), 1e-6)
+    differing = {}
     for name, found in others:
         if len(found) != len(wanted):
-            raise PeerError(f"{row}: {name} computes {len(found)} values, {first} {len(wanted)}")
+            differing[name] = f"computes {len(found)} values, {first} {len(wanted)}"
+            continue
         worst = int(np.argmax(np.abs(np.asarray(found) - wanted)))
         if not abs(found[worst] - wanted[worst]) <= TOLERANCE * scale:
-            raise PeerError(
-                f"{row}: {name} computes something else: {found[worst]:g} where {first} has {wanted[worst]:g}"
-            )
+            differing[name] = f"computes something else: {found[worst]:g} where {first} has {wanted[worst]:g}"
+    foreign = [name for name, _ in others if name not in OURS]
+    for name, how in differing.items():
+        if name in OURS or all(other in differing for other in foreign):
+            raise PeerError(f"{row}: {name} {how}")
+    return differing
 
 
 @dataclass
@@ -167,6 +173,8 @@ class Result:
         The share of the processors' time that a host took meanwhile.
     attempts : int
         How often it was run.
+    left_out : dict of str to str
+        Peers that were not measured since they compute something else, and what.
     """
 
     row: Row
@@ -177,6 +185,7 @@ class Result:
     after: Reach
     steal: float | None = None
     attempts: int = 1
+    left_out: dict[str, str] = field(default_factory=dict)
     moved: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -218,6 +227,7 @@ class Result:
             "quiet": self.quiet,
             "steal": self.steal,
             "attempts": self.attempts,
+            "left_out": self.left_out,
             "seconds": peers,
         }
 

@@ -53,6 +53,8 @@ def lines(result: Result) -> Iterator[str]:
             medians = busy[name].median / busy["cnnx"].median
             text += f" {time_text(busy[name].median):>12} {result.slowdown(name):8.2f} {medians:7.2f}"
         yield text
+    for name, how in result.left_out.items():
+        yield f"  {name:{WIDTH - 2}} left out: {how}"
     if best := best_ratio(result):
         yield f"  {best[0]} takes {best[2]:.2f} times as long as {best[1]}"
 

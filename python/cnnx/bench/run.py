@@ -106,8 +106,8 @@ class Run:
         self._workers = [worker for worker in self._workers if worker.name != name]
         self.failed[name] = str(error).removeprefix(f"{name}: ")
 
-    def _prepared(self, row: Row, folder: Path) -> list[Worker]:
-        """Those that take part in a row, which have computed the same."""
+    def _prepared(self, row: Row, folder: Path) -> tuple[list[Worker], dict[str, str]]:
+        """Those that take part in a row, which have computed the same, and the others."""
         onnx = any("onnx" in PEERS[worker.name].packages for worker in self._workers)
         process.write_inputs(row, folder, onnx)
         values = {}
@@ -117,8 +117,9 @@ class Run:
                     values[worker.name] = worker.prepare(row, folder)
                 except PeerError as error:
                     self._drop(worker.name, error)
-        compare(row, values)
-        return [worker for worker in self._workers if worker.name in values]
+        differing = compare(row, values)
+        same = [w for w in self._workers if w.name in values and w.name not in differing]
+        return same, differing
 
     def __enter__(self) -> Run:
         return self
@@ -132,17 +133,19 @@ class Run:
         Raises
         ------
         PeerError
-            If a peer computes something else than cnnx, or cnnx fails.
+            If cnnx fails, or computes something else than all other peers.
         """
         for row in rows:
             with tempfile.TemporaryDirectory(prefix="cnnx-bench-") as name:
                 folder = Path(name)
-                workers = self._prepared(row, folder)
+                workers, differing = self._prepared(row, folder)
                 flops = operations(row, folder)
-            yield until_quiet(
+            result = until_quiet(
                 row,
                 self.threads,
                 flops,
                 functools.partial(take_turns, workers, self.pace, self.conditions),
                 functools.partial(reach, self.pace.reach, self.device),
             )
+            result.left_out = differing
+            yield result
