@@ -27,15 +27,16 @@ constexpr int64_t kRowsPerUnit = 32 * kTileRows;
 // Rows [k, k + depth) and columns [n, n + columns) of b, side by side in vectors; zeros fill the last one.
 void pack_panel(const GemmShape& s, const float* b, int64_t k, int64_t depth, int64_t n, int64_t columns, float* panel) {
   const int64_t vectors = ceil_div(columns, kLanes), pitch = vectors * kLanes;
-  const auto live = [&](int64_t v) { return min(columns - v * kLanes, kLanes); };
+  const int64_t whole = columns / kLanes, rest = columns % kLanes;
   const float* from = b + k * s.b_row + n * s.b_col;
   if (s.b_col == 1) {
-    for (int64_t i = 0; i < depth; ++i)
-      for (int64_t v = 0; v < vectors; ++v)
-        store(panel + i * pitch + v * kLanes, load_partial(from + i * s.b_row + v * kLanes, live(v)));
+    for (int64_t i = 0; i < depth; ++i, from += s.b_row, panel += pitch) {
+      for (int64_t v = 0; v < whole; ++v) store(panel + v * kLanes, load(from + v * kLanes));
+      if (rest > 0) store(panel + whole * kLanes, load_partial(from + whole * kLanes, rest));
+    }
   } else if (s.b_row == 1) {  // b lies transposed
     for (int64_t v = 0; v < vectors; ++v)
-      pack_block(from + v * kLanes * s.b_col, s.b_col, live(v), depth, panel + v * kLanes, pitch);
+      pack_block(from + v * kLanes * s.b_col, s.b_col, min(columns - v * kLanes, kLanes), depth, panel + v * kLanes, pitch);
   } else {
     for (int64_t i = 0; i < depth; ++i)
       for (int64_t j = 0; j < pitch; ++j) panel[i * pitch + j] = j < columns ? from[i * s.b_row + j * s.b_col] : 0.0f;
@@ -64,36 +65,36 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
   // The tile of c may lie far out: ask for it now, it arrives during the product.
   for (int r = 0; r < Rows; ++r)
     for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * s.c_row + v * kLanes * s.c_col, 1);
-  // c in vectors; elements apart in memory pass through an edge of their own.
+  // Only where c is not made of vectors it passes through an edge of its own.
   const bool apart = s.c_col != 1;
+  const bool whole = !apart && columns == kPitch;
   alignas(64) float edge[Rows * kPitch];
-  float* tile = apart ? edge : c;
-  const int64_t tile_row = apart ? kPitch : s.c_row, last = columns - (Vectors - 1) * kLanes;
-  const auto is_whole = [&](int v) { return apart || v < Vectors - 1 || last == kLanes; };
-  if (onto != Onto::nothing && apart)
+  float* tile = whole ? c : edge;
+  const int64_t tile_row = whole ? s.c_row : kPitch, last = columns - (Vectors - 1) * kLanes;
+  const auto for_vectors = [&](const auto& f) {
+    for (int r = 0; r < Rows; ++r)
+      for (int v = 0; v < Vectors; ++v)
+        f(c + r * s.c_row + v * kLanes, edge + r * kPitch + v * kLanes, v < Vectors - 1 ? kLanes : last);
+  };
+  if (onto != Onto::nothing && apart) {
     for (int r = 0; r < Rows; ++r)
       for (int64_t j = 0; j < kPitch; ++j) edge[r * kPitch + j] = j < columns ? c[r * s.c_row + j * s.c_col] : 0.0f;
+  } else if (onto != Onto::nothing && !whole) {
+    for_vectors([](const float* from, float* to, int64_t n) { store(to, load_partial(from, n)); });
+  }
   const auto add_tile = [&] {
-    unroll<Rows>([&](auto r) {
-      unroll<Vectors>([&](auto v) {
-        const float* at = tile + r * tile_row + v * kLanes;
-        acc[r][v] += is_whole(v) ? load(at) : load_partial(at, last);
-      });
-    });
+    unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] += load(tile + r * tile_row + v * kLanes); }); });
   };
   if (onto == Onto::its_sum) add_tile();
   product<Rows, Vectors>(a, a_row, a_col, panel, kPitch, depth, acc);
   if (onto == Onto::what_was_there) add_tile();
-  unroll<Rows>([&](auto r) {
-    unroll<Vectors>([&](auto v) {
-      float* at = tile + r * tile_row + v * kLanes;
-      if (is_whole(v)) store(at, acc[r][v]);
-      else store_partial(at, acc[r][v], last);
-    });
-  });
-  if (apart)
+  unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { store(tile + r * tile_row + v * kLanes, acc[r][v]); }); });
+  if (apart) {
     for (int r = 0; r < Rows; ++r)
       for (int64_t j = 0; j < columns; ++j) c[r * s.c_row + j * s.c_col] = edge[r * kPitch + j];
+  } else if (!whole) {
+    for_vectors([](float* to, const float* from, int64_t n) { store_partial(to, load(from), n); });
+  }
 }
 
 }  // namespace
@@ -120,7 +121,9 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
     a = to;
   }
   const Split panels(ceil_div(s.n, kLanes), kTileCols);  // in vectors
-  const Split chunks(row_tiles.parts, kRowsPerUnit / kTileRows);
+  // Every unit packs its panel, so it takes many rows where there are units enough.
+  constexpr int64_t kUnits = 32;
+  const Split chunks(row_tiles.parts, max(kRowsPerUnit / kTileRows, ceil_div(row_tiles.parts * panels.parts, kUnits)));
   const double cost = cost_of(2.0 * static_cast<double>(chunks.size(0) * kTileRows * panels.size(0) * kLanes * s.k));
   parallel_for(panels.parts * chunks.parts, cost, [&](int64_t unit) {
     const int64_t panel = unit / chunks.parts, chunk = unit % chunks.parts;
