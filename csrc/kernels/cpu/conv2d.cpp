@@ -79,32 +79,55 @@ __attribute__((always_inline)) inline void forward_tile(const float* input, cons
   });
 }
 
-// The tile of one channel has a load for every multiply-add. Where the kernel columns are known, a load serves all of them.
-template <int Kernel, int Rows, int Pixels>
-__attribute__((always_inline)) inline void window_tile(const float* input, const int32_t* offsets, TapRange kernel_rows,
-                                                       int64_t in_group, const float* weight, TileSteps steps, const float* bias,
-                                                       float* output) {
-  Vec acc[Rows][Pixels];
-  const Vec start = broadcast(bias != nullptr ? *bias : 0.0f);
-  unroll<Rows>([&](auto r) { unroll<Pixels>([&](auto p) { acc[r][p] = start; }); });
+// Where the kernel columns are known and pixels lie side by side, a load serves all of them: a tile of few channels and many
+// pixels, whose input is Pixels + Kernel - 1 columns. Those outside [first, last) of them are padding, and left out.
+template <int Kernel, int Channels, int Rows, int Pixels>
+inline void window_tile(const float* input, int64_t first, int64_t last, const int32_t* offsets, TapRange kernel_rows,
+                        int64_t in_group, const float* weight, TileSteps steps, const float* bias, float* output) {
+  Vec acc[Channels * Rows][Pixels];
+  unroll<Channels>([&](auto c) {
+    const Vec start = broadcast(bias != nullptr ? bias[c] : 0.0f);
+    unroll<Rows>([&](auto r) { unroll<Pixels>([&](auto p) { acc[c * Rows + r][p] = start; }); });
+  });
   for (int64_t ky = kernel_rows.first; ky < kernel_rows.last; ++ky)
     for (int64_t i = 0; i < in_group; ++i) {
-      const int64_t first = ky * Kernel * in_group + i;
-      const float* row = input + offsets[first];
-      Vec w[Kernel];
-      unroll<Kernel>([&](auto kx) { w[kx] = broadcast(weight[first + kx * in_group]); });
+      const int64_t tap = ky * Kernel * in_group + i;
+      const float* row = input + offsets[tap];
+      Vec w[Channels][Kernel];
+      unroll<Channels>(
+          [&](auto c) { unroll<Kernel>([&](auto kx) { w[c][kx] = broadcast(weight[(tap + kx * in_group) * Channels + c]); }); });
       unroll<Rows>([&](auto r) {
         unroll<Pixels + Kernel - 1>([&](auto x) {
+          if (x < first || x >= last) return;
           Vec value = load(row + x * kLanes);
           keep(value);
-          unroll<Kernel>([&](auto kx) {
-            if constexpr (x >= kx && x - kx < Pixels) acc[r][x - kx] += w[kx] * value;
+          unroll<Channels>([&](auto c) {
+            unroll<Kernel>([&](auto kx) {
+              if constexpr (x >= kx && x - kx < Pixels) acc[c * Rows + r][x - kx] += w[c][kx] * value;
+            });
           });
         });
         row += steps.in_row;
       });
     }
-  unroll<Rows>([&](auto r) { unroll<Pixels>([&](auto p) { store(output + r * steps.out_row + p * kLanes, acc[r][p]); }); });
+  unroll<Channels>([&](auto c) {
+    unroll<Rows>([&](auto r) {
+      unroll<Pixels>([&](auto p) { store(output + c * steps.out_plane + r * steps.out_row + p * kLanes, acc[c * Rows + r][p]); });
+    });
+  });
+}
+
+// Their accumulators and the weights of a kernel row fill the registers.
+#if defined(__AVX512F__)
+constexpr int kWindowChannels = 2;
+#else
+constexpr int kWindowChannels = 1;
+#endif
+constexpr int window_rows(int channels) { return kWindowChannels / channels; }
+constexpr int window_cols(int kernel) { return kernel == 3 ? 12 : 10; }
+
+bool has_windows(const ConvPlan& c) {
+  return c.stride_width == 1 && c.out_step == 1 && c.dilation_width == 1 && (c.kernel_width == 3 || c.kernel_width == 5);
 }
 
 // Rows of output per tile of `channels` channels.
@@ -167,7 +190,6 @@ void forward_band(const ConvPlan& c, const Columns& columns, const float* input,
   for (int64_t i = 0; i < columns.count; ++i) {
     const Column column = columns.tiles[i];
     const int64_t first = column.taps.first * c.in_group(), length = (column.taps.last - column.taps.first) * c.in_group();
-    const int64_t window = c.dilation_width == 1 && length == taps_per_row ? c.kernel_width : 0;
     with_size<kTileCols>(column.size, [&]<int Pixels>() {
       constexpr int kRows = tile_rows(Channels);
       const float* from = input + column.begin * steps.in_pixel;
@@ -178,11 +200,7 @@ void forward_band(const ConvPlan& c, const Columns& columns, const float* input,
         TapRuns taps = {kernel_rows.first * taps_per_row + first, kernel_rows.last - kernel_rows.first, length, taps_per_row};
         if (length == taps_per_row) taps.length *= taps.runs, taps.runs = 1;
         const auto tile = [&]<int Rows>() __attribute__((always_inline)) {
-          if (Channels == 1 && Dense && window == 3)
-            window_tile<3, Rows, Pixels>(from, offsets, kernel_rows, c.in_group(), weight, steps, bias, to);
-          else if (Channels == 1 && Dense && window == 5)
-            window_tile<5, Rows, Pixels>(from, offsets, kernel_rows, c.in_group(), weight, steps, bias, to);
-          else forward_tile<Channels, Rows, Pixels, Dense>(from, offsets, taps, weight, steps, bias, to);
+          forward_tile<Channels, Rows, Pixels, Dense>(from, offsets, taps, weight, steps, bias, to);
           from += Rows * steps.in_row;
           to += Rows * steps.out_row;
         };
@@ -193,6 +211,37 @@ void forward_band(const ConvPlan& c, const Columns& columns, const float* input,
       }
     });
   }
+}
+
+// The same in window tiles, for an input without padding.
+template <int Kernel, int Channels>
+void window_band(const ConvPlan& c, const float* input, const int32_t* offsets, const float* weight, const float* bias,
+                 float* output, int64_t first_row, int64_t rows) {
+  const int64_t row_pitch = c.in_width * kLanes;
+  const TileSteps steps = {kLanes, c.stride_height * row_pitch, kLanes, c.out_row * kLanes, c.out_plane * kLanes};
+  const Split columns(c.out_width, window_cols(Kernel));
+  for (int64_t part = 0; part < columns.parts; ++part)
+    with_size<window_cols(Kernel)>(columns.size(part), [&]<int Pixels>() {
+      constexpr int kRows = window_rows(Channels);
+      const int64_t x = columns.begin(part), left = x - c.pad_left;
+      const int64_t first = max(-left, 0), last = min(c.in_width - left, Pixels + Kernel - 1);
+      const float* from = input + x * kLanes;
+      float* to = output + x * kLanes;
+      for (int64_t y = first_row, end; y < first_row + rows; y = end) {  // runs of rows that take the same kernel rows
+        const TapRange kernel_rows = row_taps(c, y);
+        for (end = y + 1; end < first_row + rows && row_taps(c, end) == kernel_rows; ++end) continue;
+        const auto tile = [&]<int Rows>() __attribute__((always_inline)) {
+          window_tile<Kernel, Channels, Rows, Pixels>(from, first, last, offsets, kernel_rows, c.in_group(), weight, steps, bias,
+                                                      to);
+          from += Rows * steps.in_row;
+          to += Rows * steps.out_row;
+        };
+        for (; y + kRows <= end; y += kRows) tile.template operator()<kRows>();
+        if constexpr (kRows > 1) {
+          if (y < end) with_size<kRows - 1>(end - y, tile);
+        }
+      }
+    });
 }
 
 // Rows of output per unit of work: enough multiply-adds to be worth a unit, few enough that the band stays in the cache.
@@ -208,7 +257,8 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
                  float* output) {
   if (prefers_winograd(c)) return winograd_forward(queue, c, input, weight, bias, output);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
-  const Split channel_tiles(out_group, kTileRows);
+  const bool windows = has_windows(c);
+  const Split channel_tiles(out_group, windows ? kWindowChannels : kTileRows);
   const Split bands(c.out_height, rows_per_band(c));
 
   float* packed = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(c.out_channels * taps) * sizeof(float)));
@@ -221,7 +271,7 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
   // Lay out the padding, or treat the edges apart: what costs less.
   Column* tiles = static_cast<Column*>(queue.scratch(kColumns, static_cast<size_t>(2 * c.out_width) * sizeof(Column)));
   Columns columns = padded_columns(c, channel_tiles.size(0), tiles);
-  bool direct = c.reads_input_directly();
+  bool direct = windows || c.reads_input_directly();
   if (!direct) {
     const Columns edges = edge_columns(c, channel_tiles.size(0), tiles + c.out_width);
     const double rows = static_cast<double>(c.groups * channel_tiles.parts * c.out_height), cycles_to_pad_a_pixel = 5;
@@ -255,6 +305,14 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
         float* to = output + ((block * c.out_channels + o) * c.out_plane + y0 * c.out_row) * kLanes;
         const float* tile_bias = bias != nullptr ? bias + o : nullptr;
         with_size<kTileRows>(channel_tiles.size(tile), [&]<int Channels>() {
+          if constexpr (Channels <= kWindowChannels) {
+            if (windows) {
+              (c.kernel_width == 3 ? window_band<3, Channels> : window_band<5, Channels>)(c, from, offsets, packed + o * taps,
+                                                                                          tile_bias, to, y0, rows);
+              for (int i = 0; i < Channels; ++i) activate(c.activation, to + i * c.out_plane * kLanes, rows * c.out_row * kLanes);
+              return;
+            }
+          }
           if (dense)
             forward_band<Channels, true>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
           else forward_band<Channels, false>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
@@ -289,32 +347,50 @@ inline void weight_tile(const ConvPlan& c, const float* grad_output, const float
   unroll<Channels>([&](auto o) { unroll<Taps>([&](auto t) { sums[o * sums_pitch + t] = sum[o][t]; }); });
 }
 
-// The same for one channel and a whole K x K kernel, several pixels at a time: a load serves all taps.
-template <int K>
-inline void weight_window(const ConvPlan& c, const float* grad_output, const float* input, int64_t row_pitch, Vec* sums) {
-  constexpr int kPixels = 4;
-  Vec sum[K * K] = {};
+// The same for a whole 3 x 3 kernel, several pixels at a time: a load serves all taps. The input comes without padding, whose
+// rows and columns are left out.
+template <int Channels>
+inline void weight_window(const ConvPlan& c, const float* grad_output, const float* input, Vec* sums) {
+  constexpr int K = 3, kPixels = 4;
+  const int64_t out_plane = c.out_height * c.out_width * kLanes, row_pitch = c.in_width * kLanes;
+  Vec sum[Channels][K * K] = {};
   for (int64_t y = 0; y < c.out_height; ++y) {
-    const float* in_row = input + y * row_pitch;
+    const TapRange kernel_rows = row_taps(c, y);
+    const float* in_row = input + (y - c.pad_top) * row_pitch;
     const float* g = grad_output + y * c.out_width * kLanes;
-    const auto pixels = [&]<int Pixels>(int64_t at) {
-      Vec grads[Pixels];
-      unroll<Pixels>([&](auto p) { grads[p] = load(g + (at + p) * kLanes); });
+    int64_t at = 0;
+    const auto pixels = [&]<int Pixels>() __attribute__((always_inline)) {
+      const int64_t left = at - c.pad_left;
+      Vec grads[Channels][Pixels];
+      unroll<Channels>(
+          [&](auto o) { unroll<Pixels>([&](auto p) { grads[o][p] = load(g + o * out_plane + (at + p) * kLanes); }); });
       unroll<K>([&](auto ky) {
+        if (ky < kernel_rows.first || ky >= kernel_rows.last) return;
+        const float* from = in_row + ky * row_pitch + left * kLanes;
         unroll<Pixels + K - 1>([&](auto x) {
-          Vec value = load(in_row + ky * row_pitch + (at + x) * kLanes);
+          if (x < -left || x >= c.in_width - left) return;
+          Vec value = load(from + x * kLanes);
           keep(value);
-          unroll<K>([&](auto kx) {
-            if constexpr (x >= kx && x - kx < Pixels) sum[ky * K + kx] += grads[x - kx] * value;
+          unroll<Channels>([&](auto o) {
+            unroll<K>([&](auto kx) {
+              if constexpr (x >= kx && x - kx < Pixels) sum[o][ky * K + kx] += grads[o][x - kx] * value;
+            });
           });
         });
       });
+      at += Pixels;
     };
-    int64_t x = 0;
-    for (; x + kPixels <= c.out_width; x += kPixels) pixels.template operator()<kPixels>(x);
-    for (; x < c.out_width; ++x) pixels.template operator()<1>(x);
+    while (at + kPixels <= c.out_width) pixels.template operator()<kPixels>();
+    if ((c.out_width - at) / 2 > 0) pixels.template operator()<2>();
+    if (at < c.out_width) pixels.template operator()<1>();
   }
-  for (int t = 0; t < K * K; ++t) sums[t] = sum[t];
+  unroll<Channels>([&](auto o) { unroll<K * K>([&](auto t) { sums[o * K * K + t] = sum[o][t]; }); });
+}
+
+// Kernels whose sums for a few channels fit the registers.
+bool has_weight_windows(const ConvPlan& c) {
+  return c.kernel_height == 3 && c.kernel_width == 3 && c.stride_width == 1 && c.stride_height == 1 && c.dilation_width == 1 &&
+         c.dilation_height == 1;
 }
 
 // A unit is one input channel over some of the blocks: it pads its own plane, sweeps it once per register tile (of output
@@ -325,18 +401,22 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
   const int64_t out_group = c.out_group(), in_group = c.in_group(), window = c.kernel_height * c.kernel_width;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const int64_t weights = c.out_channels * c.taps();
-  const bool direct = c.reads_input_directly();
+  const bool windows = has_weight_windows(c), direct = windows || c.reads_input_directly();
   const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes, padded_rows = c.band_rows(c.out_height);
   int32_t* offsets = static_cast<int32_t*>(queue.scratch(kOffsets, static_cast<size_t>(window) * sizeof(int32_t)));
   for (int64_t k = 0; k < window; ++k)
     offsets[k] =
         static_cast<int32_t>(k / c.kernel_width * c.dilation_height * row_pitch + k % c.kernel_width * c.dilation_width * kLanes);
 
-  // Few channels share their blocks out, and their tiles of output channels too.
+  // Few channels share out their tiles of output channels and their blocks; each of the former would pad the input for itself.
   constexpr int64_t kUnits = 32;
   const Split channel_tiles(out_group, kTileRows);
-  const Split chunks(c.blocks, max(c.blocks / ceil_div(kUnits, c.in_channels), 1));
-  const Split parts(channel_tiles.parts, ceil_div(channel_tiles.parts * chunks.parts * c.in_channels, kUnits));
+  const int64_t wanted = ceil_div(kUnits, c.in_channels);
+  const int64_t tile_parts = direct ? min(wanted, channel_tiles.parts) : 1;
+  const Split chunks(c.blocks, max(c.blocks / ceil_div(wanted, tile_parts), 1));
+  constexpr int64_t kMostSums = 2048;  // of a unit, in vectors: they stay in the second-level cache
+  const int64_t by_cache = max(kMostSums / (kTileRows * window), 1);
+  const Split parts(channel_tiles.parts, min(ceil_div(channel_tiles.parts * chunks.parts * c.in_channels, kUnits), by_cache));
   // What was there already is added to the whole sum, so that large numbers there cost no places on the way.
   const bool apart = chunks.parts > 1 || (c.accumulate && c.blocks > 1);
   float* partials =
@@ -345,52 +425,59 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
   const VecI live_lanes = first_lanes(batch - (c.blocks - 1) * kLanes);
   const double cost = cost_of(2.0 * static_cast<double>(parts.size(0) * kTileRows * window * chunks.size(0) * out_plane));
 
-  const bool dense = c.stride_width == 1 && c.stride_height == 1 && c.dilation_width == 1 && c.dilation_height == 1;
-  const int64_t dense_window = dense && c.kernel_height == c.kernel_width ? c.kernel_width : 0;
-
   parallel_for(chunks.parts * c.in_channels * parts.parts, cost, [&](int64_t unit) {
     const int64_t part = unit % parts.parts, i = unit / parts.parts % c.in_channels, chunk = unit / parts.parts / c.in_channels;
     const int64_t group = i / in_group;
     float* plane = direct
                        ? nullptr
                        : static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(padded_rows * row_pitch) * sizeof(float)));
-    Vec* sums = static_cast<Vec*>(queue.scratch(kPackedOutput, static_cast<size_t>(kTileRows * window + kLanes) * sizeof(Vec)));
+    // [channel of the part][tap], and those of one tile and block, whose dead images are left out.
+    const int64_t first_tile = parts.begin(part), tiles = parts.size(part), first_channel = channel_tiles.begin(first_tile);
+    const int64_t channels_of_part =
+        channel_tiles.begin(first_tile + tiles - 1) + channel_tiles.size(first_tile + tiles - 1) - first_channel;
+    const int64_t count = channels_of_part * window, room = max(kTileRows * window, ceil_div(count, kLanes));
+    Vec* sums = static_cast<Vec*>(queue.scratch(kPackedOutput, static_cast<size_t>(count + kLanes + room) * sizeof(Vec)));
+    Vec* fresh = sums + count + kLanes;
     for (int64_t block = chunks.begin(chunk); block < chunks.begin(chunk) + chunks.size(chunk); ++block) {
       const float* from = input + (block * c.in_channels + i) * in_plane;
       if (!direct) {
         pad_rows(c, from, 0, padded_rows, plane);
         from = plane;
       }
-      for (int64_t tile = parts.begin(part); tile < parts.begin(part) + parts.size(part); ++tile) {
+      for (int64_t tile = first_tile; tile < first_tile + tiles; ++tile) {
         const int64_t channels = channel_tiles.size(tile), o = group * out_group + channel_tiles.begin(tile);
         const float* grads = grad_output + (block * c.out_channels + o) * out_plane;
-        with_size<kTileRows>(channels, [&]<int Channels>() {
-          if constexpr (Channels == 1) {
-            if (dense_window == 3) return weight_window<3>(c, grads, from, row_pitch, sums);
-            if (dense_window == 5) return weight_window<5>(c, grads, from, row_pitch, sums);
-          }
-          const Split tap_tiles(window, tile_cols(Channels));
-          for (int64_t t = 0; t < tap_tiles.parts; ++t)
-            with_size<tile_cols(Channels)>(tap_tiles.size(t), [&]<int Taps>() {
-              const int64_t first = tap_tiles.begin(t);
-              weight_tile<Channels, Taps>(c, grads, from, row_pitch, offsets + first, sums + first, window);
+        if (windows) {
+          for (int64_t r = 0; r < channels; r += kWindowChannels)
+            with_size<kWindowChannels>(min(channels - r, kWindowChannels), [&]<int Channels>() {
+              weight_window<Channels>(c, grads + r * out_plane, from, fresh + r * window);
             });
-        });
-        if (block == c.blocks - 1)
-          for (int64_t k = 0; k < channels * window; ++k) sums[k] = select(live_lanes, sums[k], Vec{});
-        const bool add = block > chunks.begin(chunk) || (c.accumulate && !apart);
-        for (int64_t k = 0; k < channels * window; k += kLanes) {
-          alignas(64) float totals[kLanes];
-          Vec rows[kLanes];
-          for (int r = 0; r < kLanes; ++r) rows[r] = sums[k + r];
-          store(totals, sum_lanes(rows));
-          for (int64_t r = k; r < min(k + kLanes, channels * window); ++r) {
-            float& to = partials[chunk * weights + ((o + r / window) * in_group + i % in_group) * window + r % window];
-            to = add ? to + totals[r - k] : totals[r - k];
-          }
+        } else {
+          with_size<kTileRows>(channels, [&]<int Channels>() {
+            const Split tap_tiles(window, tile_cols(Channels));
+            for (int64_t t = 0; t < tap_tiles.parts; ++t)
+              with_size<tile_cols(Channels)>(tap_tiles.size(t), [&]<int Taps>() {
+                const int64_t first = tap_tiles.begin(t);
+                weight_tile<Channels, Taps>(c, grads, from, row_pitch, offsets + first, fresh + first, window);
+              });
+          });
+        }
+        Vec* to = sums + (channel_tiles.begin(tile) - first_channel) * window;
+        for (int64_t k = 0; k < channels * window; ++k) {
+          const Vec sum = block == c.blocks - 1 ? select(live_lanes, fresh[k], Vec{}) : fresh[k];
+          to[k] = block == chunks.begin(chunk) ? sum : to[k] + sum;
         }
       }
     }
+    float* totals = reinterpret_cast<float*>(fresh);  // [channel of the part][tap]
+    for (int64_t k = 0; k < count; k += kLanes) {
+      Vec rows[kLanes];
+      for (int r = 0; r < kLanes; ++r) rows[r] = sums[k + r];
+      store(totals + k, sum_lanes(rows));
+    }
+    float* to = partials + chunk * weights + ((group * out_group + first_channel) * in_group + i % in_group) * window;
+    for (int64_t o = 0; o < channels_of_part; ++o, to += in_group * window, totals += window)
+      for (int64_t k = 0; k < window; ++k) to[k] = c.accumulate && !apart ? to[k] + totals[k] : totals[k];
   });
 
   if (apart)
