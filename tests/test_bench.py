@@ -260,6 +260,12 @@ def test_rows_of_the_commands():
         ("4-64-64-2", 64, STEP),
     ]
     assert COMMANDS["infer"].rows(["s7"], [5, 6]) == [Row("s7", 5, OUTPUTS), Row("s7", 6, OUTPUTS)]
+    growth = [str(row) for row in COMMANDS["growth"].rows(["lenet5"])]
+    assert growth[-2:] == ["lenet5 batch 64 of 56x56", "lenet5 batch 64 of 112x112"]
+    assert len(growth) == 7
+    larger = COMMANDS["growth"].rows(["s7"])[-1].net
+    assert larger.input_shape == (1, 112, 112)
+    assert larger.build(cnnx.nn)(cnnx.zeros(1, 1, 112, 112)).shape == (1, 10)
     for command in COMMANDS.values():
         assert set(command.quick) <= set(command.models)
         assert len(command.rows(quick=True)) <= 2

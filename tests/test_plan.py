@@ -262,7 +262,9 @@ def test_explain(tmp_path) -> None:
     with cnnx.no_grad():
         told = run.explain(x, repeats=3)
     names = [step.name for step in told.steps if step.name not in ("pack", "unpack")]
-    assert names == ["conv2d", "max_pool2d", "conv2d", "batch_norm", "relu", "avg_pool2d", "linear", "clone"]
+    assert names == [
+        "conv2d", "max_pool2d", "inverse_deviation", "conv2d", "avg_pool2d", "linear", "clone"
+    ]  # fmt: skip
     conv = next(step for step in told.steps if step.name == "conv2d")
     assert conv.input_shapes[0] == (9, 1, 14, 14)
     assert conv.flops == 2 * 9 * 4 * 14 * 14 * 25
@@ -325,3 +327,79 @@ def test_too_many_kinds_of_arguments() -> None:
             assert run(cnnx.zeros(n)).tolist() == [1.0] * n
     assert [str(w.message) for w in seen] == [seen[0].message.args[0]]
     assert "more than 8" in str(seen[0].message)
+
+
+CONVOLUTIONS = {
+    "few channels": lambda: nn.Conv2d(3, 5, 3, padding=1),
+    "winograd": lambda: nn.Conv2d(16, 20, 3, bias=False),
+    "groups": lambda: nn.Conv2d(4, 8, 5, groups=2),
+    "strided": lambda: nn.Conv2d(3, 17, 3, stride=2),
+}
+
+
+def step_names(run, x) -> list[str]:
+    return [step.name for step in run.explain(x, repeats=1).steps if step.name not in ("pack", "unpack")]
+
+
+@pytest.mark.parametrize("batch", [1, 3, 17])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("activation", [nn.Identity, nn.ReLU, nn.Tanh, nn.Sigmoid])
+@pytest.mark.parametrize("layer", list(CONVOLUTIONS))
+def test_convolutions_normalise_by_running_statistics(layer, activation, affine: bool, batch: int) -> None:
+    cnnx.manual_seed(4)
+    conv = CONVOLUTIONS[layer]()
+    norm = nn.BatchNorm2d(conv.out_channels, affine=affine)
+    model = nn.Sequential(conv, norm, activation())
+    model(cnnx.randn(20, conv.in_channels, 12, 13))  # statistics that are not 0 and 1
+    if affine:
+        nn.init.uniform_(norm.weight, -1, 1)
+        nn.init.uniform_(norm.bias, -1, 1)
+    model.eval()
+    run = cnnx.compile(model, static=True, fullgraph=True)
+    x = cnnx.randn(batch, conv.in_channels, 12, 13)
+    with cnnx.no_grad():
+        assert step_names(run, x) == ["inverse_deviation", "conv2d", "clone"]
+        np.testing.assert_array_equal(run(x).numpy(), model(x).numpy())
+        norm.running_mean.add_(0.5)  # what is edited in between is seen
+        norm.running_var.mul_(2.0)
+        conv.weight.mul_(0.5)
+        np.testing.assert_array_equal(run(x).numpy(), model(x).numpy())
+
+
+def test_what_no_convolution_normalises() -> None:
+    """Statistics of the batch, a result that others see, a dense layer."""
+    cnnx.manual_seed(4)
+    conv, norm = nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4)
+    x = cnnx.randn(9, 2, 8, 8)
+
+    def twice(x):
+        y = conv(x)
+        return norm(y) + y
+
+    with cnnx.no_grad():
+        training = cnnx.compile(nn.Sequential(conv, norm), static=True, fullgraph=True)
+        assert step_names(training, x).count("batch_norm") == 1
+        norm.eval()
+        for function, data in (
+            (twice, x),
+            (nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4)).eval(), cnnx.randn(9, 8)),
+        ):
+            run = cnnx.compile(function, static=True, fullgraph=True)
+            assert "batch_norm" in step_names(run, data)
+            np.testing.assert_array_equal(run(data).numpy(), function(data).numpy())
+
+
+def test_batch_norm_in_training_applies_the_activation_behind_it() -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(
+            nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(6 * 144, 10),
+            nn.BatchNorm1d(10), nn.Tanh(),
+        )  # fmt: skip
+
+    eager, plan = (trained(build, "sgd", static) for static in (False, True))
+    assert_same(eager, plan)
+    x, y = next(batches(1))
+    names = [step.name for step in plan[3].explain(x, y, repeats=1).steps]
+    assert names.count("batch_norm") == 2
+    assert "relu" not in names
+    assert "tanh" not in names

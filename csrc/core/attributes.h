@@ -37,7 +37,7 @@ CNNX_FIELDS(Conv2dShape, batch, in_channels, in_height, in_width, out_channels, 
 CNNX_FIELDS(Pool2dShape, batch, channels, in_height, in_width, out_height, out_width, kernel_height, kernel_width, stride_height,
             stride_width, pad_top, pad_left, dilation_height, dilation_width, pad_bottom, pad_right, count_include_pad,
             divisor_override, adaptive, lanes)
-CNNX_FIELDS(ChannelShape, batch, channels, spatial, lanes)
+CNNX_FIELDS(ChannelShape, batch, channels, spatial, lanes, activation)
 CNNX_FIELDS(GroupNormShape, batch, rows, runs, repeat, params, lanes)
 CNNX_FIELDS(LinearShape, batch, in_features, out_features, activation, accumulate)
 CNNX_FIELDS(CdistShape, batch, x_rows, y_rows, features, x_shared, y_shared)

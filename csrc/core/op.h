@@ -103,6 +103,14 @@ struct Run {
 // A recorded call in the backward pass.
 class Backward;
 
+// A normalisation of channels by given statistics, y = (x - mean) / sqrt(variance + eps) * weight + bias: which inputs these are,
+// which result has 1 / deviation, and the op that computes that alone.
+struct Normalisation {
+  size_t mean, variance, weight, bias, inv_std;
+  double eps;
+  const OpDef* inverse_deviation;
+};
+
 struct OpDef {
   const char* name;
   AttributeType attributes{};
@@ -129,6 +137,11 @@ struct OpDef {
   Activation (*is_activation)(const void* attributes) = nullptr;
   // Where among the attributes stands an activation that it applies to its result; null: it can apply none.
   Activation* (*activation)(void* attributes) = nullptr;
+  // Of a normalisation by channels: whether its statistics are given, and where those and the rest stand.
+  bool (*normalisation)(const void* attributes, Normalisation& found) = nullptr;
+  // Whether four more inputs may be the mean, 1 / deviation, weight and bias that its result is normalised by, before the
+  // activation.
+  bool can_normalise = false;
   // Whether its attributes point to what lives no longer than the call, so that no plan can run it again.
   bool borrows = false;
   // Where among the attributes the key of the random numbers lies that it draws; null: it draws none.

@@ -42,7 +42,15 @@ struct Pool2dShape {
 // Spatial tensors that are normalised channel by channel; spatial is 1 for (batch, channels).
 struct ChannelShape {
   int64_t batch, channels, spatial, lanes;
+  Activation activation = Activation::none;          // of the result of batch_norm_train and batch_norm_apply
   int64_t count() const { return batch * spatial; }  // values of one channel
+};
+
+// What a convolution does to its result before the activation, channel by channel as batch_norm_apply: y = (x - mean) * inv_std *
+// weight + bias. Null mean: nothing; weight and bias may be null too.
+template <class T>
+struct ChannelNorm {
+  const T *mean = nullptr, *inv_std = nullptr, *weight = nullptr, *bias = nullptr;
 };
 
 // What batch normalisation keeps of the batches it has seen: their number, mean and (unbiased) variance by channel. Each batch

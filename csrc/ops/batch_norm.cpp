@@ -146,10 +146,34 @@ void gradient(const Backward& call, Grads& grads) {
   for (size_t i = 0; i < 3; ++i) grads[i] = std::move(results[i]);
 }
 
+// Of a plan that normalises elsewhere. Inputs: variance.
+struct InverseDeviation {
+  double eps;
+};
+CNNX_FIELDS(InverseDeviation, eps)
+
+void run_inverse_deviation(const Run& r) {
+  on_floats(r, [&](const auto& f) {
+    f.kernels.batch_norm_inv_std(r.queue, r.inputs[0].numel(), r.as<InverseDeviation>().eps, f.in(0), f.out(0));
+  });
+}
+
+constexpr OpDef kInverseDeviation = op<InverseDeviation>("inverse_deviation", infer_like_input, run_inverse_deviation);
+
+bool normalisation_of(const void* attributes, Normalisation& found) {
+  const auto& c = *static_cast<const BatchNormCall*>(attributes);
+  found = {kMean, kVariance, kWeight, kBias, kInvStd, c.eps, &kInverseDeviation};
+  return !c.training;
+}
+
+Activation* activation_of(void* attributes) { return &static_cast<BatchNormCall*>(attributes)->shape.activation; }
+
 constexpr OpDef kBatchNorm = op<BatchNormCall>("batch_norm", infer, run)
                                  .reads({Place::call, Place::row_major})
                                  .lanes_if(lanes)
                                  .with_gradient(gradient, saves)
+                                 .with_activation(activation_of)
+                                 .with(&OpDef::normalisation, normalisation_of)
                                  .updating(input_bit(kMean) | input_bit(kVariance) | input_bit(kBatches));
 
 }  // namespace

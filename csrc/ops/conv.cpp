@@ -155,7 +155,7 @@ int64_t out_channels(const ConvCall& c) { return c.transposed ? c.shape.in_chann
 
 bool lanes(const Call& call) { return !call.as<ConvCall>().single && lanes_for_images(call[0]); }
 
-// Inputs: input, weight, bias.
+// Inputs: input, weight, bias; of a plan perhaps what its result is normalised by: mean, 1 / deviation, weight, bias.
 void infer(const Call& call, ResultSpecs& results) {
   results.push_back({output_shape(call.as<ConvCall>()), call[0].dtype(), Place::call});
 }
@@ -163,7 +163,8 @@ void infer(const Call& call, ResultSpecs& results) {
 void run(const Run& r) {
   const Conv2dShape s = shape_in_lanes<ConvCall>(r);
   on_floats(r, [&](const auto& f) {
-    if (!r.as<ConvCall>().transposed) return f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), f.in(2), f.out(0));
+    if (!r.as<ConvCall>().transposed)
+      return f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), f.in(2), {f.in(3), f.in(4), f.in(5), f.in(6)}, f.out(0));
     f.kernels.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
     if (const auto* bias = f.in(2))
       f.kernels.shift_channels(r.queue, {s.batch, s.in_channels, s.in_height * s.in_width, s.lanes}, bias, f.out(0));
@@ -178,7 +179,7 @@ void infer_input(const Call& call, ResultSpecs& results) {
 void run_input(const Run& r) {
   const Conv2dShape s = shape_in_lanes<ConvCall>(r);
   on_floats(r, [&](const auto& f) {
-    if (r.as<ConvCall>().transposed) f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), nullptr, f.out(0));
+    if (r.as<ConvCall>().transposed) f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), nullptr, {}, f.out(0));
     else f.kernels.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
   });
 }
@@ -284,8 +285,9 @@ constexpr OpDef conv_op(const char* name) {
       .with_activation(activation_of)
       .with_flops(flops);
 }
-constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")},
-                               {conv_op("conv_transpose1d"), conv_op("conv_transpose2d")}};
+constexpr OpDef kConv[2][2] = {
+    {conv_op("conv1d").with(&OpDef::can_normalise, true), conv_op("conv2d").with(&OpDef::can_normalise, true)},
+    {conv_op("conv_transpose1d"), conv_op("conv_transpose2d")}};
 
 const OpDef& op_of(const ConvCall& c) { return kConv[c.transposed][c.axes - 1]; }
 

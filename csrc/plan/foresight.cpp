@@ -224,7 +224,8 @@ struct Foresight::State final : CallTaker {
       if (i < call.inputs.size() && call[i].defined()) s.inputs[i] = call[i]->storage;
     }
     s.takes_over = into != nullptr;
-    if (call.op.activation != nullptr) {
+    // Only what has one result and changes nothing else may wait.
+    if (call.op.activation != nullptr && call.op.updates == 0 && results.size() == 1) {
       std::vector<std::byte> copy = call.attributes_copy();
       const Activation* own = call.op.activation(copy.data());
       s.can_change = own != nullptr && *own == Activation::none;

@@ -10,6 +10,9 @@ void fuse_activations(Program& program);
 // max_pool_backward, relu_backward -> relu_backward on what was pooled, max_pool_backward: the same in a quarter of the work.
 void mask_before_pooling(Program& program);
 
+// conv2d, batch_norm by running statistics -> conv2d that normalises its result.
+void normalise_in_layers(Program& program);
+
 // All of them, in their order.
 void run_passes(Program& program);
 

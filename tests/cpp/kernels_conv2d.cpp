@@ -106,8 +106,8 @@ Results expected(Conv2dShape s, const Operands& x) {
   s.lanes = 1;
   Results r{Values(x.grad_output.size()), Values(x.grad_output.size()), Values(x.input.size()), Values(x.weight.size()),
             Values(x.bias.size())};
-  reference.conv2d_forward(kHost, s, x.input.data(), x.weight.data(), x.bias.data(), r.output.data());
-  reference.conv2d_forward(kHost, s, x.input.data(), x.weight.data(), nullptr, r.output_without_bias.data());
+  reference.conv2d_forward(kHost, s, x.input.data(), x.weight.data(), x.bias.data(), {}, r.output.data());
+  reference.conv2d_forward(kHost, s, x.input.data(), x.weight.data(), nullptr, {}, r.output_without_bias.data());
   reference.conv2d_backward_input(kHost, s, x.grad_output.data(), x.weight.data(), r.grad_input.data());
   reference.conv2d_backward_weight(kHost, s, x.input.data(), x.grad_output.data(), r.grad_weight.data(), r.grad_bias.data());
   return r;
@@ -126,12 +126,30 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
 
   auto forward = [&](const float* with_bias) {
     Guarded<float> output(out.size(), shift);
-    table.conv2d_forward(kHost, s, input.data(), weight.data(), with_bias, output.data());
+    table.conv2d_forward(kHost, s, input.data(), weight.data(), with_bias, {}, output.data());
     CHECK_MESSAGE(output.intact(), what << ": forward wrote outside its output");
     return extract(output, out);
   };
   compare(same_for_any_threads(what, [&] { return forward(bias.data()); }), &Results::output, what + ": output");
   compare(forward(nullptr), &Results::output_without_bias, what + ": output without bias");
+
+  // With a normalisation and an activation: to the bit what they give behind it.
+  Random random(7);
+  const Guarded<float> mean(random.reals(s.out_channels), 1), deviation(random.reals(s.out_channels), 1);
+  const Guarded<float> scale(random.reals(s.out_channels), 1), offset(random.reals(s.out_channels), 1);
+  for (const bool has_line : {true, false}) {
+    const ChannelNorm<float> norm{mean.data(), deviation.data(), has_line ? scale.data() : nullptr,
+                                  has_line ? offset.data() : nullptr};
+    Conv2dShape activated = s;
+    activated.activation = Activation::relu;
+    Guarded<float> apart(out.size(), shift), together(out.size(), shift), between(out.size(), shift);
+    table.conv2d_forward(kHost, s, input.data(), weight.data(), bias.data(), {}, between.data());
+    table.batch_norm_apply(kHost, {s.batch, s.out_channels, s.out_height * s.out_width, s.lanes, Activation::relu},
+                           between.data(), norm.mean, norm.inv_std, norm.weight, norm.bias, apart.data());
+    table.conv2d_forward(kHost, activated, input.data(), weight.data(), bias.data(), norm, together.data());
+    CHECK_MESSAGE(together.intact(), what << ": forward with a normalisation wrote outside its output");
+    expect_equal(extract(together, out), extract(apart, out), what + ": normalised");
+  }
 
   compare(same_for_any_threads(what,
                                [&] {
@@ -249,7 +267,7 @@ TEST_CASE("conv2d: NaN and infinity of one image stay in that image") {
     for (int64_t i = 0; i < 72; ++i) input[static_cast<size_t>(72 + i)] = i % 2 == 0 ? NAN : INFINITY;  // image 1
     const Guarded<float> x = place<float>(input, in), weight(random.integers(54), 0);
     Guarded<float> y(out.size());
-    kernels<float>().conv2d_forward(kHost, s, x.data(), weight.data(), nullptr, y.data());
+    kernels<float>().conv2d_forward(kHost, s, x.data(), weight.data(), nullptr, {}, y.data());
     const Values output = extract(y, out);
     for (int64_t n = 0; n < batch; ++n)
       for (int64_t i = 0; i < 108; ++i)

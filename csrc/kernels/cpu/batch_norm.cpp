@@ -6,7 +6,7 @@
 //
 // A unit of work is a channel (or a strip). Its values are read twice, for the statistics and for the result, and a channel of a
 // training batch fits into the second-level cache, so that main memory sees the input and the output once each.
-#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/moments.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
@@ -59,7 +59,7 @@ void normalise_channel(const ChannelShape& s, int64_t c, const float* input, flo
                        float* output) {
   const Vec m = broadcast(mean), a = broadcast(scale), b = broadcast(shift);
   for_runs(s, c, [&](int64_t offset, int64_t vectors, int64_t, int64_t tail) {
-    map_run(vectors, tail, output + offset, [&](Vec x) { return (x - m) * a + b; }, input + offset);
+    map_run(vectors, tail, output + offset, [&](Vec x) { return activated(s.activation, (x - m) * a + b); }, input + offset);
   });
 }
 
@@ -127,7 +127,7 @@ void normalise_strip(const ChannelShape& s, const Strip& strip, int64_t c, const
   const Vec scale = inv_std * strip_of(weight, strip, c, 1), shift = strip_of(bias, strip, c, 0);
   strip.visit([&](const auto& get, const auto& put) {
     for (int64_t n = 0; n < s.batch; ++n)
-      put(output + n * strip.step + c, (get(input + n * strip.step + c) - mean) * scale + shift);
+      put(output + n * strip.step + c, activated(s.activation, (get(input + n * strip.step + c) - mean) * scale + shift));
   });
 }
 

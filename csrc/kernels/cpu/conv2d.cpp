@@ -119,12 +119,13 @@ inline void window_tile(const float* input, int64_t first, int64_t last, const i
 
 // Their accumulators and the weights of a kernel row fill the registers.
 #if defined(__AVX512F__)
-constexpr int kWindowChannels = 2;
+constexpr int kWindowChannels = 2, kWindowRegisters = 32;
 #else
-constexpr int kWindowChannels = 1;
+constexpr int kWindowChannels = 1, kWindowRegisters = 16;
 #endif
-constexpr int window_rows(int channels) { return kWindowChannels / channels; }
-constexpr int window_cols(int kernel) { return kernel == 3 ? 12 : 10; }
+constexpr int window_cols(int kernel, int channels, int rows) {
+  return (kWindowRegisters - channels * kernel - 1) / (channels * rows);
+}
 
 bool has_windows(const ConvPlan& c) {
   return c.stride_width == 1 && c.out_step == 1 && c.dilation_width == 1 && (c.kernel_width == 3 || c.kernel_width == 5);
@@ -219,29 +220,40 @@ void window_band(const ConvPlan& c, const float* input, const int32_t* offsets, 
                  float* output, int64_t first_row, int64_t rows) {
   const int64_t row_pitch = c.in_width * kLanes;
   const TileSteps steps = {kLanes, c.stride_height * row_pitch, kLanes, c.out_row * kLanes, c.out_plane * kLanes};
-  const Split columns(c.out_width, window_cols(Kernel));
-  for (int64_t part = 0; part < columns.parts; ++part)
-    with_size<window_cols(Kernel)>(columns.size(part), [&]<int Pixels>() {
-      constexpr int kRows = window_rows(Channels);
-      const int64_t x = columns.begin(part), left = x - c.pad_left;
-      const int64_t first = max(-left, 0), last = min(c.in_width - left, Pixels + Kernel - 1);
-      const float* from = input + x * kLanes;
-      float* to = output + x * kLanes;
-      for (int64_t y = first_row, end; y < first_row + rows; y = end) {  // runs of rows that take the same kernel rows
-        const TapRange kernel_rows = row_taps(c, y);
-        for (end = y + 1; end < first_row + rows && row_taps(c, end) == kernel_rows; ++end) continue;
-        const auto tile = [&]<int Rows>() __attribute__((always_inline)) {
-          window_tile<Kernel, Channels, Rows, Pixels>(from, first, last, offsets, kernel_rows, c.in_group(), weight, steps, bias,
-                                                      to);
-          from += Rows * steps.in_row;
-          to += Rows * steps.out_row;
-        };
-        for (; y + kRows <= end; y += kRows) tile.template operator()<kRows>();
-        if constexpr (kRows > 1) {
-          if (y < end) with_size<kRows - 1>(end - y, tile);
-        }
+  for (int64_t y = first_row, end; y < first_row + rows; y = end) {  // runs of rows that take the same kernel rows
+    const TapRange kernel_rows = row_taps(c, y);
+    for (end = y + 1; end < first_row + rows && row_taps(c, end) == kernel_rows; ++end) continue;
+    const auto run_in_tiles = [&]<int Rows>() {
+      constexpr int kCols = window_cols(Kernel, Channels, Rows);
+      const Split columns(c.out_width, kCols);
+      for (int64_t part = 0; part < columns.parts; ++part)
+        with_size<kCols>(columns.size(part), [&]<int Pixels>() {
+          const int64_t x = columns.begin(part), left = x - c.pad_left;
+          const int64_t first = max(-left, 0), last = min(c.in_width - left, Pixels + Kernel - 1);
+          const float* from = input + (y - first_row) * steps.in_row + x * kLanes;
+          float* to = output + (y - first_row) * steps.out_row + x * kLanes;
+          const auto tile = [&]<int Count>() __attribute__((always_inline)) {
+            window_tile<Kernel, Channels, Count, Pixels>(from, first, last, offsets, kernel_rows, c.in_group(), weight, steps,
+                                                         bias, to);
+            from += Count * steps.in_row;
+            to += Count * steps.out_row;
+          };
+          int64_t row = y;
+          for (; row + Rows <= end; row += Rows) tile.template operator()<Rows>();
+          if constexpr (Rows > 1) {
+            if (row < end) tile.template operator()<1>();
+          }
+        });
+    };
+    // Two rows of one channel, or one of two.
+    if constexpr (Channels == 1) {
+      if (end - y > 1) {
+        run_in_tiles.template operator()<2>();
+        continue;
       }
-    });
+    }
+    run_in_tiles.template operator()<1>();
+  }
 }
 
 // Rows of output per unit of work: enough multiply-adds to be worth a unit, few enough that the band stays in the cache.
@@ -309,14 +321,15 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
             if (windows) {
               (c.kernel_width == 3 ? window_band<3, Channels> : window_band<5, Channels>)(c, from, offsets, packed + o * taps,
                                                                                           tile_bias, to, y0, rows);
-              for (int i = 0; i < Channels; ++i) activate(c.activation, to + i * c.out_plane * kLanes, rows * c.out_row * kLanes);
+              for (int i = 0; i < Channels; ++i)
+                finish_channel(c, o + i)(to + i * c.out_plane * kLanes, rows * c.out_row * kLanes);
               return;
             }
           }
           if (dense)
             forward_band<Channels, true>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
           else forward_band<Channels, false>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
-          for (int i = 0; i < Channels; ++i) activate(c.activation, to + i * c.out_plane * kLanes, rows * c.out_row * kLanes);
+          for (int i = 0; i < Channels; ++i) finish_channel(c, o + i)(to + i * c.out_plane * kLanes, rows * c.out_row * kLanes);
         });
       }
   });
@@ -508,9 +521,11 @@ void run_backward_bias(const ConvPlan& c, int64_t batch, const float* grad_outpu
 }  // namespace
 
 void conv2d_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,
-                    float* output) {
-  if (s.lanes == 1) return conv2d_few_forward(queue, s, input, weight, bias, output);
-  run_forward(queue, plan_of(s, kLanes), input, weight, bias, output);
+                    const ChannelNorm<float>& norm, float* output) {
+  if (s.lanes == 1) return conv2d_few_forward(queue, s, input, weight, bias, norm, output);
+  ConvPlan c = plan_of(s, kLanes);
+  c.norm = norm;
+  run_forward(queue, c, input, weight, bias, output);
 }
 
 void conv2d_backward_input(const Queue& queue, const Conv2dShape& s, const float* grad_output, const float* weight,

@@ -17,6 +17,7 @@ struct ConvPlan {
   int64_t out_step, out_row, out_plane;
   Activation activation = Activation::none;  // where pixels lie side by side
   bool accumulate = false;                   // of gradients of weights
+  ChannelNorm<float> norm = {};              // of results that lie side by side, before the activation
 
   int64_t in_group() const { return in_channels / groups; }
   int64_t out_group() const { return out_channels / groups; }
@@ -31,7 +32,7 @@ struct ConvPlan {
 
 // A few plain images: channels in the lanes.
 void conv2d_few_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,
-                        float* output);
+                        const ChannelNorm<float>& norm, float* output);
 void conv2d_few_backward_input(const Queue& queue, const Conv2dShape& s, const float* grad_output, const float* weight,
                                float* grad_input);
 void conv2d_few_backward_weight(const Queue& queue, const Conv2dShape& s, const float* input, const float* grad_output,
@@ -47,6 +48,32 @@ void winograd_backward_weight(const Queue& queue, const ConvPlan& c, int64_t bat
                               float* grad_weight);
 
 namespace {
+
+// What is done to a result at the end: in one channel, or with the channels from o on in the lanes.
+struct Finish {
+  Activation activation;
+  bool normalises;
+  Vec mean, scale, shift;
+  Vec operator()(Vec x) const { return activated(activation, normalises ? (x - mean) * scale + shift : x); }
+  void operator()(float* y, int64_t count) const {  // in place, whole vectors
+    if (!normalises) return activate(activation, y, count);
+    for (int64_t i = 0; i < count; i += kLanes) store(y + i, (*this)(load(y + i)));
+  }
+};
+inline Finish finish_channel(const ConvPlan& c, int64_t o) {
+  const ChannelNorm<float>& n = c.norm;
+  if (n.mean == nullptr) return {c.activation, false, Vec{}, Vec{}, Vec{}};
+  return {c.activation, true, broadcast(n.mean[o]), broadcast(n.inv_std[o] * (n.weight != nullptr ? n.weight[o] : 1.0f)),
+          broadcast(n.bias != nullptr ? n.bias[o] : 0.0f)};
+}
+inline Finish finish_channels(const ConvPlan& c, int64_t o, int64_t live) {
+  const ChannelNorm<float>& n = c.norm;
+  if (n.mean == nullptr) return {c.activation, false, Vec{}, Vec{}, Vec{}};
+  const Vec inv_std = load_partial(n.inv_std + o, live);
+  return {c.activation, true, load_partial(n.mean + o, live),
+          n.weight != nullptr ? inv_std * load_partial(n.weight + o, live) : inv_std,
+          n.bias != nullptr ? load_partial(n.bias + o, live) : Vec{}};
+}
 
 enum ConvScratch { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput, kColumns, kPoints36, kProducts36 };
 static_assert(kProducts36 < Queue::kScratchSlots);

@@ -113,10 +113,10 @@ void forward_by_channels(const Queue& queue, const ConvPlan& c, const float* inp
           });
       }
     });
-    activate(c.activation, result, vectors * pixels * kLanes);
     for (int64_t v = 0; v < vectors; ++v) {
       const int64_t channel = (first + v) * kLanes, live = min(out_group - channel, kLanes);
-      const float* block = result + v * pixels * kLanes;
+      float* block = result + v * pixels * kLanes;
+      finish_channels(c, group * out_group + channel, live)(block, pixels * kLanes);
       float* to = output + (n * c.out_channels + group * out_group + channel) * c.out_plane + y0 * c.out_row;
       if (c.out_step == 1 && c.out_row == c.out_width) unpack_block(block, c.out_plane, live, pixels, to);
       else
@@ -172,13 +172,15 @@ void forward_by_pixels(const Queue& queue, const ConvPlan& c, const float* input
                                         result + at, out_pitch);
         });
     });
-    for (int64_t i = 0; i < tiles.size(tile); ++i)
+    for (int64_t i = 0; i < tiles.size(tile); ++i) {
+      const Finish finish = finish_channel(c, o + i);
       for (int64_t y = 0; y < bands.size(band); ++y) {
         const float* row = result + i * out_pitch + y * pitch;
         float* to = output + (n * c.out_channels + o + i) * c.out_plane + (y0 + y) * c.out_row;
         for (int64_t x = 0; x < c.out_width; x += kLanes)
-          store_partial(to + x, activated(c.activation, load(row + x)), min(c.out_width - x, kLanes));
+          store_partial(to + x, finish(load(row + x)), min(c.out_width - x, kLanes));
       }
+    }
   });
 }
 
@@ -254,8 +256,10 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* inp
 }  // namespace
 
 void conv2d_few_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,
-                        float* output) {
-  run_forward(queue, plan_of(s, 1), input, weight, bias, output);
+                        const ChannelNorm<float>& norm, float* output) {
+  ConvPlan c = plan_of(s, 1);
+  c.norm = norm;
+  run_forward(queue, c, input, weight, bias, output);
 }
 
 void conv2d_few_backward_input(const Queue& queue, const Conv2dShape& s, const float* grad_output, const float* weight,

@@ -92,9 +92,9 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
       for (int64_t v = 0; v < out_vectors; ++v) {
         const int64_t live = min(c.out_channels - v * kLanes, kLanes);
         output_tile<M>(products + t * out_pitch + v * kLanes, tiles * out_pitch,
-                       bias != nullptr ? load_partial(bias + v * kLanes, live) : Vec{}, c.activation, min(c.out_height - y, M),
-                       min(c.out_width - x, M), result + ((n * out_vectors + v) * out_plane + y * c.out_width + x) * kLanes,
-                       c.out_width * kLanes);
+                       bias != nullptr ? load_partial(bias + v * kLanes, live) : Vec{}, finish_channels(c, v * kLanes, live),
+                       min(c.out_height - y, M), min(c.out_width - x, M),
+                       result + ((n * out_vectors + v) * out_plane + y * c.out_width + x) * kLanes, c.out_width * kLanes);
       }
     });
   });

@@ -117,8 +117,8 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
         const int64_t y = (first + t) / tiling.columns * M, x = (first + t) % tiling.columns * M;
         const float* from = products + o * pitch + t * kLanes;
         float* to = output + (block * c.out_channels + o) * out_plane + (y * c.out_width + x) * kLanes;
-        output_tile<M>(from, c.out_channels * pitch, start, c.activation, min(c.out_height - y, M), min(c.out_width - x, M), to,
-                       c.out_width * kLanes);
+        output_tile<M>(from, c.out_channels * pitch, start, finish_channel(c, o), min(c.out_height - y, M),
+                       min(c.out_width - x, M), to, c.out_width * kLanes);
       }
     }
   });

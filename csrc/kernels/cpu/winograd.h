@@ -117,7 +117,7 @@ inline void input_tile(const ConvPlan& c, const float* plane, int64_t y, int64_t
 
 // The M x M outputs, or the first rows and columns of them, of from[point * point_pitch].
 template <int M>
-inline void output_tile(const float* from, int64_t point_pitch, Vec start, Activation activation, int64_t rows, int64_t columns,
+inline void output_tile(const float* from, int64_t point_pitch, Vec start, const Finish& finish, int64_t rows, int64_t columns,
                         float* to, int64_t row_pitch) {
   Vec half[M][kPoints];
   for (int j = 0; j < kPoints; ++j) {
@@ -131,7 +131,7 @@ inline void output_tile(const float* from, int64_t point_pitch, Vec start, Activ
     Vec out[M];
     transform_output<M>(half[i], out);
     for (int j = 0; j < M; ++j)
-      if (j < columns) store(to + i * row_pitch + j * kLanes, activated(activation, out[j] + start));
+      if (j < columns) store(to + i * row_pitch + j * kLanes, finish(out[j] + start));
   }
 }
 

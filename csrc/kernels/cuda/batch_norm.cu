@@ -11,6 +11,7 @@
 // 10 FLOP a value.
 // Bound by memory: aimed at 75-80 % of its ceiling. Small tensors are bound by two launches.
 #include "kernels/cuda/channel_sums.h"
+#include "kernels/cuda/epilogue.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -52,8 +53,8 @@ __global__ void __launch_bounds__(kChannelThreads) moments(ChannelMap m, const T
 // parts: those of the statistics to come, or null: then mean and inv_std are given.
 template <class T, int kColumns>
 __global__ void __launch_bounds__(kChannelThreads)
-    normalise(ChannelMap m, T eps, const Moments<T>* parts, const T* input, const T* weight, const T* bias, T* output, T* mean,
-              T* inv_std, RunningStatistics<T> running) {
+    normalise(ChannelMap m, Activation activation, T eps, const Moments<T>* parts, const T* input, const T* weight, const T* bias,
+              T* output, T* mean, T* inv_std, RunningStatistics<T> running) {
   const Strip<kColumns> strip;
   T centre = 0, unit = 0;
   if (parts != nullptr) {
@@ -77,7 +78,7 @@ __global__ void __launch_bounds__(kChannelThreads)
   }
   if (strip.channel >= m.channels) return;
   const T scale = unit * (weight != nullptr ? weight[strip.channel] : T(1)), shift = bias != nullptr ? bias[strip.channel] : T(0);
-  strip.for_values(m, [&](int64_t at, int) { output[at] = (input[at] - centre) * scale + shift; });
+  strip.for_values(m, [&](int64_t at, int) { output[at] = activate(activation, (input[at] - centre) * scale + shift); });
 }
 
 template <class T, int kColumns>
@@ -109,8 +110,8 @@ void batch_norm_train(const Queue& queue, const ChannelShape& s, double eps, con
   const Scratch<Moments<T>> parts(queue, static_cast<int64_t>(m.chunks) * m.channels);
   launch(op, m.wide ? moments<T, 1> : moments<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m, input, parts.data(),
          running.batches);
-  launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m, static_cast<T>(eps),
-         parts.data(), input, weight, bias, output, mean, inv_std, running);
+  launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m, s.activation,
+         static_cast<T>(eps), parts.data(), input, weight, bias, output, mean, inv_std, running);
 }
 
 template <class T>
@@ -118,8 +119,8 @@ void batch_norm_apply(const Queue& queue, const ChannelShape& s, const T* input,
                       const T* bias, T* output) {
   const char* op = "batch_norm_apply";
   const ChannelMap m = channel_map(op, s.batch, s.channels, s.spatial);
-  launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m, T(0), nullptr, input,
-         weight, bias, output, const_cast<T*>(mean), const_cast<T*>(inv_std), RunningStatistics<T>{});
+  launch(op, m.wide ? normalise<T, 1> : normalise<T, 32>, m.grid(), dim3(kChannelThreads), 0, queue, m, s.activation, T(0),
+         nullptr, input, weight, bias, output, const_cast<T*>(mean), const_cast<T*>(inv_std), RunningStatistics<T>{});
 }
 
 template <class T>

@@ -91,7 +91,8 @@ __device__ Axis axis_of(const Correlation& c, const AxisShape& s, int phase) {
 
 // kTap: the side of a square kernel with stride and dilation 1; 0 for any other. Dynamic shared memory: [r][taps][kOut] weights.
 template <class T, int kOut, int kRows, int kTap>
-__global__ void __launch_bounds__(128) direct(Correlation c, const T* source, const T* weight, const T* bias, T* dest) {
+__global__ void __launch_bounds__(128)
+    direct(Correlation c, const T* source, const T* weight, const T* bias, ChannelNorm<T> norm, T* dest) {
   CNNX_DYNAMIC_SHARED(T, shared);
   using Weights = WeightPack<T, kOut>;
   Weights* const weights = reinterpret_cast<Weights*>(shared);
@@ -185,7 +186,8 @@ __global__ void __launch_bounds__(128) direct(Correlation c, const T* source, co
     const int at = (ya.first + ya.skip * (jy + a)) * dest_width + xa.first + xa.skip * jx;
 #pragma unroll
     for (int q = 0; q < kOut; ++q)
-      if (q0 + q < c.q) to[static_cast<int64_t>(q) * c.dest_plane + at] = activate(c.activation, sum[a][q]);
+      if (q0 + q < c.q)
+        to[static_cast<int64_t>(q) * c.dest_plane + at] = finish(norm, group * c.q + q0 + q, c.activation, sum[a][q]);
   }
 }
 
@@ -195,7 +197,8 @@ struct alignas(16) Tap {
 };
 
 template <class T, int kM, int kTm, int kTn>
-__global__ void __launch_bounds__(128) gemm(Correlation c, const T* source, const T* weight, const T* bias, T* dest) {
+__global__ void __launch_bounds__(128)
+    gemm(Correlation c, const T* source, const T* weight, const T* bias, ChannelNorm<T> norm, T* dest) {
   constexpr int kN = 128, kK = 8, kTable = 256, kThreads = 128;
   static_assert((kM / kTm) * (kN / kTn) == kThreads && kM * kK % kThreads == 0);
   constexpr int kLoads = kM * kK / kThreads, kSpan = kN / (kTn / 4);
@@ -305,7 +308,7 @@ __global__ void __launch_bounds__(128) gemm(Correlation c, const T* source, cons
       const int q = tm * kTm + i;
       if (q0 + q >= c.q) break;
       const T value = sum[i][j] + (bias != nullptr ? bias[group * c.q + q0 + q] : T(0));
-      to[static_cast<int64_t>(q) * c.dest_plane] = activate(c.activation, value);
+      to[static_cast<int64_t>(q) * c.dest_plane] = finish(norm, group * c.q + q0 + q, c.activation, value);
     }
   }
 }
@@ -324,7 +327,7 @@ AxisShape axis_shape(const char* op, int64_t in, int64_t out, int64_t kernel, in
 
 template <class T, class Kernel>
 void run(const Queue& queue, const char* op, Kernel* kernel, Correlation c, int64_t groups, int tile, int pixels, int rows,
-         size_t shared, const T* source, const T* weight, const T* bias, T* dest) {
+         size_t shared, const T* source, const T* weight, const T* bias, const ChannelNorm<T>& norm, T* dest) {
   const int64_t width = c.backward ? ceil_div(c.x.in, c.x.stride) : c.x.out;
   const int64_t height = ceil_div(c.backward ? ceil_div(c.y.in, c.y.stride) : c.y.out, rows);
   c.tiles = static_cast<int>(ceil_div(c.q, tile));
@@ -333,12 +336,12 @@ void run(const Queue& queue, const char* op, Kernel* kernel, Correlation c, int6
   c.by_tiles = Divider(c.tiles);
   const dim3 grid(static_cast<unsigned>(ceil_div(c.batch * height * width, pixels)), static_cast<unsigned>(c.tiles * groups),
                   static_cast<unsigned>(c.backward ? c.y.stride * c.x.stride : 1));
-  launch(op, kernel, grid, dim3(128), shared, queue, c, source, weight, bias, dest);
+  launch(op, kernel, grid, dim3(128), shared, queue, c, source, weight, bias, norm, dest);
 }
 
 template <class T>
 void correlate(const Queue& queue, const char* op, const Conv2dShape& s, bool backward, const T* source, const T* weight,
-               const T* bias, T* dest) {
+               const T* bias, const ChannelNorm<T>& norm, T* dest) {
   const int64_t in_plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width,
                 kernel = s.kernel_height * s.kernel_width;
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
@@ -375,7 +378,7 @@ void correlate(const Queue& queue, const char* op, const Conv2dShape& s, bool ba
     const auto launch_direct = [&](auto out, auto rows, auto tap) {
       constexpr int kOut = decltype(out)::value, kRows = decltype(rows)::value, kTap = decltype(tap)::value;
       run(queue, op, direct<T, kOut, kRows, kTap>, c, s.groups, kOut, 128, kRows, static_cast<size_t>(shared_bytes(kOut)), from,
-          weight, bias, to);
+          weight, bias, norm, to);
     };
     const auto with_tap = [&](auto out) {
       constexpr std::integral_constant<int, 4> rows;
@@ -387,7 +390,7 @@ void correlate(const Queue& queue, const char* op, const Conv2dShape& s, bool ba
     const bool few = c.batch * positions * ceil_div(c.q, 8) * s.groups < 4 * 65536;
     const bool matrix = (c.q >= 32 && c.r * kernel >= 64) || shared_bytes(c.q == 1 && sizeof(T) == 4 ? 1 : 4) > kSharedBytes;
     const auto launch_gemm = [&]<int kM, int kTn>() {
-      run(queue, op, gemm<T, kM, 8, kTn>, c, s.groups, kM, 128, 1, 0, from, weight, bias, to);
+      run(queue, op, gemm<T, kM, 8, kTn>, c, s.groups, kM, 128, 1, 0, from, weight, bias, norm, to);
     };
     if constexpr (std::is_same_v<T, double>) {  // for checks: one kernel of each sort will do
       if (matrix) launch_gemm.template operator()<32, 4>();
@@ -410,13 +413,14 @@ void correlate(const Queue& queue, const char* op, const Conv2dShape& s, bool ba
 }  // namespace
 
 template <class T>
-void conv2d_forward(const Queue& queue, const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
-  correlate(queue, "conv2d_forward", s, false, input, weight, bias, output);
+void conv2d_forward(const Queue& queue, const Conv2dShape& s, const T* input, const T* weight, const T* bias,
+                    const ChannelNorm<T>& norm, T* output) {
+  correlate(queue, "conv2d_forward", s, false, input, weight, bias, norm, output);
 }
 
 template <class T>
 void conv2d_backward_input(const Queue& queue, const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
-  correlate<T>(queue, "conv2d_backward_input", s, true, grad_output, weight, nullptr, grad_input);
+  correlate<T>(queue, "conv2d_backward_input", s, true, grad_output, weight, nullptr, {}, grad_input);
 }
 
 CNNX_INSTANTIATE(conv2d_forward, conv2d_backward_input)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cnnx/activation.h"
+#include "kernels/shapes.h"
 
 namespace cnnx::cuda {
 
@@ -15,6 +16,16 @@ __device__ __forceinline__ T activate(Activation activation, T x) {
     case Activation::none: break;
   }
   return x;
+}
+
+// The same with the normalisation of a convolution's result, in channel c, before it.
+template <class T>
+__device__ __forceinline__ T finish(const ChannelNorm<T>& norm, int c, Activation activation, T x) {
+  if (norm.mean != nullptr) {
+    const T scale = norm.inv_std[c] * (norm.weight != nullptr ? norm.weight[c] : T(1));
+    x = (x - norm.mean[c]) * scale + (norm.bias != nullptr ? norm.bias[c] : T(0));
+  }
+  return activate(activation, x);
 }
 
 }  // namespace cnnx::cuda

@@ -26,8 +26,10 @@ void batch_norm_apply(const Queue&, const ChannelShape& s, const T* input, const
   for_channels(s, [&](int64_t c) {
     const double scale = inv_std[c] * (weight != nullptr ? static_cast<double>(weight[c]) : 1.0);
     const double shift = bias != nullptr ? static_cast<double>(bias[c]) : 0.0;
-    for_channel(s, c,
-                [&](int64_t at) { output[at] = static_cast<T>((input[at] - static_cast<double>(mean[c])) * scale + shift); });
+    for_channel(s, c, [&](int64_t at) {
+      const double y = (input[at] - static_cast<double>(mean[c])) * scale + shift;
+      output[at] = static_cast<T>(activated(s.activation, static_cast<T>(y)));
+    });
   });
 }
 

@@ -16,7 +16,8 @@ int64_t input_at(int64_t out, int64_t tap, int64_t stride, int64_t pad, int64_t 
 }  // namespace
 
 template <class T>
-void conv2d_forward(const Queue&, const Conv2dShape& s, const T* input, const T* weight, const T* bias, T* output) {
+void conv2d_forward(const Queue&, const Conv2dShape& s, const T* input, const T* weight, const T* bias,
+                    const ChannelNorm<T>& norm, T* output) {
   const int64_t in_group = s.in_channels / s.groups, out_group = s.out_channels / s.groups;
   const int64_t in_spatial = s.in_height * s.in_width, out_spatial = s.out_height * s.out_width;
   const double cost = 2.0 * static_cast<double>(out_spatial * in_group * s.kernel_height * s.kernel_width);
@@ -36,8 +37,14 @@ void conv2d_forward(const Queue&, const Conv2dShape& s, const T* input, const T*
                      input[lanes_index(n, group * in_group + i, iy * s.in_width + ix, s.in_channels, in_spatial, s.lanes)];
             }
           }
+        T result = static_cast<T>(sum);
+        if (norm.mean != nullptr) {
+          const double scale = norm.inv_std[o] * (norm.weight != nullptr ? static_cast<double>(norm.weight[o]) : 1.0);
+          const double shift = norm.bias != nullptr ? static_cast<double>(norm.bias[o]) : 0.0;
+          result = static_cast<T>((result - static_cast<double>(norm.mean[o])) * scale + shift);
+        }
         output[lanes_index(n, o, y * s.out_width + x, s.out_channels, out_spatial, s.lanes)] =
-            static_cast<T>(activated(s.activation, static_cast<T>(sum)));
+            static_cast<T>(activated(s.activation, result));
       }
   });
 }

@@ -24,7 +24,7 @@ class Net:
     `optimizer(optim, parameters)` likewise. `flat` nets take images as rows of 784 numbers. `widths` are
     those of a net of dense layers alone (inputs, hidden layers, outputs), else it is one that cnnx knows by
     name.
-    `loss` is the name of a function in `nn.functional`.
+    `loss` is the name of a function in `nn.functional`, `size` the side of an image.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Net:
     widths: tuple[int, ...] = ()
     activation: str = "ReLU"
     loss: str = "cross_entropy"
+    size: int = 28
 
     def build(self, nn: Any) -> Any:
         """A new net of the layers of `nn`."""
@@ -40,7 +41,7 @@ class Net:
             pairs = zip(self.widths, self.widths[1:])  # noqa: B905 - the last width begins no layer
             dense = [layer for a, b in pairs for layer in (nn.Linear(a, b), getattr(nn, self.activation)())]
             return nn.Sequential(*dense[:-1])
-        layers = list(MODELS[self.name].build(nn=nn))
+        layers = list(MODELS[self.name].build((1, self.size, self.size), nn=nn))
         return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.LogSoftmax)))
 
     @property
@@ -53,7 +54,7 @@ class Net:
         """Of one sample."""
         if self.widths:
             return self.widths[:1]
-        return (784,) if self.flat else (1, 28, 28)
+        return (self.size**2,) if self.flat else (1, self.size, self.size)
 
 
 NETS = {

@@ -77,7 +77,7 @@ class Worker:
 
     def prepare(self, row: Row, folder: Path) -> list[float]:
         """Has it make a row ready; the values to compare."""
-        row_fields = [row.model, row.batch, row.work]
+        row_fields = [*vars(row).values()]
         return list(self._ask("values", do="prepare", row=row_fields, folder=str(folder)))
 
     def run(self, samples: int, calls: int, warm: float) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cnnx.bench.nets import NETS, TINY, Net
 
@@ -17,20 +17,21 @@ WORK = {
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a net, how many samples, and what is done with them (a key of `WORK`)."""
+    """A line of the table: a net, how many samples, the work (a key of `WORK`), the side of its images."""
 
     model: str
     batch: int
     work: str
+    size: int = 28
 
     @property
     def net(self) -> Net:
         """The net by its name."""
-        return {**NETS, **TINY}[self.model]
+        return replace({**NETS, **TINY}[self.model], size=self.size)
 
     def __str__(self) -> str:
         """As the table and errors say it."""
-        return f"{self.model} batch {self.batch}"
+        return f"{self.model} batch {self.batch}" + f" of {self.size}x{self.size}" * (self.size != 28)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Command:
         Lines below the table.
     threads : int or None
         None: as many as this process may use.
+    sizes : tuple of int
+        Beside the usual images, such of other sides, in batches of 64.
     """
 
     about: str
@@ -58,6 +61,7 @@ class Command:
     peers: tuple[str, ...]
     notes: tuple[str, ...] = ()
     threads: int | None = None
+    sizes: tuple[int, ...] = ()
 
     def rows(
         self, models: Sequence[str] | None = None, batches: Sequence[int] | None = None, quick: bool = False
@@ -69,6 +73,8 @@ class Command:
             if quick:
                 usual = tuple(batch for batch in usual if batch > 1)[:1]
             rows += [Row(model, batch, work) for batch in batches or usual]
+            if not (batches or quick):
+                rows += [Row(model, 64, work, size) for size in self.sizes]
         return rows
 
 
@@ -96,6 +102,13 @@ COMMANDS = {
             "of 24-8-2 for 200 observations, 5.7 us; Candle, a DQN step of 4-64-64-2, 98 us",
         ),
         threads=1,
+    ),
+    "growth": Command(
+        "training steps of more and more images, and of larger ones: the share of the peak should stay",
+        dict.fromkeys(("s7", "lenet5"), (STEP, (16, 64, 256, 1024, 4096))),
+        ("lenet5",),
+        (),
+        sizes=(56, 112),
     ),
     "load": Command(
         "training steps on a quiet machine and beside processes that never rest",
