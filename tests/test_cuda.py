@@ -76,7 +76,8 @@ TABLE |= {
 }
 TABLE |= {
     f"conv2d {i} with {name}": (
-        lambda x, w, b, o=CONVOLUTIONS[i][2], a=name: F.conv2d(x, w, b, **o, activation=a),
+        # Small weights, so that activations are not where they are flat or errors of sums are all there is.
+        lambda x, w, b, o=CONVOLUTIONS[i][2], a=name: F.conv2d(x, w / 8, b, **o, activation=a),
         *CONVOLUTIONS[i][:2],
         CONVOLUTIONS[i][1][:1],
     )

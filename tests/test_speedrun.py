@@ -11,6 +11,8 @@ from cnnx import speedrun
 from cnnx.cli import main
 from test_cli import write_mnist
 
+pytestmark = pytest.mark.cpu("it trains on the CPU")
+
 
 def test_table_and_figures(tmp_path, capsys):
     write_mnist(tmp_path / "mnist", 300)

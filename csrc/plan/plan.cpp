@@ -53,8 +53,12 @@ struct Plan::State {
   std::vector<std::shared_ptr<Storage>> changed;
   std::mutex mutex;
 
+  bool is_noted = false;
+
+  const Program& program() const { return bound ? bound->program() : recorder.program; }
   bool is_current() const;
   bool fits(const std::vector<Tensor>& arguments) const;
+  void bump_versions(const std::vector<Tensor>& arguments) const;
   std::vector<Tensor> run(const std::vector<Tensor>& arguments);
 };
 
@@ -76,7 +80,7 @@ bool Plan::State::is_current() const {
 }
 
 bool Plan::State::fits(const std::vector<Tensor>& given) const {
-  if (!bound || signature(given) != arguments) return false;
+  if (!is_noted || signature(given) != arguments) return false;
   for (size_t i = 0; i < given.size(); ++i) {
     const Storage* storage = given[i]->storage.get();
     if (kept.contains(storage) || (changes[i] && storage->read_only())) return false;
@@ -84,6 +88,12 @@ bool Plan::State::fits(const std::vector<Tensor>& given) const {
       if (given[j]->storage.get() == storage) return false;
   }
   return true;
+}
+
+void Plan::State::bump_versions(const std::vector<Tensor>& given) const {
+  for (const std::shared_ptr<Storage>& storage : changed) storage->bump_version();
+  for (size_t i = 0; i < given.size(); ++i)
+    if (changes[i]) given[i].bump_version();
 }
 
 std::vector<Tensor> Plan::State::run(const std::vector<Tensor>& given) {
@@ -112,11 +122,7 @@ std::vector<Tensor> Plan::State::run(const std::vector<Tensor>& given) {
   struct Versions {
     const State& s;
     const std::vector<Tensor>& given;
-    ~Versions() {
-      for (const std::shared_ptr<Storage>& storage : s.changed) storage->bump_version();
-      for (size_t i = 0; i < given.size(); ++i)
-        if (s.changes[i]) given[i].bump_version();
-    }
+    ~Versions() { s.bump_versions(given); }
   } versions{*this, given};
   int64_t drawn = 0;  // by the steps so far
   try {
@@ -147,7 +153,7 @@ Plan::~Plan() { abandon(); }
 
 void Plan::begin(const std::vector<Tensor>& arguments, const std::vector<Tensor>& leaves) {
   State& s = *state_;
-  if (s.is_noting || s.bound || !s.recorder.refused.empty()) throw Error("begin: the plan has been noted already");
+  if (s.is_noting || s.is_noted || !s.recorder.refused.empty()) throw Error("begin: the plan has been noted already");
   s.arguments = signature(arguments);
   s.argument_count = arguments.size();
   s.recorder.start(arguments, leaves);
@@ -187,10 +193,13 @@ const std::string& Plan::end(const std::vector<Tensor>& results) {
   r.finish(results);
   if (!r.refused.empty()) return r.refused;
   s.noted = r.program;
-  run_passes(r.program);
-  s.bound.emplace(std::move(r.program));
+  s.is_noted = true;
+  if (!r.ran_on_device) {
+    run_passes(r.program);
+    s.bound.emplace(std::move(r.program));
+  }
   s.changes.resize(s.argument_count);
-  const std::vector<Block>& blocks = s.bound->program().blocks;
+  const std::vector<Block>& blocks = s.program().blocks;
   for (const Block& block : blocks)
     if (block.kept != nullptr && block.argument < 0) s.kept.insert(block.kept.get());
   for (int b : r.changed) {
@@ -215,6 +224,14 @@ std::string Plan::noted() const { return cnnx::str(state_->noted); }
 std::string Plan::difference(const Plan& other) const { return cnnx::difference(state_->noted, other.state_->noted); }
 std::string Plan::str() const { return state_->bound ? cnnx::str(state_->bound->program()) : std::string(); }
 
+bool Plan::is_on_device() const { return state_->recorder.ran_on_device; }
+void Plan::was_replayed() { state_->bump_versions({}); }
+std::vector<size_t> Plan::changed_arguments() const {
+  std::vector<size_t> found;
+  for (size_t i = 0; i < state_->changes.size(); ++i)
+    if (state_->changes[i]) found.push_back(i);
+  return found;
+}
 bool Plan::is_current() const { return state_->is_current(); }
 bool Plan::fits(const std::vector<Tensor>& arguments) const { return state_->fits(arguments); }
 

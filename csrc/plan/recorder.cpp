@@ -110,7 +110,7 @@ void Recorder::ran(const Run& r) {
   note_grads();
   const OpDef& op = r.call.op;
   if (op.borrows) return refuse(message(op.name, " works on what lives as long as its call"));
-  if (r.queue.device >= 0) return refuse(message(op.name, " runs on a device; there a CUDA graph takes down what runs"));
+  (r.queue.device >= 0 ? ran_on_device : ran_on_cpu) = true;
   Step step;
   step.op = &op;
   step.attributes = r.call.attributes_copy();
@@ -162,6 +162,7 @@ void Recorder::finish(const std::vector<Tensor>& results) {
   std::unordered_set<int64_t> drawn;
   for (const Step& step : program.steps)
     if (step.draw >= 0) drawn.insert(step.draw);
+  if (ran_on_device && ran_on_cpu) return refuse("it runs on the CPU and on a device");
   if (random_state().seed != seed_) return refuse("random numbers are seeded anew");
   if (drawn.size() != draw_count) return refuse("random numbers are drawn by what cannot draw them again");
   // What is still there others hold.

@@ -51,6 +51,7 @@ class Recorder final : public RunRecorder {
   std::vector<int> changed;  // blocks from outside that the steps change
   std::vector<GradChanges> grads;
   uint64_t draw_count = 0;
+  bool ran_on_cpu = false, ran_on_device = false;
 
  private:
   void note_grads();

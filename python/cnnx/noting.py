@@ -10,7 +10,7 @@ import types
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from cnnx import _C
 from cnnx.tensor import Tensor
@@ -61,6 +61,17 @@ class Noting:
         self._watch_module(module)
         if any(module.__dict__[name] for name in _HOOKS):
             self.refuse(f"a hook of {type(module).__name__} would have to be called")
+
+    def try_replay(self, arguments: list[Tensor]) -> list[Tensor] | None:
+        """The results for these arguments; None where a replay would not do what the function does."""
+        return self.plan.try_replay(arguments)
+
+    def run_live(self, function: Any, args: Any, work: Callable[[], None]) -> None:
+        """Does what every replay does too, at this place: that of `function`, called with `args`."""
+        # The plan knows what to do by its number alone: what it held, no collector of garbage would see.
+        number, by, grad = len(self.works), weakref.ref(self), _C.is_grad_enabled()
+        self.works.append(work)
+        self.plan.live(lambda: _work(by, number, grad))
 
     def watch_groups(self, groups: list[dict[str, Any]]) -> None:
         """An optimizer that drops gradients has to have the same parameters."""
@@ -213,23 +224,24 @@ def live(function: Callable[P, R]) -> Callable[P, R]:
 
         if any(callable(a) for a in (*args[1:], *kwargs.values())):
             made.refuse(f"{function.__qualname__} was given a function to call")
-        # The plan knows what to do by its number alone: what it held, no collector of garbage would see.
-        number, by, grad = len(made.works), weakref.ref(made), _C.is_grad_enabled()
-        made.works.append(work)
-        made.plan.live(lambda: _work(by, number, grad))
-        return results[0]
+        made.run_live(function, args, work)
+        return results[0] if results else cast(R, None)  # of what is done after a captured step: nothing yet
 
     return call
 
 
 def _work(by: weakref.ref[Noting], number: int, grad: bool) -> None:
-    if (made := by()) is None:
-        return
-    before = _C.is_grad_enabled()  # a replay itself has no gradients
+    if (made := by()) is not None:
+        do_live(made.works[number], grad)
+
+
+def do_live(work: Callable[[], None], grad: bool) -> None:
+    """Live work of a replay, which itself has no gradients."""
+    before = _C.is_grad_enabled()
     _C.set_grad_enabled(grad)
     thread.live += 1
     try:
-        made.works[number]()
+        work()
     finally:
         thread.live -= 1
         _C.set_grad_enabled(before)

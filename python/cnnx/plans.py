@@ -95,6 +95,7 @@ class _Case:
         self.function, self.form, self.name = function, form, name
         self.leaves: list[Tensor] | None = None  # those that the first call met
         self.noting: Noting | None = None
+        self.is_on_device = False
         #: For calls with tensors alone that return one, or a tuple of them. The plan reaches its live work
         #: through what noted it.
         self.quick: tuple[_C.Replay, Noting] | None = None
@@ -107,7 +108,7 @@ class _Case:
             if made.guard.holds():
                 if _setting() == "check" and made.plan.is_current() and made.plan.fits(tensors):
                     return self._check(made, tensors)
-                if (results := made.plan.try_replay(tensors)) is not None:
+                if (results := made.try_replay(tensors)) is not None:
                     return _put_together(made.results, iter(results))
                 if made.plan.is_current():  # arguments share memory with each other, or with what it works on
                     return self._call(tensors)
@@ -116,7 +117,9 @@ class _Case:
             return self._call(tensors)
         if self.noted >= LIMIT:
             return self._refuse(f"what it works on has changed {LIMIT} times", self._call(tensors))
-        return self._meet(tensors) if self.leaves is None else self._note(tensors)
+        if self.leaves is None:
+            return self._meet(tensors)
+        return self._capture(tensors) if self.is_on_device else self._note(tensors)
 
     def _call(self, tensors: list[Tensor]) -> Any:
         args, kwargs = _put_together(self.form, iter(tensors))
@@ -143,7 +146,7 @@ class _Case:
         with noted(made, tensors, []):
             result = self._call(tensors)
             why = made.refused or _left_behind(tensors, modes) or made.plan.end([])
-        self.leaves = made.plan.leaves()
+        self.leaves, self.is_on_device = made.plan.leaves(), made.plan.is_on_device
         return self._refuse(why, result) if why else result
 
     def _note(self, tensors: list[Tensor]) -> Any:
@@ -171,6 +174,34 @@ class _Case:
         if quick and _setting() != "check":
             self.quick = _C.Replay(made.plan, made.guard, tuple(tensors), single), made
         return given
+
+    def _capture(self, tensors: list[Tensor]) -> Any:
+        """On a GPU a function is captured, which runs nothing, and replayed at once."""
+        from cnnx.captured import Captured  # not at start-up
+
+        made, modes, form = Captured(self.function, tensors, self.leaves or []), _modes(), None
+        self.noted += 1
+        try:
+            with noted(made, made.arguments, self.leaves or []):
+                with made.captures():
+                    form = _taken_apart(self._call(made.arguments), made.found)
+                why = made.refused or _left_behind(made.arguments, modes) or made.plan.end(made.found)
+        except _NoPlanError as no:
+            why = str(no)
+        except RuntimeError as error:  # of the function itself, or of what cannot be captured
+            why = str(error).partition("\n")[0]
+        except BaseException:
+            made.give_back_grads()
+            raise
+        if not why and (name := made.guard.changed()):
+            why = f"{name} changes while it runs"
+        if why:
+            made.give_back_grads()
+            return self._refuse(why, self._call(tensors))
+        made.keep_grads()
+        made.results = form
+        self.noting = made
+        return _put_together(form, iter(made.replay(tensors)))
 
 
 class _MethodOf:
@@ -370,6 +401,8 @@ class Static:
         case = self._cases.get(_key_of(_taken_apart((args, kwargs), tensors), tensors))
         if case is None or case.noting is None:
             raise RuntimeError(f"{self._name()} has no plan: {case.refused if case else 'see the warning'}")
+        if case.is_on_device:
+            raise RuntimeError(f"{self._name()}: what runs on a GPU is one graph, without steps to look at")
         return case.noting.plan
 
     def _name(self) -> str:
@@ -439,8 +472,11 @@ def compile(
     - What cannot be repeated runs as it is, and a warning says once why: values that are read or come from
       outside (``item()``, indexing by tensors, ``from_numpy``), variables and attributes that the function
       itself changes, hooks, arguments that require gradients or are made to, ``data`` that is assigned,
-      random numbers that are seeded or drawn from a generator of its own, a device, more than 8 kinds of
-      arguments.
+      random numbers that are seeded or drawn from a generator of its own, work on the CPU and on a GPU in
+      one function, more than 8 kinds of arguments.
+
+    What runs on a GPU is captured as a CUDA graph (`cnnx.cuda.CUDAGraph`) in the second call and replayed as
+    one launch. There optimizers have to be those of cnnx, without hooks, and schedules to step behind them.
 
     Parameters
     ----------

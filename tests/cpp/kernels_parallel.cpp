@@ -146,7 +146,7 @@ TEST_CASE("denormal numbers are zero in the mode for it, on every thread, and th
   CHECK(kept == 24);
 }
 
-TEST_CASE("every unit runs in the floating-point mode that the caller has") {
+TEST_CASE("every unit runs in the floating-point mode that the caller has" * doctest::skip(!cnnx::has_openmp())) {
   if (!cnnx::kFlushesDenormals) return;
   Threads set(2);
   // How many units see a denormal number, from a thread without experience: it shares, however busy the machine is.
@@ -173,7 +173,8 @@ TEST_CASE("every unit runs in the floating-point mode that the caller has") {
   CHECK(kept(true) == 0);
 }
 
-TEST_CASE("what costs milliseconds by estimate is shared the first time, and many kinds of regions are remembered") {
+TEST_CASE("what costs milliseconds by estimate is shared the first time, and many kinds of regions are remembered" *
+          doctest::skip(!cnnx::has_openmp())) {
   Threads set(2);
   std::thread([] {  // without experience
     bool shared = false;

@@ -41,6 +41,12 @@ class Plan {
   // The leaves among what was read, in the order of their first use.
   std::vector<Tensor> leaves() const;
 
+  // Whether what was noted ran on a GPU. Then it cannot be replayed here: a CUDA graph takes down what runs there, and the plan
+  // tells when that may be replayed, and is told that it was.
+  bool is_on_device() const;
+  void was_replayed();
+  // Those that the function changes, by their places.
+  std::vector<size_t> changed_arguments() const;
   // Whether a replay would do what the function does, as far as tensors tell: what it met has its memory, and gradients or none,
   // as at begin().
   bool is_current() const;

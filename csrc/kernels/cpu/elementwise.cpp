@@ -269,7 +269,7 @@ void binary_wide(int64_t n, double cost, Operand a_kind, const float* a, Operand
 // into a double. False if it is not, or an operand is infinite, NaN, or b is 0.
 inline bool divide(VecD a, VecD b, VecD* count, VecD* rest) {
   const VecD x = wide_absolute(a), y = wide_absolute(b), quotient = x / y;
-  if (!all((quotient < 268435456.0) & (y < (double)kInfinity))) return false;
+  if (!all_wide((quotient < 268435456.0) & (y < (double)kInfinity))) return false;
   VecD whole = wide_round(quotient), left = x - whole * y;
   const VecL below = left < 0.0;  // rounded up
   whole = below ? whole - 1.0 : whole;
@@ -342,7 +342,7 @@ void binary(const Queue&, BinaryOp op, int64_t n, Operand ak, const float* a, Op
           n, 8, ak, a, bk, b, out,
           [](VecD u, VecD v, VecD* result) {
             const VecD sum = u * u + v * v;
-            if (!all(sum < (double)kInfinity)) return false;
+            if (!all_wide(sum < (double)kInfinity)) return false;
             for (int k = 0; k < kWide; ++k) (*result)[k] = ::sqrt(sum[k]);
             return true;
           },
@@ -355,7 +355,7 @@ void binary(const Queue&, BinaryOp op, int64_t n, Operand ak, const float* a, Op
           n, 20, ak, a, bk, b, out,
           [](VecD u, VecD v, VecD* result) {
             *result = v == 0.0 ? VecD{} : v * pow(u, v - 1.0);
-            return all(wide_absolute(v) < 1e15);  // the power of beyond is 0, infinite or has another sign
+            return all_wide(wide_absolute(v) < 1e15);  // the power of beyond is 0, infinite or has another sign
           },
           [](double u, double v) { return v == 0 ? 0 : v * ::pow(u, v - 1); });
     case BinaryOp::count: return;

@@ -8,14 +8,14 @@ namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
 // Interleaves the lower (or upper) halves of a and b: a0 b0 a1 b1 ...
-template <bool Upper>
-inline Vec interleave(Vec a, Vec b) {
+template <bool Upper, class V>  // V is Vec: a branch for another width must not be looked at
+inline V interleave(V a, V b) {
   constexpr int o = Upper ? kLanes / 2 : 0;
 #if defined(__clang__)
-  if constexpr (kLanes == 16)
+  if constexpr (sizeof(V) == 64)
     return __builtin_shufflevector(a, b, o, 16 + o, o + 1, 17 + o, o + 2, 18 + o, o + 3, 19 + o, o + 4, 20 + o, o + 5, 21 + o,
                                    o + 6, 22 + o, o + 7, 23 + o);
-  else if constexpr (kLanes == 8) return __builtin_shufflevector(a, b, o, 8 + o, o + 1, 9 + o, o + 2, 10 + o, o + 3, 11 + o);
+  else if constexpr (sizeof(V) == 32) return __builtin_shufflevector(a, b, o, 8 + o, o + 1, 9 + o, o + 2, 10 + o, o + 3, 11 + o);
   else return __builtin_shufflevector(a, b, o, 4 + o, o + 1, 5 + o);
 #else
   VecI pick;
@@ -25,14 +25,14 @@ inline Vec interleave(Vec a, Vec b) {
 }
 
 // Every other value of a and then of b: from the first one on, or from the second.
-template <bool Second>
-inline Vec every_other(Vec a, Vec b) {
+template <bool Second, class V>
+inline V every_other(V a, V b) {
   constexpr int o = Second;
 #if defined(__clang__)
-  if constexpr (kLanes == 16)
+  if constexpr (sizeof(V) == 64)
     return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6, o + 8, o + 10, o + 12, o + 14, o + 16, o + 18, o + 20, o + 22,
                                    o + 24, o + 26, o + 28, o + 30);
-  else if constexpr (kLanes == 8) return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6, o + 8, o + 10, o + 12, o + 14);
+  else if constexpr (sizeof(V) == 32) return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6, o + 8, o + 10, o + 12, o + 14);
   else return __builtin_shufflevector(a, b, o, o + 2, o + 4, o + 6);
 #else
   VecI pick;

@@ -33,7 +33,7 @@ inline constexpr int64_t kSignBit = INT64_MIN;
 inline VecD wide_absolute(VecD v) { return (VecD)((VecL)v & INT64_MAX); }
 inline VecD wide_sign(VecD v) { return (VecD)((VecL)v & kSignBit); }
 inline VecD wide_copy_sign(VecD v, VecD s) { return (VecD)(((VecL)v & INT64_MAX) | ((VecL)s & kSignBit)); }
-inline bool all(VecL mask) {
+inline bool all_wide(VecL mask) {
   int64_t bits = -1;
   for (int i = 0; i < kWide; ++i) bits &= mask[i];
   return bits != 0;

@@ -41,6 +41,11 @@ def register_optimizer_step_post_hook(hook: Callable[..., None]) -> RemovableHan
     return RemovableHandle(_global_post_hooks, hook)
 
 
+def has_step_hooks(optimizer: Optimizer) -> bool:
+    """Whether hooks are called around its steps."""
+    return bool(optimizer._has_step_hooks or _global_pre_hooks or _global_post_hooks)
+
+
 def _call_with_hooks(step: Callable[..., R], optimizer: Optimizer, args: Any, kwargs: Any) -> R:
     if "_in_step" in optimizer.__dict__:  # a step that calls that of its base class is one step
         return step(*args, **kwargs)
@@ -171,7 +176,7 @@ class Optimizer:
             optimizer._opt_called = True
             if noting.active and noting.current() is not None:
                 return noting.live(step)(*args, **kwargs)
-            if optimizer._has_step_hooks or _global_pre_hooks or _global_post_hooks:
+            if has_step_hooks(optimizer):
                 return _call_with_hooks(func, optimizer, args, kwargs)
             return func(*args, **kwargs)
 
