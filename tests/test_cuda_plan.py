@@ -156,7 +156,7 @@ def refusals():
         return step
 
     return weight, {
-        "values of a tensor are read": lambda x: x * x.sum().item(),
+        "item: has to wait for the device": lambda x: x * x.sum().item(),
         "it runs on the CPU and on a device": lambda x: x * 2 + (cnnx.ones(3) * 2).to("cuda"),
         "OwnSGD has a step of its own": steps(own),
         "a hook of an optimizer would have to be called": steps(hooked),
@@ -167,7 +167,7 @@ def refusals():
 @pytest.mark.parametrize(
     "why",
     [
-        "values of a tensor are read",
+        "item: has to wait for the device",
         "it runs on the CPU and on a device",
         "OwnSGD has a step of its own",
         "a hook of an optimizer would have to be called",
