@@ -31,8 +31,9 @@ def ours_and_best(row: Row) -> tuple[float, str, float]:
     """The minimum of cnnx's faster form; the fastest of the others and its minimum."""
     minima = {name: found["minimum"] for name, found in row["seconds"].items()}
     others = {name: seconds for name, seconds in minima.items() if name not in OURS}
-    best = min(others, key=lambda name: others[name])
-    return min(seconds for name, seconds in minima.items() if name in OURS), best, others[best]
+    best = min(others, key=lambda name: others[name], default="-")
+    ours = min(seconds for name, seconds in minima.items() if name in OURS)
+    return ours, best, others.get(best, math.nan)
 
 
 def ratio(row: Row) -> float:
@@ -73,13 +74,14 @@ def compared(rows: Sequence[Row]) -> Iterator[str]:
             row["batch"],
             row["threads"],
             *ours,
-            f"{best} {time_text(them)}",
-            f"{ratio(row):.2f}",
+            "-" if math.isnan(them) else f"{best} {time_text(them)}",
+            "-" if math.isnan(them) else f"{ratio(row):.2f}",
             f"{share:.0%}",
         )
     yield ""
     for threads, batch in dict.fromkeys((row["threads"], row["batch"]) for row in rows):
         found = [ratio(r) for r in rows if (r["threads"], r["batch"]) == (threads, batch)]
+        found = [r for r in found if not math.isnan(r)]
         if len(found) > 1:
             mean = math.exp(sum(map(math.log, found)) / len(found))
             yield (
@@ -110,7 +112,10 @@ def loaded(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         line = [name_of(row)]
         for name in ("cnnx", "torch"):
-            found = row["seconds"][name]
+            found = row["seconds"].get(name)
+            if found is None:
+                line += ["-"] * 3
+                continue
             line += [
                 time_text(found["median"]),
                 time_text(found["busy"]["median"]),

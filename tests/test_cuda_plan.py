@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 import numpy as np
@@ -122,6 +123,111 @@ def test_what_is_changed_in_an_argument_is_changed_there() -> None:
     for i in range(1, 5):
         assert add(a, b).tolist() == [2.0 * i] * 4
         assert a.tolist() == [float(i)] * 4
+
+
+def test_arguments_that_share_memory_run_as_they_are() -> None:
+    @cnnx.compile(static=True, fullgraph=True)
+    def add(a, b):
+        a.add_(b)
+        return a + b
+
+    for shared_at in (1, 4):  # where it would be captured, and where it would be replayed
+        for i in range(6):
+            a, b = cnnx.ones(3, device="cuda"), cnnx.ones(3, device="cuda")
+            if i == shared_at:
+                b = a
+            assert add(a, b).tolist() == [4.0 if b is a else 3.0] * 3
+            assert a.tolist() == [2.0] * 3
+
+
+def test_gradients_that_it_does_not_touch_stay() -> None:
+    model = net().to("cuda")
+    fast = cnnx.compile(model, static=True, fullgraph=True)
+    data = list(batches(4))
+    model.eval()
+    with cnnx.no_grad():
+        for x, _ in data:
+            fast(x)
+    F.cross_entropy(model(data[0][0]), data[0][1]).backward()
+    before = [(p.grad, p.grad.cpu().numpy()) for p in model.parameters()]
+    with cnnx.no_grad():
+        fast(data[1][0])
+    for p, (grad, values) in zip(model.parameters(), before, strict=True):
+        assert p.grad is not None
+        assert p.grad.data_ptr() == grad.data_ptr()
+        np.testing.assert_array_equal(p.grad.cpu().numpy(), values)
+
+
+def test_an_optimizer_that_gets_other_state_or_hooks() -> None:
+    def train(static: bool):
+        cnnx.manual_seed(1)
+        model = nn.Linear(4, 3).to("cuda")
+        opt = optim.Adam(model.parameters(), lr=0.1)
+
+        def step(x):
+            opt.zero_grad()
+            loss = model(x).square().mean()
+            loss.backward()
+            opt.step()
+            return loss
+
+        run = cnnx.compile(step, static=True) if static else step
+        x = cnnx.from_numpy(np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)).to("cuda")
+        losses, seen = [run(x).item() for _ in range(4)], []
+        opt.load_state_dict(opt.state_dict())
+        losses += [run(x).item() for _ in range(4)]
+        opt.register_step_post_hook(lambda *_: seen.append(1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            losses += [run(x).item() for _ in range(3)]
+        return losses, len(seen)
+
+    assert train(True) == train(False)
+
+
+def test_two_threads_may_run_one() -> None:
+    model = nn.Sequential(nn.Linear(8, 8), nn.Tanh()).to("cuda").eval()
+    fast = cnnx.compile(model, static=True, fullgraph=True)
+    data = [cnnx.full((4, 8), float(i)).to("cuda") for i in range(8)]
+    with cnnx.no_grad():
+        expected = [model(x).cpu().numpy() for x in data]
+        for x in data[:3]:
+            fast(x)
+    wrong = []
+
+    def work(i: int) -> None:
+        with cnnx.no_grad():
+            found = [fast(data[i]).cpu().numpy() for _ in range(40)]
+        wrong.extend(i for values in found if not np.array_equal(values, expected[i]))
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_within_a_graph_of_ones_own() -> None:
+    model = nn.Linear(3, 2).to("cuda").eval()
+    fast = cnnx.compile(model, static=True, fullgraph=True)
+    x = cnnx.ones(2, 3, device="cuda")
+    with cnnx.no_grad():
+        for _ in range(3):
+            fast(x)
+        own = cnnx.cuda.CUDAGraph()
+        with cnnx.cuda.graph(own):
+            y = fast(x)
+        x.fill_(2.0)
+        own.replay()
+        np.testing.assert_array_equal(y.cpu().numpy(), model(x).cpu().numpy())
+
+
+def test_check_compares_schedules_too(monkeypatch) -> None:
+    monkeypatch.setenv("CNNX_COMPILE", "check")
+    checked = trained("sgd", True, schedule=True)
+    monkeypatch.delenv("CNNX_COMPILE")
+    assert_same(trained("sgd", False, schedule=True), checked)
 
 
 class OwnSGD(optim.Optimizer):

@@ -389,6 +389,59 @@ def test_what_no_convolution_normalises() -> None:
             np.testing.assert_array_equal(run(data).numpy(), function(data).numpy())
 
 
+OTHER_CHANNELS = {
+    "flat": (nn.Conv2d(2, 4, 3), lambda y: y.flatten(1), nn.BatchNorm1d(4 * 36), (2, 8, 8)),
+    "more images": (nn.Conv2d(2, 8, 3), lambda y: y.reshape(-1, 4, 6, 6), nn.BatchNorm2d(4), (2, 8, 8)),
+    "fewer channels": (nn.Conv2d(2, 4, 3), lambda y: y.reshape(-1, 8, 3, 6), nn.BatchNorm2d(8), (2, 8, 8)),
+    "planes": (nn.Conv1d(2, 4, 3), lambda y: y.reshape(-1, 4, 2, 3), nn.BatchNorm2d(4), (2, 8)),
+}
+
+
+@pytest.mark.parametrize("batch", [1, 3, 17])
+@pytest.mark.parametrize("case", list(OTHER_CHANNELS))
+def test_what_is_normalised_as_another_shape(case: str, batch: int) -> None:
+    conv, view, norm, shape = OTHER_CHANNELS[case]
+    nn.init.uniform_(norm.running_mean, -1, 1)
+    nn.init.uniform_(norm.running_var, 0.5, 2)
+    norm.eval()
+    run = cnnx.compile(lambda x: norm(view(conv(x))), static=True, fullgraph=True)
+    for _ in range(3):
+        x = cnnx.randn(batch, *shape)
+        with cnnx.no_grad():
+            np.testing.assert_array_equal(run(x).numpy(), norm(view(conv(x))).numpy())
+
+
+def test_a_signal_alone_whose_channels_are_a_batch() -> None:
+    conv, norm = nn.Conv1d(2, 8, 3), nn.BatchNorm1d(6).eval()
+    nn.init.uniform_(norm.running_mean, -1, 1)
+    run = cnnx.compile(lambda x: norm(conv(x)), static=True, fullgraph=True)
+    for _ in range(3):
+        x = cnnx.randn(2, 8)
+        with cnnx.no_grad():
+            np.testing.assert_array_equal(run(x).numpy(), norm(conv(x)).numpy())
+
+
+def test_an_update_between_a_convolution_and_its_normalisation() -> None:
+    def build():
+        cnnx.manual_seed(2)
+        conv, norm = nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3).eval()
+        norm.weight.grad, norm.bias.grad = cnnx.ones(3), cnnx.ones(3)
+        opt = cnnx.optim.SGD(norm.parameters(), lr=0.1)
+
+        def step(x):
+            y = conv(x)
+            opt.step()
+            return norm(y)
+
+        return step
+
+    eager, run = build(), cnnx.compile(build(), static=True, fullgraph=True)
+    x = cnnx.randn(4, 1, 6, 6)
+    with cnnx.no_grad():
+        for _ in range(5):
+            np.testing.assert_array_equal(run(x).numpy(), eager(x).numpy())
+
+
 def test_batch_norm_in_training_applies_the_activation_behind_it() -> None:
     def build() -> nn.Module:
         return nn.Sequential(

@@ -104,9 +104,10 @@ struct Run {
 class Backward;
 
 // A normalisation of channels by given statistics, y = (x - mean) / sqrt(variance + eps) * weight + bias: which inputs these are,
-// which result has 1 / deviation, and the op that computes that alone.
+// which result has 1 / deviation, and the op that computes that alone. The values are (batch, channels, spatial).
 struct Normalisation {
   size_t mean, variance, weight, bias, inv_std;
+  int64_t batch, channels, spatial;
   double eps;
   const OpDef* inverse_deviation;
 };
@@ -139,9 +140,9 @@ struct OpDef {
   Activation* (*activation)(void* attributes) = nullptr;
   // Of a normalisation by channels: whether its statistics are given, and where those and the rest stand.
   bool (*normalisation)(const void* attributes, Normalisation& found) = nullptr;
-  // Whether four more inputs may be the mean, 1 / deviation, weight and bias that its result is normalised by, before the
-  // activation.
-  bool can_normalise = false;
+  // Whether four more inputs may be the mean, 1 / deviation, weight and bias that its result is so normalised by, before the
+  // activation; null: never.
+  bool (*can_normalise)(const void* attributes, const Normalisation& by) = nullptr;
   // Whether its attributes point to what lives no longer than the call, so that no plan can run it again.
   bool borrows = false;
   // Where among the attributes the key of the random numbers lies that it draws; null: it draws none.

@@ -162,7 +162,8 @@ constexpr OpDef kInverseDeviation = op<InverseDeviation>("inverse_deviation", in
 
 bool normalisation_of(const void* attributes, Normalisation& found) {
   const auto& c = *static_cast<const BatchNormCall*>(attributes);
-  found = {kMean, kVariance, kWeight, kBias, kInvStd, c.eps, &kInverseDeviation};
+  found = {kMean,         kVariance,        kWeight,         kBias, kInvStd,
+           c.shape.batch, c.shape.channels, c.shape.spatial, c.eps, &kInverseDeviation};
   return !c.training;
 }
 

@@ -277,17 +277,24 @@ Activation* activation_of(void* attributes) {
   return c->transposed ? nullptr : &c->shape.activation;
 }
 
+// By the channels of the convolution alone: what it is seen as by the time that it is normalised may be another shape.
+bool can_normalise(const void* attributes, const Normalisation& by) {
+  const auto& c = *static_cast<const ConvCall*>(attributes);
+  const Conv2dShape& s = c.shape;
+  return !c.transposed && by.batch == s.batch && by.channels == s.out_channels && by.spatial == s.out_height * s.out_width;
+}
+
 constexpr OpDef conv_op(const char* name) {
   return op<ConvCall>(name, infer, run)
       .reads({Place::call, Place::row_major})
       .lanes_if(lanes)
       .with_gradient(gradient, saves)
       .with_activation(activation_of)
+      .with(&OpDef::can_normalise, can_normalise)
       .with_flops(flops);
 }
-constexpr OpDef kConv[2][2] = {
-    {conv_op("conv1d").with(&OpDef::can_normalise, true), conv_op("conv2d").with(&OpDef::can_normalise, true)},
-    {conv_op("conv_transpose1d"), conv_op("conv_transpose2d")}};
+constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")},
+                               {conv_op("conv_transpose1d"), conv_op("conv_transpose2d")}};
 
 const OpDef& op_of(const ConvCall& c) { return kConv[c.transposed][c.axes - 1]; }
 

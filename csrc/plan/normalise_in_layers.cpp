@@ -17,14 +17,17 @@ void normalise_in_layers(Program& program) {
     const size_t j = uses.maker(step.inputs[0], i);
     if (j == program.steps.size()) continue;
     Step& layer = program.steps[j];
-    if (layer.op == nullptr || !layer.op->can_normalise || layer.inputs.size() != 3) continue;
+    if (layer.op == nullptr || layer.op->can_normalise == nullptr || layer.inputs.size() != 3 ||
+        !layer.op->can_normalise(layer.attributes.data(), by))
+      continue;
     const Value &between = step.inputs[0], &result = step.results[0];
     Activation* own = layer.op->activation(layer.attributes.data());
     if (own == nullptr || *own != Activation::none || !are_same_elements(layer.results[0], between) ||
         !uses.is_only_between(between, j, i) || !are_same_elements(result, result) || result.is_lanes != between.is_lanes ||
         uses.of(result).front().step != i)
       continue;
-    bool is_given = true;  // before the layer, as it is then
+    bool is_given = true;                                                           // before the layer, as it is then
+    for (size_t k = j + 1; k < i; ++k) is_given &= program.steps[k].op != nullptr;  // live work may change anything
     for (size_t k : {by.mean, by.variance, by.weight, by.bias}) {
       const Value& value = step.inputs[k];
       if (!value.defined()) continue;

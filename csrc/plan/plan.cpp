@@ -232,6 +232,13 @@ std::vector<size_t> Plan::changed_arguments() const {
     if (state_->changes[i]) found.push_back(i);
   return found;
 }
+std::vector<Tensor> Plan::changed_grads() const {
+  std::vector<Tensor> found;
+  for (const GradChanges& changes : state_->recorder.grads)
+    for (const GradChange& c : changes)
+      if (std::ranges::none_of(found, [&](const Tensor& t) { return t.impl() == c.tensor; })) found.emplace_back(c.tensor);
+  return found;
+}
 bool Plan::is_current() const { return state_->is_current(); }
 bool Plan::fits(const std::vector<Tensor>& arguments) const { return state_->fits(arguments); }
 

@@ -91,6 +91,7 @@ void register_plan(py::module_& m) {
       .def("leaves", &Plan::leaves)
       .def_property_readonly("is_on_device", &Plan::is_on_device)
       .def_property_readonly("changed_arguments", &Plan::changed_arguments)
+      .def_property_readonly("changed_grads", &Plan::changed_grads)
       .def("was_replayed", &Plan::was_replayed)
       .def("is_current", &Plan::is_current)
       .def("fits", &Plan::fits, py::arg("arguments"))

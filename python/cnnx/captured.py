@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,7 +29,10 @@ class Captured(Noting):
         self.arguments = [_copy(t) for t in arguments]
         self.found: list[Tensor] = []
         self._grads = [(leaf, leaf.grad) for leaf in leaves]
+        self._optimizers: list[Any] = []
         self._after: list[Callable[[], None]] = []
+        self._lock = threading.RLock()
+        self._is_stale = False
 
     def run_live(self, function: Any, args: Any, work: Callable[[], None]) -> None:
         """An optimizer's step is captured; all else is done after the replays."""
@@ -37,6 +41,7 @@ class Captured(Noting):
 
         if not isinstance(args[0], Optimizer):
             self._after.append(functools.partial(do_live, work, _C.is_grad_enabled()))
+            self.plan.live(_nothing)  # its place, for who compares plans
             return
         if type(args[0]).step is not FusedOptimizer.step:
             raise RuntimeError(f"{type(args[0]).__name__} has a step of its own")
@@ -44,6 +49,7 @@ class Captured(Noting):
             raise RuntimeError("a hook of an optimizer would have to be called")
         if self._after:
             raise RuntimeError("a schedule steps before an optimizer does")
+        self._optimizers.append(args[0])
         self.plan.live(work)
 
     @contextmanager
@@ -54,27 +60,45 @@ class Captured(Noting):
             yield
 
     def keep_grads(self) -> None:
-        """The gradients of now, at the end of the capture, are those that replays write."""
-        self._grads = [(leaf, leaf.grad) for leaf in self.plan.leaves()]
+        """The gradients of now, at the end of the capture, are those that replays write and leave behind."""
+        self._grads = [(leaf, leaf.grad) for leaf in self.plan.changed_grads]
 
     def give_back_grads(self) -> None:
-        """The gradients that there are: after a capture that failed those before it."""
+        """The gradients that a replay leaves behind; after a capture that failed, those before it."""
         for leaf, grad in self._grads:
             if leaf.grad is not grad:
                 leaf.grad = grad
 
-    def try_replay(self, arguments: list[Tensor]) -> list[Tensor] | None:
-        """As of a `Noting`."""
-        return self.replay(arguments) if self.plan.is_current() and self.plan.fits(arguments) else None
+    def is_current(self) -> bool:
+        """As of a `Noting`; not, either, once an optimizer has other state, parameters or hooks."""
+        from cnnx.optim.optimizer import has_step_hooks
 
-    def replay(self, arguments: list[Tensor]) -> list[Tensor]:
-        """Runs what was captured, with these arguments; copies of the results."""
+        if any(map(has_step_hooks, self._optimizers)):
+            self._is_stale = True
+        return not self._is_stale and self.plan.is_current()
+
+    def try_replay(self, arguments: list[Tensor]) -> list[Tensor] | None:
+        """As of a `Noting`. One replay at a time; others wait."""
+        with self._lock:
+            return self.replay(arguments) if self.is_current() and self.plan.fits(arguments) else None
+
+    def replay(self, arguments: list[Tensor]) -> list[Tensor] | None:
+        """Runs what was captured, with these arguments; copies of the results.
+
+        None where an optimizer would do something else than was captured: then nothing has happened.
+        """
         before = _C.is_grad_enabled()
         _C.set_grad_enabled(False)
         try:
             for own, given in zip(self.arguments, arguments, strict=True):
                 own.copy_(given)
-            self.graph.replay()
+            try:
+                self.graph.replay()
+            except RuntimeError:
+                if not self._optimizers:
+                    raise
+                self._is_stale = True
+                return None
             self.give_back_grads()
             for i in self.plan.changed_arguments:
                 arguments[i].copy_(self.arguments[i])
@@ -89,3 +113,7 @@ class Captured(Noting):
 
 def _copy(t: Tensor) -> Tensor:
     return t.detach().clone()
+
+
+def _nothing() -> None:
+    pass

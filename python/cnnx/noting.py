@@ -66,6 +66,10 @@ class Noting:
         """The results for these arguments; None where a replay would not do what the function does."""
         return self.plan.try_replay(arguments)
 
+    def is_current(self) -> bool:
+        """Whether what it works on is as it was."""
+        return self.plan.is_current()
+
     def run_live(self, function: Any, args: Any, work: Callable[[], None]) -> None:
         """Does what every replay does too, at this place: that of `function`, called with `args`."""
         # The plan knows what to do by its number alone: what it held, no collector of garbage would see.

@@ -103,6 +103,8 @@ class _Case:
         self.noted = 0
 
     def __call__(self, tensors: list[Tensor]) -> Any:
+        if self.is_on_device and _C.cuda_is_capturing():  # a part of somebody's own graph
+            return self._call(tensors)
         made = self.noting
         if made is not None:
             if made.guard.holds():
@@ -110,7 +112,7 @@ class _Case:
                     return self._check(made, tensors)
                 if (results := made.try_replay(tensors)) is not None:
                     return _put_together(made.results, iter(results))
-                if made.plan.is_current():  # arguments share memory with each other, or with what it works on
+                if made.is_current():  # arguments share memory with each other, or with what it works on
                     return self._call(tensors)
             self.noting = self.leaves = self.quick = None  # what has changed may have changed what it meets
         if self.refused:
@@ -147,6 +149,8 @@ class _Case:
             result = self._call(tensors)
             why = made.refused or _left_behind(tensors, modes) or made.plan.end([])
         self.leaves, self.is_on_device = made.plan.leaves(), made.plan.is_on_device
+        if not why and self.is_on_device and (name := made.guard.changed()):  # before a capture runs it twice
+            why = f"{name} changes while it runs"
         return self._refuse(why, result) if why else result
 
     def _note(self, tensors: list[Tensor]) -> Any:
@@ -198,10 +202,14 @@ class _Case:
         if why:
             made.give_back_grads()
             return self._refuse(why, self._call(tensors))
+        if not made.plan.fits(tensors):  # arguments share memory with each other, or with what it works on
+            made.give_back_grads()
+            return self._call(tensors)
         made.keep_grads()
         made.results = form
         self.noting = made
-        return _put_together(form, iter(made.replay(tensors)))
+        results = made.replay(tensors)
+        return self._call(tensors) if results is None else _put_together(form, iter(results))
 
 
 class _MethodOf:

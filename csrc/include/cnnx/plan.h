@@ -47,6 +47,8 @@ class Plan {
   void was_replayed();
   // Those that the function changes, by their places.
   std::vector<size_t> changed_arguments() const;
+  // Leaves whose .grad becomes another tensor.
+  std::vector<Tensor> changed_grads() const;
   // Whether a replay would do what the function does, as far as tensors tell: what it met has its memory, and gradients or none,
   // as at begin().
   bool is_current() const;

@@ -269,7 +269,7 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
                  float* output) {
   if (prefers_winograd(c)) return winograd_forward(queue, c, input, weight, bias, output);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
-  const bool windows = has_windows(c);
+  const bool windows = has_windows(c) && in_group * c.in_height * c.in_width * kLanes < INT32_MAX;  // offsets of whole planes
   const Split channel_tiles(out_group, windows ? kWindowChannels : kTileRows);
   const Split bands(c.out_height, rows_per_band(c));
 

@@ -177,8 +177,10 @@ void forward_by_pixels(const Queue& queue, const ConvPlan& c, const float* input
       for (int64_t y = 0; y < bands.size(band); ++y) {
         const float* row = result + i * out_pitch + y * pitch;
         float* to = output + (n * c.out_channels + o + i) * c.out_plane + (y0 + y) * c.out_row;
-        for (int64_t x = 0; x < c.out_width; x += kLanes)
-          store_partial(to + x, finish(load(row + x)), min(c.out_width - x, kLanes));
+        for (int64_t x = 0; x < c.out_width; x += kLanes) {
+          const int64_t count = min(c.out_width - x, kLanes);
+          store_partial(to + x, finish(load_partial(row + x, count)), count);
+        }
       }
     }
   });
