@@ -46,7 +46,7 @@ struct Step {
   int live = -1;   // without an op: which work,
   int grads = -1;  // or which gradients
 
-  bool operator==(const Step&) const = default;
+  bool operator==(const Step& other) const;
 };
 
 struct Program {
