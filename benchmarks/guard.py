@@ -2,8 +2,8 @@
 
 Each row is a quotient of two times of this run: of a kernel's rate and the peak of multiply-adds in
 registers, of eager steps and plans, of the plain loops of the reference and the kernels. The second column is
-what it was at least on all makes of CPU measured so far; a row that falls by a third of that, three times in
-turn, fails. One thread.
+somewhat below what an AMD EPYC (Zen 5) gave as v4 and as v3; a row that falls by a third of that, three times
+in turn, fails. One thread.
 
     python benchmarks/guard.py
 """

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cnnx.bench.peers import OURS
-from cnnx.bench.report import time_text
+from cnnx.bench.report import compare_fastest, time_text
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs" / "performance.md"
@@ -27,23 +27,13 @@ PLACE = re.compile(r"(<!-- table (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 Row = dict[str, Any]
 
 
-def ours_and_best(row: Row) -> tuple[float, str, float]:
-    """The minimum of cnnx's faster form; the fastest of the others and its minimum."""
-    minima = {name: found["minimum"] for name, found in row["seconds"].items()}
-    others = {name: seconds for name, seconds in minima.items() if name not in OURS}
-    best = min(others, key=lambda name: others[name], default="-")
-    ours = min(seconds for name, seconds in minima.items() if name in OURS)
-    return ours, best, others.get(best, math.nan)
-
-
-def ratio(row: Row) -> float:
-    """By how many times cnnx is faster than the fastest of the others."""
-    us, _, them = ours_and_best(row)
-    return them / us
+def fastest(row: Row) -> tuple[str, str, float] | None:
+    """Of the others and of cnnx, and by how many times cnnx is faster; None if there are no others."""
+    return compare_fastest({name: found["minimum"] for name, found in row["seconds"].items()})
 
 
 def name_of(row: Row) -> str:
-    """A net, its batch where that is not 64, and its images where they are not the usual ones."""
+    """A net, and its images where they are not the usual ones."""
     size = row.get("size", 28)
     return row["model"] + f", {size}x{size}" * (size != 28)
 
@@ -66,7 +56,7 @@ def compared(rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         seconds = row["seconds"]
         ours = [time_text(seconds[n]["minimum"]) if n in seconds else "-" for n in OURS]
-        _, best, them = ours_and_best(row)
+        found = fastest(row)
         share = max(seconds[n]["share_of_peak"] for n in OURS if n in seconds)
         noise = "" if row["quiet"] else " (not quiet)"
         yield cells(
@@ -74,19 +64,19 @@ def compared(rows: Sequence[Row]) -> Iterator[str]:
             row["batch"],
             row["threads"],
             *ours,
-            "-" if math.isnan(them) else f"{best} {time_text(them)}",
-            "-" if math.isnan(them) else f"{ratio(row):.2f}",
+            f"{found[0]} {time_text(seconds[found[0]]['minimum'])}" if found else "-",
+            f"{found[2]:.2f}" if found else "-",
             f"{share:.0%}",
         )
     yield ""
     for threads, batch in dict.fromkeys((row["threads"], row["batch"]) for row in rows):
-        found = [ratio(r) for r in rows if (r["threads"], r["batch"]) == (threads, batch)]
-        found = [r for r in found if not math.isnan(r)]
-        if len(found) > 1:
-            mean = math.exp(sum(map(math.log, found)) / len(found))
+        among = [fastest(r) for r in rows if (r["threads"], r["batch"]) == (threads, batch)]
+        ratios = [found[2] for found in among if found]
+        if len(ratios) > 1:
+            mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
             yield (
                 f"Batch {batch}, {threads} thread{'s' * (threads > 1)}: geometric mean {mean:.2f}, "
-                f"from {min(found):.2f} to {max(found):.2f}.  "
+                f"from {min(ratios):.2f} to {max(ratios):.2f}.  "
             )
 
 

@@ -34,7 +34,7 @@ class Captured(Noting):
         self._lock = threading.RLock()
         self._is_stale = False
 
-    def run_live(self, function: Any, args: Any, work: Callable[[], None]) -> None:
+    def run_live(self, args: Any, work: Callable[[], None]) -> None:
         """An optimizer's step is captured; all else is done after the replays."""
         from cnnx.optim.fused import FusedOptimizer
         from cnnx.optim.optimizer import Optimizer, has_step_hooks

@@ -70,8 +70,8 @@ class Noting:
         """Whether what it works on is as it was."""
         return self.plan.is_current()
 
-    def run_live(self, function: Any, args: Any, work: Callable[[], None]) -> None:
-        """Does what every replay does too, at this place: that of `function`, called with `args`."""
+    def run_live(self, args: Any, work: Callable[[], None]) -> None:
+        """Does what every replay does too, at this place: `work`, a call with these arguments."""
         # The plan knows what to do by its number alone: what it held, no collector of garbage would see.
         number, by, grad = len(self.works), weakref.ref(self), _C.is_grad_enabled()
         self.works.append(work)
@@ -228,7 +228,7 @@ def live(function: Callable[P, R]) -> Callable[P, R]:
 
         if any(callable(a) for a in (*args[1:], *kwargs.values())):
             made.refuse(f"{function.__qualname__} was given a function to call")
-        made.run_live(function, args, work)
+        made.run_live(args, work)
         return results[0] if results else cast(R, None)  # of what is done after a captured step: nothing yet
 
     return call

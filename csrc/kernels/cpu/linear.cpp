@@ -210,7 +210,7 @@ void linear_forward_dots(const LinearShape& s, const float* input, const float* 
 }
 
 // Image vectors per tile of the forward pass, and rows of w against them: the product fills the registers. Its panel of x^T lies
-// in the first-level cache while a unit's rows pass.
+// in the second-level cache while a unit's rows pass.
 #if defined(__AVX512F__)
 constexpr int kImageVectors = 4, kImageRows = 6;
 #else

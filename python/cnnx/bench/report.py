@@ -61,13 +61,17 @@ def lines(result: Result) -> Iterator[str]:
 
 def best_ratio(result: Result) -> tuple[str, str, float] | None:
     """The fastest of the others, the faster form of cnnx, and the ratio of their minima."""
-    found = result.figures["quiet"]
-    ours = [name for name in found if name in OURS]
-    others = [name for name in found if name not in OURS]
+    return compare_fastest({name: found.minimum for name, found in result.figures["quiet"].items()})
+
+
+def compare_fastest(minima: Mapping[str, float]) -> tuple[str, str, float] | None:
+    """The same of seconds by the peers' names; None unless there are some of cnnx and of others."""
+    ours = [name for name in minima if name in OURS]
+    others = [name for name in minima if name not in OURS]
     if not (ours and others):
         return None
-    us, them = (min(names, key=lambda name: found[name].minimum) for names in (ours, others))
-    return them, us, found[them].minimum / found[us].minimum
+    us, them = (min(names, key=lambda name: minima[name]) for names in (ours, others))
+    return them, us, minima[them] / minima[us]
 
 
 def as_dict(
