@@ -86,12 +86,22 @@ void run_pack(const Run& r) {
   kernels<float>(r.queue).pack_lanes(r.queue, s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
 }
 
-constexpr OpDef kPack = op("pack", infer_in_layout, run_pack).lanes_if([](const Call&) { return true; }).with_gradient(pass_on);
+constexpr ByImage kEachImage{};
+constexpr OpDef kPack = op("pack", infer_in_layout, run_pack)
+                            .lanes_if([](const Call&) { return true; })
+                            .working_by_image(kEachImage)
+                            .with_gradient(pass_on);
 
 }  // namespace
 
 constexpr OpDef kUnpack =
     op("unpack", no_results, [](const Run& r) { r.inputs[0]->storage->unpack(r.queue); }).reads({Place::unread});
+
+constexpr OpDef kUnpackInto =
+    op("unpack", infer_like_input, [](const Run& r) {
+      const LanesShape& s = r.inputs[0]->storage->lanes_shape();
+      kernels<float>(r.queue).unpack_lanes(r.queue, s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
+    }).working_by_image(kEachImage);
 
 Attributes Call::listed() const { return op.attributes.list != nullptr ? op.attributes.list(attributes) : Attributes{}; }
 
@@ -247,6 +257,7 @@ void watch_calls(const char* what, CallObserver& next) {
     throw Error(message(what, ": a profile or a recording of calls is under way already"));
 }
 void stop_watching() { observer = nullptr; }
+bool are_calls_watched() { return observer.load(std::memory_order_relaxed) != nullptr; }
 
 void note_read(const char* what, const Tensor& tensor) {
   if (CallObserver* watching = observer.load(std::memory_order_relaxed)) watching->read(what, tensor);

@@ -13,6 +13,7 @@
 #include <initializer_list>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "cnnx/autograd.h"
@@ -112,6 +113,17 @@ struct Normalisation {
   const OpDef* inverse_deviation;
 };
 
+// Of an op that works on images one by one: image i of a result comes from images i of the inputs alone, beside what all images
+// share. So a plan may run it on a few of them at a time. Images are what dimension 0 counts.
+struct ByImage {
+  int64_t* (*count)(void* attributes) = nullptr;  // where among the attributes their number stands, or a multiple; null: nowhere
+  uint64_t shared = 0;                            // inputs that all images share: a bit for each
+  bool elements = false;                          // it works element by element, too
+  // Of a sum over images, which is made of the sums of ImageSlices: where stands that it is added to what is there.
+  bool* (*adds)(void* attributes) = nullptr;
+};
+inline constexpr ByImage kByElement{nullptr, 0, true};
+
 struct OpDef {
   const char* name;
   AttributeType attributes{};
@@ -143,6 +155,8 @@ struct OpDef {
   // Whether four more inputs may be the mean, 1 / deviation, weight and bias that its result is so normalised by, before the
   // activation; null: never.
   bool (*can_normalise)(const void* attributes, const Normalisation& by) = nullptr;
+  // How it works on images one by one; null: it may not.
+  const ByImage* by_image = nullptr;
   // Whether its attributes point to what lives no longer than the call, so that no plan can run it again.
   bool borrows = false;
   // Where among the attributes the key of the random numbers lies that it draws; null: it draws none.
@@ -151,7 +165,7 @@ struct OpDef {
   std::string (*name_of_input)(const Call& call, size_t i) = nullptr;
 
   template <class Member>
-  constexpr OpDef with(Member OpDef::* member, Member value) const {
+  constexpr OpDef with(Member OpDef::* member, std::type_identity_t<Member> value) const {
     OpDef changed = *this;
     changed.*member = value;
     return changed;
@@ -170,6 +184,7 @@ struct OpDef {
   constexpr OpDef updating(uint64_t inputs) const { return with(&OpDef::updates, inputs); }
   constexpr OpDef being_activation(decltype(is_activation) f) const { return with(&OpDef::is_activation, f); }
   constexpr OpDef with_activation(decltype(activation) f) const { return with(&OpDef::activation, f); }
+  constexpr OpDef working_by_image(const ByImage& how) const { return with(&OpDef::by_image, &how); }
   constexpr OpDef with_key(decltype(key) f) const { return with(&OpDef::key, f); }
   constexpr OpDef borrowing() const { return with(&OpDef::borrows, true); }
   constexpr OpDef with_flops(decltype(flops) f) const { return with(&OpDef::flops, f); }
@@ -300,6 +315,7 @@ void note_draws(const Generator& generator, const RandomState& first, uint64_t c
 // There is one observer of all threads; a second one throws Error. It must outlive every call that is under way.
 void watch_calls(const char* what, CallObserver& observer);
 void stop_watching();
+bool are_calls_watched();
 
 // Layout. The one place that decides it.
 // Spatial ops, of float32 (N, C, S...) on the CPU: lanes if the process has them and there is at least half a block of images.
@@ -311,6 +327,8 @@ Tensor packed(const Tensor& t);
 Tensor to_lanes(const Tensor& t);
 // Converts a storage in lanes to plain, by this op, which turns the storage of its input.
 extern const OpDef kUnpack;
+// Of a plan, which has memory for both forms: from lanes to plain.
+extern const OpDef kUnpackInto;
 void unpack(const Tensor& t);
 
 }  // namespace cnnx

@@ -42,7 +42,6 @@ std::shared_ptr<Storage> Storage::in_form(bool lanes, size_t bytes, const LanesS
   auto result = std::make_shared<Storage>(nullptr, bytes, nullptr, false, device);
   result->lanes_shape_ = shape;
   result->is_lanes_ = lanes;
-  result->keeps_form_ = true;
   return result;
 }
 
@@ -83,10 +82,10 @@ void Storage::unpack(const Queue& queue) {
   if (is_later()) fill();
   std::lock_guard lock(mutex_);
   if (!is_lanes_.load(std::memory_order_relaxed)) return;
-  if (!keeps_form_) plain_ = memory_->allocate(bytes_);
+  plain_ = memory_->allocate(bytes_);
   kernels<float>(queue).unpack_lanes(queue, lanes_shape_.batch, lanes_shape_.channels * lanes_shape_.spatial, lane_count(),
                                      lanes_, static_cast<float*>(plain_));
-  if (!keeps_form_) is_lanes_.store(false, std::memory_order_release);
+  is_lanes_.store(false, std::memory_order_release);
 }
 
 TensorImpl::~TensorImpl() = default;

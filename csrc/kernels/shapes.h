@@ -14,6 +14,17 @@ inline int64_t lanes_index(int64_t n, int64_t c, int64_t s, int64_t channels, in
   return ((n / lanes * channels + c) * spatial + s) * lanes + n % lanes;
 }
 
+// Sums over many images are sums of the sums of slices, one after the other, so that whoever computes slice by slice gets the same
+// bits: slices of kSliceImages images, the last one with those that are left over. Fewer would leave registers of the kernels
+// empty; of more the activations leave the second-level cache.
+constexpr int64_t kSliceImages = 32;
+struct ImageSlices {
+  int64_t images, count;
+  explicit ImageSlices(int64_t images_) : images(images_), count(images_ < 2 * kSliceImages ? 1 : images_ / kSliceImages) {}
+  int64_t begin(int64_t slice) const { return slice * kSliceImages; }
+  int64_t size(int64_t slice) const { return slice + 1 < count ? kSliceImages : images - begin(slice); }
+};
+
 struct Conv2dShape {
   int64_t batch, in_channels, in_height, in_width;
   int64_t out_channels, out_height, out_width;

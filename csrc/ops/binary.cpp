@@ -148,15 +148,22 @@ void gradient_flat(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef binary_op(const char* name) {
-  return op<BinaryCall>(name, infer, run).reads({Place::broadcast}).lanes_if(fit_lanes).with_gradient(gradient, saves);
+  return op<BinaryCall>(name, infer, run)
+      .working_by_image(kByElement)
+      .reads({Place::broadcast})
+      .lanes_if(fit_lanes)
+      .with_gradient(gradient, saves);
 }
 constexpr OpDef kOps[] = {binary_op("add"),          binary_op("sub"),     binary_op("mul"),     binary_op("div"),
                           binary_op("pow"),          binary_op("maximum"), binary_op("minimum"), binary_op("remainder"),
                           binary_op("floor_divide"), binary_op("fmod"),    binary_op("hypot"),   binary_op("xlogy"),
                           binary_op("pow_slope")};
 static_assert(std::size(kOps) == static_cast<size_t>(BinaryOp::count));
-constexpr OpDef kTruncated =
-    op<BinaryCall>("div_trunc", infer, run_truncated).reads({Place::broadcast}).lanes_if(fit_lanes).with_gradient(gradient_flat);
+constexpr OpDef kTruncated = op<BinaryCall>("div_trunc", infer, run_truncated)
+                                 .working_by_image(kByElement)
+                                 .reads({Place::broadcast})
+                                 .lanes_if(fit_lanes)
+                                 .with_gradient(gradient_flat);
 const OpDef& def_of(BinaryOp op) { return kOps[static_cast<int>(op)]; }
 
 bool wraps(BinaryOp op) { return op == BinaryOp::add || op == BinaryOp::sub || op == BinaryOp::mul || op == BinaryOp::pow; }
@@ -270,8 +277,11 @@ void gradient_axpy(const Backward& call, Grads& grads) {
   if (call.needs(0)) grads[0] = call.grad();
   if (call.needs(1)) grads[1] = mul(call.grad(), call.as<double>());
 }
-constexpr OpDef kAxpy =
-    op<double>("add", infer, run_axpy).reads({Place::call}).lanes_if(lanes_of_both).with_gradient(gradient_axpy);
+constexpr OpDef kAxpy = op<double>("add", infer, run_axpy)
+                            .working_by_image(kByElement)
+                            .reads({Place::call})
+                            .lanes_if(lanes_of_both)
+                            .with_gradient(gradient_axpy);
 
 }  // namespace
 

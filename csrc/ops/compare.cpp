@@ -39,7 +39,7 @@ void run_bitwise(const Run& r) {
 }
 
 constexpr OpDef compare_op(const char* name) {
-  return op<OperandsCall<CompareOp>>(name, infer_bool, run_compare).reads({Place::strided});
+  return op<OperandsCall<CompareOp>>(name, infer_bool, run_compare).working_by_image(kByElement).reads({Place::strided});
 }
 constexpr OpDef kCompare[] = {compare_op("eq"), compare_op("ne"), compare_op("lt"), compare_op("le")};
 

@@ -238,12 +238,19 @@ double flops(const Call& call) {
          static_cast<double>(s.in_channels / s.groups * s.kernel_height * s.kernel_width);
 }
 
+int64_t* images(void* attributes) { return &static_cast<ConvCall*>(attributes)->shape.batch; }
+constexpr ByImage kByImage{images, ~input_bit(0)};
+constexpr ByImage kSums{images, ~(input_bit(0) | input_bit(1)), false,
+                        [](void* attributes) { return &static_cast<ConvCall*>(attributes)->shape.accumulate; }};
+
 constexpr OpDef kInput = op<ConvCall>("conv_backward_input", infer_input, run_input)
+                             .working_by_image(kByImage)
                              .reads({Place::call, Place::row_major})
                              .lanes_if(lanes)
                              .with_gradient(gradient_input, saves_other_input)
                              .with_flops(flops);
 constexpr OpDef kWeight = op<ConvCall>("conv_backward_weight", infer_weight, run_weight)
+                              .working_by_image(kSums)
                               .reads({Place::call, Place::call, Place::row_major})
                               .lanes_if(lanes_of_gradient)
                               .with_gradient(gradient_weight, saves_other_input)
@@ -286,6 +293,7 @@ bool can_normalise(const void* attributes, const Normalisation& by) {
 
 constexpr OpDef conv_op(const char* name) {
   return op<ConvCall>(name, infer, run)
+      .working_by_image(kByImage)
       .reads({Place::call, Place::row_major})
       .lanes_if(lanes)
       .with_gradient(gradient, saves)

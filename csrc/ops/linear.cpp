@@ -99,8 +99,11 @@ void gradient(const Backward& call, Grads& grads) {
   grads[2] = std::move(results[1]);
 }
 
+// The gradients are no such ops: they would pack the weights anew for each block.
+constexpr ByImage kByImage{[](void* attributes) { return &static_cast<LinearCall*>(attributes)->shape.batch; }, ~input_bit(0)};
 constexpr OpDef kLinear =
     op<LinearCall>("linear", infer, run)
+        .working_by_image(kByImage)
         .with_gradient(gradient, saves)
         .with_activation([](void* attributes) { return &static_cast<LinearCall*>(attributes)->shape.activation; })
         .with_flops(flops);

@@ -157,11 +157,14 @@ void run_avg_backward(const Run& r) {
 
 void gradient_max_backward(const Backward& call, Grads& grads);
 void gradient_avg_backward(const Backward& call, Grads& grads);
+constexpr ByImage kByImage{[](void* attributes) { return &static_cast<PoolCall*>(attributes)->shape.batch; }};
 constexpr OpDef kMaxBackward = op<PoolCall>("max_pool_backward", infer_backward, run_max_backward)
+                                   .working_by_image(kByImage)
                                    .reads({Place::call, Place::row_major})
                                    .lanes_if(lanes)
                                    .with_gradient(gradient_max_backward, saving<input_bit(1)>);
 constexpr OpDef kAvgBackward = op<PoolCall>("avg_pool_backward", infer_backward, run_avg_backward)
+                                   .working_by_image(kByImage)
                                    .reads({Place::call})
                                    .lanes_if(lanes)
                                    .with_gradient(gradient_avg_backward);
@@ -173,12 +176,17 @@ void gradient_avg(const Backward& call, Grads& grads) { grads[0] = emit_one(kAvg
 
 constexpr OpDef max_op(const char* name) {
   return op<PoolCall>(name, infer_max, run_max)
+      .working_by_image(kByImage)
       .reads({Place::call})
       .lanes_if(lanes)
       .with_gradient(gradient_max, saving<result_bit(1)>);
 }
 constexpr OpDef avg_op(const char* name) {
-  return op<PoolCall>(name, infer_avg, run_avg).reads({Place::call}).lanes_if(lanes).with_gradient(gradient_avg);
+  return op<PoolCall>(name, infer_avg, run_avg)
+      .working_by_image(kByImage)
+      .reads({Place::call})
+      .lanes_if(lanes)
+      .with_gradient(gradient_avg);
 }
 // By adaptive or not, and axes.
 constexpr OpDef kMax[2][2] = {{max_op("max_pool1d"), max_op("max_pool2d")},

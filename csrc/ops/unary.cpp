@@ -46,6 +46,7 @@ void formula_of_backward(const Call& call, Results& results) {
 
 constexpr OpDef backward_op(const char* name) {
   return op<UnaryCall>(name, infer_in_layout, run_backward)
+      .working_by_image(kByElement)
       .reads({Place::call})
       .lanes_if(lanes_of_saved)
       .with_gradient(gradient_of<formula_of_backward>, saves_inputs);
@@ -85,6 +86,7 @@ Activation activation_of(const void* attributes) {
 
 constexpr OpDef forward_op(const char* name) {
   return op<UnaryCall>(name, infer_in_layout, run)
+      .working_by_image(kByElement)
       .reads({Place::call})
       .lanes_if(lanes_of_first)
       .with_gradient(gradient, saves)

@@ -36,8 +36,10 @@ void gradient_where(const Backward& call, Grads& grads) {
   if (call.needs(2)) grads[2] = sum_to(where(condition, 0.0, call.grad()), call.shape(2));
 }
 
-constexpr OpDef kWhere =
-    op<ChoiceCall>("where", infer, run_where).reads({Place::strided}).with_gradient(gradient_where, saving<input_bit(0)>);
+constexpr OpDef kWhere = op<ChoiceCall>("where", infer, run_where)
+                             .working_by_image(kByElement)
+                             .reads({Place::strided})
+                             .with_gradient(gradient_where, saving<input_bit(0)>);
 
 // Inputs: values, lower bound, upper bound; a bound may be absent, a number or neither (then has_bound).
 struct ClampCall {

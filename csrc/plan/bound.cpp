@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "device/allocator.h"
+#include "plan/block_run.h"
 #include "plan/memory.h"
 
 namespace cnnx {
@@ -38,6 +39,12 @@ BoundProgram::BoundProgram(Program program) : program_(std::move(program)), form
     bound.seen_as.assign(bound.inputs.begin(), bound.inputs.end());
   }
   for (const Value& value : program_.results) results_.push_back(tensor(value));
+}
+
+size_t BoundProgram::bytes() const {
+  size_t scratch = 0;
+  for (const auto& run : program_.block_runs) scratch = std::max(scratch, run->bytes());
+  return bytes_ + scratch;
 }
 
 BoundProgram::~BoundProgram() {

@@ -32,7 +32,7 @@ class BoundProgram {
   Program& program() { return program_; }
   const std::vector<BoundStep>& steps() const { return steps_; }
   const std::vector<Tensor>& results() const { return results_; }
-  size_t bytes() const { return bytes_; }  // of its own memory
+  size_t bytes() const;  // of its own memory, with what a thread works on in blocks
 
  private:
   struct Forms {

@@ -49,10 +49,13 @@ struct Step {
   bool operator==(const Step& other) const;
 };
 
+class BlockRun;
+
 struct Program {
   std::vector<Block> blocks;
   std::vector<Step> steps;
   std::vector<Value> results;
+  std::vector<std::shared_ptr<const BlockRun>> block_runs;  // that steps among these stand for
 };
 
 // One line for a step, "conv2d(b0 b1 b2) -> b3".

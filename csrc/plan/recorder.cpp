@@ -127,7 +127,10 @@ void Recorder::ran(const Run& r) {
   if (&op == &kUnpack) {
     const Block& block = program.blocks[static_cast<size_t>(step.inputs[0].block)];
     if (block.kept != nullptr) return;  // it is plain from now on, or another argument is unpacked before a replay
-    step.results = step.inputs;         // by now it is plain: that is the result
+    step.op = &kUnpackInto;
+    step.lanes = lane_count();
+    step.inputs[0].has_data = true;
+    step.results = step.inputs;  // by now it is plain: that is the result
     step.inputs[0].is_lanes = true;
   }
   if (op.key != nullptr) {

@@ -9,16 +9,16 @@ Uses::Uses(const Program& program) : program_(program), uses_(2 * program.blocks
     const Step& step = program.steps[i];
     for (size_t k = 0; k < step.inputs.size(); ++k)
       if (const Value& v = step.inputs[k]; v.defined())
-        uses_[at(v)].push_back({i, (step.op->updates >> std::min<size_t>(k, 63) & 1) != 0});
+        uses_[place_of(v)].push_back({i, (step.op->updates >> std::min<size_t>(k, 63) & 1) != 0});
     for (const Value& v : step.results)
-      if (v.defined()) uses_[at(v)].push_back({i, true});
+      if (v.defined()) uses_[place_of(v)].push_back({i, true});
   }
 }
 
 bool Uses::is_only_between(const Value& value, size_t maker, size_t reader) const {
   const Block& block = program_.blocks[static_cast<size_t>(value.block)];
   const std::vector<Use>& uses = of(value);
-  return block.kept == nullptr && block.argument < 0 && uses_[at(value) ^ 1].empty() && uses.size() == 2 &&
+  return block.kept == nullptr && block.argument < 0 && uses_[place_of(value) ^ 1].empty() && uses.size() == 2 &&
          uses[0].step == maker && uses[0].writes && uses[1].step == reader && !uses[1].writes;
 }
 

@@ -9,6 +9,9 @@
 
 namespace cnnx {
 
+// The number of a value's memory: a block in its other form is other memory, if it is the plan's own.
+inline size_t place_of(const Value& value) { return 2 * static_cast<size_t>(value.block) + value.is_lanes; }
+
 class Uses {
  public:
   explicit Uses(const Program& program);
@@ -18,7 +21,7 @@ class Uses {
     bool writes;
   };
   // In the order of the steps; a block in its other form is other memory.
-  const std::vector<Use>& of(const Value& value) const { return uses_[at(value)]; }
+  const std::vector<Use>& of(const Value& value) const { return uses_[place_of(value)]; }
   // Whether nobody but these steps ever sees the block: the first one makes it.
   bool is_only_between(const Value& value, size_t maker, size_t reader) const;
   // Whether a step behind `after` and before `before` sees the block, or work that is not the plan's may.
@@ -30,7 +33,6 @@ class Uses {
 
  private:
   const Program& program_;
-  static size_t at(const Value& value) { return 2 * static_cast<size_t>(value.block) + value.is_lanes; }
   std::vector<std::vector<Use>> uses_;
 };
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cnnx
 from cnnx import _C
@@ -27,6 +27,9 @@ class PlanStep(NamedTuple):
         Microseconds, the least of the calls that were measured.
     flops, bytes : float
         As `cnnx.profiler.FunctionEvent` counts them.
+    blocks : int
+        How many times it runs, on as many blocks of images; the shapes are those of the first, all else is
+        of all together. Default: 1.
     """
 
     name: str
@@ -34,6 +37,7 @@ class PlanStep(NamedTuple):
     time: float
     flops: float
     bytes: float
+    blocks: int = 1
 
 
 def copied_per_second(seconds: float = 0.05) -> float:
@@ -46,6 +50,46 @@ def copied_per_second(seconds: float = 0.05) -> float:
         target.copy_(source)
         best = min(best, time.perf_counter() - start)
     return 2 * 4 * source.numel() / best
+
+
+def _steps(events: list[FunctionEvent]) -> list[PlanStep]:
+    """The steps of one call, as it was profiled.
+
+    Steps that run one behind the other on a block of images, and then on the next block, are one each.
+    """
+    steps: list[PlanStep] = []
+    position = 0
+    while position < len(events):
+        event = events[position]
+        position += 1
+        within: list[FunctionEvent] = []
+        if event.name == "by_blocks":
+            while position < len(events) and events[position].end <= event.end:
+                within.append(events[position])
+                position += 1
+        if not within:
+            steps.append(PlanStep(event.name, event.input_shapes, event.self_time, event.flops, event.bytes))
+            continue
+        count = _period([(e.name, *(shape[1:] for shape in e.input_shapes)) for e in within])
+        for first in range(count):
+            every = within[first::count]
+            steps.append(
+                PlanStep(
+                    every[0].name,
+                    every[0].input_shapes,
+                    sum(e.cpu_time for e in every),
+                    sum(e.flops for e in every),
+                    sum(e.bytes for e in every),
+                    len(every),
+                )
+            )
+    return steps
+
+
+def _period(keys: list[Any]) -> int:
+    """The least number of keys after which they repeat."""
+    fits = (n for n in range(1, len(keys)) if len(keys) % n == 0 and keys[n:] == keys[:-n])
+    return next(fits, len(keys))
 
 
 class Explanation:
@@ -66,13 +110,10 @@ class Explanation:
 
     def __init__(self, runs: list[profile], call_time: float, memory: int) -> None:
         self._last = runs[-1]
-        events: list[list[FunctionEvent]] = [run.events() for run in runs]
-        shortest = min(map(len, events))  # a live step may do more once, such as making its state
-        usual = [run for run in events if len(run) == shortest]
-        self.steps = [
-            PlanStep(e[0].name, e[0].input_shapes, min(x.self_time for x in e), e[0].flops, e[0].bytes)
-            for e in zip(*usual, strict=True)
-        ]
+        calls = [_steps(run.events()) for run in runs]
+        shortest = min(map(len, calls))  # a live step may do more once, such as making its state
+        usual = [call for call in calls if len(call) == shortest]
+        self.steps = [same[0]._replace(time=min(s.time for s in same)) for same in zip(*usual, strict=True)]
         self.call_time, self.memory = call_time, memory
         self.peak, self.bandwidth = _C.measure_peak(0.1), copied_per_second()
 
@@ -85,7 +126,7 @@ class Explanation:
             flops, rate = step.flops / seconds, step.bytes / seconds
             rows.append(
                 [
-                    f"{number:3} {step.name}",
+                    f"{number:3} {step.name}" + (f" x {step.blocks}" if step.blocks > 1 else ""),
                     f"{step.time:.1f}",
                     f"{100 * step.time / total:.1f}%",
                     _amount(flops),

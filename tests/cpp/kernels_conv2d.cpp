@@ -257,6 +257,15 @@ TEST_CASE("conv2d: large enough for several threads") {
     }
 }
 
+TEST_CASE("conv2d: many images, whose sums are made of slices") {
+  for (int64_t lanes : lane_choices())
+    for (int64_t batch : {2 * kSliceImages - 1, 2 * kSliceImages + 5}) {
+      check_integers(shape_of({3, 7, 6, 5, 3, 3, 1, 1, kSame}, batch, lanes));
+      check_reals(shape_of({2, 9, 9, 4, 5, 5}, batch, lanes));
+      check_reals(shape_of({16, 8, 8, 17, 3, 3}, batch, lanes), true);  // by Winograd's way
+    }
+}
+
 TEST_CASE("conv2d: NaN and infinity of one image stay in that image") {
   const int64_t batch = lane_count() + 2;
   for (int64_t lanes : lane_choices()) {

@@ -12,6 +12,7 @@
 #include "cnnx/ops/pool.h"
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/view.h"
+#include "cnnx/threads.h"
 #include "core/copy.h"
 #include "core/op.h"
 #include "harness.h"
@@ -20,6 +21,12 @@
 
 namespace cnnx::test {
 namespace {
+
+struct Threads {
+  explicit Threads(int count) : before(get_num_threads()) { set_num_threads(count); }
+  ~Threads() { set_num_threads(before); }
+  int before;
+};
 
 // The names of the steps, without those that only change the layout.
 std::string names(const std::string& steps) {
@@ -114,6 +121,77 @@ TEST_CASE("plan: passes over a training step") {
       for (const Tensor& t : {net.first, net.second, net.bias, net.dense}) CHECK(same_bits(found[i++], t.grad()));
     }
   }
+}
+
+TEST_CASE("plan: images go through the steps block by block") {
+  const int64_t lanes = lane_count();
+  for (const int64_t batch : {int64_t{1300}, int64_t{1283}}) {
+    const Net net(2, 2);
+    Random random(11);
+    const Tensor x = tensor({batch, 1, 14, 14}, random);
+    net.step(x);
+    Plan plan;
+    plan.begin({x}, {net.first, net.second, net.bias, net.dense});
+    net.step(x);
+    REQUIRE(plan.end({}) == "");
+    // Sums over images are made of slices in lanes alone.
+    if (lanes > 1) {
+      CHECK(names(plan.str()) ==
+            "by_blocks sum full contiguous tanh_backward linear_backward_input linear_backward_weight by_blocks");
+    } else CHECK(names(plan.str()).starts_with("by_blocks sum"));
+    for (int threads : {1, 2, 3}) {
+      const Threads scope(threads);
+      const Tensor input = tensor(x.shape(), random);
+      plan.replay({input});
+      std::vector<Tensor> found;
+      for (const Tensor& t : {net.first, net.second, net.bias, net.dense}) found.push_back(t.grad());
+      net.step(input);
+      size_t i = 0;
+      for (const Tensor& t : {net.first, net.second, net.bias, net.dense}) CHECK(same_bits(found[i++], t.grad()));
+    }
+  }
+}
+
+TEST_CASE("plan: elements go through the steps block by block") {
+  Random random(12);
+  const Tensor x = tensor({700, 1031}, random), scale = tensor({}, random), row = tensor({1031}, random);
+  const auto chain = [&](const Tensor& t) {
+    Tensor h = mul(tanh(t), scale);
+    add_(h, t, 0.5);
+    const Tensor is_small = lt(h, 0.25), twice = mul(h, 2.0);
+    return where(is_small, twice, sigmoid(h));
+  };
+  const auto with_rows = [&](const Tensor& t) { return relu(add(tanh(t), row)); };  // row by row
+  const auto keeps = [&](const Tensor& t) { return relu(mul(t, 3.0)); };
+  for (const auto& [f, steps] : {std::pair(std::function<Tensor(const Tensor&)>(chain), "by_blocks"),
+                                 std::pair(std::function<Tensor(const Tensor&)>(with_rows), "by_blocks"),
+                                 std::pair(std::function<Tensor(const Tensor&)>(keeps), "by_blocks")}) {
+    Plan plan;
+    plan.begin({x});
+    const Tensor first = f(x);
+    REQUIRE(plan.end({first}) == "");
+    CHECK(names(plan.str()) == steps);
+    for (int threads : {1, 3}) {
+      const Threads scope(threads);
+      const Tensor y = tensor(x.shape(), random);
+      CHECK(same_bits(plan.replay({y})[0], f(y)));
+    }
+  }
+  // What passes between stays in the cache anyway; and what is looked at from outside is written.
+  const Tensor small = tensor({31, 1031}, random);
+  Plan few;
+  few.begin({small});
+  const Tensor of_few = chain(small);
+  REQUIRE(few.end({of_few}) == "");
+  CHECK(names(few.str()) == "tanh mul add lt mul sigmoid where");
+  Plan kept;
+  kept.begin({x});
+  const Tensor between = tanh(x), after = mul(between, between);
+  REQUIRE(kept.end({between, after}) == "");
+  CHECK(names(kept.str()) == "by_blocks");
+  const std::vector<Tensor> results = kept.replay({x});
+  CHECK(same_bits(results[0], between));
+  CHECK(same_bits(results[1], after));
 }
 
 TEST_CASE("plan: a result that is needed elsewhere stays") {

@@ -82,7 +82,6 @@ class Storage {
   LanesShape lanes_shape_;
   std::atomic<bool> is_lanes_{false};
   std::atomic<uint64_t> version_{0};
-  bool keeps_form_ = false;
   std::atomic<bool> is_later_{false}, is_exposed_{false};
   std::function<void(Storage&)> compute_;
   std::function<void()> release_;

@@ -539,9 +539,29 @@ void conv2d_backward_input(const Queue& queue, const Conv2dShape& s, const float
 void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const float* input, const float* grad_output,
                             float* grad_weight, float* grad_bias) {
   if (s.lanes == 1) return conv2d_few_backward_weight(queue, s, input, grad_output, grad_weight, grad_bias);
-  const ConvPlan c = plan_of(s, kLanes);
-  if (grad_weight != nullptr) run_backward_weight(queue, c, s.batch, input, grad_output, grad_weight);
-  if (grad_bias != nullptr) run_backward_bias(c, s.batch, grad_output, grad_bias);
+  const ImageSlices slices(s.batch);
+  const int64_t weights = s.out_channels * (s.in_channels / s.groups) * s.kernel_height * s.kernel_width;
+  // What was there already is added to the whole sum, so that large numbers there cost no places on the way.
+  const bool apart = s.accumulate && slices.count > 1;
+  float *weight_sum = grad_weight, *bias_sum = grad_bias;
+  if (apart) {
+    float* sums = static_cast<float*>(queue.scratch(kWholeSums, static_cast<size_t>(weights + s.out_channels) * sizeof(float)));
+    if (grad_weight != nullptr) weight_sum = sums;
+    if (grad_bias != nullptr) bias_sum = sums + weights;
+  }
+  const int64_t in_image = s.in_channels * s.in_height * s.in_width, out_image = s.out_channels * s.out_height * s.out_width;
+  for (int64_t slice = 0; slice < slices.count; ++slice) {
+    Conv2dShape part = s;
+    part.batch = slices.size(slice);
+    part.accumulate = slice > 0 || (s.accumulate && !apart);
+    const ConvPlan c = plan_of(part, kLanes);
+    const float *from = input + slices.begin(slice) * in_image, *grads = grad_output + slices.begin(slice) * out_image;
+    if (grad_weight != nullptr) run_backward_weight(queue, c, part.batch, from, grads, weight_sum);
+    if (grad_bias != nullptr) run_backward_bias(c, part.batch, grads, bias_sum);
+  }
+  if (!apart) return;
+  for (int64_t i = 0; grad_weight != nullptr && i < weights; ++i) grad_weight[i] += weight_sum[i];
+  for (int64_t o = 0; grad_bias != nullptr && o < s.out_channels; ++o) grad_bias[o] += bias_sum[o];
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

@@ -75,8 +75,19 @@ inline Finish finish_channels(const ConvPlan& c, int64_t o, int64_t live) {
           n.bias != nullptr ? load_partial(n.bias + o, live) : Vec{}};
 }
 
-enum ConvScratch { kPackedWeight, kOffsets, kBand, kPartials, kTurnedWeight, kPackedOutput, kColumns, kPoints36, kProducts36 };
-static_assert(kProducts36 < Queue::kScratchSlots);
+enum ConvScratch {
+  kPackedWeight,
+  kOffsets,
+  kBand,
+  kPartials,
+  kTurnedWeight,
+  kPackedOutput,
+  kColumns,
+  kPoints36,
+  kProducts36,
+  kWholeSums
+};
+static_assert(kWholeSums < Queue::kScratchSlots);
 
 inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
   return {width,
