@@ -35,8 +35,15 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   endforeach()
   # Vectors of the native width, 512 bits: compilers prefer 256 for code that they vectorise themselves.
   list(APPEND CNNX_FLAGS_v4 -mprefer-vector-width=512)
+  # Products in bfloat16 (csrc/kernels/cpu/bfloat16), for CPUs that have them beside v4.
+  check_cxx_compiler_flag(-mavx512bf16 CNNX_COMPILER_HAS_bfloat16)
+  set(CNNX_HAS_BFLOAT16 0)
+  if(v4 IN_LIST CNNX_CPU_TARGETS AND CNNX_COMPILER_HAS_bfloat16)
+    set(CNNX_HAS_BFLOAT16 1)
+  endif()
 else()
   set(CNNX_CPU_TARGETS baseline)
+  set(CNNX_HAS_BFLOAT16 0)
   set(CNNX_FLAGS_baseline "")
 endif()
 # Floating-point contraction gives the fused multiply-add the kernels are built on; -fno-math-errno and -fno-trapping-math change

@@ -29,7 +29,10 @@ FLOORS: dict[str, list[str]] = {
     ],
     "device": ["device/"],
     "kernels": ["kernels/"],
-    "core": ["core/", *headers("autograd", "number", "profiler", "random", "recording", "tensor")],
+    "core": [
+        "core/",
+        *headers("autocast", "autograd", "number", "profiler", "random", "recording", "tensor"),
+    ],
     "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("foresight", "plan")],
     "nn, data, io": ["nn/", "data/", "io/", *(f"include/cnnx/{room}/" for room in ("nn", "data", "io"))],
     "everything": [*headers("cnnx"), "precompiled.h"],

@@ -16,6 +16,12 @@ struct Floats {
   T* out(size_t i) const { return run.out<T>(i); }
 };
 
+// The table for products: with `in_bfloat16`, which float32 calls on the CPU alone may ask for, that of such factors.
+inline const KernelTable<float>& product_kernels(const Floats<float>& f, bool in_bfloat16) {
+  return in_bfloat16 ? bfloat16_kernels() : f.kernels;
+}
+inline const KernelTable<double>& product_kernels(const Floats<double>& f, bool) { return f.kernels; }
+
 // Calls f(floats) for the type of the first result, or of the first input where that is not wanted.
 template <class F>
 void on_floats(const Run& r, const F& f) {

@@ -14,7 +14,7 @@ struct Queue {
 
   // On the CPU: memory of at least `bytes`, 64-byte aligned, which belongs to the calling thread (a unit of shared work asks on
   // the thread that runs it) and keeps nothing from call to call; slots below kScratchSlots are apart from each other.
-  static constexpr int kScratchSlots = 12;
+  static constexpr int kScratchSlots = 14;
   void* scratch(int slot, size_t bytes) const;
 };
 

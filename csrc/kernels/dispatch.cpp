@@ -17,6 +17,11 @@ namespace cnnx {
   }
 CNNX_FOR_EACH_TARGET(DECLARE)
 #undef DECLARE
+#if CNNX_HAS_BFLOAT16
+namespace bfloat16 {
+extern const KernelTable<float> kProducts;
+}
+#endif
 
 const char* name(Target target) {
   switch (target) {
@@ -121,6 +126,29 @@ const KernelTable<T>& kernels() {
 }
 template const KernelTable<float>& kernels<float>();
 template const KernelTable<double>& kernels<double>();
+
+bool has_bfloat16() {
+#if CNNX_HAS_BFLOAT16
+  static const bool has = active_target() == Target::v4 && __builtin_cpu_supports("avx512bf16");
+  return has;
+#else
+  return false;
+#endif
+}
+
+const KernelTable<float>& bfloat16_kernels() {
+  static const KernelTable<float> table = [] {
+    KernelTable<float> t = kernels<float>();
+#if CNNX_HAS_BFLOAT16
+    if (!has_bfloat16()) return t;
+#define KERNEL(slot, signature) \
+  if (bfloat16::kProducts.slot != nullptr) t.slot = bfloat16::kProducts.slot;
+#include "kernels/kernels.def"
+#endif
+    return t;
+  }();
+  return table;
+}
 
 int lane_count() {
   static const int lanes = lanes_of(active_target());

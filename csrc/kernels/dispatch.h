@@ -19,6 +19,10 @@ const KernelTable<T>& kernels(const Queue& queue) {
   return queue.device < 0 ? kernels<T>() : cuda::kernels<T>();
 }
 
+// Whether this CPU and build have products of factors in bfloat16 beside the active target, and the CPU's float32 table with them.
+bool has_bfloat16();
+const KernelTable<float>& bfloat16_kernels();
+
 // The kernels over elements of any dtype.
 const ElementTable& elements();  // the CPU's
 inline const ElementTable& elements(const Queue& queue) { return queue.device < 0 ? elements() : cuda::elements(); }

@@ -105,6 +105,7 @@ struct GemmShape {
   int64_t m, n, k;
   int64_t a_row, a_col, b_row, b_col, c_row, c_col;
   bool accumulate;
+  bool in_bfloat16 = false;  // the factors, of the CPU's float32
 };
 
 // Rows of a softmax or of a reduction: element r of row (o, i) lies at (o * reduce + r) * inner + i.

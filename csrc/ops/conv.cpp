@@ -4,6 +4,7 @@
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/view.h"
+#include "core/autocast.h"
 #include "core/copy.h"
 #include "core/floats.h"
 #include "core/node.h"
@@ -136,8 +137,9 @@ struct ConvCall {
   int axes;
   bool transposed, single;  // single: without a batch
   bool wants[2];            // of the gradients of weight and bias
+  bool in_bfloat16;         // the factors
 };
-CNNX_FIELDS(ConvCall, shape, axes, transposed, single, wants)
+CNNX_FIELDS(ConvCall, shape, axes, transposed, single, wants, in_bfloat16)
 
 // The tensor of one side of the kernels' convolution: of its input, or of its output.
 Dims side(const ConvCall& c, bool in) {
@@ -163,9 +165,10 @@ void infer(const Call& call, ResultSpecs& results) {
 void run(const Run& r) {
   const Conv2dShape s = shape_in_lanes<ConvCall>(r);
   on_floats(r, [&](const auto& f) {
+    const auto& products = product_kernels(f, r.as<ConvCall>().in_bfloat16);
     if (!r.as<ConvCall>().transposed)
-      return f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), f.in(2), {f.in(3), f.in(4), f.in(5), f.in(6)}, f.out(0));
-    f.kernels.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
+      return products.conv2d_forward(r.queue, s, f.in(0), f.in(1), f.in(2), {f.in(3), f.in(4), f.in(5), f.in(6)}, f.out(0));
+    products.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
     if (const auto* bias = f.in(2))
       f.kernels.shift_channels(r.queue, {s.batch, s.in_channels, s.in_height * s.in_width, s.lanes}, bias, f.out(0));
   });
@@ -179,8 +182,9 @@ void infer_input(const Call& call, ResultSpecs& results) {
 void run_input(const Run& r) {
   const Conv2dShape s = shape_in_lanes<ConvCall>(r);
   on_floats(r, [&](const auto& f) {
-    if (r.as<ConvCall>().transposed) f.kernels.conv2d_forward(r.queue, s, f.in(0), f.in(1), nullptr, {}, f.out(0));
-    else f.kernels.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
+    const auto& products = product_kernels(f, r.as<ConvCall>().in_bfloat16);
+    if (r.as<ConvCall>().transposed) products.conv2d_forward(r.queue, s, f.in(0), f.in(1), nullptr, {}, f.out(0));
+    else products.conv2d_backward_input(r.queue, s, f.in(0), f.in(1), f.out(0));
   });
 }
 
@@ -219,8 +223,9 @@ void run_weight(const Run& r) {
   on_floats(r, [&](const auto& f) {
     const auto *input = f.in(0), *g = f.in(1);
     auto *weight = f.out(0), *bias = f.out(1);
-    if (!r.as<ConvCall>().transposed) return f.kernels.conv2d_backward_weight(r.queue, s, input, g, weight, bias);
-    if (weight != nullptr) f.kernels.conv2d_backward_weight(r.queue, s, g, input, weight, nullptr);
+    const auto& products = product_kernels(f, r.as<ConvCall>().in_bfloat16);
+    if (!r.as<ConvCall>().transposed) return products.conv2d_backward_weight(r.queue, s, input, g, weight, bias);
+    if (weight != nullptr) products.conv2d_backward_weight(r.queue, s, g, input, weight, nullptr);
     if (bias != nullptr) channel_sums(r.queue, s, g, bias);
   });
 }
@@ -331,7 +336,8 @@ void gradient_weight(const Backward& call, Grads& grads) {
 Tensor convolve(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvOptions& options) {
   const ConvOptions o = over_two_axes(kind, options);
   check(kind, input, weight, bias, o);
-  const ConvCall c{shape_of(kind, input, weight, o), kind.axes, kind.transposed, input.ndim() == kind.axes + 1, {}};
+  const ConvCall c{shape_of(kind, input, weight, o), kind.axes, kind.transposed,
+                   input.ndim() == kind.axes + 1,    {},        multiplies_in_bfloat16(input)};
   return emit_one(op_of(c), c, {input, weight, bias});
 }
 

@@ -3,6 +3,7 @@
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
+#include "core/autocast.h"
 #include "core/copy.h"
 #include "core/floats.h"
 #include "core/node.h"
@@ -17,9 +18,10 @@ namespace {
 // The attributes of a dense layer and of its gradients.
 struct LinearCall {
   LinearShape shape;
-  bool wants[2];  // of the gradients of weight and bias
+  bool wants[2];     // of the gradients of weight and bias
+  bool in_bfloat16;  // the factors
 };
-CNNX_FIELDS(LinearCall, shape, wants)
+CNNX_FIELDS(LinearCall, shape, wants, in_bfloat16)
 
 // Inputs: input, weight, bias.
 void infer(const Call& call, ResultSpecs& results) {
@@ -30,7 +32,8 @@ void infer(const Call& call, ResultSpecs& results) {
 
 void run(const Run& r) {
   on_floats(r, [&](const auto& f) {
-    f.kernels.linear_forward(r.queue, r.as<LinearCall>().shape, f.in(0), f.in(1), f.in(2), f.out(0));
+    product_kernels(f, r.as<LinearCall>().in_bfloat16)
+        .linear_forward(r.queue, r.as<LinearCall>().shape, f.in(0), f.in(1), f.in(2), f.out(0));
   });
 }
 
@@ -42,8 +45,10 @@ void infer_input(const Call& call, ResultSpecs& results) {
 }
 
 void run_input(const Run& r) {
-  on_floats(
-      r, [&](const auto& f) { f.kernels.linear_backward_input(r.queue, r.as<LinearCall>().shape, f.in(0), f.in(1), f.out(0)); });
+  on_floats(r, [&](const auto& f) {
+    product_kernels(f, r.as<LinearCall>().in_bfloat16)
+        .linear_backward_input(r.queue, r.as<LinearCall>().shape, f.in(0), f.in(1), f.out(0));
+  });
 }
 
 // Inputs: input, gradient of the output, and perhaps what the gradients of weight and bias are added to.
@@ -56,7 +61,8 @@ void infer_weight(const Call& call, ResultSpecs& results) {
 
 void run_weight(const Run& r) {
   on_floats(r, [&](const auto& f) {
-    f.kernels.linear_backward_weight(r.queue, r.as<LinearCall>().shape, f.in(0), f.in(1), f.out(0), f.out(1));
+    product_kernels(f, r.as<LinearCall>().in_bfloat16)
+        .linear_backward_weight(r.queue, r.as<LinearCall>().shape, f.in(0), f.in(1), f.out(0), f.out(1));
   });
 }
 
@@ -99,8 +105,12 @@ void gradient(const Backward& call, Grads& grads) {
   grads[2] = std::move(results[1]);
 }
 
-// The gradients are no such ops: they would pack the weights anew for each block.
-constexpr ByImage kByImage{[](void* attributes) { return &static_cast<LinearCall*>(attributes)->shape.batch; }, ~input_bit(0)};
+// The gradients are no such ops, nor is the layer in bfloat16: they would pack the weights anew for each block.
+int64_t* images(void* attributes) {
+  auto* c = static_cast<LinearCall*>(attributes);
+  return c->in_bfloat16 ? nullptr : &c->shape.batch;
+}
+constexpr ByImage kByImage{images, ~input_bit(0)};
 constexpr OpDef kLinear =
     op<LinearCall>("linear", infer, run)
         .working_by_image(kByImage)
@@ -131,6 +141,11 @@ void gradient_weight(const Backward& call, Grads& grads) {
 Dims batch_of(const Tensor& t) { return Dims(t.shape().begin(), t.shape().end() - 2); }
 
 // Products of two stacks of matrices (at least 2-D each), any strides.
+struct MatmulCall {
+  bool in_bfloat16;  // the factors
+};
+CNNX_FIELDS(MatmulCall, in_bfloat16)
+
 void infer_matmul(const Call& call, ResultSpecs& results) {
   Dims shape;
   try {
@@ -145,9 +160,17 @@ void infer_matmul(const Call& call, ResultSpecs& results) {
 
 void run_matmul(const Run& r) {
   const Tensor &a = r.inputs[0], &b = r.inputs[1], &c = r.results[0];
-  const GemmShape s{
-      a.size(-2), b.size(-1), a.size(-1), a.strides().at(-2), a.strides().at(-1), b.strides().at(-2), b.strides().at(-1),
-      b.size(-1), 1,          false};
+  const GemmShape s{a.size(-2),
+                    b.size(-1),
+                    a.size(-1),
+                    a.strides().at(-2),
+                    a.strides().at(-1),
+                    b.strides().at(-2),
+                    b.strides().at(-1),
+                    b.size(-1),
+                    1,
+                    false,
+                    r.as<MatmulCall>().in_bfloat16};
   Dims strides[3] = {c.strides(), broadcast_strides(a, c.shape()), broadcast_strides(b, c.shape())};
   for (Dims& steps : strides) steps = Dims(steps.begin(), steps.end() - 2);
   Dims batch = batch_of(c);
@@ -162,7 +185,7 @@ void gradient_matmul(const Backward& call, Grads& grads) {
 }
 
 constexpr OpDef kMatmul =
-    op("matmul", infer_matmul, run_matmul)
+    op<MatmulCall>("matmul", infer_matmul, run_matmul)
         .reads({Place::strided})
         .with_gradient(gradient_matmul, saves_other_input)
         .with_flops([](const Call& call) {
@@ -182,7 +205,7 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Act
   check_parameter("linear", "bias", bias, {weight.size(0)}, input);
   const LinearShape s{weight.size(1) > 0 ? input.numel() / weight.size(1) : 0, weight.size(1), weight.size(0), activation};
   if (weight.numel() == 0) throw ShapeError(message("linear: weight ", weight.shape(), " is empty"));
-  return emit_one(kLinear, LinearCall{s, {}}, {input, weight, bias});
+  return emit_one(kLinear, LinearCall{s, {}, multiplies_in_bfloat16(input)}, {input, weight, bias});
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
@@ -196,7 +219,7 @@ Tensor matmul(const Tensor& a, const Tensor& b) {
   const Tensor left = row ? unsqueeze(a, 0) : a, right = column ? unsqueeze(b, 1) : b;
   if (left.size(-1) != right.size(-2))
     throw ShapeError(message("matmul: shapes ", a.shape(), " and ", b.shape(), " do not match"));
-  const Tensor product = emit_one(kMatmul, NoAttributes{}, {left, right});
+  const Tensor product = emit_one(kMatmul, MatmulCall{multiplies_in_bfloat16(left)}, {left, right});
   if (!row && !column) return product;
   Dims shape = product.shape();
   if (column) shape.erase(shape.size() - 1);

@@ -71,8 +71,8 @@ bool Candidate::take(size_t index) {
     if (cut.count() < 2) return false;
   }
   if (how.count != nullptr && cut.unit == BlockUnit::image) {
-    const int64_t count = *how.count(attributes.data());
-    if (count == 0 || count % cut.total != 0) return false;
+    const int64_t* count = how.count(attributes.data());
+    if (count == nullptr || *count == 0 || *count % cut.total != 0) return false;
   }
   std::map<size_t, Seen> seen = seen_;
   int64_t between = 0;

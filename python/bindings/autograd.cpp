@@ -1,5 +1,6 @@
 // The backward pass, hooks on gradients, and functions whose gradient is written in Python.
 #include "cnnx/autograd.h"
+#include "cnnx/autocast.h"
 
 #include "bindings.h"
 
@@ -76,6 +77,9 @@ void register_autograd(py::module_& m) {
         py::arg("allow_unused"), py::arg("create_graph") = false);
   m.def("is_grad_enabled", &grad_enabled);
   m.def("set_grad_enabled", &set_grad_enabled, py::arg("enabled"));
+  m.def("has_bfloat16", &has_bfloat16);
+  m.def("is_autocast_enabled", &is_autocast_enabled);
+  m.def("set_autocast_enabled", &set_autocast_enabled, py::arg("enabled"));
   py::class_<HookHandle>(m, "HookHandle").def("remove", &HookHandle::remove);
   m.def("register_hook", &add_hook, given("tensor"), py::arg("hook"));
   m.def("register_post_accumulate_grad_hook", &add_leaf_hook, given("leaf"), py::arg("hook"));

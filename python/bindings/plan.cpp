@@ -3,7 +3,10 @@
 
 #include <pybind11/functional.h>
 
+#include <tuple>
+
 #include "bindings.h"
+#include "cnnx/autocast.h"
 #include "cnnx/dtype.h"
 #include "cnnx/foresight.h"
 #include "guard.h"
@@ -15,13 +18,13 @@ namespace {
 class Replay {
  public:
   Replay(std::shared_ptr<Plan> plan, std::shared_ptr<Guard> guard, const py::tuple& arguments, bool single)
-      : plan_(std::move(plan)), guard_(std::move(guard)), single_(single), grad_(grad_enabled()), dtype_(default_dtype()) {
+      : plan_(std::move(plan)), guard_(std::move(guard)), single_(single), modes_(modes()) {
     for (const py::handle argument : arguments) types_.push_back(Py_TYPE(argument.ptr()));
   }
 
   // The results of a call with these arguments; None if it has to go the long way.
   py::object operator()(const py::tuple& arguments) const {
-    if (arguments.size() != types_.size() || grad_enabled() != grad_ || default_dtype() != dtype_) return py::none();
+    if (arguments.size() != types_.size() || modes() != modes_) return py::none();
     std::vector<Tensor> tensors;
     tensors.reserve(types_.size());
     for (size_t i = 0; i < types_.size(); ++i) {
@@ -45,11 +48,15 @@ class Replay {
   }
 
  private:
+  // As plans.py keys its cases.
+  using Modes = std::tuple<bool, bool, DType>;
+  static Modes modes() { return {grad_enabled(), is_autocast_enabled(), default_dtype()}; }
+
   std::shared_ptr<Plan> plan_;
   std::shared_ptr<Guard> guard_;
   std::vector<PyTypeObject*> types_;
-  bool single_, grad_;
-  DType dtype_;
+  bool single_;
+  Modes modes_;
 };
 
 Guard* guard_of(PyObject* object) {

@@ -67,6 +67,7 @@ e = _creation.e
 
 # Loaded when first used, so that `import cnnx` stays quick.
 _SUBMODULES = (
+    "amp",
     "cli",
     "datasets",
     "nn",
@@ -80,7 +81,7 @@ _SUBMODULES = (
     "transforms",
     "utils",
 )
-_LAZY = {"save": "serialization", "load": "serialization"}
+_LAZY = {"save": "serialization", "load": "serialization", "autocast": "amp", "bfloat16": "amp"}
 
 
 def use_deterministic_algorithms(mode: Any, *, warn_only: Any = False) -> None:

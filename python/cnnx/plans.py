@@ -74,18 +74,22 @@ def _put_together(form: Any, tensors: Iterator[Tensor]) -> Any:
 
 
 def _key_of(form: Any, tensors: list[Tensor]) -> Any:
-    return (form, _C.plan_signature(tensors), _C.is_grad_enabled(), _C.default_dtype())
+    return (form, _C.plan_signature(tensors), *_modes()[:-1])
 
 
 def _modes() -> Any:
-    return _C.is_grad_enabled(), _C.default_dtype(), _C.get_num_threads()
+    return _C.is_grad_enabled(), _C.is_autocast_enabled(), _C.default_dtype(), _C.get_num_threads()
 
 
 def _left_behind(arguments: list[Tensor], modes: Any) -> str:
     """What a call did besides computing that no replay does."""
     if any(t.requires_grad or t.grad is not None for t in arguments):
         return "an argument requires a gradient"
-    return "" if _modes() == modes else "it leaves another grad mode, dtype or number of threads behind"
+    return (
+        ""
+        if _modes() == modes
+        else "it leaves another grad mode, autocast, dtype or number of threads behind"
+    )
 
 
 class _Case:
@@ -263,7 +267,7 @@ class Matched:
     def __call__(self, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         """``function(*args, **kwargs)``."""
         tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
-        key = _C.plan_signature(tensors), _C.is_grad_enabled()
+        key = _C.plan_signature(tensors), *_modes()[:2]
         seen = self._seen.get(key)
         if seen is None and len(self._seen) < LIMIT:
             seen = self._seen[key] = _C.Foresight()

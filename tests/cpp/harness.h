@@ -154,6 +154,14 @@ std::pair<Values, Values> added_to(double start, int64_t weights, int64_t biases
   return sums;
 }
 
+// The float32 table that cases are checked on: the active one, or another while a TestedKernels lives.
+inline const KernelTable<float>* other_kernels = nullptr;
+inline const KernelTable<float>& tested_kernels() { return other_kernels != nullptr ? *other_kernels : kernels<float>(); }
+struct TestedKernels {
+  explicit TestedKernels(const KernelTable<float>& table) { other_kernels = &table; }
+  ~TestedKernels() { other_kernels = nullptr; }
+};
+
 // Layouts to test: plain, and lanes if this process has any.
 inline std::vector<int64_t> lane_choices() {
   return lane_count() > 1 ? std::vector<int64_t>{1, lane_count()} : std::vector<int64_t>{1};

@@ -115,7 +115,7 @@ Results expected(Conv2dShape s, const Operands& x) {
 
 template <class Compare>
 void check(const Conv2dShape& s, const Operands& x, double start, const Compare& compare) {
-  const KernelTable<float>& table = kernels<float>();
+  const KernelTable<float>& table = tested_kernels();
   const std::string what = describe(s);
   const Layout in{s.batch, s.in_channels * s.in_height * s.in_width, s.lanes};
   const Layout out{s.batch, s.out_channels * s.out_height * s.out_width, s.lanes};
@@ -218,6 +218,14 @@ TEST_CASE("conv2d: integer values, exactly") {
   for (const Case& c : kCases)
     for (int64_t lanes : lane_choices())
       for (int64_t batch : batch_choices()) check_integers(shape_of(c, batch, lanes));
+}
+
+TEST_CASE("conv2d: factors in bfloat16, integer values exactly") {
+  const TestedKernels scope(bfloat16_kernels());
+  for (const Case& c : kCases)
+    for (int64_t lanes : lane_choices())
+      for (int64_t batch : {1, lane_count() + 1, 2 * lane_count() + 3, 5 * lane_count() - 2})
+        check_integers(shape_of(c, batch, lanes));
 }
 
 TEST_CASE("conv2d: real values, within rounding") {

@@ -43,7 +43,7 @@ void check_linear(const LinearShape& s, bool integers) {
     else expect_within(actual, e.*part, rounding_bound(magnitude.*part), what + ": " + name);
   };
 
-  const KernelTable<float>& table = kernels<float>();
+  const KernelTable<float>& table = tested_kernels();
   const Guarded<float> input(x, 1), weight(w, 1), bias(b, 1), grad_output(g, 1);
   auto forward = [&](const float* with_bias) {
     Guarded<float> output(s.batch * s.out_features, 1);
@@ -114,7 +114,7 @@ void check_gemm(const GemmCase& c, bool integers) {
   const Guarded<float> left(a, 1), right(b, 1);
   const Values actual = same_for_any_threads(what, [&] {
     Guarded<float> out(start, 1);  // gaps must keep what they hold
-    kernels<float>().gemm(kHost, s, left.data(), right.data(), out.data());
+    tested_kernels().gemm(kHost, s, left.data(), right.data(), out.data());
     CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
     return out.values();
   });
@@ -129,6 +129,15 @@ TEST_CASE("linear: integer values exactly, real values within rounding") {
     check_linear(s, true);
     check_linear(s, false);
   }
+}
+
+TEST_CASE("linear and gemm: factors in bfloat16, integer values exactly") {
+  const TestedKernels scope(bfloat16_kernels());
+  for (const LinearShape& s : kLinear) check_linear(s, true);
+  for (int64_t m : {15, 16, 37})
+    for (int64_t k : {1, 2, 33})
+      for (int flags = 0; flags < 16; ++flags)
+        check_gemm({m, 19, k, (flags & 1) != 0, (flags & 2) != 0, (flags & 4) != 0, (flags & 8) != 0, flags % 3}, true);
 }
 
 TEST_CASE("gemm: transposed operands, gaps, accumulation") {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cnnx/activation.h"
+#include "cnnx/autocast.h"
 #include "cnnx/autograd.h"
 #include "cnnx/data/gather.h"
 #include "cnnx/data/idx.h"

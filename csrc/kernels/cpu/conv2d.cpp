@@ -66,7 +66,7 @@ __attribute__((always_inline)) inline void forward_tile(const float* input, cons
       unroll<Rows>([&](auto r) {
         unroll<Pixels>([&](auto p) {
           const Vec value = load(at + r * steps.in_row + p * in_pixel);
-          unroll<Channels>([&](auto c) { acc[c * Rows + r][p] += w[c] * value; });
+          unroll<Channels>([&](auto c) { acc[c * Rows + r][p] = mul_add(w[c], value, acc[c * Rows + r][p]); });
         });
       });
     }
@@ -103,7 +103,8 @@ inline void window_tile(const float* input, int64_t first, int64_t last, const i
           keep(value);
           unroll<Channels>([&](auto c) {
             unroll<Kernel>([&](auto kx) {
-              if constexpr (x >= kx && x - kx < Pixels) acc[c * Rows + r][x - kx] += w[c][kx] * value;
+              if constexpr (x >= kx && x - kx < Pixels)
+                acc[c * Rows + r][x - kx] = mul_add(w[c][kx], value, acc[c * Rows + r][x - kx]);
             });
           });
         });
@@ -267,7 +268,8 @@ int64_t rows_per_band(const ConvPlan& c) {
 
 void run_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
                  float* output) {
-  if (prefers_winograd(c)) return winograd_forward(queue, c, input, weight, bias, output);
+  if constexpr (!kPairs)
+    if (prefers_winograd(c)) return winograd_forward(queue, c, input, weight, bias, output);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
   const bool windows = has_windows(c) && in_group * c.in_height * c.in_width * kLanes < INT32_MAX;  // offsets of whole planes
   const Split channel_tiles(out_group, windows ? kWindowChannels : kTileRows);
@@ -351,7 +353,7 @@ inline void weight_tile(const ConvPlan& c, const float* grad_output, const float
       unroll<Channels>([&](auto o) { g[o] = load(out_row + o * out_plane); });
       unroll<Taps>([&](auto t) {
         const Vec value = load(in_row + at[t]);
-        unroll<Channels>([&](auto o) { sum[o][t] += g[o] * value; });
+        unroll<Channels>([&](auto o) { sum[o][t] = mul_add(g[o], value, sum[o][t]); });
       });
       in_row += step;
       out_row += kLanes;
@@ -386,7 +388,8 @@ inline void weight_window(const ConvPlan& c, const float* grad_output, const flo
           keep(value);
           unroll<Channels>([&](auto o) {
             unroll<K>([&](auto kx) {
-              if constexpr (x >= kx && x - kx < Pixels) sum[o][ky * K + kx] += grads[o][x - kx] * value;
+              if constexpr (x >= kx && x - kx < Pixels)
+                sum[o][ky * K + kx] = mul_add(grads[o][x - kx], value, sum[o][ky * K + kx]);
             });
           });
         });
@@ -410,7 +413,8 @@ bool has_weight_windows(const ConvPlan& c) {
 // channels and taps) and adds up the lanes.
 void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
                          float* grad_weight) {
-  if (prefers_winograd(c)) return winograd_backward_weight(queue, c, batch, input, grad_output, grad_weight);
+  if constexpr (!kPairs)
+    if (prefers_winograd(c)) return winograd_backward_weight(queue, c, batch, input, grad_output, grad_weight);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), window = c.kernel_height * c.kernel_width;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const int64_t weights = c.out_channels * c.taps();
@@ -522,7 +526,8 @@ void run_backward_bias(const ConvPlan& c, int64_t batch, const float* grad_outpu
 
 void conv2d_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,
                     const ChannelNorm<float>& norm, float* output) {
-  if (s.lanes == 1) return conv2d_few_forward(queue, s, input, weight, bias, norm, output);
+  if constexpr (!kPairs)
+    if (s.lanes == 1) return conv2d_few_forward(queue, s, input, weight, bias, norm, output);
   ConvPlan c = plan_of(s, kLanes);
   c.norm = norm;
   run_forward(queue, c, input, weight, bias, output);
@@ -530,7 +535,8 @@ void conv2d_forward(const Queue& queue, const Conv2dShape& s, const float* input
 
 void conv2d_backward_input(const Queue& queue, const Conv2dShape& s, const float* grad_output, const float* weight,
                            float* grad_input) {
-  if (s.lanes == 1) return conv2d_few_backward_input(queue, s, grad_output, weight, grad_input);
+  if constexpr (!kPairs)
+    if (s.lanes == 1) return conv2d_few_backward_input(queue, s, grad_output, weight, grad_input);
   for_phases(queue, s, kLanes, weight, [&](const ConvPlan& phase, const float* turned, int64_t first) {
     run_forward(queue, phase, grad_output, turned, nullptr, grad_input + first * kLanes);
   });
@@ -538,30 +544,16 @@ void conv2d_backward_input(const Queue& queue, const Conv2dShape& s, const float
 
 void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const float* input, const float* grad_output,
                             float* grad_weight, float* grad_bias) {
-  if (s.lanes == 1) return conv2d_few_backward_weight(queue, s, input, grad_output, grad_weight, grad_bias);
-  const ImageSlices slices(s.batch);
-  const int64_t weights = s.out_channels * (s.in_channels / s.groups) * s.kernel_height * s.kernel_width;
-  // What was there already is added to the whole sum, so that large numbers there cost no places on the way.
-  const bool apart = s.accumulate && slices.count > 1;
-  float *weight_sum = grad_weight, *bias_sum = grad_bias;
-  if (apart) {
-    float* sums = static_cast<float*>(queue.scratch(kWholeSums, static_cast<size_t>(weights + s.out_channels) * sizeof(float)));
-    if (grad_weight != nullptr) weight_sum = sums;
-    if (grad_bias != nullptr) bias_sum = sums + weights;
-  }
-  const int64_t in_image = s.in_channels * s.in_height * s.in_width, out_image = s.out_channels * s.out_height * s.out_width;
-  for (int64_t slice = 0; slice < slices.count; ++slice) {
-    Conv2dShape part = s;
-    part.batch = slices.size(slice);
-    part.accumulate = slice > 0 || (s.accumulate && !apart);
-    const ConvPlan c = plan_of(part, kLanes);
-    const float *from = input + slices.begin(slice) * in_image, *grads = grad_output + slices.begin(slice) * out_image;
-    if (grad_weight != nullptr) run_backward_weight(queue, c, part.batch, from, grads, weight_sum);
-    if (grad_bias != nullptr) run_backward_bias(c, part.batch, grads, bias_sum);
-  }
-  if (!apart) return;
-  for (int64_t i = 0; grad_weight != nullptr && i < weights; ++i) grad_weight[i] += weight_sum[i];
-  for (int64_t o = 0; grad_bias != nullptr && o < s.out_channels; ++o) grad_bias[o] += bias_sum[o];
+  if constexpr (!kPairs)
+    if (s.lanes == 1) return conv2d_few_backward_weight(queue, s, input, grad_output, grad_weight, grad_bias);
+  sum_by_slices(queue, s, grad_weight, grad_bias,
+                [&](const Conv2dShape& part, int64_t first, float* weight_sum, float* bias_sum) {
+                  const ConvPlan c = plan_of(part, kLanes);
+                  const float* from = input + first * s.in_channels * s.in_height * s.in_width;
+                  const float* grads = grad_output + first * s.out_channels * s.out_height * s.out_width;
+                  if (weight_sum != nullptr) run_backward_weight(queue, c, part.batch, from, grads, weight_sum);
+                  if (bias_sum != nullptr) run_backward_bias(c, part.batch, grads, bias_sum);
+                });
 }
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

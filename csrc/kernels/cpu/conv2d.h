@@ -38,8 +38,7 @@ void conv2d_few_backward_input(const Queue& queue, const Conv2dShape& s, const f
 void conv2d_few_backward_weight(const Queue& queue, const Conv2dShape& s, const float* input, const float* grad_output,
                                 float* grad_weight, float* grad_bias);
 
-// Convolutions that take Winograd's way (conv2d_winograd.cpp, conv2d_few_winograd.cpp), and their loops.
-bool prefers_winograd(const ConvPlan& c);
+// Convolutions by Winograd's way (conv2d_winograd.cpp, conv2d_few_winograd.cpp).
 void winograd_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
                       float* output);
 void winograd_few_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
@@ -112,6 +111,50 @@ inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
           s.out_height * s.out_width,
           s.activation,
           s.accumulate};
+}
+
+// Winograd's way: points of a tile, per axis and in all.
+constexpr int kPoints = 6;
+constexpr int kGrid = kPoints * kPoints;
+// Tiles of an image.
+inline int64_t winograd_tiles(const ConvPlan& c) {
+  const int64_t outputs = kPoints + 1 - c.kernel_height;
+  return ceil_div(c.out_height, outputs) * ceil_div(c.out_width, outputs);
+}
+
+// Convolutions that take it.
+inline bool prefers_winograd(const ConvPlan& c) {
+  if (c.kernel_height != c.kernel_width || (c.kernel_height != 3 && c.kernel_height != 5) || c.groups != 1) return false;
+  if (c.stride_height != 1 || c.stride_width != 1 || c.dilation_height != 1 || c.dilation_width != 1) return false;
+  if (c.out_step != 1 || c.out_row != c.out_width) return false;
+  // Below 16 channels the transforms cost what the products save.
+  if (c.in_channels < 16 || c.out_channels < 16) return false;
+  return winograd_tiles(c) * kGrid * 3 < c.out_height * c.out_width * c.kernel_height * c.kernel_width * 2;
+}
+
+// The gradients of weight and bias as sums of the sums of slices (ImageSlices): calls f(shape of the slice, its first image,
+// weight sum, bias sum), which adds to these where the shape says so.
+template <class F>
+inline void sum_by_slices(const Queue& queue, const Conv2dShape& s, float* grad_weight, float* grad_bias, const F& f) {
+  const ImageSlices slices(s.batch);
+  const int64_t weights = s.out_channels * (s.in_channels / s.groups) * s.kernel_height * s.kernel_width;
+  // What was there already is added to the whole sum, so that large numbers there cost no places on the way.
+  const bool apart = s.accumulate && slices.count > 1;
+  float *weight_sum = grad_weight, *bias_sum = grad_bias;
+  if (apart) {
+    float* sums = static_cast<float*>(queue.scratch(kWholeSums, static_cast<size_t>(weights + s.out_channels) * sizeof(float)));
+    if (grad_weight != nullptr) weight_sum = sums;
+    if (grad_bias != nullptr) bias_sum = sums + weights;
+  }
+  for (int64_t slice = 0; slice < slices.count; ++slice) {
+    Conv2dShape part = s;
+    part.batch = slices.size(slice);
+    part.accumulate = slice > 0 || (s.accumulate && !apart);
+    f(part, slices.begin(slice), weight_sum, bias_sum);
+  }
+  if (!apart) return;
+  for (int64_t i = 0; grad_weight != nullptr && i < weights; ++i) grad_weight[i] += weight_sum[i];
+  for (int64_t o = 0; grad_bias != nullptr && o < s.out_channels; ++o) grad_bias[o] += bias_sum[o];
 }
 
 // Whole vectors in loops of their own: rows are short, and a call of memcpy costs as much as the copy.

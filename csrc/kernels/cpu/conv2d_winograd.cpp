@@ -299,15 +299,6 @@ void backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const
 
 }  // namespace
 
-bool prefers_winograd(const ConvPlan& c) {
-  if (c.kernel_height != c.kernel_width || (c.kernel_height != 3 && c.kernel_height != 5) || c.groups != 1) return false;
-  if (c.stride_height != 1 || c.stride_width != 1 || c.dilation_height != 1 || c.dilation_width != 1) return false;
-  if (c.out_step != 1 || c.out_row != c.out_width) return false;
-  // Below 16 channels the transforms cost what the products save.
-  if (c.in_channels < 16 || c.out_channels < 16) return false;
-  return winograd_tiles(c) * kGrid * 3 < c.out_height * c.out_width * c.kernel_height * c.kernel_width * 2;
-}
-
 void winograd_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
                       float* output) {
   if (c.kernel_height == 3) forward<3>(queue, c, input, weight, bias, output);

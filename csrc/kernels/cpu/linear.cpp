@@ -169,13 +169,13 @@ inline void dots(const float* x, const float* w, int64_t features, Vec* sums) {
       unroll<Chains>([&](auto c) {
         const float* at = w + r * features + i + c * kLanes;
         if constexpr (Rows == 1) __builtin_prefetch(at + kAhead);
-        sum[r][c] += load(x + i + c * kLanes) * load(at);
+        sum[r][c] = mul_add(load(x + i + c * kLanes), load(at), sum[r][c]);
       });
     });
   for (; i < features; i += kLanes) {
     const int64_t live = min(features - i, kLanes);
     const Vec value = load_partial(x + i, live);
-    unroll<Rows>([&](auto r) { sum[r][0] += value * load_partial(w + r * features + i, live); });
+    unroll<Rows>([&](auto r) { sum[r][0] = mul_add(value, load_partial(w + r * features + i, live), sum[r][0]); });
   }
   unroll<Rows>([&](auto r) { sums[r] = total<0, Chains>(sum[r]); });
 }
@@ -254,7 +254,7 @@ void linear_forward(const Queue& queue, const LinearShape& s, const float* input
               unroll<Rows>([&](auto r) { scalar[r] = broadcast(w[r * s.in_features + i]); });
               unroll<Vectors>([&](auto v) {
                 const Vec value = load(at + (v * s.in_features + i) * kLanes);
-                unroll<Rows>([&](auto r) { sum[r][v] += scalar[r] * value; });
+                unroll<Rows>([&](auto r) { sum[r][v] = mul_add(scalar[r], value, sum[r][v]); });
               });
             }
             unroll<Rows>(

@@ -73,14 +73,14 @@ inline void product(const float* a, int64_t a_row, int64_t a_col, const float* b
       unroll<Rows>([&](auto r) { scalar[r] = broadcast(a[r * a_row]); });
       unroll<Vectors>([&](auto v) {
         const Vec value = load(b + v * kLanes);
-        unroll<Rows>([&](auto r) { sum[r][v] += scalar[r] * value; });
+        unroll<Rows>([&](auto r) { sum[r][v] = mul_add(scalar[r], value, sum[r][v]); });
       });
     } else {
       Vec value[Vectors];
       unroll<Vectors>([&](auto v) { value[v] = load(b + v * kLanes); });
       unroll<Rows>([&](auto r) {
         const Vec scalar = broadcast(a[r * a_row]);
-        unroll<Vectors>([&](auto v) { sum[r][v] += scalar * value[v]; });
+        unroll<Vectors>([&](auto v) { sum[r][v] = mul_add(scalar, value[v], sum[r][v]); });
       });
     }
     a += a_col;

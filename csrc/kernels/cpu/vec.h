@@ -61,6 +61,16 @@ inline void store_partial(float* p, Vec v, int64_t n) {
 }
 #endif
 
+// acc + a b. Where kernels are compiled for pairs, 32 bits of a and b are no float but two bfloat16, and it is acc and the sum of
+// the two products, in float32: whoever sums over channels, images or features then sums over half as many pairs of them.
+#if defined(CNNX_PAIRS)
+inline constexpr bool kPairs = true;
+inline Vec mul_add(Vec a, Vec b, Vec acc) { return (Vec)_mm512_dpbf16_ps((__m512)acc, (__m512bh)a, (__m512bh)b); }
+#else
+inline constexpr bool kPairs = false;
+inline Vec mul_add(Vec a, Vec b, Vec acc) { return acc + a * b; }
+#endif
+
 // All-ones in lane i where i < n.
 inline VecI first_lanes(int64_t n) {
   VecI mask;

@@ -6,9 +6,6 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-constexpr int kPoints = 6;  // per axis
-constexpr int kGrid = kPoints * kPoints;
-
 // G, by kernel size: row p is (1, a, a^2, ...) of the point a, scaled.
 template <int R>
 inline float kernel_point(int point, int tap) {
@@ -133,12 +130,6 @@ inline void output_tile(const float* from, int64_t point_pitch, Vec start, const
     for (int j = 0; j < M; ++j)
       if (j < columns) store(to + i * row_pitch + j * kLanes, finish(out[j] + start));
   }
-}
-
-// Tiles of an image.
-inline int64_t winograd_tiles(const ConvPlan& c) {
-  const int64_t outputs = kPoints + 1 - c.kernel_height;
-  return ceil_div(c.out_height, outputs) * ceil_div(c.out_width, outputs);
 }
 
 }  // namespace

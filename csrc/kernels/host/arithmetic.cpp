@@ -83,7 +83,8 @@ void matmul(const Queue& queue, DType dtype, const GemmShape& s, const StridedSh
           T* to = static_cast<T*>(c) + at[0] + i * batch.stride[0][last];
           const T* x = static_cast<const T*>(a) + at[1] + i * batch.stride[1][last];
           const T* y = static_cast<const T*>(b) + at[2] + i * batch.stride[2][last];
-          if constexpr (std::is_floating_point_v<T>) kernels<T>().gemm(queue, s, x, y, to);
+          if constexpr (std::is_same_v<T, float>) (s.in_bfloat16 ? bfloat16_kernels() : kernels<T>()).gemm(queue, s, x, y, to);
+          else if constexpr (std::is_floating_point_v<T>) kernels<T>().gemm(queue, s, x, y, to);
           else integer_gemm(s, x, y, to);
         }
       });

@@ -15,12 +15,17 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 is_grad_enabled = _C.is_grad_enabled
 
 
-class _GradMode:
-    """Records or not inside a `with` block or a decorated function."""
+class _Switched:
+    """A mode of the thread inside a `with` block or a decorated function.
+
+    Here it is whether calls are recorded.
+    """
 
     _mode = False
+    _is_enabled = staticmethod(_C.is_grad_enabled)
+    _enable = staticmethod(_C.set_grad_enabled)
 
-    def __new__(cls, function: Any = None, *args: Any) -> Any:
+    def __new__(cls, function: Any = None, *args: Any, **kwargs: Any) -> Any:
         instance = super().__new__(cls)
         if callable(function):  # @no_grad without parentheses
             instance._previous = []
@@ -31,15 +36,15 @@ class _GradMode:
         self._previous: list[bool] = []
 
     def __enter__(self) -> None:
-        self._previous.append(_C.is_grad_enabled())
-        _C.set_grad_enabled(self._mode)
+        self._previous.append(self._is_enabled())
+        self._enable(self._mode)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _C.set_grad_enabled(self._previous.pop())
+        self._enable(self._previous.pop())
 
-    def _again(self) -> _GradMode:
+    def _again(self) -> _Switched:
         return type(self)()
 
     def __call__(self, function: _Function) -> _Function:
@@ -47,7 +52,7 @@ class _GradMode:
 
             @functools.wraps(function)
             def generate(*args: Any, **kwargs: Any) -> Generator[Any, None, Any]:
-                # Recording is switched for the body alone, not for whoever consumes what it yields.
+                # Switched for the body alone, not for whoever consumes what it yields.
                 steps = function(*args, **kwargs)
                 while True:
                     with self._again():
@@ -67,7 +72,7 @@ class _GradMode:
         return call  # type: ignore[return-value]
 
 
-class no_grad(_GradMode):  # noqa: N801
+class no_grad(_Switched):  # noqa: N801
     """Switches recording off in a `with` block or, as a decorator, in a function.
 
     For evaluation and for updates in place.
@@ -85,24 +90,24 @@ class no_grad(_GradMode):  # noqa: N801
     _mode = False
 
 
-class enable_grad(_GradMode):  # noqa: N801
+class enable_grad(_Switched):  # noqa: N801
     """Switches recording on inside `no_grad`."""
 
     _mode = True
 
 
-class inference_mode(_GradMode):  # noqa: N801
+class inference_mode(_Switched):  # noqa: N801
     """Like `no_grad`; `inference_mode(False)` is `enable_grad`."""
 
     def __init__(self, mode: bool = True) -> None:
         super().__init__()
         self._mode = not mode
 
-    def _again(self) -> _GradMode:
+    def _again(self) -> _Switched:
         return type(self)(not self._mode)
 
 
-class set_grad_enabled(_GradMode):  # noqa: N801
+class set_grad_enabled(_Switched):  # noqa: N801
     """Switches recording on or off at once; in a `with` block, until its end."""
 
     def __init__(self, mode: bool) -> None:
@@ -115,7 +120,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801
         self._previous.append(self._before)
         _C.set_grad_enabled(self._mode)
 
-    def _again(self) -> _GradMode:
+    def _again(self) -> _Switched:
         return type(self)(self._mode)
 
     def __call__(self, function: _Function) -> _Function:  # noqa: D102

@@ -1,0 +1,90 @@
+"""Products of rounded factors, on CPUs that multiply them at twice the rate of float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cnnx import _C
+from cnnx.autograd.grad_mode import _Switched
+
+__all__ = ["autocast", "bfloat16", "is_autocast_available"]
+
+
+class _Bfloat16:
+    """What `bfloat16` is: no dtype of tensors, but what `autocast` rounds to."""
+
+    def __repr__(self) -> str:
+        return "cnnx.bfloat16"
+
+    def __reduce__(self) -> str:
+        return "bfloat16"
+
+
+bfloat16 = _Bfloat16()
+
+
+def is_autocast_available(device_type: str) -> bool:
+    """Whether `autocast` has anything to switch on: on the CPU, with AVX512_BF16 and the target v4 in use."""
+    return device_type == "cpu" and _C.has_bfloat16()
+
+
+class autocast(_Switched):  # noqa: N801
+    """Rounds the factors of convolutions, dense layers and matrix products to bfloat16.
+
+    In a `with` block or, as a decorator, in a function. Their sums stay float32, and so do all tensors, so
+    nothing needs to be converted, scaled or kept twice; PyTorch's results would be bfloat16, rounded once
+    more. A factor is off by 1/256 of itself at most, numbers below 1.2e-38 count as 0. Gradients of what
+    was called inside are computed alike, wherever `backward()` stands. Tensors of float64 are left alone.
+
+    What gains nothing runs in float32: convolutions of one input channel or by Winograd's way, a handful of
+    images.
+
+    Parameters
+    ----------
+    device_type : str
+        ``"cpu"``.
+    dtype : optional
+        `cnnx.bfloat16`, which is the default.
+    enabled : bool, optional
+        Default: True.
+    cache_enabled : bool, optional
+        For PyTorch's sake: there is nothing to cache.
+
+    Raises
+    ------
+    RuntimeError
+        If the CPU has no AVX512_BF16, or for another device.
+    ValueError
+        If the dtype is another one.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> from cnnx import amp
+    >>> layer, x = cnnx.nn.Linear(256, 64), cnnx.ones(32, 256)
+    >>> with cnnx.autocast("cpu", dtype=cnnx.bfloat16, enabled=amp.is_autocast_available("cpu")):
+    ...     y = layer(x)
+    >>> y.dtype, bool(((y - layer(x)).abs() < 0.02).all())
+    (cnnx.float32, True)
+    """
+
+    _is_enabled = staticmethod(_C.is_autocast_enabled)
+    _enable = staticmethod(_C.set_autocast_enabled)
+
+    def __init__(
+        self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
+    ) -> None:
+        super().__init__()
+        if device_type != "cpu":
+            raise RuntimeError(f"autocast: it is for the CPU alone, not for {device_type!r}")
+        if dtype is not None and dtype is not bfloat16:
+            raise ValueError(f"autocast: it rounds to cnnx.bfloat16, not to {dtype}")
+        self._mode = bool(enabled)
+        if self._mode and not _C.has_bfloat16():
+            raise RuntimeError(
+                "autocast: bfloat16 needs a CPU with AVX512_BF16 and the target v4; "
+                f"the target here is {_C.active_target()}"
+            )
+
+    def _again(self) -> autocast:
+        return type(self)("cpu", None, self._mode)
