@@ -131,27 +131,23 @@ BlockRun::Operand BlockRun::operand(const Program& program, const Step& step, co
   return {Operand::In::sums, index, sums_.back().offset, 0};
 }
 
-// The value as a step sees a block of it. Its storage shows no memory: runs have addresses.
-Tensor BlockRun::tensor(const Program& program, const Step& step, const Value& v, bool is_shared, int64_t size) const {
-  if (!v.defined()) return {};
-  const Block& block = program.blocks[static_cast<size_t>(v.block)];
-  auto impl = std::make_shared<TensorImpl>();
-  impl->dtype = v.dtype;
-  impl->shape = v.shape;
-  impl->strides = v.strides;
-  LanesShape lanes = block.lanes;
-  bool is_lanes = v.is_lanes;
+// The value as a step sees a block of it.
+Tensor BlockRun::tensor(const Program& program, const Step& step, const Value& value, bool is_shared, int64_t size) const {
+  if (!value.defined()) return {};
+  Value v = value;
+  Block block = program.blocks[static_cast<size_t>(v.block)];
   if (!is_shared && cut_.unit == BlockUnit::element) {
-    impl->shape = {size};
-    impl->strides = {1};
-    is_lanes = false;
+    v.shape = {size};
+    v.strides = {1};
+    v.is_lanes = false;
   } else if (!is_shared) {
     const int64_t in_lanes = round_up(size, lane_count()), all_in_lanes = round_up(cut_.total, lane_count());
-    impl->shape[0] = is_row_in_lanes(step, v) ? v.shape[0] / all_in_lanes * in_lanes : size;
-    if (is_lanes) lanes.batch = size;
+    v.shape[0] = is_row_in_lanes(step, v) ? v.shape[0] / all_in_lanes * in_lanes : size;
+    block.lanes.batch = size;
   }
-  impl->storage = Storage::in_form(is_lanes, static_cast<size_t>(impl->shape.numel()) * itemsize(v.dtype), lanes, block.device);
-  return Tensor(std::move(impl));
+  block.plain_bytes = static_cast<size_t>(v.shape.numel()) * itemsize(v.dtype);
+  v.offset = 0;
+  return without_memory(v, block);
 }
 
 BlockRun::Bound BlockRun::bind(const Program& program, const Step& step, int64_t size) const {

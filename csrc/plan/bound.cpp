@@ -21,7 +21,8 @@ void BoundStep::run(const Queue& queue) const {
   run_again({call, queue, step->lanes, inputs, results, input_data, result_data});
 }
 
-BoundProgram::BoundProgram(Program program) : program_(std::move(program)), forms_(program_.blocks.size()) {
+BoundProgram::BoundProgram(Program program)
+    : program_(std::move(program)), forms_(program_.blocks.size()), side_by_side_(find_side_by_side(program_)) {
   place_blocks();
   for (size_t b = 0; b < program_.blocks.size(); ++b) {
     const int argument = program_.blocks[b].argument;
@@ -51,7 +52,8 @@ BoundProgram::~BoundProgram() {
   if (memory_ != nullptr) host_pool().free(memory_, bytes_);
 }
 
-// What no one else holds gets a place in one piece of memory.
+// What no one else holds gets a place in one piece of memory. Steps that may run at the same time use theirs from the first of
+// them to the last.
 void BoundProgram::place_blocks() {
   struct Room {
     size_t block;
@@ -61,7 +63,11 @@ void BoundProgram::place_blocks() {
   std::vector<Room> rooms;
   std::vector<int64_t> room_of[2];
   for (auto& list : room_of) list.assign(program_.blocks.size(), -1);
+  auto group = side_by_side_.begin();
   for (size_t i = 0; i < program_.steps.size(); ++i) {
+    while (group != side_by_side_.end() && group->last <= i) ++group;
+    const bool in_group = group != side_by_side_.end() && group->first <= i;
+    const size_t begin = in_group ? group->first : i, end = in_group ? group->last - 1 : i;
     const auto use = [&](const Value& o) {
       if (!o.defined()) return;
       const auto b = static_cast<size_t>(o.block);
@@ -71,9 +77,9 @@ void BoundProgram::place_blocks() {
       if (room < 0) {
         room = static_cast<int64_t>(rooms.size());
         rooms.push_back({b, o.is_lanes});
-        lifetimes.push_back({o.is_lanes ? block.lanes_bytes : block.plain_bytes, i, i});
+        lifetimes.push_back({o.is_lanes ? block.lanes_bytes : block.plain_bytes, begin, end});
       }
-      lifetimes[static_cast<size_t>(room)].last = i;
+      lifetimes[static_cast<size_t>(room)].last = end;
     };
     for (const Value& o : program_.steps[i].inputs) use(o);
     for (const Value& o : program_.steps[i].results) use(o);

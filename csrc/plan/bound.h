@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "plan/program.h"
+#include "plan/side_by_side.h"
 
 namespace cnnx {
 
@@ -31,6 +32,8 @@ class BoundProgram {
   const Program& program() const { return program_; }
   Program& program() { return program_; }
   const std::vector<BoundStep>& steps() const { return steps_; }
+  // In the order of the steps.
+  const std::vector<SideBySide>& side_by_side() const { return side_by_side_; }
   const std::vector<Tensor>& results() const { return results_; }
   size_t bytes() const;  // of its own memory, with what a thread works on in blocks
 
@@ -55,6 +58,7 @@ class BoundProgram {
   std::vector<int> argument_blocks_;  // by argument
   std::vector<std::vector<Address>> argument_addresses_;
   std::vector<BoundStep> steps_;
+  std::vector<SideBySide> side_by_side_;
   std::vector<Tensor> results_;
   void* memory_ = nullptr;
   size_t bytes_ = 0;

@@ -13,6 +13,16 @@ std::string str(const std::vector<Value>& values) {
 
 }  // namespace
 
+Tensor without_memory(const Value& v, const Block& block) {
+  auto impl = std::make_shared<TensorImpl>();
+  impl->storage = Storage::in_form(v.is_lanes, block.plain_bytes, block.lanes, block.device);
+  impl->shape = v.shape;
+  impl->strides = v.strides;
+  impl->offset = v.offset;
+  impl->dtype = v.dtype;
+  return Tensor(std::move(impl));
+}
+
 // Bytes between attributes may be anything: what counts are those with names.
 bool Step::operator==(const Step& other) const {
   const auto listed = [](const Step& s) {

@@ -58,6 +58,9 @@ struct Program {
   std::vector<std::shared_ptr<const BlockRun>> block_runs;  // that steps among these stand for
 };
 
+// The value as a tensor that shows no memory.
+Tensor without_memory(const Value& value, const Block& block);
+
 // One line for a step, "conv2d(b0 b1 b2) -> b3".
 std::string str(const Step& step);
 std::string str(const Program& program);

@@ -11,6 +11,7 @@
 #include "cnnx/ops/linear.h"
 #include "cnnx/ops/pool.h"
 #include "cnnx/ops/reduce.h"
+#include "cnnx/ops/softmax.h"
 #include "cnnx/ops/view.h"
 #include "cnnx/threads.h"
 #include "core/copy.h"
@@ -192,6 +193,42 @@ TEST_CASE("plan: elements go through the steps block by block") {
   const std::vector<Tensor> results = kept.replay({x});
   CHECK(same_bits(results[0], between));
   CHECK(same_bits(results[1], after));
+}
+
+TEST_CASE("plan: branches run side by side") {
+  Random random(13);
+  std::vector<Tensor> weights;
+  for (int i = 0; i < 3; ++i) {
+    weights.push_back(tensor({96, 64}, random, true));
+    weights.push_back(tensor({64, 96}, random, true));
+  }
+  const Tensor x = tensor({40, 64}, random);
+  const auto step = [&](const Tensor& input) {
+    for (Tensor& w : weights) w.set_grad({});
+    Tensor all;
+    for (size_t i = 0; i < weights.size(); i += 2) {
+      const Tensor branch = linear(softmax(linear(input, weights[i]), 1), weights[i + 1]);
+      all = all.defined() ? add(all, branch) : branch;
+    }
+    backward(sum(mul(all, all)));
+  };
+  step(x);
+  Plan plan;
+  plan.begin({x}, weights);
+  step(x);
+  REQUIRE(plan.end({}) == "");
+  CHECK(plan.side_by_side() > 1);
+  for (int threads : {1, 2, 3}) {
+    const Threads scope(threads);
+    for (int time = 0; time < 20; ++time) {
+      const Tensor input = tensor(x.shape(), random);
+      plan.replay({input});
+      std::vector<Tensor> found;
+      for (const Tensor& w : weights) found.push_back(w.grad());
+      step(input);
+      for (size_t i = 0; i < weights.size(); ++i) CHECK(same_bits(found[i], weights[i].grad()));
+    }
+  }
 }
 
 TEST_CASE("plan: a result that is needed elsewhere stays") {

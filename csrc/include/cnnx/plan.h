@@ -59,10 +59,11 @@ class Plan {
   // The same if the plan is current and the arguments fit; else nothing happens.
   std::optional<std::vector<Tensor>> try_replay(const std::vector<Tensor>& arguments);
 
-  size_t steps() const;       // kernels a replay runs, without live work
-  size_t bytes() const;       // of the memory for what it computes in between
-  std::string str() const;    // the steps, one a line
-  std::string noted() const;  // the same as they were noted
+  size_t steps() const;         // kernels a replay runs, without live work
+  size_t side_by_side() const;  // groups of its steps that fall into parts which threads may take whole
+  size_t bytes() const;         // of the memory for what it computes in between
+  std::string str() const;      // the steps, one a line
+  std::string noted() const;    // the same as they were noted
   // Where another plan of the function is not the same as it was noted; empty if it is.
   std::string difference(const Plan& other) const;
 
