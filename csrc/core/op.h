@@ -125,6 +125,18 @@ struct ByImage {
 };
 inline constexpr ByImage kByElement{nullptr, 0, true};
 
+// How a layer and the max pooling behind it become one. Of the pooling: `window`, whose result is the maxima of windows of so many
+// values squared side by side, 0 if it is none such, the op of its gradient, and that which spreads one by what the layer keeps, a byte
+// for each maximum. Of the layer: the op that both become, and its attributes, if it can: empty ones if it cannot.
+struct MaxPooling {
+  int64_t (*window)(const void* attributes);
+  const OpDef *backward, *unpool;
+};
+struct MaxPooled {
+  const OpDef* op;
+  std::vector<std::byte> (*attributes)(const void* attributes, int64_t window, bool keeps_which);
+};
+
 struct OpDef {
   const char* name;
   AttributeType attributes{};
@@ -156,6 +168,8 @@ struct OpDef {
   // Whether four more inputs may be the mean, 1 / deviation, weight and bias that its result is so normalised by, before the
   // activation; null: never.
   bool (*can_normalise)(const void* attributes, const Normalisation& by) = nullptr;
+  const MaxPooling* max_pooling = nullptr;  // what it is; null: none
+  const MaxPooled* max_pooled = nullptr;    // what it becomes; null: it never does
   // How it works on images one by one; null: it may not.
   const ByImage* by_image = nullptr;
   // Whether its attributes point to what lives no longer than the call, so that no plan can run it again.

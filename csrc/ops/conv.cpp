@@ -296,6 +296,53 @@ bool can_normalise(const void* attributes, const Normalisation& by) {
   return !c.transposed && by.batch == s.batch && by.channels == s.out_channels && by.spatial == s.out_height * s.out_width;
 }
 
+// With max pooling behind it, of a plan: see MaxPooled.
+struct ConvPoolCall {
+  ConvCall conv;
+  int64_t window;
+  bool keeps_which;
+};
+CNNX_FIELDS(ConvPoolCall, conv, window, keeps_which)
+
+void infer_pooled(const Call& call, ResultSpecs& results) {
+  const ConvPoolCall& c = call.as<ConvPoolCall>();
+  Dims shape = output_shape(c.conv);
+  for (size_t axis = shape.size() - 2; axis < shape.size(); ++axis) shape[axis] /= c.window;
+  results.push_back({shape, call[0].dtype(), Place::call});
+  results.push_back({shape, DType::uint8, Place::call, c.keeps_which, false});
+}
+
+void run_pooled(const Run& r) {
+  const ConvPoolCall& c = r.as<ConvPoolCall>();
+  Conv2dShape s = c.conv.shape;
+  s.lanes = r.lanes;
+  kernels<float>(r.queue).conv2d_max_pool(r.queue, s, c.window, r.in<float>(0), r.in<float>(1), r.in<float>(2),
+                                          {r.in<float>(3), r.in<float>(4), r.in<float>(5), r.in<float>(6)}, r.out<float>(0),
+                                          r.out<uint8_t>(1));
+}
+
+constexpr ByImage kPooledByImage{[](void* attributes) { return &static_cast<ConvPoolCall*>(attributes)->conv.shape.batch; },
+                                 ~input_bit(0)};
+constexpr OpDef kConvPool =
+    op<ConvPoolCall>("conv2d_max_pool2d", infer_pooled, run_pooled)
+        .working_by_image(kPooledByImage)
+        .reads({Place::call, Place::row_major})
+        .lanes_if(lanes)
+        .with_flops([](const Call& call) { return flops({call.op, &call.as<ConvPoolCall>().conv, call.inputs}); });
+
+// Not where the convolution may go by Winograd's way, whose tiles are none of rows.
+std::vector<std::byte> max_pooled(const void* attributes, int64_t window, bool keeps_which) {
+  const auto& c = *static_cast<const ConvCall*>(attributes);
+  const Conv2dShape& s = c.shape;
+  const bool by_winograd = s.groups == 1 && s.in_channels >= 16 && s.out_channels >= 16 && s.kernel_height == s.kernel_width &&
+                           (s.kernel_height == 3 || s.kernel_height == 5) && s.stride_height == 1 && s.stride_width == 1;
+  if (c.transposed || c.single || c.axes != 2 || c.in_bfloat16 || by_winograd) return {};
+  const ConvPoolCall both{c, window, keeps_which};
+  const auto* bytes = reinterpret_cast<const std::byte*>(&both);
+  return {bytes, bytes + sizeof(both)};
+}
+constexpr MaxPooled kMaxPooled{&kConvPool, max_pooled};
+
 constexpr OpDef conv_op(const char* name) {
   return op<ConvCall>(name, infer, run)
       .working_by_image(kByImage)
@@ -304,6 +351,7 @@ constexpr OpDef conv_op(const char* name) {
       .with_gradient(gradient, saves)
       .with_activation(activation_of)
       .with(&OpDef::can_normalise, can_normalise)
+      .with(&OpDef::max_pooled, &kMaxPooled)
       .with_flops(flops);
 }
 constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")},

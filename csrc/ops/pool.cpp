@@ -174,9 +174,30 @@ void gradient_max(const Backward& call, Grads& grads) {
 }
 void gradient_avg(const Backward& call, Grads& grads) { grads[0] = emit_one(kAvgBackward, call.as<PoolCall>(), {call.grad()}); }
 
+// Of a plan: the gradient by the bytes that a layer keeps of its maxima (MaxPooled of core/op.h).
+void run_unpool(const Run& r) {
+  kernels<float>(r.queue).max_unpool(r.queue, shape_in_lanes<PoolCall>(r), r.in<float>(0), r.in<uint8_t>(1), r.out<float>(0));
+}
+constexpr OpDef kUnpool = op<PoolCall>("max_unpool", infer_backward, run_unpool)
+                              .working_by_image(kByImage)
+                              .reads({Place::call, Place::row_major})
+                              .lanes_if(lanes);
+
+int64_t window_side_by_side(const void* attributes) {
+  const auto& c = *static_cast<const PoolCall*>(attributes);
+  const Pool2dShape& s = c.shape;
+  const bool fits = c.axes == 2 && !c.single && !s.adaptive && s.kernel_height == s.kernel_width && s.kernel_width <= 16 &&
+                    s.stride_height == s.kernel_height && s.stride_width == s.kernel_width && s.pad_top == 0 && s.pad_left == 0 &&
+                    s.dilation_height == 1 && s.dilation_width == 1 && s.out_height == s.in_height / s.kernel_height &&
+                    s.out_width == s.in_width / s.kernel_width;
+  return fits ? s.kernel_width : 0;
+}
+constexpr MaxPooling kMaxPooling{window_side_by_side, &kMaxBackward, &kUnpool};
+
 constexpr OpDef max_op(const char* name) {
   return op<PoolCall>(name, infer_max, run_max)
       .working_by_image(kByImage)
+      .with(&OpDef::max_pooling, &kMaxPooling)
       .reads({Place::call})
       .lanes_if(lanes)
       .with_gradient(gradient_max, saving<result_bit(1)>);

@@ -10,7 +10,7 @@ namespace cnnx {
 namespace {
 
 // Bytes that would pass between steps through memory which no near cache holds, from where on blocks pay.
-constexpr int64_t kWorth = int64_t{2} << 20;
+constexpr int64_t kWorth = int64_t{256} << 10;
 
 // Steps one behind the other that can run by blocks.
 class Candidate {

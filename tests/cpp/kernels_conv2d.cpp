@@ -6,7 +6,7 @@
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight"};
+const Covers covers{"conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_max_pool", "max_unpool"};
 
 struct Case {
   int64_t in, height, width, out, kernel_height, kernel_width;
@@ -113,6 +113,47 @@ Results expected(Conv2dShape s, const Operands& x) {
   return r;
 }
 
+// With max pooling behind it, and the gradient of that: to the bit what the two give one after the other.
+void check_pooled(const Conv2dShape& s, const Operands& x) {
+  const KernelTable<float>& table = tested_kernels();
+  const bool may_be_winograd = s.groups == 1 && s.in_channels >= 16 && s.out_channels >= 16 && s.stride_height == 1;
+  if (s.lanes != lane_count() || may_be_winograd) return;
+  const Layout in{s.batch, s.in_channels * s.in_height * s.in_width, s.lanes};
+  const Layout out{s.batch, s.out_channels * s.out_height * s.out_width, s.lanes};
+  const Guarded<float> input = place<float>(x.input, in), weight(x.weight, 1), bias(x.bias, 1);
+  for (const int64_t window : {2, 3, 4}) {
+    Pool2dShape p{};
+    p.batch = s.batch, p.channels = s.out_channels, p.lanes = s.lanes;
+    p.in_height = s.out_height, p.in_width = s.out_width;
+    p.out_height = s.out_height / window, p.out_width = s.out_width / window;
+    p.kernel_height = p.kernel_width = p.stride_height = p.stride_width = window;
+    p.dilation_height = p.dilation_width = 1;
+    if (p.out_height == 0 || p.out_width == 0) return;
+    const std::string what = describe(s) + ", windows of " + std::to_string(window);
+    const Layout pooled{s.batch, s.out_channels * p.out_height * p.out_width, s.lanes};
+    Conv2dShape activated = s;
+    activated.activation = Activation::relu;
+    Guarded<float> whole(out.size()), apart(pooled.size()), spread(out.size());
+    std::vector<int32_t> index(static_cast<size_t>(pooled.size()));
+    table.conv2d_forward(kHost, activated, input.data(), weight.data(), bias.data(), {}, whole.data());
+    table.max_pool2d_forward(kHost, p, whole.data(), apart.data(), index.data());
+    const Guarded<float> grad = place<float>(Random(5).integers(s.batch * pooled.features), pooled);
+    table.max_pool2d_backward(kHost, p, grad.data(), index.data(), spread.data());
+    const auto together = [&] {
+      Guarded<float> output(pooled.size()), without(pooled.size()), unpooled(out.size());
+      std::vector<uint8_t> which(static_cast<size_t>(pooled.size()));
+      table.conv2d_max_pool(kHost, activated, window, input.data(), weight.data(), bias.data(), {}, output.data(), which.data());
+      table.conv2d_max_pool(kHost, activated, window, input.data(), weight.data(), bias.data(), {}, without.data(), nullptr);
+      table.max_unpool(kHost, p, grad.data(), which.data(), unpooled.data());
+      CHECK_MESSAGE((output.intact() && without.intact() && unpooled.intact()), what << ": wrote outside its output");
+      CHECK_MESSAGE(extract(output, pooled) == extract(without, pooled), what << ": without the places");
+      CHECK_MESSAGE(extract(unpooled, out) == extract(spread, out), what << ": the gradient");
+      return extract(output, pooled);
+    };
+    CHECK_MESSAGE(same_for_any_threads(what, together) == extract(apart, pooled), what);
+  }
+}
+
 template <class Compare>
 void check(const Conv2dShape& s, const Operands& x, double start, const Compare& compare) {
   const KernelTable<float>& table = tested_kernels();
@@ -134,6 +175,7 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
   compare(forward(nullptr), &Results::output_without_bias, what + ": output without bias");
 
   // With a normalisation and an activation: to the bit what they give behind it.
+  check_pooled(s, x);
   Random random(7);
   const Guarded<float> mean(random.reals(s.out_channels), 1), deviation(random.reals(s.out_channels), 1);
   const Guarded<float> scale(random.reals(s.out_channels), 1), offset(random.reals(s.out_channels), 1);

@@ -15,6 +15,7 @@
 // image, or, where that costs more, has padding laid out beforehand in a band of rows that stays in cache, as the weight gradient
 // does.
 #include "kernels/cpu/conv2d.h"
+#include "kernels/cpu/max_windows.h"
 #include "kernels/cpu/transpose.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
@@ -266,14 +267,25 @@ int64_t rows_per_band(const ConvPlan& c) {
   return max(min(min(by_cost, by_cache), c.out_height), 1);
 }
 
+// What becomes of the result: it is written, or, with a window, its maxima are, and which of their windows they were.
+struct Result {
+  float* output;
+  int64_t window = 0;
+  uint8_t* which = nullptr;
+};
+
 void run_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
-                 float* output) {
+                 const Result& result) {
   if constexpr (!kPairs)
-    if (prefers_winograd(c)) return winograd_forward(queue, c, input, weight, bias, output);
+    if (result.window == 0 && prefers_winograd(c)) return winograd_forward(queue, c, input, weight, bias, result.output);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), taps = c.taps();
   const bool windows = has_windows(c) && in_group * c.in_height * c.in_width * kLanes < INT32_MAX;  // offsets of whole planes
   const Split channel_tiles(out_group, windows ? kWindowChannels : kTileRows);
-  const Split bands(c.out_height, rows_per_band(c));
+  // Rows of a band; with windows, rows of those, whose convolution is to stay in the nearest cache.
+  const int64_t step = max(result.window, 1), window_rows = c.out_height / step, window_columns = c.out_width / step;
+  const int64_t row_of_tile = channel_tiles.size(0) * step * c.out_width * kLanes * static_cast<int64_t>(sizeof(float));
+  const int64_t by_tile = result.window == 0 ? c.out_height : max((int64_t{32} << 10) / max(row_of_tile, 1), 1);
+  const Split bands(window_rows, max(min(rows_per_band(c) / step, by_tile), 1));
 
   float* packed = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(c.out_channels * taps) * sizeof(float)));
   for (int64_t group = 0; group < c.groups; ++group)
@@ -295,15 +307,22 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
     if (direct) columns = edges;
   }
   const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes;
-  const int64_t plane_pitch = (direct ? c.in_height : c.band_rows(bands.size(0))) * row_pitch;
+  const int64_t plane_pitch = (direct ? c.in_height : c.band_rows(bands.size(0) * step)) * row_pitch;
   const int32_t* offsets = tap_offsets(queue, c, plane_pitch, row_pitch);
   const int64_t in_plane = c.in_height * c.in_width * kLanes;
   const bool dense = c.stride_width == 1 && c.out_step == 1;
-  const double cost = cost_of(2.0 * static_cast<double>(c.out_channels * bands.size(0) * c.out_width * taps * kLanes));
+  const double cost = cost_of(2.0 * static_cast<double>(c.out_channels * bands.size(0) * step * c.out_width * taps * kLanes));
 
   parallel_for(c.blocks * bands.parts, cost, [&](int64_t unit) {
     const int64_t block = unit / bands.parts, band = unit % bands.parts;
-    const int64_t y0 = bands.begin(band), rows = bands.size(band);
+    const int64_t y0 = bands.begin(band) * step, rows = bands.size(band) * step;
+    ConvPlan p = c;
+    float* tile_output = nullptr;
+    if (result.window > 0) {
+      p.out_plane = rows * c.out_width;
+      tile_output = static_cast<float*>(
+          queue.scratch(kPackedOutput, static_cast<size_t>(channel_tiles.size(0) * p.out_plane * kLanes) * sizeof(float)));
+    }
     const float* block_input = input + block * c.in_channels * in_plane;
     const float* band_input = block_input + (y0 * c.stride_height - c.pad_top) * row_pitch - c.pad_left * kLanes;
     if (!direct) {
@@ -316,22 +335,29 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
       for (int64_t tile = 0; tile < channel_tiles.parts; ++tile) {
         const int64_t o = group * out_group + channel_tiles.begin(tile);
         const float* from = band_input + group * in_group * plane_pitch;
-        float* to = output + ((block * c.out_channels + o) * c.out_plane + y0 * c.out_row) * kLanes;
+        float* to = result.window > 0 ? tile_output
+                                      : result.output + ((block * c.out_channels + o) * c.out_plane + y0 * c.out_row) * kLanes;
         const float* tile_bias = bias != nullptr ? bias + o : nullptr;
+        const float* w = packed + o * taps;
         with_size<kTileRows>(channel_tiles.size(tile), [&]<int Channels>() {
+          bool done = false;
           if constexpr (Channels <= kWindowChannels) {
             if (windows) {
-              (c.kernel_width == 3 ? window_band<3, Channels> : window_band<5, Channels>)(c, from, offsets, packed + o * taps,
-                                                                                          tile_bias, to, y0, rows);
-              for (int i = 0; i < Channels; ++i)
-                finish_channel(c, o + i)(to + i * c.out_plane * kLanes, rows * c.out_row * kLanes);
-              return;
+              (c.kernel_width == 3 ? window_band<3, Channels> : window_band<5, Channels>)(p, from, offsets, w, tile_bias, to, y0,
+                                                                                          rows);
+              done = true;
             }
           }
-          if (dense)
-            forward_band<Channels, true>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
-          else forward_band<Channels, false>(c, columns, from, row_pitch, offsets, packed + o * taps, tile_bias, to, y0, rows);
-          for (int i = 0; i < Channels; ++i) finish_channel(c, o + i)(to + i * c.out_plane * kLanes, rows * c.out_row * kLanes);
+          if (!done && dense) forward_band<Channels, true>(p, columns, from, row_pitch, offsets, w, tile_bias, to, y0, rows);
+          else if (!done) forward_band<Channels, false>(p, columns, from, row_pitch, offsets, w, tile_bias, to, y0, rows);
+          for (int i = 0; i < Channels; ++i) {
+            float* plane = to + i * p.out_plane * kLanes;
+            finish_channel(c, o + i)(plane, rows * c.out_row * kLanes);
+            if (result.window == 0) continue;
+            const int64_t at = ((block * c.out_channels + o + i) * window_rows + bands.begin(band)) * window_columns * kLanes;
+            max_windows_of(result.window, plane, c.out_width, bands.size(band), window_columns, result.output + at,
+                           result.which != nullptr ? result.which + at : nullptr);
+          }
         });
       }
   });
@@ -530,7 +556,14 @@ void conv2d_forward(const Queue& queue, const Conv2dShape& s, const float* input
     if (s.lanes == 1) return conv2d_few_forward(queue, s, input, weight, bias, norm, output);
   ConvPlan c = plan_of(s, kLanes);
   c.norm = norm;
-  run_forward(queue, c, input, weight, bias, output);
+  run_forward(queue, c, input, weight, bias, {output});
+}
+
+void conv2d_max_pool(const Queue& queue, const Conv2dShape& s, int64_t window, const float* input, const float* weight,
+                     const float* bias, const ChannelNorm<float>& norm, float* output, uint8_t* which) {
+  ConvPlan c = plan_of(s, kLanes);
+  c.norm = norm;
+  run_forward(queue, c, input, weight, bias, {output, window, which});
 }
 
 void conv2d_backward_input(const Queue& queue, const Conv2dShape& s, const float* grad_output, const float* weight,
@@ -538,7 +571,7 @@ void conv2d_backward_input(const Queue& queue, const Conv2dShape& s, const float
   if constexpr (!kPairs)
     if (s.lanes == 1) return conv2d_few_backward_input(queue, s, grad_output, weight, grad_input);
   for_phases(queue, s, kLanes, weight, [&](const ConvPlan& phase, const float* turned, int64_t first) {
-    run_forward(queue, phase, grad_output, turned, nullptr, grad_input + first * kLanes);
+    run_forward(queue, phase, grad_output, turned, nullptr, {grad_input + first * kLanes});
   });
 }
 

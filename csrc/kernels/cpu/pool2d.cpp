@@ -6,6 +6,7 @@
 // is a select per window position; windows that do not overlap write every input pixel once. `lanes == 1` (a few images) takes
 // the same loops with one-element "vectors".
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/max_windows.h"
 #include "kernels/cpu/transpose.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
@@ -78,24 +79,32 @@ inline void for_window(const Pool2dShape& s, int64_t y, int64_t x, const F& tap)
   }
 }
 
-template <class W, int Kernel>
+template <class W, int Kernel, bool WithIndex>
 void max_forward(const Pool2dShape& s, const float* input, float* output, int32_t* index) {
   const int64_t in_plane = s.in_height * s.in_width * W::kWidth, out_plane = s.out_height * s.out_width * W::kWidth;
   for_planes<W>(s, [&](int64_t plane) {
     const float* from = input + plane * in_plane;
     for (int64_t y = 0; y < s.out_height; ++y)
       for (int64_t x = 0; x < s.out_width; ++x) {
-        typename W::Value best = W::of(-__builtin_inff());
-        typename W::Index where = W::of(int32_t{-1});
+        typename W::Value best;
+        typename W::Index where;
+        bool is_first = true;
         for_window<Kernel>(s, y, x, [&](int64_t position) {
           const typename W::Value value = W::get(from + position * W::kWidth);
-          const auto better = (value > best) | (value != value) | (where < 0);
+          if (is_first) {
+            best = value;
+            where = W::of(static_cast<int32_t>(position));
+            is_first = false;
+            return;
+          }
+          const auto better = (value > best) | (value != value);
           best = W::pick(better, value, best);
-          where = W::pick(better, W::of(static_cast<int32_t>(position)), where);
+          if constexpr (WithIndex) where = W::pick(better, W::of(static_cast<int32_t>(position)), where);
         });
+        if (Kernel == 0 && is_first) best = W::of(-__builtin_inff()), where = W::of(int32_t{-1});  // padding alone
         const int64_t at = plane * out_plane + (y * s.out_width + x) * W::kWidth;
         W::put(output + at, best);
-        if (index != nullptr) W::put(index + at, where);
+        if constexpr (WithIndex) W::put(index + at, where);
       }
   });
 }
@@ -210,7 +219,35 @@ inline void specialize(const Pool2dShape& s, const F& f) {
 void max_pool2d_forward(const Queue&, const Pool2dShape& s, const float* input, float* output, int32_t* index) {
   if (s.lanes == 1 && index == nullptr && has_inner_windows(s, 2) && s.stride_height == 2 && s.stride_width == 2)
     return max_forward_of_pairs(s, input, output);
-  specialize(s, [&]<class W, int Kernel>() { max_forward<W, Kernel>(s, input, output, index); });
+  specialize(s, [&]<class W, int Kernel>() {
+    if (index != nullptr) max_forward<W, Kernel, true>(s, input, output, index);
+    else max_forward<W, Kernel, false>(s, input, output, nullptr);
+  });
+}
+void max_unpool(const Queue&, const Pool2dShape& s, const float* grad_output, const uint8_t* which, float* grad_input) {
+  const int64_t in_plane = s.in_height * s.in_width * kLanes, out_plane = s.out_height * s.out_width * kLanes;
+  const bool covered = s.in_height == s.out_height * s.kernel_height && s.in_width == s.out_width * s.kernel_width;
+  for_planes<Many>(s, [&](int64_t plane) {
+    float* to = grad_input + plane * in_plane;
+    if (!covered) memset(to, 0, static_cast<size_t>(in_plane) * sizeof(float));
+    const auto windows = [&]<int Window>() {
+      const int64_t k = Window > 0 ? Window : s.kernel_width;
+      for (int64_t y = 0; y < s.out_height; ++y)
+        for (int64_t x = 0; x < s.out_width; ++x) {
+          const int64_t at = plane * out_plane + (y * s.out_width + x) * kLanes;
+          const Vec g = load(grad_output + at);
+          const VecI where = load_bytes(which + at);
+          float* window = to + (y * s.in_width + x) * k * kLanes;
+          for (int64_t ky = 0; ky < k; ++ky)
+            for (int64_t kx = 0; kx < k; ++kx)
+              store(window + (ky * s.in_width + kx) * kLanes,
+                    select(where == broadcast(static_cast<int32_t>(ky * k + kx)), g, Vec{}));
+        }
+    };
+    if (s.kernel_width == 2) windows.template operator()<2>();
+    else if (s.kernel_width == 3) windows.template operator()<3>();
+    else windows.template operator()<0>();
+  });
 }
 void max_pool2d_backward(const Queue&, const Pool2dShape& s, const float* grad_output, const int32_t* index, float* grad_input) {
   specialize(s, [&]<class W, int Kernel>() { max_backward<W, Kernel>(s, grad_output, index, grad_input); });

@@ -2,6 +2,8 @@
 //   output[n, o, y, x] = bias[o] + sum over (i, ky, kx) of weight[o, i, ky, kx] * input[n, g*I + i, y*sy - py + ky*dy, x*sx - px
 //   + kx*dx]
 // with o in group g and i over the I input channels of a group; positions outside the input count as zero.
+#include <vector>
+
 #include "kernels/reference/reference.h"
 
 namespace cnnx::reference {
@@ -112,6 +114,29 @@ void conv2d_backward_weight(const Queue&, const Conv2dShape& s, const T* input, 
   });
 }
 
-CNNX_INSTANTIATE(conv2d_forward, conv2d_backward_input, conv2d_backward_weight)
+template <class T>
+void conv2d_max_pool(const Queue& queue, const Conv2dShape& s, int64_t window, const T* input, const T* weight, const T* bias,
+                     const ChannelNorm<T>& norm, T* output, uint8_t* which) {
+  const int64_t spatial = s.out_height * s.out_width, height = s.out_height / window, width = s.out_width / window;
+  std::vector<T> whole(static_cast<size_t>((s.batch + s.lanes - 1) / s.lanes * s.lanes * s.out_channels * spatial));
+  conv2d_forward(queue, s, input, weight, bias, norm, whole.data());
+  for (int64_t n = 0; n < s.batch; ++n)
+    for (int64_t o = 0; o < s.out_channels; ++o)
+      for (int64_t y = 0; y < height; ++y)
+        for (int64_t x = 0; x < width; ++x) {
+          T best{};
+          int64_t at = -1;
+          for (int64_t tap = 0; tap < window * window; ++tap) {
+            const int64_t position = (y * window + tap / window) * s.out_width + x * window + tap % window;
+            const T value = whole[static_cast<size_t>(lanes_index(n, o, position, s.out_channels, spatial, s.lanes))];
+            if (at < 0 || value > best || value != value) best = value, at = tap;
+          }
+          const int64_t to = lanes_index(n, o, y * width + x, s.out_channels, height * width, s.lanes);
+          output[to] = best;
+          if (which != nullptr) which[to] = static_cast<uint8_t>(at);
+        }
+}
+
+CNNX_INSTANTIATE(conv2d_forward, conv2d_backward_input, conv2d_backward_weight, conv2d_max_pool)
 
 }  // namespace cnnx::reference

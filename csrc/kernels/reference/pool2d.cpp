@@ -119,6 +119,20 @@ void avg_pool2d_backward(const Queue&, const Pool2dShape& s, const T* grad_outpu
   });
 }
 
-CNNX_INSTANTIATE(max_pool2d_forward, max_pool2d_backward, avg_pool2d_forward, avg_pool2d_backward)
+template <class T>
+void max_unpool(const Queue&, const Pool2dShape& s, const T* grad_output, const uint8_t* which, T* grad_input) {
+  for_planes(s, [&](int64_t n, int64_t c) {
+    for (int64_t position = 0; position < s.in_height * s.in_width; ++position) grad_input[input_index(s, n, c, position)] = 0;
+    for (int64_t y = 0; y < s.out_height; ++y)
+      for (int64_t x = 0; x < s.out_width; ++x) {
+        const int64_t from = lanes_index(n, c, y * s.out_width + x, s.channels, s.out_height * s.out_width, s.lanes);
+        const int64_t row = y * s.kernel_height + which[from] / s.kernel_width;
+        const int64_t column = x * s.kernel_width + which[from] % s.kernel_width;
+        grad_input[input_index(s, n, c, row * s.in_width + column)] = grad_output[from];
+      }
+  });
+}
+
+CNNX_INSTANTIATE(max_pool2d_forward, max_pool2d_backward, avg_pool2d_forward, avg_pool2d_backward, max_unpool)
 
 }  // namespace cnnx::reference

@@ -25,12 +25,10 @@ namespace {
 enum PairScratch { kLeftPairs = kWholeSums + 1, kRightPairs };
 static_assert(kRightPairs < Queue::kScratchSlots - 2);  // the last two are those of plans
 
+typedef uint16_t Halves __attribute__((vector_size(kLanes * 2)));
+inline VecI rounded(Vec x) { return __builtin_convertvector((Halves)_mm512_cvtneps_pbh((__m512)x), VecI); }
 // Both rounded to the nearest bfloat16, ties to even.
-inline Vec pair(Vec low, Vec high) {
-  const __m512i l = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)low));
-  const __m512i h = _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)high));
-  return (Vec)_mm512_or_si512(l, _mm512_slli_epi32(h, 16));
-}
+inline Vec pair(Vec low, Vec high) { return (Vec)(rounded(low) | (rounded(high) << 16)); }
 
 // to[r][i] = (from[2 r][i], from[2 r + 1][i]) for i < length, rows `pitch` apart; a last row alone has zeros beside.
 void pairs_of_rows(int64_t rows, int64_t length, const float* from, int64_t pitch, float* to) {
