@@ -230,9 +230,8 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             optimizer.step()
             return loss
 
-        # A network of the user's own may do anything when it is called; plans run on the CPU.
-        off = callable(self.model) or images.device.type != "cpu"
-        planned: Any = cnnx.compile(step, static=True, disable=off)
+        # A network of the user's own may do anything when it is called.
+        planned: Any = cnnx.compile(step, static=True, disable=callable(self.model))
         for _ in range(self.epochs):
             total = 0.0
             for inputs, labels in loader:

@@ -217,7 +217,7 @@ class Trainer:
             )
 
     def _plans(self) -> tuple[Any, Any]:
-        """Loss and outputs of a batch, without and with an update, both replayed on the CPU."""
+        """Loss and outputs of a batch, without and with an update, both replayed."""
         model, optimizer, loss_of = self.model, self.optimizer, self.loss
 
         def score(images: Any, labels: Any) -> tuple[Any, Any]:
@@ -231,8 +231,7 @@ class Trainer:
             optimizer.step()
             return loss, output
 
-        on_gpu = self.device.type != "cpu"
-        return tuple(cnnx.compile(f, static=True, disable=on_gpu) for f in (score, step))
+        return tuple(cnnx.compile(f, static=True) for f in (score, step))
 
     def _train_epoch(self) -> None:
         self.model.train()
