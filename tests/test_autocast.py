@@ -113,6 +113,17 @@ def test_products_of_matrices() -> None:
             y = left @ right
         if left.shape[-2] >= 16:
             close(y, rounded(left) @ rounded(right))
+    # Gradients are computed as the product was, wherever that is.
+    for inside in (True, False):
+        x, w = random(32, 40).requires_grad_(), random(40, 24, seed=1).requires_grad_()
+        with cnnx.autocast("cpu", enabled=inside):
+            y = x @ w
+        g = random(32, 24, seed=2)
+        with cnnx.autocast("cpu", enabled=not inside):
+            y.backward(g)
+        of = rounded if inside else (lambda t: torch.tensor(t.detach().numpy()).double())
+        close(x.grad, of(g) @ of(w).T)
+        close(w.grad, of(x).T @ of(g))
     with cnnx.autocast("cpu"):
         double = a.double() @ b.double()
     assert np.array_equal(double.numpy(), (a.double() @ b.double()).numpy())
@@ -233,6 +244,8 @@ def test_training_learns_as_well() -> None:
 def test_what_there_is_not() -> None:
     with pytest.raises(RuntimeError, match="for the CPU alone"):
         cnnx.autocast("cuda")
+    with pytest.raises(RuntimeError, match="for the CPU alone"):
+        cnnx.autocast(F.relu)
     with pytest.raises(ValueError, match="rounds to cnnx"):
         cnnx.autocast("cpu", dtype=cnnx.float64)
     with pytest.raises(TypeError):

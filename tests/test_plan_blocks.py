@@ -223,4 +223,4 @@ def test_profile_sees_the_steps_within() -> None:
             run(x)
     rows = {row.key: row for row in profile.key_averages()}
     assert rows["conv2d"].count == 2 * 20
-    assert rows["by_blocks"].count == 1
+    assert next(row.count for key, row in rows.items() if key.startswith("by_blocks(")) == 1

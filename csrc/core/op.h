@@ -172,6 +172,8 @@ struct OpDef {
   const MaxPooled* max_pooled = nullptr;    // what it becomes; null: it never does
   // How it works on images one by one; null: it may not.
   const ByImage* by_image = nullptr;
+  // Whether it runs other ops, whose work is counted as theirs.
+  bool runs_others = false;
   // Whether its attributes point to what lives no longer than the call, so that no plan can run it again.
   bool borrows = false;
   // Where among the attributes the key of the random numbers lies that it draws; null: it draws none.

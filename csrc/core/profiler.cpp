@@ -76,6 +76,7 @@ class Profile : public CallObserver {
       if (is_floating_point(result.dtype())) elements += static_cast<double>(result.numel());
     }
     done->flops = call.op.flops != nullptr ? call.op.flops(call) : elements;
+    if (call.op.runs_others) done->flops = done->bytes = 0;
     add(std::move(*done));
   }
 

@@ -179,11 +179,7 @@ void run_matmul(const Run& r) {
                            r.result_data[0]);
 }
 
-void gradient_matmul(const Backward& call, Grads& grads) {
-  if (call.needs(0)) grads[0] = sum_to(matmul(call.grad(), transpose(call.input(1), -1, -2)), call.shape(0));
-  if (call.needs(1)) grads[1] = sum_to(matmul(transpose(call.input(0), -1, -2), call.grad()), call.shape(1));
-}
-
+void gradient_matmul(const Backward& call, Grads& grads);
 constexpr OpDef kMatmul =
     op<MatmulCall>("matmul", infer_matmul, run_matmul)
         .reads({Place::strided})
@@ -193,6 +189,13 @@ constexpr OpDef kMatmul =
           const double batch = static_cast<double>(broadcast_shapes("matmul", batch_of(a), batch_of(b)).numel());
           return 2.0 * batch * static_cast<double>(a.size(-2) * a.size(-1)) * static_cast<double>(b.size(-1));
         });
+
+// Of factors as those of the product itself.
+void gradient_matmul(const Backward& call, Grads& grads) {
+  const auto product = [&](const Tensor& a, const Tensor& b) { return emit_one(kMatmul, call.as<MatmulCall>(), {a, b}); };
+  if (call.needs(0)) grads[0] = sum_to(product(call.grad(), transpose(call.input(1), -1, -2)), call.shape(0));
+  if (call.needs(1)) grads[1] = sum_to(product(transpose(call.input(0), -1, -2), call.grad()), call.shape(1));
+}
 
 }  // namespace
 

@@ -66,10 +66,11 @@ std::optional<int64_t> bytes_per_block(const Program& program, const Step& step,
 
 BlockRun::BlockRun(const Program& program, std::vector<Step> steps, const BlockCut& cut, const std::vector<bool>& is_between)
     : steps_(std::move(steps)), cut_(cut), offsets_(2 * program.blocks.size(), 0) {
-  def_.name = "by_blocks";
+  name_ = message("by_blocks(", steps_.size(), ")");
+  def_.name = name_.c_str();
+  def_.runs_others = true;
   def_.attributes = {sizeof(const BlockRun*), listing};
   def_.run = [](const Run& r) { r.as<const BlockRun*>()->run(r); };
-  def_.flops = [](const Call& call) { return call.as<const BlockRun*>()->flops_; };
   place_between(program, is_between);
   for (const Step& step : steps_) {
     std::vector<Operand>& operands = operands_.emplace_back();

@@ -79,6 +79,7 @@ class BlockRun {
 
   std::vector<Step> steps_;
   BlockCut cut_;
+  std::string name_;
   OpDef def_;
   std::vector<Value> inputs_, results_;         // of the whole run
   std::vector<std::vector<Operand>> operands_;  // by step: its inputs, then its results

@@ -57,7 +57,7 @@ class Parts {
 
 bool Parts::take(size_t index) {
   const Step& step = program_.steps[index];
-  if (step.op == nullptr) return false;
+  if (step.op == nullptr || step.op->runs_others) return false;
   const double cost = cost_of(program_, step);
   if (cost > kMost) return false;
   const size_t part = joined_.size();

@@ -71,6 +71,9 @@ class autocast(_Switched):  # noqa: N801
     _is_enabled = staticmethod(_C.is_autocast_enabled)
     _enable = staticmethod(_C.set_autocast_enabled)
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> autocast:  # noqa: D102
+        return object.__new__(cls)  # without arguments it is no decorator
+
     def __init__(
         self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
     ) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import cnnx
 from cnnx import _C
@@ -52,6 +53,9 @@ def copied_per_second(seconds: float = 0.05) -> float:
     return 2 * 4 * source.numel() / best
 
 
+_BY_BLOCKS = re.compile(r"by_blocks\((\d+)\)")  # a run of so many steps
+
+
 def _steps(events: list[FunctionEvent]) -> list[PlanStep]:
     """The steps of one call, as it was profiled.
 
@@ -63,14 +67,14 @@ def _steps(events: list[FunctionEvent]) -> list[PlanStep]:
         event = events[position]
         position += 1
         within: list[FunctionEvent] = []
-        if event.name == "by_blocks":
+        if is_run := _BY_BLOCKS.fullmatch(event.name):
             while position < len(events) and events[position].end <= event.end:
                 within.append(events[position])
                 position += 1
-        if not within:
+        if not is_run:
             steps.append(PlanStep(event.name, event.input_shapes, event.self_time, event.flops, event.bytes))
             continue
-        count = _period([(e.name, *(shape[1:] for shape in e.input_shapes)) for e in within])
+        count = int(is_run[1])
         for first in range(count):
             every = within[first::count]
             steps.append(
@@ -84,12 +88,6 @@ def _steps(events: list[FunctionEvent]) -> list[PlanStep]:
                 )
             )
     return steps
-
-
-def _period(keys: list[Any]) -> int:
-    """The least number of keys after which they repeat."""
-    fits = (n for n in range(1, len(keys)) if len(keys) % n == 0 and keys[n:] == keys[:-n])
-    return next(fits, len(keys))
 
 
 class Explanation:
