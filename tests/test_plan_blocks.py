@@ -67,7 +67,20 @@ def transposed() -> nn.Module:
     )
 
 
-NETS = {"residual": Residual, "lenet": lenet, "wide": wide, "transposed": transposed}
+class Branches(nn.Module):
+    """Branches whose channels are put together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.three = nn.Conv2d(2, 3, 1), nn.Conv2d(2, 4, 3, padding=1)
+        self.last, self.dense = nn.Conv2d(9, 5, 3), nn.Linear(5 * 25, 5)
+
+    def forward(self, x):
+        h = cnnx.cat([F.relu(self.one(x)), x, self.three(x).tanh()], dim=1)
+        return self.dense(F.max_pool2d(self.last(h), 2).flatten(1))
+
+
+NETS = {"branches": Branches, "residual": Residual, "lenet": lenet, "wide": wide, "transposed": transposed}
 
 
 def batch_of(n: int):

@@ -116,12 +116,12 @@ struct Normalisation {
 // Of an op that works on images one by one: image i of a result comes from images i of the inputs alone, beside what all images
 // share. So a plan may run it on a few of them at a time. Images are what dimension 0 counts.
 struct ByImage {
-  // Where among the attributes their number stands, or a multiple. Null: nowhere. If it gives null, the call is none by images.
-  int64_t* (*count)(void* attributes) = nullptr;
-  uint64_t shared = 0;    // inputs that all images share: a bit for each
-  bool elements = false;  // it works element by element, too
+  int64_t* (*count)(void* attributes) = nullptr;  // where among the attributes their number stands, or a multiple; null: nowhere
+  uint64_t shared = 0;                            // inputs that all images share: a bit for each
+  bool elements = false;                          // it works element by element, too
   // Of a sum over images, which is made of the sums of ImageSlices: where stands that it is added to what is there.
   bool* (*adds)(void* attributes) = nullptr;
+  bool (*may)(const void* attributes) = nullptr;  // whether this call does; null: all do
 };
 inline constexpr ByImage kByElement{nullptr, 0, true};
 

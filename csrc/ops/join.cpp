@@ -54,7 +54,10 @@ void run_part(const Run& r) {
   copy_part(r, r.as<PartCall>(), r.inputs[0], r.input_data[0], r.results[0], r.result_data[0], true);
 }
 void gradient_part(const Backward& call, Grads& grads);
+constexpr ByImage kPartByImage{nullptr, 0, false, nullptr,
+                               [](const void* attributes) { return static_cast<const PartCall*>(attributes)->dim > 0; }};
 constexpr OpDef kPart = op<PartCall>("cat_backward", infer_part, run_part)
+                            .working_by_image(kPartByImage)
                             .reads({Place::call})
                             .lanes_if([](const Call& call) { return call.as<PartCall>().dim == 1 && call[0].in_lanes(); })
                             .with_gradient(gradient_part);
@@ -98,8 +101,14 @@ void gradient_cat(const Backward& call, Grads& grads) {
     part.start += part.size;
   }
 }
+constexpr ByImage kByImage{nullptr, 0, false, nullptr,
+                           [](const void* attributes) { return static_cast<const CatCall*>(attributes)->dim > 0; }};
 constexpr OpDef cat_op(Place place, bool (*lanes)(const Call&)) {
-  return op<CatCall>("cat", infer_cat, run_cat).reads({place}).lanes_if(lanes).with_gradient(gradient_cat);
+  return op<CatCall>("cat", infer_cat, run_cat)
+      .working_by_image(kByImage)
+      .reads({place})
+      .lanes_if(lanes)
+      .with_gradient(gradient_cat);
 }
 constexpr OpDef kCat = cat_op(Place::strided, nullptr), kCatLanes = cat_op(Place::call, all_in_lanes);
 

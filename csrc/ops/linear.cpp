@@ -106,11 +106,9 @@ void gradient(const Backward& call, Grads& grads) {
 }
 
 // The gradients are no such ops, nor is the layer in bfloat16: they would pack the weights anew for each block.
-int64_t* images(void* attributes) {
-  auto* c = static_cast<LinearCall*>(attributes);
-  return c->in_bfloat16 ? nullptr : &c->shape.batch;
-}
-constexpr ByImage kByImage{images, ~input_bit(0)};
+constexpr ByImage kByImage{[](void* attributes) { return &static_cast<LinearCall*>(attributes)->shape.batch; }, ~input_bit(0),
+                           false, nullptr,
+                           [](const void* attributes) { return !static_cast<const LinearCall*>(attributes)->in_bfloat16; }};
 constexpr OpDef kLinear =
     op<LinearCall>("linear", infer, run)
         .working_by_image(kByImage)

@@ -59,6 +59,7 @@ bool Candidate::take(size_t index) {
   if (step.op == nullptr || step.op->by_image == nullptr || step.results.empty() || step.draw >= 0) return false;
   const ByImage& how = *step.op->by_image;
   if (cut_.unit == BlockUnit::element && !how.elements) return false;
+  if (how.may != nullptr && !how.may(step.attributes.data())) return false;
   std::vector<std::byte> attributes = step.attributes;
   if (how.adds != nullptr && (*how.adds(attributes.data()) || step.lanes == 1)) return false;
   const Value& images = how.adds != nullptr ? step.inputs[0] : step.results[0];
@@ -71,8 +72,8 @@ bool Candidate::take(size_t index) {
     if (cut.count() < 2) return false;
   }
   if (how.count != nullptr && cut.unit == BlockUnit::image) {
-    const int64_t* count = how.count(attributes.data());
-    if (count == nullptr || *count == 0 || *count % cut.total != 0) return false;
+    const int64_t count = *how.count(attributes.data());
+    if (count == 0 || count % cut.total != 0) return false;
   }
   std::map<size_t, Seen> seen = seen_;
   int64_t between = 0;
