@@ -39,7 +39,7 @@ CNNX_FIELDS(Pool2dShape, batch, channels, in_height, in_width, out_height, out_w
             divisor_override, adaptive, lanes)
 CNNX_FIELDS(ChannelShape, batch, channels, spatial, lanes, activation)
 CNNX_FIELDS(GroupNormShape, batch, rows, runs, repeat, params, lanes)
-CNNX_FIELDS(LinearShape, batch, in_features, out_features, activation, accumulate)
+CNNX_FIELDS(LinearShape, batch, in_features, out_features, activation, accumulate, input_in_lanes, output_in_lanes)
 CNNX_FIELDS(CdistShape, batch, x_rows, y_rows, features, x_shared, y_shared)
 CNNX_FIELDS(ClassShape, batch, classes, spatial)
 CNNX_FIELDS(GatherShape, batch, channels, spatial, lanes, samples)

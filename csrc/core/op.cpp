@@ -98,7 +98,7 @@ constexpr OpDef kUnpack =
     op("unpack", no_results, [](const Run& r) { r.inputs[0]->storage->unpack(r.queue); }).reads({Place::unread});
 
 constexpr OpDef kUnpackInto =
-    op("unpack", infer_like_input, [](const Run& r) {
+    op("unpack", nullptr, [](const Run& r) {
       const LanesShape& s = r.inputs[0]->storage->lanes_shape();
       kernels<float>(r.queue).unpack_lanes(r.queue, s.batch, s.channels * s.spatial, r.lanes, r.in<float>(0), r.out<float>(0));
     }).working_by_image(kEachImage);

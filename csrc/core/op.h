@@ -125,9 +125,10 @@ struct ByImage {
 };
 inline constexpr ByImage kByElement{nullptr, 0, true};
 
-// How a layer and the max pooling behind it become one. Of the pooling: `window`, whose result is the maxima of windows of so many
-// values squared side by side, 0 if it is none such, the op of its gradient, and that which spreads one by what the layer keeps, a byte
-// for each maximum. Of the layer: the op that both become, and its attributes, if it can: empty ones if it cannot.
+// How a layer and the max pooling behind it become one. Of the pooling: `window`, whose result is the maxima of windows of so
+// many values squared side by side, 0 if it is none such; the op of its gradient, and that which spreads one by what the layer
+// keeps, a byte for each maximum. Of the layer: the op that both become, and its attributes, empty if it cannot. Ops of plans
+// alone infer nothing.
 struct MaxPooling {
   int64_t (*window)(const void* attributes);
   const OpDef *backward, *unpool;
@@ -168,6 +169,10 @@ struct OpDef {
   // Whether four more inputs may be the mean, 1 / deviation, weight and bias that its result is so normalised by, before the
   // activation; null: never.
   bool (*can_normalise)(const void* attributes, const Normalisation& by) = nullptr;
+  // Where among the attributes stands whether its first input, and whether its result, lies in lanes though a call of it never
+  // does; null, or where they give null: it cannot be.
+  bool* (*input_in_lanes)(void* attributes) = nullptr;
+  bool* (*result_in_lanes)(void* attributes) = nullptr;
   const MaxPooling* max_pooling = nullptr;  // what it is; null: none
   const MaxPooled* max_pooled = nullptr;    // what it becomes; null: it never does
   // How it works on images one by one; null: it may not.

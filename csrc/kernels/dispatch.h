@@ -19,7 +19,7 @@ const KernelTable<T>& kernels(const Queue& queue) {
   return queue.device < 0 ? kernels<T>() : cuda::kernels<T>();
 }
 
-// Whether this CPU and build have products of factors in bfloat16 beside the active target, and the CPU's float32 table with them.
+// Whether this CPU and build have products of factors in bfloat16 beside the active target, and the float32 table with them.
 bool has_bfloat16();
 const KernelTable<float>& bfloat16_kernels();
 

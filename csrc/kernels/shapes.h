@@ -14,9 +14,9 @@ inline int64_t lanes_index(int64_t n, int64_t c, int64_t s, int64_t channels, in
   return ((n / lanes * channels + c) * spatial + s) * lanes + n % lanes;
 }
 
-// Sums over many images are sums of the sums of slices, one after the other, so that whoever computes slice by slice gets the same
-// bits: slices of kSliceImages images, the last one with those that are left over. Fewer would leave registers of the kernels
-// empty; of more the activations leave the second-level cache.
+// Sums over many images are sums of the sums of slices, one after the other, so that whoever computes slice by slice gets the
+// same bits: slices of kSliceImages images, the last one with those that are left over. Fewer would leave registers of the
+// kernels empty; of more the activations leave the second-level cache.
 constexpr int64_t kSliceImages = 32;
 struct ImageSlices {
   int64_t images, count;
@@ -98,6 +98,8 @@ struct LinearShape {
   int64_t batch, in_features, out_features;
   Activation activation = Activation::none;  // of the result of linear_forward
   bool accumulate = false;                   // linear_backward_weight adds to what is there
+  // Of a plan, where there are images enough for lanes: x, or y, of linear_forward is [blocks][features][lanes].
+  bool input_in_lanes = false, output_in_lanes = false;
 };
 
 // c[m][n] (+)= sum over k of a[m][k] b[k][n], any strides (in elements).

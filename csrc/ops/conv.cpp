@@ -304,14 +304,6 @@ struct ConvPoolCall {
 };
 CNNX_FIELDS(ConvPoolCall, conv, window, keeps_which)
 
-void infer_pooled(const Call& call, ResultSpecs& results) {
-  const ConvPoolCall& c = call.as<ConvPoolCall>();
-  Dims shape = output_shape(c.conv);
-  for (size_t axis = shape.size() - 2; axis < shape.size(); ++axis) shape[axis] /= c.window;
-  results.push_back({shape, call[0].dtype(), Place::call});
-  results.push_back({shape, DType::uint8, Place::call, c.keeps_which, false});
-}
-
 void run_pooled(const Run& r) {
   const ConvPoolCall& c = r.as<ConvPoolCall>();
   Conv2dShape s = c.conv.shape;
@@ -324,11 +316,9 @@ void run_pooled(const Run& r) {
 constexpr ByImage kPooledByImage{[](void* attributes) { return &static_cast<ConvPoolCall*>(attributes)->conv.shape.batch; },
                                  ~input_bit(0)};
 constexpr OpDef kConvPool =
-    op<ConvPoolCall>("conv2d_max_pool2d", infer_pooled, run_pooled)
-        .working_by_image(kPooledByImage)
-        .reads({Place::call, Place::row_major})
-        .lanes_if(lanes)
-        .with_flops([](const Call& call) { return flops({call.op, &call.as<ConvPoolCall>().conv, call.inputs}); });
+    op<ConvPoolCall>("conv2d_max_pool2d", nullptr, run_pooled).working_by_image(kPooledByImage).with_flops([](const Call& call) {
+      return flops({call.op, &call.as<ConvPoolCall>().conv, call.inputs});
+    });
 
 // Not where the convolution may go by Winograd's way, whose tiles are none of rows.
 std::vector<std::byte> max_pooled(const void* attributes, int64_t window, bool keeps_which) {

@@ -178,10 +178,7 @@ void gradient_avg(const Backward& call, Grads& grads) { grads[0] = emit_one(kAvg
 void run_unpool(const Run& r) {
   kernels<float>(r.queue).max_unpool(r.queue, shape_in_lanes<PoolCall>(r), r.in<float>(0), r.in<uint8_t>(1), r.out<float>(0));
 }
-constexpr OpDef kUnpool = op<PoolCall>("max_unpool", infer_backward, run_unpool)
-                              .working_by_image(kByImage)
-                              .reads({Place::call, Place::row_major})
-                              .lanes_if(lanes);
+constexpr OpDef kUnpool = op<PoolCall>("max_unpool", nullptr, run_unpool).working_by_image(kByImage);
 
 int64_t window_side_by_side(const void* attributes) {
   const auto& c = *static_cast<const PoolCall*>(attributes);

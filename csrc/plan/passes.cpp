@@ -7,6 +7,7 @@ void run_passes(Program& program) {
   normalise_in_layers(program);
   mask_before_pooling(program);
   pool_in_layers(program);
+  stay_in_lanes(program);
   run_by_blocks(program);  // the last one: it takes steps as they are
 }
 

@@ -13,6 +13,9 @@ void mask_before_pooling(Program& program);
 // conv2d, batch_norm by running statistics -> conv2d that normalises its result.
 void normalise_in_layers(Program& program);
 
+// unpack, linear, linear -> linear that reads lanes and writes them, linear that reads them.
+void stay_in_lanes(Program& program);
+
 // conv2d, max_pool2d -> conv2d_max_pool2d, which keeps the place of a maximum as a byte; max_pool_backward -> max_unpool.
 void pool_in_layers(Program& program);
 

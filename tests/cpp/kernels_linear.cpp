@@ -131,6 +131,37 @@ TEST_CASE("linear: integer values exactly, real values within rounding") {
   }
 }
 
+TEST_CASE("linear: inputs and results in lanes") {
+  const int64_t lanes = lane_count();
+  if (lanes == 1) return;
+  for (const int64_t batch : {lanes / 2, lanes, 5 * lanes + 3})
+    for (const auto& [in, out] : {std::pair<int64_t, int64_t>{1, 1}, {33, 7}, {400, 120}, {900, 13}}) {
+      const std::string what = "linear " + std::to_string(batch) + ", " + std::to_string(in) + " to " + std::to_string(out);
+      const LinearShape s{batch, in, out, Activation::tanh};
+      const Layout x_lanes{batch, in, lanes}, y_lanes{batch, out, lanes};
+      const Values x = Random(1).reals(batch * in);
+      const Guarded<float> plain(x, 0), packed = place<float>(x, x_lanes), weight(Random(2).reals(out * in), 1);
+      const Guarded<float> bias(Random(3).reals(out), 1);
+      Guarded<float> expected(batch * out, 0);
+      kernels<float>().linear_forward(kHost, s, plain.data(), weight.data(), bias.data(), expected.data());
+      for (int flags = 1; flags < 4; ++flags) {
+        LinearShape mixed = s;
+        mixed.input_in_lanes = (flags & 1) != 0;
+        mixed.output_in_lanes = (flags & 2) != 0;
+        const float* from = mixed.input_in_lanes ? packed.data() : plain.data();
+        CHECK_MESSAGE(same_for_any_threads(what,
+                                           [&] {
+                                             Guarded<float> y(mixed.output_in_lanes ? y_lanes.size() : batch * out, 0);
+                                             kernels<float>().linear_forward(kHost, mixed, from, weight.data(), bias.data(),
+                                                                             y.data());
+                                             CHECK_MESSAGE(y.intact(), what << ": wrote outside its output");
+                                             return mixed.output_in_lanes ? extract(y, y_lanes) : y.values();
+                                           }) == expected.values(),
+                      what);
+      }
+    }
+}
+
 TEST_CASE("linear and gemm: factors in bfloat16, integer values exactly") {
   const TestedKernels scope(bfloat16_kernels());
   for (const LinearShape& s : kLinear) check_linear(s, true);

@@ -29,6 +29,8 @@ struct Threads {
   int before;
 };
 
+bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+
 // The names of the steps, without those that only change the layout.
 std::string names(const std::string& steps) {
   std::string text;
@@ -197,6 +199,34 @@ TEST_CASE("plan: elements go through the steps block by block") {
   const std::vector<Tensor> results = kept.replay({x});
   CHECK(same_bits(results[0], between));
   CHECK(same_bits(results[1], after));
+}
+
+TEST_CASE("plan: images stay in lanes") {
+  Random random(14);
+  const Tensor w = tensor({3, 2, 3, 3}, random), first = tensor({7, 48}, random), second = tensor({5, 7}, random);
+  const auto f = [&](const Tensor& x) { return linear(tanh(linear(flatten(relu(conv2d(x, w)), 1, -1), first)), second); };
+  for (const int64_t batch : {lane_count(), 4 * lane_count() + 5}) {
+    const Tensor x = tensor({batch, 2, 6, 6}, random), y = tensor(x.shape(), random);
+    Plan plan;
+    plan.begin({x});
+    const Tensor result = f(x);
+    REQUIRE(plan.end({result}) == "");
+    CHECK(has(plan.noted(), "unpack") == (lane_count() > 1));
+    CHECK_FALSE(has(plan.str(), "unpack"));
+    CHECK(same_bits(plan.replay({y})[0], f(y)));
+  }
+  // Where others read the rows too, they are there.
+  const Tensor x = tensor({2 * lane_count(), 2, 6, 6}, random);
+  const auto g = [&](const Tensor& input) {
+    const Tensor rows = flatten(relu(conv2d(input, w)), 1, -1), hidden = linear(rows, first);
+    return add(sum(linear(hidden, second)), add(sum(rows), sum(hidden)));
+  };
+  Plan plan;
+  plan.begin({x});
+  const Tensor result = g(x);
+  REQUIRE(plan.end({result}) == "");
+  CHECK(has(plan.str(), "unpack") == (lane_count() > 1));
+  CHECK(same_bits(plan.replay({x})[0], g(x)));
 }
 
 TEST_CASE("plan: branches run side by side") {

@@ -227,11 +227,16 @@ void linear_forward(const Queue& queue, const LinearShape& s, const float* input
   const int64_t blocks = ceil_div(s.batch, kLanes);
   const Split panels(blocks, kImageVectors), tiles(s.out_features, kImageRows), chunks(tiles.parts, kImageTiles);
   const Split depths(s.in_features, kImageDepth);
-  float* packed =
-      static_cast<float*>(queue.scratch(kPackedInput, static_cast<size_t>(blocks * kLanes * s.in_features) * sizeof(float)));
-  float* result =
-      static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(blocks * kLanes * s.out_features) * sizeof(float)));
-  pack_all(s.batch, s.in_features, input, packed);
+  const auto room = [&](DenseScratch slot, int64_t features) {
+    return static_cast<float*>(queue.scratch(slot, static_cast<size_t>(blocks * kLanes * features) * sizeof(float)));
+  };
+  const float* packed = input;
+  if (!s.input_in_lanes) {
+    float* to = room(kPackedInput, s.in_features);
+    pack_all(s.batch, s.in_features, input, to);
+    packed = to;
+  }
+  float* result = s.output_in_lanes ? output : room(kPackedOutput, s.out_features);
   const double cost = cost_of(2.0 * static_cast<double>(chunks.size(0) * kImageRows * kImageVectors * kLanes * s.in_features));
   parallel_for(panels.parts * chunks.parts, cost, [&](int64_t unit) {
     const int64_t panel = unit / chunks.parts, block = panels.begin(panel), chunk = unit % chunks.parts;
@@ -266,7 +271,7 @@ void linear_forward(const Queue& queue, const LinearShape& s, const float* input
       }
     });
   });
-  unpack_all(s.batch, s.out_features, result, output);
+  if (!s.output_in_lanes) unpack_all(s.batch, s.out_features, result, output);
 }
 
 void linear_backward_input(const Queue& queue, const LinearShape& s, const float* grad_output, const float* weight,

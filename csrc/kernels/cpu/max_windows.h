@@ -28,8 +28,8 @@ inline void store_bytes(uint8_t* p, VecI v) {
 #endif
 }
 
-// Of `rows` rows of windows of a plane that is `width` pixels wide, and which of its window each is, if that is wanted. A NaN is a
-// maximum; of equal ones it is the first. Window 0: of `window`, which is not known beforehand.
+// Of `rows` rows of windows of a plane that is `width` pixels wide, and which of its window each is, if that is wanted. A NaN is
+// a maximum; of equal ones it is the first. Window 0: of `window`, which is not known beforehand.
 template <int Window, bool Which>
 inline void max_windows(const float* plane, int64_t width, int64_t window, int64_t rows, int64_t columns, float* to,
                         uint8_t* which) {
