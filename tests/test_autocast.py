@@ -12,6 +12,7 @@ import pytest
 import cnnx
 import cnnx.nn.functional as F
 from cnnx import _C, amp, nn
+from cnnx.bench.nets import training_step
 
 torch = pytest.importorskip("torch")
 
@@ -162,13 +163,7 @@ def test_any_number_of_threads_and_plans() -> None:
             )
             optimizer = cnnx.optim.SGD(model.parameters(), lr=0.01)
 
-            def step(x, y, model=model, optimizer=optimizer):
-                optimizer.zero_grad()
-                loss = F.cross_entropy(model(x), y)
-                loss.backward()
-                optimizer.step()
-                return loss
-
+            step = training_step(model, optimizer, F.cross_entropy)
             run = cnnx.compile(step, static=True, disable=not static)
             with cnnx.autocast("cpu"):
                 losses = [float(run(x, y)) for _ in range(4)]

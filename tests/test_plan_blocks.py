@@ -8,6 +8,7 @@ import pytest
 import cnnx
 import cnnx.nn.functional as F
 from cnnx import _C, nn
+from cnnx.bench.nets import training_step
 
 pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.cpu("plans run on the CPU")]
 
@@ -111,13 +112,7 @@ def test_training_has_the_same_bits(net: str, batch: int, threads) -> None:
         model = NETS[net]()
         optimizer = cnnx.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
 
-        def step(x, y):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            return loss
-
+        step = training_step(model, optimizer, F.cross_entropy)
         run = cnnx.compile(step, static=True, disable=not static)
         losses = [float(run(x, y)) for _ in range(4)]
         parameters = [p.detach().numpy().copy() for p in model.parameters()]

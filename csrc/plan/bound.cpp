@@ -110,13 +110,7 @@ Tensor BoundProgram::tensor(const Value& o) {
     storage = Storage::in_form(o.is_lanes, block.plain_bytes, block.lanes, block.device);
     storage->show(forms.plain, forms.lanes);
   }
-  auto impl = std::make_shared<TensorImpl>();
-  impl->storage = storage;
-  impl->shape = o.shape;
-  impl->strides = o.strides;
-  impl->offset = o.offset;
-  impl->dtype = o.dtype;
-  return Tensor(std::move(impl));
+  return as_tensor(o, storage);
 }
 
 void BoundProgram::bind(std::vector<Tensor>& tensors, std::vector<void*>& data, const std::vector<Value>& values) {

@@ -1,6 +1,7 @@
 #include "plan/program.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace cnnx {
 namespace {
@@ -13,14 +14,18 @@ std::string str(const std::vector<Value>& values) {
 
 }  // namespace
 
-Tensor without_memory(const Value& v, const Block& block) {
+Tensor as_tensor(const Value& v, std::shared_ptr<Storage> storage) {
   auto impl = std::make_shared<TensorImpl>();
-  impl->storage = Storage::in_form(v.is_lanes, block.plain_bytes, block.lanes, block.device);
+  impl->storage = std::move(storage);
   impl->shape = v.shape;
   impl->strides = v.strides;
   impl->offset = v.offset;
   impl->dtype = v.dtype;
   return Tensor(std::move(impl));
+}
+
+Tensor without_memory(const Value& v, const Block& block) {
+  return as_tensor(v, Storage::in_form(v.is_lanes, block.plain_bytes, block.lanes, block.device));
 }
 
 // Bytes between attributes may be anything: what counts are those with names.

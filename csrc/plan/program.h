@@ -1,6 +1,7 @@
 // What a plan runs: steps over blocks of memory. Passes rewrite it before memory is given out (plan/bound.h).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -46,6 +47,7 @@ struct Step {
   int live = -1;   // without an op: which work,
   int grads = -1;  // or which gradients
 
+  bool changes(size_t input) const { return (op->updates >> std::min<size_t>(input, 63) & 1) != 0; }
   bool operator==(const Step& other) const;
 };
 
@@ -58,7 +60,8 @@ struct Program {
   std::vector<std::shared_ptr<const BlockRun>> block_runs;  // that steps among these stand for
 };
 
-// The value as a tensor that shows no memory.
+// The value as a tensor: in this storage, or in one that shows no memory.
+Tensor as_tensor(const Value& value, std::shared_ptr<Storage> storage);
 Tensor without_memory(const Value& value, const Block& block);
 
 // One line for a step, "conv2d(b0 b1 b2) -> b3".

@@ -112,7 +112,7 @@ bool Candidate::is_apart_from(const Step& step) const {
     });
   };
   for (size_t i = 0; i < step.inputs.size(); ++i)
-    if (is_seen(step.inputs[i], (step.op->updates >> std::min<size_t>(i, 63) & 1) != 0)) return false;
+    if (is_seen(step.inputs[i], step.changes(i))) return false;
   return std::ranges::none_of(step.results, [&](const Value& v) { return is_seen(v, true); });
 }
 

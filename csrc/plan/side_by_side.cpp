@@ -68,7 +68,7 @@ bool Parts::take(size_t index) {
       if (s.block == v.block && (s.is_written || writes)) joined_[root(s.part)] = root(part);
     seen_.push_back({v.block, writes, part});
   };
-  for (size_t i = 0; i < step.inputs.size(); ++i) look(step.inputs[i], (step.op->updates >> std::min<size_t>(i, 63) & 1) != 0);
+  for (size_t i = 0; i < step.inputs.size(); ++i) look(step.inputs[i], step.changes(i));
   for (const Value& v : step.results) look(v, true);
   steps_.push_back(index);
   part_of_.push_back(part);

@@ -8,8 +8,7 @@ Uses::Uses(const Program& program) : program_(program), uses_(2 * program.blocks
   for (size_t i = 0; i < program.steps.size(); ++i) {
     const Step& step = program.steps[i];
     for (size_t k = 0; k < step.inputs.size(); ++k)
-      if (const Value& v = step.inputs[k]; v.defined())
-        uses_[place_of(v)].push_back({i, (step.op->updates >> std::min<size_t>(k, 63) & 1) != 0});
+      if (const Value& v = step.inputs[k]; v.defined()) uses_[place_of(v)].push_back({i, step.changes(k)});
     for (const Value& v : step.results)
       if (v.defined()) uses_[place_of(v)].push_back({i, true});
   }

@@ -66,15 +66,15 @@ def _steps(events: list[FunctionEvent]) -> list[PlanStep]:
     while position < len(events):
         event = events[position]
         position += 1
-        within: list[FunctionEvent] = []
-        if is_run := _BY_BLOCKS.fullmatch(event.name):
-            while position < len(events) and events[position].end <= event.end:
-                within.append(events[position])
-                position += 1
-        if not is_run:
+        run = _BY_BLOCKS.fullmatch(event.name)
+        if run is None:
             steps.append(PlanStep(event.name, event.input_shapes, event.self_time, event.flops, event.bytes))
             continue
-        count = int(is_run[1])
+        within: list[FunctionEvent] = []
+        while position < len(events) and events[position].end <= event.end:
+            within.append(events[position])
+            position += 1
+        count = int(run[1])
         for first in range(count):
             every = within[first::count]
             steps.append(

@@ -60,6 +60,19 @@ double divisor(const Pool2dShape& s, int64_t y, int64_t x) {
   return static_cast<double>(extent(y0, s.kernel_height, 0, s.in_height) * extent(x0, s.kernel_width, 0, s.in_width));
 }
 
+// Adds each gradient to where its maximum was, position(index of the output, y, x); -1: a window in the padding alone.
+template <class T, class F>
+void spread(const Pool2dShape& s, const T* grad_output, T* grad_input, const F& position) {
+  for_planes(s, [&](int64_t n, int64_t c) {
+    for (int64_t p = 0; p < s.in_height * s.in_width; ++p) grad_input[input_index(s, n, c, p)] = 0;
+    for (int64_t y = 0; y < s.out_height; ++y)
+      for (int64_t x = 0; x < s.out_width; ++x) {
+        const int64_t at = output_index(s, n, c, y, x), to = position(at, y, x);
+        if (to >= 0) grad_input[input_index(s, n, c, to)] += grad_output[at];
+      }
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -85,13 +98,14 @@ void max_pool2d_forward(const Queue&, const Pool2dShape& s, const T* input, T* o
 
 template <class T>
 void max_pool2d_backward(const Queue&, const Pool2dShape& s, const T* grad_output, const int32_t* index, T* grad_input) {
-  for_planes(s, [&](int64_t n, int64_t c) {
-    for (int64_t p = 0; p < s.in_height * s.in_width; ++p) grad_input[input_index(s, n, c, p)] = 0;
-    for (int64_t y = 0; y < s.out_height; ++y)
-      for (int64_t x = 0; x < s.out_width; ++x) {
-        const int64_t at = output_index(s, n, c, y, x);
-        if (index[at] >= 0) grad_input[input_index(s, n, c, index[at])] += grad_output[at];  // -1: a window in the padding alone
-      }
+  spread(s, grad_output, grad_input, [&](int64_t at, int64_t, int64_t) -> int64_t { return index[at]; });
+}
+
+template <class T>
+void max_unpool(const Queue&, const Pool2dShape& s, const T* grad_output, const uint8_t* which, T* grad_input) {
+  spread(s, grad_output, grad_input, [&](int64_t at, int64_t y, int64_t x) {
+    const int64_t row = y * s.kernel_height + which[at] / s.kernel_width;
+    return row * s.in_width + x * s.kernel_width + which[at] % s.kernel_width;
   });
 }
 
@@ -115,20 +129,6 @@ void avg_pool2d_backward(const Queue&, const Pool2dShape& s, const T* grad_outpu
       for (int64_t x = 0; x < s.out_width; ++x) {
         const T share = static_cast<T>(grad_output[output_index(s, n, c, y, x)] / divisor(s, y, x));
         for_window(s, y, x, [&](int64_t iy, int64_t ix) { grad_input[input_index(s, n, c, iy * s.in_width + ix)] += share; });
-      }
-  });
-}
-
-template <class T>
-void max_unpool(const Queue&, const Pool2dShape& s, const T* grad_output, const uint8_t* which, T* grad_input) {
-  for_planes(s, [&](int64_t n, int64_t c) {
-    for (int64_t position = 0; position < s.in_height * s.in_width; ++position) grad_input[input_index(s, n, c, position)] = 0;
-    for (int64_t y = 0; y < s.out_height; ++y)
-      for (int64_t x = 0; x < s.out_width; ++x) {
-        const int64_t from = lanes_index(n, c, y * s.out_width + x, s.channels, s.out_height * s.out_width, s.lanes);
-        const int64_t row = y * s.kernel_height + which[from] / s.kernel_width;
-        const int64_t column = x * s.kernel_width + which[from] % s.kernel_width;
-        grad_input[input_index(s, n, c, row * s.in_width + column)] = grad_output[from];
       }
   });
 }
