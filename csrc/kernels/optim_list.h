@@ -1,6 +1,6 @@
-// The loop of an optimizer's update over a list of parameters on the CPU. The elements of all of them together are cut into
-// chunks of a fixed size, the units of work; so small biases share a unit and a large weight spreads over all threads. C headers
-// only.
+// The loop of an optimizer's update over a list of parameters on the CPU. Each parameter is cut into chunks, and a unit of work
+// takes chunks from the same place of all of them; so small biases share a unit, a large weight spreads over all threads, and each
+// thread finds the part of a gradient that it has made. C headers only.
 #pragma once
 
 #include "device/float_mode.h"
@@ -14,16 +14,20 @@ namespace cnnx {
 template <class T, class Update>
 inline void for_each_part(int64_t count, const OptimItem<T>* items, double nanoseconds, const Update& update) {
   constexpr int64_t kChunk = 8192;
-  int64_t total = 0;
-  for (int64_t i = 0; i < count; ++i) total += items[i].n;
-  const int64_t chunk = kChunk < total ? kChunk : total;
-  parallel_for((total + kChunk - 1) / kChunk, nanoseconds * (double)chunk, [&](int64_t unit) {
+  const auto chunks_of = [&](int64_t i) { return (items[i].n + kChunk - 1) / kChunk; };
+  int64_t total = 0, units = 0;
+  for (int64_t i = 0; i < count; ++i) {
+    total += items[i].n;
+    units = chunks_of(i) > units ? chunks_of(i) : units;
+  }
+  parallel_for(units, nanoseconds * (double)total / (double)(units > 0 ? units : 1), [&](int64_t unit) {
     const FloatMode before = float_mode();
     const InFloatMode mode(flushing(before), before);
-    const int64_t begin = unit * kChunk, end = begin + kChunk < total ? begin + kChunk : total;
-    int64_t first = 0;  // place of an item in the concatenation of all
-    for (int64_t i = 0; i < count && first < end; first += items[i].n, ++i) {
-      const int64_t from = begin > first ? begin - first : 0, to = (end < first + items[i].n ? end - first : items[i].n);
+    for (int64_t i = 0; i < count; ++i) {
+      // Those of one chunk do not all fall to one unit.
+      const int64_t chunks = chunks_of(i), shift = chunks < units ? i * 7 % units : 0;
+      const int64_t from = (chunks * unit + shift) / units * kChunk, end = (chunks * (unit + 1) + shift) / units * kChunk;
+      const int64_t to = end < items[i].n ? end : items[i].n;
       if (from >= to) continue;
       OptimItem<T> part = items[i];
       part.n = to - from;

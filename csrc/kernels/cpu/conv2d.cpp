@@ -66,7 +66,7 @@ __attribute__((always_inline)) inline void forward_tile(const float* input, cons
       unroll<Channels>([&](auto c) { w[c] = broadcast(weight[t * Channels + c]); });
       unroll<Rows>([&](auto r) {
         unroll<Pixels>([&](auto p) {
-          const Vec value = load(at + r * steps.in_row + p * in_pixel);
+          const Vec value = kept<Channels>(load(at + r * steps.in_row + p * in_pixel));
           unroll<Channels>([&](auto c) { acc[c * Rows + r][p] = mul_add(w[c], value, acc[c * Rows + r][p]); });
         });
       });
@@ -100,8 +100,7 @@ inline void window_tile(const float* input, int64_t first, int64_t last, const i
       unroll<Rows>([&](auto r) {
         unroll<Pixels + Kernel - 1>([&](auto x) {
           if (x < first || x >= last) return;
-          Vec value = load(row + x * kLanes);
-          keep(value);
+          const Vec value = kept<Channels * Kernel>(load(row + x * kLanes));
           unroll<Channels>([&](auto c) {
             unroll<Kernel>([&](auto kx) {
               if constexpr (x >= kx && x - kx < Pixels)
@@ -378,7 +377,7 @@ inline void weight_tile(const ConvPlan& c, const float* grad_output, const float
       Vec g[Channels];
       unroll<Channels>([&](auto o) { g[o] = load(out_row + o * out_plane); });
       unroll<Taps>([&](auto t) {
-        const Vec value = load(in_row + at[t]);
+        const Vec value = kept<Channels>(load(in_row + at[t]));
         unroll<Channels>([&](auto o) { sum[o][t] = mul_add(g[o], value, sum[o][t]); });
       });
       in_row += step;
@@ -410,8 +409,7 @@ inline void weight_window(const ConvPlan& c, const float* grad_output, const flo
         const float* from = in_row + ky * row_pitch + left * kLanes;
         unroll<Pixels + K - 1>([&](auto x) {
           if (x < -left || x >= c.in_width - left) return;
-          Vec value = load(from + x * kLanes);
-          keep(value);
+          const Vec value = kept<Channels * K>(load(from + x * kLanes));
           unroll<Channels>([&](auto o) {
             unroll<K>([&](auto kx) {
               if constexpr (x >= kx && x - kx < Pixels)

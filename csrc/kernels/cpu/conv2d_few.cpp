@@ -55,7 +55,7 @@ inline void channel_tile(const float* input, const int32_t* offsets, TapRuns tap
       Vec w[Vectors];
       unroll<Vectors>([&](auto v) { w[v] = load(weight + (t * Vectors + v) * kLanes); });
       unroll<Pixels>([&](auto p) {
-        const Vec value = broadcast(at[p * step]);
+        const Vec value = kept<Vectors>(broadcast(at[p * step]));
         unroll<Vectors>([&](auto v) { acc[v][p] += w[v] * value; });
       });
     }
@@ -142,7 +142,7 @@ inline void pixel_tile(const float* input, const int32_t* offsets, int64_t taps,
     Vec w[Channels];
     unroll<Channels>([&](auto c) { w[c] = broadcast(weight[c * taps + t]); });
     unroll<Vectors>([&](auto v) {
-      const Vec value = load(at + v * kLanes);
+      const Vec value = kept<Channels>(load(at + v * kLanes));
       unroll<Channels>([&](auto c) { acc[c][v] += w[c] * value; });
     });
   }
@@ -234,7 +234,7 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* inp
               Vec grads[Vectors];
               unroll<Vectors>([&](auto v) { grads[v] = load(g + v * spatial * kLanes); });
               unroll<Taps>([&](auto t) {
-                const Vec value = broadcast(row[offsets[t0 + t]]);
+                const Vec value = kept<Vectors>(broadcast(row[offsets[t0 + t]]));
                 unroll<Vectors>([&](auto v) { acc[v][t] += grads[v] * value; });
               });
               row += c.stride_width;

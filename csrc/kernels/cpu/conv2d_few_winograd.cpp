@@ -80,11 +80,9 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
           const int64_t tile = point * tiles + rows.begin(row), o = vectors.begin(col) * kLanes;
           with_size<kTileRows>(vectors.size(col), [&]<int Vectors>() {
             with_size<kTileCols>(rows.size(row), [&]<int Rows>() {
-              Vec acc[Rows][Vectors] = {};
-              product<Rows, Vectors>(points + tile * in_pitch, in_pitch, 1, transformed + point * c.in_channels * out_pitch + o,
-                                     out_pitch, c.in_channels, acc);
-              float* to = products + tile * out_pitch + o;
-              unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { store(to + r * out_pitch + v * kLanes, acc[r][v]); }); });
+              product_to<Rows, Vectors>(points + tile * in_pitch, in_pitch, 1,
+                                        transformed + point * c.in_channels * out_pitch + o, out_pitch, c.in_channels, false,
+                                        products + tile * out_pitch + o, out_pitch);
             });
           });
         }

@@ -10,13 +10,23 @@
 //
 // A unit of work is a few tiles of one block, so that its transformed input [36][in_channels][tiles][L] and the products
 // [36][out_channels][tiles][L] stay in the second-level cache.
+#include "cnnx/threads.h"
 #include "kernels/cpu/transpose.h"
 #include "kernels/cpu/winograd.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-constexpr int64_t kUnitBytes = int64_t{1} << 20;
+// A register tile: output channels by tiles. Few tiles, so that the points of all channels of a unit stay near.
+#if defined(__AVX2__)
+constexpr int kWinogradTiles = 3;
+#else
+constexpr int kWinogradTiles = kTileCols;
+#endif
+constexpr int kWinogradChannels = kTileRows * kTileCols / kWinogradTiles;
+
+constexpr int64_t kUnitBytes = 450 * 1024;
+constexpr int64_t kChannelTiles = 4;  // of a part of a unit
 
 // A g along one axis: the transpose of transform_output.
 template <int M>
@@ -36,17 +46,23 @@ inline void spread_output(const Vec (&g)[M], Vec (&out)[kPoints]) {
   out[5] = g[M - 1];
 }
 
-// The tiles of a block, row by row, and how many of them a unit takes.
+// The pitch of a point's values, where a tile has all points: an odd number of lines, so that they do not share one set of the
+// cache.
+inline int64_t apart(int64_t pitch) {
+  constexpr int64_t kLine = 16;
+  return (ceil_div(pitch, kLine) | 1) * kLine;
+}
+
+// The tiles of a block, row by row, and how many of them a unit takes: as many as have their points in half of the second-level
+// cache, but enough to hide the latency of multiply-adds.
 struct Tiling {
   int64_t columns, count;
   Split units;
-  Tiling(const ConvPlan& c, int64_t outputs, int64_t limit)
+  Tiling(const ConvPlan& c, int64_t outputs)
       : columns(ceil_div(c.out_width, outputs)),
         count(columns * ceil_div(c.out_height, outputs)),
         units(count,
-              max(min(kUnitBytes / (kGrid * (c.in_channels + c.out_channels) * kLanes * static_cast<int64_t>(sizeof(float))),
-                      limit),
-                  1)) {}
+              min(max(kUnitBytes / (kGrid * c.in_channels * kLanes * static_cast<int64_t>(sizeof(float))), 2), kWinogradTiles)) {}
 };
 
 // The weights at the points, packed for the register tiles: [point][tile of channels][in_channel][channel of the tile].
@@ -78,8 +94,8 @@ float* transform_weight(const Queue& queue, const ConvPlan& c, const Split& chan
 template <int R>
 void forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
   constexpr int M = kPoints + 1 - R;
-  const Split channel_tiles(c.out_channels, kTileRows);
-  const Tiling tiling(c, M, kTileCols);
+  const Split channel_tiles(c.out_channels, kWinogradChannels), parts(channel_tiles.parts, kChannelTiles);
+  const Tiling tiling(c, M);
   const float* packed = transform_weight<R>(queue, c, channel_tiles, weight);
   const int64_t pairs = c.out_channels * c.in_channels;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
@@ -89,36 +105,39 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
     const int64_t block = unit / tiling.units.parts, first = tiling.units.begin(unit % tiling.units.parts);
     const int64_t tiles = tiling.units.size(unit % tiling.units.parts);
     const int64_t pitch = tiles * kLanes;  // of a channel
-    float* points = static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(kGrid * c.in_channels * pitch) * sizeof(float)));
-    float* products =
-        static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(kGrid * c.out_channels * pitch) * sizeof(float)));
+    const int64_t in_pitch = apart(c.in_channels * pitch),
+                  out_pitch = apart(parts.size(0) * kWinogradChannels * pitch);  // of a point
+    float* points = static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(kGrid * in_pitch) * sizeof(float)));
+    float* products = static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(kGrid * out_pitch) * sizeof(float)));
     for (int64_t i = 0; i < c.in_channels; ++i)
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t y = (first + t) / tiling.columns * M - c.pad_top, x = (first + t) % tiling.columns * M - c.pad_left;
-        input_tile(c, input + (block * c.in_channels + i) * in_plane, y, x, points + i * pitch + t * kLanes,
-                   c.in_channels * pitch);
+        input_tile(c, input + (block * c.in_channels + i) * in_plane, y, x, points + i * pitch + t * kLanes, in_pitch);
       }
-    with_size<kTileCols>(tiles, [&]<int Tiles>() {
-      for (int64_t point = 0; point < kGrid; ++point)
-        for (int64_t part = 0; part < channel_tiles.parts; ++part) {
-          const int64_t o = channel_tiles.begin(part);
-          with_size<kTileRows>(channel_tiles.size(part), [&]<int Channels>() {
-            Vec acc[Channels][Tiles] = {};
-            product<Channels, Tiles>(packed + point * pairs + o * c.in_channels, 1, Channels,
-                                     points + point * c.in_channels * pitch, pitch, c.in_channels, acc);
-            float* to = products + (point * c.out_channels + o) * pitch;
-            unroll<Channels>([&](auto r) { unroll<Tiles>([&](auto t) { store(to + r * pitch + t * kLanes, acc[r][t]); }); });
-          });
+    for (int64_t part = 0; part < parts.parts; ++part) {
+      const int64_t first_tile = parts.begin(part), end_tile = first_tile + parts.size(part);
+      const int64_t first_channel = channel_tiles.begin(first_tile);
+      with_size<kWinogradTiles>(tiles, [&]<int Tiles>() {
+        for (int64_t point = 0; point < kGrid; ++point)
+          for (int64_t tile = first_tile; tile < end_tile; ++tile) {
+            const int64_t o = channel_tiles.begin(tile);
+            with_size<kWinogradChannels>(channel_tiles.size(tile), [&]<int Channels>() {
+              product_to<Channels, Tiles>(packed + point * pairs + o * c.in_channels, 1, Channels, points + point * in_pitch,
+                                          pitch, c.in_channels, false, products + point * out_pitch + (o - first_channel) * pitch,
+                                          pitch);
+            });
+          }
+      });
+      const int64_t end_channel = channel_tiles.begin(end_tile - 1) + channel_tiles.size(end_tile - 1);
+      for (int64_t o = first_channel; o < end_channel; ++o) {
+        const Vec start = broadcast(bias != nullptr ? bias[o] : 0.0f);
+        for (int64_t t = 0; t < tiles; ++t) {
+          const int64_t y = (first + t) / tiling.columns * M, x = (first + t) % tiling.columns * M;
+          const float* from = products + (o - first_channel) * pitch + t * kLanes;
+          float* to = output + (block * c.out_channels + o) * out_plane + (y * c.out_width + x) * kLanes;
+          output_tile<M>(from, out_pitch, start, finish_channel(c, o), min(c.out_height - y, M), min(c.out_width - x, M), to,
+                         c.out_width * kLanes);
         }
-    });
-    for (int64_t o = 0; o < c.out_channels; ++o) {
-      const Vec start = broadcast(bias != nullptr ? bias[o] : 0.0f);
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t y = (first + t) / tiling.columns * M, x = (first + t) % tiling.columns * M;
-        const float* from = products + o * pitch + t * kLanes;
-        float* to = output + (block * c.out_channels + o) * out_plane + (y * c.out_width + x) * kLanes;
-        output_tile<M>(from, c.out_channels * pitch, start, finish_channel(c, o), min(c.out_height - y, M),
-                       min(c.out_width - x, M), to, c.out_width * kLanes);
       }
     }
   });
@@ -129,26 +148,19 @@ constexpr int kTallRows = kTileRows * kTileCols / 2, kTallVectors = 2;
 
 // to[q][in_channel][out_channel] (+)= the sum over positions k of points[q][in_channel][k] * spread[q][k][out_channel], for a row
 // of points q; out_channels in whole vectors.
-void multiply_points(int64_t in_channels, int64_t out_vectors, const float* points, const float* spread, int64_t depth,
-                     bool first, float* to) {
+void multiply_points(int64_t in_channels, int64_t out_vectors, const float* points, int64_t points_pitch, const float* spread,
+                     int64_t spread_pitch, int64_t depth, bool first, float* to) {
   const int64_t out_pitch = out_vectors * kLanes;
   const Split cols(out_vectors, kTallVectors), rows(in_channels, kTallRows);
   for (int64_t q = 0; q < kPoints; ++q)
     for (int64_t col = 0; col < cols.parts; ++col)
       for (int64_t row = 0; row < rows.parts; ++row) {
-        const float* a = points + (q * in_channels + rows.begin(row)) * depth;
-        const float* b = spread + q * depth * out_pitch + cols.begin(col) * kLanes;
+        const float* a = points + q * points_pitch + rows.begin(row) * depth;
+        const float* b = spread + q * spread_pitch + cols.begin(col) * kLanes;
         float* sums = to + (q * in_channels + rows.begin(row)) * out_pitch + cols.begin(col) * kLanes;
         with_size<kTallVectors>(cols.size(col), [&]<int Vectors>() {
           with_size<kTallRows>(rows.size(row), [&]<int Rows>() {
-            Vec acc[Rows][Vectors] = {};
-            product<Rows, Vectors>(a, depth, 1, b, out_pitch, depth, acc);
-            unroll<Rows>([&](auto r) {
-              unroll<Vectors>([&](auto v) {  // what is summed chunk by chunk is rounded less often
-                float* sum = sums + r * out_pitch + v * kLanes;
-                store(sum, first ? acc[r][v] : load(sum) + acc[r][v]);
-              });
-            });
+            product_to<Rows, Vectors>(a, depth, 1, b, out_pitch, depth, !first, sums, out_pitch);
           });
         });
       }
@@ -157,16 +169,13 @@ void multiply_points(int64_t in_channels, int64_t out_vectors, const float* poin
 // Pixel by pixel of that window of up to L channels: [pixel][image][channel] instead of [channel][pixel][image]. Zeros outside,
 // for dead images and for channels that are not there.
 inline void transpose_window(const float* planes, int64_t channels, int64_t in_height, int64_t in_width, int64_t y, int64_t x,
-                             int64_t height, int64_t width, VecI live, float* to) {
+                             int64_t height, int64_t width, int64_t live, float* to) {
+  const int64_t plane = in_height * in_width * kLanes;
   for (int64_t r = y; r < y + height; ++r)
     for (int64_t j = x; j < x + width; ++j, to += kLanes * kLanes) {
       const bool inside = r < in_height && j < in_width;
-      Vec rows[kLanes];
-      for (int64_t l = 0; l < kLanes; ++l)
-        rows[l] =
-            inside && l < channels ? select(live, load(planes + ((l * in_height + r) * in_width + j) * kLanes), Vec{}) : Vec{};
-      transpose(rows);
-      for (int64_t l = 0; l < kLanes; ++l) store(to + l * kLanes, rows[l]);
+      pack_block(planes + (r * in_width + j) * kLanes, plane, inside ? min(channels, kLanes) : 0, kLanes, to);
+      for (int64_t l = live; l < kLanes; ++l) store(to + l * kLanes, Vec{});
     }
 }
 
@@ -174,80 +183,121 @@ inline void transpose_window(const float* planes, int64_t channels, int64_t in_h
 // those of the other chunks costs little.
 constexpr int64_t kChunkTiles = 8;
 
-// The weight gradient is G^T [ sum over tiles of (A gY A^T) . (B^T d B) ] G. The sum runs over images too, the lanes: so the
-// output gradient is transposed to have its channels in the lanes, and every point is a plain matrix product. A unit takes one
-// block and two rows of points that share sums (0 and 5, 1 and 2, 3 and 4) and leaves [point][in_channel][out_channel] for the
-// block.
+// Some tiles of a block.
+struct Chunk {
+  int64_t y, x, tile_rows, tile_cols;  // of tiles of M x M outputs
+  int64_t depth() const { return tile_rows * tile_cols * kLanes; }
+};
+
+// to[i][q][in_channel][tile][image] for the rows of points First and Second (i) of all tiles of a chunk. `window` has room for the
+// pixels of a channel.
 template <int R, int First, int Second>
-void weight_unit(const Queue& queue, const ConvPlan& c, const float* input, const float* grad_output, VecI live, float* to) {
+void transform_inputs(const ConvPlan& c, const float* input, const Chunk& chunk, VecI live, float* window, float* to,
+                      int64_t point_pitch) {
   constexpr int M = kPoints + 1 - R;
-  const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
-  const int64_t out_vectors = ceil_div(c.out_channels, kLanes), out_pitch = out_vectors * kLanes;
-  const Split cols(ceil_div(c.out_width, M), kChunkTiles);
-  const Split rows(ceil_div(c.out_height, M), max(kChunkTiles / cols.size(0), 1));
-  const int64_t most_tiles = rows.size(0) * cols.size(0);
-  const int64_t most_pixels = max((rows.size(0) * M + R - 1) * (cols.size(0) * M + R - 1), most_tiles * M * M * kLanes);
-  const int64_t pixel = kLanes * static_cast<int64_t>(sizeof(float));
-  float* points =
-      static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(2 * kPoints * c.in_channels * most_tiles * pixel)));
-  float* spread =
-      static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(2 * kPoints * out_pitch * most_tiles * pixel)));
-  float* window = static_cast<float*>(queue.scratch(kTurnedWeight, static_cast<size_t>(most_pixels * pixel)));
-  for (int64_t chunk = 0; chunk < rows.parts * cols.parts; ++chunk) {
-    const int64_t row = chunk / cols.parts, col = chunk % cols.parts, y0 = rows.begin(row) * M, x0 = cols.begin(col) * M;
-    const int64_t tile_rows = rows.size(row), tile_cols = cols.size(col), depth = tile_rows * tile_cols * kLanes;
-    for (int64_t i = 0; i < c.in_channels; ++i) {
-      const int64_t width = tile_cols * M + R - 1;
-      copy_window(input + i * in_plane, c.in_height, c.in_width, y0 - c.pad_top, x0 - c.pad_left, tile_rows * M + R - 1, width,
-                  window);
-      float* at = points + i * depth;
-      for (int64_t y = 0; y < tile_rows; ++y)
-        for (int64_t x = 0; x < tile_cols; ++x, at += kLanes) {
-          const float* from = window + (y * width + x) * M * kLanes;
-          Vec half[2][kPoints];
-          for (int j = 0; j < kPoints; ++j) {
-            Vec column[kPoints], out[kPoints];
-            for (int r = 0; r < kPoints; ++r) column[r] = load(from + (r * width + j) * kLanes);
-            transform_input(column, out);
+  const int64_t height = chunk.tile_rows * M + R - 1, width = chunk.tile_cols * M + R - 1;
+  const int64_t top = chunk.y - c.pad_top, left = chunk.x - c.pad_left;
+  const bool is_inside = top >= 0 && left >= 0 && top + height <= c.in_height && left + width <= c.in_width;
+  const int64_t pitch = (is_inside ? c.in_width : width) * kLanes;
+  for (int64_t channel = 0; channel < c.in_channels; ++channel) {
+    const float* plane = input + channel * c.in_height * c.in_width * kLanes;
+    if (!is_inside) copy_window(plane, c.in_height, c.in_width, top, left, height, width, window);
+    const float* pixels = is_inside ? plane + (top * c.in_width + left) * kLanes : window;
+    float* at = to + channel * chunk.depth();
+    for (int64_t y = 0; y < chunk.tile_rows; ++y)
+      for (int64_t x = 0; x < chunk.tile_cols; ++x, at += kLanes) {
+        const float* from = pixels + y * M * pitch + x * M * kLanes;
+        Vec half[2][kPoints];
+        for (int j = 0; j < kPoints; ++j) {
+          Vec column[kPoints], out[kPoints];
+          for (int r = 0; r < kPoints; ++r) column[r] = load(from + r * pitch + j * kLanes);
+          transform_input(column, out);
+          half[0][j] = out[First];
+          half[1][j] = out[Second];
+        }
+        for (int i = 0; i < 2; ++i) {
+          Vec out[kPoints];
+          transform_input(half[i], out);
+          for (int q = 0; q < kPoints; ++q) store(at + (i * kPoints + q) * point_pitch, select(live, out[q], Vec{}));
+        }
+      }
+  }
+}
+
+// to[i][q][tile][image][out_channel] of the output gradient as [pixel][image][channel] for each L channels.
+template <int R, int First, int Second>
+void spread_gradients(const float* turned, const Chunk& chunk, int64_t out_vectors, float* to, int64_t point_pitch) {
+  constexpr int M = kPoints + 1 - R;
+  const int64_t width = chunk.tile_cols * M, pixel = kLanes * kLanes;
+  for (int64_t o = 0; o < out_vectors; ++o, turned += chunk.tile_rows * M * width * pixel) {
+    float* at = to + o * kLanes;
+    for (int64_t y = 0; y < chunk.tile_rows; ++y)
+      for (int64_t x = 0; x < chunk.tile_cols; ++x)
+        for (int64_t image = 0; image < kLanes; ++image, at += out_vectors * kLanes) {
+          const float* from = turned + (y * width + x) * M * pixel + image * kLanes;
+          Vec half[2][M];
+          for (int j = 0; j < M; ++j) {
+            Vec column[M], out[kPoints];
+            for (int r = 0; r < M; ++r) column[r] = load(from + (r * width + j) * pixel);
+            spread_output<M>(column, out);
             half[0][j] = out[First];
             half[1][j] = out[Second];
           }
           for (int i = 0; i < 2; ++i) {
             Vec out[kPoints];
-            transform_input(half[i], out);
-            for (int q = 0; q < kPoints; ++q) store(at + (i * kPoints + q) * c.in_channels * depth, select(live, out[q], Vec{}));
+            spread_output<M>(half[i], out);
+            for (int q = 0; q < kPoints; ++q) store(at + (i * kPoints + q) * point_pitch, out[q]);
           }
         }
-    }
-    for (int64_t o = 0; o < c.out_channels; o += kLanes) {
-      const int64_t width = tile_cols * M;
-      transpose_window(grad_output + o * out_plane, c.out_channels - o, c.out_height, c.out_width, y0, x0, tile_rows * M, width,
-                       live, window);
-      float* at = spread + o;
-      for (int64_t y = 0; y < tile_rows; ++y)
-        for (int64_t x = 0; x < tile_cols; ++x)
-          for (int64_t image = 0; image < kLanes; ++image, at += out_pitch) {
-            const float* from = window + ((y * width + x) * M * kLanes + image) * kLanes;
-            Vec half[2][M];
-            for (int j = 0; j < M; ++j) {
-              Vec column[M], out[kPoints];
-              for (int r = 0; r < M; ++r) column[r] = load(from + (r * width + j) * kLanes * kLanes);
-              spread_output<M>(column, out);
-              half[0][j] = out[First];
-              half[1][j] = out[Second];
-            }
-            for (int i = 0; i < 2; ++i) {
-              Vec out[kPoints];
-              spread_output<M>(half[i], out);
-              for (int q = 0; q < kPoints; ++q) store(at + (i * kPoints + q) * depth * out_pitch, out[q]);
-            }
-          }
-    }
-    const int64_t points_pitch = kPoints * c.in_channels * depth, spread_pitch = kPoints * out_pitch * depth;
-    const int64_t sums_pitch = kPoints * c.in_channels * out_pitch;
-    multiply_points(c.in_channels, out_vectors, points, spread, depth, chunk == 0, to + First * sums_pitch);
-    multiply_points(c.in_channels, out_vectors, points + points_pitch, spread + spread_pitch, depth, chunk == 0,
-                    to + Second * sums_pitch);
+  }
+}
+
+// Rows of points that share sums, and so are made together: f.template operator()<First, Second>().
+constexpr int64_t kRowPairs = kPoints / 2;
+template <class F>
+void with_pair(int64_t pair, const F& f) {
+  if (pair == 0) f.template operator()<0, 5>();
+  else if (pair == 1) f.template operator()<1, 2>();
+  else f.template operator()<3, 4>();
+}
+
+// The weight gradient is G^T [ sum over tiles of (A gY A^T) . (B^T d B) ] G. The sum runs over images too, the lanes: so the
+// output gradient is transposed to have its channels in the lanes, and every point is a plain matrix product. A unit takes `live`
+// images of one block and some pairs of rows of points, and leaves [point][in_channel][out_channel] for the block.
+template <int R>
+void weight_unit(const Queue& queue, const ConvPlan& c, const float* input, const float* grad_output, int64_t live,
+                 int64_t first_pair, int64_t end_pair, float* to) {
+  constexpr int M = kPoints + 1 - R;
+  const int64_t out_plane = c.out_height * c.out_width * kLanes;
+  const int64_t out_vectors = ceil_div(c.out_channels, kLanes), out_pitch = out_vectors * kLanes;
+  const Split cols(ceil_div(c.out_width, M), kChunkTiles);
+  const Split rows(ceil_div(c.out_height, M), max(kChunkTiles / cols.size(0), 1));
+  const int64_t most = rows.size(0) * cols.size(0) * kLanes;
+  const int64_t points_pitch = apart(c.in_channels * most), spread_pitch = apart(out_pitch * most);
+  const auto room = [&](int slot, int64_t floats) {
+    return static_cast<float*>(queue.scratch(slot, static_cast<size_t>(floats) * sizeof(float)));
+  };
+  float* points = room(kBand, 2 * kPoints * points_pitch);
+  float* spread = room(kPackedOutput, 2 * kPoints * spread_pitch);
+  float* window = room(kColumns, (rows.size(0) * M + R - 1) * (cols.size(0) * M + R - 1) * kLanes);
+  float* turned = room(kTurnedWeight, most * M * M * out_pitch);
+  for (int64_t part = 0; part < rows.parts * cols.parts; ++part) {
+    const int64_t row = part / cols.parts, col = part % cols.parts;
+    const Chunk chunk{rows.begin(row) * M, cols.begin(col) * M, rows.size(row), cols.size(col)};
+    const int64_t height = chunk.tile_rows * M, width = chunk.tile_cols * M;
+    for (int64_t o = 0; o < out_vectors; ++o)
+      transpose_window(grad_output + o * kLanes * out_plane, c.out_channels - o * kLanes, c.out_height, c.out_width, chunk.y,
+                       chunk.x, height, width, live, turned + o * height * width * kLanes * kLanes);
+    for (int64_t pair = first_pair; pair < end_pair; ++pair)
+      with_pair(pair, [&]<int First, int Second>() {
+        transform_inputs<R, First, Second>(c, input, chunk, first_lanes(live), window, points, points_pitch);
+        spread_gradients<R, First, Second>(turned, chunk, out_vectors, spread, spread_pitch);
+        const int64_t sums_pitch = kPoints * c.in_channels * out_pitch;
+        for (int i = 0; i < 2; ++i)
+          multiply_points(c.in_channels, out_vectors, points + i * kPoints * points_pitch, points_pitch,
+                          spread + i * kPoints * spread_pitch, spread_pitch, chunk.depth(), part == 0,
+                          to + (i == 0 ? First : Second) * sums_pitch);
+      });
   }
 }
 
@@ -258,17 +308,13 @@ void backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const
   const int64_t in_block = c.in_channels * c.in_height * c.in_width * kLanes;
   const int64_t out_block = c.out_channels * c.out_height * c.out_width * kLanes;
   float* partials = static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(c.blocks * kGrid * pairs) * sizeof(float)));
-  const double cost = cost_of(static_cast<double>(2 * kPoints * pairs * c.out_height * c.out_width));
-  constexpr int64_t kPairs = kPoints / 2;  // of rows of points
-  parallel_for(c.blocks * kPairs, cost, [&](int64_t unit) {
-    const int64_t block = unit / kPairs, pair = unit % kPairs;
-    const VecI live = first_lanes(batch - block * kLanes);
-    const float* x = input + block * in_block;
-    const float* g = grad_output + block * out_block;
-    float* to = partials + block * kGrid * pairs;
-    if (pair == 0) weight_unit<R, 0, 5>(queue, c, x, g, live, to);
-    else if (pair == 1) weight_unit<R, 1, 2>(queue, c, x, g, live, to);
-    else weight_unit<R, 3, 4>(queue, c, x, g, live, to);
+  // Pairs of one block share what is transposed, unless that would leave threads without work. The sums are the same.
+  const int64_t pairs_of_unit = c.blocks >= get_num_threads() ? kRowPairs : 1, units_of_block = kRowPairs / pairs_of_unit;
+  const double cost = cost_of(static_cast<double>(2 * pairs_of_unit * kPoints * pairs * c.out_height * c.out_width));
+  parallel_for(c.blocks * units_of_block, cost, [&](int64_t unit) {
+    const int64_t block = unit / units_of_block, pair = unit % units_of_block * pairs_of_unit;
+    weight_unit<R>(queue, c, input + block * in_block, grad_output + block * out_block, min(batch - block * kLanes, kLanes), pair,
+                   pair + pairs_of_unit, partials + block * kGrid * pairs);
   });
 
   // The blocks' sums in order, then G^T . G, a vector of out channels at a time.

@@ -22,7 +22,7 @@ enum DenseScratch { kPackedA, kPanel, kPackedInput, kPackedOutput, kWholeSum };
 // a few times only.
 constexpr int64_t kPanelColumns = kTileCols * kLanes;
 constexpr int64_t kPanelDepth = 96 * 1024 / (kPanelColumns * static_cast<int64_t>(sizeof(float)));
-constexpr int64_t kRowsPerUnit = 32 * kTileRows;
+constexpr int64_t kTilesOfUnit = 16;
 
 // Rows [k, k + depth) and columns [n, n + columns) of b, side by side in vectors; zeros fill the last one.
 void pack_panel(const GemmShape& s, const float* b, int64_t k, int64_t depth, int64_t n, int64_t columns, float* panel) {
@@ -43,26 +43,34 @@ void pack_panel(const GemmShape& s, const float* b, int64_t k, int64_t depth, in
   }
 }
 
-// Some rows of a as [k][row].
-void pack_rows(const GemmShape& s, const float* a, int64_t rows, float* to) {
-  if (s.a_row == 1) {
-    for (int64_t k = 0; k < s.k; ++k) store_partial(to + k * rows, load_partial(a + k * s.a_col, rows), rows);
-  } else {
-    for (int64_t k = 0; k < s.k; ++k)
-      for (int64_t r = 0; r < rows; ++r) to[k * rows + r] = a[r * s.a_row + k * s.a_col];
+// Tiles [first, last) of the rows of a, for each panel of its depth as [tile][k][row]. A line of a column-major a holds the rows of
+// several tiles, so they are packed side by side.
+void pack_rows(const GemmShape& s, const float* a, const Split& tiles, int64_t first, int64_t last, float* to) {
+  constexpr int64_t kStep = 8;  // lines that stay in the first-level cache however far they are apart
+  for (int64_t begin = 0; begin < s.k; begin += kPanelDepth) {
+    const int64_t depth = min(kPanelDepth, s.k - begin);
+    for (int64_t k = 0; k < depth; k += kStep)
+      for (int64_t tile = first; tile < last; ++tile)
+        with_size<kTileRows>(tiles.size(tile), [&]<int Rows>() {
+          const int64_t m = tiles.begin(tile), count = min(depth - k, kStep);
+          const float* from = a + m * s.a_row + (begin + k) * s.a_col;
+          float* at = to + begin * s.m + m * depth + k * Rows;
+          for (int64_t i = 0; i < count; ++i, from += s.a_col, at += Rows) {
+            if (s.a_row == 1) __builtin_memcpy(at, from, Rows * sizeof(float));
+            else unroll<Rows>([&](auto r) { at[r] = from[r * s.a_row]; });
+          }
+        });
   }
 }
 
-enum class Onto { nothing, its_sum, what_was_there };
-
-// One tile of c over one panel. It continues the sum of the panels before; what was there already is added to the whole sum, so
-// that large numbers there cost no places on the way.
+// One tile of c over one panel: its sum, added to what is there if `adds`. c comes last, as it may lie far out. With `b` the panel
+// is not made yet: the product reads it from there and makes it.
 template <int Rows, int Vectors>
-void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col, const float* panel, int64_t depth,
-               int64_t columns, Onto onto, float* c) {
+void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col, const float* b, float* panel, int64_t depth,
+               int64_t columns, bool adds, float* c) {
   constexpr int64_t kPitch = Vectors * kLanes;
   Vec acc[Rows][Vectors] = {};
-  // The tile of c may lie far out: ask for it now, it arrives during the product.
+  // Ask for it now: it arrives during the product.
   for (int r = 0; r < Rows; ++r)
     for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * s.c_row + v * kLanes * s.c_col, 1);
   // Only where c is not made of vectors it passes through an edge of its own.
@@ -76,18 +84,15 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
       for (int v = 0; v < Vectors; ++v)
         f(c + r * s.c_row + v * kLanes, edge + r * kPitch + v * kLanes, v < Vectors - 1 ? kLanes : last);
   };
-  if (onto != Onto::nothing && apart) {
+  if (b != nullptr) product<Rows, Vectors, true>(a, a_row, a_col, b, s.b_row, depth, acc, panel);
+  else product<Rows, Vectors>(a, a_row, a_col, panel, kPitch, depth, acc);
+  if (adds && apart) {
     for (int r = 0; r < Rows; ++r)
       for (int64_t j = 0; j < kPitch; ++j) edge[r * kPitch + j] = j < columns ? c[r * s.c_row + j * s.c_col] : 0.0f;
-  } else if (onto != Onto::nothing && !whole) {
+  } else if (adds && !whole) {
     for_vectors([](const float* from, float* to, int64_t n) { store(to, load_partial(from, n)); });
   }
-  const auto add_tile = [&] {
-    unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] += load(tile + r * tile_row + v * kLanes); }); });
-  };
-  if (onto == Onto::its_sum) add_tile();
-  product<Rows, Vectors>(a, a_row, a_col, panel, kPitch, depth, acc);
-  if (onto == Onto::what_was_there) add_tile();
+  if (adds) unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] += load(tile + r * tile_row + v * kLanes); }); });
   unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { store(tile + r * tile_row + v * kLanes, acc[r][v]); }); });
   if (apart) {
     for (int r = 0; r < Rows; ++r)
@@ -110,39 +115,42 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
   }
   const Split row_tiles(s.m, kTileRows);
   int64_t a_row = s.a_row, a_col = s.a_col;
-  // Rows that are far apart in a column-major a would miss the cache at every step: pack them as [tile][k][row].
+  // Rows that are far apart in a column-major a would miss the cache at every step: pack them.
   const bool packed = s.a_col != 1 && s.k > 1;
   if (packed) {
     float* to = static_cast<float*>(queue.scratch(kPackedA, static_cast<size_t>(s.m * s.k) * sizeof(float)));
-    parallel_for(row_tiles.parts, static_cast<double>(s.k * kTileRows) / 2, [&](int64_t tile) {
-      const int64_t m = row_tiles.begin(tile);
-      pack_rows(s, a + m * s.a_row, row_tiles.size(tile), to + m * s.k);
+    const Split groups(row_tiles.parts, kLanes / kTileRows);
+    parallel_for(groups.parts, static_cast<double>(s.k * kLanes) / 2, [&](int64_t group) {
+      pack_rows(s, a, row_tiles, groups.begin(group), groups.begin(group) + groups.size(group), to);
     });
     a = to;
   }
   const Split panels(ceil_div(s.n, kLanes), kTileCols);  // in vectors
-  // Every unit packs its panel, so it takes many rows where there are units enough.
+  // Every unit packs its panel, so it takes many rows where there are units enough. Rows halve and halve again, so that a thread
+  // makes the part of a weight's gradient that it updates and reads again: what another one has written lies far.
   constexpr int64_t kUnits = 32;
-  const Split chunks(row_tiles.parts, max(kRowsPerUnit / kTileRows, ceil_div(row_tiles.parts * panels.parts, kUnits)));
+  int64_t parts = 1;
+  while (row_tiles.parts > 2 * parts * kTilesOfUnit && parts * panels.parts < kUnits) parts *= 2;
+  const Split chunks(row_tiles.parts, ceil_div(row_tiles.parts, parts));
   const double cost = cost_of(2.0 * static_cast<double>(chunks.size(0) * kTileRows * panels.size(0) * kLanes * s.k));
   parallel_for(panels.parts * chunks.parts, cost, [&](int64_t unit) {
-    const int64_t panel = unit / chunks.parts, chunk = unit % chunks.parts;
+    const int64_t panel = unit % panels.parts, chunk = unit / panels.parts;
     const int64_t n = panels.begin(panel) * kLanes, columns = min(panels.size(panel) * kLanes, s.n - n);
     float* side_by_side =
         static_cast<float*>(queue.scratch(kPanel, static_cast<size_t>(kPanelDepth * kPanelColumns) * sizeof(float)));
     for (int64_t k = 0; k < s.k || k == 0; k += kPanelDepth) {
       const int64_t depth = min(kPanelDepth, s.k - k);
-      pack_panel(s, b, k, depth, n, columns, side_by_side);
+      // The first tile copies whole vectors of rows by the way.
+      const bool by_the_way = s.b_col == 1 && columns == panels.size(panel) * kLanes;
+      if (!by_the_way) pack_panel(s, b, k, depth, n, columns, side_by_side);
       for (int64_t tile = chunks.begin(chunk); tile < chunks.begin(chunk) + chunks.size(chunk); ++tile) {
         const int64_t m = row_tiles.begin(tile), rows = row_tiles.size(tile);
-        const float* from = packed ? a + m * s.k + k * rows : a + m * a_row + k * a_col;
+        const float* from = packed ? a + k * s.m + m * depth : a + m * a_row + k * a_col;
         with_size<kTileRows>(rows, [&]<int Rows>() {
           with_size<kTileCols>(panels.size(panel), [&]<int Vectors>() {
-            gemm_tile<Rows, Vectors>(s, from, packed ? 1 : a_row, packed ? rows : a_col, side_by_side, depth, columns,
-                                     k > 0          ? Onto::its_sum
-                                     : s.accumulate ? Onto::what_was_there
-                                                    : Onto::nothing,
-                                     c + m * s.c_row + n * s.c_col);
+            const float* whole = by_the_way && tile == chunks.begin(chunk) ? b + k * s.b_row + n : nullptr;
+            gemm_tile<Rows, Vectors>(s, from, packed ? 1 : a_row, packed ? rows : a_col, whole, side_by_side, depth, columns,
+                                     k > 0 || s.accumulate, c + m * s.c_row + n * s.c_col);
           });
         });
       }
@@ -210,44 +218,37 @@ void linear_forward_dots(const LinearShape& s, const float* input, const float* 
 }
 
 // Image vectors per tile of the forward pass, and rows of w against them: the product fills the registers. Its panel of x^T lies
-// in the second-level cache while a unit's rows pass.
+// in the second-level cache while a unit's rows pass; the deeper it is, the longer are the streams of w.
 #if defined(__AVX512F__)
 constexpr int kImageVectors = 4, kImageRows = 6;
+constexpr int64_t kImagePanel = 320 * 1024;
+#elif defined(__AVX2__)
+constexpr int kImageVectors = 4, kImageRows = 3;
+constexpr int64_t kImagePanel = 200 * 1024;
 #else
-constexpr int kImageVectors = 6, kImageRows = 2;
+constexpr int kImageVectors = 6, kImageRows = 2;  // without a fused multiply-add products take a register, too
+constexpr int64_t kImagePanel = 100 * 1024;
 #endif
-constexpr int64_t kImageDepth = 100 * 1024 / (kImageVectors * kLanes * static_cast<int64_t>(sizeof(float)));
-constexpr int64_t kImageTiles = 16;  // of a unit
-}  // namespace
+constexpr int64_t kImageDepth = kImagePanel / (kImageVectors * kLanes * static_cast<int64_t>(sizeof(float)));
+constexpr int64_t kImageTiles = 16;    // of a unit
+constexpr int64_t kNear = 512 * 1024;  // bytes of images in lanes that lie near, on their way in and out
 
-void linear_forward(const Queue& queue, const LinearShape& s, const float* input, const float* weight, const float* bias,
-                    float* output) {
-  if (s.batch < kFewImages) return linear_forward_dots(s, input, weight, bias, output);
+// Of images in lanes.
+void linear_forward_lanes(const LinearShape& s, const float* input, const float* weight, const float* bias, float* output) {
   // Panels of up to kImageVectors * L images: x^T as [in][images of the panel].
-  const int64_t blocks = ceil_div(s.batch, kLanes);
-  const Split panels(blocks, kImageVectors), tiles(s.out_features, kImageRows), chunks(tiles.parts, kImageTiles);
-  const Split depths(s.in_features, kImageDepth);
-  const auto room = [&](DenseScratch slot, int64_t features) {
-    return static_cast<float*>(queue.scratch(slot, static_cast<size_t>(blocks * kLanes * features) * sizeof(float)));
-  };
-  const float* packed = input;
-  if (!s.input_in_lanes) {
-    float* to = room(kPackedInput, s.in_features);
-    pack_all(s.batch, s.in_features, input, to);
-    packed = to;
-  }
-  float* result = s.output_in_lanes ? output : room(kPackedOutput, s.out_features);
+  const Split panels(ceil_div(s.batch, kLanes), kImageVectors), tiles(s.out_features, kImageRows),
+      chunks(tiles.parts, kImageTiles), depths(s.in_features, kImageDepth);
   const double cost = cost_of(2.0 * static_cast<double>(chunks.size(0) * kImageRows * kImageVectors * kLanes * s.in_features));
   parallel_for(panels.parts * chunks.parts, cost, [&](int64_t unit) {
     const int64_t panel = unit / chunks.parts, block = panels.begin(panel), chunk = unit % chunks.parts;
-    const float* x = packed + block * s.in_features * kLanes;
+    const float* x = input + block * s.in_features * kLanes;
     with_size<kImageVectors>(panels.size(panel), [&]<int Vectors>() {
       for (int64_t part = 0; part < max(depths.parts, 1); ++part) {
         const int64_t k = depths.parts > 0 ? depths.begin(part) : 0, depth = depths.parts > 0 ? depths.size(part) : 0;
         for (int64_t tile = chunks.begin(chunk); tile < chunks.begin(chunk) + chunks.size(chunk); ++tile) {
           const int64_t o = tiles.begin(tile);
           with_size<kImageRows>(tiles.size(tile), [&]<int Rows>() {
-            float* to = result + (block * s.out_features + o) * kLanes;
+            float* to = output + (block * s.out_features + o) * kLanes;
             Vec sum[Rows][Vectors];
             unroll<Rows>([&](auto r) {
               const Vec start = broadcast(bias != nullptr ? bias[o + r] : 0.0f);
@@ -258,7 +259,7 @@ void linear_forward(const Queue& queue, const LinearShape& s, const float* input
               Vec scalar[Rows];
               unroll<Rows>([&](auto r) { scalar[r] = broadcast(w[r * s.in_features + i]); });
               unroll<Vectors>([&](auto v) {
-                const Vec value = load(at + (v * s.in_features + i) * kLanes);
+                const Vec value = kept<Rows>(load(at + (v * s.in_features + i) * kLanes));
                 unroll<Rows>([&](auto r) { sum[r][v] = mul_add(scalar[r], value, sum[r][v]); });
               });
             }
@@ -271,7 +272,31 @@ void linear_forward(const Queue& queue, const LinearShape& s, const float* input
       }
     });
   });
-  if (!s.output_in_lanes) unpack_all(s.batch, s.out_features, result, output);
+}
+}  // namespace
+
+void linear_forward(const Queue& queue, const LinearShape& s, const float* input, const float* weight, const float* bias,
+                    float* output) {
+  if (s.batch < kFewImages) return linear_forward_dots(s, input, weight, bias, output);
+  // What has to be packed or unpacked is so for as many images at a time as stay near.
+  const int64_t features = (s.input_in_lanes ? 0 : s.in_features) + (s.output_in_lanes ? 0 : s.out_features);
+  const int64_t panel = kImageVectors * kLanes, fit = kNear / static_cast<int64_t>(sizeof(float)) / max(features, 1);
+  const Split parts(ceil_div(s.batch, panel), features == 0 ? ceil_div(s.batch, panel) : max(fit / panel, 1));
+  const auto room = [&](DenseScratch slot, int64_t of_image) {
+    return static_cast<float*>(queue.scratch(slot, static_cast<size_t>(parts.size(0) * panel * of_image) * sizeof(float)));
+  };
+  float* packed = s.input_in_lanes ? nullptr : room(kPackedInput, s.in_features);
+  float* result = s.output_in_lanes ? nullptr : room(kPackedOutput, s.out_features);
+  for (int64_t part = 0; part < parts.parts; ++part) {
+    const int64_t first = parts.begin(part) * panel;
+    const float* x = input + first * s.in_features;
+    float* y = output + first * s.out_features;
+    LinearShape images = s;
+    images.batch = min(parts.size(part) * panel, s.batch - first);
+    if (packed != nullptr) pack_all(images.batch, s.in_features, x, packed);
+    linear_forward_lanes(images, packed != nullptr ? packed : x, weight, bias, result != nullptr ? result : y);
+    if (result != nullptr) unpack_all(images.batch, s.out_features, result, y);
+  }
 }
 
 void linear_backward_input(const Queue& queue, const LinearShape& s, const float* grad_output, const float* weight,
@@ -298,11 +323,12 @@ void linear_backward_weight(const Queue& queue, const LinearShape& s, const floa
   }
 }
 
-// Twelve chains: enough to hide the latency of two units, few enough for 16 registers.
+// Twelve chains: enough to hide the latency of two units, few enough for 16 registers. They come near 2 without starting there:
+// 2 * 0.5 + 1 is 2, which a compiler sees, and counts a chain that it leaves out.
 void multiply_adds(const Queue&, int64_t rounds, float* sink, double* operations) {
   constexpr int kChains = 12;
   Vec sum[kChains];
-  unroll<kChains>([&](auto i) { sum[i] = broadcast(static_cast<float>(i)); });
+  unroll<kChains>([&](auto i) { sum[i] = broadcast(static_cast<float>(i) / kChains); });
   const Vec half = broadcast(0.5f), one = broadcast(1.0f);
   for (int64_t round = 0; round < rounds; ++round) unroll<kChains>([&](auto i) { sum[i] = sum[i] * half + one; });
   Vec total = {};

@@ -61,10 +61,13 @@ inline void with_size(int64_t n, const F& f) {
 }
 
 // A register tile of a matrix product: acc[r][v] += sum over k < depth of a[r * a_row + k * a_col] * b[k * b_pitch + v * L ...].
-// The shorter side of the tile is held in registers, the other passes through one.
-template <int Rows, int Vectors>
-inline void product(const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_pitch, int64_t depth,
-                    Vec (&acc)[Rows][Vectors]) {
+// The shorter side of the tile is held in registers, the other passes through one. `Copies`: the vectors of b go to `copy` too, one
+// behind the other.
+template <int Rows, int Vectors, bool Copies = false>
+__attribute__((always_inline)) inline void product(const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_pitch,
+                                                   int64_t depth, Vec (&acc)[Rows][Vectors],
+                                                   [[maybe_unused]] float* copy = nullptr) {
+  [[maybe_unused]] constexpr int64_t kAhead = 8;  // rows that lie far apart are asked for, which no hardware does
   Vec sum[Rows][Vectors];
   unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { sum[r][v] = acc[r][v]; }); });
   for (int64_t k = 0; k < depth; ++k) {
@@ -72,21 +75,47 @@ inline void product(const float* a, int64_t a_row, int64_t a_col, const float* b
       Vec scalar[Rows];
       unroll<Rows>([&](auto r) { scalar[r] = broadcast(a[r * a_row]); });
       unroll<Vectors>([&](auto v) {
-        const Vec value = load(b + v * kLanes);
+        const Vec value = kept<Rows>(load(b + v * kLanes));
+        if constexpr (Copies) {
+          __builtin_prefetch(b + kAhead * b_pitch + v * kLanes);
+          store(copy + v * kLanes, value);
+        }
         unroll<Rows>([&](auto r) { sum[r][v] = mul_add(scalar[r], value, sum[r][v]); });
       });
     } else {
       Vec value[Vectors];
-      unroll<Vectors>([&](auto v) { value[v] = load(b + v * kLanes); });
+      unroll<Vectors>([&](auto v) { value[v] = kept<Rows>(load(b + v * kLanes)); });
+      if constexpr (Copies) {
+        unroll<Vectors>([&](auto v) {
+          __builtin_prefetch(b + kAhead * b_pitch + v * kLanes);
+          store(copy + v * kLanes, value[v]);
+        });
+      }
       unroll<Rows>([&](auto r) {
-        const Vec scalar = broadcast(a[r * a_row]);
+        const Vec scalar = kept<Vectors>(broadcast(a[r * a_row]));
         unroll<Vectors>([&](auto v) { sum[r][v] = mul_add(scalar, value[v], sum[r][v]); });
       });
     }
     a += a_col;
     b += b_pitch;
+    if constexpr (Copies) copy += Vectors * kLanes;
   }
   unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] = sum[r][v]; }); });
+}
+
+// The product into to[r * to_row + v * L ...], or added to what is there. A function for itself: where several sizes are compiled
+// into one, the compiler stops inlining somewhere, and a tile that is not in registers is several times slower.
+template <int Rows, int Vectors>
+__attribute__((noinline)) void product_to(const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_pitch,
+                                          int64_t depth, bool adds, float* to, int64_t to_row) {
+  Vec acc[Rows][Vectors] = {};
+  product<Rows, Vectors>(a, a_row, a_col, b, b_pitch, depth, acc);
+  unroll<Rows>([&](auto r) {
+    unroll<Vectors>([&](auto v) {  // the sum comes last: what is summed part by part is rounded less often
+      float* at = to + r * to_row + v * kLanes;
+      store(at, adds ? load(at) + acc[r][v] : acc[r][v]);
+    });
+  });
 }
 
 }  // namespace

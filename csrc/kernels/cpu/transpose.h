@@ -61,11 +61,44 @@ inline Vec sum_lanes(Vec (&rows)[kLanes]) {
   return rows[0];
 }
 
+#if defined(__AVX512F__)
+// 16 rows as vectors whose 128 bits j are four values of row 4 j + i, for i < 4: what is left of a transpose are two rounds within
+// 128 bits. (Half as many shuffles. With AVX2 the other way is as fast.)
+inline Vec load_fours(const float* p, int64_t pitch) {
+  __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
+  v = _mm512_mask_broadcast_f32x4(v, 0x00f0, _mm_loadu_ps(p + 4 * pitch));
+  v = _mm512_mask_broadcast_f32x4(v, 0x0f00, _mm_loadu_ps(p + 8 * pitch));
+  return (Vec)_mm512_mask_broadcast_f32x4(v, 0xf000, _mm_loadu_ps(p + 12 * pitch));
+}
+inline void transpose_fours(Vec (&rows)[4]) {  // as transpose()
+  constexpr __mmask16 kAll = 0xffff;
+  for (int round = 0; round < 2; ++round) {
+    Vec next[4];
+    for (int i = 0; i < 2; ++i) {
+      next[2 * i] = (Vec)_mm512_maskz_unpacklo_ps(kAll, (__m512)rows[i], (__m512)rows[i + 2]);
+      next[2 * i + 1] = (Vec)_mm512_maskz_unpackhi_ps(kAll, (__m512)rows[i], (__m512)rows[i + 2]);
+    }
+    for (int i = 0; i < 4; ++i) rows[i] = next[i];
+  }
+}
+#endif
+
 // packed[f][lane] = plain[lane * pitch + f] for f < features; lanes from `live` up get zeros. `step` floats lie between the
 // vectors of packed.
 inline void pack_block(const float* plain, int64_t pitch, int64_t live, int64_t features, float* packed, int64_t step = kLanes) {
   for (int64_t f = 0; f < features; f += kLanes) {
     const int64_t count = min(features - f, kLanes);
+#if defined(__AVX512F__)
+    if (live == kLanes && count == kLanes) {
+      for (int64_t four = f; four < f + kLanes; four += 4) {
+        Vec rows[4];
+        unroll<4>([&](auto i) { rows[i] = load_fours(plain + i * pitch + four, pitch); });
+        transpose_fours(rows);
+        unroll<4>([&](auto i) { store(packed + (four + i) * step, rows[i]); });
+      }
+      continue;
+    }
+#endif
     Vec rows[kLanes];
     for (int i = 0; i < kLanes; ++i)
       rows[i] = i >= live ? Vec{} : count == kLanes ? load(plain + i * pitch + f) : load_partial(plain + i * pitch + f, count);

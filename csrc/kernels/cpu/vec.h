@@ -24,19 +24,22 @@ typedef int32_t VecIUnaligned __attribute__((vector_size(kLanes * 4), aligned(4)
 
 namespace {
 
-// Keeps a value in a register: the compiler would rather load it again with every multiply-add that takes it.
-inline void keep([[maybe_unused]] Vec& v) {
-#if defined(__x86_64__)
-  asm("" : "+v"(v));
-#endif
-}
-
 inline Vec load(const float* p) { return *reinterpret_cast<const VecUnaligned*>(p); }
 inline void store(float* p, Vec v) { *reinterpret_cast<VecUnaligned*>(p) = v; }
 inline VecI load(const int32_t* p) { return *reinterpret_cast<const VecIUnaligned*>(p); }
 inline void store(int32_t* p, VecI v) { *reinterpret_cast<VecIUnaligned*>(p) = v; }
 inline Vec broadcast(float x) { return x - Vec{}; }  // x - 0 is x for every x, -0 and NaN included: no arithmetic is left
 inline VecI broadcast(int32_t x) { return VecI{} + x; }
+
+// A value for this many multiply-adds, in a register: the compiler would rather load it again with each one that takes it, which
+// is more loads than there are ports.
+template <int Uses>
+inline Vec kept(Vec v) {
+#if defined(__x86_64__)
+  if constexpr (Uses > 1) asm("" : "+v"(v));
+#endif
+  return v;
+}
 
 // The first n values of memory, zeros behind them; and n values to memory. 0 <= n <= kLanes. Nothing behind them is touched.
 #if defined(__AVX512F__)

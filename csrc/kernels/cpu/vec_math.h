@@ -63,13 +63,18 @@ inline Vec exp(Vec x) {
   return (parts.q + 1.0f) * power_of_two(half) * power_of_two(parts.n - half);
 }
 
+// For -20 <= x <= 20.
+inline Vec expm1_inside(Vec x) {
+  const ExpParts parts = exp_parts(x);
+  const Vec scale = power_of_two(parts.n);
+  return scale * parts.q + (scale - 1.0f);
+}
+
 inline Vec expm1(Vec x) {
   const Vec large = exp(x);
   Vec inside = select(x > 20.0f, constant(20.0f), x);
   inside = select(inside < -20.0f, constant(-20.0f), inside);
-  const ExpParts parts = exp_parts(inside);
-  const Vec scale = power_of_two(parts.n);
-  const Vec result = scale * parts.q + (scale - 1.0f);
+  const Vec result = expm1_inside(inside);
   // A zero keeps its sign.
   return select(x > 20.0f, large, select(x == 0.0f, x, result));
 }
@@ -112,7 +117,7 @@ inline Vec log1p(Vec x) {
 inline Vec tanh(Vec x) {
   // Odd, and 1 to all bits from 9.02 on.
   const Vec magnitude = absolute(x);
-  const Vec t = expm1(select(magnitude > 10.0f, constant(10.0f), magnitude) * 2.0f);
+  const Vec t = expm1_inside(select(magnitude > 10.0f, constant(10.0f), magnitude) * 2.0f);
   return copy_sign(t / (t + 2.0f), x);
 }
 
@@ -124,7 +129,7 @@ inline Vec half_exp(Vec x) {
 
 // Odd; the smaller exponential is 0 to all bits from 10 on.
 inline Vec sinh(Vec x) {
-  const Vec magnitude = absolute(x), grown = expm1(select(magnitude > 10.0f, constant(10.0f), magnitude));
+  const Vec magnitude = absolute(x), grown = expm1_inside(select(magnitude > 10.0f, constant(10.0f), magnitude));
   return copy_sign(select(magnitude > 10.0f, half_exp(magnitude), (grown + grown / (grown + 1.0f)) * 0.5f), x);
 }
 
@@ -136,7 +141,7 @@ inline Vec cosh(Vec x) {
 // x - tanh(x). Where that would cancel, by the continued fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))) of tanh down to 11; else
 // with tanh as above. Both are a quotient.
 inline Vec tanhshrink(Vec x) {
-  const Vec magnitude = absolute(x), s = x * x, t = expm1(select(magnitude > 10.0f, constant(10.0f), magnitude) * 2.0f);
+  const Vec magnitude = absolute(x), s = x * x, t = expm1_inside(select(magnitude > 10.0f, constant(10.0f), magnitude) * 2.0f);
   const VecI near = magnitude < 1.0f;
   const Vec quotient =
       select(near, (s + 189.0f) * s + 3465.0f, t) / select(near, ((s + 210.0f) * s + 4725.0f) * s + 10395.0f, t + 2.0f);
