@@ -76,7 +76,7 @@ bool Candidate::take(size_t index) {
     if (count == 0 || count % cut.total != 0) return false;
   }
   std::map<size_t, Seen> seen = seen_;
-  int64_t between = 0;
+  int64_t between = 0, of_block = 0, of_all = 0;
   const auto look = [&](const Value& v, bool is_shared, bool is_written) {
     if (!v.defined() || !v.has_data) return true;
     Seen now{is_written, is_shared, 0, v.byte_offset};
@@ -86,6 +86,7 @@ bool Candidate::take(size_t index) {
       if (!bytes) return false;
       now.per_block = *bytes;
     }
+    (is_shared ? of_all : of_block) += is_shared ? v.shape.numel() * static_cast<int64_t>(itemsize(v.dtype)) : now.per_block;
     if (!fits(seen, v, now)) return false;
     Seen& entry = seen.try_emplace(place_of(v), now).first->second;
     if (entry.is_written && !is_written && !is_shared) between += now.per_block * cut.count();
@@ -96,6 +97,7 @@ bool Candidate::take(size_t index) {
     if (!look(step.inputs[i], is_shared_input(step, i), false)) return false;
   for (const Value& v : step.results)
     if (!look(v, sums(step), true)) return false;
+  if (of_all > of_block) return false;  // read anew for each block
   steps_.push_back(index);
   seen_ = std::move(seen);
   cut_ = cut;
