@@ -10,7 +10,7 @@ import types
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from cnnx import _C
 from cnnx.noting import Noting, module_class, noted, thread
@@ -74,20 +74,30 @@ def _put_together(form: Any, tensors: Iterator[Tensor]) -> Any:
 
 
 def _key_of(form: Any, tensors: list[Tensor]) -> Any:
-    return (form, _C.plan_signature(tensors), *_modes()[:-1])
+    # A plan serves any number of threads.
+    return (form, _C.plan_signature(tensors), _Modes.now()._replace(threads=0))
 
 
-def _modes() -> Any:
-    return _C.is_grad_enabled(), _C.is_autocast_enabled(), _C.default_dtype(), _C.get_num_threads()
+class _Modes(NamedTuple):
+    """What decides besides its arguments what a call computes, and how."""
+
+    grad: bool
+    autocast: bool
+    dtype: Any
+    threads: int
+
+    @classmethod
+    def now(cls) -> _Modes:
+        return cls(_C.is_grad_enabled(), _C.is_autocast_enabled(), _C.default_dtype(), _C.get_num_threads())
 
 
-def _left_behind(arguments: list[Tensor], modes: Any) -> str:
+def _left_behind(arguments: list[Tensor], modes: _Modes) -> str:
     """What a call did besides computing that no replay does."""
     if any(t.requires_grad or t.grad is not None for t in arguments):
         return "an argument requires a gradient"
     return (
         ""
-        if _modes() == modes
+        if _Modes.now() == modes
         else "it leaves another grad mode, autocast, dtype or number of threads behind"
     )
 
@@ -148,7 +158,7 @@ class _Case:
 
     def _meet(self, tensors: list[Tensor]) -> Any:
         """As ever, but for a look at the leaves: a plan has to know their gradients before it is noted."""
-        made, modes = Noting(self.function), _modes()
+        made, modes = Noting(self.function), _Modes.now()
         with noted(made, tensors, []):
             result = self._call(tensors)
             why = made.refused or _left_behind(tensors, modes) or made.plan.end([])
@@ -158,7 +168,7 @@ class _Case:
         return self._refuse(why, result) if why else result
 
     def _note(self, tensors: list[Tensor]) -> Any:
-        made, modes = Noting(self.function), _modes()
+        made, modes = Noting(self.function), _Modes.now()
         found: list[Tensor] = []
         with noted(made, tensors, self.leaves or []):
             result = self._call(tensors)
@@ -187,7 +197,7 @@ class _Case:
         """On a GPU a function is captured, which runs nothing, and replayed at once."""
         from cnnx.captured import Captured  # not at start-up
 
-        made, modes, form = Captured(self.function, tensors, self.leaves or []), _modes(), None
+        made, modes, form = Captured(self.function, tensors, self.leaves or []), _Modes.now(), None
         self.noted += 1
         try:
             with noted(made, made.arguments, self.leaves or []):
@@ -267,7 +277,7 @@ class Matched:
     def __call__(self, function: Callable[..., R], args: Any, kwargs: Any) -> R:
         """``function(*args, **kwargs)``."""
         tensors = [a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)]
-        key = _C.plan_signature(tensors), *_modes()[:2]
+        key = _C.plan_signature(tensors), _C.is_grad_enabled(), _C.is_autocast_enabled()
         seen = self._seen.get(key)
         if seen is None and len(self._seen) < LIMIT:
             seen = self._seen[key] = _C.Foresight()

@@ -12,15 +12,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnnx.bench.machine import Reach, Steal, moved
-from cnnx.bench.peers import OURS
+from cnnx.bench.peers import OURS, PEERS
 from cnnx.bench.process import PeerError
 from cnnx.bench.rows import Row
 
 QUIET = 0.10
 """By what share the machine may change in a row."""
 ATTEMPTS = 3
-TOLERANCE = 2e-5
-"""Between the values of two libraries, of the largest; up to 3e-6 was seen."""
 SHORTEST_SAMPLE = 5e-4
 """Seconds: shorter calls are timed several together."""
 
@@ -147,7 +145,7 @@ def compare(row: Row, values: Mapping[str, Sequence[float]]) -> dict[str, str]:
             differing[name] = f"computes {len(found)} values, {first} {len(wanted)}"
             continue
         worst = int(np.argmax(np.abs(np.asarray(found) - wanted)))
-        if not abs(found[worst] - wanted[worst]) <= TOLERANCE * scale:
+        if not abs(found[worst] - wanted[worst]) <= PEERS[name].tolerance * scale:
             differing[name] = f"computes something else: {found[worst]:g} where {first} has {wanted[worst]:g}"
     foreign = [name for name, _ in others if name not in OURS]
     for name, how in differing.items():

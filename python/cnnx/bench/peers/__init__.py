@@ -84,6 +84,9 @@ class Entry:
         Whether nets without images are something of their own to it.
     slow : bool
         Whether it takes long to prepare, so that `--quick` leaves it out unless it is asked for.
+    tolerance : float
+        By how much its values may differ from those of cnnx, of the largest. Between libraries that compute
+        in float32 up to 3e-6 was seen.
     """
 
     module: str
@@ -93,6 +96,7 @@ class Entry:
     devices: tuple[str, ...] = ("cpu",)
     flat: bool = True
     slow: bool = False
+    tolerance: float = 2e-5
 
     def lacking(self) -> list[str]:
         """Those of its packages that are not installed."""
@@ -112,9 +116,11 @@ PEERS = {
     "torch": Entry("torch", "Torch", ("torch",), EVERYTHING, BOTH),
     "torch-channels-last": Entry("torch", "Torch", ("torch",), frozenset({STEP, OUTPUTS}), BOTH, flat=False),
     "torch-compile": Entry("torch", "Torch", ("torch",), EVERYTHING, BOTH, slow=True),
+    "torch-bfloat16": Entry("torch", "Torch", ("torch",), EVERYTHING, tolerance=0.03),
     "jax": Entry("jax", "Jax", ("jax",), EVERYTHING, BOTH),
     "onnxruntime": Entry("onnxruntime", "OnnxRuntime", ("onnxruntime", "onnx"), frozenset({OUTPUTS})),
     "openvino": Entry("openvino", "OpenVino", ("openvino", "onnx"), frozenset({OUTPUTS})),
+    "cnnx-bfloat16": Entry("ours", "Cnnx", (), EVERYTHING, tolerance=0.03),
 }
 
 

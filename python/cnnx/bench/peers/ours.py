@@ -18,8 +18,16 @@ def planned(function: Any) -> Any:
     return cnnx.compile(function, static=True, fullgraph=True)
 
 
+def planned_in_bfloat16(function: Any) -> Any:
+    """The same under `cnnx.autocast`; RuntimeError where the CPU has no such instructions."""
+    return cnnx.autocast("cpu")(planned(function))
+
+
+COMPILED = {"cnnx": unchanged, "cnnx-plan": planned, "cnnx-bfloat16": planned_in_bfloat16}
+
+
 class Cnnx(Peer):
-    """`cnnx`: eager; `cnnx-plan`: noted and replayed."""
+    """`cnnx`: eager; `cnnx-plan`: noted and replayed; `cnnx-bfloat16`: that with products in bfloat16."""
 
     def __init__(self, name: str, threads: int, device: str) -> None:
         super().__init__(name, threads, device)
@@ -31,5 +39,4 @@ class Cnnx(Peer):
 
     def prepare(self, row: Row, inputs: Inputs, dropout: bool) -> Call:
         """A row in the dialect."""
-        compiled = planned if self.name == "cnnx-plan" else unchanged
-        return prepared(cnnx, row, inputs, dropout, self.device, compiled)
+        return prepared(cnnx, row, inputs, dropout, self.device, COMPILED[self.name])

@@ -1,4 +1,4 @@
-"""PyTorch, as it is, with images in channels_last, and compiled."""
+"""PyTorch, as it is, with images in channels_last, compiled, and with products in bfloat16."""
 
 from __future__ import annotations
 
@@ -16,8 +16,21 @@ def channels_last(value: Any) -> Any:
     return value.to(memory_format=torch.channels_last)
 
 
+def in_bfloat16(function: Any) -> Any:
+    """A function or a model under `torch.autocast`, its result in float32."""
+
+    def call(*args: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return function(*args).float()
+
+    return call
+
+
+COMPILED: dict[str, Any] = {"torch-compile": torch.compile, "torch-bfloat16": in_bfloat16}
+
+
 class Torch(Peer):
-    """`torch`: eager; `torch-channels-last`; `torch-compile`: with Inductor, its usual mode."""
+    """`torch`: eager; `torch-channels-last`; `torch-compile`: with Inductor; `torch-bfloat16`."""
 
     def __init__(self, name: str, threads: int, device: str) -> None:
         super().__init__(name, threads, device)
@@ -30,6 +43,6 @@ class Torch(Peer):
 
     def prepare(self, row: Row, inputs: Inputs, dropout: bool) -> Call:
         """A row in the dialect."""
-        compiled = torch.compile if self.name == "torch-compile" else unchanged
+        compiled = COMPILED.get(self.name, unchanged)
         arranged = channels_last if self.name == "torch-channels-last" else unchanged
         return prepared(torch, row, inputs, dropout, self.device, compiled, arranged)
