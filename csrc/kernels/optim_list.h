@@ -1,6 +1,6 @@
 // The loop of an optimizer's update over a list of parameters on the CPU. Each parameter is cut into chunks, and a unit of work
-// takes chunks from the same place of all of them; so small biases share a unit, a large weight spreads over all threads, and each
-// thread finds the part of a gradient that it has made. C headers only.
+// takes chunks from the same place of all of them; so small biases share a unit, a large weight spreads over all threads, and
+// each thread finds the part of a gradient that it has made. C headers only.
 #pragma once
 
 #include "device/float_mode.h"

@@ -189,8 +189,8 @@ struct Chunk {
   int64_t depth() const { return tile_rows * tile_cols * kLanes; }
 };
 
-// to[i][q][in_channel][tile][image] for the rows of points First and Second (i) of all tiles of a chunk. `window` has room for the
-// pixels of a channel.
+// to[i][q][in_channel][tile][image] for the rows of points First and Second (i) of all tiles of a chunk. `window` has room for
+// the pixels of a channel.
 template <int R, int First, int Second>
 void transform_inputs(const ConvPlan& c, const float* input, const Chunk& chunk, VecI live, float* window, float* to,
                       int64_t point_pitch) {

@@ -43,8 +43,8 @@ void pack_panel(const GemmShape& s, const float* b, int64_t k, int64_t depth, in
   }
 }
 
-// Tiles [first, last) of the rows of a, for each panel of its depth as [tile][k][row]. A line of a column-major a holds the rows of
-// several tiles, so they are packed side by side.
+// Tiles [first, last) of the rows of a, for each panel of its depth as [tile][k][row]. A line of a column-major a holds the rows
+// of several tiles, so they are packed side by side.
 void pack_rows(const GemmShape& s, const float* a, const Split& tiles, int64_t first, int64_t last, float* to) {
   constexpr int64_t kStep = 8;  // lines that stay in the first-level cache however far they are apart
   for (int64_t begin = 0; begin < s.k; begin += kPanelDepth) {
@@ -63,8 +63,8 @@ void pack_rows(const GemmShape& s, const float* a, const Split& tiles, int64_t f
   }
 }
 
-// One tile of c over one panel: its sum, added to what is there if `adds`. c comes last, as it may lie far out. With `b` the panel
-// is not made yet: the product reads it from there and makes it.
+// One tile of c over one panel: its sum, added to what is there if `adds`. c comes last, as it may lie far out. With `b` the
+// panel is not made yet: the product reads it from there and makes it.
 template <int Rows, int Vectors>
 void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col, const float* b, float* panel, int64_t depth,
                int64_t columns, bool adds, float* c) {

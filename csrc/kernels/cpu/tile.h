@@ -61,8 +61,8 @@ inline void with_size(int64_t n, const F& f) {
 }
 
 // A register tile of a matrix product: acc[r][v] += sum over k < depth of a[r * a_row + k * a_col] * b[k * b_pitch + v * L ...].
-// The shorter side of the tile is held in registers, the other passes through one. `Copies`: the vectors of b go to `copy` too, one
-// behind the other.
+// The shorter side of the tile is held in registers, the other passes through one. `Copies`: the vectors of b go to `copy` too,
+// one behind the other.
 template <int Rows, int Vectors, bool Copies = false>
 __attribute__((always_inline)) inline void product(const float* a, int64_t a_row, int64_t a_col, const float* b, int64_t b_pitch,
                                                    int64_t depth, Vec (&acc)[Rows][Vectors],

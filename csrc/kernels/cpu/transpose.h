@@ -62,8 +62,8 @@ inline Vec sum_lanes(Vec (&rows)[kLanes]) {
 }
 
 #if defined(__AVX512F__)
-// 16 rows as vectors whose 128 bits j are four values of row 4 j + i, for i < 4: what is left of a transpose are two rounds within
-// 128 bits. (Half as many shuffles. With AVX2 the other way is as fast.)
+// 16 rows as vectors whose 128 bits j are four values of row 4 j + i, for i < 4: what is left of a transpose are two rounds
+// within 128 bits. (Half as many shuffles. With AVX2 the other way is as fast.)
 inline Vec load_fours(const float* p, int64_t pitch) {
   __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(p));
   v = _mm512_mask_broadcast_f32x4(v, 0x00f0, _mm_loadu_ps(p + 4 * pitch));
