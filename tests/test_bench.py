@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import cnnx
-from cnnx import amp
 from cnnx.bench import chart, machine, measure, process, report, rows, run
 from cnnx.bench.machine import Reach
 from cnnx.bench.peers import OURS, PEERS, Entry
@@ -39,9 +38,7 @@ def same_threads():
 @pytest.mark.parametrize("name", [n for n, entry in PEERS.items() if n != "cnnx" and not entry.slow])
 def test_peers_compute_the_same(name, tmp_path):
     if lacking := PEERS[name].lacking():
-        pytest.skip(f"needs {lacking[0]}")
-    if name == "cnnx-bfloat16" and not amp.is_autocast_available("cpu"):
-        pytest.skip("needs AVX512_BF16")
+        pytest.skip(lacking)
     ours = Server(Cnnx("cnnx", 1, "cpu"))
     with contextlib.closing(Worker(name, 1)) as worker:
         for row in WORKS:

@@ -129,6 +129,7 @@ bool has_openmp() {
 }
 
 int get_num_threads() { return thread_count(); }
+int threads_here() { return team::inside() ? 1 : get_num_threads(); }
 
 void set_num_threads(int count) {
   if (count < 1) throw ValueError(message("set_num_threads: needs at least 1 thread, got ", count));

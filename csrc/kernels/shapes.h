@@ -100,6 +100,9 @@ struct LinearShape {
   bool accumulate = false;                   // linear_backward_weight adds to what is there
   // Of a plan, where there are images enough for lanes: x, or y, of linear_forward is [blocks][features][lanes].
   bool input_in_lanes = false, output_in_lanes = false;
+  // Whether x is so much larger than w that linear_forward would rather lay w out than x: outputs in the lanes, which a few would
+  // leave empty. The sums are the same.
+  bool prefers_rows() const { return !input_in_lanes && out_features >= 32 && batch >= 2 * out_features; }
 };
 
 // c[m][n] (+)= sum over k of a[m][k] b[k][n], any strides (in elements).

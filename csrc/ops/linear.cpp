@@ -109,17 +109,20 @@ void gradient(const Backward& call, Grads& grads) {
 constexpr ByImage kByImage{[](void* attributes) { return &static_cast<LinearCall*>(attributes)->shape.batch; }, ~input_bit(0),
                            false, nullptr,
                            [](const void* attributes) { return !static_cast<const LinearCall*>(attributes)->in_bfloat16; }};
-// Its kernel lays images out in lanes anyway. Not so in bfloat16.
-template <bool LinearShape::* member>
-bool* in_lanes(void* attributes) {
+// Its kernel lays images out in lanes anyway, unless it would rather lay out the weights. Not so in bfloat16.
+bool* input_in_lanes(void* attributes) {
   auto* c = static_cast<LinearCall*>(attributes);
-  return c->in_bfloat16 ? nullptr : &(c->shape.*member);
+  return c->in_bfloat16 ? nullptr : &c->shape.input_in_lanes;
+}
+bool* result_in_lanes(void* attributes) {
+  auto* c = static_cast<LinearCall*>(attributes);
+  return c->in_bfloat16 || c->shape.prefers_rows() ? nullptr : &c->shape.output_in_lanes;
 }
 
 constexpr OpDef kLinear =
     op<LinearCall>("linear", infer, run)
-        .with(&OpDef::input_in_lanes, in_lanes<&LinearShape::input_in_lanes>)
-        .with(&OpDef::result_in_lanes, in_lanes<&LinearShape::output_in_lanes>)
+        .with(&OpDef::input_in_lanes, input_in_lanes)
+        .with(&OpDef::result_in_lanes, result_in_lanes)
         .working_by_image(kByImage)
         .with_gradient(gradient, saves)
         .with_activation([](void* attributes) { return &static_cast<LinearCall*>(attributes)->shape.activation; })

@@ -97,7 +97,7 @@ bool Candidate::take(size_t index) {
     if (!look(step.inputs[i], is_shared_input(step, i), false)) return false;
   for (const Value& v : step.results)
     if (!look(v, sums(step), true)) return false;
-  if (of_all > of_block) return false;  // read anew for each block
+  if (of_all > of_block) return false;  // weights are read, and their sums written, anew for each block
   steps_.push_back(index);
   seen_ = std::move(seen);
   cut_ = cut;

@@ -74,8 +74,8 @@ def _put_together(form: Any, tensors: Iterator[Tensor]) -> Any:
 
 
 def _key_of(form: Any, tensors: list[Tensor]) -> Any:
-    # A plan serves any number of threads.
-    return (form, _C.plan_signature(tensors), _Modes.now()._replace(threads=0))
+    signature = _C.plan_signature(tensors)
+    return form, signature, _C.is_grad_enabled(), _C.is_autocast_enabled(), _C.default_dtype()
 
 
 class _Modes(NamedTuple):

@@ -14,7 +14,7 @@ const KernelTable<double>& reference() {
 
 const LinearShape kLinear[] = {{1, 1, 1},     {1, 7, 5},     {2, 3, 1},      {3, 1, 4},      {5, 13, 9},
                                {7, 33, 17},   {8, 64, 10},   {64, 400, 120}, {63, 401, 121}, {17, 84, 10},
-                               {1, 3136, 10}, {4, 100, 257}, {33, 128, 65},  {128, 19, 31}};
+                               {1, 3136, 10}, {4, 100, 257}, {33, 128, 65},  {128, 19, 31},  {131, 65, 50}};
 
 struct Dense {
   Values output, plain_output, grad_input, grad_weight, grad_bias;
@@ -134,8 +134,8 @@ TEST_CASE("linear: integer values exactly, real values within rounding") {
 TEST_CASE("linear: inputs and results in lanes") {
   const int64_t lanes = lane_count();
   if (lanes == 1) return;
-  for (const int64_t batch : {lanes / 2, lanes, 5 * lanes + 3})
-    for (const auto& [in, out] : {std::pair<int64_t, int64_t>{1, 1}, {33, 7}, {400, 120}, {900, 13}}) {
+  for (const int64_t batch : {lanes / 2, lanes, 5 * lanes + 3, int64_t{90}})  // the last one lays out a weight of 40 outputs
+    for (const auto& [in, out] : {std::pair<int64_t, int64_t>{1, 1}, {33, 7}, {400, 120}, {900, 13}, {1700, 40}}) {
       const std::string what = "linear " + std::to_string(batch) + ", " + std::to_string(in) + " to " + std::to_string(out);
       const LinearShape s{batch, in, out, Activation::tanh};
       const Layout x_lanes{batch, in, lanes}, y_lanes{batch, out, lanes};

@@ -8,9 +8,8 @@
 // points 0, 1, -1, 2, -2 and infinity; rounding errors are some times those of the direct loop (see docs/numerics.md). Since
 // lanes are images, every transform is a handful of vector additions without a shuffle.
 //
-// A unit of work is a few tiles of one block, so that its transformed input [36][in_channels][tiles][L] and the products
-// [36][out_channels][tiles][L] stay in the second-level cache.
-#include "cnnx/threads.h"
+// A unit of work is a few tiles of one block, so that its transformed input [36][in_channels][tiles][L] stays in the second-level
+// cache, with the products [36][channels][tiles][L] of some output channels at a time.
 #include "kernels/cpu/transpose.h"
 #include "kernels/cpu/winograd.h"
 
@@ -309,7 +308,7 @@ void backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const
   const int64_t out_block = c.out_channels * c.out_height * c.out_width * kLanes;
   float* partials = static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(c.blocks * kGrid * pairs) * sizeof(float)));
   // Pairs of one block share what is transposed, unless that would leave threads without work. The sums are the same.
-  const int64_t pairs_of_unit = c.blocks >= get_num_threads() ? kRowPairs : 1, units_of_block = kRowPairs / pairs_of_unit;
+  const int64_t pairs_of_unit = c.blocks >= threads_here() ? kRowPairs : 1, units_of_block = kRowPairs / pairs_of_unit;
   const double cost = cost_of(static_cast<double>(2 * pairs_of_unit * kPoints * pairs * c.out_height * c.out_width));
   parallel_for(c.blocks * units_of_block, cost, [&](int64_t unit) {
     const int64_t block = unit / units_of_block, pair = unit % units_of_block * pairs_of_unit;

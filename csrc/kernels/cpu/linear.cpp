@@ -16,7 +16,7 @@
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-enum DenseScratch { kPackedA, kPanel, kPackedInput, kPackedOutput, kWholeSum };
+enum DenseScratch { kPackedA, kPanel, kPackedInput, kPackedOutput, kWholeSum, kPackedWeight };
 
 // Columns of c per panel, and the depth of a panel of b: 96 KiB, so that it stays in the second-level cache and c is passed over
 // a few times only.
@@ -273,15 +273,73 @@ void linear_forward_lanes(const LinearShape& s, const float* input, const float*
     });
   });
 }
+
+// A tile of linear_forward_rows: it starts with the bias or with what is there.
+template <int Rows, int Vectors>
+__attribute__((noinline)) void rows_tile(const LinearShape& s, const float* input, const float* panel, int64_t depth,
+                                         int64_t columns, const float* bias, bool is_first, bool is_last, float* output) {
+  const int64_t last = columns - (Vectors - 1) * kLanes;
+  const auto live = [&](int v) { return v < Vectors - 1 ? kLanes : last; };
+  Vec acc[Rows][Vectors];
+  unroll<Vectors>([&](auto v) {
+    const Vec start = bias != nullptr ? load_partial(bias + v * kLanes, live(v)) : Vec{};
+    unroll<Rows>([&](auto r) { acc[r][v] = is_first ? start : load_partial(output + r * s.out_features + v * kLanes, live(v)); });
+  });
+  product<Rows, Vectors>(input, s.in_features, 1, panel, Vectors * kLanes, depth, acc);
+  unroll<Rows>([&](auto r) {
+    unroll<Vectors>([&](auto v) {
+      store_partial(output + r * s.out_features + v * kLanes, is_last ? activated(s.activation, acc[r][v]) : acc[r][v], live(v));
+    });
+  });
+}
+
+// Of images in rows, outputs in the lanes: the same sums.
+void linear_forward_rows(const Queue& queue, const LinearShape& s, const float* input, const float* weight, const float* bias,
+                         float* output) {
+  // Panels of up to kImageVectors * L outputs: w^T as [in][outputs of the panel].
+  const int64_t vectors = ceil_div(s.out_features, kLanes);
+  const Split panels(vectors, kImageVectors), tiles(s.batch, kImageRows), chunks(tiles.parts, kImageTiles),
+      depths(s.in_features, kImageDepth);
+  float* packed =
+      static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(vectors * kLanes * s.in_features) * sizeof(float)));
+  parallel_for(vectors, static_cast<double>(s.in_features * kLanes) / 2, [&](int64_t vector) {
+    int64_t panel = 0;
+    while (panels.begin(panel) + panels.size(panel) <= vector) ++panel;
+    const int64_t first = panels.begin(panel), o = vector * kLanes;
+    pack_block(weight + o * s.in_features, s.in_features, min(s.out_features - o, kLanes), s.in_features,
+               packed + (first * s.in_features + vector - first) * kLanes, panels.size(panel) * kLanes);
+  });
+  const double cost = cost_of(2.0 * static_cast<double>(chunks.size(0) * kImageRows * panels.size(0) * kLanes * s.in_features));
+  parallel_for(panels.parts * chunks.parts, cost, [&](int64_t unit) {
+    const int64_t panel = unit / chunks.parts, chunk = unit % chunks.parts, first = panels.begin(panel) * kLanes;
+    for (int64_t part = 0; part < depths.parts; ++part)
+      for (int64_t tile = chunks.begin(chunk); tile < chunks.begin(chunk) + chunks.size(chunk); ++tile)
+        with_size<kImageVectors>(panels.size(panel), [&]<int Vectors>() {
+          with_size<kImageRows>(tiles.size(tile), [&]<int Rows>() {
+            constexpr int64_t kPitch = Vectors * kLanes;
+            const int64_t n = tiles.begin(tile), k = depths.begin(part);
+            rows_tile<Rows, Vectors>(s, input + n * s.in_features + k, packed + first * s.in_features + k * kPitch,
+                                     depths.size(part), min(s.out_features - first, kPitch),
+                                     bias != nullptr ? bias + first : nullptr, part == 0, part + 1 == depths.parts,
+                                     output + n * s.out_features + first);
+          });
+        });
+  });
+}
 }  // namespace
 
 void linear_forward(const Queue& queue, const LinearShape& s, const float* input, const float* weight, const float* bias,
                     float* output) {
   if (s.batch < kFewImages) return linear_forward_dots(s, input, weight, bias, output);
-  // What has to be packed or unpacked is so for as many images at a time as stay near.
+  if (s.prefers_rows() && !s.output_in_lanes && s.in_features > 0)
+    return linear_forward_rows(queue, s, input, weight, bias, output);
+  // What has to be packed or unpacked is so for as many images at a time as stay near, but for enough to share out.
+  constexpr int64_t kUnits = 16;
+  const int64_t chunks = ceil_div(s.out_features, kImageRows * kImageTiles);
   const int64_t features = (s.input_in_lanes ? 0 : s.in_features) + (s.output_in_lanes ? 0 : s.out_features);
   const int64_t panel = kImageVectors * kLanes, fit = kNear / static_cast<int64_t>(sizeof(float)) / max(features, 1);
-  const Split parts(ceil_div(s.batch, panel), features == 0 ? ceil_div(s.batch, panel) : max(fit / panel, 1));
+  const Split parts(ceil_div(s.batch, panel),
+                    features == 0 ? ceil_div(s.batch, panel) : max(fit / panel, ceil_div(kUnits, chunks)));
   const auto room = [&](DenseScratch slot, int64_t of_image) {
     return static_cast<float*>(queue.scratch(slot, static_cast<size_t>(parts.size(0) * panel * of_image) * sizeof(float)));
   };

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from cnnx.bench.machine import Reach, Steal, moved
-from cnnx.bench.peers import OURS, PEERS
+from cnnx.bench.peers import PEERS
 from cnnx.bench.process import PeerError
 from cnnx.bench.rows import Row
 
@@ -147,9 +147,9 @@ def compare(row: Row, values: Mapping[str, Sequence[float]]) -> dict[str, str]:
         worst = int(np.argmax(np.abs(np.asarray(found) - wanted)))
         if not abs(found[worst] - wanted[worst]) <= PEERS[name].tolerance * scale:
             differing[name] = f"computes something else: {found[worst]:g} where {first} has {wanted[worst]:g}"
-    foreign = [name for name, _ in others if name not in OURS]
+    foreign = [name for name, _ in others if not PEERS[name].is_ours]
     for name, how in differing.items():
-        if name in OURS or all(other in differing for other in foreign):
+        if PEERS[name].is_ours or all(other in differing for other in foreign):
             raise PeerError(f"{row}: {name} {how}")
     return differing
 

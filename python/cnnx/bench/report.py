@@ -10,7 +10,7 @@ from typing import Any
 
 from cnnx.bench.machine import description
 from cnnx.bench.measure import Result
-from cnnx.bench.peers import OURS
+from cnnx.bench.peers import OURS, PEERS
 from cnnx.files import write_file
 
 WIDTH = 20
@@ -67,7 +67,7 @@ def best_ratio(result: Result) -> tuple[str, str, float] | None:
 def compare_fastest(minima: Mapping[str, float]) -> tuple[str, str, float] | None:
     """The same of seconds by the peers' names; None unless there are some of cnnx and of others."""
     ours = [name for name in minima if name in OURS]
-    others = [name for name in minima if name not in OURS]
+    others = [name for name in minima if not PEERS[name].is_ours]
     if not (ours and others):
         return None
     us, them = (min(names, key=lambda name: minima[name]) for names in (ours, others))

@@ -31,7 +31,7 @@ def choose(
     for name in names:
         entry = table[name]
         if lacking := entry.lacking():
-            missing[name] = f"not installed (pip install {' '.join(lacking)})"
+            missing[name] = lacking
         elif device.split(":")[0] not in entry.devices:
             missing[name] = f"nothing of it runs on {device}"
         elif not any(map(entry.takes, rows)):

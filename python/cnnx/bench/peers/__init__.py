@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnnx import amp
 from cnnx.bench.rows import GRADIENT, OUTPUTS, STEP, Row
 
 Array = np.ndarray[Any, Any]
@@ -84,9 +85,8 @@ class Entry:
         Whether nets without images are something of their own to it.
     slow : bool
         Whether it takes long to prepare, so that `--quick` leaves it out unless it is asked for.
-    tolerance : float
-        By how much its values may differ from those of cnnx, of the largest. Between libraries that compute
-        in float32 up to 3e-6 was seen.
+    bfloat16 : bool
+        Whether it rounds the factors of products.
     """
 
     module: str
@@ -96,11 +96,26 @@ class Entry:
     devices: tuple[str, ...] = ("cpu",)
     flat: bool = True
     slow: bool = False
-    tolerance: float = 2e-5
+    bfloat16: bool = False
 
-    def lacking(self) -> list[str]:
-        """Those of its packages that are not installed."""
-        return [name for name in self.packages if importlib.util.find_spec(name) is None]
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is cnnx in some form."""
+        return self.module == "ours"
+
+    @property
+    def tolerance(self) -> float:
+        """By how much its values may differ from those of cnnx, of the largest; up to 3e-6 was seen."""
+        return 0.03 if self.bfloat16 else 2e-5
+
+    def lacking(self) -> str:
+        """What is not there that it needs; empty if nothing is."""
+        packages = [name for name in self.packages if importlib.util.find_spec(name) is None]
+        if packages:
+            return f"not installed (pip install {' '.join(packages)})"
+        if self.bfloat16 and self.is_ours and not amp.is_autocast_available("cpu"):
+            return "this CPU has no AVX512_BF16"
+        return ""
 
     def takes(self, row: Row) -> bool:
         """Whether it does this work on such a net."""
@@ -116,11 +131,11 @@ PEERS = {
     "torch": Entry("torch", "Torch", ("torch",), EVERYTHING, BOTH),
     "torch-channels-last": Entry("torch", "Torch", ("torch",), frozenset({STEP, OUTPUTS}), BOTH, flat=False),
     "torch-compile": Entry("torch", "Torch", ("torch",), EVERYTHING, BOTH, slow=True),
-    "torch-bfloat16": Entry("torch", "Torch", ("torch",), EVERYTHING, tolerance=0.03),
+    "torch-bfloat16": Entry("torch", "Torch", ("torch",), EVERYTHING, bfloat16=True),
     "jax": Entry("jax", "Jax", ("jax",), EVERYTHING, BOTH),
     "onnxruntime": Entry("onnxruntime", "OnnxRuntime", ("onnxruntime", "onnx"), frozenset({OUTPUTS})),
     "openvino": Entry("openvino", "OpenVino", ("openvino", "onnx"), frozenset({OUTPUTS})),
-    "cnnx-bfloat16": Entry("ours", "Cnnx", (), EVERYTHING, tolerance=0.03),
+    "cnnx-bfloat16": Entry("ours", "Cnnx", (), EVERYTHING, bfloat16=True),
 }
 
 
