@@ -115,8 +115,9 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
   }
   const Split row_tiles(s.m, kTileRows);
   int64_t a_row = s.a_row, a_col = s.a_col;
-  // Rows that are far apart in a column-major a would miss the cache at every step: pack them.
-  const bool packed = s.a_col != 1 && s.k > 1;
+  // Rows that are far apart in a column-major a would miss the cache at every step: pack them, unless all of them fit it.
+  constexpr int64_t kSmall = 32 * 1024 / static_cast<int64_t>(sizeof(float));
+  const bool packed = s.a_col != 1 && s.k > 1 && s.m * s.k > kSmall;
   if (packed) {
     float* to = static_cast<float*>(queue.scratch(kPackedA, static_cast<size_t>(s.m * s.k) * sizeof(float)));
     const Split groups(row_tiles.parts, kLanes / kTileRows);
