@@ -23,6 +23,11 @@ CASES = [
     ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.01}),
     ("CosineAnnealingLR", {"T_max": 5}),
     ("CosineAnnealingLR", {"T_max": 4, "eta_min": 0.01}),
+    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.3, "step_size_up": 4}),
+    ("CyclicLR", {"base_lr": [0.01, 0.02], "max_lr": [0.3, 0.1], "step_size_up": 3, "step_size_down": 5}),
+    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.3, "step_size_up": 2, "mode": "triangular2"}),
+    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.3, "step_size_up": 3, "mode": "exp_range", "gamma": 0.9}),
+    ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.3, "step_size_up": 3, "cycle_momentum": False}),
     ("OneCycleLR", {"max_lr": 0.3, "total_steps": 20}),
     ("OneCycleLR", {"max_lr": 0.3, "epochs": 4, "steps_per_epoch": 5, "anneal_strategy": "linear"}),
     ("OneCycleLR", {"max_lr": [0.3, 0.1], "total_steps": 20, "three_phase": True, "pct_start": 0.4}),
@@ -145,6 +150,14 @@ def test_bad_input():
         lr_scheduler.OneCycleLR(opt, [0.1], total_steps=4)
     with pytest.raises(ValueError, match="momentum"):
         lr_scheduler.OneCycleLR(optimizer(name="Adadelta"), 0.1, total_steps=4)
+    with pytest.raises(ValueError, match="a cycle needs steps"):
+        lr_scheduler.CyclicLR(opt, 0.1, 0.2, step_size_up=0)
+    with pytest.raises(ValueError, match="mode must be"):
+        lr_scheduler.CyclicLR(opt, 0.1, 0.2, mode="square", cycle_momentum=False)
+    with pytest.raises(ValueError, match="scale_mode must be"):
+        lr_scheduler.CyclicLR(opt, 0.1, 0.2, scale_mode="epochs", cycle_momentum=False)
+    with pytest.raises(ValueError, match="momentum"):
+        lr_scheduler.CyclicLR(optimizer(name="Adadelta"), 0.1, 0.2)
     with pytest.raises(ValueError, match="lr_lambdas"):
         lr_scheduler.LambdaLR(opt, [lambda epoch: 1.0])
     schedule = lr_scheduler.OneCycleLR(optimizer(momentum=0.9), 0.1, total_steps=2)

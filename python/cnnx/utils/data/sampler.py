@@ -8,7 +8,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from cnnx import _C
-from cnnx.random import randint, randperm
+from cnnx.creation import tensor
+from cnnx.dtypes import float64
+from cnnx.random import multinomial, randint, randperm
 from cnnx.shortcuts import AsShipped
 from cnnx.tensor import Tensor
 from cnnx.utils.data.native import integers
@@ -144,6 +146,56 @@ class SubsetRandomSampler(Sampler[int]):
     def _draw(self) -> Tensor:
         """One pass through the places of the indices; each call draws a new one."""
         return randperm(len(self.indices), generator=self.generator, device="cpu")
+
+
+class WeightedRandomSampler(Sampler[int]):
+    """Indices drawn by weights.
+
+    Parameters
+    ----------
+    weights
+        One for each sample, 0 or more; they need not sum up to 1.
+    num_samples
+        How many to draw.
+    replacement
+        Draw each from all. Default: True.
+    generator
+        A `cnnx.Generator`; default: the global one.
+
+    Raises
+    ------
+    ValueError
+        If the weights are no list of numbers, or there is nothing to draw.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float] | Tensor,
+        num_samples: int,
+        replacement: bool = True,
+        generator: Any = None,
+    ) -> None:
+        if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
+            raise ValueError(
+                f"WeightedRandomSampler: num_samples must be a positive integer, got {num_samples!r}"
+            )
+        if not isinstance(replacement, bool):
+            raise ValueError(f"WeightedRandomSampler: replacement must be a bool, got {replacement!r}")
+        self.weights = weights if isinstance(weights, Tensor) else tensor(weights, dtype=float64)
+        if self.weights.ndim != 1:
+            raise ValueError(
+                f"WeightedRandomSampler: weights must be a list, got shape {tuple(self.weights.shape)}"
+            )
+        self.num_samples = num_samples
+        self.replacement = replacement
+        self.generator = generator
+
+    def __iter__(self) -> Iterator[int]:
+        drawn = multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
+        yield from drawn.tolist()
+
+    def __len__(self) -> int:
+        return self.num_samples
 
 
 class BatchSampler(Sampler[list[int]]):
