@@ -70,6 +70,7 @@ _SUBMODULES = (
     "amp",
     "cli",
     "datasets",
+    "distributions",
     "nn",
     "onnx",
     "optim",

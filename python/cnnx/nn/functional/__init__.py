@@ -9,7 +9,9 @@ from .activation import __all__ as _activations
 from .conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from .distance import cosine_similarity, normalize, pairwise_distance
 from .dropout import dropout, dropout1d, dropout2d
+from .embedding import embedding
 from .encoding import one_hot
+from .gumbel import gumbel_softmax
 from .likelihood_loss import gaussian_nll_loss, poisson_nll_loss
 from .linear import linear
 from .loss import (
@@ -33,7 +35,7 @@ from .margin_loss import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from .normalization import batch_norm, group_norm, layer_norm
+from .normalization import batch_norm, group_norm, instance_norm, layer_norm
 from .padding import pad
 from .pooling import (
     adaptive_avg_pool1d,
@@ -76,11 +78,14 @@ __all__ = [
     "dropout",
     "dropout1d",
     "dropout2d",
+    "embedding",
     "fold",
     "gaussian_nll_loss",
     "group_norm",
+    "gumbel_softmax",
     "hinge_embedding_loss",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
     "layer_norm",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ... import _C
+from ...autograd import no_grad
 from ...signatures import not_tensors
 from ...tensor import Tensor
 
@@ -153,3 +154,60 @@ def group_norm(
     if single:
         raise ValueError(f"Expected more than 1 value per channel when training, got input {input.shape}")
     return _C.group_norm(input, num_groups, weight, bias, eps)
+
+
+def instance_norm(
+    input: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Normalises every channel of every image over space: (x - mean) / sqrt(var + eps) * weight + bias.
+
+    Parameters
+    ----------
+    input : Tensor
+        Shape (N, C, ...), with more than one value of a channel.
+    running_mean, running_var : Tensor, optional
+        Shape (C,). With `use_input_stats` they are moved in place towards the means over the images of
+        their means and (unbiased) variances; else they are used.
+    weight, bias : Tensor, optional
+        Shape (C,). Default: 1 and 0.
+    use_input_stats : bool
+        Default: True.
+    momentum : float
+        Default: 0.1.
+    eps : float
+        Added to the variance. Default: 1e-5.
+
+    Raises
+    ------
+    ValueError
+        If there is a single value to normalise, or statistics to use are missing.
+
+    Notes
+    -----
+    Ulyanov, Vedaldi, Lempitsky, "Instance normalization: the missing ingredient for fast stylization",
+    arXiv:1607.08022 (2016).
+    """
+    if input.ndim < 3:
+        raise ValueError(f"instance_norm: takes (N, C, ...), got shape {tuple(input.shape)}")
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ValueError("instance_norm: needs running_mean and running_var unless use_input_stats")
+        return _C.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    images, channels = input.shape[:2]
+    if input.numel() == images * channels:
+        raise ValueError(f"Expected more than 1 spatial element when training, got input size {input.shape}")
+    if running_mean is not None or running_var is not None:
+        with no_grad():
+            flat = input.reshape(images, channels, -1)
+            if running_mean is not None:
+                running_mean.lerp_(flat.mean(2).mean(0), momentum)
+            if running_var is not None:
+                running_var.lerp_(flat.var(2).mean(0), momentum)
+    return _C.group_norm(input, channels, weight, bias, eps)
