@@ -6,9 +6,11 @@ import cnnx
 
 from ... import dtypes
 from ...autograd import no_grad
+from ...signatures import checked
 from ...tensor import Tensor
 
 
+@checked
 def embedding(
     input: Tensor,
     weight: Tensor,

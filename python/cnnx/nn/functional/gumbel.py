@@ -5,9 +5,11 @@ from __future__ import annotations
 import cnnx
 
 from ... import _C
+from ...signatures import checked
 from ...tensor import Tensor
 
 
+@checked
 def gumbel_softmax(
     logits: Tensor, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
 ) -> Tensor:

@@ -6,11 +6,13 @@ import math
 
 import cnnx
 
+from ...signatures import checked
 from ...tensor import Tensor
 from .loss import _reduction
 from .margin_loss import _reduced
 
 
+@checked
 def gaussian_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -59,6 +61,7 @@ def gaussian_nll_loss(
     return _reduced("gaussian_nll_loss", losses + 0.5 * math.log(2 * math.pi) if full else losses, reduction)
 
 
+@checked
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -87,7 +90,7 @@ def poisson_nll_loss(
     reduction : {"mean", "sum", "none"}
         Default: ``"mean"``.
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = _reduction(size_average, reduce, reduction, 5)
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
         counts = target.clamp(min=1)

@@ -12,10 +12,10 @@ from ...tensor import Tensor
 from ..arguments import legacy_reduction
 
 
-def _reduction(size_average: bool | None, reduce: bool | None, reduction: str) -> str:
+def _reduction(size_average: bool | None, reduce: bool | None, reduction: str, stacklevel: int = 4) -> str:
     if size_average is None and reduce is None:
         return reduction
-    return legacy_reduction(size_average, reduce, reduction, stacklevel=4)
+    return legacy_reduction(size_average, reduce, reduction, stacklevel)
 
 
 def _same_shape(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import cnnx
 
+from ...signatures import checked
 from ...tensor import Tensor
 from .activation import logsigmoid, softplus
 from .distance import pairwise_distance
@@ -24,6 +25,7 @@ def _reduced(op: str, losses: Tensor, reduction: str) -> Tensor:
     raise ValueError(f"{op}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
 
 
+@checked
 def margin_ranking_loss(
     input1: Tensor,
     input2: Tensor,
@@ -53,7 +55,7 @@ def margin_ranking_loss(
     ValueError
         If the numbers of dimensions differ.
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = _reduction(size_average, reduce, reduction, 5)
     if not input1.ndim == input2.ndim == target.ndim:
         raise ValueError(
             "margin_ranking_loss: the scores and the target need as many dimensions, got shapes "
@@ -62,6 +64,7 @@ def margin_ranking_loss(
     return _reduced("margin_ranking_loss", (margin - target * (input1 - input2)).clamp(min=0), reduction)
 
 
+@checked
 def hinge_embedding_loss(
     input: Tensor,
     target: Tensor,
@@ -85,12 +88,13 @@ def hinge_embedding_loss(
     reduction : {"mean", "sum", "none"}
         Default: ``"mean"``.
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = _reduction(size_average, reduce, reduction, 5)
     zero = cnnx.zeros_like(input)
     apart = cnnx.where(target != 1, (margin - input).clamp(min=0), zero)
     return _reduced("hinge_embedding_loss", apart + cnnx.where(target != -1, input, zero), reduction)
 
 
+@checked
 def soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -109,10 +113,11 @@ def soft_margin_loss(
     reduction : {"mean", "sum", "none"}
         Default: ``"mean"``.
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = _reduction(size_average, reduce, reduction, 5)
     return _reduced("soft_margin_loss", softplus(-target * input, threshold=88.0), reduction)
 
 
+@checked
 def cosine_embedding_loss(
     input1: Tensor,
     input2: Tensor,
@@ -142,7 +147,7 @@ def cosine_embedding_loss(
     ValueError
         If the shapes do not fit.
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = _reduction(size_average, reduce, reduction, 5)
     if target.ndim not in (0, 1) or input1.ndim != target.ndim + 1 or input2.ndim != target.ndim + 1:
         raise ValueError(
             "cosine_embedding_loss: takes vectors (N, D) with targets (N,), or (D,) with (), got shapes "
@@ -157,6 +162,7 @@ def cosine_embedding_loss(
     return _reduced("cosine_embedding_loss", near + apart, reduction)
 
 
+@checked
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -206,7 +212,7 @@ def triplet_margin_loss(
     >>> [round(F.triplet_margin_loss(near, *pair).item(), 3) for pair in ((near, far), (far, near))]
     [0.0, 6.0]
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = _reduction(size_average, reduce, reduction, 5)
 
     def distance(first: Tensor, second: Tensor) -> Tensor:
         return pairwise_distance(first, second, p, eps)
@@ -222,6 +228,7 @@ def triplet_margin_loss(
     )
 
 
+@checked
 def triplet_margin_with_distance_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -242,6 +249,7 @@ def triplet_margin_with_distance_loss(
     return _reduced("triplet_margin_loss", (near - far + margin).clamp(min=0), reduction)
 
 
+@checked
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -276,7 +284,7 @@ def multi_margin_loss(
     ValueError
         If `p` is another number.
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = _reduction(size_average, reduce, reduction, 5)
     if p not in (1, 2):
         raise ValueError(f"multi_margin_loss: p must be 1 or 2, got {p}")
     classes = input.shape[-1]
@@ -290,6 +298,7 @@ def multi_margin_loss(
     return _reduced("multi_margin_loss", (short * wrong.to(input.dtype)).sum(-1) / classes, reduction)
 
 
+@checked
 def multilabel_soft_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -311,7 +320,7 @@ def multilabel_soft_margin_loss(
     reduction : {"mean", "sum", "none"}
         Default: ``"mean"``.
     """
-    reduction = _reduction(size_average, reduce, reduction)
+    reduction = _reduction(size_average, reduce, reduction, 5)
     losses = -(target * logsigmoid(input) + (1 - target) * logsigmoid(-input))
     if weight is not None:
         losses = losses * weight

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ... import _C
 from ...autograd import no_grad
-from ...signatures import not_tensors
+from ...signatures import checked, not_tensors
 from ...tensor import Tensor
 
 
@@ -156,6 +156,7 @@ def group_norm(
     return _C.group_norm(input, num_groups, weight, bias, eps)
 
 
+@checked
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from ...signatures import checked
 from ...tensor import Tensor
 
 
+@checked
 def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     """Channels laid out as pixels: (..., C r^2, H, W) becomes (..., C, H r, W r).
 
@@ -41,6 +43,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     return parts.reshape(*batch, channels // (r * r), height * r, width * r)
 
 
+@checked
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     """The inverse of `pixel_shuffle`: (..., C, H r, W r) becomes (..., C r^2, H, W).
 
@@ -57,6 +60,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     return parts.reshape(*batch, channels * r * r, height // r, width // r)
 
 
+@checked
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
     """Takes the channels of (N, C, ...) from each of `groups` groups in turn.
 
