@@ -239,8 +239,12 @@ def test_training_learns_as_well() -> None:
 def test_what_there_is_not() -> None:
     with pytest.raises(RuntimeError, match="for the CPU alone"):
         cnnx.autocast("cuda")
+    with cnnx.autocast("cuda", enabled=False):  # as scripts for any device have it
+        pass
     with pytest.raises(RuntimeError, match="for the CPU alone"):
         cnnx.autocast(F.relu)
+    with pytest.raises(TypeError, match="enabled must be a bool, got 'no'"):
+        cnnx.autocast("cpu", enabled="no")
     with pytest.raises(ValueError, match="rounds to cnnx"):
         cnnx.autocast("cpu", dtype=cnnx.float64)
     with pytest.raises(TypeError):

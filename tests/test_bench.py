@@ -362,6 +362,13 @@ def test_against_torch(capsys):
     assert re.search(r"^  torch takes [\d.]+ times as long as cnnx", out, re.MULTILINE)
 
 
+@pytest.mark.parametrize("setting", ["0", "check"])
+def test_plans_that_are_switched_off_are_not_measured(setting, capsys, monkeypatch):
+    monkeypatch.setenv("CNNX_COMPILE", setting)
+    assert main(["bench", "train"]) == 2
+    assert f"CNNX_COMPILE={setting} is set" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments, message",
     [

@@ -403,6 +403,17 @@ def test_wrong_use_of_runs(capsys):
     assert "is no checkpoint" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_lists_the_commands(option, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([option])
+    assert not stop.value.code
+    listed = capsys.readouterr().out
+    for name in ("train", "predict", "bench", "speedrun"):
+        assert name in listed
+    assert "99 % in as little time" in listed
+
+
 def test_help_has_an_example(capsys):
     for arguments in (["train", "--help"], ["info", "--help"]):
         with pytest.raises(SystemExit) as caught:

@@ -69,6 +69,7 @@ def test_grids_are_normalized_as_asked():
         (lambda: make_grid("pictures"), TypeError, "takes a tensor or some of them"),
         (lambda: make_grid([]), TypeError, "takes a tensor or some of them"),
         (lambda: make_grid(cnnx.ones(3)), ValueError, "takes images"),
+        (lambda: make_grid(cnnx.ones(0, 3, 4, 4)), ValueError, "there is no pixel"),
         (lambda: make_grid(cnnx.ones(1, 2, 3, 4, 5)), ValueError, "takes images"),
         (lambda: make_grid(cnnx.ones(2, 3, 4, 4), nrow=0), ValueError, "nrow must be 1 or more"),
         (lambda: make_grid(cnnx.ones(2, 3, 4, 4), value_range=(0, 1)), ValueError, "belong to normalize"),

@@ -28,11 +28,28 @@ Tensor without_memory(const Value& v, const Block& block) {
   return as_tensor(v, Storage::in_form(v.is_lanes, block.plain_bytes, block.lanes, block.device));
 }
 
+namespace {
+
+Attributes listed(const Step& s) {
+  return s.op != nullptr && s.op->attributes.list != nullptr ? s.op->attributes.list(s.attributes.data()) : Attributes{};
+}
+
+// What two steps of one op differ in, of what has a name.
+std::string difference(const Step& a, const Step& b) {
+  const Attributes before = listed(a), now = listed(b);
+  Attributes was, is;
+  for (size_t i = 0; i < std::min(before.size(), now.size()); ++i) {
+    if (before[i] == now[i]) continue;
+    was.push_back(before[i]);
+    is.push_back(now[i]);
+  }
+  return was.empty() ? "" : message(": ", cnnx::str(was), " has become ", cnnx::str(is));
+}
+
+}  // namespace
+
 // Bytes between attributes may be anything: what counts are those with names.
 bool Step::operator==(const Step& other) const {
-  const auto listed = [](const Step& s) {
-    return s.op != nullptr && s.op->attributes.list != nullptr ? s.op->attributes.list(s.attributes.data()) : Attributes{};
-  };
   return op == other.op && lanes == other.lanes && inputs == other.inputs && results == other.results && draw == other.draw &&
          live == other.live && grads == other.grads && (attributes == other.attributes || listed(*this) == listed(other));
 }
@@ -51,7 +68,9 @@ std::string str(const Program& program) {
 
 std::string difference(const Program& a, const Program& b) {
   for (size_t i = 0; i < std::min(a.steps.size(), b.steps.size()); ++i)
-    if (a.steps[i] != b.steps[i]) return message("step ", i, ": ", str(a.steps[i]), " has become ", str(b.steps[i]));
+    if (const std::string was = str(a.steps[i]), is = str(b.steps[i]); was != is)
+      return message("step ", i, ": ", was, " has become ", is);
+    else if (a.steps[i] != b.steps[i]) return message("step ", i, ", ", was, difference(a.steps[i], b.steps[i]));
   if (a.steps.size() != b.steps.size()) return message(a.steps.size(), " steps have become ", b.steps.size());
   for (size_t i = 0; i < std::min(a.blocks.size(), b.blocks.size()); ++i) {
     const Block &x = a.blocks[i], &y = b.blocks[i];

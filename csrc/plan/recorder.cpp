@@ -2,10 +2,20 @@
 
 #include <unordered_set>
 
+#include "core/node.h"
+
 namespace cnnx {
+
+std::string (*where_it_runs)() = nullptr;
 
 void Recorder::refuse(const std::string& why) {
   if (refused.empty()) refused = why;
+}
+
+void Recorder::refuse_here(const std::string& why) {
+  if (!refused.empty()) return;
+  const std::string where = where_it_runs != nullptr ? where_it_runs() : std::string();
+  refused = where.empty() ? why : message(why, " (", where, ")");
 }
 
 void Recorder::start(const std::vector<Tensor>& arguments, const std::vector<Tensor>& leaves) {
@@ -44,8 +54,8 @@ void Recorder::touches_grad(const Tensor& tensor) {
 }
 
 void Recorder::draws(const Generator& generator, const RandomState& first, uint64_t count) {
-  if (!generator.is_same(default_generator())) return refuse("random numbers are drawn from a generator of its own");
-  if (first.seed != seed_) return refuse("random numbers are seeded anew");
+  if (!generator.is_same(default_generator())) return refuse_here("random numbers are drawn from a generator of its own");
+  if (first.seed != seed_) return refuse_here("random numbers are seeded anew");
   for (uint64_t i = 0; i < count; ++i) draw_of_[first.calls + i] = static_cast<int64_t>(draw_count++);
 }
 
@@ -76,7 +86,7 @@ int Recorder::block_of(const Tensor& t, bool is_fresh, bool is_read) {
     block.lanes_bytes = static_cast<size_t>(block.lanes.numel()) * sizeof(float);
     if (!is_fresh) block.kept = storage;
     block.is_outside = !is_fresh;
-    if (is_read && storage->number() >= first_storage_) refuse("values of a tensor come from outside");
+    if (is_read && storage->number() >= first_storage_) refuse_here("values of a tensor come from outside");
   }
   return entry->second.block;
 }
@@ -101,7 +111,8 @@ Value Recorder::value(const Tensor& t, const void* data, bool is_fresh, bool is_
     const auto size = static_cast<int64_t>(itemsize(t.dtype()));
     result.offset -= before / size;
     if (result.has_data) result.byte_offset -= before;
-    if (before % size != 0 || result.offset < 0 || result.byte_offset < 0) refuse("an argument is read outside of its elements");
+    if (before % size != 0 || result.offset < 0 || result.byte_offset < 0)
+      refuse_here("an argument is read outside of its elements");
   }
   return result;
 }
@@ -109,7 +120,7 @@ Value Recorder::value(const Tensor& t, const void* data, bool is_fresh, bool is_
 void Recorder::ran(const Run& r) {
   note_grads();
   const OpDef& op = r.call.op;
-  if (op.borrows) return refuse(message(op.name, " works on what lives as long as its call"));
+  if (op.borrows) return refuse_here(message(op.name, " works on what lives as long as its call"));
   (r.queue.device >= 0 ? ran_on_device : ran_on_cpu) = true;
   Step step;
   step.op = &op;
@@ -136,7 +147,7 @@ void Recorder::ran(const Run& r) {
   if (op.key != nullptr) {
     const RandomState key = *op.key(step.attributes.data());
     const auto draw = draw_of_.find(key.calls);
-    if (key.seed != seed_ || draw == draw_of_.end()) refuse(message(op.name, " draws from a generator of its own"));
+    if (key.seed != seed_ || draw == draw_of_.end()) refuse_here(message(op.name, " draws from a generator of its own"));
     else step.draw = draw->second;
     *op.key(step.attributes.data()) = {};  // a replay has its own
   }
@@ -147,7 +158,7 @@ void Recorder::viewed(const Call& call) {
   for (const Input& input : call.inputs) meet(*input);
 }
 
-void Recorder::read(const Tensor&) { refuse("values of a tensor are read or written outside its operations"); }
+void Recorder::read(const Tensor&) { refuse_here("values of a tensor are read or written outside its operations"); }
 
 int Recorder::add_live_work() {
   note_grads();
@@ -161,6 +172,9 @@ void Recorder::ended_live_work() {
 
 void Recorder::finish(const std::vector<Tensor>& results) {
   note_grads();
+  for (const Tensor& t : results)
+    if (t->grad_fn != nullptr && !t->grad_fn->freed)
+      refuse("gradients could go through a result: backward() belongs inside, or no_grad() around the call");
   for (const Tensor& t : results) program.results.push_back(value(t, nullptr, false, true));
   std::unordered_set<int64_t> drawn;
   for (const Step& step : program.steps)

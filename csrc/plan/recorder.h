@@ -38,6 +38,7 @@ class Recorder final : public RunRecorder {
   int add_live_work();     // its number
   void ended_live_work();  // which it repeats itself in a replay
   void refuse(const std::string& why);
+  void refuse_here(const std::string& why);  // and says where, if somebody knows
 
   void ran(const Run& run) override;
   void viewed(const Call& call) override;

@@ -64,6 +64,19 @@ Guard* guard_of(PyObject* object) {
   return &py::cast<Guard&>(py::handle(object));
 }
 
+// The file and line of Python's innermost frame outside of the package.
+std::string python_line() {
+  const py::gil_scoped_acquire gil;
+  const py::object of_package = py::module_::import("cnnx").attr("__file__");
+  static const std::string package = py::str(py::module_::import("os.path").attr("dirname")(of_package));
+  for (py::object frame = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(PyEval_GetFrame()));
+       frame && !frame.is_none(); frame = frame.attr("f_back")) {
+    const std::string file = py::str(frame.attr("f_code").attr("co_filename"));
+    if (file.rfind(package, 0) != 0) return file + ":" + std::string(py::str(frame.attr("f_lineno")));
+  }
+  return {};
+}
+
 void seen_by_collector(PyHeapTypeObject* heap) {
   PyTypeObject& type = heap->ht_type;
   type.tp_flags |= Py_TPFLAGS_HAVE_GC;
@@ -81,6 +94,7 @@ void seen_by_collector(PyHeapTypeObject* heap) {
 }  // namespace
 
 void register_plan(py::module_& m) {
+  where_it_runs = python_line;
   py::class_<Guard, std::shared_ptr<Guard>>(m, "Guard", py::custom_type_setup(&seen_by_collector))
       .def(py::init())
       .def("watch_dict", &Guard::watch_dict, py::arg("names"))

@@ -78,11 +78,13 @@ class autocast(_Switched):  # noqa: N801
         self, device_type: str, dtype: Any = None, enabled: bool = True, cache_enabled: bool | None = None
     ) -> None:
         super().__init__()
-        if device_type != "cpu":
+        if not isinstance(enabled, bool):
+            raise TypeError(f"autocast: enabled must be a bool, got {enabled!r}")
+        if enabled and device_type != "cpu":
             raise RuntimeError(f"autocast: it is for the CPU alone, not for {device_type!r}")
         if dtype is not None and dtype is not bfloat16:
             raise ValueError(f"autocast: it rounds to cnnx.bfloat16, not to {dtype}")
-        self._mode = bool(enabled)
+        self._mode = enabled
         if self._mode and not _C.has_bfloat16():
             raise RuntimeError(
                 "autocast: bfloat16 needs a CPU with AVX512_BF16 and the target v4; "

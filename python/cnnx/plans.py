@@ -354,6 +354,16 @@ class Static:
             self._say(case.refused)
         return result
 
+    def eval(self) -> Any:
+        """As of the module, and this; of anything else its own."""
+        result = self.__getattr__("eval")()
+        return self if result is self._function else result
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """As of the module, and this; of anything else its own."""
+        result = self.__getattr__("train")(*args, **kwargs)
+        return self if result is self._function else result
+
     @property
     def module(self) -> Module | None:
         """What is compiled, if it is a module."""
@@ -383,7 +393,8 @@ class Static:
     def explain(self, *args: Any, repeats: int = 20, **kwargs: Any) -> Explanation:
         """What each step of the plan for such arguments costs: `print` it.
 
-        The function is called `repeats` times and more, with all that it does: a training step trains.
+        The function is called three times and twice for each of `repeats`, with all that it does: a training
+        step trains, schedules in it go on.
 
         Parameters
         ----------
@@ -404,11 +415,14 @@ class Static:
         from cnnx.explain import Explanation
         from cnnx.profiler import profile
 
+        if not isinstance(repeats, int) or isinstance(repeats, bool) or repeats < 1:
+            raise ValueError(f"explain: repeats must be a positive whole number, got {repeats!r}")
+
         for _ in range(3):  # met, noted, replayed
             self(*args, **kwargs)
         plan = self._plan(args, kwargs)
         runs, best = [], float("inf")
-        for _ in range(max(repeats, 1)):
+        for _ in range(repeats):
             with profile() as run:
                 self(*args, **kwargs)
             runs.append(run)
@@ -478,12 +492,16 @@ def compile(
     that of a CUDA graph:
 
     - The function takes tensors and constants and returns them, also in tuples, lists and dicts. Results of a
-      replay are fresh tensors without history; what it changes in its arguments is changed. Gradients keep
-      their memory: ``p.grad`` of one step is overwritten by the next.
+      replay are fresh tensors without history, so a function whose result gradients could go through has no
+      plan: ``backward()`` belongs inside, or ``no_grad()`` around the call. What it changes in its arguments
+      is changed. Gradients keep their memory: ``p.grad`` of one step is overwritten by the next, and so is
+      any tensor that the function puts elsewhere than into its result (into a list, say).
     - Random numbers are drawn anew, running statistics move, and ``step()`` of optimizers and schedules in it
       is called in each replay, with the learning rates of that moment. Whatever else
       Python does in the function (prints, numbers that it computes, lists that it appends to) was done when
-      it was noted, and is not done again.
+      it was noted, and is not done again: ``n["steps"] += 1`` stands still, and a number that is taken from
+      a dict, a list or an object (``cfg["scale"]``, ``args.scale``) stays what it was. Hand such numbers
+      over as arguments, or keep them in variables or attributes of modules, which are looked at.
     - A replay is made only if all is as it was that can be looked at: shapes, dtypes, grad mode; the
       variables and global names of the function, and of functions that these stand for, stand for the same
       objects, as do the attributes of its object that a method uses; modules that were called or that a
@@ -518,8 +536,9 @@ def compile(
     Returns
     -------
     callable
-        A module is returned itself. With ``static=True`` the result has a method ``explain(*args)``, which
-        returns what each step costs (`cnnx.explain.Explanation`), and all attributes of `model`.
+        A module is returned itself. With ``static=True`` it is an object (no Module) with all attributes of
+        `model` and a method ``explain(*args)``, which returns what each step costs
+        (`cnnx.explain.Explanation`).
 
     Examples
     --------
@@ -539,8 +558,19 @@ def compile(
     >>> losses[-1] < losses[0]
     True
     """
+    for name, value in (("fullgraph", fullgraph), ("disable", disable), ("static", static)):
+        if not isinstance(value, bool):
+            raise TypeError(f"compile: {name} must be a bool, got {value!r}")
+    if mode is not None and mode not in _MODES_OF_PYTORCH:
+        raise ValueError(f"compile: mode must be one of {', '.join(_MODES_OF_PYTORCH)}, got {mode!r}")
+    if backend is not None and not isinstance(backend, str) and not callable(backend):
+        raise TypeError(f"compile: backend must be a name or a function, got {backend!r}")
+    if options is not None and not isinstance(options, dict):
+        raise TypeError(f"compile: options must be a dict, got {options!r}")
     if model is None:
         return lambda function: compile(function, fullgraph=fullgraph, disable=disable, static=static)
+    if not callable(model):
+        raise TypeError(f"compile: needs a function or a module, got {type(model).__name__}")
     if disable or _setting() == "0":
         return model
     if static:
@@ -551,8 +581,11 @@ def compile(
     return model
 
 
+_MODES_OF_PYTORCH = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+
+
 def _setting() -> str:
-    value = os.environ.get("CNNX_COMPILE", "1")
+    value = os.environ.get("CNNX_COMPILE") or "1"
     if value not in ("0", "1", "check"):
         raise ValueError(f"CNNX_COMPILE={value}: 0, 1 or check")
     return value

@@ -126,9 +126,9 @@ def _replaced(rng: random.Random, value: Any) -> Any:
         case 3 if isinstance(node, list):
             node.insert(key, odd(rng))
         case 4 if isinstance(node[key], int | float):
-            node[key] = rng.choice(
-                (node[key] + 1, node[key] - 1, -node[key], node[key] * 1000, float(node[key]))
-            )
+            inside = max(min(node[key], 10**300), -(10**300))  # a float has no more
+            choices = (node[key] + 1, node[key] - 1, -node[key], node[key] * 1000, float(inside))
+            node[key] = rng.choice(choices)
         case _:
             node[key] = odd(rng)
     return value

@@ -21,6 +21,9 @@
 
 namespace cnnx {
 
+// Tells the place in the program that runs, for the reason why there is no plan; null (the default) where nobody knows.
+extern std::string (*where_it_runs)();
+
 class Plan {
  public:
   Plan();

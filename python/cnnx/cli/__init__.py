@@ -375,7 +375,7 @@ def _add_bench(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _add_speedrun(add: Callable[..., argparse.ArgumentParser]) -> None:
     speedrun = add(
         "speedrun",
-        "MNIST to 99 % in as little time as it takes",
+        "MNIST to 99 %% in as little time as it takes",  # argparse formats it
         "Trains a small net on MNIST for one epoch, from several seeds, and prints the seconds from the\n"
         "first batch to the last update and the accuracy on the test images. Exit code 1 if their mean\n"
         "misses 99 %.",

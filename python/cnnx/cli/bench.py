@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 from collections.abc import Sequence
 
 import cnnx
@@ -29,6 +30,8 @@ def asked_for(option: str, names: Sequence[str] | None, known: Sequence[str]) ->
 
 def bench(options: argparse.Namespace) -> int:
     """The command `cnnx bench`; returns the exit code."""
+    if (setting := os.environ.get("CNNX_COMPILE") or "1") != "1":
+        raise UsageError(f"CNNX_COMPILE={setting} is set, with which plans are not what is measured")
     command = COMMANDS[options.what]
     models = asked_for("--models", options.models, list(command.models))
     fitting = [name for name in PEERS if name not in OURS]
@@ -38,6 +41,8 @@ def bench(options: argparse.Namespace) -> int:
     for file in (options.json, options.chart):  # not after minutes
         if file and not as_path(file).resolve().parent.is_dir():
             raise CommandError(f"{file}: there is no such folder")
+        if file and as_path(file).is_dir():
+            raise CommandError(f"{file}: is a folder")
     if options.chart and importlib.util.find_spec("matplotlib") is None:
         raise CommandError("--chart needs matplotlib (pip install 'cnnx[bench]')")
     rows = command.rows(models, options.batch, options.quick)

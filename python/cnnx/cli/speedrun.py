@@ -7,6 +7,7 @@ import argparse
 import numpy as np
 
 import cnnx
+from cnnx import datasets
 from cnnx.bench.machine import description, reach
 from cnnx.bench.report import write_json
 from cnnx.cli import CommandError, as_path
@@ -26,6 +27,8 @@ def speedrun(options: argparse.Namespace) -> int:
     if options.threads:
         cnnx.set_num_threads(options.threads)
     folder = data_folder(options.data_dir)
+    if not datasets.MNIST.is_available(folder):
+        say(f"mnist is not in {folder}: downloading it (--data-dir or CNNX_DATA_DIR name another folder)")
     training, test = (load_images("mnist", folder, part) for part in (True, False))
     if image_shape(training) != MNIST_SHAPE:
         size = "x".join(map(str, image_shape(training)[1:]))

@@ -70,6 +70,8 @@ def make_grid(
         raise ValueError(f"make_grid: takes images (N, C, H, W), got shape {images.shape}")
     if nrow < 1 or padding < 0:
         raise ValueError(f"make_grid: nrow must be 1 or more and padding 0 or more, got {nrow} and {padding}")
+    if images.size == 0:
+        raise ValueError(f"make_grid: there is no pixel in images of shape {images.shape}")
     images = images.reshape(*[1] * (4 - images.ndim), *images.shape)
     if images.shape[1] == 1:
         images = np.repeat(images, 3, axis=1)
@@ -126,5 +128,5 @@ def save_image(
     """
     image = pillow("save_image")
     grid = make_grid(tensor, **kwargs).numpy()
-    pixels = np.clip(grid * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    pixels = np.clip(np.nan_to_num(grid) * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
     image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(fp, format=format)
