@@ -350,10 +350,13 @@ TEST_CASE("plan: what cannot be replayed") {
   CHECK(reason({leaf}, [] {}) == "an argument requires a gradient");
   CHECK(reason({x, narrow(x, 0, 0, 2)}, [] {}) == "two arguments share memory");
   CHECK(reason({narrow(x, 0, 1, 2)}, [&] { (void)relu(x); }) == "an argument is read outside of its elements");
-  Plan plan;
+  Plan with_history, plan;
+  with_history.begin({x});
+  CHECK(with_history.end({mul(x, leaf)}) ==
+        "gradients could go through a result: backward() belongs inside, or no_grad() around the call");
   plan.begin({x});
-  const Tensor doubled = mul(x, leaf);
-  REQUIRE(plan.end({doubled}) == "");
+  const Tensor product = mul(x, leaf).detach();
+  REQUIRE(plan.end({product}) == "");
   CHECK_FALSE(plan.fits({y}));
   CHECK_FALSE(plan.fits({leaf.detach()}));  // memory that the plan works on
   CHECK_THROWS_AS(plan.replay({y}), Error);
