@@ -13,6 +13,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
+#if defined(__linux__) || defined(__APPLE__)
+#include <pthread.h>
+#endif
 
 namespace cnnx {
 namespace {
@@ -49,6 +52,13 @@ Pool& pool() {
   static Pool* instance = new Pool;
   return *instance;
 }
+
+#if defined(__linux__) || defined(__APPLE__)
+// Another thread may hold the lock while this one forks, and in the child nobody would give it back. What is told first is called
+// last before a fork: the team of threads is at rest then.
+[[maybe_unused]] const int told_of_forks =
+    pthread_atfork([] { pool().mutex.lock(); }, [] { pool().mutex.unlock(); }, [] { pool().mutex.unlock(); });
+#endif
 
 class HostPool final : public Allocator {
  public:
