@@ -63,15 +63,18 @@ def embedding(
             raise RuntimeError(f"embedding: padding_idx {padding_idx} is no index of {count} rows")
         padding_idx %= count
     index = input.long().flatten()
-    if index.numel() and not (int(index.min().item()) >= 0 and int(index.max().item()) < count):
-        raise IndexError(f"embedding: indices must be within [0, {count})")
+    # Nothing is read here, so that it can be replayed and exported: what is negative becomes what is too large.
+    index = cnnx.where(index < 0, cnnx.full_like(index, count), index)
     if max_norm is not None:
         with no_grad():
             used = index.unique()
             rows = weight[used]
             length = rows.norm(norm_type, 1, keepdim=True)
             weight[used] = cnnx.where(length > max_norm, rows * (max_norm / (length + 1e-7)), rows)
-    rows = weight.index_select(0, index)
+    try:
+        rows = weight.index_select(0, index)
+    except IndexError as error:
+        raise IndexError(f"embedding: indices must be within [0, {count})") from error
     if padding_idx is not None:
         rows = cnnx.where((index == padding_idx).unsqueeze(1), rows.detach(), rows)
     return rows.reshape(*input.shape, weight.shape[1])
