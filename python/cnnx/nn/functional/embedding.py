@@ -63,7 +63,7 @@ def embedding(
             raise RuntimeError(f"embedding: padding_idx {padding_idx} is no index of {count} rows")
         padding_idx %= count
     index = input.long().flatten()
-    # Nothing is read here, so that it can be replayed and exported: what is negative becomes what is too large.
+    # Nothing is read here, so it can be replayed and exported: what is negative becomes what is too large.
     index = cnnx.where(index < 0, cnnx.full_like(index, count), index)
     if max_norm is not None:
         with no_grad():
