@@ -22,7 +22,7 @@ def test_a_grid_has_each_image_at_its_place():
     assert grid.shape == (3, 3 * 5 + 1, 2 * 7 + 1)
     for i, (y, x) in enumerate([(1, 1), (1, 8), (6, 1), (6, 8), (11, 1)]):
         assert (grid[:, y : y + 4, x : x + 6] == batch[i]).all()
-    left = grid.numpy().copy()
+    left = grid.cpu().numpy().copy()
     for y, x in [(1, 1), (1, 8), (6, 1), (6, 8), (11, 1)]:
         left[:, y : y + 4, x : x + 6] = 7.0
     assert (left == 7.0).all()
@@ -86,7 +86,7 @@ def test_images_are_saved(tmp_path):
     batch = cnnx.tensor(np.random.default_rng(0).integers(0, 256, (3, 3, 8, 9)) / 255.0).float()
     save_image(batch, tmp_path / "grid.png", nrow=2, padding=3)
     with pillow.open(tmp_path / "grid.png") as picture:
-        expected = make_grid(batch, nrow=2, padding=3).numpy().transpose(1, 2, 0) * 255
+        expected = make_grid(batch, nrow=2, padding=3).cpu().numpy().transpose(1, 2, 0) * 255
         assert np.abs(np.asarray(picture) - expected).max() < 1e-3
     buffer = io.BytesIO()
     save_image(cnnx.tensor([[-1.0, 0.5, 2.0]]), buffer, format="png")

@@ -61,9 +61,9 @@ def make_grid(
     cnnx.Size([3, 62, 152])
     """
     if isinstance(tensor, Sequence) and tensor and all(isinstance(t, Tensor) for t in tensor):
-        images = np.stack([t.detach().cpu().numpy() for t in tensor])
+        images, device = np.stack([t.detach().cpu().numpy() for t in tensor]), tensor[0].device
     elif isinstance(tensor, Tensor):
-        images = tensor.detach().cpu().numpy()
+        images, device = tensor.detach().cpu().numpy(), tensor.device
     else:
         raise TypeError(f"make_grid: takes a tensor or some of them, got {type(tensor).__name__}")
     if not 2 <= images.ndim <= 4:
@@ -80,7 +80,7 @@ def make_grid(
     elif value_range is not None or scale_each:
         raise ValueError("make_grid: value_range and scale_each belong to normalize=True")
     if len(images) == 1:
-        return _C.from_numpy(np.array(images[0]), True)
+        return _C.from_numpy(np.array(images[0]), True).to(device)
     columns = min(nrow, len(images))
     rows = -(-len(images) // columns)
     height, width = images.shape[2] + padding, images.shape[3] + padding
@@ -89,7 +89,7 @@ def make_grid(
     for i, image in enumerate(images):
         y, x = i // columns * height + padding, i % columns * width + padding
         grid[:, y : y + image.shape[1], x : x + image.shape[2]] = image
-    return _C.from_numpy(grid, True)
+    return _C.from_numpy(grid, True).to(device)
 
 
 def _normalized(
@@ -127,6 +127,6 @@ def save_image(
         If Pillow is missing.
     """
     image = pillow("save_image")
-    grid = make_grid(tensor, **kwargs).numpy()
+    grid = make_grid(tensor, **kwargs).cpu().numpy()
     pixels = np.clip(np.nan_to_num(grid) * 255 + 0.5, 0, 255).astype(np.uint8).transpose(1, 2, 0)
     image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(fp, format=format)
