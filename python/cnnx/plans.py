@@ -10,7 +10,7 @@ import types
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from cnnx import _C
 from cnnx.noting import Noting, module_class, noted, thread
@@ -78,26 +78,18 @@ def _key_of(form: Any, tensors: list[Tensor]) -> Any:
     return form, signature, _C.is_grad_enabled(), _C.is_autocast_enabled(), _C.default_dtype()
 
 
-class _Modes(NamedTuple):
+def _modes() -> Any:
     """What decides besides its arguments what a call computes, and how."""
-
-    grad: bool
-    autocast: bool
-    dtype: Any
-    threads: int
-
-    @classmethod
-    def now(cls) -> _Modes:
-        return cls(_C.is_grad_enabled(), _C.is_autocast_enabled(), _C.default_dtype(), _C.get_num_threads())
+    return _C.is_grad_enabled(), _C.is_autocast_enabled(), _C.default_dtype(), _C.get_num_threads()
 
 
-def _left_behind(arguments: list[Tensor], modes: _Modes) -> str:
+def _left_behind(arguments: list[Tensor], modes: Any) -> str:
     """What a call did besides computing that no replay does."""
     if any(t.requires_grad or t.grad is not None for t in arguments):
         return "an argument requires a gradient"
     return (
         ""
-        if _Modes.now() == modes
+        if _modes() == modes
         else "it leaves another grad mode, autocast, dtype or number of threads behind"
     )
 
@@ -158,7 +150,7 @@ class _Case:
 
     def _meet(self, tensors: list[Tensor]) -> Any:
         """As ever, but for a look at the leaves: a plan has to know their gradients before it is noted."""
-        made, modes = Noting(self.function), _Modes.now()
+        made, modes = Noting(self.function), _modes()
         with noted(made, tensors, []):
             result = self._call(tensors)
             why = made.refused or _left_behind(tensors, modes) or made.plan.end([])
@@ -168,7 +160,7 @@ class _Case:
         return self._refuse(why, result) if why else result
 
     def _note(self, tensors: list[Tensor]) -> Any:
-        made, modes = Noting(self.function), _Modes.now()
+        made, modes = Noting(self.function), _modes()
         found: list[Tensor] = []
         with noted(made, tensors, self.leaves or []):
             result = self._call(tensors)
@@ -197,7 +189,7 @@ class _Case:
         """On a GPU a function is captured, which runs nothing, and replayed at once."""
         from cnnx.captured import Captured  # not at start-up
 
-        made, modes, form = Captured(self.function, tensors, self.leaves or []), _Modes.now(), None
+        made, modes, form = Captured(self.function, tensors, self.leaves or []), _modes(), None
         self.noted += 1
         try:
             with noted(made, made.arguments, self.leaves or []):
@@ -356,12 +348,13 @@ class Static:
 
     def eval(self) -> Any:
         """As of the module, and this; of anything else its own."""
-        result = self.__getattr__("eval")()
-        return self if result is self._function else result
+        return self._or_this(self.__getattr__("eval")())
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """As of the module, and this; of anything else its own."""
-        result = self.__getattr__("train")(*args, **kwargs)
+        return self._or_this(self.__getattr__("train")(*args, **kwargs))
+
+    def _or_this(self, result: Any) -> Any:
         return self if result is self._function else result
 
     @property

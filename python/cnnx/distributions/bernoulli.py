@@ -6,7 +6,7 @@ from typing import Any
 
 import cnnx
 import cnnx.nn.functional as F
-from cnnx.distributions.distribution import Distribution, Sizes, logits_or_probs
+from cnnx.distributions.distribution import Distribution, Sizes, inside, logits_or_probs
 from cnnx.tensor import Tensor
 
 
@@ -52,9 +52,8 @@ class Bernoulli(Distribution):
         """Their logarithmic odds; probabilities of 0 and 1 are taken as a rounding error away from there."""
         if not self._is_probs:
             return self._given
-        tiny = cnnx.finfo(self._given.dtype).eps
-        inside = self._given.clamp(min=tiny, max=1 - tiny)
-        return inside.log() - (-inside).log1p()
+        probs = inside(self._given)
+        return probs.log() - (-probs).log1p()
 
     @property
     def mean(self) -> Tensor:

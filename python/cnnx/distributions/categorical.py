@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import cnnx
-from cnnx.distributions.distribution import Distribution, Sizes, logits_or_probs
+from cnnx.distributions.distribution import Distribution, Sizes, inside, logits_or_probs
 from cnnx.tensor import Tensor
 
 
@@ -57,8 +57,7 @@ class Categorical(Distribution):
         """Their logarithms; probabilities of 0 and 1 are taken as one rounding error away from there."""
         if not self._is_probs:
             return self._given
-        tiny = cnnx.finfo(self._given.dtype).eps
-        return self._given.clamp(min=tiny, max=1 - tiny).log()
+        return inside(self._given).log()
 
     @property
     def mode(self) -> Tensor:

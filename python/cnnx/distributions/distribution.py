@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from cnnx.autograd import no_grad
+from cnnx.creation import tensor
+from cnnx.dtypes import finfo
 from cnnx.size import Size
 from cnnx.tensor import Tensor
 
@@ -96,11 +98,19 @@ class Distribution:
         return f"{type(self).__name__}({shapes})"
 
 
+def as_parameter(value: Any) -> Tensor:
+    """A tensor as it is, a number as one."""
+    return value if isinstance(value, Tensor) else tensor(float(value))
+
+
 def logits_or_probs(op: str, probs: Any, logits: Any) -> tuple[Tensor, bool]:
     """Whichever of the two parameters is given, and whether it is the probabilities."""
-    from cnnx.creation import tensor
-
     if (probs is None) == (logits is None):
         raise ValueError(f"{op}: needs either probs or logits")
-    given = probs if logits is None else logits
-    return given if isinstance(given, Tensor) else tensor(float(given)), logits is None
+    return as_parameter(probs if logits is None else logits), logits is None
+
+
+def inside(probs: Tensor) -> Tensor:
+    """Probabilities, 0 and 1 taken as a rounding error away from there."""
+    tiny = finfo(probs.dtype).eps
+    return probs.clamp(min=tiny, max=1 - tiny)

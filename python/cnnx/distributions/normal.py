@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 import cnnx
-from cnnx.distributions.distribution import Distribution, Sizes
+from cnnx.distributions.distribution import Distribution, Sizes, as_parameter
 from cnnx.tensor import Tensor
 
 
@@ -39,8 +39,7 @@ class Normal(Distribution):
     has_rsample: ClassVar[bool] = True
 
     def __init__(self, loc: Tensor | float, scale: Tensor | float, validate_args: bool | None = None) -> None:
-        given = [v if isinstance(v, Tensor) else cnnx.tensor(float(v)) for v in (loc, scale)]
-        self.loc, self.scale = cnnx.broadcast_tensors(*given)
+        self.loc, self.scale = cnnx.broadcast_tensors(as_parameter(loc), as_parameter(scale))
         super().__init__(self.loc.shape, (), validate_args)
         self._require(self.scale > 0, "scale must be above 0")
         self._require(self.loc == self.loc, "loc must be a number, not nan")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 from cnnx import _C
@@ -75,3 +76,8 @@ def uniform(low: float, high: float) -> float:
 def below(count: int) -> int:
     """A random int from 0 to count - 1, from the same generator."""
     return int(randint(0, count, (1,), device="cpu").item())
+
+
+def listed(transforms: Iterable[Any]) -> str:
+    """Transforms as they print within another one, each on a line of its own."""
+    return "".join(f"\n    {transform}" for transform in transforms)

@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cnnx.random import randperm
+from cnnx.creation import tensor
+from cnnx.random import multinomial, randperm
 from cnnx.transforms import arguments, functional
-from cnnx.transforms.base import below, uniform
+from cnnx.transforms.base import below, listed, uniform
 from cnnx.transforms.images import image_size
 from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode, mode_name
 from cnnx.transforms.windows import RESIZE_MODES, Resize
@@ -43,16 +44,10 @@ class RandomChoice:
     def __call__(self, img: Any) -> Any:
         """The image after one of them."""
         weights = [1.0] * len(self.transforms) if self.p is None else self.p
-        at = uniform(0, sum(weights))
-        for transform, weight in zip(self.transforms, weights, strict=True):
-            at -= weight
-            if at < 0:
-                return transform(img)
-        return self.transforms[max(i for i, weight in enumerate(weights) if weight > 0)](img)
+        return self.transforms[int(multinomial(tensor(weights, device="cpu"), 1).item())](img)
 
     def __repr__(self) -> str:
-        lines = "".join(f"\n    {transform}" for transform in self.transforms)
-        return f"{type(self).__name__}({lines}\n)(p={self.p})"
+        return f"{type(self).__name__}({listed(self.transforms)}\n)(p={self.p})"
 
 
 class RandomOrder:
@@ -74,8 +69,7 @@ class RandomOrder:
         return img
 
     def __repr__(self) -> str:
-        lines = "".join(f"\n    {transform}" for transform in self.transforms)
-        return f"{type(self).__name__}({lines}\n)"
+        return f"{type(self).__name__}({listed(self.transforms)}\n)"
 
 
 class RandomGrayscale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cnnx.transforms.base import native
+from cnnx.transforms.base import listed, native
 
 
 @native
@@ -37,8 +37,7 @@ class Compose:
         return img
 
     def __repr__(self) -> str:
-        lines = "".join(f"\n    {transform}" for transform in self.transforms)
-        return f"{type(self).__name__}({lines}\n)"
+        return f"{type(self).__name__}({listed(self.transforms)}\n)"
 
 
 class Lambda:

@@ -11,7 +11,7 @@ from cnnx.creation import as_tensor
 from cnnx.random import randn
 from cnnx.tensor import Tensor
 from cnnx.transforms import arguments
-from cnnx.transforms.base import ImageTransform, below, draws_as, is_native, native, uniform
+from cnnx.transforms.base import ImageTransform, below, draws_as, is_native, listed, native, uniform
 
 
 def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Tensor | float, inplace: bool = False) -> Tensor:
@@ -190,5 +190,4 @@ class RandomApply(ImageTransform):
         return img
 
     def __repr__(self) -> str:
-        lines = "".join(f"\n    {transform}" for transform in self.transforms)
-        return f"{type(self).__name__}(\n    p={self.p}{lines}\n)"
+        return f"{type(self).__name__}(\n    p={self.p}{listed(self.transforms)}\n)"

@@ -8,8 +8,7 @@ import cnnx
 
 from ...signatures import checked
 from ...tensor import Tensor
-from .loss import _reduction
-from .margin_loss import _reduced
+from .loss import _reduced, _reduction
 
 
 @checked

@@ -35,6 +35,16 @@ def _same_shape(input: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
     return first, second
 
 
+def _reduced(op: str, losses: Tensor, reduction: str) -> Tensor:
+    if reduction == "none":
+        return losses
+    if reduction == "mean":
+        return losses.mean()
+    if reduction == "sum":
+        return losses.sum()
+    raise ValueError(f"{op}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+
+
 def _weighted(op: str, losses: Tensor, weight: Tensor, reduction: str, by_weights: bool = True) -> Tensor:
     """Losses one by one times weights, reduced; a mean divides by their sum or their count."""
     if not isinstance(weight, Tensor):
@@ -44,13 +54,9 @@ def _weighted(op: str, losses: Tensor, weight: Tensor, reduction: str, by_weight
             f"{op}: weight of shape {tuple(weight.shape)} must have the input's shape {tuple(losses.shape)}"
         )
     losses = losses * weight
-    if reduction == "none":
-        return losses
-    if reduction == "sum":
-        return losses.sum()
-    if reduction == "mean":
-        return losses.sum() / weight.sum() if by_weights else losses.mean()
-    raise ValueError(f"{op}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+    if reduction == "mean" and by_weights:
+        return losses.sum() / weight.sum()
+    return _reduced(op, losses, reduction)
 
 
 def nll_loss(

@@ -10,19 +10,9 @@ from ...signatures import checked
 from ...tensor import Tensor
 from .activation import logsigmoid, softplus
 from .distance import pairwise_distance
-from .loss import _reduction
+from .loss import _reduced, _reduction
 
 Distance = Callable[[Tensor, Tensor], Tensor]
-
-
-def _reduced(op: str, losses: Tensor, reduction: str) -> Tensor:
-    if reduction == "none":
-        return losses
-    if reduction == "mean":
-        return losses.mean()
-    if reduction == "sum":
-        return losses.sum()
-    raise ValueError(f"{op}: reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
 
 
 @checked

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from ..optimizer import Optimizer
-from .base import LRScheduler, set_lr
-from .one_cycle import _per_group
+from .base import set_lr
+from .momentum import MomentumScheduler, per_group
 
 
-class CyclicLR(LRScheduler):
+class CyclicLR(MomentumScheduler):
     """Up from `base_lr` to `max_lr` and down again, over and over; momentum the other way round.
 
     It is stepped after every batch.
@@ -87,17 +87,12 @@ class CyclicLR(LRScheduler):
         self.gamma = gamma
         self._scale_fn_custom = scale_fn
         self.scale_mode = scale_mode
-        self.max_lrs = _per_group("max_lr", optimizer, max_lr)
-        self.cycle_momentum = cycle_momentum
-        self.use_beta1 = "betas" in optimizer.defaults
+        self.max_lrs = per_group("max_lr", optimizer, max_lr)
+        self._find_momentum(optimizer, cycle_momentum)
         if cycle_momentum:
-            if not self.use_beta1 and "momentum" not in optimizer.defaults:
-                raise ValueError(
-                    "optimizer must support momentum or beta1 with `cycle_momentum` option enabled"
-                )
-            self.base_momentums = _per_group("base_momentum", optimizer, base_momentum)
-            self.max_momentums = _per_group("max_momentum", optimizer, max_momentum)
-        lows = _per_group("base_lr", optimizer, base_lr)
+            self.base_momentums = per_group("base_momentum", optimizer, base_momentum)
+            self.max_momentums = per_group("max_momentum", optimizer, max_momentum)
+        lows = per_group("base_lr", optimizer, base_lr)
         if last_epoch == -1:
             for group, low in zip(optimizer.param_groups, lows, strict=True):
                 set_lr(group, low)
@@ -131,9 +126,3 @@ class CyclicLR(LRScheduler):
             ):
                 self._set_momentum(group, high - (high - low) * share)
         return [low + (high - low) * share for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
-
-    def _set_momentum(self, group: dict[str, Any], value: float) -> None:
-        if self.use_beta1:
-            group["betas"] = (value, *group["betas"][1:])
-        else:
-            group["momentum"] = value

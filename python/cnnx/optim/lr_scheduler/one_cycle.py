@@ -3,25 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from ..optimizer import Optimizer
-from .base import LRScheduler
+from .momentum import MomentumScheduler, per_group
 
 
-def _per_group(name: str, optimizer: Optimizer, value: Any) -> list[Any]:
-    count = len(optimizer.param_groups)
-    if not isinstance(value, (list, tuple)):
-        return [value] * count
-    if len(value) != count:
-        raise ValueError(
-            f"{name} must have the same length as optimizer.param_groups. {name} has {len(value)} values, "
-            f"param_groups has {count}."
-        )
-    return list(value)
-
-
-class OneCycleLR(LRScheduler):
+class OneCycleLR(MomentumScheduler):
     """Up from ``max_lr / div_factor`` to `max_lr`, then far down; momentum the other way round.
 
     It is stepped after every batch.
@@ -114,13 +101,10 @@ class OneCycleLR(LRScheduler):
             ]
         else:
             self._schedule_phases.append((last, "max_lr", "min_lr", "base_momentum", "max_momentum"))
-        self.cycle_momentum = cycle_momentum
-        self.use_beta1 = "betas" in optimizer.defaults
-        if cycle_momentum and not self.use_beta1 and "momentum" not in optimizer.defaults:
-            raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
-        peaks = _per_group("max_lr", optimizer, max_lr)
+        self._find_momentum(optimizer, cycle_momentum)
+        peaks = per_group("max_lr", optimizer, max_lr)
         low, high = (
-            _per_group(n, optimizer, v)
+            per_group(n, optimizer, v)
             for n, v in (("base_momentum", base_momentum), ("max_momentum", max_momentum))
         )
         if last_epoch == -1:
@@ -133,12 +117,6 @@ class OneCycleLR(LRScheduler):
                     group["max_momentum"] = high[i]
                     group["base_momentum"] = low[i]
         super().__init__(optimizer, last_epoch)
-
-    def _set_momentum(self, group: dict[str, Any], value: float) -> None:
-        if self.use_beta1:
-            group["betas"] = (value, *group["betas"][1:])
-        else:
-            group["momentum"] = value
 
     def _anneal(self, start: float, end: float, share: float) -> float:
         if self._anneal_func_type == "cos":
