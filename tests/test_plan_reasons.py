@@ -10,6 +10,8 @@ import cnnx
 import cnnx.nn.functional as F
 from cnnx import nn, plans
 
+pytestmark = pytest.mark.cpu("plans run on the CPU")
+
 
 def test_a_result_that_gradients_could_go_through_has_no_plan() -> None:
     cnnx.manual_seed(0)
