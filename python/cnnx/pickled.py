@@ -27,11 +27,12 @@ class Named(NamedTuple):
 class Call:
     """What a function or class would have made of arguments, if it had been called."""
 
-    __slots__ = ("arguments", "function", "has_state")
+    __slots__ = ("arguments", "function", "has_state", "state")
 
     def __init__(self, function: Named, arguments: tuple[Any, ...]) -> None:
         self.function, self.arguments = function, arguments
         self.has_state = False  # whether more was to be put into it
+        self.state: Any = None
 
 
 ORDERED_DICT = Named("collections", "OrderedDict")
@@ -153,7 +154,7 @@ class _Machine:
             case "BUILD":
                 state = stack.pop()
                 if isinstance(stack[-1], Call):
-                    stack[-1].has_state = True
+                    stack[-1].has_state, stack[-1].state = True, state
                 elif isinstance(stack[-1], Ordered):
                     stack[-1].attributes = _of_type(state, dict)
                 else:

@@ -25,7 +25,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 if __name__ == "__main__":
     os.environ["OMP_NUM_THREADS"] = "1"  # children are forked
@@ -54,6 +54,14 @@ OTHER_ENDS = (
 )  # of a run that goes on from odd weights, or whose data are elsewhere
 
 
+class OwnCIFAR(datasets.CIFAR10):
+    """Somebody's own files in CIFAR's format, without checksums."""
+
+    train_list: ClassVar[list[Any]] = [["train", None]]
+    test_list: ClassVar[list[Any]] = [["test", None]]
+    meta: ClassVar[dict[str, Any]] = {"filename": "meta", "key": "label_names", "md5": None}
+
+
 class Case(NamedTuple):
     """Files to write into an empty folder, and what to do with them there."""
 
@@ -74,6 +82,8 @@ class Fuzzer:
         self.labelled = samples.labelled_idx()
         self.flat, self.nested = samples.saved(samples.flat()), samples.saved(samples.nested())
         self.archive, self.old = samples.torch_archive(), samples.torch_old()
+        self.cifar = {"train": samples.cifar_batch(3), "test": samples.cifar_batch(2, seed=1)}
+        self.cifar["meta"] = samples.cifar_names()
         data = self.base / "data"
         data.mkdir()
         for name, content in self.labelled.items():
@@ -95,6 +105,7 @@ class Fuzzer:
             "saved": (3, self.make_saved),
             "pth": (6, self.make_pth),
             "old pth": (2, self.make_old_pth),
+            "cifar": (3, self.make_cifar),
             "resume": (2, self.make_resume),
         }
         if self.pictures:
@@ -267,13 +278,32 @@ class Fuzzer:
             data = head[:15] + mutate.of_bytes(rng, head[15:] + body + rest)
         return Case("old pth", {"x.pth": data}, lambda folder: self.pickled(folder / "x.pth"))
 
-    def pickled(self, path: Path) -> Outcome:
+    def pickled(self, path: Path, reader: Callable[[Path], Any] = cnnx.load) -> Outcome:
         """Reads a pickle that would write the marker."""
-        outcome = self.call(cnnx.load, path)
+        outcome = self.call(reader, path)
         if (self.base / "marker").exists():
             (self.base / "marker").unlink()
             return Outcome("executed", "the marker was written")
         return outcome
+
+    def make_cifar(self, rng: random.Random) -> Case:
+        files = dict(self.cifar)
+        name = rng.choice(list(files))
+        if rng.random() < 0.5:
+            files[name] = mutate.of_pickle(rng, files[name], str(self.base / "marker"))
+        else:
+            files[name] = mutate.of_bytes(rng, files[name], rng.choice(list(files.values())), front=400)
+
+        def read(folder: Path) -> Any:
+            return [OwnCIFAR(folder, train=part)[0] for part in (True, False)]
+
+        def act(folder: Path) -> Outcome:
+            try:
+                return self.pickled(folder, read)
+            except IndexError:  # of a batch without images
+                return Outcome("read")
+
+        return Case("cifar", {f"{OwnCIFAR.base_folder}/{key}": data for key, data in files.items()}, act)
 
     def picture(self, rng: random.Random) -> tuple[str, bytes]:
         name = rng.choice(list(self.pictures))

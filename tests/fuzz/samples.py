@@ -86,6 +86,38 @@ def saved(obj: Any) -> bytes:
     return file.getvalue()
 
 
+def _string(text: str) -> bytes:
+    """A string of Python 2 in a pickle."""
+    raw = text.encode()
+    return b"U" + bytes([len(raw)]) + raw
+
+
+def cifar_batch(count: int, label_name: str = "labels", classes: int = 10, seed: int = 0) -> bytes:
+    """A batch of CIFAR as it was published: the pickle that Python 2 made of a dict with an array in it."""
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (count, 3072)).astype(np.uint8).tobytes()
+    labels = b"".join(b"K" + bytes([label]) for label in rng.integers(0, classes, count).tolist())
+    names = b"".join(_string(f"picture_{i}.png") for i in range(count))
+    array = b"cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08K\x00\x85U\x01b\x87Rq\x09"
+    array += b"(K\x01" + b"M" + struct.pack("<H", count) + b"M\x00\x0c\x86"
+    array += (
+        b"cnumpy\ndtype\nq\x0aU\x02u1K\x00K\x01\x87Rq\x0b(K\x03U\x01|NNN"
+        + b"J\xff\xff\xff\xff" * 2
+        + b"K\x00tb"
+    )
+    array += b"\x89T" + struct.pack("<i", len(pixels)) + pixels + b"tb"
+    body = _string("batch_label") + _string("one of some") + _string(label_name) + b"](" + labels + b"e"
+    body += _string("data") + array + _string("filenames") + b"](" + names + b"e"
+    return b"\x80\x02}q\x01(" + body + b"u."
+
+
+def cifar_names(key: str = "label_names", classes: int = 10) -> bytes:
+    """The file of the classes' names."""
+    names = b"".join(_string(f"class {i}") for i in range(classes))
+    count = _string("num_vis") + b"M\x00\x0c"
+    return b"\x80\x02}q\x01(" + _string(key) + b"](" + names + b"e" + count + b"u."
+
+
 def _plain(value: Any) -> bytes:
     return pickle.dumps(value, 2)[2:-1]
 

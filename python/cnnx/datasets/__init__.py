@@ -1,18 +1,25 @@
-"""Data sets: MNIST and its relatives, the 8x8 digits of the package, folders of images or IDX files."""
+"""Data sets: MNIST and its relatives, CIFAR, the package's own 8x8 digits, folders of images or IDX files."""
 
 from __future__ import annotations
 
+from cnnx.datasets.cifar import CIFAR10, CIFAR100
 from cnnx.datasets.digits import Digits
+from cnnx.datasets.emnist import EMNIST
+from cnnx.datasets.fake import FakeData
 from cnnx.datasets.folder import DatasetFolder, ImageFolder
 from cnnx.datasets.idx import IDXFolder
 from cnnx.datasets.mnist import KMNIST, MNIST, FashionMNIST
 from cnnx.datasets.vision import VisionDataset
 
 __all__ = [
+    "CIFAR10",
+    "CIFAR100",
+    "EMNIST",
     "KMNIST",
     "MNIST",
     "DatasetFolder",
     "Digits",
+    "FakeData",
     "FashionMNIST",
     "IDXFolder",
     "ImageFolder",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from cnnx.files import write_file
 
 TIMEOUT = 30.0  # seconds without any data
 CHUNK = 1 << 16
+LARGEST_ARCHIVE = 1 << 30  # bytes: the largest that is known, EMNIST's, has 562 million
 
 
 class _SilentBar:
@@ -41,14 +45,23 @@ def _progress_bar(name: str, total: int | None) -> Any:
 
 
 def fetch(url: str, limit: int = LARGEST) -> bytes:
-    """The bytes behind `url`, an address of HTTP or HTTPS, also where the server sends on to another one.
+    """The bytes behind `url`, as `receive` gets them."""
+    parts: list[bytes] = []
+    receive(url, parts.append, limit)
+    return b"".join(parts)
+
+
+def receive(url: str, take: Callable[[bytes], object], limit: int) -> None:
+    """Hands on what is behind `url`, an address of HTTP or HTTPS, also where the server sends on to another.
 
     Parameters
     ----------
     url
         The address.
+    take
+        Called with one part of the bytes after the other.
     limit
-        The most bytes to take. Default: 256 MiB.
+        The most bytes to take.
 
     Raises
     ------
@@ -73,7 +86,6 @@ def fetch(url: str, limit: int = LARGEST) -> bytes:
         opener.add_handler(handler())
     request = urllib.request.Request(url, headers={"User-Agent": "cnnx"})
     name = url.rpartition("/")[2]
-    parts = []
     received = 0
     try:
         with opener.open(request, timeout=TIMEOUT) as response:
@@ -83,19 +95,18 @@ def fetch(url: str, limit: int = LARGEST) -> bytes:
                 raise OSError(f"{total} bytes are announced, more than {limit}")
             with _progress_bar(name, total) as bar:
                 while part := response.read(CHUNK):
-                    parts.append(part)
                     received += len(part)
                     if received > limit:
                         raise OSError(f"more than {limit} bytes arrived")
+                    take(part)
                     bar.update(len(part))
     except http.client.HTTPException as error:
         raise OSError(f"{type(error).__name__}: {error}") from error
     if total is not None and received != total:
         raise OSError(f"{received} of {total} bytes arrived")
-    return b"".join(parts)
 
 
-def download_gzip(file: str, checksum: str, mirrors: Sequence[str], folder: Path) -> Path:
+def download_gzip(file: str, checksum: str | None, mirrors: Sequence[str], folder: Path) -> Path:
     """Downloads `file`.gz from the first mirror that has it right and stores its content as folder/`file`.
 
     Parameters
@@ -103,7 +114,8 @@ def download_gzip(file: str, checksum: str, mirrors: Sequence[str], folder: Path
     file
         Name of the file without ".gz".
     checksum
-        "sha256:" and the digest of the decompressed content, or "md5:" and that of the compressed file.
+        "sha256:" and the digest of the decompressed content, or "md5:" and that of the compressed file; None:
+        whatever arrives is right.
     mirrors
         Addresses to put before the name, tried in order.
     folder
@@ -128,12 +140,52 @@ def download_gzip(file: str, checksum: str, mirrors: Sequence[str], folder: Path
         except (OSError, ValueError) as error:
             failures.append(f"{url}: {error}")
             continue
-        kind, _, expected = checksum.partition(":")
+        kind, _, expected = (checksum or "sha256:").partition(":")
         found = hashlib.new(kind, sent if kind == "md5" else content).hexdigest()
-        if found == expected:
+        if checksum is None or found == expected:
             folder.mkdir(parents=True, exist_ok=True)
             write_file(folder / file, content)
             remember(folder / file, digest(content))
             return folder / file
         failures.append(f"{url}: the checksum differs: {kind.upper()} {found}, expected {expected}")
     raise RuntimeError(f"download of {file} failed: " + "; ".join(failures))
+
+
+def download_file(url: str, path: Path, md5: str | None, limit: int = LARGEST_ARCHIVE) -> None:
+    """Stores what is behind `url` as the file `path`, without having all of it in memory.
+
+    Parameters
+    ----------
+    url
+        The address.
+    path
+        The file; its folder is made if it is not there. What was there is replaced when all has arrived.
+    md5
+        What it must be; None: anything.
+    limit
+        The most bytes to take. Default: 1 GiB.
+
+    Raises
+    ------
+    RuntimeError
+        If it does not arrive, or is another file; the message says why. Nothing is stored then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found = hashlib.md5(usedforsecurity=False)
+    descriptor, part = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+
+            def take(data: bytes) -> None:
+                found.update(data)
+                file.write(data)
+
+            receive(url, take, limit)
+        if md5 not in (None, found.hexdigest()):
+            raise OSError(f"the checksum differs: MD5 {found.hexdigest()}, expected {md5}")
+        os.replace(part, path)
+    except OSError as error:
+        raise RuntimeError(f"download of {path.name} failed: {url}: {error}") from error
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part)

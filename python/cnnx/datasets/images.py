@@ -9,11 +9,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnx import _C
+from cnnx.creation import as_tensor
 from cnnx.datasets.vision import TRANSFORMS, VisionDataset, plain_transform
+from cnnx.dtypes import int64
 from cnnx.shortcuts import lookup
 from cnnx.tensor import Tensor
 from cnnx.transforms.native import batch_transform
-from cnnx.utils.data.native import NativeBatches, Pass, makes_batches
+from cnnx.utils.data.native import NativeBatches, Pass, integers, makes_batches
 
 
 class ImageDataset(VisionDataset):
@@ -22,7 +24,7 @@ class ImageDataset(VisionDataset):
     Parameters
     ----------
     data, targets
-        The tensors; `to` moves them to another device.
+        Tensors, or an array of images and a list of labels; `to` moves them to another device.
     transform, target_transform
         Applied to each image and label; None leaves them as they are.
     root
@@ -37,20 +39,22 @@ class ImageDataset(VisionDataset):
     max_value = 255
     #: Whether a transform gets bytes as a PIL image (where Pillow is installed), not as an array.
     pictures = False
+    #: Whether images in colour are (N, H, W, C).
+    channels_last = False
     classes: ClassVar[list[str]]
 
     def __init__(
         self,
-        data: Tensor,
-        targets: Tensor,
+        data: Tensor | np.ndarray[Any, Any],
+        targets: Tensor | list[int],
         transform: Callable[[Any], Any] | None,
         target_transform: Callable[[Any], Any] | None,
         *,
         root: str | os.PathLike[str] | None = None,
     ) -> None:
         super().__init__(root, transform=transform, target_transform=target_transform)
-        self.data = data
-        self.targets = targets
+        self.data: Any = data
+        self.targets: Any = targets
 
     @property
     def class_to_idx(self) -> dict[str, int]:
@@ -59,6 +63,8 @@ class ImageDataset(VisionDataset):
 
     def to(self, device: Any) -> ImageDataset:
         """Moves the images and labels to `device`, where a `DataLoader` then makes the batches.
+
+        `data` and `targets` are tensors then, of the shape that they had.
 
         Returns
         -------
@@ -71,8 +77,13 @@ class ImageDataset(VisionDataset):
         >>> Digits().to("cpu").data.device
         device(type='cpu')
         """
-        self.data, self.targets = self.data.to(device), self.targets.to(device)
+        images = _planes(self, self.data).to(device)
+        self.data = images.permute(0, 2, 3, 1) if self._channels_behind(images) else images
+        self.targets = as_tensor(self.targets, dtype=int64, device=device)
         return self
+
+    def _channels_behind(self, data: Any) -> bool:
+        return self.channels_last and data.ndim == 4
 
     def __len__(self) -> int:
         return len(self.data)
@@ -82,7 +93,8 @@ class ImageDataset(VisionDataset):
             raise IndexError(f"{type(self).__name__}: index {index} is out of range for {len(self)} images")
         row = self.data[index]
         pixels = row.numpy(force=True) if isinstance(row, Tensor) else np.asarray(row)
-        image = self._image(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0))
+        behind = pixels.ndim == 2 or self.channels_last
+        image = self._image(pixels if behind else pixels.transpose(1, 2, 0))
         target = int(self.targets[index])
         return (image, target) if self.transforms is None else self.transforms(image, target)
 
@@ -93,25 +105,41 @@ class ImageDataset(VisionDataset):
         return pil_image(pixels) if self.pictures else pixels
 
 
+#: What images of bytes are of.
+_BYTES = {Tensor: _C.DType.uint8, np.ndarray: np.dtype(np.uint8)}
+
+
 @makes_batches(ImageDataset, methods=("_image", "transforms"), attributes=("data", "targets", *TRANSFORMS))
 def _batches(dataset: ImageDataset) -> NativeBatches | None:
     """Batches [images, labels] of native transforms with ToTensor, and labels as they are."""
     data, targets = dataset.data, dataset.targets
+    if type(targets) in (list, np.ndarray) and (labels := integers(targets)) is not None:
+        targets = _C.from_numpy(np.ascontiguousarray(labels), True)
     if (
         not plain_transform(dataset)
-        or not (type(data) is Tensor and data.dtype == _C.DType.uint8 and data.ndim in (3, 4))
+        or _BYTES.get(type(data)) != getattr(data, "dtype", _BYTES)
         or not (type(targets) is Tensor and targets.dtype == _C.DType.int64 and targets.ndim == 1)
+        or data.ndim not in (3, 4)
         or len(data) != len(targets)
-        or data.device != targets.device
     ):
         return None
-    for name, kind in (("max_value", int), ("pictures", bool)):
+    for name, kind in (("max_value", int), ("pictures", bool), ("channels_last", bool)):
         if type(lookup(type(dataset), name)) is not kind or type(getattr(dataset, name)) is not kind:
             return None
+    images = _planes(dataset, data)
     # Pillow has no images of other channels, or means something by them.
-    if dataset.max_value < 1 or (dataset.pictures and data.ndim == 4 and data.shape[1] not in (1, 3)):
+    strange = dataset.pictures and images.ndim == 4 and images.shape[1] not in (1, 3)
+    if dataset.max_value < 1 or strange or images.device != targets.device:
         return None
-    return image_batches(data, targets, dataset.transform, dataset.max_value)
+    return image_batches(images, targets, dataset.transform, dataset.max_value)
+
+
+def _planes(dataset: ImageDataset, data: Any) -> Tensor:
+    """The images as a contiguous tensor, channels first; no copy of those that lie so in memory."""
+    if isinstance(data, Tensor):
+        return (data.permute(0, 3, 1, 2) if dataset._channels_behind(data) else data).contiguous()
+    array = data.transpose(0, 3, 1, 2) if dataset._channels_behind(data) else data
+    return _C.from_numpy(np.ascontiguousarray(array), not array.flags.writeable)
 
 
 def class_numbers(classes: list[str]) -> dict[str, int]:

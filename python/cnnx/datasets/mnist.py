@@ -26,11 +26,12 @@ class Part(NamedTuple):
     """One file of the data set, and its checksum: "sha256:" of the content, or "md5:" of the .gz file.
 
     A file whose content has `size` bytes is taken for the data set's own, and the checksum is held against
-    it; other ones are somebody's own data in this format. None: it is held against all.
+    it; other ones are somebody's own data in this format. None: it is held against all; a checksum of None is
+    not known.
     """
 
     file: str
-    checksum: str
+    checksum: str | None
     size: int | None = None
 
 

@@ -11,10 +11,11 @@ from typing import Any
 from cnnx.datasets.idx_file import unpack
 from cnnx.files import write_file
 
-RECORD = ".cnnx-verified.json"  # {file: [bytes, time of change in ns, SHA256 of the content]}
+# {file: [bytes, time of change in ns, SHA256 of the content, or MD5 of the file where that is what is known]}
+RECORD = ".cnnx-verified.json"
 
 
-def verified(path: Path, checksum: str, size: int | None) -> bytes:
+def verified(path: Path, checksum: str | None, size: int | None) -> bytes:
     """The (unpacked) content of a data set's file, after its checksum was found right, now or before.
 
     Parameters
@@ -22,7 +23,7 @@ def verified(path: Path, checksum: str, size: int | None) -> bytes:
     path
         An IDX file, plain or gzip-compressed.
     checksum
-        "sha256:" and the digest of the content, or "md5:" and that of the compressed file.
+        "sha256:" and the digest of the content, or "md5:" and that of the compressed file; None: unknown.
     size
         Bytes of the content that the checksum is of; files of other sizes are not the data set's, and pass.
         None: it is of any size.
@@ -37,13 +38,29 @@ def verified(path: Path, checksum: str, size: int | None) -> bytes:
     if size not in (None, len(content)) or _unchanged(path):
         return content
     found = digest(content)
-    kind, _, known = checksum.partition(":")
+    kind, _, known = (checksum or "").partition(":")
     if kind != "sha256":  # of the compressed file, which gzip has checked: of its content a record tells
         known = _recorded(path) or found
     if found != known:
         raise ValueError(f"{path}: the file is damaged: its content has SHA256 {found}, expected {known}")
     remember(path, found)
     return content
+
+
+def has_md5(path: Path, md5: str | None) -> bool:
+    """Whether a file is there and has this MD5, found now or before; None: it need only be there."""
+    if not path.is_file() or md5 is None:
+        return path.is_file()
+    if _unchanged(path) and _recorded(path) == md5:
+        return True
+    found = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            found.update(part)
+    if found.hexdigest() != md5:
+        return False
+    remember(path, md5)
+    return True
 
 
 def digest(content: bytes) -> str:
