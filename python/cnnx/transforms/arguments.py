@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
+
+from cnnx.tensor import Tensor
 
 
 def probability(op: str, p: Any) -> float:
@@ -75,3 +78,15 @@ def padding_mode(op: str, mode: Any) -> str:
 
 def _either(counts: tuple[int, ...]) -> str:
     return " or ".join(str(count) for count in counts)
+
+
+def number(op: str, name: str, value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """A number within bounds, or a tensor of one, as a float."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if not isinstance(value, Real):
+        raise TypeError(f"{op}: {name} must be a number, got {value!r}")
+    if not low <= float(value) <= high:
+        bounds = f"at least {low}" if high == math.inf else f"between {low} and {high}"
+        raise ValueError(f"{op}: {name} must be {bounds}, got {value!r}")
+    return float(value)

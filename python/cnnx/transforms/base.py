@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from cnnx import _C
 from cnnx.random import rand, randint
 from cnnx.shortcuts import AsShipped
+from cnnx.transforms import arguments
 from cnnx.transforms.images import apply_step
 
 #: What may be done natively for whole batches, while it is of the very type and nothing of it is changed.
@@ -56,6 +57,32 @@ class ImageTransform:
     def __call__(self, img: Any) -> Any:
         """The transformed `img`: what `forward` gives."""
         return self.forward(img)
+
+
+class Sometimes(ImageTransform):
+    """Base of transforms that are made with probability `p`: a subclass has `_changed`.
+
+    Parameters
+    ----------
+    p
+        Between 0 and 1.
+    """
+
+    #: The attributes that it prints.
+    _shown: tuple[str, ...] = ("p",)
+
+    def __init__(self, p: float = 0.5) -> None:
+        self.p = arguments.probability(type(self).__name__, p)
+
+    def _changed(self, img: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__}: needs _changed")
+
+    def forward(self, img: Any) -> Any:
+        """The image, changed or as it is."""
+        return self._changed(img) if uniform(0, 1) < self.p else img
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({','.join(f'{name}={getattr(self, name)}' for name in self._shown)})"
 
 
 def is_native(transform: Any) -> bool:

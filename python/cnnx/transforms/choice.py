@@ -9,7 +9,7 @@ from typing import Any
 from cnnx.creation import tensor
 from cnnx.random import multinomial, randperm
 from cnnx.transforms import arguments, functional
-from cnnx.transforms.base import below, listed, uniform
+from cnnx.transforms.base import ImageTransform, Sometimes, below, listed, uniform
 from cnnx.transforms.images import image_size
 from cnnx.transforms.interpolation import InterpolationMode, interpolation_mode, mode_name
 from cnnx.transforms.windows import RESIZE_MODES, Resize
@@ -72,7 +72,7 @@ class RandomOrder:
         return f"{type(self).__name__}({listed(self.transforms)}\n)"
 
 
-class RandomGrayscale:
+class RandomGrayscale(Sometimes):
     """A colour image in grey with probability `p`, with as many channels as before.
 
     Parameters
@@ -82,18 +82,14 @@ class RandomGrayscale:
     """
 
     def __init__(self, p: float = 0.1) -> None:
-        self.p = arguments.probability("RandomGrayscale", p)
+        super().__init__(p)
 
-    def __call__(self, img: Any) -> Any:
-        """The image, grey or as it is."""
+    def _changed(self, img: Any) -> Any:
         channels, _, _ = image_size("RandomGrayscale", img)
-        return functional.rgb_to_grayscale(img, channels) if uniform(0, 1) < self.p else img
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}(p={self.p})"
+        return functional.rgb_to_grayscale(img, channels)
 
 
-class FiveCrop:
+class FiveCrop(ImageTransform):
     """The four corners and the middle of an image, as a tuple.
 
     Parameters
@@ -105,7 +101,7 @@ class FiveCrop:
     def __init__(self, size: int | Sequence[int]) -> None:
         self.size = arguments.pair("FiveCrop", "size", size)
 
-    def __call__(self, img: Any) -> tuple[Any, ...]:
+    def forward(self, img: Any) -> tuple[Any, ...]:
         """Top left, top right, bottom left, bottom right, middle."""
         return functional.five_crop(img, self.size)
 
@@ -113,7 +109,7 @@ class FiveCrop:
         return f"{type(self).__name__}(size={self.size})"
 
 
-class TenCrop:
+class TenCrop(ImageTransform):
     """`FiveCrop` of an image and of its mirror image.
 
     Parameters
@@ -128,7 +124,7 @@ class TenCrop:
         self.size = arguments.pair("TenCrop", "size", size)
         self.vertical_flip = vertical_flip
 
-    def __call__(self, img: Any) -> tuple[Any, ...]:
+    def forward(self, img: Any) -> tuple[Any, ...]:
         """Five of the image, then five of its mirror image."""
         return functional.ten_crop(img, self.size, self.vertical_flip)
 
@@ -136,7 +132,7 @@ class TenCrop:
         return f"{type(self).__name__}(size={self.size}, vertical_flip={self.vertical_flip})"
 
 
-class RandomResizedCrop:
+class RandomResizedCrop(ImageTransform):
     """A random window of the image in one size: of any share of its area and a changed proportion.
 
     Parameters
@@ -195,7 +191,7 @@ class RandomResizedCrop:
             w = round(height * max(ratio))
         return (height - h) // 2, (width - w) // 2, h, w
 
-    def __call__(self, img: Any) -> Any:
+    def forward(self, img: Any) -> Any:
         """The window of `img` in its new size."""
         window = self.get_params(img, self.scale, self.ratio)
         return functional.resized_crop(img, *window, self.size, self.interpolation, antialias=self.antialias)

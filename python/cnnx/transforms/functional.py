@@ -9,18 +9,39 @@ from typing import Any
 from cnnx import _C
 from cnnx.tensor import Tensor
 from cnnx.transforms import arguments
+from cnnx.transforms.color import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_gamma,
+    adjust_hue,
+    adjust_saturation,
+    adjust_sharpness,
+    autocontrast,
+    convert_image_dtype,
+    equalize,
+    invert,
+    posterize,
+    solarize,
+)
 from cnnx.transforms.geometry import WARP_MODES, RandomHorizontalFlip, RandomVerticalFlip
 from cnnx.transforms.images import apply_step, image_size
 from cnnx.transforms.interpolation import InterpolationMode
 from cnnx.transforms.interpolation import interpolation_mode as _interpolation_mode
+from cnnx.transforms.pillow import to_pil_image
 from cnnx.transforms.tensors import Normalize, PILToTensor, ToTensor
 from cnnx.transforms.values import Grayscale, erase
+from cnnx.transforms.warp import elastic_transform, gaussian_blur, perspective
 from cnnx.transforms.windows import CenterCrop, Pad, Resize
 
 
 def get_dimensions(img: Any) -> list[int]:
     """[channels, height, width] of an image."""
     return list(image_size("get_dimensions", img))
+
+
+def get_image_num_channels(img: Any) -> int:
+    """The number of channels of an image."""
+    return image_size("get_image_num_channels", img)[0]
 
 
 def get_image_size(img: Any) -> list[int]:
@@ -211,7 +232,10 @@ def affine(
 
 
 __all__ = [
-    "InterpolationMode", "affine", "center_crop", "crop", "erase", "five_crop", "get_dimensions",
-    "get_image_size", "hflip", "normalize", "pad", "pil_to_tensor", "resize", "resized_crop",
-    "rgb_to_grayscale", "rotate", "ten_crop", "to_grayscale", "to_tensor", "vflip",
+    "InterpolationMode", "adjust_brightness", "adjust_contrast", "adjust_gamma", "adjust_hue",
+    "adjust_saturation", "adjust_sharpness", "affine", "autocontrast", "center_crop", "convert_image_dtype",
+    "crop", "elastic_transform", "equalize", "erase", "five_crop", "gaussian_blur", "get_dimensions",
+    "get_image_num_channels", "get_image_size", "hflip", "invert", "normalize", "pad", "perspective",
+    "pil_to_tensor", "posterize", "resize", "resized_crop", "rgb_to_grayscale", "rotate", "solarize",
+    "ten_crop", "to_grayscale", "to_pil_image", "to_tensor", "vflip",
 ]  # fmt: skip

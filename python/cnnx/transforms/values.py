@@ -8,10 +8,12 @@ from typing import Any
 
 from cnnx import _C
 from cnnx.creation import as_tensor
+from cnnx.dtypes import dtype as DType
 from cnnx.random import randn
 from cnnx.tensor import Tensor
 from cnnx.transforms import arguments
 from cnnx.transforms.base import ImageTransform, below, draws_as, is_native, listed, native, uniform
+from cnnx.transforms.color import convert_image_dtype, grey
 
 
 def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Tensor | float, inplace: bool = False) -> Tensor:
@@ -53,8 +55,92 @@ class Grayscale(ImageTransform):
     def _step(self, pillow: bool) -> _C.ImageStep:
         return _C.grayscale_step(self.num_output_channels, pillow)
 
+    def forward(self, img: Any) -> Any:
+        """The grey image."""
+        if not isinstance(img, Tensor) or img.ndim <= 3:
+            return super().forward(img)
+        if img.shape[-3] not in (1, 3):  # the native step takes leading dimensions for channels
+            raise ValueError(f"Grayscale: the images must have 1 or 3 channels, got {tuple(img.shape)}")
+        lead, (height, width) = img.shape[:-3], img.shape[-2:]
+        return grey(img).expand(*lead, self.num_output_channels, height, width)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}(num_output_channels={self.num_output_channels})"
+
+
+class ConvertImageDtype(ImageTransform):
+    """A tensor in another type, its values in proportion; see `functional.convert_image_dtype`.
+
+    Parameters
+    ----------
+    dtype
+        The type.
+    """
+
+    def __init__(self, dtype: DType) -> None:
+        self.dtype = dtype
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The tensor in that type."""
+        return convert_image_dtype(image, self.dtype)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(dtype={self.dtype})"
+
+
+class LinearTransformation(ImageTransform):
+    """(image - mean) times a matrix, of an image as one row of values: whitening, for one.
+
+    Parameters
+    ----------
+    transformation_matrix
+        (D, D), for images of D = C * H * W values.
+    mean_vector
+        (D,).
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit each other, or when called, the image.
+    TypeError
+        If an argument is not a tensor, or the image is of another dtype or on another device than they.
+    """
+
+    def __init__(self, transformation_matrix: Tensor, mean_vector: Tensor) -> None:
+        op = "LinearTransformation"
+        for name, value in (("transformation_matrix", transformation_matrix), ("mean_vector", mean_vector)):
+            if not isinstance(value, Tensor):
+                raise TypeError(f"{op}: {name} must be a Tensor, got {type(value).__name__}")
+        matrix, mean = tuple(transformation_matrix.shape), tuple(mean_vector.shape)
+        if len(matrix) != 2 or matrix[0] != matrix[1] or mean != matrix[:1]:
+            raise ValueError(f"{op}: needs a matrix (D, D) and a vector (D,), got {matrix} and {mean}")
+        if transformation_matrix.device != mean_vector.device:
+            raise ValueError(f"{op}: the matrix is on {transformation_matrix.device}, the mean is not")
+        if transformation_matrix.dtype != mean_vector.dtype:
+            raise ValueError(f"{op}: the matrix is {transformation_matrix.dtype}, the mean is not")
+        self.transformation_matrix, self.mean_vector = transformation_matrix, mean_vector
+
+    def forward(self, tensor: Tensor) -> Tensor:
+        """The transformed tensor (..., C, H, W)."""
+        op, matrix = "LinearTransformation", self.transformation_matrix
+        if not isinstance(tensor, Tensor) or tensor.ndim < 3:
+            shape = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+            raise TypeError(f"{op}: needs a tensor of shape (..., C, H, W), got {shape}")
+        if math.prod(tensor.shape[-3:]) != len(matrix):
+            raise ValueError(
+                f"{op}: the matrix is for images of {len(matrix)} values, got {tuple(tensor.shape)}"
+            )
+        if tensor.device != matrix.device or tensor.dtype != matrix.dtype:
+            raise TypeError(
+                f"{op}: the image is {tensor.dtype} on {tensor.device}, the matrix {matrix.dtype} on "
+                f"{matrix.device}"
+            )
+        rows = tensor.reshape(-1, len(matrix)) - self.mean_vector
+        return rows.mm(matrix).reshape(tensor.shape)
+
+    def __repr__(self) -> str:
+        matrix, mean = self.transformation_matrix.tolist(), self.mean_vector.tolist()
+        return f"{type(self).__name__}(transformation_matrix={matrix}, mean_vector={mean})"
 
 
 @native
