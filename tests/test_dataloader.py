@@ -1,5 +1,6 @@
 """The loader: native batches against single samples, orders, resuming, user data sets, bad input."""
 
+import importlib
 import subprocess
 import sys
 from collections import namedtuple
@@ -240,6 +241,14 @@ def test_subset_of_what_is_no_index():
         Subset(images(), cnnx.tensor([0.5]))
     with pytest.raises(TypeError, match="Subset: indices must be integers"):
         Subset(images(), cnnx.tensor([[1]]))
+
+
+@pytest.mark.parametrize("module", ["dataset", "sampler", "dataloader"])
+def test_names_of_pytorchs_modules(module):
+    theirs = pytest.importorskip(f"torch.utils.data.{module}")
+    ours = importlib.import_module(f"cnnx.utils.data.{module}")
+    for name in theirs.__all__:
+        assert getattr(ours, name) is getattr(cnnx.utils.data, name)
 
 
 def test_random_split():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import io
@@ -436,3 +437,74 @@ def test_images_of_noise():
 def test_images_of_noise_refuse(arguments):
     with pytest.raises(ValueError, match="FakeData: "):
         datasets.FakeData(**arguments)
+
+
+def usps_text(pixels, labels):
+    lines = (
+        f"{label} " + " ".join(f"{i}:{value:g}" for i, value in enumerate(row, 1))
+        for row, label in zip(pixels, labels, strict=True)
+    )
+    return "".join(f"{line} \n" for line in lines).encode()
+
+
+PIXELS = np.random.default_rng(5).integers(-10, 11, (6, 256)) / 10
+USPS_TEXT = usps_text(PIXELS, [1, 10, 3, 4, 5, 6])
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_usps(tmp_path, server, monkeypatch, train):
+    name = "usps.bz2" if train else "usps.t.bz2"
+    whole = bz2.compress(USPS_TEXT)
+    entry = [server.mirror("data") + name, name, md5(whole)]
+    monkeypatch.setattr(datasets.USPS, "split_list", {"train" if train else "test": entry})
+    with pytest.raises(RuntimeError, match=rf"{name} is missing or damaged; download=True"):
+        datasets.USPS(tmp_path, train)
+    server.files[f"/data/{name}"] = whole[:-1]
+    with pytest.raises(RuntimeError, match="the checksum differs"):
+        datasets.USPS(tmp_path, train, download=True)
+    server.files[f"/data/{name}"] = whole
+    data = datasets.USPS(tmp_path, train, transforms.ToTensor(), download=True)
+    assert data.targets == [0, 9, 2, 3, 4, 5]
+    expected = ((PIXELS.astype(np.float32) + 1) / 2 * 255).astype(np.uint8).reshape(-1, 16, 16)
+    np.testing.assert_array_equal(data.data, expected)
+    assert data.class_to_idx["9"] == 9
+    assert native_batches(data) is not None
+    images, labels = next(iter(DataLoader(data, 6)))
+    assert images.shape == (6, 1, 16, 16)
+    assert labels.tolist() == data.targets
+    np.testing.assert_array_equal(images[3].numpy(force=True), data[3][0].numpy(force=True))
+    (tmp_path / name).write_bytes(whole[:-1] + b"?")
+    with pytest.raises(RuntimeError, match="is missing or damaged"):
+        datasets.USPS(tmp_path, train)
+
+
+WRONG_LINES = {
+    "words": (USPS_TEXT.replace(b"256:", b""), "line 1 of it has 512 words, not 513"),
+    "no numbers": (USPS_TEXT.replace(b" 7:", b" 7:x"), "could not convert"),
+    "other numbers": (USPS_TEXT.replace(b" 7:", b" 8:"), "not numbered"),
+    "too bright": (usps_text(PIXELS * 3, [1] * 6), "beyond 1"),
+    "not a number": (usps_text(PIXELS * float("nan"), [1] * 6), "beyond 1"),
+    "label 0": (usps_text(PIXELS, [0] * 6), "a label 0 in line 1"),
+    "label 11": (usps_text(PIXELS, [1, 2, 11, 1, 1, 1]), "a label 11 in line 3"),
+    "label between": (usps_text(PIXELS, [1.5] * 6), "a label 1.5"),
+    "a long line": (bytes(1 << 20), "1 words"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_LINES)
+def test_usps_broken_files(tmp_path, name):
+    from cnnx.datasets.usps import read_usps
+
+    text, message = WRONG_LINES[name]
+    (tmp_path / "usps.bz2").write_bytes(bz2.compress(text))
+    with pytest.raises(
+        ValueError, match=rf"usps.bz2 cannot be read as images of USPS: .*{message}"
+    ) as caught:
+        read_usps(tmp_path / "usps.bz2")
+    assert "\n" not in str(caught.value)
+    for wrong in (b"plain text", bz2.compress(USPS_TEXT)[:-20]):
+        (tmp_path / "usps.bz2").write_bytes(wrong)
+        with pytest.raises(ValueError, match="cannot be read as images of USPS"):
+            read_usps(tmp_path / "usps.bz2")
+    (tmp_path / "usps.bz2").write_bytes(bz2.compress(b""))
+    assert read_usps(tmp_path / "usps.bz2")[0].shape == (0, 16, 16)

@@ -65,6 +65,28 @@ def test_as_torchvision(tmp_path):
     assert (ours.classes, ours.samples, ours.targets) == (theirs.classes, theirs.samples, theirs.targets)
 
 
+def test_functions_of_folders(tmp_path):
+    """Under the names that scripts take from torchvision.datasets.folder."""
+    from cnnx.datasets import folder
+
+    root = make_folder(tmp_path)
+    data = datasets.ImageFolder(root)
+    assert folder.find_classes(root) == (data.classes, data.class_to_idx)
+    assert folder.make_dataset(str(root), extensions=folder.IMG_EXTENSIONS) == data.samples
+    assert folder.make_dataset(root, data.class_to_idx, is_valid_file=folder.is_image_file) == data.samples
+    path = data.samples[0][0]
+    for loader in (folder.default_loader, folder.pil_loader):
+        assert np.array_equal(np.asarray(loader(path)), np.asarray(data[0][0]))
+    assert datasets.DatasetFolder(root, folder.default_loader, ".png")[0][1] == 0
+    assert folder.has_file_allowed_extension("a/B.PNG", ".png")
+    assert folder.is_image_file("x.jpeg")
+    assert not folder.is_image_file("x.txt")
+    with pytest.raises(ValueError, match="make_dataset: class_to_idx has no class"):
+        folder.make_dataset(root, {}, ".png")
+    with pytest.raises(ValueError, match=r"pil_loader: .*readme.txt cannot be read as an image"):
+        folder.pil_loader(root / "readme.txt")
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("size", [1, 4, 64])
 def test_batches_are_native_and_equal_single_samples(tmp_path, mode, size):

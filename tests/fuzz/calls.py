@@ -265,7 +265,7 @@ def verdict(error: BaseException) -> str:
     place = "" if deepest is None else f"{Path(deepest.tb_frame.f_code.co_filename).name}:{deepest.tb_lineno}"
     if place.startswith(("calls.py", "<string>")):
         return ""  # a function given as an argument, or the end of a run through what was made
-    if isinstance(error, KeyError) and place.startswith("dataset.py"):
+    if isinstance(error, KeyError) and place.startswith("sources.py"):
         return ""  # what a data set's own [] raises
     return f"{text.splitlines()[0][:120]} ({place})"
 

@@ -11,6 +11,7 @@ traceback from the command line. The files of each are kept. Exit status: 1 if t
 from __future__ import annotations
 
 import argparse
+import bz2
 import contextlib
 import importlib.util
 import io
@@ -41,6 +42,7 @@ from cnnx import datasets
 from cnnx.cli import SIGNALLED
 from cnnx.cli import main as command_line
 from cnnx.datasets.idx_file import read_idx
+from cnnx.datasets.usps import read_usps
 from cnnx.serialization import load_file
 
 EXPANSION, ALLOWED = 200, 96 * MIB  # memory for a file of so many bytes
@@ -84,6 +86,7 @@ class Fuzzer:
         self.archive, self.old = samples.torch_archive(), samples.torch_old()
         self.cifar = {"train": samples.cifar_batch(3), "test": samples.cifar_batch(2, seed=1)}
         self.cifar["meta"] = samples.cifar_names()
+        self.usps = samples.usps(3)
         data = self.base / "data"
         data.mkdir()
         for name, content in self.labelled.items():
@@ -106,6 +109,7 @@ class Fuzzer:
             "pth": (6, self.make_pth),
             "old pth": (2, self.make_old_pth),
             "cifar": (3, self.make_cifar),
+            "usps": (1, self.make_usps),
             "resume": (2, self.make_resume),
         }
         if self.pictures:
@@ -304,6 +308,13 @@ class Fuzzer:
                 return Outcome("read")
 
         return Case("cifar", {f"{OwnCIFAR.base_folder}/{key}": data for key, data in files.items()}, act)
+
+    def make_usps(self, rng: random.Random) -> Case:
+        if rng.random() < 0.5:
+            data = bz2.compress(mutate.of_bytes(rng, self.usps, front=200))
+        else:
+            data = mutate.of_bytes(rng, bz2.compress(self.usps))
+        return Case("usps", {"usps.bz2": data}, lambda folder: self.call(read_usps, folder / "usps.bz2"))
 
     def picture(self, rng: random.Random) -> tuple[str, bytes]:
         name = rng.choice(list(self.pictures))

@@ -118,6 +118,13 @@ def cifar_names(key: str = "label_names", classes: int = 10) -> bytes:
     return b"\x80\x02}q\x01(" + _string(key) + b"](" + names + b"e" + count + b"u."
 
 
+def usps(count: int) -> bytes:
+    """Lines of USPS: a label, and 256 numbered pixels."""
+    pixels = np.random.default_rng(0).integers(-10, 11, (count, 256)) / 10
+    rows = (" ".join(f"{i}:{value:g}" for i, value in enumerate(row, 1)) for row in pixels)
+    return "".join(f"{1 + i % 10} {row} \n" for i, row in enumerate(rows)).encode()
+
+
 def _plain(value: Any) -> bytes:
     return pickle.dumps(value, 2)[2:-1]
 

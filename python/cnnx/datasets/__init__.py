@@ -9,6 +9,7 @@ from cnnx.datasets.fake import FakeData
 from cnnx.datasets.folder import DatasetFolder, ImageFolder
 from cnnx.datasets.idx import IDXFolder
 from cnnx.datasets.mnist import KMNIST, MNIST, FashionMNIST
+from cnnx.datasets.usps import USPS
 from cnnx.datasets.vision import VisionDataset
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "EMNIST",
     "KMNIST",
     "MNIST",
+    "USPS",
     "DatasetFolder",
     "Digits",
     "FakeData",

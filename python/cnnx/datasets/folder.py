@@ -10,18 +10,37 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnnx import _C, pictures
-from cnnx.datasets.images import class_numbers, image_batches
+from cnnx.datasets.folder_files import (
+    IMG_EXTENSIONS,
+    Samples,
+    Valid,
+    default_loader,
+    find_classes,
+    has_file_allowed_extension,
+    is_image_file,
+    make_dataset,
+    pil_loader,
+)
+from cnnx.datasets.images import image_batches
 from cnnx.datasets.vision import TRANSFORMS, VisionDataset, plain_transform
 from cnnx.devices import CPU, as_device
 from cnnx.tensor import Tensor
 from cnnx.transforms.native import split_fixed, state_of
 from cnnx.utils.data.native import NativeBatches, makes_batches, on_device
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-COLOURLESS = ("1", "L", "LA", "La", "I", "F")  # and those of 16 bits
+__all__ = [
+    "IMG_EXTENSIONS",
+    "DatasetFolder",
+    "ImageFolder",
+    "default_loader",
+    "find_classes",
+    "has_file_allowed_extension",
+    "is_image_file",
+    "make_dataset",
+    "pil_loader",
+]
 
-Samples = list[tuple[str, int]]
-Valid = Callable[[str], bool]
+COLOURLESS = ("1", "L", "LA", "La", "I", "F")  # and those of 16 bits
 
 
 class DatasetFolder(VisionDataset):
@@ -93,11 +112,7 @@ class DatasetFolder(VisionDataset):
         FileNotFoundError
             If there is none.
         """
-        classes = sorted(entry.name for entry in os.scandir(directory) if entry.is_dir())
-        if not classes:
-            op = type(self).__name__
-            raise FileNotFoundError(f"{op}: {directory} holds no folder, so there are no classes")
-        return classes, class_numbers(classes)
+        return find_classes(directory)
 
     @staticmethod
     def make_dataset(
@@ -116,24 +131,7 @@ class DatasetFolder(VisionDataset):
         FileNotFoundError
             If a class has no file, unless `allow_empty`.
         """
-        if (extensions is None) == (is_valid_file is None):
-            raise ValueError("make_dataset: needs either extensions or is_valid_file")
-        endings = (extensions,) if isinstance(extensions, str) else tuple(extensions or ())
-        valid = is_valid_file or (lambda path: path.lower().endswith(endings))
-        samples = [
-            (path, class_to_idx[name])
-            for name in sorted(class_to_idx)
-            for path in _files(os.path.join(directory, name))
-            if valid(path)
-        ]
-        found = {label for _, label in samples}
-        empty = [name for name, label in class_to_idx.items() if label not in found]
-        if empty and not allow_empty:
-            raise FileNotFoundError(
-                f"make_dataset: no file in the classes {', '.join(empty)} of {directory}"
-                + (f" (with an extension of {', '.join(endings)})" if endings else "")
-            )
-        return samples
+        return make_dataset(directory, class_to_idx, extensions, is_valid_file, allow_empty)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -169,7 +167,7 @@ class ImageFolder(DatasetFolder):
         bits too; as in torchvision without regard to transparency and to what EXIF says about the
         orientation, and the first of several frames.
     is_valid_file
-        Says of a path whether it is an image; default: by the extensions of `EXTENSIONS`.
+        Says of a path whether it is an image; default: by `IMG_EXTENSIONS`.
     allow_empty
         Accept classes without images.
     mode
@@ -220,7 +218,7 @@ class ImageFolder(DatasetFolder):
         if mode not in ("RGB", "L", None):
             raise ValueError(f"ImageFolder: mode must be 'RGB', 'L' or None, got {mode!r}")
         pictures.pillow("ImageFolder")
-        extensions = EXTENSIONS if is_valid_file is None else None
+        extensions = IMG_EXTENSIONS if is_valid_file is None else None
         reads: Any = loader  # None: as this class does
         super().__init__(root, reads, extensions, transform, target_transform, is_valid_file, allow_empty)
         self.mode = mode if mode is not None else self._common_mode()
@@ -358,14 +356,6 @@ def _decode(folder: ImageFolder, steps: list[Any]) -> Tensor | None:
             return None
         pixels[i] = array
     return None if pixels is None else on_device(_C.from_numpy(pixels, False), folder._device)
-
-
-def _files(folder: str) -> list[str]:
-    return [
-        os.path.join(place, name)
-        for place, _, names in sorted(os.walk(folder, followlinks=True))
-        for name in sorted(names)
-    ]
 
 
 def _is_grey(image: Any) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from cnnx.utils.data.dataset import Dataset
+from cnnx.utils.data.sources import Dataset
 
 
 class StandardTransform:

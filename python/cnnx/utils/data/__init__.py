@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from cnnx.utils.data.collate import default_collate, default_convert
 from cnnx.utils.data.combined import ChainDataset, ConcatDataset, StackDataset, Subset, random_split
-from cnnx.utils.data.dataset import Dataset, IterableDataset, TensorDataset
 from cnnx.utils.data.loader import DataLoader, get_worker_info
 from cnnx.utils.data.sampler import (
     BatchSampler,
@@ -14,6 +13,7 @@ from cnnx.utils.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from cnnx.utils.data.sources import Dataset, IterableDataset, TensorDataset
 
 __all__ = [
     "BatchSampler",

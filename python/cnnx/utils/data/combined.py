@@ -17,7 +17,6 @@ from cnnx.devices import CPU
 from cnnx.random import randperm
 from cnnx.shortcuts import lookup
 from cnnx.tensor import Tensor
-from cnnx.utils.data.dataset import Dataset, IterableDataset, Sample, samples_at
 from cnnx.utils.data.native import (
     NativeBatches,
     Pass,
@@ -27,6 +26,7 @@ from cnnx.utils.data.native import (
     native_batches,
     on_device,
 )
+from cnnx.utils.data.sources import Dataset, IterableDataset, Sample, samples_at
 
 
 class Subset(Dataset[Sample]):

@@ -13,7 +13,6 @@ from cnnx.generator import _pack, _unpack
 from cnnx.overrides import refuse_overrides
 from cnnx.tensor import Tensor
 from cnnx.utils.data.collate import collates_as_shipped, default_collate, default_convert, pinned
-from cnnx.utils.data.dataset import IterableDataset, samples_at
 from cnnx.utils.data.native import NativeBatches, Pass, index_tensor, native_batches, on_device
 from cnnx.utils.data.sampler import (
     BatchSampler,
@@ -24,6 +23,7 @@ from cnnx.utils.data.sampler import (
     arange,
     order_of,
 )
+from cnnx.utils.data.sources import IterableDataset, samples_at
 
 _FIXED = ("dataset", "batch_size", "sampler", "batch_sampler", "drop_last", "persistent_workers")
 _NEVER_CALLED = {"_get_iterator": "define __iter__ instead", "_index_sampler": "pass a batch_sampler instead"}
