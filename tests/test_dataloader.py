@@ -251,6 +251,42 @@ def test_names_of_pytorchs_modules(module):
         assert getattr(ours, name) is getattr(cnnx.utils.data, name)
 
 
+@pytest.mark.parametrize("count", [1, 5, 6, 13])
+@pytest.mark.parametrize("replicas", [1, 2, 3, 7])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_shares_of_processes(count, replicas, drop_last):
+    theirs = pytest.importorskip("torch.utils.data.distributed").DistributedSampler
+    arguments = {"num_replicas": replicas, "shuffle": False, "drop_last": drop_last}
+    for rank in range(replicas):
+        ours = tud.DistributedSampler(range(count), rank=rank, **arguments)
+        expected = theirs(range(count), rank=rank, **arguments)
+        assert list(ours) == list(expected)
+        assert len(ours) == len(expected) == ours.num_samples
+        assert ours.total_size == expected.total_size
+    shares = [
+        tud.DistributedSampler(range(count), replicas, rank, drop_last=drop_last) for rank in range(replicas)
+    ]
+    orders = []
+    for epoch in (0, 1, 1):
+        for share in shares:
+            share.set_epoch(epoch)
+        orders.append([i for share in shares for i in share])
+    assert orders[1] == orders[2]
+    assert len(set(orders[0])) == (len(orders[0]) if drop_last else count)
+    if count == 13 and not drop_last:
+        assert orders[0] != orders[1]
+
+
+def test_shares_of_processes_refuse():
+    with pytest.raises(RuntimeError, match="DistributedSampler: num_replicas and rank must be given"):
+        tud.DistributedSampler(range(3))
+    for replicas, rank in ((2, 2), (2, -1), (0, 0)):
+        with pytest.raises(ValueError, match="DistributedSampler: rank must be one of num_replicas"):
+            tud.DistributedSampler(range(3), replicas, rank)
+    loader = DataLoader(range(10), 2, sampler=tud.DistributedSampler(range(10), 2, 1, shuffle=False))
+    assert [batch.tolist() for batch in loader] == [[1, 3], [5, 7], [9]]
+
+
 def test_random_split():
     dataset = TensorDataset(cnnx.arange(100))
     parts = random_split(dataset, [70, 30], generator=cnnx.Generator().manual_seed(1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cnnx.utils.data.collate import default_collate, default_convert
 from cnnx.utils.data.combined import ChainDataset, ConcatDataset, StackDataset, Subset, random_split
+from cnnx.utils.data.distributed import DistributedSampler
 from cnnx.utils.data.loader import DataLoader, get_worker_info
 from cnnx.utils.data.sampler import (
     BatchSampler,
@@ -21,6 +22,7 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DistributedSampler",
     "IterableDataset",
     "RandomSampler",
     "Sampler",
