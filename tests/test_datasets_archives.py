@@ -7,9 +7,11 @@ import gzip
 import hashlib
 import io
 import pickle
+import struct
 import sys
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -508,3 +510,88 @@ def test_usps_broken_files(tmp_path, name):
             read_usps(tmp_path / "usps.bz2")
     (tmp_path / "usps.bz2").write_bytes(bz2.compress(b""))
     assert read_usps(tmp_path / "usps.bz2")[0].shape == (0, 16, 16)
+
+
+@pytest.mark.parametrize("compress", [False, True])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float64])
+def test_svhn_as_scipy_writes_it(tmp_path, server, monkeypatch, compress, dtype):
+    savemat = pytest.importorskip("scipy.io").savemat
+    rng = np.random.default_rng(6)
+    images = rng.integers(0, 256, (32, 32, 3, 5)).astype(np.uint8)
+    labels = np.array([1, 10, 3, 9, 2]).astype(dtype).reshape(-1, 1)
+    out = io.BytesIO()
+    others = {"before": np.arange(3.0), "text": "abc", "cell": {"a": np.ones(2)}, "c": np.ones(2) * 1j}
+    savemat(out, {**others, "X": images, "y": labels}, do_compression=compress)
+    content = out.getvalue()
+    entry = [server.mirror("data") + "test_32x32.mat", "test_32x32.mat", md5(content)]
+    monkeypatch.setattr(datasets.SVHN, "split_list", {"test": entry})
+    with pytest.raises(RuntimeError, match=r"test_32x32.mat is missing or damaged; download=True"):
+        datasets.SVHN(tmp_path, "test")
+    with pytest.raises(ValueError, match="SVHN: split must be one of test, got 'x'"):
+        datasets.SVHN(tmp_path, "x")
+    server.files["/data/test_32x32.mat"] = content
+    data = datasets.SVHN(tmp_path, "test", PLAIN, download=True)
+    np.testing.assert_array_equal(data.data, images.transpose(3, 2, 0, 1))
+    assert data.labels.tolist() == [1, 0, 3, 9, 2]
+    assert data.labels is data.targets
+    assert data.labels.dtype == np.int64
+    assert native_batches(data) is not None
+    batch, targets = next(iter(DataLoader(data, 5)))
+    np.testing.assert_array_equal(batch[2].numpy(force=True), data[2][0].numpy(force=True))
+    assert targets.tolist() == data.labels.tolist()
+    data.transform = None
+    np.testing.assert_array_equal(np.asarray(data[1][0]), images[..., 1])
+    data.labels = [0] * 5
+    assert data[1][1] == 0
+    assert "Split: test" in repr(data)
+
+
+def matrix(name=b"X", flags=9, extents=(1,), kind=2, values=b"\1", order=(6, 5, 1)):
+    parts = (struct.pack("<II", flags, 0), struct.pack(f"<{len(extents)}i", *extents), name)
+    inner = b"".join(samples._element(code, part) for code, part in zip(order, parts, strict=True))
+    return samples._element(14, inner + samples._element(kind, values))
+
+
+X, Y = samples.svhn(2)
+WRONG_MATS = {
+    "another version": (b"MATLAB 7.3".ljust(124) + b"\0\2IM" + X + Y, "not of version 5"),
+    "big-endian": (b" " * 124 + b"\1\0MI" + X + Y, "another byte order"),
+    "nothing": (b"", "not of version 5"),
+    "no y": (samples.mat([X], False), "no array y"),
+    "cut": (samples.mat([X, Y], False)[:-30], "announces"),
+    "cut where it is packed": (samples.mat([X, Y], True)[:-9], "announces"),
+    "no numbers": (samples.mat([matrix(flags=4)], False), "no array of real numbers"),
+    "complex": (samples.mat([matrix(flags=9 | 0x800)], False), "no array of real numbers"),
+    "no extents": (samples.mat([matrix(order=(6, 1, 1))], False), "no flags, extents and name"),
+    "huge": (samples.mat([matrix(extents=(1 << 30, 1 << 30))], False), "has 1 values"),
+    "negative": (samples.mat([matrix(extents=(-1, -1))], False), "has 1 values"),
+    "small images": (samples.mat([matrix(), Y], False), "X is uint8 of shape"),
+    "label 11": (samples.mat([X, matrix(b"y", extents=(2, 1), values=b"\1\x0b")], False), "from 0 to 10"),
+    "one label": (samples.mat([X, matrix(b"y")], False), "2 images and 1 labels"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_MATS)
+def test_svhn_broken_files(tmp_path, name):
+    from cnnx.datasets.svhn import read_svhn
+
+    path = tmp_path / "x.mat"
+    data, message = WRONG_MATS[name]
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=message) as caught:
+        read_svhn(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    for packed in (False, True):
+        path.write_bytes(samples.mat([matrix(b"other"), X, Y], packed))
+        assert read_svhn(path)[0].shape == (2, 3, 32, 32)
+
+
+def test_svhn_that_unpacks_to_gigabytes(tmp_path):
+    from cnnx.datasets.svhn import read_svhn
+
+    tag = struct.pack("<II", 14, 1 << 31)
+    packed = zlib.compress(tag + bytes(1 << 24))
+    (tmp_path / "x.mat").write_bytes(samples.mat([], True) + struct.pack("<II", 15, len(packed)) + packed)
+    with pytest.raises(ValueError, match="say they unpack to 2147483656"):
+        read_svhn(tmp_path / "x.mat")

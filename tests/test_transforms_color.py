@@ -272,6 +272,19 @@ def test_perspective_of_pictures(mode, kind):
         assert (pixels(of_tensor) != array).mean() < 0.02
 
 
+def test_gradients_of_what_reads_between_pixels():
+    image = cnnx.rand(2, 2, 5, 6, dtype=cnnx.float64, requires_grad=True)
+    by = cnnx.rand(1, 5, 6, 2, dtype=cnnx.float64) * 0.3
+    corners, moved = [[0, 0], [5, 0], [5, 4], [0, 4]], [[1, 0], [5, 1], [4, 4], [0, 3]]
+    for change in (
+        lambda x: TF.gaussian_blur(x, 3, 0.8),
+        lambda x: TF.elastic_transform(x, by, fill=0.5),
+        lambda x: TF.perspective(x, corners, moved, fill=[0.5, 0.1]),
+        lambda x: TF.perspective(x, corners, moved, InterpolationMode.NEAREST),
+    ):
+        assert cnnx.autograd.gradcheck(change, [image])
+
+
 def test_identity_and_shift_of_tensors():
     image = cnnx.tensor(PICTURE).permute(2, 0, 1)
     for mode in MODES.values():

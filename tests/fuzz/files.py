@@ -42,6 +42,7 @@ from cnnx import datasets
 from cnnx.cli import SIGNALLED
 from cnnx.cli import main as command_line
 from cnnx.datasets.idx_file import read_idx
+from cnnx.datasets.svhn import read_svhn
 from cnnx.datasets.usps import read_usps
 from cnnx.serialization import load_file
 
@@ -87,6 +88,7 @@ class Fuzzer:
         self.cifar = {"train": samples.cifar_batch(3), "test": samples.cifar_batch(2, seed=1)}
         self.cifar["meta"] = samples.cifar_names()
         self.usps = samples.usps(3)
+        self.mat = samples.svhn(2)
         data = self.base / "data"
         data.mkdir()
         for name, content in self.labelled.items():
@@ -110,6 +112,7 @@ class Fuzzer:
             "old pth": (2, self.make_old_pth),
             "cifar": (3, self.make_cifar),
             "usps": (1, self.make_usps),
+            "mat": (2, self.make_mat),
             "resume": (2, self.make_resume),
         }
         if self.pictures:
@@ -315,6 +318,13 @@ class Fuzzer:
         else:
             data = mutate.of_bytes(rng, bz2.compress(self.usps))
         return Case("usps", {"usps.bz2": data}, lambda folder: self.call(read_usps, folder / "usps.bz2"))
+
+    def make_mat(self, rng: random.Random) -> Case:
+        inner = [mutate.of_bytes(rng, part, front=80) if rng.random() < 0.5 else part for part in self.mat]
+        data = samples.mat(inner, packed=rng.random() < 0.5)
+        if rng.random() < 0.3:
+            data = mutate.of_bytes(rng, data, front=400)
+        return Case("mat", {"x.mat": data}, lambda folder: self.call(read_svhn, folder / "x.mat"))
 
     def picture(self, rng: random.Random) -> tuple[str, bytes]:
         name = rng.choice(list(self.pictures))

@@ -9,6 +9,7 @@ import pickle
 import signal
 import struct
 import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -123,6 +124,30 @@ def usps(count: int) -> bytes:
     pixels = np.random.default_rng(0).integers(-10, 11, (count, 256)) / 10
     rows = (" ".join(f"{i}:{value:g}" for i, value in enumerate(row, 1)) for row in pixels)
     return "".join(f"{1 + i % 10} {row} \n" for i, row in enumerate(rows)).encode()
+
+
+def _element(kind: int, data: bytes) -> bytes:
+    return struct.pack("<II", kind, len(data)) + data + bytes(-len(data) % 8)
+
+
+def svhn(count: int) -> list[bytes]:
+    """The arrays X and y of a file of SVHN, as MATLAB stores them."""
+    rng = np.random.default_rng(0)
+    arrays = []
+    for name, shape in (("X", (32, 32, 3, count)), ("y", (count, 1))):
+        values = rng.integers(1, 11, shape).astype(np.uint8).tobytes()
+        inner = _element(6, struct.pack("<II", 9, 0)) + _element(5, struct.pack(f"<{len(shape)}i", *shape))
+        arrays.append(_element(14, inner + _element(1, name.encode()) + _element(2, values)))
+    return arrays
+
+
+def mat(arrays: list[bytes], packed: bool) -> bytes:
+    """A file of MATLAB with these arrays."""
+    header = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\1IM"
+    if not packed:
+        return header + b"".join(arrays)
+    inner = [zlib.compress(array) for array in arrays]
+    return header + b"".join(struct.pack("<II", 15, len(data)) + data for data in inner)
 
 
 def _plain(value: Any) -> bytes:

@@ -9,6 +9,7 @@ from cnnx.datasets.fake import FakeData
 from cnnx.datasets.folder import DatasetFolder, ImageFolder
 from cnnx.datasets.idx import IDXFolder
 from cnnx.datasets.mnist import KMNIST, MNIST, FashionMNIST
+from cnnx.datasets.svhn import SVHN
 from cnnx.datasets.usps import USPS
 from cnnx.datasets.vision import VisionDataset
 
@@ -18,6 +19,7 @@ __all__ = [
     "EMNIST",
     "KMNIST",
     "MNIST",
+    "SVHN",
     "USPS",
     "DatasetFolder",
     "Digits",

@@ -24,7 +24,7 @@ class ImageDataset(VisionDataset):
     Parameters
     ----------
     data, targets
-        Tensors, or an array of images and a list of labels; `to` moves them to another device.
+        Tensors, or an array of images and a list or array of labels; `to` moves them to another device.
     transform, target_transform
         Applied to each image and label; None leaves them as they are.
     root
@@ -46,7 +46,7 @@ class ImageDataset(VisionDataset):
     def __init__(
         self,
         data: Tensor | np.ndarray[Any, Any],
-        targets: Tensor | list[int],
+        targets: Tensor | list[int] | np.ndarray[Any, Any],
         transform: Callable[[Any], Any] | None,
         target_transform: Callable[[Any], Any] | None,
         *,

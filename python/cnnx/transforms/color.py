@@ -58,7 +58,7 @@ def changed(
         except (OSError, ValueError, NotImplementedError) as error:
             raise TypeError(f"{op}: cannot be done to a picture of mode {img.mode}: {error}") from error
     picture = pillow(op).fromarray(flat_bytes(op, img))
-    return np.asarray(of_picture(picture)).reshape(img.shape)
+    return np.array(of_picture(picture)).reshape(img.shape)
 
 
 def flat_bytes(op: str, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -136,7 +136,7 @@ def perspective(
     options = {} if fills is None else {"fillcolor": _fill_colour(op, picture, fills)}
     how = {mode: getattr(image.Resampling, mode.name) for mode in PILLOW_MODES}[mode]
     result = picture.transform(picture.size, image.Transform.PERSPECTIVE, a, how, **options)
-    return result if is_pil_image(img) else np.asarray(result).reshape(img.shape)
+    return result if is_pil_image(img) else np.array(result).reshape(img.shape)
 
 
 def _coefficients(op: str, startpoints: Points, endpoints: Points) -> list[float]:
