@@ -48,7 +48,7 @@ LEFT_OUT = {
     "set_default_device", "set_default_dtype", "set_printoptions", "set_num_threads",
     "use_deterministic_algorithms",
     "set_grad_enabled", "set_float32_matmul_precision", "Timer", "no_grad", "enable_grad",
-    "set_detect_anomaly", "set_flush_denormal", "InterpolationMode",
+    "set_detect_anomaly", "set_flush_denormal", "InterpolationMode", "AutoAugmentPolicy",
 }  # fmt: skip
 ROOMS: dict[str, Any] = {
     "cnnx": cnnx,
