@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from cnnx import _C
-from cnnx.creation import as_tensor
+from cnnx.creation import tensor
 from cnnx.datasets.vision import TRANSFORMS, VisionDataset, plain_transform
-from cnnx.dtypes import int64
 from cnnx.shortcuts import lookup
 from cnnx.tensor import Tensor
 from cnnx.transforms.native import batch_transform
@@ -79,7 +78,8 @@ class ImageDataset(VisionDataset):
         """
         images = _planes(self, self.data).to(device)
         self.data = images.permute(0, 2, 3, 1) if self._channels_behind(images) else images
-        self.targets = as_tensor(self.targets, dtype=int64, device=device)
+        targets = self.targets
+        self.targets = targets.to(device) if isinstance(targets, Tensor) else tensor(targets, device=device)
         return self
 
     def _channels_behind(self, data: Any) -> bool:
