@@ -79,10 +79,17 @@ _SUBMODULES = (
     "serialization",
     "signal",
     "sklearn",
+    "training",
     "transforms",
     "utils",
 )
-_LAZY = {"save": "serialization", "load": "serialization", "autocast": "amp", "bfloat16": "amp"}
+_LAZY = {
+    "save": "serialization",
+    "load": "serialization",
+    "autocast": "amp",
+    "bfloat16": "amp",
+    "fit": "training",
+}
 
 
 def use_deterministic_algorithms(mode: Any, *, warn_only: Any = False) -> None:

@@ -1,0 +1,270 @@
+"""`cnnx.fit`: a model trained in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+import cnnx
+from cnnx import nn, optim
+from cnnx.generator import default_generator
+from cnnx.optim import Optimizer
+from cnnx.optim.lr_scheduler import LRScheduler
+from cnnx.tensor import Tensor
+from cnnx.training.callbacks import Callback, Checkpoint, EarlyStopping
+from cnnx.training.history import History
+from cnnx.training.metrics import Metric, accuracy
+from cnnx.training.progress import Progress
+from cnnx.training.split import default_batch_size, held_out, targets_of
+from cnnx.training.trainer import Loss, Trainer
+from cnnx.utils.data import DataLoader, Subset, TensorDataset
+
+EVALUATION_BATCH = 250
+RATE = 1e-3
+
+
+def fit(
+    model: nn.Module,
+    data: Any,
+    *,
+    validation: Any = None,
+    epochs: int = 10,
+    batch_size: int | None = None,
+    loss: Loss | None = None,
+    optimizer: Optimizer | Callable[..., Optimizer] | None = None,
+    lr: float | None = None,
+    scheduler: LRScheduler | Callable[[Optimizer], LRScheduler] | None = None,
+    metrics: Sequence[Metric] | Mapping[str, Metric] | None = None,
+    callbacks: Sequence[Callback] = (),
+    early_stopping: int | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: str | os.PathLike[str] | None = None,
+    device: Any = None,
+    seed: int | None = None,
+    plan: str | None = "auto",
+    verbose: bool = True,
+) -> History:
+    """Trains a model, and returns what happened.
+
+    Each epoch is a pass over the training data in batches, with an update for each, and one over the
+    validation data. Steps run as plans (`cnnx.compile`), with the same bits as without.
+
+    Parameters
+    ----------
+    model
+        Takes a batch of inputs and returns outputs. It is moved to `device`, trained in place and left in
+        eval mode.
+    data
+        A pair (inputs, targets) of tensors or arrays, a data set of such pairs, a `DataLoader`, or anything
+        that gives batches (inputs, targets) each time it is iterated over. Floats of arrays become float32,
+        integers int64.
+    validation
+        The same, or a number between 0 and 1: the share of `data` (a pair or a data set) to hold out, in
+        equal parts of each class where the targets are classes. Default: none.
+    epochs
+        Passes over the data, those of a training that goes on included. Default: 10.
+    batch_size
+        Samples per update, where `data` is no loader. Default: 64, less (down to 8) for fewer than 1,024
+        samples.
+    loss
+        A function or module (output, target) -> scalar. Default: `nn.CrossEntropyLoss` for integer targets;
+        others need one.
+    optimizer
+        An optimizer of the model's parameters, or a function that makes one of them (`optim.SGD`). Default:
+        `optim.Adam`.
+    lr
+        Learning rate, for an optimizer that is made here. Default: 0.001 for Adam, else the function's.
+    scheduler
+        A schedule of the optimizer, or a function that makes one of it. It steps after each epoch, a
+        `OneCycleLR` or `CyclicLR` after each batch; `ReduceLROnPlateau` gets the validation loss.
+    metrics
+        Functions (output, target) that return a value for each sample or the batch's mean, named by
+        ``__name__`` or by a dict. Default: `accuracy` for integer targets, else none.
+    callbacks
+        `Callback` objects.
+    early_stopping
+        Patience in epochs: a short form of the callback `EarlyStopping`, which also gives the model its best
+        weights. Default: train to the end.
+    checkpoint
+        A file for the state after each epoch: a short form of the callback `Checkpoint`.
+    resume
+        A file from `checkpoint` to go on from, to the same bits.
+    device
+        Default: where the model is.
+    seed
+        Of the random numbers drawn from here on: split, order, dropout, augmentation. Default: go on with
+        those of the process.
+    plan
+        ``"auto"``, ``"static"``, ``"matched"`` or None: see `Trainer`.
+    verbose
+        Print a line for each epoch. Default: True.
+
+    Returns
+    -------
+    History
+        Losses, metrics, learning rate and pace of each epoch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument does not fit.
+    FloatingPointError
+        If the loss is no finite number any more.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> from cnnx import datasets, nn
+    >>> digits = datasets.Digits(train=True)
+    >>> x, y = digits.data[:600] / 16, digits.targets[:600]
+    >>> rng = cnnx.manual_seed(0)
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+    >>> history = cnnx.fit(net, (x, y), validation=0.1, epochs=5, lr=0.01, verbose=False)
+    >>> history.best("validation_accuracy")["validation_accuracy"] > 0.7
+    True
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"fit: model must be a Module, got {type(model).__name__}")
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("early_stopping", early_stopping)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"fit: {name} must be a positive whole number, got {value!r}")
+    if seed is not None:
+        cnnx.manual_seed(seed)
+    if device is not None:
+        model.to(device)
+    train, validation = _parts(data, validation, batch_size)
+    integers = None if loss is not None and metrics is not None else _are_classes(train)
+    if loss is None:
+        if not integers:
+            raise ValueError("fit: the targets are no integers: give a loss, such as nn.MSELoss()")
+        loss = nn.CrossEntropyLoss()
+    if metrics is None:
+        metrics = [accuracy] if integers else []
+    optimizer = _optimizer(optimizer, model, lr)
+    if scheduler is not None and not isinstance(scheduler, LRScheduler):
+        scheduler = scheduler(optimizer)
+    found = list(callbacks)
+    if early_stopping is not None:
+        found.append(EarlyStopping(early_stopping))
+    progress = Progress() if verbose else None
+    if progress is not None:
+        found.append(progress)
+    if checkpoint is not None:
+        found.append(Checkpoint(checkpoint))  # the last one: with what the others have noted
+    trainer = Trainer(
+        model,
+        train,
+        validation,
+        loss=loss,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        metrics=metrics if isinstance(metrics, Mapping) else {_name(metric): metric for metric in metrics},
+        callbacks=found,
+        device=device,
+        plan=plan,
+    )
+    if resume is not None:
+        trainer.load_state_dict(cnnx.load(resume))
+    try:
+        return trainer.fit(epochs)
+    finally:
+        if progress is not None:
+            progress.close()
+
+
+def _parts(data: Any, validation: Any, batch_size: int | None) -> tuple[Any, Any]:
+    """Batches of both parts."""
+    if isinstance(validation, int | float) and not isinstance(validation, bool):
+        whole = _data_set(data)
+        if not _is_data_set(whole):
+            raise TypeError("fit: a share to hold out needs a pair or a data set, got batches")
+        if not 0 < validation < 1 or len(whole) < 2:
+            raise ValueError(
+                f"fit: the share to hold out must lie between 0 and 1, got {validation!r} of {len(whole)}"
+            )
+        targets = targets_of(whole)
+        out = held_out(
+            np.zeros(len(whole), np.int64) if targets is None else targets, validation, default_generator
+        )
+        data, validation = Subset(whole, np.nonzero(~out)[0]), Subset(whole, np.nonzero(out)[0])
+    return _loader(data, batch_size, True), _loader(validation, EVALUATION_BATCH, False)
+
+
+def _is_data_set(data: Any) -> bool:
+    """Whether it gives samples by number, and not batches."""
+    by_number = hasattr(data, "__getitem__") and hasattr(data, "__len__")
+    return by_number and not isinstance(data, DataLoader | list | tuple)
+
+
+def _data_set(data: Any) -> Any:
+    """A pair of arrays as a data set; anything else as it is."""
+    if isinstance(data, tuple | list) and len(data) == 2 and all(hasattr(part, "shape") for part in data):
+        inputs, targets = (_tensor(part) for part in data)
+        if len(inputs) != len(targets):
+            raise ValueError(f"fit: {len(inputs)} inputs and {len(targets)} targets")
+        return TensorDataset(inputs, targets)
+    return data
+
+
+def _tensor(values: Any) -> Tensor:
+    """A tensor as it is; an array with floats as float32 and integers as int64."""
+    if isinstance(values, Tensor):
+        return values
+    array = np.asarray(values)
+    return cnnx.as_tensor(array.astype(np.float32 if array.dtype.kind == "f" else np.int64))
+
+
+def _loader(data: Any, batch_size: int | None, training: bool) -> Any:
+    """Batches of data; None of None."""
+    data = _data_set(data)
+    if data is None:
+        return None
+    if not _is_data_set(data):
+        if training and batch_size is not None:
+            raise ValueError("fit: batch_size is for a pair or a data set; these are batches already")
+        if not hasattr(data, "__iter__") or hasattr(data, "__next__"):
+            raise TypeError(
+                "fit: data must be a pair (inputs, targets), a data set or batches that can be iterated over "
+                f"again, got {type(data).__name__}"
+            )
+        return data
+    if len(data) == 0:
+        raise ValueError(f"fit: there are no {'training' if training else 'validation'} data")
+    return DataLoader(data, batch_size=batch_size or default_batch_size(len(data)), shuffle=training)
+
+
+def _are_classes(train: Any) -> bool:
+    """Whether the targets are integers, by the data set or, without one, by the first batch."""
+    if isinstance(train, DataLoader):
+        data = train.dataset
+        sample = data[0] if hasattr(data, "__getitem__") and len(data) else next(iter(train))
+    else:
+        sample = next(iter(train), None)
+    if not isinstance(sample, tuple | list) or len(sample) != 2:
+        raise TypeError("fit: data must give pairs (inputs, targets)")
+    target = cnnx.as_tensor(sample[1])
+    return not target.is_floating_point() and target.dtype != cnnx.bool
+
+
+def _optimizer(given: Any, model: nn.Module, lr: float | None) -> Optimizer:
+    if isinstance(given, Optimizer):
+        if lr is not None:
+            raise ValueError("fit: lr is for an optimizer that is made here; this one has its own")
+        return given
+    if given is None:
+        return optim.Adam(model.parameters(), lr=RATE if lr is None else lr)
+    if not callable(given):
+        raise TypeError(f"fit: optimizer must be an Optimizer or a function, got {type(given).__name__}")
+    made = given(model.parameters(), **({} if lr is None else {"lr": lr}))
+    if not isinstance(made, Optimizer):
+        raise TypeError(f"fit: the function for optimizer gave a {type(made).__name__}")
+    return made
+
+
+def _name(metric: Any) -> str:
+    if not callable(metric):
+        raise TypeError(f"fit: a metric must be a function, got {type(metric).__name__}")
+    return str(getattr(metric, "__name__", type(metric).__name__))
