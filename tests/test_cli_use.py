@@ -46,7 +46,8 @@ def test_run_json_says_what_is_needed(digits_run):
     assert about["model"] == "mlp"
     assert about["shape"] == [1, 8, 8]
     assert about["classes"] == [str(i) for i in range(10)]
-    assert about["normalize"] is None
+    pixels = datasets.Digits(train=True).data.numpy() / 16
+    np.testing.assert_allclose(about["normalize"], [pixels.mean(), pixels.std()], atol=1e-4)
     assert 0.9 <= about["drawing"] <= 1
 
 
@@ -56,7 +57,7 @@ def test_eval(digits_run, capsys, tmp_path):
     table = np.array([[float(cell) for cell in line.split()] for line in out[1:11]])
     images = datasets.Digits(train=False)
     assert table[:, 3].sum() == len(images) == 360
-    accuracy = float(out[12].split()[2].rstrip(","))
+    accuracy = float(out[12].split()[2]) / 100
     assert accuracy == pytest.approx((table[:, 2] * table[:, 3]).sum() / 360, abs=1e-3)
     assert accuracy > 0.85
     assert is_png(tmp_path / "pictures" / "confusion.png")
@@ -207,14 +208,14 @@ def test_a_folder_of_images(colour, tmp_path, capsys):
     arguments = ("--dataset", "photos", "--model", NET, "--epochs", 4, "--batch-size", 8)
     out = lines(capsys, "train", "--threads", 1, *arguments, "--out", "run")
     assert out[0] == "data: images by class in photos"
-    assert out[-1].startswith("test accuracy 1.0000")
+    assert out[-1].startswith("test accuracy 100.00")
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     assert about["shape"] == [3 if colour else 1, 20, 24]
     assert about["classes"] == ["above", "below"]
     assert about["drawing"] is None
     out = lines(capsys, "eval", "run")
     assert out[1].split() == ["above", "1.0000", "1.0000", out[1].split()[-1]]
-    assert "test accuracy 1.0000" in out[4]
+    assert "test accuracy 100.00" in out[4]
     assert out[-1] == "mistakes: none"
     (line,) = lines(capsys, "predict", "run", tmp_path / "photos" / "below" / "3.png")
     assert line.split()[1] == "below"
@@ -227,7 +228,7 @@ def test_a_folder_with_a_test_folder_and_images_of_many_sizes(tmp_path, capsys):
     write_folder(tmp_path / "photos" / "test", True, sizes=((50, 50),), count=3)
     arguments = ["--dataset", "photos", "--model", "mlp", "--epochs", 1, "--out", "run"]
     assert run(*arguments) == 0
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["shape"] == [3, 32, 32]
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["shape"] == [3, 64, 64]
     assert " 6 images" in " ".join(lines(capsys, "eval", "run"))
     assert run(*arguments[:-1], "small", "--image-size", 16) == 0
     assert json.loads((tmp_path / "small" / "run.json").read_text())["shape"] == [3, 16, 16]
@@ -248,7 +249,7 @@ def test_a_folder_in_idx_format(tmp_path, capsys):
     assert run(*arguments, "--out", "run") == 0
     out = lines(capsys, "eval", "run")
     assert len(out[: out.index("")]) == 4
-    assert "test accuracy 1.0000" in " ".join(out)
+    assert "test accuracy 100.00" in " ".join(out)
     (folder / "t10k-labels-idx1-ubyte").unlink()
     assert main(["eval", "run"]) == 1
     assert "IDXFolder: no file in" in capsys.readouterr().err
@@ -258,12 +259,12 @@ def test_a_folder_in_idx_format(tmp_path, capsys):
 
 def test_tensorboard(capsys, tmp_path):
     pytest.importorskip("tensorboardX")
-    assert run("--model", "mlp", "--epochs", 2, "--out", "run", "--tensorboard") == 0
+    assert run("--model", "mlp", "--epochs", 2, "--schedule", "none", "--out", "run", "--tensorboard") == 0
     assert run("--resume", "run", "--epochs", 3, "--tensorboard") == 0
     scalars = read_events(tmp_path / "run" / "tensorboard")
     rows = np.genfromtxt("run/history.csv", delimiter=",", names=True)
     assert sorted(scalars) == [
-        "accuracy/train", "accuracy/validation", "images_per_second", "loss/train", "loss/validation",
+        "accuracy/train", "accuracy/validation", "loss/train", "loss/validation", "lr", "samples_per_second",
     ]  # fmt: skip
     for tag, column in (("loss/train", "train_loss"), ("accuracy/validation", "validation_accuracy")):
         np.testing.assert_allclose([scalars[tag][step] for step in (1, 2, 3)], rows[column], rtol=1e-6)
@@ -338,7 +339,10 @@ def test_bad_folders(tmp_path, capsys):
         (tmp_path / "photos" / name).mkdir()
     fails("there are no images")
     (tmp_path / "photos" / "a" / "x.png").write_bytes(b"nonsense")
-    fails("x.png")
+    fails("class b has no image; a class needs two or more, to train and to test")
+    for name in ("a/y.png", "b/x.png", "b/y.png"):
+        (tmp_path / "photos" / name).write_bytes(b"nonsense")
+    fails("a/x.png")
 
 
 @pytest.mark.parametrize("command", ["eval", "predict", "export", "show"])
@@ -374,7 +378,7 @@ def test_the_data_folder_is_remembered(tmp_path, capsys, monkeypatch):
     run_folder = tmp_path / "run"
     options = ("--data-dir", tmp_path / "data", "--model", "mlp", "--epochs", 1, "--out", run_folder)
     assert run(*options) == 0
-    assert "54 to train, 6 to validate, 60 to test, of 10 classes: 0, 1" in capsys.readouterr().out
+    assert "60 to train (4 parts in turn to validate), 60 to test, of 10" in capsys.readouterr().out
     assert main(["eval", str(run_folder)]) == 0
     assert main(["show", str(run_folder)]) == 0
     assert run("--resume", run_folder, "--epochs", 2) == 0

@@ -267,10 +267,11 @@ def run_folder(tmp_path_factory):
 ABOUT = {
     '"mlp"': ('"none"', "'model' must be one of"),
     "[\n  1,\n  4,\n  4\n ]": ("[1, 60000, 60000]", "values, the run's net has"),
-    '"normalize": null': ('"normalize": [0.5, 0]', "'normalize' must be"),
+    '"augment": "none"': ('"augment": "all"', "'augment' must be"),
+    '"validations": 2': ('"validations": 0', "'validations' must be"),
     '"normalize"': ('"normal"', "'normalize' is missing"),
     '"epochs": 2': ('"epochs": 2, "epochs": 3', "given twice"),
-    '"lr": 0.001': ('"lr": NaN', "NaN is no number"),
+    '"lr": 0.002': ('"lr": NaN', "NaN is no number"),
     '"drawing": ': ('"drawing": "a", "x": ', "'drawing' must be"),
     '"drawing": null': ('"drawing": 2', "'drawing' must be"),
     "{": ("[" * 100000, "maximum recursion depth"),
@@ -311,8 +312,21 @@ STATE = {
     "epoch": (set_to("epoch", "1"), "'epoch' must be"),
     "more epochs than history": (set_to("epoch", 0), "history of 1"),
     "version": (set_to("version", cnnx.ones(2)), "no checkpoint"),
-    "sums": (set_to("sums", [1.0, 2, 3]), "'sums' must be"),
-    "images": (set_to("sums", 2, 20), "20 images are counted"),
+    "means": (set_to("means", "sums", [1.0, 2, 3]), "'means' must be"),
+    "images": (set_to("means", "count", 35), "35 images are counted"),
+    "more hits than images": (set_to("means", "sums", "accuracy", 1e4), "'means' must be"),
+    "training": (set_to("stage", 1), "training 2 of 1"),
+    "parts": (set_to("parts", [{}]), "behind 1 others"),
+    "schedule": (set_to("scheduler", "last_epoch", 7), "schedule is at epoch 7"),
+    "no schedule": (set_to("scheduler", None), "schedule is not that of the run"),
+    "callbacks": (set_to("callbacks", []), "early stopping is missing"),
+    "other callback": (set_to("callbacks", 0, 0, "Exec"), "'callbacks' must be"),
+    "best epoch": (set_to("callbacks", 0, 1, "best_epoch", 9), "the best epoch is 9"),
+    "best weights": (
+        set_to("callbacks", 0, 1, "weights", "1.weight", lambda t: t[:1]),
+        "values, the run's net",
+    ),
+    "history": (set_to("history", [{"epoch": 1}]), "'history' must be"),
     "trained": (set_to("trained", True), "are counted"),
     "settings": (set_to("settings", "batch_size", 0), "'batch_size' must be"),
     "random": (set_to("random", cnnx.zeros(16)), "'random' must be"),
@@ -320,7 +334,8 @@ STATE = {
     "weights": (set_to("model", "1.weight", lambda t: t.reshape(-1)), "size mismatch"),
     "dtype": (set_to("model", "1.weight", lambda t: t.double()), "float64"),
     "moment": (set_to("optimizer", "state", 0, "exp_avg", lambda t: t[0]), "'exp_avg' must be"),
-    "rate": (set_to("optimizer", "param_groups", 0, "lr", 0.5), "'lr' is 0.5"),
+    "rate": (set_to("optimizer", "param_groups", 0, "lr", 0.5), "'lr' must be a learning rate"),
+    "betas": (set_to("optimizer", "param_groups", 0, "betas", [0.5, 0.5]), "'betas' is [0.5, 0.5]"),
     "dataset": (set_to("settings", "dataset", "a\0b"), "'dataset' must be"),
 }
 
@@ -330,8 +345,6 @@ def test_a_checkpoint_is_held_against_its_rules(name, run_folder, tmp_path, caps
     change, message = STATE[name]
     run_folder["interrupted"].write(tmp_path)
     state = cnnx.load(tmp_path / "checkpoint.safetensors")
-    if name == "more epochs than history":
-        state["history"] = state["history"] or [[1, 1.0, 0.5, 1.0, 0.5, 1000.0]]
     change(state)
     cnnx.save(state, tmp_path / "checkpoint.safetensors")
     assert main(["train", "--resume", str(tmp_path)]) == 1

@@ -35,6 +35,19 @@ def digits(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     )  # fmt: skip
 
 
+def pictures(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
+    """Four 3x3 convolutions (16 to 64 channels) with batch norm, the largest value of each map, dense."""
+
+    def block(inputs: int, outputs: int) -> list[Any]:
+        return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
+
+    return nn.Sequential(
+        *block(shape[0], 16), nn.MaxPool2d(2), *block(16, 32), nn.MaxPool2d(2), *block(32, 64),
+        nn.MaxPool2d(2), *block(64, 64), nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, classes),
+    )  # fmt: skip
+
+
 def mlp(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """Dense layers of 128 and 64 with ReLU."""
     return nn.Sequential(
@@ -112,6 +125,7 @@ def unchanged(pixels: int) -> int:
 MODELS = {
     "lenet5": Model(lenet5, lambda pixels: (pixels // 2 - 4) // 2, "LeNet-5"),
     "digits": Model(digits, lambda pixels: pixels // 2, "a small CNN"),
+    "pictures": Model(pictures, lambda pixels: pixels // 8, "CNN of 16 to 64 channels with batch norm"),
     "mlp": Model(mlp, unchanged, "dense 128 and 64"),
     "s1": Model(s1, unchanged, "dense 1024, 1024, tanh"),
     "s4": Model(s4, lambda pixels: (pixels - 4) // 2, "CNN of 32 and 64 channels, 3x3"),
@@ -157,8 +171,13 @@ def count_values(name: str, shape: Shape, classes: int) -> int:
     return count
 
 
-def default_model(size: tuple[int, int]) -> str:
-    """The net for images of this height and width: lenet5 from 20 pixels on, digits from 4 on, else mlp."""
+def default_model(size: tuple[int, int], photographs: bool = False) -> str:
+    """The net for images of this height and width: lenet5 from 20 pixels on, digits from 4 on, else mlp.
+
+    For photographs (anything but bright drawings on black) it is pictures from 20 pixels on.
+    """
+    if photographs and min(size) >= 20:
+        return "pictures"
     return "lenet5" if min(size) >= 20 else "digits" if min(size) >= 4 else "mlp"
 
 

@@ -97,7 +97,8 @@ class Fuzzer:
         self.matplotlib = sys.modules.get("matplotlib")
         sys.modules["matplotlib"] = None  # type: ignore[assignment]
         self.runs = samples.runs(data)
-        self.state = cnnx.load(data / "interrupted" / "checkpoint.safetensors")
+        interrupted = ("interrupted", "second")
+        self.states = {name: cnnx.load(data / name / "checkpoint.safetensors") for name in interrupted}
         try:
             self.pictures = samples.pictures()
         except ImportError:
@@ -384,8 +385,8 @@ class Fuzzer:
 
     def make_resume(self, rng: random.Random) -> Case:
         if rng.random() < 0.7:
-            files = dict(self.runs["interrupted"].files)
-            state = _copied(self.state)
+            name = rng.choice(list(self.states))
+            files, state = dict(self.runs[name].files), _copied(self.states[name])
             for _ in range(rng.choice((1, 1, 2))):
                 _change(rng, state)
             with contextlib.suppress(TypeError, ValueError):  # what cannot be saved is left as it was

@@ -18,7 +18,7 @@ import numpy as np
 
 import cnnx
 from cnnx.cli import main
-from cnnx.cli import train as training
+from cnnx.training import progress
 
 IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
@@ -233,9 +233,9 @@ def pictures() -> dict[str, bytes]:
 
 
 def runs(folder: Path) -> dict[str, Run]:
-    """A complete run, and one that was interrupted in its second epoch, of the data set in `folder`."""
+    """Runs of the data set in `folder`: complete, and interrupted in the second epoch and training."""
     made = {}
-    for name, stop_at in (("complete", None), ("interrupted", 3)):
+    for name, stop_at, validations in (("complete", None, 2), ("interrupted", 5, 1), ("second", 5, 2)):
         with interrupting(stop_at):
             arguments = [
                 "--model",
@@ -244,6 +244,8 @@ def runs(folder: Path) -> dict[str, Run]:
                 "2",
                 "--batch-size",
                 "16",
+                "--validations",
+                str(validations),
                 "--device",
                 "cpu",
                 "--out",
@@ -253,8 +255,11 @@ def runs(folder: Path) -> dict[str, Run]:
         if code != (0 if stop_at is None else 130):
             raise RuntimeError(f"the sample run ended with {code}")
         state = cnnx.load(folder / name / "checkpoint.safetensors")
-        state["sums"][3] = 0.25 if stop_at else 0.0  # what the clock said would differ from run to run
-        state["history"] = [[*row[:5], 1000.0] for row in state["history"]]
+        # What the clock said would differ from run to run.
+        state["means"]["seconds"] = 0.25 if stop_at else 0.0
+        for rows in (state["history"], *(part["history"] for part in state["parts"])):
+            for row in rows:
+                row["samples_per_second"] = 1000.0
         cnnx.save(state, folder / name / "checkpoint.safetensors")
         names = ("run.json", "model.safetensors", "checkpoint.safetensors", "history.csv")
         made[name] = Run({file: (folder / name / file).read_bytes() for file in names})
@@ -269,23 +274,23 @@ def _quietly(arguments: list[str]) -> int:
 @contextlib.contextmanager
 def interrupting(batches: int | None) -> Any:
     """Presses Ctrl-C after so many batches of all epochs; it is heard even where a shell had it ignored."""
-    original: Callable[..., None] = training.Bar.update
+    original: Callable[..., None] = progress.Bar.move_to
     count = 0
 
-    def update(self: Any, *arguments: Any) -> None:
+    def move_to(self: Any, *arguments: Any) -> None:
         nonlocal count
         count += 1
         if count == batches:
             signal.raise_signal(signal.SIGINT)
         original(self, *arguments)
 
-    training.Bar.update = update  # type: ignore[method-assign]
+    progress.Bar.move_to = move_to  # type: ignore[method-assign]
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        training.Bar.update = original  # type: ignore[method-assign]
+        progress.Bar.move_to = original  # type: ignore[method-assign]
 
 
 def corpus(folder: Path) -> None:

@@ -182,8 +182,10 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     from cnnx.cli import settings
+    from cnnx.cli.augment import FEW, KINDS
     from cnnx.cli.data import LARGEST_AS_IT_IS, SMALL
     from cnnx.models import MODELS
+    from cnnx.training.split import LARGEST_BATCH, STEPS
 
     train = add(
         "train",
@@ -217,23 +219,50 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     train.add_argument(
         "--normalize",
-        type=float,
-        nargs=2,
+        nargs="+",
         metavar=("MEAN", "STD"),
-        help="subtract and divide pixels in [0, 1]; default: leave them",
+        help="subtract and divide pixels in [0, 1], or none; default: by those of the training images",
     )
-    epochs = "".join(f", {name} {number}" for name, number in settings.EPOCHS.items())
+    train.add_argument(
+        "--augment",
+        choices=["auto", *KINDS],
+        help="small random changes of the training images: of digits (turned, moved, scaled), of pictures "
+        f"(mirrored, too, and in other light), or none; default: auto, for up to {FEW:,} images in folders "
+        "by class",
+    )
+    train.add_argument(
+        "--validations",
+        type=up_to(LARGEST_SIDE),
+        metavar="N",
+        help="1: a tenth of the training images validates; else each Nth part in turn, and then all train; "
+        f"default: 1, of fewer than {settings.FEW} images {settings.REPEATS}",
+    )
+    train.add_argument(
+        "--patience",
+        type=up_to(MOST),
+        metavar="N",
+        help="epochs without a better validation loss after which to stop; the weights of the best epoch are "
+        f"kept; default: {settings.PATIENCE:g} of the epochs, at least {settings.SHORTEST_PATIENCE}",
+    )
+    train.add_argument(
+        "--from",
+        dest="start",
+        type=path_name,
+        metavar="RUN",
+        help="begin with the weights of this run, as far as they fit (the classes may be others)",
+    )
     train.add_argument(
         "--epochs",
         type=up_to(MOST),
         metavar="N",
-        help=f"passes over the training images; default: {settings.MORE_EPOCHS}{epochs}",
+        help=f"passes over the training images; default: {settings.UPDATES:,} updates, from "
+        f"{settings.FEWEST_EPOCHS} to {settings.MOST_EPOCHS} epochs",
     )
     train.add_argument(
         "--batch-size",
         type=up_to(MOST),
         metavar="N",
-        help=f"images per step; default: {settings.BATCH_SIZE}",
+        help=f"images a step; default: {LARGEST_BATCH}, less for fewer than {LARGEST_BATCH * STEPS:,} images",
     )
     train.add_argument(
         "--optimizer",
@@ -242,6 +271,9 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     rates = ", ".join(f"{name} {rate:g}" for name, rate in settings.OPTIMIZERS.items())
     train.add_argument("--lr", type=positive_float, metavar="X", help=f"learning rate; default: {rates}")
+    train.add_argument(
+        "--schedule", choices=list(settings.SCHEDULES), help="of the learning rate; default: cosine"
+    )
     train.add_argument(
         "--seed",
         type=seed_number,

@@ -19,7 +19,7 @@ from cnnx.datasets.images import ImageDataset
 NAMED = ("mnist", "digits")
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 LARGEST_AS_IT_IS = 64  # pixels along a side up to which images of one size are not resized
-SMALL = 32  # what others are resized to, unless an option says otherwise
+SMALL = 64  # what others are resized to, unless an option says otherwise
 HELD_OUT = 5  # one image in so many of each class is for testing where a folder does not say which
 TEST_NAMES = ("test", "t10k", "val", "valid", "validation")
 
@@ -30,10 +30,11 @@ Shape = tuple[int, int, int]
 class Images(ImageDataset):
     """Images (N, H, W) or, in colour, (N, 3, H, W) of uint8, and the names of their classes."""
 
-    def __init__(self, data: Array, targets: Array, classes: Sequence[str]) -> None:
+    def __init__(self, data: Array, targets: Array, classes: Sequence[str], by_class: bool = False) -> None:
         tensors = [_C.from_numpy(np.ascontiguousarray(a), True) for a in (data, targets.astype(np.int64))]
         super().__init__(tensors[0], tensors[1], transforms.ToTensor(), None)
         self.names = list(classes)
+        self.by_class = by_class  # from a folder with one folder for each class
 
 
 def data_folder(option: str | None = None) -> Path:
@@ -120,6 +121,11 @@ def class_names(images: ImageDataset) -> list[str]:
     return [name.partition(" - ")[0] for name in images.classes]
 
 
+def is_by_class(images: ImageDataset) -> bool:
+    """Whether images come from a folder with one folder for each class."""
+    return isinstance(images, Images) and images.by_class
+
+
 def is_idx(folder: Path) -> bool:
     """Whether a folder holds IDX files."""
     return any("ubyte" in path.name.lower() for path in folder.iterdir())
@@ -170,6 +176,12 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     if not files:
         raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
     paths, targets = [path for path, _ in files], np.array([label for _, label in files])
+    counts = np.bincount(targets, minlength=len(classes))
+    if not separate and counts.min() < 2:
+        count, name = ("no image", "one image")[counts.min()], classes[int(counts.argmin())]
+        raise CommandError(
+            f"{folder}: class {name} has {count}; a class needs two or more, to train and to test"
+        )
     if shape is None:
         shape = choose_shape(paths, size)
     if (total := len(paths) * math.prod(shape)) > datasets.ImageFolder.cache_bytes:
@@ -180,7 +192,7 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     data = np.stack([read_pixels(path, shape) for path in paths])
     if not separate:
         data, targets = split(train, data, targets)
-    return Images(data, targets, classes)
+    return Images(data, targets, classes, by_class=True)
 
 
 def read_pixels(path: Path, shape: Shape) -> Array:
@@ -220,6 +232,6 @@ def split(train: bool, data: Array, targets: Array) -> tuple[Array, Array]:
     test = np.zeros(len(data), bool)
     for label in np.unique(targets):
         of_class = order[targets[order] == label]
-        test[of_class[: round(len(of_class) / HELD_OUT)]] = True
+        test[of_class[: max(1, round(len(of_class) / HELD_OUT)) if len(of_class) > 1 else 0]] = True
     chosen = ~test if train else test
     return data[chosen], targets[chosen]

@@ -14,6 +14,7 @@ from cnnx.cli.figures import Figures
 from cnnx.cli.terminal import say, say_lines
 from cnnx.cli.trained import Trained, output_folder
 from cnnx.text import printable
+from cnnx.training.metrics import Share
 
 MISTAKES = 24
 Array = np.ndarray[Any, Any]
@@ -60,8 +61,9 @@ def evaluate(options: argparse.Namespace) -> int:
     likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)
     say_lines(class_table(matrix, trained.classes))
     say()
+    share, chance = Share(int((predicted == labels).sum()), len(labels)), matrix.sum(1).max() / len(labels)
     say(
-        f"test accuracy {(predicted == labels).mean():.4f}, loss {-np.log(likelihood).mean():.4f}, "
+        f"test accuracy {share}, chance {100 * chance:.2f} %, loss {-np.log(likelihood).mean():.4f}, "
         f"{len(labels):,} images"
     )
     folder, figures = output_folder(options.out, trained), Figures()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import cnnx
 from cnnx import plot
@@ -19,20 +19,10 @@ from cnnx.cli.figures import Figures
 from cnnx.cli.lock import Lock
 from cnnx.cli.run_schema import check_checkpoint
 from cnnx.files import write_file
+from cnnx.training.history import Row
 
-CHECKPOINT_VERSION = 2
+CHECKPOINT_VERSION = 3
 TEMPORARY = re.compile(r"(\.\d+)+\.tmp$")  # what files that are being written have behind their name
-
-
-class Epoch(NamedTuple):
-    """One line of history.csv."""
-
-    epoch: int
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    images_per_second: float
 
 
 class RunFolder:
@@ -141,12 +131,13 @@ class RunFolder:
         with saving():
             cnnx.save(state, self.checkpoint)
 
-    def derive(self, about: dict[str, Any], model_state: dict[str, Any], history: Sequence[Epoch]) -> None:
+    def derive(self, about: dict[str, Any], model_state: dict[str, Any], history: Sequence[Row]) -> None:
         """Brings what the run is, weights and history in line with the checkpoint."""
         weights, rows = io.BytesIO(), io.StringIO(newline="")
         cnnx.save(model_state, weights)
-        writer = csv.writer(rows, lineterminator="\n")
-        writer.writerow(Epoch._fields)
+        names = list(dict.fromkeys(name for row in history for name in row))
+        writer = csv.DictWriter(rows, names, lineterminator="\n")
+        writer.writeheader()
         writer.writerows(history)
         # A name that is no UTF-8 holds lone surrogates; this writes them as JSON escapes them.
         text = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -155,13 +146,8 @@ class RunFolder:
             replace(self.model, weights.getvalue())
             replace(self.history, rows.getvalue().encode())
 
-    def draw(self, history: Sequence[Epoch], figures: Figures) -> None:
+    def draw(self, panels: dict[str, dict[str, list[float]]], figures: Figures) -> None:
         """Draws the curves."""
-        parts = ("train", "validation")
-        panels = {
-            what: {part: [getattr(row, f"{part}_{what}") for row in history] for part in parts}
-            for what in ("loss", "accuracy")
-        }
         figures.draw("curves", self.curves, plot.curves, panels, title=self.path.name)
 
 
@@ -195,8 +181,3 @@ def replace(path: Path, data: bytes) -> None:
     """Writes a file unless it has this content already."""
     if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
         write_file(path, data)
-
-
-def read_history(rows: Sequence[Sequence[Any]]) -> list[Epoch]:
-    """The history from a checkpoint's plain rows."""
-    return [Epoch(*row) for row in rows]

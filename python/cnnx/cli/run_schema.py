@@ -19,7 +19,8 @@ import numpy as np
 import cnnx
 from cnnx import nn
 from cnnx.cli import in_float32
-from cnnx.cli.settings import OPTIMIZERS, Settings, make_optimizer
+from cnnx.cli.augment import KINDS
+from cnnx.cli.settings import OPTIMIZERS, SCHEDULES, Settings, make_optimizer, make_schedule
 from cnnx.models import MODELS, build_model, count_values
 from cnnx.reading import reading
 
@@ -85,6 +86,7 @@ SETTINGS = {
     "batch_size": integer(1),
     "optimizer": one_of(list(OPTIMIZERS)),
     "lr": Rule("a positive number", lambda v: is_float32(v) and v > 0),
+    "schedule": one_of(SCHEDULES),
     "seed": integer(0, 2**63 - 1),
     "device": Rule(
         "the name of a device", lambda v: type(v) is str and bool(re.fullmatch(r"cpu|cuda(:\d{1,3})?", v))
@@ -99,41 +101,79 @@ SETTINGS = {
     "normalize": or_none(
         Rule("a mean and a positive standard deviation", lambda v: list_of(is_float32, 2)(v) and v[1] > 0)
     ),
+    "augment": one_of(KINDS),
+    "validations": integer(1),
+    "patience": integer(1),
+    "start": or_none(PATH),
     "data_dir": or_none(PATH),
 }
 DRAWING = {"drawing": or_none(Rule("a part of 1", lambda v: is_number(v) and 0 < v <= 1))}
 NEEDED = ("model", "dataset", "shape", "classes", "normalize", "drawing", "data_dir")  # to use a run
 
-SUMS = Rule(
-    "loss, hits, images and seconds from 0 on",
+MEANS = Rule(
+    "sums of loss and accuracy, a count and seconds from 0 on",
     lambda v: (
-        list_of(is_number, 4)(v)
-        and min(v) >= 0
-        and all(type(count) is int for count in v[1:3])
-        and v[1] <= v[2] <= MANY
+        type(v) is dict
+        and set(v) == {"sums", "count", "seconds"}
+        and type(v["count"]) is int
+        and 0 <= v["count"] <= MANY
+        and is_number(v["seconds"])
+        and v["seconds"] >= 0
+        and type(v["sums"]) is dict
+        and set(v["sums"]) == ({"loss", "accuracy"} if v["count"] else set())
+        and all(is_number(value) and value >= 0 for value in v["sums"].values())
+        and v["sums"].get("accuracy", 0) <= v["count"]
     ),
 )
-ROW = list_of(lambda v: type(v) in (int, float), 6)
+COLUMNS = ("epoch", "train_loss", "train_accuracy", "lr", "samples_per_second")
+VALIDATION = ("validation_loss", "validation_accuracy")
 HISTORY = Rule(
-    "rows of six numbers, with the epochs from 1 on",
-    lambda v: list_of(ROW)(v) and [row[0] for row in v] == list(range(1, len(v) + 1)),
+    "rows of numbers by name, with the epochs from 1 on",
+    lambda v: (
+        list_of(lambda row: type(row) is dict and all(type(n) in (int, float) for n in row.values()))(v)
+        and all({*row} in ({*COLUMNS}, {*COLUMNS, *VALIDATION}) and row.keys() == v[0].keys() for row in v)
+        and [row["epoch"] for row in v] == list(range(1, len(v) + 1))
+    ),
 )
+PART = {
+    "epoch": integer(1),
+    "images": integer(1),
+    "hits": COUNT,
+    "history": HISTORY,
+}
+TENSORS = Rule(
+    "tensors by name",
+    lambda v: type(v) is dict and all(type(k) is str and isinstance(t, cnnx.Tensor) for k, t in v.items()),
+)
+DICTIONARY = Rule("a dictionary", lambda v: type(v) is dict)
+STOPPING = {  # what early stopping keeps
+    "best": or_none(Rule("a number", lambda v: type(v) in (int, float))),
+    "best_epoch": COUNT,
+    "weights": TENSORS,
+    "waited": COUNT,
+}
 RANDOM = Rule("a random state", lambda v: _is_tensor(v, cnnx.uint8, (16,)))
 STATE = {
+    "stage": COUNT,
+    "parts": Rule("a list of dictionaries", list_of(lambda v: type(v) is dict)),
     "epoch": COUNT,
     "trained": FLAG,
-    "sums": SUMS,
+    "stopped": or_none(TEXT),
+    "means": MEANS,
     "history": HISTORY,
     "random": RANDOM,
     "order": RANDOM,
-    "loader": Rule("a dictionary", lambda v: type(v) is dict),
-    "model": Rule(
-        "tensors by name",
+    "loader": DICTIONARY,
+    "model": TENSORS,
+    "optimizer": DICTIONARY,
+    "scheduler": or_none(DICTIONARY),
+    "callbacks": Rule(
+        "the state of early stopping, or none",
         lambda v: (
-            type(v) is dict and all(type(k) is str and isinstance(t, cnnx.Tensor) for k, t in v.items())
+            list_of(lambda pair: list_of(lambda _: True, 2)(pair) and pair[0] == "EarlyStopping")(v)
+            and len(v) <= 1
         ),
     ),
-    "optimizer": Rule("a dictionary", lambda v: type(v) is dict),
 }
 LOADER = {
     "order": or_none(Rule("a permutation", lambda v: _is_permutation(v))),
@@ -191,7 +231,7 @@ def load_net(about: dict[str, Any], path: Path) -> nn.Module:
 
 def _net(path: Path, about: dict[str, Any], state: Any) -> nn.Module:
     """The net that `about` names, with the weights in `state`; these are counted before the net is made."""
-    check(path, {"weights": STATE["model"]}, {"weights": state})
+    check(path, {"weights": TENSORS}, {"weights": state})
     shape = (about["shape"][0], about["shape"][1], about["shape"][2])
     expected = count_values(about["model"], shape, len(about["classes"]))
     found = sum(tensor.numel() for tensor in state.values())
@@ -225,15 +265,66 @@ def check_checkpoint(path: Path, state: dict[str, Any]) -> None:
         raise RunError(
             f"{words}epoch {state['epoch']} of {settings['epochs']}, history of {len(state['history'])}"
         )
+    _check_parts(path, state, settings)
+    _check_stopping(path, state, settings)
     loader = state["loader"]
     check(path, LOADER, loader)
     if loader.get("call") is not None:
         check(path, {"call": RANDOM}, loader)
-    order, images = loader["order"], state["sums"][2]
+    order, images = loader["order"], state["means"]["count"]
     seen = 0 if order is None else min(loader["position"] * settings["batch_size"], len(order))
     if (images == 0 or order is not None) if state["trained"] else images != seen:
         raise RunError(f"{words}{images} images are counted in the epoch under way, {seen} were handed out")
     _check_optimizer(path, state, Settings(**settings))
+    _check_schedule(path, state, Settings(**settings))
+
+
+def _check_parts(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Holds the trainings that are complete against the number of those that there are."""
+    last, parts = (0 if settings["validations"] == 1 else settings["validations"]), state["parts"]
+    if state["stage"] > last or len(parts) != state["stage"]:
+        raise RunError(f"{path}: training {state['stage'] + 1} of {last + 1} behind {len(parts)} others")
+    for part in parts:
+        check(path, PART, part)
+        if not part["epoch"] <= len(part["history"]) <= settings["epochs"] or part["hits"] > part["images"]:
+            raise RunError(f"{path}: a part has epoch {part['epoch']} of {len(part['history'])}")
+        if not {*VALIDATION} <= {*part["history"][0]}:
+            raise RunError(f"{path}: a part has no validation")
+
+
+def _check_stopping(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Holds what early stopping keeps against the training under way."""
+    validates = settings["validations"] == 1 or state["stage"] < settings["validations"]
+    if len(state["callbacks"]) != validates:
+        raise RunError(f"{path}: early stopping is {'missing' if validates else 'out of place'}")
+    for _, kept in state["callbacks"]:
+        check(path, STOPPING, kept)
+        if kept["best_epoch"] > state["epoch"] or bool(kept["weights"]) != (kept["best_epoch"] > 0):
+            raise RunError(f"{path}: the best epoch is {kept['best_epoch']} of {state['epoch']}")
+        if kept["weights"]:
+            _net(path, settings, kept["weights"])
+    if state["history"] and validates != ({*VALIDATION} <= {*state["history"][0]}):
+        raise RunError(f"{path}: the history is that of another training")
+
+
+def _check_schedule(path: Path, state: dict[str, Any], settings: Settings) -> None:
+    """Holds the schedule's state against that of a new one."""
+    saved = state["scheduler"]
+    if (saved is None) != (settings.schedule == "none"):
+        raise RunError(f"{path}: the schedule is not that of the run")
+    if saved is None:
+        return
+    fresh = make_schedule(settings, make_optimizer(settings, [cnnx.zeros(1)]), settings.epochs)
+    assert fresh is not None
+    rules = {
+        **{name: _equal_to(value) for name, value in fresh.state_dict().items()},
+        "last_epoch": COUNT,
+        "_step_count": COUNT,
+        "_last_lr": Rule("a learning rate", list_of(lambda v: is_number(v) and 0 <= v <= settings.lr, 1)),
+    }
+    check(path, rules, saved)
+    if set(saved) != set(fresh.state_dict()) or saved["last_epoch"] != state["epoch"]:
+        raise RunError(f"{path}: the schedule is at epoch {saved['last_epoch']} of {state['epoch']}")
 
 
 def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> None:
@@ -241,14 +332,19 @@ def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> N
     saved = state["optimizer"]
     check(
         path,
-        {"state": STATE["optimizer"], "param_groups": Rule("one group", list_of(STATE["optimizer"].fits, 1))},
+        {"state": DICTIONARY, "param_groups": Rule("one group", list_of(DICTIONARY.fits, 1))},
         saved,
     )
     parameters = [v for name, v in state["model"].items() if not name.endswith(BUFFERS)]
     (group,) = saved["param_groups"]
-    (fresh,) = make_optimizer(settings, [cnnx.zeros(1)]).param_groups
+    optimizer = make_optimizer(settings, [cnnx.zeros(1)])
+    make_schedule(settings, optimizer, settings.epochs)
+    (fresh,) = optimizer.param_groups
     fresh = {**fresh, "params": list(range(len(parameters)))}
+    check(path, {"lr": Rule("a learning rate", lambda v: is_number(v) and 0 <= v <= settings.lr)}, group)
     for name, value in group.items():
+        if name == "lr":
+            continue
         if name not in fresh or not _is_option(value) or _plain(value) != _plain(fresh[name]):
             raise RunError(f"{path}: the optimizer's {name!r} is {_shown(value)}, not that of the run")
     if list(saved["state"]) not in ([], fresh["params"]):
@@ -257,6 +353,10 @@ def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> N
     for parameter, entry in zip(parameters, saved["state"].values(), strict=False):
         rules = {name: _COUNT if name == "step" else _of_shape(tuple(parameter.shape)) for name in names}
         check(path, rules, entry)
+
+
+def _equal_to(value: Any) -> Rule:
+    return Rule(f"{value}", lambda v: type(v) is type(value) and v == value)
 
 
 def _of_shape(shape: tuple[int, ...]) -> Rule:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from cnnx.cli import CommandError
-from cnnx.cli.run_folder import Epoch
+from cnnx.training import Callback, Trainer
+from cnnx.training.history import PARTS, Row
 
 
-class Board:
+class Board(Callback):
     """Writes the scalars of history.csv to a folder of event files.
 
     Parameters
@@ -21,7 +22,7 @@ class Board:
         The epochs that are there already, when a run goes on: written again, for the folder may lack them.
     """
 
-    def __init__(self, folder: Path, history: Sequence[Epoch]) -> None:
+    def __init__(self, folder: Path, history: Sequence[Row]) -> None:
         try:
             from tensorboardX import SummaryWriter
         except ImportError as error:
@@ -32,14 +33,20 @@ class Board:
         for row in history:
             self.add(row)
 
-    def add(self, row: Epoch) -> None:
+    def add(self, row: Row) -> None:
         """Writes one epoch."""
-        for name, value in zip(row._fields[1:], row[1:], strict=True):
-            part, _, quantity = name.rpartition("_")
+        for name, value in row.items():
+            if name == "epoch":
+                continue
+            part, _, quantity = name.partition("_")
             # Panels by quantity, with train and validation side by side.
-            tag = name if part.startswith("images") else f"{quantity}/{part}"
-            self._writer.add_scalar(tag, value, row.epoch)
+            tag = f"{quantity}/{part}" if part in PARTS else name
+            self._writer.add_scalar(tag, value, row["epoch"])
         self._writer.flush()
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Writes the epoch that has ended."""
+        self.add(trainer.history.rows[-1])
 
     def close(self) -> None:
         """Ends the file."""

@@ -1,49 +1,60 @@
-"""`cnnx train`: the loop, with signals and resume."""
+"""`cnnx train`: a run of trainings, with signals and resume."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import copy
 import math
 import signal
 import threading
-import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import numpy as np
+
 import cnnx
 from cnnx import nn
 from cnnx.cli import SIGNALLED, CommandError, StoppedError
+from cnnx.cli.augment import transform_of
 from cnnx.cli.data import choose_dataset, class_names, data_folder, load_images, refuse_folder
 from cnnx.cli.figures import Figures
 from cnnx.cli.picture import drawing_size
-from cnnx.cli.run_folder import CHECKPOINT_VERSION, Epoch, RunFolder, read_history
+from cnnx.cli.run_folder import CHECKPOINT_VERSION, RunFolder
 from cnnx.cli.settings import (
     EVALUATION_BATCH,
     PROFILED_STEPS,
     Settings,
-    make_loaders,
     make_optimizer,
+    make_schedule,
     new_settings,
     resumed_settings,
-    transform_of,
+    stages,
 )
 from cnnx.cli.summary import format_table, summarize
 from cnnx.cli.tensorboard import Board
 from cnnx.cli.terminal import OutputClosedError, say, say_lines
+from cnnx.cli.trained import Trained
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import build_model
 from cnnx.profiler import profile, schedule
-from cnnx.utils.data import DataLoader
+from cnnx.training import Callback, EarlyStopping, History, Progress, Trainer
+from cnnx.training.history import Row
+from cnnx.training.metrics import Share, accuracy
+from cnnx.utils.data import DataLoader, Subset
+
+LINES = 40  # of epochs, at most
+
+Weights = dict[str, cnnx.Tensor] | None
 
 
-class Interrupt:
+class Interrupt(Callback):
     """Notes the first signal to end within its block; a second one ends the command at once.
 
     These are SIGINT (Ctrl-C), SIGTERM (`kill`, a shutdown, a batch system) and SIGHUP (the terminal was
     closed), but for those that the process was started to ignore, as under `nohup`. Signals come to the main
-    thread alone: in another one nothing is noted.
+    thread alone: in another one nothing is noted. As a callback it ends a training after the batch.
     """
 
     def __init__(self) -> None:
@@ -61,7 +72,7 @@ class Interrupt:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def check(self) -> None:
+    def on_batch_end(self, trainer: Trainer) -> None:
         """Raises StopRequestedError if there was a signal."""
         if self.requested is not None:
             raise StopRequestedError(self.requested)
@@ -80,212 +91,210 @@ class StopRequestedError(Exception):
         self.number = number
 
 
-class Sums:
-    """Loss and hits summed over the images of an epoch."""
+class Profile(Callback):
+    """Notes what the first training steps go into."""
 
-    def __init__(self, loss: float = 0.0, hits: int = 0, images: int = 0, seconds: float = 0.0) -> None:
-        self.loss, self.hits, self.images, self.seconds = loss, hits, images, seconds
+    def __init__(self) -> None:
+        self.noted = profile(schedule=schedule(wait=0, warmup=3, active=PROFILED_STEPS, repeat=1))
+        self.noted.start()
 
-    def add(self, loss: float, hits: int, images: int) -> None:
-        """Takes a batch in, given its mean loss."""
-        self.loss += loss * images
-        self.hits += hits
-        self.images += images
+    def on_batch_end(self, trainer: Trainer) -> None:
+        """Counts a training step."""
+        if trainer.model.training:
+            self.noted.step()
 
-    def means(self) -> tuple[float, float]:
-        """Loss and accuracy per image."""
-        return self.loss / self.images, self.hits / self.images
-
-
-class Bar:
-    """A progress bar of images with the running loss; without tqdm or a terminal nothing is drawn."""
-
-    def __init__(self, label: str, total: int, done: int) -> None:
-        self._bar: Any = None
-        try:
-            from tqdm import tqdm
-        except ImportError:
+    def say(self) -> None:
+        """Ends it, and says what the steps went into."""
+        self.noted.stop()
+        table = self.noted.key_averages()
+        if not table:
+            say("profile: there were too few steps")
             return
-        self._bar = tqdm(
-            desc=label,
-            total=total,
-            initial=done,
-            unit="img",
-            unit_scale=True,
-            leave=False,
-            disable=None,
-            dynamic_ncols=True,
-        )
-
-    def update(self, images: int, loss: float) -> None:
-        """Moves on by a batch."""
-        if self._bar is not None and not self._bar.disable:
-            try:
-                self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
-                self._bar.update(images)
-            except OSError:  # the terminal has gone, which must not cost what has been trained
-                self._bar.disable = True
-
-    def close(self) -> None:
-        """Takes the bar away."""
-        if self._bar is not None:
-            self._bar.close()
+        steps = max(row.count for row in table if row.key.endswith("_step"))
+        say(f"profile of {steps} training steps on {cnnx.get_num_threads()} threads:")
+        say_lines(table.table())
 
 
-class Trainer:
-    """A run: net, optimizer, data, and how far it is."""
+class Saver(Callback):
+    """Saves the run after each epoch."""
 
-    def __init__(self, settings: Settings, images: Any, run: RunFolder, interrupt: Interrupt) -> None:
-        cnnx.manual_seed(settings.seed)
-        self.settings = settings
-        self.run = run
-        self.interrupt = interrupt
-        self.shape = _shape(settings)
-        self.device = cnnx.device(settings.device)
-        self.model = build_model(settings.model, self.shape, len(settings.classes)).to(self.device)
-        self.optimizer = make_optimizer(settings, self.model.parameters())
-        self.loss = nn.CrossEntropyLoss()
-        self._score, self._step = self._plans()
-        images.transform = transform_of(settings.normalize)
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def on_epoch_end(self, trainer: Trainer) -> None:
+        """Writes the run folder."""
+        self._run.save()
+
+
+class Run:
+    """A run: its trainings one after the other, and how far it is.
+
+    Where images are few, each part of them validates a training on the others, and then all train together,
+    for as many epochs as were best on average. Else there is one training.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        images: ImageDataset,
+        folder: RunFolder,
+        more: list[Callback],
+        start: Weights,
+    ) -> None:
+        self.settings, self.folder, self._more, self._start = settings, folder, more, start
+        self.shape = shape_of(settings)
         self.drawing = drawing_size(images.data.numpy())
-        self.loaders = make_loaders(images.to(self.device), settings)
-        self.epoch = 0  # the one under way, from 0
-        self.trained = False  # its training pass is complete
-        self.sums = Sums()
-        self.history: list[Epoch] = []
-        self.board: Board | None = None
-        self.profile: profile | None = None
+        targets = images.targets.numpy()
+        self.stages = stages(targets, settings)
+        self._images = images.to(settings.device)
+        self.stage = 0
+        self.parts: list[dict[str, Any]] = []  # of each training that has validated a part
+        self._begin()
+
+    @property
+    def is_last(self) -> bool:
+        """Whether this is the training whose net is kept."""
+        return self.stage == len(self.stages) - 1
+
+    @property
+    def validated(self) -> Share | None:
+        """The accuracy on all images that have validated; None before."""
+        if not self.parts:
+            return None
+        return Share(*(sum(part[name] for part in self.parts) for name in ("hits", "images")))
 
     def state(self) -> dict[str, Any]:
         """All that the rest of the run depends on."""
         return {
             "version": CHECKPOINT_VERSION,
             "settings": self.settings.as_dict(),
-            "epoch": self.epoch,
-            "trained": self.trained,
-            "sums": [self.sums.loss, self.sums.hits, self.sums.images, self.sums.seconds],
-            "history": [list(row) for row in self.history],
-            "random": cnnx.get_rng_state(),
-            "order": self.loaders.generator.get_state(),
-            "loader": self.loaders.train.state_dict(),
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "stage": self.stage,
+            "parts": self.parts,
+            **self.trainer.state_dict(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Takes up a saved state."""
         try:
-            self.epoch, self.trained = state["epoch"], state["trained"]
-            self.sums = Sums(*state["sums"])
-            self.history = read_history(state["history"])
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.loaders.generator.set_state(state["order"])
-            self.loaders.train.load_state_dict(state["loader"])
-            cnnx.set_rng_state(state["random"])
+            self.stage, self.parts = state["stage"], state["parts"]
+            self._begin()
+            self.trainer.load_state_dict(state)
+            if self.settings.epochs > state["settings"]["epochs"]:
+                self.trainer.why_stopped = None
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CommandError(f"{self.run.checkpoint} does not fit the run: {error}") from error
+            raise CommandError(f"{self.folder.checkpoint} does not fit the run: {error}") from error
 
     def save(self) -> None:
         """Writes the run folder: the checkpoint, and then what follows from it."""
-        self.run.commit(self.state())
+        self.folder.commit(self.state())
         self.derive()
 
     def derive(self, **results: Any) -> None:
         """Brings the other files in line with the checkpoint, with results if there are any."""
         about = {"cnnx": cnnx.__version__, **self.settings.as_dict(), "drawing": self.drawing, **results}
-        self.run.derive(about, self.model.state_dict(), self.history)
+        weights = (self.stopping.weights if self.stopping else {}) or self.trainer.model.state_dict()
+        self.folder.derive(about, weights, self.rows())
+
+    def rows(self) -> list[Row]:
+        """The history of all trainings; where there are several, they are numbered."""
+        if len(self.stages) == 1:
+            return self.trainer.history.rows
+        histories = [part["history"] for part in self.parts] + [self.trainer.history.rows]
+        return [{"training": i + 1, **row} for i, rows in enumerate(histories) for row in rows]
+
+    def panels(self) -> dict[str, dict[str, list[float]]]:
+        """The curves: of the last training, and the validation of those before."""
+        panels = self.trainer.history.curves()
+        for number, part in enumerate(self.parts, 1):
+            for quantity, curves in History(part["history"]).curves().items():
+                panels[quantity][f"validation {number}"] = curves["validation"]
+        return panels
 
     def fit(self) -> None:
-        """Trains what is left of the epochs; raises StopRequestedError after a signal."""
-        while self.epoch < self.settings.epochs:
-            if not self.trained:
-                self._train_epoch()
-            validation = self.evaluate(self.loaders.validation)
-            speed = self.sums.images / self.sums.seconds if self.sums.seconds > 0 else 0.0
-            row = Epoch(self.epoch + 1, *self.sums.means(), *validation, round(speed, 1))
-            self.history.append(row)
-            self.epoch, self.trained, self.sums = self.epoch + 1, False, Sums()
+        """Trains what is left; raises StopRequestedError after a signal."""
+        while True:
+            if len(self.stages) > 1:
+                part = f"part {self.stage + 1} of {len(self.stages) - 1} validates"
+                say(f"all images train, for {self.epochs} epochs" if self.is_last else part)
+            try:
+                self.trainer.fit(self.epochs)
+            except FloatingPointError as error:
+                text = str(error).removeprefix("fit: ").replace("a smaller learning rate", "a smaller --lr")
+                raise CommandError(text) from error
+            finally:
+                self._progress.close()
+            if self.stopping is not None:
+                self._note_validation()
+            if self.is_last:
+                return
+            self.stage += 1
+            self._begin()
             self.save()
-            if self.board is not None:
-                self.board.add(row)
-            say(
-                f"epoch {row.epoch}/{self.settings.epochs}  "
-                f"train loss {row.train_loss:.4f} accuracy {row.train_accuracy:.4f}  "
-                f"validation loss {row.validation_loss:.4f} accuracy {row.validation_accuracy:.4f}  "
-                f"{speed:,.0f} images/s"
-            )
 
-    def _plans(self) -> tuple[Any, Any]:
-        """Loss and outputs of a batch, without and with an update, both replayed."""
-        model, optimizer, loss_of = self.model, self.optimizer, self.loss
+    def _note_validation(self) -> None:
+        history, stage = self.trainer.history, self.stages[self.stage]
+        assert self.stopping is not None
+        assert stage.validation is not None
+        row = history.rows[self.stopping.best_epoch - 1]
+        images = len(stage.validation)
+        epoch, hits = self.stopping.best_epoch, round(row["validation_accuracy"] * images)
+        if len(self.stages) > 1:
+            part = {"epoch": epoch, "images": images, "hits": hits, "history": history.rows}
+            self.parts = [*self.parts, part]
+        else:
+            say(f"the best epoch is {epoch}: validation accuracy {Share(hits, images)}")
 
-        def score(images: Any, labels: Any) -> tuple[Any, Any]:
-            output = model(images)
-            return loss_of(output, labels), output
-
-        def step(images: Any, labels: Any) -> tuple[Any, Any]:
-            optimizer.zero_grad()
-            loss, output = score(images, labels)
-            loss.backward()
-            optimizer.step()
-            return loss, output
-
-        return tuple(cnnx.compile(f, static=True) for f in (score, step))
-
-    def _train_epoch(self) -> None:
-        self.model.train()
-        total = len(self.loaders.train.sampler)  # type: ignore[arg-type]
-        bar = Bar(f"epoch {self.epoch + 1}/{self.settings.epochs}", total, self.sums.images)
-        started = time.perf_counter() - self.sums.seconds
-        try:
-            for images, labels in self.loaders.train:
-                images, labels = images.to(self.device), labels.to(self.device)
-                loss, output = self._step(images, labels)
-                value = loss.item()
-                if not math.isfinite(value):
-                    raise CommandError(
-                        f"the loss became {value} in epoch {self.epoch + 1}; a smaller --lr may help"
-                    )
-                self.sums.add(value, count_hits(output, labels), len(labels))
-                self.sums.seconds = time.perf_counter() - started
-                bar.update(len(labels), self.sums.loss / self.sums.images)
-                self.interrupt.check()
-                if self.profile is not None:
-                    self.profile.step()
-        finally:
-            bar.close()
-            if self.profile is not None:
-                self.profile.stop()
-        self.trained = True
-
-    def evaluate(self, loader: DataLoader) -> tuple[float, float]:
-        """Mean loss and accuracy over a loader; raises StopRequestedError after a signal."""
-        sums = Sums()
-        self.model.eval()
-        with cnnx.no_grad():
-            for images, labels in loader:
-                images, labels = images.to(self.device), labels.to(self.device)
-                loss, output = self._score(images, labels)
-                sums.add(loss.item(), count_hits(output, labels), len(labels))
-                self.interrupt.check()
-        return sums.means()
+    def _begin(self) -> None:
+        """Makes the training of this stage, at its beginning."""
+        settings, stage = self.settings, self.stages[self.stage]
+        cnnx.manual_seed(settings.seed)
+        self.epochs = settings.epochs
+        if stage.validation is None:
+            self.epochs = max(1, round(float(np.mean([part["epoch"] for part in self.parts]))))
+        device = cnnx.device(settings.device)
+        model = build_model(settings.model, self.shape, len(settings.classes)).to(device)
+        take_over(model, self._start)
+        optimizer = make_optimizer(settings, model.parameters())
+        order = cnnx.Generator().manual_seed(settings.seed + 1)
+        augmented, plain = (
+            with_transform(self._images, transform_of(settings.normalize, augment))
+            for augment in (settings.augment, "none")
+        )
+        train = DataLoader(
+            Subset(augmented, stage.train), batch_size=settings.batch_size, shuffle=True, generator=order
+        )
+        validation, self.stopping = None, None
+        if stage.validation is not None:
+            validation = DataLoader(Subset(plain, stage.validation), batch_size=EVALUATION_BATCH)
+            self.stopping = EarlyStopping(settings.patience, "validation_loss")
+        later = settings.epochs * (len(self.stages) - 1 - self.stage)
+        self._progress = Progress(say, every=-(-settings.epochs // LINES), later=later)
+        callbacks = [*([self.stopping] if self.stopping else []), Saver(self), *self._more, self._progress]
+        self.trainer = Trainer(
+            model,
+            train,
+            validation,
+            loss=nn.CrossEntropyLoss(),
+            optimizer=optimizer,
+            scheduler=make_schedule(settings, optimizer, self.epochs),
+            metrics={"accuracy": accuracy},
+            callbacks=callbacks,
+            device=device,
+        )
 
 
-def say_profile(run: profile) -> None:
-    """What the steps went into."""
-    table = run.key_averages()
-    if not table:
-        say("profile: there were too few steps")
-        return
-    steps = max(row.count for row in table if row.key.endswith("_step"))
-    say(f"profile of {steps} training steps on {cnnx.get_num_threads()} threads:")
-    say_lines(table.table())
+def with_transform(images: ImageDataset, transform: Any) -> ImageDataset:
+    """The same images with another transform."""
+    images = copy.copy(images)
+    images.transform = transform
+    return images
 
 
-def count_hits(output: Any, labels: Any) -> int:
-    """Images whose largest output is at their label."""
-    return int((output.detach().argmax(1) == labels).sum().item())
+def take_over(model: nn.Module, weights: Weights) -> None:
+    """Gives a net those weights of another one that have the same name and shape in it."""
+    own = model.state_dict()
+    fitting = {k: t for k, t in (weights or {}).items() if k in own and own[k].shape == t.shape}
+    model.load_state_dict({**own, **fitting})
 
 
 def train(options: argparse.Namespace) -> int:
@@ -296,37 +305,46 @@ def train(options: argparse.Namespace) -> int:
         run = RunFolder.existing(options.resume)
         with run.locked(new=False):
             return _resume(options, run)
+    start = None if options.start is None else Trained.open(options.start)
     folder = data_folder(options.data_dir)
     dataset, line = choose_dataset(options.dataset, folder, options.data_dir is not None)
     refuse_folder(options.data_dir, dataset)
     say(line)
-    images = load_images(dataset, folder, True, size=options.image_size)
-    settings = new_settings(options, dataset, folder, images)
+    images = load_images(dataset, folder, True, None if start is None else start.shape, options.image_size)
+    settings = new_settings(options, dataset, folder, images, start)
     test = _load_test(settings)
     run = RunFolder.create(options.out, settings.model, Path(dataset).name)
     with run.locked(new=True):
-        return _run(options, settings, images, test, run, None)
+        return _run(options, settings, images, test, run, None, _weights(start))
 
 
 def _resume(options: argparse.Namespace, run: RunFolder) -> int:
     saved = run.load()
     settings = resumed_settings(options, saved["settings"])
     say(f"data: {settings.dataset}; going on with the run in {run.path}")
-    images = load_images(settings.dataset, data_folder(settings.data_dir), True, _shape(settings))
+    images = load_images(settings.dataset, data_folder(settings.data_dir), True, shape_of(settings))
     if (classes := class_names(images)) != settings.classes:
         here, there = ", ".join(classes), ", ".join(settings.classes)
         raise CommandError(f"{settings.dataset}: the classes are {here}; the run in {run.path} has {there}")
-    return _run(options, settings, images, _load_test(settings), run, saved)
+    # Only the trainings that have not begun yet need the weights of another run.
+    begun = settings.start is None or settings.validations == 1 or saved["stage"] == settings.validations
+    start = None if begun else Trained.open(str(settings.start))
+    return _run(options, settings, images, _load_test(settings), run, saved, _weights(start))
 
 
-def _shape(settings: Settings) -> tuple[int, int, int]:
+def _weights(start: Trained | None) -> Weights:
+    return None if start is None else start.model.state_dict()
+
+
+def shape_of(settings: Settings) -> tuple[int, int, int]:
+    """(channels, height, width) of the run's images."""
     channels, height, width = settings.shape
     return channels, height, width
 
 
 def _load_test(settings: Settings) -> ImageDataset:
     """The test images: before the training, since it would be late to find a damaged file after it."""
-    test = load_images(settings.dataset, data_folder(settings.data_dir), False, _shape(settings))
+    test = load_images(settings.dataset, data_folder(settings.data_dir), False, shape_of(settings))
     test.transform = transform_of(settings.normalize)
     return test
 
@@ -336,50 +354,86 @@ def _run(
     settings: Settings,
     images: ImageDataset,
     test: ImageDataset,
-    run: RunFolder,
+    folder: RunFolder,
     saved: dict[str, Any] | None,
+    start: Weights,
 ) -> int:
     """Trains what is left of a run, new or saved, and tests it; returns the exit code."""
-    with Interrupt() as interrupt:
-        trainer = Trainer(settings, images, run, interrupt)
-        if saved is not None:
-            trainer.restore(saved)
-            trainer.derive()
+    with Interrupt() as interrupt, contextlib.ExitStack() as closing:
+        more: list[Callback] = [interrupt]
         if options.tensorboard:
-            trainer.board = Board(run.path / "tensorboard", trainer.history)
-        if options.profile:
-            trainer.profile = profile(schedule=schedule(wait=0, warmup=3, active=PROFILED_STEPS, repeat=1))
-            trainer.profile.start()
-        loaders = trainer.loaders
-        training, validation = len(loaders.train.dataset), len(loaders.validation.dataset)
-        say(
-            f"images: {training:,} to train, {validation:,} to validate, {len(test):,} to test, of "
-            f"{len(settings.classes)} classes: {', '.join(settings.classes)}"
-        )
-        say(
-            f"model: {settings.model}, {settings.optimizer} lr {settings.lr:g}, "
-            f"batch {settings.batch_size}, seed {settings.seed}, {settings.device}"
-        )
-        say_lines(format_table(summarize(trainer.model, trainer.shape)))
+            more.append(board := Board(folder.path / "tensorboard", saved["history"] if saved else []))
+            closing.callback(board.close)
+        profiled = Profile() if options.profile else None
+        if profiled is not None:
+            more.append(profiled)
+        run = Run(settings, images, folder, more, start)
+        if saved is not None:
+            run.restore(saved)
+            run.derive()
+        _introduce(run, len(test))
         try:
-            trainer.fit()
-            if trainer.profile is not None:
-                say_profile(trainer.profile)
-            loss, accuracy = trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
+            run.fit()
+            if profiled is not None:
+                profiled.say()
+            found = run.trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
         except StopRequestedError as stop:
-            trainer.save()
+            run.save()
             with contextlib.suppress(OutputClosedError):  # after SIGHUP there is no terminal
                 say()
-                say(f"interrupted in epoch {min(trainer.epoch + 1, settings.epochs)}; saved in {run.path}")
-                say(f"go on with: cnnx train --resume {run.path}")
+                epoch = min(run.trainer.epoch + 1, run.epochs)
+                say(f"interrupted in epoch {epoch}; saved in {folder.path}")
+                say(f"go on with: cnnx train --resume {folder.path}")
             return SIGNALLED + stop.number
-        finally:
-            if trainer.board is not None:
-                trainer.board.close()
+    return _conclude(run, test, found)
+
+
+def _introduce(run: Run, tests: int) -> None:
+    """Says what is trained on what."""
+    settings, validation = run.settings, run.stages[0].validation
+    images = f"{len(run.stages[-1].train):,} to train"
+    if len(run.stages) > 1:
+        images += f" ({settings.validations} parts in turn to validate)"
+    elif validation is not None:
+        images += f", {len(validation):,} to validate"
+    classes = f"{len(settings.classes)} classes: {', '.join(settings.classes)}"
+    say(f"images: {images}, {tests:,} to test, of {classes}")
+    mean_and_std = settings.normalize
+    normalized = "none" if mean_and_std is None else "mean {:g}, deviation {:g}".format(*mean_and_std)
+    extents = "x".join(map(str, settings.shape))
+    say(f"pixels: {extents}, normalised: {normalized}, augmented: {settings.augment}")
+    say(
+        f"model: {settings.model}, {settings.optimizer} lr {settings.lr:g} ({settings.schedule}), "
+        f"batch {settings.batch_size}, seed {settings.seed}, {settings.device}"
+        + ("" if settings.start is None else f", from {settings.start}")
+    )
+    say_lines(format_table(summarize(run.trainer.model, run.shape)))
+
+
+def _conclude(run: Run, test: ImageDataset, found: dict[str, float]) -> int:
+    """Writes and says how good the net is; returns the exit code."""
+    loss, share = found["loss"], Share(round(found["accuracy"] * len(test)), len(test))
     # JSON has no NaN, and a net that has diverged has no loss.
-    trainer.derive(test={"accuracy": accuracy, "loss": loss if math.isfinite(loss) else None})
-    say(f"run: {run.path}")
+    results: dict[str, Any] = {
+        "test": {
+            "accuracy": found["accuracy"],
+            "error": share.error,
+            "loss": loss if math.isfinite(loss) else None,
+            "images": len(test),
+        }
+    }
+    if run.validated is not None:
+        say(f"validation accuracy {run.validated} on all {run.validated.total:,} images, each once")
+        results["validation"] = {"accuracy": run.validated.value, "error": run.validated.error}
+    run.derive(**results)
+    say(f"run: {run.folder.path}")
     figures = Figures(optional=True)
-    run.draw(trainer.history, figures)
-    say(f"test accuracy {accuracy:.4f}, loss {loss:.4f}")
+    run.folder.draw(run.panels(), figures)
+    chance = Share(int(np.bincount(test.targets.numpy()).max()), len(test))
+    if share.value <= chance.value + 2 * share.error:
+        say(
+            "this is hardly better than guessing: more images of each class may help, or --image-size, "
+            "--augment, --epochs, or --from a run on other images"
+        )
+    say(f"test accuracy {share}, chance {100 * chance.value:.2f} %, loss {loss:.4f}")
     return int(figures.failed)

@@ -11,10 +11,11 @@ import numpy as np
 import cnnx
 from cnnx import nn
 from cnnx.cli import CommandError, UsageError, as_path
+from cnnx.cli.augment import transform_of
 from cnnx.cli.data import data_folder, load_images, refuse_folder
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
-from cnnx.cli.settings import EVALUATION_BATCH, transform_of
+from cnnx.cli.settings import EVALUATION_BATCH
 from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +104,7 @@ class BestWeights(Callback):
 
     def is_better(self, value: float, margin: float = 0.0) -> bool:
         """Whether a value is better than the best one so far, by more than a margin."""
-        if self.best is None:
+        if self.best is None or math.isnan(self.best):
             return True
         lower = is_lower_better(self.monitor or "loss")
         return value < self.best - margin if lower else value > self.best + margin

@@ -5,12 +5,46 @@ A metric returns a tensor with one value for each sample, or a single number tha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 from cnnx.signatures import checked
 from cnnx.tensor import Tensor
 
 Metric = Callable[[Tensor, Tensor], "Tensor | float"]
+
+
+class Share(NamedTuple):
+    """How many of so many samples: an accuracy, with its standard error.
+
+    The error is that of a binomial share whose estimate counts one hit and one miss more (Laplace), so that a
+    share of 1 has one too. Text of it is in percent.
+
+    Examples
+    --------
+    >>> print(Share(9794, 10_000))
+    97.94 ± 0.14 %
+    >>> print(Share(18, 18))
+    100.00 ± 5.13 %
+    """
+
+    hits: int
+    total: int
+
+    @property
+    def value(self) -> float:
+        """From 0 to 1."""
+        return self.hits / self.total
+
+    @property
+    def error(self) -> float:
+        """Of one standard deviation."""
+        share = (self.hits + 1) / (self.total + 2)
+        return math.sqrt(share * (1 - share) / self.total)
+
+    def __str__(self) -> str:
+        return f"{100 * self.value:.2f} ± {100 * self.error:.2f} %"
 
 
 @checked

@@ -20,10 +20,14 @@ class Progress(Callback):
     ----------
     say
         Gets the line. Default: `print`.
+    every
+        After how many epochs there is a line, the last one included always. Default: 1.
+    later
+        Epochs that follow when this training is over, for the time that is left. Default: 0.
     """
 
-    def __init__(self, say: Callable[[str], None] = print) -> None:
-        self._say = say
+    def __init__(self, say: Callable[[str], None] = print, *, every: int = 1, later: int = 0) -> None:
+        self._say, self._every, self._later = say, every, later
         self._bar: Bar | None = None
         self._began = 0.0
         self._first = 0
@@ -44,6 +48,8 @@ class Progress(Callback):
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Says the epoch's line."""
         self.close()
+        if not (trainer.is_over or trainer.epoch % self._every == 0 or trainer.epoch == 1):
+            return
         row = trainer.history.rows[-1]
         parts = []
         for part in PARTS:
@@ -55,10 +61,10 @@ class Progress(Callback):
             if found:
                 parts.append(f"{part} {' '.join(found)}")
         parts.append(f"{row['samples_per_second']:,.0f} images/s")
-        if not trainer.is_over:
+        epochs = self._later + (0 if trainer.is_over else trainer.epochs - trainer.epoch)
+        if epochs:
             spent = time.perf_counter() - self._began
-            left = spent / (trainer.epoch - self._first) * (trainer.epochs - trainer.epoch)
-            parts.append(f"{duration(left)} left")
+            parts.append(f"{duration(spent / (trainer.epoch - self._first) * epochs)} left")
         self._say("  ".join([f"epoch {trainer.epoch}/{trainer.epochs}", *parts]))
         if trainer.why_stopped and trainer.is_over:
             self._say(f"stopped: {trainer.why_stopped}")

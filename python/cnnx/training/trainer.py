@@ -235,6 +235,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
+            self.optimizer._opt_called = True  # in the life before, which the schedule asks about
         for callback, (_, kept) in zip(stateful, state["callbacks"], strict=True):
             callback.load_state_dict(kept)
         if (generator := getattr(self.train, "generator", None)) is not None and state["order"] is not None:
