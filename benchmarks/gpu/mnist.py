@@ -23,7 +23,7 @@ def trained(data: list[str], enough: float) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "cnnx", "train", "--device", "cuda", "--seed", "0", *data]
         done = run_program([*command, "--out", str(Path(folder) / "run")])
-    found = re.findall(r"test accuracy ([01]\.\d+)", done.output)
+    found = re.findall(r"test accuracy ([\d.]+) ± ", done.output)
     if done.status != 0 or not found:
         how = "over its time" if done.status is None else f"ended with {done.status}"
         return {"error": f"{how}: {done.output.strip()[-200:]}", "output": done.output[-3000:]}

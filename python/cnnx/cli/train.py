@@ -146,7 +146,8 @@ class Run:
         self.drawing = drawing_size(images.data.numpy())
         targets = images.targets.numpy()
         self.stages = stages(targets, settings)
-        self._images = images.to(settings.device)
+        # A device makes batches of what its kernels do; light is changed image by image, by Pillow.
+        self._images = images if settings.augment == "pictures" else images.to(settings.device)
         self.stage = 0
         self.parts: list[dict[str, Any]] = []  # of each training that has validated a part
         self._begin()
