@@ -52,6 +52,10 @@ OPTIMIZERS = {
     "Adagrad": lambda p: optim.Adagrad(p, lr=0.05, lr_decay=0.1),
     "Adadelta": lambda p: optim.Adadelta(p, lr=0.5),
     "RMSprop": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5, centered=True),
+    "NAdam": lambda p: optim.NAdam(p, lr=0.01, momentum_decay=0.1),
+    "RAdam": lambda p: optim.RAdam(p, lr=0.01, weight_decay=0.1, decoupled_weight_decay=True),
+    "Adamax": lambda p: optim.Adamax(p, lr=0.01),
+    "Rprop": lambda p: optim.Rprop(p, lr=0.001),
 }
 
 

@@ -40,6 +40,19 @@ CASES = [
             "maximize": True,
         },
     ),
+    ("NAdam", {}),
+    ("NAdam", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-4, "weight_decay": 0.1, "momentum_decay": 0.3}),
+    ("NAdam", {"weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True}),
+    ("RAdam", {}),
+    ("RAdam", {"lr": 0.05, "betas": (0.8, 0.98), "eps": 1e-4, "weight_decay": 0.1}),
+    ("RAdam", {"weight_decay": 0.3, "decoupled_weight_decay": True, "maximize": True}),
+    ("RAdam", {"betas": (0.9, 0.5)}),  # never rectified
+    ("Adamax", {}),
+    ("Adamax", {"lr": 0.05, "betas": (0.8, 0.9), "eps": 1e-4, "weight_decay": 0.1, "maximize": True}),
+    ("Rprop", {}),
+    ("Rprop", {"lr": 0.1, "etas": (0.4, 1.5), "step_sizes": (0.05, 0.2), "maximize": True}),
+    ("ASGD", {}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.05, "alpha": 0.5, "t0": 2, "weight_decay": 0.1, "maximize": True}),
 ]
 
 
@@ -222,12 +235,15 @@ def test_state_dict_that_does_not_fit():
 
 def test_repr_is_pytorchs():
     torch = pytest.importorskip("torch")
-    for name in ("SGD", "Adam", "AdamW", "Adadelta"):
+    for name in sorted({name for name, _ in CASES} | {"LBFGS"}):
         mine = getattr(optim, name)([nn.Parameter(cnnx.ones(1))])
         assert repr(mine) == repr(getattr(torch.optim, name)([torch.nn.Parameter(torch.ones(1))]))
 
 
-@pytest.mark.parametrize("cls", [optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta])
+@pytest.mark.parametrize(
+    "cls",
+    [optim.SGD, optim.Adam, optim.AdamW, optim.Adadelta, optim.NAdam, optim.RAdam, optim.Adamax, optim.ASGD],
+)
 def test_bad_options(cls):
     p = nn.Parameter(cnnx.ones(1))
     for lr in (math.nan, -0.1, math.inf):
@@ -254,7 +270,7 @@ def test_bad_options(cls):
     opt = cls([p])
     p.grad = cnnx.ones(1)
     opt.param_groups[0]["lr"] = math.nan
-    with pytest.raises(ValueError, match="lr must be a finite number"):
+    with pytest.raises(ValueError, match=r"lr must be a finite number|learning rate: nan"):
         opt.step()
     assert p.item() == 1
 
@@ -271,6 +287,20 @@ def test_more_bad_options():
         optim.Adam([p], eps=-1)
     with pytest.raises(ValueError, match="rho"):
         optim.Adadelta([p], rho=1.5)
+    with pytest.raises(ValueError, match="momentum_decay"):
+        optim.NAdam([p], momentum_decay=-1)
+    with pytest.raises(ValueError, match="index 0"):
+        optim.RAdam([p], betas=(-0.1, 0.9))
+    with pytest.raises(ValueError, match="Invalid betas"):
+        optim.Adamax([p], betas=(0.1, 0.9, 0.9))
+    with pytest.raises(ValueError, match=r"Invalid eta values: 0\.5, 0\.9"):
+        optim.Rprop([p], etas=(0.5, 0.9))
+    with pytest.raises(ValueError, match="Invalid step_sizes"):
+        optim.Rprop([p], step_sizes=(0.5,))
+    with pytest.raises(ValueError, match="t0 value"):
+        optim.ASGD([p], t0=math.nan)
+    with pytest.raises(NotImplementedError, match="ASGD: capturable=True is not available"):
+        optim.ASGD([p], capturable=True)
 
 
 def test_state_of_another_shape_is_refused():
@@ -285,13 +315,23 @@ def test_state_of_another_shape_is_refused():
     assert p.tolist() == [1, 1, 1]
 
 
-def test_nan_gradients_spread_as_in_pytorch():
-    p = nn.Parameter(cnnx.ones(2))
-    opt = optim.Adam([p], amsgrad=True)
-    for value in (math.nan, 1.0):
-        p.grad = cnnx.tensor([value, 1.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("Adam", {"amsgrad": True}), ("NAdam", {}), ("RAdam", {}), ("Adamax", {}), ("Rprop", {}), ("ASGD", {})],
+)
+def test_nan_gradients_spread_as_in_pytorch(name, options, dtype):
+    torch = pytest.importorskip("torch")
+    start = np.ones(4, dtype)
+    p, q = nn.Parameter(cnnx.from_numpy(start.copy())), torch.nn.Parameter(torch.from_numpy(start.copy()))
+    opt, other = getattr(optim, name)([p], **options), getattr(torch.optim, name)([q], **options)
+    for values in ([math.nan, 1.0, 2.0, math.inf], [1.0, 1.0, math.nan, 1.0], [-1.0, 0.0, 1.0, 1.0]):
+        p.grad = cnnx.from_numpy(np.array(values, dtype))
+        q.grad = torch.tensor(values, dtype=q.dtype)
         opt.step()
-    assert math.isnan(p[0].item())
+        other.step()
+    np.testing.assert_allclose(p.detach().cpu().numpy(), q.detach().numpy(), rtol=1e-5)
+    assert math.isnan(p[0].item()) == (name != "Rprop")  # which takes signs alone
     assert math.isfinite(p[1].item())
 
 

@@ -445,7 +445,10 @@ def test_names_of_parameters():
     same(script)
 
 
-@pytest.mark.parametrize("name", ["SGD", "Adam", "AdamW", "Adadelta", "RMSprop", "Adagrad"])
+@pytest.mark.parametrize(
+    "name",
+    ["SGD", "Adam", "AdamW", "Adadelta", "RMSprop", "Adagrad", "NAdam", "RAdam", "Adamax", "Rprop"],
+)
 def test_flags(name):
     make = getattr(optim, name)
 

@@ -30,7 +30,13 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, Any]]] = {
     "RMSprop": ("RMSprop", {"lr": 0.02, "momentum": 0.5, "centered": True}),
     "plain RMSprop": ("RMSprop", {"lr": 0.02}),
     "Adagrad": ("Adagrad", {"lr": 0.1, "lr_decay": 0.1, "initial_accumulator_value": 0.3}),
+    "NAdam": ("NAdam", {"lr": 0.05, "momentum_decay": 0.1}),
+    "RAdam": ("RAdam", {"lr": 0.05, "betas": (0.8, 0.9)}),
+    "Adamax": ("Adamax", {"lr": 0.05}),
+    "Rprop": ("Rprop", {"lr": 0.05}),
+    "ASGD": ("ASGD", {"lr": 0.05, "lambd": 0.01, "t0": 3}),
 }
+NUMBERS = {"step", "mu_product", "eta", "mu"}
 SHAPES = [(3, 2), (4,), (), (2, 3)]
 
 
@@ -98,7 +104,7 @@ def other_state_dict(side: Side) -> None:
 
 def replace_tensor(side: Side) -> None:
     if (p := side.with_state()) is not None:
-        name = side.chance.choice(sorted(set(side.opt.state[p]) - {"step"}))
+        name = side.chance.choice(sorted(set(side.opt.state[p]) - NUMBERS))
         # RMSprop takes a root of square_avg - grad_avg²: that is kept above zero.
         value = side.tensor(tuple(p.shape))
         side.opt.state[p][name] = {"grad_avg": value * 0, "square_avg": value + 1}.get(name, value)
@@ -387,6 +393,8 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_changed():
             "momentum_buffer of parameter 0 must be a tensor, is str",
         ),
         ("SGD", {"momentum_buffer": cnnx.ones(3)}, RuntimeError, "momentum_buffer"),
+        ("NAdam", {"mu_product": cnnx.ones(2)}, RuntimeError, "mu_product of parameter 0 must be a number"),
+        ("Rprop", {"step_size": cnnx.ones(3)}, RuntimeError, "rprop_step: step_size of parameter 0"),
     ]
     for kind, values, error, words in cases:
         opt, p = trained(kind)

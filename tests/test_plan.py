@@ -55,6 +55,9 @@ OPTIMIZERS = {
     "sgd": lambda p: cnnx.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=1e-3),
     "adam": lambda p: cnnx.optim.Adam(p, lr=0.01),
     "rmsprop": lambda p: cnnx.optim.RMSprop(p, lr=0.01, centered=True),
+    "nadam": lambda p: cnnx.optim.NAdam(p, lr=0.01),
+    "radam": lambda p: cnnx.optim.RAdam(p, lr=0.01),
+    "asgd": lambda p: cnnx.optim.ASGD(p, lr=0.05, lambd=0.01, t0=3),  # made of tensor operations
 }
 NETS = {"lenet": Lenet, "mlp": mlp, "grouped": grouped}
 

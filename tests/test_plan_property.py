@@ -54,6 +54,11 @@ OPTIMIZERS: dict[str, Callable[[Any], optim.Optimizer]] = {
     "adadelta": optim.Adadelta,
     "rmsprop": lambda p: optim.RMSprop(p, lr=0.01, momentum=0.5),
     "adagrad": lambda p: optim.Adagrad(p, lr=0.05),
+    "nadam": optim.NAdam,
+    "radam": lambda p: optim.RAdam(p, lr=0.01),
+    "adamax": optim.Adamax,
+    "rprop": lambda p: optim.Rprop(p, lr=0.001),
+    "asgd": optim.ASGD,
 }
 
 

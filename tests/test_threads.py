@@ -281,8 +281,11 @@ def test_flushing_denormals_leaves_the_callers_mode_alone() -> None:
         lambda p: optim.Adam(p, betas=(0.5, 0.5)),
         lambda p: optim.RMSprop(p, alpha=0.5, momentum=0.5, centered=True),
         lambda p: optim.Adadelta(p, rho=0.5),
+        lambda p: optim.NAdam(p, betas=(0.5, 0.5)),
+        lambda p: optim.RAdam(p, betas=(0.5, 0.5)),
+        lambda p: optim.Adamax(p, betas=(0.5, 0.5)),
     ],
-    ids=["sgd", "adam", "rmsprop", "adadelta"],
+    ids=["sgd", "adam", "rmsprop", "adadelta", "nadam", "radam", "adamax"],
 )
 def test_averages_of_a_vanished_gradient_become_zero_and_not_denormal(make) -> None:
     """Steps on denormal numbers would be several times slower for good."""

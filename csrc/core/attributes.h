@@ -49,6 +49,10 @@ CNNX_FIELDS(AdamStep, lr, beta1, beta2, eps, weight_decay, decoupled, amsgrad, m
 CNNX_FIELDS(AdadeltaStep, lr, rho, eps, weight_decay, maximize)
 CNNX_FIELDS(RmspropStep, lr, alpha, eps, weight_decay, momentum, centered, maximize)
 CNNX_FIELDS(AdagradStep, lr, lr_decay, eps, weight_decay, maximize)
+CNNX_FIELDS(NadamStep, lr, beta1, beta2, eps, weight_decay, momentum_decay, decoupled, maximize)
+CNNX_FIELDS(RadamStep, lr, beta1, beta2, eps, weight_decay, decoupled, maximize)
+CNNX_FIELDS(AdamaxStep, lr, beta1, beta2, eps, weight_decay, maximize)
+CNNX_FIELDS(RpropStep, lr, shrink, grow, smallest, largest, maximize)
 CNNX_FIELDS(TensorOptions, dtype, device)
 CNNX_FIELDS(RandomState, seed, calls)
 

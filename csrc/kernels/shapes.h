@@ -212,8 +212,9 @@ struct OptimItem {
   T* param;
   const T* grad;
   T* states[3];
-  bool fresh;    // its states were made now, as zeros
-  int64_t step;  // 1 for the first update
+  bool fresh;             // its states were made now, as zeros
+  int64_t step;           // 1 for the first update
+  double mu_product = 1;  // of nadam's momenta up to this step
 };
 
 // An affine map of an image of bytes by Pillow's rules; the matrix is in pixel coordinates from the top left corner.

@@ -22,24 +22,53 @@ namespace {  // a copy for each instruction set
 CNNX_RULE float root(float x) { return sqrtf(x); }
 CNNX_RULE double root(double x) { return ::sqrt(x); }
 
+// NAdam's momentum in step `number`.
+inline double nadam_momentum(const NadamStep& s, int64_t number) {
+  return s.beta1 * (1 - 0.5 * ::pow(0.96, double(number) * s.momentum_decay));
+}
+
 // What depends on the number of the step.
 template <class N>
 struct AtStep {
-  N lr, correction, keep;  // keep: what decoupled weight decay leaves
+  N lr, correction = 1, keep = 1;  // keep: what decoupled weight decay leaves
+  N gradient_lr = 0;               // of the gradient itself, beside its mean
   template <class T>
   CNNX_RULE AtStep<T> as() const {
-    return {T(lr), T(correction), T(keep)};
+    return {T(lr), T(correction), T(keep), T(gradient_lr)};
   }
 };
-template <class Step>
-inline AtStep<double> at_step(const Step& s, int64_t) {
-  return {s.lr, 1, 1};
+template <class Step, class Item>
+inline AtStep<double> at_step(const Step& s, const Item&) {
+  return {s.lr};
 }
-inline AtStep<double> at_step(const AdamStep& s, int64_t step) {
-  const double number = double(step);
-  return {s.lr / (1 - pow(s.beta1, number)), 1 / ::sqrt(1 - pow(s.beta2, number)), 1 - s.lr * s.weight_decay};
+template <class Item>
+inline AtStep<double> at_step(const AdamStep& s, const Item& item) {
+  const double number = double(item.step);
+  return {s.lr / (1 - ::pow(s.beta1, number)), 1 / ::sqrt(1 - ::pow(s.beta2, number)), 1 - s.lr * s.weight_decay};
 }
-inline AtStep<double> at_step(const AdagradStep& s, int64_t step) { return {s.lr / (1 + double(step - 1) * s.lr_decay), 1, 1}; }
+template <class Item>
+inline AtStep<double> at_step(const AdagradStep& s, const Item& item) {
+  return {s.lr / (1 + double(item.step - 1) * s.lr_decay)};
+}
+template <class Item>
+inline AtStep<double> at_step(const NadamStep& s, const Item& item) {
+  const double next = nadam_momentum(s, item.step + 1);
+  return {s.lr * next / (1 - item.mu_product * next), 1 / ::sqrt(1 - ::pow(s.beta2, double(item.step))),
+          1 - s.lr * s.weight_decay, s.lr * (1 - nadam_momentum(s, item.step)) / (1 - item.mu_product)};
+}
+// correction: 0 while the variance is not tractable.
+template <class Item>
+inline AtStep<double> at_step(const RadamStep& s, const Item& item) {
+  const double number = double(item.step), lr = s.lr / (1 - ::pow(s.beta1, number)), left = ::pow(s.beta2, number);
+  const double last = 2 / (1 - s.beta2) - 1, length = last - 2 * number * left / (1 - left), keep = 1 - s.lr * s.weight_decay;
+  if (!(length > 5)) return {lr, 0, keep};
+  const double rectification = (length - 4) * (length - 2) * last / ((last - 4) * (last - 2) * length);
+  return {lr * ::sqrt(rectification * (1 - left)), 1, keep};
+}
+template <class Item>
+inline AtStep<double> at_step(const AdamaxStep& s, const Item& item) {
+  return {s.lr / (1 - ::pow(s.beta1, double(item.step)))};
+}
 
 enum class Decay { none, coupled, decoupled };
 template <class Step>
@@ -83,6 +112,16 @@ struct Sgd : RuleOf<SgdStep> {
   }
 };
 
+// The running means of the gradient and of its square.
+template <class T>
+struct Moments {
+  T fresh1, fresh2, beta2;
+  template <class Step>
+  CNNX_RULE explicit Moments(const Step& s) : fresh1(T(1 - s.beta1)), fresh2(T(1 - s.beta2)), beta2(T(s.beta2)) {}
+  CNNX_RULE T mean(T g, T& a) const { return a = a + fresh1 * (g - a); }
+  CNNX_RULE T square(T g, T& b) const { return b = beta2 * b + fresh2 * g * g; }
+};
+
 template <class T>
 struct Adam : RuleOf<AdamStep> {
   static const char* name(const Step& s) { return s.decoupled ? "adamw_step" : "adam_step"; }
@@ -92,19 +131,11 @@ struct Adam : RuleOf<AdamStep> {
     return item.states[2] != nullptr ? kAmsgrad : kPlain;
   }
 
-  T step_size, correction, fresh1, fresh2, beta2, eps;
-  CNNX_RULE Adam(const Step& s, const AtStep<T>& at)
-      : step_size(at.lr),
-        correction(at.correction),
-        fresh1(T(1 - s.beta1)),
-        fresh2(T(1 - s.beta2)),
-        beta2(T(s.beta2)),
-        eps(T(s.eps)) {}
+  Moments<T> moments;
+  T step_size, correction, eps;
+  CNNX_RULE Adam(const Step& s, const AtStep<T>& at) : moments(s), step_size(at.lr), correction(at.correction), eps(T(s.eps)) {}
   CNNX_RULE T step(int variant, T g, int64_t i, T* a, T* b, T* c) const {
-    const T mean = a[i] + fresh1 * (g - a[i]);
-    const T square = beta2 * b[i] + fresh2 * g * g;
-    a[i] = mean;
-    b[i] = square;
+    const T mean = moments.mean(g, a[i]), square = moments.square(g, b[i]);
     T largest = square;
     if (variant == kAmsgrad) {
       const T before = c[i];
@@ -171,6 +202,75 @@ struct Adagrad : RuleOf<AdagradStep> {
     return lr * g / (root(total) + eps);
   }
 };
+
+template <class T>
+struct Nadam : RuleOf<NadamStep> {
+  static const char* name(const Step&) { return "nadam_step"; }
+  Moments<T> moments;
+  T lr, gradient_lr, correction, eps;
+  CNNX_RULE Nadam(const Step& s, const AtStep<T>& at)
+      : moments(s), lr(at.lr), gradient_lr(at.gradient_lr), correction(at.correction), eps(T(s.eps)) {}
+  CNNX_RULE T step(int, T g, int64_t i, T* a, T* b, T*) const {
+    const T mean = moments.mean(g, a[i]), square = moments.square(g, b[i]);
+    return (gradient_lr * g + lr * mean) / (root(square) * correction + eps);
+  }
+};
+
+template <class T>
+struct Radam : RuleOf<RadamStep> {
+  static const char* name(const Step&) { return "radam_step"; }
+  Moments<T> moments;
+  T lr, correction, eps;
+  CNNX_RULE Radam(const Step& s, const AtStep<T>& at) : moments(s), lr(at.lr), correction(at.correction), eps(T(s.eps)) {}
+  CNNX_RULE T step(int, T g, int64_t i, T* a, T* b, T*) const {
+    const T mean = moments.mean(g, a[i]), square = moments.square(g, b[i]);
+    return lr * mean / (correction != 0 ? root(square) + eps : T(1));
+  }
+};
+
+template <class T>
+struct Adamax : RuleOf<AdamaxStep> {
+  static const char* name(const Step&) { return "adamax_step"; }
+  Moments<T> moments;
+  T lr, eps;
+  CNNX_RULE Adamax(const Step& s, const AtStep<T>& at) : moments(s), lr(at.lr), eps(T(s.eps)) {}
+  CNNX_RULE T step(int, T g, int64_t i, T* a, T* b, T*) const {
+    const T mean = moments.mean(g, a[i]), before = moments.beta2 * b[i], now = (g < 0 ? -g : g) + eps;
+    const T largest = before > now || before != before ? before : now;  // a NaN on either side stays
+    b[i] = largest;
+    return lr * mean / largest;
+  }
+};
+
+template <class T>
+struct Rprop : RuleOf<RpropStep> {
+  static const char* name(const Step&) { return "rprop_step"; }
+  T shrink, grow, smallest, largest;
+  CNNX_RULE Rprop(const Step& s, const AtStep<T>&)
+      : shrink(T(s.shrink)), grow(T(s.grow)), smallest(T(s.smallest)), largest(T(s.largest)) {}
+  CNNX_RULE T step(int, T g, int64_t i, T* a, T* b, T*) const {
+    const T agrees = g * a[i];
+    T size = b[i] * (agrees > 0 ? grow : agrees < 0 ? shrink : T(1));  // a NaN has no sign
+    size = size < smallest ? smallest : size;
+    size = size > largest ? largest : size;
+    const T used = agrees < 0 ? T(0) : g;  // behind a turn there is no step, and the next one has none to agree with
+    a[i] = used;
+    b[i] = size;
+    return size * T((used > 0) - (used < 0));
+  }
+};
+
+// The kernel of each rule: X(kernel, rule).
+#define CNNX_UPDATE_RULES(X) \
+  X(sgd_step, Sgd)           \
+  X(adam_step, Adam)         \
+  X(adadelta_step, Adadelta) \
+  X(rmsprop_step, Rmsprop)   \
+  X(adagrad_step, Adagrad)   \
+  X(nadam_step, Nadam)       \
+  X(radam_step, Radam)       \
+  X(adamax_step, Adamax)     \
+  X(rprop_step, Rprop)
 
 }  // namespace
 }  // namespace cnnx

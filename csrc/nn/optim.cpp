@@ -8,6 +8,7 @@
 #include "cnnx/recording.h"
 #include "core/copy.h"
 #include "kernels/dispatch.h"
+#include "kernels/update_rules.h"
 
 namespace cnnx {
 namespace {
@@ -18,6 +19,7 @@ struct Item {
   Tensor param, grad, states[3];
   bool fresh = false;  // its first state was made now
   int64_t step = 0;
+  double mu_product = 1;
 };
 
 // What differs from parameter to parameter, and from step to step.
@@ -25,6 +27,7 @@ struct ItemStep {
   size_t index;  // of the parameter in its group
   bool fresh;
   int64_t number;  // of the step, from 1
+  double mu_product;
 };
 // An update of parameters of one device and dtype. Inputs, for each: parameter, gradient, three states.
 template <class Step>
@@ -42,13 +45,16 @@ void run_update(const Run& r) {
   dispatch_floating(r.call.op.name, r.inputs[0].dtype(), [&]<class T>(T) {
     std::vector<OptimItem<T>> list;
     list.reserve(r.inputs.size() / kInputsOfItem);
-    for (size_t i = 0; i < r.inputs.size(); i += kInputsOfItem)
+    for (size_t i = 0; i < r.inputs.size(); i += kInputsOfItem) {
+      const ItemStep& at = c.items[i / kInputsOfItem];
       list.push_back({r.inputs[i].numel(),
                       r.inout<T>(i),
                       r.in<T>(i + 1),
                       {r.inout<T>(i + 2), r.inout<T>(i + 3), r.inout<T>(i + 4)},
-                      c.items[i / kInputsOfItem].fresh,
-                      c.items[i / kInputsOfItem].number});
+                      at.fresh,
+                      at.number,
+                      at.mu_product});
+    }
     const int64_t count = static_cast<int64_t>(list.size());
     if constexpr (std::is_same_v<T, float>) (kernels<T>(r.queue).*single)(r.queue, c.step, count, list.data());
     else (kernels<T>(r.queue).*wide)(r.queue, c.step, count, list.data());
@@ -73,6 +79,10 @@ CNNX_RULE(adamw_step, adam_step, AdamStep, "exp_avg", "exp_avg_sq", "max_exp_avg
 CNNX_RULE(adadelta_step, adadelta_step, AdadeltaStep, "square_avg", "acc_delta");
 CNNX_RULE(rmsprop_step, rmsprop_step, RmspropStep, "square_avg", "momentum_buffer", "grad_avg");
 CNNX_RULE(adagrad_step, adagrad_step, AdagradStep, "sum");
+CNNX_RULE(nadam_step, nadam_step, NadamStep, "exp_avg", "exp_avg_sq");
+CNNX_RULE(radam_step, radam_step, RadamStep, "exp_avg", "exp_avg_sq");
+CNNX_RULE(adamax_step, adamax_step, AdamaxStep, "exp_avg", "exp_inf");
+CNNX_RULE(rprop_step, rprop_step, RpropStep, "prev", "step_size");
 }  // namespace rules
 #undef CNNX_RULE
 
@@ -82,15 +92,15 @@ Tensor gradient(const char* op, const Tensor& param) {
   return param.grad();
 }
 
-// Numbers of steps, as the update that follows counts them. Inputs: the states that hold them.
+// Numbers of steps and what follows from them, as the update that comes next has them. Inputs: the states that hold them.
 struct CountCall {
-  const int64_t* counts;
+  const double* values;
 };
-CNNX_FIELDS(CountCall, counts)
+CNNX_FIELDS(CountCall, values)
 void run_count(const Run& r) {
   for (size_t i = 0; i < r.inputs.size(); ++i) {
     dispatch_floating("step", r.inputs[i].dtype(),
-                      [&](auto tag) { *r.inout<decltype(tag)>(i) = static_cast<decltype(tag)>(r.as<CountCall>().counts[i]); });
+                      [&](auto tag) { *r.inout<decltype(tag)>(i) = static_cast<decltype(tag)>(r.as<CountCall>().values[i]); });
     r.inputs[i].bump_version();
   }
 }
@@ -145,32 +155,32 @@ class Group {
   void count_steps(std::vector<Tensor>& steps) {
     resize("step", steps);
     for (Item& item : items_) {
-      Tensor& step = steps[item.index];
-      if (!step.defined()) {  // the states above were missing too
-        step = Tensor::scalar(0);
-        made_ = true;
-      }
-      if (step.numel() != 1 || step.dtype() == DType::boolean)
-        throw ShapeError(
-            message(op_, ": step of parameter ", item.index, " must be a number, is ", name(step.dtype()), " ", step.shape()));
-      const double count = step.item();
+      const double count = number("step", item.index, steps[item.index], 0);
       if (!(count >= 0 && count < kMostSteps && count == std::floor(count)))
         throw ValueError(message(op_, ": step of parameter ", item.index, " must be a whole number from 0, is ", count));
-      if (!is_floating_point(step.dtype()) || step.device().is_cuda()) {  // it is counted on the host
-        step = Tensor::scalar(count);
-        made_ = true;
-      }
-      if (step->storage->read_only())
-        throw Error(message(op_, ": the step of parameter ", item.index, " shares memory that is read-only"));
       item.step = static_cast<int64_t>(count) + 1;
+      counted_.emplace_back(steps[item.index], static_cast<double>(item.step));
     }
-    steps_ = &steps;
+  }
+
+  // Multiplies the numbers mu_product by the momentum(step) of every item, in their own dtype, as an eager update of them would.
+  template <class Momentum>
+  void multiply_momenta(std::vector<Tensor>& products, const Momentum& momentum) {
+    resize("mu_product", products);
+    for (Item& item : items_) {
+      const double before = number("mu_product", item.index, products[item.index], 1), by = momentum(item.step);
+      const Tensor& product = products[item.index];
+      item.mu_product = product.dtype() == DType::float64
+                            ? before * by
+                            : static_cast<double>(static_cast<float>(before) * static_cast<float>(by));
+      counted_.emplace_back(product, item.mu_product);
+    }
   }
 
   // Updates the items, then publishes the results. Returns whether state was made.
   template <class Step>
   bool run(const OpDef& rule, const Step& step) {
-    if (steps_ != nullptr) count_items();
+    count_items();
     const NoGrad guard;
     std::vector<bool> done(items_.size());
     for (size_t i = 0; i < items_.size(); ++i)
@@ -193,15 +203,34 @@ class Group {
     if (twice != sorted.end() && *twice != nullptr) throw ValueError(message(op_, ": a parameter is in the group twice"));
   }
 
-  void count_items() const {
-    InlineVector<Input, 8> steps;
-    InlineVector<int64_t, 8> counts;
-    for (const Item& item : items_) {
-      steps.push_back((*steps_)[item.index]);
-      counts.push_back(item.step);
+  // What a state that is one number on the host holds; where it is missing, as the states bound above are, it is made.
+  double number(const char* what, size_t index, Tensor& state, double initial) {
+    if (!state.defined()) {
+      state = Tensor::scalar(initial);
+      made_ = true;
     }
-    const CountCall c{counts.data()};
-    if (!steps.empty()) emit(Call{kCount, &c, {steps.data(), steps.size()}});
+    if (state.numel() != 1 || state.dtype() == DType::boolean)
+      throw ShapeError(
+          message(op_, ": ", what, " of parameter ", index, " must be a number, is ", name(state.dtype()), " ", state.shape()));
+    const double value = state.item();
+    if (!is_floating_point(state.dtype()) || state.device().is_cuda()) {
+      state = Tensor::scalar(value);
+      made_ = true;
+    }
+    if (state->storage->read_only())
+      throw Error(message(op_, ": the ", what, " of parameter ", index, " shares memory that is read-only"));
+    return value;
+  }
+
+  void count_items() const {
+    InlineVector<Input, 8> states;
+    InlineVector<double, 8> values;
+    for (const auto& [state, value] : counted_) {
+      states.push_back(state);
+      values.push_back(value);
+    }
+    const CountCall c{values.data()};
+    if (!states.empty()) emit(Call{kCount, &c, {states.data(), states.size()}});
   }
 
   void resize(const char* what, std::vector<Tensor>& list) const {
@@ -222,7 +251,7 @@ class Group {
       done[i] = true;
       if (item.param.numel() == 0) continue;
       for (const Tensor* t : {&item.param, &item.grad, &item.states[0], &item.states[1], &item.states[2]}) inputs.push_back(*t);
-      steps.push_back({item.index, item.fresh, item.step});
+      steps.push_back({item.index, item.fresh, item.step, item.mu_product});
     }
     const UpdateCall<Step> c{step, steps.data()};
     if (!inputs.empty()) emit(Call{rule, &c, {inputs.data(), inputs.size()}});
@@ -245,8 +274,8 @@ class Group {
 
   const char* op_;
   const std::vector<Tensor>& params_;
-  std::vector<Tensor>* steps_ = nullptr;
   std::vector<Item> items_;
+  std::vector<std::pair<Tensor, double>> counted_;  // states that are one number, and what it becomes
   std::vector<Tensor> written_;
   std::vector<std::pair<Tensor, Tensor>> write_back_;
   bool made_ = false;
@@ -296,6 +325,43 @@ bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps,
   group.bind(0, "sum", sums, initial_accumulator_value);
   group.count_steps(steps);
   return group.run(rules::adagrad_step, step);
+}
+
+bool nadam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& mu_products,
+                std::vector<Tensor>& exp_avgs, std::vector<Tensor>& exp_avg_sqs, const NadamStep& step) {
+  Group group("nadam_step", params, step.lr);
+  group.bind(0, "exp_avg", exp_avgs);
+  group.bind(1, "exp_avg_sq", exp_avg_sqs);
+  group.count_steps(steps);
+  group.multiply_momenta(mu_products, [&](int64_t number) { return nadam_momentum(step, number); });
+  return group.run(rules::nadam_step, step);
+}
+
+bool radam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
+                std::vector<Tensor>& exp_avg_sqs, const RadamStep& step) {
+  Group group("radam_step", params, step.lr);
+  group.bind(0, "exp_avg", exp_avgs);
+  group.bind(1, "exp_avg_sq", exp_avg_sqs);
+  group.count_steps(steps);
+  return group.run(rules::radam_step, step);
+}
+
+bool adamax_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
+                 std::vector<Tensor>& exp_infs, const AdamaxStep& step) {
+  Group group("adamax_step", params, step.lr);
+  group.bind(0, "exp_avg", exp_avgs);
+  group.bind(1, "exp_inf", exp_infs);
+  group.count_steps(steps);
+  return group.run(rules::adamax_step, step);
+}
+
+bool rprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& prevs,
+                std::vector<Tensor>& step_sizes, const RpropStep& step) {
+  Group group("rprop_step", params, step.lr);
+  group.bind(0, "prev", prevs);
+  group.bind(1, "step_size", step_sizes, step.lr);
+  group.count_steps(steps);
+  return group.run(rules::rprop_step, step);
 }
 
 void zero_grads(const std::vector<Tensor>& params, bool set_to_none) {

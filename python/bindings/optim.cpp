@@ -192,6 +192,44 @@ void adagrad(const py::object& params, const py::object& state, double lr, doubl
   });
 }
 
+void nadam(const py::object& params, const py::object& state, double lr, double beta1, double beta2, double eps,
+           double weight_decay, double momentum_decay, bool decoupled, bool maximize) {
+  static const Name kStep("step"), kProduct("mu_product"), kMean("exp_avg"), kSquare("exp_avg_sq");
+  Update update("nadam_step", params, state);
+  Tensors &steps = update.read(kStep), &products = update.read(kProduct);
+  Tensors &means = update.read(kMean), &squares = update.read(kSquare);
+  update.run([&] {
+    return nadam_step(update.params, steps, products, means, squares,
+                      {lr, beta1, beta2, eps, weight_decay, momentum_decay, decoupled, maximize});
+  });
+}
+
+void radam(const py::object& params, const py::object& state, double lr, double beta1, double beta2, double eps,
+           double weight_decay, bool decoupled, bool maximize) {
+  static const Name kStep("step"), kMean("exp_avg"), kSquare("exp_avg_sq");
+  Update update("radam_step", params, state);
+  Tensors &steps = update.read(kStep), &means = update.read(kMean), &squares = update.read(kSquare);
+  update.run([&] {
+    return radam_step(update.params, steps, means, squares, {lr, beta1, beta2, eps, weight_decay, decoupled, maximize});
+  });
+}
+
+void adamax(const py::object& params, const py::object& state, double lr, double beta1, double beta2, double eps,
+            double weight_decay, bool maximize) {
+  static const Name kStep("step"), kMean("exp_avg"), kLargest("exp_inf");
+  Update update("adamax_step", params, state);
+  Tensors &steps = update.read(kStep), &means = update.read(kMean), &largest = update.read(kLargest);
+  update.run([&] { return adamax_step(update.params, steps, means, largest, {lr, beta1, beta2, eps, weight_decay, maximize}); });
+}
+
+void rprop(const py::object& params, const py::object& state, double lr, double shrink, double grow, double smallest,
+           double largest, bool maximize) {
+  static const Name kStep("step"), kPrevious("prev"), kSize("step_size");
+  Update update("rprop_step", params, state);
+  Tensors &steps = update.read(kStep), &previous = update.read(kPrevious), &sizes = update.read(kSize);
+  update.run([&] { return rprop_step(update.params, steps, previous, sizes, {lr, shrink, grow, smallest, largest, maximize}); });
+}
+
 }  // namespace
 
 void register_optim(py::module_& m) {
@@ -205,6 +243,14 @@ void register_optim(py::module_& m) {
         py::arg("weight_decay"), py::arg("momentum"), py::arg("centered"), py::arg("maximize"));
   m.def("adagrad_step", &adagrad, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("lr_decay"),
         py::arg("weight_decay"), py::arg("initial_accumulator_value"), py::arg("eps"), py::arg("maximize"));
+  m.def("nadam_step", &nadam, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("beta1"), py::arg("beta2"),
+        py::arg("eps"), py::arg("weight_decay"), py::arg("momentum_decay"), py::arg("decoupled"), py::arg("maximize"));
+  m.def("radam_step", &radam, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("beta1"), py::arg("beta2"),
+        py::arg("eps"), py::arg("weight_decay"), py::arg("decoupled"), py::arg("maximize"));
+  m.def("adamax_step", &adamax, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("beta1"), py::arg("beta2"),
+        py::arg("eps"), py::arg("weight_decay"), py::arg("maximize"));
+  m.def("rprop_step", &rprop, py::arg("params"), py::arg("state"), py::arg("lr"), py::arg("shrink"), py::arg("grow"),
+        py::arg("smallest"), py::arg("largest"), py::arg("maximize"));
   m.def("zero_grads", &zero_grads, ReleaseGil(), py::arg("params"), py::arg("set_to_none"));
   m.def("clip_grad_norm_", &clip_grad_norm_, ReleaseGil(), py::arg("params"), py::arg("max_norm"), py::arg("norm_type"),
         py::arg("error_if_nonfinite"));

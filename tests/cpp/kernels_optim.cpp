@@ -6,7 +6,8 @@
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"sgd_step", "adam_step", "adadelta_step", "rmsprop_step", "adagrad_step", "dropout", "gather_u8"};
+const Covers covers{"sgd_step",   "adam_step",   "adadelta_step", "rmsprop_step", "adagrad_step", "nadam_step",
+                    "radam_step", "adamax_step", "rprop_step",    "dropout",      "gather_u8"};
 
 const KernelTable<double>& reference() {
   static const KernelTable<double> table = reference_kernels<double>();
@@ -18,11 +19,11 @@ const int64_t kLengths[] = {1, 3, 15, 16, 17, 33, 100'003};
 // Parameters as the kernels take them: two of unlike lengths of what is one here.
 template <class T>
 std::vector<OptimItem<T>> items(int64_t n, T* param, const T* grad, std::initializer_list<T*> states, bool fresh = false,
-                                int64_t step = 1) {
+                                int64_t step = 1, double mu_product = 1) {
   std::vector<OptimItem<T>> result;
   const int64_t first = n / 3;
   for (int64_t from : {int64_t{0}, first}) {
-    OptimItem<T> item{from == 0 && first > 0 ? first : n - first, param + from, grad + from, {}, fresh, step};
+    OptimItem<T> item{from == 0 && first > 0 ? first : n - first, param + from, grad + from, {}, fresh, step, mu_product};
     if (first == 0 && !result.empty()) break;
     size_t i = 0;
     for (T* state : states) item.states[i++] = state != nullptr ? state + from : nullptr;
@@ -128,6 +129,45 @@ TEST_CASE("adagrad: every combination of its options") {
                    const auto list = items(n, param, grad, {state(0)}, false, 3);
                    table.adagrad_step(kHost, step, static_cast<int64_t>(list.size()), list.data());
                  });
+    }
+}
+
+TEST_CASE("nadam, radam and adamax: every combination of their options") {
+  for (int64_t n : kLengths)
+    for (int flags = 0; flags < 8; ++flags)
+      for (int64_t count : {1, 2, 5, 6, 1000}) {  // radam is rectified from step 6 on
+        const double decay = flags & 1 ? 0.1 : 0.0;
+        const bool decoupled = flags & 2, maximize = flags & 4;
+        const auto check = [&](const char* name, const auto& run) {
+          check_step(name + (" " + std::to_string(flags)) + " step " + std::to_string(count) + " of " + std::to_string(n), n, 2,
+                     [&](const auto& table, auto* param, const auto* grad, const auto& state) {
+                       const auto list = items(n, param, grad, {state(0), state(1)}, false, count, 0.4);
+                       run(table, static_cast<int64_t>(list.size()), list.data());
+                     });
+        };
+        check("nadam", [&](const auto& table, int64_t size, const auto* list) {
+          table.nadam_step(kHost, {0.01, 0.9, 0.999, 1e-8, decay, 0.02, decoupled, maximize}, size, list);
+        });
+        check("radam", [&](const auto& table, int64_t size, const auto* list) {
+          table.radam_step(kHost, {0.01, 0.9, 0.999, 1e-8, decay, decoupled, maximize}, size, list);
+        });
+        if (!decoupled)
+          check("adamax", [&](const auto& table, int64_t size, const auto* list) {
+            table.adamax_step(kHost, {0.01, 0.9, 0.999, 1e-8, decay, maximize}, size, list);
+          });
+      }
+}
+
+TEST_CASE("rprop: steps grow, shrink and stay within their bounds") {
+  for (int64_t n : kLengths)
+    for (const bool maximize : {false, true}) {
+      const RpropStep step{0.1, 0.5, 1.2, 0.2, 0.9, maximize};
+      check_step("rprop of " + std::to_string(n), n, 2, [&](const auto& table, auto* param, const auto* grad, const auto& state) {
+        // The gradient before has either sign, or is zero.
+        for (int64_t i = 0; i < n; ++i) state(0)[i] *= static_cast<float>(i % 3 - 1);
+        const auto list = items(n, param, grad, {state(0), state(1)});
+        table.rprop_step(kHost, step, static_cast<int64_t>(list.size()), list.data());
+      });
     }
 }
 

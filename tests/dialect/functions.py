@@ -48,6 +48,11 @@ for make in (
     lambda p: optim.Adam(p, lr=0.01, amsgrad=True),
     lambda p: optim.AdamW(p, lr=0.01),
     lambda p: optim.Adadelta(p),
+    lambda p: optim.NAdam(p),
+    lambda p: optim.RAdam(p, lr=0.01),
+    lambda p: optim.Adamax(p),
+    lambda p: optim.Rprop(p),
+    lambda p: optim.ASGD(p),
 ):
     model = layer()
     optimizer = make(model.parameters())

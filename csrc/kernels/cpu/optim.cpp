@@ -24,7 +24,7 @@ void update(const Rule rule, float sign, float weight_decay, float keep, int64_t
 template <class Rule>
 void step(const Queue&, const typename Rule::Step& s, int64_t count, const OptimItem<float>* items) {
   for_each_part(count, items, Rule::kNanoseconds, [&](const OptimItem<float>& item) {
-    const AtStep<float> at = at_step(s, item.step).template as<float>();
+    const AtStep<float> at = at_step(s, item).template as<float>();
     const auto run = [&]<Decay kDecay>() {
       with_size<Rule::kVariants>(Rule::variant(s, item) + 1, [&]<int kNumber>() {
         update<kDecay, kNumber - 1>(Rule(s, at), s.maximize ? -1.0f : 1.0f, static_cast<float>(s.weight_decay), at.keep, item.n,
@@ -41,20 +41,11 @@ void step(const Queue&, const typename Rule::Step& s, int64_t count, const Optim
 
 }  // namespace
 
-void sgd_step(const Queue& queue, const SgdStep& s, int64_t count, const OptimItem<float>* items) {
-  step<Sgd<float>>(queue, s, count, items);
-}
-void adam_step(const Queue& queue, const AdamStep& s, int64_t count, const OptimItem<float>* items) {
-  step<Adam<float>>(queue, s, count, items);
-}
-void adadelta_step(const Queue& queue, const AdadeltaStep& s, int64_t count, const OptimItem<float>* items) {
-  step<Adadelta<float>>(queue, s, count, items);
-}
-void rmsprop_step(const Queue& queue, const RmspropStep& s, int64_t count, const OptimItem<float>* items) {
-  step<Rmsprop<float>>(queue, s, count, items);
-}
-void adagrad_step(const Queue& queue, const AdagradStep& s, int64_t count, const OptimItem<float>* items) {
-  step<Adagrad<float>>(queue, s, count, items);
-}
+#define CNNX_KERNEL(kernel, Rule)                                                                             \
+  void kernel(const Queue& queue, const Rule<float>::Step& s, int64_t count, const OptimItem<float>* items) { \
+    step<Rule<float>>(queue, s, count, items);                                                                \
+  }
+CNNX_UPDATE_RULES(CNNX_KERNEL)
+#undef CNNX_KERNEL
 
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

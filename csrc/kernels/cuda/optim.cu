@@ -109,7 +109,7 @@ void step(const Queue& queue, const typename Rule::Step& step, int64_t count, co
     const int64_t needed = (item.n + kPerBlock - 1) / kPerBlock;
     if (needed == 0) continue;
     if (u.count == kItems || blocks + needed > kMaxBlocks) flush();
-    const AtStep<double> at = numbers.at[u.count] = at_step(step, item.step);
+    const AtStep<double> at = numbers.at[u.count] = at_step(step, item);
     u.first_block[u.count] = int(blocks);
     u.items[u.count++] = {item.n,     item.param, item.grad, {item.states[0], item.states[1], item.states[2]},
                           at.as<T>(), item.fresh};
@@ -120,26 +120,13 @@ void step(const Queue& queue, const typename Rule::Step& step, int64_t count, co
 
 }  // namespace
 
-template <class T>
-void sgd_step(const Queue& queue, const SgdStep& s, int64_t count, const OptimItem<T>* items) {
-  step<Sgd<T>, T>(queue, s, count, items);
-}
-template <class T>
-void adam_step(const Queue& queue, const AdamStep& s, int64_t count, const OptimItem<T>* items) {
-  step<Adam<T>, T>(queue, s, count, items);
-}
-template <class T>
-void adadelta_step(const Queue& queue, const AdadeltaStep& s, int64_t count, const OptimItem<T>* items) {
-  step<Adadelta<T>, T>(queue, s, count, items);
-}
-template <class T>
-void rmsprop_step(const Queue& queue, const RmspropStep& s, int64_t count, const OptimItem<T>* items) {
-  step<Rmsprop<T>, T>(queue, s, count, items);
-}
-template <class T>
-void adagrad_step(const Queue& queue, const AdagradStep& s, int64_t count, const OptimItem<T>* items) {
-  step<Adagrad<T>, T>(queue, s, count, items);
-}
+#define CNNX_KERNEL(kernel, Rule)                                                                         \
+  template <class T>                                                                                      \
+  void kernel(const Queue& queue, const Rule<float>::Step& s, int64_t count, const OptimItem<T>* items) { \
+    step<Rule<T>, T>(queue, s, count, items);                                                             \
+  }
+CNNX_UPDATE_RULES(CNNX_KERNEL)
+#undef CNNX_KERNEL
 
 namespace {
 // Lists of numbers in the arguments of a kernel, with the first block of each as above.
@@ -259,5 +246,6 @@ void clip_norm(const Queue& queue, DType dtype, double max_norm, int64_t count, 
 }
 
 CNNX_INSTANTIATE(sgd_step, adam_step, adadelta_step, rmsprop_step, adagrad_step)
+CNNX_INSTANTIATE(nadam_step, radam_step, adamax_step, rprop_step)
 
 }  // namespace cnnx::cuda

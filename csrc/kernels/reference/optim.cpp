@@ -11,8 +11,33 @@ namespace {
 template <class T, class Step>
 double gradient(const Step& s, const OptimItem<T>& e, int64_t i) {
   const double g = s.maximize ? -static_cast<double>(e.grad[i]) : static_cast<double>(e.grad[i]);
+  if constexpr (requires { s.decoupled; })
+    if (s.decoupled) return g;
   return s.weight_decay != 0 ? g + s.weight_decay * e.param[i] : g;
 }
+
+// The parameter i, decayed if that is decoupled from the gradient.
+template <class T, class Step>
+double decayed(const Step& s, const OptimItem<T>& e, int64_t i) {
+  return s.decoupled ? e.param[i] * (1 - s.lr * s.weight_decay) : e.param[i];
+}
+
+// Moves the running means by gradient g.
+template <class T, class Step>
+double move_mean(const Step& s, double g, T& exp_avg) {
+  const double mean = exp_avg + (1 - s.beta1) * (g - exp_avg);
+  exp_avg = static_cast<T>(mean);
+  return mean;
+}
+template <class T, class Step>
+double move_square(const Step& s, double g, T& exp_avg_sq) {
+  const double square = s.beta2 * exp_avg_sq + (1 - s.beta2) * g * g;
+  exp_avg_sq = static_cast<T>(square);
+  return square;
+}
+
+// What is missing to a running mean after so many steps.
+double bias_correction(double beta, int64_t step) { return 1 - std::pow(beta, static_cast<double>(step)); }
 
 }  // namespace
 
@@ -34,18 +59,13 @@ void sgd_step(const Queue&, const SgdStep& s, int64_t count, const OptimItem<T>*
 
 template <class T>
 void adam_step(const Queue&, const AdamStep& s, int64_t count, const OptimItem<T>* items) {
-  AdamStep coupled = s;
-  if (s.decoupled) coupled.weight_decay = 0;
   for_each_part(count, items, 1, [&](const OptimItem<T>& e) {
-    const double step_size = s.lr / (1 - std::pow(s.beta1, static_cast<double>(e.step)));
-    const double correction = std::sqrt(1 - std::pow(s.beta2, static_cast<double>(e.step)));
+    const double step_size = s.lr / bias_correction(s.beta1, e.step);
+    const double correction = std::sqrt(bias_correction(s.beta2, e.step));
     const auto& [exp_avg, exp_avg_sq, max_exp_avg_sq] = e.states;
     for (int64_t i = 0; i < e.n; ++i) {
-      const double g = gradient(coupled, e, i), p = e.param[i] * (s.decoupled ? 1 - s.lr * s.weight_decay : 1.0);
-      const double mean = exp_avg[i] + (1 - s.beta1) * (g - exp_avg[i]);
-      const double square = s.beta2 * exp_avg_sq[i] + (1 - s.beta2) * g * g;
-      exp_avg[i] = static_cast<T>(mean);
-      exp_avg_sq[i] = static_cast<T>(square);
+      const double g = gradient(s, e, i), p = decayed(s, e, i);
+      const double mean = move_mean(s, g, exp_avg[i]), square = move_square(s, g, exp_avg_sq[i]);
       double largest = square;
       if (max_exp_avg_sq != nullptr) {
         if (max_exp_avg_sq[i] > largest || std::isnan(max_exp_avg_sq[i])) largest = max_exp_avg_sq[i];
@@ -109,6 +129,75 @@ void adagrad_step(const Queue&, const AdagradStep& s, int64_t count, const Optim
   });
 }
 
+template <class T>
+void nadam_step(const Queue&, const NadamStep& s, int64_t count, const OptimItem<T>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<T>& e) {
+    const auto momentum = [&](int64_t step) {
+      return s.beta1 * (1 - 0.5 * std::pow(0.96, static_cast<double>(step) * s.momentum_decay));
+    };
+    const double now = momentum(e.step), next = momentum(e.step + 1), correction = bias_correction(s.beta2, e.step);
+    for (int64_t i = 0; i < e.n; ++i) {
+      const double g = gradient(s, e, i), p = decayed(s, e, i);
+      const double mean = move_mean(s, g, e.states[0][i]), square = move_square(s, g, e.states[1][i]);
+      const double ahead = next * mean / (1 - e.mu_product * next) + (1 - now) * g / (1 - e.mu_product);
+      e.param[i] = static_cast<T>(p - s.lr * ahead / (std::sqrt(square / correction) + s.eps));
+    }
+  });
+}
+
+template <class T>
+void radam_step(const Queue&, const RadamStep& s, int64_t count, const OptimItem<T>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<T>& e) {
+    const double correction1 = bias_correction(s.beta1, e.step), correction2 = bias_correction(s.beta2, e.step);
+    const double last = 2 / (1 - s.beta2) - 1, step = static_cast<double>(e.step);
+    const double length = last - 2 * step * std::pow(s.beta2, step) / correction2;
+    for (int64_t i = 0; i < e.n; ++i) {
+      const double g = gradient(s, e, i), p = decayed(s, e, i);
+      const double mean = move_mean(s, g, e.states[0][i]), square = move_square(s, g, e.states[1][i]);
+      double move = mean / correction1;
+      if (length > 5)
+        move *= std::sqrt((length - 4) * (length - 2) * last / ((last - 4) * (last - 2) * length)) * std::sqrt(correction2) /
+                (std::sqrt(square) + s.eps);
+      e.param[i] = static_cast<T>(p - s.lr * move);
+    }
+  });
+}
+
+template <class T>
+void adamax_step(const Queue&, const AdamaxStep& s, int64_t count, const OptimItem<T>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<T>& e) {
+    T* const exp_inf = e.states[1];
+    for (int64_t i = 0; i < e.n; ++i) {
+      const double g = gradient(s, e, i), mean = move_mean(s, g, e.states[0][i]);
+      const double before = s.beta2 * exp_inf[i], now = std::abs(g) + s.eps;
+      const double largest = before > now || std::isnan(before) ? before : now;
+      exp_inf[i] = static_cast<T>(largest);
+      e.param[i] = static_cast<T>(e.param[i] - s.lr / bias_correction(s.beta1, e.step) * mean / largest);
+    }
+  });
+}
+
+template <class T>
+void rprop_step(const Queue&, const RpropStep& s, int64_t count, const OptimItem<T>* items) {
+  for_each_part(count, items, 1, [&](const OptimItem<T>& e) {
+    T *const prev = e.states[0], *const step_size = e.states[1];
+    for (int64_t i = 0; i < e.n; ++i) {
+      double g = gradient(s, e, i);
+      const double agrees = g * prev[i];
+      double size = step_size[i];
+      if (agrees > 0) size *= s.grow;
+      if (agrees < 0) size *= s.shrink;
+      if (size < s.smallest) size = s.smallest;
+      if (size > s.largest) size = s.largest;
+      if (agrees < 0) g = 0;
+      prev[i] = static_cast<T>(g);
+      step_size[i] = static_cast<T>(size);
+      e.param[i] = static_cast<T>(e.param[i] - size * ((g > 0) - (g < 0)));
+    }
+  });
+}
+
 CNNX_INSTANTIATE(sgd_step, adam_step, adadelta_step, rmsprop_step, adagrad_step)
+CNNX_INSTANTIATE(nadam_step, radam_step, adamax_step, rprop_step)
 
 }  // namespace cnnx::reference

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _C
-from .fused import FusedOptimizer, check_range
+from .fused import FusedOptimizer, check_betas, check_range
 from .optimizer import Params
 
 
@@ -98,10 +98,7 @@ class Adam(FusedOptimizer):
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         check_range("epsilon value", group["eps"], 0.0)
-        if len(group["betas"]) != 2:
-            raise ValueError(f"Invalid betas: {group['betas']}")
-        for i, beta in enumerate(group["betas"]):
-            check_range(f"beta parameter at index {i}", beta, 0.0, 1.0, below=True)
+        check_betas(group["betas"])
 
     def _update(self, group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]

@@ -26,12 +26,26 @@ def check_range(what: str, value: Any, low: float, high: float = math.inf, below
         raise ValueError(f"Invalid {what}: {value}")
 
 
+def check_betas(betas: Any) -> None:
+    """Raises ValueError unless these are two numbers in [0, 1)."""
+    if len(betas) != 2:
+        raise ValueError(f"Invalid betas: {betas}")
+    for i, beta in enumerate(betas):
+        check_range(f"beta parameter at index {i}", beta, 0.0, 1.0, below=True)
+
+
 class FusedOptimizer(Optimizer):
     """Base class of the optimizers of cnnx. A subclass defines `_update` and adds to `_check`.
 
     Nothing is kept beside ``param_groups`` and ``state``: each step reads them. State that is missing, of a
     parameter or a single value, starts anew.
     """
+
+    #: Names of states that are one number, on the CPU wherever the parameter is.
+    _numbers: tuple[str, ...] = ("step",)
+
+    #: Whether `_update` is made of native updates, whose numbers a replay of a CUDA graph takes anew.
+    _is_native = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -40,15 +54,23 @@ class FusedOptimizer(Optimizer):
 
     def _check(self, group: dict[str, Any]) -> None:
         check_range("learning rate", group["lr"], 0.0)
-        check_range("weight_decay value", group["weight_decay"], 0.0)
-        if group["differentiable"]:
+        check_range("weight_decay value", group.get("weight_decay", 0), 0.0)
+        if group.get("differentiable"):
             raise NotImplementedError(f"{type(self).__name__}: differentiable=True is not available")
-        if group["foreach"] and group.get("fused"):
+        if group.get("foreach") and group.get("fused"):
             raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
 
     def _update(self, group: dict[str, Any]) -> None:
-        """One native update of a group."""
+        """One update of a group."""
         raise NotImplementedError
+
+    def _entry(self, param: Tensor) -> Any:
+        """The state of a parameter, which is made where there is none."""
+        try:
+            return self.state[param]
+        except KeyError:  # of a plain dict
+            self.state[param] = {}
+            return self.state[param]
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates all parameters that have a gradient.
@@ -67,6 +89,10 @@ class FusedOptimizer(Optimizer):
             with cnnx.enable_grad():
                 loss = closure()
         if (capture := cuda_graph.current()) is not None:
+            if not self._is_native:
+                raise RuntimeError(
+                    f"{type(self).__name__}: a CUDA graph cannot hold a step, whose numbers differ each time"
+                )
             params = [p for group in self.param_groups for p in group["params"]]
             capture.optimizer_step(type(self).__name__, self._update_groups, params)
         else:
@@ -78,8 +104,9 @@ class FusedOptimizer(Optimizer):
             self._update(group)
 
     def _loaded(self, value: Any, param: Tensor, key: Any) -> Any:
-        if key == "step":  # a number in old files
-            return cnnx.tensor(float(value), dtype=dtypes.float32, device="cpu")
+        if key in self._numbers:  # no tensor in old files
+            dtype = dtypes.float32 if key == "step" else param.dtype
+            return cnnx.tensor(float(value), dtype=dtype, device="cpu")
         return super()._loaded(value, param, key)
 
     def __setstate__(self, state: dict[str, Any]) -> None:

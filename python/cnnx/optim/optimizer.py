@@ -288,7 +288,7 @@ class Optimizer:
                 raise ValueError(
                     f"parameter group didn't specify a value of required optimization parameter {name}"
                 )
-        self._check({**param_group, **options})
+        self._check({**param_group, **options, "params": params})
         # The dict itself and no copy: wrappers share groups, and a changed option reaches both optimizers.
         param_group.update(options)
         param_group["params"] = params
@@ -374,9 +374,9 @@ class Optimizer:
         groups = []
         for group, saved in zip(self.param_groups, saved_groups, strict=True):
             loaded = {name: deepcopy(value) for name, value in saved.items() if name != "params"}
-            if isinstance(loaded.get("betas"), list):
-                loaded["betas"] = tuple(loaded["betas"])
             for name, default in self.defaults.items():
+                if isinstance(default, tuple) and isinstance(loaded.get(name), list):
+                    loaded[name] = tuple(loaded[name])
                 # Flags are newer than some files.
                 if (
                     name not in loaded

@@ -25,6 +25,16 @@ bool rmsprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps,
                   std::vector<Tensor>& momentum_buffers, std::vector<Tensor>& grad_avgs, const RmspropStep& step);
 bool adagrad_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& sums,
                   const AdagradStep& step, double initial_accumulator_value = 0);
+// mu_products: scalars, the product of all momenta so far, 1 at first; one on a device goes to the CPU.
+bool nadam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& mu_products,
+                std::vector<Tensor>& exp_avgs, std::vector<Tensor>& exp_avg_sqs, const NadamStep& step);
+bool radam_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
+                std::vector<Tensor>& exp_avg_sqs, const RadamStep& step);
+bool adamax_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& exp_avgs,
+                 std::vector<Tensor>& exp_infs, const AdamaxStep& step);
+// step_sizes begin at step.lr.
+bool rprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, std::vector<Tensor>& prevs,
+                std::vector<Tensor>& step_sizes, const RpropStep& step);
 
 // Drops the gradients of `params`, or fills those that are there with zeros.
 void zero_grads(const std::vector<Tensor>& params, bool set_to_none);
