@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+from types import TracebackType
 from typing import Any
 
+import cnnx
 from cnnx import _C
 from cnnx.autograd.grad_mode import _Switched
+from cnnx.grad_scaler import GradScaler
+from cnnx.performance import warn_caller
 
-__all__ = ["autocast", "bfloat16", "is_autocast_available"]
+__all__ = ["GradScaler", "autocast", "bfloat16", "is_autocast_available"]
 
 
 class _Bfloat16:
@@ -37,14 +42,15 @@ class autocast(_Switched):  # noqa: N801
     was called inside are computed alike, wherever `backward()` stands. Tensors of float64 are left alone.
 
     What gains nothing runs in float32: convolutions of one input channel or by Winograd's way, a handful of
-    images.
+    images; and all that runs on a GPU. So ``autocast("cuda")`` changes nothing, and the first one says that
+    in a `cnnx.PerformanceWarning`; without a GPU each says, as PyTorch's does, that it is off.
 
     Parameters
     ----------
     device_type : str
-        ``"cpu"``.
+        ``"cpu"`` or ``"cuda"``.
     dtype : optional
-        `cnnx.bfloat16`, which is the default.
+        `cnnx.bfloat16`, which is the default. There is no float16.
     enabled : bool, optional
         Default: True.
     cache_enabled : bool, optional
@@ -53,7 +59,7 @@ class autocast(_Switched):  # noqa: N801
     Raises
     ------
     RuntimeError
-        If the CPU has no AVX512_BF16, or for another device.
+        If it is for the CPU and that has no AVX512_BF16, or for another device.
     ValueError
         If the dtype is another one.
 
@@ -80,16 +86,40 @@ class autocast(_Switched):  # noqa: N801
         super().__init__()
         if not isinstance(enabled, bool):
             raise TypeError(f"autocast: enabled must be a bool, got {enabled!r}")
-        if enabled and device_type != "cpu":
-            raise RuntimeError(f"autocast: it is for the CPU alone, not for {device_type!r}")
+        if device_type not in ("cpu", "cuda"):
+            raise RuntimeError(f"autocast: device_type must be 'cpu' or 'cuda', got {device_type!r}")
         if dtype is not None and dtype is not bfloat16:
             raise ValueError(f"autocast: it rounds to cnnx.bfloat16, not to {dtype}")
         self._mode = enabled
-        if self._mode and not _C.has_bfloat16():
+        self._device_type = device_type
+        if enabled and device_type == "cuda":
+            if cnnx.cuda.is_available():
+                _warn_of_float32()
+            else:
+                warn_caller("autocast: there is no CUDA device, so it is off", UserWarning)
+        elif enabled and not _C.has_bfloat16():
             raise RuntimeError(
                 "autocast: bfloat16 needs a CPU with AVX512_BF16 and the target v4; "
                 f"the target here is {_C.active_target()}"
             )
 
+    def __enter__(self) -> None:
+        if self._device_type == "cpu":  # nothing changes for what runs on a GPU
+            super().__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._device_type == "cpu":
+            super().__exit__(kind, error, trace)
+
     def _again(self) -> autocast:
-        return type(self)("cpu", None, self._mode)
+        again = object.__new__(autocast)  # made once, it has warned once
+        _Switched.__init__(again)
+        again._mode, again._device_type = self._mode, self._device_type
+        return again
+
+
+@functools.cache
+def _warn_of_float32() -> None:
+    warn_caller("autocast: on a GPU everything runs in float32")

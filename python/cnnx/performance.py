@@ -1,4 +1,4 @@
-"""The warning about kernels that this CPU target lacks."""
+"""The warning about what runs slower than it was asked to."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from cnnx import _C
 
 
 class PerformanceWarning(UserWarning):
-    """A float32 operation has no kernel for the running CPU target, so the slow reference computes it.
+    """Something runs slower than it was asked to.
 
-    Given once per kernel and process. `cnnx info --ops` lists the kernels of every operation.
+    A float32 operation has no kernel for the running CPU target, so the slow reference computes it: given
+    once per kernel and process; `cnnx info --ops` lists the kernels of every operation. Or `autocast` is for
+    a GPU, which runs in float32: once per process.
     """
 
 
-def _warn(text: str) -> None:
+def warn_caller(text: str, category: type[Warning] = PerformanceWarning) -> None:
+    """Warns with the line of who called cnnx."""
     level, frame = 2, sys._getframe(1)  # the caller's line, not one of ours
     outer: FrameType | None = frame
     while outer is not None and outer.f_globals.get("__name__", "").partition(".")[0] == "cnnx":
         level, outer = level + 1, outer.f_back
-    warnings.warn(text, PerformanceWarning, stacklevel=level)
+    warnings.warn(text, category, stacklevel=level)
 
 
-_C._set_slow_kernel_warning(_warn)
+_C._set_slow_kernel_warning(warn_caller)

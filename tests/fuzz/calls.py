@@ -26,11 +26,13 @@ import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np  # noqa: F401
 
 import cnnx
+import cnnx.amp
 import cnnx.linalg
 import cnnx.nn.functional as F
 import cnnx.nn.utils
@@ -50,6 +52,13 @@ LEFT_OUT = {
     "set_grad_enabled", "set_float32_matmul_precision", "Timer", "no_grad", "enable_grad",
     "set_detect_anomaly", "set_flush_denormal", "InterpolationMode", "AutoAugmentPolicy",
 }  # fmt: skip
+
+
+def public(module: Any) -> SimpleNamespace:
+    """What a module names in its `__all__`, without what it imports."""
+    return SimpleNamespace(**{name: getattr(module, name) for name in module.__all__})
+
+
 ROOMS: dict[str, Any] = {
     "cnnx": cnnx,
     "cnnx.Tensor": cnnx.Tensor,
@@ -59,6 +68,8 @@ ROOMS: dict[str, Any] = {
     "nn.utils": cnnx.nn.utils,
     "optim": cnnx.optim,
     "optim.lr_scheduler": cnnx.optim.lr_scheduler,
+    "optim.swa_utils": public(cnnx.optim.swa_utils),
+    "cnnx.amp": public(cnnx.amp),
     "transforms": cnnx.transforms,
     "transforms.functional": cnnx.transforms.functional,
     "utils.data": cnnx.utils.data,
@@ -119,6 +130,8 @@ PLAUSIBLE = {
     "[1, 2]": "milestones lengths",
     "[1, 2, 3]": "dataset data_source",
     "[0, 1, 2]": "sampler",
+    "nn.Linear(3, 2)": "model",
+    "[cnnx.rand(2, 3)]": "loader",
     "lambda x: 1.0 * x": "lr_lambda lambd function func",
     "cnnx.tensor([0])": "index",
     "cnnx.tensor([0, 1])": "target",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from cnnx import _C, random
@@ -156,3 +157,9 @@ def manual_seed(seed: int) -> None:
 def manual_seed_all(seed: int) -> None:
     """The same as `manual_seed`: one generator serves all devices."""
     manual_seed(seed)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "amp":  # loaded when first used
+        return importlib.import_module("cnnx.cuda.amp")
+    raise AttributeError(f"cnnx.cuda has no {name!r}; see dir(cnnx.cuda) for what is there")
