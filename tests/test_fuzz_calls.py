@@ -42,6 +42,10 @@ def test_odd_arguments():
         (lambda: nn.Linear(3, 2)([1, 2, 3]), "Linear: forward: input must be Tensor, got list"),
         (lambda: nn.NLLLoss()(cnnx.ones(1, 2), 1), "NLLLoss: forward: target must be Tensor, got int"),
         (lambda: nn.AdaptiveAvgPool2d(2)("x"), "adaptive_avg_pool2d: input must be a Tensor, got str"),
+        (
+            lambda: cnnx.autograd.gradgradcheck(lambda x: [2.0], cnnx.rand(1)),
+            "gradgradcheck: the function must return tensors, returned float",
+        ),
     ],
 )
 def test_the_error_names_function_and_argument(call, text):

@@ -20,6 +20,15 @@ class GradcheckError(RuntimeError):
     """The gradients do not agree."""
 
 
+def _results(name: str, returned: Any) -> list[Any]:
+    """The tensors that a function returned."""
+    results: list[Any] = [returned] if isinstance(returned, _C.TensorBase) else list(returned)
+    for y in results:
+        if not isinstance(y, _C.TensorBase):
+            raise TypeError(f"{name}: the function must return tensors, returned {type(y).__name__}")
+    return results
+
+
 def _numerical(function: Callable[[], list[Any]], x: Any, eps: float) -> list[np.ndarray[Any, Any]]:
     """The Jacobians (elements of x, elements of each result) by central differences."""
     values = x.detach()  # shares memory: changes below are seen by the function
@@ -115,9 +124,7 @@ def gradcheck(
             raise RuntimeError(f"gradcheck: input #{i} must be contiguous, to be changed in place")
 
     def results() -> list[Any]:
-        returned = func(*given)
-        every = [returned] if isinstance(returned, _C.TensorBase) else list(returned)
-        return [y for y in every if y.dtype.is_floating_point]
+        return [y for y in _results("gradcheck", func(*given)) if y.dtype.is_floating_point]
 
     def fail(text: str) -> bool:
         if raise_exception:
@@ -197,8 +204,7 @@ def gradgradcheck(
     if check_batched_grad or check_fwd_over_rev:
         raise NotImplementedError("gradgradcheck: batched gradients and forward mode are not available")
     given: tuple[Any, ...] = (inputs,) if isinstance(inputs, _C.TensorBase) else tuple(inputs)
-    returned = func(*given)
-    results: list[Any] = [returned] if isinstance(returned, _C.TensorBase) else list(returned)
+    results = _results("gradgradcheck", func(*given))
     places = [i for i, y in enumerate(results) if y.requires_grad]
     upstream: list[Any]
     if grad_outputs is None:
@@ -212,8 +218,7 @@ def gradgradcheck(
 
     def gradients(*arguments: Any) -> tuple[Any, ...]:
         own, grads = arguments[: len(given)], arguments[len(given) :]
-        made = func(*own)
-        outputs: list[Any] = [made] if isinstance(made, _C.TensorBase) else list(made)
+        outputs = _results("gradgradcheck", func(*own))
         wanted: list[Any] = [x for x in own if isinstance(x, _C.TensorBase) and x.requires_grad]
         found = grad([outputs[i] for i in places], wanted, list(grads), create_graph=True, allow_unused=True)
         return tuple(g for g in found if g is not None)
