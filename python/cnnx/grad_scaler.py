@@ -27,8 +27,8 @@ class GradScaler:
     """Scales a loss before its gradients are taken, and skips steps whose gradients are not finite.
 
     Gradients of float32 do not need it: it is here for scripts that have it, and does in them what PyTorch's
-    does. Scales are powers of two unless they are set otherwise, so a gradient is scaled and unscaled without
-    rounding, and a step is the same with and without.
+    does. Scales are powers of two unless they are set otherwise, so a gradient that stays in the range of
+    float32 is scaled and unscaled without rounding, and a step is the same with and without.
 
     Parameters
     ----------
