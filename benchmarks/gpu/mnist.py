@@ -27,7 +27,7 @@ def trained(data: list[str], enough: float) -> Row:
     if done.status != 0 or not found:
         how = "over its time" if done.status is None else f"ended with {done.status}"
         return {"error": f"{how}: {done.output.strip()[-200:]}", "output": done.output[-3000:]}
-    accuracy, seconds = float(found[-1]), time.perf_counter() - start
+    accuracy, seconds = float(found[-1]) / 100, time.perf_counter() - start
     return {
         "passed": accuracy >= enough,
         "accuracy": accuracy,
