@@ -30,6 +30,8 @@ void run_function(const Backward& call, Grads& grads) {
 }
 constexpr OpDef kFunction{.name = "function", .gradient = run_function};
 
+thread_local PackHook pack_hook;
+
 [[noreturn]] void throw_changed(const char* op, const Tensor& value, uint64_t version) {
   throw Error(message(op, ": a value of shape ", value.shape(),
                       " that the backward pass needs was changed in place after the op (version ", value.version(), ", expected ",
@@ -37,6 +39,41 @@ constexpr OpDef kFunction{.name = "function", .gradient = run_function};
 }
 
 }  // namespace
+
+void set_pack_hook(PackHook hook) { pack_hook = std::move(hook); }
+
+// What a packed value has to be again.
+class SavedPlace {
+ public:
+  static SavedValue save(const Tensor& value, uint64_t bit) {
+    SavedValue saved{value.detach(), value.version(), bit};
+    if (!pack_hook) return saved;
+    const NoGrad unrecorded;
+    const PackHook hook = pack_hook;  // which may set another
+    saved.packed = hook(saved.value);
+    saved.packed->shape_ = value.shape();
+    saved.packed->options_ = value.options();
+    saved.value = {};
+    return saved;
+  }
+  static Tensor value(const Node& node, const SavedValue& saved) {
+    if (saved.packed == nullptr) {
+      if (saved.value.version() != saved.version) throw_changed(node.name(), saved.value, saved.version);
+      return saved.value;
+    }
+    const NoGrad unrecorded;
+    const Tensor value = saved.packed->unpack();
+    const Dims& shape = saved.packed->shape_;
+    const TensorOptions& options = saved.packed->options_;
+    if (!value.defined()) throw TypeError(message(node.name(), ": a hook of saved tensors unpacked no tensor"));
+    if (!(value.shape() == shape))
+      throw ShapeError(message(node.name(), ": a hook of saved tensors unpacked shape ", value.shape(), " for ", shape));
+    if (value.dtype() != options.dtype || !(value.device() == options.device))
+      throw TypeError(message(node.name(), ": a hook of saved tensors unpacked another dtype or device than was saved (",
+                              name(value.dtype()), " for ", name(options.dtype), ")"));
+    return value;
+  }
+};
 
 const char* Node::name() const { return function != nullptr ? function->name.c_str() : op->name; }
 
@@ -90,7 +127,7 @@ void note(const Call& call, std::span<const Tensor> inputs, const ResultSpecs& s
   const std::shared_ptr<Node> node = make_node(call.op, call.inputs);
   std::memcpy(node->attributes, call.attributes, call.op.attributes.bytes);
   const auto keep = [&](const Tensor& t, uint64_t bit) {
-    if ((saves & bit) != 0 && t.defined()) node->saved.push_back({t.detach(), t.version(), bit});
+    if ((saves & bit) != 0 && t.defined()) node->saved.push_back(SavedPlace::save(t, bit));
   };
   for (size_t i = 0; i < inputs.size(); ++i) keep(inputs[i], input_bit(i));
   for (size_t i = 0; i < results.size(); ++i) keep(results[i], result_bit(i));
@@ -107,12 +144,12 @@ void record_outputs(const char* name, const std::vector<Tensor>& outputs, const 
   const std::shared_ptr<Node> node = make_node(kFunction, {list.data(), list.size()});
   node->function = std::make_unique<RecordedFunction>(RecordedFunction{name, std::move(gradient)});
   for (const Tensor& value : saved) {
-    SavedValue kept{value.detach(), value.version(), 0};
+    uint64_t bit = 0;
     for (size_t i = 0; i < std::min(outputs.size(), kMaskedResults); ++i)
-      if (outputs[i].is_same(value)) kept.bit = result_bit(i);
+      if (outputs[i].is_same(value)) bit = result_bit(i);
     for (size_t i = 0; i < std::min(inputs.size(), kMaskedInputs); ++i)
-      if (inputs[i].is_same(value)) kept.bit = input_bit(i);
-    node->saved.push_back(kept);
+      if (inputs[i].is_same(value)) bit = input_bit(i);
+    node->saved.push_back(SavedPlace::save(value, bit));
   }
   node->results.resize(outputs.size());
   for (size_t i = 0; i < outputs.size(); ++i) set_result(node, static_cast<uint32_t>(i), outputs[i]);
@@ -140,9 +177,9 @@ Tensor Saved::unpack(const char* op) const {
 }
 
 Tensor unpack(const Node& node, const SavedValue& saved) {
-  if (saved.value.version() != saved.version) throw_changed(node.name(), saved.value, saved.version);
-  if (!grad_enabled()) return saved.value;
-  Tensor value = saved.value.detach();
+  const Tensor kept = SavedPlace::value(node, saved);
+  if (!grad_enabled()) return kept;
+  Tensor value = kept.detach();
   for (size_t i = 0; i < std::min(node.edges.size(), kMaskedInputs); ++i) {
     if (saved.bit != input_bit(i) || !node.edges[i].needed) continue;
     auto alias = std::make_shared<Node>(kAlias);

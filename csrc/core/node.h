@@ -22,7 +22,8 @@ struct Edge {
 struct SavedValue {
   Tensor value;
   uint64_t version = 0;
-  uint64_t bit = 0;  // input_bit(i) or result_bit(i); 0: it was neither, and has no history
+  uint64_t bit = 0;                               // input_bit(i) or result_bit(i); 0: it was neither, and has no history
+  std::shared_ptr<PackedValue> packed = nullptr;  // in the value's place, if a hook made it
 };
 
 // A gradient written by the caller, of what record() notes.

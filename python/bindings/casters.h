@@ -43,8 +43,10 @@ struct type_caster<cnnx::Tensor> {
     // pybind11's way looks up the bases of the class; an object of a class that has TensorBase as its only native base is simple.
     static const type_info* const native = get_type_info(typeid(cnnx::TensorImpl));
     auto* object = reinterpret_cast<instance*>(source.ptr());
-    if (native != nullptr && PyType_IsSubtype(Py_TYPE(source.ptr()), native->type) != 0 && object->simple_layout &&
-        object->simple_holder_constructed) {
+    if (native != nullptr && PyType_IsSubtype(Py_TYPE(source.ptr()), native->type) != 0 && object->simple_layout) {
+      if (!object->simple_holder_constructed)  // nn.UninitializedParameter, which has no tensor yet
+        throw cnnx::ValueError(std::string("Attempted to use an uninitialized parameter (") + Py_TYPE(source.ptr())->tp_name +
+                               "): call the lazy module once, with a batch, to give it its shape");
       value = cnnx::Tensor(object->get_value_and_holder().holder<std::shared_ptr<cnnx::TensorImpl>>());
       return true;
     }

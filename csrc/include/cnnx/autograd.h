@@ -84,6 +84,21 @@ using GradsFn = std::function<Grads(const Grads& grad_outputs, const Needs& need
 void record_outputs(const char* name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, GradsFn gradient,
                     const std::vector<Tensor>& saved = {});
 
+// What a hook made of a value that was to be saved for the backward pass, and is kept in its place.
+class PackedValue {
+ public:
+  virtual ~PackedValue() = default;
+  virtual Tensor unpack() = 0;  // the value again, of the same shape, dtype and device
+
+ private:
+  friend class SavedPlace;
+  Dims shape_;
+  TensorOptions options_;
+};
+// Sees, on the calling thread, every value that a call saves for its gradient. An empty function: none.
+using PackHook = std::function<std::shared_ptr<PackedValue>(const Tensor& value)>;
+void set_pack_hook(PackHook hook);
+
 // A value kept for the backward pass. unpack() throws if it was changed in place since. Outputs may be saved too: what is
 // kept is a detached alias, so no reference cycle arises.
 class Saved {

@@ -1,6 +1,7 @@
 """Gradients: recording, gradients on demand, functions whose gradient the user writes, and their check."""
 
 from cnnx.autograd import function as function
+from cnnx.autograd import graph as graph
 from cnnx.autograd.engine import Variable as Variable
 from cnnx.autograd.engine import backward as backward
 from cnnx.autograd.engine import grad as grad

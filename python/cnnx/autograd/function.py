@@ -32,7 +32,9 @@ class FunctionCtx:
     def __init__(self) -> None:
         self._to_save: tuple[Any, ...] = ()
         self._recorded: list[Any] | None = None
-        self._saved: tuple[tuple[Any, int, bool] | None, ...] = ()
+        self._saved: tuple[
+            tuple[Any, int, bool] | None, ...
+        ] = ()  # tensor (None: a hook has it), version, ...
         self._dirty: tuple[Any, ...] = ()
         self._non_differentiable: tuple[Any, ...] = ()
         self._materialize_grads = True
@@ -77,7 +79,13 @@ class FunctionCtx:
         """
         if self._recorded is not None:
             recorded = iter(self._recorded)
-            return tuple(None if kept is None else next(recorded) for kept in self._saved)
+            found = [None if kept is None else next(recorded) for kept in self._saved]
+            if not _C.is_grad_enabled():
+                found = [
+                    _cut(value, kept[2]) if kept else None
+                    for value, kept in zip(found, self._saved, strict=True)
+                ]
+            return tuple(found)
         tensors: list[Tensor | None] = []
         for kept in self._saved:
             if kept is None:
@@ -89,17 +97,24 @@ class FunctionCtx:
                     f"saved_tensors: a tensor of shape {tuple(value.shape)} was changed in place "
                     f"after it was saved (version {value._version}, expected {version})"
                 )
-            value = value._detach()
-            value.requires_grad = requires_grad
-            tensors.append(value)
+            tensors.append(_cut(value, requires_grad))
         return tuple(tensors)
 
     def _seal(self) -> None:
         """Keeps aliases without history: a result would otherwise hold its own node, and nothing ends."""
+        packed = _C.has_saved_hooks()
         self._saved = tuple(
-            None if t is None else (t._detach(), t._version, t.requires_grad) for t in self._to_save
+            None if t is None else (None if packed else t._detach(), t._version, t.requires_grad)
+            for t in self._to_save
         )
         self._to_save = self._dirty = self._non_differentiable = ()
+
+
+def _cut(value: Any, requires_grad: bool) -> Any:
+    """An alias without history."""
+    value = value._detach()
+    value.requires_grad = requires_grad
+    return value
 
 
 def _among(tensor: Any, others: Sequence[Any]) -> bool:
