@@ -144,6 +144,85 @@ def backward_hooks_without_inputs_that_need_a_gradient(lib):
 
 
 @scenario
+def hooks_of_all_modules(lib):
+    log, where = [], lib.nn.modules.module
+    net = lib.nn.Sequential(linear(lib, 3, 2), lib.nn.Tanh())
+    net[0].register_forward_pre_hook(lambda m, args: log.append("own before"))
+    net[0].register_forward_hook(lambda m, args, out: log.append("own after"))
+    net[0].register_full_backward_hook(lambda m, into, out: log.append("own backward"))
+    handles = [
+        where.register_module_forward_pre_hook(lambda m, args: log.append(["before", type(m).__name__])),
+        where.register_module_forward_hook(lambda m, args, out: out * 2),
+        where.register_module_forward_hook(lambda m, a, kw, out: log.append(list(kw)), with_kwargs=True),
+        where.register_module_forward_hook(
+            lambda m, a, out: log.append(["last", out is None]), always_call=True
+        ),
+        where.register_module_full_backward_pre_hook(lambda m, out: log.append(["grad", type(m).__name__])),
+        where.register_module_full_backward_hook(lambda m, into, out: log.append(values(out))),
+    ]
+    x = data(lib, 2, 3, grad=True)
+    net(x).sum().backward()
+    with pytest.raises(RuntimeError):
+        net(data(lib, 5))
+    log.append(values(x.grad))
+    for handle in handles:
+        handle.remove()
+    log.append(values(net(x)))
+    return log
+
+
+@scenario
+def hooks_of_registrations(lib):
+    log, where = [], lib.nn.modules.module
+
+    def note(module, name, value):
+        log.append([type(module).__name__, name, type(value).__name__])
+
+    handles = [
+        where.register_module_parameter_registration_hook(note),
+        where.register_module_buffer_registration_hook(note),
+        where.register_module_module_registration_hook(note),
+        where.register_module_module_registration_hook(
+            lambda m, name, value: lib.nn.Tanh() if isinstance(value, lib.nn.ReLU) else None
+        ),
+    ]
+    net = lib.nn.Sequential(lib.nn.Linear(2, 3), lib.nn.ReLU())
+    net.more = lib.nn.ReLU()
+    net.scale = lib.nn.Parameter(lib.ones(1))
+    net.register_buffer("state", lib.ones(1))
+    for handle in handles:
+        handle.remove()
+    net.last = lib.nn.ReLU()
+    return [log, [type(m).__name__ for m in net]]
+
+
+@scenario
+def submodules_by_name(lib):
+    log = []
+    net = lib.nn.Sequential(lib.nn.Sequential(linear(lib, 2, 2)), lib.nn.Tanh())
+    net.set_submodule("0.0", lib.nn.Identity())
+    net.set_submodule("0.new", lib.nn.ReLU())
+    net.set_submodule("1", lib.nn.Sigmoid(), strict=True)
+    log.append([name + type(m).__name__ for name, m in net.named_modules()])
+    for error, call in (
+        (ValueError, lambda: net.set_submodule("", lib.nn.Identity())),
+        (AttributeError, lambda: net.set_submodule("0.gone", lib.nn.Identity(), strict=True)),
+        (AttributeError, lambda: net.set_submodule("gone.0", lib.nn.Identity())),
+        (ValueError, lambda: net.set_submodule("0", 3)),
+    ):
+        with pytest.raises(error):
+            call()
+    layer = linear(lib, 2, 3)
+    kept = layer.weight
+    log += [
+        layer.to_empty(device="cpu") is layer,
+        list(layer.weight.shape),
+        isinstance(kept, lib.nn.Parameter),
+    ]
+    return log
+
+
+@scenario
 def copies_of_modules_keep_their_hooks(lib):
     log, layer = [], linear(lib, 2, 1)
     layer.register_forward_hook(count_call)

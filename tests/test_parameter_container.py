@@ -57,6 +57,20 @@ def dicts(lib):
     return [*log, len(values), list(values.parameters()), list(lib.nn.ParameterDict([("x", lib.ones(1))]))]
 
 
+def merged(lib):
+    values = make(lib).dict
+    log = [
+        list(values | {"q": lib.ones(1)}),
+        list({"q": lib.ones(1), "a": 1} | values),
+        list(reversed(values)),
+    ]
+    values |= {"last": 5}
+    other = values.copy()
+    other["only"] = 1
+    log += [list(values), list(other), other["a"] is values["a"], type(other).__name__]
+    return [*log, dict(values.fromkeys(["x", "y"], 3).items())]
+
+
 def used(lib):
     net = copy.deepcopy(make(lib))
     optimizer = lib.optim.SGD(net.parameters(), lr=0.5)
@@ -68,7 +82,7 @@ def used(lib):
     return [other.list[0].tolist(), other.dict["a"].tolist(), other.list[1].dtype == lib.float64]
 
 
-@pytest.mark.parametrize("script", [registered, lists, dicts, used], ids=lambda s: s.__name__)
+@pytest.mark.parametrize("script", [registered, lists, dicts, merged, used], ids=lambda s: s.__name__)
 def test_as_in_pytorch(script):
     assert script(cnnx) == script(pytest.importorskip("torch"))
 

@@ -7,12 +7,13 @@ import importlib
 import pickle
 import warnings
 
+import numpy as np
 import pytest
 
 import cnnx
 from cnnx import nn
 from cnnx.nn.utils import parametrize, prune
-from scenarios import Scenarios, data, linear, values
+from scenarios import Scenarios, alike, data, linear, values
 
 scenario = Scenarios()
 
@@ -382,3 +383,59 @@ def test_a_copy_is_a_class_of_its_own():
     assert type(layer) is nn.Linear
     assert parametrize.is_parametrized(other, "weight")
     assert other(cnnx.ones(1, 2)).shape == (1, 2)
+
+
+def test_batch_norms_worked_into_layers():
+    torch = pytest.importorskip("torch")
+
+    def pair(lib, kind, norm, sizes, **affine):
+        return linear(lib, *sizes, kind=getattr(lib.nn, kind)), getattr(lib.nn, norm)(3, **affine)
+
+    for args, affine, transpose, shape in (
+        (("Conv2d", "BatchNorm2d", (2, 3, 3)), {}, False, (2, 2, 5, 4)),
+        (("Conv1d", "BatchNorm1d", (2, 3, 1)), {"affine": False}, False, (2, 2, 5)),
+        (("ConvTranspose2d", "BatchNorm2d", (2, 3, 3)), {}, True, (1, 2, 3, 3)),
+        (("Linear", "BatchNorm1d", (2, 3)), {}, None, (4, 2)),
+    ):
+        states = []
+        for lib in (cnnx, torch):
+            layer, bn = pair(lib, *args, **affine)
+            with lib.no_grad():
+                for i, tensor in enumerate([*bn.parameters(), *list(bn.buffers())[:2], layer.weight]):
+                    tensor.copy_((lib.arange(tensor.numel()) % 4 + 1.0 + i / 2).reshape(tensor.shape))
+            layer.eval()
+            bn.eval()
+            u = lib.nn.utils
+            fused = (
+                u.fuse_linear_bn_eval(layer, bn)
+                if transpose is None
+                else u.fusion.fuse_conv_bn_eval(layer, bn, transpose)
+            )
+            x = data(lib, *shape)
+            np.testing.assert_allclose(
+                fused(x).detach().cpu().numpy(), bn(layer(x)).detach().cpu().numpy(), rtol=1e-5, atol=1e-4
+            )
+            states.append({k: v.cpu().numpy() for k, v in fused.state_dict().items()})
+        ours, theirs = states
+        for name, value in theirs.items():
+            np.testing.assert_allclose(ours[name], value, rtol=1e-6)
+    with pytest.raises(RuntimeError, match="only for eval"):
+        nn.utils.fuse_conv_bn_eval(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
+    with pytest.raises(AssertionError, match="To fuse"):
+        nn.utils.fuse_linear_bn_eval(nn.Linear(1, 2), nn.BatchNorm1d(3))
+
+
+def test_norms_of_gradients():
+    torch = pytest.importorskip("torch")
+    for order in (2.0, 1.0, float("inf")):
+        found = []
+        for lib in (cnnx, torch):
+            net = lib.nn.Sequential(linear(lib, 3, 2), linear(lib, 2, 2))
+            net(data(lib, 2, 3)).square().sum().backward()
+            total = lib.nn.utils.get_total_norm([p.grad for p in net.parameters()], order)
+            lib.nn.utils.clip_grads_with_norm_(net.parameters(), 0.5, total)
+            found.append([total.item(), *(values(p.grad) for p in net.parameters())])
+        assert alike(*found)
+    assert nn.utils.get_total_norm([]).item() == 0.0
+    with pytest.raises(RuntimeError, match="not finite"):
+        nn.utils.get_total_norm(cnnx.tensor([float("inf")]), error_if_nonfinite=True)

@@ -282,6 +282,32 @@ class ReLU6(Hardtanh):
         return "inplace=True" if self.inplace else ""
 
 
+class RReLU(Module):
+    """x where it is positive, else x times a random slope. See `functional.rrelu`.
+
+    Parameters
+    ----------
+    lower, upper : float
+        The bounds of the slopes. Default: 1/8 and 1/3.
+    inplace : bool
+        Overwrite the input. Default: False.
+    """
+
+    def __init__(self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False) -> None:
+        super().__init__()
+        self.lower = lower
+        self.upper = upper
+        self.inplace = inplace
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Element by element."""
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
+
+    def extra_repr(self) -> str:
+        """Bounds, and whether in place."""
+        return f"lower={self.lower}, upper={self.upper}" + (", inplace=True" if self.inplace else "")
+
+
 class Threshold(Module):
     """x where it is above `threshold`, else `value`."""
 
@@ -418,6 +444,7 @@ __all__ = [
     "LogSoftmax",
     "Mish",
     "PReLU",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "SiLU",

@@ -22,10 +22,10 @@ class BackwardHooks:
     first in a backward pass and keeps their gradients for the hooks, which the arguments' tap calls.
     """
 
-    def __init__(self, module: Module) -> None:
+    def __init__(self, module: Module, pre_hooks: list[Any], hooks: list[Any]) -> None:
         self.module = module
-        self.hooks = list(module._backward_hooks.values())
-        self.pre_hooks = list(module._backward_pre_hooks.values())
+        self.hooks = hooks
+        self.pre_hooks = pre_hooks
         self.grad_output: Gradients | None = None
         self.without_inputs: int | None = None  # how many arguments, if none of them requires a gradient
 

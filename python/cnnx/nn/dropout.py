@@ -55,3 +55,27 @@ class Dropout2d(_Dropout):
     def forward(self, input: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
         return F.dropout2d(input, self.p, self.training, self.inplace)
+
+
+class AlphaDropout(_Dropout):
+    """Dropout for SELU in training mode: keeps mean 0 and variance 1. See `functional.alpha_dropout`.
+
+    Parameters
+    ----------
+    p : float
+        Default: 0.5.
+    inplace : bool
+        Overwrite the input. Default: False.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Any shape to the same shape."""
+        return F.alpha_dropout(input, self.p, self.training, self.inplace)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """`AlphaDropout` of whole channels of (N, C, ...)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, ...) to the same shape."""
+        return F.feature_alpha_dropout(input, self.p, self.training, self.inplace)

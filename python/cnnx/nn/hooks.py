@@ -14,6 +14,81 @@ if TYPE_CHECKING:
     from .module import Module
 
 
+class _Everywhere:
+    """The hooks of all modules, by number."""
+
+    def __init__(self) -> None:
+        self.numbers: OrderedDict[int, bool] = OrderedDict()  # of those around calls: whether there are any
+        self.forward_pre: OrderedDict[int, Any] = OrderedDict()
+        self.forward: OrderedDict[int, Any] = OrderedDict()
+        self.forward_with_kwargs: OrderedDict[int, bool] = OrderedDict()
+        self.forward_always_called: OrderedDict[int, bool] = OrderedDict()
+        self.backward_pre: OrderedDict[int, Any] = OrderedDict()
+        self.backward: OrderedDict[int, Any] = OrderedDict()
+        self.parameter_registration: OrderedDict[int, Any] = OrderedDict()
+        self.buffer_registration: OrderedDict[int, Any] = OrderedDict()
+        self.module_registration: OrderedDict[int, Any] = OrderedDict()
+
+    def add(self, hooks: OrderedDict[int, Any], hook: Callable[..., Any]) -> RemovableHandle:
+        """Adds one that is called around calls."""
+        handle = RemovableHandle(hooks, hook)
+        handle.flag(self.numbers)
+        return handle
+
+    def registered(self, kind: str, module: Any, name: str, value: Any) -> Any:
+        """What the hooks make of a parameter, buffer or module that is being registered."""
+        for hook in list(getattr(self, kind + "_registration").values()):
+            changed = hook(module, name, value)
+            if changed is not None:
+                value = changed
+        return value
+
+
+everywhere = _Everywhere()
+
+
+def register_module_forward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """As `Module.register_forward_pre_hook`, for all modules and before their own."""
+    return everywhere.add(everywhere.forward_pre, hook)
+
+
+def register_module_forward_hook(
+    hook: Callable[..., Any], *, with_kwargs: bool = False, always_call: bool = False
+) -> RemovableHandle:
+    """As `Module.register_forward_hook`, for all modules and before their own."""
+    handle = everywhere.add(everywhere.forward, hook)
+    if with_kwargs:
+        handle.flag(everywhere.forward_with_kwargs)
+    if always_call:
+        handle.flag(everywhere.forward_always_called)
+    return handle
+
+
+def register_module_full_backward_pre_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """As `Module.register_full_backward_pre_hook`, for all modules and before their own."""
+    return everywhere.add(everywhere.backward_pre, hook)
+
+
+def register_module_full_backward_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """As `Module.register_full_backward_hook`, for all modules and before their own."""
+    return everywhere.add(everywhere.backward, hook)
+
+
+def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Calls ``hook(module, name, parameter)`` when one is registered; a result but None replaces it."""
+    return RemovableHandle(everywhere.parameter_registration, hook)
+
+
+def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Calls ``hook(module, name, buffer)`` when one is registered; a result but None replaces it."""
+    return RemovableHandle(everywhere.buffer_registration, hook)
+
+
+def register_module_module_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
+    """Calls ``hook(module, name, submodule)`` when one is registered; a result but None replaces it."""
+    return RemovableHandle(everywhere.module_registration, hook)
+
+
 class CallHooks:
     """A base of Module. The flags of forward hooks stand beside them, under the same numbers."""
 
@@ -109,7 +184,7 @@ class CallHooks:
         result = None
         called = set()
         try:
-            for number, hook in list(self._forward_pre_hooks.items()):
+            for number, hook in [*everywhere.forward_pre.items(), *self._forward_pre_hooks.items()]:
                 if number in self._forward_pre_hooks_with_kwargs:
                     changed = hook(self, args, kwargs)
                     if changed is not None:
@@ -123,19 +198,24 @@ class CallHooks:
                     changed = hook(self, args)
                     if changed is not None:
                         args = changed if isinstance(changed, tuple) else (changed,)
-            watch = BackwardHooks(self) if self._backward_hooks or self._backward_pre_hooks else None
+            before = [*everywhere.backward_pre.values(), *self._backward_pre_hooks.values()]
+            after = [*everywhere.backward.values(), *self._backward_hooks.values()]
+            watch = BackwardHooks(self, before, after) if before or after else None
             if watch is not None:
                 args = watch.tap_arguments(args)
             result = self.forward(*args, **kwargs)
-            for number, hook in list(self._forward_hooks.items()):
+            for number, hook in [*everywhere.forward.items(), *self._forward_hooks.items()]:
                 called.add(number)
                 changed = self._run_forward_hook(number, hook, args, kwargs, result)
                 if changed is not None:
                     result = changed
             return result if watch is None else watch.tap_results(result)
         except Exception:
-            for number, hook in list(self._forward_hooks.items()):
-                if number not in self._forward_hooks_always_called or number in called:
+            for number, hook in [*everywhere.forward.items(), *self._forward_hooks.items()]:
+                always = (
+                    number in self._forward_hooks_always_called or number in everywhere.forward_always_called
+                )
+                if not always or number in called:
                     continue
                 try:
                     changed = self._run_forward_hook(number, hook, args, kwargs, result)
@@ -152,6 +232,6 @@ class CallHooks:
     def _run_forward_hook(
         self, number: int, hook: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
     ) -> Any:
-        if number in self._forward_hooks_with_kwargs:
+        if number in self._forward_hooks_with_kwargs or number in everywhere.forward_with_kwargs:
             return hook(self, args, kwargs, result)
         return hook(self, args, result)

@@ -309,3 +309,21 @@ class PoissonNLLLoss(_Loss):
             eps=self.eps,
             reduction=self.reduction,
         )
+
+
+class MultiLabelMarginLoss(_Loss):
+    """The mean over classes of max(0, 1 - (x_j - x_i)), over labels j and all other classes i.
+
+    See `functional.multilabel_margin_loss`.
+
+    Parameters
+    ----------
+    size_average, reduce : bool, optional
+        Deprecated; use `reduction`.
+    reduction : {"mean", "sum", "none"}
+        Default: "mean".
+    """
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        """The loss of scores (N, C) or (C,); each row of the target has labels, then -1."""
+        return F.multilabel_margin_loss(input, target, reduction=self.reduction)

@@ -13,9 +13,17 @@ from ..conversions import Conversion
 from ..overrides import refuse_overrides
 from ..signatures import misused
 from ..tensor import Tensor
-from .hooks import CallHooks
+from .hooks import CallHooks, everywhere
+from .hooks import register_module_buffer_registration_hook as register_module_buffer_registration_hook
+from .hooks import register_module_forward_hook as register_module_forward_hook
+from .hooks import register_module_forward_pre_hook as register_module_forward_pre_hook
+from .hooks import register_module_full_backward_hook as register_module_full_backward_hook
+from .hooks import register_module_full_backward_pre_hook as register_module_full_backward_pre_hook
+from .hooks import register_module_module_registration_hook as register_module_module_registration_hook
+from .hooks import register_module_parameter_registration_hook as register_module_parameter_registration_hook
 from .parameter import Buffer, Parameter
 from .state import State
+from .uninitialized import is_lazy
 
 T = TypeVar("T", bound="Module")
 
@@ -113,7 +121,13 @@ class Module(CallHooks, State):
                 return compiled(self, args, kwargs)
             finally:
                 compiled.is_inside = False
-        if self._forward_pre_hooks or self._forward_hooks or self._backward_hooks or self._backward_pre_hooks:
+        if (
+            self._forward_pre_hooks
+            or self._forward_hooks
+            or self._backward_hooks
+            or self._backward_pre_hooks
+            or everywhere.numbers
+        ):
             return self._call_with_hooks(args, kwargs)
         try:
             return self.forward(*args, **kwargs) if kwargs else self.forward(*args)
@@ -153,6 +167,8 @@ class Module(CallHooks, State):
             self._own()
             if name not in d["_modules"]:
                 self._forget(name)
+            if everywhere.module_registration:
+                value = everywhere.registered("module", self, name, value)
             d["_modules"][name] = value
         elif isinstance(value, plans.Static) and value.module is not None and value.module is not self:
             raise TypeError(
@@ -160,7 +176,8 @@ class Module(CallHooks, State):
                 "compile the whole, or leave static=True out"
             )
         elif isinstance(value, Buffer) and "_buffers" in d:
-            self._forget(name)
+            if name not in d["_buffers"]:  # whose order stays
+                self._forget(name)
             self.register_buffer(name, value, value.persistent)
         elif name in d.get("_parameters", ()):
             if value is not None:
@@ -242,6 +259,8 @@ class Module(CallHooks, State):
                 f"To express '{name}' as a function of another Tensor, compute the value in the forward() "
                 f"method."
             )
+        if everywhere.parameter_registration:
+            param = everywhere.registered("parameter", self, name, param)
         self._parameters[name] = param
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
@@ -252,6 +271,8 @@ class Module(CallHooks, State):
                 f"cannot assign '{type(tensor).__name__}' object to buffer '{name}' (cnnx.Tensor or None "
                 f"required)"
             )
+        if everywhere.buffer_registration:
+            tensor = everywhere.registered("buffer", self, name, tensor)
         self._buffers[name] = tensor
         if persistent:
             self._non_persistent_buffers_set.discard(name)
@@ -263,6 +284,8 @@ class Module(CallHooks, State):
         if module is not None and not isinstance(module, Module):
             raise TypeError(f"{type(module).__name__} is not a Module subclass")
         self._check_name("module", name, self.__dict__.get("_modules", {}))
+        if everywhere.module_registration:
+            module = everywhere.registered("module", self, name, module)
         self._modules[name] = module
 
     def register_module(self, name: str, module: Module | None) -> None:
@@ -355,6 +378,45 @@ class Module(CallHooks, State):
             module = found
         return module
 
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Puts a module at a dotted name, in place of one that is there or beside the others.
+
+        Parameters
+        ----------
+        target : str
+            The name.
+        module : Module
+            The module.
+        strict : bool
+            Replace one that is there, else raise. Default: False.
+
+        Raises
+        ------
+        ValueError
+            If the name is empty or `module` is none.
+        AttributeError
+            If there is no such parent, or with `strict` no such module.
+
+        Examples
+        --------
+        >>> from cnnx import nn
+        >>> net = nn.Sequential(nn.Sequential(nn.Linear(2, 2)))
+        >>> net.set_submodule("0.0", nn.Identity())
+        >>> net[0][0]
+        Identity()
+        """
+        if target == "":
+            raise ValueError("set_submodule: the name must not be empty")
+        if not isinstance(module, Module):
+            raise ValueError(f"set_submodule: expected a Module, got {type(module).__name__}")
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if strict and name not in parent._modules:
+            raise AttributeError(f"{type(parent).__name__} has no attribute `{name}`")
+        if not isinstance(getattr(parent, name, module), Module):
+            raise AttributeError(f"`{name}` is not an nn.Module")
+        setattr(parent, name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter with the given dotted name."""
         path, _, name = target.rpartition(".")
@@ -415,14 +477,18 @@ class Module(CallHooks, State):
             for module in self.children():
                 module._apply(fn)
         for parameter in self._parameters.values():
-            if parameter is not None:
+            if is_lazy(parameter):
+                parameter._convert(fn)  # type: ignore[union-attr]
+            elif parameter is not None:
                 grad = parameter.grad
                 parameter.grad = None
                 parameter._set_data(fn(parameter.detach()))
                 if grad is not None:
                     parameter.grad = fn(grad.detach())
         for name, buffer in self._buffers.items():
-            if buffer is not None:
+            if is_lazy(buffer):
+                buffer._convert(fn)  # type: ignore[union-attr]
+            elif buffer is not None:
                 self._buffers[name] = fn(buffer)
         return self
 
@@ -469,6 +535,10 @@ class Module(CallHooks, State):
     def double(self: T) -> T:
         """Casts floating-point parameters and buffers to float64."""
         return self._apply(lambda t: t.to(dtypes.float64) if t.is_floating_point() else t)
+
+    def to_empty(self: T, *, device: Any, recurse: bool = True) -> T:
+        """Moves parameters and buffers to a device without their values, which are then unspecified."""
+        return self._apply(lambda t: cnnx.empty_like(t, device=device), recurse=recurse)
 
     def cpu(self: T) -> T:
         """Moves the module to the CPU."""

@@ -156,3 +156,85 @@ class GroupNorm(_AffineNorm):
             f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
             f"bias={self.bias is not None}"
         )
+
+
+class RMSNorm(_AffineNorm):
+    """Divides by the root of the mean square over the last dimensions. See `functional.rms_norm`.
+
+    Parameters
+    ----------
+    normalized_shape : int or sequence of int
+        The last dimensions of the input.
+    eps : float, optional
+        Default: the distance from 1 to the next number of the dtype.
+    elementwise_affine : bool
+        Learn a weight for every element. Default: True.
+    device, dtype : optional
+        Of the weight. Default: CPU, the default dtype.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> from cnnx import nn
+    >>> nn.RMSNorm([2, 3])(cnnx.randn(2, 2, 3)).shape
+    cnnx.Size([2, 2, 3])
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        super().__init__()
+        one = hasattr(normalized_shape, "__index__")
+        self.normalized_shape: tuple[int, ...] = (
+            (int(normalized_shape),) if one else tuple(normalized_shape)  # type: ignore[arg-type]
+        )
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        wanted = empty_parameter(device, dtype, *self.normalized_shape) if elementwise_affine else None
+        self.register_parameter("weight", wanted)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Sets the weight to 1."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., *normalized_shape) to the same shape."""
+        return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"
+
+
+class LocalResponseNorm(Module):
+    """Divides by the energy of the neighbouring channels. See `functional.local_response_norm`.
+
+    Parameters
+    ----------
+    size : int
+        How many channels.
+    alpha, beta, k : float
+        Default: 1e-4, 0.75 and 1.
+    """
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
+        super().__init__()
+        self.size = size
+        self.alpha = alpha
+        self.beta = beta
+        self.k = k
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, ...) to the same shape."""
+        return F.local_response_norm(input, self.size, self.alpha, self.beta, self.k)
+
+    def extra_repr(self) -> str:
+        """The arguments."""
+        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"

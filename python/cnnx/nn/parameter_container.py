@@ -145,6 +145,31 @@ class ParameterDict(_Parameters, MutableMapping[str, Any]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._keys)
 
+    def copy(self) -> ParameterDict:
+        """Another one with the same entries."""
+        return type(self)([(key, self[key]) for key in self._keys])
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """A new one with these names, all of one value."""
+        return type(self)([(key, default) for key in keys])
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._keys)
+
+    def __or__(self, other: Mapping[str, Any]) -> ParameterDict:
+        copied = self.copy()
+        copied.update(other)
+        return copied
+
+    def __ror__(self, other: Mapping[str, Any]) -> ParameterDict:
+        copied = type(self)(other)
+        copied.update(self)
+        return copied
+
+    def __ior__(self, other: Mapping[str, Any]) -> ParameterDict:
+        self.update(other)
+        return self
+
     def popitem(self) -> tuple[str, Any]:
         """Removes the entry that was added last; returns its name and value."""
         key = next(reversed(self._keys), None)

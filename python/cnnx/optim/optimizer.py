@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from .. import _C, noting
 from ..hooks import RemovableHandle
+from ..nn.uninitialized import is_lazy
 from ..tensor import Tensor
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -65,6 +66,13 @@ def _call_with_hooks(step: Callable[..., R], optimizer: Optimizer, args: Any, kw
         return result
     finally:
         del optimizer._in_step
+
+
+def _drop_grads(params: list[Tensor], set_to_none: bool) -> None:
+    try:
+        _C.zero_grads(params, set_to_none)
+    except ValueError:  # some are of lazy modules that were not called yet
+        _C.zero_grads([param for param in params if not is_lazy(param)], set_to_none)
 
 
 class Optimizer:
@@ -305,7 +313,7 @@ class Optimizer:
         if noting.active and (made := noting.current()) is not None:
             made.watch_groups(self.param_groups)
         for group in self.param_groups:
-            _C.zero_grads(group["params"], set_to_none)
+            _drop_grads(group["params"], set_to_none)
 
     # Saving and loading.
 

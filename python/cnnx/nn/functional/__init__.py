@@ -8,12 +8,12 @@ from .activation import *
 from .activation import __all__ as _activations
 from .conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from .distance import cosine_similarity, normalize, pairwise_distance
-from .dropout import dropout, dropout1d, dropout2d
+from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, feature_alpha_dropout
 from .embedding import embedding
 from .encoding import one_hot
 from .gumbel import gumbel_softmax
 from .likelihood_loss import gaussian_nll_loss, poisson_nll_loss
-from .linear import linear
+from .linear import bilinear, linear
 from .loss import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
@@ -30,12 +30,20 @@ from .margin_loss import (
     hinge_embedding_loss,
     margin_ranking_loss,
     multi_margin_loss,
+    multilabel_margin_loss,
     multilabel_soft_margin_loss,
     soft_margin_loss,
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
-from .normalization import batch_norm, group_norm, instance_norm, layer_norm
+from .normalization import (
+    batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    local_response_norm,
+    rms_norm,
+)
 from .padding import pad
 from .pooling import (
     adaptive_avg_pool1d,
@@ -51,20 +59,26 @@ from .pooling import (
     max_pool2d,
     max_pool2d_with_indices,
 )
+from .rrelu import *
+from .rrelu import __all__ as _random_and_in_place
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from .unpooling import lp_pool1d, lp_pool2d, max_unpool1d, max_unpool2d
 from .windows import fold, unfold
 
 __all__ = [
     *_activations,
+    *_random_and_in_place,
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
     "adaptive_max_pool1d_with_indices",
     "adaptive_max_pool2d",
     "adaptive_max_pool2d_with_indices",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "channel_shuffle",
@@ -79,6 +93,7 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "embedding",
+    "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",
     "group_norm",
@@ -90,13 +105,19 @@ __all__ = [
     "l1_loss",
     "layer_norm",
     "linear",
+    "local_response_norm",
+    "lp_pool1d",
+    "lp_pool2d",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool1d_with_indices",
     "max_pool2d",
     "max_pool2d_with_indices",
+    "max_unpool1d",
+    "max_unpool2d",
     "mse_loss",
     "multi_margin_loss",
+    "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
@@ -106,6 +127,7 @@ __all__ = [
     "pixel_shuffle",
     "pixel_unshuffle",
     "poisson_nll_loss",
+    "rms_norm",
     "smooth_l1_loss",
     "soft_margin_loss",
     "triplet_margin_loss",

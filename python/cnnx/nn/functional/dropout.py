@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 
+import cnnx
+
 from ... import _C
-from ...signatures import not_tensors
+from ...signatures import checked, not_tensors
 from ...tensor import Tensor
 
 
@@ -88,3 +90,65 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 def _check_probability(p: float) -> None:
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+def _to_negative_saturation(
+    op: str, input: Tensor, shape: tuple[int, ...], p: float, training: bool, inplace: bool
+) -> Tensor:
+    """Sets what a mask of `shape` drops to SELU's lower bound, and keeps mean 0 and variance 1."""
+    _check_probability(p)
+    if not training or p == 0.0:
+        return input
+    if not input.is_floating_point():
+        raise RuntimeError(f"{op}: takes floating-point input, got {input.dtype}")
+    if p == 1.0:
+        result = input * 0.0
+    else:
+        scale = ((_BOUND**2 * p + 1) * (1 - p)) ** -0.5
+        kept = cnnx.rand(*shape, dtype=input.dtype, device=input.device) >= p
+        mask = kept.to(input.dtype)
+        result = input * (mask * scale) + ((mask - 1) * (_BOUND * scale) + _BOUND * scale * p)
+    return input.copy_(result) if inplace else result
+
+
+_BOUND = 1.7580993408473766  # scale times alpha of SELU
+
+
+@checked
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """Dropout for SELU: what is dropped goes to SELU's lower bound, then mean and variance are put right.
+
+    Parameters
+    ----------
+    input : Tensor
+        Any shape.
+    p : float
+        Default: 0.5.
+    training : bool
+        If False, the input is returned as it is. Default: False.
+    inplace : bool
+        Overwrite `input`. Default: False.
+
+    Raises
+    ------
+    ValueError
+        If `p` is not within [0, 1].
+
+    Notes
+    -----
+    Klambauer et al., "Self-normalizing neural networks", NeurIPS 2017.
+    """
+    return _to_negative_saturation("alpha_dropout", input, tuple(input.shape), p, training, inplace)
+
+
+@checked
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """`alpha_dropout` of whole channels of (N, C, ...)."""
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"feature_alpha_dropout: requires at least 2 dimensions in the input, got {input.ndim}"
+        )
+    shape = (*input.shape[:2], *[1] * (input.ndim - 2))
+    return _to_negative_saturation("feature_alpha_dropout", input, shape, p, training, inplace)

@@ -315,3 +315,59 @@ def multilabel_soft_margin_loss(
     if weight is not None:
         losses = losses * weight
     return _reduced("multilabel_soft_margin_loss", losses.mean(-1), reduction)
+
+
+@checked
+def multilabel_margin_loss(
+    input: Tensor,
+    target: Tensor,
+    size_average: bool | None = None,
+    reduce: bool | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """The mean over classes of max(0, 1 - (x_j - x_i)), over a sample's labels j and all other classes i.
+
+    Parameters
+    ----------
+    input : Tensor
+        Scores, shape (N, C) or (C,).
+    target : Tensor
+        int64, of that shape: the labels of each sample, ended by -1 if there are fewer than C.
+    size_average, reduce : bool, optional
+        Deprecated; use `reduction`.
+    reduction : {"mean", "sum", "none"}
+        Default: ``"mean"``.
+
+    Raises
+    ------
+    RuntimeError
+        If the shapes differ.
+
+    Notes
+    -----
+    It compares every label with every class at once, which takes N C C elements.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> import cnnx.nn.functional as F
+    >>> x = cnnx.tensor([[0.1, 0.2, 0.4, 0.8]])
+    >>> round(F.multilabel_margin_loss(x, cnnx.tensor([[3, 0, -1, 1]])).item(), 4)
+    0.85
+    """
+    reduction = _reduction(size_average, reduce, reduction, 5)
+    if input.shape != target.shape or input.ndim not in (1, 2):
+        raise RuntimeError(
+            "multilabel_margin_loss: input and target need one shape (N, C) or (C,), got "
+            f"{tuple(input.shape)} and {tuple(target.shape)}"
+        )
+    if target.dtype != cnnx.int64:
+        raise RuntimeError(f"multilabel_margin_loss: target must be int64, got {target.dtype}")
+    rows, labels = (input, target) if input.ndim == 2 else (input.unsqueeze(0), target.unsqueeze(0))
+    counts = ((labels < 0).to(cnnx.int64).cumsum(1) == 0).to(rows.dtype)
+    places = labels.clamp(min=0)
+    is_label = cnnx.zeros_like(rows).scatter_add(1, places, counts) > 0
+    margins = (1 - rows.gather(1, places).unsqueeze(2) + rows.unsqueeze(1)).clamp(min=0)
+    weights = counts.unsqueeze(2) * (~is_label).to(rows.dtype).unsqueeze(1)
+    losses = (margins * weights).sum((1, 2)) / rows.shape[1]
+    return _reduced("multilabel_margin_loss", losses if input.ndim == 2 else losses[0], reduction)

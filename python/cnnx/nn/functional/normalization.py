@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 from ... import _C
 from ...autograd import no_grad
+from ...dtypes import finfo
 from ...signatures import checked, not_tensors
 from ...tensor import Tensor
+from .padding import pad
+from .pooling import avg_pool2d
 
 
 def batch_norm(
@@ -212,3 +215,97 @@ def instance_norm(
             if running_var is not None:
                 running_var.lerp_(flat.var(2).mean(0), momentum)
     return _C.group_norm(input, channels, weight, bias, eps)
+
+
+@checked
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """Divides by the root of the mean square over the last dimensions: x / sqrt(mean(x^2) + eps) * weight.
+
+    Parameters
+    ----------
+    input : Tensor
+        Shape (..., *normalized_shape).
+    normalized_shape : sequence of int
+        The last dimensions.
+    weight : Tensor, optional
+        Shape `normalized_shape`. Default: 1.
+    eps : float, optional
+        Default: the distance from 1 to the next number of the dtype.
+
+    Raises
+    ------
+    RuntimeError
+        If shapes do not match.
+
+    Notes
+    -----
+    Zhang, Sennrich, "Root mean square layer normalization", NeurIPS 2019.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> import cnnx.nn.functional as F
+    >>> F.rms_norm(cnnx.tensor([3.0, 3.0]), (2,)).round(decimals=3).tolist()
+    [1.0, 1.0]
+    """
+    shape = tuple(normalized_shape)
+    if not shape or tuple(input.shape[-len(shape) :]) != shape:
+        raise RuntimeError(
+            f"rms_norm: given normalized_shape={list(shape)}, expected input with shape [*, "
+            f"{', '.join(map(str, shape))}], but got input of size {list(input.shape)}"
+        )
+    if weight is not None and tuple(weight.shape) != shape:
+        raise RuntimeError(
+            f"rms_norm: weight {tuple(weight.shape)} must have the shape of normalized_shape {shape}"
+        )
+    if eps is None:
+        eps = float(finfo(input.dtype).eps)
+    dims = list(range(input.ndim - len(shape), input.ndim))
+    result = input * (input.square().mean(dims, keepdim=True) + eps).rsqrt()
+    return result if weight is None else result * weight
+
+
+@checked
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """Divides by the energy of the neighbouring channels: x / (k + alpha / size * sum of their squares)^beta.
+
+    Parameters
+    ----------
+    input : Tensor
+        Shape (N, C, ...) with at least three dimensions.
+    size : int
+        How many channels, those beyond the border counting 0.
+    alpha, beta, k : float
+        Default: 1e-4, 0.75 and 1.
+
+    Raises
+    ------
+    ValueError
+        If the input has fewer dimensions.
+
+    Notes
+    -----
+    Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural networks",
+    NeurIPS 2012.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> import cnnx.nn.functional as F
+    >>> F.local_response_norm(cnnx.full((1, 1, 1), 2.0), 1, alpha=0.75, beta=0.5).tolist()
+    [[[1.0]]]
+    """
+    if input.ndim < 3:
+        raise ValueError(f"Expected 3D or higher dimensionality input (got {input.ndim} dimensions)")
+    if size < 1:
+        raise ValueError(f"local_response_norm: size must be positive, got {size}")
+    if not input.numel():
+        return input
+    images, channels = input.shape[:2]
+    squares = pad(input.square().reshape(images, 1, channels, -1), (0, 0, size // 2, (size - 1) // 2))
+    means = avg_pool2d(squares, (size, 1), stride=1).reshape(input.shape)
+    return input / (means * alpha + k).pow(beta)

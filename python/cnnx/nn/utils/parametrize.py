@@ -295,9 +295,10 @@ def register_parametrization(
     >>> list(layer.state_dict())
     ['bias', 'parametrizations.weight.original']
     """
-    if not isinstance(module, Module) or not isinstance(parametrization, Module):
-        wrong = parametrization if isinstance(module, Module) else module
-        raise TypeError(f"register_parametrization: expected a Module, got {type(wrong).__name__}")
+    given: tuple[Any, ...] = (module, parametrization)
+    for value in given:
+        if not isinstance(value, Module):
+            raise TypeError(f"register_parametrization: expected a Module, got {type(value).__name__}")
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         entry: Any = module.parametrizations[tensor_name]

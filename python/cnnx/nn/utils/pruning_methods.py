@@ -360,7 +360,8 @@ class CustomFromMask(BasePruningMethod):
 def _amount(amount: Any) -> Any:
     if not isinstance(amount, numbers.Real):
         raise TypeError(f"Invalid type for amount: {amount}. Must be int or float.")
-    if not amount >= 0 or (amount > 1 and not isinstance(amount, numbers.Integral)):
+    number = float(amount)
+    if not number >= 0 or (number > 1 and not isinstance(amount, numbers.Integral)):
         raise ValueError(
             f"amount={amount} should either be a float in the range [0, 1] or a non-negative integer"
         )
@@ -369,7 +370,7 @@ def _amount(amount: Any) -> Any:
 
 def _count(amount: Any, size: int) -> int:
     if not isinstance(amount, numbers.Integral):
-        return round(amount * size)
+        return round(float(amount) * size)
     if int(amount) > size:
         raise ValueError(f"amount={amount} should be smaller than the number of parameters to prune={size}")
     return int(amount)
