@@ -57,10 +57,12 @@ class Noting:
         """A module is called: its attributes, parameters and hooks have to stay what they are."""
         if id(module) in self.modules:
             return
-        self.modules.add(id(module))
-        self._watch_module(module)
         from cnnx.nn.hooks import everywhere
 
+        if not self.modules:
+            self.guard.watch_dict(everywhere.numbers)
+        self.modules.add(id(module))
+        self._watch_module(module)
         if any(module.__dict__[name] for name in _HOOKS) or everywhere.numbers:
             self.refuse(f"a hook of {type(module).__name__} would have to be called")
 

@@ -295,6 +295,35 @@ void gradient(const Backward& call, Grads& grads) {
 }
 }  // namespace product
 
+TEST_CASE("autograd: a hook keeps what it likes of a saved value") {
+  struct Halved : PackedValue {
+    explicit Halved(double half) : half(half) {}
+    Tensor unpack() override { return Tensor::scalar(2 * half); }
+    double half;
+  };
+  struct Lost : PackedValue {
+    Tensor unpack() override { return Tensor::zeros({2}); }
+  };
+  const Tensor x = leaf(3);
+  int seen = 0;
+  set_pack_hook([&seen](const Tensor& value) {
+    CHECK(!grad_enabled());
+    ++seen;
+    return std::make_shared<Halved>(value.item() / 2);
+  });
+  const Tensor y = product::of(x, x);
+  set_pack_hook([](const Tensor&) { return std::make_shared<Lost>(); });
+  const Tensor z = product::of(x, x);
+  set_pack_hook({});
+  const Tensor plain = product::of(x, x);
+  CHECK(seen == 2);
+  backward(y);
+  CHECK(x.grad().item() == 6);
+  CHECK_THROWS_WITH_AS(backward(z), doctest::Contains("unpacked shape (2)"), ShapeError);
+  backward(plain);
+  CHECK(x.grad().item() == 12);
+}
+
 TEST_CASE("autograd: gradients of gradients") {
   Tensor x = leaf(3), y = leaf(5);
   const Tensor cube = product::of(product::of(x, x), x);

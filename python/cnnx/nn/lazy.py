@@ -7,6 +7,7 @@ from typing import Any
 import cnnx
 
 from .. import _C
+from ..signatures import not_tensors
 from ..tensor import Tensor
 from .batchnorm import BatchNorm1d, BatchNorm2d, _BatchNorm
 from .conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d, Ints, _ConvNd
@@ -127,6 +128,7 @@ class LazyLinear(LazyModuleMixin, Linear):
 
     def initialize_parameters(self, input: Tensor) -> None:
         """Gives the parameters shapes and values."""
+        _check_tensor(self, input)
         if self.has_uninitialized_params():
             with cnnx.no_grad():
                 self.in_features = input.shape[-1]
@@ -134,6 +136,11 @@ class LazyLinear(LazyModuleMixin, Linear):
                 _materialize(self.bias, self.out_features)
                 self.reset_parameters()
         self.in_features = self.weight.shape[-1]
+
+
+def _check_tensor(module: Module, input: Any) -> None:
+    if not isinstance(input, Tensor):
+        raise not_tensors(type(module).__name__, input=input)
 
 
 def _materialize(member: Any, *shape: int) -> None:
@@ -168,6 +175,7 @@ class _LazyConv(LazyModuleMixin, _ConvNd):
 
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         """Gives the parameters shapes and values."""
+        _check_tensor(self, input)
         if self.has_uninitialized_params():
             if input.ndim not in (self._axes + 1, self._axes + 2):
                 raise RuntimeError(
@@ -300,6 +308,7 @@ class _LazyNorm(LazyModuleMixin, _BatchNorm):
 
     def initialize_parameters(self, input: Tensor) -> None:
         """Gives parameters and statistics shapes and values."""
+        _check_tensor(self, input)
         members = (self.weight, self.bias, self.running_mean, self.running_var)
         if not self.num_features:
             self._check_input_dim(input)

@@ -8,8 +8,8 @@ from typing import Any
 import cnnx
 
 from ...tensor import Tensor
-from ..module import Module
 from ..parameter import Parameter
+from .checks import check_modules
 
 __all__ = ["fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights"]
 
@@ -80,9 +80,6 @@ def fuse_linear_bn_weights(
 
 
 def _fuse(op: str, layer: Any, bn: Any, transpose: bool) -> Any:
-    for module in (layer, bn):
-        if not isinstance(module, Module):
-            raise TypeError(f"{op}: expected modules, got {type(module).__name__}")
     if layer.training or bn.training:
         raise RuntimeError(f"{op}: fusion only for eval; call eval() on both first")
     if bn.running_mean is None or bn.running_var is None:
@@ -126,6 +123,7 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
     >>> bool((fuse_conv_bn_eval(conv, bn)(x) - bn(conv(x))).abs().max() < 1e-5)
     True
     """
+    check_modules("fuse_conv_bn_eval", conv, bn)
     if transpose and getattr(conv, "groups", 1) != 1:
         raise ValueError("fuse_conv_bn_eval: a transposed convolution of several groups is not supported")
     return _fuse("fuse_conv_bn_eval", conv, bn, transpose)
@@ -139,6 +137,7 @@ def fuse_linear_bn_eval(linear: Any, bn: Any) -> Any:
     AssertionError
         If the normalisation is not of as many features as the layer gives.
     """
+    check_modules("fuse_linear_bn_eval", linear, bn)
     if bn.num_features not in (linear.out_features, 1):
         raise AssertionError(
             "To fuse, linear.out_features == bn.num_features or bn.num_features == 1, got "

@@ -9,6 +9,7 @@ import cnnx
 from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
+from .checks import check_modules
 from .parametrize import register_parametrization
 from .spectral_norm import as_matrix, iterate, output_dim
 from .weight_norm import norm_except_dim
@@ -160,6 +161,7 @@ def spectral_norm(
     >>> (layer.weight - cnnx.tensor([[1.0, 0.0], [0.0, 1 / 3]])).abs().max().item() < 1e-4
     True
     """
+    check_modules("spectral_norm", module)
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
         raise ValueError(f"Module '{module}' has no parameter or buffer with name '{name}'")

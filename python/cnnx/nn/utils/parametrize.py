@@ -13,6 +13,7 @@ from ...tensor import Tensor
 from ..container import ModuleDict, ModuleList
 from ..module import Module
 from ..parameter import Parameter
+from .checks import check_modules
 
 __all__ = [
     "ParametrizationList",
@@ -295,10 +296,7 @@ def register_parametrization(
     >>> list(layer.state_dict())
     ['bias', 'parametrizations.weight.original']
     """
-    given: tuple[Any, ...] = (module, parametrization)
-    for value in given:
-        if not isinstance(value, Module):
-            raise TypeError(f"register_parametrization: expected a Module, got {type(value).__name__}")
+    check_modules("register_parametrization", module, parametrization)
     parametrization.train(module.training)
     if is_parametrized(module, tensor_name):
         entry: Any = module.parametrizations[tensor_name]

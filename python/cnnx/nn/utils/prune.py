@@ -14,6 +14,7 @@ from cnnx.signatures import checked
 
 from ...tensor import Tensor
 from ..module import Module
+from .checks import check_modules
 from .pruning_methods import (
     BasePruningMethod,
     CustomFromMask,
@@ -284,4 +285,5 @@ def is_pruned(module: Module) -> bool:
     >>> prune.is_pruned(layer), prune.is_pruned(prune.identity(layer, "weight"))
     (False, True)
     """
+    check_modules("is_pruned", module)
     return any(hooks_of(child) for child in module.modules())

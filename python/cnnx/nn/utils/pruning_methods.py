@@ -11,6 +11,7 @@ import cnnx
 
 from ...tensor import Tensor
 from ..module import Module
+from .checks import check_modules
 
 __all__ = [
     "BasePruningMethod",
@@ -159,6 +160,7 @@ class BasePruningMethod(ABC):
 
 def hooks_of(module: Module, name: str | None = None) -> list[tuple[int, BasePruningMethod]]:
     """The hooks of a module that prune, with their numbers."""
+    check_modules("prune", module)
     return [
         (number, hook)
         for number, hook in module._forward_pre_hooks.items()

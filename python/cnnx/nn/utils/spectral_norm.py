@@ -11,6 +11,7 @@ from .. import functional as F
 from ..conv import _ConvTranspose
 from ..module import Module
 from ..parameter import Parameter
+from .checks import check_modules
 
 __all__ = ["as_matrix", "iterate", "output_dim", "remove_spectral_norm", "spectral_norm"]
 
@@ -107,8 +108,7 @@ def spectral_norm(
     >>> list(nn.utils.spectral_norm(nn.Linear(3, 2)).state_dict())
     ['bias', 'weight_orig', 'weight_u', 'weight_v']
     """
-    if not isinstance(module, Module):
-        raise TypeError(f"spectral_norm: module must be a Module, got {type(module).__name__}")
+    check_modules("spectral_norm", module)
     if n_power_iterations <= 0:
         raise ValueError(
             f"Expected n_power_iterations to be positive, but got n_power_iterations={n_power_iterations}"
@@ -145,6 +145,7 @@ def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
     ValueError
         If there is none.
     """
+    check_modules("remove_spectral_norm", module)
     for number, hook in module._forward_pre_hooks.items():
         if isinstance(hook, SpectralNorm) and hook.name == name:
             with cnnx.no_grad():

@@ -6,9 +6,11 @@ import warnings
 from typing import Any
 
 from ...pointwise import is_tensor
+from ...shaping import axis_of
 from ...tensor import Tensor
 from ..module import Module
 from ..parameter import Parameter
+from .checks import check_modules
 
 __all__ = ["norm_except_dim", "remove_weight_norm", "weight_norm"]
 
@@ -17,7 +19,7 @@ def norm_except_dim(v: Tensor, pow: int = 2, dim: int = 0) -> Tensor:
     """The norms of the slices along a dimension, which stays beside dimensions of 1; of all for -1."""
     if dim == -1:
         return v.norm(pow)
-    kept = dim % v.ndim
+    kept = axis_of("weight_norm", v, dim)
     rest = [axis for axis in range(v.ndim) if axis != kept]
     return v.norm(pow, rest, keepdim=True) if rest else v.abs()
 
@@ -73,8 +75,7 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
         FutureWarning,
         stacklevel=2,
     )
-    if not isinstance(module, Module):
-        raise TypeError(f"weight_norm: module must be a Module, got {type(module).__name__}")
+    check_modules("weight_norm", module)
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, WeightNorm) and hook.name == name:
             raise RuntimeError(
@@ -100,6 +101,7 @@ def remove_weight_norm(module: Module, name: str = "weight") -> Module:
     ValueError
         If there is none.
     """
+    check_modules("remove_weight_norm", module)
     for number, hook in module._forward_pre_hooks.items():
         if isinstance(hook, WeightNorm) and hook.name == name:
             weight = hook.compute_weight(module)
