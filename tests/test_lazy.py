@@ -60,7 +60,7 @@ def layers(lib):
 def uninitialized(lib):
     log, layer = [], lib.nn.LazyLinear(3, dtype=lib.float64)
     p = layer.weight
-    log += [repr(p), p.requires_grad, p.is_leaf, p.grad, str(p.dtype).split(".")[-1], str(p.device)]
+    log += [repr(p), p.requires_grad, p.is_leaf, p.grad, str(p.dtype).split(".")[-1]]
     for call in (
         lambda: p + 1,
         lambda: lib.add(p, p),

@@ -439,3 +439,27 @@ def test_norms_of_gradients():
     assert nn.utils.get_total_norm([]).item() == 0.0
     with pytest.raises(RuntimeError, match="not finite"):
         nn.utils.get_total_norm(cnnx.tensor([float("inf")]), error_if_nonfinite=True)
+
+
+def test_parametrized_nets_are_replayed():
+    p = nn.utils.parametrizations
+
+    def losses(compiled):
+        cnnx.manual_seed(0)
+        net = nn.Sequential(p.spectral_norm(nn.Linear(6, 5)), nn.ReLU(), p.weight_norm(nn.Linear(5, 3)))
+        optimizer = cnnx.optim.SGD(net.parameters(), lr=0.1)
+
+        def step(x, y):
+            loss = nn.functional.cross_entropy(net(x), y)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return loss.detach()
+
+        x, y = cnnx.rand(8, 6), cnnx.arange(8) % 3
+        function = cnnx.compile(step, static=True) if compiled else step
+        return [function(x, y).item() for _ in range(5)]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # that there is no plan
+        assert losses(True) == losses(False)

@@ -60,7 +60,7 @@ class Noting:
         from cnnx.nn.hooks import everywhere
 
         if not self.modules:
-            self.guard.watch_dict(everywhere.numbers)
+            self.guard.watch_dict(everywhere.numbers)  # type: ignore[arg-type]
         self.modules.add(id(module))
         self._watch_module(module)
         if any(module.__dict__[name] for name in _HOOKS) or everywhere.numbers:

@@ -61,21 +61,6 @@ class LazyModuleMixin(Module):
         if module.cls_to_become is not None:
             module.__class__ = module.cls_to_become
 
-    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        for name, member in [*self._parameters.items(), *self._buffers.items()]:
-            if member is not None and name not in self._non_persistent_buffers_set:
-                destination[prefix + name] = member if is_lazy(member) or keep_vars else member.detach()
-
-    def _load_member(
-        self, name: str, registry: Any, target: Any, key: str, value: Any, assign: bool, undo: list[Any]
-    ) -> str | None:
-        if is_lazy(target):
-            if is_lazy(value):
-                return None
-            if isinstance(value, Tensor):
-                target.materialize(value.shape)
-        return super()._load_member(name, registry, target, key, value, assign, undo)
-
 
 class LazyLinear(LazyModuleMixin, Linear):
     """`Linear` that takes `in_features` from its first input.

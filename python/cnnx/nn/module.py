@@ -39,6 +39,8 @@ _REGISTRIES: dict[str, Callable[[], Any]] = {
     "_load_state_dict_post_hooks": OrderedDict,
 }  # fmt: skip
 
+_hooks_everywhere = everywhere.numbers
+
 _NEVER_CALLED = dict.fromkeys(
     ("_call_impl", "_wrapped_call_impl", "_slow_forward"), "define forward or __call__ instead"
 )
@@ -126,7 +128,7 @@ class Module(CallHooks, State):
             or self._forward_hooks
             or self._backward_hooks
             or self._backward_pre_hooks
-            or everywhere.numbers
+            or _hooks_everywhere
         ):
             return self._call_with_hooks(args, kwargs)
         try:

@@ -11,6 +11,7 @@ import cnnx
 from ..hooks import RemovableHandle
 from ..tensor import Tensor
 from .parameter import Parameter
+from .uninitialized import is_lazy
 
 if TYPE_CHECKING:
     from .module import Module
@@ -99,7 +100,8 @@ class State:
         """Puts the module's own state, without its children's, into `destination`."""
         for name, member in [*self._parameters.items(), *self._buffers.items()]:
             if member is not None and name not in self._non_persistent_buffers_set:
-                destination[prefix + name] = member if keep_vars else member.detach()
+                whole = keep_vars or is_lazy(member)
+                destination[prefix + name] = member if whole else member.detach()
         if type(self).get_extra_state is not State.get_extra_state:
             destination[prefix + EXTRA_STATE] = self.get_extra_state()
 
@@ -233,6 +235,10 @@ class State:
                 f'While copying the parameter named "{key}", expected a cnnx.Tensor from checkpoint '
                 f"but received {type(value)}"
             )
+        if is_lazy(target):
+            if is_lazy(value):
+                return None
+            target.materialize(value.shape)
         if target.ndim == 0 and tuple(value.shape) == (1,):  # scalars of PyTorch 0.3
             value = value[0]
         if tuple(value.shape) != tuple(target.shape):
