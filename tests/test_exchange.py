@@ -32,8 +32,10 @@ SPECS = {
 PLAIN_ARGUMENTS = ((), (2,), (2, 2), (1, 4), ((2, 2), 2), (1, (2, 2)))
 
 
-def is_layer(kind):
-    return isinstance(kind, type) and issubclass(kind, nn.Module) and kind is not nn.Module
+def is_layer(kind):  # lazy ones become others
+    if not isinstance(kind, type) or kind is nn.Module:
+        return False
+    return issubclass(kind, nn.Module) and not issubclass(kind, nn.lazy.LazyModuleMixin)
 
 
 def arrays(state):
