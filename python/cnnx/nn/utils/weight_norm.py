@@ -66,8 +66,12 @@ def weight_norm(module: Module, name: str = "weight", dim: int | None = 0) -> Mo
 
     Examples
     --------
+    >>> import warnings
     >>> from cnnx import nn
-    >>> list(nn.utils.weight_norm(nn.Linear(3, 2)).state_dict())
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     layer = nn.utils.weight_norm(nn.Linear(3, 2))
+    >>> list(layer.state_dict())
     ['bias', 'weight_g', 'weight_v']
     """
     warnings.warn(
