@@ -15,8 +15,15 @@ from cnnx import _C
 
 UNARY = [*_C.unary, "logit", "round"]  # these two have arguments, and so are not of the list
 KEEPS_INTEGERS = {"neg", "abs", "sign", "square", "floor", "ceil", "round", "trunc", "relu"}
+# Those that ONNX has not, nor a few nodes that make them.
+WITHOUT_ONNX = {"erfinv", "lgamma", "digamma"}
+# Where PyTorch's own derivatives in float64 have fewer digits than the others.
+FEWER_DIGITS = {"digamma": 1e-8}
 # Where a function is defined, if not everywhere.
 BOUNDS = {
+    **dict.fromkeys(["asin", "acos", "atanh", "erfinv"], (-0.9, 0.9)),
+    **dict.fromkeys(["lgamma", "digamma"], (0.3, 4.0)),
+    "acosh": (1.1, 4.0),
     **dict.fromkeys(["log", "log1p", "log2", "log10", "sqrt", "rsqrt"], (0.1, 3.1)),
     "logit": (0.1, 0.9),
 }

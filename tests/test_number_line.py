@@ -134,7 +134,14 @@ UNARY = [
     # From the result alone, as PyTorch: what 1 - y loses is lost.
     method("tanh", ulps=3, slope_scale=lambda x: 4 * one()),
     method("sigmoid", ulps=3, slope_scale=one),
-    method("erf", ulps=3, slopes=8), method("nan_to_num"),
+    method("erf", ulps=3, slopes=8), method("erfc", ulps=12, slopes=8), method("nan_to_num"),
+    method("asin", ulps=4), method("acos", ulps=4), method("atan", ulps=4, domain=lambda x: abs(x) < 1e19),
+    method("asinh", ulps=6), method("acosh", ulps=6, slopes=6, domain=lambda x: x >= 1),
+    method("atanh", ulps=6, domain=lambda x: abs(x) < 1e19),
+    method("erfinv", ulps=6, slopes=64),  # from the result: an error in it counts 2 y^2 times
+    # PyTorch's derivatives lose their digits beside the poles.
+    method("lgamma", domain=lambda x: x > 0), method("digamma", domain=lambda x: x > 0),
+    Row("polygamma", lambda m, x: m.polygamma(1, x), domain=lambda x: (x > 1e-18) & (x < 1e18)),
     method("logit", ulps=6, exact=logit),
     activation("relu"), activation("relu6"), activation("leaky_relu"), activation("hardtanh"),
     activation("elu", ulps=4), activation("elu", {"alpha": 0.3}, ulps=4),
@@ -167,6 +174,8 @@ BINARY = [
     method("fmax"), method("fmin"), method("remainder"), method("fmod", slope_scale=a_whole),
     method("pow", slopes=6, tiny=256, domain=lambda x, y: (x <= 0) | (y * np.log2(np.abs(x)) < 128)),
     method("xlogy", ulps=4),
+    method("atan2", ulps=4, slopes=6, tiny=64,
+        domain=lambda x, y: (np.hypot(x, y) < 3e38) & (np.hypot(x, y) > 1e-37)),
     # The slopes are of the result, which has few digits where it is denormal.
     method("hypot", domain=lambda x, y: (np.hypot(x, y) < 3.4e38) & (np.hypot(x, y) > 1e-38)),
     method("logaddexp", ulps=4, scale=lambda *x: 2 * largest(*x), slopes=64),

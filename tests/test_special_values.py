@@ -25,6 +25,7 @@ from oracles import array, tensor
 torch = pytest.importorskip("torch")
 
 INF, NAN, LARGEST = math.inf, math.nan, 3.4028234663852886e38
+TINY = 1e-30
 POINTS = [
     0.0, -0.0, INF, -INF, NAN, 1, -1, LARGEST, -LARGEST, 1e-45, -1e-45, 1.1754944e-38, 6, 3, -3, 0.5,
     -0.5, 20, 21,
@@ -48,7 +49,7 @@ def prelu(m: Any, x: Any) -> Any:
 UNARY = {
     **{a.label: (lambda m, x, a=a: a(F(m), x)) for a in ACTIVATIONS},
     "prelu": prelu,
-    **{name: of(name) for name in (*functions.UNARY, "tan", "exp2", "frac", "nan_to_num")},
+    **{name: of(name) for name in (*functions.UNARY, "tan", "exp2", "frac", "nan_to_num", "sinc")},
     "clamp": lambda m, x: m.clamp(x, -1, 1),
     "clamp below": lambda m, x: m.clamp(x, min=0.0),
     "clamp above": lambda m, x: m.clamp(x, max=6.0),
@@ -76,7 +77,7 @@ BINARY = {
         name: of(name)
         for name in (
             "add", "sub", "mul", "div", "pow", "maximum", "minimum", "fmax", "fmin", "remainder",
-            "fmod", "hypot", "logaddexp", "xlogy",
+            "fmod", "hypot", "logaddexp", "logaddexp2", "xlogy", "atan2",
         )
     },
     "lerp 0.3": lambda m, x, y: m.lerp(x, y, 0.3),
@@ -100,6 +101,13 @@ BETTER: dict[tuple[str, int], list[tuple[Any, float]]] = {
     ("hardswish", 0): [(LARGEST, LARGEST)],  # inf
     ("pow -0.5", 0): [(-0.0, INF), (-INF, 0)],  # -inf and NaN, by way of rsqrt; these are C's pow
     ("pow 1.5", 1): [(-INF, INF)],  # NaN
+    # A number, where the function is none.
+    ("acosh", 1): [(x, NAN) for x in (-1.0, -3.0, -20.0, -104.0, -2.5, -1e30, -LARGEST, -INF)],
+    # Numbers, as sine of whole multiples of pi is none of PyTorch's.
+    ("digamma", 1): [(x, INF) for x in (-1.0, -3.0, -20.0, -104.0, -1e30, -LARGEST)],
+    # 0, infinite or NaN, by way of squares.
+    ("atan2", 1): [((0.0, TINY), 1 / TINY), ((-0.0, TINY), 1 / TINY), ((TINY, TINY), 0.5 / TINY)],
+    ("atan2", 2): [((TINY, 0.0), -1 / TINY), ((TINY, -0.0), -1 / TINY), ((TINY, TINY), -0.5 / TINY)],
     ("xlogy", 2): [((a, b), 0) for a in (0.0, -0.0) for b in (0.0, -0.0)],  # NaN
 }
 

@@ -42,6 +42,7 @@ OPTIONAL_TENSORS = {
     "out",
     "running_mean",
     "running_var",
+    "sorter",
 }
 # Functions some of whose results may be None.
 OPTIONAL_RESULTS = {"grad"}

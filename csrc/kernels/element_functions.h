@@ -65,6 +65,7 @@ struct FloatArithmetic {
       case BinaryOp::floor_divide: return static_cast<T>(floor_quotient(a, b));
       case BinaryOp::hypot: return hypot(a, b);
       case BinaryOp::xlogy: return a == 0 && b == b ? T(0) : a * log(b);
+      case BinaryOp::atan2: return atan2(a, b);
       case BinaryOp::pow_slope:
         return static_cast<T>(b == 0 ? 0 : static_cast<double>(b) * pow(static_cast<double>(a), static_cast<double>(b) - 1));
       default: return static_cast<T>(fmod(static_cast<double>(a), static_cast<double>(b)));  // the sign of the dividend
@@ -151,10 +152,11 @@ struct Test {
       switch (op) {
         case TestOp::isnan: return x != x;
         case TestOp::isinf: return x == x && !finite;
+        case TestOp::signbit: return copysign(T(1), x) < T(0);
         default: return finite;
       }
     } else {
-      return op == TestOp::isfinite;
+      return op == TestOp::signbit ? is_negative(x) : op == TestOp::isfinite;
     }
   }
 };
@@ -235,6 +237,66 @@ CNNX_BOTH T sum_of(T a, T b) {
   if constexpr (std::is_same_v<T, bool>) return a || b;
   else return static_cast<T>(a + b);
 }
+// An element in whose place a value is put. A NaN wins.
+template <class T>
+CNNX_BOTH T put_of(PutOp op, T element, T value) {
+  switch (op) {
+    case PutOp::add: return sum_of(element, value);
+    case PutOp::multiply:
+      if constexpr (std::is_same_v<T, bool>) return element && value;
+      else return static_cast<T>(element * value);
+    case PutOp::max: return beats(true, value, element) ? value : element;
+    case PutOp::min: return beats(false, value, element) ? value : element;
+    default: return value;
+  }
+}
+
+// y = a before + b, of what the steps of a recurrence make one after the other: the step of both.
+template <class T>
+struct LinearStep {
+  T a, b;
+};
+template <class T>
+CNNX_BOTH LinearStep<T> join_steps(LinearStep<T> first, LinearStep<T> then) {
+  return {then.a * first.a, then.a * first.b + then.b};
+}
+// The extreme of a run with its place: the last of equal ones, and NaN before all, as PyTorch's cummax has it.
+template <class T>
+struct Placed {
+  T value;
+  int64_t place;  // negative: of nothing
+};
+template <class T>
+CNNX_BOTH Placed<T> later_extreme(bool max, Placed<T> first, Placed<T> then) {
+  if (then.place < 0) return first;
+  if (first.place < 0) return then;
+  const bool keep =
+      then.value == then.value && (first.value != first.value || (max ? then.value < first.value : then.value > first.value));
+  return keep ? first : then;
+}
+
+// The place of a value in a row in ascending order: before or, `right`, behind equal elements. NaN is the largest.
+template <class T>
+struct PlaceInOrder {
+  const T* rows;
+  const int64_t* order;  // null: the rows are in order themselves
+  const T* values;
+  int64_t length, values_per_row;
+  bool right;
+  CNNX_BOTH int64_t operator()(int64_t i) const {
+    const int64_t first = i / values_per_row * length;
+    const T value = values[i];
+    int64_t low = 0, high = length;
+    while (low < high) {
+      const int64_t middle = low + (high - low) / 2;
+      const T element = rows[first + (order != nullptr ? order[first + middle] : middle)];
+      const bool before = right ? !Before<T>::smaller(value, element) : Before<T>::smaller(element, value);
+      if (before) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+};
 
 // An index within the extent; negative: out of range.
 CNNX_BOTH inline int64_t index_within(int64_t index, int64_t extent, bool wraps) {

@@ -30,7 +30,7 @@ void bitwise(const Queue& queue, BitOp op, DType dtype, const StridedShape<3>& s
 
 void test(const Queue& queue, TestOp op, DType dtype, int64_t n, const void* x, bool* out) {
   dispatch(dtype, [&]<class T>(T) {
-    with_op<4>(op, [&]<class Op>(Op known) { map(queue, "test", n, static_cast<const T*>(x), out, Test<T, Op>{known}); });
+    with_op<5>(op, [&]<class Op>(Op known) { map(queue, "test", n, static_cast<const T*>(x), out, Test<T, Op>{known}); });
   });
 }
 
@@ -38,6 +38,14 @@ void integer_unary(const Queue& queue, UnaryOp op, DType dtype, int64_t n, doubl
   dispatch(dtype, [&]<class T>(T) {
     if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>)
       map(queue, "integer_unary", n, static_cast<const T*>(x), static_cast<T*>(out), IntegerFunction<T>(op, a, b));
+  });
+}
+
+void search_sorted(const Queue& queue, DType dtype, int64_t n, int64_t values_per_row, int64_t length, bool right,
+                   const void* rows, const int64_t* order, const void* values, int64_t* out) {
+  dispatch(dtype, [&]<class T>(T) {
+    generate(queue, "searchsorted", n, out,
+             PlaceInOrder<T>{static_cast<const T*>(rows), order, static_cast<const T*>(values), length, values_per_row, right});
   });
 }
 

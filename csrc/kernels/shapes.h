@@ -175,7 +175,23 @@ inline UnaryNeeds unary_needs(UnaryOp op) {
 }
 
 // pow_slope: b a^(b - 1), the slope of a^b in a, computed in double: a^(b - 1) alone may be too large.
-enum class BinaryOp { add, sub, mul, div, pow, maximum, minimum, remainder, floor_divide, fmod, hypot, xlogy, pow_slope, count };
+enum class BinaryOp {
+  add,
+  sub,
+  mul,
+  div,
+  pow,
+  maximum,
+  minimum,
+  remainder,
+  floor_divide,
+  fmod,
+  hypot,
+  xlogy,
+  atan2,
+  pow_slope,
+  count
+};
 
 // How an operand of a contiguous binary kernel is read.
 enum class Operand { full, scalar };
@@ -183,7 +199,9 @@ enum class Operand { full, scalar };
 enum class ReduceOp { sum, mean, prod, max, min };
 enum class CompareOp { eq, ne, lt, le };
 enum class BitOp { bit_and, bit_or, bit_xor };
-enum class TestOp { logical_not, isnan, isinf, isfinite };
+enum class TestOp { logical_not, isnan, isinf, isfinite, signbit };
+// What becomes of an element where a value is put.
+enum class PutOp { replace, add, multiply, max, min };
 
 // Operands of one shape, each with strides in its elements; at most kMaxDims dimensions, at least one.
 constexpr int kMaxDims = 8;

@@ -55,6 +55,7 @@ constexpr Reads reads_of(BinaryOp op) {
     case BinaryOp::maximum:
     case BinaryOp::minimum:
     case BinaryOp::xlogy:
+    case BinaryOp::atan2:
     case BinaryOp::pow_slope: return {kA | kB, kA | kB};
     case BinaryOp::remainder:
     case BinaryOp::fmod: return {0, kA | kB};
@@ -87,6 +88,12 @@ Tensor pow_slope_in_exponent(const Tensor& g, const TensorOrNumber& a, const Ten
   return where(flat, 0.0, mul(g, slope));
 }
 
+// side / (a^2 + b^2), without squares that are too large or too small; 0 where both are 0.
+Tensor turn(const TensorOrNumber& side, const TensorOrNumber& a, const TensorOrNumber& b) {
+  const Tensor length = hypot(a, b);
+  return where(eq(length, 0), 0.0, div(div(side, length), length));
+}
+
 Tensor gradient_of_a(BinaryOp op, const Tensor& g, const TensorOrNumber& a, const TensorOrNumber& b, const Tensor& out) {
   switch (op) {
     case BinaryOp::add:
@@ -100,6 +107,7 @@ Tensor gradient_of_a(BinaryOp op, const Tensor& g, const TensorOrNumber& a, cons
     case BinaryOp::maximum: return extreme_share(g, a, b, true);
     case BinaryOp::minimum: return extreme_share(g, a, b, false);
     case BinaryOp::hypot: return mul(g, div(a, out));
+    case BinaryOp::atan2: return mul(g, turn(b, a, b));
     // Where a is 0, the slopes of xlogy are the limits: log b, and 0 where there is none.
     case BinaryOp::xlogy:
       return where(logical_and(eq(a, 0), le(b, 0)), 0.0,
@@ -124,6 +132,7 @@ Tensor gradient_of_b(BinaryOp op, const Tensor& g, const TensorOrNumber& a, cons
     case BinaryOp::remainder: return neg(mul(g, floor_divide(a, b)));
     case BinaryOp::fmod: return neg(mul(g, div(a, b, "trunc")));
     case BinaryOp::hypot: return mul(g, div(b, out));
+    case BinaryOp::atan2: return neg(mul(g, turn(a, a, b)));
     case BinaryOp::xlogy: return where(logical_and(eq(a, 0), eq(b, 0)), 0.0, mul(g, div(a, b)));
     default: return zeros_as(g);
   }
@@ -154,10 +163,10 @@ constexpr OpDef binary_op(const char* name) {
       .lanes_if(fit_lanes)
       .with_gradient(gradient, saves);
 }
-constexpr OpDef kOps[] = {binary_op("add"),          binary_op("sub"),     binary_op("mul"),     binary_op("div"),
-                          binary_op("pow"),          binary_op("maximum"), binary_op("minimum"), binary_op("remainder"),
-                          binary_op("floor_divide"), binary_op("fmod"),    binary_op("hypot"),   binary_op("xlogy"),
-                          binary_op("pow_slope")};
+constexpr OpDef kOps[] = {binary_op("add"),          binary_op("sub"),      binary_op("mul"),     binary_op("div"),
+                          binary_op("pow"),          binary_op("maximum"),  binary_op("minimum"), binary_op("remainder"),
+                          binary_op("floor_divide"), binary_op("fmod"),     binary_op("hypot"),   binary_op("xlogy"),
+                          binary_op("atan2"),        binary_op("pow_slope")};
 static_assert(std::size(kOps) == static_cast<size_t>(BinaryOp::count));
 constexpr OpDef kTruncated = op<BinaryCall>("div_trunc", infer, run_truncated)
                                  .working_by_image(kByElement)
@@ -203,7 +212,7 @@ Tensor call_binary(const char* name, const OpDef& def, BinaryOp op, const Tensor
 DType type_of(const char* name, BinaryOp op, const TensorOrNumber& a, const TensorOrNumber& b) {
   check_operands(name, a, b);
   const DType dtype = result_type(a, b);
-  const bool real = op == BinaryOp::div || op == BinaryOp::hypot || op == BinaryOp::xlogy;
+  const bool real = op == BinaryOp::div || op == BinaryOp::hypot || op == BinaryOp::xlogy || op == BinaryOp::atan2;
   return real && !is_floating_point(dtype) ? default_dtype() : dtype;
 }
 
@@ -320,6 +329,7 @@ Tensor fmod(const TensorOrNumber& a, const TensorOrNumber& b) { return binary(Bi
 Tensor floor_divide(const TensorOrNumber& a, const TensorOrNumber& b) { return binary(BinaryOp::floor_divide, a, b); }
 Tensor hypot(const TensorOrNumber& a, const TensorOrNumber& b) { return binary(BinaryOp::hypot, a, b); }
 Tensor xlogy(const TensorOrNumber& a, const TensorOrNumber& b) { return binary(BinaryOp::xlogy, a, b); }
+Tensor atan2(const TensorOrNumber& a, const TensorOrNumber& b) { return binary(BinaryOp::atan2, a, b); }
 
 Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha) {
   if (alpha.real() == 1) return binary_("add_", BinaryOp::add, self, other);

@@ -89,7 +89,7 @@ void run_test(const Run& r) {
   elements(r.queue).test(r.queue, r.as<TestOp>(), x.dtype(), x.numel(), r.input_data[0], r.out<bool>(0));
 }
 constexpr OpDef test_op(const char* name) { return op<TestOp>(name, infer_test, run_test); }
-constexpr OpDef kTest[] = {test_op("logical_not"), test_op("isnan"), test_op("isinf"), test_op("isfinite")};
+constexpr OpDef kTest[] = {test_op("logical_not"), test_op("isnan"), test_op("isinf"), test_op("isfinite"), test_op("signbit")};
 Tensor test_each(TestOp op, const Tensor& input) { return emit_one(kTest[static_cast<int>(op)], op, {input}); }
 
 }  // namespace
@@ -119,5 +119,6 @@ Tensor logical_not(const Tensor& input) { return test_each(TestOp::logical_not, 
 Tensor isnan(const Tensor& input) { return test_each(TestOp::isnan, input); }
 Tensor isinf(const Tensor& input) { return test_each(TestOp::isinf, input); }
 Tensor isfinite(const Tensor& input) { return test_each(TestOp::isfinite, input); }
+Tensor signbit(const Tensor& input) { return test_each(TestOp::signbit, input); }
 
 }  // namespace cnnx

@@ -61,16 +61,17 @@ constexpr OpDef gather_op(const char* name) {
       .reads({Place::strided, Place::row_major})
       .with_gradient(gradient_gather, saving<input_bit(1)>);
 }
-constexpr OpDef kGather[] = {gather_op("gather"), gather_op("max"), gather_op("min"), gather_op("sort"), gather_op("topk")};
+constexpr OpDef kGather[] = {gather_op("gather"), gather_op("max"),    gather_op("min"),   gather_op("sort"),
+                             gather_op("topk"),   gather_op("cummax"), gather_op("cummin")};
 
 // Inputs: values, index, source: of the index's shape, or one element; undefined for a number. The result is the values with the
 // source in the places of the index.
 struct ScatterCall {
   int dim;
-  bool add;
+  PutOp op;
   ElementOperand number;
 };
-CNNX_FIELDS(ScatterCall, dim, add, number)
+CNNX_FIELDS(ScatterCall, dim, op, number)
 void infer_scatter(const Call& call, ResultSpecs& results) {
   results.push_back({call[0].shape(), call[0].dtype(), Place::strided});
 }
@@ -91,32 +92,68 @@ void run_scatter(const Run& r) {
     }
   }
   collapse_dims(shape, strides);
-  table.put_along(r.queue, out.dtype(), strided_shape(shape, strides), taken, steps, c.add, r.in<int64_t>(1), r.input_data[2],
+  table.put_along(r.queue, out.dtype(), strided_shape(shape, strides), taken, steps, c.op, r.in<int64_t>(1), r.input_data[2],
                   r.result_data[0]);
 }
 void gradient_scatter(const Backward& call, Grads& grads);
+void gradient_product(const Backward& call, Grads& grads);
+void gradient_scattered_extreme(const Backward& call, Grads& grads);
+constexpr uint64_t kScatterAll = input_bit(0) | input_bit(1) | input_bit(2);
 constexpr OpDef scatter_op(const char* name) {
-  return op<ScatterCall>(name, infer_scatter, run_scatter)
-      .reads({Place::strided, Place::row_major, Place::strided})
-      .with_gradient(gradient_scatter, saving<input_bit(1)>);
+  return op<ScatterCall>(name, infer_scatter, run_scatter).reads({Place::strided, Place::row_major, Place::strided});
 }
-constexpr OpDef kScatter = scatter_op("scatter"), kScatterAdd = scatter_op("scatter_add");
+constexpr OpDef kScatter[] = {
+    scatter_op("scatter").with_gradient(gradient_scatter, saving<input_bit(1)>),
+    scatter_op("scatter_add").with_gradient(gradient_scatter, saving<input_bit(1)>),
+    scatter_op("scatter_prod").with_gradient(gradient_product, saving<kScatterAll>),
+    scatter_op("scatter_amax").with_gradient(gradient_scattered_extreme, saving<kScatterAll | result_bit(0)>),
+    scatter_op("scatter_amin").with_gradient(gradient_scattered_extreme, saving<kScatterAll | result_bit(0)>)};
 
-Tensor scattered(const Tensor& input, int dim, const Tensor& index, const Tensor& source, bool add,
+Tensor scattered(const Tensor& input, int dim, const Tensor& index, const Tensor& source, PutOp op,
                  const Tensor* into = nullptr) {
-  return emit_one(add ? kScatterAdd : kScatter, ScatterCall{dim, add, {}}, {input, index, source}, into);
+  return emit_one(kScatter[static_cast<int>(op)], ScatterCall{dim, op, {}}, {input, index, source}, into);
 }
 
 void gradient_gather(const Backward& call, Grads& grads) {
   const Tensor zeros = Tensor::zeros(call.shape(0), call.options(0));
-  grads[0] = scattered(zeros, call.as<GatherCall>().dim, call.input(1), call.grad(), true);
+  grads[0] = scattered(zeros, call.as<GatherCall>().dim, call.input(1), call.grad(), PutOp::add);
 }
 
 void gradient_scatter(const Backward& call, Grads& grads) {
   const ScatterCall& c = call.as<ScatterCall>();
   const Tensor index = call.input(1), g = call.grad();
-  if (call.needs(0)) grads[0] = c.add ? g : scattered(g, c.dim, index, Tensor::zeros({}, g.options()), false);
+  if (call.needs(0))
+    grads[0] = c.op == PutOp::add ? g : scattered(g, c.dim, index, Tensor::zeros({}, g.options()), PutOp::replace);
   if (call.needs(2)) grads[2] = take_along(TakeName::gather, g, c.dim, index);
+}
+
+// Of products: what a factor is multiplied by. Zeros are left out and counted, so that the factor beside one has a gradient too.
+void gradient_product(const Backward& call, Grads& grads) {
+  const int dim = call.as<ScatterCall>().dim;
+  const Tensor input = call.input(0), index = call.input(1), source = call.input(2), g = call.grad();
+  const Tensor input_is_zero = eq(input, 0), source_is_zero = eq(source, 0);
+  const Tensor product =
+      scattered(where(input_is_zero, 1.0, input), dim, index, where(source_is_zero, 1.0, source), PutOp::multiply);
+  const Tensor zeros = scattered(to(input_is_zero, g.dtype()), dim, index, to(source_is_zero, g.dtype()), PutOp::add);
+  const auto others = [](const Tensor& factor, const Tensor& is_zero, const Tensor& all, const Tensor& count) {
+    return where(is_zero, where(eq(count, 1), all, 0.0), where(eq(count, 0), div(all, where(is_zero, 1.0, factor)), 0.0));
+  };
+  if (call.needs(0)) grads[0] = mul(g, others(input, input_is_zero, product, zeros));
+  if (!call.needs(2)) return;
+  const auto taken = [&](const Tensor& t) { return take_along(TakeName::gather, t, dim, index); };
+  grads[2] = mul(taken(g), others(source, source_is_zero, taken(product), taken(zeros)));
+}
+
+// Of extremes: shared by all that are equal to them.
+void gradient_scattered_extreme(const Backward& call, Grads& grads) {
+  const int dim = call.as<ScatterCall>().dim;
+  const Tensor index = call.input(1), result = call.result(), g = call.grad();
+  const Tensor input_won = to(eq(call.input(0), result), g.dtype());
+  const Tensor source_won = to(eq(call.input(2), take_along(TakeName::gather, result, dim, index)), g.dtype());
+  const Tensor winners = scattered(input_won, dim, index, source_won, PutOp::add);
+  const Tensor share = div(g, where(eq(winners, 0), 1.0, winners));
+  if (call.needs(0)) grads[0] = mul(share, input_won);
+  if (call.needs(2)) grads[2] = mul(take_along(TakeName::gather, share, dim, index), source_won);
 }
 
 // The order of the elements of rows (..., n).
@@ -131,6 +168,22 @@ void run_sort(const Run& r) {
                                r.input_data[0], r.out<int64_t>(0));
 }
 constexpr OpDef kSortOrder = op<SortCall>("argsort", infer_sort, run_sort);
+
+// Inputs: rows in ascending order, or the order of their elements, and values. Results: the places of the values.
+struct SearchCall {
+  int64_t values_per_row;
+  bool right;
+};
+CNNX_FIELDS(SearchCall, values_per_row, right)
+void infer_search(const Call& call, ResultSpecs& results) { results.push_back({call[2].shape(), DType::int64}); }
+void run_search(const Run& r) {
+  const SearchCall& c = r.as<SearchCall>();
+  const Tensor& rows = r.inputs[0];
+  if (r.results[0].numel() == 0) return;
+  elements(r.queue).search_sorted(r.queue, rows.dtype(), r.results[0].numel(), c.values_per_row, rows.size(-1), c.right,
+                                  r.input_data[0], r.in<int64_t>(1), r.input_data[2], r.out<int64_t>(0));
+}
+constexpr OpDef kSearchSorted = op<SearchCall>("searchsorted", infer_search, run_search);
 
 struct TriangleCall {
   int64_t diagonal;
@@ -191,12 +244,12 @@ Tensor gather(const Tensor& input, int64_t dim, const Tensor& index) {
 
 namespace {
 
-Tensor scatter_to(const char* op, const Tensor& input, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add,
+Tensor scatter_to(const char* op, const Tensor& input, int64_t dim, const Tensor& index, const TensorOrNumber& source, PutOp put,
                   const Tensor* into) {
   check_number(op, source, input.dtype());
   const int d = normalize_dim(op, dim, input.ndim());
   const Tensor where = checked_index(op, index, input, d);
-  if (source.is_number()) return scattered(input, d, where, source.as_tensor(input.options()), add, into);
+  if (source.is_number()) return scattered(input, d, where, source.as_tensor(input.options()), put, into);
   Tensor from = source.tensor();
   bool fits = from.ndim() == where.ndim();
   for (int i = 0; fits && i < from.ndim(); ++i) fits = where.shape()[i] <= from.shape()[i];
@@ -208,17 +261,50 @@ Tensor scatter_to(const char* op, const Tensor& input, int64_t dim, const Tensor
   // The source may be larger than the index; what is not read has no gradient.
   for (int i = 0; i < from.ndim(); ++i)
     if (where.shape()[i] != from.shape()[i]) from = narrow(from, i, 0, where.shape()[i]);
-  return scattered(input, d, where, from, add, into);
+  return scattered(input, d, where, from, put, into);
 }
 
 }  // namespace
 
 Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add) {
-  return scatter_to(add ? "scatter_add" : "scatter", input, dim, index, source, add, nullptr);
+  return scatter_to(add ? "scatter_add" : "scatter", input, dim, index, source, add ? PutOp::add : PutOp::replace, nullptr);
 }
 
 void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add) {
-  scatter_to(add ? "scatter_add_" : "scatter_", self, dim, index, source, add, &self);
+  scatter_to(add ? "scatter_add_" : "scatter_", self, dim, index, source, add ? PutOp::add : PutOp::replace, &self);
+}
+
+Tensor scatter_reduce(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& source, const std::string& reduce,
+                      const Tensor* into) {
+  const std::pair<const char*, PutOp> known[] = {
+      {"sum", PutOp::add}, {"prod", PutOp::multiply}, {"amax", PutOp::max}, {"amin", PutOp::min}};
+  for (const auto& [name, op] : known)
+    if (reduce == name) return scatter_to("scatter_reduce", input, dim, index, source, op, into);
+  throw ValueError(message("scatter_reduce: there is no reduction \"", reduce, "\""));
+}
+
+Tensor searchsorted(const Tensor& rows, const Tensor& values, bool right, const Tensor& order) {
+  const NoGrad guard;
+  check_same_device("searchsorted", rows, values);
+  if (rows.ndim() == 0) throw ShapeError("searchsorted: the sorted sequence needs a dimension");
+  bool fits = rows.ndim() == 1 || rows.ndim() == values.ndim();
+  for (int d = 0; fits && rows.ndim() > 1 && d < rows.ndim() - 1; ++d) fits = rows.size(d) == values.size(d);
+  if (!fits)
+    throw ShapeError(message("searchsorted: sequences of shape ", rows.shape(), " do not fit values of shape ", values.shape()));
+  Tensor places = order;
+  if (order.defined()) {
+    check_same_device("searchsorted", rows, order);
+    if (order.dtype() != DType::int64)
+      throw TypeError(message("searchsorted: the sorter must be int64, got ", name(order.dtype())));
+    if (!(order.shape() == rows.shape()))
+      throw ShapeError(message("searchsorted: a sorter of shape ", order.shape(), " for sequences of shape ", rows.shape()));
+    places = plain_copy(order);
+    if (first_bad_index(places, rows.size(-1), false) >= 0)
+      throw IndexError("searchsorted: the sorter has an index out of range");
+  }
+  const DType dtype = promote(rows.dtype(), values.dtype());
+  const int64_t per_row = rows.ndim() == 1 ? values.numel() : values.size(-1);
+  return emit_one(kSearchSorted, SearchCall{per_row, right}, {to(rows, dtype), places, to(values, dtype)});
 }
 
 std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim, bool descending) {

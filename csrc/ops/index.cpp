@@ -286,7 +286,7 @@ constexpr OpDef kPut = op<PutCall>("index_put", infer_put, run_put)
 void gradient_put(const Backward& call, Grads& grads) {
   const PutCall& c = call.as<PutCall>();
   const Tensor g = call.grad();
-  if (call.needs(0)) grads[0] = emit_with_entries(kPut, c, {g, Tensor::zeros(call.shape(1), g.options())}, call, 2);
+  if (call.needs(0)) grads[0] = c.add ? g : emit_with_entries(kPut, c, {g, Tensor::zeros(call.shape(1), g.options())}, call, 2);
   if (!call.needs(1)) return;
   const Tensor part = view_by_plan(ViewName::slice, g, c.plan);
   grads[1] = c.indexed.count == 0 ? part : emit_with_entries(kIndex, c.indexed, {part}, call, 2);
@@ -333,12 +333,13 @@ Tensor fit(const Tensor& value, const Dims& shape) {
 }
 
 // `self` with the value written, into self or a new tensor.
-Tensor put(const Tensor& self, const Parsed& parsed, const TensorOrNumber& value, const Tensor* into) {
+Tensor put(const Tensor& self, const Parsed& parsed, const TensorOrNumber& value, bool add, const Tensor* into) {
   check_number("index_put", value, self.dtype());
   const Tensor target = parsed.plan.show(self.detach());
-  PutCall c{parsed.plan, {}, false};
+  PutCall c{parsed.plan, {}, add};
   std::vector<Tensor> entries;
   Dims shape = target.shape();
+  if (add && parsed.dims.empty()) throw IndexError("index_put: without an index tensor there is nothing to add to");
   if (!parsed.dims.empty()) {
     Entries found(target, parsed);
     c.indexed = found.indexed;
@@ -415,13 +416,13 @@ Tensor index(const Tensor& input, const std::vector<Index>& items) {
   return emit_with(kIndex, entries.indexed, {source}, entries.tensors);
 }
 
-Tensor index_put(const Tensor& input, const std::vector<Index>& items, const TensorOrNumber& value) {
-  return put(input, parse(input.shape(), items), value, nullptr);
+Tensor index_put(const Tensor& input, const std::vector<Index>& items, const TensorOrNumber& value, bool accumulate) {
+  return put(input, parse(input.shape(), items), value, accumulate, nullptr);
 }
 
-void index_put_(const Tensor& self, const std::vector<Index>& items, const TensorOrNumber& value) {
+void index_put_(const Tensor& self, const std::vector<Index>& items, const TensorOrNumber& value, bool accumulate) {
   // One value under a mask is a choice, which need not wait for a device to say where the mask is true.
-  if (items.size() == 1 && items[0].kind == Index::Kind::tensor && items[0].tensor.dtype() == DType::boolean &&
+  if (!accumulate && items.size() == 1 && items[0].kind == Index::Kind::tensor && items[0].tensor.dtype() == DType::boolean &&
       value.shape().numel() == 1 && self.device().is_cuda()) {
     const Tensor& mask = items[0].tensor;
     Dims shape = mask.shape();
@@ -436,7 +437,7 @@ void index_put_(const Tensor& self, const std::vector<Index>& items, const Tenso
       return;
     }
   }
-  put(self, parse(self.shape(), items), value, &self);
+  put(self, parse(self.shape(), items), value, accumulate, &self);
 }
 
 Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index_tensor) {

@@ -419,31 +419,4 @@ Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
   return result_with_shape(emit_one(kGeneralNorm, p, {input, kept}), dims.result_shape(keepdim));
 }
 
-namespace {
-
-// Sums from the front (or from the back, for the gradient) along rows.
-struct CumsumCall {
-  int dim;
-  bool from_back;
-};
-CNNX_FIELDS(CumsumCall, dim, from_back)
-void run_cumsum(const Run& r) {
-  const CumsumCall& c = r.as<CumsumCall>();
-  const Tensor& x = r.inputs[0];
-  elements(r.queue).cumsum(r.queue, x.dtype(), rows_along(x.shape(), c.dim, c.dim), c.from_back, r.input_data[0],
-                           r.result_data[0]);
-}
-void gradient_cumsum(const Backward& call, Grads& grads) {
-  const CumsumCall& c = call.as<CumsumCall>();
-  grads[0] = emit_one(call.op(), CumsumCall{c.dim, !c.from_back}, {call.grad()});
-}
-constexpr OpDef kCumsum = op<CumsumCall>("cumsum", infer_like_input, run_cumsum).with_gradient(gradient_cumsum);
-
-}  // namespace
-
-Tensor cumsum(const Tensor& input, int64_t over, std::optional<DType> dtype) {
-  const int dim = normalize_dim("cumsum", over, input.ndim());
-  return emit_one(kCumsum, CumsumCall{dim, false}, {to(input, sum_type(input, dtype))});
-}
-
 }  // namespace cnnx

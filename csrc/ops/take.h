@@ -5,7 +5,7 @@
 
 namespace cnnx {
 
-enum class TakeName { gather, max, min, sort, topk };
+enum class TakeName { gather, max, min, sort, topk, cummax, cummin };
 // result[.., k, ..] = input[.., index[.., k, ..], ..]; the index is int64 and in range.
 Tensor take_along(TakeName name, const Tensor& input, int dim, const Tensor& index);
 

@@ -160,12 +160,18 @@ Tensor activation_backward(Activation activation, const Tensor& grad_output, con
   Tensor function(const Tensor& input) { return unary(UnaryOp::function, input); }
 // clang-format off
 UNARY(neg) UNARY(abs) UNARY(sign) UNARY(exp) UNARY(expm1) UNARY(log) UNARY(log1p) UNARY(log2)
-UNARY(log10) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal) UNARY(square) UNARY(sin) UNARY(cos) UNARY(sinh) UNARY(cosh)
-UNARY(tanh) UNARY(sigmoid) UNARY(logit) UNARY(erf) UNARY(floor) UNARY(ceil) UNARY(round) UNARY(trunc) UNARY(relu)
+UNARY(log10) UNARY(sqrt) UNARY(rsqrt) UNARY(reciprocal) UNARY(square) UNARY(sin) UNARY(cos) UNARY(asin) UNARY(acos)
+UNARY(atan) UNARY(sinh) UNARY(cosh) UNARY(tanh) UNARY(asinh) UNARY(acosh) UNARY(atanh) UNARY(sigmoid) UNARY(logit)
+UNARY(erf) UNARY(erfc) UNARY(erfinv) UNARY(lgamma) UNARY(digamma) UNARY(floor) UNARY(ceil) UNARY(round) UNARY(trunc) UNARY(relu)
 // clang-format on
 #undef UNARY
 
-            Tensor leaky_relu(const Tensor& input, double negative_slope) {
+                Tensor polygamma(const Tensor& input, int64_t n) {
+  if (n < 0) throw ValueError(message("polygamma: n must not be negative, got ", n));
+  return unary(UnaryOp::polygamma, input, static_cast<double>(n));
+}
+
+Tensor leaky_relu(const Tensor& input, double negative_slope) {
   check_floating("leaky_relu", input);
   return unary(UnaryOp::leaky_relu, input, negative_slope);
 }

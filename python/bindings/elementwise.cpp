@@ -23,6 +23,7 @@ void register_elementwise(py::module_& m) {
   FUNCTION(round)
 #undef FUNCTION
   m.attr("unary") = documentation;
+  m.def("polygamma", &polygamma, ReleaseGil(), given("input"), py::arg("n"));
   m.def("leaky_relu", &leaky_relu, ReleaseGil(), given("input"), py::arg("negative_slope"));
   m.def("leaky_relu_", &leaky_relu_, ReleaseGil(), given("input"), py::arg("negative_slope"));
   m.def("activation", &activation, ReleaseGil(), py::arg("op"), given("input"), py::arg("a") = 0.0, py::arg("b") = 0.0);
@@ -55,6 +56,7 @@ void register_elementwise(py::module_& m) {
 #define BINARY(name) m.def(#name, &name, ReleaseGil(), given("input"), given("other"))
   BINARY(hypot);
   BINARY(xlogy);
+  BINARY(atan2);
   BINARY(eq);
   BINARY(ne);
   BINARY(lt);
@@ -73,6 +75,7 @@ void register_elementwise(py::module_& m) {
   m.def("isnan", &isnan, ReleaseGil(), given("input"));
   m.def("isinf", &isinf, ReleaseGil(), given("input"));
   m.def("isfinite", &isfinite, ReleaseGil(), given("input"));
+  m.def("signbit", &signbit, ReleaseGil(), given("input"));
 
   m.def(
       "where",

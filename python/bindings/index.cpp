@@ -121,19 +121,36 @@ void register_index(py::module_& m) {
       given("input"), py::arg("index"), py::arg("value"));
   m.def(
       "index_put",
-      [](const Tensor& input, const py::object& at, const py::object& value) {
+      [](const Tensor& input, const py::object& at, const py::object& value, bool accumulate) {
         std::vector<Index> items = items_of(at);
         TensorOrNumber source = value_of(value);
         py::gil_scoped_release release;
-        return index_put(input, items, source);
+        return index_put(input, items, source, accumulate);
       },
-      given("input"), py::arg("index"), py::arg("value"));
+      given("input"), py::arg("index"), py::arg("value"), py::arg("accumulate") = false);
+  m.def(
+      "index_put_",
+      [](const Tensor& input, const py::object& at, const py::object& value, bool accumulate) {
+        std::vector<Index> items = items_of(at);
+        TensorOrNumber source = value_of(value);
+        py::gil_scoped_release release;
+        index_put_(input, items, source, accumulate);
+      },
+      given("input"), py::arg("index"), py::arg("value"), py::arg("accumulate"));
   m.def("index_select", &index_select, ReleaseGil(), given("input"), py::arg("dim"), given("index"));
   m.def("masked_select", &masked_select, ReleaseGil(), given("input"), given("mask"));
   m.def("nonzero", &nonzero, ReleaseGil(), given("input"));
   m.def("gather", &gather, ReleaseGil(), given("input"), py::arg("dim"), given("index"));
   m.def("scatter", &scatter, ReleaseGil(), given("input"), py::arg("dim"), given("index"), given("source"), py::arg("add"));
   m.def("scatter_", &scatter_, ReleaseGil(), given("input"), py::arg("dim"), given("index"), given("source"), py::arg("add"));
+  m.def(
+      "scatter_reduce",
+      [](const Tensor& input, int64_t dim, const Tensor& index, const Tensor& source, const std::string& reduce) {
+        return scatter_reduce(input, dim, index, source, reduce);
+      },
+      ReleaseGil(), given("input"), py::arg("dim"), given("index"), given("source"), py::arg("reduce"));
+  m.def("searchsorted", &searchsorted, ReleaseGil(), given("sorted_sequence"), given("input"), py::arg("right"),
+        py::arg("sorter"));
   m.def("sort", &sort, ReleaseGil(), given("input"), py::arg("dim"), py::arg("descending"));
   m.def("topk", &topk, ReleaseGil(), given("input"), py::arg("k"), py::arg("dim"), py::arg("largest"));
   m.def(

@@ -63,6 +63,12 @@ void register_reduce(py::module_& m) {
       "norm", [](const Tensor& x, double p, const DimsArgument& d, bool keepdim) { return norm(x, p, d.dims, keepdim); },
       ReleaseGil(), given("input"), py::arg("p") = 2.0, py::arg("dim") = py::none(), py::arg("keepdim") = false);
   m.def(
+      "cumprod", [](const Tensor& x, int64_t dim, Type dtype) { return cumprod(x, dim, dtype); }, ReleaseGil(), given("input"),
+      py::arg("dim"), py::arg("dtype"));
+  m.def("linear_scan", &linear_scan, ReleaseGil(), given("a"), given("b"), py::arg("dim"));
+  m.def("cummax", &cummax, ReleaseGil(), given("input"), py::arg("dim"));
+  m.def("cummin", &cummin, ReleaseGil(), given("input"), py::arg("dim"));
+  m.def(
       "cumsum", [](const Tensor& x, int64_t dim, Type dtype) { return cumsum(x, dim, dtype); }, ReleaseGil(), given("input"),
       py::arg("dim"), py::arg("dtype") = py::none());
 

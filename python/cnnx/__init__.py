@@ -42,6 +42,7 @@ from cnnx.dtypes import long as long
 from cnnx.dtypes import set_default_dtype as set_default_dtype
 from cnnx.dtypes import uint8 as uint8
 from cnnx.indexing import *
+from cnnx.joining import *
 from cnnx.performance import PerformanceWarning as PerformanceWarning
 from cnnx.plans import compile as compile
 from cnnx.pointwise import *
@@ -50,9 +51,11 @@ from cnnx.processor import *
 from cnnx.products import *
 from cnnx.random import *
 from cnnx.reduction import *
+from cnnx.scans import *
 from cnnx.shaping import *
 from cnnx.signatures import checked as _checked
 from cnnx.size import Size as Size
+from cnnx.sorting import *
 from cnnx.statistics import *
 from cnnx.tensor import Tensor as Tensor
 from cnnx.unary import *
@@ -79,6 +82,7 @@ _SUBMODULES = (
     "serialization",
     "signal",
     "sklearn",
+    "special",
     "training",
     "transforms",
     "utils",
@@ -89,7 +93,15 @@ _LAZY = {
     "autocast": "amp",
     "bfloat16": "amp",
     "fit": "training",
-}
+    # Those functions of nn.functional that PyTorch has here too, with the same arguments.
+    **dict.fromkeys(
+        (
+            "celu", "channel_shuffle", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d",
+            "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "prelu", "selu",
+        ),
+        "nn.functional",
+    ),
+}  # fmt: skip
 
 
 def use_deterministic_algorithms(mode: Any, *, warn_only: Any = False) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C
+from cnnx import _C, creation
 from cnnx.signatures import checked
 
 if TYPE_CHECKING:
@@ -99,6 +99,60 @@ def isfinite(input: Tensor) -> Tensor:
     return _C.isfinite(input)
 
 
+def signbit(input: Tensor) -> Tensor:
+    """Whether an element is negative; zeros and NaN have signs as well."""
+    return _C.signbit(input)
+
+
+@checked
+def isposinf(input: Tensor) -> Tensor:
+    """Whether an element is +inf."""
+    return _C.logical_and(_C.isinf(input), _C.gt(input, 0))
+
+
+@checked
+def isneginf(input: Tensor) -> Tensor:
+    """Whether an element is -inf."""
+    return _C.logical_and(_C.isinf(input), _C.lt(input, 0))
+
+
+@checked
+def isreal(input: Tensor) -> Tensor:
+    """True for every element: there are no complex numbers."""
+    return creation.ones(tuple(input.shape), dtype=_C.DType.bool, device=input.device)
+
+
+def _shift(op: str, input: Any, other: Any, left: bool) -> Tensor:
+    """By way of int64, as a product with a power of 2, or as two quotients by such, each of which fits."""
+    given: list[Any] = [value for value in (input, other) if isinstance(value, _C.TensorBase)]
+    operands = []
+    for value in (input, other):
+        if isinstance(value, _C.TensorBase) and not value.dtype.is_floating_point:
+            operands.append(_C.to(value, _C.DType.int64))
+        elif given and isinstance(value, int):
+            operands.append(creation.full((), value, dtype=_C.DType.int64, device=given[0].device))
+        else:
+            raise TypeError(f"{op}: expected integers, at least one of them a tensor")
+    x, places = operands
+    if left:
+        result = _C.mul(x, _C.pow(2, places))
+    else:
+        places = _C.clamp(places, 0, 63)
+        first = _C.clamp(places, None, 31)
+        result = _C.floor_divide(_C.floor_divide(x, _C.pow(2, first)), _C.pow(2, _C.sub(places, first)))
+    return _C.to(result, given[0].dtype if len(given) == 1 else _C.promote(given[0].dtype, given[1].dtype))
+
+
+def bitwise_left_shift(input: Any, other: Any) -> Tensor:
+    """``input << other``, of integers; what is shifted out is lost."""
+    return _shift("bitwise_left_shift", input, other, True)
+
+
+def bitwise_right_shift(input: Any, other: Any) -> Tensor:
+    """``input >> other``, of integers; negative ones stay negative."""
+    return _shift("bitwise_right_shift", input, other, False)
+
+
 @checked
 def isclose(
     input: Tensor, other: Tensor, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
@@ -134,7 +188,8 @@ def equal(input: Tensor, other: Tensor) -> bool:
 greater, greater_equal, less, less_equal, not_equal = gt, ge, lt, le, ne
 
 __all__ = [
-    "allclose", "bitwise_and", "bitwise_not", "bitwise_or", "bitwise_xor", "eq", "equal", "ge", "greater",
-    "greater_equal", "gt", "isclose", "isfinite", "isinf", "isnan", "le", "less", "less_equal", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "lt", "ne", "not_equal",
+    "allclose", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
+    "bitwise_xor", "eq", "equal", "ge", "greater", "greater_equal", "gt", "isclose", "isfinite", "isinf",
+    "isnan", "isneginf", "isposinf", "isreal", "le", "less", "less_equal", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "lt", "ne", "not_equal", "signbit",
 ]  # fmt: skip

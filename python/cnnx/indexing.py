@@ -1,13 +1,14 @@
-"""Indexing, gathering, sorting, counting, and putting tensors together."""
+"""Indexing, gathering and scattering."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C, creation
-from cnnx.reduction import ValuesIndices
-from cnnx.shaping import axis_of
+from cnnx.dtypes import iinfo
+from cnnx.shaping import axis_of, movedim
 from cnnx.signatures import checked, not_tensors
 
 if TYPE_CHECKING:
@@ -105,12 +106,31 @@ def source_or_value(op: str, src: Any, value: Any) -> Any:
     return value if src is None else src
 
 
-def scatter(input: Tensor, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
+_SCATTERS = {"add": "sum", "multiply": "prod"}
+
+
+def scatter(
+    input: Tensor,
+    dim: int,
+    index: Tensor,
+    src: Any = None,
+    *,
+    value: Any = None,
+    reduce: str | None = None,
+) -> Tensor:
     """A copy with elements set along `dim`.
 
-    For dim 1, out[i][index[i][j]] = src[i][j]; `src` may be a number.
+    For dim 1, out[i][index[i][j]] = src[i][j]; `src` may be a number. With `reduce` "add" or "multiply" the
+    elements are added or multiplied to what is there.
     """
-    return _C.scatter(input, dim, index, source_or_value("scatter", src, value), False)
+    source = source_or_value("scatter", src, value)
+    if reduce is None:
+        return _C.scatter(input, dim, index, source, False)
+    if reduce not in _SCATTERS:
+        raise RuntimeError(f'scatter: reduce is "add" or "multiply", got {reduce!r}')
+    if not isinstance(source, _C.TensorBase):
+        source = creation.full(index.shape, source, dtype=input.dtype, device=input.device)
+    return _C.scatter_reduce(input, dim, index, source, _SCATTERS[reduce])
 
 
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
@@ -154,59 +174,192 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return index_copy(input, dim, index, creation.full(shape, number, dtype=input.dtype, device=input.device))
 
 
-def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesIndices:
-    """The elements along a dimension in order, with their indices.
+def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with `values` in the places that a tuple of tensors, as in ``input[indices]``, names.
 
-    Equal ones keep their order, NaN is the largest.
+    Parameters
+    ----------
+    input : Tensor
+        Any shape and dtype.
+    indices : sequence of Tensor
+        Integers or bool masks, one for each of the first dimensions; they broadcast.
+    values : Tensor
+        Broadcast to the indexed shape.
+    accumulate : bool
+        Whether values are added to what is there, all of them where an element is named several times;
+        otherwise the last one stays. Default: False.
 
     Examples
     --------
     >>> import cnnx
-    >>> cnnx.tensor([3, 1, 2]).sort().values
-    tensor([1, 2, 3])
+    >>> at = (cnnx.tensor([0, 2, 2]),)
+    >>> cnnx.zeros(3).index_put(at, cnnx.tensor([1.0, 2.0, 3.0]), accumulate=True)
+    tensor([1., 0., 5.])
     """
-    return ValuesIndices(*_C.sort(input, dim, descending))
+    check_values("index_put", input, values)
+    return _C.index_put(input, tuple(indices), values, accumulate)
 
 
-def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> Tensor:
-    """The indices that sort a dimension."""
-    return sort(input, dim, descending).indices
+def check_values(op: str, input: Tensor, values: Any) -> None:
+    """Refuses values of another dtype than the tensor's."""
+    if not isinstance(values, _C.TensorBase):
+        raise not_tensors(op, values=values)
+    if values.dtype != input.dtype:
+        raise RuntimeError(f"{op}: the tensor is {input.dtype}, the values are {values.dtype}")
 
 
-def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesIndices:
-    """The k largest (or smallest) elements along a dimension, in order, with their indices."""
-    return ValuesIndices(*_C.topk(input, k, dim, largest))
+@checked
+def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
+    """A copy with the elements of `source` in the places `index` of the flattened tensor.
 
-
-def unique(
-    input: Tensor,
-    sorted: bool = True,
-    return_inverse: bool = False,
-    return_counts: bool = False,
-    dim: int | None = None,
-) -> Any:
-    """The distinct elements in ascending order.
-
-    On request where each element is among them, and how often they occur.
+    With `accumulate` they are added to what is there. As many places as elements; negative ones count from
+    the end.
     """
-    if dim is not None:
-        raise NotImplementedError("unique: dim is not supported, only the elements of the whole tensor")
-    values, inverse, counts = _C.unique(input)
-    extra = ((inverse,) if return_inverse else ()) + ((counts,) if return_counts else ())
-    return (values, *extra) if extra else values
+    if index.numel() != source.numel():
+        raise RuntimeError(f"put: {index.numel()} places for {source.numel()} elements")
+    flat = index_put(
+        _C.reshape(input, (-1,)), (_C.reshape(index, (-1,)),), _C.reshape(source, (-1,)), accumulate
+    )
+    return _C.reshape(flat, tuple(input.shape))
 
 
-def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
-    """How often each of 0, 1, 2, ... occurs in a vector of integers.
+@checked
+def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
+    """A copy with the elements of `source`, in their order, where `mask` (bool) holds.
 
-    Raises
-    ------
-    ValueError
-        If there is a negative value.
+    The mask is broadcast; the source has at least as many elements as the mask has true ones.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.zeros(3).masked_scatter(cnnx.tensor([True, False, True]), cnnx.tensor([1.0, 2.0]))
+    tensor([1., 0., 2.])
     """
-    if weights is not None:
-        raise NotImplementedError("bincount: weights are not supported")
-    return _C.bincount(input, minlength)
+    if mask.dtype != _C.DType.bool:
+        raise RuntimeError(f"masked_scatter: the mask must be bool, got {mask.dtype}")
+    shape = tuple(_C.broadcast_shapes(input.shape, mask.shape))
+    wide = _C.expand(mask, shape)
+    check_values("masked_scatter", input, source)
+    count, elements = int(wide.sum()), _C.reshape(source, (-1,))
+    if count > elements.numel():
+        raise RuntimeError(
+            f"masked_scatter: the mask takes {count} elements, the source has {elements.numel()}"
+        )
+    return _C.index_put(_C.expand(input, shape), (wide,), _C.narrow(elements, 0, 0, count))
+
+
+@checked
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """A copy whose elements are joined with those of `src` that `index` sends to them along `dim`.
+
+    Parameters
+    ----------
+    input : Tensor
+        What the elements are joined with.
+    dim : int
+        The dimension that the index counts along.
+    index : Tensor
+        int64, with as many dimensions as the input and the source.
+    src : Tensor
+        Of the input's dtype.
+    reduce : {"sum", "prod", "mean", "amax", "amin"}
+        How they are joined. Equal extremes share the gradient.
+    include_self : bool
+        Whether the input's element is one of those that are joined. Default: True.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> values, group = cnnx.tensor([1.0, 2.0, 6.0]), cnnx.tensor([0, 1, 1])
+    >>> cnnx.zeros(2).scatter_reduce(0, group, values, "mean", include_self=False)
+    tensor([1., 4.])
+    """
+    neutral = _NEUTRAL.get(reduce)
+    if neutral is None:
+        raise RuntimeError(f"scatter_reduce: reduce is one of {', '.join(_NEUTRAL)}, got {reduce!r}")
+    into = input if include_self else _C.scatter(input, dim, index, neutral(input.dtype), False)
+    if reduce != "mean":
+        return _C.scatter_reduce(into, dim, index, src, reduce)
+    total = _C.scatter_reduce(into, dim, index, src, "sum")
+    places = creation.ones_like(input)
+    if not include_self:
+        places = _C.scatter(places, dim, index, 0, False)
+    count = _C.clamp(_C.scatter(places, dim, index, creation.ones_like(src), True), 1, None)
+    return _C.div(total, count, "" if input.dtype.is_floating_point else "floor")
+
+
+def _bound(dtype: Any, largest: bool) -> Any:
+    if dtype.is_floating_point:
+        return math.inf if largest else -math.inf
+    if dtype == _C.DType.bool:
+        return largest
+    return getattr(iinfo(dtype), "max" if largest else "min")
+
+
+# What leaves the others as they are.
+_NEUTRAL: dict[str, Callable[[Any], Any]] = {
+    "sum": lambda dtype: 0,
+    "prod": lambda dtype: 1,
+    "mean": lambda dtype: 0,
+    "amax": lambda dtype: _bound(dtype, False),
+    "amin": lambda dtype: _bound(dtype, True),
+}
+
+
+@checked
+def index_reduce(
+    input: Tensor, dim: int, index: Tensor, source: Tensor, reduce: str, *, include_self: bool = True
+) -> Tensor:
+    """`scatter_reduce` of slices: those of `source` are joined with those that `index` names along `dim`.
+
+    `reduce` is "prod", "mean", "amax" or "amin".
+    """
+    if reduce not in ("prod", "mean", "amax", "amin"):
+        raise RuntimeError(f"index_reduce: reduce is one of prod, mean, amax, amin, got {reduce!r}")
+    shape = [1] * input.ndim
+    shape[axis_of("index_reduce", input, dim)] = index.numel()
+    places = _C.expand(_C.reshape(index, tuple(shape)), tuple(source.shape))
+    return scatter_reduce(input, dim, places, source, reduce, include_self=include_self)
+
+
+def _replaced(op: str, input: Tensor, at: tuple[Any, ...], part: Tensor, src: Tensor) -> Tensor:
+    if part.shape != src.shape:
+        raise RuntimeError(f"{op}: the part has shape {tuple(part.shape)}, the source {tuple(src.shape)}")
+    return _C.index_put(input, at, src)
+
+
+@checked
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
+    """A copy with `src` as entry `index` of dimension `dim`."""
+    at = (slice(None),) * axis_of("select_scatter", input, dim) + (int(index),)
+    return _replaced("select_scatter", input, at, _C.select(input, dim, int(index)), src)
+
+
+@checked
+def slice_scatter(
+    input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Tensor:
+    """A copy with `src` as the entries ``start:end:step`` of dimension `dim`."""
+    at = (slice(None),) * axis_of("slice_scatter", input, dim) + (slice(start, end, step),)
+    return _replaced("slice_scatter", input, at, _C.getitem(input.detach(), at), src)
+
+
+@checked
+def diagonal_scatter(input: Tensor, src: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """A copy with `src` as the diagonal of two dimensions, which is the source's last."""
+    first, second = (axis_of("diagonal_scatter", input, d) for d in (dim1, dim2))
+    part = _C.diagonal(input, offset, dim1, dim2)
+    place = creation.arange(part.shape[-1], device=input.device)
+    order = [first, second, *(d for d in range(input.ndim) if d not in (first, second))]
+    at = (_C.add(place, max(-offset, 0)), _C.add(place, max(offset, 0)))
+    if part.shape != src.shape:
+        raise RuntimeError(
+            f"diagonal_scatter: the diagonal has shape {tuple(part.shape)}, the source {tuple(src.shape)}"
+        )
+    turned = _C.index_put(_C.permute(input, order), at, movedim(src, -1, 0))
+    return _C.permute(turned, [order.index(d) for d in range(input.ndim)])
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
@@ -219,67 +372,9 @@ def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     return _C.triu(input, diagonal)
 
 
-def cat(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
-    """The tensors one after the other along a dimension; they agree in all others.
-
-    Raises
-    ------
-    RuntimeError
-        If shapes do not match.
-
-    Examples
-    --------
-    >>> import cnnx
-    >>> cnnx.cat([cnnx.zeros(1), cnnx.ones(2)])
-    tensor([0., 1., 1.])
-    """
-    return _C.cat(list(tensors), dim if axis is None else axis)
-
-
-def stack(tensors: Sequence[Tensor], dim: int = 0, *, axis: int | None = None) -> Tensor:
-    """The tensors, all of one shape, as the entries of a new dimension."""
-    return _C.stack(list(tensors), dim if axis is None else axis)
-
-
-@checked
-def hstack(tensors: Sequence[Tensor]) -> Tensor:
-    """`cat` along dimension 1, of vectors along dimension 0."""
-    parts = [tensor if tensor.ndim else _C.reshape(tensor, (1,)) for tensor in tensors]
-    return _C.cat(parts, 0 if parts and parts[0].ndim == 1 else 1)
-
-
-@checked
-def vstack(tensors: Sequence[Tensor]) -> Tensor:
-    """`cat` along dimension 0, vectors as rows."""
-    return _C.cat([tensor if tensor.ndim > 1 else _C.reshape(tensor, (1, -1)) for tensor in tensors], 0)
-
-
-@checked
-def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Tensor, ...]:
-    """Coordinates of a grid from vectors; `indexing` "ij" (rows first) or "xy"."""
-    axes = list(tensors[0]) if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else list(tensors)
-    if indexing not in ("ij", "xy"):
-        raise ValueError(f'meshgrid: indexing is "ij" or "xy", got {indexing!r}')
-    for axis in axes:
-        if not isinstance(axis, _C.TensorBase):
-            raise not_tensors("meshgrid", tensors=axis)
-    swap = indexing == "xy" and len(axes) > 1
-    if swap:
-        axes[:2] = axes[1::-1]
-    shape = tuple(axis.numel() for axis in axes)
-    grids = [
-        _C.expand(_C.reshape(axis, tuple(-1 if i == k else 1 for k in range(len(axes)))), shape)
-        for i, axis in enumerate(axes)
-    ]
-    if swap:
-        grids[:2] = grids[1::-1]
-    return tuple(grids)
-
-
-concat = concatenate = cat
-
 __all__ = [
-    "argsort", "argwhere", "bincount", "cat", "concat", "concatenate", "gather", "hstack", "index_add",
-    "index_copy", "index_fill", "index_select", "masked_select", "meshgrid", "nonzero", "scatter",
-    "scatter_add", "sort", "stack", "take", "take_along_dim", "topk", "tril", "triu", "unique", "vstack",
+    "argwhere", "diagonal_scatter", "gather", "index_add", "index_copy", "index_fill", "index_put",
+    "index_reduce", "index_select", "masked_scatter", "masked_select", "nonzero", "put", "scatter",
+    "scatter_add", "scatter_reduce", "select_scatter", "slice_scatter", "take", "take_along_dim", "tril",
+    "triu",
 ]  # fmt: skip

@@ -6,12 +6,14 @@ RuntimeError.
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C, indexing
+from cnnx import _C, comparison, indexing, pointwise, products, random, reduction, scans, unary
 from cnnx.creation import eye
 from cnnx.generator import native_generator
-from cnnx.pointwise import lerp
 
 if TYPE_CHECKING:
     from cnnx.generator import Generator
@@ -21,6 +23,54 @@ if TYPE_CHECKING:
 def _fill_check(op: str, tensor: Any) -> None:
     if tensor.requires_grad and _C.is_grad_enabled():
         raise RuntimeError(f"{op}: a tensor that requires grad is changed in place; do it under no_grad")
+
+
+def _rest(op: str, self: Any, generator: Generator | None) -> Tensor:
+    """Numbers in (0, 1), uniform but for the upper end, in float32 for integers."""
+    _fill_check(op, self)
+    dtype = self.dtype if self.dtype.is_floating_point else _C.DType.float32
+    draws = random.rand(*self.shape, generator=generator, dtype=dtype, device=self.device)
+    smallest_step = 2.0**-25 if dtype == _C.DType.float32 else 2.0**-54
+    return _C.clamp(_C.sub(1.0, draws), None, 1.0 - smallest_step)
+
+
+def _assigned(op: str, self: Any, result: Tensor) -> Tensor:
+    """Puts a result into the tensor, which must have its shape and be of a kind that can hold it."""
+    if result.shape != self.shape:
+        raise RuntimeError(
+            f"{op}: a result of shape {tuple(result.shape)} does not fit a tensor of {tuple(self.shape)}"
+        )
+    if result.dtype.is_floating_point and not self.dtype.is_floating_point:
+        raise RuntimeError(
+            f"{op}: a result of {result.dtype} cannot be written into a tensor of {self.dtype}"
+        )
+    return _C.copy_(self, result)
+
+
+def _kept(self: Any) -> Any:
+    """What a gradient may need of a tensor that is about to change."""
+    recorded = isinstance(self, _C.TensorBase) and self.requires_grad and _C.is_grad_enabled()
+    return _C.clone(self) if recorded else self
+
+
+def _by(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """A function of the package as the method that puts its result into its first argument."""
+    name = f"{function.__name__}_"
+
+    @functools.wraps(function)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+        return _assigned(name, self, function(_kept(self), *args, **kwargs))
+
+    method.__name__ = name
+    method.__qualname__ = f"InPlace.{name}"
+    method.__doc__ = f"`{function.__name__}` in place."
+    return method
+
+
+def _native(name: str) -> Callable[..., Tensor]:
+    """A form in place of `unary`, for another name of it."""
+    method: Callable[..., Tensor] = getattr(unary._Unary, name)
+    return method
 
 
 class InPlace:
@@ -66,7 +116,7 @@ class InPlace:
 
     def lerp_(self: Any, end: Any, weight: Any) -> Tensor:
         """Moves towards `end` by the fraction `weight`."""
-        return _C.copy_(self, lerp(self, end, weight))
+        return _C.copy_(self, pointwise.lerp(self, end, weight))
 
     def clamp_(self: Any, min: Any = None, max: Any = None) -> Tensor:
         """Limits to [min, max]."""
@@ -178,8 +228,18 @@ class InPlace:
         """Limits to at most `max`."""
         return _C.clamp_(self, None, max)
 
-    def scatter_(self: Any, dim: int, index: Tensor, src: Any = None, *, value: Any = None) -> Tensor:
+    def scatter_(
+        self: Any,
+        dim: int,
+        index: Tensor,
+        src: Any = None,
+        *,
+        value: Any = None,
+        reduce: str | None = None,
+    ) -> Tensor:
         """`scatter` in place."""
+        if reduce is not None:
+            return _C.copy_(self, indexing.scatter(self, dim, index, src, value=value, reduce=reduce))
         _C.scatter_(self, dim, index, indexing.source_or_value("scatter_", src, value), False)
         return self  # type: ignore[no-any-return]
 
@@ -193,10 +253,101 @@ class InPlace:
     divide_ = div_
     clip_ = clamp_
 
-    def absolute_(self: Any) -> Tensor:
-        """`abs` in place."""
-        return _C.abs_(self)
+    absolute_ = _native("abs_")
+    negative_ = _native("neg_")
+    arccos_ = _native("acos_")
+    arccosh_ = _native("acosh_")
+    arcsin_ = _native("asin_")
+    arcsinh_ = _native("asinh_")
+    arctan_ = _native("atan_")
+    arctanh_ = _native("atanh_")
+    fix_ = _native("trunc_")
+    true_divide_ = div_
 
-    def negative_(self: Any) -> Tensor:
-        """`neg` in place."""
-        return _C.neg_(self)
+    atan2_ = arctan2_ = _by(pointwise.atan2)
+    copysign_ = _by(pointwise.copysign)
+    deg2rad_ = _by(pointwise.deg2rad)
+    exp2_ = _by(pointwise.exp2)
+    float_power_ = _by(pointwise.float_power)
+    fmod_ = _by(pointwise.fmod)
+    frac_ = _by(pointwise.frac)
+    heaviside_ = _by(pointwise.heaviside)
+    hypot_ = _by(pointwise.hypot)
+    ldexp_ = _by(pointwise.ldexp)
+    mvlgamma_ = _by(pointwise.mvlgamma)
+    nan_to_num_ = _by(pointwise.nan_to_num)
+    rad2deg_ = _by(pointwise.rad2deg)
+    sgn_ = _by(pointwise.sgn)
+    sinc_ = _by(pointwise.sinc)
+    tan_ = _by(pointwise.tan)
+    xlogy_ = _by(pointwise.xlogy)
+
+    eq_ = _by(comparison.eq)
+    ne_ = not_equal_ = _by(comparison.ne)
+    lt_ = less_ = _by(comparison.lt)
+    le_ = less_equal_ = _by(comparison.le)
+    gt_ = greater_ = _by(comparison.gt)
+    ge_ = greater_equal_ = _by(comparison.ge)
+    logical_and_ = _by(comparison.logical_and)
+    logical_or_ = _by(comparison.logical_or)
+    logical_xor_ = _by(comparison.logical_xor)
+    logical_not_ = _by(comparison.logical_not)
+    bitwise_and_ = _by(comparison.bitwise_and)
+    bitwise_or_ = _by(comparison.bitwise_or)
+    bitwise_xor_ = _by(comparison.bitwise_xor)
+    bitwise_not_ = _by(comparison.bitwise_not)
+    bitwise_left_shift_ = _by(comparison.bitwise_left_shift)
+    bitwise_right_shift_ = _by(comparison.bitwise_right_shift)
+
+    cumsum_ = _by(scans.cumsum)
+    cumprod_ = _by(scans.cumprod)
+    renorm_ = _by(reduction.renorm)
+    addmm_ = _by(reduction.addmm)
+    addmv_ = _by(products.addmv)
+    addr_ = _by(products.addr)
+    addbmm_ = _by(products.addbmm)
+    baddbmm_ = _by(products.baddbmm)
+
+    put_ = _by(indexing.put)
+    masked_scatter_ = _by(indexing.masked_scatter)
+    scatter_reduce_ = _by(indexing.scatter_reduce)
+    index_reduce_ = _by(indexing.index_reduce)
+
+    def index_put_(self: Any, indices: Any, values: Any, accumulate: bool = False) -> Tensor:
+        """`index_put` in place."""
+        indexing.check_values("index_put_", self, values)
+        _C.index_put_(self, tuple(indices), values, accumulate)
+        return self  # type: ignore[no-any-return]
+
+    def polygamma_(self: Any, n: int) -> Tensor:
+        """`polygamma` in place."""
+        return _assigned("polygamma_", self, pointwise.polygamma(n, _kept(self)))
+
+    def exponential_(self: Any, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
+        """Fills with waiting times of the rate `lambd`, none of which is 0."""
+        if not lambd > 0:
+            raise RuntimeError(f"exponential_: lambd must be positive, got {lambd}")
+        rest = _rest("exponential_", self, generator)
+        return _C.copy_(self, _C.div(_C.neg(_C.log(rest)), float(lambd)))
+
+    def geometric_(self: Any, p: float, *, generator: Generator | None = None) -> Tensor:
+        """Fills with the number of draws up to the first success of probability `p`, 1 at least."""
+        if not 0 < p < 1:
+            raise RuntimeError(f"geometric_: p must lie between 0 and 1, got {p}")
+        rest = _rest("geometric_", self, generator)
+        return _C.copy_(self, _C.ceil(_C.div(_C.log(rest), math.log1p(-p))))
+
+    def log_normal_(
+        self: Any, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Fills with numbers whose logarithms are normal, of this mean and standard deviation."""
+        return _C.exp_(self.normal_(mean, std, generator=generator))
+
+    def cauchy_(
+        self: Any, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
+    ) -> Tensor:
+        """Fills with numbers of a Cauchy distribution."""
+        if not sigma > 0:
+            raise RuntimeError(f"cauchy_: sigma must be positive, got {sigma}")
+        angle = _C.mul(_C.sub(_rest("cauchy_", self, generator), 0.5), math.pi)
+        return _C.copy_(self, _C.add(_C.mul(pointwise.tan(angle), float(sigma)), float(median)))

@@ -1,12 +1,13 @@
-"""Norms, under PyTorch's names of linear algebra."""
+"""Norms and products, under PyTorch's names of linear algebra."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C
+from cnnx import _C, creation, products, reduction, shaping
 from cnnx.dtypes import as_dtype
-from cnnx.signatures import checked
+from cnnx.signatures import checked, not_tensors
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -43,7 +44,89 @@ def norm(
     return vector_norm(A, 2.0 if ord in (None, "fro") else ord, dim, keepdim, dtype=dtype)
 
 
+@checked
+def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
+    """The cross products of vectors of three entries along `dim`; the other dimensions broadcast."""
+    return products.cross(input, other, dim)
+
+
+@checked
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    """The inner products of vectors along `dim`; the other dimensions broadcast."""
+    return _C.sum(_C.mul(x, y), [dim], False)
+
+
+@checked
+def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:  # noqa: N803
+    """A view of the diagonal of two dimensions, as the last dimension of the result."""
+    return _C.diagonal(A, offset, dim1, dim2)
+
+
+@checked
+def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
+    """The product of matrices, in the order of the fewest multiplications; the first and last may be vectors.
+
+    Raises
+    ------
+    RuntimeError
+        If there are fewer than two, or one has other dimensions.
+    """
+    parts = list(tensors)
+    for part in parts:
+        if not isinstance(part, _C.TensorBase):
+            raise not_tensors("multi_dot", tensors=part)
+    if len(parts) < 2:
+        raise RuntimeError(f"multi_dot: needs two tensors or more, got {len(parts)}")
+    edges = (parts[0].ndim == 1, parts[-1].ndim == 1)
+    if edges[0]:
+        parts[0] = _C.unsqueeze(parts[0], 0)
+    if edges[1]:
+        parts[-1] = _C.unsqueeze(parts[-1], 1)
+    for part in parts:
+        if part.ndim != 2:
+            raise RuntimeError(f"multi_dot: takes matrices, and vectors at the ends, got {tuple(part.shape)}")
+    result = products.chain_matmul(*parts)
+    if edges[1]:
+        result = shaping.squeeze(result, 1)
+    return shaping.squeeze(result, 0) if edges[0] else result
+
+
+@checked
+def matrix_power(A: Tensor, n: int) -> Tensor:  # noqa: N803
+    """The n-th power of square matrices (..., M, M), n >= 0.
+
+    Raises
+    ------
+    RuntimeError
+        If the matrices are not square, or n is negative: there are no inverses.
+    """
+    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
+        raise RuntimeError(f"matrix_power: needs square matrices, got shape {tuple(A.shape)}")
+    if n < 0:
+        raise RuntimeError(f"matrix_power: n must not be negative, got {n}")
+    result: Tensor | None = None
+    while n:
+        if n & 1:
+            result = A if result is None else reduction.matmul(result, A)
+        n >>= 1
+        if n:
+            A = reduction.matmul(A, A)  # noqa: N806
+    if result is None:
+        ones = creation.eye(A.shape[-1], dtype=A.dtype, device=A.device)
+        return _C.clone(_C.expand(ones, tuple(A.shape)))
+    return _C.clone(result) if result is A else result
+
+
+@checked
+def vander(x: Tensor, *, N: int | None = None) -> Tensor:  # noqa: N803
+    """The powers 0 ... N - 1 of a vector's elements, one row each; N is the length by default."""
+    return products.vander(x, N, True)
+
+
+matmul = reduction.matmul
+
+
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
-    raise AttributeError(f"cnnx.linalg has no {name!r}; it has norm and vector_norm")
+    raise AttributeError(f"cnnx.linalg has no {name!r}; it has norms and products, see dir(cnnx.linalg)")

@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
-from cnnx import comparison, indexing, pointwise, products, random, reduction, shaping, statistics, unary
+from typing import TYPE_CHECKING, Any
+
+from cnnx import (
+    _C,
+    comparison,
+    indexing,
+    pointwise,
+    products,
+    random,
+    reduction,
+    scans,
+    shaping,
+    sorting,
+    statistics,
+    unary,
+)
+
+if TYPE_CHECKING:
+    from cnnx.generator import Generator
+    from cnnx.tensor import Tensor
 
 
 class Methods(unary._Unary):
@@ -46,11 +65,26 @@ class Methods(unary._Unary):
     rot90 = shaping.rot90
     sum_to_size = shaping.sum_to_size
     unfold = shaping.unfold
+    adjoint = shaping.adjoint
+    diag_embed = shaping.diag_embed
+    diagflat = shaping.diagflat
+    dsplit = shaping.dsplit
+    hsplit = shaping.hsplit
+    split_with_sizes = shaping.split_with_sizes
+    tensor_split = shaping.tensor_split
+    vsplit = shaping.vsplit
 
     # Element by element.
 
     absolute = unary.abs
     negative = unary.neg
+    arccos = unary.acos
+    arccosh = unary.acosh
+    arcsin = unary.asin
+    arcsinh = unary.asinh
+    arctan = unary.atan
+    arctanh = unary.atanh
+    fix = unary.trunc
     round = pointwise.round
     clamp = clip = pointwise.clamp
     add = pointwise.add
@@ -82,6 +116,19 @@ class Methods(unary._Unary):
     sgn = pointwise.sgn
     tan = pointwise.tan
     xlogy = pointwise.xlogy
+    atan2 = arctan2 = pointwise.atan2
+    copysign = pointwise.copysign
+    float_power = pointwise.float_power
+    heaviside = pointwise.heaviside
+    ldexp = pointwise.ldexp
+    logaddexp2 = pointwise.logaddexp2
+    mvlgamma = pointwise.mvlgamma
+    positive = pointwise.positive
+    sinc = pointwise.sinc
+
+    def polygamma(self: Any, n: int) -> Tensor:
+        """The n-th derivative of `digamma`."""
+        return pointwise.polygamma(n, self)
 
     # Comparisons and logic.
 
@@ -105,6 +152,12 @@ class Methods(unary._Unary):
     isclose = comparison.isclose
     allclose = comparison.allclose
     equal = comparison.equal
+    bitwise_left_shift = comparison.bitwise_left_shift
+    bitwise_right_shift = comparison.bitwise_right_shift
+    isneginf = comparison.isneginf
+    isposinf = comparison.isposinf
+    isreal = comparison.isreal
+    signbit = comparison.signbit
 
     # Reductions and products of matrices.
 
@@ -123,7 +176,7 @@ class Methods(unary._Unary):
     all = reduction.all
     count_nonzero = reduction.count_nonzero
     norm = reduction.norm
-    cumsum = reduction.cumsum
+    renorm = reduction.renorm
     softmax = reduction.softmax
     log_softmax = reduction.log_softmax
     logsumexp = reduction.logsumexp
@@ -135,7 +188,15 @@ class Methods(unary._Unary):
     outer = reduction.outer
     addmm = reduction.addmm
     trace = reduction.trace
-    diff = reduction.diff
+
+    # What runs along a dimension.
+
+    cummax = scans.cummax
+    cummin = scans.cummin
+    cumprod = scans.cumprod
+    cumsum = scans.cumsum
+    diff = scans.diff
+    logcumsumexp = scans.logcumsumexp
 
     # Statistics.
 
@@ -153,6 +214,14 @@ class Methods(unary._Unary):
 
     baddbmm = products.baddbmm
     inner = products.inner
+    addbmm = products.addbmm
+    addmv = products.addmv
+    addr = products.addr
+    cross = products.cross
+    dist = products.dist
+    ger = reduction.outer
+    kron = products.kron
+    vdot = products.vdot
 
     # Indexing, sorting and counting.
 
@@ -165,18 +234,35 @@ class Methods(unary._Unary):
     masked_select = indexing.masked_select
     nonzero = indexing.nonzero
     take_along_dim = indexing.take_along_dim
-    sort = indexing.sort
-    argsort = indexing.argsort
-    topk = indexing.topk
-    unique = indexing.unique
-    bincount = indexing.bincount
+    sort = sorting.sort
+    argsort = sorting.argsort
+    topk = sorting.topk
+    unique = sorting.unique
+    bincount = sorting.bincount
     tril = indexing.tril
     triu = indexing.triu
     index_add = indexing.index_add
     index_copy = indexing.index_copy
     index_fill = indexing.index_fill
     take = indexing.take
+    argwhere = indexing.argwhere
+    diagonal_scatter = indexing.diagonal_scatter
+    index_put = indexing.index_put
+    index_reduce = indexing.index_reduce
+    masked_scatter = indexing.masked_scatter
+    msort = sorting.msort
+    put = indexing.put
+    scatter_reduce = indexing.scatter_reduce
+    select_scatter = indexing.select_scatter
+    slice_scatter = indexing.slice_scatter
+    unique_consecutive = sorting.unique_consecutive
 
     # Draws.
 
     multinomial = random.multinomial
+
+    def bernoulli(self: Any, p: float | None = None, *, generator: Generator | None = None) -> Tensor:
+        """1 with the probability that an element is, or with probability `p`, else 0."""
+        if p is None:
+            return random.bernoulli(self, generator=generator)
+        return _C.clone(self.detach()).bernoulli_(p, generator=generator)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C
+from cnnx import _C, comparison
 from cnnx.pointwise import operand
 
 if TYPE_CHECKING:
@@ -85,6 +85,18 @@ class Operators:
     __and__, __rand__ = _operators("and", "bitwise_and")
     __or__, __ror__ = _operators("or", "bitwise_or")
     __xor__, __rxor__ = _operators("xor", "bitwise_xor")
+
+    def __lshift__(self: Any, other: Any) -> Tensor:
+        return comparison.bitwise_left_shift(self, other)
+
+    def __rlshift__(self: Any, other: Any) -> Tensor:
+        return comparison.bitwise_left_shift(other, self)
+
+    def __rshift__(self: Any, other: Any) -> Tensor:
+        return comparison.bitwise_right_shift(self, other)
+
+    def __rrshift__(self: Any, other: Any) -> Tensor:
+        return comparison.bitwise_right_shift(other, self)
 
     __eq__ = _operator("eq", "eq")  # type: ignore[assignment]
     __ne__ = _operator("ne", "ne")  # type: ignore[assignment]

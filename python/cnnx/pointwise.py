@@ -13,7 +13,7 @@ import numpy as np
 
 from cnnx import _C
 from cnnx.signatures import checked
-from cnnx.unary import abs, neg
+from cnnx.unary import abs, acos, acosh, asin, asinh, atan, atanh, lgamma, neg, trunc
 
 if TYPE_CHECKING:
     from cnnx.tensor import Tensor
@@ -255,17 +255,122 @@ def sgn(input: Tensor) -> Tensor:
     return _C.sign(input)
 
 
+@checked
+def positive(input: Tensor) -> Tensor:
+    """The tensor itself, which must not be bool."""
+    if input.dtype == _C.DType.bool:
+        raise RuntimeError("positive: is not defined for bool tensors")
+    return input
+
+
+def atan2(input: Any, other: Any) -> Tensor:
+    """The angle of the point (`other`, `input`) in [-pi, pi], in the quadrant that the signs say."""
+    return _C.atan2(input, other)
+
+
+@checked
+def sinc(input: Tensor) -> Tensor:
+    """sin(pi x) / (pi x), and 1 at 0."""
+    angle = _C.mul(input, math.pi)
+    near = _C.lt(_C.abs(angle), 0.25)
+    # The quotient's slope cancels near 0: there by the series, to the last digit of a double.
+    square = _C.square(_C.where(near, angle, 0.0))
+    series = _C.add(_C.mul(square, 1 / math.factorial(13)), -1 / math.factorial(11))
+    for n in (9, 7, 5, 3, 1):
+        series = _C.add(_C.mul(series, square), (-1) ** (n // 2) / math.factorial(n))
+    far = _C.where(near, 1.0, angle)
+    return _C.where(near, series, _C.div(_C.sin(far), far))
+
+
+@checked
+def copysign(input: Tensor, other: Any) -> Tensor:
+    """The size of `input` with the sign of `other`, a tensor or a number; zeros have signs as well."""
+    size = _C.abs(_floating(input))
+    if not isinstance(other, _C.TensorBase):
+        return _C.neg(size) if math.copysign(1.0, other) < 0 else size
+    return _C.where(_C.signbit(other), _C.neg(size), size)
+
+
+def _floating(input: Tensor) -> Tensor:
+    """As a division takes it: integers in the default dtype."""
+    return input if input.dtype.is_floating_point else _C.mul(input, 1.0)
+
+
+@checked
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below 0, 1 above, and `values` (of the input's dtype) at 0; without a gradient."""
+    if input.dtype != values.dtype:
+        raise RuntimeError(f"heaviside: dtypes differ: {input.dtype} and {values.dtype}")
+    x = input.detach()
+    return _C.where(_C.eq(x, 0), values.detach(), _C.to(_C.gt(x, 0), x.dtype))
+
+
+@checked
+def float_power(input: Any, exponent: Any) -> Tensor:
+    """`pow` in float64; either may be a number."""
+    a, b = (
+        _C.to(t, _C.DType.float64) if isinstance(t, _C.TensorBase) else float(t) for t in (input, exponent)
+    )
+    return _C.pow(a, b)
+
+
+@checked
+def ldexp(input: Tensor, other: Tensor) -> Tensor:
+    """`input` times 2 to the power of `other`."""
+    return _C.mul(input, _C.pow(2.0, other))
+
+
+@checked
+def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
+    """log2(2^input + 2^other), computed without overflow."""
+    largest = _C.maximum(input, other)
+    near = _C.mul(_C.log1p(_C.pow(2.0, _C.neg(_C.abs(_C.sub(input, other))))), 1 / math.log(2))
+    return _C.where(_C.isinf(largest), largest, _C.add(largest, near))
+
+
+@checked
+def polygamma(n: int, input: Tensor) -> Tensor:
+    """The n-th derivative of `digamma`, n >= 0: in double and rounded once.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.polygamma(1, cnnx.tensor([1.0]))
+    tensor([1.6449])
+    """
+    return _C.polygamma(input, n)
+
+
+@checked
+def mvlgamma(input: Tensor, p: int) -> Tensor:
+    """The logarithm of the gamma function of p dimensions, p >= 1.
+
+    The sum of ``lgamma(input - i / 2)`` over i = 0 ... p - 1, and p (p - 1) / 4 log(pi).
+    """
+    if p < 1:
+        raise RuntimeError(f"mvlgamma: p must be 1 or more, got {p}")
+    result = lgamma(input)
+    for i in range(1, p):
+        result = _C.add(result, lgamma(_C.sub(input, i / 2)))
+    return _C.add(result, p * (p - 1) / 4 * math.log(math.pi))
+
+
 absolute = abs
 negative = neg
+arccos, arccosh, arcsin, arcsinh, arctan, arctanh = acos, acosh, asin, asinh, atan, atanh
+arctan2 = atan2
+fix = trunc
 clip = clamp
 multiply = mul
 subtract = sub
 divide = true_divide = div
 
 __all__ = [
-    "absolute", "add", "addcdiv", "addcmul", "clamp", "clamp_max", "clamp_min", "clip", "deg2rad", "div",
-    "divide", "exp2", "floor_divide", "fmax", "fmin", "fmod", "frac", "hypot", "is_floating_point",
-    "is_tensor", "leaky_relu", "lerp", "logaddexp", "logit", "masked_fill", "maximum", "minimum", "mul",
-    "multiply", "nan_to_num", "negative", "pow", "rad2deg", "remainder", "round", "rsub", "sgn", "sub",
+    "absolute", "add", "addcdiv", "addcmul", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2",
+    "arctanh", "atan2", "clamp", "clamp_max", "clamp_min", "clip", "copysign", "deg2rad", "div", "divide",
+    "exp2", "fix", "float_power", "floor_divide", "fmax", "fmin", "fmod", "frac", "heaviside", "hypot",
+    "is_floating_point", "is_tensor", "ldexp", "leaky_relu", "lerp", "logaddexp", "logaddexp2", "logit",
+    "masked_fill", "maximum", "minimum", "mul", "multiply", "mvlgamma", "nan_to_num", "negative",
+    "polygamma", "positive", "pow", "rad2deg", "remainder", "round", "rsub", "sgn", "sinc", "sub",
     "subtract", "tan", "true_divide", "where", "xlogy",
 ]  # fmt: skip

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C, reduction
+from cnnx import _C, creation, reduction
+from cnnx.shaping import axis_of
 from cnnx.signatures import checked, not_tensors
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * (batch1 @ batch2)` of two batches of matrices."""
     product = reduction.bmm(batch1, batch2)
-    return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
+    return reduction.scaled_sum(input, product, beta, alpha)
 
 
 @checked
@@ -182,10 +184,142 @@ def cdist(
     return _C.cdist(x1, x2, float(p))
 
 
+@checked
+def pdist(input: Tensor, p: float = 2.0) -> Tensor:
+    """The distances of all pairs of rows of (N, M), each once: those of row 0 first; (N (N - 1) / 2,)."""
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist: needs two dimensions, got shape {tuple(input.shape)}")
+    count = input.shape[0]
+    above = _C.triu(creation.ones(count, count, dtype=_C.DType.bool, device=input.device), 1)
+    return _C.masked_select(_C.cdist(input, input, float(p)), above)
+
+
+@checked
+def dist(input: Tensor, other: Tensor, p: float = 2.0) -> Tensor:
+    """The p-norm of the difference, of all its elements."""
+    return _C.norm(_C.sub(input, other), float(p), None, False)
+
+
+@checked
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The cross products of vectors of three entries along `dim`, by default the first dimension of three.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.cross(cnnx.tensor([1.0, 0.0, 0.0]), cnnx.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
+    if input.ndim != other.ndim:
+        raise RuntimeError(
+            f"cross: shapes {tuple(input.shape)} and {tuple(other.shape)} differ in dimensions"
+        )
+    if dim is None:
+        dim = next((d for d, extent in enumerate(input.shape) if extent == 3), -1)
+    axis = axis_of("cross", input, dim)
+    if input.shape[axis] != 3 or other.shape[axis] != 3:
+        raise RuntimeError(
+            f"cross: dimension {dim} of {tuple(input.shape)} and {tuple(other.shape)} must have extent 3"
+        )
+    (a0, a1, a2), (b0, b1, b2) = _C.unbind(input, axis), _C.unbind(other, axis)
+    pairs = ((a1, b2, a2, b1), (a2, b0, a0, b2), (a0, b1, a1, b0))
+    return _C.stack([_C.sub(_C.mul(a, d), _C.mul(c, b)) for a, d, c, b in pairs], axis - input.ndim)
+
+
+@checked
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """The Kronecker product: every element of `input` times the whole of `other`.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.kron(cnnx.tensor([1, 10]), cnnx.tensor([1, 2]))
+    tensor([ 1,  2, 10, 20])
+    """
+    count = max(input.ndim, other.ndim)
+    a = _C.reshape(input, (1,) * (count - input.ndim) + tuple(input.shape))
+    b = _C.reshape(other, (1,) * (count - other.ndim) + tuple(other.shape))
+    spread = [
+        _C.reshape(t, tuple(e for extent in t.shape for e in ((extent, 1) if first else (1, extent))))
+        for t, first in ((a, True), (b, False))
+    ]
+    return _C.reshape(_C.mul(*spread), tuple(x * y for x, y in zip(a.shape, b.shape, strict=True)))
+
+
+@checked
+def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803
+    """The powers N - 1 ... 0 of a vector's elements, or upwards, one row each; N: its length by default."""
+    if x.ndim != 1:
+        raise RuntimeError(f"vander: needs a vector, got shape {tuple(x.shape)}")
+    count = x.numel() if N is None else N
+    if count < 0:
+        raise RuntimeError(f"vander: N must not be negative, got {count}")
+    dtype = x.dtype if x.dtype.is_floating_point else _C.DType.int64
+    ones = creation.ones(x.numel(), 1, dtype=dtype, device=x.device)
+    steps = _C.expand(_C.unsqueeze(_C.to(x, dtype), 1), (x.numel(), max(count - 1, 0)))
+    powers = _C.narrow(_C.cumprod(_C.cat([ones, steps], 1), 1, None), 1, 0, count)
+    return powers if increasing else _C.flip(powers, [1])
+
+
+@checked
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * (mat @ vec)`."""
+    return reduction.scaled_sum(input, reduction.mv(mat, vec), beta, alpha)
+
+
+@checked
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * outer(vec1, vec2)`."""
+    return reduction.scaled_sum(input, reduction.outer(vec1, vec2), beta, alpha)
+
+
+@checked
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
+    """`beta * input + alpha * (the sum of the products of two batches of matrices)`."""
+    return reduction.scaled_sum(input, _C.sum(reduction.bmm(batch1, batch2), [0], False), beta, alpha)
+
+
+@checked
+def vdot(input: Tensor, other: Tensor) -> Tensor:
+    """The inner product of two vectors."""
+    return reduction.dot(input, other)
+
+
+@checked
+def chain_matmul(*matrices: Tensor) -> Tensor:
+    """The product of matrices, in the order of the fewest multiplications; see `linalg.multi_dot`."""
+    for matrix in matrices:
+        if matrix.ndim != 2:
+            raise RuntimeError(f"chain_matmul: takes matrices, got shape {tuple(matrix.shape)}")
+    return _chain(matrices)
+
+
+def _chain(matrices: Sequence[Tensor]) -> Tensor:
+    """The product, split where the whole takes the fewest multiplications (dynamic programming)."""
+    count = len(matrices)
+    sizes = [matrix.shape[0] for matrix in matrices] + [matrices[-1].shape[1]]
+    cost = [[0] * count for _ in range(count)]
+    cut = [[0] * count for _ in range(count)]
+    for length in range(2, count + 1):
+        for first in range(count - length + 1):
+            last = first + length - 1
+            cost[first][last], cut[first][last] = min(
+                (cost[first][k] + cost[k + 1][last] + sizes[first] * sizes[k + 1] * sizes[last + 1], k)
+                for k in range(first, last)
+            )
+
+    def product(first: int, last: int) -> Tensor:
+        if first == last:
+            return matrices[first]
+        k = cut[first][last]
+        return _C.matmul(product(first, k), product(k + 1, last))
+
+    return product(0, count - 1)
+
+
+ger = reduction.outer
+
 __all__ = [
-    "baddbmm",
-    "cdist",
-    "einsum",
-    "inner",
-    "tensordot",
-]
+    "addbmm", "addmv", "addr", "baddbmm", "cdist", "chain_matmul", "cross", "dist", "einsum", "ger", "inner",
+    "kron", "pdist", "tensordot", "vander", "vdot",
+]  # fmt: skip

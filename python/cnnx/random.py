@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C, creation, indexing, reduction
+from cnnx import _C, creation, reduction, sorting
 from cnnx.creation import _create, _dtype_or_default, _marked, _shape, full
 from cnnx.devices import as_device, device_of
 from cnnx.dtypes import as_dtype, int64
@@ -264,14 +264,14 @@ def multinomial(
             )
         )
         waits = _C.where(_C.gt(weights, 0), _C.div(times, weights), math.inf)
-        return indexing.topk(waits, num_samples, -1, False).indices
+        return sorting.topk(waits, num_samples, -1, False).indices
     edges = _C.cumsum(weights, -1, None)
     share = rand(
         *weights.shape[:-1], num_samples, generator=generator, dtype=weights.dtype, device=weights.device
     )
     drawn = _C.mul(share, _C.narrow(edges, -1, classes - 1, 1))
     # How many edges each has passed, from the order of both together; of equal ones the edge comes first.
-    order = indexing.sort(_C.cat([edges, drawn], -1), -1, stable=True).indices
+    order = sorting.sort(_C.cat([edges, drawn], -1), -1, stable=True).indices
     counts = _C.cumsum(_C.to(_C.lt(order, classes), _C.DType.int64), -1, None)
     places = _C.scatter(creation.zeros_like(order), -1, order, counts, False)
     passed = _C.narrow(places, -1, classes, num_samples)

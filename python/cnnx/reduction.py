@@ -1,4 +1,4 @@
-"""Reductions, differences, softmax and products of matrices.
+"""Reductions, softmax and products of matrices.
 
 Where `dim` names dimensions, NumPy's `axis` is taken as well.
 """
@@ -229,25 +229,6 @@ def norm(input: Tensor, p: Any = 2, dim: Dims = None, keepdim: bool = False, *, 
     return _C.norm(_cast(input, dtype), 2.0 if p == "fro" else builtins.float(p), _dim(dim), keepdim)
 
 
-def cumsum(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
-    """The running sum along a dimension."""
-    return _C.cumsum(input, dim, _type(dtype))
-
-
-@checked
-def diff(
-    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
-) -> Tensor:
-    """The differences of neighbours along a dimension, `n` times over."""
-    parts = [t for t in (prepend, input, append) if t is not None]
-    x = _C.cat(parts, dim) if len(parts) > 1 else input
-    axis = axis_of("diff", x, dim)
-    for _ in range(builtins.min(n, x.shape[axis])):
-        count = x.shape[axis] - 1
-        x = _C.sub(_C.narrow(x, dim, 1, count), _C.narrow(x, dim, 0, count))
-    return x
-
-
 def softmax(input: Tensor, dim: builtins.int, *, dtype: Any = None) -> Tensor:
     """exp(x) divided by its sum along a dimension."""
     return _C.softmax(_cast(input, dtype), dim)
@@ -300,11 +281,17 @@ def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     return _C.matmul(input, mat2)
 
 
+def scaled_sum(input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
+    """`beta * input + alpha * product`; what `beta` 0 leaves out may be NaN."""
+    if beta == 0:
+        return product if alpha == 1 else _C.mul(product, alpha)
+    return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
+
+
 @checked
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """`beta * input + alpha * (mat1 @ mat2)` of two matrices."""
-    product = mm(mat1, mat2)
-    return _C.add(input if beta == 1 else _C.mul(input, beta), product, alpha)
+    return scaled_sum(input, mm(mat1, mat2), beta, alpha)
 
 
 @checked
@@ -335,8 +322,30 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     return _C.mul(_C.unsqueeze(input, 1), vec2)
 
 
+@checked
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """Every entry of dimension `dim` scaled down to the p-norm `maxnorm` where its norm is larger.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.renorm(cnnx.tensor([[3.0, 4.0], [0.3, 0.4]]), 2, 0, 1.0)
+    tensor([[0.6000, 0.8000],
+            [0.3000, 0.4000]])
+    """
+    if input.ndim < 2:
+        raise RuntimeError(f"renorm: needs two dimensions or more, got shape {tuple(input.shape)}")
+    if p <= 0 or maxnorm < 0:
+        raise RuntimeError(f"renorm: p must be positive and maxnorm not negative, got {p} and {maxnorm}")
+    axis = axis_of("renorm", input, dim)
+    size = _C.norm(input, builtins.float(p), tuple(d for d in range(input.ndim) if d != axis), True)
+    # The norm is raised a little, as PyTorch does.
+    factor = _C.where(_C.gt(size, maxnorm), _C.div(builtins.float(maxnorm), _C.add(size, 1e-7)), 1.0)
+    return _C.mul(input, factor)
+
+
 __all__ = [
-    "addmm", "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "count_nonzero", "cumsum", "diff",
-    "dot", "log_softmax", "logsumexp", "matmul", "max", "mean", "min", "mm", "mv", "norm", "outer", "prod",
-    "softmax", "std", "std_mean", "sum", "trace", "var", "var_mean",
+    "addmm", "all", "amax", "amin", "any", "argmax", "argmin", "bmm", "count_nonzero", "dot", "log_softmax",
+    "logsumexp", "matmul", "max", "mean", "min", "mm", "mv", "norm", "outer", "prod", "renorm", "softmax",
+    "std", "std_mean", "sum", "trace", "var", "var_mean",
 ]  # fmt: skip

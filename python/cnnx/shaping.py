@@ -5,6 +5,7 @@ A view shares the memory of its tensor: an update in place of one is seen by the
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -309,6 +310,147 @@ def atleast_2d(*tensors: Tensor) -> Any:
 
 
 @checked
+def atleast_3d(*tensors: Tensor) -> Any:
+    """Scalars as (1, 1, 1), vectors as (1, N, 1), matrices as (M, N, 1); several tensors as a tuple."""
+    shapes = {0: (1, 1, 1), 1: (1, -1, 1)}
+    result = tuple(
+        _C.unsqueeze(t, 2) if t.ndim == 2 else _C.reshape(t, shapes[t.ndim]) if t.ndim < 2 else t
+        for t in tensors
+    )
+    return result[0] if len(result) == 1 else result
+
+
+@checked
+def tensor_split(
+    input: Tensor, indices_or_sections: int | Sequence[int] | Tensor, dim: int = 0
+) -> tuple[Tensor, ...]:
+    """Views that cut a dimension into so many pieces, as even as can be, or before the given places.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> [len(part) for part in cnnx.tensor_split(cnnx.arange(7), 3)]
+    [3, 2, 2]
+    """
+    axis = axis_of("tensor_split", input, dim)
+    extent, places = input.shape[axis], indices_or_sections
+    if isinstance(places, _C.TensorBase):
+        places = places.tolist()
+    if isinstance(places, int):
+        if places < 1:
+            raise RuntimeError(f"tensor_split: needs at least one section, got {places}")
+        size, larger = divmod(extent, places)  # the first pieces have one more
+        places = [size * i + min(i, larger) for i in range(1, places)]
+    bounds = [0, *places, extent]
+    parts = [slice(*pair).indices(extent)[:2] for pair in itertools.pairwise(bounds)]
+    return tuple(_C.narrow(input, axis, start, max(stop - start, 0)) for start, stop in parts)
+
+
+def _split_along(op: str, input: Tensor, least: int, dim: int, sections: Any) -> tuple[Tensor, ...]:
+    if input.ndim < least:
+        raise RuntimeError(f"{op}: needs {least} dimensions or more, got shape {tuple(input.shape)}")
+    if isinstance(sections, int) and (sections < 1 or input.shape[dim] % sections):
+        raise RuntimeError(f"{op}: {input.shape[dim]} entries cannot be cut into {sections} equal parts")
+    return tensor_split(input, sections, dim)
+
+
+@checked
+def hsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """`tensor_split` along dimension 1, of vectors along dimension 0; into equal parts alone."""
+    return _split_along("hsplit", input, 1, 0 if input.ndim == 1 else 1, indices_or_sections)
+
+
+@checked
+def vsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """`tensor_split` along dimension 0; into equal parts alone."""
+    return _split_along("vsplit", input, 2, 0, indices_or_sections)
+
+
+@checked
+def dsplit(input: Tensor, indices_or_sections: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """`tensor_split` along dimension 2; into equal parts alone."""
+    return _split_along("dsplit", input, 3, 2, indices_or_sections)
+
+
+def split_with_sizes(input: Tensor, split_sizes: Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
+    """`split` into pieces of the given sizes."""
+    return tuple(_C.split(input, list(split_sizes), dim))
+
+
+@checked
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """Square matrices, in dimensions `dim1` and `dim2`, with the last dimension on a diagonal.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.diag_embed(cnnx.tensor([[1, 2], [3, 4]]))[1]
+    tensor([[3, 0],
+            [0, 4]])
+    """
+    if not input.ndim:
+        raise RuntimeError("diag_embed: needs a dimension")
+    first, second = (_place_of("diag_embed", d, input.ndim + 1) for d in (dim1, dim2))
+    if first == second:
+        raise RuntimeError(f"diag_embed: dim1 and dim2 are both {dim1}")
+    count = input.shape[-1]
+    size, where = count + abs(offset), str(device_of(input))
+    zeros = _C.expand(_C.zeros((1,) * (input.ndim + 1), input.dtype, where), (size, size, *input.shape[:-1]))
+    place = _C.arange(0, count, 1, _C.DType.int64, where)
+    at = (_C.add(place, max(-offset, 0)), _C.add(place, max(offset, 0)))
+    return movedim(_C.index_put(zeros, at, movedim(input, -1, 0)), (0, 1), (first, second))
+
+
+def _place_of(op: str, dim: int, count: int) -> int:
+    if not -count <= dim < count:
+        raise IndexError(f"{op}: dim {dim} is out of range for {count} dimensions")
+    return dim % count
+
+
+@checked
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
+    """The square matrix with the elements on a diagonal and zeros elsewhere."""
+    return diag(_C.reshape(input, (-1,)), offset)
+
+
+@checked
+def adjoint(input: Tensor) -> Tensor:
+    """The last two dimensions exchanged."""
+    if input.ndim < 2:
+        raise RuntimeError(f"adjoint: needs two dimensions or more, got shape {tuple(input.shape)}")
+    return _C.transpose(input, -2, -1)
+
+
+@checked
+def unravel_index(indices: Tensor, shape: int | Sequence[int]) -> tuple[Tensor, ...]:
+    """The coordinates, in a tensor of that shape, of elements that are counted row by row.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.unravel_index(cnnx.tensor(7), (2, 5))
+    (tensor(1), tensor(2))
+    """
+    if indices.dtype.is_floating_point or indices.dtype == _C.DType.bool:
+        raise ValueError(f"unravel_index: needs integers, got {indices.dtype}")
+    extents = (shape,) if isinstance(shape, int) else tuple(shape)
+    if any(extent < 0 for extent in extents):
+        raise ValueError(f"unravel_index: extents must not be negative, got {extents}")
+    coordinates: list[Tensor] = []
+    rest = _C.to(indices, _C.DType.int64)
+    for extent in reversed(extents):
+        coordinates.insert(0, _C.remainder(rest, max(extent, 1)))
+        rest = _C.floor_divide(rest, max(extent, 1))
+    return tuple(coordinates)
+
+
+@checked
+def detach(input: Tensor) -> Tensor:
+    """The same elements, without a gradient."""
+    return input.detach()
+
+
+@checked
 def repeat_interleave(input: Tensor, repeats: Any, dim: int | None = None) -> Tensor:
     """Every entry along `dim` (default: of the flattened tensor) several times in a row.
 
@@ -373,8 +515,10 @@ swapaxes = swapdims = transpose
 moveaxis = movedim
 
 __all__ = [
-    "atleast_1d", "atleast_2d", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "chunk", "clone",
-    "diag", "diagonal", "flatten", "flip", "fliplr", "flipud", "moveaxis", "movedim", "narrow", "numel",
-    "permute", "ravel", "repeat_interleave", "reshape", "roll", "rot90", "select", "split", "squeeze",
-    "swapaxes", "swapdims", "t", "tile", "transpose", "unbind", "unflatten", "unsqueeze",
+    "adjoint", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_shapes", "broadcast_tensors",
+    "broadcast_to", "chunk", "clone", "detach", "diag", "diag_embed", "diagflat", "diagonal", "dsplit",
+    "flatten", "flip", "fliplr", "flipud", "hsplit", "moveaxis", "movedim", "narrow", "numel", "permute",
+    "ravel", "repeat_interleave", "reshape", "roll", "rot90", "select", "split", "split_with_sizes",
+    "squeeze", "swapaxes", "swapdims", "t", "tensor_split", "tile", "transpose", "unbind", "unflatten",
+    "unravel_index", "unsqueeze", "vsplit",
 ]  # fmt: skip

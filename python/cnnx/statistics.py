@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnnx import _C, indexing, pointwise, reduction, shaping
+from cnnx import _C, indexing, pointwise, reduction, shaping, sorting
 from cnnx import creation as new
 from cnnx.reduction import ValuesIndices
 from cnnx.shaping import axis_of
@@ -46,7 +46,7 @@ def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> Val
     """The k-th smallest element along a dimension (1 is the smallest), with its index."""
     if not 1 <= k <= input.shape[axis_of("kthvalue", input, dim)]:
         raise RuntimeError(f"kthvalue: k is {k}, dimension {dim} of shape {tuple(input.shape)} is too short")
-    values, indices = indexing.sort(input, dim)
+    values, indices = sorting.sort(input, dim)
     picked = [_C.narrow(t, dim, k - 1, 1) for t in (values, indices)]
     return ValuesIndices(*(picked if keepdim else [shaping.squeeze(t, dim) for t in picked]))
 
@@ -99,7 +99,7 @@ def quantile(
         raise RuntimeError(f"quantile: there is none of no elements, shape {tuple(input.shape)}")
     axis = -1 if dim is None else dim
     x = _C.reshape(input, (-1,)) if dim is None else input
-    ordered = shaping.movedim(indexing.sort(x, axis).values, axis, -1)
+    ordered = shaping.movedim(sorting.sort(x, axis).values, axis, -1)
     place = _C.mul(_C.reshape(shares, (-1,)), float(ordered.shape[-1] - 1))
     below, above = _C.floor(place), _C.ceil(place)
     if interpolation == "nearest":

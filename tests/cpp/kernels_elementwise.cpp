@@ -65,6 +65,7 @@ const BinaryCase kBinary[] = {
     {BinaryOp::fmod, "fmod", 0},
     {BinaryOp::hypot, "hypot", 1},
     {BinaryOp::xlogy, "xlogy", 3},
+    {BinaryOp::atan2, "atan2", 4},
     {BinaryOp::pow_slope, "pow_slope", 1},
 };
 

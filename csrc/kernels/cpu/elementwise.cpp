@@ -3,6 +3,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/vec_double.h"
 #include "kernels/cpu/vec_math.h"
+#include "kernels/special_functions.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
@@ -79,14 +80,7 @@ inline Vec squared(Vec v) { return v * v; }
 inline Vec negative_part(Vec v) { return select(v > 0.0f, Vec{}, v); }
 
 // Functions of C that are instructions: the compiler makes one of the loop.
-template <class F>
-inline Vec each_lane(Vec v, const F& f) {
-  for (int i = 0; i < kLanes; ++i) v[i] = f(v[i]);
-  return v;
-}
-inline Vec sqrt(Vec v) {
-  return each_lane(v, [](float x) { return sqrtf(x); });
-}
+inline Vec sqrt(Vec v) { return square_root(v); }
 inline Vec floor(Vec v) {
   return each_lane(v, [](float x) { return floorf(x); });
 }
@@ -98,6 +92,17 @@ inline Vec nearbyint(Vec v) {
 }
 inline Vec trunc(Vec v) {
   return each_lane(v, [](float x) { return truncf(x); });
+}
+
+// Functions of C's kind, in double.
+inline Vec lgamma(Vec v) {
+  return each_lane(v, [](float x) { return (float)special::lgamma((double)x); });
+}
+inline Vec digamma(Vec v) {
+  return each_lane(v, [](float x) { return (float)special::digamma((double)x); });
+}
+inline Vec polygamma(Vec v, double n) {
+  return each_lane(v, [n](float x) { return (float)special::polygamma((double)x, n); });
 }
 
 // The rows of unary.def whose formulas serve every backend, for one vector.
@@ -186,7 +191,7 @@ void zeros(int64_t n, float* out) { memset(out, 0, (size_t)n * sizeof(float)); }
 
 void unary_backward(const Queue&, UnaryOp op, int64_t n, double a, double b, const float* g, const float* x, const float* y,
                     float* out) {
-  constexpr float kLn2 = 0.69314718055994530942f, kLn10 = 2.30258509299404568402f;
+  constexpr float kLn10 = 2.30258509299404568402f;
   constexpr Nothing nothing;
   switch (op) {
 #define FORMULA(op, name, needs, value, cost, gradient, gradient_cost, low, high, ulps, ...) \
@@ -350,6 +355,7 @@ void binary(const Queue&, BinaryOp op, int64_t n, Operand ak, const float* a, Op
     case BinaryOp::xlogy:
       return binary_map(n, 16, ak, a, bk, b, out,
                         [](Vec u, Vec v) { return select((u == 0.0f) & ~is_nan(v), Vec{}, u * log(v)); });
+    case BinaryOp::atan2: return binary_map(n, 24, ak, a, bk, b, out, [](Vec u, Vec v) { return atan2(u, v); });
     case BinaryOp::pow_slope:
       return binary_wide(
           n, 20, ak, a, bk, b, out,

@@ -1,6 +1,6 @@
 // exp, log and their kin on vectors of floats. Errors are bounded by tests/test_vec_math.py on every target, in units in the last
-// place of the correctly rounded result: exp, log 2; expm1, log1p, tanh, sigmoid, erf 3; sinh,
-// cosh, logit, tanhshrink 6; normal_cdf 12. NaN stays NaN, and infinities, overflow,
+// place of the correctly rounded result: exp, log 2; expm1, log1p, tanh, sigmoid, erf 3; asin, acos, atan, atan2 4; sinh,
+// cosh, asinh, acosh, atanh, erfinv, logit, tanhshrink 6; normal_cdf, erfc 12. NaN stays NaN, and infinities, overflow,
 // signed zeros and denormal results are those of the exact functions. Without a fused multiply-add (v2) the bounds hold too.
 #pragma once
 
@@ -20,6 +20,14 @@ inline Vec absolute(Vec v) { return as_float(as_int(v) & 0x7fffffff); }
 inline Vec copy_sign(Vec v, Vec s) { return as_float((as_int(v) & 0x7fffffff) | (as_int(s) & (int32_t)0x80000000)); }
 inline VecI is_nan(Vec v) { return v != v; }
 inline Vec constant(float x) { return broadcast(x); }
+template <class F>
+inline Vec each_lane(Vec v, const F& f) {
+  for (int i = 0; i < kLanes; ++i) v[i] = f(v[i]);
+  return v;
+}
+inline Vec square_root(Vec v) {  // an instruction: the compiler makes one of the loop
+  return each_lane(v, [](float x) { return sqrtf(x); });
+}
 inline bool all(VecI mask) {
   int32_t bits = -1;
   for (int i = 0; i < kLanes; ++i) bits &= mask[i];
@@ -29,6 +37,7 @@ inline bool all(VecI mask) {
 // ln 2 in two parts: multiples of the first by an exponent are exact.
 inline constexpr float kLn2High = 0.693359375f, kLn2Low = -2.12194440e-4f, kLog2E = 1.44269504088896341f;
 inline constexpr float kInfinity = __builtin_inff();
+inline constexpr float kLn2 = 0.69314718055994530942f, kPi = 3.14159265358979323846f, kHalfPi = 1.57079632679489661923f;
 
 // x = n ln 2 + r with |r| <= ln 2 / 2 and n a whole number; q = e^r - 1.
 struct ExpParts {
@@ -138,6 +147,79 @@ inline Vec cosh(Vec x) {
   return select(magnitude > 10.0f, half_exp(magnitude), (e + 1.0f / e) * 0.5f);
 }
 
+// Around 0 as log1p of what grows like x; far out as log(2 x), where the squares would be too large.
+inline Vec asinh(Vec x) {
+  const Vec magnitude = absolute(x), s = magnitude * magnitude;
+  const Vec near = log1p(magnitude + s / (square_root(s + 1.0f) + 1.0f));
+  return copy_sign(select(magnitude > 1e10f, log(magnitude) + kLn2, near), x);
+}
+inline Vec acosh(Vec x) {
+  const Vec t = x - 1.0f, near = log1p(t + square_root(t * 2.0f + t * t));
+  return select(x < 1.0f, constant(__builtin_nanf("")), select(x > 1e10f, log(x) + kLn2, near));
+}
+inline Vec atanh(Vec x) {
+  const Vec magnitude = absolute(x);
+  return copy_sign(log1p(magnitude * 2.0f / (1.0f - magnitude)) * 0.5f, x);
+}
+
+// asin(x) = x + x s P(s) with s = x^2, for |x| <= 1/2; the polynomial is a least maximum of the relative error.
+inline Vec asin_inside(Vec x, Vec s) {
+  Vec p = constant(4.221856594e-2f);
+  p = p * s + 2.414760180e-2f;
+  p = p * s + 4.547709972e-2f;
+  p = p * s + 7.495241612e-2f;
+  p = p * s + 1.666675359e-1f;
+  return x + x * s * p;
+}
+// Beyond 1/2 by the half angle: asin(x) = pi / 2 - 2 asin(sqrt((1 - x) / 2)).
+struct AsinParts {
+  VecI is_far;
+  Vec angle;  // far: of the half angle, twice
+};
+inline AsinParts asin_parts(Vec magnitude) {
+  const VecI is_far = magnitude > 0.5f;
+  const Vec half = (1.0f - magnitude) * 0.5f, s = select(is_far, half, magnitude * magnitude);
+  const Vec angle = asin_inside(select(is_far, square_root(half), magnitude), s);
+  return {is_far, select(is_far, angle * 2.0f, angle)};
+}
+inline Vec asin(Vec x) {
+  const AsinParts parts = asin_parts(absolute(x));
+  return copy_sign(select(parts.is_far, kHalfPi - parts.angle, parts.angle), x);
+}
+inline Vec acos(Vec x) {
+  const AsinParts parts = asin_parts(absolute(x));
+  const Vec far = select(x < 0.0f, kPi - parts.angle, parts.angle);
+  return select(parts.is_far, far, kHalfPi - copy_sign(parts.angle, x));
+}
+
+// For 0 <= x <= 1; beyond tan(pi / 8) as pi / 4 and the rest.
+inline Vec atan_inside(Vec x) {
+  const VecI is_far = x > 0.41421356f;
+  const Vec t = select(is_far, (x - 1.0f) / (x + 1.0f), x), s = t * t;
+  Vec p = constant(8.060307801e-2f);
+  p = p * s + -1.387984902e-1f;
+  p = p * s + 1.997792572e-1f;
+  p = p * s + -3.333295584e-1f;
+  return select(is_far, constant(0.5f * kHalfPi), Vec{}) + (t + t * s * p);
+}
+inline Vec atan(Vec x) {
+  const Vec magnitude = absolute(x);
+  const VecI beyond = magnitude > 1.0f;
+  const Vec angle = atan_inside(select(beyond, 1.0f / magnitude, magnitude));
+  return copy_sign(select(beyond, kHalfPi - angle, angle), x);
+}
+// The angle of the point (x, y), with C's values at zeros of both signs and infinities.
+inline Vec atan2(Vec y, Vec x) {
+  const Vec height = absolute(y), width = absolute(x);
+  const VecI steep = height > width;
+  const Vec small = select(steep, width, height), large = select(steep, height, width);
+  const Vec ratio = select(large == 0.0f, Vec{}, select(small == large, constant(1.0f), small / large));
+  Vec angle = atan_inside(ratio);
+  angle = select(steep, kHalfPi - angle, angle);
+  angle = select(as_int(x) < 0, kPi - angle, angle);
+  return select(is_nan(x) | is_nan(y), constant(__builtin_nanf("")), copy_sign(angle, y));
+}
+
 // x - tanh(x). Where that would cancel, by the continued fraction x / (1 + x^2 / (3 + x^2 / (5 + ...))) of tanh down to 11; else
 // with tanh as above. Both are a quotient.
 inline Vec tanhshrink(Vec x) {
@@ -196,12 +278,9 @@ inline Vec exp_minus_square(Vec x) {
 // log(1 + e^x) without overflow.
 inline Vec softplus(Vec x) { return select(x < 0.0f, Vec{}, x) + log1p(exp(-absolute(x))); }
 
-// The normal distribution function: half of erfc(|x| / sqrt 2) on the left, 1 minus that on the right, so that no digits are lost
-// in the tail. erfc(z) = t e^(-z^2 + P(t)), t = 1 / (1 + z / 2) (Press et al., Numerical Recipes, erfcc). The exponent is large,
-// so it is kept in two parts.
-inline Vec normal_cdf(Vec x) {
-  const Vec m = select(absolute(x) > 20.0f, constant(20.0f), absolute(x));
-  const Vec t = 1.0f / (m * 0.35355339f + 1.0f);
+// erfc(z) / t = e^(-z^2 + P(t)), t = 1 / (1 + z / 2), z >= 0 (Press et al., Numerical Recipes, erfcc). The exponent is large,
+// so it is kept in two parts: -z^2 = high + low.
+inline Vec erfc_over(Vec t, Vec high, Vec low) {
   Vec p = constant(0.17087277f);
   p = p * t + -0.82215223f;
   p = p * t + 1.48851587f;
@@ -212,12 +291,45 @@ inline Vec normal_cdf(Vec x) {
   p = p * t + 0.37409196f;
   p = p * t + 1.00002368f;
   p = p * t + -1.26551223f;
+  const Vec sum = high + (p + low), rest = (high - sum) + (p + low);
+  const Vec e = exp(sum);
+  return e + e * rest;
+}
+
+// No digits are lost in the tail, on the right.
+inline Vec erfc(Vec x) {
+  const Vec m = select(absolute(x) > 12.0f, constant(12.0f), absolute(x)), t = 1.0f / (m * 0.5f + 1.0f);
+  const Vec upper = as_float(as_int(m) & (int32_t)0xfffff000), lower = m - upper;
+  const Vec tail = t * erfc_over(t, -(upper * upper), -(upper + m) * lower);
+  return select(is_nan(x), x, select(x < 0.0f, 2.0f - tail, tail));
+}
+
+// The inverse of erf: x P(w) with w = -log(1 - x^2) (Giles, GPU Computing Gems, 2011).
+inline Vec erfinv(Vec x) {
+  const Vec w = -log((1.0f - x) * (x + 1.0f));
+  const VecI near = w < 5.0f;
+  const Vec t = select(near, w - 2.5f, square_root(w) - 3.0f);
+  Vec p = select(near, constant(2.81022636e-08f), constant(-0.000200214257f));
+  p = p * t + select(near, constant(3.43273939e-07f), constant(0.000100950558f));
+  p = p * t + select(near, constant(-3.5233877e-06f), constant(0.00134934322f));
+  p = p * t + select(near, constant(-4.39150654e-06f), constant(-0.00367342844f));
+  p = p * t + select(near, constant(0.00021858087f), constant(0.00573950773f));
+  p = p * t + select(near, constant(-0.00125372503f), constant(-0.0076224613f));
+  p = p * t + select(near, constant(-0.00417768164f), constant(0.00943887047f));
+  p = p * t + select(near, constant(0.246640727f), constant(1.00167406f));
+  p = p * t + select(near, constant(1.50140941f), constant(2.83297682f));
+  return select(absolute(x) == 1.0f, copy_sign(constant(kInfinity), x), p * x);
+}
+
+// The normal distribution function: half of erfc(|x| / sqrt 2) on the left, 1 minus that on the right, so that no digits are lost
+// in the tail.
+inline Vec normal_cdf(Vec x) {
+  const Vec m = select(absolute(x) > 20.0f, constant(20.0f), absolute(x));
+  const Vec t = 1.0f / (m * 0.35355339f + 1.0f);
   // -m^2 / 2 exactly: the square of the upper 12 bits, and the rest.
   const Vec upper = as_float(as_int(m) & (int32_t)0xfffff000), lower = m - upper;
   const Vec high = upper * upper * -0.5f, low = (upper + m) * lower * -0.5f;
-  const Vec sum = high + (p + low), rest = (high - sum) + (p + low);
-  const Vec e = exp(sum);
-  const Vec tail = t * 0.5f * (e + e * rest);
+  const Vec tail = t * 0.5f * erfc_over(t, high, low);
   return select(is_nan(x), x, select(x < 0.0f, tail, 1.0f - tail));
 }
 

@@ -1,8 +1,9 @@
 // Functions of one array and their gradients, and axpy: contiguous, in packs (elementwise.h). float32 has a kernel for each
 // function, so that a cheap one does not carry the registers of a dear one; float64 has one kernel with a switch.
 // Bytes: 2 n elements forward, 3 n backward (2 n where the gradient needs neither argument nor result). All but the slowest
-// functions (pow, erf, mish, gelu) should reach 85 % of the memory's rate on arrays beyond the caches.
+// functions (pow, erf, mish, gelu, those in double) should reach 85 % of the memory's rate on arrays beyond the caches.
 #include "kernels/cuda/elementwise.h"
+#include "kernels/special_functions.h"
 
 namespace cnnx::cuda {
 namespace {
@@ -77,6 +78,22 @@ template <class T>
 __device__ T logit(T x) {
   const T rest = 1 - x;
   return x > T(0.25) && x < T(0.75) ? log1p((2 * x - 1) / rest) : log(x / rest);
+}
+template <class T>
+__device__ T erfinv(T x) {
+  return static_cast<T>(special::erfinv(x));
+}
+template <class T>
+__device__ T lgamma(T x) {
+  return static_cast<T>(special::lgamma(x));
+}
+template <class T>
+__device__ T digamma(T x) {
+  return static_cast<T>(special::digamma(x));
+}
+template <class T>
+__device__ T polygamma(T x, double n) {
+  return static_cast<T>(special::polygamma(x, n));
 }
 template <class T>
 __device__ T hardsigmoid(T x) {

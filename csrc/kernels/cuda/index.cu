@@ -39,14 +39,13 @@ void take_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64
 
 namespace {
 template <class T>
-__global__ void put_along_kernel(Walk<3> walk, int64_t taken, int64_t x_step, int64_t index_step, int64_t value_step, bool add,
+__global__ void put_along_kernel(Walk<3> walk, int64_t taken, int64_t x_step, int64_t index_step, int64_t value_step, PutOp op,
                                  const int64_t* index, const T* values, T* x) {
   int64_t at[3];
   if (!walk.find(at)) return;
   for (int64_t k = 0; k < taken; ++k) {
     T& slot = x[at[0] + index[at[1] + k * index_step] * x_step];
-    const T value = values[at[2] + k * value_step];
-    slot = add ? sum_of(slot, value) : value;
+    slot = put_of(op, slot, values[at[2] + k * value_step]);
   }
 }
 
@@ -61,21 +60,22 @@ __global__ void line_entries_kernel(Walk<3> walk, int64_t taken, int64_t x_step,
 }
 
 template <class T>
-__global__ void put_chained_kernel(Walk<3> walk, int64_t taken, int64_t value_step, bool add, const int64_t* entry,
+__global__ void put_chained_kernel(Walk<3> walk, int64_t taken, int64_t value_step, PutOp op, const int64_t* entry,
                                    const int64_t* next, const bool* first, const T* values, T* x) {
   const int64_t i = thread_index();
-  if (i >= walk.count * taken || (add ? !first[i] : next[i] >= 0)) return;
+  const bool joins = op != PutOp::replace;
+  if (i >= walk.count * taken || (joins ? !first[i] : next[i] >= 0)) return;
   int64_t at[3];
   walk.find(i / taken, at);
   const T* line = values + at[2];
   const int64_t begin = i / taken * taken;  // the entries of a line are its own: no chain leaves it
-  T result = add ? x[entry[i]] : line[(i - begin) * value_step];
-  for (int64_t k = i; add && k >= 0; k = next[k]) result = sum_of(result, line[(k - begin) * value_step]);
+  T result = joins ? x[entry[i]] : line[(i - begin) * value_step];
+  for (int64_t k = i; joins && k >= 0; k = next[k]) result = put_of(op, result, line[(k - begin) * value_step]);
   x[entry[i]] = result;
 }
 }  // namespace
 
-void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add,
+void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], PutOp op,
                const int64_t* index, const void* values, void* x) {
   dispatch(dtype, [&]<class T>(T) {
     in_parts(s, [&](const Walk<3>& walk, const int64_t* base) {
@@ -84,7 +84,7 @@ void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_
       T* x_part = static_cast<T*>(x) + base[0];
       if (walk.count >= kFewLines || taken < kLongLine)
         return launch("scatter", put_along_kernel<T>, blocks_for(walk.count), kThreads, 0, queue, walk, taken, steps[0], steps[1],
-                      steps[2], add, index_part, value_part, x_part);
+                      steps[2], op, index_part, value_part, x_part);
       const int64_t n = walk.count * taken;
       const Scratch<int64_t> entry(queue, 2 * n);
       int64_t* next = entry.data() + n;
@@ -92,7 +92,7 @@ void put_along(const Queue& queue, DType dtype, const StridedShape<3>& s, int64_
       launch("scatter", line_entries_kernel, blocks_for(n), kThreads, 0, queue, walk, taken, steps[0], steps[1], index_part,
              entry.data());
       chain(queue, "scatter", n, entry.data(), next, first.data());
-      launch("scatter", put_chained_kernel<T>, blocks_for(n), kThreads, 0, queue, walk, taken, steps[2], add, entry.data(), next,
+      launch("scatter", put_chained_kernel<T>, blocks_for(n), kThreads, 0, queue, walk, taken, steps[2], op, entry.data(), next,
              first.data(), value_part, x_part);
     });
   });

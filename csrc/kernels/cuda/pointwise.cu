@@ -167,7 +167,7 @@ void copy(const Queue& queue, const StridedShape<2>& s, DType out_type, void* ou
 namespace {
 const char* binary_name(BinaryOp op) {
   constexpr const char* kNames[] = {"add",       "sub",          "mul",  "div",   "pow",   "maximum", "minimum",
-                                    "remainder", "floor_divide", "fmod", "hypot", "xlogy", "pow"};
+                                    "remainder", "floor_divide", "fmod", "hypot", "xlogy", "atan2",   "pow"};
   static_assert(sizeof(kNames) / sizeof(*kNames) == static_cast<size_t>(BinaryOp::count));
   return kNames[static_cast<int>(op)];
 }

@@ -5,6 +5,7 @@
 #include "kernels/host/host.h"
 
 #include "kernels/random_kernels.h"
+#include "kernels/special_functions.h"
 
 namespace cnnx::host {
 
@@ -19,32 +20,9 @@ void permutation(const Queue&, int64_t n, uint64_t seed, uint64_t call, int64_t*
   }
 }
 
-namespace {
-// The inverse error function: Giles' approximation (GPU Computing Gems, 2011) polished by Newton steps on erf.
-double erfinv(double y) {
-  if (std::abs(y) >= 1) return y < 0 ? -HUGE_VAL : HUGE_VAL;
-  double w = -std::log((1 - y) * (1 + y)), x;
-  if (w < 5) {
-    w -= 2.5;
-    x = 2.81022636e-08;
-    for (double c : {3.43273939e-07, -3.5233877e-06, -4.39150654e-06, 0.00021858087, -0.00125372503, -0.00417768164, 0.246640727,
-                     1.50140941})
-      x = c + x * w;
-  } else {
-    w = std::sqrt(w) - 3;
-    x = -0.000200214257;
-    for (double c :
-         {0.000100950558, 0.00134934322, -0.00367342844, 0.00573950773, -0.0076224613, 0.00943887047, 1.00167406, 2.83297682})
-      x = c + x * w;
-  }
-  x *= y;
-  for (int i = 0; i < 2; ++i) x -= (std::erf(x) - y) / (2 * std::numbers::inv_sqrtpi * std::exp(-x * x));
-  return x;
-}
-}  // namespace
-
 void normal_quantiles(const Queue&, int64_t n, double mean, double stddev, double low, double high, double* values) {
-  for (int64_t i = 0; i < n; ++i) values[i] = std::clamp(mean + stddev * std::numbers::sqrt2 * erfinv(values[i]), low, high);
+  for (int64_t i = 0; i < n; ++i)
+    values[i] = std::clamp(mean + stddev * std::numbers::sqrt2 * special::erfinv(values[i]), low, high);
 }
 
 // Gram-Schmidt, each vector made orthogonal twice (twice is enough: Kahan and Parlett).

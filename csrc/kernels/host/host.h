@@ -143,7 +143,9 @@ void map2_strided(const Queue&, const char*, const StridedShape<3>& s, const Ele
 
 template <class T, class F>
 void generate(const Queue&, const char*, int64_t n, T* out, const F& f) {
-  for (int64_t i = 0; i < n; ++i) out[i] = f(i);
+  for_each_piece(n, 0.5, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) out[i] = f(i);
+  });
 }
 
 template <class T, class F>

@@ -21,7 +21,7 @@ void take_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t x_s
   });
 }
 
-void put_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], bool add,
+void put_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t taken, const int64_t (&steps)[3], PutOp op,
                const int64_t* index, const void* values, void* x) {
   const int last = s.ndim - 1;
   dispatch(dtype, [&]<class T>(T) {
@@ -32,7 +32,7 @@ void put_along(const Queue&, DType dtype, const StridedShape<3>& s, int64_t take
         const T* from = static_cast<const T*>(values) + at[2] + i * s.stride[2][last];
         for (int64_t k = 0; k < taken; ++k) {
           T& slot = to[where[k * steps[1]] * steps[0]];
-          slot = add ? sum_of(slot, from[k * steps[2]]) : from[k * steps[2]];
+          slot = put_of(op, slot, from[k * steps[2]]);
         }
       }
     });

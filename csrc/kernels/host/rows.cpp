@@ -68,6 +68,35 @@ void cumsum(const Queue&, DType dtype, const ReduceShape& s, bool from_back, con
   });
 }
 
+void linear_scan(const Queue&, DType dtype, const ReduceShape& s, bool from_back, const void* a, const void* b, void* y) {
+  dispatch(dtype, [&]<class T>(T) {
+    using Number = std::conditional_t<std::is_floating_point_v<T>, double, uint64_t>;
+    for_each_line(s, 2, [&](int64_t first, int64_t) {
+      Number value = b == nullptr ? Number(1) : Number(0);
+      for (int64_t k = 0; k < s.reduce; ++k) {
+        const int64_t at = first + (from_back ? s.reduce - 1 - k : k) * s.inner;
+        value = static_cast<Number>(static_cast<const T*>(a)[at]) * value;
+        if (b != nullptr) value += static_cast<Number>(static_cast<const T*>(b)[at]);
+        static_cast<T*>(y)[at] = static_cast<T>(value);
+      }
+    });
+  });
+}
+
+void extreme_scan(const Queue&, DType dtype, const ReduceShape& s, bool max, const void* x, void* y, int64_t* index) {
+  dispatch(dtype, [&]<class T>(T) {
+    for_each_line(s, 2, [&](int64_t first, int64_t) {
+      Placed<T> best{T(), -1};
+      for (int64_t k = 0; k < s.reduce; ++k) {
+        const int64_t at = first + k * s.inner;
+        best = later_extreme(max, best, {static_cast<const T*>(x)[at], k});
+        static_cast<T*>(y)[at] = best.value;
+        index[at] = best.place;
+      }
+    });
+  });
+}
+
 void products_of_others(const Queue&, DType dtype, int64_t rows, int64_t n, const void* x, const void* g, void* out) {
   dispatch_floating("prod", dtype, [&]<class T>(T) {
     for_each_line({rows, n, 1}, 4, [&](int64_t first, int64_t row) {

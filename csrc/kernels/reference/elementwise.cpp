@@ -4,6 +4,7 @@
 
 #include "kernels/element_functions.h"
 #include "kernels/reference/reference.h"
+#include "kernels/special_functions.h"
 
 namespace cnnx::reference {
 namespace {
@@ -13,6 +14,8 @@ constexpr double kSqrtHalf = 0.70710678118654752440;
 constexpr double kGeluCubic = 0.044715;
 
 // What the formulas of unary.def use.
+using special::erfinv, special::lgamma, special::digamma, special::polygamma;
+using std::asin, std::acos, std::atan, std::asinh, std::acosh, std::atanh, std::erfc;
 using std::exp, std::expm1, std::log, std::log1p, std::sinh, std::cosh, std::tanh, std::sqrt, std::erf;
 using std::floor, std::ceil, std::nearbyint, std::trunc;
 double constant(double x) { return x; }

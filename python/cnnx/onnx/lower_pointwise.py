@@ -10,7 +10,9 @@ from cnnx.onnx.graph import TYPES, Graph, Operand, lowers, no_counterpart
 from cnnx.onnx.program import Call, Value
 
 SAME = {
-    "abs": "Abs", "ceil": "Ceil", "cos": "Cos", "cosh": "Cosh", "erf": "Erf", "exp": "Exp", "floor": "Floor",
+    "abs": "Abs", "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh", "atan": "Atan",
+    "atanh": "Atanh", "ceil": "Ceil", "cos": "Cos", "cosh": "Cosh", "erf": "Erf", "exp": "Exp",
+    "floor": "Floor",
     "isinf": "IsInf", "isnan": "IsNaN", "log": "Log", "neg": "Neg", "reciprocal": "Reciprocal",
     "relu": "Relu", "round": "Round", "sigmoid": "Sigmoid", "sign": "Sign", "sin": "Sin", "sinh": "Sinh",
     "sqrt": "Sqrt", "tanh": "Tanh",
@@ -63,6 +65,12 @@ def logit(g: Graph, call: Call) -> str:
     """Log(x / (1 - x)), with the loss of digits around 1/2 that ONNX cannot avoid."""
     x = one(call)
     return g.op("Log", g.op("Div", x, g.op("Sub", g.scalar(1, x.dtype), x)))
+
+
+@lowers("erfc")
+def erfc(g: Graph, call: Call) -> str:
+    """1 - erf(x), with the loss of digits in the tail that ONNX cannot avoid."""
+    return g.op("Sub", g.scalar(1, g.out.dtype), g.op("Erf", call.inputs[0]))
 
 
 @lowers("rsqrt")
@@ -167,6 +175,20 @@ def xlogy(g: Graph, call: Call) -> str:
     a, b = operands(g, call)
     zero = g.scalar(0, g.out.dtype)
     return g.op("Where", g.op("Equal", a, zero), zero, g.op("Mul", a, g.op("Log", b)))
+
+
+@lowers("atan2")
+def atan2(g: Graph, call: Call) -> str:
+    """The angle by the quotient, turned by pi to the left of 0. ONNX cannot tell the signs of zeros."""
+    y, x = operands(g, call)
+    zero, pi = g.scalar(0, g.out.dtype), g.scalar(math.pi, g.out.dtype)
+    up = g.op("Less", y, zero)
+    half = g.op("Where", up, g.scalar(-math.pi / 2, g.out.dtype), g.scalar(math.pi / 2, g.out.dtype))
+    no_width = g.op("Equal", x, zero)
+    angle = g.op("Atan", g.op("Div", y, g.op("Where", no_width, g.scalar(1, g.out.dtype), x)))
+    turned = g.op("Where", up, g.op("Sub", angle, pi), g.op("Add", angle, pi))
+    upright = g.op("Where", g.op("Equal", y, zero), zero, half)
+    return g.op("Where", no_width, upright, g.op("Where", g.op("Less", x, zero), turned, angle))
 
 
 @lowers(*COMPARISONS, "ne")

@@ -132,14 +132,18 @@ def gather(g: Graph, call: Call) -> str:
     return g.op("GatherElements", *call.inputs, axis=call["dim"])
 
 
-@lowers("scatter", "scatter_add")
+JOINED = {"scatter_add": ("add", 16), "scatter_prod": ("mul", 16), "scatter_amax": ("max", 18),
+              "scatter_amin": ("min", 18)}  # fmt: skip
+
+
+@lowers("scatter", *JOINED)
 def scatter(g: Graph, call: Call) -> str:
-    """Values with others in the places of an index, or added there."""
+    """Values with others in the places of an index, or joined with what is there."""
     values, index, source = call.inputs
     if source is not None and index is not None and source.ndim != index.ndim:
         source = g.op("Expand", source, g.extents(*index.shape))  # type: ignore[assignment]
     added: dict[str, Any] = {}
-    if call["add"]:
-        g.needs("ScatterElements", 16)
-        added["reduction"] = "add"
+    if call.op in JOINED:
+        added["reduction"], opset = JOINED[call.op]
+        g.needs("ScatterElements", opset)
     return g.op("ScatterElements", values, index, source, axis=call["dim"], **added)

@@ -218,7 +218,11 @@ def index_put(g: Graph, call: Call) -> str:
     dims = call["indexed.dims"][: call["indexed.count"]]
     if not all(piece.is_whole(d) for d in range(x.ndim)) or dims != list(range(len(dims))):
         raise no_counterpart(f"{call.place} by slices and index tensors, or past the first dimensions")
-    return g.op("ScatterND", x, places(g, entries), values)
+    added: dict[str, Any] = {}
+    if call["add"]:
+        g.needs("ScatterND", 16)
+        added["reduction"] = "add"
+    return g.op("ScatterND", x, places(g, entries), values, **added)
 
 
 def places(g: Graph, entries: Sequence[Operand]) -> str:

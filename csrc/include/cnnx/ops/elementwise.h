@@ -25,12 +25,23 @@ Tensor reciprocal(const Tensor& input);
 Tensor square(const Tensor& input);
 Tensor sin(const Tensor& input);
 Tensor cos(const Tensor& input);
+Tensor asin(const Tensor& input);
+Tensor acos(const Tensor& input);
+Tensor atan(const Tensor& input);
 Tensor sinh(const Tensor& input);
 Tensor cosh(const Tensor& input);
 Tensor tanh(const Tensor& input);
+Tensor asinh(const Tensor& input);
+Tensor acosh(const Tensor& input);
+Tensor atanh(const Tensor& input);
 Tensor sigmoid(const Tensor& input);
 Tensor logit(const Tensor& input);  // log(x / (1 - x))
 Tensor erf(const Tensor& input);
+Tensor erfc(const Tensor& input);
+Tensor erfinv(const Tensor& input);
+Tensor lgamma(const Tensor& input);  // log |gamma(x)|
+Tensor digamma(const Tensor& input);
+Tensor polygamma(const Tensor& input, int64_t n);  // the n-th derivative of digamma
 Tensor floor(const Tensor& input);
 Tensor ceil(const Tensor& input);
 Tensor round(const Tensor& input);  // halves to even
@@ -62,8 +73,9 @@ Tensor minimum(const TensorOrNumber& a, const TensorOrNumber& b);
 Tensor remainder(const TensorOrNumber& a, const TensorOrNumber& b);  // sign of the divisor
 Tensor fmod(const TensorOrNumber& a, const TensorOrNumber& b);       // sign of the dividend
 Tensor floor_divide(const TensorOrNumber& a, const TensorOrNumber& b);
-Tensor hypot(const TensorOrNumber& a, const TensorOrNumber& b);  // sqrt(a^2 + b^2); these two give floats for integers
+Tensor hypot(const TensorOrNumber& a, const TensorOrNumber& b);  // sqrt(a^2 + b^2); these three give floats for integers
 Tensor xlogy(const TensorOrNumber& a, const TensorOrNumber& b);  // a log b, 0 where a is 0 and b is not NaN
+Tensor atan2(const TensorOrNumber& a, const TensorOrNumber& b);  // the angle of the point (b, a)
 
 // In place, returning self. While recording, a leaf that requires grad and a view of a graph's tensor are refused.
 Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha = 1);
@@ -92,6 +104,7 @@ Tensor logical_not(const Tensor& input);
 Tensor isnan(const Tensor& input);
 Tensor isinf(const Tensor& input);
 Tensor isfinite(const Tensor& input);
+Tensor signbit(const Tensor& input);  // also of zeros and NaN
 // bool and integers alone.
 Tensor bitwise_and(const TensorOrNumber& a, const TensorOrNumber& b);
 Tensor bitwise_or(const TensorOrNumber& a, const TensorOrNumber& b);

@@ -26,9 +26,10 @@ struct Index {
 // x[items]: a view where there are no tensors among the items, else a copy. As in PyTorch, integers select before tensors gather;
 // the gathered dimensions stand where the tensors stood if those are neighbours, else first.
 Tensor index(const Tensor& input, const std::vector<Index>& items);
-// x[items] = value, value broadcast and cast. Of several values for one element the last stays.
-Tensor index_put(const Tensor& input, const std::vector<Index>& items, const TensorOrNumber& value);
-void index_put_(const Tensor& self, const std::vector<Index>& items, const TensorOrNumber& value);
+// x[items] = value, value broadcast and cast. Of several values for one element the last stays; with `accumulate` all are added
+// to it.
+Tensor index_put(const Tensor& input, const std::vector<Index>& items, const TensorOrNumber& value, bool accumulate = false);
+void index_put_(const Tensor& self, const std::vector<Index>& items, const TensorOrNumber& value, bool accumulate = false);
 
 Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index);
 Tensor masked_select(const Tensor& input, const Tensor& mask);
@@ -39,6 +40,14 @@ Tensor gather(const Tensor& input, int64_t dim, const Tensor& index);
 // The inverse: result[i][index[i][j][k]][k] = source[i][j][k], or += with `add`. The source may be a number.
 Tensor scatter(const Tensor& input, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add = false);
 void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const TensorOrNumber& source, bool add = false);
+
+// The same with what is there: reduce is "sum", "prod", "amax" or "amin"; the result, or `into`.
+Tensor scatter_reduce(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& source, const std::string& reduce,
+                      const Tensor* into = nullptr);
+
+// The places of values in rows (..., n) in ascending order, int64: before equal elements or, `right`, behind them. The rows are
+// one for all values, or have the values' leading dimensions. order: of the rows' elements, where they are not in order.
+Tensor searchsorted(const Tensor& rows, const Tensor& values, bool right = false, const Tensor& order = {});
 
 // Values and int64 indices along a dimension; equal elements keep their order, NaN counts as the largest.
 std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim = -1, bool descending = false);

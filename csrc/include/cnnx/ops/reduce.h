@@ -30,5 +30,11 @@ Tensor var(const Tensor& input, const Dims& dims = {}, double correction = 1, bo
 Tensor std(const Tensor& input, const Dims& dims = {}, double correction = 1, bool keepdim = false);
 Tensor norm(const Tensor& input, double p = 2, const Dims& dims = {}, bool keepdim = false);
 Tensor cumsum(const Tensor& input, int64_t dim, std::optional<DType> dtype = {});
+Tensor cumprod(const Tensor& input, int64_t dim, std::optional<DType> dtype = {});
+// y[k] = a[k] y[k - 1] + b[k] along a dimension, y before the first being 0; both of one shape and dtype.
+Tensor linear_scan(const Tensor& a, const Tensor& b, int64_t dim);
+// The extremes so far and their int64 indices: the last of equal ones; NaN wins.
+std::pair<Tensor, Tensor> cummax(const Tensor& input, int64_t dim);
+std::pair<Tensor, Tensor> cummin(const Tensor& input, int64_t dim);
 
 }  // namespace cnnx
