@@ -45,7 +45,7 @@ def exact(name: str, x: np.ndarray) -> np.ndarray:
         "sigmoid": special.expit,
         "erf": special.erf,
         "erfc": special.erfc,
-        "erfinv": special.erfinv,
+        "erfinv": lambda v: np.copysign(special.erfinv(v), v),  # SciPy drops the sign of -0
         "asin": np.arcsin,
         "acos": np.arccos,
         "atan": np.arctan,
@@ -161,7 +161,8 @@ def test_power_in_units_of_the_last_place():
 
 def test_angles_in_units_of_the_last_place():
     a, b = pairs()
-    want = np.arctan2(a.astype(np.float64), b.astype(np.float64))
+    with np.errstate(all="ignore"):
+        want = np.arctan2(a.astype(np.float64), b.astype(np.float64))
     got = array(_C.atan2(tensor(a), tensor(b)))
     error = errors_in_ulp(got, want)
     worst = int(np.argmax(np.where(np.isnan(error), np.inf, error)))

@@ -1,6 +1,6 @@
-// Running sums, linear recurrences and extremes over the middle extent of (outer, reduce, inner), in double or whole numbers as on
-// the CPU. What they are is a few functions: load an element, join the values of two neighbouring runs, store the value of the run
-// that ends at an element.
+// Running sums, linear recurrences and extremes over the middle extent of (outer, reduce, inner), in double or whole numbers as
+// on the CPU. What they are is a few functions: load an element, join the values of two neighbouring runs, store the value of
+// the run that ends at an element.
 //
 // inner == 1: a block takes a row, kThreads elements at a time: Hillis and Steele's scan ("Data parallel algorithms", CACM
 // 29(12), 1986) within a warp, by shuffles, and one barrier for the warps' totals.
