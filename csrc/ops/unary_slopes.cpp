@@ -29,6 +29,7 @@ Tensor absolute(const Tensor& t) { return abs(t); }
 Tensor sign_of(const Tensor& t) { return sign(t); }
 Tensor squared(const Tensor& t) { return square(t); }
 Tensor negative_part(const Tensor& t) { return clamp(t, {}, 0.0); }
+Tensor times_digamma(const Tensor& g, const Tensor& t) { return mul(g, digamma(t)); }
 Tensor polygamma(const Tensor& t, double n) { return unary(UnaryOp::polygamma, t, n); }
 Tensor exp_minus_square(const Tensor& t) { return exp(neg(square(t))); }
 Tensor tanh_softplus(const Tensor& t) { return tanh(unary(UnaryOp::softplus, t, 1, 20)); }

@@ -174,6 +174,7 @@ def index_fill(input: Tensor, dim: int, index: Tensor, value: Any) -> Tensor:
     return index_copy(input, dim, index, creation.full(shape, number, dtype=input.dtype, device=input.device))
 
 
+@checked
 def index_put(input: Tensor, indices: Sequence[Tensor], values: Tensor, accumulate: bool = False) -> Tensor:
     """A copy with `values` in the places that a tuple of tensors, as in ``input[indices]``, names.
 

@@ -101,6 +101,10 @@ inline Vec lgamma(Vec v) {
 inline Vec digamma(Vec v) {
   return each_lane(v, [](float x) { return (float)special::digamma((double)x); });
 }
+inline Vec times_digamma(Vec g, Vec v) {
+  for (int i = 0; i < kLanes; ++i) v[i] = (float)((double)g[i] * special::digamma((double)v[i]));
+  return v;
+}
 inline Vec polygamma(Vec v, double n) {
   return each_lane(v, [n](float x) { return (float)special::polygamma((double)x, n); });
 }

@@ -92,6 +92,10 @@ __device__ T digamma(T x) {
   return static_cast<T>(special::digamma(x));
 }
 template <class T>
+__device__ T times_digamma(T g, T x) {
+  return static_cast<T>(g * special::digamma(x));
+}
+template <class T>
 __device__ T polygamma(T x, double n) {
   return static_cast<T>(special::polygamma(x, n));
 }

@@ -31,6 +31,7 @@ double softplus(double x) { return (x > 0 ? x : 0) + std::log1p(std::exp(-std::f
 double tanh_softplus(double x) { return std::tanh(softplus(x)); }
 double normal_cdf(double x) { return 0.5 * std::erfc(-x * kSqrtHalf); }
 double gelu_argument(double x) { return kTwoOverSqrtPi * kSqrtHalf * 2 * (x + kGeluCubic * x * x * x); }  // of the sigmoid
+double times_digamma(double g, double x) { return g * digamma(x); }
 double hardsigmoid(double x) { return x <= -3 ? 0 : x >= 3 ? 1 : (x + 3) / 6; }
 
 double tanhshrink(double x) {
