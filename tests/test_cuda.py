@@ -161,6 +161,30 @@ TABLE |= {
 }  # fmt: skip
 
 
+RESIZED = [
+    ((5, 3, 9), {"size": 20, "mode": "linear"}),
+    (IMAGES, {"scale_factor": 2}),
+    (IMAGES, {"size": (4, 11), "mode": "nearest-exact"}),
+    (IMAGES, {"size": (18, 5), "mode": "bilinear", "align_corners": True}),
+    (IMAGES, {"scale_factor": (1, 1.7), "mode": "bicubic"}),
+    (IMAGES, {"size": (3, 4), "mode": "bicubic", "antialias": True}),
+    ((2, 1, 90, 80), {"size": (5, 7), "mode": "bilinear", "antialias": True}),  # columns first
+    ((2, 1, 200, 210), {"scale_factor": 2, "mode": "bilinear"}),  # large tables
+]
+TABLE |= {
+    f"interpolate {shape} {options}": (lambda x, o=options: F.interpolate(x, **o), shape)
+    for shape, options in RESIZED
+}
+TABLE |= {
+    f"grid_sample {mode} {padding} {align}": (
+        lambda x, g, m=mode, p=padding, a=align: F.grid_sample(x, g, m, p, a), IMAGES, (5, 7, 4, 2),
+    )
+    for mode in ("bilinear", "nearest", "bicubic")
+    for padding in ("zeros", "border", "reflection")
+    for align in (False, True)
+}  # fmt: skip
+
+
 def on(device: str, values, dtype):
     made = []
     for value in values:

@@ -52,6 +52,8 @@ OPS = {
     "max_pool2d": lambda t, f, x: f.max_pool2d(x, 2),
     "avg_pool2d": lambda t, f, x: f.avg_pool2d(x, 2),
     "adaptive_avg_pool2d": lambda t, f, x: f.adaptive_avg_pool2d(x, 1),
+    "interpolate": lambda t, f, x: f.interpolate(x, scale_factor=2, mode="bilinear"),
+    "grid_sample": lambda t, f, x: f.grid_sample(x, t.zeros(x.shape[0], 2, 3, 2), align_corners=False),
     "unfold": lambda t, f, x: f.unfold(x, 1),
     "cross_entropy": lambda t, f, x: f.cross_entropy(
         x, t.zeros(x.shape[0], *x.shape[2:], dtype=t.int64), reduction="none"

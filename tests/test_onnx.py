@@ -174,6 +174,15 @@ MORE_LAYERS = [
     ("ZeroPad2d", (-1,), {}, (2, 4, 5)),
     ("Conv2d", (2, 3, 3), {"padding": 2, "padding_mode": "reflect"}, (2, 6, 5)),
     ("ReplicationPad2d", (2,), {}, (2, 4, 5)),
+    ("Upsample", (), {"scale_factor": 2}, (2, 4, 5)),
+    ("Upsample", (7,), {"mode": "nearest-exact"}, (2, 4)),
+    ("Upsample", ((9, 3),), {"mode": "bilinear"}, (2, 4, 5)),
+    ("Upsample", (), {"scale_factor": 2, "mode": "bicubic"}, (2, 4, 5)),
+    ("Upsample", (), {"scale_factor": (1.4, 2.3), "mode": "bilinear"}, (2, 5, 5)),
+    ("Upsample", (), {"scale_factor": (1.4, 2.3), "recompute_scale_factor": True}, (2, 5, 5)),
+    ("Upsample", (8,), {"mode": "linear", "align_corners": True}, (2, 5)),
+    ("Upsample", (2,), {"mode": "area"}, (2, 4, 6)),
+    ("UpsamplingBilinear2d", ((7, 9),), {}, (2, 4, 5)),
     ("ELU", (0.7,), {"inplace": True}, (9,)),
     ("SELU", (), {}, (9,)),
     ("CELU", (0.6,), {}, (9,)),
@@ -320,6 +329,30 @@ def test_several_inputs_and_the_newest_opset():
     proto = compare(of(lambda a, b: (a + b, a @ b.t())), (3,), (3,), opset=newest, output_names=["x", "y"])
     assert [value.name for value in proto.graph.input] == ["input_0", "input_1"]
     assert [value.name for value in proto.graph.output] == ["x", "y"]
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_antialias(mode):
+    net = of(lambda x: F.interpolate(x, (4, 5), mode=mode, antialias=True))
+    assert operators(compare(net, (2, 9, 8), opset=18)) == ["Shape", "Slice", "Concat", "Resize"]
+    with pytest.raises(ValueError, match="Resize, which opset 17 has not; opset 18 has it"):
+        cnnx.onnx.export(net, cnnx.zeros(1, 2, 9, 8), opset=17)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "border", "reflection"])
+@pytest.mark.parametrize("mode", ["bilinear", "nearest", "bicubic"])
+def test_grid_sample(mode, padding):
+    for align in (False, True):
+        net = of(lambda x, grid, align=align: F.grid_sample(x, grid, mode, padding, align))
+        assert operators(compare(net, (2, 5, 6), (3, 4, 2), opset=20, tolerance=1e-4)) == ["GridSample"]
+
+
+def test_affine_grid():
+    """A spatial transformer that turns images by what it is told."""
+    net = of(lambda x, theta: F.grid_sample(x, F.affine_grid(theta, x.shape, False), align_corners=False))
+    compare(net, (2, 5, 6), (2, 3), opset=20, tolerance=1e-4)
+    with pytest.raises(ValueError, match="GridSample, which opset 17 has not; opset 20 has it"):
+        cnnx.onnx.export(net, (cnnx.zeros(1, 2, 5, 6), cnnx.zeros(1, 2, 3)), opset=17)
 
 
 def test_fixed_batch():

@@ -22,7 +22,8 @@ def headers(*names: str) -> list[str]:
 FLOORS: dict[str, list[str]] = {
     "numbers and names": [
         *headers(
-            "activation", "device", "dims", "dtype", "error", "inline_vector", "random_state", "threads"
+            *("activation", "device", "dims", "dtype", "error", "grid_mode", "inline_vector"),
+            *("random_state", "threads"),
         ),
         *headers("data/padding", "nn/optim_steps"),
         "build_config.h",  # CMake writes it

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "cnnx/activation.h"
+#include "cnnx/grid_mode.h"
 #include "cnnx/nn/optim_steps.h"
 
 namespace cnnx {
@@ -91,6 +92,32 @@ struct PlaneMap {
   const int64_t* rows;     // [row_taps][out_height]
   const int64_t* columns;  // [column_taps][out_width]
   int64_t lanes;
+};
+
+// The taps of one axis of a resampling: output i is the sum of weights[begin[i] + k] times input first[i] + k, for k below
+// begin[i + 1] - begin[i]. From one output to the next neither the first tap nor the last goes back. Null: the axis stays as it
+// is.
+template <class T>
+struct AxisTaps {
+  const int32_t *first = nullptr, *begin = nullptr;
+  const T* weights = nullptr;
+  constexpr int32_t count(int64_t i) const { return begin[i + 1] - begin[i]; }
+};
+
+// Planes whose outputs are weighted sums over a few rows and columns. A plane is as in PlaneMap.
+template <class T>
+struct Resampling {
+  int64_t planes, in_height, in_width, out_height, out_width;
+  AxisTaps<T> rows, columns;
+  int64_t lanes;
+};
+
+// Images read at places that a grid says, (batch, out_height, out_width) pairs (x, y).
+struct GridSampleShape {
+  int64_t batch, channels, in_height, in_width, out_height, out_width;
+  GridMode mode;
+  GridPadding padding;
+  bool align_corners;
 };
 
 // y = x w^T + b with x (batch, in), w (out, in), b (out), y (batch, out), all row-major.

@@ -1,6 +1,8 @@
-// Convolution, padding, windows.
+// Convolution, padding, windows, resizing, reading by a grid.
 #include "cnnx/ops/conv.h"
+#include "cnnx/ops/grid_sample.h"
 #include "cnnx/ops/pad.h"
+#include "cnnx/ops/resample.h"
 #include "cnnx/ops/unfold.h"
 
 #include "arguments.h"
@@ -17,6 +19,26 @@ PadMode pad_mode(const std::string& mode) {
   if (mode == "replicate") return PadMode::replicate;
   if (mode == "circular") return PadMode::circular;
   throw NotImplementedError("pad: mode must be 'constant', 'reflect', 'replicate' or 'circular', got '" + mode + "'");
+}
+
+ResampleMode resample_mode(const std::string& mode) {
+  for (ResampleMode known : {ResampleMode::nearest, ResampleMode::nearest_exact, ResampleMode::linear, ResampleMode::cubic})
+    if (mode == name(known)) return known;
+  throw ValueError("interpolate: unknown mode '" + mode + "'");
+}
+
+GridMode grid_mode(const std::string& mode) {
+  if (mode == "bilinear") return GridMode::bilinear;
+  if (mode == "nearest") return GridMode::nearest;
+  if (mode == "bicubic") return GridMode::bicubic;
+  throw ValueError("grid_sample: mode must be 'bilinear', 'nearest' or 'bicubic', got '" + mode + "'");
+}
+
+GridPadding grid_padding(const std::string& mode) {
+  if (mode == "zeros") return GridPadding::zeros;
+  if (mode == "border") return GridPadding::border;
+  if (mode == "reflection") return GridPadding::reflection;
+  throw ValueError("grid_sample: padding_mode must be 'zeros', 'border' or 'reflection', got '" + mode + "'");
 }
 
 using ConvOp = Tensor(const Tensor&, const Tensor&, const Tensor&, const ConvOptions&);
@@ -74,6 +96,20 @@ void register_conv(py::module_& m) {
          const Pair& stride) { return fold(input, output_size, {kernel, dilation, padding, stride}); },
       ReleaseGil(), given("input"), py::arg("output_size"), py::arg("kernel"), py::arg("dilation"), py::arg("padding"),
       py::arg("stride"));
+  m.def(
+      "resample",
+      [](const Tensor& input, const std::vector<int64_t>& size, const std::string& mode, bool align_corners, bool antialias,
+         const std::vector<double>& factors) {
+        return resample(input, size, {resample_mode(mode), align_corners, antialias, factors});
+      },
+      ReleaseGil(), given("input"), py::arg("size"), py::arg("mode"), py::arg("align_corners"), py::arg("antialias"),
+      py::arg("factors"));
+  m.def(
+      "grid_sample",
+      [](const Tensor& input, const Tensor& grid, const std::string& mode, const std::string& padding_mode, bool align_corners) {
+        return grid_sample(input, grid, grid_mode(mode), grid_padding(padding_mode), align_corners);
+      },
+      ReleaseGil(), given("input"), given("grid"), py::arg("mode"), py::arg("padding_mode"), py::arg("align_corners"));
 }
 
 }  // namespace cnnx::bindings

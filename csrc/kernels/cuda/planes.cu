@@ -3,42 +3,12 @@
 // and (kx, x): it reads through inverse tables, which the host makes, so nothing is added to memory and the bits are always the
 // same.
 //
-// The tables lie on the host. Small ones (nearly all: up to 800 entries) travel with the kernel's parameters and are copied to
-// shared memory by each block, for 2,048 elements; larger ones go to scratch memory on the device, 1,000 entries a launch
-// (upload.cu), so that the host waits for neither.
-//
 // Bytes: gather reads each input once from memory (windows overlap in L1 and L2) and writes the output, scatter the reverse; four
 // divisions by multiplication an element. Bound by memory: aimed at 70-80 % of its ceiling.
-#include <vector>
-
-#include "kernels/cuda/planes.h"
-#include "kernels/cuda/scratch.h"
+#include "kernels/cuda/plane_tables.h"
 
 namespace cnnx::cuda {
 namespace {
-
-constexpr int kSmall = 800, kEach = 8;  // entries of small tables; elements a thread
-
-struct Tables {
-  const int32_t* large;  // null: the small ones
-  int count, columns;    // entries; where the tables of columns begin
-  int32_t small[kSmall];
-};
-
-// Calls f(tables, element) for the elements of this thread; its neighbours take the elements beside.
-template <class F>
-__device__ void for_elements(const Tables& tables, int count, const F& f) {
-  CNNX_SHARED(int32_t, small, [kSmall]);
-  const int32_t* entries = tables.large;
-  if (entries == nullptr) {
-    for (int i = static_cast<int>(threadIdx.x); i < tables.count; i += kPlaneThreads) small[i] = tables.small[i];
-    __syncthreads();
-    entries = small;
-  }
-  const int64_t first = static_cast<int64_t>(blockIdx.x) * (kEach * kPlaneThreads) + threadIdx.x;
-  for (int i = 0; i < kEach; ++i)
-    if (first + i * kPlaneThreads < count) f(entries, static_cast<int>(first + i * kPlaneThreads));
-}
 
 // Extents of an output plane: [row_taps][column_taps][height][width].
 struct Out {
@@ -73,32 +43,6 @@ __global__ void __launch_bounds__(kPlaneThreads)
     grad_input[at] = sum;
   });
 }
-
-// Makes a launch's tables of a list that begins with those of the rows.
-class TableStore {
- public:
-  TableStore(const Queue& queue, const char* op, const std::vector<int32_t>& entries, size_t columns)
-      : large_(queue, entries.size() > kSmall ? static_cast<int64_t>(entries.size()) : 1) {
-    tables_.count = to_index(op, static_cast<int64_t>(entries.size()));
-    tables_.columns = static_cast<int>(columns);
-    tables_.large = nullptr;
-    if (entries.size() <= kSmall) {
-      std::copy(entries.begin(), entries.end(), tables_.small);
-      std::fill(tables_.small + entries.size(), tables_.small + kSmall, 0);
-      return;
-    }
-    std::fill(tables_.small, tables_.small + kSmall, 0);
-    tables_.large = large_.data();
-    upload(queue, op, large_.data(), entries.data(), entries.size() * sizeof(int32_t));
-  }
-  const Tables& tables() const { return tables_; }
-
- private:
-  Scratch<int32_t> large_;
-  Tables tables_;
-};
-
-dim3 fewer(dim3 blocks) { return dim3((blocks.x + kEach - 1) / kEach); }
 
 }  // namespace
 

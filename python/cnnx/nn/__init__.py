@@ -78,6 +78,7 @@ from .pooling import (
 from .shuffle import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from .uninitialized import UninitializedBuffer, UninitializedParameter
 from .unpooling import LPPool1d, LPPool2d, MaxUnpool1d, MaxUnpool2d
+from .upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from .windows import Fold, Unfold
 
 __all__ = [
@@ -171,6 +172,9 @@ __all__ = [
     "Unfold",
     "UninitializedBuffer",
     "UninitializedParameter",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "ZeroPad1d",
     "ZeroPad2d",
     "functional",

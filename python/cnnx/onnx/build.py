@@ -10,7 +10,14 @@ from onnx import helper
 
 import cnnx
 from cnnx import _C
-from cnnx.onnx import lower_activation, lower_nn, lower_pointwise, lower_reduce, lower_shape
+from cnnx.onnx import (
+    lower_activation,
+    lower_nn,
+    lower_pointwise,
+    lower_reduce,
+    lower_resample,
+    lower_shape,
+)
 from cnnx.onnx.check import compare, fresh
 from cnnx.onnx.extent import LARGE, SIZES, Follows
 from cnnx.onnx.graph import LOWERINGS, TYPES, Graph, made_anew, no_counterpart, place_of
@@ -23,6 +30,7 @@ FAMILIES = (
     lower_nn,
     lower_pointwise,
     lower_reduce,
+    lower_resample,
     lower_shape,
 )  # importing them fills LOWERINGS
 BATCH = "batch"

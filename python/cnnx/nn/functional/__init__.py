@@ -11,6 +11,7 @@ from .distance import cosine_similarity, normalize, pairwise_distance
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, feature_alpha_dropout
 from .embedding import embedding
 from .encoding import one_hot
+from .grid import affine_grid, grid_sample
 from .gumbel import gumbel_softmax
 from .likelihood_loss import gaussian_nll_loss, poisson_nll_loss
 from .linear import bilinear, linear
@@ -59,6 +60,7 @@ from .pooling import (
     max_pool2d,
     max_pool2d_with_indices,
 )
+from .resampling import interpolate, upsample
 from .rrelu import *
 from .rrelu import __all__ as _random_and_in_place
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
@@ -75,6 +77,7 @@ __all__ = [
     "adaptive_max_pool2d",
     "adaptive_max_pool2d_with_indices",
     "alpha_dropout",
+    "affine_grid",
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
@@ -96,11 +99,13 @@ __all__ = [
     "feature_alpha_dropout",
     "fold",
     "gaussian_nll_loss",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
@@ -133,4 +138,5 @@ __all__ = [
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
     "unfold",
+    "upsample",
 ]
