@@ -81,7 +81,31 @@ class Branches(nn.Module):
         return self.dense(F.max_pool2d(self.last(h), 2).flatten(1))
 
 
-NETS = {"branches": Branches, "residual": Residual, "lenet": lenet, "wide": wide, "transposed": transposed}
+class Sampled(nn.Module):
+    """Images made smaller and larger again, and read where the net says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.dense = nn.Conv2d(2, 6, 3, padding=1), nn.Linear(6 * 36, 5)
+        self.where = nn.Linear(6 * 16, 6)
+
+    def forward(self, x):
+        h = F.relu(self.first(F.interpolate(x, scale_factor=0.5, mode="bicubic")))
+        theta = self.where(F.interpolate(h, 4, mode="bilinear", antialias=True).flatten(1))
+        grid = F.affine_grid(theta.reshape(-1, 2, 3), (x.shape[0], 6, 6, 6), False)
+        return self.dense(
+            F.grid_sample(F.interpolate(h, scale_factor=2), grid, align_corners=False).flatten(1)
+        )
+
+
+NETS = {
+    "branches": Branches,
+    "residual": Residual,
+    "lenet": lenet,
+    "wide": wide,
+    "transposed": transposed,
+    "sampled": Sampled,
+}
 
 
 def batch_of(n: int):
