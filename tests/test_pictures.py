@@ -226,7 +226,8 @@ def test_orientation(tmp_path, orientation):
     root = tmp_path / "data"
     for name in ("a", "b"):
         (root / name).mkdir(parents=True)
-        picture("RGB").save(root / name / "0.png", exif=exif)
+        for number in range(2):  # one to train, one to test
+            picture("RGB").save(root / name / f"{number}.png", exif=exif)
     stored = COLOURS[..., :3]
     turned = {
         1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1], 5: stored.transpose(1, 0, 2),

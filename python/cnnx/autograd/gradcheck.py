@@ -60,14 +60,6 @@ def _analytical(results: list[Any], k: int, x: Any) -> np.ndarray[Any, Any]:
     return transposed
 
 
-def _results(op: str, returned: Any) -> list[Any]:
-    every = [returned] if isinstance(returned, _C.TensorBase) else list(returned)
-    for y in every:
-        if not isinstance(y, _C.TensorBase):
-            raise TypeError(f"{op}: func must return tensors, got {type(y).__name__}")
-    return every
-
-
 def gradcheck(
     func: Callable[..., Any],
     inputs: Tensor | Sequence[Any],

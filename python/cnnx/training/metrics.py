@@ -26,7 +26,7 @@ class Share(NamedTuple):
     >>> print(Share(9794, 10_000))
     97.94 ± 0.14 %
     >>> print(Share(18, 18))
-    100.00 ± 5.13 %
+    100.00 ± 5.14 %
     """
 
     hits: int

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
-from cnnx.indexing import cat
+from cnnx.joining import cat
 from cnnx.random import rand, randperm
 from cnnx.tensor import Tensor
 from cnnx.transforms import arguments, color, warp

@@ -15,7 +15,7 @@ from cnnx.creation import tensor, zeros_like
 from cnnx.dtypes import bool as bool_dtype
 from cnnx.dtypes import dtype as DType
 from cnnx.dtypes import float32, float64, int32, int64, uint8
-from cnnx.indexing import stack
+from cnnx.joining import stack
 from cnnx.nn.functional import conv2d
 from cnnx.pictures import pillow
 from cnnx.pointwise import where
