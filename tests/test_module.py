@@ -73,9 +73,8 @@ class Net(nn.Module):
 
 
 def test_what_is_missing_is_named_in_a_short_line():
-    with pytest.raises(AttributeError, match=r"^cnnx.nn has no 'Transformer'; see dir\(cnnx.nn\)") as caught:
-        nn.Transformer  # noqa: B018
-    assert len(str(caught.value)) < 80
+    with pytest.raises(AttributeError, match=r"^cnnx.nn has no .Sequental.; did you mean .Sequential.\?$"):
+        nn.Sequental  # noqa: B018
 
 
 def test_registration():

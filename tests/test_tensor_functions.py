@@ -406,7 +406,7 @@ def test_recording_decorators():
 def test_what_is_missing_says_so():
     with pytest.raises(AttributeError, match=r"cnnx\.Tensor has no 'cholesky'"):
         cnnx.ones(2).cholesky()
-    with pytest.raises(AttributeError, match="cnnx has no function 'fft'"):
+    with pytest.raises(AttributeError, match=r"^cnnx has no 'fft'"):
         _ = cnnx.fft
     with pytest.raises(AttributeError, match=r"cnnx\.linalg has no 'svd'"):
         _ = cnnx.linalg.svd

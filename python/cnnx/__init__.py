@@ -18,6 +18,7 @@ from cnnx import cuda as cuda
 from cnnx import linalg as linalg
 from cnnx import random as random
 from cnnx._C import __version__ as __version__
+from cnnx.absent import names_of as _names_of
 from cnnx.autograd import *
 from cnnx.comparison import *
 from cnnx.creation import *
@@ -43,6 +44,10 @@ from cnnx.dtypes import set_default_dtype as set_default_dtype
 from cnnx.dtypes import uint8 as uint8
 from cnnx.indexing import *
 from cnnx.joining import *
+from cnnx.layouts import channels_last as channels_last
+from cnnx.layouts import contiguous_format as contiguous_format
+from cnnx.layouts import memory_format as memory_format
+from cnnx.layouts import preserve_format as preserve_format
 from cnnx.performance import PerformanceWarning as PerformanceWarning
 from cnnx.plans import compile as compile
 from cnnx.pointwise import *
@@ -150,10 +155,12 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"cnnx.{name}")
     if name in _LAZY:
         return getattr(importlib.import_module(f"cnnx.{_LAZY[name]}"), name)
-    raise AttributeError(
-        f"cnnx has no function {name!r}; it covers what small convolutional networks need, "
-        "see dir(cnnx) for what is there"
-    )
+    if name.endswith("_") and not name.startswith("_") and hasattr(Tensor, name):
+        return getattr(Tensor, name)  # `relu_(x)` is `x.relu_()`
+    return _missing(name)
+
+
+_missing = _names_of(__name__)
 
 
 def __dir__() -> list[str]:

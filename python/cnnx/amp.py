@@ -8,6 +8,7 @@ from typing import Any
 
 import cnnx
 from cnnx import _C
+from cnnx.absent import names_of as _names_of
 from cnnx.autograd.grad_mode import _Switched
 from cnnx.grad_scaler import GradScaler
 from cnnx.performance import warn_caller
@@ -123,3 +124,6 @@ class autocast(_Switched):  # noqa: N801
 @functools.cache
 def _warn_of_float32() -> None:
     warn_caller("autocast: on a GPU everything runs in float32")
+
+
+__getattr__ = _names_of(__name__)

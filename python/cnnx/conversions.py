@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cnnx import _C, creation, dtypes
+from cnnx import _C, creation, dtypes, layouts
 from cnnx.devices import as_device, device, device_of
 from cnnx.dtypes import as_dtype
 from cnnx.signatures import checked
@@ -43,6 +43,7 @@ class Conversion(NamedTuple):
         given = (*args, kwargs.pop(like)) if like in kwargs else args
         devices, types = [kwargs.pop("device", None)], [kwargs.pop("dtype", None)]
         non_blocking, copy = kwargs.pop("non_blocking", False), kwargs.pop("copy", False)
+        layouts.accept("to", kwargs.pop("memory_format", None))
         if kwargs:
             raise TypeError(f"to: unexpected argument {next(iter(kwargs))!r}")
         flags: list[bool] = []
@@ -76,7 +77,8 @@ class Conversions:
         """The tensor in another dtype or on another device: itself if nothing changes, else a copy.
 
         Takes `to(dtype)`, `to(device)`, `to(device, dtype)`, `to(other)` with another tensor, and the
-        keywords `dtype`, `device`, `other`, `non_blocking` and `copy`.
+        keywords `dtype`, `device`, `other`, `non_blocking` and `copy`; `memory_format` changes nothing
+        (`cnnx.memory_format`).
 
         With `non_blocking=True` the host does not wait for a copy from pinned, contiguous memory to a GPU,
         which runs beside the work that the GPU has; the source must not be changed before the copy is done.
@@ -206,6 +208,15 @@ class Conversions:
             "requires_grad": requires_grad,
         }
 
-    def contiguous(self: Any) -> Tensor:
-        """The tensor itself if its memory is row-major without gaps, else a copy that is."""
+    def contiguous(self: Any, memory_format: Any = None) -> Tensor:
+        """The tensor itself if its memory is row-major without gaps, else a copy that is.
+
+        `memory_format` changes nothing (`cnnx.memory_format`).
+        """
+        layouts.accept("contiguous", memory_format)
         return _C.contiguous(self)
+
+    def is_contiguous(self: Any, memory_format: Any = layouts.contiguous_format) -> builtins.bool:
+        """Whether the memory is row-major without gaps; of `channels_last` False, there is no such layout."""
+        layouts.accept("is_contiguous", memory_format)
+        return memory_format is not layouts.channels_last and _C.TensorBase.is_contiguous(self)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C, creation, products, reduction, shaping
+from cnnx.absent import names_of as _names_of
 from cnnx.dtypes import as_dtype
 from cnnx.signatures import checked, not_tensors
 
@@ -126,7 +127,4 @@ def vander(x: Tensor, *, N: int | None = None) -> Tensor:  # noqa: N803
 matmul = reduction.matmul
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("__"):
-        raise AttributeError(name)
-    raise AttributeError(f"cnnx.linalg has no {name!r}; it has norms and products, see dir(cnnx.linalg)")
+__getattr__ = _names_of(__name__)

@@ -14,7 +14,7 @@ class PerformanceWarning(UserWarning):
 
     A float32 operation has no kernel for the running CPU target, so the slow reference computes it: given
     once per kernel and process; `cnnx info --ops` lists the kernels of every operation. Or `autocast` is for
-    a GPU, which runs in float32: once per process.
+    a GPU, which runs in float32, or `channels_last` is asked for, which changes nothing: once per process.
     """
 
 

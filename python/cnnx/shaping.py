@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C, creation
+from cnnx import _C, creation, layouts
 from cnnx.devices import device_of
 from cnnx.signatures import checked
 
@@ -237,8 +237,9 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(_C.unbind(input, dim))
 
 
-def clone(input: Tensor) -> Tensor:
-    """A copy; the gradient goes through it."""
+def clone(input: Tensor, *, memory_format: Any = None) -> Tensor:
+    """A copy; the gradient goes through it. `memory_format` changes nothing (`cnnx.memory_format`)."""
+    layouts.accept("clone", memory_format)
     return _C.clone(input)
 
 

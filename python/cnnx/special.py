@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from cnnx import _C, pointwise, unary
+from cnnx.absent import names_of as _names_of
 from cnnx.pointwise import logit, polygamma, round, sinc, xlogy
 from cnnx.reduction import log_softmax, logsumexp, softmax
 from cnnx.signatures import checked
@@ -52,3 +53,5 @@ __all__ = [
     "logit", "logsumexp", "multigammaln", "ndtr", "polygamma", "psi", "round", "sinc", "softmax", "xlog1py",
     "xlogy",
 ]  # fmt: skip
+
+__getattr__ = _names_of(__name__)

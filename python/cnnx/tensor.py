@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnnx import _C, creation, dlpack, dtypes
+from cnnx.absent import MissingNameError
 from cnnx.conversions import Conversions
 from cnnx.devices import device, device_of
 from cnnx.hooks import RemovableHandle, TensorHook
@@ -180,10 +181,7 @@ class Tensor(Operators, InPlace, Methods, Conversions, _C.TensorBase):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        raise AttributeError(
-            f"cnnx.Tensor has no {name!r}; it covers what small convolutional networks need, see "
-            "dir(cnnx.Tensor)"
-        )
+        raise MissingNameError("cnnx.Tensor", name, lambda: dir(Tensor))
 
     # Out of the tensor.
 

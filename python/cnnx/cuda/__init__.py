@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from cnnx import _C, random
+from cnnx.absent import names_of as _names_of
 from cnnx.cuda_graph import CUDAGraph as CUDAGraph
 from cnnx.cuda_graph import graph as graph
 from cnnx.cuda_graph import is_current_stream_capturing as is_current_stream_capturing
@@ -162,4 +163,7 @@ def manual_seed_all(seed: int) -> None:
 def __getattr__(name: str) -> Any:
     if name == "amp":  # loaded when first used
         return importlib.import_module("cnnx.cuda.amp")
-    raise AttributeError(f"cnnx.cuda has no {name!r}; see dir(cnnx.cuda) for what is there")
+    return _missing(name)
+
+
+_missing = _names_of(__name__)

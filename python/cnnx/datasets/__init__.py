@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnnx.absent import names_of as _names_of
 from cnnx.datasets.cifar import CIFAR10, CIFAR100
 from cnnx.datasets.digits import Digits
 from cnnx.datasets.emnist import EMNIST
@@ -29,3 +30,5 @@ __all__ = [
     "ImageFolder",
     "VisionDataset",
 ]
+
+__getattr__ = _names_of(__name__)

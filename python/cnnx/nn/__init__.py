@@ -1,6 +1,6 @@
 """Layers, losses and the class they are built on, in the PyTorch dialect."""
 
-from typing import Any
+from cnnx.absent import names_of as _names_of
 
 from . import functional, init, modules, utils
 from .activation import *
@@ -184,5 +184,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    raise AttributeError(f"cnnx.nn has no {name!r}; see dir(cnnx.nn) for what is there")
+__getattr__ = _names_of(__name__)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from cnnx.absent import names_of as _names_of
+
 from .. import _C
 from ..generator import Generator, native_generator
 from ..tensor import Tensor
@@ -196,3 +198,6 @@ def _bias_uniform_(weight: Tensor, bias: Tensor) -> None:
     fan_in, _ = _calculate_fan_in_and_fan_out(weight)
     bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0.0
     uniform_(bias, -bound, bound)
+
+
+__getattr__ = _names_of(__name__)

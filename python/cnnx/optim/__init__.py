@@ -1,5 +1,7 @@
 """Optimizers and learning-rate schedules, in the PyTorch dialect."""
 
+from cnnx.absent import names_of as _names_of
+
 from . import lr_scheduler, swa_utils
 from .adadelta import Adadelta
 from .adagrad import Adagrad
@@ -33,3 +35,5 @@ __all__ = [
     "lr_scheduler",
     "swa_utils",
 ]
+
+__getattr__ = _names_of(__name__)

@@ -10,6 +10,7 @@ random a `get_params`.
 
 from __future__ import annotations
 
+from cnnx.absent import names_of as _names_of
 from cnnx.transforms import functional
 from cnnx.transforms.augment import (
     ColorJitter,
@@ -89,3 +90,5 @@ __all__ = [
     "TrivialAugmentWide",
     "functional",
 ]
+
+__getattr__ = _names_of(__name__)

@@ -7,6 +7,7 @@ from numbers import Real
 from typing import Any
 
 from cnnx import _C
+from cnnx.absent import names_of as _names_of
 from cnnx.tensor import Tensor
 from cnnx.transforms import arguments
 from cnnx.transforms.color import (
@@ -239,3 +240,5 @@ __all__ = [
     "pil_to_tensor", "posterize", "resize", "resized_crop", "rgb_to_grayscale", "rotate", "solarize",
     "ten_crop", "to_grayscale", "to_pil_image", "to_tensor", "vflip",
 ]  # fmt: skip
+
+__getattr__ = _names_of(__name__)

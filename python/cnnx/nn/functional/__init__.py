@@ -4,6 +4,8 @@ All of them take float32 and float64 and record history for the backward pass. S
 single image. Signatures follow PyTorch's.
 """
 
+from cnnx.absent import names_of as _names_of
+
 from .activation import *
 from .activation import __all__ as _activations
 from .conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
@@ -140,3 +142,5 @@ __all__ = [
     "unfold",
     "upsample",
 ]
+
+__getattr__ = _names_of(__name__)

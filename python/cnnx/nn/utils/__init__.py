@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import cnnx
+from cnnx.absent import names_of as _names_of
 from cnnx.signatures import checked
 
 from ... import _C
@@ -189,3 +190,6 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
             count = parameter.numel()
             parameter.copy_(vec[place : place + count].reshape(*parameter.shape))
             place += count
+
+
+__getattr__ = _names_of(__name__)

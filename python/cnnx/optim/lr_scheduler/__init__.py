@@ -1,5 +1,7 @@
 """Learning-rate schedules. ``scheduler.step()`` is called after ``optimizer.step()``."""
 
+from cnnx.absent import names_of as _names_of
+
 from .base import LRScheduler
 from .combined import ChainedScheduler, SequentialLR
 from .cyclic import CyclicLR
@@ -38,3 +40,5 @@ __all__ = [
     "SequentialLR",
     "StepLR",
 ]
+
+__getattr__ = _names_of(__name__)

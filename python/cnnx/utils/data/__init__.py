@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cnnx.absent import names_of as _names_of
 from cnnx.utils.data.collate import default_collate, default_convert
 from cnnx.utils.data.combined import ChainDataset, ConcatDataset, StackDataset, Subset, random_split
 from cnnx.utils.data.distributed import DistributedSampler
@@ -37,3 +38,5 @@ __all__ = [
     "get_worker_info",
     "random_split",
 ]
+
+__getattr__ = _names_of(__name__)
