@@ -380,9 +380,13 @@ def test_info(capsys, monkeypatch):
 
 
 def test_wrong_use(tmp_path, capsys):
-    assert "required: COMMAND" in wrong_use(capsys)
-    assert "invalid choice: 'fly'" in wrong_use(capsys, "fly")
+    assert "invalid choice: 'fly' (choose from train, " in wrong_use(capsys, "fly").replace(
+        "'train'", "train"
+    )
+    assert "invalid choice: 'trian', did you mean train? (see cnnx --help)" in wrong_use(capsys, "trian")
     assert "--model: invalid choice" in wrong_use(capsys, "train", "--model", "resnet")
+    assert "did you mean lenet5?" in wrong_use(capsys, "train", "--model", "lenet")
+    assert "--modle x, did you mean --model?" in wrong_use(capsys, "train", "--modle", "x")
     for option, value in (
         ("--lr", "nan"),
         ("--lr", "-1"),
@@ -437,6 +441,11 @@ def test_help_lists_the_commands(option, capsys):
     for name in ("train", "predict", "bench", "speedrun"):
         assert name in listed
     assert "99 % in as little time" in listed
+
+
+def test_alone_it_helps(capsys):
+    assert main([]) == 0
+    assert "train a net on MNIST" in capsys.readouterr().out
 
 
 def test_help_has_an_example(capsys):

@@ -156,6 +156,70 @@ def test_a_picture_like_the_training_images_is_taken_as_it_is(digits_run, tmp_pa
     np.testing.assert_allclose(read_picture(tmp_path / "a.png", (1, 8, 8), 1.0)[0] * 255, pixels, atol=1e-4)
 
 
+def test_predict_goes_on_after_a_bad_file(digits_run, capsys, tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"nonsense")
+    good = tmp_path / "good.png"
+    image_module.fromarray(drawn(datasets.Digits(train=False)[0][0])).save(good)
+    capsys.readouterr()
+    files = [str(tmp_path / "bad.png"), str(good)]
+    assert main(["predict", str(digits_run), *files, "--json", str(tmp_path / "out.json")]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith("cnnx predict: ")
+    assert captured.err.count("\n") == 1
+    assert captured.out.startswith(f"{good}: ")
+    bad, fine = json.loads((tmp_path / "out.json").read_text())
+    assert "bad.png" in bad["error"]
+    assert sum(fine["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+    assert fine["drawings"] == 1
+
+
+@pytest.mark.parametrize(("digits", "found"), [((3,), 1), ((1, 7), 2), ((2, 0, 5), 3)])
+def test_several_digits_on_a_picture_are_noticed(digits_run, capsys, tmp_path, digits, found):
+    test = datasets.Digits(train=False)
+    where = {int(test[i][1]): i for i in range(len(test))}
+    parts = [drawn(test[where[digit]][0]) for digit in digits]
+    image_module.fromarray(np.concatenate(parts, axis=1)).save(tmp_path / "x.png")
+    (line,) = lines(capsys, "predict", digits_run, tmp_path / "x.png")
+    assert line.endswith(f"(it seems to hold {found} drawings)") == (found > 1)
+
+
+def test_compare_and_info(capsys, tmp_path):
+    for name, epochs in (("a", 2), ("b", 3)):
+        assert run("--model", "mlp", "--epochs", epochs, "--out", name) == 0
+    out = lines(capsys, "compare", "a", "b", "--json", "both.json", "--chart", "both.png")
+    assert out[0].split() == ["run", "model", "data", "epochs", "values", "validation", "test"]
+    assert [line.split()[:4] for line in out[1:3]] == [
+        ["a", "mlp", "digits", "2"],
+        ["b", "mlp", "digits", "3"],
+    ]
+    assert out[3].startswith("best on the test images: ")
+    assert is_png(tmp_path / "both.png")
+    both = json.loads((tmp_path / "both.json").read_text())
+    assert both[1]["test"] == json.loads((tmp_path / "b" / "run.json").read_text())["test"]["accuracy"]
+    out = lines(capsys, "info", "b")
+    assert "epochs:       3 of 3" in out
+    assert any(line.startswith("test: ") and "±" in line for line in out)
+    assert "is no run folder" in wrong_use(capsys, "compare", "a", tmp_path)
+    assert "--ops is about this installation" in wrong_use(capsys, "info", "b", "--ops")
+    (tmp_path / "a" / "history.csv").write_text("epoch,train_loss\n1,much\n")
+    assert main(["compare", "a"]) == 1
+    assert "train_loss is 'much', no number" in capsys.readouterr().err
+
+
+def test_quiet(capsys):
+    assert run("--model", "mlp", "--epochs", 2, "--quiet", "--out", "run") == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("test accuracy ")
+    assert captured.out.count("\n") == 1
+
+
+def test_eval_as_json(digits_run, capsys, tmp_path):
+    lines(capsys, "eval", digits_run, "--out", tmp_path, "--json", tmp_path / "eval.json")
+    found = json.loads((tmp_path / "eval.json").read_text())
+    assert np.trace(found["confusion"]) / found["images"] == pytest.approx(found["accuracy"])
+    assert len(found["classes"]) == 10
+
+
 def test_export(digits_run, capsys, tmp_path):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")

@@ -1,21 +1,24 @@
-"""The command line: `cnnx train`, `eval`, `predict`, `export`, `show`, `bench`, `speedrun` and `info`."""
+"""The command line: `cnnx train`, `eval`, `predict`, `compare`, `show`, `export`, `info` and others."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import functools
 import importlib
 import logging
 import math
+import re
 import signal
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from cnnx import _C
-from cnnx.cli.terminal import OutputClosedError, complain
+from cnnx.cli.terminal import OutputClosedError, complain, say_lines
 
 WRONG_USE = 2
 SIGNALLED = 128  # plus the signal's number, as shells have it: 130 after Ctrl-C
@@ -26,6 +29,7 @@ LARGEST_SIDE = 4096  # of an image, in pixels
 LONGEST_NUMBER = 100  # digits
 COMMANDS = {  # where each is; imported when it is asked for
     "bench": ("cnnx.cli.bench", "bench"),
+    "compare": ("cnnx.cli.compare", "compare"),
     "eval": ("cnnx.cli.evaluate", "evaluate"),
     "export": ("cnnx.cli.export", "export"),
     "info": ("cnnx.cli.info", "info"),
@@ -64,8 +68,24 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
+        if found := re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message):
+            message = message[: found.start()] + f"invalid choice: {found[1]!r}"
+            message += nearest(found[1], re.findall(r"[\w.-]+", found[2])) or f" (choose from {found[2]})"
         complain(f"{self.prog}: {message} (see {self.prog} --help)")
         self.exit(WRONG_USE)
+
+    def options_of(self, command: str) -> list[str]:
+        """The names of a command's options."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                return list(action.choices[command]._option_string_actions)
+        return []
+
+
+def nearest(word: str, there: Sequence[str]) -> str:
+    """What may have been meant, as the end of a sentence; empty if nothing is near."""
+    near = difflib.get_close_matches(word, there, 1, 0.6)
+    return f", did you mean {near[0]}?" if near else ""
 
 
 def whole(text: str) -> int:
@@ -151,7 +171,7 @@ def listed(read: Callable[[str], object]) -> Callable[[str], list[object]]:
     return values
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> _Parser:
     """The parser of the whole command line."""
     parser = _Parser(prog="cnnx", description="Small, fast convolutional networks.")
     parser.add_argument("--version", action="version", version=f"cnnx {_C.__version__}")
@@ -168,14 +188,17 @@ def make_parser() -> argparse.ArgumentParser:
 
     _add_train(add)
     _add_use(add)
+    _add_compare(add)
     _add_bench(add)
     _add_speedrun(add)
     info = add(
         "info",
-        "what this installation is and can do",
-        "Shows version, CPU target, threads, OpenMP, CUDA and the data folder.",
+        "what this installation, or a run, is",
+        "Shows version, CPU target, threads, OpenMP, CUDA and the data folder; or what a run is.",
         "cnnx info --ops",
+        "cnnx info runs/s6",
     )
+    info.add_argument("run", type=path_name, metavar="RUN", nargs="?", help="a run folder")
     info.add_argument("--ops", action="store_true", help="list the kernels and which implementation each has")
     return parser
 
@@ -291,6 +314,9 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     train.add_argument("--resume", type=path_name, metavar="RUN", help="go on with the run in this folder")
     train.add_argument(
+        "--quiet", action="store_true", help="print the results alone, without settings and epochs"
+    )
+    train.add_argument(
         "--tensorboard",
         action="store_true",
         help="also write the history for TensorBoard, to the run folder's tensorboard/",
@@ -343,6 +369,8 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     predict.add_argument("images", type=path_name, metavar="IMAGE", nargs="+", help="image files")
     predict.add_argument("--all", action="store_true", help="probabilities of all classes, not of three")
+    for command in (evaluate, predict):
+        command.add_argument("--json", type=path_name, metavar="FILE", help="write the results here, too")
     predict.add_argument("--as-is", action="store_true", help="only resize, do not look for a drawing")
     predict.add_argument(
         "--picture", type=path_name, metavar="FILE", help="draw what the net sees into this file"
@@ -356,6 +384,19 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     show.add_argument("--image", type=path_name, metavar="FILE", help="an image file; default: a test image")
     show.add_argument("--index", type=count, metavar="N", help="which test image; default: 0")
+
+
+def _add_compare(add: Callable[..., argparse.ArgumentParser]) -> None:
+    compare = add(
+        "compare",
+        "runs side by side",
+        "Prints a table of runs: nets, epochs, validation and test accuracy.",
+        "cnnx compare runs/*",
+        "cnnx compare runs/a runs/b --chart curves.png",
+    )
+    compare.add_argument("runs", type=path_name, metavar="RUN", nargs="+", help="run folders")
+    compare.add_argument("--json", type=path_name, metavar="FILE", help="write it to this file, too")
+    compare.add_argument("--chart", type=path_name, metavar="FILE", help="draw the validation curves")
 
 
 def _add_bench(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -452,11 +493,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = "cnnx"
     try:
         parser = make_parser()
+        if not (sys.argv[1:] if argv is None else argv):
+            say_lines(parser.format_help().rstrip())
+            return 0
         arguments, unknown = parser.parse_known_args(argv)
         name = f"{parser.prog} {arguments.command}"
         _check_target()
         if unknown:
-            raise UsageError(f"unrecognized arguments: {' '.join(unknown)}")
+            options = parser.options_of(arguments.command)
+            meant = nearest(unknown[0].partition("=")[0], options) if unknown[0].startswith("-") else ""
+            raise UsageError(f"unrecognized arguments: {' '.join(unknown)}{meant}")
         module, function = COMMANDS[arguments.command]
         run: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), function)
         return run(arguments)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cnnx import _C, cuda
+from cnnx.cli import UsageError
+from cnnx.cli.compare import describe
 from cnnx.cli.data import data_folder
 from cnnx.cli.terminal import say
 from cnnx.datasets import MNIST
@@ -76,7 +78,12 @@ def facts() -> Iterator[tuple[str, str]]:
 
 
 def info(options: argparse.Namespace) -> int:
-    """The command `cnnx info`: the facts, and with `--ops` the implementation of every kernel."""
+    """The command `cnnx info`: the facts, and with `--ops` the implementation of every kernel; or a run's."""
+    if options.run is not None:
+        if options.ops:
+            raise UsageError("--ops is about this installation, not about a run")
+        describe(options.run)
+        return 0
     for name, text in facts():
         say(f"{name + ':':<13} {text}")
     if not options.ops:

@@ -6,8 +6,9 @@ training images are.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from cnnx.cli import CommandError
 
 Array = np.ndarray[Any, Any]
 INK = 0.25  # share of the brightest pixel from which on a pixel belongs to the drawing
+GAP = 0.06  # of the width of all drawings: empty columns that part two of them
+MUCH = 0.2  # of the ink: what a drawing has at least
 SAMPLE = 1000  # images that tell how large drawings are
 
 
@@ -42,7 +45,19 @@ def drawing_size(data: Array) -> float | None:
     return round(float(np.mean(sides)) + 1 / max(data.shape[1:]), 3) if sides else None
 
 
+class Seen(NamedTuple):
+    """A picture as a net's input (channels, height, width), and how many drawings it seems to hold."""
+
+    pixels: Array
+    drawings: int = 1
+
+
 def read_picture(path: Path, shape: tuple[int, int, int], drawing: float | None) -> Array:
+    """An image file as a net's input (channels, height, width): the pixels of `see_picture`."""
+    return see_picture(path, shape, drawing).pixels
+
+
+def see_picture(path: Path, shape: tuple[int, int, int], drawing: float | None) -> Seen:
     """An image file as a net's input, values in [0, 1].
 
     Parameters
@@ -64,10 +79,11 @@ def read_picture(path: Path, shape: tuple[int, int, int], drawing: float | None)
     if drawing is not None:
         pixels = np.asarray(picture, dtype=np.float32) / 255
         if (pixels.shape == (height, width)) and np.median(frame(pixels)) < 0.1:
-            return pixels[None]  # as the training images are already
-        return centred(clean(pixels, path), (height, width), drawing)[None]
+            return Seen(pixels[None])  # as the training images are already
+        ink = clean(pixels, path)
+        return Seen(centred(ink, (height, width), drawing)[None], count_drawings(ink))
     array = np.asarray(resized(picture, width, height), dtype=np.float32) / 255
-    return array[None] if channels == 1 else array.transpose(2, 0, 1)
+    return Seen(array[None] if channels == 1 else array.transpose(2, 0, 1))
 
 
 def opened_picture(path: Path, mode: str) -> Any:
@@ -114,6 +130,24 @@ def clean(pixels: Array, path: Path) -> Array:
         raise CommandError(f"{path}: there is nothing drawn on it")
     cleaned: Array = np.clip((lifted / bright - INK) / (0.8 - INK), 0, 1)
     return cleaned
+
+
+def count_drawings(ink: Array) -> int:
+    """How many drawings stand side by side: parts with much of the ink, and empty columns between them.
+
+    Parameters
+    ----------
+    ink
+        Bright on 0, (H, W).
+    """
+    columns = ink.sum(0)
+    filled = columns > 0.02 * columns.max()
+    (at,) = np.nonzero(filled)
+    gap = max(2, round(GAP * (at[-1] - at[0] + 1)))
+    # A new drawing begins behind so many empty columns.
+    starts = [at[0], *(b for a, b in pairwise(at) if b - a > gap)]
+    masses = [columns[a:b].sum() for a, b in zip(starts, [*starts[1:], len(columns)], strict=True)]
+    return max(1, sum(bool(mass >= MUCH * columns.sum()) for mass in masses))
 
 
 def centred(ink: Array, size: tuple[int, int], drawing: float) -> Array:

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from cnnx import plot
+from cnnx.cli import CommandError, as_path
 from cnnx.cli.figures import Figures
-from cnnx.cli.picture import read_picture
-from cnnx.cli.terminal import say
+from cnnx.cli.picture import Seen, see_picture
+from cnnx.cli.results import write_json
+from cnnx.cli.terminal import complain, say
 from cnnx.cli.trained import Trained
 from cnnx.text import printable
 
@@ -21,16 +23,29 @@ def predict(options: argparse.Namespace) -> int:
     """The command `cnnx predict`; returns the exit code."""
     trained = Trained.open(options.run)
     drawing = None if options.as_is else trained.drawing
-    pictures = np.stack([read_picture(Path(file), trained.shape, drawing) for file in options.images])
-    probabilities = trained.probabilities(trained.inputs(pictures))
-    titles = []
-    for file, row in zip(options.images, probabilities, strict=True):
+    seen: list[Seen] = []
+    titles, results = [], []
+    for file in options.images:
+        try:
+            one = see_picture(as_path(file), trained.shape, drawing)
+        except CommandError as error:  # the others may be better
+            complain(f"cnnx predict: {error}")
+            results.append({"file": file, "error": str(error)})
+            continue
+        seen.append(one)
+        (row,) = trained.probabilities(trained.inputs(one.pixels[None]))
         order = np.argsort(-row, kind="stable")[: len(row) if options.all else SHOWN]
-        say(f"{file}: " + ", ".join(f"{trained.classes[i]} {row[i]:.4f}" for i in order))
+        doubt = f"  (it seems to hold {one.drawings} drawings)" if one.drawings > 1 else ""
+        say(f"{file}: " + ", ".join(f"{trained.classes[i]} {row[i]:.4f}" for i in order) + doubt)
         best = printable(trained.classes[order[0]])
         titles.append(f"{printable(Path(file).name)}\n{best}  {row[order[0]]:.3f}")
+        shares = {name: float(share) for name, share in zip(trained.classes, row, strict=True)}
+        results.append({"file": file, "drawings": one.drawings, "probabilities": shares})
     figures = Figures(links=True)
-    if options.picture:
+    if options.picture and seen:
         what = "what the net sees"
-        figures.draw(what, Path(options.picture), plot.images, pictures, titles, title=what)
-    return int(figures.failed)
+        pictures = [one.pixels for one in seen]
+        figures.draw(what, as_path(options.picture), plot.images, pictures, titles, title=what)
+    if options.json:
+        write_json(as_path(options.json), results)
+    return int(figures.failed or len(seen) < len(options.images))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import TextIO
 
 from cnnx.text import printable
@@ -26,6 +28,30 @@ class OutputClosedError(Exception):
         self.gone = error.errno in (errno.EPIPE, errno.EIO)
 
 
+_hushed = False
+
+
+@contextmanager
+def hushed(quiet: bool = True) -> Iterator[None]:
+    """Says nothing within, or all; complaints are always heard."""
+    global _hushed
+    before, _hushed = _hushed, quiet
+    try:
+        yield
+    finally:
+        _hushed = before
+
+
+def is_hushed() -> bool:
+    """Whether nothing is said now."""
+    return _hushed
+
+
+def heard() -> AbstractContextManager[None]:
+    """Says what is said within, though it is hushed around it."""
+    return hushed(False)
+
+
 def say(text: str = "") -> None:
     """One line on the standard output; what is not printable in it comes as escapes.
 
@@ -34,7 +60,8 @@ def say(text: str = "") -> None:
     OutputClosedError
         If it cannot be written.
     """
-    _write(text, sys.stdout)
+    if not _hushed:
+        _write(text, sys.stdout)
 
 
 def say_lines(text: str) -> None:

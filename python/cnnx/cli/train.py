@@ -8,6 +8,7 @@ import copy
 import math
 import signal
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,7 +35,7 @@ from cnnx.cli.settings import (
 )
 from cnnx.cli.summary import format_table, summarize
 from cnnx.cli.tensorboard import Board
-from cnnx.cli.terminal import OutputClosedError, say, say_lines
+from cnnx.cli.terminal import OutputClosedError, heard, hushed, is_hushed, say, say_lines
 from cnnx.cli.trained import Trained
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import build_model
@@ -42,6 +43,7 @@ from cnnx.profiler import profile, schedule
 from cnnx.training import Callback, EarlyStopping, History, Progress, Trainer
 from cnnx.training.history import Row
 from cnnx.training.metrics import Share, accuracy
+from cnnx.training.progress import duration
 from cnnx.utils.data import DataLoader, Subset
 
 LINES = 40  # of epochs, at most
@@ -269,7 +271,8 @@ class Run:
             validation = DataLoader(Subset(plain, stage.validation), batch_size=EVALUATION_BATCH)
             self.stopping = EarlyStopping(settings.patience, "validation_loss")
         later = settings.epochs * (len(self.stages) - 1 - self.stage)
-        self._progress = Progress(say, every=-(-settings.epochs // LINES), later=later)
+        every = -(-settings.epochs // LINES)
+        self._progress = Progress(say, every=every, bar=not is_hushed(), later=later)
         callbacks = [*([self.stopping] if self.stopping else []), Saver(self), *self._more, self._progress]
         self.trainer = Trainer(
             model,
@@ -302,6 +305,11 @@ def train(options: argparse.Namespace) -> int:
     """The command `cnnx train`; returns the exit code."""
     if options.threads is not None:
         cnnx.set_num_threads(options.threads)
+    with hushed(options.quiet):
+        return _train(options)
+
+
+def _train(options: argparse.Namespace) -> int:
     if options.resume is not None:
         run = RunFolder.existing(options.resume)
         with run.locked(new=False):
@@ -360,6 +368,7 @@ def _run(
     start: Weights,
 ) -> int:
     """Trains what is left of a run, new or saved, and tests it; returns the exit code."""
+    began = time.perf_counter()
     with Interrupt() as interrupt, contextlib.ExitStack() as closing:
         more: list[Callback] = [interrupt]
         if options.tensorboard:
@@ -386,6 +395,7 @@ def _run(
                 say(f"interrupted in epoch {epoch}; saved in {folder.path}")
                 say(f"go on with: cnnx train --resume {folder.path}")
             return SIGNALLED + stop.number
+    say(f"trained for {duration(time.perf_counter() - began)}")
     return _conclude(run, test, found)
 
 
@@ -436,5 +446,6 @@ def _conclude(run: Run, test: ImageDataset, found: dict[str, float]) -> int:
             "this is hardly better than guessing: more images of each class may help, or --image-size, "
             "--augment, --epochs, or --from a run on other images"
         )
-    say(f"test accuracy {share}, chance {100 * chance.value:.2f} %, loss {loss:.4f}")
+    with heard():
+        say(f"test accuracy {share}, chance {100 * chance.value:.2f} %, loss {loss:.4f}")
     return int(figures.failed)

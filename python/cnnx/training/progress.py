@@ -22,12 +22,16 @@ class Progress(Callback):
         Gets the line. Default: `print`.
     every
         After how many epochs there is a line, the last one included always. Default: 1.
+    bar
+        Whether there is a bar within an epoch. Default: True.
     later
         Epochs that follow when this training is over, for the time that is left. Default: 0.
     """
 
-    def __init__(self, say: Callable[[str], None] = print, *, every: int = 1, later: int = 0) -> None:
-        self._say, self._every, self._later = say, every, later
+    def __init__(
+        self, say: Callable[[str], None] = print, *, every: int = 1, bar: bool = True, later: int = 0
+    ) -> None:
+        self._say, self._every, self._with_bar, self._later = say, every, bar, later
         self._bar: Bar | None = None
         self._began = 0.0
         self._first = 0
@@ -38,6 +42,8 @@ class Progress(Callback):
 
     def on_epoch_begin(self, trainer: Trainer) -> None:
         """Begins a bar."""
+        if not self._with_bar:
+            return
         self._bar = Bar(f"epoch {trainer.epoch + 1}/{trainer.epochs}", trainer.samples, trainer.means.count)
 
     def on_batch_end(self, trainer: Trainer) -> None:

@@ -1,0 +1,168 @@
+"""`cnnx compare` and `cnnx info RUN`: what runs are, and which is better."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from pathlib import Path
+from typing import Any
+
+from cnnx import plot
+from cnnx.cli import CommandError, UsageError, as_path
+from cnnx.cli.figures import Figures
+from cnnx.cli.results import write_json
+from cnnx.cli.run_folder import RunFolder
+from cnnx.cli.run_schema import read_about
+from cnnx.cli.terminal import say, say_lines
+from cnnx.models import count_values
+from cnnx.text import printable
+
+COLUMNS = ("run", "model", "data", "epochs", "values", "validation", "test")
+SHOWN = ("optimizer", "lr", "schedule", "batch_size", "augment", "validations", "patience", "seed")
+CURVES = ("validation_loss", "validation_accuracy")
+LONGEST = 1 << 24  # bytes of history.csv
+
+History = dict[str, list[float]]
+
+
+class Seen:
+    """A run as its folder tells it, whether it is complete or not."""
+
+    def __init__(self, option: str) -> None:
+        run = RunFolder(as_path(option))
+        if not run.about.exists():
+            raise UsageError(f"{option} is no run folder of cnnx train: there is no {run.about}")
+        try:
+            self.about = read_about(run.about)
+            self.trainings = read_trainings(run.history)
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{option} cannot be read as a run: {error}") from error
+        self.name = str(Path(option))
+        shape = (self.about["shape"][0], self.about["shape"][1], self.about["shape"][2])
+        self.parameters = count_values(self.about["model"], shape, len(self.about["classes"]))
+
+    @property
+    def epochs(self) -> int:
+        """Those of the last training, whose net is kept."""
+        return len(self.trainings[-1].get("epoch", []))
+
+    def validated(self, name: str) -> list[float]:
+        """A validation curve; of several trainings their mean, for as long as all go on."""
+        found = [training[name] for training in self.trainings if training.get(name)]
+        return [sum(values) / len(found) for values in zip(*found, strict=False)]
+
+    def test(self) -> float | None:
+        """The accuracy on the test images; None before the end."""
+        return _number(self.about.get("test"), "accuracy")
+
+    def row(self) -> dict[str, Any]:
+        """What the table shows."""
+        in_turn = _number(self.about.get("validation"), "accuracy")
+        best = max(self.validated("validation_accuracy"), default=None)
+        return {
+            "run": self.name,
+            "model": self.about["model"],
+            "data": Path(self.about["dataset"]).name,
+            "epochs": self.epochs,
+            "values": self.parameters,
+            "validation": best if in_turn is None else in_turn,
+            "test": self.test(),
+        }
+
+
+def read_trainings(path: Path) -> list[History]:
+    """The columns of history.csv, without empty cells, for each training in it.
+
+    Raises
+    ------
+    ValueError
+        If it is no table of numbers.
+    """
+    if not path.exists():
+        return [{}]
+    if path.stat().st_size > LONGEST:
+        raise ValueError(f"{path}: is larger than {LONGEST:,} bytes")
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    trainings: dict[str, History] = {}
+    for row in rows:
+        columns = trainings.setdefault(str(row.get("training")), {})
+        for name, text in row.items():
+            if not isinstance(name, str) or not isinstance(text, str):
+                raise ValueError(f"{path}: a line has not as many cells as the first")
+            try:
+                columns.setdefault(name, []).extend([float(text)] if text else [])
+            except ValueError as error:
+                raise ValueError(f"{path}: {name} is {text[:40]!r}, no number") from error
+    return list(trainings.values()) or [{}]
+
+
+def compare(options: argparse.Namespace) -> int:
+    """The command `cnnx compare`; returns the exit code."""
+    runs = [Seen(option) for option in options.runs]
+    rows = [run.row() for run in runs]
+    say_lines(_table(rows))
+    done = [run for run in runs if run.test() is not None]
+    if len(done) > 1:
+        best = max(done, key=lambda run: run.test() or 0.0)
+        say(f"best on the test images: {best.name}")
+    if options.json:
+        both = zip(rows, runs, strict=True)
+        write_json(as_path(options.json), [{**row, "settings": run.about} for row, run in both])
+    figures = Figures(links=True)
+    if options.chart:
+        panels: dict[str, dict[str, list[float]]] = {}
+        for name in CURVES:
+            found = {run.name: curve for run in runs if (curve := run.validated(name))}
+            if found:
+                panels[name.replace("_", " ")] = found
+        figures.draw("chart", as_path(options.chart), plot.curves, panels)
+    return int(figures.failed)
+
+
+def describe(option: str) -> None:
+    """Says what a run is."""
+    run = Seen(option)
+    about, row = run.about, run.row()
+    epochs = f"{row['epochs']} of {about.get('epochs', '?')}"
+    facts = {
+        "run": run.name,
+        "model": f"{row['model']}, {row['values']:,} values",
+        "data": about["dataset"],
+        "images": "x".join(map(str, about["shape"])),
+        "classes": ", ".join(about["classes"]),
+        "epochs": epochs + ("" if run.test() is not None else " (not complete: --resume goes on)"),
+        "settings": ", ".join(f"{name.replace('_', '-')} {about[name]}" for name in SHOWN if name in about),
+        "validation": _percent(row["validation"]),
+        "test": _percent(row["test"], _number(about.get("test"), "error")),
+    }
+    for name, text in facts.items():
+        say(f"{name + ':':<13} {text}")
+
+
+def _number(found: Any, name: str) -> float | None:
+    value = found.get(name) if isinstance(found, dict) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def _percent(value: float | None, error: float | None = None) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.2f} %" if error is None else f"{100 * value:.2f} ± {100 * error:.2f} %"
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    def cell(name: str, value: Any) -> str:
+        if name in ("validation", "test"):
+            return _percent(value)
+        return f"{value:,}" if isinstance(value, int) else printable(str(value))
+
+    cells = [COLUMNS, *(tuple(cell(name, row[name]) for name in COLUMNS) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for line in cells:
+        left = [text.ljust(width) for text, width in zip(line[:3], widths[:3], strict=True)]
+        right = [text.rjust(width) for text, width in zip(line[3:], widths[3:], strict=True)]
+        lines.append("  ".join([*left, *right]))
+    return "\n".join(lines)
