@@ -180,6 +180,7 @@ def test_a_folder_written_before_there_were_locks_goes_on(tmp_path, monkeypatch)
         "random",
         "order",
         "loader",
+        "split",
         "model",
         "optimizer",
         "scheduler",

@@ -269,7 +269,7 @@ def write_folder(folder, colour, sizes=((20, 24),), count=30):
 @pytest.mark.parametrize("colour", [False, True])
 def test_a_folder_of_images(colour, tmp_path, capsys):
     write_folder(tmp_path / "photos", colour)
-    arguments = ("--dataset", "photos", "--model", NET, "--epochs", 4, "--batch-size", 8)
+    arguments = ("--dataset", "photos", "--model", NET, "--epochs", 4, "--batch-size", 8, "--validations", 1)
     out = lines(capsys, "train", "--threads", 1, *arguments, "--out", "run")
     assert out[0] == "data: images by class in photos"
     assert out[-1].startswith("test accuracy 100.00")
@@ -441,8 +441,8 @@ def test_the_data_folder_is_remembered(tmp_path, capsys, monkeypatch):
     write_mnist(tmp_path / "data" / "mnist")
     run_folder = tmp_path / "run"
     options = ("--data-dir", tmp_path / "data", "--model", "mlp", "--epochs", 1, "--out", run_folder)
-    assert run(*options) == 0
-    assert "60 to train (4 parts in turn to validate), 60 to test, of 10" in capsys.readouterr().out
+    assert run(*options, "--validations", 1) == 0
+    assert "60 to train, 6 to validate, 60 to test, of 10" in capsys.readouterr().out
     assert main(["eval", str(run_folder)]) == 0
     assert main(["show", str(run_folder)]) == 0
     assert run("--resume", run_folder, "--epochs", 2) == 0
@@ -499,7 +499,8 @@ def test_classes_that_changed_are_not_trained_on(tmp_path, capsys):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for i in range(5):
             image_module.new("L", (8, 8), 50 * i + label).save(tmp_path / "photos" / name / f"{i}.png")
-    assert run("--dataset", "photos", "--model", "mlp", "--epochs", 1, "--out", "run") == 0
+    options = ("--dataset", "photos", "--model", "mlp", "--epochs", 1, "--validations", 1)
+    assert run(*options, "--out", "run") == 0
     (tmp_path / "photos" / "b").rename(tmp_path / "photos" / "A")  # now a is the second class
     capsys.readouterr()
     assert run("--resume", "run", "--epochs", 2) == 1

@@ -253,6 +253,114 @@ def test_best_weights_by_a_metric() -> None:
         cnnx.fit(net(), (x, y), epochs=1, callbacks=[training.BestWeights("speed")], verbose=False)
 
 
+def test_goes_on_with_the_samples_that_were_held_out(tmp_path) -> None:
+    x, y = data(60)
+    path, seen = tmp_path / "state.safetensors", []
+
+    class Note(training.Callback):
+        def on_fit_begin(self, trainer):
+            seen.append(sorted(trainer.validation.dataset.indices))
+
+    for more in ({"epochs": 1, "checkpoint": path}, {"epochs": 2, "resume": path}):
+        cnnx.fit(net(), (x, y), validation=0.25, callbacks=[Note()], verbose=False, **more)
+    assert list(seen[0]) == list(seen[1])
+    cnnx.fit(net(), (x, y), validation=0.25, epochs=2, resume=path, checkpoint=path, verbose=False)
+    with pytest.raises(ValueError, match="epochs 1 does not fit resume: 2 are complete"):
+        cnnx.fit(net(), (x, y), epochs=1, resume=path, verbose=False)
+    with pytest.raises(
+        ValueError, match=r"the state has \[.*\], here are \['train_accuracy', 'train_loss'\]"
+    ):
+        cnnx.fit(net(), (x, y), epochs=3, resume=path, verbose=False)
+    with pytest.raises(ValueError, match="lr does not fit resume"):
+        cnnx.fit(net(), (x, y), epochs=3, resume=path, lr=0.1, verbose=False)
+
+
+def test_a_pass_that_failed_begins_anew() -> None:
+    x, y = data(64)
+
+    class Fails(TensorDataset):
+        calls = 0
+
+        def __getitem__(self, index):
+            self.calls += 1
+            if self.calls == 20:
+                raise OSError("the disk is away")
+            return super().__getitem__(index)
+
+    model = net()
+    loader = DataLoader(Fails(x, y), batch_size=16)
+    trainer = training.Trainer(
+        model, loader, loss=nn.CrossEntropyLoss(), optimizer=optim.SGD(model.parameters(), lr=0.1)
+    )
+    seen = []
+
+    class Count(training.Callback):
+        def on_batch_end(self, trainer):
+            seen.append(trainer.means.count)
+
+    trainer.callbacks.append(Count())
+    with pytest.raises(OSError, match="the disk is away"):
+        trainer.fit(1)
+    trainer.fit(1)
+    assert seen == [16, 16, 32, 48, 64]
+
+
+def test_a_state_begins_a_pass_anew() -> None:
+    x, y = data(64)
+    model = net()
+    loader = DataLoader(TensorDataset(x, y), batch_size=8, shuffle=True)
+    make = optim.SGD(model.parameters(), lr=0.1)
+    trainer = training.Trainer(model, loader, loss=nn.CrossEntropyLoss(), optimizer=make)
+    state = trainer.state_dict()
+
+    class Halt(training.Callback):
+        batches = 0
+
+        def on_batch_end(self, trainer):
+            self.batches += 1
+            if self.batches == 3:
+                raise KeyboardInterrupt
+
+    trainer.callbacks.append(halt := Halt())
+    with pytest.raises(KeyboardInterrupt):
+        trainer.fit(1)
+    trainer.load_state_dict(state)
+    trainer.fit(1)
+    assert halt.batches == 3 + 8
+    batches = [(x[i : i + 16], y[i : i + 16]) for i in range(0, 64, 16)]
+    other = training.Trainer(model, batches, loss=nn.CrossEntropyLoss(), optimizer=make, callbacks=[Halt()])
+    with pytest.raises(KeyboardInterrupt):
+        other.fit(1)
+    with pytest.raises(ValueError, match="within an epoch, and its batches have no place"):
+        other.load_state_dict(other.state_dict())
+
+
+def test_early_stopping_waits_from_what_was_better_by_the_margin() -> None:
+    def stopped_at(values, **options):
+        stopping = training.EarlyStopping(monitor="train_loss", **options)
+
+        class Trainer:
+            history = training.History()
+            model = nn.Linear(1, 1)
+            why = None
+
+            def stop(self, why):
+                self.why = why
+
+        trainer = Trainer()
+        for epoch, value in enumerate(values, 1):
+            trainer.history = training.History([*trainer.history.rows, {"epoch": epoch, "train_loss": value}])
+            stopping.on_epoch_end(trainer)
+            if trainer.why:
+                return epoch
+        return None
+
+    assert stopped_at([5, 4.4, 3.8, 3.2, 2.6, 2.0], patience=2, min_delta=1) is None
+    assert stopped_at([5, 5, 5, 5], patience=2) == 3
+    assert stopped_at([math.nan] * 9, patience=3) == 3
+    assert stopped_at([math.nan, 1.0, 0.5, 0.6, 0.7], patience=2) == 5
+
+
 @pytest.mark.parametrize("scheduler", [None, "plateau", "one cycle"])
 def test_goes_on_to_the_same_bits(tmp_path, scheduler) -> None:
     x, y = data(120)
@@ -355,7 +463,7 @@ def test_callbacks_are_called_in_order(capsys) -> None:
     ]  # fmt: skip
     assert len(history) == 1
     out = capsys.readouterr().out.splitlines()
-    assert out[0].startswith("epoch 1/5  train loss ")
+    assert out[0].startswith("epoch 1/5  loss ")
     assert out[1] == "stopped: it is enough"
 
 
@@ -364,8 +472,8 @@ def test_lines_and_table(capsys) -> None:
     history = cnnx.fit(net(), (x, y), validation=0.25, epochs=2)
     lines, row = capsys.readouterr().out.splitlines(), history.rows[0]
     assert lines[0].split("  ")[:3] == ["epoch 1/2"] + [
-        f"{part} loss {row[part + '_loss']:.4f} accuracy {row[part + '_accuracy']:.4f}"
-        for part in ("train", "validation")
+        f"{word}loss {row[part + '_loss']:.4f} acc {row[part + '_accuracy']:.4f}"
+        for word, part in (("", "train"), ("val ", "validation"))
     ]
     assert lines[0].endswith(" left")
     assert not lines[1].endswith(" left")
@@ -409,7 +517,7 @@ WRONG = {
     "optimizer": (
         lambda: cnnx.fit(net(), (X, Y), optimizer="adam"),
         TypeError,
-        "optimizer must be an Optimizer",
+        "optimizer must be an object",
     ),
     "made": (
         lambda: cnnx.fit(net(), (X, Y), optimizer=list),
@@ -420,6 +528,39 @@ WRONG = {
         lambda: cnnx.fit(net(), (X, Y), optimizer=optim.SGD(net().parameters(), lr=1.0), lr=1.0),
         ValueError,
         "lr is for an optimizer that is made here",
+    ),
+    "loss": (lambda: cnnx.fit(net(), (X, Y), loss="mse"), TypeError, "loss must be a fun"),
+    "class of loss": (lambda: cnnx.fit(net(), (X, Y), loss=nn.MSELoss), TypeError, "loss must be a fun"),
+    "schedule": (
+        lambda: cnnx.fit(net(), (X, Y), scheduler="cosine"),
+        TypeError,
+        "scheduler must be an object",
+    ),
+    "callback": (
+        lambda: cnnx.fit(net(), (X, Y), callbacks=[print]),
+        TypeError,
+        "callbacks must be a list of",
+    ),
+    "metrics": (
+        lambda: cnnx.fit(net(), (X, Y), metrics=training.accuracy),
+        TypeError,
+        "must be a list or a dict",
+    ),
+    "twice": (
+        lambda: cnnx.fit(net(), (X, Y), metrics=[training.accuracy] * 2),
+        ValueError,
+        "two metrics are called accuracy",
+    ),
+    "called loss": (
+        lambda: cnnx.fit(net(), (X, Y), metrics={"loss": training.accuracy}),
+        ValueError,
+        "a metric cannot be called loss",
+    ),
+    "letters": (lambda: cnnx.fit(net(), (X, np.array(["a"] * 8))), TypeError, "arrays must hold numbers"),
+    "other model": (
+        lambda: cnnx.fit(net(), (X, Y), optimizer=optim.SGD(net().parameters(), lr=1.0)),
+        ValueError,
+        "the optimizer has no parameter of the model",
     ),
     "metric": (lambda: cnnx.fit(net(), (X, Y), metrics=["f1"]), TypeError, "a metric must be a function"),
     "plan": (lambda: cnnx.fit(net(), (X, Y), plan="fast"), ValueError, "plan must be auto, static, matched"),

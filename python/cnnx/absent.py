@@ -23,7 +23,7 @@ class Reason(NamedTuple):
 REASONS = (
     Reason(
         "no complex numbers",
-        r"complex|conj|^c?half$|^chalf|^c(float|double)$|^(imag|real|angle|polar|H|mH)$|stft|resolve_neg|is_neg",
+        r"complex|conj|^chalf|^c(float|double)$|^(imag|real|angle|polar|H|mH)$|stft|resolve_neg|is_neg",
     ),
     Reason(
         "no sparse tensors",
@@ -36,7 +36,7 @@ REASONS = (
     ),
     Reason(
         "no floats of 16 bits or fewer but bfloat16 under autocast",
-        r"has_half|HalfTensor|HalfStorage|float16|float8|float4|BFloat16|bfloat16|bf16",
+        r"^half$|has_half|HalfTensor|HalfStorage|float16|float8|float4|BFloat16|bfloat16|bf16",
     ),
     Reason("no integers but uint8, int32 and int64", r"u?int\d+$|^(short|char)$|^bits|Short|Char|Byte"),
     Reason(
@@ -46,7 +46,7 @@ REASONS = (
     Reason("images and signals, no volumes", r"3d|[Tt]rilinear"),
     Reason(
         "no decompositions and inverses of matrices",
-        r"cholesky|eig|svd|^(qr|lu|lobpcg|geqrf|orgqr|ormqr|det|cond)$|^lu_|lstsq|solve|inv(erse)?(_ex)?$|logdet|ldl_"
+        r"cholesky|(^|_)eig|symeig|svd|^(qr|lu|lobpcg|geqrf|orgqr|ormqr|det|cond)$|^lu_|lstsq|solve|inv(erse)?(_ex)?$|logdet|ldl_"
         r"|matrix_(exp|norm|rank)|nuclear_norm|householder|tensorinv|LinAlgError|pca_lowrank",
     ),
     Reason(

@@ -330,7 +330,7 @@ def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
 
 @checked
 def polygamma(n: int, input: Tensor) -> Tensor:
-    """The n-th derivative of `digamma`, n >= 0: in double and rounded once.
+    """The n-th derivative of `digamma`, n from 0 to 10,000: in double and rounded once.
 
     Examples
     --------
@@ -338,6 +338,8 @@ def polygamma(n: int, input: Tensor) -> Tensor:
     >>> cnnx.polygamma(1, cnnx.tensor([1.0]))
     tensor([1.6449])
     """
+    if n > 10_000:  # an element takes n terms
+        raise ValueError(f"polygamma: n must be at most 10,000, got {n}")
     return _C.polygamma(input, n)
 
 

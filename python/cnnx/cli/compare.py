@@ -16,6 +16,7 @@ from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import read_about
 from cnnx.cli.terminal import say, say_lines
 from cnnx.models import count_values
+from cnnx.reading import reading
 from cnnx.text import printable
 
 COLUMNS = ("run", "model", "data", "epochs", "values", "validation", "test")
@@ -59,7 +60,7 @@ class Seen:
     def row(self) -> dict[str, Any]:
         """What the table shows."""
         in_turn = _number(self.about.get("validation"), "accuracy")
-        best = max(self.validated("validation_accuracy"), default=None)
+        best = max(filter(math.isfinite, self.validated("validation_accuracy")), default=None)
         return {
             "run": self.name,
             "model": self.about["model"],
@@ -83,7 +84,7 @@ def read_trainings(path: Path) -> list[History]:
         return [{}]
     if path.stat().st_size > LONGEST:
         raise ValueError(f"{path}: is larger than {LONGEST:,} bytes")
-    with open(path, newline="", encoding="utf-8") as file:
+    with reading("", path, "a table"), open(path, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     trainings: dict[str, History] = {}
     for row in rows:
@@ -92,9 +93,10 @@ def read_trainings(path: Path) -> list[History]:
             if not isinstance(name, str) or not isinstance(text, str):
                 raise ValueError(f"{path}: a line has not as many cells as the first")
             try:
-                columns.setdefault(name, []).extend([float(text)] if text else [])
+                number = float(text) if text else None
             except ValueError as error:
                 raise ValueError(f"{path}: {name} is {text[:40]!r}, no number") from error
+            columns.setdefault(name, []).extend([] if number is None else [number])
     return list(trainings.values()) or [{}]
 
 
@@ -143,7 +145,7 @@ def describe(option: str) -> None:
 
 def _number(found: Any, name: str) -> float | None:
     value = found.get(name) if isinstance(found, dict) else None
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+    return value if type(value) is float and math.isfinite(value) else None
 
 
 def _percent(value: float | None, error: float | None = None) -> str:

@@ -14,6 +14,7 @@ import cnnx
 from cnnx import _C, datasets, transforms
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.picture import opened_picture, resized
+from cnnx.cli.terminal import complain
 from cnnx.datasets.images import ImageDataset
 
 NAMED = ("mnist", "digits")
@@ -167,12 +168,16 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
         base = folder / there[0]
         if unknown := sorted(set(_class_folders(base)) - set(classes)):
             raise CommandError(f"{base}: no images train the classes {', '.join(unknown)}")
-    files = [
+    everything = [
         (path, label)
         for label, name in enumerate(classes)
         for path in sorted((base / name).rglob("*"))
-        if path.suffix.lower() in SUFFIXES
+        if path.is_file() and not path.name.startswith(".")
     ]
+    files = [(path, label) for path, label in everything if path.suffix.lower() in SUFFIXES]
+    if train and files and (others := len(everything) - len(files)):
+        kinds = sorted({path.suffix.lower() or "no suffix" for path, _ in everything} - SUFFIXES)
+        complain(f"{base}: {others} files are no images that are read ({', '.join(kinds)})")
     if not files:
         raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
     paths, targets = [path for path, _ in files], np.array([label for _, label in files])

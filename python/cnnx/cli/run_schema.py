@@ -127,12 +127,22 @@ MEANS = Rule(
 )
 COLUMNS = ("epoch", "train_loss", "train_accuracy", "lr", "samples_per_second")
 VALIDATION = ("validation_loss", "validation_accuracy")
+
+
+def _is_row(row: Any) -> bool:
+    """Whether it is an epoch: a whole number, accuracies, and any other floats (a loss may be no number)."""
+    if type(row) is not dict or {*row} not in ({*COLUMNS}, {*COLUMNS, *VALIDATION}):
+        return False
+    floats = all(type(value) is float for name, value in row.items() if name != "epoch")
+    return floats and all(0 <= row[name] <= 1 for name in row if name.endswith("accuracy"))
+
+
 HISTORY = Rule(
     "rows of numbers by name, with the epochs from 1 on",
     lambda v: (
-        list_of(lambda row: type(row) is dict and all(type(n) in (int, float) for n in row.values()))(v)
-        and all({*row} in ({*COLUMNS}, {*COLUMNS, *VALIDATION}) and row.keys() == v[0].keys() for row in v)
-        and [row["epoch"] for row in v] == list(range(1, len(v) + 1))
+        list_of(_is_row)(v)
+        and all(row.keys() == v[0].keys() for row in v)
+        and [(type(row["epoch"]), row["epoch"]) for row in v] == [(int, n) for n in range(1, len(v) + 1)]
     ),
 )
 PART = {
@@ -147,7 +157,8 @@ TENSORS = Rule(
 )
 DICTIONARY = Rule("a dictionary", lambda v: type(v) is dict)
 STOPPING = {  # what early stopping keeps
-    "best": or_none(Rule("a number", lambda v: type(v) in (int, float))),
+    "best": or_none(Rule("a number", is_number)),
+    "reference": or_none(Rule("a number", is_number)),
     "best_epoch": COUNT,
     "weights": TENSORS,
     "waited": COUNT,
@@ -159,6 +170,7 @@ STATE = {
     "epoch": COUNT,
     "trained": FLAG,
     "stopped": or_none(TEXT),
+    "split": Rule("null", lambda v: v is None),
     "means": MEANS,
     "history": HISTORY,
     "random": RANDOM,
@@ -297,14 +309,18 @@ def _check_stopping(path: Path, state: dict[str, Any], settings: dict[str, Any])
     validates = settings["validations"] == 1 or state["stage"] < settings["validations"]
     if len(state["callbacks"]) != validates:
         raise RunError(f"{path}: early stopping is {'missing' if validates else 'out of place'}")
-    for _, kept in state["callbacks"]:
-        check(path, STOPPING, kept)
-        if kept["best_epoch"] > state["epoch"] or bool(kept["weights"]) != (kept["best_epoch"] > 0):
-            raise RunError(f"{path}: the best epoch is {kept['best_epoch']} of {state['epoch']}")
-        if kept["weights"]:
-            _net(path, settings, kept["weights"])
     if state["history"] and validates != ({*VALIDATION} <= {*state["history"][0]}):
         raise RunError(f"{path}: the history is that of another training")
+    for _, kept in state["callbacks"]:
+        check(path, STOPPING, kept)
+        epoch, rows = kept["best_epoch"], state["history"]
+        best = rows[epoch - 1]["validation_loss"] if 0 < epoch <= len(rows) and validates else None
+        if epoch > len(rows) or kept["best"] != best or bool(kept["weights"]) != (epoch > 0):
+            raise RunError(f"{path}: the best epoch is {epoch} of {len(rows)}")
+        if kept["weights"]:
+            _net(path, settings, kept["weights"])
+    if state["stopped"] is not None and not (validates and state["epoch"]):
+        raise RunError(f"{path}: stopped at epoch {state['epoch']}")
 
 
 def _check_schedule(path: Path, state: dict[str, Any], settings: Settings) -> None:
@@ -341,6 +357,8 @@ def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> N
     make_schedule(settings, optimizer, settings.epochs)
     (fresh,) = optimizer.param_groups
     fresh = {**fresh, "params": list(range(len(parameters)))}
+    if {*group} != {*fresh}:
+        raise RunError(f"{path}: the optimizer's settings are {', '.join(map(str, group))}")
     check(path, {"lr": Rule("a learning rate", lambda v: is_number(v) and 0 <= v <= settings.lr)}, group)
     for name, value in group.items():
         if name == "lr":
@@ -353,6 +371,11 @@ def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> N
     for parameter, entry in zip(parameters, saved["state"].values(), strict=False):
         rules = {name: _COUNT if name == "step" else _of_shape(tuple(parameter.shape)) for name in names}
         check(path, rules, entry)
+        if {*entry} != names:
+            raise RunError(f"{path}: the optimizer keeps {sorted(map(str, entry))} of a parameter")
+        for name in names & {"exp_avg_sq", "square_avg", "acc_delta"}:
+            if not bool((entry[name] >= 0).all()):
+                raise RunError(f"{path}: the optimizer's {name!r} is negative somewhere")
 
 
 def _equal_to(value: Any) -> Rule:

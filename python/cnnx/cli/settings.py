@@ -153,8 +153,9 @@ def _given_normalize(option: list[str]) -> list[float] | None:
     return [mean, std]
 
 
-def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
-    """The settings of a run that goes on: those saved, with more epochs if wanted."""
+def resumed_settings(options: argparse.Namespace, state: dict[str, Any]) -> Settings:
+    """The settings of a run that goes on: those saved, with more epochs or other patience if wanted."""
+    saved = state["settings"]
     if not isinstance(saved, dict) or set(saved) != {field.name for field in fields(Settings)}:
         raise CommandError(
             f"the checkpoint in {options.resume} has no settings of this version of cnnx train"
@@ -169,7 +170,7 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
             if given is None and value is not None:
                 given = "none"
         if (
-            name not in ("epochs", "device", "data_dir", "start")
+            name not in ("epochs", "device", "data_dir", "patience", "start")
             and given not in (None, "auto")
             and given != value
         ):
@@ -185,9 +186,16 @@ def resumed_settings(options: argparse.Namespace, saved: Any) -> Settings:
     epochs = options.epochs or saved["epochs"]
     if epochs < saved["epochs"]:
         raise UsageError(f"--epochs {epochs} does not fit --resume: the run has {saved['epochs']}")
-    device = options.device or saved["device"]
-    data_dir = options.data_dir or saved["data_dir"]
-    return Settings(**{**saved, "epochs": epochs, "device": device, "data_dir": data_dir})
+    if epochs > saved["epochs"] and state["stage"] > 0:
+        raise UsageError(f"--epochs {epochs} does not fit --resume: a part has validated {saved['epochs']}")
+    changed = {"epochs": epochs, "patience": options.patience or saved["patience"]}
+    changed["data_dir"] = options.data_dir or saved["data_dir"]
+    try:
+        changed["device"] = options.device or device_name(saved["device"])
+    except argparse.ArgumentTypeError as error:
+        where = Path(options.resume) / "checkpoint.safetensors"
+        raise CommandError(f"{where}: {error}; --device names another one") from error
+    return Settings(**{**saved, **changed})
 
 
 @dataclass
@@ -205,8 +213,11 @@ def stages(targets: Array, settings: Settings) -> list[Stage]:
     out once, and at last all images train.
     """
     split = cnnx.Generator().manual_seed(settings.seed)
-    if len(targets) < 2:
-        raise CommandError("a run needs at least two images, one to train and one to validate")
+    if len(targets) < max(2, settings.validations):
+        raise CommandError(
+            f"a run needs at least two images, and {settings.validations} to validate in as many parts; "
+            f"there are {len(targets)}"
+        )
     everything = np.arange(len(targets))
     if settings.validations == 1:
         out = held_out(targets, VALIDATION, split)

@@ -17,7 +17,7 @@ import numpy as np
 
 import cnnx
 from cnnx import nn
-from cnnx.cli import SIGNALLED, CommandError, StoppedError
+from cnnx.cli import SIGNALLED, CommandError, StoppedError, UsageError
 from cnnx.cli.augment import transform_of
 from cnnx.cli.data import choose_dataset, class_names, data_folder, load_images, refuse_folder
 from cnnx.cli.figures import Figures
@@ -39,6 +39,7 @@ from cnnx.cli.terminal import OutputClosedError, heard, hushed, is_hushed, say, 
 from cnnx.cli.trained import Trained
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import build_model
+from cnnx.optim.lr_scheduler import LambdaLR
 from cnnx.profiler import profile, schedule
 from cnnx.training import Callback, EarlyStopping, History, Progress, Trainer
 from cnnx.training.history import Row
@@ -160,6 +161,12 @@ class Run:
         return self.stage == len(self.stages) - 1
 
     @property
+    def is_complete(self) -> bool:
+        """Whether nothing is left to train."""
+        trainer = self.trainer
+        return self.is_last and (trainer.epoch >= self.epochs or trainer.why_stopped is not None)
+
+    @property
     def validated(self) -> Share | None:
         """The accuracy on all images that have validated; None before."""
         if not self.parts:
@@ -182,10 +189,22 @@ class Run:
             self.stage, self.parts = state["stage"], state["parts"]
             self._begin()
             self.trainer.load_state_dict(state)
-            if self.settings.epochs > state["settings"]["epochs"]:
-                self.trainer.why_stopped = None
+            self._go_on(state["settings"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CommandError(f"{self.folder.checkpoint} does not fit the run: {error}") from error
+
+    def _go_on(self, before: dict[str, Any]) -> None:
+        """Follows other settings than those that the state was saved with: more epochs, more patience."""
+        trainer, scheduler = self.trainer, self.trainer.scheduler
+        if self.settings.epochs > before["epochs"] and isinstance(scheduler, LambdaLR):
+            # The schedule is another one, and the rate that was saved is a point of the old one.
+            for group, base, rate in zip(
+                trainer.optimizer.param_groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+            ):
+                group["lr"] = base * rate(scheduler.last_epoch)
+        waits = self.stopping is not None and self.stopping.waited < self.settings.patience
+        if waits or self.settings.epochs > before["epochs"]:
+            trainer.why_stopped = None
 
     def save(self) -> None:
         """Writes the run folder: the checkpoint, and then what follows from it."""
@@ -218,7 +237,9 @@ class Run:
         while True:
             if len(self.stages) > 1:
                 part = f"part {self.stage + 1} of {len(self.stages) - 1} validates"
-                say(f"all images train, for {self.epochs} epochs" if self.is_last else part)
+                epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+                if not self.is_complete:
+                    say(f"all images train, for {epochs}" if self.is_last else part)
             try:
                 self.trainer.fit(self.epochs)
             except FloatingPointError as error:
@@ -238,9 +259,9 @@ class Run:
         history, stage = self.trainer.history, self.stages[self.stage]
         assert self.stopping is not None
         assert stage.validation is not None
-        row = history.rows[self.stopping.best_epoch - 1]
+        epoch = self.stopping.best_epoch or len(history)  # none is best if no loss was a number
         images = len(stage.validation)
-        epoch, hits = self.stopping.best_epoch, round(row["validation_accuracy"] * images)
+        hits = round(history.rows[epoch - 1]["validation_accuracy"] * images)
         if len(self.stages) > 1:
             part = {"epoch": epoch, "images": images, "hits": hits, "history": history.rows}
             self.parts = [*self.parts, part]
@@ -315,12 +336,19 @@ def _train(options: argparse.Namespace) -> int:
         with run.locked(new=False):
             return _resume(options, run)
     start = None if options.start is None else Trained.open(options.start)
+    if start is not None:
+        if options.image_size is not None:
+            raise UsageError("--image-size does not fit --from: images get the size that the run's net takes")
+        if options.model not in (None, start.name):
+            raise UsageError(f"--model {options.model} does not fit --from: the run's net is {start.name}")
     folder = data_folder(options.data_dir)
     dataset, line = choose_dataset(options.dataset, folder, options.data_dir is not None)
     refuse_folder(options.data_dir, dataset)
     say(line)
     images = load_images(dataset, folder, True, None if start is None else start.shape, options.image_size)
     settings = new_settings(options, dataset, folder, images, start)
+    if start is not None and start.dataset == dataset:
+        say(f"note: the run in {start.folder} has seen these images, so the validation will be too good")
     test = _load_test(settings)
     run = RunFolder.create(options.out, settings.model, Path(dataset).name)
     with run.locked(new=True):
@@ -329,7 +357,7 @@ def _train(options: argparse.Namespace) -> int:
 
 def _resume(options: argparse.Namespace, run: RunFolder) -> int:
     saved = run.load()
-    settings = resumed_settings(options, saved["settings"])
+    settings = resumed_settings(options, saved)
     say(f"data: {settings.dataset}; going on with the run in {run.path}")
     images = load_images(settings.dataset, data_folder(settings.data_dir), True, shape_of(settings))
     if (classes := class_names(images)) != settings.classes:
@@ -371,8 +399,9 @@ def _run(
     began = time.perf_counter()
     with Interrupt() as interrupt, contextlib.ExitStack() as closing:
         more: list[Callback] = [interrupt]
-        if options.tensorboard:
-            more.append(board := Board(folder.path / "tensorboard", saved["history"] if saved else []))
+        board = Board(folder.path / "tensorboard", new=saved is None) if options.tensorboard else None
+        if board is not None:
+            more.append(board)
             closing.callback(board.close)
         profiled = Profile() if options.profile else None
         if profiled is not None:
@@ -381,25 +410,30 @@ def _run(
         if saved is not None:
             run.restore(saved)
             run.derive()
-        _introduce(run, len(test))
+        if board is not None:
+            board.follow(run.rows)
+        _introduce(run, test)
+        if saved is not None and run.is_complete:
+            say("the run is complete")
         try:
             run.fit()
             if profiled is not None:
                 profiled.say()
             found = run.trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
         except StopRequestedError as stop:
-            run.save()
+            if not run.is_complete:
+                run.save()
             with contextlib.suppress(OutputClosedError):  # after SIGHUP there is no terminal
                 say()
-                epoch = min(run.trainer.epoch + 1, run.epochs)
-                say(f"interrupted in epoch {epoch}; saved in {folder.path}")
+                where = "the test" if run.is_complete else f"epoch {run.trainer.epoch + 1}"
+                say(f"interrupted in {where}; saved in {folder.path}")
                 say(f"go on with: cnnx train --resume {folder.path}")
             return SIGNALLED + stop.number
     say(f"trained for {duration(time.perf_counter() - began)}")
     return _conclude(run, test, found)
 
 
-def _introduce(run: Run, tests: int) -> None:
+def _introduce(run: Run, test: ImageDataset) -> None:
     """Says what is trained on what."""
     settings, validation = run.settings, run.stages[0].validation
     images = f"{len(run.stages[-1].train):,} to train"
@@ -408,7 +442,11 @@ def _introduce(run: Run, tests: int) -> None:
     elif validation is not None:
         images += f", {len(validation):,} to validate"
     classes = f"{len(settings.classes)} classes: {', '.join(settings.classes)}"
-    say(f"images: {images}, {tests:,} to test, of {classes}")
+    say(f"images: {images}, {len(test):,} to test, of {classes}")
+    counts = np.bincount(test.targets.numpy(), minlength=len(settings.classes))
+    if not counts.all():
+        none = ", ".join(name for name, n in zip(settings.classes, counts, strict=True) if n == 0)
+        say(f"note: there are no test images of {none}")
     mean_and_std = settings.normalize
     normalized = "none" if mean_and_std is None else "mean {:g}, deviation {:g}".format(*mean_and_std)
     extents = "x".join(map(str, settings.shape))
@@ -441,11 +479,9 @@ def _conclude(run: Run, test: ImageDataset, found: dict[str, float]) -> int:
     figures = Figures(optional=True)
     run.folder.draw(run.panels(), figures)
     chance = Share(int(np.bincount(test.targets.numpy()).max()), len(test))
-    if share.value <= chance.value + 2 * share.error:
-        say(
-            "this is hardly better than guessing: more images of each class may help, or --image-size, "
-            "--augment, --epochs, or --from a run on other images"
-        )
+    judged = run.validated or share
+    if judged.value <= chance.value + 2 * judged.error:
+        say("note: this is hardly better than guessing; more images or epochs, or --from RUN, may help")
     with heard():
         say(f"test accuracy {share}, chance {100 * chance.value:.2f} %, loss {loss:.4f}")
     return int(figures.failed)

@@ -104,10 +104,13 @@ class BestWeights(Callback):
 
     def is_better(self, value: float, margin: float = 0.0) -> bool:
         """Whether a value is better than the best one so far, by more than a margin."""
-        if self.best is None or math.isnan(self.best):
-            return True
+        return self._is_better_than(self.best, value, margin)
+
+    def _is_better_than(self, best: float | None, value: float, margin: float) -> bool:
+        if best is None:
+            return not math.isnan(value)
         lower = is_lower_better(self.monitor or "loss")
-        return value < self.best - margin if lower else value > self.best + margin
+        return value < best - margin if lower else value > best + margin
 
     def state_dict(self) -> dict[str, Any]:
         """The best value, its epoch and its weights."""
@@ -126,9 +129,9 @@ class EarlyStopping(BestWeights):
     patience
         After how many epochs without a better one. Default: 5.
     monitor
-        As of `BestWeights`.
+        As of `BestWeights`: without validation it is the training loss.
     min_delta
-        By how much an epoch must be better to be waited on from. Default: 0.
+        By how much an epoch must be better than the one from which it is waited. Default: 0.
 
     Raises
     ------
@@ -144,23 +147,26 @@ class EarlyStopping(BestWeights):
             raise ValueError(f"EarlyStopping: min_delta must not be negative, got {min_delta!r}")
         self.patience, self.min_delta = patience, min_delta
         self.waited = 0
+        self.reference: float | None = None  # what an epoch must be better than by min_delta
 
     def on_epoch_end(self, trainer: Trainer) -> None:
         """Keeps weights, and stops when the patience is at its end."""
         value = trainer.history.rows[-1][self.name(trainer)]
-        self.waited = 0 if self.is_better(value, self.min_delta) else self.waited + 1
+        self.waited += 1
+        if self._is_better_than(self.reference, value, self.min_delta):
+            self.waited, self.reference = 0, value
         super().on_epoch_end(trainer)
         if self.waited >= self.patience:
             trainer.stop(f"no better {self.name(trainer).replace('_', ' ')} for {self.waited} epochs")
 
     def state_dict(self) -> dict[str, Any]:
         """What `BestWeights` has, and for how long it has waited."""
-        return {**super().state_dict(), "waited": self.waited}
+        return {**super().state_dict(), "waited": self.waited, "reference": self.reference}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Takes up what `state_dict` gave."""
         super().load_state_dict(state)
-        self.waited = state["waited"]
+        self.waited, self.reference = state["waited"], state["reference"]
 
 
 class Checkpoint(Callback):

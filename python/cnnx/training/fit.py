@@ -10,7 +10,6 @@ import numpy as np
 
 import cnnx
 from cnnx import nn, optim
-from cnnx.generator import default_generator
 from cnnx.optim import Optimizer
 from cnnx.optim.lr_scheduler import LRScheduler
 from cnnx.tensor import Tensor
@@ -20,7 +19,7 @@ from cnnx.training.metrics import Metric, accuracy
 from cnnx.training.progress import Progress
 from cnnx.training.split import default_batch_size, held_out, targets_of
 from cnnx.training.trainer import Loss, Trainer
-from cnnx.utils.data import DataLoader, Subset, TensorDataset
+from cnnx.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
 EVALUATION_BATCH = 250
 RATE = 1e-3
@@ -129,13 +128,28 @@ def fit(
     if not isinstance(model, nn.Module):
         raise TypeError(f"fit: model must be a Module, got {type(model).__name__}")
     for name, value in (("epochs", epochs), ("batch_size", batch_size), ("early_stopping", early_stopping)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__") or value < 1):
             raise ValueError(f"fit: {name} must be a positive whole number, got {value!r}")
+    for name, given, made in (("optimizer", optimizer, Optimizer), ("scheduler", scheduler, LRScheduler)):
+        if given is not None and not callable(given) and not isinstance(given, made):
+            raise TypeError(f"fit: {name} must be an object or a function that makes one, got {given!r}")
+    if loss is not None and (isinstance(loss, type) or not callable(loss)):
+        raise TypeError(f"fit: loss must be a function of output and target, got {loss!r}")
+    every: Any = callbacks
+    if not isinstance(every, list | tuple) or not all(isinstance(one, Callback) for one in every):
+        raise TypeError(f"fit: callbacks must be a list of Callback objects, got {every!r}")
+    if resume is not None and lr is not None:
+        raise ValueError("fit: lr does not fit resume: the checkpoint has its learning rate")
+    state = None if resume is None else _checkpoint(resume, epochs)
     if seed is not None:
         cnnx.manual_seed(seed)
     if device is not None:
         model.to(device)
-    train, validation = _parts(data, validation, batch_size)
+    # What is held out follows from a number of its own, so that a training that goes on holds out the same.
+    split = None if state is None else state["split"]
+    if state is None and _is_share(validation):
+        split = int(cnnx.randint(0, 2**31 - 1, (1,)).item())
+    train, validation = _parts(data, validation, batch_size, split)
     integers = None if loss is not None and metrics is not None else _are_classes(train)
     if loss is None:
         if not integers:
@@ -146,6 +160,13 @@ def fit(
     optimizer = _optimizer(optimizer, model, lr)
     if scheduler is not None and not isinstance(scheduler, LRScheduler):
         scheduler = scheduler(optimizer)
+        if not isinstance(scheduler, LRScheduler):
+            raise TypeError(f"fit: the function for scheduler gave a {type(scheduler).__name__}")
+    own = {id(parameter) for parameter in model.parameters()}
+    if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
+        raise ValueError("fit: the optimizer has no parameter of the model")
+    if scheduler is not None and scheduler.optimizer is not optimizer:
+        raise ValueError("fit: the scheduler is of another optimizer")
     found = list(callbacks)
     if early_stopping is not None:
         found.append(EarlyStopping(early_stopping))
@@ -153,7 +174,7 @@ def fit(
     if progress is not None:
         found.append(progress)
     if checkpoint is not None:
-        found.append(Checkpoint(checkpoint))  # the last one: with what the others have noted
+        found.append(Checkpoint(checkpoint))
     trainer = Trainer(
         model,
         train,
@@ -161,13 +182,15 @@ def fit(
         loss=loss,
         optimizer=optimizer,
         scheduler=scheduler,
-        metrics=metrics if isinstance(metrics, Mapping) else {_name(metric): metric for metric in metrics},
+        metrics=_named(metrics),
         callbacks=found,
         device=device,
         plan=plan,
     )
-    if resume is not None:
-        trainer.load_state_dict(cnnx.load(resume))
+    trainer.split = split
+    if state is not None:
+        trainer.load_state_dict(state)
+        trainer.why_stopped = None  # to go on is what is asked for
     try:
         return trainer.fit(epochs)
     finally:
@@ -175,22 +198,39 @@ def fit(
             progress.close()
 
 
-def _parts(data: Any, validation: Any, batch_size: int | None) -> tuple[Any, Any]:
+def _checkpoint(path: str | os.PathLike[str], epochs: int) -> dict[str, Any]:
+    """A state that `checkpoint` wrote."""
+    state = cnnx.load(path)
+    if not isinstance(state, dict) or not {"epoch", "history", "callbacks", "split"} <= set(state):
+        raise ValueError(f"fit: {os.fspath(path)} is no checkpoint of fit")
+    if state["epoch"] > epochs:
+        raise ValueError(f"fit: epochs {epochs} does not fit resume: {state['epoch']} are complete")
+    return state
+
+
+def _parts(data: Any, validation: Any, batch_size: int | None, split: int | None) -> tuple[Any, Any]:
     """Batches of both parts."""
-    if isinstance(validation, int | float) and not isinstance(validation, bool):
+    if _is_share(validation):
         whole = _data_set(data)
         if not _is_data_set(whole):
-            raise TypeError("fit: a share to hold out needs a pair or a data set, got batches")
+            raise TypeError(
+                f"fit: a share to hold out needs a pair or a data set, got batches ({type(whole).__name__})"
+            )
+        if split is None:
+            raise ValueError("fit: a share to hold out does not fit resume: the checkpoint has none")
         if not 0 < validation < 1 or len(whole) < 2:
             raise ValueError(
                 f"fit: the share to hold out must lie between 0 and 1, got {validation!r} of {len(whole)}"
             )
         targets = targets_of(whole)
-        out = held_out(
-            np.zeros(len(whole), np.int64) if targets is None else targets, validation, default_generator
-        )
+        classes = np.zeros(len(whole), np.int64) if targets is None else targets
+        out = held_out(classes, validation, cnnx.Generator().manual_seed(split))
         data, validation = Subset(whole, np.nonzero(~out)[0]), Subset(whole, np.nonzero(out)[0])
     return _loader(data, batch_size, True), _loader(validation, EVALUATION_BATCH, False)
+
+
+def _is_share(validation: Any) -> bool:
+    return isinstance(validation, int | float) and not isinstance(validation, bool)
 
 
 def _is_data_set(data: Any) -> bool:
@@ -214,6 +254,8 @@ def _tensor(values: Any) -> Tensor:
     if isinstance(values, Tensor):
         return values
     array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"fit: arrays must hold numbers, got {array.dtype}")
     return cnnx.as_tensor(array.astype(np.float32 if array.dtype.kind == "f" else np.int64))
 
 
@@ -240,7 +282,8 @@ def _are_classes(train: Any) -> bool:
     """Whether the targets are integers, by the data set or, without one, by the first batch."""
     if isinstance(train, DataLoader):
         data = train.dataset
-        sample = data[0] if hasattr(data, "__getitem__") and len(data) else next(iter(train))
+        by_number = hasattr(data, "__getitem__") and not isinstance(data, IterableDataset)
+        sample = data[0] if by_number else next(iter(train), None)
     else:
         sample = next(iter(train), None)
     if not isinstance(sample, tuple | list) or len(sample) != 2:
@@ -264,7 +307,22 @@ def _optimizer(given: Any, model: nn.Module, lr: float | None) -> Optimizer:
     return made
 
 
+def _named(metrics: Any) -> dict[str, Metric]:
+    """Metrics by their names."""
+    if not isinstance(metrics, Mapping | Sequence) or isinstance(metrics, str):
+        raise TypeError(f"fit: metrics must be a list or a dict of functions, got {metrics!r}")
+    pairs = (
+        metrics.items() if isinstance(metrics, Mapping) else [(_name(metric), metric) for metric in metrics]
+    )
+    found: dict[str, Metric] = {}
+    for name, metric in pairs:
+        if not callable(metric):
+            raise TypeError(f"fit: a metric must be a function, got {type(metric).__name__}")
+        if name in found:
+            raise ValueError(f"fit: two metrics are called {name}: name them in a dict")
+        found[name] = metric
+    return found
+
+
 def _name(metric: Any) -> str:
-    if not callable(metric):
-        raise TypeError(f"fit: a metric must be a function, got {type(metric).__name__}")
     return str(getattr(metric, "__name__", type(metric).__name__))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,14 +52,21 @@ class History:
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
-    def __getitem__(self, name: str) -> list[float]:
-        """The values of one name, an item for each epoch.
+    @overload
+    def __getitem__(self, name: str) -> list[float]: ...
+    @overload
+    def __getitem__(self, name: int) -> Row: ...
+
+    def __getitem__(self, name: str | int) -> list[float] | Row:
+        """The values of a name, an item for each epoch; or, of a number, the row at that place.
 
         Raises
         ------
         KeyError
             If there is no such name.
         """
+        if isinstance(name, int):
+            return self.rows[name]
         if name not in self.names:
             raise KeyError(f"History: there is no {name!r}, there are {', '.join(self.names) or 'no epochs'}")
         return [row[name] for row in self.rows]

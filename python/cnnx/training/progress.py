@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cnnx.training.callbacks import Callback
-from cnnx.training.history import PARTS
 
 if TYPE_CHECKING:
     from cnnx.training.trainer import Trainer
+
+
+WORDS = {"train": "", "validation": "val "}  # few: a line has 80 columns
 
 
 class Progress(Callback):
@@ -58,15 +60,14 @@ class Progress(Callback):
             return
         row = trainer.history.rows[-1]
         parts = []
-        for part in PARTS:
+        for part, word in WORDS.items():
             found = [
                 f"{name.removeprefix(part + '_').replace('_', ' ')} {value:.4f}"
                 for name, value in row.items()
                 if name.startswith(part + "_")
             ]
             if found:
-                parts.append(f"{part} {' '.join(found)}")
-        parts.append(f"{row['samples_per_second']:,.0f} images/s")
+                parts.append(word + " ".join(found).replace("accuracy", "acc"))
         epochs = self._later + (0 if trainer.is_over else trainer.epochs - trainer.epoch)
         if epochs:
             spent = time.perf_counter() - self._began

@@ -12,8 +12,8 @@ from cnnx import nn
 from cnnx.optim import Optimizer
 from cnnx.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from cnnx.tensor import Tensor
-from cnnx.training.callbacks import Callback
-from cnnx.training.history import History
+from cnnx.training.callbacks import Callback, Checkpoint
+from cnnx.training.history import PARTS, History
 from cnnx.training.metrics import Metric
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -110,7 +110,12 @@ class Trainer:
             raise ValueError(f"Trainer: plan must be auto, static, matched or None, got {plan!r}")
         self.model, self.train, self.validation = model, train, validation
         self.loss, self.optimizer, self.scheduler = loss, optimizer, scheduler
-        self.metrics, self.callbacks = dict(metrics or {}), list(callbacks)
+        self.metrics = dict(metrics or {})
+        if "loss" in self.metrics:
+            raise ValueError("Trainer: a metric cannot be called loss")
+        # Checkpoints come last, with what the others have noted.
+        self.callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
+        self.split: int | None = None  # the seed of what was held out, if it was here
         parameter = next(model.parameters(), None)
         self.device = cnnx.device(device) if device is not None else None
         if self.device is None and parameter is not None:
@@ -207,7 +212,8 @@ class Trainer:
             "history": [dict(row) for row in self.history],
             "random": cnnx.get_rng_state(),
             "order": None if generator is None else generator.get_state(),
-            "loader": self.train.state_dict() if hasattr(self.train, "state_dict") else None,
+            "loader": self._place(),
+            "split": self.split,
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
@@ -228,6 +234,16 @@ class Trainer:
             raise ValueError(f"Trainer: the state is of the callbacks {saved}, there are {here}")
         if (state["scheduler"] is None) != (self.scheduler is None):
             raise ValueError("Trainer: only one of the state and the trainer has a scheduler")
+        within = state["means"]["count"] > 0 and not state["trained"]
+        if within and state["loader"] is None:
+            raise ValueError(
+                "Trainer: the state is within an epoch, and its batches have no place to go on at"
+            )
+        if state["history"]:
+            names = {name for name in state["history"][0] if name.partition("_")[0] in PARTS}
+            if names != (wanted := self._names()):
+                raise ValueError(f"Trainer: the state has {sorted(names)}, here are {sorted(wanted)}")
+        self._pass = None
         self.epoch, self._trained, self.why_stopped = state["epoch"], state["trained"], state["stopped"]
         self.means.load_state_dict(state["means"])
         self.history = History(state["history"])
@@ -244,17 +260,41 @@ class Trainer:
             self.train.load_state_dict(state["loader"])  # type: ignore[attr-defined]
         cnnx.set_rng_state(state["random"])
 
+    def _names(self) -> set[str]:
+        """What a row of the history holds of both parts."""
+        parts = PARTS if self.validation is not None else PARTS[:1]
+        return {f"{part}_{name}" for part in parts for name in ("loss", *self.metrics)}
+
+    def _place(self) -> Any:
+        """Where the loader is in its pass; None if it cannot say."""
+        if not hasattr(self.train, "state_dict"):
+            return None
+        try:
+            return self.train.state_dict()
+        except NotImplementedError:  # the order is the user's own
+            return None
+
+    def _next_batch(self) -> Any:
+        """The next batch of the pass under way, None at its end."""
+        if self._pass is None:
+            self._pass = iter(self.train)
+        try:
+            return next(self._pass, None)
+        except BaseException:  # which has ended the pass: the epoch begins anew
+            self._pass, self.means = None, Means()
+            raise
+
     def _train_epoch(self) -> None:
         self.model.train()
         self._call("on_epoch_begin")
         by_batch = isinstance(self.scheduler, OneCycleLR | CyclicLR)
         started = time.perf_counter() - self.means.seconds
-        self._pass = self._pass or iter(self.train)
-        for batch in self._pass:
+        while (batch := self._next_batch()) is not None:
             inputs, targets = self._on_device(batch)
             loss, output = self._step(inputs, targets)
             self._add(self.means, loss, output, targets)
             if not math.isfinite(self.means.sums["loss"]):
+                self._pass, self.means = None, Means()
                 raise FloatingPointError(
                     f"fit: the loss became {loss.item()} in epoch {self.epoch + 1}; "
                     "a smaller learning rate may help"
@@ -297,7 +337,7 @@ class Trainer:
     def _on_device(self, batch: Any) -> tuple[Any, Any]:
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             raise TypeError(f"fit: a batch must be a pair (inputs, targets), got {type(batch).__name__}")
-        inputs, targets = batch
+        inputs, targets = map(cnnx.as_tensor, batch)
         return inputs.to(self.device), targets.to(self.device)
 
     def _add(self, means: Means, loss: Tensor, output: Tensor, targets: Tensor) -> None:

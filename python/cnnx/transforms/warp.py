@@ -15,6 +15,7 @@ from cnnx.dtypes import int64
 from cnnx.nn.functional import conv2d
 from cnnx.nn.functional import pad as pad_tensor
 from cnnx.pictures import pillow
+from cnnx.pointwise import where
 from cnnx.signatures import checked
 from cnnx.tensor import Tensor
 from cnnx.transforms import arguments
@@ -222,7 +223,7 @@ def _read_at(
     for column, row, share in corners:
         there = (column >= 0) & (column < width) & (row >= 0) & (row < height)
         at = row.clamp(0, height - 1).to(int64) * width + column.clamp(0, width - 1).to(int64)
-        weight = there.to(values.dtype) * share
+        weight = where(there, share.to(values.dtype), 0)  # the share of an infinite place is no number
         weights.append(weight)
         parts.append(planes.index_select(1, at.reshape(-1)) * weight.reshape(-1))
     result = functools.reduce(operator.add, parts).reshape(values.shape)

@@ -32,6 +32,7 @@ def _fused(
         extents[dim] = -1
         start = -mean if bias is None else bias - mean
         moved = start * factor if shift is None else start * factor + shift
+        moved = moved.expand(weight.shape[dim])  # one feature may stand for all
         made = (weight * factor.reshape(extents)).to(weight.dtype), moved.to(weight.dtype)
     return Parameter(made[0], weight.requires_grad), Parameter(
         made[1], weight.requires_grad if bias is None else bias.requires_grad
