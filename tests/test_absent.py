@@ -20,6 +20,7 @@ MISSING = (
     ("cnnx", "complex64", "no complex numbers", None),
     ("cnnx", "sparse_coo_tensor", "no sparse tensors", None),
     ("cnnx", "float16", "no floats of 16 bits or fewer but bfloat16 under autocast", "bfloat16"),
+    ("cnnx", "multiprocessing", "no work shared by processes", None),
     ("cnnx", "sigmoyd", None, "sigmoid"),
     ("cnnx.nn", "Conv2D", None, "Conv2d"),
     ("cnnx.nn", "Conv3d", "images and signals, no volumes", "Conv2d"),

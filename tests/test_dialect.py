@@ -1,6 +1,6 @@
 """Scripts as PyTorch's users write them (tests/dialect) run on cnnx when only their import lines change.
 
-On PyTorch, where it is installed, they print the same but for the numbers.
+On PyTorch, where it is installed, they print the same but for the numbers, which lie near each other (APART).
 """
 
 import gzip
@@ -21,6 +21,28 @@ from cnnx import datasets
 FOLDER = Path(__file__).parent / "dialect"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.py"))
 NEEDED = ("matplotlib", "sklearn", "tqdm")
+NUMBER = r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?"
+
+# How far numbers may lie apart on the two libraries, relatively and absolutely; none: they are not compared.
+APART = {
+    # the same weights, from NumPy, and the same order: what rounding makes of them
+    "csv_lenet": 2e-3,
+    "dcgan": 2e-3,
+    "distillation": 2e-3,
+    "grad_cam": 2e-3,
+    "pruning": 2e-3,
+    "siamese": 2e-3,
+    "swa": 2e-3,
+    # at the identity it reads images just where the gradient of the grid jumps, so rounding chooses a side
+    "stn": 0.1,
+    # draws of the library's own, and workers in any order: what is reached
+    "hogwild": 0.2,
+    "vae": 0.1,
+    # nothing random in them
+    "filters": 0,
+    "functions": 0,
+    "tensors": 0,
+}
 
 pytestmark = [
     pytest.mark.cpu("scripts that name no device"),
@@ -32,7 +54,7 @@ pytestmark = [
 
 def with_cnnx(line):
     """The import line of PyTorch or torchvision as that of cnnx; any other line as it is."""
-    line = re.sub(r"^import (torch|torchvision)$", r"import cnnx as \1", line)
+    line = re.sub(r"^import (torch|torchvision)(?:\.[\w.]+)?$", r"import cnnx as \1", line)
     line = re.sub(r"^import (?:torch|torchvision)\.([\w.]+) as (\w+)$", r"import cnnx.\1 as \2", line)
     return re.sub(r"^from (?:torch|torchvision)((?:\.\w+)*) import", r"from cnnx\1 import", line)
 
@@ -77,13 +99,22 @@ def stand_in_for_torchvision():
             image, label = self.inner[index]
             return torch.from_numpy(image.numpy().copy()), label
 
-    package, folder = types.ModuleType("torchvision"), types.ModuleType("torchvision.datasets")
+    def make_grid(images, **kwargs):
+        return torch.from_numpy(cnnx.utils.make_grid(cnnx.from_numpy(images.numpy()), **kwargs).numpy())
+
+    def save_image(images, file, **kwargs):
+        cnnx.utils.save_image(cnnx.from_numpy(images.numpy()), file, **kwargs)
+
+    names = ("torchvision", "torchvision.datasets", "torchvision.utils")
+    package, folder, utils = (types.ModuleType(name) for name in names)
     folder.MNIST = MNIST
-    package.datasets, package.transforms = folder, cnnx.transforms
+    utils.make_grid, utils.save_image = make_grid, save_image
+    package.datasets, package.transforms, package.utils = folder, cnnx.transforms, utils
     return {
         "torchvision": package,
         "torchvision.datasets": folder,
         "torchvision.transforms": cnnx.transforms,
+        "torchvision.utils": utils,
     }
 
 
@@ -95,7 +126,7 @@ def output(source, name, capsys):
 def masked(text):
     """The text with every number and device replaced, and runs of blanks as one."""
     text = re.sub(r"\b(cuda(:\d)?|cpu)\b", "DEVICE", text)
-    text = re.sub(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", "#", text)
+    text = re.sub(NUMBER, "#", text)
     return re.sub(r"\s+", " ", text)
 
 
@@ -120,6 +151,11 @@ def test_script_runs_with_its_import_lines_changed(script, mnist_files, monkeypa
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what PyTorch's tensors make NumPy say is not cnnx's affair
         theirs = output(source, f"{script} on PyTorch", capsys)
-    assert masked(printed.replace("cnnx.", "torch.")) == masked(theirs)
-    if script in ("filters", "functions", "tensors"):  # nothing random in them
-        assert printed.replace("cnnx.", "torch.") == theirs
+    printed = printed.replace("cnnx.", "torch.")
+    assert masked(printed) == masked(theirs)
+    margin = APART.get(script)
+    if margin == 0:
+        assert printed == theirs
+    elif margin is not None:
+        ours, expected = (np.array(re.findall(NUMBER, text), float) for text in (printed, theirs))
+        np.testing.assert_allclose(ours, expected, rtol=margin, atol=margin)

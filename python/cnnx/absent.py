@@ -51,7 +51,7 @@ REASONS = (
     ),
     Reason(
         "no work shared by processes",
-        r"[Dd]istributed|DataParallel|SyncBatchNorm|share_memory|is_shared|ipc_|^(fork|wait)$",
+        r"[Dd]istributed|DataParallel|SyncBatchNorm|share_memory|is_shared|ipc_|^(fork|multiprocessing|wait)$",
     ),
     Reason("the CPU and CUDA, no other device", r"xpu|ipu|mtia|maia|vulkan|xla|mps|(^|_)hpu|is_meta|mkldnn"),
     Reason(
