@@ -33,11 +33,11 @@ APART = {
     "pruning": 2e-3,
     "siamese": 2e-3,
     "swa": 2e-3,
+    "vae": 2e-3,
     # at the identity it reads images just where the gradient of the grid jumps, so rounding chooses a side
     "stn": 0.1,
     # draws of the library's own, and workers in any order: what is reached
     "hogwild": 0.2,
-    "vae": 0.1,
     # nothing random in them
     "filters": 0,
     "functions": 0,

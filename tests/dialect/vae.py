@@ -1,6 +1,7 @@
 # A variational autoencoder: noise put in by the reparameterisation, BCE and KL, pictures of samples.
 import os
 
+import numpy as np
 import torch
 import torch.utils.data
 from torch import nn, optim
@@ -8,11 +9,11 @@ from torch.nn import functional as F
 from torchvision import datasets, transforms
 from torchvision.utils import save_image
 
-torch.manual_seed(1)
+rng = np.random.default_rng(1)
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 os.makedirs("results", exist_ok=True)
 train_loader = torch.utils.data.DataLoader(
-    datasets.MNIST("./data", train=True, download=True, transform=transforms.ToTensor()), batch_size=25, shuffle=True
+    datasets.MNIST("./data", train=True, download=True, transform=transforms.ToTensor()), batch_size=25
 )
 test_loader = torch.utils.data.DataLoader(
     datasets.MNIST("./data", train=False, transform=transforms.ToTensor()), batch_size=50, shuffle=False
@@ -34,7 +35,7 @@ class VAE(nn.Module):
 
     def reparameterize(self, mu, logvar):
         std = torch.exp(0.5 * logvar)
-        eps = torch.randn_like(std)
+        eps = torch.from_numpy(rng.standard_normal(std.shape)).to(std)
         return mu + eps * std
 
     def decode(self, z):
@@ -54,6 +55,10 @@ def loss_function(recon_x, x, mu, logvar):
 
 
 model = VAE().to(device)
+for layer in model.children():
+    values = rng.uniform(-1, 1, layer.weight.shape) / np.sqrt(layer.in_features)
+    layer.weight = nn.Parameter(torch.tensor(values, dtype=torch.float32, device=device))
+    nn.init.constant_(layer.bias, 0.0)
 optimizer = optim.Adam(model.parameters(), lr=2e-3)
 
 
@@ -85,7 +90,7 @@ def test(epoch):
                 comparison = torch.cat([data[:n], recon_batch.view(data.size(0), 1, 28, 28)[:n]])
                 save_image(comparison.cpu(), "results/reconstruction_" + str(epoch) + ".png", nrow=n)
     count = len(test_loader.dataset)
-    print("====> Test set loss: {:.1f}, KL above zero: {}".format((bce + kld) / count, kld > 0))
+    print("====> Test set loss: {:.2f}, of it KL {:.2f}".format((bce + kld) / count, kld / count))
 
 
 for epoch in range(1, 9):
