@@ -150,7 +150,7 @@ def test_the_command_line_on_such_a_folder(nasty_folder, tmp_path, locale):
 
     folder = tmp_path / f"run{NASTY['escape']}{NASTY['bytes']}$"
     options = ("--dataset", nasty_folder, "--model", "mlp", "--epochs", 1, "--threads", 1, "--out", folder)
-    out, _ = check(cnnx_("train", *options))
+    out, _ = check(cnnx_("train", *options, "--validations", 1))
     assert r"\x1b[31mred" in out
     assert r"caf\xe9-\xff" in out
     out, _ = check(cnnx_("eval", folder))

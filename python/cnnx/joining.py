@@ -134,6 +134,8 @@ def cartesian_prod(*tensors: Tensor) -> Tensor:
             [2, 5],
             [2, 6]])
     """
+    if not tensors:
+        raise RuntimeError("cartesian_prod: needs one or more vectors")
     for tensor in tensors:
         if tensor.ndim != 1:
             raise RuntimeError(f"cartesian_prod: takes vectors, got shape {tuple(tensor.shape)}")

@@ -148,7 +148,7 @@ def fit(
     # What is held out follows from a number of its own, so that a training that goes on holds out the same.
     split = None if state is None else state["split"]
     if state is None and _is_share(validation):
-        split = int(cnnx.randint(0, 2**31 - 1, (1,)).item())
+        split = int(cnnx.randint(0, 2**31 - 1, (1,), device="cpu").item())
     train, validation = _parts(data, validation, batch_size, split)
     integers = None if loss is not None and metrics is not None else _are_classes(train)
     if loss is None:

@@ -57,7 +57,7 @@ def folds(targets: Array, count: int, generator: cnnx.Generator) -> Array:
     ndarray
         int64 (N,): the part of each sample, from 0.
     """
-    order = cnnx.randperm(len(targets), generator=generator).numpy()
+    order = cnnx.randperm(len(targets), generator=generator, device="cpu").numpy()
     by_class = order[np.argsort(targets[order], kind="stable")]
     part = np.empty(len(targets), np.int64)
     part[by_class] = np.arange(len(targets)) % count  # goes on dealing where the class before ended
@@ -73,7 +73,7 @@ def held_out(targets: Array, share: float, generator: cnnx.Generator) -> Array:
         bool (N,).
     """
     total = min(max(1, round(len(targets) * share)), len(targets) - 1)
-    order = cnnx.randperm(len(targets), generator=generator).numpy()
+    order = cnnx.randperm(len(targets), generator=generator, device="cpu").numpy()
     by_class = order[np.argsort(targets[order], kind="stable")]
     # Every so many-th of the samples in the order of their classes.
     chosen = np.zeros(len(targets), bool)

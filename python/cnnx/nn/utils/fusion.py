@@ -7,6 +7,7 @@ from typing import Any
 
 import cnnx
 
+from ...signatures import checked
 from ...tensor import Tensor
 from ..parameter import Parameter
 from .checks import check_modules
@@ -39,6 +40,7 @@ def _fused(
     )
 
 
+@checked
 def fuse_conv_bn_weights(
     conv_w: Tensor,
     conv_b: Tensor | None,
@@ -67,6 +69,7 @@ def fuse_conv_bn_weights(
     return _fused(conv_w, conv_b, bn_rm, bn_rv, bn_eps, bn_w, bn_b, 1 if transpose else 0)
 
 
+@checked
 def fuse_linear_bn_weights(
     linear_w: Tensor,
     linear_b: Tensor | None,
@@ -117,7 +120,8 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
     Examples
     --------
     >>> import cnnx
-    >>> from cnnx import nn
+    >>> from cnnx.signatures import checked
+    from cnnx import nn
     >>> from cnnx.nn.utils import fuse_conv_bn_eval
     >>> conv, bn = nn.Conv2d(1, 4, 3).eval(), nn.BatchNorm2d(4).eval()
     >>> x = cnnx.randn(2, 1, 5, 5)
