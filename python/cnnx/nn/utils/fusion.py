@@ -120,8 +120,7 @@ def fuse_conv_bn_eval(conv: Any, bn: Any, transpose: bool = False) -> Any:
     Examples
     --------
     >>> import cnnx
-    >>> from cnnx.signatures import checked
-    from cnnx import nn
+    >>> from cnnx import nn
     >>> from cnnx.nn.utils import fuse_conv_bn_eval
     >>> conv, bn = nn.Conv2d(1, 4, 3).eval(), nn.BatchNorm2d(4).eval()
     >>> x = cnnx.randn(2, 1, 5, 5)
