@@ -75,7 +75,6 @@ class Adadelta(FusedOptimizer):
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         check_range("rho value", group["rho"], 0.0, 1.0)
-        check_range("epsilon value", group["eps"], 0.0)
 
     def _update(self, group: dict[str, Any]) -> None:
         _C.adadelta_step(

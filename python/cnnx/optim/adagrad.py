@@ -81,7 +81,6 @@ class Adagrad(FusedOptimizer):
         super()._check(group)
         check_range("lr_decay value", group["lr_decay"], 0.0)
         check_range("initial_accumulator_value value", group["initial_accumulator_value"], 0.0)
-        check_range("epsilon value", group["eps"], 0.0)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds a group of parameters, and their state."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import _C
-from .fused import FusedOptimizer, check_betas, check_range
+from .fused import FusedOptimizer
 from .optimizer import Params
 
 
@@ -82,11 +82,6 @@ class Adamax(FusedOptimizer):
                 "capturable": capturable,
             },
         )
-
-    def _check(self, group: dict[str, Any]) -> None:
-        super()._check(group)
-        check_range("epsilon value", group["eps"], 0.0)
-        check_betas(group["betas"])
 
     def _update(self, group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]

@@ -55,6 +55,8 @@ class FusedOptimizer(Optimizer):
     def _check(self, group: dict[str, Any]) -> None:
         check_range("learning rate", group["lr"], 0.0)
         check_range("weight_decay value", group.get("weight_decay", 0), 0.0)
+        check_range("epsilon value", group.get("eps", 0), 0.0)
+        check_betas(group.get("betas", (0, 0)))
         if group.get("differentiable"):
             raise NotImplementedError(f"{type(self).__name__}: differentiable=True is not available")
         if group.get("foreach") and group.get("fused"):

@@ -112,7 +112,6 @@ class Muon(FusedOptimizer):
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
         check_range("momentum value", group["momentum"], 0.0)
-        check_range("epsilon value", group["eps"], 0.0)
         if len(group["ns_coefficients"]) != 3:
             raise ValueError(f"Invalid ns_coefficients: {group['ns_coefficients']}")
         for number in group["ns_coefficients"]:

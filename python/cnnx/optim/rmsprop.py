@@ -84,7 +84,6 @@ class RMSprop(FusedOptimizer):
 
     def _check(self, group: dict[str, Any]) -> None:
         super()._check(group)
-        check_range("epsilon value", group["eps"], 0.0)
         check_range("momentum value", group["momentum"], 0.0)
         check_range("alpha value", group["alpha"], 0.0)
 
