@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from typing import Any
 
 from cnnx import _C
 
@@ -38,3 +40,12 @@ def write_file(path: str | os.PathLike[str], data: bytes) -> None:
         return
     with open(path, "wb") as file:
         file.write(data)
+
+
+def as_json(content: Any, *, allow_nan: bool = False) -> bytes:
+    """Content as the text of a JSON file.
+
+    A name that is no UTF-8 holds lone surrogates; they are written as JSON escapes them.
+    """
+    text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=allow_nan) + "\n"
+    return text.encode("utf-8", "backslashreplace")

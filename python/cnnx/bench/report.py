@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from cnnx.bench.machine import description
 from cnnx.bench.measure import Result
 from cnnx.bench.peers import OURS, PEERS
-from cnnx.files import write_file
+from cnnx.files import as_json, write_file
 
 WIDTH = 20
 HEADER = (
@@ -94,4 +93,4 @@ def as_dict(
 
 def write_json(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
     """Writes a results file in one step."""
-    write_file(Path(path), (json.dumps(content, indent=1) + "\n").encode())
+    write_file(Path(path), as_json(content, allow_nan=True))

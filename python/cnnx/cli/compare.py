@@ -11,10 +11,10 @@ from typing import Any
 from cnnx import plot
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.figures import Figures
-from cnnx.cli.results import write_json
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import read_about
 from cnnx.cli.terminal import say, say_lines
+from cnnx.files import as_json, write_file
 from cnnx.models import count_values
 from cnnx.reading import reading
 from cnnx.text import printable
@@ -111,7 +111,7 @@ def compare(options: argparse.Namespace) -> int:
         say(f"best on the test images: {best.name}")
     if options.json:
         both = zip(rows, runs, strict=True)
-        write_json(as_path(options.json), [{**row, "settings": run.about} for row, run in both])
+        write_file(as_path(options.json), as_json([{**row, "settings": run.about} for row, run in both]))
     figures = Figures(links=True)
     if options.chart:
         panels: dict[str, dict[str, list[float]]] = {}

@@ -11,9 +11,9 @@ from cnnx import plot
 from cnnx.cli import UsageError, as_path
 from cnnx.cli.data import NAMED, class_names
 from cnnx.cli.figures import Figures
-from cnnx.cli.results import write_json
 from cnnx.cli.terminal import say, say_lines
 from cnnx.cli.trained import Trained, output_folder
+from cnnx.files import as_json, write_file
 from cnnx.text import printable
 from cnnx.training.metrics import Share
 
@@ -68,19 +68,17 @@ def evaluate(options: argparse.Namespace) -> int:
         f"{len(labels):,} images"
     )
     if options.json:
-        write_json(
-            as_path(options.json),
-            {
-                "run": str(trained.folder),
-                "images": len(labels),
-                "accuracy": share.value,
-                "error": share.error,
-                "chance": float(chance),
-                "loss": float(-np.log(likelihood).mean()),
-                "classes": trained.classes,
-                "confusion": matrix.tolist(),
-            },
-        )
+        results = {
+            "run": str(trained.folder),
+            "images": len(labels),
+            "accuracy": share.value,
+            "error": share.error,
+            "chance": float(chance),
+            "loss": float(-np.log(likelihood).mean()),
+            "classes": trained.classes,
+            "confusion": matrix.tolist(),
+        }
+        write_file(as_path(options.json), as_json(results))
     folder, figures = output_folder(options.out, trained), Figures()
     path = folder / "confusion.png"
     figures.draw("confusion matrix", path, plot.confusion_matrix, matrix, trained.classes)

@@ -11,9 +11,9 @@ from cnnx import plot
 from cnnx.cli import CommandError, as_path
 from cnnx.cli.figures import Figures
 from cnnx.cli.picture import Seen, see_picture
-from cnnx.cli.results import write_json
 from cnnx.cli.terminal import complain, say
 from cnnx.cli.trained import Trained
+from cnnx.files import as_json, write_file
 from cnnx.text import printable
 
 SHOWN = 3  # classes with their probabilities
@@ -47,5 +47,5 @@ def predict(options: argparse.Namespace) -> int:
         pictures = [one.pixels for one in seen]
         figures.draw(what, as_path(options.picture), plot.images, pictures, titles, title=what)
     if options.json:
-        write_json(as_path(options.json), results)
+        write_file(as_path(options.json), as_json(results))
     return int(figures.failed or len(seen) < len(options.images))

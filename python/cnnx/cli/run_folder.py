@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,7 @@ from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.figures import Figures
 from cnnx.cli.lock import Lock
 from cnnx.cli.run_schema import check_checkpoint
-from cnnx.files import write_file
+from cnnx.files import as_json, write_file
 from cnnx.training.history import Row
 
 CHECKPOINT_VERSION = 3
@@ -139,10 +138,8 @@ class RunFolder:
         writer = csv.DictWriter(rows, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(history)
-        # A name that is no UTF-8 holds lone surrogates; this writes them as JSON escapes them.
-        text = json.dumps(about, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         with saving():
-            replace(self.about, text.encode("utf-8", "backslashreplace"))
+            replace(self.about, as_json(about))
             replace(self.model, weights.getvalue())
             replace(self.history, rows.getvalue().encode())
 
