@@ -163,8 +163,7 @@ class Run:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to train."""
-        trainer = self.trainer
-        return self.is_last and (trainer.epoch >= self.epochs or trainer.why_stopped is not None)
+        return self.is_last and self.trainer.is_over
 
     @property
     def validated(self) -> Share | None:
@@ -237,11 +236,12 @@ class Run:
         while True:
             if len(self.stages) > 1:
                 part = f"part {self.stage + 1} of {len(self.stages) - 1} validates"
-                epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
+                count = self.trainer.epochs
+                epochs = "1 epoch" if count == 1 else f"{count} epochs"
                 if not self.is_complete:
                     say(f"all images train, for {epochs}" if self.is_last else part)
             try:
-                self.trainer.fit(self.epochs)
+                self.trainer.fit(self.trainer.epochs)
             except FloatingPointError as error:
                 text = str(error).removeprefix("fit: ").replace("a smaller learning rate", "a smaller --lr")
                 raise CommandError(text) from error
@@ -272,9 +272,9 @@ class Run:
         """Makes the training of this stage, at its beginning."""
         settings, stage = self.settings, self.stages[self.stage]
         cnnx.manual_seed(settings.seed)
-        self.epochs = settings.epochs
+        epochs = settings.epochs
         if stage.validation is None:
-            self.epochs = max(1, round(float(np.mean([part["epoch"] for part in self.parts]))))
+            epochs = max(1, round(float(np.mean([part["epoch"] for part in self.parts]))))
         device = cnnx.device(settings.device)
         model = build_model(settings.model, self.shape, len(settings.classes)).to(device)
         take_over(model, self._start)
@@ -301,11 +301,12 @@ class Run:
             validation,
             loss=nn.CrossEntropyLoss(),
             optimizer=optimizer,
-            scheduler=make_schedule(settings, optimizer, self.epochs),
+            scheduler=make_schedule(settings, optimizer, epochs),
             metrics={"accuracy": accuracy},
             callbacks=callbacks,
             device=device,
         )
+        self.trainer.epochs = epochs
 
 
 def with_transform(images: ImageDataset, transform: Any) -> ImageDataset:

@@ -76,7 +76,7 @@ class BestWeights(Callback):
         """Keeps the weights if the epoch is the best one so far."""
         row = trainer.history.rows[-1]
         value = row[self.name(trainer)]
-        if self.is_better(value):
+        if self.is_better(value, self.best):
             self.best, self.best_epoch = value, int(row["epoch"])
             self.weights = {name: t.detach().clone() for name, t in trainer.model.state_dict().items()}
 
@@ -102,11 +102,8 @@ class BestWeights(Callback):
             )
         return self.monitor
 
-    def is_better(self, value: float, margin: float = 0.0) -> bool:
-        """Whether a value is better than the best one so far, by more than a margin."""
-        return self._is_better_than(self.best, value, margin)
-
-    def _is_better_than(self, best: float | None, value: float, margin: float) -> bool:
+    def is_better(self, value: float, best: float | None, margin: float = 0.0) -> bool:
+        """Whether a value is better than the best one before, if any, by more than a margin."""
         if best is None:
             return not math.isnan(value)
         lower = is_lower_better(self.monitor or "loss")
@@ -153,7 +150,7 @@ class EarlyStopping(BestWeights):
         """Keeps weights, and stops when the patience is at its end."""
         value = trainer.history.rows[-1][self.name(trainer)]
         self.waited += 1
-        if self._is_better_than(self.reference, value, self.min_delta):
+        if self.is_better(value, self.reference, self.min_delta):
             self.waited, self.reference = 0, value
         super().on_epoch_end(trainer)
         if self.waited >= self.patience:

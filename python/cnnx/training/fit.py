@@ -299,8 +299,6 @@ def _optimizer(given: Any, model: nn.Module, lr: float | None) -> Optimizer:
         return given
     if given is None:
         return optim.Adam(model.parameters(), lr=RATE if lr is None else lr)
-    if not callable(given):
-        raise TypeError(f"fit: optimizer must be an Optimizer or a function, got {type(given).__name__}")
     made = given(model.parameters(), **({} if lr is None else {"lr": lr}))
     if not isinstance(made, Optimizer):
         raise TypeError(f"fit: the function for optimizer gave a {type(made).__name__}")
