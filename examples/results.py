@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -181,10 +182,10 @@ def run(name: str, seed: int, args: argparse.Namespace) -> dict[str, Any]:
         folder.mkdir(parents=True)
         command = [sys.executable, "-u", str(HERE / f"{SYSTEMS[name].script}.py"), "--seed", str(seed)]
         command += ["--device", args.device, "--out", str(folder)] + (["--quick"] if args.quick else [])
-        command += ["--data-dir", args.data_dir] if args.data_dir else []
+        environment = {**os.environ, "CNNX_DATA_DIR": args.data_dir} if args.data_dir else None
         print(f"== {name}, seed {seed}", file=sys.stderr, flush=True)
         with (folder / "log.txt").open("w") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
             assert process.stdout is not None
             for line in process.stdout:
                 log.write(line)

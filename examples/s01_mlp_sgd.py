@@ -1,7 +1,12 @@
-"""S1: a tanh MLP 784-1024-1024-10, every random number from NumPy, so that its two figures come out exactly.
+"""S1: a dense net 784-1024-1024-10 by plain SGD, reproduced to the last digit.
 
-The data are the 10,000 test images of MNIST, 8,000 to train and 2,000 to validate. The teaching text prints a
-train accuracy of 0.80437505 and a validation accuracy of 0.7725.
+Weights and batches come from NumPy's generator and from nothing else, so that the
+figures which a teaching text prints for its own code must come out here exactly: the
+arithmetic of a whole training is compared. The net sees only 8,000 of MNIST's test
+images, with a tiny learning rate, and is far from done after 10 epochs.
+
+The text prints a train accuracy of 0.80437505 and, on the other 2,000 images, one of
+0.7725.
 
     python examples/s01_mlp_sgd.py --data-dir path/to/mnist
 """
@@ -11,7 +16,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
-from training import History, mnist, report, start
+from common import mnist, report, start
 
 import cnnx
 import cnnx.nn as nn
@@ -39,7 +44,7 @@ def score(model: nn.Module, x: cnnx.Tensor, y: cnnx.Tensor) -> tuple[float, floa
         return F.nll_loss(output, y).item(), (output.argmax(1) == y).float().mean().item()
 
 
-args = start(__doc__, epochs=10)
+args = start(__doc__, epochs=10, needs_mnist=True)
 images = mnist(args, train=False)
 count = len(images)
 n_train = count * 8 // 10
@@ -48,13 +53,16 @@ rng = np.random.RandomState(0)
 order = cnnx.from_numpy(rng.permutation(count))
 x = images.data[order].reshape(-1, 784).float().to(args.device) / 255
 y = images.targets[order].to(args.device)
-x_train, y_train, x_valid, y_valid = x[:n_train], y[:n_train], x[n_train:], y[n_train:]
+parts = {"train": (x[:n_train], y[:n_train]), "validation": (x[n_train:], y[n_train:])}
+x_train, y_train = parts["train"]
 targets = F.one_hot(y_train, 10).float()
+print(f"{n_train:,} images to train, {count - n_train:,} to validate, as rows of 784 numbers from 0 to 1")
 
 model = build(np.random.RandomState(0)).to(args.device)
 optimizer = optim.SGD(model.parameters(), lr=0.001)
-history = History()
-for _ in range(args.epochs):
+losses, accuracies = {part: [] for part in parts}, {part: [] for part in parts}
+seconds = []
+for epoch in range(1, args.epochs + 1):
     begin = time.perf_counter()
     order = cnnx.from_numpy(rng.permutation(n_train))
     for first in range(0, n_train, 128):
@@ -63,15 +71,25 @@ for _ in range(args.epochs):
         loss = -(targets[batch] * model(x_train[batch])).sum(1).mean()
         loss.backward()
         optimizer.step()
-    seconds = time.perf_counter() - begin
-    history.add(score(model, x_train, y_train), score(model, x_valid, y_valid), seconds)
+    seconds.append(time.perf_counter() - begin)
+    line = f"epoch {epoch}/{args.epochs}"
+    for part, (inputs, labels) in parts.items():
+        loss, accuracy = score(model, inputs, labels)
+        losses[part].append(loss)
+        accuracies[part].append(accuracy)
+        line += f"  {part}: loss {loss:.4f}, accuracy {accuracy:.4f}"
+    print(f"{line}  {seconds[-1]:.1f} s", flush=True)
 
-plot.curves(history.curves(), args.out / "curves.png", title="S1: tanh MLP, SGD")
+plot.curves(
+    {"loss": losses, "accuracy": accuracies},
+    args.out / "curves.png",
+    title="S1: a dense net of 1.9 million weights, SGD with a learning rate of 0.001",
+)
 report(
     args,
     [
-        ("train accuracy", 0.80437505, history.accuracy["train"][-1]),
-        ("validation accuracy", 0.7725, history.accuracy["validation"][-1]),
+        ("train accuracy", 0.80437505, accuracies["train"][-1]),
+        ("validation accuracy", 0.7725, accuracies["validation"][-1]),
     ],
-    history.seconds,
+    seconds,
 )

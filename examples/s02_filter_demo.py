@@ -1,9 +1,14 @@
-"""S2: two fixed 3x3 filters tell a cross, a diagonal and an anti-diagonal apart; nothing is trained.
+"""S2: how two 3x3 filters tell a cross, a diagonal and an anti-diagonal apart, number by number.
 
-Each 5x5 image is correlated with the filters, each map's largest value taken, and the two values weighed into
-three scores, then probabilities. The teaching text prints, for the classes diagonal, anti-diagonal and cross:
-cross [0.26163495, 0.26163495, 0.47673005], diagonal [0.5937724, 0.08035836, 0.32586923], anti-diagonal
-[0.08035836, 0.5937724, 0.32586923].
+The smallest convolutional net that does something, and nothing of it is trained. Each
+5x5 image is correlated with both filters; of each map the largest value is kept (global
+max-pooling: how well does the filter fit at its best place?); a dense layer weighs the
+two values into three scores, softmax makes them probabilities. The cross, which holds
+both lines, wins because 0.6 + 0.6 > 1.
+
+A teaching text prints for the classes diagonal, anti-diagonal and cross: of the cross
+[0.26163495, 0.26163495, 0.47673005], of the diagonal [0.5937724, 0.08035836,
+0.32586923], of the anti-diagonal [0.08035836, 0.5937724, 0.32586923].
 
     python examples/s02_filter_demo.py
 """
@@ -11,12 +16,10 @@ cross [0.26163495, 0.26163495, 0.47673005], diagonal [0.5937724, 0.08035836, 0.3
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
-from training import report, start
+from common import draw_numbers, report, start
 
 import cnnx
 import cnnx.nn.functional as F
-from cnnx import plot
 
 args = start(__doc__)
 
@@ -29,9 +32,9 @@ images = cnnx.stack([cross, diagonal, anti_diagonal]).unsqueeze(1).to(args.devic
 filters = cnnx.stack([cnnx.eye(3), cnnx.eye(3).flip(1)]).unsqueeze(1).to(args.device)  # (2, 1, 3, 3)
 weight = cnnx.tensor([[1.0, 0.0], [0.0, 1.0], [0.6, 0.6]], device=args.device)
 
-maps = F.conv2d(images, filters)  # (3, 2, 3, 3)
-pooled = maps.amax(dim=(2, 3))  # (3, 2)
-probabilities = F.softmax(F.linear(pooled, weight), dim=1)
+maps = F.conv2d(images, filters)  # (3, 2, 3, 3): each image under each filter
+pooled = maps.amax(dim=(2, 3))  # (3, 2): the best fit of each filter
+probabilities = F.softmax(F.linear(pooled, weight), dim=1)  # (3, 3): of the classes
 
 text = cnnx.tensor(
     [
@@ -40,21 +43,25 @@ text = cnnx.tensor(
         [0.08035836, 0.5937724, 0.32586923],
     ]
 )
-for name, row, own in zip(names, text.tolist(), probabilities.tolist(), strict=True):
-    print(f"{name:14} text {[f'{p:.6f}' for p in row]}  cnnx {[f'{p:.6f}' for p in own]}")
-print("the cross after filter 1:", maps[0, 0].int().tolist())
-print("the cross after filter 2:", maps[0, 1].int().tolist())
+print("the cross under the first filter: ", maps[0, 0].int().tolist())
+print("the cross under the second filter:", maps[0, 1].int().tolist())
+print("\nimage          best fit of both filters   probabilities: diagonal, anti-diagonal, cross")
+for name, best, shares in zip(names, pooled.tolist(), probabilities.tolist(), strict=True):
+    fits = "  ".join(f"{value:.0f}" for value in best)
+    print(f"{name:14} {fits:27}", "  ".join(f"{share:.6f}" for share in shares))
 
-figure, rows = plt.subplots(3, 3, figsize=(6.5, 7), layout="constrained")
-for row, name, image, pair in zip(rows, names, images.cpu(), maps.cpu(), strict=True):
-    for axes, title, values in zip(
-        row, [name, "after filter 1", "after filter 2"], [image[0], *pair], strict=True
-    ):
-        axes.imshow(values, cmap="gray", vmin=0, vmax=3)
-        axes.set(title=title, xticks=[], yticks=[])
-        for (i, j), value in np.ndenumerate(values.numpy()):
-            axes.text(j, i, f"{value:g}", ha="center", va="center", color="black" if value > 2 else "white")
-figure.suptitle("S2: images, and their maps after each filter")
-figure.savefig(args.out / "maps.png", dpi=120)
-plot.filters(filters, args.out / "filters.png", title="S2: the two filters")
+figure, rows = plt.subplots(3, 4, figsize=(10, 7.4), layout="constrained")
+for row, name, image, pair, shares in zip(
+    rows, names, images.cpu(), maps.cpu(), probabilities.cpu(), strict=True
+):
+    draw_numbers(row[0], image[0], name, 1)
+    for axes, title, values in zip(row[1:], ["first filter (\\)", "second filter (/)"], pair, strict=False):
+        draw_numbers(axes, values, f"{title}: at best {values.max():g}", 3)
+    bars = row[3].barh(["\\", "/", "x"], shares, color=["tab:blue", "tab:orange", "tab:green"])
+    row[3].bar_label(bars, fmt="%.2f", padding=3)
+    row[3].set(xlim=(0, 0.8), xticks=[], title="probabilities")
+    row[3].invert_yaxis()
+    row[3].spines[["top", "right", "bottom"]].set_visible(False)
+figure.suptitle("S2: two filters, their best fit in each image, and what follows from it", fontsize=14)
+figure.savefig(args.out / "maps.png", dpi=144)
 report(args, [("largest difference of a probability", 0, (probabilities.cpu() - text).abs().max().item())])

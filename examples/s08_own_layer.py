@@ -1,8 +1,13 @@
-"""S8: a convolution layer of the user's own, from unfold, a product, a bias and ReLU, trained by autograd.
+"""S8: a convolution layer of one's own, which autograd trains like any other.
 
-8x8 digits; one 3x3 kernel, dense 36-10, ReLU, dense 10-10, softmax; cross-entropy of the probabilities; SGD
-0.1. The teaching text shows a falling loss. The same net with nn.Conv2d is trained beside it, from the same
-weights on the same batches: its losses are the same.
+A convolution is a product: unfold lays out the 9 pixels under the kernel at every place
+as a column, and the kernel, a row of 9 weights, is multiplied with all columns at once.
+Nobody writes a backward: autograd follows the unfold, the product, the bias and the
+ReLU. The same net with nn.Conv2d learns beside it, from the same weights on the same
+batches, and has the same losses. Both know a single kernel, on 8x8 digits inside the
+package, before two dense layers.
+
+A teaching text shows a falling loss.
 
     python examples/s08_own_layer.py
 """
@@ -11,13 +16,14 @@ from __future__ import annotations
 
 import time
 
-from training import report, start
+import matplotlib.pyplot as plt
+from common import report, start
 
 import cnnx
 import cnnx.nn as nn
 import cnnx.nn.functional as F
 import cnnx.optim as optim
-from cnnx import datasets, plot, transforms
+from cnnx import datasets, transforms
 from cnnx.utils.data import DataLoader
 
 
@@ -66,6 +72,9 @@ own = net(own_layer).to(args.device)
 library = net(Conv(own_layer.kernel, own_layer.bias)).to(args.device)
 for layer in (2, 4):
     library[layer].load_state_dict(own[layer].state_dict())
+print(
+    f"{len(digits):,} images of 8x8 train two nets of {sum(p.numel() for p in own.parameters())} parameters"
+)
 optimizers = [optim.SGD(model.parameters(), lr=0.1) for model in (own, library)]
 
 seconds: list[float] = []
@@ -90,13 +99,20 @@ for epoch in range(1, args.epochs + 1):
         mean.append(total / len(digits))
     print(f"epoch {epoch:2}  loss of the own layer {means[0][-1]:.5f}, with nn.Conv2d {means[1][-1]:.5f}")
 
-with cnnx.no_grad():
-    accuracy = (own(images).argmax(1) == labels).float().mean().item()
-plot.curves(
-    {"loss": {"own layer": means[0], "nn.Conv2d": means[1]}},
-    args.out / "curves.png",
-    title="S8: own layer, nn.Conv2d over it",
-)
+
+figure, (axes, kernel) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", width_ratios=[2, 1])
+epochs = range(1, args.epochs + 1)
+axes.plot(epochs, means[1], color="0.75", linewidth=7, label="nn.Conv2d")
+axes.plot(epochs, means[0], "o-", color="tab:red", markersize=4, label="the layer of one's own")
+axes.set(xlabel="epoch", ylabel="mean loss", title="the same losses")
+axes.grid(alpha=0.3)
+axes.legend()
+weights = own_layer.kernel.detach().cpu().reshape(3, 3)
+bound = weights.abs().max().item()
+figure.colorbar(kernel.imshow(weights, cmap="RdBu_r", vmin=-bound, vmax=bound), ax=kernel, label="weight")
+kernel.set(xticks=[], yticks=[], title="the kernel it has learnt")
+figure.suptitle("S8: a convolution layer of one's own, on 8x8 digits", fontsize=14)
+figure.savefig(args.out / "curves.png", dpi=144)
 report(
     args,
     [

@@ -1,7 +1,13 @@
-"""S9: image filters on a grey photograph, as products and as a convolution layer with its weight set by hand.
+"""S9: what single filters see in a photograph, by convolution layers whose weights are set by hand.
 
-5x5 box blur, horizontal and vertical line detection, edge detection, the magnitude of both Sobel derivatives.
-The teaching text shows pictures, and a layer's output of shape (1, 310, 196) for an image of (1, 312, 198).
+Before nets learnt their filters, people drew them up: a blur takes the mean of a
+neighbourhood, a line or edge detector is zero on even ground because its weights add up
+to zero, and Sobel's pair are the slopes across and down, whose magnitude is the
+outline. A trained first layer (filters.png of s04 and s06) ends up with much the same.
+Each filter is checked against the sum of products that defines it.
+
+A teaching text shows pictures, and a layer's output of shape (1, 310, 196) for an image
+of (1, 312, 198).
 
     python examples/s09_image_filters.py
 """
@@ -12,7 +18,7 @@ import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
-from training import report, start
+from common import report, start
 
 import cnnx
 import cnnx.nn as nn
@@ -56,14 +62,19 @@ with cnnx.no_grad():
         output = layer(kernel).to(args.device)(image).cpu()
         difference = max(difference, np.abs(output.numpy()[0] - correlate(photograph, kernel)).max())
         results[name] = output[0]
-        print(f"{name:17} {tuple(image.shape)} -> {tuple(output.shape)}")
+        print(
+            f"{name:17} {tuple(image.shape)} -> {tuple(output.shape)}, "
+            f"weights add up to {kernel.sum():.0f}, values {output.min():5.2f} to {output.max():.2f}"
+        )
 results["Sobel, magnitude"] = cnnx.sqrt(results["Sobel, across"] ** 2 + results["Sobel, down"] ** 2)
 
-figure, rows = plt.subplots(2, 4, figsize=(10, 8.5), layout="constrained")
+figure, rows = plt.subplots(2, 4, figsize=(10, 8.6), layout="constrained")
 for axes, (name, values) in zip(rows.flat, {"photograph": image[0].cpu(), **results}.items(), strict=True):
-    axes.imshow(values, cmap="gray")
+    # What lies on both sides of zero is drawn with zero in the middle; few values are clipped.
+    largest = np.quantile(np.abs(values.numpy()), 0.99)
+    axes.imshow(values, cmap="gray", vmin=-largest if values.min() < 0 else 0, vmax=largest)
     axes.set_title(name)
     axes.set_axis_off()
-figure.suptitle("S9: filters on a photograph")
-figure.savefig(args.out / "filtered.png", dpi=120)
+figure.suptitle("S9: filters drawn up by hand, on a photograph", fontsize=14)
+figure.savefig(args.out / "filtered.png", dpi=144)
 report(args, [("largest difference of layer and filter", 0, float(difference))])

@@ -1,6 +1,13 @@
-"""S12: a 1-D U-Net marks the box peak in a noisy sine; saved as ONNX where the onnx package is installed.
+"""S12: a U-Net in one dimension finds a box peak in a noisy sine, point by point.
 
-The teaching text prints the last batch's loss of each epoch: 0.549 first, about 0.07 after 20 epochs.
+Segmentation: the answer is a mask as long as the sequence, not a class. One stage looks
+at details; one at half the length sees further; and the first is laid beside the second
+again (the skip connection that gives the U its name), so that the mask knows both where
+and what. Trained on sequences that are drawn here, looked at on new ones; saved as
+ONNX, where the onnx package is installed, for a viewer such as Netron.
+
+A teaching text prints the last batch's loss of each epoch: 0.549 first, about 0.07
+after 20 epochs.
 
     python examples/s12_unet_1d.py
 """
@@ -12,7 +19,7 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-from training import report, start
+from common import report, start
 
 import cnnx
 import cnnx.nn as nn
@@ -59,7 +66,10 @@ signals, masks = sequences(np.random.default_rng(args.seed), 40 if args.quick el
 data = TensorDataset(cnnx.from_numpy(signals), cnnx.from_numpy(masks))
 loader = DataLoader(data, batch_size=10, shuffle=True)
 
+print(f"{len(data)} sequences of {signals.shape[2]} points in batches of 10")
+
 model = UNet().to(args.device)
+print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
 loss_function = nn.BCELoss()
 optimizer = optim.Adam(model.parameters(), lr=0.001)
 last_batch, means, seconds = [], [], []
@@ -75,32 +85,39 @@ for epoch in range(1, args.epochs + 1):
     seconds.append(time.perf_counter() - begin)
     last_batch.append(loss.item())
     means.append(total / len(data))
-    print(f"epoch {epoch:2}  mean loss {means[-1]:.4f}, last batch {last_batch[-1]:.4f}", flush=True)
+    print(
+        f"epoch {epoch}/{args.epochs}  mean loss {means[-1]:.4f}, last batch {last_batch[-1]:.4f}", flush=True
+    )
 
 model.eval()
 new_signals, new_masks = sequences(np.random.default_rng(args.seed + 1), 4)
 with cnnx.no_grad():
     predicted = model(cnnx.from_numpy(new_signals).to(args.device)).cpu()
 
+right = ((predicted > 0.5) == (cnnx.from_numpy(new_masks) > 0.5)).float().mean().item()
+print(f"of {len(new_signals)} new sequences, {right:.1%} of the points are on the right side of 0.5")
+
 plot.curves(
-    {"loss": {"mean": means, "last batch": last_batch}}, args.out / "curves.png", title="S12: 1-D U-Net"
+    {"loss": {"mean": means, "last batch": last_batch}}, args.out / "curves.png", title="S12: a 1-D U-Net"
 )
 
-figure, rows = plt.subplots(4, 1, figsize=(8, 8), sharex=True, layout="constrained")
+figure, rows = plt.subplots(4, 1, figsize=(9, 8), sharex=True, sharey=True, layout="constrained")
+places = np.arange(signals.shape[2])
 for axes, signal, mask, own in zip(rows, new_signals, new_masks, predicted, strict=True):
-    axes.plot(signal[0], color="0.6", label="sequence")
-    axes.plot(mask[0], "--", color="tab:green", label="true mask")
-    axes.plot(own[0], color="tab:red", label="predicted mask")
+    axes.fill_between(places, mask[0], step="mid", color="tab:green", alpha=0.25, label="true mask")
+    axes.plot(signal[0], color="0.55", label="sequence")
+    axes.plot(own[0], color="tab:red", linewidth=2, label="predicted probability")
     axes.set_ylabel("value")
     axes.grid(alpha=0.3)
 figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
 rows[-1].set_xlabel("place in the sequence")
-figure.suptitle("S12: masks of sequences not trained on")
-figure.savefig(args.out / "masks.png", dpi=120)
+figure.suptitle("S12: where the U-Net sees the peak, in sequences not trained on", fontsize=14)
+figure.savefig(args.out / "masks.png", dpi=144)
 if importlib.util.find_spec("onnx") is None:
     print("no unet.onnx: the onnx package is not installed")
 else:
     onnx.export(model.cpu(), cnnx.from_numpy(new_signals), args.out / "unet.onnx")
+    print(f"the net as ONNX: {args.out / 'unet.onnx'}")
 report(
     args,
     [

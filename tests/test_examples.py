@@ -13,7 +13,7 @@ import pytest
 import cnnx
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in ("training", "results"))
+SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in ("common", "results"))
 #: Scripts that need packages beyond those of the tests.
 EXTRAS = {"s09_image_filters": ["sklearn", "PIL"], "baselines": ["sklearn"]}
 EXACT = {
@@ -48,7 +48,7 @@ def own_folders(tmp_path, monkeypatch):
     import matplotlib.pyplot as plt
 
     plt.close("all")
-    sys.modules.pop("training", None)
+    sys.modules.pop("common", None)
 
 
 def run(script, *arguments, monkeypatch):
