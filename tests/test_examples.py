@@ -1,5 +1,6 @@
 """Every example runs with --quick and prints what needs no MNIST; S1 is checked on the real files."""
 
+import ast
 import importlib
 import json
 import os
@@ -15,7 +16,7 @@ import cnnx
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py") if path.stem not in ("common", "results"))
 #: Scripts that need packages beyond those of the tests.
-EXTRAS = {"s09_image_filters": ["sklearn", "PIL"], "baselines": ["sklearn"]}
+EXTRAS = {"s09_image_filters": ["sklearn", "PIL"], "baselines": ["sklearn"], "own_pictures": ["PIL"]}
 EXACT = {
     "s02_filter_demo": {"largest difference of a probability": 1e-6},
     "s03_smoothing": {"largest difference from numpy.convolve": 1e-12},
@@ -71,6 +72,15 @@ def test_example_runs_and_draws(script, tmp_path, monkeypatch, capsys):
     assert all(picture.stat().st_size > 5000 for picture in pictures)
     for name, bound in EXACT.get(script, {}).items():
         assert content["figures"][name] <= bound
+
+
+def test_each_example_is_listed_and_says_what_it_shows():
+    page = (EXAMPLES / "README.md").read_text()
+    for script in SCRIPTS:
+        assert f"]({script}.py) | " in page, script
+        about = ast.get_docstring(ast.parse((EXAMPLES / f"{script}.py").read_text()))
+        assert f"\n    python examples/{script}.py" in about, script
+        assert len(about.splitlines()) >= 7, script
 
 
 def test_seed_decides_everything(tmp_path, monkeypatch):
