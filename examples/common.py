@@ -44,8 +44,8 @@ def start(doc: str | None, epochs: int = 0, needs_mnist: bool = False) -> argpar
     Returns
     -------
     Namespace
-        epochs, device (a cnnx.device), seed, quick, out (a folder that exists), and, where MNIST is needed,
-        data_dir and download.
+        epochs, device (a cnnx.device), seed, quick, out (a folder that exists), comparable (whether this is
+        the run whose figures are expected), and, where MNIST is needed, data_dir and download.
     """
     script = Path(sys.argv[0]).stem
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,6 +72,7 @@ def start(doc: str | None, epochs: int = 0, needs_mnist: bool = False) -> argpar
     if args.device == "cuda" and not cnnx.cuda.is_available():
         parser.error("--device cuda: no CUDA device, or a build of cnnx without CUDA (see cnnx info)")
     args.device = cnnx.device(args.device)
+    args.comparable = not epochs or (args.epochs == epochs and not args.quick)
     args.out = args.out or Path("runs/examples") / script
     args.out.mkdir(parents=True, exist_ok=True)
     cnnx.manual_seed(args.seed)
@@ -178,14 +179,15 @@ def report(
     """
     width = max(len(name) for name, _, _ in figures)
     columns = [(name, shown(expected), shown(own)) for name, expected, own in figures]
-    if all(expected is None for _, expected, _ in figures):
+    alone = all(expected is None for _, expected, _ in figures)
+    if alone:
         lines = [f"{name:{width}}  {own:>12}" for name, _, own in columns]
     else:
         heading = ("", "expected", "this run")
         lines = [f"{name:{width}}  {expected:>12}  {own:>12}" for name, expected, own in [heading, *columns]]
     print("", *lines, sep="\n")
-    if args.quick and seconds:
-        print("(--quick: a short run on little data, not comparable)")
+    if not args.comparable and not alone:
+        print("(another number of epochs, or --quick: not comparable with what is expected)")
     print(f"pictures in {args.out}: {', '.join(sorted(path.name for path in args.out.glob('*.png')))}")
     content = {
         "epochs": getattr(args, "epochs", 0),

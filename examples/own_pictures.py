@@ -47,8 +47,8 @@ def net(classes: int) -> nn.Sequential:
     """Four convolutions, of which only the largest value of each map is kept: what is there, not where."""
     layers: list[nn.Module] = []
     for inputs, outputs in [(3, 16), (16, 32), (32, 32), (32, 64)]:
-        layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
-        layers.append(nn.MaxPool2d(2))
+        convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+        layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
     return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(64, classes))
 
 
@@ -56,7 +56,6 @@ args = start(__doc__, epochs=60)
 random = np.random.default_rng(args.seed)
 folder = args.out / "pictures"
 for part, each in [("train", 30), ("test", 50)]:
-    each = 8 if args.quick else each
     for name, corners in CORNERS.items():
         (folder / part / name).mkdir(parents=True, exist_ok=True)
         for number in range(each):
@@ -85,28 +84,16 @@ for name, transform in [("as they are", plain), ("augmented", augmented)]:
     accuracies[f"trained on pictures {name}"] = history["validation_accuracy"]
     seconds += seconds_of(history, train)
 
-plot.curves(
-    {"accuracy on new pictures": accuracies},
-    args.out / "curves.png",
-    title=f"{len(pictures)} pictures, and what augmentation makes of them",
-)
+title = f"{len(pictures)} pictures, and what augmentation makes of them"
+plot.curves({"accuracy on new pictures": accuracies}, args.out / "curves.png", title=title)
 views = [pictures[number * len(pictures) // 3][0] for number in range(3) for _ in range(8)]
-plot.images(
-    views, path=args.out / "augmented.png", columns=8, title="Three pictures, each augmented eight times"
-)
+plot.images(views, path=args.out / "augmented.png", columns=8, title="Three pictures, each eight times")
 images, labels = next(iter(DataLoader(test, batch_size=24, shuffle=True)))
 with cnnx.no_grad():
     answers = model(images.to(args.device)).argmax(dim=1).tolist()
 names = test.classes
-titles = [
-    names[a] + (f"? (a {names[b]})" if a != b else "") for a, b in zip(answers, labels.tolist(), strict=True)
-]
-plot.images(
-    images,
-    titles,
-    args.out / "predictions.png",
-    columns=8,
-    title="New pictures, and what the second net says",
-)
+pairs = zip(answers, labels.tolist(), strict=True)
+titles = [names[a] + (f"? (a {names[b]})" if a != b else "") for a, b in pairs]
+plot.images(images, titles, args.out / "predictions.png", columns=8, title="What the second net says")
 figures = [(f"accuracy on new pictures, {name}", None, values[-1]) for name, values in accuracies.items()]
 report(args, figures, seconds)

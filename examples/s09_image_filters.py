@@ -3,8 +3,9 @@
 Before nets learnt their filters, people drew them up: a blur takes the mean of a
 neighbourhood, a line or edge detector is zero on even ground because its weights add up
 to zero, and Sobel's pair are the slopes across and down, whose magnitude is the
-outline. A trained first layer (filters.png of s04 and s06) ends up with much the same.
-Each filter is checked against the sum of products that defines it.
+outline. Nets find such filters by themselves: in maps.png of s11_cnn_batch_norm.py many
+channels show the edges of one direction. Each filter here is checked against the sum of
+products that defines it.
 
 A teaching text shows pictures, and a layer's output of shape (1, 310, 196) for an image
 of (1, 312, 198).

@@ -53,9 +53,9 @@ loader = DataLoader(digits, batch_size=64, shuffle=True)
 model = VAE().to(args.device)
 optimizer = optim.Adam(model.parameters(), lr=0.002)
 print(f"{len(digits):,} digits; {sum(p.numel() for p in model.parameters()):,} parameters")
-print("losses are sums over an image: how unlike its drawing is, and how far its place is from anywhere")
+print("reconstruction: how unlike the drawing is, over 64 pixels; divergence: what a place tells (nats)")
 
-unlike, far, seconds = [], [], []
+unlike, tells, seconds = [], [], []
 prior = Normal(cnnx.zeros(2, device=args.device), cnnx.ones(2, device=args.device))
 for epoch in range(1, args.epochs + 1):
     begin, sums = time.perf_counter(), np.zeros(2)
@@ -71,12 +71,10 @@ for epoch in range(1, args.epochs + 1):
         sums += [reconstruction.item(), divergence.item()]
     seconds.append(time.perf_counter() - begin)
     unlike.append(sums[0] / len(digits))
-    far.append(sums[1] / len(digits))
+    tells.append(sums[1] / len(digits))
     if epoch == 1 or epoch % max(1, args.epochs // 10) == 0:
-        print(
-            f"epoch {epoch:3}/{args.epochs}  reconstruction {unlike[-1]:.2f}  divergence {far[-1]:.2f}",
-            flush=True,
-        )
+        line = f"epoch {epoch:3}/{args.epochs}  reconstruction {unlike[-1]:.2f}  divergence {tells[-1]:.2f}"
+        print(line, flush=True)
 
 with cnnx.no_grad():
     images, labels = next(iter(DataLoader(digits, batch_size=len(digits))))
@@ -99,4 +97,4 @@ for axes in (left, right):
     axes.set(xlabel="first coordinate", ylabel="second coordinate")
 figure.suptitle("A plane of digits, learnt without a label", fontsize=16)
 figure.savefig(args.out / "map.png", dpi=120)
-report(args, [("reconstruction", None, unlike[-1]), ("divergence", None, far[-1])], seconds)
+report(args, [("reconstruction", None, unlike[-1]), ("divergence", None, tells[-1])], seconds)
