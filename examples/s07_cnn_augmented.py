@@ -60,7 +60,7 @@ test = DataLoader(mnist(args, train=False, transform=augmented), batch_size=500)
 clean = DataLoader(mnist(args, train=False, transform=plain), batch_size=500)
 
 model = SmallCNN().to(args.device)
-weights = args.out / "weights.safetensors"
+weights = args.out / ("quick.safetensors" if args.quick else "weights.safetensors")
 seconds: list[float] = []
 if weights.exists():
     print(f"{weights} is there: no training (delete it to train)")

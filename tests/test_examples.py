@@ -92,6 +92,14 @@ def test_seed_decides_everything(tmp_path, monkeypatch):
     assert figures[0] == figures[1] != figures[2]
 
 
+def test_weights_are_loaded_where_they_are(monkeypatch, capsys):
+    for trained in (True, False):
+        run("s07_cnn_augmented", "--quick", "--device", "cpu", monkeypatch=monkeypatch)
+        printed = capsys.readouterr().out
+        assert ("epoch 1/2" in printed) is trained
+        assert ("quick.safetensors is there: no training" in printed) is not trained
+
+
 def test_without_mnist_the_way_out_is_named(monkeypatch):
     with pytest.raises(SystemExit, match=r"(?s)t10k-images.*--data-dir.*--download.*--quick"):
         run("s04_cnn_adadelta", monkeypatch=monkeypatch)
