@@ -30,7 +30,7 @@ from cnnx.utils.data import DataLoader
 args = start(__doc__, epochs=12)
 digits = datasets.Digits(train=None, transform=transforms.ToTensor())
 loader = DataLoader(digits, batch_size=64, shuffle=True)
-images, labels = next(iter(DataLoader(digits, batch_size=512)))
+images, labels = next(iter(DataLoader(digits, batch_size=64 if args.quick else 512)))
 images, labels = images.double().to(args.device), labels.to(args.device)
 
 model = nn.Sequential(

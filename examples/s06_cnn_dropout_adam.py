@@ -19,7 +19,7 @@ from common import accuracy, confusion, mnist, predict, report, seconds_of, star
 import cnnx
 import cnnx.nn as nn
 import cnnx.optim as optim
-from cnnx import plot, training, transforms
+from cnnx import plot, transforms
 from cnnx.utils.data import DataLoader, Subset
 
 args = start(__doc__, epochs=20, needs_mnist=True)
@@ -45,19 +45,11 @@ model.add_module("fc1", nn.Linear(3136, 1024))
 model.add_module("relu3", nn.ReLU())
 model.add_module("dropout", nn.Dropout(p=0.5))
 model.add_module("fc2", nn.Linear(1024, 10))
-
 print(f"{sum(p.numel() for p in model.parameters()):,} parameters")
 
 model.to(args.device)
-history = cnnx.fit(
-    model,
-    train,
-    validation=validation,
-    epochs=args.epochs,
-    loss=nn.CrossEntropyLoss(),
-    optimizer=optim.Adam(model.parameters(), lr=0.001),
-    metrics=[training.accuracy],
-)
+optimizer = optim.Adam(model.parameters(), lr=0.001)
+history = cnnx.fit(model, train, validation=validation, epochs=args.epochs, optimizer=optimizer)
 labels, classes = predict(args, model, test)
 test_accuracy = accuracy(labels, classes)
 

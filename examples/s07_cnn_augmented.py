@@ -72,8 +72,8 @@ else:
         train,
         validation=test,
         epochs=args.epochs,
-        loss=nn.CrossEntropyLoss(),
         optimizer=optim.Adam(model.parameters(), lr=0.001),
+        loss=nn.CrossEntropyLoss(),  # else fit would draw an image, a random one, to look at its label
         metrics=[training.accuracy],
     )
     seconds = seconds_of(history, train)

@@ -99,7 +99,6 @@ for epoch in range(1, args.epochs + 1):
         mean.append(total / len(digits))
     print(f"epoch {epoch:2}  loss of the own layer {means[0][-1]:.5f}, with nn.Conv2d {means[1][-1]:.5f}")
 
-
 figure, (axes, kernel) = plt.subplots(1, 2, figsize=(9, 4), layout="constrained", width_ratios=[2, 1])
 epochs = range(1, args.epochs + 1)
 axes.plot(epochs, means[1], color="0.75", linewidth=7, label="nn.Conv2d")
