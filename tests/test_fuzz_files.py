@@ -234,6 +234,8 @@ def test_errors_of_the_system_and_full_memory_are_not_the_files_fault():
     for error in (MemoryError(), KeyboardInterrupt(), FileNotFoundError(2, "No such file")):
         with pytest.raises(type(error)), reading("load", "x", "a file"):
             raise error
+    with pytest.raises(MemoryError, match="load: x: there is not enough memory"), reading("load", "x", ""):
+        raise MemoryError
     for error in (
         KeyError("a"),
         IndexError("b"),
@@ -319,6 +321,7 @@ STATE = {
     "parts": (set_to("parts", [{}]), "behind 1 others"),
     "schedule": (set_to("scheduler", "last_epoch", 7), "schedule is at epoch 7"),
     "no schedule": (set_to("scheduler", None), "schedule is not that of the run"),
+    "rates": (set_to("scheduler", "base_lrs", [cnnx.ones(2)]), "'base_lrs' must be"),
     "callbacks": (set_to("callbacks", []), "early stopping is missing"),
     "other callback": (set_to("callbacks", 0, 0, "Exec"), "'callbacks' must be"),
     "best epoch": (set_to("callbacks", 0, 1, "best_epoch", 9), "the best epoch is 9"),

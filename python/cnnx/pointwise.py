@@ -345,12 +345,14 @@ def polygamma(n: int, input: Tensor) -> Tensor:
 
 @checked
 def mvlgamma(input: Tensor, p: int) -> Tensor:
-    """The logarithm of the gamma function of p dimensions, p >= 1.
+    """The logarithm of the gamma function of p dimensions, p from 1 to 10,000.
 
     The sum of ``lgamma(input - i / 2)`` over i = 0 ... p - 1, and p (p - 1) / 4 log(pi).
     """
     if p < 1:
         raise RuntimeError(f"mvlgamma: p must be 1 or more, got {p}")
+    if p > 10_000:  # it takes p passes
+        raise ValueError(f"mvlgamma: p must be at most 10,000, got {p}")
     result = lgamma(input)
     for i in range(1, p):
         result = _C.add(result, lgamma(_C.sub(input, i / 2)))

@@ -27,7 +27,7 @@ def reading(op: str, name: str | os.PathLike[str], what: str) -> Iterator[None]:
 
     Which exceptions a reader of pictures, zip archives or JSON raises over a damaged file is not known; that
     it is the file's fault is. Errors of the system, such as a file that is not there, stay as they are, and
-    so do a memory that is full, an interrupt and the like.
+    so do an interrupt and the like; a memory that is full stays a MemoryError, which names the file.
 
     Parameters
     ----------
@@ -43,15 +43,15 @@ def reading(op: str, name: str | os.PathLike[str], what: str) -> Iterator[None]:
     ValueError
         "op: name cannot be read as what: reason", in one line.
     """
+    start = f"{op}: " if op else ""
     try:
         yield
-    except MemoryError:
-        raise
+    except MemoryError as error:
+        raise MemoryError(f"{start}{os.fspath(name)}: there is not enough memory to read it") from error
     except Exception as error:
         # A place before the start of the file, which a damaged one may name, is an invalid argument.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             if error.filename is None:
                 error.filename = os.fspath(name)
             raise
-        start = f"{op}: " if op else ""
         raise ValueError(f"{start}{os.fspath(name)} cannot be read as {what}: {one_line(error)}") from error

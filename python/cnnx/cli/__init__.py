@@ -512,8 +512,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1 if error.gone else _failed(f"{name}: the output cannot be written: {error}", 1)
     except (CommandError, ImportError, OSError) as error:
         return _failed(f"{name}: {error}", 1)
-    except MemoryError:
-        return _failed(f"{name}: there is not enough memory", 1)
+    except MemoryError as error:
+        return _failed(f"{name}: {str(error) or 'there is not enough memory'}", 1)
     except KeyboardInterrupt as stop:
         number = stop.number if isinstance(stop, StoppedError) else signal.SIGINT
         return _failed(f"{name}: interrupted", SIGNALLED + number)

@@ -90,7 +90,7 @@ def opened_picture(path: Path, mode: str) -> Any:
     """An image file as a person sees it (`pictures.in_view`), in mode L or RGB; else CommandError."""
     try:
         return pictures.read("images", path, lambda opened: pictures.in_view(opened, mode))
-    except (ImportError, ValueError) as error:
+    except (ImportError, MemoryError, ValueError) as error:
         raise CommandError(str(error)) from error
 
 

@@ -379,7 +379,16 @@ def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> N
 
 
 def _equal_to(value: Any) -> Rule:
-    return Rule(f"{value}", lambda v: type(v) is type(value) and v == value)
+    return Rule(f"{value}", lambda v: _is_same(v, value))
+
+
+def _is_same(found: Any, value: Any) -> bool:
+    """Whether a value is another one, of the same types throughout."""
+    if type(found) is not type(value):
+        return False
+    if isinstance(value, list):
+        return len(found) == len(value) and all(map(_is_same, found, value))
+    return bool(found == value)
 
 
 def _of_shape(shape: tuple[int, ...]) -> Rule:
