@@ -1,5 +1,7 @@
 """ONNX export: ONNX Runtime gives what cnnx gives, for every size of the batch."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -306,6 +308,10 @@ FUNCTIONS = {
     "several index tensors": lambda x: x.unsqueeze(2)[:, cnnx.tensor([0, 3]), cnnx.tensor([0, 0])],
     "scatter": lambda x: x.scatter(1, cnnx.tensor([[0, 2]]).expand(len(x), 2), x[:, :2] * 3),
     "median": lambda x: x.median(1)[0],
+    "median with NaN": lambda x: cnnx.where(x > 0.5, math.nan, x).median(1)[0],
+    "median of a part": lambda x: (x[0] * 1).median() + x,
+    "kthvalue": lambda x: x.kthvalue(2, 1, True)[0],
+    "kthvalue, indices": lambda x: x.kthvalue(4, 1)[1].float(),
     "sort the batch": lambda x: x.sort(0)[0],
     "several outputs": lambda x: (x, x + 1, cnnx.ones(2)),
     "constant": lambda x: x * cnnx.tensor([1.0, 2.0, 3.0, 4.0, 5.0]),

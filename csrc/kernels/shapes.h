@@ -145,6 +145,13 @@ struct ReduceShape {
   int64_t outer, reduce, inner;
 };
 
+// Of rows (rows, n), sorted, the elements at ranks first ... first + count - 1. nan_wins: of a row with a NaN its first one instead,
+// for a count of 1.
+struct RankShape {
+  int64_t rows, n, first, count;
+  bool descending, nan_wins;
+};
+
 // Distances of all pairs of rows of x (batch, x_rows, features) and y (batch, y_rows, features); a shared operand is (1, ...).
 struct CdistShape {
   int64_t batch, x_rows, y_rows, features;

@@ -1,4 +1,4 @@
-// Gathering along a dimension, sorting and counting.
+// Gathering along a dimension, searching and counting.
 #include <algorithm>
 
 #include "cnnx/autograd.h"
@@ -61,8 +61,9 @@ constexpr OpDef gather_op(const char* name) {
       .reads({Place::strided, Place::row_major})
       .with_gradient(gradient_gather, saving<input_bit(1)>);
 }
-constexpr OpDef kGather[] = {gather_op("gather"), gather_op("max"),    gather_op("min"),   gather_op("sort"),
-                             gather_op("topk"),   gather_op("cummax"), gather_op("cummin")};
+constexpr OpDef kGather[] = {gather_op("gather"), gather_op("max"),    gather_op("min"),
+                             gather_op("sort"),   gather_op("topk"),   gather_op("kthvalue"),
+                             gather_op("median"), gather_op("cummax"), gather_op("cummin")};
 
 // Inputs: values, index, source: of the index's shape, or one element; undefined for a number. The result is the values with the
 // source in the places of the index.
@@ -155,19 +156,6 @@ void gradient_scattered_extreme(const Backward& call, Grads& grads) {
   if (call.needs(0)) grads[0] = mul(share, input_won);
   if (call.needs(2)) grads[2] = mul(take_along(TakeName::gather, share, dim, index), source_won);
 }
-
-// The order of the elements of rows (..., n).
-struct SortCall {
-  bool descending;
-};
-CNNX_FIELDS(SortCall, descending)
-void infer_sort(const Call& call, ResultSpecs& results) { results.push_back({call[0].shape(), DType::int64}); }
-void run_sort(const Run& r) {
-  const Tensor& x = r.inputs[0];
-  elements(r.queue).sort_order(r.queue, x.dtype(), x.numel() / x.size(-1), x.size(-1), r.as<SortCall>().descending,
-                               r.input_data[0], r.out<int64_t>(0));
-}
-constexpr OpDef kSortOrder = op<SortCall>("argsort", infer_sort, run_sort);
 
 // Inputs: rows in ascending order, or the order of their elements, and values. Results: the places of the values.
 struct SearchCall {
@@ -305,29 +293,6 @@ Tensor searchsorted(const Tensor& rows, const Tensor& values, bool right, const 
   const DType dtype = promote(rows.dtype(), values.dtype());
   const int64_t per_row = rows.ndim() == 1 ? values.numel() : values.size(-1);
   return emit_one(kSearchSorted, SearchCall{per_row, right}, {to(rows, dtype), places, to(values, dtype)});
-}
-
-std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim, bool descending) {
-  const int d = normalize_dim("sort", dim, input.ndim());
-  if (input.ndim() == 0) return {clone(input), Tensor::zeros({}, input.options(DType::int64))};
-  Tensor order;
-  {
-    const NoGrad guard;
-    order = contiguous(transpose(emit_one(kSortOrder, SortCall{descending}, {transpose(input, d, -1)}), d, -1));  // `dim` last
-    order->is_view = false;
-  }
-  return {take_along(TakeName::sort, input, d, order), order};
-}
-
-std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim, bool largest) {
-  const int d = normalize_dim("topk", dim, input.ndim());
-  const int64_t extent = input.ndim() == 0 ? 1 : input.shape()[d];
-  if (k < 0 || k > extent)
-    throw ShapeError(message("topk: k ", k, " is out of range for dimension ", d, " of shape ", input.shape()));
-  const Tensor order = sort(input.detach(), dim, largest).second;
-  if (input.ndim() == 0) return {clone(input), order};
-  const Tensor best = plain_copy(narrow(order, d, 0, k));
-  return {take_along(TakeName::topk, input, d, best), best};
 }
 
 Unique unique(const Tensor& input) {

@@ -5,12 +5,15 @@
 
 namespace cnnx {
 
-enum class TakeName { gather, max, min, sort, topk, cummax, cummin };
+enum class TakeName { gather, max, min, sort, topk, kthvalue, median, cummax, cummin };
 // result[.., k, ..] = input[.., index[.., k, ..], ..]; the index is int64 and in range.
 Tensor take_along(TakeName name, const Tensor& input, int dim, const Tensor& index);
 
 // The first position of an int64 index that is not in [0, extent), or [-extent, extent) if it wraps; -1: there is none. Waits for
 // a device.
 int64_t first_bad_index(const Tensor& index, int64_t extent, bool wraps);
+
+// `value`, the median of the input, as its function: the elements equal to it share the gradient.
+Tensor pick_median(const Tensor& input, const Tensor& value);
 
 }  // namespace cnnx

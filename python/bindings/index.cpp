@@ -153,6 +153,11 @@ void register_index(py::module_& m) {
         py::arg("sorter"));
   m.def("sort", &sort, ReleaseGil(), given("input"), py::arg("dim"), py::arg("descending"));
   m.def("topk", &topk, ReleaseGil(), given("input"), py::arg("k"), py::arg("dim"), py::arg("largest"));
+  m.def("kthvalue", &kthvalue, ReleaseGil(), given("input"), py::arg("k"), py::arg("dim"), py::arg("keepdim"));
+  m.def("median", [](const Tensor& input) { return median(input); }, ReleaseGil(), given("input"));
+  m.def(
+      "median_dim", [](const Tensor& input, int64_t dim, bool keepdim) { return median(input, dim, keepdim); }, ReleaseGil(),
+      given("input"), py::arg("dim"), py::arg("keepdim"));
   m.def(
       "unique",
       [](const Tensor& input) {

@@ -28,9 +28,6 @@ void register_reduce(py::module_& m) {
   m.def("max", [](const Tensor& x) { return amax(x); }, ReleaseGil(), given("input"));
   m.def("min", [](const Tensor& x) { return amin(x); }, ReleaseGil(), given("input"));
   m.def(
-      "pick_median", [](const Tensor& x, const Tensor& value) { return pick_median(x, value); }, ReleaseGil(), given("input"),
-      given("value"));
-  m.def(
       "max_dim", [](const Tensor& x, int64_t dim, bool keepdim) { return max(x, dim, keepdim); }, ReleaseGil(), given("input"),
       py::arg("dim"), py::arg("keepdim") = false);
   m.def(

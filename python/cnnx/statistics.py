@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnnx import _C, indexing, pointwise, reduction, shaping, sorting
 from cnnx import creation as new
 from cnnx.reduction import ValuesIndices
-from cnnx.shaping import axis_of
 from cnnx.signatures import checked
 
 if TYPE_CHECKING:
@@ -44,11 +43,7 @@ def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> 
 @checked
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The k-th smallest element along a dimension (1 is the smallest), with its index."""
-    if not 1 <= k <= input.shape[axis_of("kthvalue", input, dim)]:
-        raise RuntimeError(f"kthvalue: k is {k}, dimension {dim} of shape {tuple(input.shape)} is too short")
-    values, indices = sorting.sort(input, dim)
-    picked = [_C.narrow(t, dim, k - 1, 1) for t in (values, indices)]
-    return ValuesIndices(*(picked if keepdim else [shaping.squeeze(t, dim) for t in picked]))
+    return ValuesIndices(*_C.kthvalue(input, k, dim, keepdim))
 
 
 @checked
@@ -57,18 +52,11 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
     NaN if there is one, and of no elements at all. Without a dimension, equal elements share the gradient.
     """
-    if dim is None:
-        flat = _C.reshape(input.detach(), (-1,))
-        if not flat.numel() and input.dtype.is_floating_point:
-            return _C.mul(_C.sum(input), math.nan)
-        return _C.pick_median(input, _C.reshape(median(flat, 0).values, ()))
-    count = input.shape[axis_of("median", input, dim)]
-    indices = kthvalue(input.detach(), (count + 1) // 2, dim, True).indices
-    if input.dtype.is_floating_point:
-        first = reduction.argmax(input.detach(), dim, True)  # of the NaNs, if there are any
-        indices = _C.where(_C.isnan(_C.gather(input.detach(), dim, first)), first, indices)
-    values = _C.gather(input, dim, indices)
-    return ValuesIndices(*((values, indices) if keepdim else (t.squeeze(dim) for t in (values, indices))))
+    if dim is not None:
+        return ValuesIndices(*_C.median_dim(input, dim, keepdim))
+    if not input.numel() and input.dtype.is_floating_point:
+        return _C.mul(_C.sum(input), math.nan)
+    return _C.median(input)
 
 
 @checked

@@ -80,9 +80,40 @@ void sort_rows(const Queue& queue, const char* op, int64_t rows, int64_t n, bool
 
 }  // namespace
 
-void sort_order(const Queue& queue, DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
-  dispatch(dtype,
-           [&]<class T>(T) { sort_rows<T>(queue, "sort", rows, n, descending, static_cast<const T*>(x), {nullptr, order}); });
+namespace {
+// The places that are asked for, of whole rows in order.
+template <class T>
+__global__ void pick_ranks_kernel(RankShape s, const T* x, const int64_t* sorted, int64_t* order) {
+  const int64_t at = thread_index();
+  if (at >= s.rows * s.count) return;
+  const int64_t row = at / s.count, *places = sorted + row * s.n;
+  int64_t rank = s.first + at % s.count;
+  if (s.nan_wins) {  // NaNs are the last; the first of them by bisection
+    const auto is_nan = [&](int64_t r) {
+      const T value = x[row * s.n + places[r]];
+      return value != value;
+    };
+    int64_t low = 0, high = s.n;
+    while (low < high) {
+      const int64_t middle = (low + high) / 2;
+      if (is_nan(middle)) high = middle;
+      else low = middle + 1;
+    }
+    if (low < s.n) rank = low;
+  }
+  order[at] = places[rank];
+}
+}  // namespace
+
+void rank(const Queue& queue, DType dtype, const RankShape& s, const void* x, int64_t* order) {
+  if (s.count == 0) return;
+  dispatch(dtype, [&]<class T>(T) {
+    const T* data = static_cast<const T*>(x);
+    if (s.count == s.n && !s.nan_wins) return sort_rows<T>(queue, "sort", s.rows, s.n, s.descending, data, {nullptr, order});
+    const Scratch<int64_t> sorted(queue, s.rows * s.n);
+    sort_rows<T>(queue, "sort", s.rows, s.n, s.descending, data, {nullptr, sorted.data()});
+    launch("sort", pick_ranks_kernel<T>, blocks_for(s.rows * s.count), kThreads, 0, queue, s, data, sorted.data(), order);
+  });
 }
 
 namespace {

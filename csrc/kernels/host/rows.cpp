@@ -1,7 +1,6 @@
-// Along rows: integer reductions, running sums, products of the others, sorting.
+// Along rows: integer reductions, running sums, products of the others.
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <type_traits>
 
 #include "cnnx/dtype.h"
@@ -132,18 +131,6 @@ void clip_norm(const Queue&, DType dtype, double max_norm, int64_t count, const 
         for (int64_t i = begin; i < end; ++i) x[i] = static_cast<T>(x[i] * scale);
       });
     }
-  });
-}
-
-void sort_order(const Queue&, DType dtype, int64_t rows, int64_t n, bool descending, const void* x, int64_t* order) {
-  dispatch(dtype, [&]<class T>(T) {
-    const Before<T> before{descending};
-    for_each_line({rows, n, 1}, 40, [&](int64_t first, int64_t) {
-      const T* row = static_cast<const T*>(x) + first;
-      int64_t* indices = order + first;
-      std::iota(indices, indices + n, int64_t{0});
-      std::stable_sort(indices, indices + n, [&](int64_t a, int64_t b) { return before(row[a], row[b]); });
-    });
   });
 }
 

@@ -34,12 +34,6 @@ def reduction(g: Graph, call: Call) -> str:
     return g.name_of(g.cast(result, dtypes.int32, dtypes.bool)) if truth else result
 
 
-@lowers("median")
-def median(g: Graph, call: Call) -> str:
-    """A value that was found before."""
-    return g.reshape(call.inputs[1], g.out.shape)
-
-
 @lowers("logsumexp")
 def logsumexp(g: Graph, call: Call) -> str:
     """The logarithm of a sum of exponentials."""
@@ -126,9 +120,25 @@ def argsort(g: Graph, call: Call) -> str:
     return g.ops("TopK", 2, x, count, axis=-1, largest=int(call["descending"]))[1]
 
 
-@lowers("gather", "sort", "topk")
+@lowers("select_ranks")
+def select_ranks(g: Graph, call: Call) -> str:
+    """The places of some ranks along the last dimension; where asked for, of the first NaN in their stead."""
+    x, first, count = one(call), g.fixed(call["first"]), g.fixed(call["count"])
+    places = g.ops("TopK", 2, x, g.ints(first + count), axis=-1, largest=int(call["descending"]))[1]
+    if first:
+        places = g.op("Slice", places, g.ints(first), g.ints(first + count), g.ints(-1), g.ints(1))
+    if not call["nan_wins"] or not x.dtype.is_floating_point:
+        return places
+    is_nan = g.op("Where", g.op("IsNaN", x), g.scalar(1, dtypes.int32), g.scalar(0, dtypes.int32))
+    first_nan = g.op("ArgMax", is_nan, axis=-1, keepdims=1)
+    return g.op("Where", g.op("IsNaN", g.op("GatherElements", x, first_nan, axis=-1)), first_nan, places)
+
+
+@lowers("gather", "sort", "topk", "kthvalue", "median")
 def gather(g: Graph, call: Call) -> str:
-    """One entry for each place of the index."""
+    """One entry for each place of the index; the median of all was found before."""
+    if "result_shape" in call.attributes:
+        return g.reshape(call.inputs[1], g.out.shape)
     return g.op("GatherElements", *call.inputs, axis=call["dim"])
 
 

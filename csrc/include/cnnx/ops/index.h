@@ -52,6 +52,10 @@ Tensor searchsorted(const Tensor& rows, const Tensor& values, bool right = false
 // Values and int64 indices along a dimension; equal elements keep their order, NaN counts as the largest.
 std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim = -1, bool descending = false);
 std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim = -1, bool largest = true);
+// The k-th smallest, from 1 on; the middle one, of an even number the lower one, or the first NaN.
+std::pair<Tensor, Tensor> kthvalue(const Tensor& input, int64_t k, int64_t dim = -1, bool keepdim = false);
+std::pair<Tensor, Tensor> median(const Tensor& input, int64_t dim, bool keepdim = false);
+Tensor median(const Tensor& input);  // of all: elements equal to it share the gradient
 
 // Of the flattened tensor: the distinct values in ascending order, where each element's value is among them, and how often it
 // occurs.

@@ -14,8 +14,6 @@ Tensor prod(const Tensor& input, const Dims& dims = {}, bool keepdim = false, st
 // The extreme value; ties share the gradient evenly.
 Tensor amax(const Tensor& input, const Dims& dims = {}, bool keepdim = false);
 Tensor amin(const Tensor& input, const Dims& dims = {}, bool keepdim = false);
-// `value`, one of the elements of the input, as its function: the elements equal to it share the gradient. `name` is a literal.
-Tensor pick_median(const Tensor& input, const Tensor& value);
 // Values and int64 indices along one dimension: the first extreme, or the first NaN. The gradient goes to the index.
 std::pair<Tensor, Tensor> max(const Tensor& input, int64_t dim, bool keepdim = false);
 std::pair<Tensor, Tensor> min(const Tensor& input, int64_t dim, bool keepdim = false);
