@@ -377,10 +377,13 @@ struct Normal {
   static constexpr int kCount = std::is_same_v<T, float> ? 4 : 2;
   double mean, stddev;
   CNNX_BOTH void pair(double u, double v, T* out) const {
-    constexpr double kTwoPi = 6.283185307179586476925286766559;
-    const double radius = stddev * sqrt(-2.0 * log(1.0 - u)), angle = kTwoPi * v;
-    out[0] = static_cast<T>(mean + radius * cos(angle));
-    out[1] = static_cast<T>(mean + radius * sin(angle));
+    constexpr double kHalfPi = 1.57079632679489661923;
+    const double quarter = rint(4.0 * v), angle = kHalfPi * (4.0 * v - quarter);  // from the nearest quarter turn on
+    const double radius = stddev * sqrt(-2.0 * log(1.0 - u)), c = cos(angle), s = sin(angle);
+    const int turns = static_cast<int>(quarter) & 3;
+    const double x = turns % 2 == 0 ? c : s, y = turns % 2 == 0 ? s : c;
+    out[0] = static_cast<T>(mean + radius * (turns == 1 || turns == 2 ? -x : x));
+    out[1] = static_cast<T>(mean + radius * (turns >= 2 ? -y : y));
   }
   CNNX_BOTH void operator()(const uint32_t* words, T* values) const {
     if constexpr (std::is_same_v<T, float>) {

@@ -7,18 +7,6 @@
 
 namespace cnnx::CNNX_ELEMENT_LOOPS {
 
-void uniform(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, double high, void* out) {
-  dispatch_floating("uniform_", dtype, [&]<class T>(T) {
-    const Uniform<T> f{static_cast<T>(low), static_cast<T>(high - low), static_cast<T>(high)};
-    draw(queue, "uniform_", n, seed, call, static_cast<T*>(out), f);
-  });
-}
-
-void normal(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double mean, double stddev, void* out) {
-  dispatch_floating("normal_", dtype,
-                    [&]<class T>(T) { draw(queue, "normal_", n, seed, call, static_cast<T*>(out), Normal<T>{mean, stddev}); });
-}
-
 void bernoulli(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double p, void* out) {
   dispatch(dtype, [&]<class T>(T) { draw(queue, "bernoulli_", n, seed, call, static_cast<T*>(out), Bernoulli<T>{p}); });
 }

@@ -4,10 +4,13 @@
 #include <algorithm>
 
 #include "cnnx/random.h"
+#include "kernels/dispatch.h"
 #include "kernels/philox.h"
 
 namespace cnnx::test {
 namespace {
+
+const Covers covers{"uniform", "normal"};
 
 template <class T>
 Values values_of(const Tensor& t) {
@@ -28,6 +31,31 @@ TEST_CASE("random: Philox4x32-10 gives the known answers of the Random123 distri
   CHECK(words[1] == 0x41c83b0eu);
   CHECK(words[2] == 0xa20bc7c6u);
   CHECK(words[3] == 0x6d5451fdu);
+}
+
+// To the bit, but for the last digits of logarithms and sines.
+TEST_CASE("random: the target draws what the reference draws") {
+  const KernelTable<float> reference = reference_kernels<float>();
+  for (const int64_t n : {1, 3, 4, 5, 255, 256, 257, 4096, 70001}) {
+    const std::string what = std::to_string(n) + " numbers";
+    Guarded<float> expected(n), normals(n);
+    reference.uniform(kHost, n, 7, uint64_t{1} << 40, -2.5, 0.1, expected.data());
+    expect_equal(same_for_any_threads(what,
+                                      [&] {
+                                        Guarded<float> drawn(n);
+                                        kernels<float>().uniform(kHost, n, 7, uint64_t{1} << 40, -2.5, 0.1, drawn.data());
+                                        CHECK_MESSAGE(drawn.intact(), what << ": wrote outside its output");
+                                        return drawn.values();
+                                      }),
+                 expected.values(), "uniform, " + what);
+    reference.normal(kHost, n, ~uint64_t{0}, 3, 0.5, 2, expected.data());
+    kernels<float>().normal(kHost, n, ~uint64_t{0}, 3, 0.5, 2, normals.data());
+    CHECK_MESSAGE(normals.intact(), what << ": wrote outside its output");
+    expect_within(normals.values(), expected.values(), Values(static_cast<size_t>(n), 1e-6), "normal, " + what);
+    int64_t differ = 0;
+    for (int64_t i = 0; i < n; ++i) differ += normals[i] != expected[i];
+    CHECK_MESSAGE(differ == 0, what << ": " << differ << " normal numbers differ");
+  }
 }
 
 TEST_CASE("random: element i of a float fill is word i % 4 of counter i / 4") {

@@ -1,42 +1,17 @@
-// Dropout with the bits of the reference: element i of the row-major order takes word i % 4 of counter i / 4. Counters are
-// drawn in batches, with plain loops over arrays that the compiler turns into vectors.
+// Dropout with the bits of the reference: element i of the row-major order takes word i % 4 of counter i / 4.
 #include "kernels/cpu/cpu.h"
-#include "kernels/philox.h"
+#include "kernels/cpu/draw.h"
 
 namespace cnnx::CNNX_TARGET_NAMESPACE {
 namespace {
 
-constexpr int kCounters = 64;            // drawn together
-constexpr int64_t kRun = 4 * kCounters;  // elements they serve
 constexpr int64_t kRunsPerUnit = 16;
 
 // The words of counters first ... first + kCounters - 1, in the order of the elements they belong to.
 void draw(uint64_t seed, uint64_t call, uint64_t first, uint32_t* words) {
-  alignas(64) uint32_t c0[kCounters], c1[kCounters], c2[kCounters], c3[kCounters];
-  for (int j = 0; j < kCounters; ++j) {
-    c0[j] = (uint32_t)(first + (uint64_t)j);
-    c1[j] = (uint32_t)((first + (uint64_t)j) >> 32);
-    c2[j] = (uint32_t)call;
-    c3[j] = (uint32_t)(call >> 32);
-  }
-  uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-  for (int round = 0; round < kPhiloxRounds; ++round) {
-    for (int j = 0; j < kCounters; ++j) {
-      const uint64_t product0 = (uint64_t)kPhiloxMul0 * c0[j], product1 = (uint64_t)kPhiloxMul1 * c2[j];
-      c0[j] = (uint32_t)(product1 >> 32) ^ c1[j] ^ k0;
-      c2[j] = (uint32_t)(product0 >> 32) ^ c3[j] ^ k1;
-      c1[j] = (uint32_t)product1;
-      c3[j] = (uint32_t)product0;
-    }
-    k0 += kPhiloxWeyl0;
-    k1 += kPhiloxWeyl1;
-  }
-  for (int j = 0; j < kCounters; ++j) {
-    words[4 * j] = c0[j];
-    words[4 * j + 1] = c1[j];
-    words[4 * j + 2] = c2[j];
-    words[4 * j + 3] = c3[j];
-  }
+  alignas(64) uint32_t drawn[4][kCounters];
+  draw_counters(seed, call, first, drawn);
+  interleave(drawn, words);
 }
 
 struct Mask {

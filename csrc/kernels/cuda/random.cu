@@ -36,6 +36,19 @@ void draw(const Queue& queue, const char* op, int64_t n, uint64_t seed, uint64_t
 }
 
 }  // namespace
+
+void uniform(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, double high, void* out) {
+  dispatch_floating("uniform_", dtype, [&]<class T>(T) {
+    const Uniform<T> f{static_cast<T>(low), static_cast<T>(high - low), static_cast<T>(high)};
+    draw(queue, "uniform_", n, seed, call, static_cast<T*>(out), f);
+  });
+}
+
+void normal(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double mean, double stddev, void* out) {
+  dispatch_floating("normal_", dtype,
+                    [&]<class T>(T) { draw(queue, "normal_", n, seed, call, static_cast<T*>(out), Normal<T>{mean, stddev}); });
+}
+
 }  // namespace cnnx::cuda
 
 #include "kernels/random_kernels.h"  // what is drawn so

@@ -2,12 +2,22 @@
 #include <cmath>
 #include <numbers>
 
+#include "kernels/dispatch.h"
 #include "kernels/host/host.h"
-
 #include "kernels/random_kernels.h"
 #include "kernels/special_functions.h"
 
 namespace cnnx::host {
+
+void uniform(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double low, double high, void* out) {
+  dispatch_floating("uniform_", dtype,
+                    [&]<class T>(T) { kernels<T>().uniform(queue, n, seed, call, low, high, static_cast<T*>(out)); });
+}
+
+void normal(const Queue& queue, DType dtype, int64_t n, uint64_t seed, uint64_t call, double mean, double stddev, void* out) {
+  dispatch_floating("normal_", dtype,
+                    [&]<class T>(T) { kernels<T>().normal(queue, n, seed, call, mean, stddev, static_cast<T*>(out)); });
+}
 
 // Fisher-Yates; step i draws from counter i / 2.
 void permutation(const Queue&, int64_t n, uint64_t seed, uint64_t call, int64_t* out) {
