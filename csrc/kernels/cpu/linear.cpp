@@ -102,10 +102,114 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
   }
 }
 
+// v[From] + ... + v[From + N - 1], by halves.
+template <int From, int N, int All>
+inline Vec total(const Vec (&v)[All]) {
+  if constexpr (N == 1) return v[From];
+  else return total<From, N / 2>(v) + total<From + N / 2, N / 2>(v);
+}
+
+// sums[r], whose lanes are still to be added, = x . row r of w, each in `Chains` chains of multiply-adds.
+template <int Rows, int Chains>
+inline void dots(const float* x, const float* w, int64_t pitch, int64_t features, Vec* sums) {
+  constexpr int64_t kAhead = 1024;  // a row alone is one long stream, which is asked for before it is needed
+  Vec sum[Rows][Chains] = {};
+  int64_t i = 0;
+  for (; i + Chains * kLanes <= features; i += Chains * kLanes)
+    unroll<Rows>([&](auto r) {
+      unroll<Chains>([&](auto c) {
+        const float* at = w + r * pitch + i + c * kLanes;
+        if constexpr (Rows == 1) __builtin_prefetch(at + kAhead);
+        sum[r][c] = mul_add(load(x + i + c * kLanes), load(at), sum[r][c]);
+      });
+    });
+  for (; i < features; i += kLanes) {
+    const int64_t live = min(features - i, kLanes);
+    const Vec value = load_partial(x + i, live);
+    unroll<Rows>([&](auto r) { sum[r][0] = mul_add(value, load_partial(w + r * pitch + i, live), sum[r][0]); });
+  }
+  unroll<Rows>([&](auto r) { sums[r] = total<0, Chains>(sum[r]); });
+}
+
+// y[n][o] = b[o] + x[n] . w[o], lanes along the features: for few images. Rows of w are `pitch` apart. A unit makes a vector of
+// outputs.
+constexpr int64_t kFewImages = kLanes / 2;  // fewer than this
+void linear_forward_dots(const LinearShape& s, const float* input, const float* weight, int64_t pitch, const float* bias,
+                         float* output) {
+  // Row after row is what memory far away likes best. Rows from the second-level cache share the start and end of their sums, and
+  // long ones an x that would not stay in the first for each.
+  const bool is_far = s.in_features * s.out_features * static_cast<int64_t>(sizeof(float)) > int64_t{1} << 20;
+  const bool one_by_one = is_far && s.in_features >= 512 && s.in_features <= 6144;
+  const double cost = cost_of(2.0 * static_cast<double>(s.batch * s.in_features * kLanes));
+  parallel_for(ceil_div(s.out_features, kLanes), cost, [&](int64_t unit) {
+    const int64_t o = unit * kLanes, live = min(s.out_features - o, kLanes);
+    Vec sums[kFewImages][kLanes];
+    for (int64_t n = 0; n < s.batch; ++n)
+      for (int64_t r = live; r < kLanes; ++r) sums[n][r] = Vec{};
+    for (int64_t r = 0; r < live;) {
+      const float* w = weight + (o + r) * pitch;
+      const bool four = !one_by_one && r + 4 <= live;
+      for (int64_t n = 0; n < s.batch; ++n) {
+        const float* x = input + n * s.in_features;
+        if (four) dots<4, 2>(x, w, pitch, s.in_features, sums[n] + r);
+        else dots<1, 8>(x, w, pitch, s.in_features, sums[n] + r);
+      }
+      r += four ? 4 : 1;
+    }
+    const Vec start = bias != nullptr ? load_partial(bias + o, live) : Vec{};
+    for (int64_t n = 0; n < s.batch; ++n)
+      store_partial(output + n * s.out_features + o, activated(s.activation, sum_lanes(sums[n]) + start), live);
+  });
+}
+
+// c (1, n) (+)= a (1, k) b (k, n) where b lies transposed: dot products.
+void vector_by_columns(const Queue& queue, const GemmShape& s, const float* a, const float* b, float* c) {
+  if (s.a_col != 1) {
+    float* to = static_cast<float*>(queue.scratch(kPackedA, static_cast<size_t>(s.k) * sizeof(float)));
+    for (int64_t k = 0; k < s.k; ++k) to[k] = a[k * s.a_col];
+    a = to;
+  }
+  linear_forward_dots({1, s.k, s.n}, a, b, s.b_col, s.accumulate ? c : nullptr, c);
+}
+
+// c (1, n) = a (1, k) b (k, n) of rows of b as they lie, several at a time: c is passed over once for them.
+void vector_by_rows(const GemmShape& s, const float* a, const float* b, float* c) {
+  constexpr int64_t kStretch = 1024;  // columns of a unit: their sums stay in the first-level cache
+  constexpr int kRowsAtATime = 8;
+  parallel_for(ceil_div(s.n, kStretch), cost_of(2.0 * static_cast<double>(min(s.n, kStretch) * s.k)), [&](int64_t unit) {
+    const int64_t first = unit * kStretch, columns = min(kStretch, s.n - first);
+    for (int64_t k = 0; k < s.k; k += kRowsAtATime)
+      with_size<kRowsAtATime>(min(kRowsAtATime, s.k - k), [&]<int Rows>() {
+        Vec scalar[Rows];
+        unroll<Rows>([&](auto r) { scalar[r] = broadcast(a[(k + r) * s.a_col]); });
+        const float* from = b + k * s.b_row + first;
+        float* to = c + first;
+        const bool adds = k > 0;
+        int64_t j = 0;
+        for (; j + kLanes <= columns; j += kLanes) {
+          Vec sum = adds ? load(to + j) : Vec{};
+          unroll<Rows>([&](auto r) { sum = mul_add(scalar[r], load(from + r * s.b_row + j), sum); });
+          store(to + j, sum);
+        }
+        if (const int64_t live = columns - j; live > 0) {
+          Vec sum = adds ? load_partial(to + j, live) : Vec{};
+          unroll<Rows>([&](auto r) { sum = mul_add(scalar[r], load_partial(from + r * s.b_row + j, live), sum); });
+          store_partial(to + j, sum, live);
+        }
+      });
+  });
+}
+
 }  // namespace
 
 void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b, float* c) {
   if (s.m == 0 || s.n == 0) return;
+  if (s.n == 1 && s.m > 1)  // a matrix times a vector: turn it round
+    return gemm(queue, {1, s.m, s.k, s.b_col, s.b_row, s.a_col, s.a_row, s.c_col, s.c_row, s.accumulate}, b, a, c);
+  if (s.m == 1 && s.k > 0 && (s.c_col == 1 || s.n == 1)) {
+    if (s.b_row == 1) return vector_by_columns(queue, s, a, b, c);
+    if (s.b_col == 1 && !s.accumulate) return vector_by_rows(s, a, b, c);
+  }
   if (s.accumulate && s.k > kPanelDepth) {  // a sum of several panels is made apart
     float* sum = static_cast<float*>(queue.scratch(kWholeSum, static_cast<size_t>(s.m * s.n) * sizeof(float)));
     gemm(queue, {s.m, s.n, s.k, s.a_row, s.a_col, s.b_row, s.b_col, s.n, 1, false}, a, b, sum);
@@ -160,64 +264,6 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
 }
 
 namespace {
-// v[From] + ... + v[From + N - 1], by halves.
-template <int From, int N, int All>
-inline Vec total(const Vec (&v)[All]) {
-  if constexpr (N == 1) return v[From];
-  else return total<From, N / 2>(v) + total<From + N / 2, N / 2>(v);
-}
-
-// sums[r], whose lanes are still to be added, = x . row r of w, each in `Chains` chains of multiply-adds.
-template <int Rows, int Chains>
-inline void dots(const float* x, const float* w, int64_t features, Vec* sums) {
-  constexpr int64_t kAhead = 1024;  // a row alone is one long stream, which is asked for before it is needed
-  Vec sum[Rows][Chains] = {};
-  int64_t i = 0;
-  for (; i + Chains * kLanes <= features; i += Chains * kLanes)
-    unroll<Rows>([&](auto r) {
-      unroll<Chains>([&](auto c) {
-        const float* at = w + r * features + i + c * kLanes;
-        if constexpr (Rows == 1) __builtin_prefetch(at + kAhead);
-        sum[r][c] = mul_add(load(x + i + c * kLanes), load(at), sum[r][c]);
-      });
-    });
-  for (; i < features; i += kLanes) {
-    const int64_t live = min(features - i, kLanes);
-    const Vec value = load_partial(x + i, live);
-    unroll<Rows>([&](auto r) { sum[r][0] = mul_add(value, load_partial(w + r * features + i, live), sum[r][0]); });
-  }
-  unroll<Rows>([&](auto r) { sums[r] = total<0, Chains>(sum[r]); });
-}
-
-// y[n][o] = b[o] + x[n] . w[o], lanes along the features: for few images. A unit makes a vector of outputs.
-constexpr int64_t kFewImages = kLanes / 2;  // fewer than this
-void linear_forward_dots(const LinearShape& s, const float* input, const float* weight, const float* bias, float* output) {
-  // Row after row is what memory far away likes best. Rows from the second-level cache share the start and end of their sums, and
-  // long ones an x that would not stay in the first for each.
-  const bool is_far = s.in_features * s.out_features * static_cast<int64_t>(sizeof(float)) > int64_t{1} << 20;
-  const bool one_by_one = is_far && s.in_features >= 512 && s.in_features <= 6144;
-  const double cost = cost_of(2.0 * static_cast<double>(s.batch * s.in_features * kLanes));
-  parallel_for(ceil_div(s.out_features, kLanes), cost, [&](int64_t unit) {
-    const int64_t o = unit * kLanes, live = min(s.out_features - o, kLanes);
-    Vec sums[kFewImages][kLanes];
-    for (int64_t n = 0; n < s.batch; ++n)
-      for (int64_t r = live; r < kLanes; ++r) sums[n][r] = Vec{};
-    for (int64_t r = 0; r < live;) {
-      const float* w = weight + (o + r) * s.in_features;
-      const bool four = !one_by_one && r + 4 <= live;
-      for (int64_t n = 0; n < s.batch; ++n) {
-        const float* x = input + n * s.in_features;
-        if (four) dots<4, 2>(x, w, s.in_features, sums[n] + r);
-        else dots<1, 8>(x, w, s.in_features, sums[n] + r);
-      }
-      r += four ? 4 : 1;
-    }
-    const Vec start = bias != nullptr ? load_partial(bias + o, live) : Vec{};
-    for (int64_t n = 0; n < s.batch; ++n)
-      store_partial(output + n * s.out_features + o, activated(s.activation, sum_lanes(sums[n]) + start), live);
-  });
-}
-
 // Image vectors per tile of the forward pass, and rows of w against them: the product fills the registers. Its panel of x^T lies
 // in the second-level cache while a unit's rows pass; the deeper it is, the longer are the streams of w.
 #if defined(__AVX512F__)
@@ -331,7 +377,7 @@ void linear_forward_rows(const Queue& queue, const LinearShape& s, const float* 
 
 void linear_forward(const Queue& queue, const LinearShape& s, const float* input, const float* weight, const float* bias,
                     float* output) {
-  if (s.batch < kFewImages) return linear_forward_dots(s, input, weight, bias, output);
+  if (s.batch < kFewImages) return linear_forward_dots(s, input, weight, s.in_features, bias, output);
   if (s.prefers_rows() && !s.output_in_lanes && s.in_features > 0)
     return linear_forward_rows(queue, s, input, weight, bias, output);
   // What has to be packed or unpacked is so for as many images at a time as stay near, but for enough to share out.
