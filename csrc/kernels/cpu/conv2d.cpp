@@ -433,12 +433,44 @@ bool has_weight_windows(const ConvPlan& c) {
          c.dilation_height == 1;
 }
 
+// The channels of images in lanes as rows, of the pixels of all images; those of dead images are 0.
+float* rows_of_pixels(const Queue& queue, ConvScratch slot, int64_t batch, int64_t blocks, int64_t channels, int64_t spatial,
+                      const float* from) {
+  const int64_t pixels = spatial * kLanes, depth = blocks * pixels;
+  float* to = static_cast<float*>(queue.scratch(slot, static_cast<size_t>(channels * depth) * sizeof(float)));
+  const VecI live_lanes = first_lanes(batch - (blocks - 1) * kLanes);
+  parallel_for(channels, static_cast<double>(depth) / 8, [&](int64_t channel) {
+    for (int64_t block = 0; block < blocks; ++block) {
+      const float* plane = from + (block * channels + channel) * pixels;
+      float* row = to + channel * depth + block * pixels;
+      for (int64_t p = 0; p < pixels; p += kLanes)
+        store(row + p, block == blocks - 1 ? select(live_lanes, load(plane + p), Vec{}) : load(plane + p));
+    }
+  });
+  return to;
+}
+
+// A kernel of one tap that meets every pixel: the product of two matrices.
+bool is_pointwise(const ConvPlan& c) {
+  return c.kernel_height == 1 && c.kernel_width == 1 && c.stride_height == 1 && c.stride_width == 1 && c.pad_top == 0 &&
+         c.pad_left == 0 && c.groups == 1 && c.out_height == c.in_height && c.out_width == c.in_width;
+}
+void pointwise_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
+                               float* grad_weight) {
+  const int64_t spatial = c.in_height * c.in_width, depth = c.blocks * spatial * kLanes;
+  const float* x = rows_of_pixels(queue, kPixelsOfInput, batch, c.blocks, c.in_channels, spatial, input);
+  const float* g = rows_of_pixels(queue, kPixelsOfGradient, batch, c.blocks, c.out_channels, spatial, grad_output);
+  gemm(queue, {c.out_channels, c.in_channels, depth, depth, 1, 1, depth, c.in_channels, 1, c.accumulate}, g, x, grad_weight);
+}
+
 // A unit is one input channel over some of the blocks: it pads its own plane, sweeps it once per register tile (of output
 // channels and taps) and adds up the lanes.
 void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
                          float* grad_weight) {
   if constexpr (!kPairs)
     if (prefers_winograd(c)) return winograd_backward_weight(queue, c, batch, input, grad_output, grad_weight);
+  if constexpr (!kPairs)
+    if (is_pointwise(c)) return pointwise_backward_weight(queue, c, batch, input, grad_output, grad_weight);
   const int64_t out_group = c.out_group(), in_group = c.in_group(), window = c.kernel_height * c.kernel_width;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const int64_t weights = c.out_channels * c.taps();

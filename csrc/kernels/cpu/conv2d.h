@@ -84,9 +84,11 @@ enum ConvScratch {
   kColumns,
   kPoints36,
   kProducts36,
-  kWholeSums
+  kWholeSums,
+  kPixelsOfInput,
+  kPixelsOfGradient
 };
-static_assert(kWholeSums < Queue::kScratchSlots);
+static_assert(kPixelsOfGradient < Queue::kScratchSlots);
 
 inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
   return {width,
