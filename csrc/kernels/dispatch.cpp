@@ -10,10 +10,11 @@
 namespace cnnx {
 
 // Each CPU target defines this in its own namespace; CMake says which are built.
-#define DECLARE(target)                     \
-  namespace target {                        \
-  extern const KernelTable<float> kKernels; \
-  extern const int kLaneCount;              \
+#define DECLARE(target)                            \
+  namespace target {                               \
+  extern const KernelTable<float> kKernels;        \
+  extern const KernelTable<double> kDoubleKernels; \
+  extern const int kLaneCount;                     \
   }
 CNNX_FOR_EACH_TARGET(DECLARE)
 #undef DECLARE
@@ -83,7 +84,7 @@ template <class T>
 const Tables<T>& tables() {
   static const Tables<T> result = [] {
     Tables<T> t;
-    if constexpr (std::is_same_v<T, float>) t.target = target_kernels(active_target());
+    t.target = target_kernels<T>(active_target());
     t.active = reference_kernels<T>();
     if constexpr (std::is_same_v<T, float>)
       if (active_target() != Target::reference) t.active = fallback_kernels();
@@ -111,14 +112,22 @@ Target active_target() {
   return target;
 }
 
-const KernelTable<float>& target_kernels(Target target) {
-  static const KernelTable<float> none;
+template <class T>
+const KernelTable<T>& target_kernels(Target target) {
+  static const KernelTable<T> none;
+  const auto either = [](const auto& floats, const auto& doubles) -> const KernelTable<T>& {
+    if constexpr (std::is_same_v<T, float>) return floats;
+    else return doubles;
+  };
 #define CASE(t) \
-  if (target == Target::t) return t::kKernels;
+  if (target == Target::t) return either(t::kKernels, t::kDoubleKernels);
   CNNX_FOR_EACH_TARGET(CASE)
 #undef CASE
+  (void)either;
   return none;
 }
+template const KernelTable<float>& target_kernels<float>(Target target);
+template const KernelTable<double>& target_kernels<double>(Target target);
 
 template <class T>
 const KernelTable<T>& kernels() {

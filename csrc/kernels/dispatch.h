@@ -41,7 +41,9 @@ std::vector<KernelInfo> kernel_infos();
 // What the targets provide; a target fills only the slots it has.
 template <class T>
 KernelTable<T> reference_kernels();
-const KernelTable<float>& target_kernels(Target target);  // as filled by the target itself, for tests
+// As filled by the target itself: all slots for float32, products and convolutions for float64.
+template <class T>
+const KernelTable<T>& target_kernels(Target target);
 
 // The reference in every slot, each of which reports its first call to the hook.
 KernelTable<float> fallback_kernels();

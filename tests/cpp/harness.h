@@ -118,8 +118,9 @@ Values absolute(Values values);
 Values scaled(Values values, double factor);
 
 // Error bound of a float sum of products whose absolute values add up to `magnitudes`.
-inline Values rounding_bound(const Values& magnitudes) {
-  Values bound = scaled(magnitudes, 32.0 * std::numeric_limits<float>::epsilon());
+template <class T = float>
+Values rounding_bound(const Values& magnitudes) {
+  Values bound = scaled(magnitudes, 32.0 * static_cast<double>(std::numeric_limits<T>::epsilon()));
   for (double& value : bound) value += 1e-30;
   return bound;
 }
@@ -142,10 +143,10 @@ Values same_for_any_threads(const std::string& what, const Run& run) {
 }
 
 // What run(grad_weight, grad_bias) adds to gradients all of which begin as `start`.
-template <class Run>
+template <class T = float, class Run>
 std::pair<Values, Values> added_to(double start, int64_t weights, int64_t biases, const Run& run) {
-  Guarded<float> grad_weight(Values(static_cast<size_t>(weights), start), 1);
-  Guarded<float> grad_bias(Values(static_cast<size_t>(biases), start), 1);
+  Guarded<T> grad_weight(Values(static_cast<size_t>(weights), start), 1);
+  Guarded<T> grad_bias(Values(static_cast<size_t>(biases), start), 1);
   run(grad_weight.data(), grad_bias.data());
   CHECK((grad_weight.intact() && grad_bias.intact()));
   std::pair sums(grad_weight.values(), grad_bias.values());
@@ -154,9 +155,14 @@ std::pair<Values, Values> added_to(double start, int64_t weights, int64_t biases
   return sums;
 }
 
-// The float32 table that cases are checked on: the active one, or another while a TestedKernels lives.
+// The table that cases are checked on: the active one, or in float32 another while a TestedKernels lives.
 inline const KernelTable<float>* other_kernels = nullptr;
-inline const KernelTable<float>& tested_kernels() { return other_kernels != nullptr ? *other_kernels : kernels<float>(); }
+template <class T = float>
+const KernelTable<T>& tested_kernels() {
+  if constexpr (std::is_same_v<T, float>)
+    if (other_kernels != nullptr) return *other_kernels;
+  return kernels<T>();
+}
 struct TestedKernels {
   explicit TestedKernels(const KernelTable<float>& table) { other_kernels = &table; }
   ~TestedKernels() { other_kernels = nullptr; }

@@ -22,6 +22,7 @@ const Case kCases[] = {
     {1, 1, 1, 1, 1, 1},
     {1, 5, 5, 1, 1, 1},
     {3, 7, 5, 5, 1, 1},
+    {19, 4, 5, 23, 1, 1},
     {1, 6, 7, 4, 2, 2},
     {1, 9, 9, 4, 3, 3},
     {3, 8, 11, 5, 3, 3},
@@ -154,19 +155,19 @@ void check_pooled(const Conv2dShape& s, const Operands& x) {
   }
 }
 
-template <class Compare>
+template <class T = float, class Compare>
 void check(const Conv2dShape& s, const Operands& x, double start, const Compare& compare) {
-  const KernelTable<float>& table = tested_kernels();
+  const KernelTable<T>& table = tested_kernels<T>();
   const std::string what = describe(s);
   const Layout in{s.batch, s.in_channels * s.in_height * s.in_width, s.lanes};
   const Layout out{s.batch, s.out_channels * s.out_height * s.out_width, s.lanes};
   const int64_t shift = s.lanes == 1 ? 1 : 0;
-  const Guarded<float> input = place<float>(x.input, in, shift), grad_output = place<float>(x.grad_output, out, shift);
-  const Guarded<float> weight(x.weight, 1), bias(x.bias, 1);
+  const Guarded<T> input = place<T>(x.input, in, shift), grad_output = place<T>(x.grad_output, out, shift);
+  const Guarded<T> weight(x.weight, 1), bias(x.bias, 1);
   const int64_t weights = weight.size();
 
-  auto forward = [&](const float* with_bias) {
-    Guarded<float> output(out.size(), shift);
+  auto forward = [&](const T* with_bias) {
+    Guarded<T> output(out.size(), shift);
     table.conv2d_forward(kHost, s, input.data(), weight.data(), with_bias, {}, output.data());
     CHECK_MESSAGE(output.intact(), what << ": forward wrote outside its output");
     return extract(output, out);
@@ -175,16 +176,16 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
   compare(forward(nullptr), &Results::output_without_bias, what + ": output without bias");
 
   // With a normalisation and an activation: to the bit what they give behind it.
-  check_pooled(s, x);
+  if constexpr (std::is_same_v<T, float>) check_pooled(s, x);
   Random random(7);
-  const Guarded<float> mean(random.reals(s.out_channels), 1), deviation(random.reals(s.out_channels), 1);
-  const Guarded<float> scale(random.reals(s.out_channels), 1), offset(random.reals(s.out_channels), 1);
+  const Guarded<T> mean(random.reals(s.out_channels), 1), deviation(random.reals(s.out_channels), 1);
+  const Guarded<T> scale(random.reals(s.out_channels), 1), offset(random.reals(s.out_channels), 1);
   for (const bool has_line : {true, false}) {
-    const ChannelNorm<float> norm{mean.data(), deviation.data(), has_line ? scale.data() : nullptr,
-                                  has_line ? offset.data() : nullptr};
+    const ChannelNorm<T> norm{mean.data(), deviation.data(), has_line ? scale.data() : nullptr,
+                              has_line ? offset.data() : nullptr};
     Conv2dShape activated = s;
     activated.activation = Activation::relu;
-    Guarded<float> apart(out.size(), shift), together(out.size(), shift), between(out.size(), shift);
+    Guarded<T> apart(out.size(), shift), together(out.size(), shift), between(out.size(), shift);
     table.conv2d_forward(kHost, s, input.data(), weight.data(), bias.data(), {}, between.data());
     table.batch_norm_apply(kHost, {s.batch, s.out_channels, s.out_height * s.out_width, s.lanes, Activation::relu},
                            between.data(), norm.mean, norm.inv_std, norm.weight, norm.bias, apart.data());
@@ -195,7 +196,7 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
 
   compare(same_for_any_threads(what,
                                [&] {
-                                 Guarded<float> grad_input(in.size(), shift);
+                                 Guarded<T> grad_input(in.size(), shift);
                                  table.conv2d_backward_input(kHost, s, grad_output.data(), weight.data(), grad_input.data());
                                  CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
                                  return extract(grad_input, in);
@@ -203,7 +204,7 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
           &Results::grad_input, what + ": grad_input");
 
   auto backward_weight = [&](bool want_weight, bool want_bias) {
-    Guarded<float> grad_weight(weights, 1), grad_bias(s.out_channels, 1);
+    Guarded<T> grad_weight(weights, 1), grad_bias(s.out_channels, 1);
     table.conv2d_backward_weight(kHost, s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
                                  want_bias ? grad_bias.data() : nullptr);
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
@@ -212,7 +213,7 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
   auto accumulated = [&] {
     auto adding = s;
     adding.accumulate = true;
-    return added_to(start, weights, s.out_channels, [&](float* grad_weight, float* grad_bias) {
+    return added_to<T>(start, weights, s.out_channels, [&](T* grad_weight, T* grad_bias) {
       table.conv2d_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight, grad_bias);
     });
   };
@@ -242,15 +243,16 @@ void check_integers(const Conv2dShape& s) {
 }
 
 // `spread`: an element's error may be that of its tile's largest element, as with Winograd's transforms.
+template <class T = float>
 void check_reals(const Conv2dShape& s, bool spread = false) {
   Random random(static_cast<uint64_t>(s.batch * 77 + s.in_width));
   const Operands x = draw(s, [&](int64_t count) { return random.reals(count); });
   const Results e = expected(s, x);
   const Results magnitudes = expected(s, {absolute(x.input), absolute(x.weight), absolute(x.bias), absolute(x.grad_output)});
-  check(s, x, 0, [&](const Values& actual, Values Results::* part, const std::string& what) {
+  check<T>(s, x, 0, [&](const Values& actual, Values Results::* part, const std::string& what) {
     Values scale = magnitudes.*part;
     if (spread) scale.assign(scale.size(), *std::max_element(scale.begin(), scale.end()));
-    expect_within(actual, e.*part, rounding_bound(scale), what);
+    expect_within(actual, e.*part, rounding_bound<T>(scale), what);
   });
 }
 
@@ -268,6 +270,14 @@ TEST_CASE("conv2d: factors in bfloat16, integer values exactly") {
     for (int64_t lanes : lane_choices())
       for (int64_t batch : {1, lane_count() + 1, 2 * lane_count() + 3, 5 * lane_count() - 2})
         check_integers(shape_of(c, batch, lanes));
+}
+
+TEST_CASE("conv2d: float64, within rounding") {
+  for (const Case& c : kCases)
+    for (int64_t batch : {int64_t{1}, int64_t{3}}) check_reals<double>(shape_of(c, batch, 1));
+  for (int64_t batch : {2 * kSliceImages - 1, 2 * kSliceImages + 5})
+    check_reals<double>(shape_of({3, 7, 6, 5, 3, 3, 1, 1, kSame}, batch, 1));
+  check_reals<double>(shape_of({3, 21, 20, 150, 3, 3, 2, 1, kSame}, 2, 1));  // more rows and places than a unit has
 }
 
 TEST_CASE("conv2d: real values, within rounding") {

@@ -32,7 +32,7 @@ TEST_CASE("a missing kernel computes with the reference and reports its first ca
 }
 
 TEST_CASE("the active table holds the target's kernels, and reports where it has none") {
-  const KernelTable<float>& target = target_kernels(active_target());
+  const KernelTable<float>& target = target_kernels<float>(active_target());
   const KernelTable<float> reference = reference_kernels<float>(), fallback = fallback_kernels();
   const bool forced = active_target() == Target::reference;  // asked for, so nothing to report
 #define KERNEL(slot, signature) \

@@ -29,6 +29,7 @@ Dense expected(const LinearShape& s, const Values& x, const Values& w, const Val
   return r;
 }
 
+template <class T = float>
 void check_linear(const LinearShape& s, bool integers) {
   const std::string what =
       "linear (" + std::to_string(s.batch) + ", " + std::to_string(s.in_features) + ") -> " + std::to_string(s.out_features);
@@ -40,13 +41,13 @@ void check_linear(const LinearShape& s, bool integers) {
   const Dense magnitude = expected(s, absolute(x), absolute(w), absolute(b), absolute(g));
   auto compare = [&](const Values& actual, Values Dense::* part, const char* name) {
     if (integers) expect_equal(actual, e.*part, what + ": " + name);
-    else expect_within(actual, e.*part, rounding_bound(magnitude.*part), what + ": " + name);
+    else expect_within(actual, e.*part, rounding_bound<T>(magnitude.*part), what + ": " + name);
   };
 
-  const KernelTable<float>& table = tested_kernels();
-  const Guarded<float> input(x, 1), weight(w, 1), bias(b, 1), grad_output(g, 1);
-  auto forward = [&](const float* with_bias) {
-    Guarded<float> output(s.batch * s.out_features, 1);
+  const KernelTable<T>& table = tested_kernels<T>();
+  const Guarded<T> input(x, 1), weight(w, 1), bias(b, 1), grad_output(g, 1);
+  auto forward = [&](const T* with_bias) {
+    Guarded<T> output(s.batch * s.out_features, 1);
     table.linear_forward(kHost, s, input.data(), weight.data(), with_bias, output.data());
     CHECK_MESSAGE(output.intact(), what << ": forward wrote outside its output");
     return output.values();
@@ -55,7 +56,7 @@ void check_linear(const LinearShape& s, bool integers) {
   compare(forward(nullptr), &Dense::plain_output, "output without bias");
   compare(same_for_any_threads(what,
                                [&] {
-                                 Guarded<float> grad_input(s.batch * s.in_features, 1);
+                                 Guarded<T> grad_input(s.batch * s.in_features, 1);
                                  table.linear_backward_input(kHost, s, grad_output.data(), weight.data(), grad_input.data());
                                  CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
                                  return grad_input.values();
@@ -63,7 +64,7 @@ void check_linear(const LinearShape& s, bool integers) {
           &Dense::grad_input, "grad_input");
   const double start = integers ? 3 : 0;  // reals would lose places to it
   auto backward_weight = [&](bool want_weight, bool want_bias) {
-    Guarded<float> grad_weight(weight.size(), 1), grad_bias(s.out_features, 1);
+    Guarded<T> grad_weight(weight.size(), 1), grad_bias(s.out_features, 1);
     table.linear_backward_weight(kHost, s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
                                  want_bias ? grad_bias.data() : nullptr);
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
@@ -72,7 +73,7 @@ void check_linear(const LinearShape& s, bool integers) {
   auto accumulated = [&] {
     auto adding = s;
     adding.accumulate = true;
-    return added_to(start, weight.size(), s.out_features, [&](float* grad_weight, float* grad_bias) {
+    return added_to<T>(start, weight.size(), s.out_features, [&](T* grad_weight, T* grad_bias) {
       table.linear_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight, grad_bias);
     });
   };
@@ -90,6 +91,7 @@ struct GemmCase {
   int64_t gap = 0;  // unused elements after every row
 };
 
+template <class T = float>
 void check_gemm(const GemmCase& c, bool integers) {
   auto strides = [&](int64_t rows, int64_t columns, bool turned) {
     return turned ? std::pair<int64_t, int64_t>{1, rows + c.gap} : std::pair<int64_t, int64_t>{columns + c.gap, 1};
@@ -111,15 +113,15 @@ void check_gemm(const GemmCase& c, bool integers) {
   Values product = start, magnitude = absolute(start);
   reference().gemm(kHost, s, a.data(), b.data(), product.data());
   reference().gemm(kHost, s, absolute(a).data(), absolute(b).data(), magnitude.data());
-  const Guarded<float> left(a, 1), right(b, 1);
+  const Guarded<T> left(a, 1), right(b, 1);
   const Values actual = same_for_any_threads(what, [&] {
-    Guarded<float> out(start, 1);  // gaps must keep what they hold
-    tested_kernels().gemm(kHost, s, left.data(), right.data(), out.data());
+    Guarded<T> out(start, 1);  // gaps must keep what they hold
+    tested_kernels<T>().gemm(kHost, s, left.data(), right.data(), out.data());
     CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
     return out.values();
   });
   if (integers) expect_equal(actual, product, what);
-  else expect_within(actual, product, rounding_bound(magnitude), what);
+  else expect_within(actual, product, rounding_bound<T>(magnitude), what);
 }
 
 }  // namespace
@@ -128,6 +130,7 @@ TEST_CASE("linear: integer values exactly, real values within rounding") {
   for (const LinearShape& s : kLinear) {
     check_linear(s, true);
     check_linear(s, false);
+    check_linear<double>(s, false);
   }
 }
 
@@ -135,7 +138,9 @@ TEST_CASE("linear: inputs and results in lanes") {
   const int64_t lanes = lane_count();
   if (lanes == 1) return;
   for (const int64_t batch : {lanes / 2, lanes, 5 * lanes + 3, int64_t{90}})  // the last one lays out a weight of 40 outputs
-    for (const auto& [in, out] : {std::pair<int64_t, int64_t>{1, 1}, {33, 7}, {400, 120}, {900, 13}, {1700, 40}}) {
+    for (const std::pair<int64_t, int64_t>& features :
+         {std::pair<int64_t, int64_t>{1, 1}, {33, 7}, {400, 120}, {900, 13}, {1700, 40}}) {
+      const int64_t in = features.first, out = features.second;
       const std::string what = "linear " + std::to_string(batch) + ", " + std::to_string(in) + " to " + std::to_string(out);
       const LinearShape s{batch, in, out, Activation::tanh};
       const Layout x_lanes{batch, in, lanes}, y_lanes{batch, out, lanes};
@@ -172,13 +177,14 @@ TEST_CASE("linear and gemm: factors in bfloat16, integer values exactly") {
 }
 
 TEST_CASE("gemm: transposed operands, gaps, accumulation") {
-  const int64_t sizes[][3] = {{1, 1, 1},    {1, 9, 5},    {9, 1, 5},     {5, 9, 1},   {7, 11, 13},
-                              {16, 16, 16}, {33, 65, 17}, {70, 37, 129}, {3, 200, 50}};
+  const int64_t sizes[][3] = {{1, 1, 1},    {1, 9, 5},     {9, 1, 5},    {5, 9, 1},  {7, 11, 13},   {16, 16, 16},
+                              {33, 65, 17}, {70, 37, 129}, {3, 200, 50}, {1, 1, 77}, {1, 1100, 37}, {70, 1, 600}};
   for (const auto& size : sizes)
     for (int flags = 0; flags < 16; ++flags) {
       const bool a = flags & 1, b = flags & 2, c = flags & 4, accumulate = flags & 8;
       check_gemm({size[0], size[1], size[2], a, b, c, accumulate}, true);
       check_gemm({size[0], size[1], size[2], a, b, c, accumulate, 3}, false);
+      check_gemm<double>({size[0], size[1], size[2], a, b, c, accumulate, 3}, false);
     }
 }
 
