@@ -145,8 +145,8 @@ struct ReduceShape {
   int64_t outer, reduce, inner;
 };
 
-// Of rows (rows, n), sorted, the elements at ranks first ... first + count - 1. nan_wins: of a row with a NaN its first one instead,
-// for a count of 1.
+// Of rows (rows, n), sorted, the elements at ranks first ... first + count - 1. nan_wins: of a row with a NaN its first one
+// instead, for a count of 1.
 struct RankShape {
   int64_t rows, n, first, count;
   bool descending, nan_wins;

@@ -1,6 +1,6 @@
-// float64: matrix products, dense layers and convolutions. Nets are checked in it and seldom trained, so that one mechanism serves
-// all: a panel of up to kColumns columns of the right operand, packed side by side, against tiles of rows of the left one. What
-// differs is where a panel comes from: a matrix, or windows of images.
+// float64: matrix products, dense layers and convolutions. Nets are checked in it and seldom trained, so one mechanism serves all:
+// a panel of up to kColumns columns of the right operand, packed side by side, against tiles of rows of the left one. What differs
+// is where a panel comes from: a matrix, or windows of images.
 //   product                c (m, n)          = a (m, k)                 b (k, n)
 //   convolution            y (out, places)   = w (out, taps)            windows (taps, places)
 //   its input gradient     dx (in, places)   = w' (in, out x taps)      windows of dy, found the other way (out x taps, places)
@@ -179,7 +179,7 @@ void multiply_windows(const Queue& queue, int64_t batch, int64_t groups, int64_t
   });
 }
 
-// c (1, n) = a (1, k) b (k, n), where the panels of b would be used once: rows of b as they lie, several at a time, or dot products.
+// c (1, n) = a (1, k) b (k, n), which would use a panel of b once: rows of b as they lie, several at a time, or dot products.
 constexpr int64_t kStretch = 512;  // columns of a unit: their sums stay in the first-level cache
 void vector_by_rows(const GemmShape& s, const double* a, const double* b, double* c) {
   parallel_for(ceil_div(s.n, kStretch), cost_of(4.0 * static_cast<double>(min(s.n, kStretch) * s.k)), [&](int64_t unit) {

@@ -1,9 +1,9 @@
 // Sorting, and picking elements by their rank.
 //
 // An element's key is an unsigned number in the order of sorting. In a word, with its position below it, no two are equal, and
-// the order of the words is the stable one. Whole rows are sorted by the bytes of their keys, from the last one on. A few ranks of
-// a long row are bounded by a sample (Floyd and Rivest, "Expected time bounds for selection", 1975): one pass collects what lies
-// within the bounds, and only that is put in order.
+// the order of the words is the stable one. Whole rows are sorted by the bytes of their keys, from the last one on. A few ranks
+// of a long row are bounded by a sample (Floyd and Rivest, "Expected time bounds for selection", 1975): one pass collects what
+// lies within the bounds, and only that is put in order.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
