@@ -60,6 +60,12 @@ def test_eval(digits_run, capsys, tmp_path):
     accuracy = float(out[12].split()[2]) / 100
     assert accuracy == pytest.approx((table[:, 2] * table[:, 3]).sum() / 360, abs=1e-3)
     assert accuracy > 0.85
+    assert out[13].startswith("most confused: ")
+    pairs = [line[15:].split() for line in out[13:-2]]
+    assert all(pair[1:3] == ["taken", "for"] and pair[5] == "of" for pair in pairs)
+    counts = [int(pair[4]) for pair in pairs]
+    assert 1 <= len(counts) <= 5
+    assert counts == sorted(counts, reverse=True)
     assert is_png(tmp_path / "pictures" / "confusion.png")
     assert is_png(tmp_path / "pictures" / "mistakes.png")
 

@@ -7,8 +7,9 @@ import pytest
 
 import cnnx
 from cnnx import plot
+from cnnx.plot.confusion import most_confused
 
-pytest.importorskip("matplotlib")
+matplotlib_text = pytest.importorskip("matplotlib.text")
 
 
 def labels(axes):
@@ -40,12 +41,71 @@ def test_confusion_matrix(tmp_path):
     axes = figure.axes[0]
     assert labels(axes) == (["cat", "dog"], ["cat", "dog"])
     assert [text.get_text() for text in axes.texts] == ["8", "2"]
-    np.testing.assert_allclose(axes.images[0].get_array(), [[0.8, 0.2], [0, 0]])
-    assert figure.get_suptitle() == "accuracy 0.8000 on 10 images"
-    with pytest.raises(ValueError, match="square"):
-        plot.confusion_matrix(np.zeros((2, 3)))
+    mistakes, right = (image.get_array() for image in axes.images)
+    np.testing.assert_allclose(mistakes.filled(-1), [[-1, 0.2], [-1, -1]])
+    np.testing.assert_array_equal(right.mask, [[False, True], [True, False]])
+    (recall,) = axes.child_axes
+    assert labels(recall)[1] == ["80.0 %", "-"]
+    assert figure.get_suptitle() == "accuracy 0.8000 on 10 images, 2 mistakes"
+    assert figure.get_supxlabel().endswith("most confused:\n  cat taken for dog, 2 of 10")
+    assert plot.confusion_matrix(np.eye(2)).get_supxlabel() == ""
+    for wrong in (np.zeros((2, 3)), np.zeros((0, 0)), 3):
+        with pytest.raises(ValueError, match="square"):
+            plot.confusion_matrix(wrong)
+    for wrong in ([[1, -1], [0, 1]], [[float("nan"), 0], [0, 1]], [["a"]]):
+        with pytest.raises(ValueError, match="counts must be"):
+            plot.confusion_matrix(wrong)
     with pytest.raises(ValueError, match="3 names for 2 classes"):
         plot.confusion_matrix(np.eye(2), ["a", "b", "c"])
+
+
+def inside(figure):
+    """Asserts that no text reaches beyond the figure."""
+    figure.draw_without_rendering()
+    across, up = figure.bbox.size
+    for text in figure.findobj(matplotlib_text.Text):
+        if text.get_visible() and text.get_text():
+            box = text.get_window_extent()
+            assert min(box.x0, box.y0) >= -1, text
+            assert max(box.x1 - across, box.y1 - up) <= 1, text
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "cell"),
+    [
+        (1, "{}", 3.0),
+        (2, "a rather long name, number {}", 1.5),
+        (3, "x" * 300, 1.0),
+        (10, "{}", 0.5),
+        (26, "a name of {}", 10 / 26),
+        (100, "{}", 0.22),
+    ],
+)
+def test_a_confusion_matrix_of_any_size_is_legible(count, name, cell):
+    """Every mistake is seen, numbers fit their cells, and names take nothing from the matrix."""
+    matrix = np.diag(np.full(count, 1000))
+    if count > 1:
+        matrix[0, 1], matrix[1, 0] = 1, 600  # the scale is that of the second
+    figure = plot.confusion_matrix(matrix, [name.format(number) for number in range(count)])
+    inside(figure)
+    axes = figure.axes[0]
+    width = axes.get_window_extent().width / figure.dpi
+    assert width == pytest.approx(count * cell, rel=0.05)
+    for text in axes.texts:
+        assert text.get_window_extent().width < width / count * figure.dpi
+    if count > 1:
+        shades = axes.images[0]
+        faint = shades.to_rgba(shades.get_array())[0, 1]
+        assert faint[:3].min() < 0.85  # white is 1
+        assert "600 of 1,600" in figure.get_supxlabel()
+
+
+def test_most_confused():
+    matrix = np.array([[5, 3, 0, 1], [3, 10, 0, 0], [0, 0, 0, 0], [0, 7, 0, 1]])
+    # As common as 0 for 1 is 1 for 0, but a smaller share of its class.
+    assert most_confused(matrix) == [(7, 3, 1), (3, 0, 1), (3, 1, 0), (1, 0, 3)]
+    assert most_confused(matrix, 1) == [(7, 3, 1)]
+    assert most_confused(np.eye(3)) == []
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 3, 3), (4, 2, 3, 3), (6, 2, 3), (1, 1, 1, 1)])

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from cnnx.bench.measure import Result
 from cnnx.bench.report import time_text
-from cnnx.plot import _figure, _finish, _plainly, _text
+from cnnx.plot.drawing import as_text, finish, new_figure, plainly
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@_plainly
+@plainly
 def chart(
     results: Sequence[Result], path: str | os.PathLike[str] | None = None, *, title: str | None = None
 ) -> Figure:
@@ -40,7 +40,7 @@ def chart(
 
     names = list(dict.fromkeys(name for result in results for name in result.figures["quiet"]))
     thickness = 0.8 / len(names)
-    figure = _figure(9.0, 1.2 + 0.25 * len(results) * (len(names) + 1))
+    figure = new_figure(9.0, 1.2 + 0.25 * len(results) * (len(names) + 1))
     axes = figure.subplots()
     for number, name in enumerate(names):
         places, ratios = [], []
@@ -55,9 +55,9 @@ def chart(
             axes.annotate(
                 f" {time_text(seconds)}", (ratios[-1], places[-1]), va="center", fontsize=7, clip_on=False
             )
-        axes.barh(places, ratios, thickness, label=_text(name))
+        axes.barh(places, ratios, thickness, label=as_text(name))
     labels = [f"{r.row}\n{r.threads} thread{'s' * (r.threads > 1)}" for r in results]
-    axes.set_yticks(range(len(results)), [_text(label) for label in labels])
+    axes.set_yticks(range(len(results)), [as_text(label) for label in labels])
     axes.invert_yaxis()
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
@@ -68,4 +68,4 @@ def chart(
     axes.set_xlabel(f"times as long as cnnx{beside} (fewer is faster)")
     axes.axvline(1, color="black", linewidth=0.8)
     figure.legend(loc="outside right upper", fontsize=8)
-    return _finish(figure, title, path)
+    return finish(figure, title, path)

@@ -14,6 +14,7 @@ from cnnx.cli.figures import Figures
 from cnnx.cli.terminal import say, say_lines
 from cnnx.cli.trained import Trained, output_folder
 from cnnx.files import as_json, write_file
+from cnnx.plot.confusion import most_confused
 from cnnx.text import printable
 from cnnx.training.metrics import Share
 
@@ -39,6 +40,18 @@ def class_table(matrix: Array, classes: list[str]) -> str:
     for name, hits, guesses, count in zip(classes, right, found, true, strict=True):
         lines.append(f"{name:<{width}}  {share(hits, guesses)}  {share(hits, count)}  {count:>9,}")
     return "\n".join(lines)
+
+
+def confused_lines(matrix: Array, classes: list[str]) -> list[str]:
+    """The commonest mistakes, one in a line."""
+    totals, names = matrix.sum(1), [printable(name) for name in classes]
+    pairs = [
+        (f"{names[row]} taken for {names[column]}", f"{count:,} of {totals[row]:,}")
+        for count, row, column in most_confused(matrix)
+    ]
+    width = max((len(pair) for pair, _ in pairs), default=0)
+    heads = ["most confused: ", *[" " * 15] * len(pairs)]
+    return [f"{head}{pair:<{width}}  {amount}" for head, (pair, amount) in zip(heads, pairs, strict=False)]
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -67,6 +80,8 @@ def evaluate(options: argparse.Namespace) -> int:
         f"test accuracy {share}, chance {100 * chance:.2f} %, loss {-np.log(likelihood).mean():.4f}, "
         f"{len(labels):,} images"
     )
+    for line in confused_lines(matrix, trained.classes):
+        say(line)
     if options.json:
         results = {
             "run": str(trained.folder),
