@@ -9,11 +9,20 @@ import cnnx
 from cnnx import plot
 from cnnx.plot.confusion import most_confused
 
-matplotlib_text = pytest.importorskip("matplotlib.text")
+pytest.importorskip("matplotlib")
 
 
 def labels(axes):
     return [t.get_text() for t in axes.get_xticklabels()], [t.get_text() for t in axes.get_yticklabels()]
+
+
+def inside(figure):
+    """Asserts that nothing reaches beyond the figure."""
+    figure.draw_without_rendering()
+    box = figure.get_tightbbox()
+    across, up = figure.get_size_inches()
+    assert min(box.x0, box.y0) >= -0.01, box
+    assert max(box.x1 - across, box.y1 - up) <= 0.01, (box, across, up)
 
 
 def test_curves(tmp_path):
@@ -32,6 +41,32 @@ def test_curves(tmp_path):
     for empty in ({}, {"loss": {}}):
         with pytest.raises(ValueError, match="history is empty"):
             plot.curves(empty)
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 500])
+def test_curves_count_whole_epochs(epochs):
+    figure = plot.curves({"loss": {"train": np.linspace(2e9, 1, epochs), "x" * 300: [1.0]}}, title="t " * 99)
+    inside(figure)
+    (axes,) = figure.axes
+    low, high = axes.get_xlim()
+    ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+    assert ticks == [int(tick) for tick in ticks]
+    assert 1 <= ticks[0] <= ticks[-1] <= epochs
+    assert epochs > 3 or ticks == list(range(1, epochs + 1))
+    assert axes.lines[1].get_markersize() > 4  # one point has no line to be seen by
+
+
+def test_a_part_has_its_colour_in_all_panels():
+    history = {"a": {str(part): [1.0, 2.0] for part in range(20)}, "b": {"19": [1.0], "3": [2.0]}}
+    figure = plot.curves(history, note="a note " * 40)
+    inside(figure)
+    styles = [
+        {line.get_label(): (line.get_color(), line.get_linestyle()) for line in axes.lines}
+        for axes in figure.axes
+    ]
+    assert styles[1] == {name: styles[0][name] for name in ("19", "3")}
+    assert len(set(styles[0].values())) == 20
+    assert figure.get_supxlabel().split() == ("a note " * 40).split()
 
 
 def test_confusion_matrix(tmp_path):
@@ -57,17 +92,6 @@ def test_confusion_matrix(tmp_path):
             plot.confusion_matrix(wrong)
     with pytest.raises(ValueError, match="3 names for 2 classes"):
         plot.confusion_matrix(np.eye(2), ["a", "b", "c"])
-
-
-def inside(figure):
-    """Asserts that no text reaches beyond the figure."""
-    figure.draw_without_rendering()
-    across, up = figure.bbox.size
-    for text in figure.findobj(matplotlib_text.Text):
-        if text.get_visible() and text.get_text():
-            box = text.get_window_extent()
-            assert min(box.x0, box.y0) >= -1, text
-            assert max(box.x1 - across, box.y1 - up) <= 1, text
 
 
 @pytest.mark.parametrize(

@@ -497,6 +497,26 @@ def test_the_picture(tmp_path) -> None:
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
+@pytest.mark.parametrize(
+    ("quantity", "train", "validation", "leads"),
+    [
+        ("loss", [3.0, 2.0], [3.5, 1.5], True),
+        ("loss", [3.0, 2.0], [3.0, 2.5], False),
+        ("accuracy", [0.5, 0.6], [0.4, 0.7], True),
+        ("accuracy", [0.5, 0.6], [0.5, 0.5], False),
+    ],
+)
+def test_the_picture_says_why_validation_can_be_better(quantity, train, validation, leads):
+    pytest.importorskip("matplotlib")
+    rows = [
+        {"epoch": 1 + i, f"train_{quantity}": a, f"validation_{quantity}": b}
+        for i, (a, b) in enumerate(zip(train, validation, strict=True))
+    ]
+    note = training.History(rows).plot().get_supxlabel()
+    assert ("training values are means over the epoch" in " ".join(note.split())) == leads
+    assert training.History([{"epoch": 1, "train_loss": 1.0}]).plot().get_supxlabel() == ""
+
+
 X, Y = np.zeros((8, 1, 8, 8), np.float32), np.zeros(8, np.int64)
 WRONG = {
     "model": (lambda: cnnx.fit(3, (X, Y)), TypeError, "fit: model must be a Module, got int"),

@@ -18,7 +18,7 @@ from cnnx.cli.figures import Figures
 from cnnx.cli.lock import Lock
 from cnnx.cli.run_schema import check_checkpoint
 from cnnx.files import as_json, write_file
-from cnnx.training.history import Row
+from cnnx.training.history import Row, remark
 
 CHECKPOINT_VERSION = 3
 TEMPORARY = re.compile(r"(\.\d+)+\.tmp$")  # what files that are being written have behind their name
@@ -145,7 +145,7 @@ class RunFolder:
 
     def draw(self, panels: dict[str, dict[str, list[float]]], figures: Figures) -> None:
         """Draws the curves."""
-        figures.draw("curves", self.curves, plot.curves, panels, title=self.path.name)
+        figures.draw("curves", self.curves, plot.curves, panels, title=self.path.name, note=remark(panels))
 
 
 def _made(path: Path) -> bool:

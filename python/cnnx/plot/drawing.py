@@ -6,7 +6,7 @@ import functools
 import io
 import os
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -82,6 +82,12 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
 
 
+def width_of(lines: Iterable[str], size: float) -> float:
+    """How wide the widest of some lines is, in inches, in letters of so many points."""
+    text = new_figure(1, 1).text(0, 0, "\n".join(lines), fontsize=size)
+    return float(text.get_window_extent().width / DPI)
+
+
 def fit(figure: Figure, axes: Axes, width: float, height: float) -> None:
     """Makes the figure as large as the axes need for so many inches, whatever stands around them."""
     layout = figure.get_layout_engine()
@@ -98,11 +104,11 @@ def fit(figure: Figure, axes: Axes, width: float, height: float) -> None:
 
 def wrap(figure: Figure, text: Text) -> None:
     """Breaks the lines of a text that are wider than the figure."""
-    room = figure.bbox.width - 0.1 * figure.dpi
-    width = text.get_window_extent().width
-    if width > room:
-        lines = text.get_text().split("\n")
-        letters = max(8, int(max(map(len, lines)) * room / width))
+    room = 0.97 * figure.bbox.width
+    lines = text.get_text().split("\n")
+    letters = max(map(len, lines))
+    while text.get_window_extent().width > room and letters > 8:
+        letters = int(0.95 * letters)
         text.set_text("\n".join(part for line in lines for part in textwrap.wrap(line, letters) or [""]))
 
 

@@ -11,11 +11,35 @@ if TYPE_CHECKING:
 
 Row = dict[str, float]
 PARTS = ("train", "validation")
+WHY = (
+    "Validation can be the better one: training values are means over the epoch, of changing weights with "
+    "dropout and augmentation (if any) on; validation follows, without them."
+)
 
 
 def is_lower_better(name: str) -> bool:
     """Whether less of a quantity is better: of what is called a loss or an error."""
     return name.endswith(("loss", "error"))
+
+
+def remark(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> str | None:
+    """Why a validation is better than the training, where one is in the same epoch; else None.
+
+    Parameters
+    ----------
+    panels
+        Values by quantity and part, as `History.curves` gives them; whatever else begins with
+        ``"validation"`` is one, too.
+    """
+    for quantity, parts in panels.items():
+        sign = -1 if is_lower_better(quantity) else 1
+        for name, values in parts.items():
+            if name.startswith(PARTS[1]) and any(
+                sign * ours > sign * theirs
+                for ours, theirs in zip(values, parts.get(PARTS[0], ()), strict=False)
+            ):
+                return WHY
+    return None
 
 
 class History:
@@ -113,10 +137,14 @@ class History:
         return panels
 
     def plot(self, path: str | os.PathLike[str] | None = None, *, title: str | None = None) -> Figure:
-        """Draws the curves (`cnnx.plot.curves`) and, given a path, writes them there."""
+        """Draws the curves (`cnnx.plot.curves`) and, given a path, writes them there.
+
+        Where validation is better than training, a line says why it can be.
+        """
         from cnnx import plot
 
-        return plot.curves(self.curves(), path, title=title)
+        panels = self.curves()
+        return plot.curves(panels, path, title=title, note=remark(panels))
 
     def table(self) -> str:
         """The rows as lines of text below their names."""
