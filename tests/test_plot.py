@@ -140,7 +140,21 @@ def test_filters_show_every_weight(shape):
     shown = np.sort(np.asarray(drawn.filled(np.nan)).ravel())
     np.testing.assert_array_equal(shown[: weight.size], np.sort(weight.ravel()))
     assert np.isnan(shown[weight.size :]).all()
-    assert figure.axes[1].get_ylabel() == "weight"
+    inside(figure)
+    assert figure.axes[0].child_axes[0].get_ylabel() == "weight"
+
+
+def test_filters_in_colours(tmp_path):
+    weight = np.random.default_rng(0).normal(size=(5, 3, 3, 2))
+    figure = plot.filters(weight, tmp_path / "colours.png", colour=True)
+    inside(figure)
+    (axes,) = figure.axes
+    drawn = np.asarray(axes.images[0].get_array())
+    assert drawn.shape == (2 * 3 + 1, 3 * 2 + 2, 3)  # two rows of three, with gaps of one
+    np.testing.assert_allclose(drawn[4:, 3:5], 0.5 + weight[4].transpose(1, 2, 0) / (2 * abs(weight).max()))
+    assert (drawn[:, 2] == 1).all()
+    with pytest.raises(ValueError, match="colours need 3 input channels, the weight has 1"):
+        plot.filters(np.ones((5, 1, 3, 3)), colour=True)
 
 
 def test_filters_say_what_is_left_out():
@@ -149,19 +163,50 @@ def test_filters_say_what_is_left_out():
         plot.filters(np.ones((3, 3)))
 
 
-def test_feature_maps():
-    maps = {"conv": cnnx.rand(3, 4, 5), "flat": np.ones((1, 2, 6)), "wide": cnnx.rand(70, 6)}
-    figure = plot.feature_maps(maps, title="one image")
-    assert [axes.get_title() for axes in figure.axes] == [
+def test_feature_maps(tmp_path):
+    rng = np.random.default_rng(0)
+    odd = rng.random((3, 4, 4))
+    odd[1] = 5
+    odd[2, 0, 0] = np.nan
+    maps = {"conv": cnnx.rand(3, 4, 5), "flat": np.ones((1, 2, 6)), "wide": cnnx.rand(70, 6), "odd": odd}
+    figure = plot.feature_maps(
+        maps, tmp_path / "maps.png", image=rng.random((3, 8, 6)), title="one image " * 20
+    )
+    inside(figure)
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        "input  8x6",
         "conv  3x4x5",
-        "flat  1x2x6",
+        "flat  1x2x6, 1 constant",
         "wide  70x6, the first 64 channels",
+        "odd  3x4x4, 1 constant, 1 not finite",
     ]
-    assert np.nanmax(figure.axes[0].images[0].get_array()) == 1
-    np.testing.assert_array_equal(figure.axes[1].images[0].get_array()[:, :6], np.zeros((2, 6)))
+    assert figure.axes[0].images[0].get_array().shape == (8, 6, 3)
+    assert np.nanmax(figure.axes[1].images[0].get_array()) == 1
+    assert np.isnan(figure.axes[2].images[0].get_array().filled(np.nan)).all()
+    drawn = figure.axes[4].images[0].get_array().filled(np.nan)
+    np.testing.assert_allclose(drawn[:, :4], (odd[0] - odd[0].min()) / np.ptp(odd[0]))
+    assert np.isnan(drawn[:, 4:]).all()
+    assert len(figure.axes[4].lines) == 4  # two crosses
+    assert not figure.axes[1].lines
     for wrong in ({}, {"a": np.ones(3)}):
         with pytest.raises(ValueError, match="feature_maps"):
             plot.feature_maps(wrong)
+
+
+@pytest.mark.parametrize("counts", [(1, 6, 6, 6, 16), (16, 16, 16), (32, 8, 64), (3, 3), (9, 7, 5)])
+def test_feature_maps_leave_little_room(counts):
+    """Layers of few maps stand side by side, none over another."""
+    figure = plot.feature_maps({f"layer {i}": cnnx.rand(count, 8, 8) for i, count in enumerate(counts)})
+    inside(figure)
+    boxes = [axes.get_tightbbox() for axes in figure.axes]
+    for i, box in enumerate(boxes):
+        for other in boxes[i + 1 :]:
+            assert not (
+                min(box.x1, other.x1) > max(box.x0, other.x0)
+                and min(box.y1, other.y1) > max(box.y0, other.y0)
+            )
+    across, up = figure.bbox.size
+    assert sum(box.width * box.height for box in boxes) > 0.45 * across * (up - 60)
 
 
 def test_images(tmp_path):

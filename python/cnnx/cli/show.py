@@ -17,7 +17,7 @@ from cnnx.cli.trained import Trained, output_folder
 
 def feature_maps(model: nn.Module, image: cnnx.Tensor) -> dict[str, Any]:
     """The spatial outputs of the innermost layers for one image (1, C, H, W), by name and kind."""
-    found: dict[str, Any] = {"input": image[0]}
+    found: dict[str, Any] = {}
     handles = []
 
     def note(name: str) -> Any:
@@ -48,21 +48,30 @@ def show(options: argparse.Namespace) -> int:
             if getattr(options, name) is not None:
                 raise UsageError(f"--{name.replace('_', '-')} is for a test image, and --image names another")
         pictures = read_picture(Path(options.image), trained.shape, trained.drawing)[None]
-        image, what = trained.inputs(pictures), Path(options.image).name
+        picture, image, what = pictures[0], trained.inputs(pictures), Path(options.image).name
     else:
         images = trained.test_images(options.data_dir)
         if index >= len(images):
             raise UsageError(f"--index {index}: there are {len(images)} test images")
         image, label = images[index]
-        image, what = image[None], f"test image {index}, {trained.classes[label]}"
+        picture, image, what = (
+            images.data[index],
+            image[None],
+            f"test image {index}, {trained.classes[label]}",
+        )
     folder, figures = output_folder(options.out, trained), Figures()
     convolutions = [(n, layer) for n, layer in trained.model.named_modules() if isinstance(layer, nn.Conv2d)]
     for name, layer in convolutions:
         weight = layer.weight
         title = f"{name} {type(layer).__name__} {'x'.join(map(str, weight.shape))}"
         figures.draw("filters", folder / f"filters-{name}.png", plot.filters, weight, title=title)
+        if layer is convolutions[0][1] and trained.shape[0] == 3 == weight.shape[1]:
+            path = folder / f"filters-{name}-colours.png"
+            figures.draw("filters in colours", path, plot.filters, weight, title=title, colour=True)
     if not convolutions:
         say(f"filters: {trained.name} has no convolution")
     maps, title = feature_maps(trained.model, image), f"{trained.name}, {what}"
-    figures.draw("feature maps", folder / "feature-maps.png", plot.feature_maps, maps, title=title)
+    figures.draw(
+        "feature maps", folder / "feature-maps.png", plot.feature_maps, maps, image=picture, title=title
+    )
     return int(figures.failed)

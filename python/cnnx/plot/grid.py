@@ -44,7 +44,7 @@ def images(
     ValueError
         If there is no image, one has another shape, or the titles do not fit.
     """
-    pictures = [_picture(image) for image in images]
+    pictures = [as_picture(image) for image in images]
     if not pictures:
         raise ValueError("images: there are no images")
     if titles is not None and len(titles) != len(pictures):
@@ -66,7 +66,7 @@ def images(
     return finish(figure, title, path)
 
 
-def _picture(image: Any) -> Array:
+def as_picture(image: Any) -> Array:
     """An image as matplotlib takes it: (H, W), or (H, W, 3) within [0, 1]."""
     array = as_array(image)
     if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
