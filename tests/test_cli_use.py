@@ -248,13 +248,41 @@ def test_show(capsys, tmp_path):
     write_mnist(tmp_path / "data" / "mnist", 24)
     assert run("--model", "s7", "--epochs", 1, "--out", "run") == 0
     out = lines(capsys, "show", "run", "--index", 7, "--out", "pictures")
-    names = [*(f"filters-{layer}.png" for layer in (0, 2, 5, 7)), "feature-maps.png"]
+    names = [f"filters-{layer}.png" for layer in (0, 2, 5, 7)]
+    names += ["feature-maps.png", "saliency.png", "grad-cam.png"]
     assert [line.partition(": ")[2] for line in out] == [f"pictures/{name}" for name in names]
     assert all(is_png(tmp_path / "pictures" / name) for name in names)
     image_module.fromarray(drawn(datasets.Digits(train=False)[0][0])).save("seven.png")
-    lines(capsys, "show", "run", "--image", "seven.png")
-    assert is_png(tmp_path / "run" / "feature-maps.png")
+    lines(capsys, "show", "run", "--image", "seven.png", "--class", "3")
+    assert all(is_png(tmp_path / "run" / name) for name in names)
+    assert "--class x: the run knows 0, 1, 2" in wrong_use(capsys, "show", "run", "--class", "x")
     assert "there are 24 test images" in wrong_use(capsys, "show", "run", "--index", 24)
+
+
+def test_show_explains_the_answer_and_what_it_should_be(digits_run, monkeypatch, tmp_path):
+    """Two classes where the net is wrong, one where it is right or one was chosen; no Grad-CAM of an MLP."""
+    from cnnx import plot
+    from cnnx.cli.trained import Trained
+
+    trained = Trained.open(str(digits_run))
+    images = trained.test_images(None)
+    probabilities, labels = trained.classify(images)
+    wrong = int(np.nonzero(probabilities.argmax(1) != labels)[0][0])
+    right = int(np.nonzero(probabilities.argmax(1) == labels)[0][0])
+    best, true = int(probabilities[wrong].argmax()), int(labels[wrong])
+    seen = []
+    monkeypatch.setattr(plot, "overlays", lambda *args, **more: seen.append(args))
+    for options in (("--index", wrong), ("--index", right), ("--index", right, "--class", 3)):
+        assert main(["show", str(digits_run), "--out", str(tmp_path), *map(str, options)]) == 0
+    titles = [[title.split("\n")[0] for title in args[2]] for args in seen]
+    assert titles == [
+        [f"test image {wrong}, {true}", str(best), str(true)],
+        [f"test image {right}, {labels[right]}", str(labels[right])],
+        [f"test image {right}, {labels[right]}", "3"],
+    ]
+    image = images[wrong][0][None]
+    for which, drawn_map in zip((best, true), seen[0][1][1:], strict=True):
+        assert (drawn_map == cnnx.attribution.saliency(trained.model, image, which)[0]).all()
 
 
 def write_folder(folder, colour, sizes=((20, 24),), count=30):
@@ -289,7 +317,8 @@ def test_a_folder_of_images(colour, tmp_path, capsys):
     assert out[-1] == "mistakes: none"
     (line,) = lines(capsys, "predict", "run", tmp_path / "photos" / "below" / "3.png")
     assert line.split()[1] == "below"
-    lines(capsys, "show", "run")
+    out = lines(capsys, "show", "run")
+    assert ("filters in colours: run/filters-0-colours.png" in out) == colour
     assert run("--resume", "run", "--epochs", 5) == 0
 
 

@@ -1,5 +1,6 @@
 """Pictures: what they show, what they refuse, that they are written whole."""
 
+import itertools
 import sys
 
 import numpy as np
@@ -220,6 +221,44 @@ def test_images(tmp_path):
         plot.images([np.zeros((2, 4, 4))])
     with pytest.raises(ValueError, match="no images"):
         plot.images([])
+
+
+@pytest.mark.parametrize(("count", "columns"), [(1, None), (5, 5), (24, None), (90, None)])
+def test_long_titles_leave_images_their_size(count, columns):
+    titles = ["Crested caracara of the southern plains taken for " + "x" * 40] * count
+    figure = plot.images([np.eye(7)] * count, titles, title="a long title " * 9, columns=columns)
+    inside(figure)
+    assert all(axes.get_window_extent().width > 1.4 * figure.dpi for axes in figure.axes)
+    boxes = [axes.get_tightbbox() for axes in figure.axes[:count]]
+    for here, beside in itertools.pairwise(boxes):
+        assert beside.x0 >= here.x1 or beside.y1 <= here.y0 + 1
+    assert " ".join(figure.axes[0].get_title().split()).replace("x x", "xx").startswith("Crested caracara of")
+
+
+def test_overlays(tmp_path):
+    path = tmp_path / "overlays.png"
+    image, heat = np.random.default_rng(0).random((3, 6, 5)), np.zeros((6, 5))
+    heat[2, 3] = 4
+    maps = [None, cnnx.tensor(heat), np.zeros((6, 5))]
+    figure = plot.overlays([image] * 3, maps, ["a", "b", "c"], path, title="t", note="n " * 99, columns=3)
+    assert path.read_bytes()[:4] == b"\x89PNG"
+    inside(figure)
+    alone, over, nothing = figure.axes
+    np.testing.assert_allclose(alone.images[0].get_array(), image.transpose(1, 2, 0))
+    np.testing.assert_allclose(over.images[0].get_array(), image.mean(0))
+    np.testing.assert_allclose(over.images[1].get_array(), heat / 4)
+    assert over.images[1].get_alpha()[2, 3] > over.images[1].get_alpha()[0, 0]
+    assert not nothing.images[1].get_array().any()
+    for maps, text in (
+        ([None], "1 maps for 2 images"),
+        ([None, np.zeros((5, 6))], r"a map \(5, 6\) for an image \(6, 5\)"),
+        ([None, heat - 1], "not negative"),
+        ([np.full((6, 5), np.nan), None], "finite"),
+    ):
+        with pytest.raises(ValueError, match=f"overlays: .*{text}"):
+            plot.overlays([image] * 2, maps)
+    with pytest.raises(ValueError, match="overlays: there are no images"):
+        plot.overlays([], [])
 
 
 def test_without_matplotlib(monkeypatch):

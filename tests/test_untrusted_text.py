@@ -96,6 +96,7 @@ def test_pictures_of_any_name(tmp_path, name):
         assert figure.get_suptitle() == printable(name, lines=True)
         plot.curves({name: {name: [1.0]}}, xlabel=name, title=name).savefig(io.BytesIO())
         plot.images([np.zeros((2, 2))], [name], title=name).savefig(io.BytesIO())
+        plot.overlays([np.zeros((2, 2))], [None], [name], title=name, note=name).savefig(io.BytesIO())
         plot.feature_maps({name: np.ones((1, 2, 2))}, title=name).savefig(io.BytesIO())
         plot.filters(np.ones((1, 1, 2, 2)), title=name).savefig(io.BytesIO())
 

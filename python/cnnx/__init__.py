@@ -76,6 +76,7 @@ e = _creation.e
 # Loaded when first used, so that `import cnnx` stays quick.
 _SUBMODULES = (
     "amp",
+    "attribution",
     "cli",
     "datasets",
     "distributions",

@@ -33,6 +33,7 @@ import numpy as np  # noqa: F401
 
 import cnnx
 import cnnx.amp
+import cnnx.attribution
 import cnnx.linalg
 import cnnx.nn.functional as F
 import cnnx.nn.utils
@@ -76,6 +77,7 @@ ROOMS: dict[str, Any] = {
     "autograd": autograd,
     "linalg": cnnx.linalg,
     "signal": cnnx.signal,
+    "attribution": public(cnnx.attribution),
 }
 MEANT = (TypeError, ValueError, RuntimeError, MemoryError, OverflowError, ImportError, OSError, BufferError)
 # Texts of Python's own that tell the caller nothing.

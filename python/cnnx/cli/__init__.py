@@ -351,11 +351,12 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     show = add(
         "show",
-        "filters and feature maps of a run as pictures",
-        "Draws the filters of each convolution (filters-*.png) and the feature maps of one image\n"
-        "(feature-maps.png).",
+        "filters and feature maps of a run as pictures, and what its answers depend on",
+        "Draws the filters of each convolution (filters-*.png) and, of one image, the feature maps\n"
+        "(feature-maps.png) and what the answer depends on: the pixels that change it (saliency.png) and\n"
+        "where the last convolution sees what speaks for it (grad-cam.png).",
         "cnnx show runs/s6",
-        "cnnx show runs/s6 --image seven.png --out pictures",
+        "cnnx show runs/s6 --image seven.png --class 1 --out pictures",
     )
     for command in (evaluate, predict, export, show):
         command.add_argument("run", type=path_name, metavar="RUN", help="the run folder")
@@ -384,6 +385,13 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     show.add_argument("--image", type=path_name, metavar="FILE", help="an image file; default: a test image")
     show.add_argument("--index", type=count, metavar="N", help="which test image; default: 0")
+    show.add_argument(
+        "--class",
+        dest="class_name",
+        type=path_name,
+        metavar="NAME",
+        help="what speaks for this class; default: for the net's answer and, if it is wrong, the true one",
+    )
 
 
 def _add_compare(add: Callable[..., argparse.ArgumentParser]) -> None:

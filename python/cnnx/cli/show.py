@@ -1,18 +1,31 @@
-"""`cnnx show`: the filters of a run's net, and its feature maps for an image."""
+"""`cnnx show`: the filters of a run's net, its feature maps for an image, and what its answer depends on."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cnnx
 from cnnx import nn, plot
+from cnnx.attribution import grad_cam, saliency
 from cnnx.cli import UsageError
 from cnnx.cli.figures import Figures
 from cnnx.cli.picture import read_picture
 from cnnx.cli.terminal import say
 from cnnx.cli.trained import Trained, output_folder
+from cnnx.text import printable
+
+EXPLANATIONS = (
+    ("saliency", "saliency.png", saliency, "bright: pixels that change the class's score most"),
+    (
+        "Grad-CAM",
+        "grad-cam.png",
+        grad_cam,
+        "bright: where the last convolution sees what speaks for the class",
+    ),
+)
 
 
 def feature_maps(model: nn.Module, image: cnnx.Tensor) -> dict[str, Any]:
@@ -40,25 +53,48 @@ def feature_maps(model: nn.Module, image: cnnx.Tensor) -> dict[str, Any]:
     return found
 
 
-def show(options: argparse.Namespace) -> int:
-    """The command `cnnx show`; returns the exit code."""
-    trained, index = Trained.open(options.run), options.index or 0
+class Subject(NamedTuple):
+    """An image: its pixels, what the net gets, its name, and its class if that is known."""
+
+    pixels: Any
+    inputs: cnnx.Tensor
+    name: str
+    label: int | None = None
+
+
+def subject(options: argparse.Namespace, trained: Trained) -> Subject:
+    """The image that the options name."""
     if options.image is not None:
         for name in ("index", "data_dir"):
             if getattr(options, name) is not None:
                 raise UsageError(f"--{name.replace('_', '-')} is for a test image, and --image names another")
-        pictures = read_picture(Path(options.image), trained.shape, trained.drawing)[None]
-        picture, image, what = pictures[0], trained.inputs(pictures), Path(options.image).name
-    else:
-        images = trained.test_images(options.data_dir)
-        if index >= len(images):
-            raise UsageError(f"--index {index}: there are {len(images)} test images")
-        image, label = images[index]
-        picture, image, what = (
-            images.data[index],
-            image[None],
-            f"test image {index}, {trained.classes[label]}",
-        )
+        pixels = read_picture(Path(options.image), trained.shape, trained.drawing)
+        return Subject(pixels, trained.inputs(pixels[None]), printable(Path(options.image).name))
+    index, images = options.index or 0, trained.test_images(options.data_dir)
+    if index >= len(images):
+        raise UsageError(f"--index {index}: there are {len(images)} test images")
+    image, label = images[index]
+    name = f"test image {index}, {printable(trained.classes[label])}"
+    return Subject(images.data[index], image[None], name, int(label))
+
+
+def explain(
+    attribute: Callable[..., cnnx.Tensor], trained: Trained, image: Subject, classes: list[int], **more: Any
+) -> Any:
+    """Draws what speaks for classes in an image: the image, and it under a map for each class."""
+    (row,) = trained.probabilities(image.inputs)
+    maps = [attribute(trained.model, image.inputs, which)[0] for which in classes]
+    titles = [f"{printable(trained.classes[which])}\n{row[which]:.3f}" for which in classes]
+    count = 1 + len(classes)
+    return plot.overlays([image.pixels] * count, [None, *maps], [image.name, *titles], columns=count, **more)
+
+
+def show(options: argparse.Namespace) -> int:
+    """The command `cnnx show`; returns the exit code."""
+    trained = Trained.open(options.run)
+    if options.class_name is not None and options.class_name not in trained.classes:
+        raise UsageError(f"--class {options.class_name}: the run knows {', '.join(trained.classes)}")
+    image = subject(options, trained)
     folder, figures = output_folder(options.out, trained), Figures()
     convolutions = [(n, layer) for n, layer in trained.model.named_modules() if isinstance(layer, nn.Conv2d)]
     for name, layer in convolutions:
@@ -70,8 +106,21 @@ def show(options: argparse.Namespace) -> int:
             figures.draw("filters in colours", path, plot.filters, weight, title=title, colour=True)
     if not convolutions:
         say(f"filters: {trained.name} has no convolution")
-    maps, title = feature_maps(trained.model, image), f"{trained.name}, {what}"
-    figures.draw(
-        "feature maps", folder / "feature-maps.png", plot.feature_maps, maps, image=picture, title=title
-    )
+    if maps := feature_maps(trained.model, image.inputs):
+        path, title = folder / "feature-maps.png", f"{trained.name}, {image.name}"
+        figures.draw("feature maps", path, plot.feature_maps, maps, image=image.pixels, title=title)
+    else:
+        say(f"feature maps: {trained.name} has none")
+    if options.class_name is not None:
+        classes = [trained.classes.index(options.class_name)]
+    else:  # what the net says, and what it should have said
+        best = int(trained.probabilities(image.inputs)[0].argmax())
+        classes = list(dict.fromkeys([best] if image.label is None else [best, image.label]))
+    for what, file, attribute, note in EXPLANATIONS:
+        if attribute is grad_cam and not convolutions:
+            say(f"{what}: {trained.name} has no convolution")
+            continue
+        title = f"{what}, {trained.name}"
+        told = (attribute, trained, image, classes)
+        figures.draw(what, folder / file, explain, *told, title=title, note=note)
     return int(figures.failed)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from cnnx.plot.confusion import confusion_matrix as confusion_matrix
 from cnnx.plot.grid import images as images
+from cnnx.plot.grid import overlays as overlays
 from cnnx.plot.layers import feature_maps as feature_maps
 from cnnx.plot.layers import filters as filters
 from cnnx.plot.lines import curves as curves
 
-__all__ = ["confusion_matrix", "curves", "feature_maps", "filters", "images"]
+__all__ = ["confusion_matrix", "curves", "feature_maps", "filters", "images", "overlays"]

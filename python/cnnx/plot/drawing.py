@@ -102,14 +102,19 @@ def fit(figure: Figure, axes: Axes, width: float, height: float) -> None:
         figure.set_size_inches(across + more[0], up + more[1])
 
 
+def broken(text: str, room: float, size: float) -> str:
+    """The text with line breaks such that in letters of so many points it fits into so many inches."""
+    lines = text.split("\n")
+    letters = max(map(len, lines))
+    while letters > 8 and width_of(text.split("\n"), size) > room:
+        letters = int(0.95 * letters)
+        text = "\n".join(part for line in lines for part in textwrap.wrap(line, letters) or [""])
+    return text
+
+
 def wrap(figure: Figure, text: Text) -> None:
     """Breaks the lines of a text that are wider than the figure."""
-    room = 0.97 * figure.bbox.width
-    lines = text.get_text().split("\n")
-    letters = max(map(len, lines))
-    while text.get_window_extent().width > room and letters > 8:
-        letters = int(0.95 * letters)
-        text.set_text("\n".join(part for line in lines for part in textwrap.wrap(line, letters) or [""]))
+    text.set_text(broken(text.get_text(), 0.97 * figure.get_figwidth(), float(text.get_fontsize())))
 
 
 def finish(

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cnnx.plot.drawing import Array, PathName, as_array, as_text, finish, new_figure, plainly
+from cnnx.plot.drawing import Array, PathName, as_array, as_text, broken, finish, new_figure, plainly
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+SIDE, LARGE = 1.6, 2.2  # inches of an image; of one of a few
+NARROWEST = 3.2  # inches of all
+SHADES = "inferno"  # as even to the eye as to the numbers, in every kind of colour blindness
 
 
 @plainly
@@ -31,7 +36,7 @@ def images(
         Arrays (H, W), (1, H, W), (3, H, W) or (H, W, 3), floating-point or uint8; each is shown with its own
         smallest and largest value as black and white, colour ones by one scale over the channels.
     titles
-        One line (or several) for each image.
+        One line (or several) for each image; longer ones are broken.
     path
         Where to write the picture.
     title
@@ -45,25 +50,108 @@ def images(
         If there is no image, one has another shape, or the titles do not fit.
     """
     pictures = [as_picture(image) for image in images]
-    if not pictures:
-        raise ValueError("images: there are no images")
-    if titles is not None and len(titles) != len(pictures):
-        raise ValueError(f"images: {len(titles)} titles for {len(pictures)} images")
-    columns = columns or min(8, math.ceil(math.sqrt(len(pictures))))
-    rows = math.ceil(len(pictures) / columns)
-    titles = None if titles is None else [as_text(text) for text in titles]
-    lines = [text.split("\n") for text in titles or []]
-    below = 0.17 * max(map(len, lines), default=0)
-    side = max(1.5, 0.08 * max((len(line) for text in lines for line in text), default=0))
-    figure = new_figure(max(3.2, side * columns), rows * (side + below) + (0.4 if title else 0))
+    figure, grid = _grid("images", len(pictures), titles, columns, title, None)
+    for axes, picture in zip(grid, pictures, strict=True):
+        axes.imshow(picture, cmap="gray", interpolation="nearest")
+    return finish(figure, title, path)
+
+
+@plainly
+def overlays(
+    images: Any,
+    maps: Any,
+    titles: Sequence[str] | None = None,
+    path: PathName | None = None,
+    *,
+    title: str | None = None,
+    columns: int | None = None,
+    note: str | None = None,
+) -> Figure:
+    """Images in grey, each under a map of what counts in it (see `cnnx.attribution`), on a scale of its own.
+
+    Parameters
+    ----------
+    images
+        As `cnnx.plot.images` takes them.
+    maps
+        For each image an array (H, W) that is not negative, or None to show the image alone and in its
+        colours. Dark and clear is 0, bright and opaque the largest value.
+    titles, path, title, columns
+        As in `cnnx.plot.images`.
+    note
+        A line below all.
+
+    Raises
+    ------
+    ValueError
+        If an image or a map has another shape, a map is negative or not finite, or their numbers differ.
+
+    Examples
+    --------
+    >>> figure = overlays([[[0.0, 1.0]]] * 2, [None, [[0.5, 2.0]]], ["the image", "what counts"])
+    >>> [axes.get_title() for axes in figure.axes]
+    ['the image', 'what counts']
+    """
+    pictures, shown = [as_picture(image) for image in images], list(maps)
+    if len(shown) != len(pictures):
+        raise ValueError(f"overlays: {len(shown)} maps for {len(pictures)} images")
+    figure, grid = _grid("overlays", len(pictures), titles, columns, title, note)
+    for axes, picture, one in zip(grid, pictures, shown, strict=True):
+        if one is None:
+            axes.imshow(picture, cmap="gray", interpolation="nearest")
+            continue
+        heat = as_array(one)
+        if heat.shape != picture.shape[:2]:
+            raise ValueError(f"overlays: a map {heat.shape} for an image {picture.shape[:2]}")
+        if not np.all(np.isfinite(heat)) or heat.min() < 0:
+            raise ValueError("overlays: maps must be finite and not negative")
+        strength = heat / (heat.max() or 1)
+        axes.imshow(picture.mean(2) if picture.ndim == 3 else picture, cmap="gray", interpolation="nearest")
+        axes.imshow(
+            strength,
+            cmap=SHADES,
+            vmin=0,
+            vmax=1,
+            alpha=0.35 + 0.5 * strength,
+            interpolation="nearest",
+        )
+    return finish(figure, title, path, note)
+
+
+def _grid(
+    name: str,
+    count: int,
+    titles: Sequence[str] | None,
+    columns: int | None,
+    title: str | None,
+    note: str | None,
+) -> tuple[Figure, list[Any]]:
+    """A figure and the axes of so many images, as large as these and the texts need."""
+    if count == 0:
+        raise ValueError(f"{name}: there are no images")
+    if titles is not None and len(titles) != count:
+        raise ValueError(f"{name}: {len(titles)} titles for {count} images")
+    columns = columns or min(8, math.ceil(math.sqrt(count)))
+    rows = math.ceil(count / columns)
+    side = min(LARGE, max(SIDE, 5.0 / columns))
+    width = max(NARROWEST, side * columns + 0.2)
+    lines = [broken(as_text(text), side - 0.1, 9) for text in titles or []]
+    above = 0.05 + max((_height(text, 9) for text in lines), default=0)
+    height = rows * (side + above)
+    for text, size in ((title, 12), (note, 9)):
+        height += _height(broken(as_text(text), 0.97 * width, size), size) + 0.1 if text else 0
+    figure = new_figure(width, height)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in grid:
         axes.set_axis_off()
-    for number, (axes, picture) in enumerate(zip(grid, pictures, strict=False)):
-        axes.imshow(picture, cmap="gray", interpolation="nearest")
-        if titles is not None:
-            axes.set_title(titles[number], fontsize=9)
-    return finish(figure, title, path)
+    for axes, text in zip(grid, lines, strict=False):
+        axes.set_title(text, fontsize=9)
+    return figure, grid[:count]
+
+
+def _height(text: str, size: float) -> float:
+    """Inches of some lines in letters of so many points."""
+    return (text.count("\n") + 1) * 1.35 * size / 72
 
 
 def as_picture(image: Any) -> Array:
