@@ -245,6 +245,14 @@ def test_a_chart_has_a_bar_for_each_peer():
     quiet = measure.until_quiet(TINY, 1, 1e6, lambda: found(1.0), reaching(1.0, 1.0))
     figure = chart.chart([quiet, dataclasses.replace(quiet, figures={"quiet": {}})], title="$x")
     assert len(figure.axes[0].patches) == 2
+    names = [f"peer {i}" for i in range(9)]
+    figures = dict.fromkeys(("cnnx", *names), quiet.figures["quiet"]["cnnx"])
+    few = dict(list(figures.items())[:3:2])  # without those between
+    many = [dataclasses.replace(quiet, figures={"quiet": found_}) for found_ in (figures, few)]
+    bars = chart.chart(many).axes[0].patches
+    assert len({(bar.get_facecolor(), bar.get_hatch()) for bar in bars}) == 10
+    second = sorted(bar.get_y() for bar in bars if bar.get_y() > 0.5)
+    np.testing.assert_allclose(second, [1 - 0.08, 1])  # side by side, around the row's place
     with pytest.raises(ValueError, match="there are no results"):
         chart.chart([])
 
