@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 SIDE = 10.0  # inches of the matrix, while its cells are within these
 SMALLEST, LARGEST = 0.22, 0.5
-NARROWEST = 3.0  # inches of the whole matrix
+NARROWEST, WIDEST = 3.0, 24.0  # inches of the whole matrix
+FINEST = 4.5  # points of letters: of smaller ones there are fewer names and no numbers
 DIGIT = 0.64  # of a font's size
 NAMED = 5  # pairs
 
@@ -32,7 +34,8 @@ def most_confused(matrix: Array, limit: int = NAMED) -> list[tuple[int, int, int
         How many at most.
     """
     errors = matrix - np.diag(np.diag(matrix))
-    shares = errors / np.maximum(matrix.sum(1, keepdims=True), 1)
+    totals = matrix.sum(1, keepdims=True)
+    shares = errors / np.where(totals > 0, totals, 1)
     order = np.lexsort((-shares.ravel(), -errors.ravel()))[:limit]
     places = [divmod(int(place), len(matrix)) for place in order]
     return [(errors[row, column].item(), row, column) for row, column in places if errors[row, column]]
@@ -87,8 +90,8 @@ def confusion_matrix(
     if len(names) != len(counts):
         raise ValueError(f"confusion_matrix: {len(names)} names for {len(counts)} classes")
     size, totals, right = len(names), counts.sum(axis=1), np.diag(counts)
-    shares = counts / np.maximum(totals, 1)[:, None]
-    side = max(NARROWEST, size * min(LARGEST, max(SMALLEST, SIDE / size)))
+    shares = counts / np.where(totals > 0, totals, 1)[:, None]
+    side = min(WIDEST, max(NARROWEST, size * min(LARGEST, max(SMALLEST, SIDE / size))))
     points = 72 * side / size  # of a cell
     around = 3 + max(map(len, names)) * DIGIT * 10 / 72  # more than it takes, which `fit` corrects
     figure = new_figure(side + around, side + around)
@@ -97,18 +100,14 @@ def confusion_matrix(
     axes.imshow(np.ma.masked_invalid(wrong), cmap=_shades(), vmin=0, vmax=_largest(wrong))
     axes.imshow(np.ma.masked_equal(np.eye(size), 0), cmap="Greys", vmin=0, vmax=6)
     _ticks(axes, names, points)
-    recall = axes.secondary_yaxis("right")
     parts = zip(right, totals, strict=True)
-    found = [f"{100 * part / whole:.1f} %" if whole else "-" for part, whole in parts]
-    recall.set_yticks(range(size), found, fontsize=min(9.0, 0.55 * points))
-    recall.tick_params(length=0)
-    recall.set_ylabel("recall")
+    _recall(axes, [f"{100 * part / whole:.1f} %" if whole else "-" for part, whole in parts], points)
     _write_counts(axes, counts, shares, points)
     mistakes = counts.sum() - right.sum()
-    heading = f"accuracy {right.sum() / max(counts.sum(), 1):.4f} on {counts.sum():,.0f} images"
+    heading = f"accuracy {right.sum() / (counts.sum() or 1):.4f} on {counts.sum():,.0f} images"
     heading += f", {mistakes:,.0f} mistake" + ("" if mistakes == 1 else "s")
     lines = [
-        f"  {names[row]} taken for {names[column]}, {count:,.15g} of {totals[row]:,.15g}"
+        f"  {names[row]} taken for {names[column]}, {_number(count)} of {_number(totals[row])}"
         for count, row, column in most_confused(counts)
     ]
     if lines:
@@ -116,6 +115,10 @@ def confusion_matrix(
         lines = [f"mistakes: the darker, the larger their share of the true class, at most {darkest}", *lines]
         lines.insert(1, "most confused:")
     return finish(figure, title or heading, path, "\n".join(lines), (axes, side, side))
+
+
+def _number(count: Any) -> str:
+    return f"{count:.0f}" if count == round(count) else f"{count:.3g}"
 
 
 def _shades() -> Any:
@@ -132,22 +135,36 @@ def _largest(shares: Array) -> float:
 
 def _ticks(axes: Any, names: list[str], points: float) -> None:
     """The classes' names at both sides and lines between the cells, each `points` wide."""
-    font = min(10.0, 0.55 * points)
-    turned = max(map(len, names)) * DIGIT * font > 0.95 * points
-    places = range(len(names))
+    shown, font = _spread(len(names), points, 10)
+    labels = [names[place] for place in shown]
+    turned = max(map(len, labels)) * DIGIT * font > 0.95 * points * shown.step
     axes.set_xticks(
-        places,
-        names,
+        shown,
+        labels,
         rotation=45 if turned else 0,
         ha="right" if turned else "center",
         rotation_mode="anchor" if turned else "default",
         fontsize=font,
     )
-    axes.set_yticks(places, names, fontsize=font)
+    axes.set_yticks(shown, labels, fontsize=font)
     edges = np.arange(len(names) - 1) + 0.5
     for lines in (axes.hlines, axes.vlines):
         lines(edges, -0.5, len(names) - 0.5, color="0.9", linewidth=0.5)
     axes.set(xlabel="predicted class", ylabel="true class")
+
+
+def _recall(axes: Any, texts: list[str], points: float) -> None:
+    shown, font = _spread(len(texts), points, 9)
+    recall = axes.secondary_yaxis("right")
+    recall.set_yticks(shown, [texts[place] for place in shown], fontsize=font)
+    recall.tick_params(length=0)
+    recall.set_ylabel("recall")
+
+
+def _spread(size: int, points: float, largest: float) -> tuple[range, float]:
+    """Which of so many cells have a line of text beside them, and the size of its letters."""
+    step = math.ceil(FINEST / (0.55 * points))
+    return range(0, size, step), min(largest, 0.55 * points * step)
 
 
 def _write_counts(axes: Any, counts: Array, shares: Array, points: float) -> None:
@@ -155,12 +172,11 @@ def _write_counts(axes: Any, counts: Array, shares: Array, points: float) -> Non
     diagonal = np.eye(len(counts), dtype=bool)
     largest = _largest(np.where(diagonal, np.nan, shares)) or 1.0
     for where in (diagonal, ~diagonal):
-        texts = {
-            (row, column): f"{counts[row, column]:.15g}" for row, column in np.argwhere(where & (counts > 0))
-        }
+        places = np.argwhere(where & (counts > 0))
+        texts = {(row, column): _number(counts[row, column]) for row, column in places}
         longest = max(map(len, texts.values()), default=1)
         font = min(10.0, 0.55 * points, 0.88 * points / (DIGIT * longest))
-        for (row, column), text in texts.items():
+        for (row, column), text in texts.items() if font >= FINEST else ():
             dark = where is not diagonal and shares[row, column] > 0.6 * largest
             axes.text(
                 column,

@@ -82,10 +82,19 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained", dpi=DPI)
 
 
+@functools.lru_cache(maxsize=1)
+def _ruler() -> Figure:
+    from matplotlib.figure import Figure
+
+    return Figure(dpi=DPI)
+
+
 def width_of(lines: Iterable[str], size: float) -> float:
     """How wide the widest of some lines is, in inches, in letters of so many points."""
-    text = new_figure(1, 1).text(0, 0, "\n".join(lines), fontsize=size)
-    return float(text.get_window_extent().width / DPI)
+    text = _ruler().text(0, 0, "\n".join(lines), fontsize=size)
+    width = float(text.get_window_extent().width / DPI)
+    text.remove()
+    return width
 
 
 def fit(figure: Figure, axes: Axes, width: float, height: float) -> None:
@@ -106,8 +115,8 @@ def broken(text: str, room: float, size: float) -> str:
     """The text with line breaks such that in letters of so many points it fits into so many inches."""
     lines = text.split("\n")
     letters = max(map(len, lines))
-    while letters > 8 and width_of(text.split("\n"), size) > room:
-        letters = int(0.95 * letters)
+    while letters > 8 and (width := width_of(text.split("\n"), size)) > room:
+        letters = max(8, min(letters - 1, int(letters * room / width)))
         text = "\n".join(part for line in lines for part in textwrap.wrap(line, letters) or [""])
     return text
 

@@ -90,7 +90,7 @@ def filters(
         shown, count, what = len(tiles), outputs * inputs, "kernels"
     if shown < count:
         heading += f" (the first {shown} of {count} {what})"
-    bound = float(np.abs(kernels).max()) or 1.0
+    bound = float(np.abs(kernels[np.isfinite(kernels)]).max(initial=0)) or 1.0
     mosaic = Mosaic(0.5 + tiles / (2 * bound) if colour else tiles, None if alone else kernels.shape[1])
     tile = max(SMALLEST, FILTERS / max(mosaic.rows, mosaic.columns))
     width, height = mosaic.inches(min(tile, LARGEST if mosaic.count > 1 else SINGLE))
