@@ -390,7 +390,7 @@ def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
         more = ["x.png"] if command in ("predict", "export") else []
         assert "the following arguments are required: RUN" in wrong_use(capsys, command)
         assert "is no run folder of cnnx train" in wrong_use(capsys, command, tmp_path, *more)
-    assert "neither mnist nor digits, and no such folder" in wrong_use(
+    assert "no name of a data set, and no such folder or table" in wrong_use(
         capsys, "train", "--dataset", "nowhere"
     )
     assert "no such folder" in wrong_use(capsys, "eval", digits_run, "--dataset", "nowhere")

@@ -41,6 +41,7 @@ import cnnx
 from cnnx import datasets
 from cnnx.cli import SIGNALLED
 from cnnx.cli import main as command_line
+from cnnx.cli.table import read_table
 from cnnx.datasets.idx_file import read_idx
 from cnnx.datasets.svhn import read_svhn
 from cnnx.datasets.usps import read_usps
@@ -54,6 +55,7 @@ LIMITS = child.Limits(memory=2048 * MIB)
 OTHER_ENDS = (
     "the loss became",
     "[Errno ",
+    "new place",
 )  # of a run that goes on from odd weights, or whose data are elsewhere
 
 
@@ -89,6 +91,7 @@ class Fuzzer:
         self.cifar["meta"] = samples.cifar_names()
         self.usps = samples.usps(3)
         self.mat = samples.svhn(2)
+        self.tables = samples.tables()
         data = self.base / "data"
         data.mkdir()
         for name, content in self.labelled.items():
@@ -114,6 +117,7 @@ class Fuzzer:
             "cifar": (3, self.make_cifar),
             "usps": (1, self.make_usps),
             "mat": (2, self.make_mat),
+            "table": (2, self.make_table),
             "resume": (2, self.make_resume),
         }
         if self.pictures:
@@ -326,6 +330,10 @@ class Fuzzer:
         if rng.random() < 0.3:
             data = mutate.of_bytes(rng, data, front=400)
         return Case("mat", {"x.mat": data}, lambda folder: self.call(read_svhn, folder / "x.mat"))
+
+    def make_table(self, rng: random.Random) -> Case:
+        data = mutate.of_bytes(rng, rng.choice(self.tables), rng.choice(self.tables), front=200)
+        return Case("table", {"x.csv": data}, lambda folder: self.call(read_table, folder / "x.csv"))
 
     def picture(self, rng: random.Random) -> tuple[str, bytes]:
         name = rng.choice(list(self.pictures))

@@ -60,6 +60,18 @@ def labelled_idx() -> dict[str, bytes]:
     return files
 
 
+def tables() -> list[bytes]:
+    """Tables of images: with names of columns and without, grey and in colour, the label first or last."""
+    values = np.random.default_rng(0).integers(0, 256, (6, 16)).astype(str)
+    rows = [[label, *row] for label, row in zip("010221", values, strict=True)]
+    head = ["label", *(f"pixel{i}" for i in range(16))]
+    turned = [[*row[1:], f'"class {row[0]}"'] for row in [["", *head[1:]], *rows]]
+    turned[0][-1] = "class"
+    colour = [row[:13] for row in rows]
+    tables = (rows, [head, *rows], turned, colour)
+    return [b"\r\n".join(",".join(row).encode() for row in table) + b"\n" for table in tables]
+
+
 def nested() -> Any:
     """An object of all that `cnnx.save` takes."""
     return {

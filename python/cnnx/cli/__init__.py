@@ -207,18 +207,20 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     from cnnx.cli import settings
     from cnnx.cli.augment import FEW, KINDS
     from cnnx.cli.data import LARGEST_AS_IT_IS, SMALL
+    from cnnx.cli.named import NAMES
     from cnnx.models import MODELS
     from cnnx.training.split import LARGEST_BATCH, STEPS
 
     train = add(
         "train",
-        "train a net on MNIST, the embedded digits or a folder of images",
+        "train a net on MNIST and its like, the embedded digits, a folder or table of images",
         "Trains a net and writes a run folder: model.safetensors, run.json, checkpoint.safetensors,\n"
         "history.csv, curves.png. "
         "Ctrl-C stops after the current batch and saves;\n--resume goes on from there.",
         "cnnx train",
         "cnnx train --dataset mnist --model s6 --epochs 20 --out runs/s6",
         "cnnx train --dataset photos/ --image-size 48    (a folder of images for each class)",
+        "cnnx train --dataset train.csv                  (a table: label, pixels)",
         "cnnx train --resume runs/s6",
     )
     models = "; ".join(f"{name}: {model.about}" for name, model in MODELS.items())
@@ -228,9 +230,10 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     train.add_argument(
         "--dataset",
         type=path_name,
-        metavar="NAME|DIR",
-        help="mnist (downloaded where it is missing), digits, a folder in IDX format, or one with a folder "
-        "of images for each class; default: mnist if the data folder has it, else digits",
+        metavar="NAME|DIR|CSV",
+        help=f"{', '.join(NAMES)} (downloaded where it is missing, but for the embedded digits), a folder in "
+        "IDX format, one with a folder of images for each class, or a table (.csv) with a label and the "
+        "pixels of an image in each line; default: mnist if the data folder has it, else digits",
     )
     _add_data_dir(train)
     train.add_argument(
@@ -363,11 +366,11 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     for command in (evaluate, show):
         _add_data_dir(command)
         command.add_argument(
+            "--dataset", type=path_name, metavar="NAME|DIR|CSV", help="other test images; default: the run's"
+        )
+        command.add_argument(
             "--out", type=path_name, metavar="DIR", help="where the pictures go; default: the run folder"
         )
-    evaluate.add_argument(
-        "--dataset", type=path_name, metavar="NAME|DIR", help="other test images; default: the run's"
-    )
     predict.add_argument("images", type=path_name, metavar="IMAGE", nargs="+", help="image files")
     predict.add_argument("--all", action="store_true", help="probabilities of all classes, not of three")
     for command in (evaluate, predict):
@@ -478,7 +481,8 @@ def _add_data_dir(parser: argparse.ArgumentParser) -> None:
         "--data-dir",
         type=path_name,
         metavar="DIR",
-        help="the folder of mnist; default: a run's own, else CNNX_DATA_DIR, else the user's cache folder",
+        help="the folder of mnist and other data sets by name; default: a run's own, else CNNX_DATA_DIR, "
+        "else the user's cache folder",
     )
 
 

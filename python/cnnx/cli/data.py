@@ -1,4 +1,4 @@
-"""The images of a run: MNIST, the embedded digits, a folder in IDX format, or a folder of images by class."""
+"""The images of a run: a data set by name, a folder in IDX format or of images by class, or a table."""
 
 from __future__ import annotations
 
@@ -12,30 +12,44 @@ import numpy as np
 
 import cnnx
 from cnnx import _C, datasets, transforms
-from cnnx.cli import CommandError, UsageError, as_path
+from cnnx.cli import CommandError, UsageError, as_path, nearest
+from cnnx.cli.named import EMBEDDED, NAMES, STORED
 from cnnx.cli.picture import opened_picture, resized
+from cnnx.cli.table import cells_of, class_order, read_table
 from cnnx.cli.terminal import complain
 from cnnx.datasets.images import ImageDataset
 
-NAMED = ("mnist", "digits")
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 LARGEST_AS_IT_IS = 64  # pixels along a side up to which images of one size are not resized
 SMALL = 64  # what others are resized to, unless an option says otherwise
 HELD_OUT = 5  # one image in so many of each class is for testing where a folder does not say which
 TEST_NAMES = ("test", "t10k", "val", "valid", "validation")
+TEST_TABLE = "test.csv"
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, int, int]
 
 
 class Images(ImageDataset):
-    """Images (N, H, W) or, in colour, (N, 3, H, W) of uint8, and the names of their classes."""
+    """Images (N, H, W) or, in colour, (N, 3, H, W) of uint8, and the names of their classes.
 
-    def __init__(self, data: Array, targets: Array, classes: Sequence[str], by_class: bool = False) -> None:
+    `by_class` says that they come from a folder with one folder for each class, `sources` where each one is:
+    a file, or the line of one.
+    """
+
+    def __init__(
+        self,
+        data: Array,
+        targets: Array,
+        classes: Sequence[str],
+        by_class: bool = False,
+        sources: Sequence[str] | None = None,
+    ) -> None:
         tensors = [_C.from_numpy(np.ascontiguousarray(a), True) for a in (data, targets.astype(np.int64))]
         super().__init__(tensors[0], tensors[1], transforms.ToTensor(), None)
         self.names = list(classes)
-        self.by_class = by_class  # from a folder with one folder for each class
+        self.by_class = by_class
+        self.sources = sources
 
 
 def data_folder(option: str | None = None) -> Path:
@@ -49,25 +63,49 @@ def data_folder(option: str | None = None) -> Path:
 
 def refuse_folder(option: str | None, dataset: str) -> None:
     """Raises UsageError where a data folder is given to a data set that is not looked for there."""
-    if option is not None and dataset != "mnist":
-        raise UsageError(f"--data-dir is the folder of mnist; the data are {dataset}")
+    if option is not None and dataset not in STORED:
+        raise UsageError(f"--data-dir is the folder of {', '.join(STORED)}; the data are {dataset}")
+
+
+def folder_of_run(dataset: str, option: str | None, before: str | None) -> Path:
+    """The data folder for a run: the option, else its own, which must be there still."""
+    if option is None and before is not None and dataset in STORED and not Path(before).is_dir():
+        raise CommandError(f"{before}, where the run had {dataset}, is gone; --data-dir names its new place")
+    return data_folder(option or before)
+
+
+def as_dataset(option: str) -> str:
+    """What --dataset names: a data set, or the path of a folder or table, which must be there."""
+    if option in NAMES:
+        return option
+    path = as_path(option)
+    if path.is_file() and not is_table(path):
+        raise UsageError(f"--dataset {option}: a file must be a table, with the ending .csv")
+    if not path.exists():
+        names = nearest(option, NAMES) or f" (names are {', '.join(NAMES)})"
+        raise UsageError(f"--dataset {option}: no name of a data set, and no such folder or table{names}")
+    return str(path.resolve())
 
 
 def choose_dataset(option: str | None, folder: Path, folder_given: bool = False) -> tuple[str, str]:
-    """The data set's name, or the path of its folder, and one line that says why it was chosen."""
-    if option in NAMED:
-        return option, f"data: {option}" + (f" in {folder}" if option == "mnist" else " (embedded)")
+    """The data set's name, or the path of its folder or table, and one line that says why it was chosen."""
     if option is not None:
-        path = as_path(option)
-        if not path.is_dir():
-            raise UsageError(f"--dataset {option}: neither {' nor '.join(NAMED)}, and no such folder")
+        dataset = as_dataset(option)
+        if dataset in NAMES:
+            return dataset, f"data: {dataset} " + ("(embedded)" if dataset == EMBEDDED else f"in {folder}")
+        path = Path(dataset)
+        if is_table(path):
+            return dataset, f"data: table {as_path(option)}, {_test_of_table(path)[1]}"
         kind = "IDX files" if is_idx(path) else "images by class"
-        return str(path.resolve()), f"data: {kind} in {path}"
-    if datasets.MNIST.is_available(folder):
+        return dataset, f"data: {kind} in {as_path(option)}"
+    if STORED["mnist"].is_available(folder):
         return "mnist", f"data: mnist, found in {folder}"
     if folder_given:
         raise UsageError(f"--data-dir {folder}: there is no mnist (--dataset mnist downloads it to there)")
-    return "digits", f"data: the embedded 8x8 digits; mnist is not in {folder} (--dataset mnist downloads it)"
+    return (
+        EMBEDDED,
+        f"data: the embedded 8x8 digits; mnist is not in {folder} (--dataset mnist downloads it)",
+    )
 
 
 def load_images(
@@ -80,18 +118,22 @@ def load_images(
     """
     images: ImageDataset
     try:
-        if dataset == "mnist":
-            images = load_mnist(folder, train)
-        elif dataset == "digits":
+        path = Path(dataset)
+        if dataset in STORED:
+            images = load_stored(dataset, folder, train)
+        elif dataset == EMBEDDED:
             images = datasets.Digits(train=train, transform=transforms.ToTensor())
+        elif not path.exists():  # of a run
+            raise CommandError(f"{dataset}: the data are not there any more; --dataset names their new place")
+        elif is_table(path):
+            images = load_table(path, train)
         else:
-            path = Path(dataset)
             images = load_idx(path, train) if is_idx(path) else load_folder(path, train, shape, size)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise CommandError(str(error)) from error
     if len(images) == 0:
         part = "training" if train else "test"
-        where = f"the data set in {folder}" if dataset == "mnist" else f"its {part} part"
+        where = f"the data set in {folder}" if dataset in STORED else f"its {part} part"
         raise CommandError(f"{dataset}: {where} is empty")
     if shape is not None and image_shape(images) != tuple(shape):
         have, want = ("x".join(map(str, extents)) for extents in (image_shape(images), shape))
@@ -99,14 +141,14 @@ def load_images(
     return images
 
 
-def load_mnist(folder: Path, train: bool) -> ImageDataset:
-    """MNIST from the data folder, downloaded where it is missing."""
+def load_stored(name: str, folder: Path, train: bool) -> ImageDataset:
+    """A data set by name from the data folder, downloaded where it is missing."""
     try:
-        return datasets.MNIST(folder, train=train, transform=transforms.ToTensor(), download=True)
-    except OSError as error:
-        if datasets.MNIST.is_available(folder):
+        return Images(*STORED[name].load(folder, train))
+    except (OSError, RuntimeError) as error:
+        if STORED[name].is_available(folder):
             raise
-        raise CommandError(f"{error}; mnist is not in {folder}: --data-dir names another folder") from error
+        raise CommandError(f"{error}; {name} is not in {folder}: --data-dir names another folder") from error
 
 
 def image_shape(images: ImageDataset) -> Shape:
@@ -116,10 +158,8 @@ def image_shape(images: ImageDataset) -> Shape:
 
 
 def class_names(images: ImageDataset) -> list[str]:
-    """The names of the classes; MNIST's without the words behind the digits."""
-    if isinstance(images, Images):
-        return images.names
-    return [name.partition(" - ")[0] for name in images.classes]
+    """The names of the classes."""
+    return images.names if isinstance(images, Images) else list(images.classes)
 
 
 def is_by_class(images: ImageDataset) -> bool:
@@ -140,8 +180,66 @@ def load_idx(folder: Path, train: bool) -> ImageDataset:
     images = datasets.IDXFolder(folder, train=False) if separate and not train else known
     data, targets = images.data.numpy(), images.targets.numpy()
     if not separate:
-        data, targets = split(train, data, targets)
+        part = split(train, targets)
+        data, targets = data[part], targets[part]
     return Images(data, targets, known.classes)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a path is that of a table."""
+    return path.is_file() and path.suffix.lower() == ".csv"
+
+
+def load_table(path: Path, train: bool) -> ImageDataset:
+    """The images of a table; those of `test.csv` beside it test, or a fifth of each class."""
+    if path.name == TEST_TABLE and train:
+        raise CommandError(f"{path}: is the test part of a table; --dataset names the table that trains")
+    test = _test_of_table(path)[0]
+    table = read_table(path)
+    classes = class_order(table.labels)
+    number = {name: label for label, name in enumerate(classes)}
+    _check_counts(path, np.bincount([number[name] for name in table.labels]), classes, test is not None)
+    if test is not None and not train:
+        path, table = test, table if test == path else read_table(test)
+    if unknown := class_order(list(set(table.labels) - set(classes))):
+        raise CommandError(f"{path}: no images train the classes {', '.join(unknown)}")
+    targets = np.array([number[name] for name in table.labels])
+    sources = [f"{path.name}:{line}" for line in table.lines]
+    if test is not None:
+        return Images(table.images, targets, classes, sources=sources)
+    part = split(train, targets)
+    return Images(table.images[part], targets[part], classes, sources=_chosen(sources, part))
+
+
+def _test_of_table(path: Path) -> tuple[Path | None, str]:
+    """The table of test images that belongs to another, None if a part of that tests; and what is said."""
+    test = path.with_name(TEST_TABLE)
+    if not test.is_file():
+        return None, "a fifth of each class tests"
+    try:
+        here, there = cells_of(path), cells_of(test)
+    except OSError as error:
+        raise CommandError(str(error)) from error
+    if there == here - 1:
+        return None, f"a fifth of each class tests ({TEST_TABLE} has no labels)"
+    if there != here:
+        raise CommandError(f"{test}: its first line has {there:,} cells, that of {path.name} has {here:,}")
+    return test, f"{TEST_TABLE} tests"
+
+
+def _check_counts(where: Path, counts: Array, classes: Sequence[str], separate: bool) -> None:
+    """Raises CommandError if there are too few classes, or images of a class to have some for the test."""
+    if len(classes) < 2:
+        raise CommandError(f"{where}: all images are of the class {classes[0]}; two or more are needed")
+    if not separate and counts.min() < 2:
+        count, name = ("no image", "one image")[counts.min()], classes[int(counts.argmin())]
+        raise CommandError(
+            f"{where}: class {name} has {count}; a class needs two or more, to train and to test"
+        )
+
+
+def _chosen(values: Sequence[str], part: Array) -> list[str]:
+    return [value for value, is_in in zip(values, part, strict=True) if is_in]
 
 
 def _class_folders(base: Path) -> list[str]:
@@ -182,11 +280,7 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
         raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
     paths, targets = [path for path, _ in files], np.array([label for _, label in files])
     counts = np.bincount(targets, minlength=len(classes))
-    if not separate and counts.min() < 2:
-        count, name = ("no image", "one image")[counts.min()], classes[int(counts.argmin())]
-        raise CommandError(
-            f"{folder}: class {name} has {count}; a class needs two or more, to train and to test"
-        )
+    _check_counts(folder, counts, classes, separate)
     if shape is None:
         shape = choose_shape(paths, size)
     if (total := len(paths) * math.prod(shape)) > datasets.ImageFolder.cache_bytes:
@@ -195,9 +289,11 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
             f"the {datasets.ImageFolder.cache_bytes:,} that are kept in memory; try a smaller --image-size"
         )
     data = np.stack([read_pixels(path, shape) for path in paths])
+    sources = [str(path.relative_to(folder)) for path in paths]
     if not separate:
-        data, targets = split(train, data, targets)
-    return Images(data, targets, classes, by_class=True)
+        part = split(train, targets)
+        data, targets, sources = data[part], targets[part], _chosen(sources, part)
+    return Images(data, targets, classes, by_class=True, sources=sources)
 
 
 def read_pixels(path: Path, shape: Shape) -> Array:
@@ -231,12 +327,11 @@ def in_colour(picture: Any) -> bool:
     return bool((pixels != pixels[..., :1]).any())
 
 
-def split(train: bool, data: Array, targets: Array) -> tuple[Array, Array]:
-    """All but a fifth of each class to train, or these to test; the same ones always."""
-    order = cnnx.randperm(len(data), generator=cnnx.Generator().manual_seed(0)).numpy()
-    test = np.zeros(len(data), bool)
+def split(train: bool, targets: Array) -> Array:
+    """Which images train, all but a fifth of each class, or test; the same ones always."""
+    order = cnnx.randperm(len(targets), generator=cnnx.Generator().manual_seed(0)).numpy()
+    test = np.zeros(len(targets), bool)
     for label in np.unique(targets):
         of_class = order[targets[order] == label]
         test[of_class[: max(1, round(len(of_class) / HELD_OUT)) if len(of_class) > 1 else 0]] = True
-    chosen = ~test if train else test
-    return data[chosen], targets[chosen]
+    return ~test if train else test

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnnx import plot
 from cnnx.cli import UsageError, as_path
-from cnnx.cli.data import NAMED, class_names
+from cnnx.cli.data import class_names
 from cnnx.cli.figures import Figures
 from cnnx.cli.terminal import say, say_lines
 from cnnx.cli.trained import Trained, output_folder
@@ -57,12 +57,7 @@ def confused_lines(matrix: Array, classes: list[str]) -> list[str]:
 def evaluate(options: argparse.Namespace) -> int:
     """The command `cnnx eval`; returns the exit code."""
     trained = Trained.open(options.run)
-    dataset = options.dataset
-    if dataset is not None and dataset not in NAMED:
-        if not as_path(dataset).is_dir():
-            raise UsageError(f"--dataset {dataset}: neither {' nor '.join(NAMED)}, and no such folder")
-        dataset = str(as_path(dataset).resolve())
-    images = trained.test_images(options.data_dir, dataset)
+    images = trained.test_images(options.data_dir, options.dataset)
     classes = class_names(images)
     if unknown := [name for name in classes if name not in trained.classes]:
         raise UsageError(

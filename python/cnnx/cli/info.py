@@ -13,8 +13,8 @@ from cnnx import _C, cuda
 from cnnx.cli import UsageError
 from cnnx.cli.compare import describe
 from cnnx.cli.data import data_folder
+from cnnx.cli.named import STORED
 from cnnx.cli.terminal import say
-from cnnx.datasets import MNIST
 
 
 def cpu_name() -> str:
@@ -63,7 +63,8 @@ def facts() -> Iterator[tuple[str, str]]:
     yield "CUDA", cuda_text()
     folder = data_folder()
     source = "CNNX_DATA_DIR" if os.environ.get("CNNX_DATA_DIR") else "default; CNNX_DATA_DIR changes it"
-    yield "data", f"{folder} ({source}), {'has' if MNIST.is_available(folder) else 'without'} mnist"
+    there = [name for name, data in STORED.items() if data.is_available(folder)]
+    yield "data", f"{folder} ({source}), {'has ' + ', '.join(there) if there else 'without mnist'}"
     uses = {
         "tqdm": "progress bars",
         "matplotlib": "pictures",

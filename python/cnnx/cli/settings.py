@@ -14,7 +14,8 @@ import cnnx
 from cnnx import optim
 from cnnx.cli import CommandError, UsageError, as_path, device_name, in_float32
 from cnnx.cli.augment import choose
-from cnnx.cli.data import NAMED, class_names, image_shape, is_by_class, refuse_folder
+from cnnx.cli.data import class_names, image_shape, is_by_class, refuse_folder
+from cnnx.cli.named import NAMES, STORED
 from cnnx.cli.picture import drawing_size
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, default_model
@@ -62,7 +63,7 @@ class Settings:
     validations: int  # parts that are held out in turn; 1: only one part is
     patience: int  # epochs without a better validation loss that end the training
     start: str | None  # the run that the weights came from
-    data_dir: str | None  # where mnist was
+    data_dir: str | None  # the data folder, of a data set that is looked for there
 
     def as_dict(self) -> dict[str, Any]:
         """The settings as plain values, for a checkpoint."""
@@ -77,7 +78,7 @@ def new_settings(
     if options.image_size is not None and not is_by_class(images):
         raise UsageError(f"--image-size is for folders of images by class; {dataset} has images of one size")
     size = shape[1:]
-    photographs = is_by_class(images) and drawing is None
+    photographs = drawing is None and (is_by_class(images) or shape[0] == 3)
     model = options.model or (start.name if start else default_model(size, photographs))
     smallest = MODELS[model].smallest()
     if min(size) < smallest:
@@ -110,7 +111,7 @@ def new_settings(
         validations=validations,
         patience=options.patience or max(SHORTEST_PATIENCE, round(PATIENCE * epochs)),
         start=None if start is None else str(start.folder.resolve()),
-        data_dir=str(folder.resolve()) if dataset == "mnist" else None,
+        data_dir=str(folder.resolve()) if dataset in STORED else None,
     )
 
 
@@ -161,10 +162,14 @@ def resumed_settings(options: argparse.Namespace, state: dict[str, Any]) -> Sett
             f"the checkpoint in {options.resume} has no settings of this version of cnnx train"
         )
     refuse_folder(options.data_dir, saved["dataset"])
+    moved = saved["dataset"]
     for name, value in saved.items():
         given = getattr(options, name, None)
-        if name == "dataset" and given not in (None, *NAMED):
+        if name == "dataset" and given is not None and given not in NAMES:
             given = str(as_path(given).resolve())
+            if value not in NAMES and not Path(value).exists():
+                moved = given
+                continue
         if name == "normalize" and given is not None:
             given = _given_normalize(given)
             if given is None and value is not None:
@@ -188,7 +193,7 @@ def resumed_settings(options: argparse.Namespace, state: dict[str, Any]) -> Sett
         raise UsageError(f"--epochs {epochs} does not fit --resume: the run has {saved['epochs']}")
     if epochs > saved["epochs"] and state["stage"] > 0:
         raise UsageError(f"--epochs {epochs} does not fit --resume: a part has validated {saved['epochs']}")
-    changed = {"epochs": epochs, "patience": options.patience or saved["patience"]}
+    changed = {"epochs": epochs, "patience": options.patience or saved["patience"], "dataset": moved}
     changed["data_dir"] = options.data_dir or saved["data_dir"]
     try:
         changed["device"] = options.device or device_name(saved["device"])

@@ -65,12 +65,12 @@ class Subject(NamedTuple):
 def subject(options: argparse.Namespace, trained: Trained) -> Subject:
     """The image that the options name."""
     if options.image is not None:
-        for name in ("index", "data_dir"):
+        for name in ("index", "data_dir", "dataset"):
             if getattr(options, name) is not None:
                 raise UsageError(f"--{name.replace('_', '-')} is for a test image, and --image names another")
         pixels = read_picture(Path(options.image), trained.shape, trained.drawing)
         return Subject(pixels, trained.inputs(pixels[None]), printable(Path(options.image).name))
-    index, images = options.index or 0, trained.test_images(options.data_dir)
+    index, images = options.index or 0, trained.test_images(options.data_dir, options.dataset)
     if index >= len(images):
         raise UsageError(f"--index {index}: there are {len(images)} test images")
     image, label = images[index]

@@ -19,7 +19,14 @@ import cnnx
 from cnnx import nn
 from cnnx.cli import SIGNALLED, CommandError, StoppedError, UsageError
 from cnnx.cli.augment import transform_of
-from cnnx.cli.data import choose_dataset, class_names, data_folder, load_images, refuse_folder
+from cnnx.cli.data import (
+    choose_dataset,
+    class_names,
+    data_folder,
+    folder_of_run,
+    load_images,
+    refuse_folder,
+)
 from cnnx.cli.figures import Figures
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, RunFolder
@@ -360,7 +367,8 @@ def _resume(options: argparse.Namespace, run: RunFolder) -> int:
     saved = run.load()
     settings = resumed_settings(options, saved)
     say(f"data: {settings.dataset}; going on with the run in {run.path}")
-    images = load_images(settings.dataset, data_folder(settings.data_dir), True, shape_of(settings))
+    folder = folder_of_run(settings.dataset, options.data_dir, settings.data_dir)
+    images = load_images(settings.dataset, folder, True, shape_of(settings))
     if (classes := class_names(images)) != settings.classes:
         here, there = ", ".join(classes), ", ".join(settings.classes)
         raise CommandError(f"{settings.dataset}: the classes are {here}; the run in {run.path} has {there}")

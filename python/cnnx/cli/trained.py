@@ -12,7 +12,7 @@ import cnnx
 from cnnx import nn
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.augment import transform_of
-from cnnx.cli.data import data_folder, load_images, refuse_folder
+from cnnx.cli.data import as_dataset, folder_of_run, load_images, refuse_folder
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
 from cnnx.cli.settings import EVALUATION_BATCH
@@ -70,10 +70,11 @@ class Trained:
         )
 
     def test_images(self, data_dir: str | None, dataset: str | None = None) -> ImageDataset:
-        """The test images of the run's data set or of another."""
-        dataset = dataset or self.dataset
+        """The test images of the run's data set, or of what the options --data-dir and --dataset name."""
+        dataset = self.dataset if dataset is None else as_dataset(dataset)
         refuse_folder(data_dir, dataset)
-        images = load_images(dataset, data_folder(data_dir or self.data_dir), False, self.shape)
+        folder = folder_of_run(dataset, data_dir, self.data_dir)
+        images = load_images(dataset, folder, False, self.shape)
         images.transform = transform_of(self.normalize)
         return images
 
