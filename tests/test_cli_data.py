@@ -107,7 +107,7 @@ def test_what_cannot_be_downloaded(tmp_path, capsys, monkeypatch, server):  # no
     assert "no name of a data set, and no such folder or table, did you mean fashion?" in wrong_use(
         capsys, "train", "--dataset", "fashio"
     )
-    assert "--data-dir is the folder of mnist, fashion, " in wrong_use(
+    assert "--data-dir is the folder of data sets that are downloaded; the data are digits" in wrong_use(
         capsys, "train", "--dataset", "digits", "--data-dir", "x"
     )
 

@@ -212,6 +212,26 @@ def test_compare_and_info(capsys, tmp_path):
     assert "train_loss is 'much', no number" in capsys.readouterr().err
 
 
+def test_nets_by_their_other_names(capsys, tmp_path):
+    assert run("--model", "s10", "--epochs", 1, "--out", "run") == 0
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["model"] == "mlp"
+    # As a run of a version that had no other names.
+    (tmp_path / "run" / "run.json").write_text(json.dumps({**about, "model": "s10"}))
+    state = cnnx.load("run/checkpoint.safetensors")
+    state["settings"]["model"] = "s10"
+    cnnx.save(state, "run/checkpoint.safetensors")
+    assert "model:        mlp, " in "\n".join(lines(capsys, "info", "run"))
+    lines(capsys, "eval", "run")
+    assert run("--from", "run", "--model", "s10", "--epochs", 1, "--out", "second") == 0
+    assert run("--resume", "run", "--model", "mlp", "--epochs", 2) == 0
+    assert run("--resume", "run", "--model", "s10", "--epochs", 3) == 0
+    assert cnnx.load("run/checkpoint.safetensors")["settings"]["model"] == "mlp"
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    assert "s4 is cnn-32-64" in " ".join(capsys.readouterr().out.split())
+
+
 def test_quiet(capsys):
     assert run("--model", "mlp", "--epochs", 2, "--quiet", "--out", "run") == 0
     captured = capsys.readouterr()
@@ -510,7 +530,9 @@ def test_no_option_is_ignored(digits_run, capsys, tmp_path):
         ["eval", digits_run, "--data-dir", tmp_path],
         ["show", digits_run, "--data-dir", tmp_path],
     ):
-        assert "--data-dir is the folder of mnist; the data are digits" in wrong_use(capsys, *command)
+        assert "--data-dir is the folder of data sets that are downloaded; the data are digits" in wrong_use(
+            capsys, *command
+        )
     for option, value in (("--index", 0), ("--data-dir", tmp_path)):
         line = wrong_use(capsys, "show", digits_run, "--image", "x.png", option, value)
         assert f"{option} is for a test image, and --image names another" in line

@@ -1,8 +1,9 @@
 """The nets known by name, written once in the dialect that cnnx and PyTorch share.
 
 Each builder takes the module `nn` (`cnnx.nn`, or `torch.nn` for comparisons), the shape (channels, height,
-width) of an image and the number of classes, and returns a new, randomly initialised module. The numbered
-ones are published architectures for MNIST; for images of other sizes the first dense layer grows or shrinks.
+width) of an image and the number of classes, and returns a new, randomly initialised module. Names of plain
+nets tell their layers: the channels of convolutions, the width of hidden dense layers. For images of other
+sizes the first dense layer grows or shrinks.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def mlp(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     )  # fmt: skip
 
 
-def s1(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
+def mlp_1024_1024(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """Dense layers of 1024 and 1024 with tanh, log-softmax."""
     return nn.Sequential(
         nn.Flatten(), nn.Linear(shape[0] * flat, 1024), nn.Tanh(), nn.Linear(1024, 1024), nn.Tanh(),
@@ -64,7 +65,7 @@ def s1(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     )  # fmt: skip
 
 
-def s4(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
+def cnn_32_64(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """Convolutions of 32 and 64 channels, one pooling, dense 128, log-softmax."""
     return nn.Sequential(
         nn.Conv2d(shape[0], 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
@@ -72,7 +73,7 @@ def s4(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     )  # fmt: skip
 
 
-def s6(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
+def cnn_32_64_5x5(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """5x5 convolutions of 32 and 64 channels, each pooled, dense 1024 with dropout 0.5."""
     return nn.Sequential(
         nn.Conv2d(shape[0], 32, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
@@ -81,7 +82,7 @@ def s6(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     )  # fmt: skip
 
 
-def s7(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
+def cnn_4_8_8_8(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """Four small convolutions (4, 8, 8, 8 channels), pooled after each pair, dense 64."""
     return nn.Sequential(
         nn.Conv2d(shape[0], 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 8, 3, padding=1), nn.ReLU(),
@@ -92,7 +93,7 @@ def s7(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     )  # fmt: skip
 
 
-def s11(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
+def cnn_32_32_bn(nn: Any, shape: Shape, flat: int, classes: int) -> Any:
     """Two convolutions of 32 channels with batch norm, pooled, dense 128 with dropout 0.2."""
     return nn.Sequential(
         nn.Conv2d(shape[0], 32, 3), nn.BatchNorm2d(32), nn.ReLU(),
@@ -127,13 +128,32 @@ MODELS = {
     "digits": Model(digits, lambda pixels: pixels // 2, "a small CNN"),
     "pictures": Model(pictures, lambda pixels: pixels // 8, "CNN of 16 to 64 channels with batch norm"),
     "mlp": Model(mlp, unchanged, "dense 128 and 64"),
-    "s1": Model(s1, unchanged, "dense 1024, 1024, tanh"),
-    "s4": Model(s4, lambda pixels: (pixels - 4) // 2, "CNN of 32 and 64 channels, 3x3"),
-    "s6": Model(s6, lambda pixels: pixels // 4, "CNN of 32 and 64 channels, 5x5"),
-    "s7": Model(s7, lambda pixels: (pixels // 2 - 4) // 2, "CNN of 4, 8, 8 and 8 channels"),
-    "s10": Model(mlp, unchanged, "dense 128 and 64"),
-    "s11": Model(s11, lambda pixels: (pixels - 4) // 2, "CNN of 32 and 32 channels with batch norm"),
+    "mlp-1024-1024": Model(mlp_1024_1024, unchanged, "dense 1024 and 1024, tanh"),
+    "cnn-32-64": Model(cnn_32_64, lambda pixels: (pixels - 4) // 2, "CNN of 3x3"),
+    "cnn-32-64-5x5": Model(cnn_32_64_5x5, lambda pixels: pixels // 4, "CNN of 5x5, dropout"),
+    "cnn-4-8-8-8": Model(cnn_4_8_8_8, lambda pixels: (pixels // 2 - 4) // 2, "CNN of 3x3 and 5x5"),
+    "cnn-32-32-bn": Model(cnn_32_32_bn, lambda pixels: (pixels - 4) // 2, "CNN of 3x3, batch norm"),
 }
+#: Other names, by which the nets are known from the systems of docs/results.md; taken wherever a name is.
+ALIASES = {
+    "s1": "mlp-1024-1024",
+    "s4": "cnn-32-64",
+    "s6": "cnn-32-64-5x5",
+    "s7": "cnn-4-8-8-8",
+    "s10": "mlp",
+    "s11": "cnn-32-32-bn",
+}
+
+
+def canonical(name: str) -> str:
+    """The name in `MODELS` behind another name of a net; anything else as it is.
+
+    Examples
+    --------
+    >>> canonical("s4"), canonical("lenet5")
+    ('cnn-32-64', 'lenet5')
+    """
+    return ALIASES.get(name, name)
 
 
 class _Counter:
@@ -167,7 +187,7 @@ def count_values(name: str, shape: Shape, classes: int) -> int:
     >>> count_values("lenet5", (1, 28, 28), 10)
     61706
     """
-    count: int = MODELS[name].build(shape, classes, _Counter())
+    count: int = MODELS[canonical(name)].build(shape, classes, _Counter())
     return count
 
 
@@ -187,7 +207,7 @@ def build_model(name: str, shape: Shape = MNIST_SHAPE, classes: int = 10) -> cnn
     Parameters
     ----------
     name
-        A key of `MODELS`.
+        A key of `MODELS` or of `ALIASES`.
     shape
         Channels, height and width of an image. Default: (1, 28, 28).
     classes
@@ -203,7 +223,7 @@ def build_model(name: str, shape: Shape = MNIST_SHAPE, classes: int = 10) -> cnn
     >>> sum(p.numel() for p in build_model("lenet5").parameters())
     61706
     """
-    if name not in MODELS:
+    if (name := canonical(name)) not in MODELS:
         raise ValueError(f"unknown model {name!r}; known are {', '.join(MODELS)}")
     model, (_, height, width) = MODELS[name], shape
     smallest = model.smallest()

@@ -18,7 +18,7 @@ except ImportError as error:
 
 import cnnx
 from cnnx import nn, optim
-from cnnx.models import MODELS, build_model, default_model
+from cnnx.models import MODELS, build_model, canonical, default_model
 from cnnx.utils.data import DataLoader, TensorDataset
 
 __all__ = ["CNNClassifier"]
@@ -180,7 +180,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
             raise ValueError(
                 f"CNNClassifier: optimizer must be one of {', '.join(OPTIMIZERS)}, got {self.optimizer!r}"
             )
-        if not callable(self.model) and self.model != "auto" and self.model not in MODELS:
+        if not callable(self.model) and self.model != "auto" and canonical(self.model) not in MODELS:
             raise ValueError(
                 f"CNNClassifier: model must be auto, a function or one of {', '.join(MODELS)}, "
                 f"got {self.model!r}"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnnx import nn as cnnx_nn
-from cnnx.models import MODELS
+from cnnx.models import MODELS, canonical
 
 Array = np.ndarray[Any, Any]
 Step = Callable[[], Any]
@@ -41,7 +41,7 @@ class Net:
             pairs = zip(self.widths, self.widths[1:])  # noqa: B905 - the last width begins no layer
             dense = [layer for a, b in pairs for layer in (nn.Linear(a, b), getattr(nn, self.activation)())]
             return nn.Sequential(*dense[:-1])
-        layers = list(MODELS[self.name].build((1, self.size, self.size), nn=nn))
+        layers = list(MODELS[canonical(self.name)].build((1, self.size, self.size), nn=nn))
         return nn.Sequential(*(layer for layer in layers if not isinstance(layer, nn.LogSoftmax)))
 
     @property

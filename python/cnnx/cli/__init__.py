@@ -196,7 +196,7 @@ def make_parser() -> _Parser:
         "what this installation, or a run, is",
         "Shows version, CPU target, threads, OpenMP, CUDA and the data folder; or what a run is.",
         "cnnx info --ops",
-        "cnnx info runs/s6",
+        "cnnx info runs/mnist",
     )
     info.add_argument("run", type=path_name, metavar="RUN", nargs="?", help="a run folder")
     info.add_argument("--ops", action="store_true", help="list the kernels and which implementation each has")
@@ -208,7 +208,7 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     from cnnx.cli.augment import FEW, KINDS
     from cnnx.cli.data import LARGEST_AS_IT_IS, SMALL
     from cnnx.cli.named import NAMES
-    from cnnx.models import MODELS
+    from cnnx.models import ALIASES, MODELS, canonical
     from cnnx.training.split import LARGEST_BATCH, STEPS
 
     train = add(
@@ -218,14 +218,19 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "history.csv, curves.png. "
         "Ctrl-C stops after the current batch and saves;\n--resume goes on from there.",
         "cnnx train",
-        "cnnx train --dataset mnist --model s6 --epochs 20 --out runs/s6",
+        "cnnx train --dataset mnist --model cnn-32-64 --epochs 20 --out runs/mnist",
         "cnnx train --dataset photos/ --image-size 48    (a folder of images for each class)",
         "cnnx train --dataset train.csv                  (a table: label, pixels)",
-        "cnnx train --resume runs/s6",
+        "cnnx train --resume runs/mnist",
     )
     models = "; ".join(f"{name}: {model.about}" for name, model in MODELS.items())
+    aliases = ", ".join(f"{alias} is {name}" for alias, name in ALIASES.items())
     train.add_argument(
-        "--model", choices=list(MODELS), metavar="NAME", help=f"the net ({models}); default: by size"
+        "--model",
+        type=canonical,
+        choices=list(MODELS),
+        metavar="NAME",
+        help=f"the net ({models}; numbers are channels or widths; {aliases}); default: by size",
     )
     train.add_argument(
         "--dataset",
@@ -339,7 +344,7 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
         "how good a run is on the test images",
         "Prints accuracy, and precision and recall of each class; draws confusion.png and, of the most\n"
         "confident mistakes, mistakes.png.",
-        "cnnx eval runs/s6",
+        "cnnx eval runs/mnist",
     )
     predict = add(
         "predict",
@@ -347,10 +352,10 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
         "Prints the most probable classes of image files. For nets trained on bright drawings on black,\n"
         "such as digits, a drawing or photograph is cut out, inverted if it is dark on bright, scaled and\n"
         "centred.",
-        "cnnx predict runs/s6 seven.png photo.jpg --picture seen.png",
+        "cnnx predict runs/mnist seven.png photo.jpg --picture seen.png",
     )
     export = add(
-        "export", "a run's net as an ONNX file", "Writes an ONNX file.", "cnnx export runs/s6 s6.onnx"
+        "export", "a run's net as an ONNX file", "Writes an ONNX file.", "cnnx export runs/mnist mnist.onnx"
     )
     show = add(
         "show",
@@ -358,8 +363,8 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
         "Draws the filters of each convolution (filters-*.png) and, of one image, the feature maps\n"
         "(feature-maps.png) and what the answer depends on: the pixels that change it (saliency.png) and\n"
         "where the last convolution sees what speaks for it (grad-cam.png).",
-        "cnnx show runs/s6",
-        "cnnx show runs/s6 --image seven.png --class 1 --out pictures",
+        "cnnx show runs/mnist",
+        "cnnx show runs/mnist --image seven.png --class 1 --out pictures",
     )
     for command in (evaluate, predict, export, show):
         command.add_argument("run", type=path_name, metavar="RUN", help="the run folder")
@@ -413,19 +418,23 @@ def _add_compare(add: Callable[..., argparse.ArgumentParser]) -> None:
 def _add_bench(add: Callable[..., argparse.ArgumentParser]) -> None:
     from cnnx.bench.peers import OURS, PEERS
     from cnnx.bench.rows import COMMANDS as KINDS
+    from cnnx.models import ALIASES
 
     bench = add(
         "bench",
         "how fast it is here, beside other libraries",
         "Times cnnx and other libraries in turns, each in a process of its own, from the same weights on\n"
         "the same data, after it has seen that they compute the same.",
-        "cnnx bench train --models s10,lenet5 --against torch,jax",
+        "cnnx bench train --models mlp,lenet5 --against torch,jax",
         "cnnx bench infer --batch 1,64 --threads 1 --json infer.json --chart infer.png",
         "cnnx bench load --busy 2",
     )
     about = "; ".join(f"{name}: {command.about}" for name, command in KINDS.items())
     bench.add_argument("what", choices=list(KINDS), metavar="WHAT", help=about)
-    bench.add_argument("--models", type=listed(path_name), metavar="A,B", help="the nets; default: all")
+    nets = ", ".join(f"{alias} is {name}" for alias, name in ALIASES.items())
+    bench.add_argument(
+        "--models", type=listed(path_name), metavar="A,B", help=f"the nets ({nets}); default: all"
+    )
     bench.add_argument(
         "--batch", type=listed(up_to(MOST)), metavar="N,M", help="batch sizes; default: 64; infer: 1,64,1000"
     )

@@ -18,6 +18,7 @@ from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.figures import Figures
 from cnnx.cli.info import cpu_name
 from cnnx.cli.terminal import complain, say
+from cnnx.models import canonical
 
 
 def asked_for(option: str, names: Sequence[str] | None, known: Sequence[str]) -> list[str] | None:
@@ -33,7 +34,9 @@ def bench(options: argparse.Namespace) -> int:
     if (setting := os.environ.get("CNNX_COMPILE") or "1") != "1":
         raise UsageError(f"CNNX_COMPILE={setting} is set, with which plans are not what is measured")
     command = COMMANDS[options.what]
-    models = asked_for("--models", options.models, list(command.models))
+    rows_of = {canonical(name): name for name in command.models}
+    wanted = options.models and [rows_of.get(name, name) for name in options.models]
+    models = asked_for("--models", wanted, list(command.models))
     fitting = [name for name in PEERS if name not in OURS]
     against = [] if options.against == ["none"] else asked_for("--against", options.against, fitting)
     if options.busy and options.what != "load":

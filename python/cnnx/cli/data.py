@@ -64,7 +64,7 @@ def data_folder(option: str | None = None) -> Path:
 def refuse_folder(option: str | None, dataset: str) -> None:
     """Raises UsageError where a data folder is given to a data set that is not looked for there."""
     if option is not None and dataset not in STORED:
-        raise UsageError(f"--data-dir is the folder of {', '.join(STORED)}; the data are {dataset}")
+        raise UsageError(f"--data-dir is the folder of data sets that are downloaded; the data are {dataset}")
 
 
 def folder_of_run(dataset: str, option: str | None, before: str | None) -> Path:

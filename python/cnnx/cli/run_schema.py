@@ -21,7 +21,7 @@ from cnnx import nn
 from cnnx.cli import in_float32
 from cnnx.cli.augment import KINDS
 from cnnx.cli.settings import OPTIMIZERS, SCHEDULES, Settings, make_optimizer, make_schedule
-from cnnx.models import MODELS, build_model, count_values
+from cnnx.models import ALIASES, MODELS, build_model, canonical, count_values
 from cnnx.reading import reading
 
 LARGEST_SIDE = 1 << 16  # pixels
@@ -80,7 +80,7 @@ COUNT = integer(0)
 
 # What run.json and the settings in a checkpoint say.
 SETTINGS = {
-    "model": one_of(list(MODELS)),
+    "model": one_of([*MODELS, *ALIASES]),
     "dataset": PATH,
     "epochs": integer(1),
     "batch_size": integer(1),
@@ -225,7 +225,7 @@ def read_about(path: Path) -> dict[str, Any]:
         )
     check(path, {**SETTINGS, **DRAWING}, about, NEEDED)
     _check_size(path, about)
-    return dict(about)
+    return {**about, "model": canonical(about["model"])}
 
 
 def load_net(about: dict[str, Any], path: Path) -> nn.Module:
@@ -406,7 +406,7 @@ _COUNT = Rule(
 
 
 def _check_size(path: Path, about: dict[str, Any]) -> None:
-    smallest, (_, height, width) = MODELS[about["model"]].smallest(), about["shape"]
+    smallest, (_, height, width) = MODELS[canonical(about["model"])].smallest(), about["shape"]
     if min(height, width) < smallest:
         raise RunError(
             f"{path}: {about['model']} takes images of {smallest}x{smallest} or more, not {height}x{width}"

@@ -18,7 +18,7 @@ from cnnx.cli.data import class_names, image_shape, is_by_class, refuse_folder
 from cnnx.cli.named import NAMES, STORED
 from cnnx.cli.picture import drawing_size
 from cnnx.datasets.images import ImageDataset
-from cnnx.models import MODELS, default_model
+from cnnx.models import MODELS, canonical, default_model
 from cnnx.optim.lr_scheduler import LambdaLR
 from cnnx.training.split import default_batch_size, folds, held_out
 
@@ -161,6 +161,7 @@ def resumed_settings(options: argparse.Namespace, state: dict[str, Any]) -> Sett
         raise CommandError(
             f"the checkpoint in {options.resume} has no settings of this version of cnnx train"
         )
+    saved = {**saved, "model": canonical(saved["model"])}
     refuse_folder(options.data_dir, saved["dataset"])
     moved = saved["dataset"]
     for name, value in saved.items():
@@ -193,7 +194,11 @@ def resumed_settings(options: argparse.Namespace, state: dict[str, Any]) -> Sett
         raise UsageError(f"--epochs {epochs} does not fit --resume: the run has {saved['epochs']}")
     if epochs > saved["epochs"] and state["stage"] > 0:
         raise UsageError(f"--epochs {epochs} does not fit --resume: a part has validated {saved['epochs']}")
-    changed = {"epochs": epochs, "patience": options.patience or saved["patience"], "dataset": moved}
+    changed = {
+        "epochs": epochs,
+        "patience": options.patience or saved["patience"],
+        "dataset": moved,
+    }
     changed["data_dir"] = options.data_dir or saved["data_dir"]
     try:
         changed["device"] = options.device or device_name(saved["device"])
