@@ -246,6 +246,70 @@ def test_eval_as_json(digits_run, capsys, tmp_path):
     assert len(found["classes"]) == 10
 
 
+def test_mistakes(digits_run, capsys, tmp_path):
+    from cnnx.cli.trained import Trained
+
+    trained = Trained.open(str(digits_run))
+    images = trained.test_images(None)
+    probabilities, labels = trained.classify(images)
+    predicted = probabilities.argmax(1)
+    wrong = sorted(np.nonzero(predicted != labels)[0], key=lambda i: -probabilities[i].max())
+    assert len(wrong) > 5
+    files = ("--out", tmp_path / "x.png", "--json", tmp_path / "x.json")
+    out = lines(capsys, "mistakes", digits_run, "-n", 4, *files)
+    assert out[0].split() == ["index", "true", "taken", "for", "probability"]
+    rows = [line.split() for line in out[1:5]]
+    assert [int(row[0]) for row in rows] == list(wrong[:4])
+    assert [[int(row[1]), int(row[2])] for row in rows] == [[labels[i], predicted[i]] for i in wrong[:4]]
+    share = 100 * len(wrong) / 360
+    assert out[6].startswith(f"{len(wrong)} of 360 test images are mistaken, {share:.2f} ± ")
+    assert out[6].endswith(" %, 4 shown")
+    assert out[7] == f"mistakes: {tmp_path / 'x.png'}"
+    assert is_png(tmp_path / "x.png")
+    found = json.loads((tmp_path / "x.json").read_text())
+    assert (found["images"], found["wrong"]) == (360, len(wrong))
+    assert [row["index"] for row in found["mistakes"]] == [int(i) for i in wrong[:4]]
+    assert {row["file"] for row in found["mistakes"]} == {None}
+    # Of each class; together they are all.
+    count = 0
+    for name in trained.classes:
+        out = lines(capsys, "mistakes", digits_run, "--class", name, "-n", 360)
+        assert f" test images of {name} are mistaken, " in out[-1]
+        assert all(line.split()[1] == name for line in out[1:-2])
+        count += max(len(out) - 3, 0)
+    assert count == len(wrong)
+    lines(capsys, "show", digits_run, "--index", wrong[0], "--out", tmp_path)
+    assert "--class x: the run knows no such class (classes are 0, 1," in wrong_use(
+        capsys, "mistakes", digits_run, "--class", "x"
+    )
+    assert "-n: '0' is not a positive" in wrong_use(capsys, "mistakes", digits_run, "-n", 0)
+    assert "folder of data sets that are downloaded" in wrong_use(
+        capsys, "mistakes", digits_run, "--data-dir", "x"
+    )
+
+
+def test_mistakes_in_files(capsys, tmp_path):
+    photos = tmp_path / "photos"
+    write_folder(photos / "train", True)
+    write_folder(photos / "test", True, count=3)
+    arguments = ("--model", "mlp", "--epochs", 4, "--batch-size", 8, "--validations", 1, "--out", "run")
+    assert run("--dataset", photos, *arguments) == 0
+    out = lines(capsys, "mistakes", "run", "--out", "x.png")
+    assert out == [
+        "0 of 6 test images are mistaken, 0.00 ± 13.50 %",
+        "x.png: not drawn: there are no mistakes",
+    ]
+    (photos / "test" / "above" / "1.png").rename(photos / "test" / "below" / "9.png")
+    out = lines(capsys, "mistakes", "run", "--json", "x.json")
+    assert out[0].split()[-1] == "file"
+    assert out[1].split()[:3] == ["5", "below", "above"]
+    assert out[1].split()[-1] == "test/below/9.png"
+    assert json.loads((tmp_path / "x.json").read_text())["mistakes"][0]["file"] == "test/below/9.png"
+    (photos / "test" / "above" / "0.png").unlink()
+    (photos / "test" / "above" / "2.png").unlink()
+    assert lines(capsys, "mistakes", "run", "--class", "above") == ["there are no test images of above"]
+
+
 def test_export(digits_run, capsys, tmp_path):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
@@ -406,7 +470,7 @@ def read_events(folder):
 
 
 def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
-    for command in ("eval", "predict", "export", "show"):
+    for command in ("eval", "mistakes", "predict", "export", "show"):
         more = ["x.png"] if command in ("predict", "export") else []
         assert "the following arguments are required: RUN" in wrong_use(capsys, command)
         assert "is no run folder of cnnx train" in wrong_use(capsys, command, tmp_path, *more)

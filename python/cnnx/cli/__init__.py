@@ -33,6 +33,7 @@ COMMANDS = {  # where each is; imported when it is asked for
     "eval": ("cnnx.cli.evaluate", "evaluate"),
     "export": ("cnnx.cli.export", "export"),
     "info": ("cnnx.cli.info", "info"),
+    "mistakes": ("cnnx.cli.mistakes", "mistakes"),
     "predict": ("cnnx.cli.predict", "predict"),
     "show": ("cnnx.cli.show", "show"),
     "speedrun": ("cnnx.cli.speedrun", "speedrun"),
@@ -337,6 +338,7 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
+    from cnnx.cli.mistakes import SHOWN
     from cnnx.onnx import DEFAULT_OPSET
 
     evaluate = add(
@@ -366,19 +368,33 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
         "cnnx show runs/mnist",
         "cnnx show runs/mnist --image seven.png --class 1 --out pictures",
     )
-    for command in (evaluate, predict, export, show):
+    mistakes = add(
+        "mistakes",
+        "the test images that a run gets wrong",
+        "Lists the test images that the net takes for something else, most confident first: their index\n"
+        "(as cnnx show --index takes it), where the data are files also the file.",
+        "cnnx mistakes runs/mnist -n 50 --out mistakes.png",
+        "cnnx mistakes runs/mnist --class 8 --json eights.json",
+    )
+    for command in (evaluate, mistakes, predict, export, show):
         command.add_argument("run", type=path_name, metavar="RUN", help="the run folder")
-    for command in (evaluate, show):
+    for command in (evaluate, mistakes, show):
         _add_data_dir(command)
         command.add_argument(
             "--dataset", type=path_name, metavar="NAME|DIR|CSV", help="other test images; default: the run's"
         )
+    mistakes.add_argument(
+        "-n", dest="count", type=up_to(MOST), metavar="N", help=f"how many; default: {SHOWN}"
+    )
+    mistakes.add_argument("--class", dest="of_class", metavar="NAME", help="only images of this class")
+    mistakes.add_argument("--out", type=path_name, metavar="FILE", help="draw them into this file")
+    for command in (evaluate, show):
         command.add_argument(
             "--out", type=path_name, metavar="DIR", help="where the pictures go; default: the run folder"
         )
     predict.add_argument("images", type=path_name, metavar="IMAGE", nargs="+", help="image files")
     predict.add_argument("--all", action="store_true", help="probabilities of all classes, not of three")
-    for command in (evaluate, predict):
+    for command in (evaluate, mistakes, predict):
         command.add_argument("--json", type=path_name, metavar="FILE", help="write the results here, too")
     predict.add_argument("--as-is", action="store_true", help="only resize, do not look for a drawing")
     predict.add_argument(

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from cnnx import plot
-from cnnx.cli import UsageError, as_path
-from cnnx.cli.data import class_names
+from cnnx.cli import as_path
 from cnnx.cli.figures import Figures
+from cnnx.cli.mistakes import draw_mistakes, judge
 from cnnx.cli.terminal import say, say_lines
 from cnnx.cli.trained import Trained, output_folder
 from cnnx.files import as_json, write_file
@@ -57,15 +57,8 @@ def confused_lines(matrix: Array, classes: list[str]) -> list[str]:
 def evaluate(options: argparse.Namespace) -> int:
     """The command `cnnx eval`; returns the exit code."""
     trained = Trained.open(options.run)
-    images = trained.test_images(options.data_dir, options.dataset)
-    classes = class_names(images)
-    if unknown := [name for name in classes if name not in trained.classes]:
-        raise UsageError(
-            f"the data set has a class {unknown[0]!r}, the run knows {', '.join(trained.classes)}"
-        )
-    probabilities, labels = trained.classify(images)
-    labels = np.array([trained.classes.index(name) for name in classes])[labels]
-    predicted = probabilities.argmax(1)
+    judged = judge(trained, options.data_dir, options.dataset)
+    labels, predicted, probabilities = judged.labels, judged.predicted, judged.probabilities
     matrix = confusion(labels, predicted, len(trained.classes))
     likelihood = np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12)
     say_lines(class_table(matrix, trained.classes))
@@ -92,19 +85,10 @@ def evaluate(options: argparse.Namespace) -> int:
     folder, figures = output_folder(options.out, trained), Figures()
     path = folder / "confusion.png"
     figures.draw("confusion matrix", path, plot.confusion_matrix, matrix, trained.classes)
-    wrong = np.nonzero(predicted != labels)[0]
+    wrong = judged.wrong()
     if len(wrong) == 0:
         say("mistakes: none")
         return int(figures.failed)
-    path = folder / "mistakes.png"
-    worst = wrong[np.argsort(-probabilities[wrong].max(1), kind="stable")][:MISTAKES]
-    data = images.data.numpy()
-    names = [printable(name) for name in trained.classes]
-    titles = [
-        f"{names[labels[i]]} taken for {names[predicted[i]]}\n{probabilities[i].max():.2f}" for i in worst
-    ]
-    heading = f"the {len(worst)} most confident of {len(wrong):,} mistakes, and their probabilities"
-    if len(worst) == len(wrong):
-        heading = "the only mistake" if len(wrong) == 1 else f"all {len(wrong)} mistakes"
-    figures.draw("mistakes", path, plot.images, [data[i] for i in worst], titles, title=heading)
+    worst = wrong[:MISTAKES]
+    draw_mistakes(figures, folder / "mistakes.png", judged, trained.classes, worst, len(wrong))
     return int(figures.failed)
