@@ -13,5 +13,6 @@ from cnnx.plot.grid import overlays as overlays
 from cnnx.plot.layers import feature_maps as feature_maps
 from cnnx.plot.layers import filters as filters
 from cnnx.plot.lines import curves as curves
+from cnnx.plot.lines import lr_range as lr_range
 
-__all__ = ["confusion_matrix", "curves", "feature_maps", "filters", "images", "overlays"]
+__all__ = ["confusion_matrix", "curves", "feature_maps", "filters", "images", "lr_range", "overlays"]

@@ -1,4 +1,4 @@
-"""Curves over epochs."""
+"""Curves: over epochs, and over learning rates."""
 
 from __future__ import annotations
 
@@ -100,3 +100,61 @@ def curves(
         # Above the panel, where it hides no curve.
         axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize=10)
     return finish(figure, title, path, note)
+
+
+@plainly
+def lr_range(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float] | None = None,
+    suggestion: float | None = None,
+    path: PathName | None = None,
+    *,
+    title: str | None = None,
+) -> Figure:
+    """Losses over the learning rates of a range test (`cnnx.training.find_lr`).
+
+    Parameters
+    ----------
+    rates, losses
+        The learning rate and the loss of each step.
+    smoothed
+        The running mean of the losses.
+    suggestion
+        A rate to mark.
+    path
+        Where to write the picture.
+    title
+        Above it.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw, or not as many losses as rates.
+
+    Examples
+    --------
+    >>> figure = lr_range([0.001, 0.01, 0.1], [2.0, 1.0, 3.0], suggestion=0.005)
+    >>> figure.axes[0].get_xlabel()
+    'learning rate'
+    """
+    x, y = as_array(rates), as_array(losses)
+    lines = [y] if smoothed is None else [y, as_array(smoothed)]
+    if x.ndim != 1 or x.size == 0 or any(line.shape != x.shape for line in lines):
+        raise ValueError(f"lr_range: needs a loss for each rate, got {x.shape} and {lines[-1].shape}")
+    figure = new_figure(6.0, 3.8)
+    axes = figure.subplots()
+    axes.plot(x, y, color=PALETTE[0], alpha=0.35 if len(lines) > 1 else 1.0, label="loss")
+    if len(lines) > 1:
+        axes.plot(x, lines[1], color=PALETTE[0], label="smoothed")
+    if suggestion is not None:
+        axes.axvline(suggestion, color=PALETTE[1], linestyle="--", label=f"suggested: {suggestion:.2g}")
+    low, first = min(float(line.min()) for line in lines), float(lines[-1][0])
+    if first > low:  # where the loss has gone after that matters to nobody
+        axes.set_ylim(low - 0.05 * (first - low), first + 0.4 * (first - low))
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+    axes.xaxis.set_major_formatter("{x:g}")  # that of the scale writes formulas
+    axes.xaxis.set_minor_formatter("")
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False)
+    return finish(figure, title, path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cnnx.training.callbacks import BestWeights, Callback, Checkpoint, EarlyStopping
 from cnnx.training.fit import fit
 from cnnx.training.history import History
+from cnnx.training.lr_finder import LRRangeTest, find_lr
 from cnnx.training.metrics import accuracy, top_k_accuracy
 from cnnx.training.progress import Progress
 from cnnx.training.trainer import Trainer
@@ -15,9 +16,11 @@ __all__ = [
     "Checkpoint",
     "EarlyStopping",
     "History",
+    "LRRangeTest",
     "Progress",
     "Trainer",
     "accuracy",
+    "find_lr",
     "fit",
     "top_k_accuracy",
 ]

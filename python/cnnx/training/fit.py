@@ -9,20 +9,28 @@ from typing import Any
 import numpy as np
 
 import cnnx
-from cnnx import nn, optim
+from cnnx import nn
 from cnnx.optim import Optimizer
 from cnnx.optim.lr_scheduler import LRScheduler
-from cnnx.tensor import Tensor
 from cnnx.training.callbacks import Callback, Checkpoint, EarlyStopping
+from cnnx.training.given import (
+    EVALUATION_BATCH,
+    as_data_set,
+    as_loader,
+    as_optimizer,
+    check_arguments,
+    check_maker,
+    check_own,
+    hold_classes,
+    is_data_set,
+    loss_for,
+)
 from cnnx.training.history import History
 from cnnx.training.metrics import Metric, accuracy
 from cnnx.training.progress import Progress
-from cnnx.training.split import default_batch_size, held_out, targets_of
+from cnnx.training.split import held_out, targets_of
 from cnnx.training.trainer import Loss, Trainer
-from cnnx.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
-
-EVALUATION_BATCH = 250
-RATE = 1e-3
+from cnnx.utils.data import Subset
 
 
 def fit(
@@ -125,16 +133,9 @@ def fit(
     >>> history.best("validation_accuracy")["validation_accuracy"] > 0.7
     True
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"fit: model must be a Module, got {type(model).__name__}")
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("early_stopping", early_stopping)):
-        if value is not None and (isinstance(value, bool) or not hasattr(value, "__index__") or value < 1):
-            raise ValueError(f"fit: {name} must be a positive whole number, got {value!r}")
-    for name, given, made in (("optimizer", optimizer, Optimizer), ("scheduler", scheduler, LRScheduler)):
-        if given is not None and not callable(given) and not isinstance(given, made):
-            raise TypeError(f"fit: {name} must be an object or a function that makes one, got {given!r}")
-    if loss is not None and (isinstance(loss, type) or not callable(loss)):
-        raise TypeError(f"fit: loss must be a function of output and target, got {loss!r}")
+    counts = {"epochs": epochs, "batch_size": batch_size, "early_stopping": early_stopping}
+    check_arguments("fit", model, loss, optimizer, **counts)
+    check_maker("fit", "scheduler", scheduler, LRScheduler)
     every: Any = callbacks
     if not isinstance(every, list | tuple) or not all(isinstance(one, Callback) for one in every):
         raise TypeError(f"fit: callbacks must be a list of Callback objects, got {every!r}")
@@ -150,21 +151,16 @@ def fit(
     if state is None and _is_share(validation):
         split = int(cnnx.randint(0, 2**31 - 1, (1,), device="cpu").item())
     train, validation = _parts(data, validation, batch_size, split)
-    integers = None if loss is not None and metrics is not None else _are_classes(train)
-    if loss is None:
-        if not integers:
-            raise ValueError("fit: the targets are no integers: give a loss, such as nn.MSELoss()")
-        loss = nn.CrossEntropyLoss()
+    integers = None if loss is not None and metrics is not None else hold_classes("fit", train)
+    loss = loss_for("fit", loss, integers)
     if metrics is None:
         metrics = [accuracy] if integers else []
-    optimizer = _optimizer(optimizer, model, lr)
+    optimizer = as_optimizer("fit", optimizer, model, lr)
     if scheduler is not None and not isinstance(scheduler, LRScheduler):
         scheduler = scheduler(optimizer)
         if not isinstance(scheduler, LRScheduler):
             raise TypeError(f"fit: the function for scheduler gave a {type(scheduler).__name__}")
-    own = {id(parameter) for parameter in model.parameters()}
-    if not any(id(p) in own for group in optimizer.param_groups for p in group["params"]):
-        raise ValueError("fit: the optimizer has no parameter of the model")
+    check_own("fit", model, optimizer)
     if scheduler is not None and scheduler.optimizer is not optimizer:
         raise ValueError("fit: the scheduler is of another optimizer")
     found = list(callbacks)
@@ -211,8 +207,8 @@ def _checkpoint(path: str | os.PathLike[str], epochs: int) -> dict[str, Any]:
 def _parts(data: Any, validation: Any, batch_size: int | None, split: int | None) -> tuple[Any, Any]:
     """Batches of both parts."""
     if _is_share(validation):
-        whole = _data_set(data)
-        if not _is_data_set(whole):
+        whole = as_data_set("fit", data)
+        if not is_data_set(whole):
             raise TypeError(
                 f"fit: a share to hold out needs a pair or a data set, got batches ({type(whole).__name__})"
             )
@@ -226,83 +222,11 @@ def _parts(data: Any, validation: Any, batch_size: int | None, split: int | None
         classes = np.zeros(len(whole), np.int64) if targets is None else targets
         out = held_out(classes, validation, cnnx.Generator().manual_seed(split))
         data, validation = Subset(whole, np.nonzero(~out)[0]), Subset(whole, np.nonzero(out)[0])
-    return _loader(data, batch_size, True), _loader(validation, EVALUATION_BATCH, False)
+    return as_loader("fit", data, batch_size, True), as_loader("fit", validation, EVALUATION_BATCH, False)
 
 
 def _is_share(validation: Any) -> bool:
     return isinstance(validation, int | float) and not isinstance(validation, bool)
-
-
-def _is_data_set(data: Any) -> bool:
-    """Whether it gives samples by number, and not batches."""
-    by_number = hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    return by_number and not isinstance(data, DataLoader | list | tuple)
-
-
-def _data_set(data: Any) -> Any:
-    """A pair of arrays as a data set; anything else as it is."""
-    if isinstance(data, tuple | list) and len(data) == 2 and all(hasattr(part, "shape") for part in data):
-        inputs, targets = (_tensor(part) for part in data)
-        if len(inputs) != len(targets):
-            raise ValueError(f"fit: {len(inputs)} inputs and {len(targets)} targets")
-        return TensorDataset(inputs, targets)
-    return data
-
-
-def _tensor(values: Any) -> Tensor:
-    """A tensor as it is; an array with floats as float32 and integers as int64."""
-    if isinstance(values, Tensor):
-        return values
-    array = np.asarray(values)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"fit: arrays must hold numbers, got {array.dtype}")
-    return cnnx.as_tensor(array.astype(np.float32 if array.dtype.kind == "f" else np.int64))
-
-
-def _loader(data: Any, batch_size: int | None, training: bool) -> Any:
-    """Batches of data; None of None."""
-    data = _data_set(data)
-    if data is None:
-        return None
-    if not _is_data_set(data):
-        if training and batch_size is not None:
-            raise ValueError("fit: batch_size is for a pair or a data set; these are batches already")
-        if not hasattr(data, "__iter__") or hasattr(data, "__next__"):
-            raise TypeError(
-                "fit: data must be a pair (inputs, targets), a data set or batches that can be iterated over "
-                f"again, got {type(data).__name__}"
-            )
-        return data
-    if len(data) == 0:
-        raise ValueError(f"fit: there are no {'training' if training else 'validation'} data")
-    return DataLoader(data, batch_size=batch_size or default_batch_size(len(data)), shuffle=training)
-
-
-def _are_classes(train: Any) -> bool:
-    """Whether the targets are integers, by the data set or, without one, by the first batch."""
-    if isinstance(train, DataLoader):
-        data = train.dataset
-        by_number = hasattr(data, "__getitem__") and not isinstance(data, IterableDataset)
-        sample = data[0] if by_number else next(iter(train), None)
-    else:
-        sample = next(iter(train), None)
-    if not isinstance(sample, tuple | list) or len(sample) != 2:
-        raise TypeError("fit: data must give pairs (inputs, targets)")
-    target = cnnx.as_tensor(sample[1])
-    return not target.is_floating_point() and target.dtype != cnnx.bool
-
-
-def _optimizer(given: Any, model: nn.Module, lr: float | None) -> Optimizer:
-    if isinstance(given, Optimizer):
-        if lr is not None:
-            raise ValueError("fit: lr is for an optimizer that is made here; this one has its own")
-        return given
-    if given is None:
-        return optim.Adam(model.parameters(), lr=RATE if lr is None else lr)
-    made = given(model.parameters(), **({} if lr is None else {"lr": lr}))
-    if not isinstance(made, Optimizer):
-        raise TypeError(f"fit: the function for optimizer gave a {type(made).__name__}")
-    return made
 
 
 def _named(metrics: Any) -> dict[str, Metric]:

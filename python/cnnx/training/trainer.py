@@ -13,6 +13,7 @@ from cnnx.optim import Optimizer
 from cnnx.optim.lr_scheduler import CyclicLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
 from cnnx.tensor import Tensor
 from cnnx.training.callbacks import Callback, Checkpoint
+from cnnx.training.given import on_device
 from cnnx.training.history import PARTS, History
 from cnnx.training.metrics import Metric
 
@@ -189,7 +190,7 @@ class Trainer:
         self.model.eval()
         with cnnx.no_grad():
             for batch in batches:
-                inputs, targets = self._on_device(batch)
+                inputs, targets = on_device("fit", batch, self.device)
                 loss, output = self._score(inputs, targets)
                 self._add(means, loss, output, targets)
                 self._call("on_batch_end")
@@ -290,7 +291,7 @@ class Trainer:
         by_batch = isinstance(self.scheduler, OneCycleLR | CyclicLR)
         started = time.perf_counter() - self.means.seconds
         while (batch := self._next_batch()) is not None:
-            inputs, targets = self._on_device(batch)
+            inputs, targets = on_device("fit", batch, self.device)
             loss, output = self._step(inputs, targets)
             self._add(self.means, loss, output, targets)
             if not math.isfinite(self.means.sums["loss"]):
@@ -333,12 +334,6 @@ class Trainer:
             return score, step
         static = plan == "static" or (plan == "auto" and is_own(model) and is_own(loss_of))
         return cnnx.compile(score, static=static), cnnx.compile(step, static=static)
-
-    def _on_device(self, batch: Any) -> tuple[Any, Any]:
-        if not isinstance(batch, tuple | list) or len(batch) != 2:
-            raise TypeError(f"fit: a batch must be a pair (inputs, targets), got {type(batch).__name__}")
-        inputs, targets = map(cnnx.as_tensor, batch)
-        return inputs.to(self.device), targets.to(self.device)
 
     def _add(self, means: Means, loss: Tensor, output: Tensor, targets: Tensor) -> None:
         count = len(targets)
