@@ -310,6 +310,41 @@ def test_mistakes_in_files(capsys, tmp_path):
     assert lines(capsys, "mistakes", "run", "--class", "above") == ["there are no test images of above"]
 
 
+def test_find_lr(digits_run, capsys, tmp_path):
+    files = ("--chart", tmp_path / "x.png", "--json", tmp_path / "x.json")
+    options = ("--dataset", "digits", "--model", "mlp", "--threads", 1)
+    out = lines(capsys, "find-lr", *options, *files)
+    assert out[:2] == ["data: digits (embedded)", "model: mlp, adam, batch 64, seed 0, cpu"]
+    found = json.loads((tmp_path / "x.json").read_text())
+    assert out[-1] == f"suggested: --lr {found['suggestion']:.2g} (the default of adam is 0.002)"
+    assert out[2].startswith(f"{len(found['rates'])} steps, from 1e-07 to ")
+    assert out[3] == f"chart: {tmp_path / 'x.png'}"
+    assert is_png(tmp_path / "x.png")
+    assert max(map(len, out)) <= 80 + len(str(tmp_path))
+    assert not (tmp_path / "runs").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.json", "x.png"]
+    assert lines(capsys, "find-lr", *options) == [line for line in out if not line.startswith("chart: ")]
+    assert lines(capsys, "find-lr", *options, "--seed", 1) != out
+    # As cnnx train begins, with the weights of another run.
+    options = ("--from", digits_run, "--dataset", "digits", "--seed", 3, "--optimizer", "sgd")
+    still = ("--steps", 25, "--min-lr", 1e-30, "--max-lr", 1e-20)
+    assert main([str(a) for a in ("find-lr", *options, *still, "--json", "still.json")]) in (0, 1)
+    losses = json.loads((tmp_path / "still.json").read_text())["losses"]
+    still = ("--epochs", 1, "--lr", 1e-30, "--schedule", "none", "--out", "still")
+    assert run(*options, *still) == 0
+    with open("still/history.csv") as file:
+        loss = float(file.readlines()[1].split(",")[1])
+    assert len(losses) == 25  # batches of 1,293 images, the last of 13
+    assert (sum(losses[:20]) * 64 + losses[20] * 13) / 1293 == pytest.approx(loss, rel=1e-4)
+    assert "--min-lr 1 is not below --max-lr 0.5" in wrong_use(
+        capsys, "find-lr", "--min-lr", 1, "--max-lr", 0.5
+    )
+    assert "--steps 1: there must be two or more" in wrong_use(capsys, "find-lr", "--steps", 1)
+    assert "unrecognized arguments: --epochs 3" in wrong_use(capsys, "find-lr", "--epochs", 3)
+    assert main(["find-lr", "--dataset", "digits", "--min-lr", "1e6", "--max-lr", "1e7", "--steps", "5"]) == 1
+    assert "the loss does not fall at any of these rates" in capsys.readouterr().err
+
+
 def test_export(digits_run, capsys, tmp_path):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")

@@ -32,6 +32,7 @@ COMMANDS = {  # where each is; imported when it is asked for
     "compare": ("cnnx.cli.compare", "compare"),
     "eval": ("cnnx.cli.evaluate", "evaluate"),
     "export": ("cnnx.cli.export", "export"),
+    "find-lr": ("cnnx.cli.find_lr", "find_rate"),
     "info": ("cnnx.cli.info", "info"),
     "mistakes": ("cnnx.cli.mistakes", "mistakes"),
     "predict": ("cnnx.cli.predict", "predict"),
@@ -188,6 +189,7 @@ def make_parser() -> _Parser:
         )
 
     _add_train(add)
+    _add_find_lr(add)
     _add_use(add)
     _add_compare(add)
     _add_bench(add)
@@ -206,11 +208,6 @@ def make_parser() -> _Parser:
 
 def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     from cnnx.cli import settings
-    from cnnx.cli.augment import FEW, KINDS
-    from cnnx.cli.data import LARGEST_AS_IT_IS, SMALL
-    from cnnx.cli.named import NAMES
-    from cnnx.models import ALIASES, MODELS, canonical
-    from cnnx.training.split import LARGEST_BATCH, STEPS
 
     train = add(
         "train",
@@ -224,6 +221,83 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "cnnx train --dataset train.csv                  (a table: label, pixels)",
         "cnnx train --resume runs/mnist",
     )
+    _add_trained(train)
+    train.add_argument(
+        "--validations",
+        type=up_to(LARGEST_SIDE),
+        metavar="N",
+        help="1: a tenth of the training images validates; else each Nth part in turn, and then all train; "
+        f"default: 1, of fewer than {settings.FEW} images {settings.REPEATS}",
+    )
+    train.add_argument(
+        "--patience",
+        type=up_to(MOST),
+        metavar="N",
+        help="epochs without a better validation loss after which to stop; the weights of the best epoch are "
+        f"kept; default: {settings.PATIENCE:g} of the epochs, at least {settings.SHORTEST_PATIENCE}",
+    )
+    train.add_argument(
+        "--epochs",
+        type=up_to(MOST),
+        metavar="N",
+        help=f"passes over the training images; default: {settings.UPDATES:,} updates, from "
+        f"{settings.FEWEST_EPOCHS} to {settings.MOST_EPOCHS} epochs",
+    )
+    rates = ", ".join(f"{name} {rate:g}" for name, rate in settings.OPTIMIZERS.items())
+    train.add_argument("--lr", type=positive_float, metavar="X", help=f"learning rate; default: {rates}")
+    train.add_argument(
+        "--schedule", choices=list(settings.SCHEDULES), help="of the learning rate; default: cosine"
+    )
+    train.add_argument(
+        "--out", type=path_name, metavar="DIR", help="the run folder; default: a new one in runs/"
+    )
+    train.add_argument("--resume", type=path_name, metavar="RUN", help="go on with the run in this folder")
+    train.add_argument(
+        "--quiet", action="store_true", help="print the results alone, without settings and epochs"
+    )
+    train.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help="also write the history for TensorBoard, to the run folder's tensorboard/",
+    )
+    train.add_argument(
+        "--profile",
+        action="store_true",
+        help=f"also print what the time of {settings.PROFILED_STEPS} training steps went into, op by op",
+    )
+
+
+def _add_find_lr(add: Callable[..., argparse.ArgumentParser]) -> None:
+    from cnnx.training.lr_finder import MAX_LR, MIN_LR, STEPS
+
+    find = add(
+        "find-lr",
+        "a learning rate for a net and its data",
+        "Trains for some steps while the learning rate rises, and suggests one: a tenth of that at which\n"
+        "the loss is least, or that at which it falls fastest if that is less. Nothing is kept.",
+        "cnnx find-lr --dataset mnist --model cnn-32-64 --chart rates.png",
+    )
+    _add_trained(find)
+    find.set_defaults(validations=None, patience=None, epochs=None, lr=None, schedule=None)
+    for option, metavar, read, about in (
+        ("--min-lr", "X", positive_float, f"the first rate; default: {MIN_LR:g}"),
+        ("--max-lr", "X", positive_float, f"the last one; default: {MAX_LR:g}"),
+        ("--steps", "N", up_to(MOST), f"how many; default: {STEPS}"),
+        ("--json", "FILE", path_name, "write rates and losses to this file"),
+        ("--chart", "FILE", path_name, "draw them into this file"),
+    ):
+        find.add_argument(option, type=read, metavar=metavar, help=about)
+
+
+def _add_trained(train: argparse.ArgumentParser) -> None:
+    """The options of whatever trains: the net, the data, and how steps are made of them."""
+    from cnnx.cli import settings
+    from cnnx.cli.augment import FEW, KINDS
+    from cnnx.cli.data import LARGEST_AS_IT_IS, SMALL
+    from cnnx.cli.named import NAMES
+    from cnnx.models import ALIASES, MODELS, canonical
+    from cnnx.training.split import LARGEST_BATCH, STEPS
+
     models = "; ".join(f"{name}: {model.about}" for name, model in MODELS.items())
     aliases = ", ".join(f"{alias} is {name}" for alias, name in ALIASES.items())
     train.add_argument(
@@ -263,32 +337,11 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "by class",
     )
     train.add_argument(
-        "--validations",
-        type=up_to(LARGEST_SIDE),
-        metavar="N",
-        help="1: a tenth of the training images validates; else each Nth part in turn, and then all train; "
-        f"default: 1, of fewer than {settings.FEW} images {settings.REPEATS}",
-    )
-    train.add_argument(
-        "--patience",
-        type=up_to(MOST),
-        metavar="N",
-        help="epochs without a better validation loss after which to stop; the weights of the best epoch are "
-        f"kept; default: {settings.PATIENCE:g} of the epochs, at least {settings.SHORTEST_PATIENCE}",
-    )
-    train.add_argument(
         "--from",
         dest="start",
         type=path_name,
         metavar="RUN",
         help="begin with the weights of this run, as far as they fit (the classes may be others)",
-    )
-    train.add_argument(
-        "--epochs",
-        type=up_to(MOST),
-        metavar="N",
-        help=f"passes over the training images; default: {settings.UPDATES:,} updates, from "
-        f"{settings.FEWEST_EPOCHS} to {settings.MOST_EPOCHS} epochs",
     )
     train.add_argument(
         "--batch-size",
@@ -301,11 +354,6 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         choices=list(settings.OPTIMIZERS),
         help=f"default: {settings.OPTIMIZER}; sgd has momentum {settings.MOMENTUM}",
     )
-    rates = ", ".join(f"{name} {rate:g}" for name, rate in settings.OPTIMIZERS.items())
-    train.add_argument("--lr", type=positive_float, metavar="X", help=f"learning rate; default: {rates}")
-    train.add_argument(
-        "--schedule", choices=list(settings.SCHEDULES), help="of the learning rate; default: cosine"
-    )
     train.add_argument(
         "--seed",
         type=seed_number,
@@ -317,23 +365,6 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     train.add_argument(
         "--threads", type=up_to(MOST_THREADS), metavar="N", help="default: the CPUs this process may use"
-    )
-    train.add_argument(
-        "--out", type=path_name, metavar="DIR", help="the run folder; default: a new one in runs/"
-    )
-    train.add_argument("--resume", type=path_name, metavar="RUN", help="go on with the run in this folder")
-    train.add_argument(
-        "--quiet", action="store_true", help="print the results alone, without settings and epochs"
-    )
-    train.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="also write the history for TensorBoard, to the run folder's tensorboard/",
-    )
-    train.add_argument(
-        "--profile",
-        action="store_true",
-        help=f"also print what the time of {settings.PROFILED_STEPS} training steps went into, op by op",
     )
 
 

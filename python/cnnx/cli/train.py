@@ -343,6 +343,17 @@ def _train(options: argparse.Namespace) -> int:
         run = RunFolder.existing(options.resume)
         with run.locked(new=False):
             return _resume(options, run)
+    settings, images, start = prepare(options)
+    if start is not None and start.dataset == settings.dataset:
+        say(f"note: the run in {start.folder} has seen these images, so the validation will be too good")
+    test = _load_test(settings)
+    run = RunFolder.create(options.out, settings.model, Path(settings.dataset).name)
+    with run.locked(new=True):
+        return _run(options, settings, images, test, run, None, weights_of(start))
+
+
+def prepare(options: argparse.Namespace) -> tuple[Settings, ImageDataset, Trained | None]:
+    """What is to be trained, and on what, and the run whose weights it begins with; says where data are."""
     start = None if options.start is None else Trained.open(options.start)
     if start is not None:
         if options.image_size is not None:
@@ -355,12 +366,7 @@ def _train(options: argparse.Namespace) -> int:
     say(line)
     images = load_images(dataset, folder, True, None if start is None else start.shape, options.image_size)
     settings = new_settings(options, dataset, folder, images, start)
-    if start is not None and start.dataset == dataset:
-        say(f"note: the run in {start.folder} has seen these images, so the validation will be too good")
-    test = _load_test(settings)
-    run = RunFolder.create(options.out, settings.model, Path(dataset).name)
-    with run.locked(new=True):
-        return _run(options, settings, images, test, run, None, _weights(start))
+    return settings, images, start
 
 
 def _resume(options: argparse.Namespace, run: RunFolder) -> int:
@@ -375,10 +381,11 @@ def _resume(options: argparse.Namespace, run: RunFolder) -> int:
     # Only the trainings that have not begun yet need the weights of another run.
     begun = settings.start is None or settings.validations == 1 or saved["stage"] == settings.validations
     start = None if begun else Trained.open(str(settings.start))
-    return _run(options, settings, images, _load_test(settings), run, saved, _weights(start))
+    return _run(options, settings, images, _load_test(settings), run, saved, weights_of(start))
 
 
-def _weights(start: Trained | None) -> Weights:
+def weights_of(start: Trained | None) -> Weights:
+    """Those that a new run begins with."""
     return None if start is None else start.model.state_dict()
 
 

@@ -27,6 +27,7 @@ from cnnx.training.trainer import Loss, Trainer
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MIN_LR, MAX_LR, STEPS = 1e-7, 10.0, 100
 BEFORE = 10.0  # by how much the suggested rate is smaller than that of the least loss
 
 
@@ -86,9 +87,9 @@ def find_lr(
     batch_size: int | None = None,
     loss: Loss | None = None,
     optimizer: Optimizer | Callable[..., Optimizer] | None = None,
-    min_lr: float = 1e-7,
-    max_lr: float = 10.0,
-    steps: int = 100,
+    min_lr: float = MIN_LR,
+    max_lr: float = MAX_LR,
+    steps: int = STEPS,
     smoothing: float = 0.9,
     threshold: float = 4.0,
     device: Any = None,
