@@ -127,6 +127,29 @@ def test_digits_reach_97_percent(tmp_path, capsys):
     assert about["test"]["error"] == pytest.approx(0.007, abs=0.004)
 
 
+@pytest.mark.parametrize("patience", [1, 9])
+def test_the_end_says_what_was_and_what_comes_next(tmp_path, capsys, patience):
+    rate = 1e-30 if patience == 1 else 1e-4  # so little that no epoch is better than the first
+    options = ("--model", "mlp", "--optimizer", "sgd", "--lr", rate, "--schedule", "none", "--validations", 1)
+    assert run("--dataset", "digits", *options, "--epochs", 3, "--patience", patience, "--out", "run") == 0
+    out = capsys.readouterr().out.splitlines()
+    end = out[next(i for i, line in enumerate(out) if line.startswith("the best epoch is ")) :]
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    kept, error = (100 * about["validation"][name] for name in ("accuracy", "error"))
+    best, count = (1, 2) if patience == 1 else (3, 3)
+    assert end[0] == f"the best epoch is {best} of {count}: validation accuracy {kept:.2f} ± {error:.2f} %"
+    words = rf"trained for \d+:\d\d; {count} epochs in all, [\d,]+ images a second"
+    assert re.fullmatch(words, end[1]), end[1]
+    assert end[2] == f"settings: mlp, sgd lr {rate:g} (none), batch 64, seed 0, {about['device']}"
+    assert end[3] == "run: run"
+    commands = re.findall(r"^(?:next: |      )(cnnx .*?)  ", "\n".join(end), re.MULTILINE)
+    wanted = ["cnnx eval run", "cnnx mistakes run", "cnnx predict run IMAGE"]
+    assert commands == wanted + ["cnnx train --resume run --epochs 6"] * (patience == 9)
+    assert max(map(len, end)) <= 80
+    if patience == 9:
+        assert main(["train", *commands[-1].split()[2:]]) == 0
+
+
 def test_seed_decides_and_threads_do_not(tmp_path):
     for name, seed, threads in (("a", 3, 1), ("b", 3, 2), ("c", 4, 1)):
         assert run("--model", NET, "--epochs", 2, "--seed", seed, "--threads", threads, "--out", name) == 0

@@ -1,6 +1,7 @@
 """The command line on trained runs: eval, predict, export, show; folders of images; TensorBoard."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -198,15 +199,24 @@ def test_compare_and_info(capsys, tmp_path):
         ["a", "mlp", "digits", "2"],
         ["b", "mlp", "digits", "3"],
     ]
+    assert all(re.search(r"(  \d+\.\d\d ± \d+\.\d\d %){2}$", line) for line in out[1:3])
     assert out[3].startswith("best on the test images: ")
     assert is_png(tmp_path / "both.png")
     both = json.loads((tmp_path / "both.json").read_text())
     assert both[1]["test"] == json.loads((tmp_path / "b" / "run.json").read_text())["test"]["accuracy"]
     out = lines(capsys, "info", "b")
     assert "epochs:       3 of 3" in out
-    assert any(line.startswith("test: ") and "±" in line for line in out)
+    for name in ("test", "validation"):
+        (line,) = (line for line in out if line.startswith(f"{name}: "))
+        assert re.fullmatch(r"\w+: +\d+\.\d\d ± \d+\.\d\d %", line)
+    assert max(map(len, out)) <= 80
     assert "is no run folder" in wrong_use(capsys, "compare", "a", tmp_path)
     assert "--ops is about this installation" in wrong_use(capsys, "info", "b", "--ops")
+    # A run of a version that kept no error of the validation.
+    about = json.loads((tmp_path / "a" / "run.json").read_text())
+    del about["validation"]
+    (tmp_path / "a" / "run.json").write_text(json.dumps(about))
+    assert re.search(r" \d+\.\d\d %  \d+\.\d\d ± ", lines(capsys, "compare", "a")[1])
     (tmp_path / "a" / "history.csv").write_text("epoch,train_loss\n1,much\n")
     assert main(["compare", "a"]) == 1
     assert "train_loss is 'much', no number" in capsys.readouterr().err

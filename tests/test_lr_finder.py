@@ -18,7 +18,7 @@ def digits():
     found = []
     for train in (True, False):
         data = datasets.Digits(train=train)
-        found += [(data.data / 16).unsqueeze(1), data.targets]
+        found += [cnnx.tensor(data.data.numpy()[:, None] / np.float32(16)), cnnx.tensor(data.targets.numpy())]
     return found
 
 
@@ -83,10 +83,10 @@ def test_everything_is_as_it_was(digits):
     def everything():
         return copy.deepcopy(
             {
-                "model": {name: t.numpy() for name, t in model.state_dict().items()},
-                "gradients": {name: p.grad.numpy() for name, p in model.named_parameters()},
+                "model": {name: t.cpu().numpy() for name, t in model.state_dict().items()},
+                "gradients": {name: p.grad.cpu().numpy() for name, p in model.named_parameters()},
                 "optimizer": {
-                    i: {name: np.asarray(v) for name, v in state.items()}
+                    i: {name: cnnx.as_tensor(v).cpu().numpy() for name, v in state.items()}
                     for i, state in optimizer.state_dict()["state"].items()
                 },
                 "groups": [repr({**group, "params": None}) for group in optimizer.param_groups],

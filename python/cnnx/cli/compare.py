@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import math
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from cnnx.text import printable
 
 COLUMNS = ("run", "model", "data", "epochs", "values", "validation", "test")
 SHOWN = ("optimizer", "lr", "schedule", "batch_size", "augment", "validations", "patience", "seed")
+WRAPPER = textwrap.TextWrapper(80 - 14, break_long_words=False, break_on_hyphens=False)
 CURVES = ("validation_loss", "validation_accuracy")
 LONGEST = 1 << 24  # bytes of history.csv
 
@@ -59,7 +61,8 @@ class Seen:
 
     def row(self) -> dict[str, Any]:
         """What the table shows."""
-        in_turn = _number(self.about.get("validation"), "accuracy")
+        validated, test = self.about.get("validation"), self.about.get("test")
+        found = _number(validated, "accuracy")
         best = max(filter(math.isfinite, self.validated("validation_accuracy")), default=None)
         return {
             "run": self.name,
@@ -67,8 +70,10 @@ class Seen:
             "data": Path(self.about["dataset"]).name,
             "epochs": self.epochs,
             "values": self.parameters,
-            "validation": best if in_turn is None else in_turn,
+            "validation": best if found is None else found,
+            "validation_error": None if found is None else _number(validated, "error"),
             "test": self.test(),
+            "test_error": _number(test, "error"),
         }
 
 
@@ -136,11 +141,12 @@ def describe(option: str) -> None:
         "classes": ", ".join(about["classes"]),
         "epochs": epochs + ("" if run.test() is not None else " (not complete: --resume goes on)"),
         "settings": ", ".join(f"{name.replace('_', '-')} {about[name]}" for name in SHOWN if name in about),
-        "validation": _percent(row["validation"]),
-        "test": _percent(row["test"], _number(about.get("test"), "error")),
+        **{name: _percent(row, name) for name in ("validation", "test")},
     }
     for name, text in facts.items():
-        say(f"{name + ':':<13} {text}")
+        lines = WRAPPER.wrap(printable(text))
+        for head, line in zip([f"{name}:", *[""] * len(lines)], lines, strict=False):
+            say(f"{head:<13} {line}")
 
 
 def _number(found: Any, name: str) -> float | None:
@@ -148,19 +154,22 @@ def _number(found: Any, name: str) -> float | None:
     return value if type(value) is float and math.isfinite(value) else None
 
 
-def _percent(value: float | None, error: float | None = None) -> str:
+def _percent(row: dict[str, Any], name: str) -> str:
+    """An accuracy of a row, with its error where that is known."""
+    value, error = row[name], row[f"{name}_error"]
     if value is None:
         return "-"
     return f"{100 * value:.2f} %" if error is None else f"{100 * value:.2f} ± {100 * error:.2f} %"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    def cell(name: str, value: Any) -> str:
+    def cell(row: dict[str, Any], name: str) -> str:
         if name in ("validation", "test"):
-            return _percent(value)
+            return _percent(row, name)
+        value = row[name]
         return f"{value:,}" if isinstance(value, int) else printable(str(value))
 
-    cells = [COLUMNS, *(tuple(cell(name, row[name]) for name in COLUMNS) for row in rows)]
+    cells = [COLUMNS, *(tuple(cell(row, name) for name in COLUMNS) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for line in cells:

@@ -27,6 +27,7 @@ from cnnx.cli.data import (
     load_images,
     refuse_folder,
 )
+from cnnx.cli.ending import effort, next_steps, setting
 from cnnx.cli.figures import Figures
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, RunFolder
@@ -51,7 +52,6 @@ from cnnx.profiler import profile, schedule
 from cnnx.training import Callback, EarlyStopping, History, Progress, Trainer
 from cnnx.training.history import Row
 from cnnx.training.metrics import Share, accuracy
-from cnnx.training.progress import duration
 from cnnx.utils.data import DataLoader, Subset
 
 LINES = 40  # of epochs, at most
@@ -160,6 +160,8 @@ class Run:
         self._images = images if settings.augment == "pictures" else images.to(settings.device)
         self.stage = 0
         self.parts: list[dict[str, Any]] = []  # of each training that has validated a part
+        self.best: Share | None = None  # of a single training: what its best epoch reached
+        self.still_better = False  # and whether that was its last
         self._begin()
 
     @property
@@ -174,9 +176,9 @@ class Run:
 
     @property
     def validated(self) -> Share | None:
-        """The accuracy on all images that have validated; None before."""
+        """The accuracy on all images that have validated, by the best epoch of each part; None before."""
         if not self.parts:
-            return None
+            return self.best
         return Share(*(sum(part[name] for part in self.parts) for name in ("hits", "images")))
 
     def state(self) -> dict[str, Any]:
@@ -273,7 +275,9 @@ class Run:
             part = {"epoch": epoch, "images": images, "hits": hits, "history": history.rows}
             self.parts = [*self.parts, part]
         else:
-            say(f"the best epoch is {epoch}: validation accuracy {Share(hits, images)}")
+            self.best = Share(hits, images)
+            self.still_better = epoch == len(history) == self.trainer.epochs
+            say(f"the best epoch is {epoch} of {len(history)}: validation accuracy {self.best}")
 
     def _begin(self) -> None:
         """Makes the training of this stage, at its beginning."""
@@ -445,7 +449,7 @@ def _run(
                 say(f"interrupted in {where}; saved in {folder.path}")
                 say(f"go on with: cnnx train --resume {folder.path}")
             return SIGNALLED + stop.number
-    say(f"trained for {duration(time.perf_counter() - began)}")
+    say(effort(time.perf_counter() - began, run.rows()))
     return _conclude(run, test, found)
 
 
@@ -467,11 +471,7 @@ def _introduce(run: Run, test: ImageDataset) -> None:
     normalized = "none" if mean_and_std is None else "mean {:g}, deviation {:g}".format(*mean_and_std)
     extents = "x".join(map(str, settings.shape))
     say(f"pixels: {extents}, normalised: {normalized}, augmented: {settings.augment}")
-    say(
-        f"model: {settings.model}, {settings.optimizer} lr {settings.lr:g} ({settings.schedule}), "
-        f"batch {settings.batch_size}, seed {settings.seed}, {settings.device}"
-        + ("" if settings.start is None else f", from {settings.start}")
-    )
+    say(f"model: {setting(settings)}")
     say_lines(format_table(summarize(run.trainer.model, run.shape)))
 
 
@@ -488,16 +488,20 @@ def _conclude(run: Run, test: ImageDataset, found: dict[str, float]) -> int:
         }
     }
     if run.validated is not None:
-        say(f"validation accuracy {run.validated} on all {run.validated.total:,} images, each once")
+        if run.parts:
+            say(f"validation accuracy {run.validated} on all {run.validated.total:,} images, each once")
         results["validation"] = {"accuracy": run.validated.value, "error": run.validated.error}
     run.derive(**results)
+    say(f"settings: {setting(run.settings)}")
     say(f"run: {run.folder.path}")
     figures = Figures(optional=True)
     run.folder.draw(run.panels(), figures)
     chance = Share(int(np.bincount(test.targets.numpy()).max()), len(test))
-    judged = run.validated or share
+    for line in next_steps(run.folder.path, run.settings, run.still_better):
+        say(line)
+    judged = run.validated if run.parts and run.validated else share
     if judged.value <= chance.value + 2 * judged.error:
-        say("note: this is hardly better than guessing; more images or epochs, or --from RUN, may help")
+        say("note: hardly better than guessing; more images, epochs or --from RUN may help")
     with heard():
         say(f"test accuracy {share}, chance {100 * chance.value:.2f} %, loss {loss:.4f}")
     return int(figures.failed)
