@@ -461,7 +461,7 @@ def test_help_lists_the_commands(option, capsys):
         main([option])
     assert not stop.value.code
     listed = capsys.readouterr().out
-    for name in ("train", "predict", "bench", "speedrun"):
+    for name in ("train", "find-lr", "mistakes", "predict", "bench", "speedrun"):
         assert name in listed
     assert "99 % in as little time" in listed
 

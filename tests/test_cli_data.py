@@ -85,15 +85,16 @@ def test_emnist_trains(capsys, emnist):  # noqa: F811
     assert main(["eval", "run"]) == 0
 
 
-def test_cifar(tmp_path, capsys, monkeypatch, server):  # noqa: F811
-    published(server, monkeypatch, datasets.CIFAR10)
-    assert run("--dataset", "cifar10", "--epochs", 1, "--batch-size", 10, "--out", "run") == 0
+@pytest.mark.parametrize("name, kind", [("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100)])
+def test_cifar(tmp_path, capsys, monkeypatch, server, name, kind):  # noqa: F811
+    published(server, monkeypatch, kind)
+    assert run("--dataset", name, "--validations", 1, "--epochs", 1, "--batch-size", 10, "--out", "run") == 0
     assert "model: pictures," in capsys.readouterr().out
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     assert about["shape"] == [3, 32, 32]
-    assert about["classes"] == [f"class {i}" for i in range(10)]
-    found = data.load_images("cifar10", tmp_path / "data", False)
-    theirs = datasets.CIFAR10(tmp_path / "data", train=False)
+    assert about["classes"] == [f"class {i}" for i in range(10 if name == "cifar10" else 100)]
+    found = data.load_images(name, tmp_path / "data", False)
+    theirs = kind(tmp_path / "data", train=False)
     np.testing.assert_array_equal(found.data.numpy(), theirs.data.transpose(0, 3, 1, 2))
     assert found.targets.tolist() == theirs.targets
     assert main(["eval", "run"]) == 0
@@ -191,6 +192,24 @@ def test_a_table_trains(tmp_path, capsys):
     write_table(tmp_path / "test.csv", images[:3, :3, :3], ["a", "d", "e"])
     err = failed(capsys, "train", "--dataset", "train.csv")
     assert "test.csv: its first line has 10 cells, that of train.csv has 37" in err
+
+
+def test_mistakes_in_a_table_tell_the_line(tmp_path, capsys):
+    images, labels = stripes(60)
+    write_table(tmp_path / "train.csv", images, labels)
+    options = ("--epochs", 20, "--batch-size", 10, "--lr", 0.01)
+    assert run("--dataset", "train.csv", *MLP, *options, "--out", "run") == 0
+    write_table(tmp_path / "train.csv", images, (labels + 1) % 3)
+    capsys.readouterr()
+    assert main(["mistakes", "run", "--json", "wrong.json"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split()[-1] == "file"
+    lines = (tmp_path / "train.csv").read_text().splitlines()
+    found = json.loads((tmp_path / "wrong.json").read_text())["mistakes"]
+    assert len(found) == 12
+    for mistake in found:
+        name, _, number = mistake["file"].partition(":")
+        assert name == "train.csv"
+        assert lines[int(number) - 1].split(",")[0] == mistake["true"]
 
 
 def line(*changed, count=36, label="1"):
