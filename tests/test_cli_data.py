@@ -97,7 +97,7 @@ def test_cifar(tmp_path, capsys, monkeypatch, server, name, kind):  # noqa: F811
     theirs = kind(tmp_path / "data", train=False)
     np.testing.assert_array_equal(found.data.numpy(), theirs.data.transpose(0, 3, 1, 2))
     assert found.targets.tolist() == theirs.targets
-    assert main(["eval", "run"]) == 0
+    assert main(["mistakes", "run"]) == 0
 
 
 def test_what_cannot_be_downloaded(tmp_path, capsys, monkeypatch, server):  # noqa: F811
