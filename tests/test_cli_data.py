@@ -82,7 +82,7 @@ def test_emnist_trains(capsys, emnist):  # noqa: F811
     assert run("--dataset", "emnist", *MLP, "--out", "run") == 0
     out = capsys.readouterr().out
     assert "of 47 classes: 0, 1, 2" in out
-    assert main(["eval", "run"]) == 0
+    assert main(["mistakes", "run"]) == 0
 
 
 @pytest.mark.parametrize("name, kind", [("cifar10", datasets.CIFAR10), ("cifar100", datasets.CIFAR100)])
