@@ -232,7 +232,15 @@ def set_(x, index, value):
     return x
 
 
+CELL = nn.GRUCell(5, 4)
+RECURRENT = {
+    name: getattr(nn, name)(1, 3, num_layers=2, batch_first=True, bidirectional=True)
+    for name in ("RNN", "LSTM", "GRU")
+}
 FUNCTIONS = {
+    **{name: lambda x, layer=layer: layer(x.unsqueeze(2))[0] for name, layer in RECURRENT.items()},
+    "last states": lambda x: RECURRENT["LSTM"](x.unsqueeze(2))[1],
+    "cell": lambda x: nn.functional.relu(CELL(x, CELL(x * 2))),
     "arithmetic": lambda x: (2 - x) * x / 3 + x**2 - (x.abs() + 1) ** 0.5,
     "alpha": lambda x: cnnx.add(x, x * x, alpha=2),
     "broadcast": lambda x: x + cnnx.arange(5.0) * x[:, :1],

@@ -17,6 +17,7 @@ import torch
 import torch.nn.utils.parametrizations
 import torch.nn.utils.parametrize
 import torch.nn.utils.prune
+import torch.nn.utils.rnn
 
 import cnnx
 from cnnx.absent import REASONS, reason
@@ -25,8 +26,8 @@ FILE = Path(__file__).resolve().parent.parent / "docs" / "names.md"
 # Rooms by PyTorch's name: where they are in both libraries.
 ROOMS = (
     "", "Tensor", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.parametrizations",
-    "nn.utils.parametrize", "nn.utils.prune", "optim", "optim.lr_scheduler", "optim.swa_utils", "utils.data",
-    "autograd", "amp", "distributions", "linalg", "special", "cuda",
+    "nn.utils.parametrize", "nn.utils.prune", "nn.utils.rnn", "optim", "optim.lr_scheduler",
+    "optim.swa_utils", "utils.data", "autograd", "amp", "distributions", "linalg", "special", "cuda",
 )  # fmt: skip
 # PyTorch's own machinery: its compiler's types, hooks for other libraries, annotations, deprecated names.
 MACHINERY = re.compile(

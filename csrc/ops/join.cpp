@@ -71,6 +71,34 @@ void gradient_part(const Backward& call, Grads& grads) {
   grads[0] = cat({zeros(c.start), call.grad(), zeros(call.shape(0)[c.dim] - c.start - c.size)}, c.dim);
 }
 
+// All parts of that size side by side, the last one perhaps smaller, as tensors of their own.
+void infer_split(const Call& call, ResultSpecs& results) {
+  const PartCall& c = call.as<PartCall>();
+  Dims shape = call[0].shape();
+  const int64_t extent = shape[c.dim];
+  for (int64_t start = 0; start < extent; start += c.size) {
+    shape[c.dim] = std::min(c.size, extent - start);
+    results.push_back({shape, call[0].dtype()});
+  }
+}
+void run_split(const Run& r) {
+  PartCall part = r.as<PartCall>();
+  for (size_t i = 0; i < r.results.size(); ++i, part.start += part.size)
+    copy_part(r, part, r.inputs[0], r.input_data[0], r.results[i], r.result_data[i], true);
+}
+void gradient_split(const Backward& call, Grads& grads) {
+  const PartCall& c = call.as<PartCall>();
+  std::vector<Tensor> parts = {call.grads().begin(), call.grads().end()};
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts[i].defined()) continue;
+    Dims shape = call.shape(0);
+    shape[c.dim] = std::min(c.size, shape[c.dim] - static_cast<int64_t>(i) * c.size);
+    parts[i] = Tensor::zeros(shape, call.options(0));
+  }
+  grads[0] = cat(parts, c.dim);
+}
+constexpr OpDef kSplit = op<PartCall>("split_copy", infer_split, run_split).reads({Place::strided}).with_gradient(gradient_split);
+
 struct CatCall {
   int dim;
 };
@@ -140,6 +168,15 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
   const CatCall c{d};
   const Call lanes{kCatLanes, &c, {inputs.data(), inputs.size()}};
   return std::move(emit(all_in_lanes(lanes) ? lanes : Call{kCat, &c, lanes.inputs})[0]);
+}
+
+std::vector<Tensor> split_copy(const Tensor& input, int64_t size, int64_t dim) {
+  const int d = normalize_dim("split_copy", dim, input.ndim());
+  if (input.ndim() == 0) throw IndexError("split_copy: a tensor without dimensions cannot be split");
+  if (size <= 0) throw ValueError(message("split_copy: size must be positive, got ", size));
+  if (input.shape()[d] == 0) return {clone(input)};
+  Results parts = emit(kSplit, PartCall{d, 0, size}, {input});
+  return {parts.begin(), parts.end()};
 }
 
 Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {

@@ -171,6 +171,7 @@ void register_index(py::module_& m) {
   m.def("triu", &triu, ReleaseGil(), given("input"), py::arg("diagonal"));
   m.def("cat", &cat, ReleaseGil(), py::arg("tensors"), py::arg("dim"));
   m.def("stack", &stack, ReleaseGil(), py::arg("tensors"), py::arg("dim"));
+  m.def("split_copy", &split_copy, ReleaseGil(), given("input"), py::arg("size"), py::arg("dim"));
 }
 
 }  // namespace cnnx::bindings

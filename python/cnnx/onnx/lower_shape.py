@@ -65,6 +65,14 @@ def cat(g: Graph, call: Call) -> str:
     return g.op("Concat", *call.inputs, axis=call["dim"])
 
 
+@lowers("split_copy")
+def split(g: Graph, call: Call) -> list[str]:
+    """All parts of a tensor along a dimension."""
+    d = call["dim"]
+    sizes = [part.shape[d] for part in call.results if part is not None]  # none is left out
+    return g.ops("Split", len(sizes), *call.inputs, g.extents(*sizes), axis=d)
+
+
 @lowers("tril", "triu")
 def triangle(g: Graph, call: Call) -> str:
     """The lower or upper triangle."""
