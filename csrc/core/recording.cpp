@@ -25,7 +25,7 @@ thread_local std::unique_ptr<Recording> mine;
 
 RecordedTensor recorded(const Tensor& t) {
   if (!t.defined()) return {};
-  return {t.detach(), t.version(), false};
+  return {t.detach(), t->storage->changes(), false};
 }
 
 class Recorder : public CallObserver {

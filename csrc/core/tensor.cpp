@@ -218,12 +218,19 @@ Tensor Tensor::as_strided(const Dims& shape, const Dims& strides, int64_t offset
   Tensor view = made(impl_->storage, shape, strides, dtype());
   view->offset = offset;
   view->is_view = true;
+  view->own_version = impl_->own_version;
   return view;
 }
 
 Tensor Tensor::detach() const {
   Tensor result = as_strided(shape(), strides(), impl_->offset);
   result->is_view = false;  // cut off from the graph, so that what is done to it in place concerns nobody's history
+  return result;
+}
+
+Tensor Tensor::uncounted() const {
+  Tensor result = detach();
+  result->own_version = std::make_shared<std::atomic<uint64_t>>(0);
   return result;
 }
 

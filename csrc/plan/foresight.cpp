@@ -129,9 +129,9 @@ struct Foresight::State final : CallTaker {
   };
   struct Pooled {
     Tensor result;
-    uint64_t version;
+    uint64_t changes;
     std::shared_ptr<Storage> input;
-    uint64_t input_version;
+    uint64_t input_changes;
   };
 
   std::vector<Known> known;
@@ -174,7 +174,8 @@ struct Foresight::State final : CallTaker {
     }
     Results results = emit_past_taker(call, into);
     if (is_on_track && known[now].is_noted && results.size() == 2 && results[1].defined())
-      pooled[results[1]->storage.get()] = {results[0].detach(), results[0].version(), call[0]->storage, call[0].version()};
+      pooled[results[1]->storage.get()] = {results[0].detach(), results[0]->storage->changes(), call[0]->storage,
+                                           call[0]->storage->changes()};
     return results;
   }
 
@@ -203,8 +204,8 @@ struct Foresight::State final : CallTaker {
     if (entry == pooled.end()) return std::nullopt;
     const Pooled& p = entry->second;
     const Tensor& y = call[1];
-    if (y->storage != p.input || !is_whole(y) || (held->lanes > 1) != y.in_lanes() || p.result.version() != p.version ||
-        p.input->version() != p.input_version || p.result.shape().numel() != held->inputs[0].numel())
+    if (y->storage != p.input || !is_whole(y) || (held->lanes > 1) != y.in_lanes() || p.result->storage->changes() != p.changes ||
+        p.input->changes() != p.input_changes || p.result.shape().numel() != held->inputs[0].numel())
       return std::nullopt;
     const Tensor what = held->lanes > 1 ? to_lanes(p.result) : p.result;
     PoolingRun run(*held, call, what);

@@ -78,7 +78,7 @@ int Recorder::block_of(const Tensor& t, bool is_fresh, bool is_read) {
   const std::shared_ptr<Storage>& storage = t->storage;
   const auto [entry, is_new] = seen_.try_emplace(storage.get());
   if (is_new) {
-    entry->second = {static_cast<int>(program.blocks.size()), storage, storage->version()};
+    entry->second = {static_cast<int>(program.blocks.size()), storage, storage->changes()};
     Block& block = program.blocks.emplace_back();
     block.device = storage->device();
     block.plain_bytes = storage->nbytes();
@@ -187,7 +187,7 @@ void Recorder::finish(const std::vector<Tensor>& results) {
     Block& block = program.blocks[static_cast<size_t>(seen.block)];
     const bool was_there = block.kept != nullptr;
     if (!was_there) block.kept = seen.storage.lock();
-    if (was_there && address->version() != seen.version) changed.push_back(seen.block);
+    if (was_there && address->changes() != seen.changes) changed.push_back(seen.block);
   }
   for (Outside& t : outside) {
     if (t.first_grad != nullptr && !seen_.contains(t.first_grad->storage.get())) t.first_grad.reset();

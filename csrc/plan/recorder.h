@@ -63,7 +63,7 @@ class Recorder final : public RunRecorder {
   struct Seen {
     int block;
     std::weak_ptr<Storage> storage;  // as long as it is here, no other storage has its address
-    uint64_t version;
+    uint64_t changes;
   };
   std::unordered_map<const Storage*, Seen> seen_;
   std::unordered_map<const TensorImpl*, size_t> outside_of_;

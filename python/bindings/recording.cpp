@@ -6,7 +6,7 @@ namespace cnnx::bindings {
 
 namespace {
 
-RecordedTensor as_recorded(const Tensor& tensor) { return {tensor.detach(), tensor.version(), false}; }
+RecordedTensor as_recorded(const Tensor& tensor) { return {tensor.detach(), tensor->storage->changes(), false}; }
 
 // Undefined ones are None.
 py::list list_of(const std::vector<RecordedTensor>& tensors) {

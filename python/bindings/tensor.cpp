@@ -63,6 +63,7 @@ void register_tensor(py::module_& m) {
           [](Tensor& t, const Tensor& g) { t.set_grad(g); })
       .def_property_readonly("_grad_fn_name", &grad_fn_name)
       .def_property_readonly("_version", [](const Tensor& t) { return t.version(); })
+      .def_property_readonly("_changes", [](const Tensor& t) { return t->storage->changes(); })
       .def_property_readonly("_in_lanes", [](const Tensor& t) { return t.in_lanes(); })
       .def_property_readonly("retains_grad", [](const Tensor& t) { return t->retains_grad; })
       .def("_retain_grad",
@@ -89,7 +90,8 @@ void register_tensor(py::module_& m) {
             t->dtype = source.dtype();
           },
           py::arg("source"))
-      .def("_detach", [](const Tensor& t) { return t.detach(); });
+      .def("_detach", [](const Tensor& t) { return t.detach(); })
+      .def("_uncounted", [](const Tensor& t) { return t.uncounted(); });
 
   m.def(
       "set_tensor_class", [](const py::type& type) { tensor_class() = reinterpret_cast<PyTypeObject*>(type.inc_ref().ptr()); },

@@ -388,8 +388,11 @@ class Tensor(Operators, InPlace, Methods, Conversions, _C.TensorBase):
 
     @property
     def data(self) -> Tensor:
-        """The same memory without history; assigning gives the tensor another's memory."""
-        return self._detach()
+        """The same memory without history; assigning gives the tensor another's memory.
+
+        A backward pass does not notice when it is changed in place, as it does of what `detach` gives.
+        """
+        return self._uncounted()
 
     @data.setter
     def data(self, source: Tensor) -> None:

@@ -69,8 +69,11 @@ class Storage {
   // Storages are numbered as they are made.
   uint64_t number() const { return number_; }
   static uint64_t next_number();
+  // How often it was changed in place, but for changes through aliases that count their own (Tensor::uncounted); and in all.
   uint64_t version() const { return version_.load(std::memory_order_relaxed); }
+  uint64_t changes() const { return version() + uncounted_.load(std::memory_order_relaxed); }
   void bump_version() { version_.fetch_add(1, std::memory_order_relaxed); }
+  void bump_uncounted() { uncounted_.fetch_add(1, std::memory_order_relaxed); }
 
  private:
   const uint64_t number_ = next_number();
@@ -81,7 +84,7 @@ class Storage {
   Device device_;
   LanesShape lanes_shape_;
   std::atomic<bool> is_lanes_{false};
-  std::atomic<uint64_t> version_{0};
+  std::atomic<uint64_t> version_{0}, uncounted_{0};
   std::atomic<bool> is_later_{false}, is_exposed_{false};
   std::function<void(Storage&)> compute_;
   std::function<void()> release_;
@@ -102,13 +105,14 @@ struct TensorImpl : std::enable_shared_from_this<TensorImpl> {
   Dims shape, strides;  // strides and offset in elements of the plain layout
   int64_t offset = 0;
   DType dtype = DType::float32;
-  bool requires_grad = false;        // set by the user (leaf) or by autograd (result)
-  bool retains_grad = false;         // a non-leaf whose gradient the user asked to keep
-  bool is_view = false;              // made by a view op from another tensor (in-place updates under autograd need to know)
-  std::shared_ptr<TensorImpl> grad;  // accumulated gradient of a leaf
-  std::shared_ptr<Node> grad_fn;     // null for a leaf
-  uint32_t grad_result = 0;          // which of its results this is
-  std::shared_ptr<GradHooks> hooks;  // of a leaf; those of a result are its node's
+  bool requires_grad = false;  // set by the user (leaf) or by autograd (result)
+  bool retains_grad = false;   // a non-leaf whose gradient the user asked to keep
+  bool is_view = false;        // made by a view op from another tensor (in-place updates under autograd need to know)
+  std::shared_ptr<std::atomic<uint64_t>> own_version;  // of an alias that counts its own changes, and of its views; else null
+  std::shared_ptr<TensorImpl> grad;                    // accumulated gradient of a leaf
+  std::shared_ptr<Node> grad_fn;                       // null for a leaf
+  uint32_t grad_result = 0;                            // which of its results this is
+  std::shared_ptr<GradHooks> hooks;                    // of a leaf; those of a result are its node's
   ~TensorImpl();
 };
 
@@ -175,6 +179,8 @@ class Tensor {
 
   // A view of the same storage without history.
   Tensor detach() const;
+  // The same with a version of its own: what is changed through it, or through views of it, no backward pass complains of.
+  Tensor uncounted() const;
   // A view with its own shape, strides and offset; no history. The building block of the view ops.
   Tensor as_strided(const Dims& shape, const Dims& strides, int64_t offset) const;
 
@@ -184,8 +190,12 @@ class Tensor {
   bool is_leaf() const { return impl_->grad_fn == nullptr; }
   Tensor grad() const { return Tensor(impl_->grad); }
   void set_grad(const Tensor& grad);
-  uint64_t version() const { return impl_->storage->version(); }
-  void bump_version() const { impl_->storage->bump_version(); }
+  uint64_t version() const { return impl_->own_version != nullptr ? impl_->own_version->load() : impl_->storage->version(); }
+  void bump_version() const {
+    if (impl_->own_version == nullptr) return impl_->storage->bump_version();
+    impl_->own_version->fetch_add(1);
+    impl_->storage->bump_uncounted();
+  }
 
  private:
   void check_dtype(DType expected) const;

@@ -113,7 +113,7 @@ class Graph:
 
     @staticmethod
     def _same_in_all(value: Value) -> bool:
-        if not value.recorded or value.follows or any(t.tensor._version != t.version for t in value.recorded):
+        if not value.recorded or value.follows or any(t.tensor._changes != t.version for t in value.recorded):
             return False
         first, *others = value.recorded
         if all(t.storage == first.storage and geometry([t]) == geometry([first]) for t in others):
