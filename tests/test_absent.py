@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import pickle
 import subprocess
@@ -24,7 +25,7 @@ MISSING = (
     ("cnnx", "sigmoyd", None, "sigmoid"),
     ("cnnx.nn", "Conv2D", None, "Conv2d"),
     ("cnnx.nn", "Conv3d", "images and signals, no volumes", "Conv2d"),
-    ("cnnx.nn", "LSTM", "no layers with a state that goes along a sequence, and no attention", None),
+    ("cnnx.nn", "CTCLoss", "no attention, and no losses of sequences without alignment", None),
     ("cnnx.nn.functional", "cross_entropi", None, "cross_entropy"),
     ("cnnx.nn.init", "xavier_unifrom_", None, "xavier_uniform_"),
     ("cnnx.nn.utils", "clip_grad", None, "clip_grad_norm_"),
@@ -46,8 +47,26 @@ def test_a_missing_name_says_why_and_what_is_near(room, name, why, near) -> None
         getattr(module, name)
     middle = f": cnnx has {why}" if why else ""
     end = f"did you mean {near!r}?" if near else f"see dir({room})"
-    assert str(caught.value) == f"{room} has no {name!r}{middle}; {end}"
+    text = f"{room} has no {name!r}{middle}; {end}"
+    assert str(caught.value) == text
     assert not hasattr(module, name)
+    for way in (f"from {room} import {name}", f"from {room} import __name__, {name} as other"):
+        with pytest.raises(ImportError) as caught:
+            exec(way, {})
+        assert str(caught.value) == text
+        assert caught.value.name == room
+
+
+def test_imports_of_what_is_there() -> None:
+    from cnnx import onnx
+    from cnnx.cuda import amp
+    from cnnx.nn import Conv2d, utils  # a class and a room
+    from cnnx.nn.utils import rnn
+
+    assert (Conv2d, utils, onnx.__name__, amp.__name__) == (nn.Conv2d, nn.utils, "cnnx.onnx", "cnnx.cuda.amp")
+    assert rnn is nn.utils.rnn
+    with pytest.raises(ModuleNotFoundError, match=r"No module named 'cnnx\.nn\.nothing'"):
+        import cnnx.nn.nothing  # noqa: F401
 
 
 def test_tensors_say_it_too() -> None:
@@ -89,7 +108,14 @@ def test_memory_formats(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not x.is_contiguous(memory_format=cnnx.channels_last)
     assert repr(cnnx.channels_last) == "cnnx.channels_last"
     assert isinstance(cnnx.channels_last, cnnx.memory_format)
-    for call in (x.to, x.contiguous, x.clone, x.is_contiguous, model.to):
+    for like in ("empty", "zeros", "ones", "rand", "randn"):
+        function = getattr(cnnx, f"{like}_like")
+        assert function(x, memory_format=cnnx.channels_last).shape == x.shape
+        assert function(x, dtype=cnnx.float64, memory_format=cnnx.preserve_format).dtype == cnnx.float64
+    assert cnnx.full_like(x, 2.0, memory_format=cnnx.contiguous_format).sum() == 2.0 * x.numel()
+    assert cnnx.randint_like(x, 3, memory_format=cnnx.preserve_format).shape == x.shape
+    likes = [functools.partial(like, x) for like in (cnnx.zeros_like, cnnx.rand_like, cnnx.ones_like)]
+    for call in (x.to, x.contiguous, x.clone, x.is_contiguous, model.to, *likes):
         with pytest.raises(TypeError, match=r"memory_format must be a cnnx.memory_format, got str"):
             call(memory_format="channels_last")
 

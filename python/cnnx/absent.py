@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import difflib
+import opcode
 import re
 import sys
 from collections.abc import Callable, Iterable
+from types import FrameType
 from typing import Any, NamedTuple
 
 
@@ -40,14 +42,14 @@ REASONS = (
     ),
     Reason("no integers but uint8, int32 and int64", r"u?int\d+$|^(short|char)$|^bits|Short|Char|Byte"),
     Reason(
-        "no layers with a state that goes along a sequence, and no attention",
-        r"LSTM|GRU|RNN|lstm|gru(_|$)|rnn_|Transformer|[Aa]ttention|CTC|ctc_",
+        "no attention, and no losses of sequences without alignment",
+        r"Transformer|[Aa]ttention|CTC|ctc_",
     ),
     Reason("images and signals, no volumes", r"3d|[Tt]rilinear"),
     Reason(
         "no decompositions and inverses of matrices",
         r"cholesky|(^|_)eig|symeig|svd|^(qr|lu|lobpcg|geqrf|orgqr|ormqr|det|cond)$|^lu_|lstsq|solve|inv(erse)?(_ex)?$|logdet|ldl_"
-        r"|matrix_(exp|norm|rank)|nuclear_norm|householder|tensorinv|LinAlgError|pca_lowrank",
+        r"|matrix_(norm|rank)|nuclear_norm|householder|tensorinv|LinAlgError|pca_lowrank",
     ),
     Reason(
         "no work shared by processes",
@@ -95,6 +97,20 @@ def names_of(module: str) -> Callable[[str], Any]:
     def missing(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        raise MissingNameError(module, name, lambda: dir(sys.modules[module]))
+        error = MissingNameError(module, name, lambda: dir(sys.modules[module]))
+        if _is_import(sys._getframe(1)):
+            raise ImportError(str(error), name=module)
+        raise error
 
     return missing
+
+
+def _is_import(frame: FrameType | None) -> bool:
+    """Whether who asks for a name is ``from room import name``, which makes an error of its own of ours.
+
+    What else asks (`hasattr`, the import system itself, which looks for a module of that name then) needs an
+    AttributeError.
+    """
+    if frame is not None and frame.f_code.co_name == "__getattr__":  # of a room that has one of its own
+        frame = frame.f_back
+    return frame is not None and frame.f_code.co_code[frame.f_lasti] == opcode.opmap["IMPORT_FROM"]

@@ -14,6 +14,7 @@ from cnnx import _C, dlpack
 from cnnx.devices import CPU, as_device, device_of
 from cnnx.dtypes import as_dtype, float32, float64, get_default_dtype, int32, int64, numpy_dtype, uint8
 from cnnx.dtypes import bool as bool_
+from cnnx.layouts import accept, preserve_format
 from cnnx.signatures import checked
 
 if TYPE_CHECKING:
@@ -378,9 +379,15 @@ def full(
 
 @checked
 def empty_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
     """A tensor with unspecified content, of `input`'s shape and, unless told otherwise, its dtype."""
+    accept("empty_like", memory_format, 4)
     chosen = input.dtype if dtype is None else as_dtype(dtype)
     where = input.device if device is None else device
     return _create("empty_like", _C.empty, input.shape, chosen, device=where, requires_grad=requires_grad)
@@ -388,25 +395,46 @@ def empty_like(
 
 @checked
 def zeros_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
     """A tensor of zeros of `input`'s shape and, unless told otherwise, its dtype."""
+    accept("zeros_like", memory_format, 4)
     chosen = input.dtype if dtype is None else as_dtype(dtype)
     where = input.device if device is None else device
     return _create("zeros_like", _C.zeros, input.shape, chosen, device=where, requires_grad=requires_grad)
 
 
 @checked
-def ones_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def ones_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
     """A tensor of ones of `input`'s shape and, unless told otherwise, its dtype."""
+    accept("ones_like", memory_format, 4)
     return full_like(input, 1, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
 @checked
 def full_like(
-    input: Tensor, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
     """A tensor filled with one number, of `input`'s shape and, unless told otherwise, its dtype."""
+    accept("full_like", memory_format, 4)
     chosen = input.dtype if dtype is None else as_dtype(dtype)
     where = input.device if device is None else device
     return _full("full_like", input.shape, fill_value, chosen, device=where, requires_grad=requires_grad)

@@ -31,8 +31,8 @@ channels_last = memory_format("channels_last")
 _told = False
 
 
-def accept(op: str, wanted: Any) -> None:
-    """Takes a memory format, or None.
+def accept(op: str, wanted: Any, stacklevel: int = 3) -> None:
+    """Takes a memory format, or None; the warning is of the caller's caller.
 
     Raises
     ------
@@ -47,5 +47,5 @@ def accept(op: str, wanted: Any) -> None:
         warnings.warn(
             "channels_last changes nothing: cnnx chooses the layout of a batch itself",
             PerformanceWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )

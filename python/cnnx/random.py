@@ -16,6 +16,7 @@ from cnnx.creation import _create, _dtype_or_default, _marked, _shape, full
 from cnnx.devices import as_device, device_of
 from cnnx.dtypes import as_dtype, int64
 from cnnx.generator import Generator, default_generator, native_generator
+from cnnx.layouts import accept, preserve_format
 from cnnx.signatures import checked
 
 if TYPE_CHECKING:
@@ -175,8 +176,16 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
 
 
 @checked
-def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def rand_like(
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
+) -> Tensor:
     """`rand` of `input`'s shape and, unless told otherwise, its dtype."""
+    accept("rand_like", memory_format, 4)
     return rand(
         input.shape,
         dtype=dtype or input.dtype,
@@ -187,9 +196,15 @@ def rand_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_
 
 @checked
 def randn_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Tensor,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
     """`randn` of `input`'s shape and, unless told otherwise, its dtype."""
+    accept("randn_like", memory_format, 4)
     return randn(
         input.shape,
         dtype=dtype or input.dtype,
@@ -207,8 +222,10 @@ def randint_like(
     dtype: Any = None,
     device: Any = None,
     requires_grad: bool = False,
+    memory_format: Any = preserve_format,
 ) -> Tensor:
     """`randint` of `input`'s shape and, unless told otherwise, its dtype."""
+    accept("randint_like", memory_format, 4)
     if high is None:
         low, high = 0, low
     return randint(
