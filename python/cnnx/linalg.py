@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C, creation, products, reduction, shaping
+from cnnx import _C, products, reduction, shaping
 from cnnx.absent import names_of as _names_of
 from cnnx.dtypes import as_dtype
 from cnnx.signatures import checked, not_tensors
@@ -94,28 +94,14 @@ def multi_dot(tensors: Sequence[Tensor]) -> Tensor:
 
 @checked
 def matrix_power(A: Tensor, n: int) -> Tensor:  # noqa: N803
-    """The n-th power of square matrices (..., M, M), n >= 0.
+    """The n-th power of square matrices (..., M, M), n >= 0."""
+    return products.matrix_power(A, n)
 
-    Raises
-    ------
-    RuntimeError
-        If the matrices are not square, or n is negative: there are no inverses.
-    """
-    if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
-        raise RuntimeError(f"matrix_power: needs square matrices, got shape {tuple(A.shape)}")
-    if n < 0:
-        raise RuntimeError(f"matrix_power: n must not be negative, got {n}")
-    result: Tensor | None = None
-    while n:
-        if n & 1:
-            result = A if result is None else reduction.matmul(result, A)
-        n >>= 1
-        if n:
-            A = reduction.matmul(A, A)  # noqa: N806
-    if result is None:
-        ones = creation.eye(A.shape[-1], dtype=A.dtype, device=A.device)
-        return _C.clone(_C.expand(ones, tuple(A.shape)))
-    return _C.clone(result) if result is A else result
+
+@checked
+def matrix_exp(A: Tensor) -> Tensor:  # noqa: N803
+    """The exponential of square matrices (..., M, M): ``I + A + A @ A / 2 + ...``."""
+    return products.matrix_exp(A)
 
 
 @checked

@@ -221,6 +221,8 @@ class Methods(unary._Unary):
     dist = products.dist
     ger = reduction.outer
     kron = products.kron
+    matrix_exp = products.matrix_exp
+    matrix_power = products.matrix_power
     vdot = products.vdot
 
     # Indexing, sorting and counting.

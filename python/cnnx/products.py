@@ -247,6 +247,71 @@ def kron(input: Tensor, other: Tensor) -> Tensor:
 
 
 @checked
+def matrix_power(input: Tensor, n: int) -> Tensor:
+    """The n-th power of square matrices (..., M, M), n >= 0.
+
+    Raises
+    ------
+    RuntimeError
+        If the matrices are not square, or n is negative: there are no inverses.
+    """
+    if input.ndim < 2 or input.shape[-1] != input.shape[-2]:
+        raise RuntimeError(f"matrix_power: needs square matrices, got shape {tuple(input.shape)}")
+    if n < 0:
+        raise RuntimeError(f"matrix_power: n must not be negative, got {n}")
+    result: Tensor | None = None
+    while n:
+        if n & 1:
+            result = input if result is None else reduction.matmul(result, input)
+        n >>= 1
+        if n:
+            input = reduction.matmul(input, input)
+    if result is None:
+        ones = creation.eye(input.shape[-1], dtype=input.dtype, device=input.device)
+        return _C.clone(_C.expand(ones, tuple(input.shape)))
+    return _C.clone(result) if result is input else result
+
+
+@checked
+def matrix_exp(input: Tensor) -> Tensor:
+    """The exponential of square matrices (..., M, M): ``I + A + A @ A / 2 + ...``.
+
+    Raises
+    ------
+    RuntimeError
+        If the matrices are not square, or not of floats.
+
+    Notes
+    -----
+    The matrix is halved until its norm is below 1/2, a sum of its first powers taken (what that leaves out is
+    below a rounding error), and the result squared as often. The norm is read, so a GPU is waited for.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> cnnx.matrix_exp(cnnx.tensor([[0.0, 2.0], [0.0, 0.0]]))
+    tensor([[1., 2.],
+            [0., 1.]])
+    """
+    if input.ndim < 2 or input.shape[-1] != input.shape[-2]:
+        raise RuntimeError(f"matrix_exp: needs square matrices, got shape {tuple(input.shape)}")
+    if not input.dtype.is_floating_point:
+        raise RuntimeError(f"matrix_exp: needs float32 or float64, got {input.dtype}")
+    if input.numel() == 0:
+        return _C.clone(input)
+    largest = float(input.detach().abs().sum(-1).max().item())
+    halvings = max(0, math.frexp(largest)[1] + 1) if math.isfinite(largest) else 0
+    part = _C.mul(input, 0.5**halvings)
+    one = creation.eye(input.shape[-1], dtype=input.dtype, device=input.device)
+    result = _C.expand(one, tuple(input.shape))
+    for k in range(9 if input.dtype is _C.DType.float32 else 15, 0, -1):
+        result = _C.add(_C.div(_C.matmul(part, result), float(k)), one)
+    for _ in range(halvings):
+        result = _C.matmul(result, result)
+    return result
+
+
+@checked
 def vander(x: Tensor, N: int | None = None, increasing: bool = False) -> Tensor:  # noqa: N803
     """The powers N - 1 ... 0 of a vector's elements, or upwards, one row each; N: its length by default."""
     if x.ndim != 1:
@@ -321,5 +386,5 @@ ger = reduction.outer
 
 __all__ = [
     "addbmm", "addmv", "addr", "baddbmm", "cdist", "chain_matmul", "cross", "dist", "einsum", "ger", "inner",
-    "kron", "pdist", "tensordot", "vander", "vdot",
+    "kron", "matrix_exp", "matrix_power", "pdist", "tensordot", "vander", "vdot",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Ready-made parametrizations of weights: normalised by their length or by their largest singular value."""
+"""Ready-made parametrizations: weights by their length or largest singular value, and orthogonal ones."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from ...tensor import Tensor
 from .. import functional as F
 from ..module import Module
 from .checks import check_modules
+from .orthogonal import orthogonal
 from .parametrize import register_parametrization
 from .spectral_norm import as_matrix, iterate, output_dim
 from .weight_norm import norm_except_dim
 
-__all__ = ["spectral_norm", "weight_norm"]
+__all__ = ["orthogonal", "spectral_norm", "weight_norm"]
 
 
 class _WeightNorm(Module):
