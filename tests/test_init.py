@@ -109,6 +109,35 @@ def test_layers_start_as_pytorchs_do():
     assert (before != linear.weight).any()
 
 
+@pytest.mark.parametrize("shape", [(10, 3), (3, 10), (1, 4), (5, 0)])
+@pytest.mark.parametrize("sparsity", [0, 0.25, 0.5, 1])
+def test_sparse(shape, sparsity):
+    w = cnnx.nn.Parameter(cnnx.empty(*shape))
+    assert init.sparse_(w, sparsity, std=3.0) is w
+    zeros = (w == 0).sum(0).tolist()
+    assert zeros == [math.ceil(sparsity * shape[0])] * shape[1]
+    cnnx.manual_seed(1)
+    first = init.sparse_(cnnx.empty(400, 20), 0.5, std=3.0).numpy()
+    assert np.std(first[first != 0]) == pytest.approx(3, rel=0.05)
+    assert len({tuple(column) for column in (first == 0).T}) == 20
+    again = [init.sparse_(cnnx.empty(9, 4), 0.5, generator=cnnx.Generator().manual_seed(2)) for _ in range(2)]
+    assert cnnx.equal(*again)
+
+
+@pytest.mark.parametrize("name", [n for n in init.__all__ if n.endswith("_")])
+def test_old_names(name):
+    if name in ("ones_", "zeros_", "trunc_normal_"):
+        assert not hasattr(init, name[:-1])
+        return
+    extra = {"constant_": (2.0,), "sparse_": (0.5,)}.get(name, ())
+    w = cnnx.empty(4, 4, 3) if name == "dirac_" else cnnx.empty(4, 4)
+    cnnx.manual_seed(0)
+    with pytest.warns(FutureWarning, match=f"nn.init.{name[:-1]} is deprecated in favor of nn.init.{name}"):
+        assert getattr(init, name[:-1])(w, *extra) is w
+    cnnx.manual_seed(0)
+    assert cnnx.equal(w, getattr(init, name)(cnnx.empty_like(w), *extra))
+
+
 def test_no_history_and_a_version():
     p = nn.Parameter(cnnx.empty(4, 4))
     version = p._version
@@ -132,6 +161,10 @@ def test_bad_input():
         init.dirac_(cnnx.empty(5, 2, 3), groups=2)
     with pytest.raises(ValueError, match="std"):
         init.trunc_normal_(cnnx.empty(3), std=-1)
+    with pytest.raises(ValueError, match="sparse_: needs a matrix"):
+        init.sparse_(cnnx.empty(3), 0.5)
+    with pytest.raises(ValueError, match="sparse_: sparsity must be within"):
+        init.sparse_(cnnx.empty(3, 3), 1.5)
     with pytest.raises(TypeError, match="float32 or float64"):
         init.normal_(cnnx.empty(3, dtype=cnnx.int64))
     assert init.kaiming_uniform_(cnnx.empty(0, 3)).numel() == 0

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+import cnnx
 from cnnx.absent import names_of as _names_of
 
 from .. import _C
+from ..autograd import no_grad
 from ..generator import Generator, native_generator
 from ..tensor import Tensor
 
@@ -20,6 +26,7 @@ __all__ = [
     "normal_",
     "ones_",
     "orthogonal_",
+    "sparse_",
     "trunc_normal_",
     "uniform_",
     "xavier_normal_",
@@ -191,6 +198,78 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     """
     _C.init_orthogonal_(tensor, gain, native_generator("orthogonal_", generator))
     return tensor
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> Tensor:
+    """Normal numbers in a matrix, but for zeros at random places of each column.
+
+    Parameters
+    ----------
+    tensor : Tensor
+        A matrix.
+    sparsity : float
+        The part of each column that is zero, rounded up; within [0, 1].
+    std : float
+        The standard deviation of the rest. Default: 0.01.
+    generator : Generator, optional
+        Default: the default generator.
+
+    Raises
+    ------
+    ValueError
+        If the tensor is no matrix, or the sparsity out of range.
+
+    Notes
+    -----
+    Martens, "Deep learning via Hessian-free optimization", ICML 2010.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> from cnnx import nn
+    >>> (nn.init.sparse_(cnnx.empty(10, 3), 0.25) == 0).sum(0)
+    tensor([3, 3, 3])
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_: needs a matrix, got shape {tuple(tensor.shape)}")
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparse_: sparsity must be within [0, 1], got {sparsity}")
+    normal_(tensor, 0.0, std, generator)
+    rows = tensor.shape[0]
+    order = cnnx.rand(tensor.shape, generator=generator, device=tensor.device).argsort(0)
+    with no_grad():
+        return tensor.masked_fill_(order < math.ceil(sparsity * rows), 0.0)
+
+
+Initialiser = TypeVar("Initialiser", bound=Callable[..., Tensor])
+
+
+def _by_old_name(function: Initialiser) -> Initialiser:
+    """The function under its deprecated name, without the underscore; it says so."""
+    name = function.__name__
+    old = name[:-1]
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Tensor:
+        warnings.warn(f"nn.init.{old} is deprecated in favor of nn.init.{name}", FutureWarning, stacklevel=2)
+        return function(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = old
+    call.__doc__ = f"The deprecated name of `{name}`."
+    return call  # type: ignore[return-value]
+
+
+uniform = _by_old_name(uniform_)
+normal = _by_old_name(normal_)
+constant = _by_old_name(constant_)
+eye = _by_old_name(eye_)
+dirac = _by_old_name(dirac_)
+xavier_uniform = _by_old_name(xavier_uniform_)
+xavier_normal = _by_old_name(xavier_normal_)
+kaiming_uniform = _by_old_name(kaiming_uniform_)
+kaiming_normal = _by_old_name(kaiming_normal_)
+orthogonal = _by_old_name(orthogonal_)
+sparse = _by_old_name(sparse_)
 
 
 def _bias_uniform_(weight: Tensor, bias: Tensor) -> None:
