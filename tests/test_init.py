@@ -163,6 +163,8 @@ def test_bad_input():
         init.trunc_normal_(cnnx.empty(3), std=-1)
     with pytest.raises(ValueError, match="sparse_: needs a matrix"):
         init.sparse_(cnnx.empty(3), 0.5)
+    with pytest.raises(TypeError, match="sparse_: tensor must be a Tensor"):
+        init.sparse_(3, 0.5)
     with pytest.raises(ValueError, match="sparse_: sparsity must be within"):
         init.sparse_(cnnx.empty(3, 3), 1.5)
     with pytest.raises(TypeError, match="float32 or float64"):

@@ -410,6 +410,7 @@ def test_errors():
     for error, text, call in [
         (ValueError, "polygamma: n must not", lambda: cnnx.polygamma(-1, x)),
         (RuntimeError, "mvlgamma: p must", lambda: cnnx.mvlgamma(x, 0)),
+        (ValueError, "mvlgamma: p must be at most", lambda: cnnx.mvlgamma(x, 10**30)),
         (RuntimeError, "heaviside: dtypes differ", lambda: cnnx.heaviside(x, i)),
         (RuntimeError, "searchsorted: the sequence is", lambda: cnnx.searchsorted(i, x)),
         (

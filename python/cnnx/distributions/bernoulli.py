@@ -6,11 +6,12 @@ from typing import Any
 
 import cnnx
 import cnnx.nn.functional as F
-from cnnx.distributions.distribution import Distribution, Sizes, inside, logits_or_probs
+from cnnx.distributions.distribution import Sizes
+from cnnx.distributions.odds import Odds
 from cnnx.tensor import Tensor
 
 
-class Bernoulli(Distribution):
+class Bernoulli(Odds):
     """1 with a probability, else 0.
 
     Parameters
@@ -37,23 +38,9 @@ class Bernoulli(Distribution):
     """
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
-        self._given, self._is_probs = logits_or_probs("Bernoulli", probs, logits)
-        super().__init__(self._given.shape, (), validate_args)
+        super().__init__(probs, logits, validate_args)
         if self._is_probs:
             self._require((self._given >= 0) & (self._given <= 1), "probs must be within [0, 1]")
-
-    @property
-    def probs(self) -> Tensor:
-        """The probabilities of a 1."""
-        return self._given if self._is_probs else self._given.sigmoid()
-
-    @property
-    def logits(self) -> Tensor:
-        """Their logarithmic odds; probabilities of 0 and 1 are taken as a rounding error away from there."""
-        if not self._is_probs:
-            return self._given
-        probs = inside(self._given)
-        return probs.log() - (-probs).log1p()
 
     @property
     def mean(self) -> Tensor:
@@ -79,3 +66,12 @@ class Bernoulli(Distribution):
     def entropy(self) -> Tensor:
         """-p log p - (1 - p) log(1 - p)."""
         return F.binary_cross_entropy_with_logits(self.logits, self.probs, reduction="none")
+
+    @property
+    def mode(self) -> Tensor:
+        """The likelier value; nan where both are."""
+        return (self.probs >= 0.5).to(self.probs.dtype).masked_fill(self.probs == 0.5, float("nan"))
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """0 and 1."""
+        return self._enumerated(2, self._given, expand)

@@ -86,3 +86,7 @@ class Categorical(Distribution):
         """The sum of -p log p."""
         least = cnnx.finfo(self._given.dtype).min
         return -(self.logits.clamp(min=least) * self.probs).sum(-1)
+
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """All indices."""
+        return self._enumerated(self._given.shape[-1], self._given, expand).long()

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 import cnnx
 import cnnx.nn.functional as F
 from cnnx.distributions.bernoulli import Bernoulli
+from cnnx.distributions.beta import Beta
+from cnnx.distributions.binomial import Binomial
 from cnnx.distributions.categorical import Categorical
 from cnnx.distributions.distribution import Distribution
+from cnnx.distributions.exponential import Exponential
+from cnnx.distributions.gamma import Gamma
+from cnnx.distributions.geometric import Geometric
+from cnnx.distributions.independent import Independent
+from cnnx.distributions.laplace import Laplace
+from cnnx.distributions.log_normal import LogNormal
 from cnnx.distributions.normal import Normal
+from cnnx.distributions.one_hot_categorical import OneHotCategorical
+from cnnx.distributions.poisson import Poisson
+from cnnx.distributions.uniform import Uniform
 from cnnx.tensor import Tensor
 
 Divergence = Callable[[Any, Any], Tensor]
@@ -71,3 +85,97 @@ def _categoricals(p: Categorical, q: Categorical) -> Tensor:
     parts = p.probs * (p.logits - q.logits)
     counted: Tensor = cnnx.where(p.probs > 0, parts, cnnx.zeros_like(parts))
     return counted.sum(-1)
+
+
+@register_kl(OneHotCategorical, OneHotCategorical)
+def _one_hot_categoricals(p: OneHotCategorical, q: OneHotCategorical) -> Tensor:
+    return _categoricals(p._categorical, q._categorical)
+
+
+@register_kl(Independent, Independent)
+def _independents(p: Independent, q: Independent) -> Tensor:
+    if p.reinterpreted_batch_ndims != q.reinterpreted_batch_ndims:
+        raise NotImplementedError("kl_divergence: not known of Independent ones of different dimensions")
+    return p.summed(kl_divergence(p.base_dist, q.base_dist))
+
+
+@register_kl(LogNormal, LogNormal)
+def _log_normals(p: LogNormal, q: LogNormal) -> Tensor:
+    return _normals(p.base_dist, q.base_dist)
+
+
+def _or_infinite(known: Tensor, where_infinite: Tensor) -> Tensor:
+    return known.masked_fill(where_infinite.expand(*known.shape), float("inf"))
+
+
+@register_kl(Uniform, Uniform)
+def _uniforms(p: Uniform, q: Uniform) -> Tensor:
+    ratio = (q.high - q.low) / (p.high - p.low)
+    return _or_infinite(ratio.log(), (q.low > p.low) | (q.high < p.high))
+
+
+@register_kl(Uniform, Normal)
+def _uniform_normal(p: Uniform, q: Normal) -> Tensor:
+    width = p.high - p.low
+    apart = p.mean - q.loc
+    return (math.sqrt(2 * math.pi) * q.scale / width).log() + (width**2 / 12 + apart**2) / (2 * q.scale**2)
+
+
+@register_kl(Exponential, Exponential)
+def _exponentials(p: Exponential, q: Exponential) -> Tensor:
+    ratio = q.rate / p.rate
+    return ratio - 1 - ratio.log()
+
+
+@register_kl(Exponential, Gamma)
+def _exponential_gamma(p: Exponential, q: Gamma) -> Tensor:
+    ratio = q.rate / p.rate
+    a = q.concentration
+    return ratio - a * ratio.log() + a.lgamma() + (a - 1) * np.euler_gamma - 1
+
+
+@register_kl(Gamma, Exponential)
+def _gamma_exponential(p: Gamma, q: Exponential) -> Tensor:
+    return q.rate * p.mean - q.rate.log() - p.entropy()
+
+
+@register_kl(Gamma, Gamma)
+def _gammas(p: Gamma, q: Gamma) -> Tensor:
+    a, b = p.concentration, q.concentration
+    shapes = b.lgamma() - a.lgamma() + (a - b) * a.digamma()
+    return shapes + b * (p.rate / q.rate).log() + (q.rate - p.rate) * p.mean
+
+
+@register_kl(Laplace, Laplace)
+def _laplaces(p: Laplace, q: Laplace) -> Tensor:
+    ratio = p.scale / q.scale
+    apart = (p.loc - q.loc).abs()
+    return apart / q.scale + ratio * (-apart / p.scale).exp() - 1 - ratio.log()
+
+
+@register_kl(Beta, Beta)
+def _betas(p: Beta, q: Beta) -> Tensor:
+    ends = [(p.concentration1, q.concentration1), (p.concentration0, q.concentration0)]
+    total, other = p.concentration1 + p.concentration0, q.concentration1 + q.concentration0
+    result = q._log_beta() - p._log_beta() + (other - total) * total.digamma()
+    for a, b in ends:
+        result = result + (a - b) * a.digamma()
+    return result
+
+
+@register_kl(Geometric, Geometric)
+def _geometrics(p: Geometric, q: Geometric) -> Tensor:
+    return -p.entropy() - (-q.probs).log1p() / p.probs - q.logits
+
+
+@register_kl(Poisson, Poisson)
+def _poissons(p: Poisson, q: Poisson) -> Tensor:
+    return p.rate * (p.rate.log() - q.rate.log()) - (p.rate - q.rate)
+
+
+@register_kl(Binomial, Binomial)
+def _binomials(p: Binomial, q: Binomial) -> Tensor:
+    if bool((p.total_count < q.total_count).any()):
+        raise NotImplementedError("kl_divergence: not known of a Binomial and one of more attempts")
+    each = p.probs * (p.logits - q.logits) + (-p.probs).log1p() - (-q.probs).log1p()
+    return _or_infinite(p.total_count * each, p.total_count > q.total_count)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cnnx
-from cnnx.distributions.distribution import Distribution, Sizes, as_parameter
+from cnnx.distributions.distribution import Distribution, Sizes, broadcast
 from cnnx.tensor import Tensor
 
 
@@ -39,7 +39,7 @@ class Normal(Distribution):
     has_rsample: ClassVar[bool] = True
 
     def __init__(self, loc: Tensor | float, scale: Tensor | float, validate_args: bool | None = None) -> None:
-        self.loc, self.scale = cnnx.broadcast_tensors(as_parameter(loc), as_parameter(scale))
+        self.loc, self.scale = broadcast(loc, scale)
         super().__init__(self.loc.shape, (), validate_args)
         self._require(self.scale > 0, "scale must be above 0")
         self._require(self.loc == self.loc, "loc must be a number, not nan")
@@ -78,10 +78,11 @@ class Normal(Distribution):
         """The probability of a number up to `value`."""
         return 0.5 * (1 + ((value - self.loc) / (self.scale * math.sqrt(2))).erf())
 
+    def icdf(self, value: Tensor) -> Tensor:
+        """The number up to which the probability is `value`."""
+        self._require((value >= 0) & (value <= 1), "probabilities are within [0, 1]")
+        return self.loc + self.scale * (2 * value - 1).erfinv() * math.sqrt(2)
+
     def entropy(self) -> Tensor:
         """1/2 + log(2 pi) / 2 + log scale."""
         return 0.5 + 0.5 * math.log(2 * math.pi) + self.scale.log()
-
-    def expand(self, batch_shape: Sizes, _instance: Any = None) -> Normal:
-        """The same for more places."""
-        return Normal(self.loc.expand(*batch_shape), self.scale.expand(*batch_shape), validate_args=False)

@@ -14,6 +14,7 @@ from cnnx.absent import names_of as _names_of
 from .. import _C
 from ..autograd import no_grad
 from ..generator import Generator, native_generator
+from ..signatures import not_tensors
 from ..tensor import Tensor
 
 __all__ = [
@@ -230,6 +231,8 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Gener
     >>> (nn.init.sparse_(cnnx.empty(10, 3), 0.25) == 0).sum(0)
     tensor([3, 3, 3])
     """
+    if not isinstance(tensor, Tensor):
+        raise not_tensors("sparse_", tensor=tensor)
     if tensor.ndim != 2:
         raise ValueError(f"sparse_: needs a matrix, got shape {tuple(tensor.shape)}")
     if not 0 <= sparsity <= 1:
