@@ -57,6 +57,14 @@ def test_a_missing_name_says_why_and_what_is_near(room, name, why, near) -> None
         assert caught.value.name == room
 
 
+def test_files_of_a_room_are_no_names_of_it() -> None:
+    importlib.import_module("cnnx.utils.data.dataloader")
+    with pytest.raises(AttributeError, match=r"did you mean 'DataLoader'\?"):
+        cnnx.utils.data.Dataloader  # noqa: B018
+    with pytest.raises(AttributeError, match=r"did you mean 'functional'\?"):
+        nn.functionl  # noqa: B018
+
+
 def test_imports_of_what_is_there() -> None:
     from cnnx import onnx
     from cnnx.cuda import amp

@@ -10,7 +10,7 @@ import opcode
 import re
 import sys
 from collections.abc import Callable, Iterable
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
 
@@ -97,12 +97,21 @@ def names_of(module: str) -> Callable[[str], Any]:
     def missing(name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
-        error = MissingNameError(module, name, lambda: dir(sys.modules[module]))
+        error = MissingNameError(module, name, lambda: _public(sys.modules[module]))
         if _is_import(sys._getframe(1)):
             raise ImportError(str(error), name=module)
         raise error
 
     return missing
+
+
+def _public(room: ModuleType) -> list[str]:
+    """The names of a room, without the files it is made of, of which more are there the more is imported."""
+    listed = getattr(room, "__all__", None)
+    names = dir(room)
+    if listed is None:
+        return names
+    return [name for name in names if name in listed or not isinstance(vars(room).get(name), ModuleType)]
 
 
 def _is_import(frame: FrameType | None) -> bool:
