@@ -102,8 +102,9 @@ _LAZY = {
     # Those functions of nn.functional that PyTorch has here too, with the same arguments.
     **dict.fromkeys(
         (
-            "celu", "channel_shuffle", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d",
-            "cosine_similarity", "pairwise_distance", "pixel_shuffle", "pixel_unshuffle", "prelu", "selu",
+            "adaptive_avg_pool1d", "avg_pool1d", "bilinear", "celu", "channel_shuffle", "conv1d", "conv2d",
+            "conv_transpose1d", "conv_transpose2d", "cosine_similarity", "pairwise_distance", "pixel_shuffle",
+            "pixel_unshuffle", "prelu", "selu",
         ),
         "nn.functional",
     ),

@@ -11,7 +11,19 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from cnnx import _C, comparison, indexing, pointwise, products, random, reduction, scans, unary
+from cnnx import (
+    _C,
+    comparison,
+    indexing,
+    noting,
+    pointwise,
+    products,
+    random,
+    reduction,
+    scans,
+    shaping,
+    unary,
+)
 from cnnx.creation import eye
 from cnnx.generator import native_generator
 
@@ -64,6 +76,25 @@ def _by(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     method.__name__ = name
     method.__qualname__ = f"InPlace.{name}"
     method.__doc__ = f"`{function.__name__}` in place."
+    return method
+
+
+def _shown(function: Callable[..., Tensor], name: str) -> Callable[..., Tensor]:
+    """A view as the method that shows a tensor so from now on; its memory stays."""
+
+    @functools.wraps(function)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if self.requires_grad and _C.is_grad_enabled():
+            raise RuntimeError(
+                f"{name}: a tensor that requires grad keeps its shape; use {name[:-1]}, or no_grad"
+            )
+        noting.refuse("a tensor is given another shape")
+        self._set_data(function(self._detach(), *args, **kwargs))
+        return self  # type: ignore[no-any-return]
+
+    method.__name__ = name
+    method.__qualname__ = f"InPlace.{name}"
+    method.__doc__ = f"`{name[:-1]}` of the tensor itself: the same memory in another shape."
     return method
 
 
@@ -322,6 +353,17 @@ class InPlace:
     def polygamma_(self: Any, n: int) -> Tensor:
         """`polygamma` in place."""
         return _assigned("polygamma_", self, pointwise.polygamma(n, _kept(self)))
+
+    # Other shapes of the same memory.
+
+    squeeze_ = _shown(shaping.squeeze, "squeeze_")
+    unsqueeze_ = _shown(shaping.unsqueeze, "unsqueeze_")
+    t_ = _shown(shaping.t, "t_")
+    transpose_ = _shown(shaping.transpose, "transpose_")
+    swapaxes_ = _shown(shaping.transpose, "swapaxes_")
+    swapdims_ = _shown(shaping.transpose, "swapdims_")
+
+    # Draws.
 
     def exponential_(self: Any, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
         """Fills with waiting times of the rate `lambd`, none of which is 0."""

@@ -206,6 +206,7 @@ class Methods(unary._Unary):
     histc = statistics.histc
     kthvalue = statistics.kthvalue
     median = statistics.median
+    mode = statistics.mode
     nanmean = statistics.nanmean
     nansum = statistics.nansum
     quantile = statistics.quantile

@@ -60,6 +60,37 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 
 
 @checked
+def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
+    """The most frequent elements along a dimension and the last indices of these: `(values, indices)`.
+
+    Of equally frequent ones it is the smallest.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> values, indices = cnnx.mode(cnnx.tensor([[1, 2, 2, 3], [4, 4, 1, 1]]))
+    >>> values, indices
+    (tensor([2, 1]), tensor([2, 3]))
+    """
+    if input.ndim == 0:
+        return ValuesIndices(_C.clone(input), new.zeros((), dtype=_C.DType.int64, device=input.device))
+    axis = axis_of("mode", input, dim)
+    count = input.shape[axis]
+    if count == 0:
+        raise IndexError(f"mode: dimension {dim} of {tuple(input.shape)} has no elements")
+    moved = _C.movedim(input.detach(), [axis], [-1])
+    ordered, order = sorting.sort(moved, -1, stable=True)
+    places = new.arange(count, device=input.device)
+    same = _C.eq(_C.narrow(ordered, -1, 1, count - 1), _C.narrow(ordered, -1, 0, count - 1))
+    first = _C.cat([new.zeros_like(_C.narrow(order, -1, 0, 1)), _C.where(same, 0, places[1:])], -1)
+    length = _C.sub(places, _C.cummax(first, -1)[0])  # how many equal ones stand before
+    last = _C.max_dim(length, -1, True)[1]
+    indices = _C.movedim(_C.gather(order, -1, last), [-1], [axis])
+    values = _C.gather(input, axis, indices)
+    return ValuesIndices(*((values, indices) if keepdim else (t.squeeze(axis) for t in (values, indices))))
+
+
+@checked
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -154,5 +185,5 @@ def corrcoef(input: Tensor) -> Tensor:
 
 
 __all__ = [
-    "aminmax", "corrcoef", "cov", "histc", "kthvalue", "median", "nanmean", "nansum", "quantile",
+    "aminmax", "corrcoef", "cov", "histc", "kthvalue", "median", "mode", "nanmean", "nansum", "quantile",
 ]  # fmt: skip

@@ -86,6 +86,11 @@ class Tensor(Operators, InPlace, Methods, Conversions, _C.TensorBase):
         """`"strided"`: cnnx has dense tensors alone."""
         return "strided"
 
+    @property
+    def is_cpu(self) -> bool:
+        """Whether the tensor is in the CPU's memory."""
+        return self._cuda_index < 0
+
     def get_device(self) -> int:
         """The number of the GPU, -1 on the CPU."""
         return int(self._cuda_index)

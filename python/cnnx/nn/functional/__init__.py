@@ -62,7 +62,7 @@ from .pooling import (
     max_pool2d,
     max_pool2d_with_indices,
 )
-from .resampling import interpolate, upsample
+from .resampling import interpolate, upsample, upsample_bilinear, upsample_nearest
 from .rrelu import *
 from .rrelu import __all__ as _random_and_in_place
 from .shuffle import channel_shuffle, pixel_shuffle, pixel_unshuffle
@@ -141,6 +141,8 @@ __all__ = [
     "triplet_margin_with_distance_loss",
     "unfold",
     "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]
 
 __getattr__ = _names_of(__name__)

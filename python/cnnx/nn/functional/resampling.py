@@ -132,6 +132,26 @@ def upsample(
     return interpolate(input, size, scale_factor, mode, align_corners)
 
 
+def upsample_nearest(
+    input: Tensor,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+) -> Tensor:
+    """An old name of `interpolate` by the nearest pixel, which warns."""
+    warnings.warn("upsample_nearest is deprecated, use interpolate instead", stacklevel=2)
+    return interpolate(input, size, scale_factor, "nearest")
+
+
+def upsample_bilinear(
+    input: Tensor,
+    size: int | Sequence[int] | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+) -> Tensor:
+    """An old name of bilinear `interpolate` with ``align_corners=True``, which warns."""
+    warnings.warn("upsample_bilinear is deprecated, use interpolate instead", stacklevel=2)
+    return interpolate(input, size, scale_factor, "bilinear", True)
+
+
 def _of_axes(name: str, value: Any, axes: int) -> Sequence[Any]:
     """A number for each axis."""
     if not isinstance(value, (tuple, list)):
