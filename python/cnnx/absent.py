@@ -42,8 +42,8 @@ REASONS = (
     ),
     Reason("no integers but uint8, int32 and int64", r"u?int\d+$|^(short|char)$|^bits|Short|Char|Byte"),
     Reason(
-        "no attention, and no losses of sequences without alignment",
-        r"Transformer|[Aa]ttention|CTC|ctc_",
+        "no attention",
+        r"Transformer|[Aa]ttention",
     ),
     Reason("images and signals, no volumes", r"3d|[Tt]rilinear"),
     Reason(

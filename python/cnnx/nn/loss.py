@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..tensor import Tensor
 from . import functional as F
 from .arguments import legacy_reduction
@@ -296,3 +298,37 @@ class KLDivLoss(_Loss):
     def forward(self, input: Tensor, target: Tensor) -> Tensor:
         """The loss."""
         return F.kl_div(input, target, reduction=self.reduction, log_target=self.log_target)
+
+
+class CTCLoss(_Loss):
+    """-log of the probability of labels, whenever in a sequence each comes. See `functional.ctc_loss`.
+
+    Parameters
+    ----------
+    blank : int
+        Which class is the blank. Default: 0.
+    reduction : {"mean", "sum", "none"}
+        The mean is that of losses divided by the number of labels. Default: "mean".
+    zero_infinity : bool
+        Whether the loss of what is impossible is 0 instead of infinite. Default: False.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> from cnnx import nn
+    >>> log_probs = cnnx.randn(20, 4, 11).log_softmax(2)
+    >>> targets, lengths = cnnx.randint(1, 11, (4, 5)), cnnx.full((4,), 20)
+    >>> nn.CTCLoss()(log_probs, targets, lengths, [5, 3, 4, 5]).shape
+    cnnx.Size([])
+    """
+
+    def __init__(self, blank: int = 0, reduction: str = "mean", zero_infinity: bool = False) -> None:
+        super().__init__(reduction=reduction)
+        self.blank = blank
+        self.zero_infinity = zero_infinity
+
+    def forward(self, log_probs: Tensor, targets: Tensor, input_lengths: Any, target_lengths: Any) -> Tensor:
+        """The loss."""
+        return F.ctc_loss(
+            log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity
+        )

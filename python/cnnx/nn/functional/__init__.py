@@ -9,6 +9,7 @@ from cnnx.absent import names_of as _names_of
 from .activation import *
 from .activation import __all__ as _activations
 from .conv import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from .ctc_loss import ctc_loss
 from .distance import cosine_similarity, normalize, pairwise_distance
 from .dropout import alpha_dropout, dropout, dropout1d, dropout2d, feature_alpha_dropout
 from .embedding import embedding
@@ -94,6 +95,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
