@@ -418,6 +418,7 @@ def test_errors():
     x, i = cnnx.ones(3, 4), cnnx.tensor([0, 1])
     for error, text, call in [
         (ValueError, "polygamma: n must not", lambda: cnnx.polygamma(-1, x)),
+        (RuntimeError, "chain_matmul: needs at least one matrix", lambda: cnnx.chain_matmul()),
         (RuntimeError, "mvlgamma: p must", lambda: cnnx.mvlgamma(x, 0)),
         (ValueError, "mvlgamma: p must be at most", lambda: cnnx.mvlgamma(x, 10**30)),
         (RuntimeError, "heaviside: dtypes differ", lambda: cnnx.heaviside(x, i)),

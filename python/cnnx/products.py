@@ -353,6 +353,8 @@ def vdot(input: Tensor, other: Tensor) -> Tensor:
 @checked
 def chain_matmul(*matrices: Tensor) -> Tensor:
     """The product of matrices, in the order of the fewest multiplications; see `linalg.multi_dot`."""
+    if not matrices:
+        raise RuntimeError("chain_matmul: needs at least one matrix")
     for matrix in matrices:
         if matrix.ndim != 2:
             raise RuntimeError(f"chain_matmul: takes matrices, got shape {tuple(matrix.shape)}")
