@@ -33,9 +33,8 @@ from cnnx.cli.settings import (
     resumed_settings,
     stages,
 )
-from cnnx.cli.summary import format_table, summarize
 from cnnx.cli.tensorboard import Board
-from cnnx.cli.terminal import OutputClosedError, heard, hushed, is_hushed, say, say_lines
+from cnnx.cli.terminal import OutputClosedError, can_say, heard, hushed, is_hushed, say, say_lines
 from cnnx.cli.trained import Trained
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import build_model
@@ -48,6 +47,7 @@ from cnnx.training.progress import duration
 from cnnx.utils.data import DataLoader, Subset
 
 LINES = 40  # of epochs, at most
+WIDTH = 80  # of a table, in characters
 
 Weights = dict[str, cnnx.Tensor] | None
 
@@ -457,7 +457,15 @@ def _introduce(run: Run, test: ImageDataset) -> None:
         f"batch {settings.batch_size}, seed {settings.seed}, {settings.device}"
         + ("" if settings.start is None else f", from {settings.start}")
     )
-    say_lines(format_table(summarize(run.trainer.model, run.shape)))
+    say_lines(describe(run.trainer.model, run.shape))
+
+
+def describe(model: nn.Module, shape: tuple[int, int, int]) -> str:
+    """The layers of a net and what they cost for one image, as a table."""
+    rows = ["depth"] if can_say("├─│└") else ["depth", "ascii_only"]
+    columns = ("output_size", "num_params", "mult_adds")
+    found = cnnx.summary(model, (1, *shape), col_names=columns, row_settings=rows, verbose=0)
+    return str(found.table(WIDTH))
 
 
 def _conclude(run: Run, test: ImageDataset, found: dict[str, float]) -> int:
