@@ -155,6 +155,18 @@ def count(text: str) -> int:
     return whole(text)
 
 
+def model_name(text: str) -> str:
+    """An option's value as a net: one by name, or a program and what makes a net in it."""
+    from cnnx.models import MODELS
+
+    file, _, name = text.rpartition(":")
+    if text in MODELS or (file.endswith(".py") and name.isidentifier()):
+        return text
+    if text.endswith((".py", ".py:")):
+        raise argparse.ArgumentTypeError(f"{text!r} needs what makes the net in it: {text.rstrip(':')}:NAME")
+    raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(MODELS)})")
+
+
 def path_name(text: str) -> str:
     """An option's value as the name of a file or folder: an empty one would be the current folder."""
     if not text:
@@ -223,7 +235,11 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     models = "; ".join(f"{name}: {model.about}" for name, model in MODELS.items())
     train.add_argument(
-        "--model", choices=list(MODELS), metavar="NAME", help=f"the net ({models}); default: by size"
+        "--model",
+        type=model_name,
+        metavar="NAME",
+        help=f"the net ({models}), or FILE.py:NAME, a class or function of your own program that makes one; "
+        "default: by size",
     )
     train.add_argument(
         "--dataset",
@@ -313,6 +329,7 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "--out", type=path_name, metavar="DIR", help="the run folder; default: a new one in runs/"
     )
     train.add_argument("--resume", type=path_name, metavar="RUN", help="go on with the run in this folder")
+    _add_trust(train)
     train.add_argument(
         "--quiet", action="store_true", help="print the results alone, without settings and epochs"
     )
@@ -359,6 +376,7 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     for command in (evaluate, predict, export, show):
         command.add_argument("run", type=path_name, metavar="RUN", help="the run folder")
+        _add_trust(command)
     for command in (evaluate, show):
         _add_data_dir(command)
         command.add_argument(
@@ -463,6 +481,14 @@ def _add_speedrun(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     speedrun.add_argument("--json", type=path_name, metavar="FILE", help="write all figures to this file")
     _add_data_dir(speedrun)
+
+
+def _add_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="if the net of RUN was made by a program (--model FILE.py:NAME), run the copy of it in RUN",
+    )
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:

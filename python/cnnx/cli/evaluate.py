@@ -43,7 +43,7 @@ def class_table(matrix: Array, classes: list[str]) -> str:
 
 def evaluate(options: argparse.Namespace) -> int:
     """The command `cnnx eval`; returns the exit code."""
-    trained = Trained.open(options.run)
+    trained = Trained.open(options.run, options.trust)
     dataset = options.dataset
     if dataset is not None and dataset not in NAMED:
         if not as_path(dataset).is_dir():

@@ -42,7 +42,7 @@ def feature_maps(model: nn.Module, image: cnnx.Tensor) -> dict[str, Any]:
 
 def show(options: argparse.Namespace) -> int:
     """The command `cnnx show`; returns the exit code."""
-    trained, index = Trained.open(options.run), options.index or 0
+    trained, index = Trained.open(options.run, options.trust), options.index or 0
     if options.image is not None:
         for name in ("index", "data_dir"):
             if getattr(options, name) is not None:

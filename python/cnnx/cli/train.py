@@ -21,8 +21,10 @@ from cnnx.cli import SIGNALLED, CommandError, StoppedError, UsageError
 from cnnx.cli.augment import transform_of
 from cnnx.cli.data import choose_dataset, class_names, data_folder, load_images, refuse_folder
 from cnnx.cli.figures import Figures
+from cnnx.cli.own_model import OwnModel, OwnModelError
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, RunFolder
+from cnnx.cli.run_schema import make_net
 from cnnx.cli.settings import (
     EVALUATION_BATCH,
     PROFILED_STEPS,
@@ -37,7 +39,7 @@ from cnnx.cli.tensorboard import Board
 from cnnx.cli.terminal import OutputClosedError, can_say, heard, hushed, is_hushed, say, say_lines
 from cnnx.cli.trained import Trained
 from cnnx.datasets.images import ImageDataset
-from cnnx.models import build_model
+from cnnx.models import MODELS
 from cnnx.optim.lr_scheduler import LambdaLR
 from cnnx.profiler import profile, schedule
 from cnnx.training import Callback, EarlyStopping, History, Progress, Trainer
@@ -143,8 +145,10 @@ class Run:
         folder: RunFolder,
         more: list[Callback],
         start: Weights,
+        own: OwnModel | None,
     ) -> None:
         self.settings, self.folder, self._more, self._start = settings, folder, more, start
+        self.own = own
         self.shape = shape_of(settings)
         self.drawing = drawing_size(images.data.numpy())
         targets = images.targets.numpy()
@@ -179,6 +183,7 @@ class Run:
             "settings": self.settings.as_dict(),
             "stage": self.stage,
             "parts": self.parts,
+            **({} if self.own is None else {"program": self.own.source}),
             **self.trainer.state_dict(),
         }
 
@@ -214,7 +219,7 @@ class Run:
         """Brings the other files in line with the checkpoint, with results if there are any."""
         about = {"cnnx": cnnx.__version__, **self.settings.as_dict(), "drawing": self.drawing, **results}
         weights = (self.stopping.weights if self.stopping else {}) or self.trainer.model.state_dict()
-        self.folder.derive(about, weights, self.rows())
+        self.folder.derive(about, weights, self.rows(), None if self.own is None else self.own.source)
 
     def rows(self) -> list[Row]:
         """The history of all trainings; where there are several, they are numbered."""
@@ -245,6 +250,10 @@ class Run:
             except FloatingPointError as error:
                 text = str(error).removeprefix("fit: ").replace("a smaller learning rate", "a smaller --lr")
                 raise CommandError(text) from error
+            except Exception as error:
+                if self.own is None or not self.own.is_in(error):
+                    raise
+                raise CommandError(str(self.own.failed(error))) from error
             finally:
                 self._progress.close()
             if self.stopping is not None:
@@ -276,7 +285,7 @@ class Run:
         if stage.validation is None:
             epochs = max(1, round(float(np.mean([part["epoch"] for part in self.parts]))))
         device = cnnx.device(settings.device)
-        model = build_model(settings.model, self.shape, len(settings.classes)).to(device)
+        model = make_net(settings.as_dict(), self.own).to(device)
         take_over(model, self._start)
         optimizer = make_optimizer(settings, model.parameters())
         order = cnnx.Generator().manual_seed(settings.seed + 1)
@@ -332,11 +341,17 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    own = None
+    if options.model is not None and options.model not in MODELS:
+        own = OwnModel.given(options.model)
+        options.model = own.model  # as the settings have it
     if options.resume is not None:
         run = RunFolder.existing(options.resume)
         with run.locked(new=False):
-            return _resume(options, run)
-    start = None if options.start is None else Trained.open(options.start)
+            return _resume(options, run, own)
+    if options.trust and options.start is None:
+        raise UsageError("--trust is for a run that is there, of --resume or --from")
+    start = None if options.start is None else Trained.open(options.start, options.trust, own)
     if start is not None:
         if options.image_size is not None:
             raise UsageError("--image-size does not fit --from: images get the size that the run's net takes")
@@ -348,16 +363,27 @@ def _train(options: argparse.Namespace) -> int:
     say(line)
     images = load_images(dataset, folder, True, None if start is None else start.shape, options.image_size)
     settings = new_settings(options, dataset, folder, images, start)
+    own = own if start is None else start.own
+    if own is not None:
+        _try(own, settings)
     if start is not None and start.dataset == dataset:
         say(f"note: the run in {start.folder} has seen these images, so the validation will be too good")
     test = _load_test(settings)
     run = RunFolder.create(options.out, settings.model, Path(dataset).name)
     with run.locked(new=True):
-        return _run(options, settings, images, test, run, None, _weights(start))
+        return _run(options, settings, images, test, run, None, _weights(start), own)
 
 
-def _resume(options: argparse.Namespace, run: RunFolder) -> int:
-    saved = run.load()
+def _try(own: OwnModel, settings: Settings) -> None:
+    """Makes a net by a program, to know that it fits before the run has a folder."""
+    try:
+        own.build(shape_of(settings), len(settings.classes))
+    except OwnModelError as error:
+        raise UsageError(f"--model {own.path}:{own.name}: {error}") from error
+
+
+def _resume(options: argparse.Namespace, run: RunFolder, given: OwnModel | None) -> int:
+    saved, own = run.load(options.trust, given)
     settings = resumed_settings(options, saved)
     say(f"data: {settings.dataset}; going on with the run in {run.path}")
     images = load_images(settings.dataset, data_folder(settings.data_dir), True, shape_of(settings))
@@ -366,8 +392,8 @@ def _resume(options: argparse.Namespace, run: RunFolder) -> int:
         raise CommandError(f"{settings.dataset}: the classes are {here}; the run in {run.path} has {there}")
     # Only the trainings that have not begun yet need the weights of another run.
     begun = settings.start is None or settings.validations == 1 or saved["stage"] == settings.validations
-    start = None if begun else Trained.open(str(settings.start))
-    return _run(options, settings, images, _load_test(settings), run, saved, _weights(start))
+    start = None if begun else Trained.open(str(settings.start), options.trust, given)
+    return _run(options, settings, images, _load_test(settings), run, saved, _weights(start), own)
 
 
 def _weights(start: Trained | None) -> Weights:
@@ -395,6 +421,7 @@ def _run(
     folder: RunFolder,
     saved: dict[str, Any] | None,
     start: Weights,
+    own: OwnModel | None,
 ) -> int:
     """Trains what is left of a run, new or saved, and tests it; returns the exit code."""
     began = time.perf_counter()
@@ -407,7 +434,7 @@ def _run(
         profiled = Profile() if options.profile else None
         if profiled is not None:
             more.append(profiled)
-        run = Run(settings, images, folder, more, start)
+        run = Run(settings, images, folder, more, start, own)
         if saved is not None:
             run.restore(saved)
             run.derive()
@@ -428,7 +455,8 @@ def _run(
                 say()
                 where = "the test" if run.is_complete else f"epoch {run.trainer.epoch + 1}"
                 say(f"interrupted in {where}; saved in {folder.path}")
-                say(f"go on with: cnnx train --resume {folder.path}")
+                trust = "" if own is None else " --trust"
+                say(f"go on with: cnnx train --resume {folder.path}{trust}")
             return SIGNALLED + stop.number
     say(f"trained for {duration(time.perf_counter() - began)}")
     return _conclude(run, test, found)

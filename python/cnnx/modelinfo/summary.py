@@ -310,7 +310,7 @@ def _run(model: nn.Module, inputs: Any, kwargs: dict[str, Any], train: bool) -> 
         row.output_size, row.output_bytes = first_tensor(output)
 
     with ExitStack() as after:
-        after.enter_context(_restored(model))
+        after.enter_context(unchanged(model))
         for _, _, module in places.values():
             after.callback(module.register_forward_pre_hook(begin).remove)
             after.callback(module.register_forward_hook(end).remove)
@@ -330,8 +330,8 @@ def _run(model: nn.Module, inputs: Any, kwargs: dict[str, Any], train: bool) -> 
 
 
 @contextmanager
-def _restored(model: nn.Module) -> Iterator[None]:
-    """Brings back modes, buffers and the random state."""
+def unchanged(model: nn.Module) -> Iterator[None]:
+    """Brings back modes, buffers and, unless lazy layers were initialised within, the random state."""
     modules = list(model.modules())
     modes = [module.training for module in modules]
     buffers = [
