@@ -420,10 +420,11 @@ def _check_optimizer(
             continue
         if name not in fresh or not _is_option(value) or _plain(value) != _plain(fresh[name]):
             raise RunError(f"{path}: the optimizer's {name!r} is {_shown(value)}, not that of the run")
-    # In a net of ours all parameters get gradients, and so have state, or none yet.
     numbers = list(saved["state"])
-    expected = [n for n in fresh["params"] if n in numbers] if is_own(settings.model) else fresh["params"]
-    if numbers not in ([], expected) or any(type(number) is not int for number in numbers):
+    whole = numbers in ([], fresh["params"])
+    if is_own(settings.model):  # some of its parameters may get no gradient, and so have no state
+        whole = {*numbers} <= {*fresh["params"]}
+    if not whole or any(type(number) is not int for number in numbers):
         raise RunError(f"{path}: the optimizer's state is not of the {len(parameters)} parameters of the run")
     names = STATE_NAMES[settings.optimizer]
     for number, entry in saved["state"].items():
