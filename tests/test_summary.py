@@ -260,6 +260,34 @@ def test_a_graph_from_before_still_goes_back():
     loss.backward()
 
 
+def test_a_call_that_fails_within():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Linear(3, 3), nn.Linear(4, 2)
+
+        def forward(self, x):
+            try:
+                return self.first(x)
+            except RuntimeError:
+                return self.second(x)
+
+    found = cnnx.summary(Net(), (5, 4), verbose=0)
+    assert [(row.executed, row.output_size) for row in found.summary_list] == [
+        (True, [5, 2]), (False, []), (True, [5, 2]),
+    ]  # fmt: skip
+    assert found.total_mult_adds == 5 * 10
+
+
+@pytest.mark.parametrize("static", [False, True])
+def test_a_compiled_model(static):
+    net = cnnx.compile(nn.Sequential(nn.Linear(3, 3), nn.ReLU()), static=static)
+    with cnnx.no_grad():
+        before = [net(cnnx.ones(2, 3)) for _ in range(3)][-1]
+        assert cnnx.summary(net, (2, 3), verbose=0).total_mult_adds == 24
+        assert bool((net(cnnx.ones(2, 3)) == before).all())
+
+
 def test_lazy_layers_are_initialised():
     def draw():
         cnnx.manual_seed(0)

@@ -18,7 +18,7 @@ from typing import Any
 import cnnx
 from cnnx import nn
 from cnnx.cli import UsageError, as_path, nearest
-from cnnx.modelinfo.summary import unchanged
+from cnnx.modelinfo.running import unchanged
 from cnnx.models import Shape
 from cnnx.reading import one_line
 

@@ -1,22 +1,21 @@
-"""`cnnx.summary`: runs a model once, notes its layers, and leaves it as it was."""
+"""`cnnx.summary`: its arguments, and what they come to."""
 
 from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 import cnnx
 from cnnx import nn
-from cnnx.devices import as_device
 from cnnx.dtypes import as_dtype
-from cnnx.modelinfo.layers import LayerInfo, finish, first_tensor, with_containers
+from cnnx.modelinfo.layers import finish
+from cnnx.modelinfo.running import moved, run, tree
 from cnnx.modelinfo.statistics import COLUMNS, ROWS, Formatting, ModelStatistics
-from cnnx.nn.uninitialized import is_lazy
+from cnnx.plans import Static
 from cnnx.signatures import checked
 
 OF_A_PASS = ("input_size", "output_size", "mult_adds")  # columns that are empty without one
@@ -48,7 +47,7 @@ def summary(
     Parameters
     ----------
     model
-        The model. Its hooks run as well.
+        The model, or what `cnnx.compile` made of it. Its hooks run as well.
     input_size
         The shape of the input, with the batch, or a sequence of shapes of several inputs.
     input_data
@@ -128,6 +127,8 @@ def summary(
     >>> found.total_mult_adds
     432720
     """
+    if isinstance(model, Static) and model.module is not None:
+        model = model.module  # of `cnnx.compile(model, static=True)`
     if not isinstance(model, nn.Module):
         raise TypeError(f"summary: model must be a Module, got {type(model).__name__}")
     if cache_forward_pass is not None and cache_forward_pass is not False:
@@ -141,11 +142,11 @@ def summary(
         for name, value in {"batch_dim": batch_dim, "dtypes": dtypes, **kwargs}.items():
             if value is not None:
                 raise ValueError(f"summary: {name} needs input_size or input_data")
-        result = ModelStatistics(finish(list(_tree(model))), None, 0, form)
+        result = ModelStatistics(finish(list(tree(model))), None, 0, form)
     else:
-        with _moved(model, device) as where:
+        with moved(model, device) as where:
             inputs = _inputs(input_size, input_data, batch_dim, dtypes, device, where)
-            rows = _run(model, inputs, _each(kwargs, _mover(device)), train)
+            rows = run(model, inputs, _each(kwargs, _mover(device)), train)
             sizes: Any = _each(input_data, lambda t: t.shape) if input_size is None else _sizes(input_size)
             result = ModelStatistics(finish(rows), sizes, _bytes(inputs), form)
     if form.verbose:
@@ -255,102 +256,3 @@ def _bytes(inputs: Any) -> int:
     found: list[int] = []
     _each(inputs, lambda tensor: found.append(int(tensor.nbytes)))
     return sum(found)
-
-
-@contextmanager
-def _moved(model: nn.Module, device: Any) -> Iterator[Any]:
-    """Has the model on a device meanwhile; gives the device, that of the model if none is named."""
-    places = {member.device for member in (*model.parameters(), *model.buffers())}
-    own = next(iter(places), as_device("summary", None))
-    where = own if device is None else as_device("summary", device)
-    if places <= {where} or device is None:
-        yield where
-        return
-    if len(places) > 1:
-        raise ValueError("summary: the model is on several devices; device cannot bring it back to them")
-    model.to(where)
-    try:
-        yield where
-    finally:
-        model.to(own)
-
-
-def _walk(model: nn.Module) -> Iterator[tuple[str, list[LayerInfo], nn.Module]]:
-    """All modules in order, each with its name and what holds it, once for each place that it has."""
-    stack: list[tuple[str, list[LayerInfo], nn.Module]] = [(type(model).__name__, [], model)]
-    while stack:
-        name, holders, module = stack.pop()
-        yield name, holders, module
-        within = [*holders, LayerInfo(name, module, len(holders))]
-        stack += [(key, within, part) for key, part in reversed(module._modules.items()) if part is not None]
-
-
-def _tree(model: nn.Module) -> Iterator[LayerInfo]:
-    """A row for each module, in the order in which they were made."""
-    for name, holders, module in _walk(model):
-        yield LayerInfo(name, module, len(holders))
-
-
-def _run(model: nn.Module, inputs: Any, kwargs: dict[str, Any], train: bool) -> list[LayerInfo]:
-    """The rows of one pass."""
-    places = {id(module): (name, holders, module) for name, holders, module in _walk(model)}
-    calls: list[LayerInfo] = []
-    open_calls: list[LayerInfo] = []
-
-    def begin(module: nn.Module, args: Any) -> None:
-        name, holders, _ = places[id(module)]
-        row = LayerInfo(name, module, len(holders))
-        row.input_size, _ = first_tensor(args)
-        calls.append(row)
-        open_calls.append(row)
-
-    def end(module: nn.Module, args: Any, output: Any) -> None:
-        row = open_calls.pop()
-        row.executed = True
-        row.output_size, row.output_bytes = first_tensor(output)
-
-    with ExitStack() as after:
-        after.enter_context(unchanged(model))
-        for _, _, module in places.values():
-            after.callback(module.register_forward_pre_hook(begin).remove)
-            after.callback(module.register_forward_hook(end).remove)
-        model.train(train)
-        try:
-            with cnnx.no_grad():
-                if isinstance(inputs, Mapping):
-                    model(**inputs, **kwargs)
-                else:
-                    model(*inputs, **kwargs)
-        except Exception as error:
-            layers = [row for row in calls if row.executed]
-            behind = f" behind {type(layers[-1].module).__name__} ({layers[-1].var_name})" if layers else ""
-            what = str(error).partition("\n")[0]
-            raise RuntimeError(f"summary: the model failed{behind}: {what}") from error
-    return with_containers(calls, {key: holders for key, (_, holders, _) in places.items()})
-
-
-@contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
-    """Brings back modes, buffers and, unless lazy layers were initialised within, the random state."""
-    modules = list(model.modules())
-    modes = [module.training for module in modules]
-    buffers = [
-        (module, name, buffer, buffer._version, buffer.clone())
-        for module in modules
-        for name, buffer in module._buffers.items()
-        if buffer is not None and not is_lazy(buffer)
-    ]
-    lazy = any(is_lazy(member) for member in (*model.parameters(), *model.buffers()))
-    state = cnnx.get_rng_state()
-    try:
-        yield
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
-        with cnnx.no_grad():
-            for module, name, buffer, version, values in buffers:
-                module._buffers[name] = buffer
-                if buffer._version != version:
-                    buffer.copy_(values)
-        if not lazy:  # whose weights have been drawn, and nobody shall draw the same
-            cnnx.set_rng_state(state)
