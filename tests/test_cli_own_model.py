@@ -148,6 +148,16 @@ def test_resume_is_as_if_it_had_not_ended(own_run, net):
     assert all((ours[name] == theirs[name]).all() for name in theirs)
 
 
+def test_what_an_interrupted_run_says(net, capsys):
+    stop = "        if self.training and len(x) < 64:\n            os.kill(os.getpid(), 2)\n"
+    net.write_text("import os" + NET.replace("        x = F", stop + "        x = F"))
+    capsys.readouterr()
+    code = main(["train", "--dataset", "digits", "--model", f"{net}:Net", "--out", "run", "--threads", "1"])
+    assert code == 130
+    assert "go on with: cnnx train --resume run --trust\n" in capsys.readouterr().out
+    assert "net.py:Net" in said(capsys, "info", "run")
+
+
 def test_naming_the_same_program_trusts_it(own_run, net, capsys):
     assert run("--resume", "run", "--model", f"{net}:Net", "--epochs", 3) == 0
     assert (

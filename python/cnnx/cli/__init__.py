@@ -231,13 +231,14 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "cnnx train",
         "cnnx train --dataset mnist --model s6 --epochs 20 --out runs/s6",
         "cnnx train --dataset photos/ --image-size 48    (a folder of images for each class)",
+        "cnnx train --model net.py:Net    (a class or function of your own that makes a net)",
         "cnnx train --resume runs/s6",
     )
     models = "; ".join(f"{name}: {model.about}" for name, model in MODELS.items())
     train.add_argument(
         "--model",
         type=model_name,
-        metavar="NAME",
+        metavar="NAME|FILE.py:NAME",
         help=f"the net ({models}), or FILE.py:NAME, a class or function of your own program that makes one; "
         "default: by size",
     )
