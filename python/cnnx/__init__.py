@@ -80,6 +80,7 @@ _SUBMODULES = (
     "cli",
     "datasets",
     "distributions",
+    "modelinfo",
     "nn",
     "onnx",
     "optim",
@@ -99,6 +100,7 @@ _LAZY = {
     "autocast": "amp",
     "bfloat16": "amp",
     "fit": "training",
+    "summary": "modelinfo",
     # Those functions of nn.functional that PyTorch has here too, with the same arguments.
     **dict.fromkeys(
         (

@@ -87,7 +87,11 @@ def _is(value: Any, kind: str) -> bool:
     """Whether a value is of a kind of annotation; what is not known here agrees."""
     outer, bracket, inner = kind.partition("[")
     if bracket and outer in ("Sequence", "Iterable", "list", "tuple"):
-        if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        if (
+            isinstance(value, (str, bytes))
+            or not hasattr(value, "__iter__")
+            or getattr(value, "ndim", 1) == 0
+        ):
             return False
         item = inner[:-1].removesuffix(", ...")
         plain = "," not in item and hasattr(value, "__len__")  # not what can be read but once

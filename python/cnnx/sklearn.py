@@ -19,6 +19,7 @@ except ImportError as error:
 import cnnx
 from cnnx import nn, optim
 from cnnx.models import MODELS, build_model, canonical, default_model
+from cnnx.training import Trainer
 from cnnx.utils.data import DataLoader, TensorDataset
 
 __all__ = ["CNNClassifier"]
@@ -213,34 +214,25 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
         return build_model(default_model(shape[1:]) if self.model == "auto" else self.model, shape, classes)
 
     def _train(self, targets: cnnx.Tensor, images: cnnx.Tensor, seed: int) -> None:
-        model, loss_of = self.model_, nn.CrossEntropyLoss()
         make, rate = OPTIMIZERS[self.optimizer]
-        optimizer = make(model.parameters(), lr=rate if self.lr is None else self.lr)
-        order = cnnx.Generator().manual_seed(seed)
-        loader = DataLoader(
-            TensorDataset(images, targets), batch_size=int(self.batch_size), shuffle=True, generator=order
+        trainer = Trainer(
+            self.model_,
+            DataLoader(
+                TensorDataset(images, targets),
+                batch_size=int(self.batch_size),
+                shuffle=True,
+                generator=cnnx.Generator().manual_seed(seed),
+            ),
+            loss=nn.CrossEntropyLoss(),
+            optimizer=make(self.model_.parameters(), lr=rate if self.lr is None else self.lr),
         )
-        self.loss_curve_: list[float] = []
-        model.train()
-
-        def step(inputs: cnnx.Tensor, labels: cnnx.Tensor) -> cnnx.Tensor:
-            optimizer.zero_grad()
-            loss: cnnx.Tensor = loss_of(model(inputs), labels)
-            loss.backward()
-            optimizer.step()
-            return loss
-
-        # A network of the user's own may do anything when it is called.
-        planned: Any = cnnx.compile(step, static=True, disable=callable(self.model))
-        for _ in range(self.epochs):
-            total = 0.0
-            for inputs, labels in loader:
-                total += planned(inputs, labels).item() * len(labels)
-            self.loss_curve_.append(total / len(images))
-            if not math.isfinite(total):
-                raise ValueError(f"CNNClassifier: the loss became {total}; a smaller lr may help")
-        self.n_iter_ = int(self.epochs)
-        model.eval()
+        try:
+            history = trainer.fit(int(self.epochs))
+        except FloatingPointError as error:
+            text = str(error).removeprefix("fit: ").replace("learning rate", "lr")
+            raise ValueError(f"CNNClassifier: {text}") from error
+        self.loss_curve_ = history["train_loss"]
+        self.n_iter_ = trainer.epoch
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

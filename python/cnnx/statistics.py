@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from cnnx import _C, indexing, pointwise, reduction, shaping, sorting
 from cnnx import creation as new
 from cnnx.reduction import ValuesIndices
+from cnnx.shaping import axis_of
 from cnnx.signatures import checked
 
 if TYPE_CHECKING:

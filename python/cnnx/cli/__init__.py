@@ -157,6 +157,19 @@ def count(text: str) -> int:
     return whole(text)
 
 
+def model_name(text: str) -> str:
+    """An option's value as a net: one by name, or a program and what makes a net in it."""
+    from cnnx.models import MODELS, canonical
+
+    text = canonical(text)
+    file, _, name = text.rpartition(":")
+    if text in MODELS or (file.endswith(".py") and name.isidentifier()):
+        return text
+    if text.endswith((".py", ".py:")):
+        raise argparse.ArgumentTypeError(f"{text!r} needs what makes the net in it: {text.rstrip(':')}:NAME")
+    raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {', '.join(MODELS)})")
+
+
 def path_name(text: str) -> str:
     """An option's value as the name of a file or folder: an empty one would be the current folder."""
     if not text:
@@ -219,6 +232,7 @@ def _add_train(add: Callable[..., argparse.ArgumentParser]) -> None:
         "cnnx train --dataset mnist --model cnn-32-64 --epochs 20 --out runs/mnist",
         "cnnx train --dataset photos/ --image-size 48    (a folder of images for each class)",
         "cnnx train --dataset train.csv                  (a table: label, pixels)",
+        "cnnx train --model net.py:Net    (a class or function of your own that makes a net)",
         "cnnx train --resume runs/mnist",
     )
     _add_trained(train)
@@ -295,17 +309,17 @@ def _add_trained(train: argparse.ArgumentParser) -> None:
     from cnnx.cli.augment import FEW, KINDS
     from cnnx.cli.data import LARGEST_AS_IT_IS, SMALL
     from cnnx.cli.named import NAMES
-    from cnnx.models import ALIASES, MODELS, canonical
+    from cnnx.models import ALIASES, MODELS
     from cnnx.training.split import LARGEST_BATCH, STEPS
 
     models = "; ".join(f"{name}: {model.about}" for name, model in MODELS.items())
     aliases = ", ".join(f"{alias} is {name}" for alias, name in ALIASES.items())
     train.add_argument(
         "--model",
-        type=canonical,
-        choices=list(MODELS),
-        metavar="NAME",
-        help=f"the net ({models}; numbers are channels or widths; {aliases}); default: by size",
+        type=model_name,
+        metavar="NAME|FILE.py:NAME",
+        help=f"the net ({models}; numbers are channels or widths; {aliases}), or FILE.py:NAME, a class or "
+        "function of your own program that makes one; default: by size",
     )
     train.add_argument(
         "--dataset",
@@ -366,6 +380,7 @@ def _add_trained(train: argparse.ArgumentParser) -> None:
     train.add_argument(
         "--threads", type=up_to(MOST_THREADS), metavar="N", help="default: the CPUs this process may use"
     )
+    _add_trust(train)
 
 
 def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
@@ -409,6 +424,7 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     for command in (evaluate, mistakes, predict, export, show):
         command.add_argument("run", type=path_name, metavar="RUN", help="the run folder")
+        _add_trust(command)
     for command in (evaluate, mistakes, show):
         _add_data_dir(command)
         command.add_argument(
@@ -530,6 +546,14 @@ def _add_speedrun(add: Callable[..., argparse.ArgumentParser]) -> None:
     )
     speedrun.add_argument("--json", type=path_name, metavar="FILE", help="write all figures to this file")
     _add_data_dir(speedrun)
+
+
+def _add_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="if the net of RUN was made by a program (--model FILE.py:NAME), run the copy of it in RUN",
+    )
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:

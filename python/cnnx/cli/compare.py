@@ -13,10 +13,9 @@ from cnnx import plot
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.figures import Figures
 from cnnx.cli.run_folder import RunFolder
-from cnnx.cli.run_schema import read_about
+from cnnx.cli.run_schema import count_saved, read_about
 from cnnx.cli.terminal import say, say_lines
 from cnnx.files import as_json, write_file
-from cnnx.models import count_values
 from cnnx.reading import reading
 from cnnx.text import printable
 
@@ -39,11 +38,10 @@ class Seen:
         try:
             self.about = read_about(run.about)
             self.trainings = read_trainings(run.history)
+            self.parameters = count_saved(self.about, run.model)
         except (OSError, ValueError) as error:
             raise CommandError(f"{option} cannot be read as a run: {error}") from error
         self.name = str(Path(option))
-        shape = (self.about["shape"][0], self.about["shape"][1], self.about["shape"][2])
-        self.parameters = count_values(self.about["model"], shape, len(self.about["classes"]))
 
     @property
     def epochs(self) -> int:

@@ -56,7 +56,7 @@ def confused_lines(matrix: Array, classes: list[str]) -> list[str]:
 
 def evaluate(options: argparse.Namespace) -> int:
     """The command `cnnx eval`; returns the exit code."""
-    trained = Trained.open(options.run)
+    trained = Trained.open(options.run, options.trust)
     judged = judge(trained, options.data_dir, options.dataset)
     labels, predicted, probabilities = judged.labels, judged.predicted, judged.probabilities
     matrix = confusion(labels, predicted, len(trained.classes))

@@ -13,7 +13,7 @@ from cnnx.cli.trained import Trained
 
 def export(options: argparse.Namespace) -> int:
     """The command `cnnx export`; returns the exit code."""
-    trained = Trained.open(options.run)
+    trained = Trained.open(options.run, options.trust)
     version = {} if options.opset is None else {"opset": options.opset}
     try:
         proto = onnx.export(

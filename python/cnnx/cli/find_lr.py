@@ -11,7 +11,7 @@ from cnnx.cli.figures import Figures
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.settings import OPTIMIZERS
 from cnnx.cli.terminal import say
-from cnnx.cli.train import Run, prepare, weights_of
+from cnnx.cli.train import Run, prepare, program_of, weights_of
 from cnnx.files import as_json, write_file
 from cnnx.training.lr_finder import MAX_LR, MIN_LR, STEPS, find_lr
 
@@ -25,9 +25,9 @@ def find_rate(options: argparse.Namespace) -> int:
         raise UsageError("--steps 1: there must be two or more")
     if options.threads is not None:
         cnnx.set_num_threads(options.threads)
-    settings, images, start = prepare(options)
+    settings, images, start, own = prepare(options, program_of(options))
     # The first training of a run; nothing of it goes to the folder.
-    trainer = Run(settings, images, RunFolder(Path()), [], weights_of(start)).trainer
+    trainer = Run(settings, images, RunFolder(Path()), [], weights_of(start), own).trainer
     name, batch = settings.optimizer, settings.batch_size
     say(f"model: {settings.model}, {name}, batch {batch}, seed {settings.seed}, {settings.device}")
     try:

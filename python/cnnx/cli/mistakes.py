@@ -73,7 +73,7 @@ def draw_mistakes(
 
 def mistakes(options: argparse.Namespace) -> int:
     """The command `cnnx mistakes`; returns the exit code."""
-    trained, only = Trained.open(options.run), options.of_class
+    trained, only = Trained.open(options.run, options.trust), options.of_class
     if only is not None and only not in trained.classes:
         there = nearest(only, trained.classes) or f" (classes are {', '.join(trained.classes)})"
         raise UsageError(f"--class {only}: the run knows no such class{there}")

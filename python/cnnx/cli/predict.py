@@ -21,7 +21,7 @@ SHOWN = 3  # classes with their probabilities
 
 def predict(options: argparse.Namespace) -> int:
     """The command `cnnx predict`; returns the exit code."""
-    trained = Trained.open(options.run)
+    trained = Trained.open(options.run, options.trust)
     drawing = None if options.as_is else trained.drawing
     seen: list[Seen] = []
     titles, results = [], []

@@ -16,7 +16,8 @@ from cnnx import plot
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.figures import Figures
 from cnnx.cli.lock import Lock
-from cnnx.cli.run_schema import check_checkpoint
+from cnnx.cli.own_model import OwnModel, allowed, is_own
+from cnnx.cli.run_schema import check_checkpoint, check_settings
 from cnnx.files import as_json, write_file
 from cnnx.training.history import Row, remark
 
@@ -44,6 +45,7 @@ class RunFolder:
         self.history = path / "history.csv"
         self.curves = path / "curves.png"
         self.about = path / "run.json"
+        self.program = path / "model.py"  # of a net of the user's own
 
     @classmethod
     def create(cls, option: str | None, model: str, dataset: str) -> RunFolder:
@@ -53,7 +55,7 @@ class RunFolder:
                 path = as_path(option)
                 path.mkdir(parents=True, exist_ok=True)
                 return cls(path)
-            stem = Path("runs") / f"{model}-{dataset}-{time.strftime('%Y%m%d-%H%M%S')}"
+            stem = Path("runs") / f"{model.rpartition(':')[2]}-{dataset}-{time.strftime('%Y%m%d-%H%M%S')}"
             stem.parent.mkdir(exist_ok=True)
             path, count = stem, 1
             while not _made(path):
@@ -93,7 +95,7 @@ class RunFolder:
                 raise UsageError(
                     f"--out {self.path} holds a run already; --resume {self.path} goes on with it"
                 )
-            files = (self.checkpoint, self.about, self.model, self.history, self.curves)
+            files = (self.checkpoint, self.about, self.model, self.history, self.curves, self.program)
             for path in files:
                 refuse_link(path)
                 if new and path.exists():
@@ -106,8 +108,8 @@ class RunFolder:
         finally:
             lock.release()
 
-    def load(self) -> dict[str, Any]:
-        """The checkpoint."""
+    def load(self, trust: bool, given: OwnModel | None) -> tuple[dict[str, Any], OwnModel | None]:
+        """The checkpoint, and the program that makes its net, if one does and may be run (`allowed`)."""
         try:
             state = cnnx.load(self.checkpoint)
         except (OSError, ValueError) as error:
@@ -120,18 +122,28 @@ class RunFolder:
         ):
             raise CommandError(f"{self.checkpoint} is no checkpoint of this version of cnnx train")
         try:
-            check_checkpoint(self.checkpoint, state)
+            check_settings(self.checkpoint, state)
+            own, model = None, state["settings"]["model"]
+            if is_own(model):
+                own = allowed(self.program, model, trust, given, state["program"])
+            check_checkpoint(self.checkpoint, state, own)
         except ValueError as error:
             raise CommandError(str(error)) from error
-        return state
+        return state, own
 
     def commit(self, state: dict[str, Any]) -> None:
         """Writes the checkpoint, in one step."""
         with saving():
             cnnx.save(state, self.checkpoint)
 
-    def derive(self, about: dict[str, Any], model_state: dict[str, Any], history: Sequence[Row]) -> None:
-        """Brings what the run is, weights and history in line with the checkpoint."""
+    def derive(
+        self,
+        about: dict[str, Any],
+        model_state: dict[str, Any],
+        history: Sequence[Row],
+        program: str | None,
+    ) -> None:
+        """Brings what the run is, its program, weights and history in line with the checkpoint."""
         weights, rows = io.BytesIO(), io.StringIO(newline="")
         cnnx.save(model_state, weights)
         names = list(dict.fromkeys(name for row in history for name in row))
@@ -139,6 +151,8 @@ class RunFolder:
         writer.writeheader()
         writer.writerows(history)
         with saving():
+            if program is not None:
+                replace(self.program, program.encode())
             replace(self.about, as_json(about))
             replace(self.model, weights.getvalue())
             replace(self.history, rows.getvalue().encode())

@@ -20,13 +20,13 @@ import cnnx
 from cnnx import nn
 from cnnx.cli import in_float32
 from cnnx.cli.augment import KINDS
+from cnnx.cli.own_model import OwnModel, is_own
 from cnnx.cli.settings import OPTIMIZERS, SCHEDULES, Settings, make_optimizer, make_schedule
-from cnnx.models import ALIASES, MODELS, build_model, canonical, count_values
+from cnnx.models import MODELS, Shape, build_model, canonical, count_values
 from cnnx.reading import reading
 
 LARGEST_SIDE = 1 << 16  # pixels
 MANY = (1 << 31) - 1
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 LARGEST_COUNT = 1 << 30  # of updates
 STATE_NAMES = {  # what the optimizers keep of a parameter
     "adam": {"step", "exp_avg", "exp_avg_sq"},
@@ -80,7 +80,10 @@ COUNT = integer(0)
 
 # What run.json and the settings in a checkpoint say.
 SETTINGS = {
-    "model": one_of([*MODELS, *ALIASES]),
+    "model": Rule(
+        f"one of {', '.join(MODELS)}, or a program and a name in it",
+        lambda v: type(v) is str and (canonical(v) in MODELS or is_own(v)),
+    ),
     "dataset": PATH,
     "epochs": integer(1),
     "batch_size": integer(1),
@@ -228,8 +231,25 @@ def read_about(path: Path) -> dict[str, Any]:
     return {**about, "model": canonical(about["model"])}
 
 
-def load_net(about: dict[str, Any], path: Path) -> nn.Module:
-    """The net that `about` names, with the weights of a file.
+def count_saved(about: dict[str, Any], path: Path) -> int:
+    """How many values the net that `about` names has; of a program's, how many a file has.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged; the message names it.
+    OSError
+        If it cannot be read.
+    """
+    if not is_own(about["model"]):
+        return count_values(about["model"], _shape(about), len(about["classes"]))
+    state = cnnx.load(path)
+    check(path, {"weights": TENSORS}, {"weights": state})
+    return sum(tensor.numel() for tensor in state.values())
+
+
+def load_net(about: dict[str, Any], path: Path, own: OwnModel | None = None) -> nn.Module:
+    """The net that `about` names, made by a program if it is one's, with the weights of a file.
 
     Raises
     ------
@@ -238,18 +258,30 @@ def load_net(about: dict[str, Any], path: Path) -> nn.Module:
     OSError
         If it cannot be read.
     """
-    return _net(path, about, cnnx.load(path))
+    return _net(path, about, cnnx.load(path), own)
 
 
-def _net(path: Path, about: dict[str, Any], state: Any) -> nn.Module:
+def make_net(about: dict[str, Any], own: OwnModel | None) -> nn.Module:
+    """A new net as `about` names it, made by a program if it is one's."""
+    if own is not None:
+        return own.build(_shape(about), len(about["classes"]))
+    return build_model(about["model"], _shape(about), len(about["classes"]))
+
+
+def _shape(about: dict[str, Any]) -> Shape:
+    channels, height, width = about["shape"]
+    return channels, height, width
+
+
+def _net(path: Path, about: dict[str, Any], state: Any, own: OwnModel | None) -> nn.Module:
     """The net that `about` names, with the weights in `state`; these are counted before the net is made."""
     check(path, {"weights": TENSORS}, {"weights": state})
-    shape = (about["shape"][0], about["shape"][1], about["shape"][2])
-    expected = count_values(about["model"], shape, len(about["classes"]))
-    found = sum(tensor.numel() for tensor in state.values())
-    if found != expected:
-        raise RunError(f"{path}: holds {found} values, the run's net has {expected}")
-    model = build_model(about["model"], shape, len(about["classes"]))
+    if own is None:
+        expected = count_values(about["model"], _shape(about), len(about["classes"]))
+        found = sum(tensor.numel() for tensor in state.values())
+        if found != expected:
+            raise RunError(f"{path}: holds {found} values, the run's net has {expected}")
+    model = make_net(about, own)
     for name, tensor in model.state_dict().items():
         if name in state and state[name].dtype != tensor.dtype:
             raise RunError(f"{path}: {name!r} is of {state[name].dtype}, not {tensor.dtype}")
@@ -258,8 +290,32 @@ def _net(path: Path, about: dict[str, Any], state: Any) -> nn.Module:
     return model
 
 
-def check_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def check_settings(path: Path, state: dict[str, Any]) -> None:
+    """Holds the settings of a checkpoint against their rules, and whether it has the program of its net.
+
+    Raises
+    ------
+    ValueError
+        If something cannot be; the message names the file.
+    """
+    settings = state["settings"]
+    if type(settings) is not dict or set(settings) != {f.name for f in fields(Settings)}:
+        raise RunError(f"{path} has no settings of this version of cnnx train")
+    check(path, SETTINGS, settings)
+    _check_size(path, settings)
+    if is_own(settings["model"]):
+        check(path, {"program": TEXT}, state)
+
+
+def check_checkpoint(path: Path, state: dict[str, Any], own: OwnModel | None = None) -> None:
     """Holds a checkpoint against its rules, and what it says against each other.
+
+    Parameters
+    ----------
+    path, state
+        The checkpoint, whose settings have been checked.
+    own
+        The program that makes its net, if one does.
 
     Raises
     ------
@@ -267,18 +323,14 @@ def check_checkpoint(path: Path, state: dict[str, Any]) -> None:
         If something cannot be; the message names the file.
     """
     settings, words = state["settings"], f"{path}: "
-    if type(settings) is not dict or set(settings) != {f.name for f in fields(Settings)}:
-        raise RunError(f"{path} has no settings of this version of cnnx train")
-    check(path, SETTINGS, settings)
-    _check_size(path, settings)
     check(path, STATE, state)
-    _net(path, settings, state["model"])
+    model = _net(path, settings, state["model"], own)
     if state["epoch"] > settings["epochs"] or len(state["history"]) != state["epoch"]:
         raise RunError(
             f"{words}epoch {state['epoch']} of {settings['epochs']}, history of {len(state['history'])}"
         )
     _check_parts(path, state, settings)
-    _check_stopping(path, state, settings)
+    _check_stopping(path, state, settings, own)
     loader = state["loader"]
     check(path, LOADER, loader)
     if loader.get("call") is not None:
@@ -287,7 +339,7 @@ def check_checkpoint(path: Path, state: dict[str, Any]) -> None:
     seen = 0 if order is None else min(loader["position"] * settings["batch_size"], len(order))
     if (images == 0 or order is not None) if state["trained"] else images != seen:
         raise RunError(f"{words}{images} images are counted in the epoch under way, {seen} were handed out")
-    _check_optimizer(path, state, Settings(**settings))
+    _check_optimizer(path, state, Settings(**settings), list(model.parameters()))
     _check_schedule(path, state, Settings(**settings))
 
 
@@ -304,7 +356,9 @@ def _check_parts(path: Path, state: dict[str, Any], settings: dict[str, Any]) ->
             raise RunError(f"{path}: a part has no validation")
 
 
-def _check_stopping(path: Path, state: dict[str, Any], settings: dict[str, Any]) -> None:
+def _check_stopping(
+    path: Path, state: dict[str, Any], settings: dict[str, Any], own: OwnModel | None
+) -> None:
     """Holds what early stopping keeps against the training under way."""
     validates = settings["validations"] == 1 or state["stage"] < settings["validations"]
     if len(state["callbacks"]) != validates:
@@ -318,7 +372,7 @@ def _check_stopping(path: Path, state: dict[str, Any], settings: dict[str, Any])
         if epoch > len(rows) or kept["best"] != best or bool(kept["weights"]) != (epoch > 0):
             raise RunError(f"{path}: the best epoch is {epoch} of {len(rows)}")
         if kept["weights"]:
-            _net(path, settings, kept["weights"])
+            _net(path, settings, kept["weights"], own)
     if state["stopped"] is not None and not (validates and state["epoch"]):
         raise RunError(f"{path}: stopped at epoch {state['epoch']}")
 
@@ -343,7 +397,9 @@ def _check_schedule(path: Path, state: dict[str, Any], settings: Settings) -> No
         raise RunError(f"{path}: the schedule is at epoch {saved['last_epoch']} of {state['epoch']}")
 
 
-def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> None:
+def _check_optimizer(
+    path: Path, state: dict[str, Any], settings: Settings, parameters: list[nn.Parameter]
+) -> None:
     """Holds the optimizer's state against that of a new one."""
     saved = state["optimizer"]
     check(
@@ -351,7 +407,6 @@ def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> N
         {"state": DICTIONARY, "param_groups": Rule("one group", list_of(DICTIONARY.fits, 1))},
         saved,
     )
-    parameters = [v for name, v in state["model"].items() if not name.endswith(BUFFERS)]
     (group,) = saved["param_groups"]
     optimizer = make_optimizer(settings, [cnnx.zeros(1)])
     make_schedule(settings, optimizer, settings.epochs)
@@ -365,11 +420,16 @@ def _check_optimizer(path: Path, state: dict[str, Any], settings: Settings) -> N
             continue
         if name not in fresh or not _is_option(value) or _plain(value) != _plain(fresh[name]):
             raise RunError(f"{path}: the optimizer's {name!r} is {_shown(value)}, not that of the run")
-    if list(saved["state"]) not in ([], fresh["params"]):
+    numbers = list(saved["state"])
+    whole = numbers in ([], fresh["params"])
+    if is_own(settings.model):  # some of its parameters may get no gradient, and so have no state
+        whole = {*numbers} <= {*fresh["params"]}
+    if not whole or any(type(number) is not int for number in numbers):
         raise RunError(f"{path}: the optimizer's state is not of the {len(parameters)} parameters of the run")
     names = STATE_NAMES[settings.optimizer]
-    for parameter, entry in zip(parameters, saved["state"].values(), strict=False):
-        rules = {name: _COUNT if name == "step" else _of_shape(tuple(parameter.shape)) for name in names}
+    for number, entry in saved["state"].items():
+        shape = tuple(parameters[number].shape)
+        rules = {name: _COUNT if name == "step" else _of_shape(shape) for name in names}
         check(path, rules, entry)
         if {*entry} != names:
             raise RunError(f"{path}: the optimizer keeps {sorted(map(str, entry))} of a parameter")
@@ -406,6 +466,8 @@ _COUNT = Rule(
 
 
 def _check_size(path: Path, about: dict[str, Any]) -> None:
+    if is_own(about["model"]):
+        return
     smallest, (_, height, width) = MODELS[canonical(about["model"])].smallest(), about["shape"]
     if min(height, width) < smallest:
         raise RunError(

@@ -16,6 +16,7 @@ from cnnx.cli import CommandError, UsageError, as_path, device_name, in_float32
 from cnnx.cli.augment import choose
 from cnnx.cli.data import class_names, image_shape, is_by_class, refuse_folder
 from cnnx.cli.named import NAMES, STORED
+from cnnx.cli.own_model import is_own
 from cnnx.cli.picture import drawing_size
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, canonical, default_model
@@ -80,7 +81,7 @@ def new_settings(
     size = shape[1:]
     photographs = drawing is None and (is_by_class(images) or shape[0] == 3)
     model = options.model or (start.name if start else default_model(size, photographs))
-    smallest = MODELS[model].smallest()
+    smallest = 1 if is_own(model) else MODELS[model].smallest()
     if min(size) < smallest:
         raise UsageError(
             f"--model {model} takes images of {smallest}x{smallest} or more, "

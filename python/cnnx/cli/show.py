@@ -91,7 +91,7 @@ def explain(
 
 def show(options: argparse.Namespace) -> int:
     """The command `cnnx show`; returns the exit code."""
-    trained = Trained.open(options.run)
+    trained = Trained.open(options.run, options.trust)
     if options.class_name is not None and options.class_name not in trained.classes:
         raise UsageError(f"--class {options.class_name}: the run knows {', '.join(trained.classes)}")
     image = subject(options, trained)

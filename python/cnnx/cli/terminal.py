@@ -52,6 +52,15 @@ def heard() -> AbstractContextManager[None]:
     return hushed(False)
 
 
+def can_say(text: str) -> bool:
+    """Whether the standard output has all characters of a text."""
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def say(text: str = "") -> None:
     """One line on the standard output; what is not printable in it comes as escapes.
 

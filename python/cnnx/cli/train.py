@@ -29,8 +29,10 @@ from cnnx.cli.data import (
 )
 from cnnx.cli.ending import effort, next_steps, setting
 from cnnx.cli.figures import Figures
+from cnnx.cli.own_model import OwnModel, OwnModelError
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, RunFolder
+from cnnx.cli.run_schema import make_net
 from cnnx.cli.settings import (
     EVALUATION_BATCH,
     PROFILED_STEPS,
@@ -41,12 +43,11 @@ from cnnx.cli.settings import (
     resumed_settings,
     stages,
 )
-from cnnx.cli.summary import format_table, summarize
 from cnnx.cli.tensorboard import Board
-from cnnx.cli.terminal import OutputClosedError, heard, hushed, is_hushed, say, say_lines
+from cnnx.cli.terminal import OutputClosedError, can_say, heard, hushed, is_hushed, say, say_lines
 from cnnx.cli.trained import Trained
 from cnnx.datasets.images import ImageDataset
-from cnnx.models import build_model
+from cnnx.models import MODELS
 from cnnx.optim.lr_scheduler import LambdaLR
 from cnnx.profiler import profile, schedule
 from cnnx.training import Callback, EarlyStopping, History, Progress, Trainer
@@ -55,6 +56,7 @@ from cnnx.training.metrics import Share, accuracy
 from cnnx.utils.data import DataLoader, Subset
 
 LINES = 40  # of epochs, at most
+WIDTH = 80  # of a table, in characters
 
 Weights = dict[str, cnnx.Tensor] | None
 
@@ -150,8 +152,10 @@ class Run:
         folder: RunFolder,
         more: list[Callback],
         start: Weights,
+        own: OwnModel | None,
     ) -> None:
         self.settings, self.folder, self._more, self._start = settings, folder, more, start
+        self.own = own
         self.shape = shape_of(settings)
         self.drawing = drawing_size(images.data.numpy())
         targets = images.targets.numpy()
@@ -188,6 +192,7 @@ class Run:
             "settings": self.settings.as_dict(),
             "stage": self.stage,
             "parts": self.parts,
+            **({} if self.own is None else {"program": self.own.source}),
             **self.trainer.state_dict(),
         }
 
@@ -223,7 +228,7 @@ class Run:
         """Brings the other files in line with the checkpoint, with results if there are any."""
         about = {"cnnx": cnnx.__version__, **self.settings.as_dict(), "drawing": self.drawing, **results}
         weights = (self.stopping.weights if self.stopping else {}) or self.trainer.model.state_dict()
-        self.folder.derive(about, weights, self.rows())
+        self.folder.derive(about, weights, self.rows(), None if self.own is None else self.own.source)
 
     def rows(self) -> list[Row]:
         """The history of all trainings; where there are several, they are numbered."""
@@ -254,6 +259,10 @@ class Run:
             except FloatingPointError as error:
                 text = str(error).removeprefix("fit: ").replace("a smaller learning rate", "a smaller --lr")
                 raise CommandError(text) from error
+            except Exception as error:
+                if self.own is None or not self.own.is_in(error):
+                    raise
+                raise CommandError(str(self.own.failed(error))) from error
             finally:
                 self._progress.close()
             if self.stopping is not None:
@@ -287,7 +296,7 @@ class Run:
         if stage.validation is None:
             epochs = max(1, round(float(np.mean([part["epoch"] for part in self.parts]))))
         device = cnnx.device(settings.device)
-        model = build_model(settings.model, self.shape, len(settings.classes)).to(device)
+        model = make_net(settings.as_dict(), self.own).to(device)
         take_over(model, self._start)
         optimizer = make_optimizer(settings, model.parameters())
         order = cnnx.Generator().manual_seed(settings.seed + 1)
@@ -343,22 +352,39 @@ def train(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
+    own = program_of(options)
     if options.resume is not None:
         run = RunFolder.existing(options.resume)
         with run.locked(new=False):
-            return _resume(options, run)
-    settings, images, start = prepare(options)
+            return _resume(options, run, own)
+    settings, images, start, own = prepare(options, own)
     if start is not None and start.dataset == settings.dataset:
         say(f"note: the run in {start.folder} has seen these images, so the validation will be too good")
     test = _load_test(settings)
     run = RunFolder.create(options.out, settings.model, Path(settings.dataset).name)
     with run.locked(new=True):
-        return _run(options, settings, images, test, run, None, weights_of(start))
+        return _run(options, settings, images, test, run, None, weights_of(start), own)
 
 
-def prepare(options: argparse.Namespace) -> tuple[Settings, ImageDataset, Trained | None]:
-    """What is to be trained, and on what, and the run whose weights it begins with; says where data are."""
-    start = None if options.start is None else Trained.open(options.start)
+def program_of(options: argparse.Namespace) -> OwnModel | None:
+    """The program that --model names, if it names one."""
+    if options.model is None or options.model in MODELS:
+        return None
+    own = OwnModel.given(options.model)
+    options.model = own.model  # as the settings have it
+    return own
+
+
+def prepare(
+    options: argparse.Namespace, own: OwnModel | None
+) -> tuple[Settings, ImageDataset, Trained | None, OwnModel | None]:
+    """What is to be trained, and on what, the run whose weights it begins with, and the net's program.
+
+    Says where the data are.
+    """
+    if options.trust and options.start is None:
+        raise UsageError("--trust is for a run that is there, of --resume or --from")
+    start = None if options.start is None else Trained.open(options.start, options.trust, own)
     if start is not None:
         if options.image_size is not None:
             raise UsageError("--image-size does not fit --from: images get the size that the run's net takes")
@@ -370,11 +396,22 @@ def prepare(options: argparse.Namespace) -> tuple[Settings, ImageDataset, Traine
     say(line)
     images = load_images(dataset, folder, True, None if start is None else start.shape, options.image_size)
     settings = new_settings(options, dataset, folder, images, start)
-    return settings, images, start
+    own = own if start is None else start.own
+    if own is not None:
+        _try(own, settings)
+    return settings, images, start, own
 
 
-def _resume(options: argparse.Namespace, run: RunFolder) -> int:
-    saved = run.load()
+def _try(own: OwnModel, settings: Settings) -> None:
+    """Makes a net by a program, to know that it fits before the run has a folder."""
+    try:
+        own.build(shape_of(settings), len(settings.classes))
+    except OwnModelError as error:
+        raise UsageError(f"--model {own.path}:{own.name}: {error}") from error
+
+
+def _resume(options: argparse.Namespace, run: RunFolder, given: OwnModel | None) -> int:
+    saved, own = run.load(options.trust, given)
     settings = resumed_settings(options, saved)
     say(f"data: {settings.dataset}; going on with the run in {run.path}")
     folder = folder_of_run(settings.dataset, options.data_dir, settings.data_dir)
@@ -384,8 +421,8 @@ def _resume(options: argparse.Namespace, run: RunFolder) -> int:
         raise CommandError(f"{settings.dataset}: the classes are {here}; the run in {run.path} has {there}")
     # Only the trainings that have not begun yet need the weights of another run.
     begun = settings.start is None or settings.validations == 1 or saved["stage"] == settings.validations
-    start = None if begun else Trained.open(str(settings.start))
-    return _run(options, settings, images, _load_test(settings), run, saved, weights_of(start))
+    start = None if begun else Trained.open(str(settings.start), options.trust, given)
+    return _run(options, settings, images, _load_test(settings), run, saved, weights_of(start), own)
 
 
 def weights_of(start: Trained | None) -> Weights:
@@ -414,6 +451,7 @@ def _run(
     folder: RunFolder,
     saved: dict[str, Any] | None,
     start: Weights,
+    own: OwnModel | None,
 ) -> int:
     """Trains what is left of a run, new or saved, and tests it; returns the exit code."""
     began = time.perf_counter()
@@ -426,7 +464,7 @@ def _run(
         profiled = Profile() if options.profile else None
         if profiled is not None:
             more.append(profiled)
-        run = Run(settings, images, folder, more, start)
+        run = Run(settings, images, folder, more, start, own)
         if saved is not None:
             run.restore(saved)
             run.derive()
@@ -447,7 +485,8 @@ def _run(
                 say()
                 where = "the test" if run.is_complete else f"epoch {run.trainer.epoch + 1}"
                 say(f"interrupted in {where}; saved in {folder.path}")
-                say(f"go on with: cnnx train --resume {folder.path}")
+                trust = "" if own is None else " --trust"
+                say(f"go on with: cnnx train --resume {folder.path}{trust}")
             return SIGNALLED + stop.number
     say(effort(time.perf_counter() - began, run.rows()))
     return _conclude(run, test, found)
@@ -472,7 +511,15 @@ def _introduce(run: Run, test: ImageDataset) -> None:
     extents = "x".join(map(str, settings.shape))
     say(f"pixels: {extents}, normalised: {normalized}, augmented: {settings.augment}")
     say(f"model: {setting(settings)}")
-    say_lines(format_table(summarize(run.trainer.model, run.shape)))
+    say_lines(describe(run.trainer.model, run.shape))
+
+
+def describe(model: nn.Module, shape: tuple[int, int, int]) -> str:
+    """The layers of a net and what they cost for one image, as a table."""
+    rows = ["depth"] if can_say("├─│└") else ["depth", "ascii_only"]
+    columns = ("output_size", "num_params", "mult_adds")
+    found = cnnx.summary(model, (1, *shape), col_names=columns, row_settings=rows, verbose=0)
+    return str(found.table(WIDTH))
 
 
 def _conclude(run: Run, test: ImageDataset, found: dict[str, float]) -> int:

@@ -13,6 +13,7 @@ from cnnx import nn
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.augment import transform_of
 from cnnx.cli.data import as_dataset, folder_of_run, load_images, refuse_folder
+from cnnx.cli.own_model import OwnModel, allowed, is_own
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
 from cnnx.cli.settings import EVALUATION_BATCH
@@ -38,10 +39,11 @@ class Trained:
     normalize: list[float] | None
     drawing: float | None
     data_dir: str | None
+    own: OwnModel | None  # the program that makes the net
 
     @classmethod
-    def open(cls, option: str) -> Trained:
-        """The run in a folder, its net in eval mode."""
+    def open(cls, option: str, trust: bool = False, given: OwnModel | None = None) -> Trained:
+        """The run in a folder, its net in eval mode; if a program makes it that may be run (`allowed`)."""
         run = RunFolder(as_path(option))
         for path in (run.about, run.model):
             if not path.exists() and run.checkpoint.exists():
@@ -53,7 +55,10 @@ class Trained:
                 raise UsageError(f"{option} is no run folder of cnnx train: there is no {path}")
         try:
             about = read_about(run.about)
-            model = load_net(about, run.model).eval()
+            own = None
+            if is_own(about["model"]):
+                own = allowed(run.program, about["model"], trust, given)
+            model = load_net(about, run.model, own).eval()
         except (OSError, ValueError) as error:
             raise CommandError(f"{option} cannot be read as a run: {error}") from error
         channels, height, width = about["shape"]
@@ -67,6 +72,7 @@ class Trained:
             about["normalize"],
             about["drawing"],
             about["data_dir"],
+            own,
         )
 
     def test_images(self, data_dir: str | None, dataset: str | None = None) -> ImageDataset:

@@ -337,10 +337,9 @@ class Trainer:
 
     def _add(self, means: Means, loss: Tensor, output: Tensor, targets: Tensor) -> None:
         count = len(targets)
-        output = output.detach()
         means.add("loss", loss.item(), count)
         for name, metric in self.metrics.items():
-            means.add(name, metric(output, targets), count)
+            means.add(name, metric(output.detach(), targets), count)
         means.count += count
 
     def _call(self, name: str) -> None:
