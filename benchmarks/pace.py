@@ -94,7 +94,7 @@ def pointwise(rng: np.random.Generator) -> Iterator[tuple[str, Call, Call]]:
 def training(rng: np.random.Generator) -> Iterator[tuple[str, Call, Call]]:
     """A step with Adam on a batch of 64 images of 28x28 in float64."""
     images, targets = rng.standard_normal((64, 1, 28, 28)), rng.integers(0, 10, 64)
-    for name in ("mlp", "lenet5", "s6", "s11", "pictures"):
+    for name in ("mlp", "lenet5", "cnn-32-64-5x5", "cnn-32-32-bn", "pictures"):
         steps = []
         for library, layers in ((cnnx, cnnx.nn), (torch, torch.nn)):
             net = MODELS[name].build((1, 28, 28), 10, layers).double()

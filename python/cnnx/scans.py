@@ -109,6 +109,10 @@ def _areas(op: str, y: Tensor, x: Tensor | None, dx: Any, dim: int) -> Tensor:
         shape = [1] * y.ndim
         shape[axis] = x.numel()
         x = _C.reshape(x, tuple(shape))
+    elif 1 < x.ndim < y.ndim:
+        x = _C.reshape(x, (1,) * (y.ndim - x.ndim) + tuple(x.shape))
+    if x.ndim != y.ndim:
+        raise RuntimeError(f"{op}: places of shape {tuple(x.shape)} for values of shape {tuple(y.shape)}")
     if x.shape[axis] != y.shape[axis]:
         raise RuntimeError(f"{op}: {x.shape[axis]} places for {y.shape[axis]} values along dimension {dim}")
     return _C.mul(means, _diff(x, axis))

@@ -340,6 +340,8 @@ def tensor_split(
     if isinstance(places, int):
         if places < 1:
             raise RuntimeError(f"tensor_split: needs at least one section, got {places}")
+        if places > max(extent, 1_000_000):  # each is a tensor
+            raise RuntimeError(f"tensor_split: {places:,} sections are too many for an extent of {extent:,}")
         size, larger = divmod(extent, places)  # the first pieces have one more
         places = [size * i + min(i, larger) for i in range(1, places)]
     bounds = [0, *places, extent]
