@@ -12,7 +12,7 @@ import cnnx.nn.functional as F
 from cnnx import datasets, nn, optim, training
 from cnnx.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, ReduceLROnPlateau, StepLR
 from cnnx.training.split import default_batch_size, folds, held_out
-from cnnx.utils.data import DataLoader, TensorDataset
+from cnnx.utils.data import DataLoader, Dataset, TensorDataset
 
 
 def data(count: int = 100) -> tuple[cnnx.Tensor, cnnx.Tensor]:
@@ -604,3 +604,20 @@ def test_a_loss_that_is_no_number_ends_it() -> None:
         FloatingPointError, match="fit: the loss became nan in epoch 1; a smaller learning rate"
     ):
         cnnx.fit(net(), (x * math.nan, y), verbose=False)
+
+
+def test_a_loss_that_is_found_draws_nothing():
+    class Noisy(Dataset):
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, index):
+            return cnnx.rand(3), index % 2
+
+    losses = []
+    for named in ({}, {"loss": F.cross_entropy, "metrics": {}}):
+        cnnx.manual_seed(3)
+        model = nn.Linear(3, 2)
+        loader = DataLoader(Noisy(), batch_size=4)
+        losses.append(cnnx.fit(model, loader, epochs=1, verbose=False, **named)["train_loss"])
+    assert losses[0] == losses[1]
