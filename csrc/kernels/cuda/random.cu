@@ -2,8 +2,10 @@
 // step is rounded as on the CPU, so uniform, bernoulli and randint are the same to the bit; normal differs by the last place of
 // CUDA's log, sin and cos in double. Bytes: n elements written; Philox is 100 integer operations for 16 bytes, so float32 fills
 // are bound by both alike.
+#include "cnnx/dtype.h"
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/random_key.h"
+#include "kernels/element_functions.h"
 #include "kernels/philox.h"
 
 namespace cnnx::cuda {
