@@ -21,13 +21,21 @@ SPECS = {
     "ConvTranspose1d": [(4, 6, 3), {"groups": 2}],
     "ConvTranspose2d": [(4, 6, 3), {}],
     "Embedding": [(5, 3), {}],
+    "GRU": [(3, 4), {"num_layers": 2, "bidirectional": True}],
+    "GRUCell": [(3, 4), {}],
     "GroupNorm": [(2, 4), {}],
     "InstanceNorm1d": [(4,), {"affine": True}],
     "InstanceNorm2d": [(4,), {"affine": True}],
+    "LSTM": [(3, 4), {"num_layers": 2, "proj_size": 2}],
+    "LSTMCell": [(3, 4), {"bias": False}],
     "LayerNorm": [((3, 4),), {}],
     "Linear": [(3, 4), {}],
     "PReLU": [(3,), {}],
     "RMSNorm": [(3,), {}],
+    "RNN": [(3, 4), {"bias": False}],
+    "RNNBase": [("LSTM", 3, 4), {}],
+    "RNNCell": [(3, 4), {}],
+    "RNNCellBase": [(3, 4, True, 2), {}],
 }
 PLAIN_ARGUMENTS = ((), (2,), (2, 2), (1, 4), ((2, 2), 2), (1, (2, 2)))
 
