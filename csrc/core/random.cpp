@@ -111,6 +111,8 @@ void uniform_(const Tensor& tensor, double low, double high, Generator* generato
   if (!(low <= high)) throw ValueError(message("uniform_: low ", low, " is above high ", high));
   if (!std::isfinite(high - low)) throw ValueError(message("uniform_: range ", low, " to ", high, " is not finite"));
   check_floating("uniform_", tensor);
+  if (tensor.dtype() == DType::float32 && !std::isfinite(static_cast<float>(high - low)))
+    throw ValueError(message("uniform_: range ", low, " to ", high, " is not finite in float32"));
   fill(kUniform, tensor, {take_call(generator), low, high, 0, 0});
 }
 

@@ -83,7 +83,10 @@ void register_tensor(py::module_& m) {
             if (!source.defined()) throw TypeError("data: expected a tensor, got None");
             if (t.requires_grad() && !is_floating_point(source.dtype()))
               throw TypeError(message("data: a tensor that requires a gradient cannot become ", name(source.dtype())));
-            t->storage = source->storage;
+            if (t->storage != source->storage) {  // it goes on counting its own changes
+              t->own_version = std::make_shared<std::atomic<uint64_t>>(t.version());
+              t->storage = source->storage;
+            }
             t->shape = source.shape();
             t->strides = source.strides();
             t->offset = source->offset;

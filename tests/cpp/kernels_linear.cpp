@@ -188,6 +188,16 @@ TEST_CASE("gemm: transposed operands, gaps, accumulation") {
     }
 }
 
+// One long sum would lose places with every addend: the bound is that of the panels.
+TEST_CASE("gemm: a vector times a long matrix") {
+  constexpr int64_t k = 100000, n = 9;
+  const Guarded<float> a(Values(k, 0.1), 1), b(Values(k * n, 0.1), 1);
+  Guarded<float> out(n, 1);
+  kernels<float>().gemm(kHost, GemmShape{1, n, k, k, 1, n, 1, n, 1, false}, a.data(), b.data(), out.data());
+  const double term = static_cast<double>(0.1f) * static_cast<double>(0.1f);
+  expect_within(out.values(), Values(n, term * k), rounding_bound(Values(n, term * k)), "a long sum");
+}
+
 TEST_CASE("gemm: an empty inner dimension gives zeros, or leaves what accumulates") {
   for (bool accumulate : {false, true}) {
     Guarded<float> out(Values(6, 5.0), 0);

@@ -88,7 +88,7 @@ enum ConvScratch {
   kPixelsOfInput,
   kPixelsOfGradient
 };
-static_assert(kPixelsOfGradient < Queue::kScratchSlots);
+static_assert(kPixelsOfGradient < Queue::kScratchSlots - 2);  // the last two are those of plans
 
 inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
   return {width,

@@ -312,6 +312,7 @@ void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const doub
     const int64_t first = unit / chunks % panels * kColumns, columns = min(kColumns, taps - first);
     double *panel = panel_of(queue), *sum = tile_of(queue, kSum), *total = tile_of(queue, kTotal);
     for (int64_t slice = 0; slice < slices.count; ++slice) {
+      memset(sum, 0, static_cast<size_t>(size * kColumns) * sizeof(double));  // of no images
       for (int64_t k = 0; k < slices.size(slice); ++k) {
         const int64_t image_group = (slices.begin(slice) + k) * s.groups + group;
         for (int64_t begin = 0; begin < places; begin += kDepth) {

@@ -172,31 +172,39 @@ void vector_by_columns(const Queue& queue, const GemmShape& s, const float* a, c
   linear_forward_dots({1, s.k, s.n}, a, b, s.b_col, s.accumulate ? c : nullptr, c);
 }
 
-// c (1, n) = a (1, k) b (k, n) of rows of b as they lie, several at a time: c is passed over once for them.
+// c (1, n) = a (1, k) b (k, n) of rows of b as they lie, several at a time: c is passed over once for them. Each kPanelDepth rows
+// are summed apart, as by panels.
 void vector_by_rows(const GemmShape& s, const float* a, const float* b, float* c) {
   constexpr int64_t kStretch = 1024;  // columns of a unit: their sums stay in the first-level cache
   constexpr int kRowsAtATime = 8;
+  // to[j] (+)= the sum over rows k ... k + Rows - 1, for `columns` columns from `first` on.
+  const auto add_rows = [&]<int Rows>(int64_t k, int64_t first, int64_t columns, bool adds, float* to) {
+    Vec scalar[Rows];
+    unroll<Rows>([&](auto r) { scalar[r] = broadcast(a[(k + r) * s.a_col]); });
+    const float* from = b + k * s.b_row + first;
+    int64_t j = 0;
+    for (; j + kLanes <= columns; j += kLanes) {
+      Vec sum = adds ? load(to + j) : Vec{};
+      unroll<Rows>([&](auto r) { sum = mul_add(scalar[r], load(from + r * s.b_row + j), sum); });
+      store(to + j, sum);
+    }
+    if (const int64_t live = columns - j; live > 0) {
+      Vec sum = adds ? load_partial(to + j, live) : Vec{};
+      unroll<Rows>([&](auto r) { sum = mul_add(scalar[r], load_partial(from + r * s.b_row + j, live), sum); });
+      store_partial(to + j, sum, live);
+    }
+  };
   parallel_for(ceil_div(s.n, kStretch), cost_of(2.0 * static_cast<double>(min(s.n, kStretch) * s.k)), [&](int64_t unit) {
     const int64_t first = unit * kStretch, columns = min(kStretch, s.n - first);
-    for (int64_t k = 0; k < s.k; k += kRowsAtATime)
-      with_size<kRowsAtATime>(min(kRowsAtATime, s.k - k), [&]<int Rows>() {
-        Vec scalar[Rows];
-        unroll<Rows>([&](auto r) { scalar[r] = broadcast(a[(k + r) * s.a_col]); });
-        const float* from = b + k * s.b_row + first;
-        float* to = c + first;
-        const bool adds = k > 0;
-        int64_t j = 0;
-        for (; j + kLanes <= columns; j += kLanes) {
-          Vec sum = adds ? load(to + j) : Vec{};
-          unroll<Rows>([&](auto r) { sum = mul_add(scalar[r], load(from + r * s.b_row + j), sum); });
-          store(to + j, sum);
-        }
-        if (const int64_t live = columns - j; live > 0) {
-          Vec sum = adds ? load_partial(to + j, live) : Vec{};
-          unroll<Rows>([&](auto r) { sum = mul_add(scalar[r], load_partial(from + r * s.b_row + j, live), sum); });
-          store_partial(to + j, sum, live);
-        }
-      });
+    alignas(64) float sums[kStretch];
+    for (int64_t begin = 0; begin < s.k; begin += kPanelDepth) {
+      const int64_t end = min(s.k, begin + kPanelDepth);
+      float* to = begin == 0 ? c + first : sums;
+      for (int64_t k = begin; k < end; k += kRowsAtATime)
+        with_size<kRowsAtATime>(min(kRowsAtATime, end - k),
+                                [&]<int Rows>() { add_rows.template operator()<Rows>(k, first, columns, k > begin, to); });
+      for (int64_t j = 0; begin > 0 && j < columns; ++j) c[first + j] += sums[j];
+    }
   });
 }
 

@@ -80,15 +80,14 @@ Word* sorted(int64_t n, Word* words, Word* room) {
   return words;
 }
 
-// Brings the words at ranks [first, end) to their places, in order.
+// Brings the words of ranks [first, end) to their places, in any order.
 template <class Word>
-void put_in_order(Word* words, int64_t n, int64_t first, int64_t end) {
+void separate(Word* words, int64_t n, int64_t first, int64_t end) {
   std::nth_element(words, words + first, words + n);
   if (end - first > 1) std::nth_element(words + first + 1, words + end - 1, words + n);
-  std::sort(words + first, words + end);
 }
 
-// The first few words of a row, in order: most elements are compared with the last of them alone.
+// The first few words of a row: most elements are compared with the last of them alone.
 constexpr int64_t kFew = 16;
 template <class Row, class Word = typename Row::Word>
 void put_first(const Row& row, int64_t count, Word* words) {
@@ -105,9 +104,9 @@ void put_first(const Row& row, int64_t count, Word* words) {
   }
 }
 
-// The same for a row: the words at ranks [first, end). `words` has room for the row.
+// The words of a row at ranks [first, end), in any order. `words` has room for the row.
 template <class Row, class Word = typename Row::Word>
-const Word* ranked(const Row& row, int64_t first, int64_t end, Word* words) {
+Word* ranked(const Row& row, int64_t first, int64_t end, Word* words) {
   if (first == 0 && end <= kFew) {
     put_first(row, end, words);
     return words;
@@ -125,21 +124,21 @@ const Word* ranked(const Row& row, int64_t first, int64_t end, Word* words) {
     for (int64_t i = 0; i < count; ++i)  // one of each stretch, not always at the same place of it
       sample[i] = row.word(i * stretch + i * 7919 % stretch);
     std::sort(sample, sample + count);
-    using Key = typename Row::Key;
-    const Key least = low < 0 ? Key(0) : row.key_in(sample[low]), most = high >= count ? ~Key(0) : row.key_in(sample[high]);
+    // Whole words: of equal elements those at places within the bounds.
+    const Word least = low < 0 ? Word(0) : sample[low], most = high >= count ? ~Word(0) : sample[high];
     int64_t below = 0, found = 0;
     for (int64_t i = 0; i < row.n; ++i) {
-      const Key key = row.key(i);
-      below += key < least;
-      if (key >= least && key <= most) words[found++] = row.word(i);
+      const Word word = row.word(i);
+      below += word < least;
+      if (word >= least && word <= most) words[found++] = word;
     }
     if (below <= first && end <= below + found) {
-      put_in_order(words, found, first - below, end - below);
+      separate(words, found, first - below, end - below);
       return words + (first - below);
     }
   }
   row.fill(words);
-  put_in_order(words, row.n, first, end);
+  separate(words, row.n, first, end);
   return words + first;
 }
 
@@ -164,7 +163,7 @@ void rank_rows(const RankShape& s, const T* x, int64_t* order) {
   const double cost = (whole ? 20.0 : 5.0) * static_cast<double>(rows_per_unit * s.n);
   parallel_for((s.rows + rows_per_unit - 1) / rows_per_unit, cost, [&](int64_t unit) {
     const auto words = std::make_unique_for_overwrite<typename R::Word[]>(static_cast<size_t>(s.n));
-    const auto room = std::make_unique_for_overwrite<typename R::Word[]>(static_cast<size_t>(whole ? s.n : 0));
+    const auto room = std::make_unique_for_overwrite<typename R::Word[]>(static_cast<size_t>(whole ? s.n : s.count));
     for (int64_t r = unit * rows_per_unit; r < std::min(s.rows, (unit + 1) * rows_per_unit); ++r) {
       const R row{x + r * s.n, s.n, s.descending ? ~Key(0) : Key(0)};
       int64_t* to = order + r * s.count;
@@ -173,12 +172,12 @@ void rank_rows(const RankShape& s, const T* x, int64_t* order) {
         *to = nan;
         continue;
       }
-      const auto* found = words.get();
+      const typename R::Word* found;
       if (whole) {
         row.fill(words.get());
         found = sorted<R>(row.n, words.get(), room.get()) + s.first;
       } else {
-        found = ranked(row, s.first, s.first + s.count, words.get());
+        found = sorted<R>(s.count, ranked(row, s.first, s.first + s.count, words.get()), room.get());
       }
       for (int64_t k = 0; k < s.count; ++k) to[k] = R::place_in(found[k]);
     }

@@ -21,7 +21,7 @@ extern const KernelTable<float> kProducts;
 
 namespace {
 
-// Apart from those of the loops.
+// Apart from those of the loops, but for the pixels of a weight gradient, which is none of pairs.
 enum PairScratch { kLeftPairs = kWholeSums + 1, kRightPairs };
 static_assert(kRightPairs < Queue::kScratchSlots - 2);  // the last two are those of plans
 
