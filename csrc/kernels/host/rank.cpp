@@ -57,20 +57,22 @@ struct Row {
   }
 };
 
-// By the bytes of the keys. What the result lies in: `words`, or `room` of the same size.
+// By their bytes, but for those of the positions if these are in order already. What the result lies in: `words`, or `room` of
+// the same size.
 template <class Row, class Word = typename Row::Word>
-Word* sorted(int64_t n, Word* words, Word* room) {
+Word* sorted(int64_t n, bool in_place_order, Word* words, Word* room) {
   constexpr int64_t kShort = 128;
   if (n <= kShort) {
     std::sort(words, words + n);
     return words;
   }
-  constexpr int kBytes = sizeof(typename Row::Key);
-  const auto byte_of = [](Word word, int b) { return static_cast<uint8_t>(Row::key_in(word) >> (8 * b)); };
+  constexpr int kBytes = sizeof(Word);
+  const int first = in_place_order ? kBytes / 2 : 0;
+  const auto byte_of = [](Word word, int b) { return static_cast<uint8_t>(word >> (8 * b)); };
   int64_t counts[kBytes][256] = {};
   for (int64_t i = 0; i < n; ++i)
-    for (int b = 0; b < kBytes; ++b) ++counts[b][byte_of(words[i], b)];
-  for (int b = 0; b < kBytes; ++b) {
+    for (int b = first; b < kBytes; ++b) ++counts[b][byte_of(words[i], b)];
+  for (int b = first; b < kBytes; ++b) {
     int64_t* begin = counts[b];
     if (begin[byte_of(words[0], b)] == n) continue;  // all have the same
     for (int64_t total = 0, digit = 0; digit < 256; ++digit) total += std::exchange(begin[digit], total);
@@ -175,9 +177,9 @@ void rank_rows(const RankShape& s, const T* x, int64_t* order) {
       const typename R::Word* found;
       if (whole) {
         row.fill(words.get());
-        found = sorted<R>(row.n, words.get(), room.get()) + s.first;
+        found = sorted<R>(row.n, true, words.get(), room.get()) + s.first;
       } else {
-        found = sorted<R>(s.count, ranked(row, s.first, s.first + s.count, words.get()), room.get());
+        found = sorted<R>(s.count, false, ranked(row, s.first, s.first + s.count, words.get()), room.get());
       }
       for (int64_t k = 0; k < s.count; ++k) to[k] = R::place_in(found[k]);
     }
