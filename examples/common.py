@@ -186,8 +186,10 @@ def report(
         heading = ("", "expected", "this run")
         lines = [f"{name:{width}}  {expected:>12}  {own:>12}" for name, expected, own in [heading, *columns]]
     print("", *lines, sep="\n")
-    if not args.comparable and not alone:
-        print("(another number of epochs, or --quick: not comparable with what is expected)")
+    if args.quick:
+        print("(a quick run shows that the script works: too short to learn, for figures and pictures alike)")
+    elif not args.comparable and not alone:
+        print("(another number of epochs: not comparable with what is expected)")
     print(f"pictures in {args.out}: {', '.join(sorted(path.name for path in args.out.glob('*.png')))}")
     content = {
         "epochs": getattr(args, "epochs", 0),

@@ -38,8 +38,8 @@ model = nn.Sequential(
 ).to(args.device)
 optimizer = optim.SGD(model.parameters(), lr=0.003, momentum=0.9)
 history = cnnx.fit(model, train, validation=test, epochs=args.epochs, optimizer=optimizer)
-best = history.best("validation_accuracy")  # print(history) is a table, history["train_loss"] a list
-print(f"best after epoch {best['epoch']}, with {best['validation_accuracy']:.2%} of the test images")
+last = history["validation_accuracy"][-1]  # print(history) is a table, history["train_loss"] a list
+print(f"after the last epoch: {last:.2%} of the test images, which chose nothing")
 
 labels, classes = predict(args, model, test)
 test_accuracy = accuracy(labels, classes)

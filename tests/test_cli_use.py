@@ -210,7 +210,11 @@ def test_compare_and_info(capsys, tmp_path):
         (line,) = (line for line in out if line.startswith(f"{name}: "))
         assert re.fullmatch(r"\w+: +\d+\.\d\d ± \d+\.\d\d %", line)
     assert max(map(len, out)) <= 80
-    assert "is no run folder" in wrong_use(capsys, "compare", "a", tmp_path)
+    assert main(["compare", "a", str(tmp_path), "b"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"cnnx compare: {tmp_path} is no run folder")
+    assert "best on the test images: " in captured.out
+    assert "is no run folder" in wrong_use(capsys, "compare", tmp_path)
     assert "--ops is about this installation" in wrong_use(capsys, "info", "b", "--ops")
     # A run of a version that kept no error of the validation.
     about = json.loads((tmp_path / "a" / "run.json").read_text())
@@ -528,7 +532,7 @@ def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
     assert "not a positive" in wrong_use(capsys, "export", digits_run, "x.onnx", "--opset", 0)
     assert "not a whole number" in wrong_use(capsys, "show", digits_run, "--index", -1)
     for arguments, message in (
-        (["predict", digits_run, "missing.png"], "No such file or directory: 'missing.png'"),
+        (["predict", digits_run, "missing.png"], "missing.png: No such file or directory"),
         (["eval", digits_run, "--out", __file__], "cannot make"),
     ):
         assert main([str(a) for a in arguments]) == 1

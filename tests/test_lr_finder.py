@@ -214,7 +214,7 @@ WRONG = {
     "samples": ({"data": [1], "loss": nn.MSELoss()}, TypeError, "find_lr: a batch must be a pair"),
     "batch": ({"batch_size": 0}, ValueError, "find_lr: batch_size must be a positive whole number, got 0"),
     "loss": ({"loss": "mse"}, TypeError, "find_lr: loss must be a function"),
-    "optimizer": ({"optimizer": "adam"}, TypeError, "find_lr: optimizer must be an object or a function"),
+    "optimizer": ({"optimizer": "adam"}, TypeError, "find_lr: optimizer must be an object of Optimizer"),
     "other": (
         {"optimizer": optim.SGD(dense().parameters(), lr=1.0)},
         ValueError,

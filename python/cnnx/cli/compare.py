@@ -14,7 +14,7 @@ from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.figures import Figures
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import count_saved, read_about
-from cnnx.cli.terminal import say, say_lines
+from cnnx.cli.terminal import complain, say, say_lines
 from cnnx.files import as_json, write_file
 from cnnx.reading import reading
 from cnnx.text import printable
@@ -28,13 +28,24 @@ LONGEST = 1 << 24  # bytes of history.csv
 History = dict[str, list[float]]
 
 
+def is_run(option: str) -> bool:
+    """Whether a folder is one of a run."""
+    return RunFolder(as_path(option)).about.exists()
+
+
+def no_run(option: str) -> str:
+    """Why it is none."""
+    about = RunFolder(as_path(option)).about
+    return f"{option} is no run folder of cnnx train: there is no {about}"
+
+
 class Seen:
     """A run as its folder tells it, whether it is complete or not."""
 
     def __init__(self, option: str) -> None:
         run = RunFolder(as_path(option))
-        if not run.about.exists():
-            raise UsageError(f"{option} is no run folder of cnnx train: there is no {run.about}")
+        if not is_run(option):
+            raise UsageError(no_run(option))
         try:
             self.about = read_about(run.about)
             self.trainings = read_trainings(run.history)
@@ -105,13 +116,26 @@ def read_trainings(path: Path) -> list[History]:
 
 def compare(options: argparse.Namespace) -> int:
     """The command `cnnx compare`; returns the exit code."""
-    runs = [Seen(option) for option in options.runs]
+    paths = list(dict.fromkeys(options.runs))
+    others = [path for path in paths if not is_run(path)]  # runs/* may hold more than runs
+    if len(others) == len(paths):
+        raise UsageError(no_run(paths[0]))
+    for path in others:
+        complain(f"cnnx compare: {no_run(path)}")
+    runs = [Seen(path) for path in paths if path not in others]
     rows = [run.row() for run in runs]
     say_lines(_table(rows))
-    done = [run for run in runs if run.test() is not None]
-    if len(done) > 1:
-        best = max(done, key=lambda run: run.test() or 0.0)
-        say(f"best on the test images: {best.name}")
+    of_data: dict[str, list[Seen]] = {}  # what other images measure is not compared
+    for run in runs:
+        if run.test() is not None:
+            of_data.setdefault(run.about["dataset"], []).append(run)
+    for dataset, done in of_data.items():
+        if len(done) > 1:
+            best = max(done, key=lambda run: run.test() or 0.0)
+            where = (
+                "the test images" if len(of_data) == 1 else f"{printable(Path(dataset).name)}'s test images"
+            )
+            say(f"best on {where}: {best.name}")
     if options.json:
         both = zip(rows, runs, strict=True)
         write_file(as_path(options.json), as_json([{**row, "settings": run.about} for row, run in both]))
@@ -123,7 +147,7 @@ def compare(options: argparse.Namespace) -> int:
             if found:
                 panels[name.replace("_", " ")] = found
         figures.draw("chart", as_path(options.chart), plot.curves, panels)
-    return int(figures.failed)
+    return int(figures.failed or bool(others))
 
 
 def describe(option: str) -> None:

@@ -275,7 +275,8 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     files = [(path, label) for path, label in everything if path.suffix.lower() in SUFFIXES]
     if train and files and (others := len(everything) - len(files)):
         kinds = sorted({path.suffix.lower() or "no suffix" for path, _ in everything} - SUFFIXES)
-        complain(f"{base}: {others} files are no images that are read ({', '.join(kinds)})")
+        count = "1 other file is" if others == 1 else f"{others} other files are"
+        complain(f"{base}: {count} left out ({', '.join(kinds)})")
     if not files:
         raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
     paths, targets = [path for path, _ in files], np.array([label for _, label in files])

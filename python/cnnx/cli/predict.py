@@ -28,9 +28,10 @@ def predict(options: argparse.Namespace) -> int:
     for file in options.images:
         try:
             one = see_picture(as_path(file), trained.shape, drawing)
-        except CommandError as error:  # the others may be better
-            complain(f"cnnx predict: {error}")
-            results.append({"file": file, "error": str(error)})
+        except (CommandError, OSError) as error:  # the others may be better
+            why = f"{file}: {error.strerror}" if isinstance(error, OSError) else str(error)
+            complain(f"cnnx predict: {why}")
+            results.append({"file": file, "error": why})
             continue
         seen.append(one)
         (row,) = trained.probabilities(trained.inputs(one.pixels[None]))

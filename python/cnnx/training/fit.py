@@ -239,7 +239,9 @@ def _named(metrics: Any) -> dict[str, Metric]:
     found: dict[str, Metric] = {}
     for name, metric in pairs:
         if not callable(metric):
-            raise TypeError(f"fit: a metric must be a function, got {type(metric).__name__}")
+            raise TypeError(
+                f"fit: a metric must be a function such as cnnx.training.accuracy, got {metric!r}"
+            )
         if name in found:
             raise ValueError(f"fit: two metrics are called {name}: name them in a dict")
         found[name] = metric

@@ -38,7 +38,8 @@ def check_arguments(op: str, model: Any, loss: Any, optimizer: Any, **counts: An
 def check_maker(op: str, name: str, given: Any, made: type) -> None:
     """Raises TypeError unless it is None, an object of the kind `made`, or a function, which may make one."""
     if given is not None and not callable(given) and not isinstance(given, made):
-        raise TypeError(f"{op}: {name} must be an object or a function that makes one, got {given!r}")
+        what = f"{name} must be an object of {made.__name__}, or a class or function that makes one"
+        raise TypeError(f"{op}: {what}, got {given!r}")
 
 
 def check_own(op: str, model: nn.Module, optimizer: Optimizer) -> None:
