@@ -242,6 +242,25 @@ def test_gamma_and_beta_draws_have_the_distribution(a):
     assert ((drawn >= 0) & (drawn <= 1)).all()
 
 
+@pytest.mark.parametrize(
+    ("draw", "wanted"),
+    [
+        (lambda inf: distributions.Gamma(cnnx.tensor([inf, 2.0]), 1.0), np.inf),
+        (lambda inf: distributions.Gamma(cnnx.tensor([-1.0, 2.0]), 1.0, validate_args=False), np.nan),
+        (lambda inf: distributions.Gamma(cnnx.tensor([inf - inf, 2.0]), 1.0, validate_args=False), np.nan),
+        (lambda inf: distributions.Beta(cnnx.tensor([inf, 2.0]), 1.0), 1.0),
+        (lambda inf: distributions.Beta(1.0, cnnx.tensor([inf, 2.0])), 0.0),
+        (lambda inf: distributions.Beta(cnnx.tensor([inf, 2.0]), cnnx.tensor([inf, 2.0])), np.nan),
+        (lambda inf: distributions.Poisson(cnnx.tensor([inf, 2.0])), np.inf),
+        (lambda inf: distributions.Poisson(cnnx.tensor([-1.0, 20.0]), validate_args=False), np.nan),
+    ],
+)
+def test_draws_without_a_distribution_end(draw, wanted):
+    drawn = draw(float("inf")).sample((3,)).cpu().numpy()
+    np.testing.assert_array_equal(drawn[:, 0], [wanted] * 3)
+    assert np.isfinite(drawn[:, 1]).all()
+
+
 REPARAMETRISED = [c for c in CASES if getattr(distributions, c.name).has_rsample]
 
 
