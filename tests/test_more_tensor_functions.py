@@ -382,6 +382,15 @@ def test_scatter_reduce_of_many(reduce, shape):
             assert_same(ours, theirs, what=f"{reduce} {include}")
 
 
+def test_the_mode_with_nan():
+    """NaN is one element, the largest; PyTorch's answer depends on where it stands."""
+    nan = np.nan
+    rows = [[nan, 1, 1, nan, nan], [nan, 1, 1, nan, 2], [nan, nan, nan, nan, nan], [3, nan, 2, nan, 1]]
+    values, indices = cnnx.mode(tensor(np.array(rows)), 1)
+    np.testing.assert_array_equal(array(values), [nan, 1, nan, nan])
+    assert indices.tolist() == [4, 2, 4, 3]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_matrices_of_a_batch_have_their_own_scale(dtype):
     x = np.random.default_rng(0).normal(size=(2, 3, 5, 5)) * np.array([1e-4, 1.0, 8.0])[:, None, None]
