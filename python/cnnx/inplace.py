@@ -360,7 +360,7 @@ class InPlace:
     unsqueeze_ = _shown(shaping.unsqueeze, "unsqueeze_")
     t_ = _shown(shaping.t, "t_")
     transpose_ = _shown(shaping.transpose, "transpose_")
-    swapaxes_ = _shown(shaping.transpose, "swapaxes_")
+    swapaxes_ = _shown(shaping.swapaxes, "swapaxes_")
     swapdims_ = _shown(shaping.transpose, "swapdims_")
 
     # Draws.
