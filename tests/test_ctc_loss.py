@@ -98,6 +98,24 @@ def test_impossible_targets(zero_infinity):
     np.testing.assert_array_equal(np.abs(array(losses[0])), np.abs(losses[1].detach().numpy()))
 
 
+def test_labels_that_are_the_blank():
+    """Values by PyTorch, whose gradient is wrong where a blank is the last label; that by differences."""
+    rng = np.random.default_rng(0)
+    x, targets = rng.normal(size=(9, 3, 4)), np.array([[1, 0, 0], [0, 2, 0], [0, 0, 3]])
+
+    def losses(lib, x):
+        scores = x.log_softmax(2)
+        return lib.nn.functional.ctc_loss(scores, lib.tensor(targets), [9, 8, 9], [3, 3, 3], reduction="none")
+
+    leaf = cnnx.tensor(x, requires_grad=True)
+    ours = losses(cnnx, leaf)
+    assert_same(ours, losses(torch, torch.tensor(x)))
+    ours.sum().backward()
+    for step in rng.normal(size=(4, *x.shape)) * 1e-5:
+        ahead, behind = (losses(torch, torch.tensor(x + s)).sum().item() for s in (step, -step))
+        assert (array(leaf.grad) * step).sum() * 2 == pytest.approx(ahead - behind, rel=1e-5)
+
+
 def test_certain_and_broken_probabilities():
     certain = cnnx.full((3, 1, 3), -float("inf"), dtype=cnnx.float64)
     certain[0, 0, 1] = certain[1, 0, 0] = certain[2, 0, 2] = 0.0

@@ -159,6 +159,27 @@ def test_divergences(p, q):
     assert_gradients_match_torch(call(cnnx), call(torch), arrays, tolerance(p), "divergence")
 
 
+ALMOST = [0.5, 0.5, 0.0, 1.0, 0.0, 1.0, 1.0]
+EXCLUDED = [1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 0.5]
+
+
+@pytest.mark.parametrize("name", ["Bernoulli", "Categorical", "OneHotCategorical"])
+@pytest.mark.parametrize("given", ["probs", "logits"])
+def test_divergences_from_what_excludes_events(name, given):
+    a, b = (
+        np.array(v) if name == "Bernoulli" else np.stack([v, 1 - np.array(v)], 1) for v in (ALMOST, EXCLUDED)
+    )
+    found = []
+    for lib, make in ((cnnx, cnnx.tensor), (torch, torch.tensor)):
+        p = getattr(lib.distributions, name)(probs=make(a))
+        q = {"probs": make(b)}
+        if given == "logits":
+            q = {"logits": make(b).log() - (1 - make(b)).log() if name == "Bernoulli" else make(b).log()}
+        found.append(lib.distributions.kl_divergence(p, getattr(lib.distributions, name)(**q)).numpy())
+    np.testing.assert_allclose(*found, atol=1e-14)
+    assert np.isinf(found[0]).tolist() == [True] * 4 + [False] * 3
+
+
 def test_divergences_of_certain_events():
     p, q = Bernoulli(probs=cnnx.tensor([0.0, 1.0])), Bernoulli(probs=cnnx.tensor([0.5, 0.5]))
     assert kl_divergence(p, q).tolist() == pytest.approx([np.log(2)] * 2, rel=1e-5)
@@ -242,6 +263,33 @@ def test_gamma_and_beta_draws_have_the_distribution(a):
     assert ((drawn >= 0) & (drawn <= 1)).all()
 
 
+@pytest.mark.parametrize(
+    ("draw", "wanted"),
+    [
+        (lambda inf: distributions.Gamma(cnnx.tensor([inf, 2.0]), 1.0), np.inf),
+        (lambda inf: distributions.Gamma(cnnx.tensor([-1.0, 2.0]), 1.0, validate_args=False), np.nan),
+        (lambda inf: distributions.Gamma(cnnx.tensor([inf - inf, 2.0]), 1.0, validate_args=False), np.nan),
+        (lambda inf: distributions.Beta(cnnx.tensor([inf, 2.0]), 1.0), 1.0),
+        (lambda inf: distributions.Beta(1.0, cnnx.tensor([inf, 2.0])), 0.0),
+        (lambda inf: distributions.Beta(cnnx.tensor([inf, 2.0]), cnnx.tensor([inf, 2.0])), np.nan),
+        (lambda inf: distributions.Poisson(cnnx.tensor([inf, 2.0])), np.inf),
+        (lambda inf: distributions.Poisson(cnnx.tensor([-1.0, 20.0]), validate_args=False), np.nan),
+    ],
+)
+def test_draws_without_a_distribution_end(draw, wanted):
+    drawn = draw(float("inf")).sample((3,)).cpu().numpy()
+    np.testing.assert_array_equal(drawn[:, 0], [wanted] * 3)
+    assert np.isfinite(drawn[:, 1]).all()
+
+
+def test_waiting_times_are_above_0(monkeypatch):
+    monkeypatch.setattr(cnnx.random, "rand", lambda *shape, generator=None, **k: cnnx.zeros(*shape, **k))
+    for dtype in (cnnx.float32, cnnx.float64):
+        drawn = distributions.Exponential(cnnx.tensor(1e9, dtype=dtype)).rsample((3,))
+        assert drawn.dtype == dtype
+        assert min(drawn.tolist()) > 0
+
+
 REPARAMETRISED = [c for c in CASES if getattr(distributions, c.name).has_rsample]
 
 
@@ -317,6 +365,12 @@ def test_parts_as_one(name, ndims):
         )
 
 
+def test_values_at_the_ends():
+    assert distributions.LogNormal(0.0, 1.0).cdf(cnnx.tensor([0.0, np.inf])).tolist() == [0.0, 1.0]
+    rare = distributions.Geometric(logits=cnnx.tensor([-110.0, -40.0, 20.0, np.inf]))
+    assert rare.log_prob(cnnx.tensor([0.0, 5.0, 2.0, 0.0])).tolist() == pytest.approx([-110, -40, -40, 0])
+
+
 def test_infinite_divergences():
     p, q = distributions.Uniform(0.0, cnnx.tensor([1.0, 3.0])), distributions.Uniform(0.0, 2.0)
     assert kl_divergence(p, q).tolist() == pytest.approx([np.log(2), np.inf])
@@ -365,6 +419,9 @@ def test_own_divergences():
         kl_divergence(Bernoulli(probs=0.5), Normal(0.0, 1.0))
 
 
+NAN = cnnx.tensor(float("nan"))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -388,6 +445,15 @@ def test_own_divergences():
         (lambda: distributions.Gamma(0.0, 1.0), "Gamma: concentration and rate must be above 0"),
         (lambda: distributions.Beta(1.0, 0.0), "Beta: concentrations must be above 0"),
         (lambda: distributions.Beta(1.0, 1.0).log_prob(cnnx.tensor(1.5)), r"within \[0, 1\]"),
+        (lambda: Bernoulli(logits=float("nan")), "Bernoulli: logits must be numbers, not nan"),
+        (lambda: distributions.Binomial(3, logits=float("nan")), "Binomial: logits must be numbers, not nan"),
+        (lambda: distributions.Geometric(logits=float("nan")), "Geometric: logits must be numbers, not nan"),
+        (lambda: distributions.Binomial(float("inf"), 0.5), "Binomial: total_count must be a whole number"),
+        (lambda: distributions.Laplace(float("nan"), 1.0), "Laplace: loc must be a number, not nan"),
+        (lambda: distributions.Laplace(0.0, 1.0).log_prob(NAN), "Laplace: values must be numbers, not nan"),
+        (lambda: distributions.Laplace(0.0, 1.0).cdf(NAN), "Laplace: values must be numbers, not nan"),
+        (lambda: Normal(0.0, 1.0).log_prob(NAN), "Normal: values must be numbers, not nan"),
+        (lambda: distributions.LogNormal(0.0, 1.0).cdf(-cnnx.ones(1)), "LogNormal: values are not below 0"),
         (lambda: distributions.Geometric(0.0), r"Geometric: probs must be within \(0, 1\]"),
         (lambda: distributions.Geometric(0.5).log_prob(cnnx.tensor(0.5)), "values are whole numbers"),
         (lambda: distributions.Poisson(-1.0), "Poisson: rate must not be below 0"),
@@ -404,6 +470,14 @@ def test_own_divergences():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_values_of_parts():
+    parts = Bernoulli(probs=cnnx.tensor([0.5, 0.25]))
+    assert distributions.Independent(parts, 0).enumerate_support(False).tolist() == [[0.0], [1.0]]
+    assert distributions.Independent(parts, 0).enumerate_support().shape == (2, 2)
+    with pytest.raises(NotImplementedError, match="Independent: the values of several parts together"):
+        distributions.Independent(parts, 1).enumerate_support()
 
 
 def test_unchecked_arguments():

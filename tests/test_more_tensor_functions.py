@@ -200,6 +200,8 @@ t.matrix_exp(x[:, :3] * 9)
 (x[:, :3] * 0.01).matrix_exp()
 t.matrix_exp(t.stack([x[:, :3], x[:, :3] * 3, x[:, :3] * 0]))
 t.matrix_exp(x[:0, :0])
+t.matrix_exp(t.stack([x[:, :3] * 1e-3, x[:, :3], x[:, :3] * 40]))
+t.matrix_exp(x[:2, :1].unsqueeze(-1) * 9)
 t.linalg.vander(v)
 t.linalg.vander(v, N=3)
 t.linalg.matmul(x, y.t())
@@ -378,6 +380,31 @@ def test_scatter_reduce_of_many(reduce, shape):
                 for lib, make in ((cnnx, tensor), (torch, torch.tensor))
             )
             assert_same(ours, theirs, what=f"{reduce} {include}")
+
+
+def test_the_mode_with_nan():
+    """NaN is one element, the largest; PyTorch's answer depends on where it stands."""
+    nan = np.nan
+    rows = [[nan, 1, 1, nan, nan], [nan, 1, 1, nan, 2], [nan, nan, nan, nan, nan], [3, nan, 2, nan, 1]]
+    values, indices = cnnx.mode(tensor(np.array(rows)), 1)
+    np.testing.assert_array_equal(array(values), [nan, 1, nan, nan])
+    assert indices.tolist() == [4, 2, 4, 3]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_matrices_of_a_batch_have_their_own_scale(dtype):
+    x = np.random.default_rng(0).normal(size=(2, 3, 5, 5)) * np.array([1e-4, 1.0, 8.0])[:, None, None]
+    x[1, 1, 0, 2], x[1, 2, 3, 3] = np.nan, np.inf
+    ours, theirs = cnnx.matrix_exp(tensor(x.astype(dtype))), torch.matrix_exp(torch.tensor(x.astype(dtype)))
+    largest = theirs.abs().amax((-2, -1), keepdim=True).numpy()
+    tolerance = 1e-4 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(array(ours) / largest, theirs.numpy() / largest, atol=tolerance)
+    assert np.isnan(array(ours)).reshape(6, -1).all(1).tolist() == [False] * 4 + [True] * 2
+    alone = cnnx.matrix_exp(tensor(x[0, 0].astype(dtype)))
+    np.testing.assert_allclose(array(ours)[0, 0], array(alone), rtol=1e-6)
+    given = tensor(x.astype(dtype)).requires_grad_()
+    cnnx.matrix_exp(given)[0].sum().backward()
+    assert np.isfinite(array(given.grad)[0]).all()
 
 
 def test_draws_in_place():

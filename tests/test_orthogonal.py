@@ -76,6 +76,19 @@ def test_the_weight_there_is_becomes_orthogonal(shape, kind, is_orthogonal):
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", MAPS)
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_what_has_no_rank_becomes_orthogonal(shape, kind, value):
+    ours, theirs = pair(np.full(shape, value), kind, True)
+    assert_orthogonal(ours.weight, 1e-12)
+    assert_orthogonal(ours.parametrizations.weight[0].base, 1e-12)
+    if value:  # the others are free
+        is_wide = shape[-2] < shape[-1]
+        first = np.s_[..., 0, :] if is_wide else np.s_[..., 0]
+        assert_same(ours.weight[first], theirs.weight[first])
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", MAPS)
 def test_values_and_gradients_of_what_is_learned(shape, kind):
     ours, theirs = pair(draw(shape), kind, True)
     with torch.no_grad():

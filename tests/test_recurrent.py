@@ -267,8 +267,10 @@ X = (2, 2, 3)
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: nn.LSTM(3, 0), ValueError, "LSTM: hidden_size and num_layers must be above 0"),
-        (lambda: nn.LSTM(3, 4, num_layers=0), ValueError, "LSTM: hidden_size and num_layers must be above 0"),
+        (lambda: nn.LSTM(3, 0), ValueError, "LSTM: input_size, hidden_size and num_layers"),
+        (lambda: nn.LSTM(3, 4, num_layers=0), ValueError, "LSTM: input_size, hidden_size and num_layers"),
+        (lambda: nn.GRU(0, 5), ValueError, "GRU: input_size, hidden_size and num_layers must be above 0"),
+        (lambda: nn.RNN(3.0, 5), TypeError, "RNN: input_size must be int, got float"),
         (lambda: nn.LSTM(3, 4.0), TypeError, "LSTM: hidden_size must be int, got float"),
         (lambda: nn.LSTM(3, 4, dropout=2), ValueError, "LSTM: dropout must be a probability"),
         (lambda: nn.LSTM(3, 4, dropout=True), ValueError, "LSTM: dropout must be a probability"),

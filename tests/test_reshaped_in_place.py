@@ -43,6 +43,7 @@ def test_vectors_matrices_and_images():
     assert x.t_().shape == (3, 2)
     assert x.t_().tolist() == [[0.0, 1.0, 2.0], [3.0, 4.0, 5.0]]
     assert cnnx.arange(3).t_().tolist() == [0, 1, 2]
+    assert cnnx.ones(2, 3).swapaxes_(axis0=0, axis1=1).shape == (3, 2)
     assert cnnx.unsqueeze_(x, 0).shape == (1, 2, 3)
     images = nn.Conv2d(1, 3, 3)(cnnx.rand(40, 1, 6, 6)).detach()  # may lie in lanes
     wanted = images.unsqueeze(1).clone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import pickle
 from typing import Any
 
@@ -104,7 +105,26 @@ def test_a_packed_batch_is_a_tuple_that_moves():
     assert "PackedSequence(data=" in repr(packed)
 
 
+def test_sequences_of_no_length_and_of_other_dtypes():
+    padded = np.arange(6.0).reshape(3, 2)
+    for lengths in ([0, 3], [0, 0]):
+        ours = rnn.unpad_sequence(cnnx.tensor(padded), lengths)
+        other = theirs.unpad_sequence(torch.tensor(padded), torch.tensor(lengths))
+        for mine, wanted in zip(ours, other, strict=True):
+            assert_same(mine, wanted)
+    assert rnn.unpad_sequence(cnnx.zeros(3, 0), []) == []
+    for kinds in itertools.permutations([np.float32, np.int64, np.float64]):
+        arrays = [np.arange(i + 1).astype(kind) for i, kind in enumerate(kinds)]
+        ours = rnn.pad_sequence([cnnx.tensor(a) for a in arrays])
+        assert_same(ours, theirs.pad_sequence([torch.tensor(a) for a in arrays]))
+        assert ours.numpy().dtype == kinds[0]
+
+
 T = cnnx.zeros(3, 2)
+
+
+def packed(sizes: list) -> Any:
+    return rnn.pad_packed_sequence(rnn.PackedSequence(T, cnnx.tensor(sizes, device="cpu")))
 
 
 @pytest.mark.parametrize(
@@ -131,7 +151,19 @@ T = cnnx.zeros(3, 2)
         (lambda: rnn.pad_sequence([T, T[0]]), RuntimeError, "may differ in their first extent alone"),
         (lambda: rnn.pad_sequence([T], padding_side="top"), RuntimeError, "padding_side must be"),
         (lambda: rnn.pad_sequence(3), TypeError, "pad_sequence: sequences must be"),
-        (lambda: rnn.unpad_sequence(T, [3]), RuntimeError, "do not fit 2 sequences of 3"),
+        (lambda: rnn.unpad_sequence(T, [3]), RuntimeError, r"lengths \[3\] do not fit 2 sequences of 3"),
+        (lambda: rnn.unpad_sequence(T, [3, -1]), RuntimeError, "do not fit 2 sequences of 3"),
+        (lambda: rnn.pack_padded_sequence(T[:, :0], []), RuntimeError, "every length must be above 0"),
+        (lambda: packed([2, 2]), RuntimeError, r"PackedSequence: batch_sizes must be .* sum 3, got \[2, 2\]"),
+        (lambda: packed([1, 2]), RuntimeError, "PackedSequence: batch_sizes must be"),
+        (lambda: packed([3, 0]), RuntimeError, "PackedSequence: batch_sizes must be"),
+        (lambda: packed([[3]]), RuntimeError, "PackedSequence: batch_sizes must be"),
+        (lambda: packed([2.0, 1.0]), RuntimeError, "PackedSequence: batch_sizes must be"),
+        (
+            lambda: cnnx.nn.GRU(2, 3)(rnn.PackedSequence(T, cnnx.tensor([2, 2], device="cpu"))),
+            RuntimeError,
+            "PackedSequence: batch_sizes must be",
+        ),
         (lambda: rnn.pack_sequence([T[:1], T]), RuntimeError, "the lengths must fall"),
         (lambda: rnn.PackedSequence(T), TypeError, "batch_sizes must be a Tensor, got NoneType"),
     ],

@@ -42,7 +42,7 @@ def _rest(op: str, self: Any, generator: Generator | None) -> Tensor:
     _fill_check(op, self)
     dtype = self.dtype if self.dtype.is_floating_point else _C.DType.float32
     draws = random.rand(*self.shape, generator=generator, dtype=dtype, device=self.device)
-    smallest_step = 2.0**-25 if dtype == _C.DType.float32 else 2.0**-54
+    smallest_step = 2.0**-24 if dtype == _C.DType.float32 else 2.0**-53  # half of it would round to 1
     return _C.clamp(_C.sub(1.0, draws), None, 1.0 - smallest_step)
 
 
@@ -360,7 +360,7 @@ class InPlace:
     unsqueeze_ = _shown(shaping.unsqueeze, "unsqueeze_")
     t_ = _shown(shaping.t, "t_")
     transpose_ = _shown(shaping.transpose, "transpose_")
-    swapaxes_ = _shown(shaping.transpose, "swapaxes_")
+    swapaxes_ = _shown(shaping.swapaxes, "swapaxes_")
     swapdims_ = _shown(shaping.transpose, "swapdims_")
 
     # Draws.

@@ -41,7 +41,8 @@ class Methods(unary._Unary):
     squeeze = shaping.squeeze
     unsqueeze = shaping.unsqueeze
     permute = shaping.permute
-    transpose = swapaxes = swapdims = shaping.transpose
+    transpose = swapdims = shaping.transpose
+    swapaxes = shaping.swapaxes
     t = shaping.t
     movedim = moveaxis = shaping.movedim
     expand = shaping.expand

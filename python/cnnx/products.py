@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cnnx import _C, creation, reduction
 from cnnx.shaping import axis_of
 from cnnx.signatures import checked, not_tensors
@@ -283,8 +285,9 @@ def matrix_exp(input: Tensor) -> Tensor:
 
     Notes
     -----
-    The matrix is halved until its norm is below 1/2, a sum of its first powers taken (what that leaves out is
-    below a rounding error), and the result squared as often. The norm is read, so a GPU is waited for.
+    Each matrix is halved until its norm is below 1/2, a sum of its first powers taken (what that leaves out
+    is below a rounding error), and the result squared as often. The norms are read, so a GPU is waited for.
+    A matrix that is not finite gives nan; others of the batch do not change by it.
 
     Examples
     --------
@@ -299,15 +302,20 @@ def matrix_exp(input: Tensor) -> Tensor:
         raise RuntimeError(f"matrix_exp: needs float32 or float64, got {input.dtype}")
     if input.numel() == 0:
         return _C.clone(input)
-    largest = float(input.detach().abs().sum(-1).max().item())
-    halvings = max(0, math.frexp(largest)[1] + 1) if math.isfinite(largest) else 0
-    part = _C.mul(input, 0.5**halvings)
+    if input.shape[-1] == 1:
+        return _C.exp(input)
+    norms = input.detach().abs().sum(-1).amax(-1).cpu().numpy()[..., None, None].astype(np.float64)
+    halvings = np.where(np.isfinite(norms), np.maximum(np.frexp(norms)[1] + 1, 0), 0)
+    scale = np.where(np.isfinite(norms), 0.5**halvings, np.nan)
+    part = _C.mul(input, creation.tensor(scale, dtype=input.dtype, device=input.device))
     one = creation.eye(input.shape[-1], dtype=input.dtype, device=input.device)
     result = _C.expand(one, tuple(input.shape))
     for k in range(9 if input.dtype is _C.DType.float32 else 15, 0, -1):
         result = _C.add(_C.div(_C.matmul(part, result), float(k)), one)
-    for _ in range(halvings):
-        result = _C.matmul(result, result)
+    for step in range(int(halvings.max())):
+        squared = _C.matmul(result, result)
+        goes_on = creation.tensor(step < halvings, device=input.device)
+        result = _C.where(goes_on, squared, result)
     return result
 
 

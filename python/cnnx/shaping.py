@@ -514,7 +514,12 @@ def sum_to_size(input: Tensor, *size: Any) -> Tensor:
     return _C.reshape(_C.sum(input, dims, True), shape) if dims else input
 
 
-swapaxes = swapdims = transpose
+def swapaxes(input: Tensor, axis0: int, axis1: int) -> Tensor:
+    """A view with two dimensions swapped."""
+    return _C.transpose(input, axis0, axis1)
+
+
+swapdims = transpose
 moveaxis = movedim
 
 __all__ = [

@@ -64,7 +64,7 @@ def median(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     """The most frequent elements along a dimension and the last indices of these: `(values, indices)`.
 
-    Of equally frequent ones it is the smallest.
+    Of equally frequent ones it is the smallest. All NaN count as one element, larger than all others.
 
     Examples
     --------
@@ -82,7 +82,8 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesIndices:
     moved = _C.movedim(input.detach(), [axis], [-1])
     ordered, order = sorting.sort(moved, -1, stable=True)
     places = new.arange(count, device=input.device)
-    same = _C.eq(_C.narrow(ordered, -1, 1, count - 1), _C.narrow(ordered, -1, 0, count - 1))
+    here, before = _C.narrow(ordered, -1, 1, count - 1), _C.narrow(ordered, -1, 0, count - 1)
+    same = _C.logical_or(_C.eq(here, before), _C.isnan(before))  # NaN is sorted last
     first = _C.cat([new.zeros_like(_C.narrow(order, -1, 0, 1)), _C.where(same, 0, places[1:])], -1)
     length = _C.sub(places, _C.cummax(first, -1)[0])  # how many equal ones stand before
     last = _C.max_dim(length, -1, True)[1]

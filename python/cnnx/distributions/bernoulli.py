@@ -26,7 +26,7 @@ class Bernoulli(Odds):
     Raises
     ------
     ValueError
-        If both or none is given, or a probability is outside [0, 1].
+        If both or none is given, a probability is outside [0, 1], or a logit is nan.
 
     Examples
     --------

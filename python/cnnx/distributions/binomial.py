@@ -48,7 +48,7 @@ class Binomial(Odds):
         total = as_parameter(total_count, self._given).to(self._given.dtype)
         self.total_count, self._given = cnnx.broadcast_tensors(total, self._given)
         self._batch_shape = self._given.shape
-        whole = (self.total_count >= 0) & (self.total_count == self.total_count.floor())
+        whole = (self.total_count >= 0) & (self.total_count % 1 == 0)  # inf % 1 is nan
         self._require(whole, "total_count must be a whole number, not below 0")
         if self._is_probs:
             self._require((self._given >= 0) & (self._given <= 1), "probs must be within [0, 1]")

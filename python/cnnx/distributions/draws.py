@@ -11,9 +11,9 @@ _Round = Callable[[Callable[[], Tensor]], tuple[Tensor, Tensor]]
 
 
 def _accepted(given: Tensor, attempt: _Round) -> Tensor:
-    """What an attempt accepts for each element of `given`; nan where that is nan."""
-    result = given + float("nan")
-    missing = ~given.isnan()
+    """What an attempt accepts for each element of `given` that is finite; the others as they are."""
+    result = given
+    missing = given.isfinite()
 
     def uniform() -> Tensor:  # within (0, 1]
         return 1 - cnnx.rand(*given.shape, dtype=cnnx.float64, device=given.device)
@@ -29,9 +29,10 @@ def log_gamma(concentration: Tensor) -> Tensor:
     """Logarithms of gamma draws at rate 1, so that those of small concentrations do not become 0.
 
     Marsaglia and Tsang, "A simple method for generating gamma variables", ACM TOMS 26 (2000); a concentration
-    below 1 by way of one more than that.
+    below 1 by way of one more than that. An infinite one gives inf, what is not above 0 nan.
     """
     alpha = concentration.detach().double()
+    alpha = alpha.masked_fill(alpha <= 0, float("nan"))
     small = alpha < 1
     d = cnnx.where(small, alpha + 1, alpha) - 1 / 3
 
@@ -51,16 +52,20 @@ def poisson(rate: Tensor) -> Tensor:
     """Poisson draws of the rate's dtype.
 
     Below a rate of 10 by inversion, else by Hörmann, "The transformed rejection method for generating Poisson
-    random variables", Insurance: Mathematics and Economics 12 (1993).
+    random variables", Insurance: Mathematics and Economics 12 (1993). An infinite rate gives inf, one
+    below 0 nan.
     """
     mean = rate.detach().double()
-    small = mean < 10
-    few, many = mean.clamp(max=10), mean.clamp(min=10)
+    small = (mean >= 0) & (mean < 10)
+    few, many = mean.masked_fill(~small, 0.0), mean.masked_fill(~(mean >= 10), float("nan"))
     share = cnnx.rand(*mean.shape, dtype=cnnx.float64, device=mean.device)
     term = (-few).exp()
     below, counts = term, cnnx.zeros_like(mean)
     for k in range(1, 100):  # of a rate of 10, the rest has a probability of 1e-60
-        counts = counts + (share > below).double()
+        is_above = share > below
+        if not bool(is_above.any()):
+            break
+        counts = counts + is_above.double()
         term = term * few / k
         below = below + term
     root = many.sqrt()
@@ -79,6 +84,6 @@ def poisson(rate: Tensor) -> Tensor:
         is_below = (v * inverse_alpha / (a / (edge * edge) + b)).log() <= bound
         return k, is_quick | (~is_out & is_below)
 
-    large = _accepted(many.masked_fill(small, float("nan")), attempt)
+    large = _accepted(many, attempt)
     result: Tensor = cnnx.where(small, counts, large)
     return result.to(rate.dtype)

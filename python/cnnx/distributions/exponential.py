@@ -62,8 +62,8 @@ class Exponential(Distribution):
 
     def rsample(self, sample_shape: Sizes = ()) -> Tensor:
         """Of draws at rate 1."""
-        drawn = cnnx.rand(*self._extended(sample_shape), dtype=self.rate.dtype, device=self.rate.device)
-        return -(-drawn).log1p() / self.rate
+        drawn = cnnx.empty(*self._extended(sample_shape), dtype=self.rate.dtype, device=self.rate.device)
+        return drawn.exponential_() / self.rate
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""

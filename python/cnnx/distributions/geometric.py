@@ -26,7 +26,7 @@ class Geometric(Odds):
     Raises
     ------
     ValueError
-        If both or none is given, or a probability is outside (0, 1].
+        If both or none is given, a probability is outside (0, 1], or a logit is nan.
 
     Examples
     --------
@@ -38,7 +38,8 @@ class Geometric(Odds):
 
     def __init__(self, probs: Any = None, logits: Any = None, validate_args: bool | None = None) -> None:
         super().__init__(probs, logits, validate_args)
-        self._require((self.probs > 0) & (self.probs <= 1), "probs must be within (0, 1]")
+        if self._is_probs:
+            self._require((self._given > 0) & (self._given <= 1), "probs must be within (0, 1]")
 
     @property
     def mean(self) -> Tensor:
@@ -65,10 +66,12 @@ class Geometric(Odds):
     def log_prob(self, value: Tensor) -> Tensor:
         """K log(1 - p) + log p."""
         self._require((value >= 0) & (value == value.floor()), "values are whole numbers, not below 0")
-        probs, value = cnnx.broadcast_tensors(self.probs, value)
-        certain = (probs == 1) & (value == 0)
-        logarithm: Tensor = value * (-probs.masked_fill(certain, 0.0)).log1p() + probs.log()
-        return logarithm
+        given, value = cnnx.broadcast_tensors(self._given, value)
+        certain = (given == (1.0 if self._is_probs else float("inf"))) & (value == 0)
+        failing = given.masked_fill(certain, 0.0)  # 0 times infinity is 0
+        if self._is_probs:
+            return value * (-failing).log1p() + given.log()
+        return value * F.logsigmoid(-failing) + F.logsigmoid(given)
 
     def entropy(self) -> Tensor:
         """That of one attempt, divided by p."""

@@ -90,5 +90,11 @@ class Independent(Distribution):
         """The sum over the parts."""
         return self.summed(self.base_dist.entropy())
 
+    def enumerate_support(self, expand: bool = True) -> Tensor:
+        """Those of the parts, if no dimension is taken."""
+        if self.reinterpreted_batch_ndims:
+            raise NotImplementedError("Independent: the values of several parts together are not enumerated")
+        return self.base_dist.enumerate_support(expand)
+
     def __repr__(self) -> str:
         return f"Independent({self.base_dist}, {self.reinterpreted_batch_ndims})"

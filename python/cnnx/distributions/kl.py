@@ -69,20 +69,29 @@ def _normals(p: Normal, q: Normal) -> Tensor:
     return 0.5 * ((ratio + apart) - 1 - ratio.log())
 
 
+def _or_infinite(known: Tensor, where_infinite: Tensor) -> Tensor:
+    return known.masked_fill(where_infinite.expand(*known.shape), float("inf"))
+
+
 @register_kl(Bernoulli, Bernoulli)
 def _bernoullis(p: Bernoulli, q: Bernoulli) -> Tensor:
     # log p and log(1 - p) are -softplus(-logit) and -softplus(logit). A probability that is 0 counts nothing.
-    def term(probability: Tensor, sign: int) -> Tensor:
+    def term(probability: Tensor, sign: int, excluded: float) -> Tensor:
         log_ratio = F.softplus(sign * q.logits, threshold=88.0) - F.softplus(sign * p.logits, threshold=88.0)
-        counted: Tensor = cnnx.where(probability > 0, probability * log_ratio, cnnx.zeros_like(log_ratio))
+        parts = probability * log_ratio
+        if q._is_probs:
+            parts = _or_infinite(parts, q._given == excluded)
+        counted: Tensor = cnnx.where(probability > 0, parts, cnnx.zeros_like(parts))
         return counted
 
-    return term(p.probs, -1) + term(1 - p.probs, 1)
+    return term(p.probs, -1, 0.0) + term(1 - p.probs, 1, 1.0)
 
 
 @register_kl(Categorical, Categorical)
 def _categoricals(p: Categorical, q: Categorical) -> Tensor:
     parts = p.probs * (p.logits - q.logits)
+    if q._is_probs:
+        parts = _or_infinite(parts, q._given == 0)
     counted: Tensor = cnnx.where(p.probs > 0, parts, cnnx.zeros_like(parts))
     return counted.sum(-1)
 
@@ -102,10 +111,6 @@ def _independents(p: Independent, q: Independent) -> Tensor:
 @register_kl(LogNormal, LogNormal)
 def _log_normals(p: LogNormal, q: LogNormal) -> Tensor:
     return _normals(p.base_dist, q.base_dist)
-
-
-def _or_infinite(known: Tensor, where_infinite: Tensor) -> Tensor:
-    return known.masked_fill(where_infinite.expand(*known.shape), float("inf"))
 
 
 @register_kl(Uniform, Uniform)

@@ -25,7 +25,7 @@ class Laplace(Distribution):
     Raises
     ------
     ValueError
-        If a scale is not above 0.
+        If a scale is not above 0, or a mean is nan.
 
     Examples
     --------
@@ -41,6 +41,7 @@ class Laplace(Distribution):
         self.loc, self.scale = broadcast(loc, scale)
         super().__init__(self.loc.shape, (), validate_args)
         self._require(self.scale > 0, "scale must be above 0")
+        self._require(self.loc == self.loc, "loc must be a number, not nan")
 
     @property
     def mean(self) -> Tensor:
@@ -71,10 +72,12 @@ class Laplace(Distribution):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """The logarithm of the density."""
+        self._require(value == value, "values must be numbers, not nan")
         return -(2 * self.scale).log() - (value - self.loc).abs() / self.scale
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of a number up to `value`."""
+        self._require(value == value, "values must be numbers, not nan")
         apart = value - self.loc
         return 0.5 - 0.5 * apart.sign() * (-apart.abs() / self.scale).expm1()
 

@@ -76,7 +76,7 @@ class LogNormal(Distribution):
 
     def cdf(self, value: Tensor) -> Tensor:
         """The probability of a number up to `value`."""
-        self._require(value > 0, "values are above 0")
+        self._require(value >= 0, "values are not below 0")
         return self.base_dist.cdf(value.log())
 
     def icdf(self, value: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ class Odds(Distribution):
     def __init__(self, probs: Any, logits: Any, validate_args: bool | None) -> None:
         self._given, self._is_probs = logits_or_probs(type(self).__name__, probs, logits)
         super().__init__(self._given.shape, (), validate_args)
+        if not self._is_probs:
+            self._require(self._given == self._given, "logits must be numbers, not nan")
 
     @property
     def probs(self) -> Tensor:

@@ -45,7 +45,7 @@ class RNNBase(Module):
     ValueError
         If a size or the dropout is out of range, or the mode unknown.
     TypeError
-        If `hidden_size` is no int.
+        If `input_size` or `hidden_size` is no int.
     """
 
     mode: str
@@ -74,11 +74,13 @@ class RNNBase(Module):
         chance: Any = dropout
         if isinstance(chance, bool) or not isinstance(chance, (int, float)) or not 0 <= chance <= 1:
             raise ValueError(f"{op}: dropout must be a probability within [0, 1], got {dropout!r}")
-        if not isinstance(hidden_size, int):
-            raise TypeError(f"{op}: hidden_size must be int, got {type(hidden_size).__name__}")
-        if hidden_size <= 0 or num_layers <= 0:
+        for name, size in (("input_size", input_size), ("hidden_size", hidden_size)):
+            if not isinstance(size, int):
+                raise TypeError(f"{op}: {name} must be int, got {type(size).__name__}")
+        if min(input_size, hidden_size, num_layers) <= 0:
             raise ValueError(
-                f"{op}: hidden_size and num_layers must be above 0, got {hidden_size} and {num_layers}"
+                f"{op}: input_size, hidden_size and num_layers must be above 0, got {input_size}, "
+                f"{hidden_size} and {num_layers}"
             )
         if proj_size and mode != "LSTM":
             raise ValueError(f"{op}: proj_size is for LSTM alone")
@@ -291,6 +293,9 @@ class RNN(RNNBase):
     -----
     Elman, "Finding structure in time", Cognitive Science 14 (1990).
 
+    `onnx.export` with its default `dynamic_batch=True` takes the first dimension as the batch: it needs
+    `batch_first=True`; with (L, N, features) export with `dynamic_batch=False`, for one size.
+
     Examples
     --------
     >>> import cnnx
@@ -359,6 +364,9 @@ class LSTM(RNNBase):
     -----
     Hochreiter and Schmidhuber, "Long short-term memory", Neural Computation 9 (1997).
 
+    `onnx.export` with its default `dynamic_batch=True` takes the first dimension as the batch: it needs
+    `batch_first=True`; with (L, N, features) export with `dynamic_batch=False`, for one size.
+
     Examples
     --------
     >>> import cnnx
@@ -423,6 +431,9 @@ class GRU(RNNBase):
     -----
     Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP 2014; `r` acts behind the
     product, as in PyTorch and cuDNN.
+
+    `onnx.export` with its default `dynamic_batch=True` takes the first dimension as the batch: it needs
+    `batch_first=True`; with (L, N, features) export with `dynamic_batch=False`, for one size.
 
     Examples
     --------

@@ -95,7 +95,7 @@ def ctc_loss(
         raise IndexError(f"ctc_loss: targets must be within [0, {classes})") from error
     known = known.clamp(min=_NEVER)
     before = _C.cat([cnnx.full((batch, 2), blank, device=device), states[:, :-2]], 1) if width > 1 else states
-    skips = (states != blank) & (states != before)  # a blank between different labels may be left out
+    skips = states != before  # a blank between different labels may be left out
     never = cnnx.full((batch, 2), _NEVER, dtype=log_probs.dtype, device=device)
     ways = _C.cat([cnnx.zeros_like(never[:, :1]), never[:, :1].expand(batch, width - 1)], 1)
     steps = _C.split_copy(known, 1, 0) if times else []

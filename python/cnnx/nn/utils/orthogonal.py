@@ -35,33 +35,25 @@ def _inverse(matrix: Tensor) -> Tensor:
 
 
 def _turned(tall: Tensor) -> Tensor:
-    """The product of the reflections in the columns of (..., n, k), which begin with a 1 on the diagonal.
+    """The product of the reflections in the columns of (..., n, k), times the signs on the diagonal.
 
-    Its first k columns, by the compact form I - V T V'; the inverse of T is the upper triangle of V' V, the
-    diagonal halved.
+    A column begins with a 1 in place of the sign. Of the product the first k columns, by the compact form
+    I - V T V'; the inverse of T is the upper triangle of V' V, the diagonal halved.
     """
     n, k = tall.shape[-2:]
     one = cnnx.eye(n, k, dtype=tall.dtype, device=tall.device)
     v = tall.tril(-1) + one
     products = v.mT @ v
     t = _inverse(products.triu(1) + cnnx.diag_embed(products.diagonal(dim1=-2, dim2=-1)) / 2)
-    return one - v @ (t @ v[..., :k, :].mT)
-
-
-def _orthonormal(matrix: Tensor) -> Tensor:
-    """The columns of (..., n, k), each made orthogonal to those before, twice against rounding, of norm 1."""
-    done: list[Tensor] = []
-    for column in matrix.unbind(-1):
-        column = column.unsqueeze(-1)
-        for _ in range(2 if done else 0):
-            before = cnnx.cat(done, -1)
-            column = column - before @ (before.mT @ column)
-        done.append(column / column.norm(dim=-2, keepdim=True))
-    return cnnx.cat(done, -1)
+    signs = tall.detach().diagonal(dim1=-2, dim2=-1).sign()
+    return (one - v @ (t @ v[..., :k, :].mT)) * signs.unsqueeze(-2)
 
 
 def _reflections(matrix: Tensor) -> Tensor:
-    """The opposite of `_turned`: the vectors below the diagonal, on it the signs that make it the matrix."""
+    """The opposite of `_turned`: the vectors below the diagonal, on it the signs that make it the matrix.
+
+    Where columns depend on those before, the product is orthogonal all the same.
+    """
     rest, columns = matrix.clone(), []
     n, k = matrix.shape[-2:]
     for i in range(k):
@@ -72,7 +64,7 @@ def _reflections(matrix: Tensor) -> Tensor:
         is_done = length == 0  # the reflection in the axis alone, which turns the sign
         beta = cnnx.where(is_done, -alpha, beta)
         v = cnnx.where(is_done, cnnx.zeros_like(below), below / (alpha - beta))
-        columns.append(cnnx.cat([rest[..., :i, i], beta.sign(), v], -1))
+        columns.append(cnnx.cat([rest[..., :i, i], cnnx.where(beta < 0, -1.0, 1.0).to(beta.dtype), v], -1))
         v = cnnx.cat([cnnx.ones_like(alpha), v], -1).unsqueeze(-1)
         part = rest[..., i:, :]
         tau = 2 / (v * v).sum(-2, keepdim=True)
@@ -97,7 +89,7 @@ class _Orthogonal(Module):
         tall = X.mT if is_wide else X
         n, k = tall.shape[-2:]
         if self.orthogonal_map == "householder":
-            turned = _turned(tall) * tall.detach().diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
+            turned = _turned(tall)
         else:
             lower = tall.tril()
             if n != k:
@@ -134,7 +126,7 @@ class _Orthogonal(Module):
         if n != k:
             more = cnnx.randn(*tall.shape[:-1], n - k, dtype=tall.dtype, device=tall.device)
             tall = cnnx.cat([tall, more], -1)
-        self.base = tall.clone() if _is_orthogonal(tall) else _orthonormal(tall)
+        self.base = tall.clone() if _is_orthogonal(tall) else _turned(_reflections(tall))
         negative = cnnx.zeros_like(Q)
         negative.diagonal(dim1=-2, dim2=-1).fill_(-1.0)
         return negative

@@ -135,12 +135,10 @@ def invert_permutation(permutation: Tensor | None) -> Tensor | None:
 
 
 def _numbers(op: str, lengths: Any) -> list[int]:
-    """Lengths as ints, all of them above 0."""
+    """Lengths as ints."""
     listed = lengths.tolist() if isinstance(lengths, Tensor) else list(lengths)
     if not isinstance(listed, list) or not all(isinstance(n, (int, np.integer)) for n in listed):
         raise TypeError(f"{op}: lengths must be a list or a vector of integers")
-    if not listed or min(listed) <= 0:
-        raise RuntimeError(f"{op}: every length must be above 0, and there must be one, got {listed}")
     return [int(n) for n in listed]
 
 
@@ -169,6 +167,12 @@ def _pad(data: Tensor, there: np.ndarray[Any, Any], value: float) -> Tensor:
 def _lengths(sequence: PackedSequence) -> np.ndarray[Any, Any]:
     """The lengths, from the longest on."""
     sizes = sequence.batch_sizes.numpy()
+    is_whole = sizes.dtype.kind in "iu" and sizes.ndim == 1 and sizes.size > 0
+    if not is_whole or (np.diff(sizes) > 0).any() or sizes[-1] <= 0 or sizes.sum() != len(sequence.data):
+        raise RuntimeError(
+            f"PackedSequence: batch_sizes must be integers above 0 that do not grow, with the sum "
+            f"{len(sequence.data)}, got {sizes.tolist()}"
+        )
     return np.asarray((sizes[:, None] > np.arange(sizes[0])[None, :]).sum(0))
 
 
@@ -218,6 +222,10 @@ def pack_padded_sequence(
     tensor([1, 4, 2, 3])
     """
     sizes = _numbers("pack_padded_sequence", lengths)
+    if min(sizes, default=0) <= 0:
+        raise RuntimeError(
+            f"pack_padded_sequence: every length must be above 0, and there must be one, got {sizes}"
+        )
     if input.ndim < 2:
         raise RuntimeError(f"pack_padded_sequence: needs (T, N, *), got shape {tuple(input.shape)}")
     padded = input.transpose(0, 1) if batch_first else input
@@ -313,7 +321,7 @@ def pad_sequence(
     Parameters
     ----------
     sequences : list of Tensor
-        Each (L_i, *), of the same `*`.
+        Each (L_i, *), of the same `*`. The result has the dtype of the first.
     batch_first : bool
         Whether the result is (N, T, *). Default: False.
     padding_value : float
@@ -348,7 +356,7 @@ def pad_sequence(
         if gap[0] > 0:
             filler = cnnx.full(gap, padding_value, dtype=part.dtype, device=part.device)
             part = _C.cat([part, filler] if padding_side == "right" else [filler, part], 0)
-        filled.append(part)
+        filled.append(_C.to(part, parts[0].dtype))
     return _C.stack(filled, 0 if batch_first else 1)
 
 
@@ -367,10 +375,9 @@ def unpad_sequence(
     """
     padded = padded_sequences if batch_first else padded_sequences.transpose(0, 1)
     sizes = _numbers("unpad_sequence", lengths)
-    if len(sizes) != padded.shape[0] or max(sizes) > padded.shape[1]:
+    if len(sizes) != padded.shape[0] or not all(0 <= size <= padded.shape[1] for size in sizes):
         raise RuntimeError(
-            f"unpad_sequence: {len(sizes)} lengths up to {max(sizes)} do not fit {padded.shape[0]} sequences "
-            f"of {padded.shape[1]}"
+            f"unpad_sequence: the lengths {sizes} do not fit {padded.shape[0]} sequences of {padded.shape[1]}"
         )
     return [part[:size] for part, size in zip(padded.unbind(0), sizes, strict=True)]
 
