@@ -600,6 +600,22 @@ def test_eval_compares_classes_by_name(digits_run, capsys, tmp_path):
     assert counts["0"] == "0"
 
 
+def test_show_names_classes_of_other_data(digits_run, capsys, monkeypatch, tmp_path):
+    from cnnx import plot
+
+    for place in ("known/3", "known/7", "odd/3", "odd/circle"):
+        (tmp_path / place).mkdir(parents=True)
+        for i in range(2):
+            image_module.new("L", (8, 8), 20 * i).save(tmp_path / place / f"{i}.png")
+    seen = []
+    monkeypatch.setattr(plot, "overlays", lambda *args, **more: seen.append(args[2]))
+    options = ("show", digits_run, "--out", tmp_path, "--dataset")
+    lines(capsys, *options, tmp_path / "known", "--index", 1)
+    assert seen[0][0] == "test image 1, 7"
+    assert seen[0][-1].split("\n")[0] == "7"
+    assert "has a class 'circle', the run knows 0, 1, 2" in wrong_use(capsys, *options, tmp_path / "odd")
+
+
 def test_the_data_folder_is_remembered(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("CNNX_DATA_DIR", raising=False)
     write_mnist(tmp_path / "data" / "mnist")

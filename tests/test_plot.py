@@ -147,6 +147,15 @@ def test_most_confused():
     assert most_confused(np.eye(3)) == []
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "uint16", "uint32", "uint64"])
+def test_counts_of_any_integer_type(dtype):
+    counts = np.array([[100, 120, 0], [3, 100, 0], [0, 7, 100]]).astype(dtype)
+    assert most_confused(counts) == most_confused(counts.astype(np.int64))
+    figures = [plot.confusion_matrix(matrix) for matrix in (counts, counts.astype(np.int64))]
+    for texts in zip(*((f.get_suptitle(), f.get_supxlabel()) for f in figures), strict=True):
+        assert texts[0] == texts[1]
+
+
 @pytest.mark.parametrize("shape", [(5, 1, 3, 3), (4, 2, 3, 3), (6, 2, 3), (1, 1, 1, 1)])
 def test_filters_show_every_weight(shape):
     weight = np.random.default_rng(0).normal(size=shape)

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnx import plot
 from cnnx.cli import UsageError, as_path, nearest
-from cnnx.cli.data import Images, class_names
+from cnnx.cli.data import Images
 from cnnx.cli.figures import Figures
 from cnnx.cli.terminal import say, say_lines
 from cnnx.cli.trained import Trained
@@ -45,13 +45,9 @@ class Judged(NamedTuple):
 def judge(trained: Trained, data_dir: str | None, dataset: str | None) -> Judged:
     """What a run's net makes of the test images that the options --data-dir and --dataset name."""
     images = trained.test_images(data_dir, dataset)
-    classes = class_names(images)
-    if unknown := [name for name in classes if name not in trained.classes]:
-        raise UsageError(
-            f"the data set has a class {unknown[0]!r}, the run knows {', '.join(trained.classes)}"
-        )
-    probabilities, labels = trained.classify(images)
-    labels = np.array([trained.classes.index(name) for name in classes])[labels]
+    known = trained.labels(images)
+    probabilities, found = trained.classify(images)
+    labels = known[found]
     return Judged(images, labels, probabilities.argmax(1), probabilities)
 
 

@@ -73,9 +73,11 @@ def subject(options: argparse.Namespace, trained: Trained) -> Subject:
     index, images = options.index or 0, trained.test_images(options.data_dir, options.dataset)
     if index >= len(images):
         raise UsageError(f"--index {index}: there are {len(images)} test images")
-    image, label = images[index]
+    known = trained.labels(images)
+    image, found = images[index]
+    label = int(known[int(found)])
     name = f"test image {index}, {printable(trained.classes[label])}"
-    return Subject(images.data[index], image[None], name, int(label))
+    return Subject(images.data[index], image[None], name, label)
 
 
 def explain(

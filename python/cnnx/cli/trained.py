@@ -12,7 +12,7 @@ import cnnx
 from cnnx import nn
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.augment import transform_of
-from cnnx.cli.data import as_dataset, folder_of_run, load_images, refuse_folder
+from cnnx.cli.data import as_dataset, class_names, folder_of_run, load_images, refuse_folder
 from cnnx.cli.own_model import OwnModel, allowed, is_own
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
@@ -83,6 +83,15 @@ class Trained:
         images = load_images(dataset, folder, False, self.shape)
         images.transform = transform_of(self.normalize)
         return images
+
+    def labels(self, images: ImageDataset) -> Array:
+        """The run's label of each class of a data set, by name; UsageError if there is none."""
+        names = class_names(images)
+        if unknown := [name for name in names if name not in self.classes]:
+            raise UsageError(
+                f"the data set has a class {unknown[0]!r}, the run knows {', '.join(self.classes)}"
+            )
+        return np.array([self.classes.index(name) for name in names])
 
     def inputs(self, pictures: Array) -> cnnx.Tensor:
         """Pictures (N, C, H, W) with values in [0, 1] as the net takes them."""
