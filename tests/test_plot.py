@@ -251,6 +251,22 @@ def test_images(tmp_path):
         plot.images([])
 
 
+@pytest.mark.parametrize("shape", [(12, 3), (12, 1), (3, 3), (1, 3), (3, 1), (1, 1)])
+def test_narrow_images_have_their_channels_first(shape):
+    rng = np.random.default_rng(0)
+    grey, colour = rng.random((1, *shape)), rng.random((3, *shape))
+    rows = plot.images([grey, colour]), plot.overlays([grey, colour], [None, None])
+    rows += tuple(plot.feature_maps(rng.random((2, 4, 4)), image=image) for image in (grey, colour))
+    drawn = [axes.images[0].get_array() for figure in rows[:2] for axes in figure.axes[:2]]
+    drawn += [figure.axes[0].images[0].get_array() for figure in rows[2:]]
+    for found, image in zip(drawn, [grey, colour] * 3, strict=True):
+        np.testing.assert_allclose(found, image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    figure = plot.overlays([grey, colour], rng.random((2, *shape)))
+    assert [axes.images[0].get_array().shape for axes in figure.axes] == [shape, shape]
+    last = rng.random((4, 5, 3))
+    assert plot.images([last]).axes[0].images[0].get_array().shape == (4, 5, 3)
+
+
 @pytest.mark.parametrize(("count", "columns"), [(1, None), (5, 5), (11, None)])
 def test_long_titles_leave_images_their_size(count, columns):
     titles = ["Crested caracara of the southern plains taken for " + "x" * 40] * count

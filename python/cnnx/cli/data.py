@@ -15,7 +15,7 @@ from cnnx import _C, datasets, transforms
 from cnnx.cli import CommandError, UsageError, as_path, nearest
 from cnnx.cli.named import EMBEDDED, NAMES, STORED
 from cnnx.cli.picture import opened_picture, resized
-from cnnx.cli.table import cells_of, class_order, read_table
+from cnnx.cli.table import class_order, first_cells, is_unlabelled, read_table
 from cnnx.cli.terminal import complain
 from cnnx.datasets.images import ImageDataset
 
@@ -217,10 +217,11 @@ def _test_of_table(path: Path) -> tuple[Path | None, str]:
     if not test.is_file():
         return None, "a fifth of each class tests"
     try:
-        here, there = cells_of(path), cells_of(test)
-    except OSError as error:
+        here, cells = len(first_cells(path)), first_cells(test)
+    except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
-    if there == here - 1:
+    there = len(cells)
+    if there == here - 1 or (there == here and is_unlabelled(cells)):
         return None, f"a fifth of each class tests ({TEST_TABLE} has no labels)"
     if there != here:
         raise CommandError(f"{test}: its first line has {there:,} cells, that of {path.name} has {here:,}")
