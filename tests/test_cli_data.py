@@ -319,7 +319,12 @@ def test_data_that_have_moved(tmp_path, capsys):
     for arguments in (["eval", "run"], ["show", "run"], ["train", "--resume", "run"]):
         err = failed(capsys, *arguments)
         assert f"{tmp_path / 'train.csv'}: the data are not there any more; --dataset names their new" in err
+    capsys.readouterr()
     assert main(["eval", "run", "--dataset", str(moved)]) == 0
+    why = (
+        f"12 of {moved}, which takes the place of {tmp_path / 'train.csv'}: the fifth of each class that did"
+    )
+    assert capsys.readouterr().out.startswith(f"test images: {why} not train\n")
     assert main(["show", "run", "--dataset", str(moved)]) == 0
     assert run("--resume", "run", "--dataset", moved, "--epochs", 2) == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["dataset"] == str(moved)

@@ -596,8 +596,48 @@ def test_eval_compares_classes_by_name(digits_run, capsys, tmp_path):
     assert "has a class 'circle', the run knows 0, 1, 2" in capsys.readouterr().err
     found = lines(capsys, "eval", digits_run, "--dataset", tmp_path / "known", "--out", tmp_path)
     counts = {line.split()[0]: line.split()[-1] for line in found if line[:1].isdigit()}
-    assert counts["3"] == counts["7"] == "1"
+    assert counts["3"] == counts["7"] == "5"
     assert counts["0"] == "0"
+
+
+def test_other_data_without_a_test_part_test_whole(digits_run, capsys, tmp_path):
+    test = datasets.Digits(train=False)
+    pixels = (test.data.numpy().reshape(-1, 8, 8)[:30] * 15).astype(np.uint8)
+    labels = test.targets.numpy()[:30]
+
+    def write(folder, chosen):
+        for i in chosen:
+            (folder / str(labels[i])).mkdir(parents=True, exist_ok=True)
+            image_module.fromarray(pixels[i]).save(folder / str(labels[i]) / f"{i}.png")
+
+    def table(path, chosen):
+        rows = [",".join(map(str, [labels[i], *pixels[i].ravel()])) for i in chosen]
+        path.write_text("\n".join(rows))
+
+    write(tmp_path / "all", range(30))
+    write(tmp_path / "one", [4])
+    write(tmp_path / "train-alone" / "train", range(7))
+    write(tmp_path / "parts" / "train", range(9))
+    write(tmp_path / "parts" / "test", range(9, 20))
+    table(tmp_path / "all.csv", range(30))
+    table(tmp_path / "one.csv", [4])
+    (tmp_path / "idx").mkdir()
+    (tmp_path / "idx" / "train-images-idx3-ubyte").write_bytes(idx_bytes(pixels))
+    (tmp_path / "idx" / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels.astype(np.uint8)))
+    counts = {"all": 30, "one": 1, "train-alone": 7, "parts": 11, "all.csv": 30, "one.csv": 1, "idx": 30}
+    for name, count in counts.items():
+        options = (digits_run, "--dataset", name, "--out", tmp_path / "x.png")
+        out = lines(capsys, "mistakes", *options)
+        why = (
+            f"test images: {count} of {name}, all of them: it is not the run's own data and has no test part"
+        )
+        assert (out[0] == why) == (name != "parts"), out
+        assert f" of {count} test images" in " ".join(out)
+        lines(capsys, "show", *options[:3], "--out", tmp_path, "--index", count - 1)
+        assert f"{count} images" in " ".join(lines(capsys, "eval", *options[:3], "--out", tmp_path))
+    (tmp_path / "parts" / "test" / str(labels[9])).rename(tmp_path / "parts" / "test" / "new")
+    err = wrong_use(capsys, "eval", digits_run, "--dataset", "parts")
+    assert "the data set has a class 'new', the run knows 0" in err
 
 
 def test_show_names_classes_of_other_data(digits_run, capsys, monkeypatch, tmp_path):
@@ -610,8 +650,8 @@ def test_show_names_classes_of_other_data(digits_run, capsys, monkeypatch, tmp_p
     seen = []
     monkeypatch.setattr(plot, "overlays", lambda *args, **more: seen.append(args[2]))
     options = ("show", digits_run, "--out", tmp_path, "--dataset")
-    lines(capsys, *options, tmp_path / "known", "--index", 1)
-    assert seen[0][0] == "test image 1, 7"
+    lines(capsys, *options, tmp_path / "known", "--index", 3)
+    assert seen[0][0] == "test image 3, 7"
     assert seen[0][-1].split("\n")[0] == "7"
     assert "has a class 'circle', the run knows 0, 1, 2" in wrong_use(capsys, *options, tmp_path / "odd")
 
