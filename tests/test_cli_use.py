@@ -298,6 +298,26 @@ def test_mistakes(digits_run, capsys, tmp_path):
     )
 
 
+def test_a_picture_of_mistakes_has_a_bound(digits_run, capsys, monkeypatch, tmp_path):
+    from cnnx import plot
+    from cnnx.cli import mistakes
+
+    seen = []
+    monkeypatch.setattr(
+        plot, "images", lambda images, titles, **more: seen.append((len(images), titles, more))
+    )
+    monkeypatch.setattr(mistakes, "DRAWN", 3)
+    options = ("mistakes", digits_run, "--out", tmp_path / "x.png", "-n")
+    (total,) = re.findall(r"^(\d+) of 360", lines(capsys, *options, 1_000_000)[-2])
+    assert seen[0][0] == len(seen[0][1]) == 3
+    assert seen[0][2]["title"] == (
+        f"the 3 most confident of {total} mistakes, and their probabilities (a picture has 3 at most)"
+    )
+    assert len(lines(capsys, *options, 5)) == 5 + 4  # all that were asked for are listed
+    lines(capsys, *options, 3)
+    assert seen[2][2]["title"] == f"the 3 most confident of {total} mistakes, and their probabilities"
+
+
 def test_mistakes_in_files(capsys, tmp_path):
     photos = tmp_path / "photos"
     write_folder(photos / "train", True)
@@ -386,6 +406,19 @@ def test_show(capsys, tmp_path):
     assert all(is_png(tmp_path / "run" / name) for name in names)
     assert "--class x: the run knows 0, 1, 2" in wrong_use(capsys, "show", "run", "--class", "x")
     assert "there are 24 test images" in wrong_use(capsys, "show", "run", "--index", 24)
+
+
+def test_show_of_convolutions_of_signals(capsys, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from cnnx import nn\n\n\ndef net(num_classes):\n"
+        "    layers = nn.Flatten(2), nn.Conv1d(1, 4, 3), nn.Flatten(), nn.LazyLinear(num_classes)\n"
+        "    return nn.Sequential(*layers)\n"
+    )
+    assert run("--dataset", "digits", "--model", "net.py:net", "--epochs", 1, "--out", "run") == 0
+    out = lines(capsys, "show", "run", "--trust")
+    assert "filters: run/filters-1.png" in out
+    assert out[-1] == "Grad-CAM: net.py:net has no convolution of images, only of signals (nn.Conv1d)"
+    assert is_png(tmp_path / "run" / "filters-1.png")
 
 
 def test_show_explains_the_answer_and_what_it_should_be(digits_run, monkeypatch, tmp_path):

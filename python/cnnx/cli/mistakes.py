@@ -20,6 +20,7 @@ from cnnx.text import printable
 from cnnx.training.metrics import Share
 
 SHOWN = 20
+DRAWN = 100  # at most: so many can still be looked at, and a picture of a million cannot be drawn
 Array = np.ndarray[Any, Any]
 
 
@@ -54,7 +55,8 @@ def judge(trained: Trained, data_dir: str | None, dataset: str | None) -> Judged
 def draw_mistakes(
     figures: Figures, path: Path, judged: Judged, classes: list[str], chosen: Array, total: int
 ) -> None:
-    """Draws mistaken images, the most confident of so many."""
+    """Draws mistaken images, the most confident of so many, up to DRAWN."""
+    asked, chosen = len(chosen), chosen[:DRAWN]
     data, names = judged.images.data.numpy(), [printable(name) for name in classes]
     titles = [
         f"{names[judged.labels[i]]} taken for {names[judged.predicted[i]]}\n"
@@ -62,7 +64,9 @@ def draw_mistakes(
         for i in chosen
     ]
     heading = f"the {len(chosen)} most confident of {total:,} mistakes, and their probabilities"
-    if len(chosen) == total:
+    if len(chosen) < asked:
+        heading += f" (a picture has {DRAWN} at most)"
+    elif len(chosen) == total:
         heading = "the only mistake" if total == 1 else f"all {total} mistakes"
     figures.draw("mistakes", path, plot.images, [data[i] for i in chosen], titles, title=heading)
 
