@@ -305,6 +305,26 @@ def test_overlays(tmp_path):
         plot.overlays([], [])
 
 
+ONES = np.ones((3, 2, 2))
+BAD = {
+    "no filters": (lambda: plot.filters(ONES, limit=0), "filters: limit must be positive, got 0"),
+    "fewer": (lambda: plot.filters(ONES, limit=-2), "filters: limit must be positive, got -2"),
+    "no maps": (lambda: plot.feature_maps(ONES, limit=0), "feature_maps: limit must be positive, got 0"),
+    "booleans": (lambda: plot.feature_maps(ONES > 0), "feature_maps: needs maps of numbers, got bool"),
+    "complex": (lambda: plot.feature_maps(ONES * 1j), "feature_maps: needs maps of numbers, got complex128"),
+    "no epoch": (lambda: plot.curves({"loss": {"train": []}}), "curves: loss of train has no values"),
+    "no part": (lambda: plot.curves({"loss": {"a": [1], "b": []}}), "curves: loss of b has no values"),
+    "no parts": (lambda: plot.curves({"loss": {}}), "curves: the history is empty"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_drawn(name):
+    call, words = BAD[name]
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        call()
+
+
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r"pip install 'cnnx\[cli\]'"):
