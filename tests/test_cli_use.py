@@ -657,14 +657,26 @@ def test_other_data_without_a_test_part_test_whole(digits_run, capsys, tmp_path)
     (tmp_path / "idx").mkdir()
     (tmp_path / "idx" / "train-images-idx3-ubyte").write_bytes(idx_bytes(pixels))
     (tmp_path / "idx" / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels.astype(np.uint8)))
-    counts = {"all": 30, "one": 1, "train-alone": 7, "parts": 11, "all.csv": 30, "one.csv": 1, "idx": 30}
+    (tmp_path / "test-idx").mkdir()
+    (tmp_path / "test-idx" / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(pixels[:5]))
+    (tmp_path / "test-idx" / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(labels[:5].astype(np.uint8)))
+    counts = {
+        "test-idx": 5,
+        "all": 30,
+        "one": 1,
+        "train-alone": 7,
+        "parts": 11,
+        "all.csv": 30,
+        "one.csv": 1,
+        "idx": 30,
+    }
     for name, count in counts.items():
         options = (digits_run, "--dataset", name, "--out", tmp_path / "x.png")
         out = lines(capsys, "mistakes", *options)
         why = (
             f"test images: {count} of {name}, all of them: it is not the run's own data and has no test part"
         )
-        assert (out[0] == why) == (name != "parts"), out
+        assert (out[0] == why) == (name not in ("parts", "test-idx")), out
         assert f" of {count} test images" in " ".join(out)
         lines(capsys, "show", *options[:3], "--out", tmp_path, "--index", count - 1)
         assert f"{count} images" in " ".join(lines(capsys, "eval", *options[:3], "--out", tmp_path))

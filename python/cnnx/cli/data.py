@@ -182,10 +182,10 @@ def is_idx(folder: Path) -> bool:
 
 def load_idx(folder: Path, train: bool, foreign: bool = False) -> ImageDataset:
     """The images of a folder in IDX format; a fifth of the training files tests if there are no others."""
-    known = datasets.IDXFolder(folder, train=True)
     separate = _idx_tests(folder)
+    known = datasets.IDXFolder(folder, train=not (foreign and separate))
     # The training labels say how many classes there are: one may be missing among the test images.
-    images = datasets.IDXFolder(folder, train=False) if separate and not train else known
+    images = datasets.IDXFolder(folder, train=False) if separate and not train and not foreign else known
     data, targets = images.data.numpy(), images.targets.numpy()
     if not separate and not foreign:
         part = split(train, targets)
