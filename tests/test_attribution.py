@@ -193,6 +193,68 @@ def test_scores_without_the_input():
         grad_cam(Constant(), x, 1)
 
 
+def test_nets_that_have_no_gradients():
+    """Scores that depend on nothing are as those that do not depend on the input."""
+
+    class Frozen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.head = nn.Conv2d(1, 3, 3), nn.Linear(3, 2)
+
+        def forward(self, x):
+            with cnnx.no_grad():
+                x = self.conv(x)
+            return self.head(x.mean((2, 3)))
+
+    class Nothing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(1, 3, 3)
+
+        def forward(self, x):
+            self.conv(x)
+            return cnnx.zeros(len(x), 3, device=x.device)
+
+    x = cnnx.rand(2, 1, 5, 4)
+    for model in (Frozen(), Nothing()):
+        for samples in (1, 3):
+            assert (saliency(model, x, samples=samples) == cnnx.zeros(2, 5, 4)).all()
+        with pytest.raises(ValueError, match="grad_cam: the scores do not depend on the layer, or it runs"):
+            grad_cam(model, x)
+
+
+def test_compiled_models():
+    cnnx.manual_seed(0)
+    model, x = image_net(nn, 1).eval(), cnnx.rand(3, 1, 8, 8)
+    model(x)
+    for static in (True, False):
+        compiled = cnnx.compile(model, static=static)
+        with cnnx.no_grad():
+            for _ in range(3):  # noted, and replayed
+                compiled(x)
+        for attribute in (saliency, grad_cam):
+            assert (attribute(compiled, x) == attribute(model, x)).all()
+        assert (grad_cam(compiled, x, layer="0") == grad_cam(model, x, layer=model[0])).all()
+    with pytest.raises(TypeError, match="saliency: model must be"):
+        saliency(cnnx.compile(lambda x: x, static=True), x)
+
+
+def test_the_convolution_is_one_for_such_inputs():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.image, self.signal = nn.Conv2d(1, 2, 3), nn.Conv1d(2, 3, 2)
+
+        def forward(self, x):
+            return self.signal(self.image(x).flatten(2)).mean(2)
+
+    model, x = Both(), cnnx.rand(2, 1, 6, 5)
+    assert (grad_cam(model, x) == grad_cam(model, x, layer=model.image)).all()
+    model = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, 3, 3), nn.Flatten(), nn.Linear(84, 2))
+    with pytest.raises(ValueError, match=r"has no convolution of such inputs \(nn.Conv2d\): name a layer"):
+        grad_cam(model, x)
+
+
 def test_bad_input():
     model, x = image_net(nn, 1).eval(), cnnx.rand(2, 1, 8, 8)
     model(x)

@@ -1,5 +1,6 @@
 """The command line's data: sets by name, downloaded where they are missing, tables, and what has moved."""
 
+import csv
 import gzip
 import json
 import re
@@ -158,6 +159,35 @@ def test_a_table_of_several_blocks(tmp_path, monkeypatch):
     assert parts.lines == whole.lines == list(range(2, 502))
 
 
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("start", [0, 1])
+def test_columns_that_are_called_by_numbers(tmp_path, last, start):
+    images, labels = stripes(9)
+    write_table(tmp_path / "a.csv", images, labels, last=last)
+    text = re.sub(r"pixel(\d+)", lambda found: str(int(found[1]) + start), (tmp_path / "a.csv").read_text())
+    (tmp_path / "a.csv").write_text(text)
+    found = read_table(tmp_path / "a.csv")
+    np.testing.assert_array_equal(found.images, images)
+    assert found.labels == [str(label) for label in labels]
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_table_with_quotes(tmp_path, quoting, last, encoding):
+    images, labels = stripes(9)
+    names = np.array(["plain", 'a "b"', "one, two"])[labels]
+    with open(tmp_path / "a.csv", "w", newline="", encoding=encoding) as file:
+        writer = csv.writer(file, quoting=quoting)
+        pixels = [f"pixel{i}" for i in range(36)]
+        writer.writerow([*pixels, "label"] if last else ["label", *pixels])
+        for name, row in zip(names, images.reshape(9, -1).tolist(), strict=True):
+            writer.writerow([*row, name] if last else [name, *row])
+    found = read_table(tmp_path / "a.csv")
+    np.testing.assert_array_equal(found.images, images)
+    assert found.labels == list(names)
+
+
 def test_a_table_trains(tmp_path, capsys):
     images, labels = stripes(150)
     write_table(tmp_path / "train.csv", images, labels)
@@ -170,6 +200,10 @@ def test_a_table_trains(tmp_path, capsys):
     # As a competition hands it out: what is to be predicted has no labels.
     (tmp_path / "test.csv").write_text("\n".join(",".join(["7"] * 36) for _ in range(3)))
     assert run("--dataset", "train.csv", *options, "--out", "second") == 0
+    assert "a fifth of each class tests (test.csv has no labels)" in capsys.readouterr().out
+    head = "id," + HEAD.partition(",")[2]
+    (tmp_path / "test.csv").write_text(head + "\n".join(",".join(["7"] * 37) for _ in range(3)))
+    assert run("--dataset", "train.csv", *MLP, "--out", "with-id") == 0
     assert "a fifth of each class tests (test.csv has no labels)" in capsys.readouterr().out
     # With names for classes and a test part of its own, in which one is missing.
     names = np.array(["c", "b", "a"])
@@ -238,6 +272,9 @@ REFUSED = {
     "without a label": (line() + line(label=" "), "line 2 has no label"),
     "a long label": (line() + line(label="x" * 300), "the label in line 2 is longer than 200 bytes"),
     "not text": ((line() + line(label="\xff")).encode("latin1"), "UnicodeDecodeError|codec"),
+    "a comma": (line() + line((3, '"1,2"')), "line 2 has a pixel with a comma in it"),
+    "a quote": (line() + line((3, '"1')), "line 2 has 4 cells, the first has 37"),
+    "much in quotes": (HEAD + line(label='"' + "x" * 200_000), "field larger than field limit"),
     "zeros": (bytes(5000), "the first line has no commas"),
 }  # fmt: skip
 
@@ -282,7 +319,12 @@ def test_data_that_have_moved(tmp_path, capsys):
     for arguments in (["eval", "run"], ["show", "run"], ["train", "--resume", "run"]):
         err = failed(capsys, *arguments)
         assert f"{tmp_path / 'train.csv'}: the data are not there any more; --dataset names their new" in err
+    capsys.readouterr()
     assert main(["eval", "run", "--dataset", str(moved)]) == 0
+    why = (
+        f"12 of {moved}, which takes the place of {tmp_path / 'train.csv'}: the fifth of each class that did"
+    )
+    assert capsys.readouterr().out.startswith(f"test images: {why} not train\n")
     assert main(["show", "run", "--dataset", str(moved)]) == 0
     assert run("--resume", "run", "--dataset", moved, "--epochs", 2) == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["dataset"] == str(moved)

@@ -302,6 +302,26 @@ def test_mistakes(digits_run, capsys, tmp_path):
     )
 
 
+def test_a_picture_of_mistakes_has_a_bound(digits_run, capsys, monkeypatch, tmp_path):
+    from cnnx import plot
+    from cnnx.cli import mistakes
+
+    seen = []
+    monkeypatch.setattr(
+        plot, "images", lambda images, titles, **more: seen.append((len(images), titles, more))
+    )
+    monkeypatch.setattr(mistakes, "DRAWN", 3)
+    options = ("mistakes", digits_run, "--out", tmp_path / "x.png", "-n")
+    (total,) = re.findall(r"^(\d+) of 360", lines(capsys, *options, 1_000_000)[-2])
+    assert seen[0][0] == len(seen[0][1]) == 3
+    assert seen[0][2]["title"] == (
+        f"the 3 most confident of {total} mistakes, and their probabilities (a picture has 3 at most)"
+    )
+    assert len(lines(capsys, *options, 5)) == 5 + 4  # all that were asked for are listed
+    lines(capsys, *options, 3)
+    assert seen[2][2]["title"] == f"the 3 most confident of {total} mistakes, and their probabilities"
+
+
 def test_mistakes_in_files(capsys, tmp_path):
     photos = tmp_path / "photos"
     write_folder(photos / "train", True)
@@ -390,6 +410,19 @@ def test_show(capsys, tmp_path):
     assert all(is_png(tmp_path / "run" / name) for name in names)
     assert "--class x: the run knows 0, 1, 2" in wrong_use(capsys, "show", "run", "--class", "x")
     assert "there are 24 test images" in wrong_use(capsys, "show", "run", "--index", 24)
+
+
+def test_show_of_convolutions_of_signals(capsys, tmp_path):
+    (tmp_path / "net.py").write_text(
+        "from cnnx import nn\n\n\ndef net(num_classes):\n"
+        "    layers = nn.Flatten(2), nn.Conv1d(1, 4, 3), nn.Flatten(), nn.LazyLinear(num_classes)\n"
+        "    return nn.Sequential(*layers)\n"
+    )
+    assert run("--dataset", "digits", "--model", "net.py:net", "--epochs", 1, "--out", "run") == 0
+    out = lines(capsys, "show", "run", "--trust")
+    assert "filters: run/filters-1.png" in out
+    assert out[-1] == "Grad-CAM: net.py:net has no convolution of images, only of signals (nn.Conv1d)"
+    assert is_png(tmp_path / "run" / "filters-1.png")
 
 
 def test_show_explains_the_answer_and_what_it_should_be(digits_run, monkeypatch, tmp_path):
@@ -600,8 +633,76 @@ def test_eval_compares_classes_by_name(digits_run, capsys, tmp_path):
     assert "has a class 'circle', the run knows 0, 1, 2" in capsys.readouterr().err
     found = lines(capsys, "eval", digits_run, "--dataset", tmp_path / "known", "--out", tmp_path)
     counts = {line.split()[0]: line.split()[-1] for line in found if line[:1].isdigit()}
-    assert counts["3"] == counts["7"] == "1"
+    assert counts["3"] == counts["7"] == "5"
     assert counts["0"] == "0"
+
+
+def test_other_data_without_a_test_part_test_whole(digits_run, capsys, tmp_path):
+    test = datasets.Digits(train=False)
+    pixels = (test.data.numpy().reshape(-1, 8, 8)[:30] * 15).astype(np.uint8)
+    labels = test.targets.numpy()[:30]
+
+    def write(folder, chosen):
+        for i in chosen:
+            (folder / str(labels[i])).mkdir(parents=True, exist_ok=True)
+            image_module.fromarray(pixels[i]).save(folder / str(labels[i]) / f"{i}.png")
+
+    def table(path, chosen):
+        rows = [",".join(map(str, [labels[i], *pixels[i].ravel()])) for i in chosen]
+        path.write_text("\n".join(rows))
+
+    write(tmp_path / "all", range(30))
+    write(tmp_path / "one", [4])
+    write(tmp_path / "train-alone" / "train", range(7))
+    write(tmp_path / "parts" / "train", range(9))
+    write(tmp_path / "parts" / "test", range(9, 20))
+    table(tmp_path / "all.csv", range(30))
+    table(tmp_path / "one.csv", [4])
+    (tmp_path / "idx").mkdir()
+    (tmp_path / "idx" / "train-images-idx3-ubyte").write_bytes(idx_bytes(pixels))
+    (tmp_path / "idx" / "train-labels-idx1-ubyte").write_bytes(idx_bytes(labels.astype(np.uint8)))
+    (tmp_path / "test-idx").mkdir()
+    (tmp_path / "test-idx" / "t10k-images-idx3-ubyte").write_bytes(idx_bytes(pixels[:5]))
+    (tmp_path / "test-idx" / "t10k-labels-idx1-ubyte").write_bytes(idx_bytes(labels[:5].astype(np.uint8)))
+    counts = {
+        "test-idx": 5,
+        "all": 30,
+        "one": 1,
+        "train-alone": 7,
+        "parts": 11,
+        "all.csv": 30,
+        "one.csv": 1,
+        "idx": 30,
+    }
+    for name, count in counts.items():
+        options = (digits_run, "--dataset", name, "--out", tmp_path / "x.png")
+        out = lines(capsys, "mistakes", *options)
+        why = (
+            f"test images: {count} of {name}, all of them: it is not the run's own data and has no test part"
+        )
+        assert (out[0] == why) == (name not in ("parts", "test-idx")), out
+        assert f" of {count} test images" in " ".join(out)
+        lines(capsys, "show", *options[:3], "--out", tmp_path, "--index", count - 1)
+        assert f"{count} images" in " ".join(lines(capsys, "eval", *options[:3], "--out", tmp_path))
+    (tmp_path / "parts" / "test" / str(labels[9])).rename(tmp_path / "parts" / "test" / "new")
+    err = wrong_use(capsys, "eval", digits_run, "--dataset", "parts")
+    assert "the data set has a class 'new', the run knows 0" in err
+
+
+def test_show_names_classes_of_other_data(digits_run, capsys, monkeypatch, tmp_path):
+    from cnnx import plot
+
+    for place in ("known/3", "known/7", "odd/3", "odd/circle"):
+        (tmp_path / place).mkdir(parents=True)
+        for i in range(2):
+            image_module.new("L", (8, 8), 20 * i).save(tmp_path / place / f"{i}.png")
+    seen = []
+    monkeypatch.setattr(plot, "overlays", lambda *args, **more: seen.append(args[2]))
+    options = ("show", digits_run, "--out", tmp_path, "--dataset")
+    lines(capsys, *options, tmp_path / "known", "--index", 3)
+    assert seen[0][0] == "test image 3, 7"
+    assert seen[0][-1].split("\n")[0] == "7"
+    assert "has a class 'circle', the run knows 0, 1, 2" in wrong_use(capsys, *options, tmp_path / "odd")
 
 
 def test_the_data_folder_is_remembered(tmp_path, capsys, monkeypatch):

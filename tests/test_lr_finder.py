@@ -112,6 +112,67 @@ def test_everything_is_as_it_was(digits):
     np.testing.assert_equal(everything(), before)
 
 
+def test_what_lies_beside_the_model_is_as_it_was(digits):
+    class Scaled(nn.Module):
+        """A loss with a parameter of its own, and statistics."""
+
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(cnnx.ones(10))
+            self.norm = nn.BatchNorm1d(10, affine=False)
+
+        def forward(self, output, target):
+            return nn.functional.cross_entropy(self.norm(output) * self.scale, target)
+
+    x, y = digits[:2]
+    model, loss, far = dense(), Scaled().eval(), nn.Parameter(cnnx.ones(3))
+    loss.norm.train()
+    gradient = far.grad = cnnx.ones(3)
+    optimizer = optim.SGD([*model.parameters(), loss.scale, far], lr=0.1, weight_decay=0.1)
+    before = {name: tensor.cpu().numpy().copy() for name, tensor in loss.state_dict().items()}
+    found = training.find_lr(model, (x, y), loss=loss, optimizer=optimizer, steps=20, seed=0)
+    assert len(found.losses) > 5
+    np.testing.assert_equal(
+        {name: tensor.cpu().numpy() for name, tensor in loss.state_dict().items()}, before
+    )
+    assert [module.training for module in loss.modules()] == [False, True]
+    assert far.tolist() == [1, 1, 1]
+    assert far.grad is gradient
+    assert gradient.tolist() == [1, 1, 1]
+    assert loss.scale.grad is None
+    assert found == training.find_lr(model, (x, y), loss=loss, optimizer=optimizer, steps=20, seed=0)
+
+
+def test_a_loader_is_where_it_was(digits):
+    data = TensorDataset(digits[0][:60], digits[1][:60])
+
+    def order(loader):
+        return [target.tolist() for _, target in loader]
+
+    def loader():
+        return DataLoader(data, batch_size=20, shuffle=True, generator=cnnx.Generator().manual_seed(3))
+
+    first, second = loader(), loader()
+    for each in (first, second):  # a look at a batch, behind which a new pass begins
+        next(iter(each))
+    state = first.state_dict()
+    training.find_lr(dense(), first, steps=5)
+    assert first.state_dict()["position"] == state["position"] == 1
+    assert order(first) == order(second)
+    for each in (first, second):  # here the pass goes on
+        each.load_state_dict(state)
+    training.find_lr(dense(), first, steps=5)
+    assert order(first) == order(second)
+    assert len(order(first)) == 3
+    third, fourth = loader(), loader()
+    passes = iter(third), iter(fourth)
+    for each in passes:
+        next(each)
+    training.find_lr(dense(), third, steps=5)
+    assert [target.tolist() for _, target in passes[0]] == [target.tolist() for _, target in passes[1]]
+    assert third.state_dict() == fourth.state_dict()
+
+
 def test_the_seed_decides(digits):
     x, y = digits[:2]
     model = convolutional()

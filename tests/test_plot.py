@@ -147,6 +147,15 @@ def test_most_confused():
     assert most_confused(np.eye(3)) == []
 
 
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int8", "uint16", "uint32", "uint64"])
+def test_counts_of_any_integer_type(dtype):
+    counts = np.array([[100, 120, 0], [3, 100, 0], [0, 7, 100]]).astype(dtype)
+    assert most_confused(counts) == most_confused(counts.astype(np.int64))
+    figures = [plot.confusion_matrix(matrix) for matrix in (counts, counts.astype(np.int64))]
+    for texts in zip(*((f.get_suptitle(), f.get_supxlabel()) for f in figures), strict=True):
+        assert texts[0] == texts[1]
+
+
 @pytest.mark.parametrize("shape", [(5, 1, 3, 3), (4, 2, 3, 3), (6, 2, 3), (1, 1, 1, 1)])
 def test_filters_show_every_weight(shape):
     weight = np.random.default_rng(0).normal(size=shape)
@@ -242,6 +251,22 @@ def test_images(tmp_path):
         plot.images([])
 
 
+@pytest.mark.parametrize("shape", [(12, 3), (12, 1), (3, 3), (1, 3), (3, 1), (1, 1)])
+def test_narrow_images_have_their_channels_first(shape):
+    rng = np.random.default_rng(0)
+    grey, colour = rng.random((1, *shape)), rng.random((3, *shape))
+    rows = plot.images([grey, colour]), plot.overlays([grey, colour], [None, None])
+    rows += tuple(plot.feature_maps(rng.random((2, 4, 4)), image=image) for image in (grey, colour))
+    drawn = [axes.images[0].get_array() for figure in rows[:2] for axes in figure.axes[:2]]
+    drawn += [figure.axes[0].images[0].get_array() for figure in rows[2:]]
+    for found, image in zip(drawn, [grey, colour] * 3, strict=True):
+        np.testing.assert_allclose(found, image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    figure = plot.overlays([grey, colour], rng.random((2, *shape)))
+    assert [axes.images[0].get_array().shape for axes in figure.axes] == [shape, shape]
+    last = rng.random((4, 5, 3))
+    assert plot.images([last]).axes[0].images[0].get_array().shape == (4, 5, 3)
+
+
 @pytest.mark.parametrize(("count", "columns"), [(1, None), (5, 5), (11, None)])
 def test_long_titles_leave_images_their_size(count, columns):
     titles = ["Crested caracara of the southern plains taken for " + "x" * 40] * count
@@ -278,6 +303,26 @@ def test_overlays(tmp_path):
             plot.overlays([image] * 2, maps)
     with pytest.raises(ValueError, match="overlays: there are no images"):
         plot.overlays([], [])
+
+
+ONES = np.ones((3, 2, 2))
+BAD = {
+    "no filters": (lambda: plot.filters(ONES, limit=0), "filters: limit must be positive, got 0"),
+    "fewer": (lambda: plot.filters(ONES, limit=-2), "filters: limit must be positive, got -2"),
+    "no maps": (lambda: plot.feature_maps(ONES, limit=0), "feature_maps: limit must be positive, got 0"),
+    "booleans": (lambda: plot.feature_maps(ONES > 0), "feature_maps: needs maps of numbers, got bool"),
+    "complex": (lambda: plot.feature_maps(ONES * 1j), "feature_maps: needs maps of numbers, got complex128"),
+    "no epoch": (lambda: plot.curves({"loss": {"train": []}}), "curves: loss of train has no values"),
+    "no part": (lambda: plot.curves({"loss": {"a": [1], "b": []}}), "curves: loss of b has no values"),
+    "no parts": (lambda: plot.curves({"loss": {}}), "curves: the history is empty"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_cannot_be_drawn(name):
+    call, words = BAD[name]
+    with pytest.raises(ValueError, match=f"^{words}$"):
+        call()
 
 
 def test_without_matplotlib(monkeypatch):

@@ -14,6 +14,7 @@ import cnnx
 from cnnx import nn
 from cnnx.autograd import enable_grad, grad
 from cnnx.nn import functional as F
+from cnnx.plans import Static
 from cnnx.signatures import checked
 from cnnx.tensor import Tensor
 
@@ -85,7 +86,7 @@ def saliency(
         raise ValueError(f"saliency: samples must be from 1 to {MOST:,}, got {samples}")
     if not 0 <= noise < float("inf"):
         raise ValueError(f"saliency: noise must be a number that is not negative, got {noise}")
-    inputs = inputs.detach()
+    model, inputs = _plain(model), inputs.detach()
     with _undisturbed(model):
         if target is None:  # of the inputs themselves, not of noisy ones
             target = _scores("saliency", model, inputs).argmax(1)
@@ -101,7 +102,7 @@ def saliency(
                 )
             x.requires_grad_()
             score = _score("saliency", _scores("saliency", model, x), chosen)
-            (slope,) = grad(score, x, allow_unused=True)
+            slope = _slope(score, x)
             if slope is not None:  # else the score does not depend on the input
                 total += slope
     return (total / samples).abs().amax(1)
@@ -131,7 +132,7 @@ def grad_cam(
         The class, of all inputs or shape (N,) of each. Default: the one with the largest score, of each.
     layer
         A module of the model, or its name, with outputs (N, K, ...); of several runs of it the last one
-        counts. Default: the convolution that runs last.
+        counts. Default: the convolution that runs last, an `nn.Conv1d` of signals or `nn.Conv2d` of images.
 
     Returns
     -------
@@ -160,7 +161,8 @@ def grad_cam(
         raise ValueError(
             f"grad_cam: inputs must be (N, C, L) or (N, C, H, W), got shape {tuple(inputs.shape)}"
         )
-    layers = _layers(model, layer)
+    model = _plain(model)
+    layers = _layers(model, layer, inputs.ndim - 2)
     maps: list[Tensor] = []
 
     def note(_: nn.Module, __: Any, output: Any) -> Any:
@@ -183,17 +185,22 @@ def grad_cam(
             raise ValueError("grad_cam: the layer did not run")
         target = scores.argmax(1) if target is None else target
         score = _score("grad_cam", scores, _target("grad_cam", target, inputs))
-        (slope,) = grad(score, maps[0], allow_unused=True)
+        slope = _slope(score, maps[0])
     if slope is None:
-        raise ValueError("grad_cam: the scores do not depend on the layer")
+        raise ValueError("grad_cam: the scores do not depend on the layer, or it runs without gradients")
     inner = tuple(range(2, inputs.ndim))
     seen = (slope.mean(inner, keepdim=True) * maps[0].detach()).sum(1, keepdim=True).relu()
     mode = RESIZE[len(inner)]
     return F.interpolate(seen, size=tuple(inputs.shape[2:]), mode=mode, align_corners=False)[:, 0]
 
 
+def _plain(model: nn.Module) -> nn.Module:
+    """The module itself, also of `cnnx.compile(model, static=True)`, whose replay calls no hooks."""
+    return model.module if isinstance(model, Static) and model.module is not None else model
+
+
 def _check(name: str, model: nn.Module, inputs: Tensor) -> None:
-    if not isinstance(model, nn.Module):
+    if not isinstance(_plain(model), nn.Module):
         raise TypeError(f"{name}: model must be an nn.Module, got {type(model).__name__}")
     if not inputs.dtype.is_floating_point:
         raise TypeError(f"{name}: inputs must be floating-point, got {inputs.dtype}")
@@ -201,13 +208,16 @@ def _check(name: str, model: nn.Module, inputs: Tensor) -> None:
         raise ValueError(f"{name}: inputs must be a batch (N, C, ...), got shape {tuple(inputs.shape)}")
 
 
-def _layers(model: nn.Module, layer: nn.Module | str | None) -> list[nn.Module]:
-    """The layers of which the one that runs last is meant."""
+def _layers(model: nn.Module, layer: nn.Module | str | None, dimensions: int) -> list[nn.Module]:
+    """The layers of which the one that runs last is meant; without one those for inputs of so many."""
     named = dict(model.named_modules())
     if layer is None:
-        found: list[nn.Module] = [each for each in named.values() if isinstance(each, CONVOLUTIONS)]
+        kind = CONVOLUTIONS[dimensions - 1]
+        found: list[nn.Module] = [each for each in named.values() if isinstance(each, kind)]
         if not found:
-            raise ValueError("grad_cam: the model has no convolution (nn.Conv1d, nn.Conv2d): name a layer")
+            raise ValueError(
+                f"grad_cam: the model has no convolution of such inputs (nn.{kind.__name__}): name a layer"
+            )
         return found
     if isinstance(layer, str):
         if layer not in named:
@@ -237,6 +247,14 @@ def _scores(name: str, model: nn.Module, inputs: Tensor) -> Tensor:
         found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
         raise ValueError(f"{name}: the model must give scores ({len(inputs)}, classes), it gives {found}")
     return scores
+
+
+def _slope(score: Tensor, of: Tensor) -> Tensor | None:
+    """The gradient of the score; None if it does not depend on what it is asked for."""
+    if not score.requires_grad or not of.requires_grad:
+        return None
+    (slope,) = grad(score, of, allow_unused=True)
+    return slope
 
 
 def _target(name: str, target: int | Tensor, inputs: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class CNNClassifier(ClassifierMixin, BaseEstimator):
     optimizer
         ``"adam"``, ``"adamw"``, ``"sgd"`` (momentum 0.9) or ``"adadelta"``. Default: ``"adam"``.
     lr
-        Learning rate. Default: that of `cnnx train` for the optimizer.
+        Learning rate. Default: 0.001 of ``"adam"`` and ``"adamw"``, 0.01 of ``"sgd"``, 1 of ``"adadelta"``.
     image_shape
         (H, W) or (C, H, W) that rows are brought to. Default: see above.
     standardize

@@ -384,7 +384,7 @@ def _add_trained(train: argparse.ArgumentParser) -> None:
 
 
 def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
-    from cnnx.cli.mistakes import SHOWN
+    from cnnx.cli.mistakes import DRAWN, SHOWN
     from cnnx.onnx import DEFAULT_OPSET
 
     evaluate = add(
@@ -434,7 +434,9 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
         "-n", dest="count", type=up_to(MOST), metavar="N", help=f"how many; default: {SHOWN}"
     )
     mistakes.add_argument("--class", dest="of_class", metavar="NAME", help="only images of this class")
-    mistakes.add_argument("--out", type=path_name, metavar="FILE", help="draw them into this file")
+    mistakes.add_argument(
+        "--out", type=path_name, metavar="FILE", help=f"draw them, up to {DRAWN}, into this file"
+    )
     for command in (evaluate, show):
         command.add_argument(
             "--out", type=path_name, metavar="DIR", help="where the pictures go; default: the run folder"

@@ -15,7 +15,7 @@ from cnnx import _C, datasets, transforms
 from cnnx.cli import CommandError, UsageError, as_path, nearest
 from cnnx.cli.named import EMBEDDED, NAMES, STORED
 from cnnx.cli.picture import opened_picture, resized
-from cnnx.cli.table import cells_of, class_order, read_table
+from cnnx.cli.table import class_order, first_cells, is_unlabelled, read_table
 from cnnx.cli.terminal import complain
 from cnnx.datasets.images import ImageDataset
 
@@ -109,12 +109,18 @@ def choose_dataset(option: str | None, folder: Path, folder_given: bool = False)
 
 
 def load_images(
-    dataset: str, folder: Path, train: bool, shape: Shape | None = None, size: int | None = None
+    dataset: str,
+    folder: Path,
+    train: bool,
+    shape: Shape | None = None,
+    size: int | None = None,
+    foreign: bool = False,
 ) -> ImageDataset:
     """Training or test images that become tensors in [0, 1].
 
     `shape` (channels, height, width) is what they must have, and what images of a folder are brought to;
-    without it these may get another `size` (height and width).
+    without it these may get another `size` (height and width). Of `foreign` data, with which nothing is
+    trained, all images test where there is no test part, and any classes are enough.
     """
     images: ImageDataset
     try:
@@ -126,9 +132,11 @@ def load_images(
         elif not path.exists():  # of a run
             raise CommandError(f"{dataset}: the data are not there any more; --dataset names their new place")
         elif is_table(path):
-            images = load_table(path, train)
+            images = load_table(path, train, foreign)
+        elif is_idx(path):
+            images = load_idx(path, train, foreign)
         else:
-            images = load_idx(path, train) if is_idx(path) else load_folder(path, train, shape, size)
+            images = load_folder(path, train, shape, size, foreign)
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         raise CommandError(str(error)) from error
     if len(images) == 0:
@@ -172,14 +180,14 @@ def is_idx(folder: Path) -> bool:
     return any("ubyte" in path.name.lower() for path in folder.iterdir())
 
 
-def load_idx(folder: Path, train: bool) -> ImageDataset:
+def load_idx(folder: Path, train: bool, foreign: bool = False) -> ImageDataset:
     """The images of a folder in IDX format; a fifth of the training files tests if there are no others."""
-    known = datasets.IDXFolder(folder, train=True)
-    separate = any(name in path.name.lower() for path in folder.iterdir() for name in TEST_NAMES)
+    separate = _idx_tests(folder)
+    known = datasets.IDXFolder(folder, train=not (foreign and separate))
     # The training labels say how many classes there are: one may be missing among the test images.
-    images = datasets.IDXFolder(folder, train=False) if separate and not train else known
+    images = datasets.IDXFolder(folder, train=False) if separate and not train and not foreign else known
     data, targets = images.data.numpy(), images.targets.numpy()
-    if not separate:
+    if not separate and not foreign:
         part = split(train, targets)
         data, targets = data[part], targets[part]
     return Images(data, targets, known.classes)
@@ -190,22 +198,26 @@ def is_table(path: Path) -> bool:
     return path.is_file() and path.suffix.lower() == ".csv"
 
 
-def load_table(path: Path, train: bool) -> ImageDataset:
+def load_table(path: Path, train: bool, foreign: bool = False) -> ImageDataset:
     """The images of a table; those of `test.csv` beside it test, or a fifth of each class."""
     if path.name == TEST_TABLE and train:
         raise CommandError(f"{path}: is the test part of a table; --dataset names the table that trains")
     test = _test_of_table(path)[0]
+    if foreign:
+        path = test or path
     table = read_table(path)
     classes = class_order(table.labels)
     number = {name: label for label, name in enumerate(classes)}
-    _check_counts(path, np.bincount([number[name] for name in table.labels]), classes, test is not None)
-    if test is not None and not train:
+    if not foreign:
+        counts = np.bincount([number[name] for name in table.labels])
+        _check_counts(path, counts, classes, test is not None)
+    if test is not None and not train and not foreign:
         path, table = test, table if test == path else read_table(test)
     if unknown := class_order(list(set(table.labels) - set(classes))):
         raise CommandError(f"{path}: no images train the classes {', '.join(unknown)}")
     targets = np.array([number[name] for name in table.labels])
     sources = [f"{path.name}:{line}" for line in table.lines]
-    if test is not None:
+    if test is not None or foreign:
         return Images(table.images, targets, classes, sources=sources)
     part = split(train, targets)
     return Images(table.images[part], targets[part], classes, sources=_chosen(sources, part))
@@ -217,10 +229,11 @@ def _test_of_table(path: Path) -> tuple[Path | None, str]:
     if not test.is_file():
         return None, "a fifth of each class tests"
     try:
-        here, there = cells_of(path), cells_of(test)
-    except OSError as error:
+        here, cells = len(first_cells(path)), first_cells(test)
+    except (OSError, ValueError) as error:
         raise CommandError(str(error)) from error
-    if there == here - 1:
+    there = len(cells)
+    if there == here - 1 or (there == here and is_unlabelled(cells)):
         return None, f"a fifth of each class tests ({TEST_TABLE} has no labels)"
     if there != here:
         raise CommandError(f"{test}: its first line has {there:,} cells, that of {path.name} has {here:,}")
@@ -242,11 +255,35 @@ def _chosen(values: Sequence[str], part: Array) -> list[str]:
     return [value for value, is_in in zip(values, part, strict=True) if is_in]
 
 
+def _test_folder(folder: Path) -> Path | None:
+    """The folder of test images beside that of training images; None if there is none."""
+    return next((folder / name for name in TEST_NAMES if (folder / name).is_dir()), None)
+
+
+def has_test_part(dataset: str) -> bool:
+    """Whether a data set says which of its images test."""
+    path = Path(dataset)
+    if dataset in NAMES:
+        return True
+    if is_table(path):
+        return _test_of_table(path)[0] is not None
+    if is_idx(path):
+        return _idx_tests(path)
+    return (path / "train").is_dir() and _test_folder(path) is not None
+
+
+def _idx_tests(folder: Path) -> bool:
+    """Whether there are test files in a folder in IDX format."""
+    return any(name in path.name.lower() for path in folder.iterdir() for name in TEST_NAMES)
+
+
 def _class_folders(base: Path) -> list[str]:
     return sorted(path.name for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None) -> ImageDataset:
+def load_folder(
+    folder: Path, train: bool, shape: Shape | None, size: int | None, foreign: bool = False
+) -> ImageDataset:
     """The images in a folder with one folder per class, in alphabetical order.
 
     `folder/train` and `folder/test` are taken if they are there; else one image in five of each class is for
@@ -257,14 +294,16 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
     separate = (folder / "train").is_dir()
     base = folder / "train" if separate else folder
     classes = _class_folders(base)
-    if len(classes) < 2:
+    if len(classes) < 2 and not foreign:
         raise CommandError(f"{base}: needs a folder of images for each of two or more classes")
     if separate and not train:
-        there = [name for name in TEST_NAMES if (folder / name).is_dir()]
-        if not there:
+        there = _test_folder(folder)
+        if there is None and not foreign:
             raise CommandError(f"{folder}: has a folder train, but no folder test")
-        base = folder / there[0]
-        if unknown := sorted(set(_class_folders(base)) - set(classes)):
+        base = there or base
+        if foreign:
+            classes = _class_folders(base)
+        elif unknown := sorted(set(_class_folders(base)) - set(classes)):
             raise CommandError(f"{base}: no images train the classes {', '.join(unknown)}")
     everything = [
         (path, label)
@@ -281,7 +320,8 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
         raise CommandError(f"{base}: there are no images ({', '.join(sorted(SUFFIXES))})")
     paths, targets = [path for path, _ in files], np.array([label for _, label in files])
     counts = np.bincount(targets, minlength=len(classes))
-    _check_counts(folder, counts, classes, separate)
+    if not foreign:
+        _check_counts(folder, counts, classes, separate)
     if shape is None:
         shape = choose_shape(paths, size)
     if (total := len(paths) * math.prod(shape)) > datasets.ImageFolder.cache_bytes:
@@ -291,7 +331,7 @@ def load_folder(folder: Path, train: bool, shape: Shape | None, size: int | None
         )
     data = np.stack([read_pixels(path, shape) for path in paths])
     sources = [str(path.relative_to(folder)) for path in paths]
-    if not separate:
+    if not separate and not foreign:
         part = split(train, targets)
         data, targets, sources = data[part], targets[part], _chosen(sources, part)
     return Images(data, targets, classes, by_class=True, sources=sources)

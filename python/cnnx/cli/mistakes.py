@@ -10,7 +10,7 @@ import numpy as np
 
 from cnnx import plot
 from cnnx.cli import UsageError, as_path, nearest
-from cnnx.cli.data import Images, class_names
+from cnnx.cli.data import Images
 from cnnx.cli.figures import Figures
 from cnnx.cli.terminal import say, say_lines
 from cnnx.cli.trained import Trained
@@ -20,6 +20,7 @@ from cnnx.text import printable
 from cnnx.training.metrics import Share
 
 SHOWN = 20
+DRAWN = 100  # at most: so many can still be looked at, and a picture of a million cannot be drawn
 Array = np.ndarray[Any, Any]
 
 
@@ -45,20 +46,17 @@ class Judged(NamedTuple):
 def judge(trained: Trained, data_dir: str | None, dataset: str | None) -> Judged:
     """What a run's net makes of the test images that the options --data-dir and --dataset name."""
     images = trained.test_images(data_dir, dataset)
-    classes = class_names(images)
-    if unknown := [name for name in classes if name not in trained.classes]:
-        raise UsageError(
-            f"the data set has a class {unknown[0]!r}, the run knows {', '.join(trained.classes)}"
-        )
-    probabilities, labels = trained.classify(images)
-    labels = np.array([trained.classes.index(name) for name in classes])[labels]
+    known = trained.labels(images)
+    probabilities, found = trained.classify(images)
+    labels = known[found]
     return Judged(images, labels, probabilities.argmax(1), probabilities)
 
 
 def draw_mistakes(
     figures: Figures, path: Path, judged: Judged, classes: list[str], chosen: Array, total: int
 ) -> None:
-    """Draws mistaken images, the most confident of so many."""
+    """Draws mistaken images, the most confident of so many, up to DRAWN."""
+    asked, chosen = len(chosen), chosen[:DRAWN]
     data, names = judged.images.data.numpy(), [printable(name) for name in classes]
     titles = [
         f"{names[judged.labels[i]]} taken for {names[judged.predicted[i]]}\n"
@@ -66,7 +64,9 @@ def draw_mistakes(
         for i in chosen
     ]
     heading = f"the {len(chosen)} most confident of {total:,} mistakes, and their probabilities"
-    if len(chosen) == total:
+    if len(chosen) < asked:
+        heading += f" (a picture has {DRAWN} at most)"
+    elif len(chosen) == total:
         heading = "the only mistake" if total == 1 else f"all {total} mistakes"
     figures.draw("mistakes", path, plot.images, [data[i] for i in chosen], titles, title=heading)
 

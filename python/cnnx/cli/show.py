@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import cnnx
 from cnnx import nn, plot
-from cnnx.attribution import grad_cam, saliency
+from cnnx.attribution import CONVOLUTIONS, grad_cam, saliency
 from cnnx.cli import UsageError
 from cnnx.cli.figures import Figures
 from cnnx.cli.picture import read_picture
@@ -73,9 +73,11 @@ def subject(options: argparse.Namespace, trained: Trained) -> Subject:
     index, images = options.index or 0, trained.test_images(options.data_dir, options.dataset)
     if index >= len(images):
         raise UsageError(f"--index {index}: there are {len(images)} test images")
-    image, label = images[index]
+    known = trained.labels(images)
+    image, found = images[index]
+    label = int(known[int(found)])
     name = f"test image {index}, {printable(trained.classes[label])}"
-    return Subject(images.data[index], image[None], name, int(label))
+    return Subject(images.data[index], image[None], name, label)
 
 
 def explain(
@@ -96,7 +98,9 @@ def show(options: argparse.Namespace) -> int:
         raise UsageError(f"--class {options.class_name}: the run knows {', '.join(trained.classes)}")
     image = subject(options, trained)
     folder, figures = output_folder(options.out, trained), Figures()
-    convolutions = [(n, layer) for n, layer in trained.model.named_modules() if isinstance(layer, nn.Conv2d)]
+    convolutions = [
+        (n, layer) for n, layer in trained.model.named_modules() if isinstance(layer, CONVOLUTIONS)
+    ]
     for name, layer in convolutions:
         weight = layer.weight
         title = f"{name} {type(layer).__name__} {'x'.join(map(str, weight.shape))}"
@@ -117,8 +121,11 @@ def show(options: argparse.Namespace) -> int:
         best = int(trained.probabilities(image.inputs)[0].argmax())
         classes = list(dict.fromkeys([best] if image.label is None else [best, image.label]))
     for what, file, attribute, note in EXPLANATIONS:
-        if attribute is grad_cam and not convolutions:
-            say(f"{what}: {trained.name} has no convolution")
+        if attribute is grad_cam and not any(isinstance(layer, nn.Conv2d) for _, layer in convolutions):
+            kind = (
+                "no convolution of images, only of signals (nn.Conv1d)" if convolutions else "no convolution"
+            )
+            say(f"{what}: {trained.name} has {kind}")
             continue
         title = f"{what}, {trained.name}"
         told = (attribute, trained, image, classes)

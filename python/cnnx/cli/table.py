@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,23 +114,49 @@ def class_order(labels: Sequence[str]) -> list[str]:
     return sorted(names)
 
 
-def cells_of(path: Path) -> int:
-    """How many cells the first line of a CSV file has that is not empty; 0 if there is none."""
-    with open(path, "rb") as file:
+def first_cells(path: Path) -> list[str]:
+    """The cells of the first line of a CSV file that is not empty; none if there is no such line."""
+    with reading("", path, WHAT), open(path, "rb") as file:
         while line := file.readline(LONGEST_LINE):
             if line.strip():
-                return line.count(b",") + 1
-    return 0
+                return _cells(line)
+    return []
+
+
+def is_unlabelled(cells: Sequence[str]) -> bool:
+    """Whether these cells of a first line are names, none of them that of a column of labels."""
+    return _is_header(cells) and not any(_are_labels(cells))
+
+
+def _cells(line: bytes) -> list[str]:
+    """The texts between the commas of a line, without the quotes that may stand around them."""
+    return [cell.strip() for cell in next(csv.reader([line.decode("utf-8-sig")], skipinitialspace=True))]
+
+
+def _are_labels(cells: Sequence[str]) -> tuple[bool, bool]:
+    """Whether the first and the last cell are names of a column of labels."""
+    return cells[0].lower() in LABELS, cells[-1].lower() in LABELS
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Whether cells are names: some that are no numbers, or numbers behind a name, all different.
+
+    Numbers are what pandas calls columns; the pixels of an image behind a class's name are not all different.
+    """
+    pixels = cells[1:]
+    if not all(map(_is_number, pixels)):
+        return True
+    return bool(pixels) and not _is_number(cells[0]) and len(set(pixels)) == len(pixels)
 
 
 def _layout(line: bytes) -> Layout:
     """What the first line says, with names or without."""
-    cells = [cell.strip().strip(b'"').decode("utf-8-sig").strip() for cell in line.split(b",")]
+    cells = _cells(line)
     if len(cells) < 2:
         raise ValueError("the first line has no commas")
-    if all(map(_is_number, cells[1:])):
+    if not _is_header(cells):
         return Layout(len(cells), label_last=False, header=False)
-    first, last = (cells[at].lower() in LABELS for at in (0, -1))
+    first, last = _are_labels(cells)
     if not first and not last:
         where = "neither the first nor the last column" if len(cells) > 2 else "no column"
         raise ValueError(f"{where} is called {', '.join(LABELS[:-1])} or {LABELS[-1]}")
@@ -147,15 +174,22 @@ def _is_number(text: str) -> bool:
 def _parted(line: bytes, layout: Layout, number: int) -> tuple[str, bytes]:
     """The label of a line, and its pixels."""
     line = line.rstrip(b"\r")
-    if (cells := line.count(b",") + 1) != layout.cells:
-        raise ValueError(f"line {number} has {cells:,} cells, the first has {layout.cells:,}")
-    if layout.label_last:
+    quoted = _cells(line) if b'"' in line else None
+    count = line.count(b",") + 1 if quoted is None else len(quoted)
+    if count != layout.cells:
+        raise ValueError(f"line {number} has {count:,} cells, the first has {layout.cells:,}")
+    if quoted is not None:
+        label = quoted.pop(-1 if layout.label_last else 0).encode()
+        text = ",".join(quoted).encode()
+        if text.count(b",") != len(quoted) - 1:
+            raise ValueError(f"line {number} has a pixel with a comma in it")
+    elif layout.label_last:
         text, _, label = line.rpartition(b",")
     else:
         label, _, text = line.partition(b",")
     if len(label) > LONGEST_LABEL:
         raise ValueError(f"the label in line {number} is longer than {LONGEST_LABEL} bytes")
-    name = label.decode("utf-8-sig").strip().strip('"').strip()
+    name = label.decode("utf-8-sig").strip()
     if not name:
         raise ValueError(f"line {number} has no label")
     return name, text

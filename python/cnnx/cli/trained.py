@@ -12,11 +12,20 @@ import cnnx
 from cnnx import nn
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.augment import transform_of
-from cnnx.cli.data import as_dataset, folder_of_run, load_images, refuse_folder
+from cnnx.cli.data import (
+    as_dataset,
+    class_names,
+    folder_of_run,
+    has_test_part,
+    load_images,
+    refuse_folder,
+)
+from cnnx.cli.named import NAMES
 from cnnx.cli.own_model import OwnModel, allowed, is_own
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
 from cnnx.cli.settings import EVALUATION_BATCH
+from cnnx.cli.terminal import say
 from cnnx.datasets.images import ImageDataset
 from cnnx.utils.data import DataLoader
 
@@ -76,13 +85,35 @@ class Trained:
         )
 
     def test_images(self, data_dir: str | None, dataset: str | None = None) -> ImageDataset:
-        """The test images of the run's data set, or of what the options --data-dir and --dataset name."""
-        dataset = self.dataset if dataset is None else as_dataset(dataset)
+        """The test images of the run's data set, or of what the options --data-dir and --dataset name.
+
+        Other data without a test part test as a whole, which a line says; the run's own, and what is named
+        where they are gone, as in training.
+        """
+        given, dataset = dataset, self.dataset if dataset is None else as_dataset(dataset)
         refuse_folder(data_dir, dataset)
         folder = folder_of_run(dataset, data_dir, self.data_dir)
-        images = load_images(dataset, folder, False, self.shape)
+        moved = self.dataset not in NAMES and not Path(self.dataset).exists()
+        foreign = dataset != self.dataset and not moved
+        images = load_images(dataset, folder, False, self.shape, foreign=foreign)
+        if given is not None and not has_test_part(dataset):
+            number = f"test images: {len(images):,} of {given}"
+            if foreign:
+                say(f"{number}, all of them: it is not the run's own data and has no test part")
+            else:
+                why = f", which takes the place of {self.dataset}" if moved else ", the run's own data"
+                say(f"{number}{why}: the fifth of each class that did not train")
         images.transform = transform_of(self.normalize)
         return images
+
+    def labels(self, images: ImageDataset) -> Array:
+        """The run's label of each class of a data set, by name; UsageError if there is none."""
+        names = class_names(images)
+        if unknown := [name for name in names if name not in self.classes]:
+            raise UsageError(
+                f"the data set has a class {unknown[0]!r}, the run knows {', '.join(self.classes)}"
+            )
+        return np.array([self.classes.index(name) for name in names])
 
     def inputs(self, pictures: Array) -> cnnx.Tensor:
         """Pictures (N, C, H, W) with values in [0, 1] as the net takes them."""

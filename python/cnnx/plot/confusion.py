@@ -33,6 +33,7 @@ def most_confused(matrix: Array, limit: int = NAMED) -> list[tuple[int, int, int
     limit
         How many at most.
     """
+    matrix = _as_counts(matrix)
     errors = matrix - np.diag(np.diag(matrix))
     totals = matrix.sum(1, keepdims=True)
     shares = errors / np.where(totals > 0, totals, 1)
@@ -80,12 +81,11 @@ def confusion_matrix(
     most confused:
       cat taken for dog, 2 of 10
     """
-    counts = as_array(matrix)
+    counts = _as_counts(as_array(matrix))
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or counts.size == 0:
         raise ValueError(f"confusion_matrix: needs a square matrix, got shape {counts.shape}")
     if counts.dtype.kind not in "buif" or not np.all(np.isfinite(counts)) or counts.min() < 0:
         raise ValueError("confusion_matrix: counts must be finite numbers that are not negative")
-    counts = counts + 0  # of bool: numbers
     names = [as_name(name) for name in (range(len(counts)) if classes is None else classes)]
     if len(names) != len(counts):
         raise ValueError(f"confusion_matrix: {len(names)} names for {len(counts)} classes")
@@ -115,6 +115,11 @@ def confusion_matrix(
         lines = [f"mistakes: the darker, the larger their share of the true class, at most {darkest}", *lines]
         lines.insert(1, "most confused:")
     return finish(figure, title or heading, path, "\n".join(lines), (axes, side, side))
+
+
+def _as_counts(matrix: Array) -> Array:
+    """Integers of any kind, and bools, as ones that can be subtracted and summed."""
+    return matrix.astype(np.int64) if matrix.dtype.kind in "bui" else matrix
 
 
 def _number(count: Any) -> str:

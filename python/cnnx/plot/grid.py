@@ -33,8 +33,9 @@ def images(
     Parameters
     ----------
     images
-        Arrays (H, W), (1, H, W), (3, H, W) or (H, W, 3), floating-point or uint8; each is shown with its own
-        smallest and largest value as black and white, colour ones by one scale over the channels.
+        Arrays (H, W), (1, H, W), (3, H, W) or (H, W, 3), floating-point or uint8; where two of these fit, the
+        channels are first. Each is shown with its own smallest and largest value as black and white, colour
+        ones by one scale over the channels.
     titles
         One line (or several) for each image; longer ones are broken.
     path
@@ -157,7 +158,7 @@ def _height(text: str, size: float) -> float:
 def as_picture(image: Any) -> Array:
     """An image as matplotlib takes it: (H, W), or (H, W, 3) within [0, 1]."""
     array = as_array(image)
-    if array.ndim == 3 and array.shape[0] in (1, 3) and array.shape[2] not in (1, 3):
+    if array.ndim == 3 and array.shape[0] in (1, 3):
         array = array.transpose(1, 2, 0)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]

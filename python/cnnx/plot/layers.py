@@ -65,9 +65,10 @@ def filters(
     Raises
     ------
     ValueError
-        If the weight has another number of dimensions, or colours are asked for and there are not three
-        input channels.
+        If the weight has another number of dimensions, colours are asked for and there are not three input
+        channels, or the limit is not positive.
     """
+    _check_limit("filters", limit)
     kernels = as_array(weight)
     if kernels.ndim == 3:
         kernels = kernels[:, :, None, :]
@@ -151,8 +152,10 @@ def feature_maps(
     Raises
     ------
     ValueError
-        If an activation has another number of dimensions, or there is none.
+        If an activation has another number of dimensions or holds no real numbers, there is none, or the
+        limit is not positive.
     """
+    _check_limit("feature_maps", limit)
     layers = activations if isinstance(activations, Mapping) else {"": activations}
     if not layers:
         raise ValueError("feature_maps: there are no activations")
@@ -188,6 +191,11 @@ def feature_maps(
     return finish(figure, None, path)
 
 
+def _check_limit(name: str, limit: int) -> None:
+    if limit < 1:
+        raise ValueError(f"{name}: limit must be positive, got {limit}")
+
+
 def _image_panel(image: Any) -> Panel:
     picture = as_picture(image)
     height, width = picture.shape[:2]
@@ -218,6 +226,8 @@ def _maps_panel(name: str, maps: Array, limit: int) -> Panel:
         maps = maps[0]
     if maps.ndim not in (2, 3) or maps.size == 0:
         raise ValueError(f"feature_maps: needs maps (channels, [height,] width), got {maps.shape}")
+    if maps.dtype.kind not in "iuf":
+        raise ValueError(f"feature_maps: needs maps of numbers, got {maps.dtype}")
     heading = f"{name}  {'x'.join(map(str, maps.shape))}".strip()
     if len(maps) > limit:
         heading += f", the first {limit} channels"

@@ -67,6 +67,9 @@ def curves(
     """
     if not history or not all(parts for parts in history.values()):
         raise ValueError("curves: the history is empty")
+    for quantity, parts in history.items():
+        if empty := [part for part, values in parts.items() if len(values) == 0]:
+            raise ValueError(f"curves: {as_text(quantity)} of {as_name(empty[0])} has no values")
     from matplotlib.ticker import MaxNLocator
 
     names = list(dict.fromkeys(part for parts in history.values() for part in parts))

@@ -23,6 +23,7 @@ from cnnx.training.given import (
     on_device,
 )
 from cnnx.training.trainer import Loss, Trainer
+from cnnx.utils.data import DataLoader
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,8 +103,8 @@ def find_lr(
     :math:`a_i = b a_{i-1} + (1 - b) l_i`, divided by :math:`1 - b^{i+1}`, and the test ends where that is
     above `threshold` times its least value (of one below 0: higher than that by as much), or no number. What
     is suggested is a tenth of the rate at which the smoothed loss is least, where it is about to diverge, or
-    the rate at which it falls fastest if that is less. Afterwards model, optimizer, gradients and random
-    numbers are as they were, to the bit.
+    the rate at which it falls fastest if that is less. Afterwards model, loss, optimizer, gradients,
+    random numbers and the place of a `DataLoader` are as they were, to the bit.
 
     Parameters
     ----------
@@ -180,7 +181,7 @@ def find_lr(
     train = as_loader("find_lr", data, batch_size, True)
     if train is None:
         raise TypeError("find_lr: there are no data")
-    with _as_it_was(model, train):
+    with _as_it_was(model, train, loss, optimizer):
         if seed is not None:
             cnnx.manual_seed(seed)
         loss = loss_for("find_lr", loss, loss is None and hold_classes("find_lr", train))
@@ -241,21 +242,31 @@ def _endless(train: Any) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _as_it_was(model: nn.Module, train: Any) -> Iterator[None]:
+def _as_it_was(model: nn.Module, train: Any, loss: Any, optimizer: Any) -> Iterator[None]:
     """Afterwards everything that a training changes is as before, the very tensors with their values."""
+    # A dict, since a loss may hold the model, or a part of it.
+    modules = list(
+        dict.fromkeys([*model.modules(), *(loss.modules() if isinstance(loss, nn.Module) else ())])
+    )
     kept: list[tuple[dict[str, Any], str, Any, Any]] = [
         (members, name, tensor, tensor.detach().clone())
-        for module in model.modules()
+        for module in modules
         for members in (module._parameters, module._buffers)
         for name, tensor in members.items()
         if tensor is not None
     ]
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    modes = [(module, module.training) for module in model.modules()]
+    groups = optimizer.param_groups if isinstance(optimizer, Optimizer) else []
+    inside = {id(tensor) for _, _, tensor, _ in kept}
+    beside = [p for group in groups for p in group["params"] if id(p) not in inside]
+    values_beside = [parameter.detach().clone() for parameter in beside]
+    own = (parameter for module in modules for parameter in module.parameters(recurse=False))
+    gradients = [(parameter, parameter.grad) for parameter in (*own, *beside)]
+    modes = [(module, module.training) for module in modules]
     random = cnnx.get_rng_state()
     parts = (train, *(getattr(train, name, None) for name in ("sampler", "batch_sampler")))
     generators = [g for part in parts if isinstance(g := getattr(part, "generator", None), cnnx.Generator)]
     orders = [generator.get_state() for generator in generators]
+    place = train._where() if isinstance(train, DataLoader) else None
     for parameter, _ in gradients:
         parameter.grad = None
     try:
@@ -265,10 +276,14 @@ def _as_it_was(model: nn.Module, train: Any) -> Iterator[None]:
             for members, name, tensor, values in kept:
                 tensor.copy_(values)
                 members[name] = tensor
+            for parameter, values in zip(beside, values_beside, strict=True):
+                parameter.copy_(values)
         for parameter, gradient in gradients:
             parameter.grad = gradient
         for module, mode in modes:
             module.training = mode
         for generator, order in zip(generators, orders, strict=True):
             generator.set_state(order)
+        if place is not None:
+            train._go_to(place)
         cnnx.set_rng_state(random)

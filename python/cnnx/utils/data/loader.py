@@ -263,6 +263,13 @@ class DataLoader:
             None if call is None else _unpack("DataLoader.load_state_dict", call),
         )
 
+    def _where(self) -> tuple[Any, Any]:
+        """Where the next pass begins and where the one under way is, for `_go_to`: of any loader, exactly."""
+        return self._resume, self._place.values()
+
+    def _go_to(self, where: tuple[Any, Any]) -> None:
+        self._resume, (self._place.order, self._place.position, self._place.call) = where
+
     def _check_resumable(self, what: str) -> None:
         if order_of(self.batch_sampler) is None:
             raise NotImplementedError(
