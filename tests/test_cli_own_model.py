@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -156,6 +157,32 @@ def test_what_an_interrupted_run_says(net, capsys):
     assert code == 130
     assert "go on with: cnnx train --resume run --trust\n" in capsys.readouterr().out
     assert "net.py:Net" in said(capsys, "info", "run")
+
+
+def test_resume_runs_no_program_outside_the_run(own_run, net, capsys, tmp_path):
+    """Trainings that have not begun need the weights of the run that --from named: no more than those."""
+    stop = (
+        "        if self.training and pathlib.Path('stop').exists():\n            os.kill(os.getpid(), 2)\n"
+    )
+    net.write_text("import os, pathlib" + NET.replace("        x = F", stop + "        x = F"))
+    (own_run / "model.py").write_bytes(net.read_bytes())
+    (tmp_path / "stop").touch()
+    options = ("--dataset", "digits", "--validations", 2, "--epochs", 1, "--out", "next", "--trust")
+    assert run("--from", "run", *options) == 130
+    (tmp_path / "stop").unlink()
+    shutil.copytree(own_run, tmp_path / "next" / "sub")
+    (tmp_path / "next" / "sub" / "model.py").write_text("import pathlib; pathlib.Path('marker').touch()")
+    state = cnnx.load("next/checkpoint.safetensors")
+    assert state["stage"] == 0
+    state["settings"]["start"] = str(tmp_path / "next" / "sub")
+    cnnx.save(state, "next/checkpoint.safetensors")
+    shutil.copytree("next", "without")
+    assert run("--resume", "next", "--trust") == 0
+    assert not (tmp_path / "marker").exists()
+    (tmp_path / "next" / "sub" / "model.safetensors").unlink()
+    text = said(capsys, "train", "--resume", "without", "--trust", code=1)
+    assert "the weights that the run began with cannot be read: " in text
+    assert text.count("\n") == 1
 
 
 def test_naming_the_same_program_trusts_it(own_run, net, capsys):

@@ -243,9 +243,23 @@ def count_saved(about: dict[str, Any], path: Path) -> int:
     """
     if not is_own(about["model"]):
         return count_values(about["model"], _shape(about), len(about["classes"]))
+    return sum(tensor.numel() for tensor in load_weights(path).values())
+
+
+def load_weights(path: Path) -> dict[str, cnnx.Tensor]:
+    """The tensors in a file of weights, whatever net they are of.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged; the message names it.
+    OSError
+        If it cannot be read.
+    """
     state = cnnx.load(path)
     check(path, {"weights": TENSORS}, {"weights": state})
-    return sum(tensor.numel() for tensor in state.values())
+    weights: dict[str, cnnx.Tensor] = state
+    return weights
 
 
 def load_net(about: dict[str, Any], path: Path, own: OwnModel | None = None) -> nn.Module:

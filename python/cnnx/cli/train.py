@@ -32,7 +32,7 @@ from cnnx.cli.figures import Figures
 from cnnx.cli.own_model import OwnModel, OwnModelError
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, RunFolder
-from cnnx.cli.run_schema import make_net
+from cnnx.cli.run_schema import load_weights, make_net
 from cnnx.cli.settings import (
     EVALUATION_BATCH,
     PROFILED_STEPS,
@@ -421,8 +421,16 @@ def _resume(options: argparse.Namespace, run: RunFolder, given: OwnModel | None)
         raise CommandError(f"{settings.dataset}: the classes are {here}; the run in {run.path} has {there}")
     # Only the trainings that have not begun yet need the weights of another run.
     begun = settings.start is None or settings.validations == 1 or saved["stage"] == settings.validations
-    start = None if begun else Trained.open(str(settings.start), options.trust, given)
-    return _run(options, settings, images, _load_test(settings), run, saved, weights_of(start), own)
+    start = None if begun else _saved_weights(str(settings.start))
+    return _run(options, settings, images, _load_test(settings), run, saved, start, own)
+
+
+def _saved_weights(start: str) -> Weights:
+    """Those of the run that a checkpoint names; no program is run for it, which may be any folder's."""
+    try:
+        return load_weights(RunFolder(Path(start)).model)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"the weights that the run began with cannot be read: {error}") from error
 
 
 def weights_of(start: Trained | None) -> Weights:
