@@ -221,8 +221,35 @@ def test_a_run_of_a_named_net_is_no_program(capsys, tmp_path):
 def test_a_program_in_the_way_is_not_lost(net, capsys, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "model.py").write_text("mine")
-    text = said(capsys, "train", "--dataset", "digits", "--model", f"{net}:Net", "--out", "run", code=2)
+    options = ("--dataset", "digits", "--epochs", 1, "--out", "run")
+    text = said(capsys, "train", *options, "--model", f"{net}:Net", code=2)
     assert "model.py is there already and would be lost" in text
+    assert run(*options, "--model", "mlp") == 0  # which keeps no program
+    assert (tmp_path / "run" / "model.py").read_text() == "mine"
+
+
+def test_a_folder_that_holds_the_program_alone(net, capsys, tmp_path):
+    """What a training leaves that was killed before its first checkpoint."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.py").symlink_to(net)
+    options = ("--dataset", "digits", "--model", f"{net}:Net", "--epochs", 1, "--out", "run")
+    assert "model.py is a link" in said(capsys, "train", *options, code=1)
+    (tmp_path / "run" / "model.py").unlink()
+    shutil.copy(net, tmp_path / "run" / "model.py")
+    assert run(*options) == 0
+
+
+def test_what_comes_next(net, capsys):
+    text = said(
+        capsys, "train", "--dataset", "digits", "--model", f"{net}:Net", "--epochs", 1, "--out", "run"
+    )
+    lines = text.partition("next: ")[2].splitlines()[:3]
+    for line in lines:
+        assert " --trust" in line
+    said(capsys, *lines[0].partition("  ")[0].split()[1:])
+    (net.parent / "run" / "model.safetensors").unlink()
+    text = said(capsys, "eval", "run", "--trust", code=1)
+    assert text.endswith("cnnx train --resume run --trust writes it\n")
 
 
 def test_a_few_images_train_it_in_turn(tmp_path, net):
@@ -351,6 +378,9 @@ def test_wrong_use_of_it(net, capsys, tmp_path):
         ("net.py:a b", "invalid choice: 'net.py:a b'"),
         ("lenet", "invalid choice: 'lenet', did you mean lenet5?"),
         ("there/is/none.py:Net", "--model there/is/none.py:Net: there is no there/is/none.py"),
+        ("a:b.py:Net", "--model a:b.py:Net: a run cannot keep this name"),
+        (".py:Net", "--model .py:Net: a run cannot keep this name"),
+        (f"{net}:{'N' * 300}", "a run cannot keep this name"),
     ]:
         text_of_it = said(capsys, "train", "--model", option, code=2)
         assert text in text_of_it

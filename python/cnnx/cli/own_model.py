@@ -85,8 +85,14 @@ class OwnModel:
         """The one that the option `--model` names."""
         file, _, name = option.rpartition(":")
         path = as_path(file)
+        model = f"{path.name}:{name}"
+        if not is_own(model):
+            raise UsageError(
+                f"--model {option}: a run cannot keep this name; one such as net.py:Net has no colon or "
+                "backslash in it, something before .py, and is not very long"
+            )
         try:
-            return cls(read_program(path), path, f"{path.name}:{name}")
+            return cls(read_program(path), path, model)
         except (OSError, OwnModelError) as error:
             what = f"there is no {file}" if isinstance(error, FileNotFoundError) else str(error)
             raise UsageError(f"--model {option}: {what}") from error

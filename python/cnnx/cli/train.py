@@ -220,15 +220,21 @@ class Run:
             trainer.why_stopped = None
 
     def save(self) -> None:
-        """Writes the run folder: the checkpoint, and then what follows from it."""
+        """Writes the run folder: the program of the net, the checkpoint, and then what follows from it."""
+        self.keep_program()
         self.folder.commit(self.state())
         self.derive()
+
+    def keep_program(self) -> None:
+        """Writes the program of the net, if one makes it: without it no checkpoint can be used."""
+        if self.own is not None:
+            self.folder.keep(self.own.source)
 
     def derive(self, **results: Any) -> None:
         """Brings the other files in line with the checkpoint, with results if there are any."""
         about = {"cnnx": cnnx.__version__, **self.settings.as_dict(), "drawing": self.drawing, **results}
         weights = (self.stopping.weights if self.stopping else {}) or self.trainer.model.state_dict()
-        self.folder.derive(about, weights, self.rows(), None if self.own is None else self.own.source)
+        self.folder.derive(about, weights, self.rows())
 
     def rows(self) -> list[Row]:
         """The history of all trainings; where there are several, they are numbered."""
@@ -362,7 +368,7 @@ def _train(options: argparse.Namespace) -> int:
         say(f"note: the run in {start.folder} has seen these images, so the validation will be too good")
     test = _load_test(settings)
     run = RunFolder.create(options.out, settings.model, Path(settings.dataset).name)
-    with run.locked(new=True):
+    with run.locked(new=True, program=None if own is None else own.source):
         return _run(options, settings, images, test, run, None, weights_of(start), own)
 
 
@@ -475,6 +481,7 @@ def _run(
         run = Run(settings, images, folder, more, start, own)
         if saved is not None:
             run.restore(saved)
+            run.keep_program()
             run.derive()
         if board is not None:
             board.follow(run.rows)

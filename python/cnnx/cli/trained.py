@@ -47,9 +47,10 @@ class Trained:
         run = RunFolder(as_path(option))
         for path in (run.about, run.model):
             if not path.exists() and run.checkpoint.exists():
+                told = " --trust" if run.program.exists() else ""
                 raise CommandError(
                     f"{option}: there is no {path}, the training was ended as it saved: "
-                    f"cnnx train --resume {option} writes it"
+                    f"cnnx train --resume {option}{told} writes it"
                 )
             if not path.exists():
                 raise UsageError(f"{option} is no run folder of cnnx train: there is no {path}")
