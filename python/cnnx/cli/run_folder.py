@@ -36,10 +36,12 @@ class RunFolder:
     ----------
     path
         The folder.
+    made
+        Whether it has just been made.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, made: bool = False) -> None:
+        self.path, self.made = path, made
         self.model = path / "model.safetensors"
         self.checkpoint = path / "checkpoint.safetensors"
         self.history = path / "history.csv"
@@ -53,8 +55,9 @@ class RunFolder:
         try:
             if option is not None:
                 path = as_path(option)
+                made = not path.exists()
                 path.mkdir(parents=True, exist_ok=True)
-                return cls(path)
+                return cls(path, made)
             stem = Path("runs") / f"{model.rpartition(':')[2]}-{dataset}-{time.strftime('%Y%m%d-%H%M%S')}"
             stem.parent.mkdir(exist_ok=True)
             path, count = stem, 1
@@ -63,7 +66,12 @@ class RunFolder:
                 path = stem.with_name(f"{stem.name}-{count}")
         except OSError as error:
             raise CommandError(f"cannot make the run folder: {error}") from error
-        return cls(path)
+        return cls(path, made=True)
+
+    def drop(self) -> None:
+        """Takes the folder away again if it has been made for a run that has saved nothing."""
+        if self.made and not any(self.path.iterdir()):
+            self.path.rmdir()
 
     @classmethod
     def existing(cls, option: str) -> RunFolder:

@@ -442,8 +442,8 @@ def _check_optimizer(
         raise RunError(f"{path}: the optimizer's state is not of the {len(parameters)} parameters of the run")
     names = STATE_NAMES[settings.optimizer]
     for number, entry in saved["state"].items():
-        shape = tuple(parameters[number].shape)
-        rules = {name: _COUNT if name == "step" else _of_shape(shape) for name in names}
+        kept = _like(parameters[number])
+        rules = {name: _COUNT if name == "step" else kept for name in names}
         check(path, rules, entry)
         if {*entry} != names:
             raise RunError(f"{path}: the optimizer keeps {sorted(map(str, entry))} of a parameter")
@@ -465,9 +465,11 @@ def _is_same(found: Any, value: Any) -> bool:
     return bool(found == value)
 
 
-def _of_shape(shape: tuple[int, ...]) -> Rule:
-    """A tensor that an optimizer keeps."""
-    return Rule(f"a float32 tensor of shape {shape}", lambda v: _is_tensor(v, cnnx.float32, shape))
+def _like(parameter: nn.Parameter) -> Rule:
+    """A tensor that an optimizer keeps of a parameter."""
+    dtype, shape = parameter.dtype, tuple(parameter.shape)
+    name = str(dtype).removeprefix("cnnx.")
+    return Rule(f"a {name} tensor of shape {shape}", lambda v: _is_tensor(v, dtype, shape))
 
 
 # Of updates: float32, which holds every whole number up to 2 ** 24.

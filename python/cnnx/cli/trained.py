@@ -13,7 +13,7 @@ from cnnx import nn
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.augment import transform_of
 from cnnx.cli.data import as_dataset, folder_of_run, load_images, refuse_folder
-from cnnx.cli.own_model import OwnModel, allowed, is_own
+from cnnx.cli.own_model import OwnModel, allowed, is_own, of_program
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
 from cnnx.cli.settings import EVALUATION_BATCH
@@ -92,8 +92,12 @@ class Trained:
 
     def probabilities(self, inputs: cnnx.Tensor) -> Array:
         """Softmax of the outputs (N, classes)."""
-        with cnnx.no_grad():
-            found: Array = self.model(inputs).softmax(1).numpy()
+        with cnnx.no_grad(), of_program(self.own):
+            if self.own is None:
+                scores = self.model(inputs)
+            else:
+                scores = self.own.scores(self.model, inputs, len(self.classes))
+            found: Array = scores.softmax(1).numpy()
         return found
 
     def classify(self, images: ImageDataset) -> tuple[Array, Array]:
