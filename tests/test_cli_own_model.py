@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
 import pytest
 
@@ -75,11 +77,13 @@ def test_the_default_folder_is_named_after_the_net(net, tmp_path):
 
 COMMANDS = {
     "eval": ["eval", "run"],
+    "mistakes": ["mistakes", "run"],
     "show": ["show", "run"],
     "export": ["export", "run", "net.onnx"],
     "predict": ["predict", "run", "seven.ppm"],
     "resume": ["train", "--resume", "run"],
     "from": ["train", "--from", "run", "--dataset", "digits", "--epochs", "1", "--out", "next"],
+    "find-lr": ["find-lr", "--from", "run", "--dataset", "digits", "--steps", "20"],
 }
 
 
@@ -94,6 +98,16 @@ def test_the_copy_is_run_if_it_is_trusted(name, own_run, capsys, tmp_path):
     assert not (tmp_path / "ran").exists()
     said(capsys, *COMMANDS[name], "--trust")
     assert (tmp_path / "ran").exists()
+
+
+def test_find_lr_of_a_program(net, capsys, tmp_path):
+    """As cnnx train begins with it: the same words without a copy of the program."""
+    text = said(capsys, "find-lr", "--dataset", "digits", "--model", f"{net}:Net")
+    assert "model: net.py:Net, adam" in text
+    assert "suggested: --lr " in text
+    assert not (tmp_path / "runs").exists()
+    text = said(capsys, "find-lr", "--model", f"{net}:Net", "--trust", code=2)
+    assert "--trust is for a run that is there, of --from (see" in text
 
 
 @pytest.mark.parametrize("command", ["info", "compare"])
@@ -149,13 +163,37 @@ def test_resume_is_as_if_it_had_not_ended(own_run, net):
 
 
 def test_what_an_interrupted_run_says(net, capsys):
-    stop = "        if self.training and len(x) < 64:\n            os.kill(os.getpid(), 2)\n"
+    stop = "        if self.training and 2 < len(x) < 64:\n            os.kill(os.getpid(), 2)\n"
     net.write_text("import os" + NET.replace("        x = F", stop + "        x = F"))
     capsys.readouterr()
     code = main(["train", "--dataset", "digits", "--model", f"{net}:Net", "--out", "run", "--threads", "1"])
     assert code == 130
     assert "go on with: cnnx train --resume run --trust\n" in capsys.readouterr().out
     assert "net.py:Net" in said(capsys, "info", "run")
+
+
+def test_resume_runs_no_program_outside_the_run(own_run, net, capsys, tmp_path):
+    """Trainings that have not begun need the weights of the run that --from named: no more than those."""
+    stop = "        if len(x) > 2 and pathlib.Path('stop').exists():\n            os.kill(os.getpid(), 2)\n"
+    net.write_text("import os, pathlib" + NET.replace("        x = F", stop + "        x = F"))
+    (own_run / "model.py").write_bytes(net.read_bytes())
+    (tmp_path / "stop").touch()
+    options = ("--dataset", "digits", "--validations", 2, "--epochs", 1, "--out", "next", "--trust")
+    assert run("--from", "run", *options) == 130
+    (tmp_path / "stop").unlink()
+    shutil.copytree(own_run, tmp_path / "next" / "sub")
+    (tmp_path / "next" / "sub" / "model.py").write_text("import pathlib; pathlib.Path('marker').touch()")
+    state = cnnx.load("next/checkpoint.safetensors")
+    assert state["stage"] == 0
+    state["settings"]["start"] = str(tmp_path / "next" / "sub")
+    cnnx.save(state, "next/checkpoint.safetensors")
+    shutil.copytree("next", "without")
+    assert run("--resume", "next", "--trust") == 0
+    assert not (tmp_path / "marker").exists()
+    (tmp_path / "next" / "sub" / "model.safetensors").unlink()
+    text = said(capsys, "train", "--resume", "without", "--trust", code=1)
+    assert "the weights that the run began with cannot be read: " in text
+    assert text.count("\n") == 1
 
 
 def test_naming_the_same_program_trusts_it(own_run, net, capsys):
@@ -194,8 +232,35 @@ def test_a_run_of_a_named_net_is_no_program(capsys, tmp_path):
 def test_a_program_in_the_way_is_not_lost(net, capsys, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "model.py").write_text("mine")
-    text = said(capsys, "train", "--dataset", "digits", "--model", f"{net}:Net", "--out", "run", code=2)
+    options = ("--dataset", "digits", "--epochs", 1, "--out", "run")
+    text = said(capsys, "train", *options, "--model", f"{net}:Net", code=2)
     assert "model.py is there already and would be lost" in text
+    assert run(*options, "--model", "mlp") == 0  # which keeps no program
+    assert (tmp_path / "run" / "model.py").read_text() == "mine"
+
+
+def test_a_folder_that_holds_the_program_alone(net, capsys, tmp_path):
+    """What a training leaves that was killed before its first checkpoint."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.py").symlink_to(net)
+    options = ("--dataset", "digits", "--model", f"{net}:Net", "--epochs", 1, "--out", "run")
+    assert "model.py is a link" in said(capsys, "train", *options, code=1)
+    (tmp_path / "run" / "model.py").unlink()
+    shutil.copy(net, tmp_path / "run" / "model.py")
+    assert run(*options) == 0
+
+
+def test_what_comes_next(net, capsys):
+    text = said(
+        capsys, "train", "--dataset", "digits", "--model", f"{net}:Net", "--epochs", 1, "--out", "run"
+    )
+    lines = text.partition("next: ")[2].splitlines()[:3]
+    for line in lines:
+        assert " --trust" in line
+    said(capsys, *lines[0].partition("  ")[0].split()[1:])
+    (net.parent / "run" / "model.safetensors").unlink()
+    text = said(capsys, "eval", "run", "--trust", code=1)
+    assert text.endswith("cnnx train --resume run --trust writes it\n")
 
 
 def test_a_few_images_train_it_in_turn(tmp_path, net):
@@ -283,6 +348,40 @@ WRONG = {
         "from cnnx import nn\nclass Net(nn.Module):\n  def forward(self, x):\n    return x.nothing",
         "{path}, line 4: MissingNameError: cnnx.Tensor has no 'nothing'",
     ),
+    "no parameters": (
+        "from cnnx import nn\nclass Net(nn.Module):\n  def forward(self, x): return x.flatten(1)[:, :10]",
+        "Net of {path} makes a net that has no parameters to train",
+    ),
+    "frozen": (
+        "from cnnx import nn\n"
+        "def Net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).requires_grad_(False)",
+        "Net of {path} makes a net that has no parameters to train",
+    ),
+    "whole numbers": (
+        "from cnnx import nn\nclass Net(nn.Linear):\n  def __init__(self): super().__init__(64, 10)\n"
+        "  def forward(self, x): return super().forward(x.flatten(1)).long()",
+        "Net of {path} makes scores of cnnx.int64, not of floats",
+    ),
+    "no gradient": (
+        "from cnnx import nn\nclass Net(nn.Linear):\n  def __init__(self): super().__init__(64, 10)\n"
+        "  def forward(self, x): return super().forward(x.flatten(1)).detach()",
+        "Net of {path}: backward",
+    ),
+    "two at a time": (
+        "from cnnx import nn\nclass Net(nn.Linear):\n  def __init__(self): super().__init__(64, 10)\n"
+        "  def forward(self, x): return super().forward(x.flatten(1)).reshape(-1, 2, 10)[:, 0].repeat(2, 1)",
+        "{path}, line 4: ",
+    ),
+    "squeezed": (
+        "from cnnx import nn\nclass Net(nn.Linear):\n  def __init__(self): super().__init__(64, 10)\n"
+        "  def forward(self, x): return super().forward(x.flatten(1)).squeeze()",
+        "makes (10,) of one image of 1x8x8, where a score of each class is needed: (1, 10)",
+    ),
+    "more in training": (
+        "from cnnx import nn\nclass Net(nn.Linear):\n  def __init__(self): super().__init__(64, 10)\n"
+        "  def forward(self, x): return [x] * 2 if self.training else super().forward(x.flatten(1))",
+        "makes a list of two images",
+    ),
     "more than tensors": (
         "from cnnx import nn\nclass Net(nn.Linear):\n  def __init__(self): super().__init__(64, 10)\n"
         "  def forward(self, x): return super().forward(x.flatten(1))\n"
@@ -309,12 +408,84 @@ def test_an_error_while_it_trains(net, capsys, tmp_path):
     net.write_text(
         NET.replace(
             "        x = F",
-            "        if self.training and len(x) < 64:\n            x = x.nothing\n        x = F",
+            "        if self.training and 2 < len(x) < 64:\n            x = x.nothing\n        x = F",
         )
     )
-    text = said(capsys, "train", "--dataset", "digits", "--model", f"{net}:Net", code=1)
-    assert text.startswith(f"cnnx train: {net}, line 18: MissingNameError: cnnx.Tensor has no 'nothing'; ")
+    for command in ("train", "find-lr"):
+        text = said(capsys, command, "--dataset", "digits", "--model", f"{net}:Net", code=1)
+        line = f"cnnx {command}: {net}, line 18: MissingNameError: cnnx.Tensor has no 'nothing'; "
+        assert text.startswith(line)
+        assert text.count("\n") == 1
+    assert not list((tmp_path / "runs").iterdir())
+    (tmp_path / "mine").mkdir()
+    for folder in ("mine", "new"):
+        said(
+            capsys,
+            "train",
+            "--dataset",
+            "digits",
+            "--model",
+            f"{net}:Net",
+            "--out",
+            folder,
+            "--quiet",
+            code=1,
+        )
+    assert (tmp_path / "mine").exists()
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["eval", "mistakes", "show", "export", "predict", "resume", "find-lr"])
+def test_an_error_when_a_run_is_used(name, net, capsys, tmp_path):
+    for package in {"export": ["onnx"], "predict": ["PIL"]}.get(name, ["matplotlib"]):
+        pytest.importorskip(package)
+    (tmp_path / "seven.ppm").write_bytes(b"P5 8 8 255\n" + bytes(range(64)))
+    wrong = "        if len(x) != 2 and Path('wrong').exists():\n            return self.nothing\n"
+    net.write_text(NET.replace("        x = F", wrong + "        x = F"))
+    assert run("--dataset", "digits", "--model", f"{net}:Net", "--epochs", 1, "--out", "run") == 0
+    (tmp_path / "wrong").touch()
+    more = ["--quiet", "--epochs", 2] if name == "resume" else []
+    text = said(capsys, *COMMANDS[name], "--trust", *more, code=2 if name == "find-lr" else 1)
+    assert "model.py, line 18: " in text
+    assert "has no attribute 'nothing'" in text
     assert text.count("\n") == 1
+
+
+def test_show_of_a_net_with_a_recurrent_layer(tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    (tmp_path / "net.py").write_text(
+        "from cnnx import nn\nclass Net(nn.Module):\n"
+        "  def __init__(self):\n    super().__init__()\n"
+        "    self.rows, self.out = nn.LSTM(8, 4, batch_first=True), nn.Linear(4, 10)\n"
+        "  def forward(self, x): return self.out(self.rows(x.squeeze(1))[0][:, -1])\n"
+    )
+    options = ("--dataset", "digits", "--model", "net.py:Net", "--epochs", 1, "--out", "run")
+    assert run(*options) == 0
+    assert "feature maps: net.py:Net has none" in said(capsys, "show", "run", "--trust")
+
+
+def test_a_net_in_float64_goes_on(net, tmp_path):
+    net.write_text(
+        NET.replace("class Net", "class Inner")
+        + "\nclass Net(Inner):\n  def __init__(self, num_classes):\n    super().__init__(num_classes)\n"
+        "    self.double()\n  def forward(self, x): return super().forward(x.double())\n"
+    )
+    for optimizer in ("adam", "sgd", "adadelta"):
+        options = ("--model", f"{net}:Net", "--optimizer", optimizer, "--out", optimizer)
+        assert run("--dataset", "digits", "--epochs", 1, *options) == 0
+        assert run("--resume", optimizer, "--epochs", 2, "--trust") == 0
+        assert weights(tmp_path / optimizer)["conv.weight"].dtype == "float64"
+
+
+def test_a_pipe_is_no_program(own_run, net, capsys, tmp_path):
+    """It would be waited for."""
+    (own_run / "model.py").unlink()
+    os.mkfifo(own_run / "model.py")
+    assert "add --trust" in said(capsys, "eval", "run", code=2)
+    for command in (["eval", "run"], ["train", "--resume", "run"]):
+        assert "run/model.py is no file" in said(capsys, *command, "--trust", code=1)
+    os.mkfifo(tmp_path / "pipe.py")
+    assert "pipe.py is no file" in said(capsys, "train", "--model", "pipe.py:Net", code=2)
 
 
 def test_wrong_use_of_it(net, capsys, tmp_path):
@@ -324,6 +495,9 @@ def test_wrong_use_of_it(net, capsys, tmp_path):
         ("net.py:a b", "invalid choice: 'net.py:a b'"),
         ("lenet", "invalid choice: 'lenet', did you mean lenet5?"),
         ("there/is/none.py:Net", "--model there/is/none.py:Net: there is no there/is/none.py"),
+        ("a:b.py:Net", "--model a:b.py:Net: a run cannot keep this name"),
+        (".py:Net", "--model .py:Net: a run cannot keep this name"),
+        (f"{net}:{'N' * 300}", "a run cannot keep this name"),
     ]:
         text_of_it = said(capsys, "train", "--model", option, code=2)
         assert text in text_of_it

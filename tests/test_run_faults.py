@@ -67,15 +67,16 @@ class Runner:
         print(json.dumps(job), file=self.process.stdin, flush=True)
         return json.loads(self.process.stdout.readline())
 
-    def train(self, folder, **fault):
+    def train(self, folder, model="mlp", **fault):
         """A new run, or the one that is there if it has a checkpoint."""
         if (folder / RUN / "checkpoint.safetensors").exists():
-            return self(folder, "train", "--threads", 1, "--resume", RUN, **fault)
+            trust = ["--trust"] if ".py:" in model else []
+            return self(folder, "train", "--threads", 1, "--resume", RUN, *trust, **fault)
         options = (
             "--dataset",
             self.data,
             "--model",
-            "mlp",
+            model,
             "--epochs",
             EPOCHS,
             "--batch-size",
@@ -142,11 +143,11 @@ def assert_usable(folder):
         assert np.isfinite(trained.probabilities(cnnx.zeros(2, 1, 8, 8))).all()
 
 
-def check_kill(runner, whole, folder, at, mode, operation):
-    result = runner.train(folder, at=at, mode=mode)
+def check_kill(runner, whole, folder, at, mode, operation, **model):
+    result = runner.train(folder, at=at, mode=mode, **model)
     assert result["code"] == -9, (operation, result)
     assert result["operations"][-1].split()[0] == operation.split()[0]
-    result = runner.train(folder)
+    result = runner.train(folder, **model)
     assert result["code"] == 0, (operation, result["err"])
     assert_whole(folder, whole)
     shutil.rmtree(folder)
@@ -186,6 +187,24 @@ def test_killed_at_an_operation(runner, whole, tmp_path, number):
     expected, operations = whole
     for at in points(operations, number):
         check_kill(runner, expected, tmp_path / str(at), at, KILL, operations[at - 1])
+
+
+def test_killed_in_the_first_epoch_of_a_net_of_the_users_own(runner, tmp_path):
+    """Its program comes before the checkpoint, which is of no use without it."""
+    program = tmp_path / "net.py"
+    program.write_text(
+        "from cnnx import nn\ndef Net(): return nn.Sequential(nn.Flatten(), nn.Linear(64, 3))\n"
+    )
+    model = f"{program}:Net"
+    result = runner.train(tmp_path / "whole", model=model)
+    assert result["code"] == 0, result["err"]
+    operations = result["operations"]
+    renames = [at for at, line in enumerate(operations, 1) if line.startswith("rename ")]
+    names = [os.path.basename(operations[at - 1].split(" ", 1)[1]) for at in renames]
+    assert names[:3] == ["model.py", "checkpoint.safetensors", "run.json"]
+    expected = snapshot(tmp_path / "whole" / RUN)
+    for at in sorted({place + more for place in renames[:4] for more in (0, 1, 2)}):
+        check_kill(runner, expected, tmp_path / str(at), at, KILL, operations[at - 1], model=model)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cnnx.cli.own_model import is_own
 from cnnx.cli.settings import Settings
 from cnnx.training.history import Row
 from cnnx.training.progress import duration
@@ -37,13 +38,14 @@ def setting(settings: Settings) -> str:
 
 def next_steps(folder: Path, settings: Settings, still_better: bool) -> Iterator[str]:
     """Commands that go on from a run; `still_better`: its last epoch was the best."""
+    trust = " --trust" if is_own(settings.model) else ""
     steps = [
-        (f"cnnx eval {folder}", "precision and recall of each class"),
-        (f"cnnx mistakes {folder}", "the test images it gets wrong"),
-        (f"cnnx predict {folder} IMAGE", "what is on an image"),
+        (f"cnnx eval {folder}{trust}", "precision and recall of each class"),
+        (f"cnnx mistakes {folder}{trust}", "the test images it gets wrong"),
+        (f"cnnx predict {folder} IMAGE{trust}", "what is on an image"),
     ]
     if still_better:
-        more = f"cnnx train --resume {folder} --epochs {2 * settings.epochs}"
+        more = f"cnnx train --resume {folder} --epochs {2 * settings.epochs}{trust}"
         steps.append((more, "the last epoch was the best"))
     width = max(len(command) for command, _ in steps)
     for number, (command, about) in enumerate(steps):

@@ -7,6 +7,7 @@ import argparse
 import cnnx
 from cnnx import onnx
 from cnnx.cli import CommandError
+from cnnx.cli.own_model import of_program
 from cnnx.cli.terminal import say
 from cnnx.cli.trained import Trained
 
@@ -16,14 +17,15 @@ def export(options: argparse.Namespace) -> int:
     trained = Trained.open(options.run, options.trust)
     version = {} if options.opset is None else {"opset": options.opset}
     try:
-        proto = onnx.export(
-            trained.model,
-            cnnx.zeros(1, *trained.shape),
-            options.file,
-            input_names=["image"],
-            output_names=["scores"],
-            **version,
-        )
+        with of_program(trained.own):
+            proto = onnx.export(
+                trained.model,
+                cnnx.zeros(1, *trained.shape),
+                options.file,
+                input_names=["image"],
+                output_names=["scores"],
+                **version,
+            )
     except (NotImplementedError, ValueError) as error:
         raise CommandError(str(error)) from error
     shape = "x".join(map(str, trained.shape))

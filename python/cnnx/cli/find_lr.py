@@ -8,6 +8,7 @@ from pathlib import Path
 import cnnx
 from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.figures import Figures
+from cnnx.cli.own_model import of_program
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.settings import OPTIMIZERS
 from cnnx.cli.terminal import say
@@ -31,16 +32,17 @@ def find_rate(options: argparse.Namespace) -> int:
     name, batch = settings.optimizer, settings.batch_size
     say(f"model: {settings.model}, {name}, batch {batch}, seed {settings.seed}, {settings.device}")
     try:
-        found = find_lr(
-            trainer.model,
-            trainer.train,
-            loss=trainer.loss,
-            optimizer=trainer.optimizer,
-            min_lr=least,
-            max_lr=most,
-            steps=steps,
-            device=settings.device,
-        )
+        with of_program(own):
+            found = find_lr(
+                trainer.model,
+                trainer.train,
+                loss=trainer.loss,
+                optimizer=trainer.optimizer,
+                min_lr=least,
+                max_lr=most,
+                steps=steps,
+                device=settings.device,
+            )
     except FloatingPointError as error:
         raise CommandError(str(error).removeprefix("find_lr: ")) from error
     rates = found.rates

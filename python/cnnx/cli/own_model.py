@@ -10,20 +10,23 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import cnnx
 from cnnx import nn
-from cnnx.cli import UsageError, as_path, nearest
+from cnnx.cli import CommandError, UsageError, as_path, nearest
 from cnnx.modelinfo.running import unchanged
 from cnnx.models import Shape
+from cnnx.nn import functional as F
 from cnnx.reading import one_line
 
 OWN = re.compile(r"[^/\\:\x00]{1,250}\.py:[^\W\d]\w{0,250}")
 LARGEST = 1 << 20  # bytes of a program
+OF_LAYERS = (AttributeError, LookupError, RuntimeError, TypeError, ValueError)  # what layers raise
 
 
 def is_own(model: str) -> bool:
@@ -85,8 +88,14 @@ class OwnModel:
         """The one that the option `--model` names."""
         file, _, name = option.rpartition(":")
         path = as_path(file)
+        model = f"{path.name}:{name}"
+        if not is_own(model):
+            raise UsageError(
+                f"--model {option}: a run cannot keep this name; one such as net.py:Net has no colon or "
+                "backslash in it, something before .py, and is not very long"
+            )
         try:
-            return cls(read_program(path), path, f"{path.name}:{name}")
+            return cls(read_program(path), path, model)
         except (OSError, OwnModelError) as error:
             what = f"there is no {file}" if isinstance(error, FileNotFoundError) else str(error)
             raise UsageError(f"--model {option}: {what}") from error
@@ -126,30 +135,65 @@ class OwnModel:
     def _try(self, model: nn.Module, shape: Shape, classes: int) -> None:
         """Runs two images through a net, which also initialises lazy layers."""
         with unchanged(model), cnnx.no_grad():
-            try:
-                scores = model.eval()(cnnx.zeros(2, *shape))
-            except (Exception, SystemExit) as error:
-                raise self.failed(error, f" (images are {_extents(shape)})") from error
-        found = tuple(scores.shape) if isinstance(scores, cnnx.Tensor) else f"a {type(scores).__name__}"
-        if found != (2, classes):
-            raise OwnModelError(
-                f"{self.name} of {self.path} makes {found} of two images of {_extents(shape)}, where a score "
-                f"of each class is needed: {(2, classes)}"
-            )
+            self.scores(model.eval(), cnnx.zeros(2, *shape), classes)
         for name, value in model.state_dict().items():
             if not isinstance(value, cnnx.Tensor):
                 raise OwnModelError(
                     f"{self.name} of {self.path} keeps a {type(value).__name__} as {name}; runs hold tensors"
                 )
 
+    def rehearse(self, shape: Shape, classes: int) -> None:
+        """Makes a net, and has it do once what a run will: to train on two images, and to look at one.
+
+        Raises
+        ------
+        OwnModelError
+            If it cannot.
+        """
+        model = self.build(shape, classes)
+        if not any(parameter.requires_grad for parameter in model.parameters()):
+            raise OwnModelError(f"{self.name} of {self.path} makes a net that has no parameters to train")
+        scores = self.scores(model.train(), cnnx.zeros(2, *shape), classes)
+        try:
+            F.cross_entropy(scores, cnnx.zeros(2, dtype=cnnx.int64)).backward()
+        except (Exception, SystemExit) as error:
+            raise self.failed(error, " (a training step)") from error
+        with cnnx.no_grad():
+            self.scores(model.eval(), cnnx.zeros(1, *shape), classes)
+
+    def scores(self, model: nn.Module, images: cnnx.Tensor, classes: int) -> cnnx.Tensor:
+        """What a net makes of images (N, C, H, W): a score of each class (N, classes).
+
+        Raises
+        ------
+        OwnModelError
+            If it fails, or makes anything else.
+        """
+        count, *shape = images.shape
+        try:
+            scores = model(images)
+        except (Exception, SystemExit) as error:
+            raise self.failed(error, f" (images are {_extents(shape)})") from error
+        found = tuple(scores.shape) if isinstance(scores, cnnx.Tensor) else f"a {type(scores).__name__}"
+        if found != (count, classes):
+            these = {1: "one image", 2: "two images"}.get(count, f"{count:,} images")
+            raise OwnModelError(
+                f"{self.name} of {self.path} makes {found} of {these} of {_extents(shape)}, where a score of "
+                f"each class is needed: {(count, classes)}"
+            )
+        if not isinstance(scores, cnnx.Tensor) or not scores.is_floating_point():
+            raise OwnModelError(f"{self.name} of {self.path} makes scores of {scores.dtype}, not of floats")
+        return scores
+
     def is_in(self, error: BaseException) -> bool:
         """Whether an error came of the program."""
         return bool(self._lines(error))
 
     def _lines(self, error: BaseException) -> list[int | None]:
-        """The lines of the program that led to an error, the last one behind."""
+        """The lines of the program that led to an error, or to what caused it, the last one behind."""
         frames = traceback.extract_tb(error.__traceback__)
-        return [frame.lineno for frame in frames if frame.filename == str(self.path)]
+        lines = [frame.lineno for frame in frames if frame.filename == str(self.path)]
+        return lines if lines or error.__cause__ is None else self._lines(error.__cause__)
 
     def failed(self, error: BaseException, more: str = "") -> OwnModelError:
         """The error for one within the program, with the last line of it that was run."""
@@ -165,6 +209,27 @@ class OwnModel:
         return OwnModelError(f"{place}: {what}{more}")
 
 
+@contextmanager
+def of_program(own: OwnModel | None) -> Iterator[None]:
+    """Has what a program's net does wrong within the block end the command in one line that says where.
+
+    Raises
+    ------
+    CommandError
+        For any error of the program's lines, and for such as layers raise.
+    """
+    try:
+        yield
+    except (CommandError, UsageError):
+        raise
+    except OwnModelError as error:
+        raise CommandError(str(error)) from error
+    except (Exception, SystemExit) as error:
+        if own is None or not (own.is_in(error) or isinstance(error, OF_LAYERS)):
+            raise
+        raise CommandError(str(own.failed(error))) from error
+
+
 def _extents(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape))
 
@@ -175,10 +240,12 @@ def read_program(path: Path) -> str:
     Raises
     ------
     OwnModelError
-        If it is too large or no text.
+        If it is no file, too large or no text.
     OSError
         If it cannot be read.
     """
+    if path.exists() and not path.is_file():  # a pipe that nobody writes to would be waited for
+        raise OwnModelError(f"{path} is no file")
     with open(path, "rb") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
@@ -213,19 +280,20 @@ def allowed(
     UsageError
         If it may not.
     """
-    copy = read_program(path) if path.exists() else None
-    wanted = copy if source is None else source
     if given is not None and given.model == model:
-        if given.source == wanted:
+        if source is None and path.exists():
+            source = read_program(path)
+        if given.source == source:
             return given
         raise UsageError(f"--model {given.path}:{given.name}: the run has another program, {path}")
-    if copy is None:
+    if not path.exists():
         raise UsageError(f"the run's net is {model}, but there is no {path}; --model names the program")
     if not trust:
         raise UsageError(
             f"the run's net is {model}, of the program {path}; read it if it is not yours, and add --trust "
             "to run it"
         )
-    if copy != wanted:
+    copy = read_program(path)
+    if source not in (None, copy):
         raise UsageError(f"{path} is not the program of the checkpoint; --model names that")
     return OwnModel(copy, path, model)

@@ -28,18 +28,20 @@ TEMPORARY = re.compile(r"(\.\d+)+\.tmp$")  # what files that are being written h
 class RunFolder:
     """Where a run keeps its files.
 
-    The checkpoint is the run: an epoch has happened once it is there. All other files follow from it, are
-    written after it, and are written again by `--resume` where they do not fit it. Each file is replaced in
-    one step, so an error leaves the one before.
+    The checkpoint is the run: an epoch has happened once it is there. The program of the user's own net comes
+    before it. All other files follow from it, are written after it, and are written again by `--resume` where
+    they do not fit it. Each file is replaced in one step, so an error leaves the one before.
 
     Parameters
     ----------
     path
         The folder.
+    made
+        Whether it has just been made.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, made: bool = False) -> None:
+        self.path, self.made = path, made
         self.model = path / "model.safetensors"
         self.checkpoint = path / "checkpoint.safetensors"
         self.history = path / "history.csv"
@@ -53,8 +55,9 @@ class RunFolder:
         try:
             if option is not None:
                 path = as_path(option)
+                made = not path.exists()
                 path.mkdir(parents=True, exist_ok=True)
-                return cls(path)
+                return cls(path, made)
             stem = Path("runs") / f"{model.rpartition(':')[2]}-{dataset}-{time.strftime('%Y%m%d-%H%M%S')}"
             stem.parent.mkdir(exist_ok=True)
             path, count = stem, 1
@@ -63,7 +66,12 @@ class RunFolder:
                 path = stem.with_name(f"{stem.name}-{count}")
         except OSError as error:
             raise CommandError(f"cannot make the run folder: {error}") from error
-        return cls(path)
+        return cls(path, made=True)
+
+    def drop(self) -> None:
+        """Takes the folder away again if it has been made for a run that has saved nothing."""
+        if self.made and not any(self.path.iterdir()):
+            self.path.rmdir()
 
     @classmethod
     def existing(cls, option: str) -> RunFolder:
@@ -74,13 +82,15 @@ class RunFolder:
         return run
 
     @contextmanager
-    def locked(self, new: bool) -> Iterator[None]:
+    def locked(self, new: bool, program: str | None = None) -> Iterator[None]:
         """Keeps other trainings out, and clears away what one that was ended had begun to write.
 
         Parameters
         ----------
         new
             Whether the run begins: then the folder must hold none yet, nor any of its files.
+        program
+            That of the new run's net, if it has one: the folder may hold it, and no other.
 
         Raises
         ------
@@ -95,12 +105,13 @@ class RunFolder:
                 raise UsageError(
                     f"--out {self.path} holds a run already; --resume {self.path} goes on with it"
                 )
-            files = (self.checkpoint, self.about, self.model, self.history, self.curves, self.program)
-            for path in files:
+            files = (self.checkpoint, self.about, self.model, self.history, self.curves)
+            kept = {} if program is None else {self.program: program.encode()}
+            for path in (*files, *kept):
                 refuse_link(path)
-                if new and path.exists():
+                if new and path.exists() and not (path in kept and holds(path, kept[path])):
                     raise UsageError(f"--out {self.path}: {path} is there already and would be lost")
-            names = {path.name for path in files}
+            names = {path.name for path in (*files, self.program)}
             for path in self.path.glob("*.tmp"):
                 if TEMPORARY.sub("", path.name) in names:
                     path.unlink()
@@ -131,6 +142,12 @@ class RunFolder:
             raise CommandError(str(error)) from error
         return state, own
 
+    def keep(self, program: str) -> None:
+        """Writes the program of the net, which the checkpoint needs and so comes before it."""
+        refuse_link(self.program)
+        with saving():
+            replace(self.program, program.encode())
+
     def commit(self, state: dict[str, Any]) -> None:
         """Writes the checkpoint, in one step."""
         with saving():
@@ -141,9 +158,8 @@ class RunFolder:
         about: dict[str, Any],
         model_state: dict[str, Any],
         history: Sequence[Row],
-        program: str | None,
     ) -> None:
-        """Brings what the run is, its program, weights and history in line with the checkpoint."""
+        """Brings what the run is, its weights and history in line with the checkpoint."""
         weights, rows = io.BytesIO(), io.StringIO(newline="")
         cnnx.save(model_state, weights)
         names = list(dict.fromkeys(name for row in history for name in row))
@@ -151,8 +167,6 @@ class RunFolder:
         writer.writeheader()
         writer.writerows(history)
         with saving():
-            if program is not None:
-                replace(self.program, program.encode())
             replace(self.about, as_json(about))
             replace(self.model, weights.getvalue())
             replace(self.history, rows.getvalue().encode())
@@ -190,5 +204,10 @@ def saving() -> Iterator[None]:
 
 def replace(path: Path, data: bytes) -> None:
     """Writes a file unless it has this content already."""
-    if not (path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data):
+    if not holds(path, data):
         write_file(path, data)
+
+
+def holds(path: Path, data: bytes) -> bool:
+    """Whether a file is there and has this content."""
+    return path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data

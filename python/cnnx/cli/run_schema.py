@@ -243,9 +243,23 @@ def count_saved(about: dict[str, Any], path: Path) -> int:
     """
     if not is_own(about["model"]):
         return count_values(about["model"], _shape(about), len(about["classes"]))
+    return sum(tensor.numel() for tensor in load_weights(path).values())
+
+
+def load_weights(path: Path) -> dict[str, cnnx.Tensor]:
+    """The tensors in a file of weights, whatever net they are of.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged; the message names it.
+    OSError
+        If it cannot be read.
+    """
     state = cnnx.load(path)
     check(path, {"weights": TENSORS}, {"weights": state})
-    return sum(tensor.numel() for tensor in state.values())
+    weights: dict[str, cnnx.Tensor] = state
+    return weights
 
 
 def load_net(about: dict[str, Any], path: Path, own: OwnModel | None = None) -> nn.Module:
@@ -428,8 +442,8 @@ def _check_optimizer(
         raise RunError(f"{path}: the optimizer's state is not of the {len(parameters)} parameters of the run")
     names = STATE_NAMES[settings.optimizer]
     for number, entry in saved["state"].items():
-        shape = tuple(parameters[number].shape)
-        rules = {name: _COUNT if name == "step" else _of_shape(shape) for name in names}
+        kept = _like(parameters[number])
+        rules = {name: _COUNT if name == "step" else kept for name in names}
         check(path, rules, entry)
         if {*entry} != names:
             raise RunError(f"{path}: the optimizer keeps {sorted(map(str, entry))} of a parameter")
@@ -451,9 +465,11 @@ def _is_same(found: Any, value: Any) -> bool:
     return bool(found == value)
 
 
-def _of_shape(shape: tuple[int, ...]) -> Rule:
-    """A tensor that an optimizer keeps."""
-    return Rule(f"a float32 tensor of shape {shape}", lambda v: _is_tensor(v, cnnx.float32, shape))
+def _like(parameter: nn.Parameter) -> Rule:
+    """A tensor that an optimizer keeps of a parameter."""
+    dtype, shape = parameter.dtype, tuple(parameter.shape)
+    name = str(dtype).removeprefix("cnnx.")
+    return Rule(f"a {name} tensor of shape {shape}", lambda v: _is_tensor(v, dtype, shape))
 
 
 # Of updates: float32, which holds every whole number up to 2 ** 24.

@@ -12,6 +12,7 @@ from cnnx import nn, plot
 from cnnx.attribution import CONVOLUTIONS, grad_cam, saliency
 from cnnx.cli import UsageError
 from cnnx.cli.figures import Figures
+from cnnx.cli.own_model import of_program
 from cnnx.cli.picture import read_picture
 from cnnx.cli.terminal import say
 from cnnx.cli.trained import Trained, output_folder
@@ -35,7 +36,7 @@ def feature_maps(model: nn.Module, image: cnnx.Tensor) -> dict[str, Any]:
 
     def note(name: str) -> Any:
         def hook(layer: nn.Module, inputs: Any, output: Any) -> None:
-            if output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+            if isinstance(output, cnnx.Tensor) and output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
                 # A copy: an activation in place would overwrite it.
                 found[f"{name} {type(layer).__name__}"] = output[0].clone()
 
@@ -110,7 +111,9 @@ def show(options: argparse.Namespace) -> int:
             figures.draw("filters in colours", path, plot.filters, weight, title=title, colour=True)
     if not convolutions:
         say(f"filters: {trained.name} has no convolution")
-    if maps := feature_maps(trained.model, image.inputs):
+    with of_program(trained.own):
+        maps = feature_maps(trained.model, image.inputs)
+    if maps:
         path, title = folder / "feature-maps.png", f"{trained.name}, {image.name}"
         figures.draw("feature maps", path, plot.feature_maps, maps, image=image.pixels, title=title)
     else:

@@ -29,10 +29,10 @@ from cnnx.cli.data import (
 )
 from cnnx.cli.ending import effort, next_steps, setting
 from cnnx.cli.figures import Figures
-from cnnx.cli.own_model import OwnModel, OwnModelError
+from cnnx.cli.own_model import OwnModel, OwnModelError, of_program
 from cnnx.cli.picture import drawing_size
 from cnnx.cli.run_folder import CHECKPOINT_VERSION, RunFolder
-from cnnx.cli.run_schema import make_net
+from cnnx.cli.run_schema import load_weights, make_net
 from cnnx.cli.settings import (
     EVALUATION_BATCH,
     PROFILED_STEPS,
@@ -220,15 +220,21 @@ class Run:
             trainer.why_stopped = None
 
     def save(self) -> None:
-        """Writes the run folder: the checkpoint, and then what follows from it."""
+        """Writes the run folder: the program of the net, the checkpoint, and then what follows from it."""
+        self.keep_program()
         self.folder.commit(self.state())
         self.derive()
+
+    def keep_program(self) -> None:
+        """Writes the program of the net, if one makes it: without it no checkpoint can be used."""
+        if self.own is not None:
+            self.folder.keep(self.own.source)
 
     def derive(self, **results: Any) -> None:
         """Brings the other files in line with the checkpoint, with results if there are any."""
         about = {"cnnx": cnnx.__version__, **self.settings.as_dict(), "drawing": self.drawing, **results}
         weights = (self.stopping.weights if self.stopping else {}) or self.trainer.model.state_dict()
-        self.folder.derive(about, weights, self.rows(), None if self.own is None else self.own.source)
+        self.folder.derive(about, weights, self.rows())
 
     def rows(self) -> list[Row]:
         """The history of all trainings; where there are several, they are numbered."""
@@ -255,14 +261,11 @@ class Run:
                 if not self.is_complete:
                     say(f"all images train, for {epochs}" if self.is_last else part)
             try:
-                self.trainer.fit(self.trainer.epochs)
+                with of_program(self.own):
+                    self.trainer.fit(self.trainer.epochs)
             except FloatingPointError as error:
                 text = str(error).removeprefix("fit: ").replace("a smaller learning rate", "a smaller --lr")
                 raise CommandError(text) from error
-            except Exception as error:
-                if self.own is None or not self.own.is_in(error):
-                    raise
-                raise CommandError(str(self.own.failed(error))) from error
             finally:
                 self._progress.close()
             if self.stopping is not None:
@@ -296,9 +299,10 @@ class Run:
         if stage.validation is None:
             epochs = max(1, round(float(np.mean([part["epoch"] for part in self.parts]))))
         device = cnnx.device(settings.device)
-        model = make_net(settings.as_dict(), self.own).to(device)
-        take_over(model, self._start)
-        optimizer = make_optimizer(settings, model.parameters())
+        with of_program(self.own):
+            model = make_net(settings.as_dict(), self.own).to(device)
+            take_over(model, self._start)
+            optimizer = make_optimizer(settings, model.parameters())
         order = cnnx.Generator().manual_seed(settings.seed + 1)
         augmented, plain = (
             with_transform(self._images, transform_of(settings.normalize, augment))
@@ -362,8 +366,12 @@ def _train(options: argparse.Namespace) -> int:
         say(f"note: the run in {start.folder} has seen these images, so the validation will be too good")
     test = _load_test(settings)
     run = RunFolder.create(options.out, settings.model, Path(settings.dataset).name)
-    with run.locked(new=True):
-        return _run(options, settings, images, test, run, None, weights_of(start), own)
+    try:
+        with run.locked(new=True, program=None if own is None else own.source):
+            return _run(options, settings, images, test, run, None, weights_of(start), own)
+    except BaseException:
+        run.drop()
+        raise
 
 
 def program_of(options: argparse.Namespace) -> OwnModel | None:
@@ -383,7 +391,8 @@ def prepare(
     Says where the data are.
     """
     if options.trust and options.start is None:
-        raise UsageError("--trust is for a run that is there, of --resume or --from")
+        of = "--resume or --from" if "resume" in options else "--from"
+        raise UsageError(f"--trust is for a run that is there, of {of}")
     start = None if options.start is None else Trained.open(options.start, options.trust, own)
     if start is not None:
         if options.image_size is not None:
@@ -398,16 +407,17 @@ def prepare(
     settings = new_settings(options, dataset, folder, images, start)
     own = own if start is None else start.own
     if own is not None:
-        _try(own, settings)
+        what = f"--model {own.path}:{own.name}" if start is None else f"--from {options.start}"
+        _try(own, settings, what)
     return settings, images, start, own
 
 
-def _try(own: OwnModel, settings: Settings) -> None:
-    """Makes a net by a program, to know that it fits before the run has a folder."""
+def _try(own: OwnModel, settings: Settings, what: str) -> None:
+    """Tries the net that an option brings, to know that it can be trained before the run has a folder."""
     try:
-        own.build(shape_of(settings), len(settings.classes))
+        own.rehearse(shape_of(settings), len(settings.classes))
     except OwnModelError as error:
-        raise UsageError(f"--model {own.path}:{own.name}: {error}") from error
+        raise UsageError(f"{what}: {error}") from error
 
 
 def _resume(options: argparse.Namespace, run: RunFolder, given: OwnModel | None) -> int:
@@ -421,8 +431,16 @@ def _resume(options: argparse.Namespace, run: RunFolder, given: OwnModel | None)
         raise CommandError(f"{settings.dataset}: the classes are {here}; the run in {run.path} has {there}")
     # Only the trainings that have not begun yet need the weights of another run.
     begun = settings.start is None or settings.validations == 1 or saved["stage"] == settings.validations
-    start = None if begun else Trained.open(str(settings.start), options.trust, given)
-    return _run(options, settings, images, _load_test(settings), run, saved, weights_of(start), own)
+    start = None if begun else _saved_weights(str(settings.start))
+    return _run(options, settings, images, _load_test(settings), run, saved, start, own)
+
+
+def _saved_weights(start: str) -> Weights:
+    """Those of the run that a checkpoint names; no program is run for it, which may be any folder's."""
+    try:
+        return load_weights(RunFolder(Path(start)).model)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"the weights that the run began with cannot be read: {error}") from error
 
 
 def weights_of(start: Trained | None) -> Weights:
@@ -467,6 +485,7 @@ def _run(
         run = Run(settings, images, folder, more, start, own)
         if saved is not None:
             run.restore(saved)
+            run.keep_program()
             run.derive()
         if board is not None:
             board.follow(run.rows)
@@ -477,7 +496,8 @@ def _run(
             run.fit()
             if profiled is not None:
                 profiled.say()
-            found = run.trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
+            with of_program(own):
+                found = run.trainer.evaluate(DataLoader(test, batch_size=EVALUATION_BATCH))
         except StopRequestedError as stop:
             if not run.is_complete:
                 run.save()
@@ -511,7 +531,9 @@ def _introduce(run: Run, test: ImageDataset) -> None:
     extents = "x".join(map(str, settings.shape))
     say(f"pixels: {extents}, normalised: {normalized}, augmented: {settings.augment}")
     say(f"model: {setting(settings)}")
-    say_lines(describe(run.trainer.model, run.shape))
+    with of_program(run.own):
+        table = describe(run.trainer.model, run.shape)
+    say_lines(table)
 
 
 def describe(model: nn.Module, shape: tuple[int, int, int]) -> str:

@@ -21,7 +21,7 @@ from cnnx.cli.data import (
     refuse_folder,
 )
 from cnnx.cli.named import NAMES
-from cnnx.cli.own_model import OwnModel, allowed, is_own
+from cnnx.cli.own_model import OwnModel, allowed, is_own, of_program
 from cnnx.cli.run_folder import RunFolder
 from cnnx.cli.run_schema import load_net, read_about
 from cnnx.cli.settings import EVALUATION_BATCH
@@ -56,9 +56,10 @@ class Trained:
         run = RunFolder(as_path(option))
         for path in (run.about, run.model):
             if not path.exists() and run.checkpoint.exists():
+                told = " --trust" if run.program.exists() else ""
                 raise CommandError(
                     f"{option}: there is no {path}, the training was ended as it saved: "
-                    f"cnnx train --resume {option} writes it"
+                    f"cnnx train --resume {option}{told} writes it"
                 )
             if not path.exists():
                 raise UsageError(f"{option} is no run folder of cnnx train: there is no {path}")
@@ -122,8 +123,12 @@ class Trained:
 
     def probabilities(self, inputs: cnnx.Tensor) -> Array:
         """Softmax of the outputs (N, classes)."""
-        with cnnx.no_grad():
-            found: Array = self.model(inputs).softmax(1).numpy()
+        with cnnx.no_grad(), of_program(self.own):
+            if self.own is None:
+                scores = self.model(inputs)
+            else:
+                scores = self.own.scores(self.model, inputs, len(self.classes))
+            found: Array = scores.softmax(1).numpy()
         return found
 
     def classify(self, images: ImageDataset) -> tuple[Array, Array]:
