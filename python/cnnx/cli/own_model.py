@@ -181,7 +181,8 @@ class OwnModel:
                 f"{self.name} of {self.path} makes {found} of {these} of {_extents(shape)}, where a score of "
                 f"each class is needed: {(count, classes)}"
             )
-        if not isinstance(scores, cnnx.Tensor) or not scores.is_floating_point():
+        assert isinstance(scores, cnnx.Tensor)
+        if not scores.is_floating_point():
             raise OwnModelError(f"{self.name} of {self.path} makes scores of {scores.dtype}, not of floats")
         return scores
 

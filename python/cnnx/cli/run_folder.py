@@ -7,7 +7,7 @@ import io
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +70,9 @@ class RunFolder:
 
     def drop(self) -> None:
         """Takes the folder away again if it has been made for a run that has saved nothing."""
-        if self.made and not any(self.path.iterdir()):
-            self.path.rmdir()
+        if self.made:
+            with suppress(OSError):  # there is something in it
+                self.path.rmdir()
 
     @classmethod
     def existing(cls, option: str) -> RunFolder:
