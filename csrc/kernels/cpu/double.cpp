@@ -1,6 +1,6 @@
-// float64: matrix products, dense layers and convolutions. Nets are checked in it and seldom trained, so one mechanism serves all:
-// a panel of up to kColumns columns of the right operand, packed side by side, against tiles of rows of the left one. What differs
-// is where a panel comes from: a matrix, or windows of images.
+// float64: matrix products, dense layers and convolutions. Nets are checked in it and seldom trained, so one mechanism serves
+// all: a panel of up to kColumns columns of the right operand, packed side by side, against tiles of rows of the left one. What
+// differs is where a panel comes from: a matrix, or windows of images.
 //   product                c (m, n)          = a (m, k)                 b (k, n)
 //   convolution            y (out, places)   = w (out, taps)            windows (taps, places)
 //   its input gradient     dx (in, places)   = w' (in, out x taps)      windows of dy, found the other way (out x taps, places)

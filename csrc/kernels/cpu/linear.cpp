@@ -172,10 +172,11 @@ void vector_by_columns(const Queue& queue, const GemmShape& s, const float* a, c
   linear_forward_dots({1, s.k, s.n}, a, b, s.b_col, s.accumulate ? c : nullptr, c);
 }
 
-// c (1, n) = a (1, k) b (k, n) of rows of b as they lie, several at a time: c is passed over once for them. Each kPanelDepth rows
-// are summed apart, as by panels.
+// c (1, n) = a (1, k) b (k, n) of rows of b as they lie, several at a time: c is passed over once for them. Each kDepth rows are
+// summed apart: one long sum would lose places with every addend.
 void vector_by_rows(const GemmShape& s, const float* a, const float* b, float* c) {
   constexpr int64_t kStretch = 1024;  // columns of a unit: their sums stay in the first-level cache
+  constexpr int64_t kDepth = 256;
   constexpr int kRowsAtATime = 8;
   // to[j] (+)= the sum over rows k ... k + Rows - 1, for `columns` columns from `first` on.
   const auto add_rows = [&]<int Rows>(int64_t k, int64_t first, int64_t columns, bool adds, float* to) {
@@ -197,8 +198,8 @@ void vector_by_rows(const GemmShape& s, const float* a, const float* b, float* c
   parallel_for(ceil_div(s.n, kStretch), cost_of(2.0 * static_cast<double>(min(s.n, kStretch) * s.k)), [&](int64_t unit) {
     const int64_t first = unit * kStretch, columns = min(kStretch, s.n - first);
     alignas(64) float sums[kStretch];
-    for (int64_t begin = 0; begin < s.k; begin += kPanelDepth) {
-      const int64_t end = min(s.k, begin + kPanelDepth);
+    for (int64_t begin = 0; begin < s.k; begin += kDepth) {
+      const int64_t end = min(s.k, begin + kDepth);
       float* to = begin == 0 ? c + first : sums;
       for (int64_t k = begin; k < end; k += kRowsAtATime)
         with_size<kRowsAtATime>(min(kRowsAtATime, end - k),
