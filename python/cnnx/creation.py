@@ -377,6 +377,12 @@ def full(
     return _full("full", extents, fill_value, chosen, device=device, requires_grad=requires_grad)
 
 
+def _like(op: str, input: Tensor, dtype: Any, device: Any, memory_format: Any) -> tuple[Any, Any]:
+    """The dtype and device of a tensor like another one."""
+    accept(op, memory_format, 4)
+    return input.dtype if dtype is None else as_dtype(dtype), input.device if device is None else device
+
+
 @checked
 def empty_like(
     input: Tensor,
@@ -387,9 +393,7 @@ def empty_like(
     memory_format: Any = preserve_format,
 ) -> Tensor:
     """A tensor with unspecified content, of `input`'s shape and, unless told otherwise, its dtype."""
-    accept("empty_like", memory_format, 4)
-    chosen = input.dtype if dtype is None else as_dtype(dtype)
-    where = input.device if device is None else device
+    chosen, where = _like("empty_like", input, dtype, device, memory_format)
     return _create("empty_like", _C.empty, input.shape, chosen, device=where, requires_grad=requires_grad)
 
 
@@ -403,9 +407,7 @@ def zeros_like(
     memory_format: Any = preserve_format,
 ) -> Tensor:
     """A tensor of zeros of `input`'s shape and, unless told otherwise, its dtype."""
-    accept("zeros_like", memory_format, 4)
-    chosen = input.dtype if dtype is None else as_dtype(dtype)
-    where = input.device if device is None else device
+    chosen, where = _like("zeros_like", input, dtype, device, memory_format)
     return _create("zeros_like", _C.zeros, input.shape, chosen, device=where, requires_grad=requires_grad)
 
 
@@ -434,9 +436,7 @@ def full_like(
     memory_format: Any = preserve_format,
 ) -> Tensor:
     """A tensor filled with one number, of `input`'s shape and, unless told otherwise, its dtype."""
-    accept("full_like", memory_format, 4)
-    chosen = input.dtype if dtype is None else as_dtype(dtype)
-    where = input.device if device is None else device
+    chosen, where = _like("full_like", input, dtype, device, memory_format)
     return _full("full_like", input.shape, fill_value, chosen, device=where, requires_grad=requires_grad)
 
 

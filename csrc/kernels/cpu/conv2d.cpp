@@ -433,58 +433,14 @@ bool has_weight_windows(const ConvPlan& c) {
          c.dilation_height == 1;
 }
 
-// Pixels [first, first + count) of the channels of images in lanes as rows; a block has `spatial` pixels. Those of dead images
-// are 0.
-float* rows_of_pixels(const Queue& queue, ConvScratch slot, int64_t batch, int64_t channels, int64_t spatial, int64_t first,
-                      int64_t count, const float* from) {
-  float* to = static_cast<float*>(queue.scratch(slot, static_cast<size_t>(channels * count * kLanes) * sizeof(float)));
-  const int64_t last_block = (batch - 1) / kLanes;
-  const VecI live_lanes = first_lanes(batch - last_block * kLanes);
-  for (int64_t channel = 0; channel < channels; ++channel)
-    for (int64_t i = 0; i < count; ++i) {
-      const int64_t block = (first + i) / spatial, pixel = (first + i) % spatial;
-      const Vec value = load(from + ((block * channels + channel) * spatial + pixel) * kLanes);
-      store(to + (channel * count + i) * kLanes, block == last_block ? select(live_lanes, value, Vec{}) : value);
-    }
-  return to;
-}
-
-// A kernel of one tap that meets every pixel: the product of two matrices.
-bool is_pointwise(const ConvPlan& c) {
-  return c.kernel_height == 1 && c.kernel_width == 1 && c.stride_height == 1 && c.stride_width == 1 && c.pad_top == 0 &&
-         c.pad_left == 0 && c.groups == 1 && c.out_height == c.in_height && c.out_width == c.in_width;
-}
-// A unit is a stretch of the pixels of all images, of which little more than the second-level cache holds is laid out at a time.
-void pointwise_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
-                               float* grad_weight) {
-  constexpr int64_t kStretch = 1 << 19;  // floats
-  const int64_t spatial = c.in_height * c.in_width, pixels = c.blocks * spatial, weights = c.out_channels * c.in_channels;
-  const Split stretches(pixels, max(kStretch / (kLanes * (c.in_channels + c.out_channels)), 64));
-  const auto sum_of = [&](int64_t stretch, bool accumulate, float* to) {
-    const int64_t first = stretches.begin(stretch), count = stretches.size(stretch), depth = count * kLanes;
-    const float* x = rows_of_pixels(queue, kPixelsOfInput, batch, c.in_channels, spatial, first, count, input);
-    const float* g = rows_of_pixels(queue, kPixelsOfGradient, batch, c.out_channels, spatial, first, count, grad_output);
-    gemm(queue, {c.out_channels, c.in_channels, depth, depth, 1, 1, depth, c.in_channels, 1, accumulate}, g, x, to);
-  };
-  if (stretches.parts == 1) return sum_of(0, c.accumulate, grad_weight);
-  float* partials = static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(stretches.parts * weights) * sizeof(float)));
-  const double cost = cost_of(2.0 * static_cast<double>(weights * stretches.size(0) * kLanes));
-  parallel_for(stretches.parts, cost, [&](int64_t stretch) { sum_of(stretch, false, partials + stretch * weights); });
-  for (int64_t i = 0; i < weights; ++i) {
-    float sum = partials[i];
-    for (int64_t stretch = 1; stretch < stretches.parts; ++stretch) sum += partials[stretch * weights + i];
-    grad_weight[i] = c.accumulate ? grad_weight[i] + sum : sum;
-  }
-}
-
 // A unit is one input channel over some of the blocks: it pads its own plane, sweeps it once per register tile (of output
 // channels and taps) and adds up the lanes.
 void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
                          float* grad_weight) {
-  if constexpr (!kPairs)
+  if constexpr (!kPairs) {
     if (prefers_winograd(c)) return winograd_backward_weight(queue, c, batch, input, grad_output, grad_weight);
-  if constexpr (!kPairs)
     if (is_pointwise(c)) return pointwise_backward_weight(queue, c, batch, input, grad_output, grad_weight);
+  }
   const int64_t out_group = c.out_group(), in_group = c.in_group(), window = c.kernel_height * c.kernel_width;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const int64_t weights = c.out_channels * c.taps();
@@ -567,12 +523,7 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
       for (int64_t k = 0; k < window; ++k) to[k] = c.accumulate && !apart ? to[k] + totals[k] : totals[k];
   });
 
-  if (apart)
-    for (int64_t i = 0; i < weights; ++i) {
-      float sum = partials[i];
-      for (int64_t chunk = 1; chunk < chunks.parts; ++chunk) sum += partials[chunk * weights + i];
-      grad_weight[i] = c.accumulate ? grad_weight[i] + sum : sum;
-    }
+  if (apart) add_partials(partials, chunks.parts, weights, c.accumulate, grad_weight);
 }
 
 void run_backward_bias(const ConvPlan& c, int64_t batch, const float* grad_output, float* grad_bias) {

@@ -46,6 +46,14 @@ void winograd_few_forward(const Queue& queue, const ConvPlan& c, const float* in
 void winograd_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
                               float* grad_weight);
 
+// 1x1 kernels without stride or padding (conv2d_pointwise.cpp).
+inline bool is_pointwise(const ConvPlan& c) {
+  return c.kernel_height == 1 && c.kernel_width == 1 && c.stride_height == 1 && c.stride_width == 1 && c.pad_top == 0 &&
+         c.pad_left == 0 && c.groups == 1 && c.out_height == c.in_height && c.out_width == c.in_width;
+}
+void pointwise_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
+                               float* grad_weight);
+
 namespace {
 
 // What is done to a result at the end: in one channel, or with the channels from o on in the lanes.
@@ -157,6 +165,15 @@ inline void sum_by_slices(const Queue& queue, const Conv2dShape& s, float* grad_
   if (!apart) return;
   for (int64_t i = 0; grad_weight != nullptr && i < weights; ++i) grad_weight[i] += weight_sum[i];
   for (int64_t o = 0; grad_bias != nullptr && o < s.out_channels; ++o) grad_bias[o] += bias_sum[o];
+}
+
+// The sum of `parts` sums of weights, one after the other. What was there already is added to the whole of it.
+inline void add_partials(const float* partials, int64_t parts, int64_t weights, bool accumulate, float* grad_weight) {
+  for (int64_t i = 0; i < weights; ++i) {
+    float sum = partials[i];
+    for (int64_t part = 1; part < parts; ++part) sum += partials[part * weights + i];
+    grad_weight[i] = accumulate ? grad_weight[i] + sum : sum;
+  }
 }
 
 // Whole vectors in loops of their own: rows are short, and a call of memcpy costs as much as the copy.

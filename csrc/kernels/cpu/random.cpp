@@ -42,10 +42,8 @@ inline VecD wide_root(VecD v) {  // an instruction: the compiler makes one of th
 
 // ln x for normal x > 0, to the last digits: as log2, with a longer series.
 inline VecD wide_log(VecD x) {
-  const VecUL bits = (VecUL)x, raised = (bits - 0x3fe6a09e667f3bcdu + (1024ull << 52)) >> 52;
-  const VecD e = (VecD)(raised | 0x4330000000000000u) - (4503599627370496.0 + 1024.0);
-  const VecD m = (VecD)(bits - (raised << 52) + (1024ull << 52));
-  const VecD s = (m - 1.0) / (m + 1.0), z = s * s;
+  const auto [e, s] = log_parts(x);
+  const VecD z = s * s;
   VecD p = wide_constant(2.0 / 21);
   p = p * z + 2.0 / 19;
   p = p * z + 2.0 / 17;

@@ -43,14 +43,23 @@ inline bool all_wide(VecL mask) {
 inline constexpr double kRound = 6755399441055744.0;
 inline VecD wide_round(VecD v) { return (v + kRound) - kRound; }
 
-// NaN below zero. The mantissa m in [sqrt(1/2), sqrt 2) by a series in (m - 1) / (m + 1); the exponent is exact.
-inline VecD log2(VecD x) {
+// A logarithm's argument as 2^e m, the mantissa m in [sqrt(1/2), sqrt 2) as s = (m - 1) / (m + 1) for a series; e is exact.
+struct LogParts {
+  VecD e, s;
+};
+inline LogParts log_parts(VecD x) {
   const VecUL bits = (VecUL)x;
   // The exponent plus 1024, taken where the mantissa crosses sqrt(1/2).
   const VecUL raised = (bits - 0x3fe6a09e667f3bcdu + (1024ull << 52)) >> 52;
   const VecD e = (VecD)(raised | 0x4330000000000000u) - (4503599627370496.0 + 1024.0);
   const VecD m = (VecD)(bits - (raised << 52) + (1024ull << 52));
-  const VecD s = (m - 1.0) / (m + 1.0), z = s * s;
+  return {e, (m - 1.0) / (m + 1.0)};
+}
+
+// NaN below zero.
+inline VecD log2(VecD x) {
+  const auto [e, s] = log_parts(x);
+  const VecD z = s * s;
   VecD p = wide_constant(2.0 / 17);
   p = p * z + 2.0 / 15;
   p = p * z + 2.0 / 13;
