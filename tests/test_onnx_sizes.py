@@ -11,7 +11,7 @@ from drawn import given, settings, st
 pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 check = pytest.importorskip("cnnx.onnx.check")
-extent = pytest.importorskip("cnnx.onnx.extent")
+extent = pytest.importorskip("cnnx.tracing.extent")
 
 SIZES = (1, 2, 3, 4, 5, 8, 16, 31, 37, 64, 100)
 

@@ -95,6 +95,7 @@ _SUBMODULES = (
     "utils",
 )
 _LAZY = {
+    "export_c": "c_export",
     "save": "serialization",
     "load": "serialization",
     "autocast": "amp",

@@ -18,12 +18,13 @@ from cnnx.onnx import (
     lower_resample,
     lower_shape,
 )
-from cnnx.onnx.check import compare, fresh
-from cnnx.onnx.extent import LARGE, SIZES, Follows
-from cnnx.onnx.graph import LOWERINGS, TYPES, Graph, made_anew, no_counterpart, place_of
-from cnnx.onnx.program import Call, Program, Value
-from cnnx.onnx.record import record
+from cnnx.onnx.check import compare
+from cnnx.onnx.graph import LOWERINGS, TYPES, Graph, no_counterpart
 from cnnx.tensor import Tensor
+from cnnx.tracing.constants import made_anew, place_of
+from cnnx.tracing.extent import LARGE, SIZES, Follows
+from cnnx.tracing.program import Call, Program, Value
+from cnnx.tracing.record import fresh, record
 
 FAMILIES = (
     lower_activation,
@@ -66,13 +67,15 @@ def _recorded(model: Any, inputs: Sequence[Tensor], dynamic_batch: bool) -> Prog
     """
     sizes: list[int | None] = list(SIZES) if dynamic_batch else [None, None]
     _, *passes = (
-        record(model, [fresh(tensor, size, seed) for tensor in inputs], inputs)
+        record(model, [fresh(tensor, size, seed) for tensor in inputs], inputs, "onnx.export")
         for seed, size in enumerate([sizes[0], *sizes])
     )
     if dynamic_batch and passes[0].nbytes() * LARGE <= MEMORY * SIZES[0]:
-        passes.append(record(model, [fresh(tensor, LARGE, LARGE) for tensor in inputs], inputs))
+        passes.append(
+            record(model, [fresh(tensor, LARGE, LARGE) for tensor in inputs], inputs, "onnx.export")
+        )
         sizes.append(LARGE)
-    return Program(passes, [size or 0 for size in sizes])
+    return Program(passes, [size or 0 for size in sizes], "onnx.export")
 
 
 def _lowered(
@@ -105,10 +108,10 @@ def _needed(graph: Graph, program: Program) -> set[Call]:
     waiting = [(value, "the result") for value in program.outputs]
     while waiting:
         value, place = waiting.pop()
-        if value.maker in needed or value in program.inputs or graph.is_fixed(value):
+        if value.maker in needed or value in program.inputs or graph.constants.holds(value):
             continue
         if value.maker is None:
-            raise made_anew(place, value)
+            raise made_anew("onnx.export", place, value)
         if value.maker.op not in LOWERINGS:
             raise no_counterpart(value.maker.place)
         needed.add(value.maker)

@@ -18,14 +18,13 @@ from onnx.reference.op_run import OpRun
 
 import cnnx
 from cnnx.nn import functional as F
-from cnnx.onnx.extent import SIZES
-from cnnx.onnx.record import tensors_of
 from cnnx.reading import one_line
 from cnnx.tensor import Tensor
+from cnnx.tracing.compare import SHARE, differing
+from cnnx.tracing.extent import SIZES
+from cnnx.tracing.record import fresh, tensors_of
 
 Array = np.ndarray[Any, Any]
-TOLERANCE = 1e-3  # far above rounding, and below what a size that was guessed wrong changes
-SHARE = 1e-3  # of the values may differ more: rounding can move one across a threshold
 
 
 def _spread(array: Array, pads: Sequence[int], value: float) -> Tensor:
@@ -176,20 +175,6 @@ def evaluate(proto: onnx.ModelProto, inputs: Sequence[Array]) -> list[Array]:
     return [values[name] for name in names]
 
 
-def fresh(sample: Tensor, size: int | None, seed: int = 0) -> Array:
-    """Other values for an input, no two images alike, for a batch of `size` (None: as the sample).
-
-    Floating-point values are between 0 and 1, where logarithms and roots are defined; others are taken from
-    the sample, since they may be indices.
-    """
-    random = np.random.default_rng([sample.ndim, seed])
-    shape = tuple(sample.shape) if size is None else (size, *sample.shape[1:])
-    like = sample.detach().cpu().numpy()
-    if like.dtype.kind == "f":
-        return np.asarray(random.random(shape), like.dtype)
-    return np.asarray(random.choice(like.reshape(-1), shape), like.dtype)
-
-
 def compare(model: Any, proto: onnx.ModelProto, sample: Sequence[Tensor], size: int | None) -> None:
     """Raises ValueError unless the exported net gives what the model gives, on a batch of `size`."""
     arrays = [fresh(tensor, size) for tensor in sample]
@@ -202,7 +187,7 @@ def compare(model: Any, proto: onnx.ModelProto, sample: Sequence[Tensor], size: 
         if size is not None and size < SIZES[0]:  # a net may have no meaning for so few images
             return
         raise ValueError(f"onnx.export: the model itself fails {place}: {one_line(error)}") from error
-    expected = [t.cpu().numpy() for t in tensors_of(outputs)]
+    expected = [t.cpu().numpy() for t in tensors_of(outputs, "onnx.export")]
     advice = "what forward does with the size of the batch cannot be traced"
     try:
         found = evaluate(proto, arrays)
@@ -225,14 +210,3 @@ def compare(model: Any, proto: onnx.ModelProto, sample: Sequence[Tensor], size: 
                 f"onnx.export: {place}, {wrong} of {want.size} values of {name!r} are not those of the "
                 f"model: {advice}"
             )
-
-
-def differing(got: Array, want: Array) -> int:
-    """How many values differ by more than rounding."""
-    a, b = got.astype(np.float64), want.astype(np.float64)
-    finite = np.isfinite(a) & np.isfinite(b)
-    scale = np.median(np.abs(b[finite])) if finite.any() else 0.0
-    with np.errstate(invalid="ignore"):
-        near = np.abs(a - b) <= TOLERANCE * (np.abs(b) + scale)
-    same = (a == b) | (np.isnan(a) & np.isnan(b))
-    return int(np.count_nonzero(~np.where(finite, near, same)))

@@ -9,9 +9,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from cnnx import _C, dtypes
-from cnnx.onnx.extent import Extent, Follows
-from cnnx.onnx.program import Call, Value, geometry
+from cnnx import dtypes
+from cnnx.tracing.constants import Constants, array_of, made_anew, place_of
+from cnnx.tracing.extent import Extent, Follows
+from cnnx.tracing.program import Call, Value
 
 TYPES = {
     dtypes.float32: TensorProto.FLOAT,
@@ -70,7 +71,7 @@ class Graph:
         self._weights = weights
         self._values: dict[Value, str] = {}
         self._constants: dict[Any, str] = {}
-        self._fixed: dict[Value, bool] = {}
+        self.constants = Constants()
         self._taken = set(weights.values())
         self._input = ""
         self._batch = ""
@@ -105,21 +106,6 @@ class Graph:
         self._taken.add(name)
         return name
 
-    def is_fixed(self, value: Value) -> bool:
-        """Whether a value is a constant: the same in all passes, and as it was when it was used."""
-        if value not in self._fixed:
-            self._fixed[value] = not value.traced and self._same_in_all(value)
-        return self._fixed[value]
-
-    @staticmethod
-    def _same_in_all(value: Value) -> bool:
-        if not value.recorded or value.follows or any(t.tensor._changes != t.version for t in value.recorded):
-            return False
-        first, *others = value.recorded
-        if all(t.storage == first.storage and geometry([t]) == geometry([first]) for t in others):
-            return True
-        return all(array_of(t).tobytes() == array_of(first).tobytes() for t in others)
-
     def name_of(self, operand: Operand) -> str:
         """The name of an operand; a constant becomes an initializer."""
         if operand is None:
@@ -131,8 +117,8 @@ class Graph:
             return self._initializer((array.dtype.str, array.shape, array.tobytes()), array, None)
         if operand in self._values:
             return self._values[operand]
-        if not self.is_fixed(operand):
-            raise made_anew(self.call.place, operand)
+        if not self.constants.holds(operand):
+            raise made_anew("onnx.export", self.call.place, operand)
         recorded = operand.recorded[0]
         weight = self._weights.get(place_of(recorded))
         if weight is None:
@@ -221,22 +207,3 @@ class Graph:
         if self.opset >= 18 or kind == "ReduceSum":
             return self.op(kind, operand, self.ints(*axes), keepdims=keep)
         return self.op(kind, operand, axes=list(axes), keepdims=keep)
-
-
-def place_of(recorded: _C.RecordedTensor) -> Any:
-    """Where a tensor lies."""
-    return recorded.storage, recorded.tensor.dtype, geometry([recorded])
-
-
-def array_of(recorded: _C.RecordedTensor) -> np.ndarray[Any, Any]:
-    """The elements."""
-    return np.array(_C.numpy(_C.to_device(recorded.tensor, "cpu")))
-
-
-def made_anew(place: str, value: Value) -> ValueError:
-    """The error for a tensor that neither the inputs nor the weights explain."""
-    shape = value.shapes[0] if value.shapes else ()
-    return ValueError(
-        f"onnx.export: {place} uses a tensor that forward makes anew, of shape {shape}, and that depends on "
-        "the input in a way that cannot be traced; make it from the input by tensor functions"
-    )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cnnx.onnx.graph import Graph, lowers, no_counterpart
-from cnnx.onnx.program import Call
+from cnnx.tracing.program import Call
 
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from cnnx.onnx.extent import in_passes
 from cnnx.onnx.graph import Graph, Operand, lowers, no_counterpart
 from cnnx.onnx.lower_pointwise import one
-from cnnx.onnx.program import Call
+from cnnx.tracing.extent import in_passes
+from cnnx.tracing.program import Call
 
 Ints = Sequence[int]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cnnx import dtypes
 from cnnx.onnx.graph import TYPES, Graph, Operand, lowers, no_counterpart
-from cnnx.onnx.program import Call, Value
+from cnnx.tracing.program import Call, Value
 
 SAME = {
     "abs": "Abs", "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh", "atan": "Atan",

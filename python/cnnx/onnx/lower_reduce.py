@@ -8,7 +8,7 @@ from typing import Any
 from cnnx import dtypes
 from cnnx.onnx.graph import Graph, lowers, no_counterpart
 from cnnx.onnx.lower_pointwise import one
-from cnnx.onnx.program import Call, Value
+from cnnx.tracing.program import Call, Value
 
 REDUCTIONS = {
     "sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "amax": "ReduceMax", "amin": "ReduceMin",

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnnx.onnx.graph import Graph, lowers, no_counterpart
 from cnnx.onnx.lower_pointwise import one
-from cnnx.onnx.program import Call
+from cnnx.tracing.program import Call
 
 
 @lowers("interpolate")

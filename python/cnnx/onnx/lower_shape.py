@@ -9,10 +9,10 @@ import numpy as np
 from onnx import numpy_helper
 
 from cnnx import dtypes
-from cnnx.onnx.extent import Extent, Follows, difference, in_passes
 from cnnx.onnx.graph import Graph, Operand, lowers, no_counterpart
 from cnnx.onnx.lower_pointwise import one
-from cnnx.onnx.program import Call, Value
+from cnnx.tracing.extent import Extent, Follows, difference, in_passes
+from cnnx.tracing.program import Call, Value
 
 FAR = 2**63 - 1  # an end that is beyond every extent
 

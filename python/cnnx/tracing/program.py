@@ -14,8 +14,8 @@ from math import prod
 from typing import Any
 
 from cnnx import _C
-from cnnx.onnx.extent import Extent, Follows, Varies, fit
-from cnnx.onnx.record import Pass
+from cnnx.tracing.extent import Extent, Follows, Varies, fit
+from cnnx.tracing.record import Pass
 
 Recorded = Sequence[_C.RecordedTensor]  # one for each pass
 SIZE, VALUES = "the size of the batch", "its values"
@@ -59,6 +59,7 @@ class Call:
     results: list[Value | None] = field(default_factory=list)
     sizes: Sequence[int] = ()  # of the batches of the passes
     unread: set[int] = field(default_factory=set)  # which inputs it overwrites without reading them
+    by: str = ""  # the exporter, for errors
 
     @property
     def place(self) -> str:
@@ -74,7 +75,7 @@ class Call:
         """An attribute that must be the same in all passes."""
         value = self.attributes[name]
         if any(isinstance(v, (Follows, Varies)) for v in (value if isinstance(value, list) else [value])):
-            raise ValueError(f"onnx.export: an argument of {self.place} depends on {self.differs}")
+            raise ValueError(f"{self.by}: an argument of {self.place} depends on {self.differs}")
         return value
 
     def read(self) -> Iterator[Value]:
@@ -165,10 +166,13 @@ class Program:
         The passes.
     sizes
         The sizes of their batches, all different or all the same.
+    by
+        The exporter, for errors.
     """
 
-    def __init__(self, passes: Sequence[Pass], sizes: Sequence[int]) -> None:
+    def __init__(self, passes: Sequence[Pass], sizes: Sequence[int], by: str) -> None:
         self.sizes = sizes
+        self.by = by
         self.differs = SIZE if sizes[0] != sizes[1] else VALUES
         self.calls: list[Call] = []
         self._memory: dict[tuple[int, ...], Memory] = {}
@@ -188,7 +192,7 @@ class Program:
         return zip(*(getattr(one, what) for one in passes), strict=True)
 
     def _different(self) -> ValueError:
-        return ValueError(f"onnx.export: what the model computes depends on {self.differs}")
+        return ValueError(f"{self.by}: what the model computes depends on {self.differs}")
 
     def _add(self, calls: Sequence[_C.RecordedCall], layer: str) -> None:
         one = calls[0]
@@ -198,14 +202,14 @@ class Program:
             raise self._different()
         merged = {name: fit([a[name] for a in attributes], self.sizes) for name in attributes[0]}
         unread = {i for i, t in enumerate(one.inputs) if t is not None and t.is_unread}
-        call = Call(one.op, layer, merged, [], sizes=self.sizes, unread=unread)
+        call = Call(one.op, layer, merged, [], sizes=self.sizes, unread=unread, by=self.by)
         for tensors in zip(*(c.inputs for c in calls), strict=True):
             call.inputs.append(self._value(tensors, call.place) if self._given(tensors) else None)
         traced = any(value.traced for value in call.read())
         if one.is_read:
             if traced:
                 raise NotImplementedError(
-                    f"onnx.export: {call.place} takes a value out of the traced pass: a model whose course "
+                    f"{self.by}: {call.place} takes a value out of the traced pass: a model whose course "
                     "depends on its values cannot be exported"
                 )
             return
@@ -251,7 +255,7 @@ class Program:
             return self._external(tensors)
         if memory.versions != [t.version for t in tensors]:
             raise NotImplementedError(
-                f"onnx.export: {place} uses memory that was changed by something else than an op, or by one "
+                f"{self.by}: {place} uses memory that was changed by something else than an op, or by one "
                 "with statistics of its own; that cannot be traced"
             )
         where = geometry(tensors)
@@ -270,7 +274,7 @@ class Program:
 
     def _made_of(self, inputs: Sequence[Value], call: Call, result: Value) -> Value:
         """Adds a call that nobody made, and its result."""
-        call.sizes, call.inputs, call.results = self.sizes, list(inputs), [result]
+        call.sizes, call.inputs, call.results, call.by = self.sizes, list(inputs), [result], self.by
         self.calls.append(call)
         result.maker, result.traced = call, any(value.traced for value in inputs)
         return result
@@ -291,7 +295,7 @@ class Program:
                 memory.views[basis] = self._made_of([whole], Call("reshape", whole.layer, {}, []), shaped)
             return memory.views[basis], Call(op, whole.layer, merged, [])
         raise NotImplementedError(
-            f"onnx.export: {place} uses memory that was changed in place through another view of it, of "
+            f"{self.by}: {place} uses memory that was changed in place through another view of it, of "
             "which it sees no part that can be traced; use the op that is not in place"
         )
 

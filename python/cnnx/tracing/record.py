@@ -69,8 +69,11 @@ class Layers:
         return self._names[bisect_right(self._from, call) - 1]
 
 
-def record(model: Any, arrays: Sequence[Array], like: Sequence[Tensor]) -> Pass:
-    """One pass of the model, without gradients, in the mode it is in, on the devices of `like`."""
+def record(model: Any, arrays: Sequence[Array], like: Sequence[Tensor], by: str) -> Pass:
+    """One pass of the model, without gradients, in the mode it is in, on the devices of `like`.
+
+    `by` is the function that asks, for errors.
+    """
     inputs = [cnnx.from_numpy(a.copy()).to(t.device) for a, t in zip(arrays, like, strict=True)]
     layers = Layers(model)
     given = [_C.RecordedTensor(tensor) for tensor in inputs]
@@ -82,22 +85,36 @@ def record(model: Any, arrays: Sequence[Array], like: Sequence[Tensor]) -> Pass:
             except Exception as error:
                 shapes = ", ".join(str(array.shape) for array in arrays)
                 raise ValueError(
-                    f"onnx.export: the model itself fails for inputs of shape {shapes}: {one_line(error)}"
+                    f"{by}: the model itself fails for inputs of shape {shapes}: {one_line(error)}"
                 ) from error
             finally:
                 calls = _C.stop_recording()
     finally:
         layers.remove()
-    outputs = [_C.RecordedTensor(tensor) for tensor in tensors_of(output)]
+    outputs = [_C.RecordedTensor(tensor) for tensor in tensors_of(output, by)]
     return Pass(given, outputs, calls, [layers.of(i) for i in range(len(calls))])
 
 
-def tensors_of(output: Any) -> list[Tensor]:
+def tensors_of(output: Any, by: str) -> list[Tensor]:
     """What a model returned, as a list."""
     if isinstance(output, dict):
         output = tuple(output.values())
     outputs = list(output) if isinstance(output, (tuple, list)) else [output]
     for tensor in outputs:
         if not isinstance(tensor, Tensor):
-            raise TypeError(f"onnx.export: the model returns a {type(tensor).__name__}, not a tensor")
+            raise TypeError(f"{by}: the model returns a {type(tensor).__name__}, not a tensor")
     return outputs
+
+
+def fresh(sample: Tensor, size: int | None, seed: int = 0) -> Array:
+    """Other values for an input, no two images alike, for a batch of `size` (None: as the sample).
+
+    Floating-point values are between 0 and 1, where logarithms and roots are defined; others are taken from
+    the sample, since they may be indices.
+    """
+    random = np.random.default_rng([sample.ndim, seed])
+    shape = tuple(sample.shape) if size is None else (size, *sample.shape[1:])
+    like = sample.detach().cpu().numpy()
+    if like.dtype.kind == "f":
+        return np.asarray(random.random(shape), like.dtype)
+    return np.asarray(random.choice(like.reshape(-1), shape), like.dtype)

@@ -1,0 +1,380 @@
+"""Convolutions, row by row: each tap adds a multiple of a part of an input row to an output row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import cnnx
+from cnnx.c_export.net import Array, Layer, store
+from cnnx.c_export.writer import Writer, at, plus, smallest, table, times
+from cnnx.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of windows."""
+
+    size: int  # of what the windows lie on
+    cells: int  # how many windows
+    kernel: int
+    stride: int
+    padding: int
+    dilation: int
+
+    def offset(self, tap: int) -> int:
+        """Where a tap of the first window lies."""
+        return tap * self.dilation - self.padding
+
+    def reach(self, tap: int) -> tuple[int, int]:
+        """The windows of which a tap lies within."""
+        first = min(max(0, -(self.offset(tap) // self.stride)), self.cells)
+        last = min(self.cells, (self.size - 1 - self.offset(tap)) // self.stride + 1)
+        return first, max(first, last)
+
+    @property
+    def fits(self) -> bool:
+        """Whether all windows lie within."""
+        return self.padding <= 0 and self.end <= self.size
+
+    @property
+    def end(self) -> int:
+        """Where the last window ends."""
+        return (self.cells - 1) * self.stride + self.offset(self.kernel - 1) + 1
+
+    def inside(self, name: str) -> str:
+        """That an index lies within, in C."""
+        below = [f"{name} >= 0"] if self.padding > 0 else []
+        return " && ".join([*below, f"{name} < {self.size}"] if self.end > self.size else below)
+
+
+@dataclass(frozen=True)
+class ConvShape:
+    """A convolution; of a transposed one, that whose input gradient it is."""
+
+    batch: int
+    in_channels: int
+    out_channels: int
+    groups: int
+    rows: Axis
+    columns: Axis
+
+    @classmethod
+    def of(cls, call: Any) -> ConvShape:
+        """The shape of a recorded call."""
+        s = {name: call[f"shape.{name}"] for name in ("batch", "in_channels", "out_channels", "groups")}
+        return cls(**s, rows=axis_of(call, "height", "top"), columns=axis_of(call, "width", "left"))
+
+    @property
+    def group_in(self) -> int:
+        """The channels of the input that a channel of the output sees."""
+        return self.in_channels // self.groups
+
+    @property
+    def group_out(self) -> int:
+        """The channels of the output in a group."""
+        return self.out_channels // self.groups
+
+    @property
+    def taps(self) -> int:
+        """The weights of an output channel."""
+        return self.group_in * self.rows.kernel * self.columns.kernel
+
+    def channel(self, o: str, c: str) -> str:
+        """The input channel c of the group of the output channel o."""
+        if self.groups == 1:
+            return c
+        group = o if self.group_out == 1 else f"{o} / {self.group_out}"
+        return at((group, self.group_in), (c, 1)) if self.group_in > 1 else group
+
+    def words(self) -> str:
+        """Kernel, stride and the like where they are not the usual ones."""
+        rows, columns = self.rows, self.columns
+        parts = [f"kernel {rows.kernel}x{columns.kernel}"]
+        for name, usual in (("stride", 1), ("padding", 0), ("dilation", 1)):
+            a, b = getattr(rows, name), getattr(columns, name)
+            if (a, b) != (usual, usual):
+                parts.append(f"{name} {a}" if a == b else f"{name} {a}x{b}")
+        if self.groups > 1:
+            parts.append(f"groups {self.groups}")
+        return ", ".join(parts)
+
+
+def axis_of(call: Any, along: str, begin: str) -> Axis:
+    """One axis of a recorded call."""
+    size, cells, kernel, stride = (call[f"shape.{of}_{along}"] for of in ("in", "out", "kernel", "stride"))
+    return Axis(size, cells, kernel, stride, call[f"shape.pad_{begin}"], call[f"shape.dilation_{along}"])
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The types of the elements and of their sums."""
+
+    element: str
+    total: str
+
+
+FLOAT = Numbers("float", "float")
+
+
+@dataclass(eq=False)
+class Conv(Layer):
+    """A convolution, perhaps followed by max-pooling of `pool` x `pool` cells. Inputs: x, weight, bias."""
+
+    shape: ConvShape = field(kw_only=True)
+    pool: int = 1
+
+    def title(self) -> str:
+        return self.shape.words() + (f", max pool {self.pool}x{self.pool}" if self.pool > 1 else "")
+
+    def scratch(self) -> int:
+        return self.shape.columns.cells if self.pool > 1 else 0
+
+    def multiply_adds(self) -> int:
+        s = self.shape
+        cells = (s.rows.cells // self.pool * self.pool) * (s.columns.cells // self.pool * self.pool)
+        return s.batch * s.out_channels * cells * s.taps
+
+    def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
+        bias = x[2] if len(x) > 2 else None
+
+        def finish(o: str, value: str, target: str) -> None:
+            if self.pool == 1:
+                store(w, target, value, self.post)
+            else:
+                w(f"float x = {value};", *(f"x = {function.code};" for function in self.post))
+
+        untouched = self.pool == 1 and not self.post
+        emit_conv(w, self, FLOAT, x[0], x[1], y, scratch, bias, None if untouched else finish)
+
+    def before(self, x: Sequence[Array]) -> Array:
+        s = self.shape
+        runs = x[0].shape[0]
+        y = convolve(x[0].reshape(runs * s.batch, s.in_channels, s.rows.size, s.columns.size), x[1], s)
+        return y + x[2].reshape(-1, 1, 1) if len(x) > 2 else y
+
+    def evaluate(self, x: Sequence[Array]) -> Array:
+        return self.before(x).reshape(x[0].shape[0], -1)
+
+    def run(self, x: Sequence[Array]) -> Array:
+        y = self.before(x)
+        for function in self.post:
+            y = function(y)
+        return pooled(y, self.pool).reshape(x[0].shape[0], -1)
+
+
+def padded(x: Array, s: ConvShape) -> Array:
+    """Images with what the windows need around them, and nothing else."""
+    axes = s.rows, s.columns
+    around = [(max(axis.padding, 0), max(axis.end - axis.size, 0)) for axis in axes]
+    wide = np.pad(x, [(0, 0), (0, 0), *around])
+    cut = [slice(max(-axis.padding, 0), axis.end + max(axis.padding, 0)) for axis in axes]
+    return wide[:, :, cut[0], cut[1]]
+
+
+def convolve(x: Array, weight: Array, s: ConvShape) -> Array:
+    """The convolution of images (N, C, H, W), in their dtype."""
+    shaped = weight.reshape(s.out_channels, s.group_in, s.rows.kernel, s.columns.kernel)
+    return np.asarray(
+        F.conv2d(
+            cnnx.from_numpy(np.ascontiguousarray(padded(x, s))),
+            cnnx.from_numpy(np.ascontiguousarray(shaped)),
+            stride=(s.rows.stride, s.columns.stride),
+            dilation=(s.rows.dilation, s.columns.dilation),
+            groups=s.groups,
+        ).numpy()
+    )
+
+
+def convolve_exactly(x: Array, weight: Array, s: ConvShape) -> Array:
+    """The convolution of whole numbers (N, C, H, W): sums in float64, which are exact below 2^53."""
+    wide = padded(x.astype(np.float64), s)
+    rows, columns = s.rows, s.columns
+    n = wide.shape[0]
+    step = wide.strides
+    windows = np.lib.stride_tricks.as_strided(
+        wide,
+        (n, s.groups, s.group_in, rows.kernel, columns.kernel, rows.cells, columns.cells),
+        (step[0], step[1] * s.group_in, step[1], step[2] * rows.dilation, step[3] * columns.dilation)
+        + (step[2] * rows.stride, step[3] * columns.stride),
+    ).reshape(n, s.groups, s.taps, -1)
+    factors = weight.astype(np.float64).reshape(1, s.groups, s.group_out, s.taps)
+    y = (factors @ windows).reshape(n, s.out_channels, rows.cells, columns.cells)
+    return np.asarray(y, np.int64)
+
+
+def pooled(y: Array, pool: int) -> Array:
+    """The maxima of squares of cells; what is left at the ends is dropped."""
+    if pool == 1:
+        return y
+    n, c, h, w = y.shape
+    cut = y[:, :, : h // pool * pool, : w // pool * pool]
+    return np.asarray(cut.reshape(n, c, h // pool, pool, w // pool, pool).max((3, 5)))
+
+
+def emit_conv(
+    w: Writer,
+    layer: Any,
+    numbers: Numbers,
+    x: str,
+    weight: str,
+    y: str,
+    scratch: str,
+    bias: str | None,
+    finish: Callable[[str, str, str], None] | None,
+) -> None:
+    """Writes the loops of a convolution.
+
+    A row of totals is summed up in `scratch`, or where it shall be if there is none. `finish` writes what
+    becomes of a total: with pooling it declares `x`, else it stores. None: it stays as it is.
+    """
+    s, pool = layer.shape, layer.pool
+    rows, columns = s.rows, s.columns
+    height, width = rows.cells // pool, columns.cells // pool  # of the output
+    if not columns.fits and columns.kernel > 1:
+        w(*reach_tables(columns))
+    with (
+        w.loop("n", s.batch) as n,
+        w.loop("o", s.out_channels) as o,
+        w.loop("r", height * pool) as r,
+    ):
+        cell = f"{r} / {pool}" if pool > 1 else r
+        to = plus(
+            y, at((n, s.out_channels * height * width), (o, height * width), (cell if r != "0" else r, width))
+        )
+        in_scratch = bool(scratch)
+        w(f"{numbers.total} *row = {scratch if in_scratch else to};")
+        with w.loop("i", columns.cells) as i:
+            w(f"row[{i}] = {f'{bias}[{o}]' if bias else '0'};")
+        emit_taps(w, s, numbers, x, weight, n, o, r)
+        if finish is None:
+            return
+        if pool == 1:
+            if in_scratch:
+                w(f"{numbers.element} *to = {to};")
+            with w.loop("i", width) as i:
+                finish(o, f"row[{i}]", f"{'to' if in_scratch else 'row'}[{i}]")
+            return
+        w(f"{numbers.element} *to = {to};")
+        with w.block(f"for (int i = 0; i < {width * pool}; ++i)"):
+            finish(o, "row[i]", "")
+            first = f"{r} % {pool} == 0 && i % {pool} == 0"
+            nan = " || x != x" if numbers.element == "float" else ""
+            w(f"if (({first}) || x > to[i / {pool}]{nan}) to[i / {pool}] = x;")
+
+
+def reach_tables(axis: Axis) -> list[str]:
+    """For each tap, from where to where in a row of the output its cell lies within the input."""
+    reach = [axis.reach(tap) for tap in range(axis.kernel)]
+    names = ("first", [a for a, _ in reach]), ("last", [b for _, b in reach])
+    return [line for name, v in names for line in table(name, np.array(v), smallest(v))]
+
+
+def emit_taps(w: Writer, s: ConvShape, numbers: Numbers, x: str, weight: str, n: str, o: str, r: str) -> None:
+    """Adds all products to `row`, row r of channel o."""
+    rows, columns = s.rows, s.columns
+    with (
+        w.loop("c", s.group_in) as c,
+        w.loop("k", rows.kernel) as k,
+        within(w, rows, plus(at((r, rows.stride), (k, rows.dilation)), str(-rows.padding))) as line,
+    ):
+        plane = rows.size * columns.size
+        start = at((n, s.in_channels * plane), (s.channel(o, c), plane), (line, columns.size))
+        taps = at((o, s.taps), (c, rows.kernel * columns.kernel), (k, columns.kernel))
+        w(
+            f"const {numbers.element} *from = {plus(x, start)};",
+            f"const {numbers.element} *taps = {plus(weight, taps)};",
+        )
+        along_row(w, columns, lambda j, here, there: f"row[{here}] += taps[{j}] * from[{there}];")
+
+
+@contextmanager
+def within(w: Writer, axis: Axis, line: str) -> Iterator[str]:
+    """What is written within happens where a line lies within the axis; gives its name."""
+    if axis.fits:
+        yield line
+        return
+    w(f"const int line = {line};")
+    with w.block(f"if ({axis.inside('line')})"):
+        yield "line"
+
+
+def along_row(w: Writer, axis: Axis, action: Callable[[str, str, str], str]) -> None:
+    """Writes an action for each tap and each window of which it lies within: tap, window, cell."""
+    with w.loop("j", axis.kernel) as j:
+        cell = plus(times("i", axis.stride), times(j, axis.dilation), str(-axis.padding))
+        first, last = map(str, axis.reach(0))
+        if axis.kernel > 1:
+            first, last = ("0", str(axis.cells)) if axis.fits else (f"first[{j}]", f"last[{j}]")
+        with w.block(f"for (int i = {first}; i < {last}; ++i)"):
+            w(action(j, "i", cell))
+
+
+@dataclass(eq=False)
+class ConvTranspose(Layer):
+    """A transposed convolution: each input cell adds its multiple of the kernel. Inputs: x, weight, bias."""
+
+    shape: ConvShape = field(kw_only=True)
+
+    def title(self) -> str:
+        return self.shape.words()
+
+    def multiply_adds(self) -> int:
+        s = self.shape
+        return s.batch * s.out_channels * s.rows.cells * s.columns.cells * s.taps
+
+    def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
+        s = self.shape
+        rows, columns = s.rows, s.columns
+        small, large = rows.cells * columns.cells, rows.size * columns.size
+        if not columns.fits and columns.kernel > 1:
+            w(*reach_tables(columns))
+        with w.loop("n", s.batch) as n:
+            with w.loop("o", s.in_channels) as o, w.loop("i", large) as i:
+                place = at((n, s.in_channels * large), (o, large), (i, 1))
+                w(f"{y}[{place}] = {f'{x[2]}[{o}]' if len(x) > 2 else '0'};")
+            with (
+                w.loop("c", s.out_channels) as c,
+                w.loop("o", s.group_in) as o,
+                w.loop("r", rows.cells) as r,
+                w.loop("k", rows.kernel) as k,
+            ):
+                at_row = plus(at((r, rows.stride), (k, rows.dilation)), str(-rows.padding))
+                with within(w, rows, at_row) as line:
+                    start = at((n, s.out_channels * small), (c, small), (r, columns.cells))
+                    end = at((n, s.in_channels * large), (s.channel(c, o), large), (line, columns.size))
+                    taps = at((c, s.taps), (o, rows.kernel * columns.kernel), (k, columns.kernel))
+                    w(
+                        f"const float *from = {plus(x[0], start)};",
+                        f"float *to = {plus(y, end)};",
+                        f"const float *taps = {plus(x[1], taps)};",
+                    )
+                    along_row(w, columns, lambda j, here, there: f"to[{there}] += taps[{j}] * from[{here}];")
+            if self.post:
+                with w.loop("i", s.in_channels * large) as i:
+                    place = at((n, s.in_channels * large), (i, 1))
+                    store(w, f"{y}[{place}]", f"{y}[{place}]", self.post)
+
+    def evaluate(self, x: Sequence[Array]) -> Array:
+        s = self.shape
+        rows, columns = s.rows, s.columns
+        runs = x[0].shape[0]
+        flat = x[0].reshape(runs * s.batch, s.out_channels, rows.cells, columns.cells)
+        weight = x[1].reshape(s.out_channels, s.group_in, rows.kernel, columns.kernel)
+        y = F.conv_transpose2d(
+            cnnx.from_numpy(np.ascontiguousarray(flat)),
+            cnnx.from_numpy(np.ascontiguousarray(weight)),
+            stride=(rows.stride, columns.stride),
+            dilation=(rows.dilation, columns.dilation),
+            groups=s.groups,
+        ).numpy()
+        whole = np.zeros((*y.shape[:2], rows.size, columns.size), y.dtype)
+        part = y[:, :, rows.padding :, columns.padding :][:, :, : rows.size, : columns.size]
+        whole[:, :, : part.shape[2], : part.shape[3]] = part
+        if len(x) > 2:
+            whole += x[2].reshape(-1, 1, 1)
+        return whole.reshape(runs, -1)

@@ -1,0 +1,294 @@
+"""`cnnx.export_c`: the C that it writes against the model, and against its simulation to the byte."""
+
+import ctypes
+import re
+import subprocess
+import threading
+
+import numpy as np
+import pytest
+
+import cnnx
+from c_code import COMPILERS, SANITIZE, build, call, compare, compare_int8, compiler, results, write
+from c_models import MODELS, of
+from cnnx import nn
+from cnnx.c_export.memory import Lifetime, place
+from cnnx.nn import functional as F
+
+pytestmark = pytest.mark.once
+
+# What has no form in whole numbers.
+REFUSED_INT8 = {
+    "transposed", "transposed, groups", "transposed 1d", "transposed, norm", "avg pool, what is within",
+    "avg pool, ceil", "avg pool, ceil, what is within", "adaptive pool 1d", "layer norm",
+    "layer norm without weights", "group norm", "instance norm", "softmax", "log softmax", "attention",
+    "two in, three out", "upsample, bilinear", "upsample, corners", "upsample, bicubic",
+    "downsample, antialias", "logsumexp", "arithmetic", "comparisons", "powers", "remainders", "matrices",
+}  # fmt: skip
+NO_BATCH = {
+    "dense without a batch", "conv without a batch", "twice one output", "expand", "constants", "numbers",
+    "sums", "extremes", "variances",
+}  # fmt: skip
+
+
+def made(name, batch=None):
+    """A model of the table and its inputs."""
+    make, shapes = MODELS[name]
+    cnnx.manual_seed(3)
+    model = make()
+    return model, [cnnx.randn(*(shape if batch is None else (batch, *shape[1:]))) for shape in shapes]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_gives_what_the_model_gives(name, tmp_path):
+    model, inputs = made(name)
+    compare(model, inputs, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in REFUSED_INT8 | NO_BATCH])
+def test_int8_is_its_simulation_to_the_byte_and_near_the_model(name, tmp_path):
+    model, inputs = made(name, 1)
+    _, calibration = made(name, 9)
+    export = compare_int8(model, inputs, calibration, tmp_path)
+    simulated = export.simulate(*calibration)
+    expected = [results(model, [x[i : i + 1] for x in calibration]) for i in range(9)]
+    for k, got in enumerate(simulated if isinstance(simulated, tuple) else [simulated]):
+        want = np.concatenate([one[k] for one in expected])
+        assert np.abs(got.numpy() - want).max() < 0.025 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED_INT8))
+def test_int8_names_what_it_lacks(name):
+    model, inputs = made(name, 1)
+    _, calibration = made(name, 2)
+    with pytest.raises(NotImplementedError, match=r"^export_c: there is no form in whole numbers for "):
+        cnnx.export_c(model, inputs, int8=True, calibration=calibration)
+
+
+@pytest.mark.parametrize("name", nn.activation.__all__)
+def test_activations(name, tmp_path):
+    arguments = {"Threshold": (0.1, 20.0), "Softmax": (1,), "LogSoftmax": (1,), "Softmin": (1,)}
+    module = getattr(nn, name)(*arguments.get(name, ()))
+    x = cnnx.linspace(-6, 6, 48).reshape(1, 4, 3, 4)
+    compare(module, [x], tmp_path, 2e-6)
+
+
+FUNCTIONS = [
+    "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "ceil", "cos", "cosh", "erf", "erfc", "exp",
+    "expm1", "floor", "lgamma", "log", "log10", "log1p", "log2", "neg", "reciprocal", "round", "rsqrt",
+    "sigmoid", "sign", "sin", "sinh", "sqrt", "square", "tanh", "trunc",
+]  # fmt: skip
+
+
+def test_functions(tmp_path):
+    names = [name for name in FUNCTIONS if hasattr(cnnx, name)]
+    x = cnnx.linspace(0.05, 0.95, 13)
+    compare(
+        of(lambda x: tuple(getattr(cnnx, n)(x + 1 if n == "acosh" else x) for n in names))(), [x], tmp_path
+    )
+
+
+def test_special_values(tmp_path):
+    net = of(
+        lambda x: (x.relu(), x.clamp(-1, 1), x.sigmoid(), x.tanh(), F.softplus(x), x.amax(0), x.amin(0))
+    )()
+    x = cnnx.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 100.0, -100.0])
+    compare(of(net)(), [x], tmp_path)
+
+
+@pytest.mark.parametrize("by", COMPILERS or ["none"])
+@pytest.mark.parametrize(
+    "flags", [("-O0",), ("-O2",), ("-Os", "-m32"), ("-O3", "-march=native")], ids=" ".join
+)
+def test_compilers_and_levels(by, flags, tmp_path):
+    compiler()
+    model, inputs = made("conv, norm, pool")
+    source = write(cnnx.export_c(model, inputs), tmp_path)
+    if "-m32" in flags:
+        (tmp_path / "empty.c").write_text("#include <stdint.h>\n#include <math.h>\nint nothing;\n")
+        try:
+            build(tmp_path / "empty.c", by=by, flags=flags)
+        except AssertionError:
+            pytest.skip("no 32-bit libraries")
+        build(source, by=by, flags=flags)
+        return
+    library = ctypes.CDLL(str(build(source, by=by, flags=flags)))
+    (want,) = results(model, inputs)
+    (got,) = call(library, "net_run", [inputs[0].numpy()], [want.shape])
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+MAIN = """
+#include "net.h"
+#include <stdio.h>
+#include <string.h>
+static float input[NET_INPUT_SIZE], output[NET_OUTPUT_SIZE];
+int main(void) {
+    for (int i = 0; i < NET_INPUT_SIZE; ++i) input[i] = (float)((i * 37) % 101) / 50.0f - 1.0f;
+    if (net_run(input, output) || net_run(0, output) != -1 || net_run(input, 0) != -1) return 1;
+    for (int i = 0; i < NET_OUTPUT_SIZE; ++i) printf("%.9g\\n", (double)output[i]);
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("int8", [False, True], ids=["float", "int8"])
+@pytest.mark.parametrize("by", COMPILERS or ["none"])
+def test_sanitizers_find_nothing(by, int8, tmp_path):
+    compiler()
+    model, inputs = made("conv, norm, pool", 1)
+    options = {"int8": True, "calibration": cnnx.randn(5, *inputs[0].shape[1:])} if int8 else {}
+    export = cnnx.export_c(model, inputs, **options)
+    write(export, tmp_path)
+    (tmp_path / "main.c").write_text(MAIN)
+    flags = ("-O1", "-g", *SANITIZE)
+    program = build(tmp_path / "main.c", tmp_path / "net.c", by=by, flags=flags, output="program")
+    done = subprocess.run([program], capture_output=True, text=True, timeout=60, check=True)
+    i = np.arange(inputs[0].numel())
+    x = cnnx.from_numpy(((i * 37) % 101 / np.float32(50) - 1).astype(np.float32)).reshape(inputs[0].shape)
+    want = export.simulate(x).numpy() if int8 else results(model, [x])[0]
+    got = np.array([float(line) for line in done.stdout.split()], np.float32).reshape(want.shape)
+    np.testing.assert_allclose(got, want, rtol=0 if int8 else 1e-4, atol=0 if int8 else 1e-5)
+
+
+def test_a_workspace_of_the_callers_serves_threads(tmp_path):
+    for int8 in (False, True):
+        cnnx.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(144, 3))
+        x = cnnx.randn(8, 1, 14, 14)
+        options = {"int8": True, "calibration": x} if int8 else {}
+        export = cnnx.export_c(model, x[:1], workspace="caller", name=f"net{int8:d}", **options)
+        (tmp_path / str(int8)).mkdir()
+        library = ctypes.CDLL(str(build(write(export, tmp_path / str(int8)))))
+        assert "static float memory" not in export.source
+        assert "words[" not in export.source
+        found = {}
+
+        def run(i, library=library, export=export, found=found, x=x):
+            space = (ctypes.c_int32 * (export.workspace_bytes // 4))()
+            for _ in range(50):
+                (found[i],) = call(library, f"{export.name}_run", [x[i].numpy()], [(3,)], np.float32, space)
+
+        threads = [threading.Thread(target=run, args=(i,)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        want = export.simulate(x).numpy() if int8 else results(model, [x])[0]
+        np.testing.assert_allclose(np.stack([found[i] for i in range(8)]), want, rtol=1e-4, atol=1e-5)
+
+
+def test_the_header_says_sizes_and_the_comments_what_layers_do(tmp_path):
+    model, inputs = made("conv, norm, pool", 1)
+    export = cnnx.export_c(model, inputs, tmp_path / "digit.c")
+    assert (tmp_path / "digit.c").read_text() == export.source
+    header = (tmp_path / "digit.h").read_text()
+    assert header == export.header
+    assert '#include "digit.h"' in export.source
+    assert "int digit_run(const float *input, float *output);" in header
+    numbers = dict(re.findall(r"#define DIGIT_(\w+) (\d+)", header))
+    assert int(numbers["INPUT_SIZE"]) == 17 * 15
+    assert int(numbers["WEIGHT_BYTES"]) == export.weight_bytes == 4 * (4 * 9 + 4 + 3 * 4 * 9 + 3)
+    assert int(numbers["MULTIPLY_ADDS"]) == export.multiply_adds == 4 * 16 * 14 * 9 + 3 * 6 * 3 * 36
+    assert int(numbers["WORKSPACE_BYTES"]) == export.workspace_bytes
+    assert (
+        "conv2d (0) with batch_norm (1): kernel 3x3, padding 1, max pool 2x2, relu; 1x1x17x15 -> 1x4x8x7"
+        in export.source
+    )
+
+
+def test_flash(tmp_path):
+    compiler()
+    model, inputs = made("conv, norm, pool", 1)
+    export = cnnx.export_c(model, inputs)
+    size, command = export.flash(COMPILERS[0])
+    assert size > export.weight_bytes + 100
+    assert command.startswith(f"{COMPILERS[0]} -std=c99 -Os")
+    with pytest.raises(FileNotFoundError):
+        export.flash("no-such-compiler")
+
+
+def test_memory_is_reused_and_never_shared_by_what_lives_at_once():
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        lives = []
+        for _ in range(12):
+            first = int(random.integers(0, 10))
+            lives.append(Lifetime(int(random.integers(1, 50)), first, first + int(random.integers(0, 4))))
+        total = place(lives)
+        for i, a in enumerate(lives):
+            assert a.offset % 4 == 0
+            assert a.end <= total
+            for b in lives[:i]:
+                apart = a.last < b.first or b.last < a.first or a.end <= b.offset or b.end <= a.offset
+                assert apart
+
+
+ONE, DENSE = cnnx.ones(1, 3), nn.Linear(3, 2)
+INFINITE = cnnx.full((1, 3), float("inf"))
+
+
+@pytest.mark.parametrize(
+    "model, sample, options, error, text",
+    [
+        (of(lambda x: x.cumsum(0).sort(0).values), ONE, {}, NotImplementedError, "no C for cumsum, .*sort"),
+        (of(lambda x: x.argmax(0)), ONE, {}, NotImplementedError, "no C for argmax"),
+        (of(lambda x: x * 2 if x.sum() > 0 else x), ONE, {}, NotImplementedError, "takes a value out"),
+        (of(lambda x: x > 0), ONE, {}, TypeError, "a net in C returns float32"),
+        (DENSE, cnnx.ones(1, 4), {}, ValueError, "the model itself fails"),
+        (nn.Embedding(3, 2), cnnx.zeros(3, dtype=cnnx.int64), {}, TypeError, "must be float32, the sample"),
+        (nn.Linear(3, 2).double(), ONE.double(), {}, TypeError, "must be float32"),
+        (DENSE, [], {}, ValueError, "there is no sample"),
+        (DENSE, cnnx.ones(0, 3), {}, ValueError, "has no elements"),
+        (DENSE, ONE, {"name": "a-b"}, ValueError, "no identifier of C"),
+        (DENSE, ONE, {"name": 3}, TypeError, "name must be"),
+        (DENSE, ONE, {"path": "a-b.c"}, ValueError, "no identifier of C; name= gives one"),
+        (DENSE, ONE, {"path": "net.txt"}, ValueError, "does not end in .c"),
+        (DENSE, ONE, {"workspace": "heap"}, ValueError, "'static' or 'caller'"),
+        (DENSE, ONE, {"int8": True}, ValueError, "needs calibration"),
+        (DENSE, ONE, {"calibration": ONE}, ValueError, "calibration is for int8"),
+        (DENSE, ONE, {"int8": True, "calibration": [ONE, ONE]}, ValueError, "2 tensors for 1 inputs"),
+        (DENSE, cnnx.ones(2, 3), {"int8": True, "calibration": ONE}, ValueError, "a batch of 1"),
+        (DENSE, ONE, {"int8": True, "calibration": cnnx.ones(1, 4)}, ValueError, "like the sample"),
+        (DENSE, ONE, {"int8": True, "calibration": INFINITE}, ValueError, "not finite"),
+        (of(lambda x: x.sum()), ONE, {"int8": True, "calibration": ONE}, ValueError, "a batch of 1"),
+    ],
+)
+def test_bad_input(model, sample, options, error, text):
+    with pytest.raises(error, match=rf"^export_c: .*{text}"):
+        cnnx.export_c(model() if isinstance(model, type) else model, sample, **options)
+
+
+def test_the_mode_of_the_model_stays_and_training_is_refused():
+    model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(3))
+    cnnx.export_c(model, cnnx.ones(2, 3))
+    assert model.training
+    with pytest.raises(NotImplementedError, match=r"^export_c: there is no C for dropout in training mode"):
+        cnnx.export_c(of(lambda x: F.dropout(x))(), cnnx.ones(2, 3))
+
+
+def test_names_of_weights_never_clash(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            for name in ("int", "memory", "row", "a.b".replace(".", "_"), "f\u00fc"):
+                setattr(self, name, nn.Parameter(cnnx.randn(3)))
+
+        def forward(self, x):
+            for value in self.parameters():
+                x = x * value
+            return x
+
+    compare(Net(), [cnnx.ones(3)], tmp_path)
+
+
+def test_simulate_refuses_what_does_not_fit():
+    x = cnnx.ones(1, 3)
+    with pytest.raises(TypeError, match=r"^simulate: the net was not exported with int8=True"):
+        cnnx.export_c(nn.Linear(3, 2), x).simulate(x)
+    export = cnnx.export_c(nn.Linear(3, 2), x, int8=True, calibration=x)
+    for given, error in (((cnnx.ones(1, 4),), ValueError), ((x, x), ValueError), ((x.double(),), TypeError)):
+        with pytest.raises(error, match=r"^simulate: "):
+            export.simulate(*given)
+    with pytest.raises(TypeError, match=r"^simulate_int8: "):
+        export.simulate_int8(np.ones((1, 3)))
