@@ -397,6 +397,27 @@ def test_export(digits_run, capsys, tmp_path):
     assert "No such file" in capsys.readouterr().err
 
 
+def test_export_as_c(digits_run, capsys, tmp_path):
+    path = tmp_path / "digits.c"
+    printed = lines(capsys, "export", digits_run, path)
+    assert "digits.c, digits.h: int digits_run(const float *image, float *scores)" in printed[0]
+    assert "weights " in printed[2]
+    assert "int digits_run(const float *input, float *output);" in (tmp_path / "digits.h").read_text()
+    printed = lines(capsys, "export", digits_run, path, "--int8")
+    assert "int digits_run_int8(" in (tmp_path / "digits.h").read_text()
+    before, after = map(float, re.findall(r"(?:accuracy|int8) ([\d.]+) ", printed[3]))
+    assert abs(before - after) < 3
+    assert "360 images, scales from 512 training images" in printed[3]
+    for arguments, message in (
+        (["x.c", "--opset", 15], "--opset is of ONNX files"),
+        (["x.onnx", "--int8"], "--int8 is of C files"),
+        (["x.c", "--dataset", "digits"], "--data-dir and --dataset name images for --int8"),
+    ):
+        assert message in wrong_use(capsys, "export", digits_run, *arguments)
+    assert main(["export", str(digits_run), "a-b.c"]) == 1
+    assert "'a-b' is no identifier of C" in capsys.readouterr().err
+
+
 def test_show(capsys, tmp_path):
     write_mnist(tmp_path / "data" / "mnist", 24)
     assert run("--model", "s7", "--epochs", 1, "--out", "run") == 0

@@ -91,7 +91,6 @@ def export_c(
     --------
     >>> import cnnx
     >>> from cnnx import nn
-    >>> cnnx.manual_seed(0)
     >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(676, 10))
     >>> made = cnnx.export_c(net, cnnx.zeros(1, 1, 28, 28))
     >>> print(made)

@@ -127,12 +127,14 @@ class CNet:
         -------
         tuple of int and str, or None
             ``(bytes, command)``: all sections that are loaded and never written, of the object compiled with
-            ``-Os``. None if there is no compiler.
+            ``-Os``. None if there is no compiler, or one whose objects are not ELF.
 
         Raises
         ------
+        FileNotFoundError
+            If there is no compiler of that name.
         RuntimeError
-            If the compiler fails.
+            If it fails.
         """
         found = compiler or next((name for name in COMPILERS if shutil.which(name)), None)
         if found is None:
@@ -145,9 +147,10 @@ class CNet:
             command = [found, *options, "-c", str(source), "-o", str(source.with_suffix(".o"))]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
-                raise RuntimeError(f"flash: {found} fails: {done.stderr.strip().splitlines()[-1:]}")
-            size = _loaded(source.with_suffix(".o").read_bytes())
-        return size, " ".join((found, *options))
+                last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+                raise RuntimeError(f"flash: {found} fails: {last}")
+            made = source.with_suffix(".o").read_bytes()
+        return (_loaded(made), " ".join((found, *options))) if made[:4] == b"\x7fELF" else None
 
     def _whole(self) -> Net:
         if self._net is None:
@@ -178,8 +181,6 @@ class CNet:
 
 def _loaded(data: bytes) -> int:
     """The bytes of an ELF object's sections that are loaded and never written."""
-    if data[:4] != b"\x7fELF":
-        raise RuntimeError("flash: the compiler makes no ELF object, whose sections could be counted")
     wide, order = data[4] == 2, "little" if data[5] == 1 else "big"
     word = 8 if wide else 4
 

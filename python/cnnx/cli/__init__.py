@@ -403,7 +403,12 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
         "cnnx predict runs/mnist seven.png photo.jpg --picture seen.png",
     )
     export = add(
-        "export", "a run's net as an ONNX file", "Writes an ONNX file.", "cnnx export runs/mnist mnist.onnx"
+        "export",
+        "a run's net as an ONNX file, or as a C file",
+        "Writes an ONNX file; or, where the name ends in .c, a file of C99 and its header, which need\n"
+        "nothing else, and says what they take: bytes of weights, code and workspace.",
+        "cnnx export runs/mnist mnist.onnx",
+        "cnnx export runs/mnist mnist.c --int8    (for microcontrollers: in whole numbers, 8 bits)",
     )
     show = add(
         "show",
@@ -425,10 +430,14 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     for command in (evaluate, mistakes, predict, export, show):
         command.add_argument("run", type=path_name, metavar="RUN", help="the run folder")
         _add_trust(command)
-    for command in (evaluate, mistakes, show):
+    for command in (evaluate, mistakes, show, export):
+        images = "training and test" if command is export else "test"
         _add_data_dir(command)
         command.add_argument(
-            "--dataset", type=path_name, metavar="NAME|DIR|CSV", help="other test images; default: the run's"
+            "--dataset",
+            type=path_name,
+            metavar="NAME|DIR|CSV",
+            help=f"other {images} images; default: the run's",
         )
     mistakes.add_argument(
         "-n", dest="count", type=up_to(MOST), metavar="N", help=f"how many; default: {SHOWN}"
@@ -449,12 +458,17 @@ def _add_use(add: Callable[..., argparse.ArgumentParser]) -> None:
     predict.add_argument(
         "--picture", type=path_name, metavar="FILE", help="draw what the net sees into this file"
     )
-    export.add_argument("file", type=path_name, metavar="FILE", help="the ONNX file to write")
+    export.add_argument("file", type=path_name, metavar="FILE", help="the file to write: .onnx, or .c")
     export.add_argument(
         "--opset",
         type=positive_int,
         metavar="N",
         help=f"version of ONNX's operators; default: {DEFAULT_OPSET}",
+    )
+    export.add_argument(
+        "--int8",
+        action="store_true",
+        help="of C: in whole numbers, with scales from training images; says what that costs in accuracy",
     )
     show.add_argument("--image", type=path_name, metavar="FILE", help="an image file; default: a test image")
     show.add_argument("--index", type=count, metavar="N", help="which test image; default: 0")

@@ -107,6 +107,15 @@ class Trained:
         images.transform = transform_of(self.normalize)
         return images
 
+    def training_images(self, data_dir: str | None, dataset: str | None = None) -> ImageDataset:
+        """The training images of the run's data set, or of what the options name in its stead."""
+        dataset = self.dataset if dataset is None else as_dataset(dataset)
+        refuse_folder(data_dir, dataset)
+        folder = folder_of_run(dataset, data_dir, self.data_dir)
+        images = load_images(dataset, folder, True, self.shape)
+        images.transform = transform_of(self.normalize)
+        return images
+
     def labels(self, images: ImageDataset) -> Array:
         """The run's label of each class of a data set, by name; UsageError if there is none."""
         names = class_names(images)
