@@ -171,6 +171,7 @@ MODELS = {
     "output and its use": (of(lambda x: (lambda y: (y, y.sin()))(x.cos())), [(2, 3)]),
     "pad": (of(lambda x: F.pad(x, (1, 2, 0, 3, 1, 0), value=-0.5)), [(1, 2, 3, 4)]),
     "pad below zero": (of(lambda x: F.pad(x, (-1, 2, 1, -2))), [(1, 2, 4, 4)]),
+    "pad, nothing left": (of(lambda x: F.pad(x, (-4, 5)) + x.sum()), [(1, 4)]),
     "pad, replicate": (of(lambda x: F.pad(x, (2, 1, 1, 3), mode="replicate")), [(1, 2, 4, 3)]),
     "pad, circular": (of(lambda x: F.pad(x, (2, 1), mode="circular")), [(1, 2, 4)]),
     "upsample": (lambda: nn.Upsample(scale_factor=2), [(1, 2, 3, 4)]),

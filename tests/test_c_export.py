@@ -243,6 +243,7 @@ INFINITE = cnnx.full((1, 3), float("inf"))
         (DENSE, ONE, {"name": "a-b"}, ValueError, "no identifier of C"),
         (DENSE, ONE, {"name": 3}, TypeError, "name must be"),
         (DENSE, ONE, {"path": "a-b.c"}, ValueError, "no identifier of C; name= gives one"),
+        (DENSE, ONE, {"path": 'a"b.c', "name": "net"}, ValueError, "cannot be named in an #include"),
         (DENSE, ONE, {"path": "net.txt"}, ValueError, "does not end in .c"),
         (DENSE, ONE, {"workspace": "heap"}, ValueError, "'static' or 'caller'"),
         (DENSE, ONE, {"int8": True}, ValueError, "needs calibration"),
@@ -271,7 +272,7 @@ def test_names_of_weights_never_clash(tmp_path):
     class Net(nn.Module):
         def __init__(self):
             super().__init__()
-            for name in ("int", "memory", "row", "a.b".replace(".", "_"), "f\u00fc"):
+            for name in ("int", "memory", "weights", "run", "a_b", "f\u00fc"):
                 setattr(self, name, nn.Parameter(cnnx.randn(3)))
 
         def forward(self, x):

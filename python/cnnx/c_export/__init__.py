@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -171,6 +172,8 @@ def _name(name: str | None, file: Path | None) -> str:
         raise TypeError(f"export_c: name must be a string, got {type(name).__name__}")
     if file is not None and file.suffix != ".c":
         raise ValueError(f"export_c: {str(file)!r} does not end in .c")
+    if file is not None and not re.fullmatch(r"[\w .+-]+", file.stem):
+        raise ValueError(f"export_c: {str(file)!r} cannot be named in an #include")
     if not (name.isascii() and name.isidentifier()):
         raise ValueError(f"export_c: {name!r} is no identifier of C; name= gives one")
     return name

@@ -36,6 +36,7 @@ class Whole(Layer):
     low: int = -LARGEST
     high: int = LARGEST
     lookup: Data | None = None
+    does: Sequence[str] = ()  # limits and table in words
     shift: int = 0
     factors: Array = field(default_factory=lambda: np.zeros(0, np.int32))
 
@@ -50,6 +51,9 @@ class Whole(Layer):
             self.inputs = [*self.inputs, self.lookup]
 
     by_channel = False
+
+    def functions(self) -> list[str]:
+        return list(self.does)
 
     def factor(self, x: Sequence[str], channel: str) -> str:
         """The factor of a channel, in C."""

@@ -417,11 +417,11 @@ def pad(b: Builder, call: Call) -> Data:
     kept = tuple(
         min(n, m - begin) - max(0, -begin) for n, m, begin in zip(shape, result, begins, strict=True)
     )
-    pieces = []
-    if min(kept, default=1) > 0:
-        read = sum(max(0, -begin) * step for begin, step in zip(begins, old.steps, strict=True))
-        write = sum(max(0, begin) * step for begin, step in zip(begins, new.steps, strict=True))
-        pieces = [Piece(0, Strided(kept, old.steps, read), Strided(kept, new.steps, write))]
+    if min(kept, default=1) <= 0:
+        return b.constant(np.full(result, call["real"], np.float32))
+    read = sum(max(0, -begin) * step for begin, step in zip(begins, old.steps, strict=True))
+    write = sum(max(0, begin) * step for begin, step in zip(begins, new.steps, strict=True))
+    pieces = [Piece(0, Strided(kept, old.steps, read), Strided(kept, new.steps, write))]
     return b.add(Assemble, call, b.inputs(call, 0), pieces=pieces, fill=call["real"])
 
 

@@ -56,6 +56,10 @@ class Layer:
         """What it computes, without `post`."""
         raise NotImplementedError
 
+    def functions(self) -> list[str]:
+        """What it does to each element at the end, in words."""
+        return [str(function) for function in self.post]
+
     def before(self, x: Sequence[Array]) -> Array:
         """The values that `post` is done to."""
         return self.evaluate(x)

@@ -132,7 +132,7 @@ class Quantiser:
                 below, above = (int(np.clip(round_half_up(v / own), -LARGEST, LARGEST)) for v in (a, b))
                 low, high = min(max(low, below), above), max(min(high, above), below)
             self.scales[layer.output] = own
-            return own, {"low": low, "high": max(low, high)}
+            return own, {"low": low, "high": max(low, high), "does": layer.functions()}
         before = own if keeps else scale_of(self.ranges.before[layer])
         values = (np.arange(-LARGEST, LARGEST + 1) * before).astype(np.float32)
         for function in layer.post:
@@ -141,7 +141,7 @@ class Quantiser:
         after = self.scales[layer.output] = scale_of(largest)
         items = rounded(np.nan_to_num(values, posinf=largest, neginf=-largest), after)
         name = f"{layer.place.partition(' ')[0]}.table"
-        return before, {"lookup": Data((len(items),), items, name)}
+        return before, {"lookup": Data((len(items),), items, name), "does": layer.functions()}
 
 
 def round_half_up(value: float) -> float:

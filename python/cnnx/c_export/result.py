@@ -19,7 +19,7 @@ from cnnx.tensor import Tensor
 
 #: How a file is compiled to see what it takes, by compiler; the first that is there is taken.
 COMPILERS = {
-    "arm-none-eabi-gcc": ("-mcpu=cortex-m4", "-mthumb"),
+    "arm-none-eabi-gcc": ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16"),
     "gcc": (),
     "clang": (),
     "cc": (),
@@ -120,14 +120,15 @@ class CNet:
         Parameters
         ----------
         compiler
-            A C compiler. Default: ``arm-none-eabi-gcc`` for a Cortex-M4 where it is installed, else the
-            machine's own.
+            A C compiler. Default: ``arm-none-eabi-gcc``, for a Cortex-M4 with its floating-point unit, where
+            it is installed, else the machine's own.
 
         Returns
         -------
         tuple of int and str, or None
             ``(bytes, command)``: all sections that are loaded and never written, of the object compiled with
-            ``-Os``. None if there is no compiler, or one whose objects are not ELF.
+            ``-Os``; library functions that it calls (``expf``) are not among them. None if there is no
+            compiler, or one whose objects are not ELF.
 
         Raises
         ------

@@ -12,13 +12,6 @@ from cnnx.c_export.memory import Plan
 from cnnx.c_export.net import Array, Data, Layer, Net
 from cnnx.c_export.writer import Writer, comment, extents, plus, table
 
-# C's own, and what functions call their variables.
-WORDS = """
-auto break case char const continue default do double else enum extern float for goto if inline int long
-register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-main memory workspace scaled in out row to from taps sum sums best first last line value x column
-"""
-
 
 @dataclass(frozen=True)
 class Texts:
@@ -28,24 +21,20 @@ class Texts:
     header: str
 
 
-def identifier(name: str) -> str:
-    """A name in C."""
-    clean = re.sub(r"[^A-Za-z0-9_]", "_", name)
-    return f"w{clean}" if not clean or clean[0].isdigit() or clean[0] == "_" else clean
-
-
 class Names:
-    """Names that are used once."""
+    """Names of one file that are used once: all begin with that of the net, which no variable does."""
 
-    def __init__(self) -> None:
-        self._taken = set(WORDS.split())
+    def __init__(self, net: str) -> None:
+        self._net = net
+        self._taken = {f"{net}_run", f"{net}_run_int8"}
 
     def __call__(self, wanted: str) -> str:
         """The name, or one like it."""
-        name, count = identifier(wanted), 1
+        base = f"{self._net}_{re.sub(r'[^A-Za-z0-9_]', '_', wanted)}"
+        name, count = base, 1
         while name in self._taken:
             count += 1
-            name = f"{identifier(wanted)}_{count}"
+            name = f"{base}_{count}"
         self._taken.add(name)
         return name
 
@@ -58,7 +47,7 @@ def layer_name(layer: Layer) -> str:
 def describe(layer: Layer, number: int) -> str:
     """A layer in words."""
     title = layer.title()
-    functions = "".join(f", {function}" for function in layer.post)
+    functions = "".join(f", {name}" for name in layer.functions())
     shapes = " and ".join(extents(d.shape) for d in layer.inputs if d.constant is None) or "constants"
     what = f": {title}" if title else ""
     return f"{number}. {layer.place}{what}{functions}; {shapes} -> {extents(layer.output.shape)}"
@@ -87,7 +76,7 @@ class File:
     def __init__(self, net: Net, plan: Plan, name: str, element: str, caller: bool) -> None:
         self.net, self.plan, self.name, self.element, self.caller = net, plan, name, element, caller
         self.width = 1 if element == "int8_t" else 4
-        self.names = Names()
+        self.names = Names(name)
         self.w = Writer()
         self.of: dict[Data, str] = {}
 

@@ -115,7 +115,7 @@ def extents(shape: Sequence[int]) -> str:
 def comment(text: str) -> str:
     """A comment: nothing in it ends it."""
     safe = text.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
-    return "/* " + "".join(c if 32 <= ord(c) < 127 else "?" for c in safe) + " */"
+    return "/* " + "".join(c if 32 <= ord(c) < 127 else "_" for c in safe) + " */"
 
 
 def at(*steps: tuple[str, int]) -> str:
