@@ -1,7 +1,9 @@
 // Threads of the CPU kernels.
 #pragma once
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 // Default: OMP_NUM_THREADS, else the CPUs this process may use (affinity and the container's quota). Always 1 without OpenMP.
 int get_num_threads();
@@ -13,4 +15,4 @@ bool has_openmp();
 bool set_flush_denormal(bool flush);
 bool get_flush_denormal();
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API
