@@ -318,3 +318,13 @@ def test_manual_seed_of_the_device() -> None:
     drawn = cnnx.rand(5, device="cuda")
     cnnx.manual_seed(11)
     assert drawn.tolist() == cnnx.rand(5).tolist()
+
+
+def test_the_c_file_of_a_model_on_a_device_is_that_of_the_cpu():
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(18, 3))
+    x = cnnx.zeros(1, 1, 5, 5)
+    expected = cnnx.export_c(net, x).source
+    net.to("cuda")
+    assert cnnx.export_c(net, x.to("cuda")).source == expected
+    images = cnnx.rand(4, 1, 5, 5).to("cuda")
+    assert cnnx.export_c(net, x.to("cuda"), int8=True, calibration=images).simulate(images).shape == (4, 3)

@@ -46,7 +46,7 @@ FORMS: dict[str, str | Form] = {
     "round": "nearbyintf(x)",
     "rsqrt": "1.0f / sqrtf(x)",
     "selu": f"{real(SELU_SCALE)} * (x > 0.0f ? x : {real(SELU_ALPHA)} * expm1f(x))",
-    "sigmoid": "x > 0.0f ? 1.0f / (1.0f + expf(-x)) : 1.0f - 1.0f / (1.0f + expf(x))",
+    "sigmoid": "1.0f / (1.0f + expf(-x))",
     "sign": "x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x",
     "silu": "x / (1.0f + expf(-x))",
     "softplus": lambda a, b: (
