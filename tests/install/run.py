@@ -26,13 +26,18 @@ class Failure(Exception):
 
 
 def run(*command: object, **environment: str) -> str:
-    """The output of a command, without the folder of the sources in PYTHONPATH."""
-    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | environment
+    """The output of a command."""
+    env = os.environ | environment
     words = [str(word) for word in command]
     done = subprocess.run(words, capture_output=True, text=True, env=env, cwd="/", timeout=1500, check=False)
     if done.returncode != 0:
         raise Failure(f"{' '.join(words)}\n{done.stdout}{done.stderr}")
     return done.stdout.strip()
+
+
+def sys_path() -> list[str]:
+    """What PYTHONPATH has."""
+    return [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
 
 
 class Matrix:
@@ -115,7 +120,9 @@ class Matrix:
         run("cmake", "--build", folder)
         print(
             "        "
-            + run(self.python, EXAMPLE / "use.py", PYTHONPATH=str(folder)).replace("\n", "\n        ")
+            + run(
+                self.python, EXAMPLE / "use.py", PYTHONPATH=os.pathsep.join([str(folder), *sys_path()])
+            ).replace("\n", "\n        ")
         )
 
 
