@@ -1,10 +1,12 @@
 """Builds programs outside the project with an installed cnnx, by each way, and compares them with Python.
 
-    python tests/install/run.py --build DIR [--prefix DIR]... [--python PYTHON] [--within] [--compiler CXX]...
+    python tests/install/run.py --build DIR [--prefix DIR]... [--inference DIR] [--python PYTHON] [--within]
+        [--compiler CXX]...
 
 A prefix is what `cmake --install` made; PYTHON has cnnx installed, with its shared library, and NumPy; where
 it has pybind11, the custom op of the examples is built as well. --within builds cnnx as a part of another
-project, which takes minutes.
+project, which takes minutes. --inference: a prefix of a static build with CNNX_INFERENCE_ONLY for one CPU
+target.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 EXAMPLE = HERE.parent.parent / "examples" / "cpp" / "custom_op"
 PROGRAMS = ("consumer", "lenet5")
+LARGEST_FOR_INFERENCE = 2_000_000  # bytes of a program with a static library for one CPU target
 
 
 class Failure(Exception):
@@ -62,18 +65,37 @@ class Matrix:
                 print(f"FAILED  {name}, {compiler}: {failure}", flush=True)
 
     def runs(self, folder: Path) -> None:
-        """The programs in a folder print what they must."""
+        """The programs in a folder do what they must."""
+        run(folder / "consumer")
+        self.classifies(folder)
+
+    def classifies(self, folder: Path) -> None:
+        """The net that Python wrote gives in C++ what it gives in Python."""
         if not self.expected:
             self.expected = run(self.python, HERE / "lenet5.py", self.build)
-        run(folder / "consumer")
         found = run(folder / "lenet5", self.build / "lenet5.safetensors", self.build / "image")
         if found != self.expected:
             raise Failure(f"Python: {self.expected}, C++: {found}")
 
-    def find_package(self, folder: Path, compiler: str, *arguments: object) -> None:
+    def built(self, folder: Path, compiler: str, *arguments: object) -> None:
+        """Builds by find_package."""
         run("cmake", "-S", HERE, "-B", folder, f"-DCMAKE_CXX_COMPILER={compiler}", *arguments)
         run("cmake", "--build", folder)
+
+    def find_package(self, folder: Path, compiler: str, *arguments: object) -> None:
+        self.built(folder, compiler, *arguments)
         self.runs(folder)
+
+    def inference(self, folder: Path, compiler: str, root: Path) -> None:
+        """A library for inference alone: the programs run, what it lacks is refused, and it is small."""
+        self.built(folder, compiler, f"-DCMAKE_PREFIX_PATH={root}", "-DINFERENCE=ON")
+        self.classifies(folder)
+        print("        " + run(folder / "inference").replace("\n", "\n        "))
+        run("strip", folder / "lenet5")
+        size = (folder / "lenet5").stat().st_size
+        print(f"        lenet5 without symbols: {size:,} bytes")
+        if size > LARGEST_FOR_INFERENCE:
+            raise Failure(f"larger than {LARGEST_FOR_INFERENCE:,} bytes")
 
     def pkg_config(self, folder: Path, compiler: str, place: str) -> None:
         flags = run("pkg-config", "--cflags", "--libs", "cnnx", PKG_CONFIG_PATH=place).split()
@@ -133,6 +155,7 @@ def main() -> int:
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--prefix", type=Path, action="append", default=[])
     parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--inference", type=Path)
     parser.add_argument("--within", action="store_true")
     parser.add_argument("--compiler", action="append")
     arguments = parser.parse_args()
@@ -148,6 +171,9 @@ def main() -> int:
         matrix.check(f"find_package {root.name}", matrix.find_package, f"-DCMAKE_PREFIX_PATH={root}")
         if shutil.which("pkg-config"):
             matrix.check(f"pkg-config {root.name}", matrix.pkg_config, str(place))
+
+    if arguments.inference:
+        matrix.check("inference only", matrix.inference, arguments.inference.resolve())
 
     said = {name: run(python, "-m", "cnnx", f"--{name}") for name in ("cmake-dir", "pkg-config-dir")}
     matrix.check("find_package wheel", matrix.find_package, f"-Dcnnx_DIR={said['cmake-dir']}")
