@@ -31,6 +31,9 @@ endfunction()
 
 # What a static library needs beside it.
 set(CNNX_STATIC_LIBRARIES "-pthread -ldl")
+if(CNNX_INFERENCE_ONLY)
+  set(CNNX_STATIC_LIBRARIES "-Wl,--gc-sections ${CNNX_STATIC_LIBRARIES}")
+endif()
 if(CNNX_HAS_OPENMP)
   set(CNNX_STATIC_LIBRARIES "-fopenmp ${CNNX_STATIC_LIBRARIES}")
 endif()

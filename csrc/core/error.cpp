@@ -14,20 +14,20 @@ void append_number(std::string& out, const void* value) {
   text << *static_cast<const T*>(value);
   out += text.str();
 }
-template void append_number<bool>(std::string&, const void*);
-template void append_number<char>(std::string&, const void*);
-template void append_number<signed char>(std::string&, const void*);
-template void append_number<unsigned char>(std::string&, const void*);
-template void append_number<short>(std::string&, const void*);
-template void append_number<unsigned short>(std::string&, const void*);
-template void append_number<int>(std::string&, const void*);
-template void append_number<unsigned>(std::string&, const void*);
-template void append_number<long>(std::string&, const void*);
-template void append_number<unsigned long>(std::string&, const void*);
-template void append_number<long long>(std::string&, const void*);
-template void append_number<unsigned long long>(std::string&, const void*);
-template void append_number<float>(std::string&, const void*);
-template void append_number<double>(std::string&, const void*);
+template CNNX_API void append_number<bool>(std::string&, const void*);
+template CNNX_API void append_number<char>(std::string&, const void*);
+template CNNX_API void append_number<signed char>(std::string&, const void*);
+template CNNX_API void append_number<unsigned char>(std::string&, const void*);
+template CNNX_API void append_number<short>(std::string&, const void*);
+template CNNX_API void append_number<unsigned short>(std::string&, const void*);
+template CNNX_API void append_number<int>(std::string&, const void*);
+template CNNX_API void append_number<unsigned>(std::string&, const void*);
+template CNNX_API void append_number<long>(std::string&, const void*);
+template CNNX_API void append_number<unsigned long>(std::string&, const void*);
+template CNNX_API void append_number<long long>(std::string&, const void*);
+template CNNX_API void append_number<unsigned long long>(std::string&, const void*);
+template CNNX_API void append_number<float>(std::string&, const void*);
+template CNNX_API void append_number<double>(std::string&, const void*);
 
 std::string join(std::initializer_list<MessagePart> parts) {
   std::string out;

@@ -21,6 +21,7 @@
 #include "cnnx/inline_vector.h"
 #include "core/attributes.h"
 #include "device/queue.h"
+#include "kernels/training.h"
 
 namespace cnnx {
 
@@ -202,6 +203,7 @@ struct OpDef {
   }
   constexpr OpDef lanes_if(decltype(lanes) f) const { return with(&OpDef::lanes, f); }
   constexpr OpDef with_gradient(decltype(gradient) f, decltype(saves) mask = nullptr) const {
+    if (kInferenceOnly) return *this;  // then nothing points to gradients, and the linker drops them
     return with(&OpDef::gradient, f).with(&OpDef::saves, mask);
   }
   constexpr OpDef updating(uint64_t inputs) const { return with(&OpDef::updates, inputs); }

@@ -235,6 +235,8 @@ Tensor Tensor::uncounted() const {
 }
 
 Tensor& Tensor::set_requires_grad(bool value) {
+  if (value && kInferenceOnly)
+    throw NotImplementedError("requires_grad: this build of cnnx is for inference alone (CNNX_INFERENCE_ONLY)");
   if (value && !is_floating_point(dtype()))
     throw Error(message("requires_grad: only floating-point tensors can require gradients, this is ", name(dtype())));
   if (!value && !is_leaf()) throw Error("requires_grad: can be switched off only for leaf tensors; use detach()");

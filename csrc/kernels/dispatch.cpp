@@ -6,6 +6,7 @@
 #include "build_config.h"
 #include "cnnx/error.h"
 #include "kernels/dispatch.h"
+#include "kernels/training.h"
 
 namespace cnnx {
 
@@ -115,15 +116,13 @@ Target active_target() {
 template <class T>
 const KernelTable<T>& target_kernels(Target target) {
   static const KernelTable<T> none;
-  const auto either = [](const auto& floats, const auto& doubles) -> const KernelTable<T>& {
-    if constexpr (std::is_same_v<T, float>) return floats;
-    else return doubles;
-  };
-#define CASE(t) \
-  if (target == Target::t) return either(t::kKernels, t::kDoubleKernels);
+#define CASE(t)                                                   \
+  if (target == Target::t) {                                      \
+    if constexpr (std::is_same_v<T, float>) return t::kKernels;   \
+    else if constexpr (!kInferenceOnly) return t::kDoubleKernels; \
+  }
   CNNX_FOR_EACH_TARGET(CASE)
 #undef CASE
-  (void)either;
   return none;
 }
 template const KernelTable<float>& target_kernels<float>(Target target);

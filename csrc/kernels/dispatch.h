@@ -21,7 +21,7 @@ const KernelTable<T>& kernels(const Queue& queue) {
 }
 
 // Whether this CPU and build have products of factors in bfloat16 beside the active target, and the float32 table with them.
-bool has_bfloat16();
+CNNX_API bool has_bfloat16();
 const KernelTable<float>& bfloat16_kernels();
 
 // The kernels over elements of any dtype.
@@ -54,6 +54,6 @@ using SlowKernelHook = bool (*)(const char* kernel);
 CNNX_INTERNAL_API void set_slow_kernel_hook(SlowKernelHook hook);
 CNNX_INTERNAL_API std::string slow_kernel_text(const char* kernel);
 
-int lane_count();
+CNNX_API int lane_count();
 
 }  // namespace cnnx

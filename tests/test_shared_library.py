@@ -1,0 +1,133 @@
+"""The shared libcnnx of the package: what it shows, and where C++ programs find it."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnnx import _C
+from cnnx.cli import main
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(_C.__file__).resolve().parent
+LIBRARY = ROOT / "lib" / "libcnnx.so"
+needs_library = pytest.mark.skipif(
+    not LIBRARY.exists(), reason="this build has the library inside its module"
+)
+
+# What csrc/ marks as CNNX_INTERNAL_API: the bindings use it, and nobody else should.
+INTERNAL = {
+    *("active_target", "available_targets", "fallback_kernels", "kernel_infos", "kernels", "name"),
+    *("set_slow_kernel_hook", "slow_kernel_text", "kHost", "parallel_run", "pool_stats"),
+    *("pool_release_cached", "cast", "plain_copy", "to_device", "unary", "unary_", "lanes_for_images"),
+    *("to_lanes", "AtomicFile", "is_pinned", "pin", "move_async", "download_into"),
+}
+INTERNAL_SCOPES = {"cuda"}
+SCOPES = {"detail", "init", "nn", "optim"}
+
+
+def exported():
+    """The names of the library, as the linker has them."""
+    if shutil.which("nm") is None:
+        pytest.skip("needs nm, of binutils")
+    command = ["nm", "-D", "--defined-only", LIBRARY]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [line.split()[-1] for line in lines]
+
+
+def parts_of(symbol):
+    """Of _ZNK4cnnx6Tensor4sizeEi the names Tensor and size; none if it is not of the namespace."""
+    mangled = re.match(r"_ZT?[A-Z]*N?K?4cnnx(.*)", symbol)
+    names, rest = [], mangled[1] if mangled else ""
+    while length := re.match(r"\d+", rest):
+        start, end = length.end(), length.end() + int(length[0])
+        names.append(rest[start:end])
+        rest = rest[end:]
+    return names
+
+
+@needs_library
+def test_the_library_shows_what_is_public_and_little_else():
+    names = exported()
+    assert len(names) > 300
+    headers = "\n".join(path.read_text() for path in (ROOT / "include" / "cnnx").rglob("*.h"))
+    public = set(re.findall(r"\w+", re.sub(r"//.*", "", headers)))
+    strange = []
+    for symbol in names:
+        if symbol.startswith("cnnx_"):  # the C API
+            known = symbol in public
+        elif parts := parts_of(symbol):
+            first = parts[1] if parts[0] in SCOPES and len(parts) > 1 else parts[0]
+            known = parts[0] in INTERNAL_SCOPES or first in public | INTERNAL
+        else:
+            known = bool(re.match(r"_ZNK?4cnnx(eq|ne|lt|gt|ls)", symbol))  # an operator
+        if not known:
+            strange.append(symbol)
+    assert not strange
+
+
+@needs_library
+def test_what_the_headers_declare_is_in_the_library():
+    names = {part for symbol in exported() for part in parts_of(symbol)}
+    missing = []
+    for header in (ROOT / "include" / "cnnx").rglob("*.h"):
+        text = re.sub(r"//.*", "", header.read_text())
+        declared = re.findall(
+            r"^(?! |inline|template|using|typedef)[\w:<>&*, ]+?[ &*](\w+)\([^{}]*?\);", text, re.MULTILINE
+        )
+        missing += [f"{header.name}: {name}" for name in declared if name not in names]
+    assert not missing
+
+
+@needs_library
+def test_places_of_headers_and_library(capsys):
+    assert main(["--includes"]) == 0
+    assert capsys.readouterr().out == f"-I{ROOT / 'include'}\n"
+    assert main(["--libs", "--includes"]) == 0
+    assert capsys.readouterr().out == f"-I{ROOT}/include -L{ROOT}/lib -Wl,-rpath,{ROOT}/lib -lcnnx\n"
+    assert main(["--cmake-dir"]) == 0
+    folder = Path(capsys.readouterr().out.strip())
+    assert {path.name for path in folder.iterdir()} >= {"cnnxConfig.cmake", "cnnxConfigVersion.cmake"}
+    assert main(["--pkg-config-dir"]) == 0
+    assert (Path(capsys.readouterr().out.strip()) / "cnnx.pc").is_file()
+    assert {path.name for path in (ROOT / "include" / "cnnx").iterdir()} >= {
+        "cnnx.h",
+        "python.h",
+        "pybind11.h",
+    }
+
+
+@pytest.mark.skipif(LIBRARY.exists(), reason="this build has the library")
+def test_places_where_there_is_none(capsys):
+    assert main(["--cmake-dir"]) == 1
+    assert "holds no C++ library" in capsys.readouterr().err
+
+
+def test_places_and_commands_do_not_go_together(capsys):
+    assert main(["--includes", "info"]) == 2
+    assert "info goes with none of --includes" in capsys.readouterr().err
+    assert main(["--includes", "--what"]) == 2
+    assert capsys.readouterr().err == "cnnx: unrecognized arguments: --what (see cnnx --help)\n"
+
+
+PROGRAM = r"""
+#include <cnnx/cnnx.h>
+#include <cstdio>
+int main() { std::printf("%g\n", cnnx::add(cnnx::Tensor::full({2}, 1.5), 2.0).data<float>()[1]); }
+"""
+
+
+@needs_library
+@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+def test_a_program_compiles_with_the_flags_alone(tmp_path):
+    (tmp_path / "program.cpp").write_text(PROGRAM)
+    flags = subprocess.run(
+        [sys.executable, "-m", "cnnx", "--includes", "--libs"], capture_output=True, text=True, check=True
+    ).stdout.split()
+    program = tmp_path / "program"
+    subprocess.run(["c++", "-std=c++20", tmp_path / "program.cpp", "-o", program, *flags], check=True)
+    assert subprocess.run([program], capture_output=True, text=True, check=True).stdout == "3.5\n"
