@@ -1,4 +1,6 @@
 // A net, node by node.
+#include <algorithm>
+
 #include "cnnx/error.h"
 #include "onnx/net.h"
 
@@ -9,7 +11,7 @@ void check_inputs(const OnnxNet::State& net, std::span<const Tensor> inputs) {
     throw ValueError(message("onnx: the net has ", net.inputs.size(), " inputs, got ", inputs.size()));
   for (size_t i = 0; i < inputs.size(); ++i) {
     const OnnxValue& wanted = net.inputs[i];
-    const std::string what = "onnx: input '" + wanted.name + "'";
+    const std::string what = "onnx: input " + quoted(wanted.name);
     if (!inputs[i].defined()) throw ValueError(what + " is undefined");
     if (inputs[i].dtype() != wanted.dtype)
       throw TypeError(message(what, " is of ", name(wanted.dtype), ", got ", name(inputs[i].dtype())));
@@ -54,7 +56,9 @@ std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass) {
       is_known = outputs[i].defined();
     }
     if (!is_known) {
-      NodeRun run(step.node, net.opset, pass.training, inputs, outputs);
+      const bool on_device = pass.moved != nullptr &&
+                             std::ranges::any_of(inputs, [](const Tensor& t) { return t.defined() && t.device().is_cuda(); });
+      NodeRun run(step.node, net.opset, pass.training, inputs, outputs, on_device ? pass.moved : nullptr);
       try {
         step.op->run(run);
       } catch (const ShapeError& error) {  // of the library's op, which does not know of the node

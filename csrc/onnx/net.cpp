@@ -1,5 +1,6 @@
 #include "onnx/net.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "cnnx/autograd.h"
@@ -12,6 +13,7 @@
 namespace cnnx {
 namespace {
 
+constexpr uint64_t kMostBytes = uint64_t{1} << 31;
 constexpr size_t kMostPlans = 16;  // then all are made anew: inputs may be of ever new sizes
 
 std::vector<Tensor> own_weights(const OnnxNet::State& net) {
@@ -21,7 +23,7 @@ std::vector<Tensor> own_weights(const OnnxNet::State& net) {
   return weights;
 }
 
-OnnxNet from_source(const onnx::Source& source, const std::string& folder) {
+OnnxNet from_source(const onnx::Source& source, onnx::Folder folder) {
   return OnnxNet(onnx::build_net(onnx::parse_model(source, folder), source.name));
 }
 
@@ -29,14 +31,15 @@ OnnxNet from_source(const onnx::Source& source, const std::string& folder) {
 
 OnnxNet load_onnx(const std::string& path) {
   const InputFile file(path);
+  if (file.size() > kMostBytes) throw ValueError(message("load_onnx: ", path, ": larger than the 2 GiB that protobuf allows"));
   std::string bytes(static_cast<size_t>(file.size()), '\0');
   file.read(0, bytes.data(), bytes.size());
   const size_t slash = path.rfind('/');
-  return from_source({path, bytes}, slash == std::string::npos ? "." : path.substr(0, slash + 1));
+  return from_source({"load_onnx: " + path, bytes}, {.path = slash == std::string::npos ? "." : path.substr(0, slash + 1)});
 }
 
 OnnxNet parse_onnx(const void* data, size_t size, const std::string& file) {
-  return from_source({file, {static_cast<const char*>(data), size}}, "");
+  return from_source({"load_onnx: " + file, {static_cast<const char*>(data), size}}, {});
 }
 
 const std::vector<OnnxValue>& OnnxNet::inputs() const { return state_->inputs; }
@@ -116,11 +119,11 @@ std::vector<InputSpec> input_specs(const OnnxNet& net, const SessionOptions& opt
     }
     Dims shape;
     if (!inputs[i].has_shape)
-      throw ValueError(message("Session: the net does not say the shape of '", inputs[i].name, "'; give shapes"));
+      throw ValueError(message("Session: the net does not say the shape of ", onnx::quoted(inputs[i].name), "; give shapes"));
     for (size_t d = 0; d < inputs[i].shape.size(); ++d) {
       const int64_t extent = inputs[i].shape[d];
       if (extent < 0 && d > 0)
-        throw ValueError(message("Session: extent ", d, " of '", inputs[i].name, "' is free; give shapes"));
+        throw ValueError(message("Session: extent ", d, " of ", onnx::quoted(inputs[i].name), " is free; give shapes"));
       shape.push_back(extent < 0 ? options.batch : extent);
     }
     specs.push_back({shape, inputs[i].dtype});
@@ -129,20 +132,39 @@ std::vector<InputSpec> input_specs(const OnnxNet& net, const SessionOptions& opt
 }
 
 // The net with what comes from its weights alone computed at the first call.
-TensorFunction with_fixed(const OnnxNet::State* net) {
-  return [net, fixed = std::make_shared<std::vector<Tensor>>()](const std::vector<Tensor>& inputs) {
-    const std::vector<Tensor> weights = own_weights(*net);
-    if (fixed->empty()) {
-      fixed->resize(static_cast<size_t>(net->values));
-      return onnx::evaluate(*net, {.inputs = inputs, .weights = weights, .found = fixed.get(), .weights_too = true});
-    }
-    return onnx::evaluate(*net, {.inputs = inputs, .weights = weights, .known = fixed.get(), .weights_too = true});
-  };
-}
+class Fixed {
+ public:
+  Fixed(std::shared_ptr<const OnnxNet::State> net, const SessionOptions& options)
+      : net_(std::move(net)), weights_(own_weights(*net_)), fold_(options.fold_batch_norm), moved_{options.device, {}} {}
+
+  std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) {
+    onnx::Moved* const moved = moved_.device.is_cuda() ? &moved_ : nullptr;
+    if (is_known_)
+      return onnx::evaluate(*net_,
+                            {.inputs = inputs, .weights = weights_, .known = &known_, .weights_too = true, .moved = moved});
+    onnx::check_inputs(*net_, inputs);
+    known_.resize(static_cast<size_t>(net_->values));
+    std::ranges::copy(weights_, known_.begin() + static_cast<std::ptrdiff_t>(inputs.size()));
+    std::vector<Tensor> results =
+        onnx::evaluate(*net_, {.inputs = inputs, .weights = weights_, .found = &known_, .weights_too = true, .moved = moved});
+    is_known_ = true;
+    if (!fold_) return results;
+    net_ = onnx::fold_batch_norms(*net_, known_);
+    return (*this)(inputs);
+  }
+
+ private:
+  std::shared_ptr<const OnnxNet::State> net_;
+  std::vector<Tensor> weights_, known_;
+  bool fold_, is_known_ = false;
+  onnx::Moved moved_;
+};
 
 }  // namespace
 
 Session::Session(const OnnxNet& net, const SessionOptions& options)
-    : Session(with_fixed(net.state_.get()), input_specs(net, options), options) {}
+    : Session(
+          [fixed = std::make_shared<Fixed>(net.state_, options)](const std::vector<Tensor>& inputs) { return (*fixed)(inputs); },
+          input_specs(net, options), options) {}
 
 }  // namespace cnnx

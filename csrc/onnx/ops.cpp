@@ -16,18 +16,31 @@ void each_table(const Use& use) {
 }  // namespace
 
 const Op* find_op(const std::string& name, const std::string& domain, int64_t opset) {
-  const Op* found = nullptr;
-  if (!domain.empty()) return found;
-  each_table([&](std::span<const Op> table) {
-    for (const Op& op : table)
-      if (name == op.name && op.since <= opset && (op.until == 0 || opset <= op.until)) found = &op;
-  });
-  return found;
+  static const std::unordered_multimap<std::string_view, const Op*> ops = [] {
+    std::unordered_multimap<std::string_view, const Op*> map;
+    each_table([&](std::span<const Op> table) {
+      for (const Op& op : table) map.emplace(op.name, &op);
+    });
+    return map;
+  }();
+  if (!domain.empty()) return nullptr;
+  const auto [begin, end] = ops.equal_range(name);
+  for (auto entry = begin; entry != end; ++entry)
+    if (const Op& op = *entry->second; op.since <= opset && (op.until == 0 || opset <= op.until)) return &op;
+  return nullptr;
+}
+
+const Tensor& Moved::at(const Tensor& tensor) {
+  const auto [entry, is_new] = tensors.try_emplace(tensor.impl().get());
+  if (is_new) entry->second = {tensor, to(tensor, device)};
+  return entry->second.second;
 }
 
 const Tensor& NodeRun::optional(size_t i) const {
   static const Tensor none;
-  return i < inputs_.size() ? inputs_[i] : none;
+  if (i >= inputs_.size()) return none;
+  const Tensor& t = inputs_[i];
+  return moved_ != nullptr && t.defined() && !t.device().is_cuda() ? moved_->at(t) : t;
 }
 
 const Tensor& NodeRun::in(size_t i) const {
@@ -37,7 +50,7 @@ const Tensor& NodeRun::in(size_t i) const {
 }
 
 std::vector<int64_t> NodeRun::integers(size_t i) const {
-  const Tensor& t = in(i);
+  const Tensor& t = i < inputs_.size() && inputs_[i].defined() ? inputs_[i] : in(i);  // from where it lies
   if (is_floating_point(t.dtype()) || t.ndim() > 1) fail(message("input ", i, " must be a list of integers"));
   const Tensor values = to(make_contiguous(to(t, DType::int64)), Device{});
   const int64_t* data = values.data<int64_t>();
@@ -45,8 +58,9 @@ std::vector<int64_t> NodeRun::integers(size_t i) const {
 }
 
 double NodeRun::number(size_t i) const {
-  if (in(i).numel() != 1) fail(message("input ", i, " must be one number, got shape ", in(i).shape()));
-  return in(i).item();
+  const Tensor& t = i < inputs_.size() && inputs_[i].defined() ? inputs_[i] : in(i);
+  if (t.numel() != 1) fail(message("input ", i, " must be one number, got shape ", t.shape()));
+  return t.item();
 }
 
 const Attribute* NodeRun::attribute(std::string_view name) const {

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -13,11 +14,20 @@
 
 namespace cnnx::onnx {
 
+// Tensors of the host on a device, by where they lie there.
+struct Moved {
+  Device device;
+  std::unordered_map<const TensorImpl*, std::pair<Tensor, Tensor>> tensors;  // on the host, on the device
+  const Tensor& at(const Tensor& tensor);
+};
+
 // A node at work.
 class NodeRun {
  public:
-  NodeRun(const Node& node, int64_t opset, bool training, std::span<const Tensor> inputs, std::span<Tensor> outputs)
-      : node(node), opset(opset), training(training), inputs_(inputs), outputs_(outputs) {}
+  // moved: of a node that works on a device; else null.
+  NodeRun(const Node& node, int64_t opset, bool training, std::span<const Tensor> inputs, std::span<Tensor> outputs,
+          Moved* moved = nullptr)
+      : node(node), opset(opset), training(training), inputs_(inputs), outputs_(outputs), moved_(moved) {}
 
   const Node& node;
   const int64_t opset;
@@ -55,6 +65,7 @@ class NodeRun {
  private:
   std::span<const Tensor> inputs_;
   std::span<Tensor> outputs_;
+  Moved* moved_;
 };
 
 struct Op {
