@@ -1,7 +1,7 @@
 // From the messages of a file to a net: names become numbers, and what cannot run is refused.
 #include <algorithm>
+#include <map>
 #include <set>
-#include <sstream>
 
 #include "cnnx/error.h"
 #include "onnx/net.h"
@@ -9,51 +9,63 @@
 namespace cnnx::onnx {
 namespace {
 
+// Whether it is one of the names between spaces.
 bool knows(const Op& op, const std::string& attribute) {
-  std::istringstream names(op.attributes);
-  for (std::string name; names >> name;)
-    if (name == attribute) return true;
+  for (std::string_view names = op.attributes; !names.empty();) {
+    const size_t end = std::min(names.find(' '), names.size());
+    if (names.substr(0, end) == attribute) return true;
+    names.remove_prefix(std::min(end + 1, names.size()));
+  }
   return false;
 }
 
+// An op's name as it is written where it is one: without quotes.
+std::string shown(const std::string& name) {
+  const bool is_name =
+      !name.empty() && name.size() <= 80 && std::ranges::all_of(name, [](unsigned char c) { return c > ' ' && c < 0x7F; });
+  return is_name ? name : quoted(name);
+}
+
 std::string joined(const std::set<std::string>& names) {
+  constexpr size_t kMost = 100;
   std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  size_t count = 0;
+  for (const std::string& name : names) {
+    if (++count > kMost) return message(text, " and ", names.size() - kMost, " more");
+    text += (text.empty() ? "" : ", ") + name;
+  }
   return text;
 }
 
 // All that is missing, at once.
-void check_ops(const Model& model, const std::string& file) {
+void check_ops(const Model& model, const std::string& where) {
   std::set<std::string> missing, strange;
   for (const Node& node : model.nodes) {
     const Op* op = find_op(node.op, node.domain, model.opset);
     if (op == nullptr) {
-      missing.insert(node.domain.empty() ? node.op : node.domain + "." + node.op);
+      missing.insert(shown(node.domain.empty() ? node.op : node.domain + "." + node.op));
       continue;
     }
     for (const Attribute& a : node.attributes)
-      if (!knows(*op, a.name)) strange.insert(node.op + "." + a.name);
+      if (!knows(*op, a.name)) strange.insert(node.op + "." + shown(a.name));
   }
-  if (!missing.empty())
-    throw NotImplementedError(message("load_onnx: ", file, ": cnnx has no ", joined(missing), " of opset ", model.opset));
-  if (!strange.empty())
-    throw NotImplementedError(message("load_onnx: ", file, ": attributes that cnnx does not know: ", joined(strange)));
+  if (!missing.empty()) throw NotImplementedError(message(where, ": cnnx has no ", joined(missing), " of opset ", model.opset));
+  if (!strange.empty()) throw NotImplementedError(message(where, ": attributes that cnnx does not know: ", joined(strange)));
 }
 
 }  // namespace
 
-std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& file) {
-  const auto invalid = [&](const std::string& what) { throw ValueError(message("load_onnx: ", file, ": ", what)); };
+std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& where) {
+  const auto invalid = [&](const std::string& what) { throw ValueError(message(where, ": ", what)); };
   if (model.opset < kOldestOpset || model.opset > kNewestOpset)
-    throw NotImplementedError(
-        message("load_onnx: ", file, ": opset ", model.opset, "; cnnx takes ", kOldestOpset, " to ", kNewestOpset));
-  check_ops(model, file);
+    throw NotImplementedError(message(where, ": opset ", model.opset, "; cnnx takes ", kOldestOpset, " to ", kNewestOpset));
+  check_ops(model, where);
 
   auto net = std::make_shared<OnnxNet::State>();
   net->opset = model.opset;
-  std::unordered_map<std::string, int> numbers;
+  std::map<std::string, int> numbers;  // no choice of names makes it slow, as it would a hash table
   const auto define = [&](const std::string& name) {
-    if (!numbers.emplace(name, net->values).second) invalid("'" + name + "' is defined twice");
+    if (!numbers.emplace(name, net->values).second) invalid(quoted(name) + " is defined twice");
     return net->values++;
   };
   for (const OnnxValue& value : model.inputs) define(value.name);
@@ -71,7 +83,7 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
       const std::string& name = node.inputs[i];
       const auto found = name.empty() ? numbers.end() : numbers.find(name);
       if (!name.empty() && found == numbers.end())
-        invalid(message(node.str(), " reads '", name, "', which no node before it makes"));
+        invalid(message(node.str(), " reads ", quoted(name), ", which no node before it makes"));
       step.inputs.push_back(name.empty() ? -1 : found->second);
       const int value = step.inputs.back();
       if (value < 0 || !is_weight(value) || i >= 32) continue;
@@ -87,7 +99,7 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
   }
   for (const OnnxValue& value : model.outputs) {
     const auto found = numbers.find(value.name);
-    if (found == numbers.end()) invalid("nothing makes the output '" + value.name + "'");
+    if (found == numbers.end()) invalid("nothing makes the output " + quoted(value.name));
     net->results.push_back(found->second);
   }
   std::ranges::set_difference(parameters, buffers, std::back_inserter(net->parameters));

@@ -1,4 +1,6 @@
 // Layers: convolutions, pooling, dense layers, normalisation, softmax.
+#include <limits>
+
 #include "cnnx/ops/conv.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/linear.h"
@@ -17,11 +19,15 @@ struct Spatial {
   std::array<int64_t, 4> padding{};  // top, bottom, left, right
 };
 
+constexpr int64_t kMostGeometry = std::numeric_limits<int32_t>::max();  // so that no sum or product overflows
+
 AxisInts axis_numbers(const NodeRun& run, const char* name, int axes, int64_t otherwise) {
   const auto given = run.integers(name);
   if (!given) return {axes == 1 ? 1 : otherwise, otherwise};
   if (static_cast<int>(given->size()) != axes)
     run.fail(message("attribute '", name, "' has ", given->size(), " numbers for ", axes, " axes"));
+  for (int64_t number : *given)
+    if (number < 1 || number > kMostGeometry) run.fail(message("attribute '", name, "' has a ", number));
   return axes == 1 ? AxisInts{1, (*given)[0]} : AxisInts{(*given)[0], (*given)[1]};
 }
 
@@ -37,6 +43,8 @@ Spatial spatial(const NodeRun& run, const Tensor& input, const AxisInts& kernel)
     if (const auto pads = run.integers("pads")) {
       if (static_cast<int>(pads->size()) != 2 * s.axes)
         run.fail(message("attribute 'pads' has ", pads->size(), " numbers for ", s.axes, " axes"));
+      for (int64_t pad : *pads)
+        if (pad < 0 || pad > kMostGeometry) run.fail(message("attribute 'pads' has a ", pad));
       if (s.axes == 1) s.padding = {0, 0, (*pads)[0], (*pads)[1]};
       else s.padding = {(*pads)[0], (*pads)[2], (*pads)[1], (*pads)[3]};
     }
@@ -49,7 +57,7 @@ Spatial spatial(const NodeRun& run, const Tensor& input, const AxisInts& kernel)
       s.padding[2 * axis] = automatic == "SAME_UPPER" ? small : large;
       s.padding[2 * axis + 1] = automatic == "SAME_UPPER" ? large : small;
     }
-  } else if (automatic != "VALID") run.fail(message("auto_pad '", automatic, "' is not known"));
+  } else if (automatic != "VALID") run.fail(message("auto_pad ", quoted(automatic), " is not known"));
   return s;
 }
 
