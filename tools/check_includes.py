@@ -37,7 +37,7 @@ FLOORS: dict[str, list[str]] = {
     "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("foresight", "plan", "session")],
     "nn, data, io": ["nn/", "data/", "io/", *(f"include/cnnx/{room}/" for room in ("nn", "data", "io"))],
     "onnx": ["onnx/", *headers("onnx")],
-    "everything": [*headers("cnnx"), "precompiled.h"],
+    "everything": ["capi/", *headers("c", "cnnx"), "precompiled.h"],
 }
 FOR_EVERY_INSTRUCTION_SET = "kernels/cpu/"
 
