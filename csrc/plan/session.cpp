@@ -128,6 +128,8 @@ Session::Session(const TensorFunction& function, const std::vector<InputSpec>& i
   s.device = options.device;
   s.threads = options.threads;
   const NoGrad guard;
+  std::optional<WithThreads> threads;  // one thread starts no others
+  if (s.threads > 0) threads.emplace(s.threads);
   for (const InputSpec& spec : inputs) s.inputs.push_back(Tensor::zeros(spec.shape, {spec.dtype, options.device}));
   function(s.inputs);  // what it makes once is made now
   if (s.device.is_cuda()) s.capture(function);
