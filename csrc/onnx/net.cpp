@@ -29,13 +29,16 @@ OnnxNet from_source(const onnx::Source& source, onnx::Folder folder) {
 
 }  // namespace
 
-OnnxNet load_onnx(const std::string& path) {
+OnnxNet load_onnx(const std::string& path) try {
   const InputFile file(path);
   if (file.size() > kMostBytes) throw ValueError(message("load_onnx: ", path, ": larger than the 2 GiB that protobuf allows"));
   std::string bytes(static_cast<size_t>(file.size()), '\0');
   file.read(0, bytes.data(), bytes.size());
   const size_t slash = path.rfind('/');
   return from_source({"load_onnx: " + path, bytes}, {.path = slash == std::string::npos ? "." : path.substr(0, slash + 1)});
+} catch (const IoError& error) {  // of a file, which does not know who reads it
+  const std::string what = error.what();
+  throw IoError(what.starts_with("load_onnx: ") ? what : "load_onnx: " + what, error.code);
 }
 
 OnnxNet parse_onnx(const void* data, size_t size, const std::string& file) {
