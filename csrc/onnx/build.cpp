@@ -53,13 +53,25 @@ void check_ops(const Model& model, const std::string& where) {
   if (!strange.empty()) throw NotImplementedError(message(where, ": attributes that cnnx does not know: ", joined(strange)));
 }
 
+// What the nodes Constant hold: in some files the weights.
+void constants_to_weights(Model& model, const std::string& where) {
+  std::erase_if(model.nodes, [&](const Node& node) {
+    if (node.op != "Constant" || !node.domain.empty() || node.outputs.size() != 1) return false;
+    if (node.attributes.size() != 1) throw ValueError(message(where, ": ", node.str(), " needs one attribute"));
+    model.initializers.emplace_back(node.outputs[0], constant_value(node));
+    return true;
+  });
+}
+
 }  // namespace
 
 std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& where) {
   const auto invalid = [&](const std::string& what) { throw ValueError(message(where, ": ", what)); };
-  if (model.opset < kOldestOpset || model.opset > kNewestOpset)
+  const bool has_own = std::ranges::any_of(model.nodes, [](const Node& node) { return node.domain.empty(); });
+  if (has_own && (model.opset < kOldestOpset || model.opset > kNewestOpset))
     throw NotImplementedError(message(where, ": opset ", model.opset, "; cnnx takes ", kOldestOpset, " to ", kNewestOpset));
   check_ops(model, where);
+  constants_to_weights(model, where);
 
   auto net = std::make_shared<OnnxNet::State>();
   net->opset = model.opset;
@@ -70,10 +82,9 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
   };
   for (const OnnxValue& value : model.inputs) define(value.name);
   for (const auto& [name, tensor] : model.initializers) define(name);
-  const auto is_weight = [&](int value) {
-    return value >= static_cast<int>(model.inputs.size()) &&
-           value < static_cast<int>(model.inputs.size() + model.initializers.size());
-  };
+  // Which weight a value is, perhaps in another form.
+  std::unordered_map<int, size_t> weights;
+  for (size_t i = 0; i < model.initializers.size(); ++i) weights.emplace(static_cast<int>(model.inputs.size() + i), i);
   std::set<size_t> parameters, buffers;
   std::vector<int> last_use;
   for (Node& node : model.nodes) {
@@ -86,14 +97,17 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
         invalid(message(node.str(), " reads ", quoted(name), ", which no node before it makes"));
       step.inputs.push_back(name.empty() ? -1 : found->second);
       const int value = step.inputs.back();
-      if (value < 0 || !is_weight(value) || i >= 32) continue;
-      const size_t weight = static_cast<size_t>(value) - model.inputs.size();
-      const Tensor& tensor = model.initializers[weight].second;
-      if (!is_floating_point(tensor.dtype()) || tensor.ndim() == 0) continue;
-      if ((step.op->parameters >> i & 1) != 0) parameters.insert(weight);
-      if ((step.op->buffers >> i & 1) != 0) buffers.insert(weight);
+      const auto weight = weights.find(value);
+      if (weight == weights.end() || i >= 32) continue;
+      const Tensor& tensor = model.initializers[weight->second].second;
+      if (!is_floating_point(tensor.dtype()) || tensor.numel() < 2) continue;
+      if ((step.op->parameters >> i & 1) != 0) parameters.insert(weight->second);
+      if ((step.op->buffers >> i & 1) != 0) buffers.insert(weight->second);
     }
     for (const std::string& name : node.outputs) step.outputs.push_back(name.empty() ? -1 : define(name));
+    if (step.op->is_form && !step.inputs.empty() && !step.outputs.empty())
+      if (const auto weight = weights.find(step.inputs[0]); weight != weights.end())
+        weights.emplace(step.outputs[0], weight->second);
     step.node = std::move(node);
     net->steps.push_back(std::move(step));
   }
@@ -104,6 +118,8 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
   }
   std::ranges::set_difference(parameters, buffers, std::back_inserter(net->parameters));
   net->buffers.assign(buffers.begin(), buffers.end());
+  for (size_t i = 0; i < model.initializers.size(); ++i)
+    net->is_constant.push_back(!parameters.contains(i) && !buffers.contains(i));
 
   std::vector<bool> is_needed(static_cast<size_t>(net->values), false);
   for (int value : net->results) is_needed[static_cast<size_t>(value)] = true;

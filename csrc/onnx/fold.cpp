@@ -77,13 +77,14 @@ std::vector<Tensor> folded(const Step& conv, const Step& norm, const std::vector
 }  // namespace
 
 std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net, std::vector<Tensor>& known) {
-  static constexpr Op kKnown{.name = "known", .since = 1, .until = 0, .run = nullptr};  // its results are: it never runs
+  static constexpr Op kKnown{.name = "known", .run = nullptr};  // its results are: it never runs
   const Uses uses(net);
   auto result = std::make_shared<OnnxNet::State>();
   result->opset = net.opset;
   result->inputs = net.inputs;
   result->outputs = net.outputs;
   result->weights = net.weights;
+  result->is_constant = net.is_constant;
   result->results = net.results;
   result->values = net.values;
   std::vector<size_t> place(net.steps.size());  // of a step among the new ones

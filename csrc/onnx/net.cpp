@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "cnnx/autocast.h"
 #include "cnnx/autograd.h"
 #include "cnnx/error.h"
 #include "cnnx/ops/view.h"
@@ -21,6 +22,17 @@ std::vector<Tensor> own_weights(const OnnxNet::State& net) {
   weights.reserve(net.weights.size());
   for (const auto& [name, tensor] : net.weights) weights.push_back(tensor);
   return weights;
+}
+
+// Which tensors they are: a plan runs with those that it was noted with.
+std::string places(const std::vector<Tensor>& weights) {
+  std::string bytes;
+  bytes.reserve(weights.size() * 3 * sizeof(uint64_t));
+  for (const Tensor& t : weights)
+    for (const uint64_t number :
+         {reinterpret_cast<uint64_t>(t.impl().get()), t->storage->number(), static_cast<uint64_t>(t->offset)})
+      bytes.append(reinterpret_cast<const char*>(&number), sizeof(number));
+  return bytes;
 }
 
 OnnxNet from_source(const onnx::Source& source, onnx::Folder folder) {
@@ -55,17 +67,21 @@ std::vector<Tensor> OnnxNet::run(const std::vector<Tensor>& inputs, const std::v
   onnx::check_inputs(*state_, inputs);
   if (weights.size() != state_->weights.size())
     throw ValueError(message("onnx: the net has ", state_->weights.size(), " weights, got ", weights.size()));
-  return onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .training = training});
+  if (training) return onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .training = true});
+  return planned(inputs, weights);
 }
 
 std::vector<Tensor> OnnxNet::operator()(const std::vector<Tensor>& inputs) const {
   onnx::check_inputs(*state_, inputs);
-  const std::vector<Tensor> weights = own_weights(*state_);
+  return planned(inputs, own_weights(*state_));
+}
+
+std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights) const {
   const auto eager = [&] { return onnx::evaluate(*state_, {.inputs = inputs, .weights = weights}); };
-  if (is_noting() || are_calls_watched() || needs_grad(inputs) || needs_grad(weights)) return eager();
+  if (is_noting() || are_calls_watched() || is_autocast_enabled() || needs_grad(inputs) || needs_grad(weights)) return eager();
 
   const NoGrad guard;
-  const std::string key = signature(inputs);
+  const std::string key = signature(inputs) + places(weights);
   std::shared_ptr<Plan> plan;
   {
     const std::lock_guard lock(state_->mutex);
@@ -90,7 +106,7 @@ std::vector<Tensor> OnnxNet::operator()(const std::vector<Tensor>& inputs) const
     planned.plan->abandon();
     throw;
   }
-  planned.is_refused = !planned.plan->end(results).empty();
+  planned.is_refused = !planned.plan->end(results).empty() || planned.plan->is_on_device();
   if (planned.is_refused) planned.plan = nullptr;
   for (Tensor& t : results) t = clone(t);  // their memory is the plan's
   const std::lock_guard lock(state_->mutex);
@@ -138,10 +154,13 @@ std::vector<InputSpec> input_specs(const OnnxNet& net, const SessionOptions& opt
 class Fixed {
  public:
   Fixed(std::shared_ptr<const OnnxNet::State> net, const SessionOptions& options)
-      : net_(std::move(net)), weights_(own_weights(*net_)), fold_(options.fold_batch_norm), moved_{options.device, {}} {}
+      : net_(std::move(net)),
+        weights_(own_weights(*net_)),
+        fold_(options.fold_batch_norm),
+        on_device_(options.device.is_cuda()) {}
 
   std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) {
-    onnx::Moved* const moved = moved_.device.is_cuda() ? &moved_ : nullptr;
+    onnx::Moved* const moved = on_device_ ? &moved_ : nullptr;
     if (is_known_)
       return onnx::evaluate(*net_,
                             {.inputs = inputs, .weights = weights_, .known = &known_, .weights_too = true, .moved = moved});
@@ -159,7 +178,7 @@ class Fixed {
  private:
   std::shared_ptr<const OnnxNet::State> net_;
   std::vector<Tensor> weights_, known_;
-  bool fold_, is_known_ = false;
+  bool fold_, on_device_, is_known_ = false;
   onnx::Moved moved_;
 };
 

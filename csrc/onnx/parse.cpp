@@ -34,6 +34,7 @@ Attribute parse_attribute(std::string_view bytes, const Source& source, Folder& 
     }
   });
   a.kind = type >= 1 && type <= 8 ? static_cast<Kind>(type) : type == 0 ? found : Kind::other;
+  if (a.kind == Kind::tensor && !a.tensor.defined()) source.fail(bytes.data(), "an attribute that should be a tensor holds none");
   return a;
 }
 

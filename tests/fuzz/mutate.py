@@ -1,4 +1,4 @@
-"""Changes to valid data: bytes, JSON, protobuf, pickles, archives, PNG. All follow from a random generator."""
+"""Changes to valid data: bytes, JSON, protobuf, pickles, archives, PNG. All follow from a random seed."""
 
 from __future__ import annotations
 
