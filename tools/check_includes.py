@@ -38,7 +38,7 @@ FLOORS: dict[str, list[str]] = {
     "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("foresight", "plan", "session")],
     "nn, data, io": ["nn/", "data/", "io/", *(f"include/cnnx/{room}/" for room in ("nn", "data", "io"))],
     "onnx": ["onnx/", *headers("onnx")],
-    "everything": [*headers("cnnx", "pybind11", "python"), "precompiled.h"],
+    "everything": ["capi/", *headers("c", "cnnx", "pybind11", "python"), "precompiled.h"],
 }
 FOR_EVERY_INSTRUCTION_SET = "kernels/cpu/"
 

@@ -5,6 +5,7 @@
 #include "cnnx/autograd.h"
 #include "core/copy.h"
 #include "core/cuda/graph.h"
+#include "core/memory_limit.h"
 #include "core/op.h"
 #include "device/cuda/runtime.h"
 #include "kernels/dispatch.h"
@@ -26,11 +27,11 @@ uint64_t Storage::next_number() {
 }
 
 Storage::Storage(size_t bytes, Allocator& memory, Device device)
-    : memory_(&memory), plain_(memory.allocate(bytes)), bytes_(bytes), device_(device) {}
+    : memory_(&memory), plain_(memory.allocate(within_memory_limit(bytes))), bytes_(bytes), device_(device) {}
 
 Storage::Storage(const LanesShape& shape, Allocator& memory)
     : memory_(&memory),
-      lanes_(static_cast<float*>(memory.allocate(static_cast<size_t>(shape.numel()) * sizeof(float)))),
+      lanes_(static_cast<float*>(memory.allocate(within_memory_limit(static_cast<size_t>(shape.numel()) * sizeof(float))))),
       bytes_(static_cast<size_t>(shape.batch * shape.channels * shape.spatial) * sizeof(float)),
       lanes_shape_(shape),
       is_lanes_(true) {}
@@ -51,7 +52,7 @@ void Storage::show(void* plain, float* lanes) {
 }
 
 std::shared_ptr<Storage> Storage::later(bool lanes, size_t bytes, const LanesShape& shape, Allocator& memory, Device device) {
-  auto result = std::make_shared<Storage>(nullptr, bytes, nullptr, false, device);
+  auto result = std::make_shared<Storage>(nullptr, within_memory_limit(bytes), nullptr, false, device);
   result->memory_ = &memory;
   result->is_lanes_ = lanes;
   result->lanes_shape_ = shape;

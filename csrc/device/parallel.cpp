@@ -143,7 +143,7 @@ struct Experience {
   // Times are too long more often than too short: falls at once, rises by the share given at most.
   void learn(const Kind& kind, double took, double rise) {
     if (unit_times.size() >= kMostKinds) unit_times.clear();
-    const auto [found, is_new] = unit_times.emplace(kind, took);
+    const auto [found, is_new] = unit_times.try_emplace(kind, took);
     if (!is_new) found->second = std::min(took, found->second * (1 + rise));
   }
 };

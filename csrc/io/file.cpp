@@ -31,17 +31,19 @@ constexpr size_t kMaxTransfer = size_t(1) << 30;
 
 }  // namespace
 
-InputFile::InputFile(const std::string& path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+// Without O_NONBLOCK, to open a pipe waits for somebody who writes into it.
+InputFile::InputFile(const std::string& path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (descriptor_ < 0) fail("cannot open", path);
   struct stat status = {};
-  if (fstat(descriptor_, &status) != 0 || S_ISDIR(status.st_mode)) {
-    if (S_ISDIR(status.st_mode)) errno = EISDIR;
-    const int code = errno;
-    close(descriptor_);
-    errno = code;
-    fail("cannot read", path);
+  const int code = fstat(descriptor_, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;
+  if (code == 0 && S_ISREG(status.st_mode)) {
+    size_ = static_cast<uint64_t>(status.st_size);
+    return;
   }
-  size_ = static_cast<uint64_t>(status.st_size);
+  close(descriptor_);
+  if (code == 0) throw IoError(message("cannot read ", path, ": it is no regular file"));
+  errno = code;
+  fail("cannot read", path);
 }
 
 InputFile::~InputFile() {

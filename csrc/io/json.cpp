@@ -187,22 +187,9 @@ class Parser {
     append_utf8(out, code);
   }
 
-  // One multi-byte UTF-8 character, copied after a check (shortest form, no surrogates, at most U+10FFFF).
   void copy_utf8(std::string& out) {
-    const auto byte = [&](size_t i) -> uint32_t {
-      return position_ + i < text_.size() ? static_cast<unsigned char>(text_[position_ + i]) : 0;
-    };
-    const uint32_t first = byte(0);
-    const size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
-    uint32_t code = first & (length == 2 ? 0x1F : length == 3 ? 0x0F : 0x07);
-    bool good = first >= 0xC2 && first <= 0xF4;
-    for (size_t i = 1; i < length; ++i) {
-      good = good && (byte(i) & 0xC0) == 0x80;
-      code = code << 6 | (byte(i) & 63);
-    }
-    if (length == 3) good = good && code >= 0x800 && (code < 0xD800 || code >= 0xE000);
-    if (length == 4) good = good && code >= 0x10000 && code <= 0x10FFFF;
-    if (!good) fail("a string is not valid UTF-8");
+    const size_t length = utf8_length(text_.substr(position_, 4));
+    if (length == 0) fail("a string is not valid UTF-8");
     out.append(text_.substr(position_, length));
     position_ += length;
   }
@@ -232,6 +219,23 @@ class Parser {
 };
 
 }  // namespace
+
+// Shortest form, no surrogates, at most U+10FFFF.
+size_t utf8_length(std::string_view text) {
+  const auto byte = [&](size_t i) -> uint32_t { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0; };
+  const uint32_t first = byte(0);
+  if (first < 0x80) return text.empty() ? 0 : 1;
+  const size_t length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+  uint32_t code = first & (length == 2 ? 0x1F : length == 3 ? 0x0F : 0x07);
+  bool good = first >= 0xC2 && first <= 0xF4;
+  for (size_t i = 1; i < length; ++i) {
+    good = good && (byte(i) & 0xC0) == 0x80;
+    code = code << 6 | (byte(i) & 63);
+  }
+  if (length == 3) good = good && code >= 0x800 && (code < 0xD800 || code >= 0xE000);
+  if (length == 4) good = good && code >= 0x10000 && code <= 0x10FFFF;
+  return good ? length : 0;
+}
 
 Value parse(std::string_view text) { return Parser(text).document(); }
 

@@ -36,6 +36,9 @@ struct SyntaxError {
 // and more than 32 levels are errors.
 Value parse(std::string_view text);
 
+// The bytes of the character of UTF-8 that the text begins with; 0 if it begins with none.
+size_t utf8_length(std::string_view text);
+
 // "text" with the escapes that JSON needs.
 std::string quote(std::string_view text);
 

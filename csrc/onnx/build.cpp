@@ -1,7 +1,7 @@
 // From the messages of a file to a net: names become numbers, and what cannot run is refused.
 #include <algorithm>
+#include <map>
 #include <set>
-#include <sstream>
 
 #include "cnnx/error.h"
 #include "onnx/net.h"
@@ -9,59 +9,82 @@
 namespace cnnx::onnx {
 namespace {
 
+// Whether it is one of the names between spaces.
 bool knows(const Op& op, const std::string& attribute) {
-  std::istringstream names(op.attributes);
-  for (std::string name; names >> name;)
-    if (name == attribute) return true;
+  for (std::string_view names = op.attributes; !names.empty();) {
+    const size_t end = std::min(names.find(' '), names.size());
+    if (names.substr(0, end) == attribute) return true;
+    names.remove_prefix(std::min(end + 1, names.size()));
+  }
   return false;
 }
 
+// An op's name as it is written where it is one: without quotes.
+std::string shown(const std::string& name) {
+  const bool is_name =
+      !name.empty() && name.size() <= 80 && std::ranges::all_of(name, [](unsigned char c) { return c > ' ' && c < 0x7F; });
+  return is_name ? name : quoted(name);
+}
+
 std::string joined(const std::set<std::string>& names) {
+  constexpr size_t kMost = 100;
   std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  size_t count = 0;
+  for (const std::string& name : names) {
+    if (++count > kMost) return message(text, " and ", names.size() - kMost, " more");
+    text += (text.empty() ? "" : ", ") + name;
+  }
   return text;
 }
 
 // All that is missing, at once.
-void check_ops(const Model& model, const std::string& file) {
+void check_ops(const Model& model, const std::string& where) {
   std::set<std::string> missing, strange;
   for (const Node& node : model.nodes) {
     const Op* op = find_op(node.op, node.domain, model.opset);
     if (op == nullptr) {
-      missing.insert(node.domain.empty() ? node.op : node.domain + "." + node.op);
+      missing.insert(shown(node.domain.empty() ? node.op : node.domain + "." + node.op));
       continue;
     }
     for (const Attribute& a : node.attributes)
-      if (!knows(*op, a.name)) strange.insert(node.op + "." + a.name);
+      if (!knows(*op, a.name)) strange.insert(node.op + "." + shown(a.name));
   }
-  if (!missing.empty())
-    throw NotImplementedError(message("load_onnx: ", file, ": cnnx has no ", joined(missing), " of opset ", model.opset));
-  if (!strange.empty())
-    throw NotImplementedError(message("load_onnx: ", file, ": attributes that cnnx does not know: ", joined(strange)));
+  if (!missing.empty()) throw NotImplementedError(message(where, ": cnnx has no ", joined(missing), " of opset ", model.opset));
+  if (!strange.empty()) throw NotImplementedError(message(where, ": attributes that cnnx does not know: ", joined(strange)));
+}
+
+// What the nodes Constant hold: in some files the weights.
+void constants_to_weights(Model& model, const std::string& where) {
+  std::erase_if(model.nodes, [&](const Node& node) {
+    if (node.op != "Constant" || !node.domain.empty() || node.outputs.size() != 1) return false;
+    if (node.attributes.size() != 1) throw ValueError(message(where, ": ", node.str(), " needs one attribute"));
+    model.initializers.emplace_back(node.outputs[0], constant_value(node));
+    return true;
+  });
 }
 
 }  // namespace
 
-std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& file) {
-  const auto invalid = [&](const std::string& what) { throw ValueError(message("load_onnx: ", file, ": ", what)); };
-  if (model.opset < kOldestOpset || model.opset > kNewestOpset)
-    throw NotImplementedError(
-        message("load_onnx: ", file, ": opset ", model.opset, "; cnnx takes ", kOldestOpset, " to ", kNewestOpset));
-  check_ops(model, file);
+std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& where) {
+  const auto invalid = [&](const std::string& what) { throw ValueError(message(where, ": ", what)); };
+  const bool has_own = std::ranges::any_of(model.nodes, [](const Node& node) { return node.domain.empty(); });
+  if (has_own && (model.opset < kOldestOpset || model.opset > kNewestOpset))
+    throw NotImplementedError(message(where, ": opset ", model.opset, "; cnnx takes ", kOldestOpset, " to ", kNewestOpset));
+  check_ops(model, where);
+  constants_to_weights(model, where);
 
   auto net = std::make_shared<OnnxNet::State>();
   net->opset = model.opset;
-  std::unordered_map<std::string, int> numbers;
+  std::map<std::string, int> numbers;  // no choice of names makes it slow, as it would a hash table
   const auto define = [&](const std::string& name) {
-    if (!numbers.emplace(name, net->values).second) invalid("'" + name + "' is defined twice");
+    if (!numbers.emplace(name, net->values).second) invalid(quoted(name) + " is defined twice");
     return net->values++;
   };
   for (const OnnxValue& value : model.inputs) define(value.name);
   for (const auto& [name, tensor] : model.initializers) define(name);
-  const auto is_weight = [&](int value) {
-    return value >= static_cast<int>(model.inputs.size()) &&
-           value < static_cast<int>(model.inputs.size() + model.initializers.size());
-  };
+  // Which weight a value is, perhaps in another form.
+  std::unordered_map<int, size_t> weights;
+  for (size_t i = 0; i < model.initializers.size(); ++i) weights.emplace(static_cast<int>(model.inputs.size() + i), i);
   std::set<size_t> parameters, buffers;
   std::vector<int> last_use;
   for (Node& node : model.nodes) {
@@ -71,27 +94,32 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
       const std::string& name = node.inputs[i];
       const auto found = name.empty() ? numbers.end() : numbers.find(name);
       if (!name.empty() && found == numbers.end())
-        invalid(message(node.str(), " reads '", name, "', which no node before it makes"));
+        invalid(message(node.str(), " reads ", quoted(name), ", which no node before it makes"));
       step.inputs.push_back(name.empty() ? -1 : found->second);
       const int value = step.inputs.back();
-      if (value < 0 || !is_weight(value) || i >= 32) continue;
-      const size_t weight = static_cast<size_t>(value) - model.inputs.size();
-      const Tensor& tensor = model.initializers[weight].second;
-      if (!is_floating_point(tensor.dtype()) || tensor.ndim() == 0) continue;
-      if ((step.op->parameters >> i & 1) != 0) parameters.insert(weight);
-      if ((step.op->buffers >> i & 1) != 0) buffers.insert(weight);
+      const auto weight = weights.find(value);
+      if (weight == weights.end() || i >= 32) continue;
+      const Tensor& tensor = model.initializers[weight->second].second;
+      if (!is_floating_point(tensor.dtype()) || tensor.numel() < 2) continue;
+      if ((step.op->parameters >> i & 1) != 0) parameters.insert(weight->second);
+      if ((step.op->buffers >> i & 1) != 0) buffers.insert(weight->second);
     }
     for (const std::string& name : node.outputs) step.outputs.push_back(name.empty() ? -1 : define(name));
+    if (step.op->is_form && !step.inputs.empty() && !step.outputs.empty())
+      if (const auto weight = weights.find(step.inputs[0]); weight != weights.end())
+        weights.emplace(step.outputs[0], weight->second);
     step.node = std::move(node);
     net->steps.push_back(std::move(step));
   }
   for (const OnnxValue& value : model.outputs) {
     const auto found = numbers.find(value.name);
-    if (found == numbers.end()) invalid("nothing makes the output '" + value.name + "'");
+    if (found == numbers.end()) invalid("nothing makes the output " + quoted(value.name));
     net->results.push_back(found->second);
   }
   std::ranges::set_difference(parameters, buffers, std::back_inserter(net->parameters));
   net->buffers.assign(buffers.begin(), buffers.end());
+  for (size_t i = 0; i < model.initializers.size(); ++i)
+    net->is_constant.push_back(!parameters.contains(i) && !buffers.contains(i));
 
   std::vector<bool> is_needed(static_cast<size_t>(net->values), false);
   for (int value : net->results) is_needed[static_cast<size_t>(value)] = true;

@@ -1,5 +1,8 @@
 // A net, node by node.
+#include <optional>
+
 #include "cnnx/error.h"
+#include "core/memory_limit.h"
 #include "onnx/net.h"
 
 namespace cnnx::onnx {
@@ -9,7 +12,7 @@ void check_inputs(const OnnxNet::State& net, std::span<const Tensor> inputs) {
     throw ValueError(message("onnx: the net has ", net.inputs.size(), " inputs, got ", inputs.size()));
   for (size_t i = 0; i < inputs.size(); ++i) {
     const OnnxValue& wanted = net.inputs[i];
-    const std::string what = "onnx: input '" + wanted.name + "'";
+    const std::string what = "onnx: input " + quoted(wanted.name);
     if (!inputs[i].defined()) throw ValueError(what + " is undefined");
     if (inputs[i].dtype() != wanted.dtype)
       throw TypeError(message(what, " is of ", name(wanted.dtype), ", got ", name(inputs[i].dtype())));
@@ -28,22 +31,55 @@ void check_inputs(const OnnxNet::State& net, std::span<const Tensor> inputs) {
   }
 }
 
+namespace {
+
+// The library's errors do not know of the node.
+template <class E>
+[[noreturn]] void named(const Node& node, const E& error) {
+  const std::string what = error.what();
+  throw E(what.rfind("onnx: ", 0) == 0 ? what : message("onnx: ", node.str(), ": ", what));
+}
+
+void run_node(const Op& op, NodeRun& run, bool fixed) {
+  std::optional<MemoryLimit> limit;
+  if (fixed) limit.emplace(kMostConstantBytes);
+  try {
+    op.run(run);
+  } catch (const ShapeError& error) {
+    named(run.node, error);
+  } catch (const ValueError& error) {
+    named(run.node, error);
+  } catch (const TypeError& error) {
+    named(run.node, error);
+  } catch (const IndexError& error) {
+    named(run.node, error);
+  } catch (const NotImplementedError& error) {
+    named(run.node, error);
+  }
+}
+
+}  // namespace
+
 std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass) {
   std::vector<Tensor> values(static_cast<size_t>(net.values));
   std::vector<bool> is_fixed(values.size(), false);
   size_t number = 0;
   for (const Tensor& t : pass.inputs) values[number++] = t;
   for (const Tensor& t : pass.weights) {
-    is_fixed[number] = pass.weights_too || !is_floating_point(t.dtype());
+    is_fixed[number] = pass.weights_too || net.is_constant[number - pass.inputs.size()];
     values[number++] = t;
   }
   std::vector<Tensor> inputs, outputs;
   for (const OnnxNet::State::Step& step : net.steps) {
     bool fixed = true;
+    uint64_t fixed_inputs = 0;
     inputs.clear();
-    for (int value : step.inputs) {
+    for (size_t i = 0; i < step.inputs.size(); ++i) {
+      const int value = step.inputs[i];
       inputs.push_back(value < 0 ? Tensor() : values[static_cast<size_t>(value)]);
-      fixed = fixed && (value < 0 || is_fixed[static_cast<size_t>(value)]);
+      const bool is_it = value < 0 || is_fixed[static_cast<size_t>(value)];
+      if (is_it && i < 64) fixed_inputs |= uint64_t{1} << i;
+      fixed = fixed && is_it;
     }
     fixed = fixed || step.op->of_shapes;
     outputs.assign(step.outputs.size(), {});
@@ -54,12 +90,8 @@ std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass) {
       is_known = outputs[i].defined();
     }
     if (!is_known) {
-      NodeRun run(step.node, net.opset, pass.training, inputs, outputs);
-      try {
-        step.op->run(run);
-      } catch (const ShapeError& error) {  // of the library's op, which does not know of the node
-        throw ShapeError(message("onnx: ", step.node.str(), ": ", std::string(error.what())));
-      }
+      NodeRun run(step.node, net.opset, pass.training, inputs, outputs, fixed_inputs, pass.moved);
+      run_node(*step.op, run, fixed);
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
       if (step.outputs[i] < 0) continue;

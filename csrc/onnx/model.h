@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,12 +42,19 @@ struct Model {
   std::vector<OnnxValue> inputs, outputs;  // inputs without the initializers among them
 };
 
-// `folder`: where external data lies; empty: there may be none. Throws ValueError for what is no model, NotImplementedError for
+// Where external data lies, and what was read of it: a small model must not have a large file read for each of its tensors.
+struct Folder {
+  std::string path;  // empty: there may be none
+  std::set<std::string> files = {};
+  uint64_t there = 0, taken = 0;  // bytes
+};
+
+// Throws ValueError for what is no model, NotImplementedError for
 // what it holds that cnnx has not (dtypes, sparse tensors), IoError for external data that cannot be read.
-Model parse_model(const Source& source, const std::string& folder);
+Model parse_model(const Source& source, Folder& folder);
 
 // A TensorProto.
-Tensor parse_tensor(std::string_view bytes, const Source& source, const std::string& folder, std::string* name = nullptr);
+Tensor parse_tensor(std::string_view bytes, const Source& source, Folder& folder, std::string* name = nullptr);
 
 // ONNX's number of an element type as a dtype; throws NotImplementedError naming it.
 DType parse_dtype(int64_t type, const std::string& what);

@@ -1,7 +1,9 @@
 #include "onnx/net.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "cnnx/autocast.h"
 #include "cnnx/autograd.h"
 #include "cnnx/error.h"
 #include "cnnx/ops/view.h"
@@ -12,6 +14,7 @@
 namespace cnnx {
 namespace {
 
+constexpr uint64_t kMostBytes = uint64_t{1} << 31;
 constexpr size_t kMostPlans = 16;  // then all are made anew: inputs may be of ever new sizes
 
 std::vector<Tensor> own_weights(const OnnxNet::State& net) {
@@ -21,22 +24,37 @@ std::vector<Tensor> own_weights(const OnnxNet::State& net) {
   return weights;
 }
 
-OnnxNet from_source(const onnx::Source& source, const std::string& folder) {
+// Which tensors they are: a plan runs with those that it was noted with.
+std::string places(const std::vector<Tensor>& weights) {
+  std::string bytes;
+  bytes.reserve(weights.size() * 3 * sizeof(uint64_t));
+  for (const Tensor& t : weights)
+    for (const uint64_t number :
+         {reinterpret_cast<uint64_t>(t.impl().get()), t->storage->number(), static_cast<uint64_t>(t->offset)})
+      bytes.append(reinterpret_cast<const char*>(&number), sizeof(number));
+  return bytes;
+}
+
+OnnxNet from_source(const onnx::Source& source, onnx::Folder folder) {
   return OnnxNet(onnx::build_net(onnx::parse_model(source, folder), source.name));
 }
 
 }  // namespace
 
-OnnxNet load_onnx(const std::string& path) {
+OnnxNet load_onnx(const std::string& path) try {
   const InputFile file(path);
+  if (file.size() > kMostBytes) throw ValueError(message("load_onnx: ", path, ": larger than the 2 GiB that protobuf allows"));
   std::string bytes(static_cast<size_t>(file.size()), '\0');
   file.read(0, bytes.data(), bytes.size());
   const size_t slash = path.rfind('/');
-  return from_source({path, bytes}, slash == std::string::npos ? "." : path.substr(0, slash + 1));
+  return from_source({"load_onnx: " + path, bytes}, {.path = slash == std::string::npos ? "." : path.substr(0, slash + 1)});
+} catch (const IoError& error) {  // of a file, which does not know who reads it
+  const std::string what = error.what();
+  throw IoError(what.starts_with("load_onnx: ") ? what : "load_onnx: " + what, error.code);
 }
 
 OnnxNet parse_onnx(const void* data, size_t size, const std::string& file) {
-  return from_source({file, {static_cast<const char*>(data), size}}, "");
+  return from_source({"load_onnx: " + file, {static_cast<const char*>(data), size}}, {});
 }
 
 const std::vector<OnnxValue>& OnnxNet::inputs() const { return state_->inputs; }
@@ -49,17 +67,21 @@ std::vector<Tensor> OnnxNet::run(const std::vector<Tensor>& inputs, const std::v
   onnx::check_inputs(*state_, inputs);
   if (weights.size() != state_->weights.size())
     throw ValueError(message("onnx: the net has ", state_->weights.size(), " weights, got ", weights.size()));
-  return onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .training = training});
+  if (training) return onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .training = true});
+  return planned(inputs, weights);
 }
 
 std::vector<Tensor> OnnxNet::operator()(const std::vector<Tensor>& inputs) const {
   onnx::check_inputs(*state_, inputs);
-  const std::vector<Tensor> weights = own_weights(*state_);
+  return planned(inputs, own_weights(*state_));
+}
+
+std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights) const {
   const auto eager = [&] { return onnx::evaluate(*state_, {.inputs = inputs, .weights = weights}); };
-  if (is_noting() || are_calls_watched() || needs_grad(inputs) || needs_grad(weights)) return eager();
+  if (is_noting() || are_calls_watched() || is_autocast_enabled() || needs_grad(inputs) || needs_grad(weights)) return eager();
 
   const NoGrad guard;
-  const std::string key = signature(inputs);
+  const std::string key = signature(inputs) + places(weights);
   std::shared_ptr<Plan> plan;
   {
     const std::lock_guard lock(state_->mutex);
@@ -84,7 +106,7 @@ std::vector<Tensor> OnnxNet::operator()(const std::vector<Tensor>& inputs) const
     planned.plan->abandon();
     throw;
   }
-  planned.is_refused = !planned.plan->end(results).empty();
+  planned.is_refused = !planned.plan->end(results).empty() || planned.plan->is_on_device();
   if (planned.is_refused) planned.plan = nullptr;
   for (Tensor& t : results) t = clone(t);  // their memory is the plan's
   const std::lock_guard lock(state_->mutex);
@@ -116,11 +138,11 @@ std::vector<InputSpec> input_specs(const OnnxNet& net, const SessionOptions& opt
     }
     Dims shape;
     if (!inputs[i].has_shape)
-      throw ValueError(message("Session: the net does not say the shape of '", inputs[i].name, "'; give shapes"));
+      throw ValueError(message("Session: the net does not say the shape of ", onnx::quoted(inputs[i].name), "; give shapes"));
     for (size_t d = 0; d < inputs[i].shape.size(); ++d) {
       const int64_t extent = inputs[i].shape[d];
       if (extent < 0 && d > 0)
-        throw ValueError(message("Session: extent ", d, " of '", inputs[i].name, "' is free; give shapes"));
+        throw ValueError(message("Session: extent ", d, " of ", onnx::quoted(inputs[i].name), " is free; give shapes"));
       shape.push_back(extent < 0 ? options.batch : extent);
     }
     specs.push_back({shape, inputs[i].dtype});
@@ -129,20 +151,42 @@ std::vector<InputSpec> input_specs(const OnnxNet& net, const SessionOptions& opt
 }
 
 // The net with what comes from its weights alone computed at the first call.
-TensorFunction with_fixed(const OnnxNet::State* net) {
-  return [net, fixed = std::make_shared<std::vector<Tensor>>()](const std::vector<Tensor>& inputs) {
-    const std::vector<Tensor> weights = own_weights(*net);
-    if (fixed->empty()) {
-      fixed->resize(static_cast<size_t>(net->values));
-      return onnx::evaluate(*net, {.inputs = inputs, .weights = weights, .found = fixed.get(), .weights_too = true});
-    }
-    return onnx::evaluate(*net, {.inputs = inputs, .weights = weights, .known = fixed.get(), .weights_too = true});
-  };
-}
+class Fixed {
+ public:
+  Fixed(std::shared_ptr<const OnnxNet::State> net, const SessionOptions& options)
+      : net_(std::move(net)),
+        weights_(own_weights(*net_)),
+        fold_(options.fold_batch_norm),
+        on_device_(options.device.is_cuda()) {}
+
+  std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) {
+    onnx::Moved* const moved = on_device_ ? &moved_ : nullptr;
+    if (is_known_)
+      return onnx::evaluate(*net_,
+                            {.inputs = inputs, .weights = weights_, .known = &known_, .weights_too = true, .moved = moved});
+    onnx::check_inputs(*net_, inputs);
+    known_.resize(static_cast<size_t>(net_->values));
+    std::ranges::copy(weights_, known_.begin() + static_cast<std::ptrdiff_t>(inputs.size()));
+    std::vector<Tensor> results =
+        onnx::evaluate(*net_, {.inputs = inputs, .weights = weights_, .found = &known_, .weights_too = true, .moved = moved});
+    is_known_ = true;
+    if (!fold_) return results;
+    net_ = onnx::fold_batch_norms(*net_, known_);
+    return (*this)(inputs);
+  }
+
+ private:
+  std::shared_ptr<const OnnxNet::State> net_;
+  std::vector<Tensor> weights_, known_;
+  bool fold_, on_device_, is_known_ = false;
+  onnx::Moved moved_;
+};
 
 }  // namespace
 
 Session::Session(const OnnxNet& net, const SessionOptions& options)
-    : Session(with_fixed(net.state_.get()), input_specs(net, options), options) {}
+    : Session(
+          [fixed = std::make_shared<Fixed>(net.state_, options)](const std::vector<Tensor>& inputs) { return (*fixed)(inputs); },
+          input_specs(net, options), options) {}
 
 }  // namespace cnnx

@@ -25,6 +25,7 @@ struct OnnxNet::State {
   std::vector<OnnxValue> inputs, outputs;
   std::vector<std::pair<std::string, Tensor>> weights;
   std::vector<size_t> parameters, buffers;
+  std::vector<bool> is_constant;  // weights that are neither
   std::vector<Step> steps;
   std::vector<int> results;  // values
   int values = 0;
@@ -41,19 +42,31 @@ struct OnnxNet::State {
 
 namespace onnx {
 
-// Throws what load_onnx throws.
-std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& file);
+// Throws what load_onnx throws, in messages that begin with `where`.
+std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& where);
+
+// The largest value that comes from constants alone, in bytes: a file must not take memory as it pleases.
+inline constexpr size_t kMostConstantBytes = size_t{1} << 31;
+
+// What a node makes that is known without running it.
+Tensor constant_value(const Node& node);
 
 // One pass. known: values that need not be computed again, by number. found: where those go that come from shapes and constants
-// alone and, if `weights_too`, from weights.
+// alone and, if `weights_too`, from parameters and buffers.
 struct Pass {
   std::span<const Tensor> inputs, weights;
   bool training = false;
   const std::vector<Tensor>* known = nullptr;
   std::vector<Tensor>* found = nullptr;
   bool weights_too = false;
+  // Where inputs lie on a device: what steps there took from the host, kept for the next pass.
+  Moved* moved = nullptr;
 };
 std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass);
+
+// The net for a Session, with batch normalisation behind convolutions in their weights. known: the values that come from constants
+// and weights alone, those themselves among them; what is new is put behind them.
+std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net, std::vector<Tensor>& known);
 
 // Throws unless the tensors are what the net takes.
 void check_inputs(const OnnxNet::State& net, std::span<const Tensor> inputs);

@@ -1,43 +1,78 @@
 #include "onnx/ops.h"
 
 #include <algorithm>
+#include <unordered_map>
 
 #include "cnnx/error.h"
+#include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
 
 namespace cnnx::onnx {
 namespace {
 
-template <class Use>
-void each_table(const Use& use) {
-  for (const std::span<const Op>& table : {nn_ops(), math_ops(), shape_ops()}) use(table);
+const std::vector<std::span<const Op>>& tables() {
+  static const std::vector<std::span<const Op>> all = {
+      activation_ops(), constant_ops(), conv_ops(),     element_ops(), index_ops(), join_ops(),
+      loss_ops(),       ml_ops(),       nn_ops(),       norm_ops(),    pool_ops(),  product_ops(),
+      recurrent_ops(),  reduce_ops(),   resample_ops(), scatter_ops(), shape_ops()};
+  return all;
+}
+
+using ByName = std::unordered_map<std::string_view, std::vector<const Op*>>;
+
+const ByName& by_name() {
+  static const ByName names = [] {
+    ByName found;
+    for (const std::span<const Op>& table : tables())
+      for (const Op& op : table) found[op.name].push_back(&op);
+    return found;
+  }();
+  return names;
 }
 
 }  // namespace
 
 const Op* find_op(const std::string& name, const std::string& domain, int64_t opset) {
-  const Op* found = nullptr;
-  if (!domain.empty()) return found;
-  each_table([&](std::span<const Op> table) {
-    for (const Op& op : table)
-      if (name == op.name && op.since <= opset && (op.until == 0 || opset <= op.until)) found = &op;
-  });
-  return found;
+  const auto found = by_name().find(name);
+  if (found == by_name().end()) return nullptr;
+  for (const Op* op : found->second)
+    if (domain == op->domain && op->since <= opset && (op->until == 0 || opset <= op->until)) return op;
+  return nullptr;
+}
+
+const Tensor& Moved::at(const Tensor& tensor, Device device) {
+  const auto [entry, is_new] = tensors.try_emplace(tensor.impl().get());
+  if (is_new) entry->second = {tensor, to(tensor, device)};
+  return entry->second.second;
+}
+
+NodeRun::NodeRun(const Node& node, int64_t opset, bool training, std::span<Tensor> inputs, std::span<Tensor> outputs,
+                 uint64_t fixed, Moved* moved)
+    : node(node), opset(opset), training(training), inputs_(inputs), outputs_(outputs), fixed_(fixed), moved_(moved) {
+  for (const Tensor& t : inputs)
+    if (t.defined() && t.device().is_cuda()) device_ = t.device();
 }
 
 const Tensor& NodeRun::optional(size_t i) const {
   static const Tensor none;
-  return i < inputs_.size() ? inputs_[i] : none;
+  if (!has(i)) return none;
+  if (device_.is_cuda() && !inputs_[i].device().is_cuda())
+    inputs_[i] = moved_ != nullptr ? moved_->at(inputs_[i], device_) : to(inputs_[i], device_);
+  return inputs_[i];
+}
+
+const Tensor& NodeRun::given(size_t i) const {
+  if (!has(i)) fail(message("input ", i, " is missing"));
+  return inputs_[i];
 }
 
 const Tensor& NodeRun::in(size_t i) const {
-  const Tensor& t = optional(i);
-  if (!t.defined()) fail(message("input ", i, " is missing"));
-  return t;
+  given(i);
+  return optional(i);
 }
 
 std::vector<int64_t> NodeRun::integers(size_t i) const {
-  const Tensor& t = in(i);
+  const Tensor& t = given(i);
   if (is_floating_point(t.dtype()) || t.ndim() > 1) fail(message("input ", i, " must be a list of integers"));
   const Tensor values = to(make_contiguous(to(t, DType::int64)), Device{});
   const int64_t* data = values.data<int64_t>();
@@ -45,8 +80,13 @@ std::vector<int64_t> NodeRun::integers(size_t i) const {
 }
 
 double NodeRun::number(size_t i) const {
-  if (in(i).numel() != 1) fail(message("input ", i, " must be one number, got shape ", in(i).shape()));
-  return in(i).item();
+  if (given(i).numel() != 1) fail(message("input ", i, " must be one number, got shape ", given(i).shape()));
+  return given(i).item();
+}
+
+std::optional<std::vector<int64_t>> NodeRun::integers(std::string_view name, size_t i) const {
+  if (attribute(name) != nullptr) return integers(name);
+  return has(i) ? std::optional(integers(i)) : std::nullopt;
 }
 
 const Attribute* NodeRun::attribute(std::string_view name) const {
@@ -92,6 +132,14 @@ std::optional<std::vector<double>> NodeRun::reals(std::string_view name) const {
   return a != nullptr ? std::optional(a->reals) : std::nullopt;
 }
 
+std::string NodeRun::word(std::string_view name, const std::string& otherwise,
+                          std::initializer_list<std::string_view> known) const {
+  std::string given = string(name, otherwise);
+  if (std::ranges::find(known, given) == known.end())
+    unsupported(message("attribute '", std::string(name), "' of ", quoted(given)));
+  return given;
+}
+
 void NodeRun::out(size_t i, Tensor value) {
   if (i < outputs_.size()) outputs_[i] = std::move(value);
 }
@@ -104,13 +152,31 @@ int64_t normalized(const NodeRun& run, int64_t axis, int64_t ndim) {
   return axis < 0 ? axis + ndim : axis;
 }
 
+std::optional<std::vector<int64_t>> axes_of(const NodeRun& run, size_t i, int64_t ndim) {
+  std::optional<std::vector<int64_t>> axes = run.integers("axes", i);
+  if (axes)
+    for (int64_t& axis : *axes) axis = normalized(run, axis, ndim);
+  return axes;
+}
+
+Tensor integers_tensor(const std::vector<int64_t>& values) {
+  const Tensor result = Tensor::empty({static_cast<int64_t>(values.size())}, {DType::int64});
+  if (!values.empty()) std::copy(values.begin(), values.end(), result.data<int64_t>());
+  return result;
+}
+
+Tensor from_the_front(const Tensor& index, int64_t extent) {
+  const Tensor wide = to(index, DType::int64);
+  return where(lt(wide, 0), add(wide, extent), wide);
+}
+
 }  // namespace cnnx::onnx
 
 namespace cnnx {
 
 std::vector<std::string> onnx_ops() {
   std::vector<std::string> names;
-  for (const std::span<const onnx::Op>& table : {onnx::nn_ops(), onnx::math_ops(), onnx::shape_ops()})
+  for (const std::span<const onnx::Op>& table : onnx::tables())
     for (const onnx::Op& op : table) names.emplace_back(op.name);
   std::ranges::sort(names);
   names.erase(std::unique(names.begin(), names.end()), names.end());

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -13,33 +15,46 @@
 
 namespace cnnx::onnx {
 
+// What nodes on a device took from the host, kept for the next pass.
+struct Moved {
+  std::unordered_map<const TensorImpl*, std::pair<Tensor, Tensor>> tensors;  // by where it is: on the host, on the device
+  const Tensor& at(const Tensor& tensor, Device device);
+};
+
 // A node at work.
 class NodeRun {
  public:
-  NodeRun(const Node& node, int64_t opset, bool training, std::span<const Tensor> inputs, std::span<Tensor> outputs)
-      : node(node), opset(opset), training(training), inputs_(inputs), outputs_(outputs) {}
+  // fixed: a bit for each input that is a constant of the net. moved: keeps what goes to a device; may be null.
+  NodeRun(const Node& node, int64_t opset, bool training, std::span<Tensor> inputs, std::span<Tensor> outputs, uint64_t fixed,
+          Moved* moved = nullptr);
 
   const Node& node;
   const int64_t opset;
   const bool training;
 
-  // Input i; undefined where it is left out.
+  // Input i, on the device of those that are not on the CPU (constants are there); undefined where it is left out.
   size_t input_count() const { return inputs_.size(); }
   const Tensor& optional(size_t i) const;
   // The same, where there must be one.
   const Tensor& in(size_t i) const;
-  bool has(size_t i) const { return optional(i).defined(); }
+  bool has(size_t i) const { return i < inputs_.size() && inputs_[i].defined(); }
+  bool is_fixed(size_t i) const { return has(i) && i < 64 && (fixed_ >> i & 1) != 0; }
   // The numbers of an integer input (reads them: the net then depends on values, unless these are constants).
   std::vector<int64_t> integers(size_t i) const;
   double number(size_t i) const;  // of an input with one element
+  // The integers of an attribute or, where newer opsets have made an input of it, of input i; nothing where neither is given.
+  std::optional<std::vector<int64_t>> integers(std::string_view name, size_t i) const;
 
   // Attributes; the last argument is the default.
   const Attribute* attribute(std::string_view name) const;
   int64_t integer(std::string_view name, int64_t otherwise) const;
+  bool flag(std::string_view name, bool otherwise = false) const { return integer(name, otherwise ? 1 : 0) != 0; }
   double real(std::string_view name, double otherwise) const;
   std::string string(std::string_view name, const std::string& otherwise) const;
   std::optional<std::vector<int64_t>> integers(std::string_view name) const;
   std::optional<std::vector<double>> reals(std::string_view name) const;
+  // One of these words; throws where it is another.
+  std::string word(std::string_view name, const std::string& otherwise, std::initializer_list<std::string_view> known) const;
   // The same that must be there.
   int64_t integer(std::string_view name) const;
 
@@ -53,30 +68,57 @@ class NodeRun {
   [[noreturn]] void unsupported(const std::string& what) const;  // NotImplementedError
 
  private:
-  std::span<const Tensor> inputs_;
-  std::span<Tensor> outputs_;
+  const Tensor& given(size_t i) const;  // where it is
+
+  std::span<Tensor> inputs_, outputs_;
+  uint64_t fixed_;
+  Device device_;
+  Moved* moved_;
 };
 
 struct Op {
   const char* name;
-  // The opsets of ai.onnx that it is for, the last one included; 0: all that are.
-  int64_t since, until;
   void (*run)(NodeRun& run);
   const char* attributes = "";  // the names of those that it knows, with spaces between; another one is an error
+  // The opsets of its domain that it is for, the last one included; until 0: all that are.
+  int64_t since = 0, until = 0;
   // Whether its results come from the shape of its inputs alone, so that they are constants where shapes are.
   bool of_shapes = false;
+  // Whether its result is its first input in another form: what becomes of the result is what becomes of a weight there.
+  bool is_form = false;
   // Inputs that a fine-tuning changes, where they are weights: a bit for each. buffers: running statistics.
   uint32_t parameters = 0, buffers = 0;
+  const char* domain = "";
 };
-inline constexpr int64_t kOldestOpset = 7, kNewestOpset = 25;
+inline constexpr int64_t kOldestOpset = 7, kNewestOpset = 28;
 
+std::span<const Op> activation_ops();
+std::span<const Op> constant_ops();
+std::span<const Op> conv_ops();
+std::span<const Op> element_ops();
+std::span<const Op> index_ops();
+std::span<const Op> join_ops();
+std::span<const Op> loss_ops();
+std::span<const Op> ml_ops();
 std::span<const Op> nn_ops();
-std::span<const Op> math_ops();
+std::span<const Op> norm_ops();
+std::span<const Op> pool_ops();
+std::span<const Op> product_ops();
+std::span<const Op> recurrent_ops();
+std::span<const Op> reduce_ops();
+std::span<const Op> resample_ops();
+std::span<const Op> scatter_ops();
 std::span<const Op> shape_ops();
 // The op of a node, for the model's opset; null if there is none.
 const Op* find_op(const std::string& name, const std::string& domain, int64_t opset);
 
 // A dimension as ONNX counts them, negative ones from the end.
 int64_t normalized(const NodeRun& run, int64_t axis, int64_t ndim);
+// The axes of an attribute 'axes' or of input i, counted from the front; nothing where none are given.
+std::optional<std::vector<int64_t>> axes_of(const NodeRun& run, size_t i, int64_t ndim);
+// int64 values as a tensor of one dimension.
+Tensor integers_tensor(const std::vector<int64_t>& values);
+// Indices as int64, negative ones counted from the end of an extent.
+Tensor from_the_front(const Tensor& index, int64_t extent);
 
 }  // namespace cnnx::onnx

@@ -13,7 +13,7 @@ void each_field(std::string_view bytes, const Source& source, const Read& read) 
   for (Field field; fields.next(field);) read(fields, field);
 }
 
-Attribute parse_attribute(std::string_view bytes, const Source& source, const std::string& folder) {
+Attribute parse_attribute(std::string_view bytes, const Source& source, Folder& folder) {
   Attribute a;
   using Kind = Attribute::Kind;
   Kind found = Kind::other;  // of files that do not say the type
@@ -23,21 +23,22 @@ Attribute parse_attribute(std::string_view bytes, const Source& source, const st
       case 1: a.name = fields.string(f); break;
       case 2: a.real = fields.real(f), found = Kind::real; break;
       case 3: a.integer = fields.integer(f), found = Kind::integer; break;
-      case 4: a.string = fields.string(f), found = Kind::string; break;
+      case 4: a.string = fields.bytes(f), found = Kind::string; break;
       case 5: a.tensor = parse_tensor(fields.bytes(f), source, folder), found = Kind::tensor; break;
       case 6: found = Kind::graph; break;  // the op that has it is named as one that is missing
       case 7: fields.reals<float>(f, [&](float v) { a.reals.push_back(v); }), found = Kind::reals; break;
       case 8: fields.integers(f, [&](int64_t v) { a.integers.push_back(v); }), found = Kind::integers; break;
-      case 9: a.strings.push_back(fields.string(f)), found = Kind::strings; break;
+      case 9: a.strings.emplace_back(fields.bytes(f)), found = Kind::strings; break;
       case 20: type = fields.integer(f); break;
       default: break;
     }
   });
   a.kind = type >= 1 && type <= 8 ? static_cast<Kind>(type) : type == 0 ? found : Kind::other;
+  if (a.kind == Kind::tensor && !a.tensor.defined()) source.fail(bytes.data(), "an attribute that should be a tensor holds none");
   return a;
 }
 
-Node parse_node(std::string_view bytes, const Source& source, const std::string& folder) {
+Node parse_node(std::string_view bytes, const Source& source, Folder& folder) {
   Node node;
   each_field(bytes, source, [&](const Fields& fields, const Field& f) {
     switch (f.number) {
@@ -84,11 +85,11 @@ OnnxValue parse_value(std::string_view bytes, const Source& source) {
       });
     });
   });
-  if (type != 0) value.dtype = parse_dtype(type, message(source.name, ": '", value.name, "'"));
+  if (type != 0) value.dtype = parse_dtype(type, message(source.name, ": ", quoted(value.name)));
   return value;
 }
 
-void parse_graph(std::string_view bytes, const Source& source, const std::string& folder, Model& model) {
+void parse_graph(std::string_view bytes, const Source& source, Folder& folder, Model& model) {
   std::vector<OnnxValue> inputs;
   each_field(bytes, source, [&](const Fields& fields, const Field& f) {
     switch (f.number) {
@@ -116,14 +117,14 @@ void parse_graph(std::string_view bytes, const Source& source, const std::string
 }  // namespace
 
 std::string Node::str() const {
-  std::string text = domain.empty() ? op : domain + "." + op;
-  if (!name.empty()) return text + " '" + name + "'";
+  const std::string text = domain.empty() ? op : quoted(domain) + "." + op;  // the op is one that cnnx has
+  if (!name.empty()) return text + " " + quoted(name);
   for (const std::string& output : outputs)
-    if (!output.empty()) return text + " of '" + output + "'";
+    if (!output.empty()) return text + " of " + quoted(output);
   return text;
 }
 
-Model parse_model(const Source& source, const std::string& folder) {
+Model parse_model(const Source& source, Folder& folder) {
   Model model;
   std::string_view graph;
   bool has_functions = false;

@@ -25,14 +25,14 @@ uint64_t parse_count(const std::string& text, const Source& source, const std::s
   uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
-    throw ValueError(message(source.name, ": external data of '", name, "': '", text, "' is no number"));
+    throw ValueError(message(source.name, ": external data of ", quoted(name), ": ", quoted(text), " is no number"));
   return value;
 }
 
 // The file, which must lie in the folder, also where links lead.
 std::string resolve(const std::string& location, const Source& source, const std::string& folder, const std::string& name) {
   const auto refuse = [&](const char* why) {
-    throw ValueError(message(source.name, ": external data of '", name, "' in '", location, "': ", why));
+    throw ValueError(message(source.name, ": external data of ", quoted(name), " in ", quoted(location), ": ", why));
   };
   if (folder.empty()) refuse("a model in memory has none");
   if (location.empty() || location[0] == '/' || location.find('\0') != std::string::npos)
@@ -40,7 +40,7 @@ std::string resolve(const std::string& location, const Source& source, const std
   const std::unique_ptr<char, void (*)(void*)> root(realpath(folder.c_str(), nullptr), free);
   const std::unique_ptr<char, void (*)(void*)> path(realpath((folder + "/" + location).c_str(), nullptr), free);
   if (root == nullptr || path == nullptr)
-    throw IoError(message(source.name, ": external data of '", name, "': no file '", location, "'"), errno);
+    throw IoError(message(source.name, ": external data of ", quoted(name), ": no file ", quoted(location)), errno);
   std::string prefix = root.get();
   if (prefix.back() != '/') prefix += '/';
   if (std::strncmp(path.get(), prefix.c_str(), prefix.size()) != 0) refuse("it lies outside of the model's folder");
@@ -69,7 +69,7 @@ DType parse_dtype(int64_t type, const std::string& what) {
                                     is_known ? std::string() : message(type)));
 }
 
-Tensor parse_tensor(std::string_view bytes, const Source& source, const std::string& folder, std::string* name_out) {
+Tensor parse_tensor(std::string_view bytes, const Source& source, Folder& folder, std::string* name_out) {
   Dims shape;
   int64_t type = 0;
   std::string name;
@@ -82,6 +82,7 @@ Tensor parse_tensor(std::string_view bytes, const Source& source, const std::str
       case 1:
         fields.integers(f, [&](int64_t extent) {
           if (extent < 0) source.fail(f.begin, "a negative extent");
+          if (shape.size() == Dims::kMaxDims) source.fail(f.begin, "a tensor of more than 8 dimensions");
           shape.push_back(extent);
         });
         break;
@@ -106,10 +107,12 @@ Tensor parse_tensor(std::string_view bytes, const Source& source, const std::str
     }
   }
   if (name_out != nullptr) *name_out = name;
-  const std::string what = message(source.name, ": tensor '", name, "'");
+  const std::string what = message(source.name, ": tensor ", quoted(name));
   const DType dtype = parse_dtype(type, what);
-  const int64_t numel = shape.numel();
-  if (numel > kMaxElements) throw ValueError(message(what, ": shape ", shape, " is too large"));
+  int64_t numel = 1;
+  for (int64_t extent : shape)
+    if (__builtin_mul_overflow(numel, extent, &numel) || numel > kMaxElements)
+      throw ValueError(message(what, ": shape ", shape, " is too large"));
   const auto need = static_cast<size_t>(numel) * itemsize(dtype);
   const auto check = [&](uint64_t there) {
     if (there != need)
@@ -118,10 +121,14 @@ Tensor parse_tensor(std::string_view bytes, const Source& source, const std::str
   };
 
   if (is_external) {
-    const InputFile file(resolve(place.location, source, folder, name));
+    const InputFile file(resolve(place.location, source, folder.path, name));
     const uint64_t left = file.size() < place.offset ? 0 : file.size() - place.offset;
     check(place.length.value_or(need));
-    if (left < need) throw ValueError(message(what, ": its external data ends outside of '", place.location, "'"));
+    if (left < need) throw ValueError(message(what, ": its external data ends outside of ", quoted(place.location)));
+    constexpr uint64_t kMostTimes = 4;  // tied weights may be written once
+    if (folder.files.insert(place.location).second) folder.there += file.size();
+    folder.taken += need;
+    if (folder.taken / kMostTimes > folder.there) throw ValueError(message(what, ": external data is read many times over"));
     const Tensor tensor = Tensor::empty(shape, {dtype});
     if (need > 0) file.read(place.offset, tensor.raw_data(), need);
     return tensor;

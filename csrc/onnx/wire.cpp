@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "cnnx/error.h"
+#include "io/json.h"
 
 namespace cnnx::onnx {
 
@@ -10,6 +11,25 @@ static_assert(std::endian::native == std::endian::little, "numbers are read as t
 
 void Source::fail(const char* at, const std::string& what) const {
   throw ValueError(message(name, ": byte ", static_cast<int64_t>(at - bytes.data()), ": ", what));
+}
+
+std::string quoted(std::string_view text) {
+  constexpr size_t kMost = 200;
+  std::string out = "'";
+  for (size_t at = 0; at < text.size();) {
+    if (at >= kMost) return out + "'...";
+    const size_t length = json::utf8_length(text.substr(at, 4));
+    const auto byte = static_cast<unsigned char>(text[at]);
+    if (length == 0 || byte < 0x20 || byte == 0x7F) {
+      static constexpr char kHex[] = "0123456789abcdef";
+      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+      ++at;
+    } else {
+      out += text.substr(at, length);
+      at += length;
+    }
+  }
+  return out + "'";
 }
 
 uint64_t Fields::varint(const char*& at, const char* end) const {
@@ -57,6 +77,16 @@ bool Fields::next(Field& field) {
 std::string_view Fields::bytes(const Field& field) const {
   if (!field.has_bytes) source_.fail(field.begin, message("field ", field.number, " is a number instead of bytes"));
   return field.bytes;
+}
+
+std::string Fields::string(const Field& field) const {
+  const std::string_view text = bytes(field);
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = json::utf8_length(text.substr(at, 4));
+    if (length == 0) source_.fail(text.data() + at, "a name is not valid UTF-8");
+    at += length;
+  }
+  return std::string(text);
 }
 
 int64_t Fields::integer(const Field& field) const {

@@ -17,6 +17,9 @@ struct Source {
   [[noreturn]] void fail(const char* at, const std::string& what) const;
 };
 
+// 'text', for messages: in one line, of a long one the beginning, what is no UTF-8 as \xNN.
+std::string quoted(std::string_view text);
+
 struct Field {
   uint32_t number = 0;
   bool has_bytes = false;       // else a number
@@ -36,7 +39,7 @@ class Fields {
 
   // What a field holds; throws where it is of another wire type.
   std::string_view bytes(const Field& field) const;
-  std::string string(const Field& field) const { return std::string(bytes(field)); }
+  std::string string(const Field& field) const;  // of UTF-8, as names are
   int64_t integer(const Field& field) const;
   float real(const Field& field) const;
   double real64(const Field& field) const;

@@ -1,6 +1,9 @@
 // The native module cnnx._C: a list of the files that make it up.
 #include "bindings.h"
 
+namespace cnnx::bindings {
+void register_onnx(py::module_& m);
+}
 PYBIND11_MODULE(_C, m) {
   using namespace cnnx::bindings;
   m.doc() = "Native core of cnnx.";
@@ -26,6 +29,7 @@ PYBIND11_MODULE(_C, m) {
   register_data(m);
   register_transform(m);
   register_io(m);
+  register_onnx(m);
   register_plan(m);
   register_profiler(m);
   register_recording(m);

@@ -1,4 +1,4 @@
-"""Changes to valid data: bytes, JSON, pickles, zip archives, PNG. All follow from a random generator."""
+"""Changes to valid data: bytes, JSON, protobuf, pickles, archives, PNG. All follow from a random seed."""
 
 from __future__ import annotations
 
@@ -158,6 +158,84 @@ EVIL = (
     ("torch._utils", "_rebuild_tensor_v2.__globals__", "{0}"),
     ("ctypes", "CDLL", "{0}"),
 )
+
+
+def _varint(value: int) -> bytes:
+    value %= 1 << 64
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*out, value))
+
+
+def _fields(data: bytes) -> list[tuple[int, int, Any]] | None:
+    """The fields of a message of protobuf: number, wire type, and a number or bytes; None if it is none."""
+
+    def varint(at: int) -> tuple[int, int]:
+        value = shift = 0
+        while True:
+            value |= (data[at] & 0x7F) << shift
+            shift += 7
+            at += 1
+            if data[at - 1] < 0x80:
+                return value, at
+
+    fields: list[tuple[int, int, Any]] = []
+    at = 0
+    try:
+        while at < len(data):
+            key, at = varint(at)
+            number, kind = key >> 3, key & 7
+            if kind == 0:
+                value, at = varint(at)
+                fields.append((number, kind, value))
+                continue
+            if kind == 2:
+                size, at = varint(at)
+            elif kind in (1, 5):
+                size = 8 if kind == 1 else 4
+            else:
+                return None
+            if number == 0 or at + size > len(data):
+                return None
+            fields.append((number, kind, data[at : at + size]))
+            at += size
+    except IndexError:
+        return None
+    return fields
+
+
+def of_message(rng: random.Random, data: bytes) -> bytes:
+    """A message of protobuf with one thing within changed: the sizes around it are right again."""
+    fields = _fields(data)
+    if not fields:
+        return of_bytes(rng, data)
+    at = rng.randrange(len(fields))
+    number, kind, value = fields[at]
+    match rng.randrange(10):
+        case 0:
+            del fields[at]
+        case 1:
+            fields.insert(rng.randrange(len(fields) + 1), fields[at])
+        case 2:
+            other = rng.randrange(len(fields))
+            fields[at], fields[other] = fields[other], fields[at]
+        case 3:
+            fields[at] = (rng.choice((1, 2, 3, 4, 5, 7, 8, 9, 20, 2**29 - 1)), kind, value)
+        case _ if kind == 0:
+            fields[at] = (number, kind, rng.choice((value + 1, value - 1, -value, *EXTREMES)))
+        case 4 if kind == 2:  # what stands elsewhere: names, shapes
+            fields[at] = (number, kind, rng.choice([v for _, k, v in fields if k == 2]))
+        case _ if kind == 2 and _fields(value):
+            fields[at] = (number, kind, of_message(rng, value))
+        case _:
+            fields[at] = (number, kind, of_bytes(rng, value) if kind == 2 else rng.randbytes(len(value)))
+    out = bytearray()
+    for number, kind, value in fields:
+        out += _varint(number << 3 | kind)
+        out += _varint(value) if kind == 0 else (_varint(len(value)) if kind == 2 else b"") + value
+    return bytes(out)
 
 
 def evil(rng: random.Random, marker: str) -> bytes:

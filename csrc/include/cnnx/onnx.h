@@ -3,7 +3,7 @@
 //   cnnx::OnnxNet net = cnnx::load_onnx("net.onnx");
 //   cnnx::Tensor scores = net(images);
 //
-// The reader is cnnx's own. It takes opsets 7 to 25 of the domain ai.onnx; an op that it lacks is named when the file is loaded.
+// The reader is cnnx's own. It takes opsets 7 to 28 of the domain ai.onnx; an op that it lacks is named when the file is loaded.
 #pragma once
 
 #include <cstddef>
@@ -46,12 +46,13 @@ class OnnxNet {
   // Of a net with one input and one output.
   Tensor operator()(const Tensor& input) const;
 
-  // The same with other weights, op by op. training: dropout drops, batch normalisation uses the batch's statistics and moves the
-  // running ones.
+  // The same with other weights, of which those that are neither parameters nor buffers must be the net's. training: dropout
+  // drops, batch normalisation uses the batch's statistics and moves the running ones; op by op.
   std::vector<Tensor> run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights, bool training = false) const;
 
  private:
   friend class Session;
+  std::vector<Tensor> planned(const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights) const;
   std::shared_ptr<const State> state_;
 };
 

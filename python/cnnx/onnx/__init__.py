@@ -1,4 +1,7 @@
-"""Models as ONNX files: `cnnx.onnx.export`. It needs the package `onnx` (`pip install 'cnnx[onnx]'`)."""
+"""Models as ONNX files, and back.
+
+`export` needs the package `onnx` (`pip install 'cnnx[onnx]'`); `load` and `Session` need nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnnx.files import write_file
+from cnnx.onnx.load import OnnxModule, load
+from cnnx.onnx.session import Session
 from cnnx.tensor import Tensor
 
 if TYPE_CHECKING:
@@ -15,7 +20,7 @@ if TYPE_CHECKING:
 
     from cnnx.nn import Module
 
-__all__ = ["export"]
+__all__ = ["OnnxModule", "Session", "export", "load"]
 
 OLDEST_OPSET = 13
 DEFAULT_OPSET = 18

@@ -1,0 +1,111 @@
+// Elements taken by their places.
+#include <algorithm>
+
+#include "cnnx/ops/create.h"
+#include "cnnx/ops/elementwise.h"
+#include "cnnx/ops/index.h"
+#include "cnnx/ops/reduce.h"
+#include "cnnx/ops/view.h"
+#include "onnx/indices.h"
+
+namespace cnnx::onnx {
+
+FlatIndex flat_index(const NodeRun& run, const Tensor& x, const Tensor& indices, int64_t batch_dims) {
+  const int64_t count = indices.ndim() > 0 ? indices.size(-1) : 0;
+  if (indices.ndim() < 1 || batch_dims < 0 || batch_dims >= indices.ndim() || count < 1 || batch_dims + count > x.ndim())
+    run.fail(message("indices ", indices.shape(), " for data ", x.shape()));
+  FlatIndex f;
+  int64_t batches = 1;
+  for (int i = 0; i < batch_dims; ++i) {
+    if (indices.size(i) != x.size(i)) run.fail(message("indices ", indices.shape(), " for data ", x.shape()));
+    batches *= x.size(i);
+  }
+  int64_t places = 1;
+  Tensor flat;
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t extent = x.size(static_cast<int>(batch_dims + i));
+    const Tensor raw = to(select(indices, -1, i), DType::int64);
+    const Tensor at = from_the_front(raw, extent);
+    // A place outside of its dimension must not become one of the next row.
+    const Tensor inside = logical_and(ge(at, 0), lt(at, extent));
+    const Tensor safe = where(inside, at, -kMaxElements);
+    flat = flat.defined() ? add(mul(flat, extent), safe) : safe;
+    places *= extent;
+  }
+  if (batch_dims > 0) {
+    const Tensor rows = reshape(flat, {batches, -1});
+    const Tensor first = reshape(mul(arange(int64_t{0}, batches, 1, DType::int64, x.device()), places), {batches, 1});
+    flat = where(lt(rows, 0), rows, add(rows, first));
+  }
+  f.index = reshape(flat, {-1});
+  Dims rest(x.shape().begin() + batch_dims + count, x.shape().end());
+  f.data = reshape(x, {batches * places, rest.numel()});
+  f.result = Dims(indices.shape().begin(), indices.shape().end() - 1);
+  for (int64_t extent : rest) f.result.push_back(extent);
+  return f;
+}
+
+namespace {
+
+void gather_node(NodeRun& run) {
+  const Tensor &x = run.in(0), &places = run.in(1);
+  const auto axis = static_cast<int>(normalized(run, run.integer("axis", 0), x.ndim()));
+  const Tensor index = reshape(from_the_front(places, x.size(axis)), {-1});
+  const Tensor taken = index_select(x, axis, index);
+  if (places.ndim() == 1) return run.out(taken);
+  Dims shape(x.shape().begin(), x.shape().begin() + axis);
+  for (int64_t extent : places.shape()) shape.push_back(extent);
+  for (int i = axis + 1; i < x.ndim(); ++i) shape.push_back(x.size(i));
+  run.out(reshape(taken, shape));
+}
+
+void gather_elements(NodeRun& run) {
+  const Tensor& x = run.in(0);
+  const int64_t axis = normalized(run, run.integer("axis", 0), x.ndim());
+  run.out(gather(x, axis, from_the_front(run.in(1), x.size(static_cast<int>(axis)))));
+}
+
+void gather_nd(NodeRun& run) {
+  const FlatIndex f = flat_index(run, run.in(0), run.in(1), run.integer("batch_dims", 0));
+  run.out(reshape(index_select(f.data, 0, f.index), f.result));
+}
+
+void compress(NodeRun& run) {
+  Tensor x = run.in(0);
+  int64_t axis = 0;
+  if (run.attribute("axis") == nullptr) x = reshape(x, {-1});
+  else axis = normalized(run, run.integer("axis"), x.ndim());
+  const Tensor& kept = run.in(1);
+  if (kept.ndim() != 1 || kept.size(0) > x.size(static_cast<int>(axis)))
+    run.fail(message("condition ", kept.shape(), " for an input of shape ", x.shape()));
+  run.out(index_select(x, axis, reshape(nonzero(kept), {-1})));
+}
+
+// The first lengths[b] entries of sequence b backwards.
+void reverse_sequence(NodeRun& run) {
+  const Tensor &x = run.in(0), &lengths = run.in(1);
+  const int64_t time = run.integer("time_axis", 0), batch = run.integer("batch_axis", 1);
+  if (x.ndim() < 2 || time + batch != 1 || time * batch != 0 || lengths.ndim() != 1 ||
+      lengths.size(0) != x.size(static_cast<int>(batch)))
+    run.fail(message("an input of shape ", x.shape(), " with lengths ", lengths.shape()));
+  const Tensor steps = arange(int64_t{0}, x.size(static_cast<int>(time)), 1, DType::int64, x.device());
+  Dims shape = Dims::filled(x.ndim(), 1), along = shape;
+  shape[static_cast<int>(time)] = along[static_cast<int>(batch)] = -1;
+  const Tensor step = reshape(steps, shape), length = reshape(to(lengths, DType::int64), along);
+  const Tensor place = where(lt(step, length), sub(sub(length, 1), step), step);
+  run.out(gather(x, time, expand(place, x.shape())));
+}
+
+constexpr Op kOps[] = {
+    {.name = "Gather", .run = gather_node, .attributes = "axis"},
+    {.name = "GatherElements", .run = gather_elements, .attributes = "axis"},
+    {.name = "GatherND", .run = gather_nd, .attributes = "batch_dims"},
+    {.name = "Compress", .run = compress, .attributes = "axis"},
+    {.name = "ReverseSequence", .run = reverse_sequence, .attributes = "batch_axis time_axis"},
+};
+
+}  // namespace
+
+std::span<const Op> index_ops() { return kOps; }
+
+}  // namespace cnnx::onnx

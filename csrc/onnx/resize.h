@@ -1,0 +1,28 @@
+// Resizing by any of ONNX's rules.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cnnx/tensor.h"
+
+namespace cnnx::onnx {
+
+struct ResizeAxis {
+  int axis;
+  int64_t in, out;
+  double scale;
+  bool is_scaled = false;     // by the scale that the file gives, not by the sizes
+  double begin = 0, end = 1;  // of tf_crop_and_resize
+};
+
+struct ResizeRule {
+  std::string mode, coordinates, rounding;
+  double cubic = -0.75, extrapolation = 0;
+  bool exclude_outside = false, antialias = false;
+};
+
+Tensor resize(const Tensor& x, const std::vector<ResizeAxis>& axes, const ResizeRule& rule);
+
+}  // namespace cnnx::onnx

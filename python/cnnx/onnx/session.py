@@ -1,0 +1,115 @@
+"""Nets from ONNX files for inputs of fixed shapes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from cnnx import _C
+from cnnx.signatures import checked
+
+__all__ = ["Session"]
+
+
+class Session:
+    """An ONNX net made ready for inputs of fixed shapes: NumPy arrays in and out.
+
+    What it runs is noted once, its memory planned, what comes from its weights alone computed. Several threads
+    may share a session; their runs follow each other. Sessions of the same file may run at once.
+
+    Parameters
+    ----------
+    path
+        The file, as `load` takes it.
+    batch
+        The first extent of the inputs, where it is free. Default: 1.
+    threads
+        That a run may use. Default: as many as `cnnx.get_num_threads` says.
+    shapes
+        Of the inputs, where other extents are free too. Default: as the file says them.
+
+    Raises
+    ------
+    OSError, ValueError, NotImplementedError
+        As `load` does.
+    ValueError
+        If an extent is free and not given.
+    RuntimeError
+        If the net cannot be planned, because its course depends on values or it draws random numbers.
+
+    Examples
+    --------
+    >>> import cnnx
+    >>> session = cnnx.onnx.Session("net.onnx", threads=1)  # doctest: +SKIP
+    >>> scores = session.run(image)  # doctest: +SKIP
+    """
+
+    @checked
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        batch: int = 1,
+        threads: int | None = None,
+        shapes: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        net = _C.load_onnx(os.fspath(path))
+        given = [tuple(shape) for shape in shapes] if shapes is not None else []
+        if threads is not None and threads < 1:
+            raise ValueError(f"Session: threads must be at least 1, got {threads}")
+        self._session = _C.Session(net, batch, threads or 0, given)
+        self._names = [name for name, *_ in net.inputs]
+        self._inputs = [self._session.input(i).numpy() for i in range(self._session.inputs)]
+        self._outputs = [self._session.output(i).numpy() for i in range(self._session.outputs)]
+        self._lock = threading.Lock()
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of the inputs by their names."""
+        return {name: array.shape for name, array in zip(self._names, self._inputs, strict=True)}
+
+    @property
+    def output_shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of the outputs."""
+        return [array.shape for array in self._outputs]
+
+    @property
+    def nbytes(self) -> int:
+        """The memory for what a run computes in between."""
+        return self._session.bytes
+
+    def run(self, *inputs: np.ndarray[Any, Any]) -> Any:
+        """The output for these inputs; a tuple of them if there are several.
+
+        Raises
+        ------
+        TypeError
+            If an input is no array of the dtype that the file says.
+        ValueError
+            If the number of inputs or a shape is another.
+        """
+        if len(inputs) != len(self._inputs):
+            raise ValueError(f"Session.run: the net has {len(self._inputs)} inputs, got {len(inputs)}")
+        for name, array, place in zip(self._names, inputs, self._inputs, strict=True):
+            if not isinstance(array, np.ndarray) or array.dtype != place.dtype:
+                found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
+                raise TypeError(f"Session.run: input '{name}' must be an array of {place.dtype}, got {found}")
+            if array.shape != place.shape:
+                raise ValueError(
+                    f"Session.run: input '{name}' has the shape {place.shape}, got {array.shape}"
+                )
+        with self._lock:
+            for array, place in zip(inputs, self._inputs, strict=True):
+                place[...] = array
+            self._session.run()
+            results = tuple(array.copy() for array in self._outputs)
+        return results[0] if len(results) == 1 else results
+
+    __call__ = run
+
+    def __repr__(self) -> str:
+        return f"Session({self.input_shapes}, outputs={self.output_shapes}, steps={self._session.steps})"

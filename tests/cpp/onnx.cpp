@@ -1,0 +1,345 @@
+// The ONNX reader: what it takes, and files that lie. Whatever a file holds, it ends in a net or in an exception, soon.
+#include "cnnx/onnx.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "cnnx/session.h"
+#include "harness.h"
+#include "onnx_writer.h"
+
+namespace cnnx::test {
+namespace {
+
+OnnxNet parsed(const std::string& bytes) { return parse_onnx(bytes.data(), bytes.size(), "test"); }
+
+std::string error_of(const std::string& bytes) {
+  try {
+    parsed(bytes);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// x (2, 3) through one node.
+NetWriter one_node(std::string_view op, std::initializer_list<std::string_view> inputs,
+                   std::initializer_list<Message> attributes = {}) {
+  return NetWriter().input("x", {2, 3}).node(op, inputs, {"y"}, attributes).output("y");
+}
+
+std::string small_net() {
+  return NetWriter()
+      .input("image", {-1, 1, 4, 4})
+      .weight("w", {2, 1, 3, 3}, std::vector<float>(18, 0.5F))
+      .weight("shape", {2}, std::vector<int64_t>{0, -1})
+      .node("Conv", {"image", "w"}, {"a"}, {attribute("pads", {1, 1, 1, 1}), attribute("auto_pad", "NOTSET")})
+      .node("Relu", {"a"}, {"b"})
+      .node("MaxPool", {"b"}, {"c"}, {attribute("kernel_shape", {2, 2}), attribute("strides", {2, 2})})
+      .node("Reshape", {"c", "shape"}, {"d"})
+      .node("Softmax", {"d"}, {"y"}, {attribute("axis", int64_t{-1})})
+      .output("y", {-1, 8})
+      .str();
+}
+
+struct Folder {
+  Folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "cnnx-onnx-XXXXXX").string();
+    REQUIRE(mkdtemp(name.data()) != nullptr);
+    path = name;
+  }
+  ~Folder() { std::filesystem::remove_all(path); }
+  std::filesystem::path path;
+};
+
+void write(const std::filesystem::path& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+}
+
+// A weight whose data lies elsewhere.
+Message external(std::string_view location, std::string_view offset = "0", std::string_view length = "24") {
+  const auto entry = [](std::string_view key, std::string_view value) { return Message().text(1, key).text(2, value); };
+  return Message()
+      .integer(1, 2)
+      .integer(1, 3)
+      .integer(2, kFloat)
+      .text(8, "w")
+      .message(13, entry("location", location))
+      .message(13, entry("offset", offset))
+      .message(13, entry("length", length))
+      .integer(14, 1);
+}
+
+std::string with_weight(const Message& weight) {
+  return NetWriter().input("x", {2, 3}).weight(weight).node("Add", {"x", "w"}, {"y"}).output("y").str();
+}
+
+double seconds_of(const auto& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+TEST_CASE("a net from bytes, eager and planned, for batches around the lanes") {
+  const OnnxNet net = parsed(small_net());
+  REQUIRE(net.inputs().size() == 1);
+  CHECK(net.inputs()[0].name == "image");
+  CHECK(net.inputs()[0].shape == std::vector<int64_t>{-1, 1, 4, 4});
+  CHECK(net.inputs()[0].extents[0] == "N");
+  CHECK(net.weights().size() == 2);
+  for (int64_t batch : batch_choices()) {
+    Tensor image = Tensor::full({batch, 1, 4, 4}, 0.25);
+    const Tensor planned = net(image), again = net(image);
+    std::vector<Tensor> weights;
+    for (const auto& [name, weight] : net.weights()) weights.push_back(weight);
+    const Tensor eager = net.run({image}, weights)[0];
+    CHECK(planned.shape() == Dims{batch, 8});
+    for (const Tensor& t : {planned, again, eager})
+      for (int64_t i = 0; i < t.numel(); ++i) CHECK(t.plain().data<float>()[i] == eager.plain().data<float>()[i]);
+  }
+  CHECK_THROWS_AS(net(Tensor()), ValueError);
+  CHECK_THROWS_AS(net(Tensor::zeros({1, 1, 4, 5})), ShapeError);
+  CHECK_THROWS_AS(net(Tensor::zeros({1, 1, 4, 4}, {DType::int64})), TypeError);
+  CHECK_THROWS_AS(net(std::vector<Tensor>()), ValueError);
+}
+
+TEST_CASE("a file cut off anywhere, and one with any byte changed") {
+  const std::string bytes = small_net();
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    try {
+      parsed(bytes.substr(0, size));
+    } catch (const Error&) {}
+  }
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    for (int change : {1, 0x80, 0xFF, 0x7F}) {
+      std::string broken = bytes;
+      broken[at] = static_cast<char>(broken[at] ^ change);
+      try {
+        const OnnxNet net = parsed(broken);
+        const OnnxValue& input = net.inputs().at(0);
+        int64_t numel = 1;
+        Dims shape;
+        for (int64_t extent : input.shape) {
+          if (shape.size() == 8 || extent > 64) numel = 0;  // no run on what takes long
+          if (numel == 0) break;
+          shape.push_back(extent < 0 ? 1 : extent);
+          numel *= shape.back();
+        }
+        if (numel > 0 && numel < 4096 && net.inputs().size() == 1 && net.outputs().size() == 1)
+          net(Tensor::zeros(shape, {input.dtype}));
+      } catch (const Error& error) {
+        CHECK_MESSAGE(std::string(error.what()).find('\n') == std::string::npos, error.what());
+      } catch (const std::out_of_range&) {  // it has no input
+      }
+    }
+  }
+}
+
+TEST_CASE("what a file may say wrong, and how the error begins") {
+  const std::string huge(9, '\xff');
+  const struct {
+    const char* what;
+    std::string bytes, error;
+  } cases[] = {
+      {"nothing", "", "load_onnx: test: no ONNX model"},
+      {"text", "hello world, this is no model", "load_onnx: test: "},
+      {"a size beyond the end", "\x3a" + huge + "\x01", "load_onnx: test: byte"},
+      {"an old opset", NetWriter(6).output("x").str(), "load_onnx: test: opset 6"},
+      {"a newer opset", NetWriter(99).output("x").str(), "load_onnx: test: opset 99"},
+      {"an opset below zero", NetWriter(-1).output("x").str(), "load_onnx: test: opset -1"},
+      {"ops that are missing, all at once",
+       NetWriter().input("x", {1}).node("Foo", {"x"}, {"y"}).node("Bar", {"y"}, {"z"}).output("z").str(), "Bar, Foo"},
+      {"an attribute that is missing", one_node("Relu", {"x"}, {attribute("foo", int64_t{1})}).str(), "Relu.foo"},
+      {"a node that reads itself", NetWriter().node("Relu", {"y"}, {"y"}).output("y").str(), "which no node before it makes"},
+      {"a cycle", NetWriter().node("Relu", {"b"}, {"a"}).node("Relu", {"a"}, {"b"}).output("a").str(), "which no node before"},
+      {"a name defined twice", one_node("Relu", {"x"}).node("Relu", {"x"}, {"y"}).str(), "'y' is defined twice"},
+      {"two inputs of one name", NetWriter().input("x", {1}).input("x", {1}).output("x").str(), "'x' is defined twice"},
+      {"an output that nothing makes", NetWriter().input("x", {1}).output("z").str(), "nothing makes the output 'z'"},
+      {"a name of several lines", NetWriter().output("a\nb").str(), "'a\\x0ab'"},
+      {"a name that is no UTF-8", NetWriter().output("a\xff").str(), "not valid UTF-8"},
+      {"a tensor of too few bytes", with_weight(tensor("w", {2, 3}, kFloat, "abcd")), "takes 24 bytes, but there are 4"},
+      {"a tensor of 2^60 elements", with_weight(tensor("w", {int64_t{1} << 60}, kFloat, "")), "too large"},
+      {"a tensor of more elements than 64 bits count", with_weight(tensor("w", {int64_t{1} << 40, int64_t{1} << 40}, kFloat, "")),
+       "too large"},
+      {"a negative extent", with_weight(tensor("w", {-1, 3}, kFloat, "")), "a negative extent"},
+      {"nine dimensions", with_weight(tensor("w", {1, 1, 1, 1, 1, 1, 1, 1, 1}, kFloat, "abcd")), "more than 8 dimensions"},
+      {"a constant of nothing", one_node("Constant", {}).str(), "Constant of 'y' needs one attribute"},
+      {"a constant that holds no tensor", one_node("Constant", {}, {Message().text(1, "value").integer(20, 4)}).str(),
+       "holds none"},
+      {"half precision", with_weight(tensor("w", {1}, static_cast<OnnxType>(10), "ab")), "float16"},
+      {"an element type that there is not", with_weight(tensor("w", {1}, static_cast<OnnxType>(777), "ab")), "777"},
+      {"external data of a model in memory", with_weight(external("w.bin")), "a model in memory has none"},
+  };
+  for (const auto& c : cases) {
+    const std::string error = error_of(c.bytes);
+    CHECK_MESSAGE(has(error, c.error), c.what << ": " << error);
+    CHECK_MESSAGE(has(error, "load_onnx: "), c.what << ": " << error);
+  }
+}
+
+TEST_CASE("nodes whose numbers are out of range end in an error of the library") {
+  const auto conv = [](std::initializer_list<Message> attributes) {
+    return NetWriter()
+        .input("x", {1, 2, 5, 5})
+        .weight("w", {2, 2, 3, 3}, std::vector<float>(36, 1.0F))
+        .node("Conv", {"x", "w"}, {"y"}, attributes)
+        .output("y");
+  };
+  const auto pool = [](std::initializer_list<Message> attributes) {
+    return NetWriter().input("x", {1, 2, 5, 5}).node("MaxPool", {"x"}, {"y"}, attributes).output("y");
+  };
+  constexpr int64_t kMost = INT64_MAX, kLeast = INT64_MIN;
+  const auto reshape = [](std::initializer_list<int64_t> sizes) {
+    return NetWriter()
+        .input("x", {2, 3})
+        .weight("s", {static_cast<int64_t>(sizes.size())}, std::vector<int64_t>(sizes))
+        .node("Reshape", {"x", "s"}, {"y"})
+        .output("y");
+  };
+  const NetWriter nets[] = {
+      conv({attribute("strides", {0, 0})}),
+      conv({attribute("strides", {0, 0}), attribute("auto_pad", "SAME_UPPER")}),
+      conv({attribute("strides", {kMost, kMost}), attribute("auto_pad", "SAME_UPPER")}),
+      conv({attribute("strides", {-1, -1})}),
+      conv({attribute("dilations", {0, 0})}),
+      conv({attribute("dilations", {kMost, kMost}), attribute("auto_pad", "SAME_LOWER")}),
+      conv({attribute("dilations", {kLeast, 1})}),
+      conv({attribute("group", int64_t{0})}),
+      conv({attribute("group", int64_t{-1})}),
+      conv({attribute("group", kMost)}),
+      conv({attribute("group", 1.0F)}),
+      conv({attribute("pads", {-1, -1, -1, -1})}),
+      conv({attribute("pads", {kMost, kMost, kMost, kMost})}),
+      conv({attribute("pads", {int64_t{1} << 30, 1, 1, int64_t{1} << 30})}),
+      conv({attribute("pads", {1, 1})}),
+      conv({attribute("strides", {1, 1, 1})}),
+      conv({attribute("auto_pad", "SAME")}),
+      pool({}),
+      pool({attribute("kernel_shape", {0, 0})}),
+      pool({attribute("kernel_shape", {-1, 2})}),
+      pool({attribute("kernel_shape", {kMost, kMost}), attribute("auto_pad", "SAME_UPPER")}),
+      pool({attribute("kernel_shape", {2, 2}), attribute("strides", {0, 1})}),
+      pool({attribute("kernel_shape", {2, 2}), attribute("pads", {9, 9, 9, 9})}),
+      pool({attribute("kernel_shape", {9, 9})}),
+      one_node("Softmax", {"x"}, {attribute("axis", int64_t{2})}),
+      one_node("Softmax", {"x"}, {attribute("axis", kLeast)}),
+      one_node("Flatten", {"x"}, {attribute("axis", int64_t{3})}),
+      one_node("Flatten", {"x"}, {attribute("axis", kLeast)}),
+      one_node("Add", {"x"}),
+      one_node("Relu", {}),
+      one_node("MatMul", {"x", "x"}),
+      one_node("Gemm", {"x", "x"}),
+      reshape({5}),
+      reshape({-1, -1}),
+      reshape({-1, 0, 0}),
+      reshape({0, 0, 0}),
+      reshape({kMost, kMost}),
+      reshape({-2, -3}),
+      reshape({kLeast}),
+      reshape({1, 1, 1, 1, 1, 1, 1, 2, 3}),
+  };
+  for (const NetWriter& writer : nets) {
+    const OnnxNet net = parsed(writer.str());
+    const OnnxValue& x = net.inputs()[0];
+    const Tensor input = Tensor::zeros(Dims(x.shape.begin(), x.shape.end()));
+    CHECK_THROWS_AS(net({input}), Error);
+    CHECK_THROWS_AS(Session{net}, Error);
+  }
+}
+
+TEST_CASE("external data lies below the model's folder, in a regular file") {
+  const Folder folder;
+  const auto model = folder.path / "net.onnx";
+  const float values[6] = {1, 2, 3, 4, 5, 6};
+  const std::string raw(reinterpret_cast<const char*>(values), sizeof(values));
+  std::filesystem::create_directories(folder.path / "inner");
+  write(folder.path / "w.bin", raw);
+  write(folder.path / "inner" / "w.bin", "1234" + raw);
+  std::filesystem::create_symlink("w.bin", folder.path / "inside");
+  std::filesystem::create_symlink("/etc/passwd", folder.path / "outside");
+  std::filesystem::create_symlink("..", folder.path / "up");
+  std::filesystem::create_symlink("loop", folder.path / "loop");
+  REQUIRE(mkfifo((folder.path / "pipe").c_str(), 0600) == 0);
+  const auto load = [&](const Message& weight) {
+    write(model, with_weight(weight));
+    return load_onnx(model.string());
+  };
+  for (const Message& good : {external("w.bin"), external("inside"), external("inner/w.bin", "4"), external("inner/../w.bin")}) {
+    const Tensor w = load(good).weights()[0].second;
+    for (int i = 0; i < 6; ++i) CHECK(w.data<float>()[i] == values[i]);
+  }
+  for (const char* location : {"", ".", "inner", "pipe", "outside", "loop", "missing", "/etc/passwd", "../w.bin", "up/w.bin",
+                               "inner/../../w.bin", "up/../etc/passwd", "w.bin/", "w.bin/w.bin", "//w.bin"}) {
+    CAPTURE(location);
+    CHECK_THROWS_AS(load(external(location)), Error);
+  }
+  CHECK_THROWS_AS(load(external(std::string_view("w.bin\0x", 7))), ValueError);
+  CHECK_THROWS_AS(load(external(std::string(100000, 'a'))), IoError);
+  for (const char* offset : {"1", "-1", "18446744073709551615", "99999999999999999999", "0x0", "", "1e3", " 0"}) {
+    CAPTURE(offset);
+    CHECK_THROWS_AS(load(external("w.bin", offset)), ValueError);
+  }
+  for (const char* length : {"23", "25", "0", "18446744073709551615", "-24"}) {
+    CAPTURE(length);
+    CHECK_THROWS_AS(load(external("w.bin", "0", length)), ValueError);
+  }
+  // A small model that has a file read again and again.
+  NetWriter many;
+  for (int i = 0; i < 20; ++i) {
+    Message weight = external("w.bin");
+    many.weight(weight.text(8, message("w", i)));
+  }
+  write(model, many.output("w0").str());
+  CHECK_THROWS_AS(load_onnx(model.string()), ValueError);
+
+  CHECK_THROWS_AS(load_onnx(folder.path.string()), IoError);
+  CHECK_THROWS_AS(load_onnx((folder.path / "pipe").string()), IoError);
+  CHECK_THROWS_AS(load_onnx((folder.path / "missing").string()), IoError);
+  CHECK_THROWS_AS(load_onnx("/dev/zero"), IoError);
+  CHECK_THROWS_AS(load_onnx(""), IoError);
+  // Sparse: it takes no room on the disk.
+  write(folder.path / "huge", "");
+  std::filesystem::resize_file(folder.path / "huge", std::uintmax_t{1} << 40);
+  CHECK_THROWS_AS(load_onnx((folder.path / "huge").string()), ValueError);
+}
+
+TEST_CASE("loading takes time and memory in proportion to the file") {
+  // A chain of nodes, each with attributes.
+  const auto chain = [](int nodes) {
+    NetWriter writer;
+    writer.input("v0", {1, 2});
+    for (int i = 0; i < nodes; ++i) {
+      const std::string from = message("v", i), to = message("v", i + 1);
+      writer.node("Softmax", {from}, {to}, {attribute("axis", int64_t{1})});
+    }
+    return writer.output(message("v", nodes)).str();
+  };
+  const std::string few = chain(5000), many = chain(50000);
+  double fast = 1e9, slow = 1e9;
+  for (int i = 0; i < 3; ++i) {
+    fast = std::min(fast, seconds_of([&] { parsed(few); }));
+    slow = std::min(slow, seconds_of([&] { parsed(many); }));
+  }
+  CHECK_MESSAGE(slow < 40 * fast + 0.1, fast << " s for a tenth, " << slow << " s");
+  // Nested messages are not followed: a graph in an attribute of an attribute ...
+  Message inner;
+  for (int depth = 0; depth < 20000; ++depth) {
+    Message outer;
+    outer.message(1, Message().text(4, "If").message(5, Message().text(1, "then_branch").message(6, inner)));
+    if (outer.bytes.size() > 1000000) break;
+    inner = std::move(outer);
+  }
+  CHECK_THROWS_AS(parsed(Message().message(8, Message().integer(2, 17)).message(7, inner).bytes), NotImplementedError);
+}
+
+}  // namespace cnnx::test

@@ -1,0 +1,88 @@
+"""ONNX's own tests of its operators: all whose operators and dtypes cnnx has pass; the others are named."""
+
+import re
+import warnings
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+import cnnx
+from cnnx import _C
+
+pytest.importorskip("onnx")
+
+# What cnnx says that it has not, by the error.
+REASONS = {
+    "operators": r"cnnx has no ([\w., ]+) of opset|functions of the model's own",
+    "other opsets": r": opset (\d+); cnnx takes",
+    "dtypes": r"cnnx has no tensors of (\w+)|: strings|attribute 'value_string",
+    "sequences and optionals": r"a value that is no tensor",
+    "three spatial axes": r"cnnx has one or two spatial axes",
+    "more dimensions": r"dimensions",
+    "attributes": r"attributes that cnnx does not know: ([\w., ]+)",
+}
+# By the values of another generator of random numbers.
+RANDOM = re.compile(r"test_training_dropout(?!_zero_ratio).*|test_bernoulli.*")
+
+
+def cases():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of NumPy, about values that overflow on purpose
+        from onnx.backend.test.loader import load_model_tests
+
+        return load_model_tests(kind="node")
+
+
+def reason(error):
+    for name, pattern in REASONS.items():
+        if found := re.search(pattern, str(error)):
+            return name, next((group for group in found.groups() if group), "")
+    return None
+
+
+def tensor(value):
+    array = np.asarray(value)
+    return cnnx.tensor(array.copy() if array.flags.c_contiguous else np.ascontiguousarray(array))
+
+
+def check(case):
+    net = _C.parse_onnx(case.model.SerializeToString(), case.name)
+    weights = [weight for _, weight in net.weights]
+    for inputs, outputs in case.data_sets:
+        given = [tensor(value) for value in inputs]
+        found = net.run(given, weights, False)
+        assert len(found) == len(outputs)
+        for a, b in zip(found, outputs, strict=True):
+            got, wanted = a.numpy(), np.asarray(b)
+            assert got.shape == wanted.shape, f"shape {got.shape} instead of {wanted.shape}"
+            assert got.dtype == wanted.dtype, f"dtype {got.dtype} instead of {wanted.dtype}"
+            np.testing.assert_allclose(got, wanted, rtol=case.rtol, atol=case.atol)
+
+
+@pytest.mark.cpu("the nets are those of the files, on the CPU")
+def test_node_tests_of_onnx():
+    passed, random, wrong = [], [], []
+    missing = defaultdict(lambda: defaultdict(list))
+    for case in cases():
+        if RANDOM.fullmatch(case.name):
+            random.append(case.name)
+            continue
+        try:
+            check(case)
+        except NotImplementedError as error:
+            if found := reason(error):
+                missing[found[0]][found[1]].append(case.name)
+            else:
+                wrong.append(f"{case.name}: {error}")
+        except Exception as error:
+            wrong.append(f"{case.name}: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        else:
+            passed.append(case.name)
+    print(f"{len(passed)} passed, {len(random)} draw random numbers, {len(wrong)} wrong")
+    for kind, whats in missing.items():
+        print(f"{kind}: {sum(map(len, whats.values()))} tests")
+        for what, names in sorted(whats.items()):
+            print(f"  {what or 'of any kind'}: {len(names)} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})")
+    assert not wrong, "\n".join(wrong)
+    assert len(passed) >= 1000
