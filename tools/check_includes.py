@@ -34,8 +34,12 @@ FLOORS: dict[str, list[str]] = {
         "core/",
         *headers("autocast", "autograd", "number", "profiler", "random", "recording", "tensor"),
     ],
-    "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("foresight", "plan")],
-    "nn, data, io": ["nn/", "data/", "io/", *(f"include/cnnx/{room}/" for room in ("nn", "data", "io"))],
+    "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("compile", "foresight", "plan")],
+    "nn, optim, data, io": [
+        *("nn/", "optim/", "data/", "io/"),
+        *(f"include/cnnx/{room}/" for room in ("nn", "optim", "data", "io")),
+        *headers("data", "nn", "optim"),
+    ],
     "everything": [*headers("cnnx"), "precompiled.h"],
 }
 FOR_EVERY_INSTRUCTION_SET = "kernels/cpu/"
