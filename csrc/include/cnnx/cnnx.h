@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cnnx/activation.h"
+#include "cnnx/api.h"
 #include "cnnx/autocast.h"
 #include "cnnx/autograd.h"
 #include "cnnx/compile.h"
@@ -33,6 +34,7 @@
 #include "cnnx/nn/sequential.h"
 #include "cnnx/nn/sizes.h"
 #include "cnnx/number.h"
+#include "cnnx/onnx.h"
 #include "cnnx/ops/axes.h"
 #include "cnnx/ops/conv.h"
 #include "cnnx/ops/create.h"
@@ -59,5 +61,6 @@
 #include "cnnx/random.h"
 #include "cnnx/random_state.h"
 #include "cnnx/recording.h"
+#include "cnnx/session.h"
 #include "cnnx/tensor.h"
 #include "cnnx/threads.h"

@@ -24,9 +24,10 @@
 #include <utility>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 struct CompileOptions {
   // Throws Error where a function cannot be replayed. Else it runs as it is, and stderr says once why.
@@ -96,4 +97,4 @@ Compiled<std::decay_t<F>> compile(F&& f, const CompileOptions& options = {}) {
   return {std::forward<F>(f), options};
 }
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -14,11 +14,13 @@
 #include <optional>
 #include <string>
 
+#include "cnnx/api.h"
 #include "cnnx/data/transform.h"
 #include "cnnx/random.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx::data {
+namespace cnnx CNNX_API {
+namespace data {
 
 // The array in an IDX file that is not compressed: parse_idx() of its bytes. Throws IoError if it cannot be read, ValueError with
 // the byte offset if it is no IDX file; of one that gzip compressed it says so.
@@ -90,4 +92,5 @@ class Loader {
   LoaderOptions options_;
 };
 
-}  // namespace cnnx::data
+}  // namespace data
+}  // namespace cnnx CNNX_API

@@ -1,10 +1,12 @@
 // Activations as layers. They have no state: function objects, not modules.
 #pragma once
 
+#include "cnnx/api.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/softmax.h"
 
-namespace cnnx::nn {
+namespace cnnx CNNX_API {
+namespace nn {
 
 struct ReLU {  // max(x, 0)
   Tensor operator()(const Tensor& x) const { return relu(x); }
@@ -71,4 +73,5 @@ struct LogSoftmax {
   Tensor operator()(const Tensor& x) const { return log_softmax(x, dim); }
 };
 
-}  // namespace cnnx::nn
+}  // namespace nn
+}  // namespace cnnx CNNX_API

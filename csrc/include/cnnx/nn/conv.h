@@ -1,12 +1,14 @@
 // Convolutional layers.
 #pragma once
 
+#include "cnnx/api.h"
 #include "cnnx/nn/module.h"
 #include "cnnx/nn/sizes.h"
 #include "cnnx/ops/conv.h"
 #include "cnnx/ops/pad.h"
 
-namespace cnnx::nn {
+namespace cnnx CNNX_API {
+namespace nn {
 
 template <int kAxes>
 struct ConvSettings {
@@ -80,4 +82,5 @@ extern template class Conv<2>;
 extern template class ConvTranspose<1>;
 extern template class ConvTranspose<2>;
 
-}  // namespace cnnx::nn
+}  // namespace nn
+}  // namespace cnnx CNNX_API

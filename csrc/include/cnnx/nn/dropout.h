@@ -1,9 +1,11 @@
 // Dropout: in training zeroes at random and scales what is left by 1 / (1 - p), in inference hands its input on.
 #pragma once
 
+#include "cnnx/api.h"
 #include "cnnx/nn/module.h"
 
-namespace cnnx::nn {
+namespace cnnx CNNX_API {
+namespace nn {
 
 // Of elements. p within [0, 1], else ValueError.
 class Dropout : public Module {
@@ -25,4 +27,5 @@ class Dropout2d : public Module {
   double p_;
 };
 
-}  // namespace cnnx::nn
+}  // namespace nn
+}  // namespace cnnx CNNX_API

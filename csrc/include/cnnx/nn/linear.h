@@ -4,10 +4,12 @@
 #include <optional>
 
 #include "cnnx/activation.h"
+#include "cnnx/api.h"
 #include "cnnx/nn/module.h"
 #include "cnnx/ops/view.h"
 
-namespace cnnx::nn {
+namespace cnnx CNNX_API {
+namespace nn {
 
 struct LinearOptions {
   bool bias = true;
@@ -65,4 +67,5 @@ struct Unflatten {
   Tensor operator()(const Tensor& input) const { return unflatten(input, dim, sizes); }
 };
 
-}  // namespace cnnx::nn
+}  // namespace nn
+}  // namespace cnnx CNNX_API

@@ -18,10 +18,12 @@
 #include <utility>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/io/safetensors.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx::nn {
+namespace cnnx CNNX_API {
+namespace nn {
 
 using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 
@@ -101,4 +103,5 @@ class Module {
   std::shared_ptr<State> state_;
 };
 
-}  // namespace cnnx::nn
+}  // namespace nn
+}  // namespace cnnx CNNX_API

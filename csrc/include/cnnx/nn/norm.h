@@ -3,9 +3,11 @@
 
 #include <optional>
 
+#include "cnnx/api.h"
 #include "cnnx/nn/module.h"
 
-namespace cnnx::nn {
+namespace cnnx CNNX_API {
+namespace nn {
 
 struct BatchNormOptions {
   double eps = 1e-5;
@@ -81,4 +83,5 @@ class GroupNorm : public Module {
   double eps_;
 };
 
-}  // namespace cnnx::nn
+}  // namespace nn
+}  // namespace cnnx CNNX_API

@@ -4,11 +4,13 @@
 #include <optional>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/nn/sizes.h"
 #include "cnnx/ops/pool.h"
 #include "cnnx/ops/resample.h"
 
-namespace cnnx::nn {
+namespace cnnx CNNX_API {
+namespace nn {
 
 template <int kAxes>
 struct MaxPoolSettings {
@@ -103,4 +105,5 @@ struct Upsample {
   Tensor operator()(const Tensor& input) const;
 };
 
-}  // namespace cnnx::nn
+}  // namespace nn
+}  // namespace cnnx CNNX_API

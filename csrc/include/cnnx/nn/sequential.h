@@ -8,9 +8,11 @@
 #include <optional>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/nn/module.h"
 
-namespace cnnx::nn {
+namespace cnnx CNNX_API {
+namespace nn {
 
 // What takes a tensor and gives one: a module, a function, a lambda.
 template <class T>
@@ -45,4 +47,5 @@ class Sequential : public Module {
   std::shared_ptr<Layers> layers_;
 };
 
-}  // namespace cnnx::nn
+}  // namespace nn
+}  // namespace cnnx CNNX_API

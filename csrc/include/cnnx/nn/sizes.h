@@ -3,9 +3,11 @@
 
 #include <cstdint>
 
+#include "cnnx/api.h"
 #include "cnnx/ops/axes.h"
 
-namespace cnnx::nn {
+namespace cnnx CNNX_API {
+namespace nn {
 
 // One number for all axes, or {height, width}.
 template <int kAxes>
@@ -34,4 +36,5 @@ struct ConvPadding {
   AutoPadding rule = AutoPadding::valid;
 };
 
-}  // namespace cnnx::nn
+}  // namespace nn
+}  // namespace cnnx CNNX_API

@@ -14,9 +14,11 @@
 #include <cstdint>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/optim/optimizer.h"
 
-namespace cnnx::optim {
+namespace cnnx CNNX_API {
+namespace optim {
 
 class LRScheduler {
  public:
@@ -166,4 +168,5 @@ class ReduceLROnPlateau {
   int64_t bad_epochs_ = 0, cooldown_left_ = 0;
 };
 
-}  // namespace cnnx::optim
+}  // namespace optim
+}  // namespace cnnx CNNX_API

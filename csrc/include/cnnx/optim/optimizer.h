@@ -18,10 +18,12 @@
 #include <utility>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/io/safetensors.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx::optim {
+namespace cnnx CNNX_API {
+namespace optim {
 
 using Betas = std::array<double, 2>;
 
@@ -176,4 +178,5 @@ extern template class OptimizerOf<RAdamOptions>;
 extern template class OptimizerOf<AdamaxOptions>;
 extern template class OptimizerOf<RpropOptions>;
 
-}  // namespace cnnx::optim
+}  // namespace optim
+}  // namespace cnnx CNNX_API
