@@ -91,7 +91,8 @@ void Loader::check() const {
   check_same_device("Loader", data_, targets_);
   if (data_.size(0) != targets_.size(0))
     throw ShapeError(message("Loader: ", data_.size(0), " samples and ", targets_.size(0), " targets"));
-  if (options_.batch_size < 1) throw ValueError(message("Loader: batch_size must be positive, got ", options_.batch_size));
+  if (options_.batch_size < 1 || options_.batch_size > kMaxElements)
+    throw ValueError(message("Loader: batch_size must be positive, got ", options_.batch_size));
   if (options_.shuffle && samples() == 0) throw ValueError("Loader: an empty data set cannot be shuffled");
 }
 

@@ -31,7 +31,7 @@ std::array<int64_t, 4> pads_of(const char* layer, const ConvPadding<kAxes>& padd
     throw ValueError(message(layer, ": AutoPadding::same is for a stride of 1, got ", Dims{stride[0], stride[1]}));
   std::array<int64_t, 4> pads{};
   for (size_t axis = 2 - kAxes; axis < 2; ++axis) {
-    const int64_t reach = dilation[axis] * (kernel[axis] - 1), given = padding.sizes.axes[axis];
+    const int64_t reach = checked_product(dilation[axis], kernel[axis] - 1), given = padding.sizes.axes[axis];
     int64_t &before = pads[2 * axis], &after = pads[2 * axis + 1];
     before = after = given;
     if (!padding.by_rule || padding.rule == AutoPadding::valid) continue;

@@ -192,20 +192,23 @@ IncompatibleKeys Module::load_state_dict(const SafetensorsFile& state, bool stri
   std::string errors;
   std::vector<std::pair<Tensor, Tensor>> copies;
   const SafetensorsFile own = state_dict();
+  const auto find = [](const SafetensorsFile& file, const std::string& name) {
+    const auto found = std::ranges::find_if(file.tensors, [&](const auto& entry) { return entry.first == name; });
+    return found == file.tensors.end() ? nullptr : &found->second;
+  };
   for (const auto& [name, target] : own.tensors) {
-    const auto found = std::ranges::find_if(state.tensors, [&](const auto& entry) { return entry.first == name; });
-    if (found == state.tensors.end()) {
+    const Tensor* source = find(state, name);
+    if (source == nullptr) {
       if (!name.ends_with(kBatches)) keys.missing.push_back(name);
-    } else if (const Tensor& source = found->second; !source.defined() || !(source.shape() == target.shape())) {
+    } else if (!source->defined() || !(source->shape() == target.shape())) {
       errors += message("; ", name, " is ", target.shape(), " in the net, ",
-                        source.defined() ? source.shape().str() : std::string("undefined"), " in the state");
+                        source->defined() ? source->shape().str() : std::string("undefined"), " in the state");
     } else {
-      copies.emplace_back(target, source);
+      copies.emplace_back(target, *source);
     }
   }
   for (const auto& [name, source] : state.tensors)
-    if (std::ranges::none_of(own.tensors, [&](const auto& entry) { return entry.first == name; }))
-      keys.unexpected.push_back(name);
+    if (find(own, name) == nullptr) keys.unexpected.push_back(name);
   const auto list = [&](const char* what, const std::vector<std::string>& names) {
     for (size_t i = 0; i < names.size(); ++i) errors += message(i == 0 ? "; " : ", ", i == 0 ? what : "", names[i]);
   };

@@ -79,7 +79,8 @@ double ExponentialLR::next(size_t, double lr, double) { return is_initial() ? lr
 
 CosineAnnealingLR::CosineAnnealingLR(Optimizer& optimizer, const CosineAnnealingLROptions& options)
     : LRScheduler(optimizer, options.last_epoch), options_(options) {
-  check(options.T_max > 0, "CosineAnnealingLR", "T_max must be positive", real(options.T_max));
+  check(options.T_max > 0 && options.T_max <= int64_t{1} << 53, "CosineAnnealingLR", "T_max must be positive",
+        real(options.T_max));
   begin();
 }
 double CosineAnnealingLR::next(size_t, double lr, double base) {
