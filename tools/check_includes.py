@@ -35,8 +35,12 @@ FLOORS: dict[str, list[str]] = {
         "core/",
         *headers("autocast", "autograd", "number", "profiler", "random", "recording", "tensor"),
     ],
-    "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("foresight", "plan", "session")],
-    "nn, data, io": ["nn/", "data/", "io/", *(f"include/cnnx/{room}/" for room in ("nn", "data", "io"))],
+    "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("compile", "foresight", "plan", "session")],
+    "nn, optim, data, io": [
+        *("nn/", "optim/", "data/", "io/"),
+        *(f"include/cnnx/{room}/" for room in ("nn", "optim", "data", "io")),
+        *headers("data", "nn", "optim"),
+    ],
     "onnx": ["onnx/", *headers("onnx")],
     "everything": ["capi/", *headers("c", "cnnx", "pybind11", "python"), "precompiled.h"],
 }

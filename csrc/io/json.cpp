@@ -2,6 +2,7 @@
 #include "io/json.h"
 
 #include <charconv>
+#include <limits>
 #include <unordered_set>
 #include <utility>
 
@@ -124,7 +125,11 @@ class Parser {
       if (!accept('+')) accept('-');
       digits();
     }
-    if (value.kind != Value::Kind::integer) return;
+    if (value.kind != Value::Kind::integer) {
+      value.real = std::numeric_limits<double>::quiet_NaN();  // where no double holds it
+      std::from_chars(text_.data() + start, text_.data() + position_, value.real);
+      return;
+    }
     if (std::from_chars(text_.data() + start, text_.data() + position_, value.integer).ec == std::errc()) return;
     position_ = start;
     fail("the number does not fit 64 bits");

@@ -14,7 +14,8 @@ struct Member;
 struct Value {
   enum class Kind { null, boolean, integer, real, string, array, object };
   Kind kind = Kind::null;
-  uint64_t integer = 0;  // non-negative integers up to 2^64 - 1; every other number is `real` and its value is not kept
+  uint64_t integer = 0;  // a non-negative integer up to 2^64 - 1, every other number is `real`; of a boolean 0 or 1
+  double real = 0;       // NaN where no double holds it
   std::string string;
   std::vector<Value> array;
   std::vector<Member> object;  // in the text's order

@@ -23,6 +23,8 @@ void append(std::string& text, const T& value) {
   text.append(reinterpret_cast<const char*>(&value), sizeof(value));
 }
 
+thread_local Plan* noted_here = nullptr;  // what this thread notes
+
 }  // namespace
 
 std::string signature(const std::vector<Tensor>& arguments) {
@@ -43,6 +45,8 @@ bool is_noting() { return has_run_recorder(); }
 struct Plan::State {
   bool is_noting = false;
   RunRecorder* before = nullptr;
+  Plan* plan_before = nullptr;
+  std::vector<std::pair<std::shared_ptr<const bool>, bool>> flags;
   Recorder recorder;
   std::vector<std::function<void()>> live;
   std::optional<BoundProgram> bound;
@@ -64,6 +68,8 @@ struct Plan::State {
 };
 
 bool Plan::State::is_current() const {
+  for (const auto& [flag, value] : flags)
+    if (*flag != value) return false;
   for (const Recorder::Outside& t : recorder.outside) {
     const TensorImpl& now = *t.impl;
     if (now.storage != t.storage || now.storage->is_lanes() != t.is_lanes || now.requires_grad != t.requires_grad ||
@@ -156,6 +162,24 @@ void Plan::begin(const std::vector<Tensor>& arguments, const std::vector<Tensor>
   s.recorder.start(arguments, leaves);
   s.is_noting = true;
   s.before = set_run_recorder(&s.recorder);
+  s.plan_before = std::exchange(noted_here, this);
+}
+
+void live(const std::function<void()>& work) {
+  if (noted_here == nullptr) return work();
+  noted_here->live([work, is_on = grad_enabled()] {
+    const GradMode mode(is_on);
+    work();
+  });
+}
+
+void note_flag(const std::shared_ptr<const bool>& flag) {
+  if (noted_here != nullptr) noted_here->watch(flag);
+}
+
+void Plan::watch(const std::shared_ptr<const bool>& flag) {
+  if (std::ranges::none_of(state_->flags, [&](const auto& known) { return known.first == flag; }))
+    state_->flags.emplace_back(flag, *flag);
 }
 
 void Plan::live(const std::function<void()>& work) {
@@ -165,9 +189,14 @@ void Plan::live(const std::function<void()>& work) {
   s.live.push_back(work);
   struct Outside {
     State& s;
-    ~Outside() { set_run_recorder(&s.recorder); }
-  } outside{s};
+    Plan* plan;
+    ~Outside() {
+      set_run_recorder(&s.recorder);
+      noted_here = plan;
+    }
+  } outside{s, this};
   set_run_recorder(s.before);
+  noted_here = s.plan_before;
   work();
   s.recorder.ended_live_work();
 }
@@ -176,6 +205,7 @@ void Plan::abandon() noexcept {
   State& s = *state_;
   if (!s.is_noting) return;
   set_run_recorder(s.before);
+  noted_here = s.plan_before;
   s.is_noting = false;
 }
 
@@ -188,6 +218,8 @@ const std::string& Plan::end(const std::vector<Tensor>& results) {
     if (t->storage->is_lanes() && !t.in_lanes()) unpack(t);
   abandon();
   r.finish(results);
+  for (const auto& [flag, value] : s.flags)
+    if (*flag != value) r.refuse("a module changes between training and inference while it runs");
   if (!r.refused.empty()) return r.refused;
   s.noted = r.program;
   s.is_noted = true;

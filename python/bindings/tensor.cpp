@@ -1,5 +1,6 @@
 // The class TensorBase: what a tensor is. Its methods are in python/cnnx/tensor.py, over the functions of the other files.
 #include "bindings.h"
+#include "core/set_data.h"
 
 namespace cnnx::bindings {
 
@@ -76,23 +77,7 @@ void register_tensor(py::module_& m) {
       .def("stride", [](const Tensor& t) { return t.strides(); })
       .def("is_contiguous", [](const Tensor& t) { return t.is_contiguous(); })
       .def("storage_offset", [](const Tensor& t) { return t->offset; })
-      // x.data = y: x keeps its identity, history and gradient slot, and shows y's memory from now on.
-      .def(
-          "_set_data",
-          [](Tensor& t, const Tensor& source) {
-            if (!source.defined()) throw TypeError("data: expected a tensor, got None");
-            if (t.requires_grad() && !is_floating_point(source.dtype()))
-              throw TypeError(message("data: a tensor that requires a gradient cannot become ", name(source.dtype())));
-            if (t->storage != source->storage) {  // it goes on counting its own changes
-              t->own_version = std::make_shared<std::atomic<uint64_t>>(t.version());
-              t->storage = source->storage;
-            }
-            t->shape = source.shape();
-            t->strides = source.strides();
-            t->offset = source->offset;
-            t->dtype = source.dtype();
-          },
-          py::arg("source"))
+      .def("_set_data", &set_data, py::arg("source"))  // x.data = y
       .def("_detach", [](const Tensor& t) { return t.detach(); })
       .def("_uncounted", [](const Tensor& t) { return t.uncounted(); });
 

@@ -86,6 +86,14 @@ class Matrix:
         self.built(folder, compiler, *arguments)
         self.runs(folder)
 
+    def trains(self, folder: Path, compiler: str, *arguments: object) -> None:
+        """The same, and training in C++ gives the bits that it gives in Python, on every CPU target."""
+        self.find_package(folder, compiler, *arguments)
+        targets = run(self.python, "-c", "from cnnx import _C; print(*_C.available_targets())").split()
+        for target in targets:
+            said = run(self.python, HERE / "parity.py", folder, CNNX_TARGET=target)
+            print(f"        {target}: {said}")
+
     def inference(self, folder: Path, compiler: str, root: Path) -> None:
         """A library for inference alone: the programs run, what it lacks is refused, and it is small."""
         self.built(folder, compiler, f"-DCMAKE_PREFIX_PATH={root}", "-DINFERENCE=ON")
@@ -168,7 +176,7 @@ def main() -> int:
     for prefix in arguments.prefix:
         root = prefix.resolve()
         (place,) = root.glob("lib*/**/pkgconfig")
-        matrix.check(f"find_package {root.name}", matrix.find_package, f"-DCMAKE_PREFIX_PATH={root}")
+        matrix.check(f"find_package {root.name}", matrix.trains, f"-DCMAKE_PREFIX_PATH={root}")
         if shutil.which("pkg-config"):
             matrix.check(f"pkg-config {root.name}", matrix.pkg_config, str(place))
 

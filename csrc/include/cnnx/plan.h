@@ -37,6 +37,8 @@ class Plan {
   void begin(const std::vector<Tensor>& arguments, const std::vector<Tensor>& leaves = {});
   // Runs `work` now and at this place of every replay, with the gradients that the leaves then have; its runs are not noted.
   void live(const std::function<void()>& work);
+  // It is current only while the flag is as it is.
+  void watch(const std::shared_ptr<const bool>& flag);
   // What the function did that no plan can repeat; empty if there is nothing, and so the plan can be replayed. From then on the
   // memory of the results is the plan's.
   const std::string& end(const std::vector<Tensor>& results);
@@ -78,6 +80,10 @@ class Plan {
 
 // Whether this thread is noting a plan.
 bool is_noting();
+// Does `work`, and if this thread is noting a plan, at this place of every replay too (Plan::live()), in the grad mode of now.
+void live(const std::function<void()>& work);
+// What is being noted depends on this flag, if it is noted: the plan is current only while the flag is as it is.
+void note_flag(const std::shared_ptr<const bool>& flag);
 
 // What of arguments decides whether a plan fits them, to be compared.
 std::string signature(const std::vector<Tensor>& arguments);

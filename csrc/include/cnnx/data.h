@@ -1,0 +1,7 @@
+// Data sets, transforms of images and batches.
+#pragma once
+
+#include "cnnx/data/gather.h"
+#include "cnnx/data/idx.h"
+#include "cnnx/data/loader.h"
+#include "cnnx/data/transform.h"

@@ -1,0 +1,107 @@
+// Module: what has parameters, buffers or a mode, and nets made of such.
+//
+//   struct Net : nn::Module {
+//     nn::Conv2d conv = register_module("conv", nn::Conv2d(1, 6, 5, {.padding = 2}));
+//     nn::Linear dense = register_module("dense", nn::Linear(6 * 28 * 28, 10));
+//     Tensor operator()(const Tensor& x) const { return dense(flatten(relu(conv(x)), 1)); }
+//   };
+//
+// A module is a handle, as a tensor is: a copy shares all that is registered, and the mode. So a net is passed and kept by value,
+// there is neither a virtual function nor a macro, and what is no Module, a function of a tensor for example, is a layer too. A
+// handle cannot be assigned: `net.conv = other` would leave what is registered behind, and does not compile. Parameters are
+// references to what is registered, so that `net.conv.weight = tensor` ties a weight everywhere at once.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "cnnx/api.h"
+#include "cnnx/io/safetensors.h"
+#include "cnnx/tensor.h"
+
+namespace cnnx CNNX_API {
+namespace nn {
+
+using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
+
+// Names that load_state_dict() did not find a use for.
+struct IncompatibleKeys {
+  std::vector<std::string> missing, unexpected;
+};
+
+class Module {
+ public:
+  Module();
+  Module(const Module&) = default;
+  Module& operator=(const Module&) = delete;
+
+  // Parameters and buffers of this module and of all below, its own first, in the order in which they were registered; each
+  // tensor and each module once. Names of what lies below have dots: "conv.weight".
+  NamedTensors named_parameters() const;
+  NamedTensors named_buffers() const;
+  std::vector<Tensor> parameters() const;
+  std::vector<Tensor> buffers() const;
+  int64_t parameter_count() const;  // their elements
+
+  // The modules right below, by name; and this one ("") and all below.
+  std::vector<std::pair<std::string, Module>> named_children() const;
+  std::vector<std::pair<std::string, Module>> named_modules() const;
+  bool is_same(const Module& other) const { return state_ == other.state_; }
+
+  // Calls f(module) for all below and then for this module.
+  template <class F>
+  Module& apply(F&& f) {
+    for (auto& [name, child] : named_children()) child.apply(f);
+    f(*this);
+    return *this;
+  }
+
+  // The mode of this module and all below: training (at first), or inference.
+  Module& train(bool on = true);
+  Module& eval() { return train(false); }
+  bool is_training() const;
+
+  // Moves parameters, their gradients and buffers, in place: tensors keep their identity, so optimizers know them still. A dtype
+  // is float32 or float64, else TypeError, and integer buffers keep theirs.
+  Module& to(Device device);
+  Module& to(DType dtype);
+  Module& requires_grad_(bool on = true);
+  // Drops the gradients of the parameters, or sets them to zero.
+  void zero_grad(bool set_to_none = true);
+
+  // Parameters and buffers under the names that Python's state_dict() gives them, sharing memory with the module:
+  // save_safetensors(net.state_dict(), "net.safetensors") is what cnnx.load() reads there, and the other way round
+  // net.load_state_dict(load_safetensors("net.safetensors")).
+  SafetensorsFile state_dict() const;
+  // Copies values in. Throws Error that lists all names that are missing or unexpected (if strict) and all shapes that differ;
+  // then nothing has changed. State from before BatchNorm counted batches may lack num_batches_tracked.
+  IncompatibleKeys load_state_dict(const SafetensorsFile& state, bool strict = true);
+
+ protected:
+  // Registers and hands back what is to be kept in a member. Names are unique, not empty and without dots, else ValueError.
+  template <class Layer>
+  Layer register_module(const std::string& name, Layer module) {
+    static_assert(std::is_base_of_v<Module, Layer>, "what is no Module needs no registration: it is a member as it is");
+    add_child(name, module);
+    return module;
+  }
+  // A leaf, which from now on requires a gradient. An undefined tensor stands for a parameter that there is not.
+  Tensor& register_parameter(const std::string& name, const Tensor& value);
+  Tensor& register_buffer(const std::string& name, const Tensor& value);
+
+ private:
+  struct State;
+  template <class F>
+  void walk(const std::string& prefix, std::vector<const State*>& seen, F&& f) const;
+  template <class Convert>
+  void convert(const Convert& to);
+  void add_child(const std::string& name, const Module& module);
+
+  std::shared_ptr<State> state_;
+};
+
+}  // namespace nn
+}  // namespace cnnx CNNX_API

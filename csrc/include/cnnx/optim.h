@@ -1,0 +1,6 @@
+// Optimizers and schedules.
+#pragma once
+
+#include "cnnx/nn/optim.h"
+#include "cnnx/optim/lr_scheduler.h"
+#include "cnnx/optim/optimizer.h"

@@ -1,0 +1,225 @@
+#include "cnnx/nn/module.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "cnnx/autograd.h"
+#include "cnnx/nn/optim.h"
+#include "cnnx/plan.h"
+#include "core/copy.h"
+#include "core/set_data.h"
+
+namespace cnnx::nn {
+
+struct Module::State {
+  struct Slot {
+    std::string name;
+    Tensor tensor;
+  };
+  using Slots = std::vector<std::unique_ptr<Slot>>;  // which stay where they are, because members refer to them
+  Slots parameters, buffers;
+  std::vector<std::pair<std::string, Module>> children;
+  bool is_training = true;
+
+  void check_name(const std::string& name) const {
+    if (name.empty() || name.find('.') != std::string::npos)
+      throw ValueError(message("Module: a name must not be empty or have a dot, got \"", name, "\""));
+    const auto has = [&](const Slots& slots) {
+      return std::ranges::any_of(slots, [&](const auto& slot) { return slot->name == name; });
+    };
+    if (has(parameters) || has(buffers) || std::ranges::any_of(children, [&](const auto& child) { return child.first == name; }))
+      throw ValueError(message("Module: there is a \"", name, "\" already"));
+  }
+};
+
+Module::Module() : state_(std::make_shared<State>()) {}
+
+// Calls f(name with a dot behind, state) for this module and all below that have not been seen.
+template <class F>
+void Module::walk(const std::string& prefix, std::vector<const State*>& seen, F&& f) const {
+  if (std::ranges::find(seen, state_.get()) != seen.end()) return;
+  seen.push_back(state_.get());
+  f(prefix, *this);
+  for (const auto& [name, child] : state_->children) child.walk(prefix + name + ".", seen, f);
+}
+
+void Module::add_child(const std::string& name, const Module& module) {
+  state_->check_name(name);
+  std::vector<const State*> below;
+  module.walk("", below, [](const std::string&, const Module&) {});
+  if (std::ranges::find(below, state_.get()) != below.end())
+    throw ValueError(message("Module: \"", name, "\" would hold the module that it is registered in"));
+  state_->children.emplace_back(name, module);
+}
+
+Tensor& Module::register_parameter(const std::string& name, const Tensor& value) {
+  state_->check_name(name);
+  Tensor parameter = value;
+  if (parameter.defined()) {
+    if (!parameter.is_leaf()) throw ValueError(message("register_parameter: \"", name, "\" is the result of an op, not a leaf"));
+    parameter.set_requires_grad(true);
+  }
+  return state_->parameters.emplace_back(new State::Slot{name, parameter})->tensor;
+}
+
+Tensor& Module::register_buffer(const std::string& name, const Tensor& value) {
+  state_->check_name(name);
+  return state_->buffers.emplace_back(new State::Slot{name, value})->tensor;
+}
+
+namespace {
+
+template <class Slots>
+void append(NamedTensors& list, std::unordered_set<const TensorImpl*>& seen, const std::string& prefix, const Slots& slots) {
+  for (const auto& slot : slots)
+    if (slot->tensor.defined() && seen.insert(slot->tensor.impl().get()).second)
+      list.emplace_back(prefix + slot->name, slot->tensor);
+}
+
+std::vector<Tensor> without_names(NamedTensors named) {
+  std::vector<Tensor> list;
+  list.reserve(named.size());
+  for (auto& [name, tensor] : named) list.push_back(std::move(tensor));
+  return list;
+}
+
+}  // namespace
+
+NamedTensors Module::named_parameters() const {
+  NamedTensors list;
+  std::vector<const State*> seen;
+  std::unordered_set<const TensorImpl*> tensors;
+  walk("", seen, [&](const std::string& prefix, const Module& m) { append(list, tensors, prefix, m.state_->parameters); });
+  return list;
+}
+
+NamedTensors Module::named_buffers() const {
+  NamedTensors list;
+  std::vector<const State*> seen;
+  std::unordered_set<const TensorImpl*> tensors;
+  walk("", seen, [&](const std::string& prefix, const Module& m) { append(list, tensors, prefix, m.state_->buffers); });
+  return list;
+}
+
+std::vector<Tensor> Module::parameters() const { return without_names(named_parameters()); }
+std::vector<Tensor> Module::buffers() const { return without_names(named_buffers()); }
+
+int64_t Module::parameter_count() const {
+  int64_t count = 0;
+  for (const Tensor& parameter : parameters()) count += parameter.numel();
+  return count;
+}
+
+std::vector<std::pair<std::string, Module>> Module::named_children() const { return state_->children; }
+
+std::vector<std::pair<std::string, Module>> Module::named_modules() const {
+  std::vector<std::pair<std::string, Module>> list;
+  std::vector<const State*> seen;
+  walk("", seen, [&](const std::string& prefix, const Module& m) {
+    list.emplace_back(prefix.substr(0, prefix.empty() ? 0 : prefix.size() - 1), m);
+  });
+  return list;
+}
+
+Module& Module::train(bool on) {
+  std::vector<const State*> seen;
+  walk("", seen, [&](const std::string&, const Module& m) { m.state_->is_training = on; });
+  return *this;
+}
+
+bool Module::is_training() const {
+  if (is_noting()) note_flag(std::shared_ptr<const bool>(state_, &state_->is_training));
+  return state_->is_training;
+}
+
+template <class Convert>
+void Module::convert(const Convert& to) {
+  const NoGrad guard;
+  for (Tensor& parameter : parameters()) {
+    const Tensor grad = parameter.grad();
+    parameter.set_grad({});
+    set_data(parameter, to(parameter.detach()));
+    if (grad.defined()) parameter.set_grad(to(grad.detach()));
+  }
+  for (const Tensor& buffer : buffers()) set_data(buffer, to(buffer.detach()));
+}
+
+Module& Module::to(Device device) {
+  convert([&](const Tensor& t) { return to_device(t, device); });
+  return *this;
+}
+
+Module& Module::to(DType dtype) {
+  if (!is_floating_point(dtype)) throw TypeError(message("Module.to: takes floating-point dtypes alone, got ", name(dtype)));
+  convert([&](const Tensor& t) { return is_floating_point(t.dtype()) && t.dtype() != dtype ? cast(t, dtype) : t; });
+  return *this;
+}
+
+Module& Module::requires_grad_(bool on) {
+  for (Tensor& parameter : parameters()) parameter.set_requires_grad(on);
+  return *this;
+}
+
+void Module::zero_grad(bool set_to_none) { zero_grads(parameters(), set_to_none); }
+
+namespace {
+
+constexpr std::string_view kBatches = "num_batches_tracked";
+
+// Every name with its tensor, also of tensors and modules that are there twice.
+template <class State>
+void collect(NamedTensors& list, const std::string& prefix, const State& state) {
+  for (const auto* slots : {&state.parameters, &state.buffers})
+    for (const auto& slot : *slots)
+      if (slot->tensor.defined()) list.emplace_back(prefix + slot->name, slot->tensor);
+}
+
+}  // namespace
+
+SafetensorsFile Module::state_dict() const {
+  SafetensorsFile file{{}, {{"format", "pt"}}};
+  const auto add = [&](const auto& self, const std::string& prefix, const Module& m) -> void {
+    collect(file.tensors, prefix, *m.state_);
+    for (const auto& [name, child] : m.state_->children) self(self, prefix + name + ".", child);
+  };
+  add(add, "", *this);
+  for (auto& [name, tensor] : file.tensors) tensor = tensor.detach();
+  return file;
+}
+
+IncompatibleKeys Module::load_state_dict(const SafetensorsFile& state, bool strict) {
+  IncompatibleKeys keys;
+  std::string errors;
+  std::vector<std::pair<Tensor, Tensor>> copies;
+  const SafetensorsFile own = state_dict();
+  const auto find = [](const SafetensorsFile& file, const std::string& name) {
+    const auto found = std::ranges::find_if(file.tensors, [&](const auto& entry) { return entry.first == name; });
+    return found == file.tensors.end() ? nullptr : &found->second;
+  };
+  for (const auto& [name, target] : own.tensors) {
+    const Tensor* source = find(state, name);
+    if (source == nullptr) {
+      if (!name.ends_with(kBatches)) keys.missing.push_back(name);
+    } else if (!source->defined() || !(source->shape() == target.shape())) {
+      errors += message("; ", name, " is ", target.shape(), " in the net, ",
+                        source->defined() ? source->shape().str() : std::string("undefined"), " in the state");
+    } else {
+      copies.emplace_back(target, *source);
+    }
+  }
+  for (const auto& [name, source] : state.tensors)
+    if (find(own, name) == nullptr) keys.unexpected.push_back(name);
+  const auto list = [&](const char* what, const std::vector<std::string>& names) {
+    for (size_t i = 0; i < names.size(); ++i) errors += message(i == 0 ? "; " : ", ", i == 0 ? what : "", names[i]);
+  };
+  if (strict) {
+    list("missing: ", keys.missing);
+    list("unexpected: ", keys.unexpected);
+  }
+  if (!errors.empty()) throw Error("load_state_dict: " + errors.substr(2));
+  const NoGrad guard;
+  for (const auto& [target, source] : copies) copy_into(target, source);
+  return keys;
+}
+
+}  // namespace cnnx::nn
