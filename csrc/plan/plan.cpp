@@ -36,6 +36,7 @@ void run_side_by_side(const SideBySide& group, const std::vector<BoundStep>& ste
 std::string signature(const std::vector<Tensor>& arguments) {
   std::string text;
   for (const Tensor& t : arguments) {
+    check_defined("signature", "an argument", t);
     append(text, static_cast<int8_t>(t.dtype()));
     append(text, static_cast<int8_t>(t.ndim()));
     append(text, static_cast<int8_t>(t.requires_grad() + 2 * t.in_lanes()));
@@ -184,6 +185,7 @@ void Plan::begin(const std::vector<Tensor>& arguments, const std::vector<Tensor>
 void Plan::live(const std::function<void()>& work) {
   State& s = *state_;
   if (!s.is_noting) throw Error("live: the plan is not being noted");
+  if (!work) throw ValueError("live: there is no function to call");
   s.recorder.add_live_work();
   s.live.push_back(work);
   struct Outside {
