@@ -8,6 +8,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "cnnx/api.h"
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
 #include "device/cgroup.h"
@@ -27,11 +28,8 @@ constexpr double kMinNominal = 5'000, kMinShared = 10'000;
 // By the estimate alone, from where on nobody waits for a measurement: far above what it may be wrong by.
 constexpr double kSurelyShared = 1'000'000;
 
-int default_threads() {
-  if (const char* wanted = std::getenv("OMP_NUM_THREADS")) {
-    int count = std::atoi(wanted);  // "4" or "4,2": the outermost level counts
-    if (count >= 1) return std::min(count, team::kMaxThreads);
-  }
+// The CPUs this process may use.
+int usable_cpus() {
   int cpus = static_cast<int>(std::thread::hardware_concurrency());
 #if defined(__linux__)
   cpu_set_t set;
@@ -41,10 +39,50 @@ int default_threads() {
   return std::clamp(cpus, 1, team::kMaxThreads);
 }
 
+int default_threads() {
+  if (const char* wanted = std::getenv("OMP_NUM_THREADS")) {
+    int count = std::atoi(wanted);  // "4" or "4,2": the outermost level counts
+    if (count >= 1) return std::min(count, team::kMaxThreads);
+  }
+  return usable_cpus();
+}
+
 std::atomic<int>& thread_count() {
   static std::atomic<int> count{has_openmp() ? default_threads() : 1};
   return count;
 }
+
+thread_local int own_count = 0;  // the calling thread's by WithThreads; 0: the process's
+
+// Refuses a count, by the name of what was given it, or makes the team large enough for it.
+void prepare(const char* what, int count) {
+  if (count < 1) throw ValueError(message(what, ": needs at least 1 thread, got ", count));
+  if (count > team::kMaxThreads) {
+    throw ValueError(message(what, ": ", count, " threads are more than the ", team::kMaxThreads, " there may be"));
+  }
+  if (const int made = has_openmp() && count > 1 ? team::start(count) : count; made < count) {
+    throw Error(message(what, ": this process may start ", made, " threads only, not ", count));
+  }
+}
+
+// The threads at work on regions that may be shared, the callers among them. Who calls when others do takes what these leave of
+// the CPUs, or of the process's count where that is larger, rather than have more threads than CPUs at work.
+class AtWork {
+ public:
+  explicit AtWork(int wanted) {
+    static const int cpus = usable_cpus();
+    const int others = busy_.fetch_add(1, std::memory_order_relaxed);
+    threads = others == 0 ? wanted : std::clamp(std::max(cpus, thread_count().load()) - others, 1, wanted);
+    if (threads > 1) busy_.fetch_add(threads - 1, std::memory_order_relaxed);
+  }
+  ~AtWork() { busy_.fetch_sub(threads, std::memory_order_relaxed); }
+  AtWork(const AtWork&) = delete;
+
+  int threads;
+
+ private:
+  static inline std::atomic<int> busy_{0};
+};
 
 std::atomic<bool> flush_denormals{false};
 
@@ -128,20 +166,20 @@ bool has_openmp() {
 #endif
 }
 
-int get_num_threads() { return thread_count(); }
+int get_num_threads() { return own_count > 0 ? own_count : thread_count().load(std::memory_order_relaxed); }
 int threads_here() { return team::inside() ? 1 : get_num_threads(); }
 
 void set_num_threads(int count) {
-  if (count < 1) throw ValueError(message("set_num_threads: needs at least 1 thread, got ", count));
-  if (count > team::kMaxThreads) {
-    throw ValueError(message("set_num_threads: ", count, " threads are more than the ", team::kMaxThreads, " there may be"));
-  }
-  if (!has_openmp()) return;
-  if (const int made = count > 1 ? team::start(count) : 1; made < count) {
-    throw Error(message("set_num_threads: this process may start ", made, " threads only, not ", count));
-  }
-  thread_count() = count;
+  prepare("set_num_threads", count);
+  if (has_openmp()) thread_count() = count;
 }
+
+WithThreads::WithThreads(int count) : before_(own_count) {
+  prepare("WithThreads", count);
+  own_count = has_openmp() ? count : 1;
+}
+
+WithThreads::~WithThreads() { own_count = before_; }
 
 bool set_flush_denormal(bool flush) {
   if (!kFlushesDenormals) return false;
@@ -151,11 +189,11 @@ bool set_flush_denormal(bool flush) {
 
 bool get_flush_denormal() { return flush_denormals; }
 
-void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), void* context) {
+CNNX_INTERNAL_API void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), void* context) {
   const FloatMode before = float_mode(), mode = flush_denormals.load(std::memory_order_relaxed) ? flushing(before) : before;
   const InFloatMode scope(mode, before);
-  const int threads = thread_count().load(std::memory_order_relaxed);
-  if (threads == 1 || units <= 1 || static_cast<double>(units) * unit_cost < kMinNominal || team::inside()) {
+  const int wanted = get_num_threads();
+  if (wanted == 1 || units <= 1 || static_cast<double>(units) * unit_cost < kMinNominal || team::inside()) {
     for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
     return;
   }
@@ -166,13 +204,19 @@ void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), 
   experience.earn(begin);
   const double alone = experience.unit_time(kind) * static_cast<double>(units);  // what it takes one thread; 0: not known yet
   const bool worth = alone > 0 ? alone >= kMinShared : static_cast<double>(units) * unit_cost >= kSurelyShared;
-  if (!worth || experience.credit < 0) {
+  const AtWork at_work(worth && experience.credit >= 0 ? wanted : 1);
+  const int threads = at_work.threads;
+  if (threads == 1) {
     for (int64_t unit = 0; unit < units; ++unit) run(context, unit);
     experience.learn(kind, static_cast<double>(team::now() - begin) / static_cast<double>(units), 0.1);
     return;
   }
   // The default may be more than this process may start; get_num_threads tells then.
-  if (team::size() < threads && team::start(threads) < threads) thread_count() = std::max(1, team::size());
+  if (team::size() < threads && team::start(threads) < threads) {
+    const int made = std::max(1, team::size());
+    if (own_count > 0) own_count = made;
+    else thread_count() = made;
+  }
   const Work work{run, context, mode};
   const team::Done own = team::run(threads, units, run_in_mode, const_cast<Work*>(&work));
   if (own.units > 0) experience.learn(kind, static_cast<double>(own.nanoseconds) / static_cast<double>(own.units), 0.01);

@@ -121,6 +121,89 @@ TEST_CASE("the number of threads is bounded") {
   CHECK(cnnx::get_num_threads() == before);
 }
 
+// Whether units of a region that the calling thread starts run on other threads too; they wait a while for that.
+bool gets_help(int wait_ms) {
+  std::atomic<bool> helped{false};
+  const auto caller = std::this_thread::get_id();
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(wait_ms);
+  cnnx::parallel_for(24, kDear, [&](int64_t) {
+    if (std::this_thread::get_id() != caller) helped = true;
+    while (!helped && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+  });
+  return helped;
+}
+
+TEST_CASE("a thread may give its own calls another number of threads" * doctest::skip(!cnnx::has_openmp())) {
+  const auto on_a_thread = [](const auto& body) { std::thread(body).join(); };  // without experience, so that work is shared
+  {
+    Threads set(3);
+    on_a_thread([&] {
+      CHECK(gets_help(20'000));
+      const cnnx::WithThreads alone(1);
+      CHECK(cnnx::get_num_threads() == 1);
+      CHECK(cnnx::threads_here() == 1);
+      CHECK(!gets_help(20));
+      {
+        const cnnx::WithThreads two(2);
+        CHECK(cnnx::threads_here() == 2);
+        on_a_thread([] { CHECK(cnnx::get_num_threads() == 3); });  // another thread has the process's
+      }
+      CHECK(cnnx::get_num_threads() == 1);
+      for (int wrong : {0, -1, cnnx::team::kMaxThreads + 1, 2147483647})
+        CHECK_THROWS_AS(cnnx::WithThreads{wrong}, cnnx::ValueError);
+      CHECK(cnnx::get_num_threads() == 1);
+    });
+    CHECK(cnnx::get_num_threads() == 3);
+  }
+  Threads set(1);
+  on_a_thread([] {
+    CHECK(!gets_help(20));
+    const cnnx::WithThreads three(3);
+    CHECK(gets_help(20'000));
+  });
+}
+
+TEST_CASE("threads of a program that ask for one thread each start no other") {
+#if defined(__linux__)
+  const pid_t child = fork();  // in a process that has no team yet
+  if (child == 0) {
+    cnnx::set_num_threads(1);
+    std::atomic<int> wrong{0};
+    std::vector<std::thread> callers;
+    for (int caller = 0; caller < 2; ++caller)
+      callers.emplace_back([&] {
+        const cnnx::WithThreads alone(1);
+        if (gets_help(5) || !each_once(32, 5)) ++wrong;
+      });
+    for (std::thread& caller : callers) caller.join();
+    _exit(wrong == 0 && cnnx::team::size() == 0 ? 0 : 1);
+  }
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+#endif
+}
+
+TEST_CASE("who calls while another's region has all threads works alone" * doctest::skip(!cnnx::has_openmp())) {
+  Threads set(std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 2, 64));
+  std::atomic<int> inside{0};
+  std::atomic<bool> helped{false}, asked{false};
+  std::thread first([&] {
+    cnnx::parallel_for(cnnx::get_num_threads(), kDear, [&](int64_t) {
+      ++inside;
+      while (!asked) std::this_thread::yield();
+    });
+  });
+  while (inside == 0) std::this_thread::yield();
+  std::thread second([&] {
+    helped = gets_help(20);
+    asked = true;
+  });
+  second.join();
+  first.join();
+  CHECK(!helped);
+}
+
 TEST_CASE("denormal numbers are zero in the mode for it, on every thread, and the caller's mode stays") {
   if (!cnnx::set_flush_denormal(true)) return;
   volatile float tiny = 1e-39f;
