@@ -14,7 +14,7 @@ thread_local bool recording = true;
 std::atomic<uint64_t> next_hook{0};
 
 Tensor initial_gradient(const Tensor& root, const Tensor& grad_output) {
-  if (!root.defined()) throw TypeError("backward: expected a tensor, got None");
+  check_defined("backward", "the tensor", root);
   if (!root.requires_grad()) throw Error("backward: the tensor does not require a gradient and has no grad_fn");
   if (!grad_output.defined()) {
     if (root.numel() != 1)
@@ -75,8 +75,7 @@ class Pass {
   };
 
   void run(Node& node, Grads grads) {
-    if (node.freed)
-      throw Error("backward: the graph was freed by an earlier backward pass; pass retain_graph=True to that one to keep it");
+    if (node.freed) throw Error("backward: the graph was freed by an earlier backward pass; with retain_graph that one keeps it");
     for (uint32_t i = 0; i < node.results.size(); ++i) {
       if (!grads[i].defined()) continue;
       const NodeResult& result = node.results[i];
@@ -213,6 +212,8 @@ void HookHandle::remove() const {
 }
 
 HookHandle register_hook(const Tensor& tensor, GradHook hook) {
+  check_defined("register_hook", "the tensor", tensor);
+  if (!hook) throw ValueError("register_hook: the hook is empty");
   if (!tensor.requires_grad()) throw Error("register_hook: the tensor does not require a gradient");
   std::shared_ptr<GradHooks>& hooks = tensor.is_leaf() ? tensor->hooks : tensor->grad_fn->results[tensor->grad_result].hooks;
   if (hooks == nullptr) hooks = std::make_shared<GradHooks>();
@@ -222,6 +223,8 @@ HookHandle register_hook(const Tensor& tensor, GradHook hook) {
 }
 
 HookHandle register_post_accumulate_grad_hook(const Tensor& leaf, LeafHook hook) {
+  check_defined("register_post_accumulate_grad_hook", "the leaf", leaf);
+  if (!hook) throw ValueError("register_post_accumulate_grad_hook: the hook is empty");
   if (!leaf.requires_grad()) throw Error("register_post_accumulate_grad_hook: the tensor does not require a gradient");
   if (!leaf.is_leaf()) throw Error("register_post_accumulate_grad_hook: cannot be registered on a non-leaf tensor");
   if (leaf->hooks == nullptr) leaf->hooks = std::make_shared<GradHooks>();
@@ -242,13 +245,13 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
     throw ValueError(message("grad: ", grad_outputs.size(), " grad_outputs for ", outputs.size(), " outputs"));
   std::vector<Captured> captured;
   for (const Tensor& input : inputs) {
-    if (!input.defined()) throw TypeError("grad: one of the inputs is None");
+    check_defined("grad", "one of the inputs", input);
     if (!input.requires_grad()) throw Error("grad: one of the inputs does not require a gradient");
     captured.push_back({input, {}});
   }
   Pass pass(retain_graph || create_graph, create_graph, &captured);
   for (size_t i = 0; i < outputs.size(); ++i) {
-    if (!outputs[i].defined()) throw TypeError("grad: one of the outputs is None");
+    check_defined("grad", "one of the outputs", outputs[i]);
     pass.seed(outputs[i], initial_gradient(outputs[i], grad_outputs.empty() ? Tensor() : grad_outputs[i]));
   }
   pass.run();
@@ -256,7 +259,7 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
   for (auto& [input, gradient] : captured) {
     if (!gradient.defined()) gradient = pass.gradient_of(input);  // one that is asked for twice
     if (!gradient.defined() && !allow_unused)
-      throw Error("grad: one of the inputs was not used in the graph; pass allow_unused=True to get None for it");
+      throw Error("grad: one of the inputs was not used in the graph; with allow_unused it has no gradient");
     result.push_back(gradient);
   }
   return result;

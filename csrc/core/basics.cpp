@@ -18,22 +18,32 @@ std::string Dims::str() const {
   return out.str();
 }
 
+void Dims::refuse_index(int i) const {
+  throw IndexError(message("Dims: there is no extent ", i, " in ", *this, ", which has ", size_));
+}
+
+// By pointers, without a look at each index: every call of an op comes here several times.
 Dims contiguous_strides(const Dims& shape) {
   Dims strides = shape;
   uint64_t step = 1;  // of an empty tensor it may overflow; nobody takes that step
-  for (int i = shape.size() - 1; i >= 0; --i) {
-    strides[i] = static_cast<int64_t>(step);
-    step *= shape[i] > 0 ? static_cast<uint64_t>(shape[i]) : 1;
+  int64_t* stride = strides.end();
+  for (const int64_t* extent = shape.end(); extent != shape.begin();) {
+    *--stride = static_cast<int64_t>(step);
+    if (*--extent > 0) step *= static_cast<uint64_t>(*extent);
   }
   return strides;
 }
 
 bool are_contiguous(const Dims& shape, const Dims& strides) {
+  if (shape.size() != strides.size())
+    throw ShapeError(message("are_contiguous: shape ", shape, " and strides ", strides, " differ in length"));
   int64_t step = 1;
-  for (int i = shape.size() - 1; i >= 0; --i) {
-    if (shape[i] == 1) continue;
-    if (shape[i] != 0 && strides[i] != step) return shape.numel() == 0;
-    step *= shape[i];
+  const int64_t* stride = strides.end();
+  for (const int64_t* extent = shape.end(); extent != shape.begin();) {
+    --stride;
+    if (*--extent == 1) continue;
+    if (*extent != 0 && *stride != step) return shape.numel() == 0;
+    step *= *extent;
   }
   return true;
 }

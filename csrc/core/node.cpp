@@ -51,6 +51,7 @@ class SavedPlace {
     const NoGrad unrecorded;
     const PackHook hook = pack_hook;  // which may set another
     saved.packed = hook(saved.value);
+    if (saved.packed == nullptr) throw TypeError("set_pack_hook: the hook of saved tensors packed nothing");
     saved.packed->shape_ = value.shape();
     saved.packed->options_ = value.options();
     saved.value = {};
@@ -139,6 +140,12 @@ void note(const Call& call, std::span<const Tensor> inputs, const ResultSpecs& s
 
 void record_outputs(const char* name, const std::vector<Tensor>& outputs, const std::vector<Tensor>& inputs, GradsFn gradient,
                     const std::vector<Tensor>& saved) {
+  if (!gradient) throw ValueError(message(name, ": there is no function of the gradient"));
+  for (const Tensor& output : outputs) {
+    check_defined(name, "an output", output);
+    if (!is_floating_point(output.dtype())) refuse_dtype(name, output.dtype());
+  }
+  for (const Tensor& value : saved) check_defined(name, "a saved value", value);
   InlineVector<Input, 4> list;
   for (const Tensor& input : inputs) list.emplace_back(input);
   const std::shared_ptr<Node> node = make_node(kFunction, {list.data(), list.size()});
@@ -156,6 +163,7 @@ void record_outputs(const char* name, const std::vector<Tensor>& outputs, const 
 }
 
 Tensor record(const char* name, const Tensor& output, const std::vector<Tensor>& inputs, GradientFn gradient) {
+  if (!gradient) throw ValueError(message(name, ": there is no function of the gradient"));
   record_outputs(name, {output}, inputs,
                  [gradient = std::move(gradient)](const Grads& grads, const Needs& needs) { return gradient(grads[0], needs); });
   return output;
@@ -163,9 +171,13 @@ Tensor record(const char* name, const Tensor& output, const std::vector<Tensor>&
 
 bool Needs::operator[](size_t i) const { return node_.edges[i].needed; }
 
-std::string grad_fn_name(const Tensor& tensor) { return tensor.is_leaf() ? std::string() : tensor->grad_fn->name(); }
+std::string grad_fn_name(const Tensor& tensor) {
+  check_defined("grad_fn_name", "the tensor", tensor);
+  return tensor.is_leaf() ? std::string() : tensor->grad_fn->name();
+}
 
 void forget_history(const Tensor& tensor) {
+  check_defined("forget_history", "the tensor", tensor);
   if (tensor->grad_fn != nullptr) tensor->grad_fn->results[tensor->grad_result].tensor.reset();
   tensor->grad_fn = nullptr;
   tensor->requires_grad = false;

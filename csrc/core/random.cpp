@@ -124,11 +124,13 @@ void normal_(const Tensor& tensor, double mean, double stddev, Generator* genera
 
 void bernoulli_(const Tensor& tensor, double p, Generator* generator) {
   if (!(p >= 0.0 && p <= 1.0)) throw ValueError(message("bernoulli_: p ", p, " is not between 0 and 1"));
+  check_defined("bernoulli_", "tensor", tensor);
   fill(kBernoulli, tensor, {take_call(generator), p, 0, 0, 0});
 }
 
 void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* generator) {
   if (low >= high) throw ValueError(message("randint: low ", low, " is not below high ", high));
+  check_defined("randint_", "tensor", tensor);
   dispatch(tensor.dtype(), [&]<class T>(T) {
     if (!holds<T>(low) || !holds<T>(high - 1))
       throw Error(message("randint: ", low, " to ", high - 1, " is out of bounds for ", name(tensor.dtype())));

@@ -107,6 +107,28 @@ size_t byte_count(const Dims& shape, size_t element_bytes) {
   return empty ? 0 : static_cast<size_t>(bytes);
 }
 
+// How far elements reach from the first one, to both sides; empty: there are none. Throws unless shape and strides belong together.
+struct Reach {
+  int64_t before = 0, behind = 0;
+  bool empty = false;
+};
+Reach reach_of(const char* op, const Dims& shape, const Dims& strides) {
+  if (shape.size() != strides.size())
+    throw ShapeError(message(op, ": shape ", shape, " and strides ", strides, " differ in length"));
+  Reach reach;
+  bool fits = true;
+  for (int i = 0; i < shape.size(); ++i) {
+    if (shape[i] < 0) throw ShapeError(message(op, ": negative extent in shape ", shape));
+    reach.empty |= shape[i] == 0;
+    if (shape[i] < 2) continue;
+    int64_t steps = 0;
+    int64_t& side = strides[i] < 0 ? reach.before : reach.behind;
+    fits &= !__builtin_mul_overflow(shape[i] - 1, strides[i], &steps) && !__builtin_add_overflow(side, steps, &side);
+  }
+  if (!fits && !reach.empty) throw ValueError(message(op, ": strides ", strides, " of shape ", shape, " do not fit in 64 bits"));
+  return reach;
+}
+
 Tensor made(std::shared_ptr<Storage> storage, const Dims& shape, const Dims& strides, DType dtype) {
   auto impl = std::make_shared<TensorImpl>();
   impl->storage = std::move(storage);
@@ -142,14 +164,26 @@ Tensor Tensor::scalar(double value, const TensorOptions& options) { return full(
 
 Tensor Tensor::from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
                            bool read_only, Device device) {
-  const size_t bytes = static_cast<size_t>(shape.numel()) * itemsize(dtype);
+  const Reach reach = reach_of("from_memory", shape, strides);
+  if (reach.empty) shape.numel();  // for its check
+  else if (data == nullptr) throw ValueError(message("from_memory: there is no memory for shape ", shape));
+  else if (reach.before < 0) throw ValueError(message("from_memory: strides must not be negative, got ", strides));
+  const int64_t count = reach.empty ? 0 : checked_sum(reach.behind, 1);
+  const size_t bytes = static_cast<size_t>(checked_product(count, static_cast<int64_t>(itemsize(dtype))));
   const Tensor result =
       made(std::make_shared<Storage>(data, bytes, std::move(release), read_only, device), shape, strides, dtype);
   note_host_access(result);
   return result;
 }
 
-bool Tensor::is_contiguous() const { return are_contiguous(impl_->shape, impl_->strides); }
+bool Tensor::is_contiguous() const {
+  const TensorImpl& impl = of("is_contiguous");
+  return are_contiguous(impl.shape, impl.strides);
+}
+
+void refuse_undefined(const char* op, const char* what) { throw TypeError(message(op, ": ", what, " is undefined (no tensor)")); }
+
+void Tensor::refuse_dim(int dim) const { throw IndexError(message("size: dim ", dim, " is out of range for shape ", shape())); }
 
 void Tensor::check_dtype(DType expected) const {
   if (dtype() != expected) throw TypeError(message("tensor: is ", name(dtype()), ", not ", name(expected)));
@@ -164,30 +198,36 @@ void* Tensor::raw_data() const {
 }
 
 void* Tensor::raw_pointer() const {
-  if (impl_->storage->is_later()) impl_->storage->fill();
-  if (impl_->storage->is_lanes()) throw Error("tensor: its images lie in lanes; ask its plain() for their address");
-  return static_cast<char*>(impl_->storage->plain()) + impl_->offset * static_cast<int64_t>(itemsize(dtype()));
+  const TensorImpl& impl = of("raw_pointer");
+  Storage& storage = *impl.storage;
+  if (storage.is_later()) storage.fill();
+  if (storage.is_lanes()) throw Error("tensor: its images lie in lanes; ask its plain() for their address");
+  return static_cast<char*>(storage.plain()) + impl.offset * static_cast<int64_t>(itemsize(impl.dtype));
 }
 
 bool Tensor::in_lanes() const {
-  const Storage& storage = *impl_->storage;
-  if (!storage.is_lanes() || impl_->offset != 0 || ndim() < 3) return false;
+  const TensorImpl& impl = of("in_lanes");
+  const Storage& storage = *impl.storage;
+  const Dims& shape = impl.shape;
+  if (!storage.is_lanes() || impl.offset != 0 || shape.size() < 3) return false;
   const LanesShape& lanes = storage.lanes_shape();
-  return size(0) == lanes.batch && size(1) == lanes.channels && numel() == lanes.batch * lanes.channels * lanes.spatial &&
+  return shape[0] == lanes.batch && shape[1] == lanes.channels && shape.numel() == lanes.batch * lanes.channels * lanes.spatial &&
          is_contiguous();
 }
 
 float* Tensor::lanes_data() const {
-  if (impl_->storage->is_later()) impl_->storage->fill();
-  return impl_->storage->lanes();
+  Storage& storage = *of("lanes_data").storage;
+  if (storage.is_later()) storage.fill();
+  return storage.lanes();
 }
 
 Tensor Tensor::plain() const {
-  if (impl_->storage->is_lanes()) unpack(*this);
+  if (of("plain").storage->is_lanes()) unpack(*this);
   return *this;
 }
 
 double Tensor::item() const {
+  check_defined("item", "the tensor", *this);
   if (numel() != 1) throw Error(message("item: needs a tensor with one element, got shape ", shape()));
   return dispatch(dtype(), [&]<class T>(T) {
     if (!device().is_cuda()) return static_cast<double>(*plain().data<T>());
@@ -198,11 +238,14 @@ double Tensor::item() const {
 }
 
 void check_same_device(const char* op, const Tensor& a, const Tensor& b) {
+  check_defined(op, "one of the tensors", a);
+  check_defined(op, "one of the tensors", b);
   if (!(a.device() == b.device()))
     throw Error(message(op, ": tensors on ", a.device().str(), " and ", b.device().str(), "; move one with .to(device)"));
 }
 
 void check_floating(const char* op, const Tensor& t) {
+  check_defined(op, "input", t);
   if (!is_floating_point(t.dtype())) refuse_dtype(op, t.dtype());
 }
 
@@ -216,36 +259,49 @@ void check_parameter(const char* op, const char* what, const Tensor& t, const Di
 }
 
 Tensor Tensor::as_strided(const Dims& shape, const Dims& strides, int64_t offset) const {
-  Tensor view = made(impl_->storage, shape, strides, dtype());
+  const TensorImpl& impl = of("as_strided");
+  const Reach reach = reach_of("as_strided", shape, strides);
+  const auto count = static_cast<int64_t>(impl.storage->nbytes() / itemsize(impl.dtype));
+  // Elements from `offset` + before to `offset` + behind, written so that nothing overflows.
+  if (!reach.empty && (offset < -reach.before || offset > count - 1 - reach.behind))
+    throw ValueError(message("as_strided: shape ", shape, " with strides ", strides, " from element ", offset, " reaches out of ",
+                             count, " elements"));
+  Tensor view = made(impl.storage, shape, strides, impl.dtype);
   view->offset = offset;
   view->is_view = true;
-  view->own_version = impl_->own_version;
+  view->own_version = impl.own_version;
   return view;
 }
 
 Tensor Tensor::detach() const {
-  Tensor result = as_strided(shape(), strides(), impl_->offset);
-  result->is_view = false;  // cut off from the graph, so that what is done to it in place concerns nobody's history
+  const TensorImpl& impl = of("detach");
+  Tensor result =
+      made(impl.storage, impl.shape, impl.strides, impl.dtype);  // no view, so that changes in place concern no history
+  result->offset = impl.offset;
+  result->own_version = impl.own_version;
   return result;
 }
 
 Tensor Tensor::uncounted() const {
+  of("uncounted");
   Tensor result = detach();
   result->own_version = std::make_shared<std::atomic<uint64_t>>(0);
   return result;
 }
 
 Tensor& Tensor::set_requires_grad(bool value) {
+  TensorImpl& impl = of("set_requires_grad");
   if (value && kInferenceOnly)
     throw NotImplementedError("requires_grad: this build of cnnx is for inference alone (CNNX_INFERENCE_ONLY)");
-  if (value && !is_floating_point(dtype()))
+  if (value && !is_floating_point(impl.dtype))
     throw Error(message("requires_grad: only floating-point tensors can require gradients, this is ", name(dtype())));
   if (!value && !is_leaf()) throw Error("requires_grad: can be switched off only for leaf tensors; use detach()");
-  impl_->requires_grad = value;
+  impl.requires_grad = value;
   return *this;
 }
 
 void Tensor::set_grad(const Tensor& grad) {
+  TensorImpl& impl = of("set_grad");
   if (grad.is_same(*this)) throw Error("grad: a tensor cannot be its own gradient");
   if (grad.defined() && !(grad.shape() == shape()))
     throw ShapeError(message("grad: shape ", grad.shape(), " does not match the tensor's ", shape()));
@@ -253,7 +309,7 @@ void Tensor::set_grad(const Tensor& grad) {
     throw TypeError(message("grad: is ", name(grad.dtype()), ", the tensor is ", name(dtype())));
   if (grad.defined()) check_same_device("grad", *this, grad);
   note_grad_access(*this);
-  impl_->grad = grad.impl();
+  impl.grad = grad.impl();
 }
 
 }  // namespace cnnx

@@ -7,15 +7,6 @@
 #include "ops/take.h"
 
 namespace cnnx {
-namespace {
-
-void check_defined(const char* op, const Tensor& source, const Tensor& index) {
-  if (!source.defined()) throw TypeError(message(op, ": source is None"));
-  if (!index.defined()) throw TypeError(message(op, ": index is None"));
-}
-
-}  // namespace
-
 Tensor checked_positions(const char* op, const Tensor& index, int64_t start, int64_t count, int64_t rows, Device device) {
   if (index.ndim() != 1) throw ShapeError(message(op, ": index must have one dimension, got shape ", index.shape()));
   if (index.dtype() != DType::int64) throw TypeError(message(op, ": index must be int64, got ", name(index.dtype())));
@@ -50,7 +41,8 @@ ChannelScale::ChannelScale(const char* op, const PixelScale& scale, int64_t chan
 }
 
 void check_images(const char* op, const Tensor& source, const Tensor& index) {
-  check_defined(op, source, index);
+  check_defined(op, "source", source);
+  check_defined(op, "index", index);
   if (source.dtype() != DType::uint8) throw TypeError(message(op, ": images must be uint8, got ", name(source.dtype())));
   if (source.ndim() != 3 && source.ndim() != 4)
     throw ShapeError(message(op, ": images must be (N, H, W) or (N, C, H, W), got ", source.shape()));
@@ -103,7 +95,8 @@ Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, i
 }
 
 Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int64_t count) {
-  check_defined("gather_rows", source, index);
+  check_defined("gather_rows", "source", source);
+  check_defined("gather_rows", "index", index);
   if (source.ndim() < 1) throw ShapeError("gather_rows: a 0-dimensional tensor has no rows");
   const Tensor positions = checked_positions("gather_rows", index, start, count, source.size(0), source.device());
   return emit_one(kGatherRows, NoAttributes{}, {source.detach(), positions});

@@ -180,7 +180,7 @@ void ImageProgram::add_values(const char* op, const Fill& values, DType as) {
 bool is_random(const ImageStep& step) { return step.random; }
 
 Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomState& random) {
-  if (!image.defined()) throw TypeError("transform_image: image is None");
+  check_defined("transform_image", "image", image);
   if (image.ndim() != 3) throw ShapeError(message("transform_image: the image must be (C, H, W), got ", image.shape()));
   if (image.numel() == 0) throw ValueError(message("transform_image: the image has no pixels, its shape is ", image.shape()));
   const ImageExtents in{image.size(0), image.size(1), image.size(2)};
@@ -194,9 +194,11 @@ Tensor transform_image(const Tensor& image, const ImageStep& step, const RandomS
 
 Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const BatchTransform& transform,
                         const RandomState& random, const Tensor& keys) {
+  check_defined(kOp, "source", source);
+  check_defined(kOp, "index", index);
   if (transform.bytes.empty() && transform.floats.empty()) return gather_images(source, index, start, count, transform.scale);
   check_images(kOp, source, index);
-  if (!keys.defined()) throw TypeError(message(kOp, ": keys is None"));
+  check_defined(kOp, "keys", keys);
   const ImageExtents in{source.ndim() == 4 ? source.size(1) : 1, source.size(-2), source.size(-1)};
   if (in.numel() == 0) throw ValueError(message(kOp, ": the images have no pixels, their shape is ", source.shape()));
   const Tensor positions = checked_positions(kOp, index, start, count, source.size(0), source.device());

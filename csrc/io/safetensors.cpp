@@ -197,7 +197,7 @@ void write_pieces(const SafetensorsFile& file, const Write& write) {
   std::vector<Piece> pieces;
   std::unordered_set<std::string> names;
   for (const auto& [name, tensor] : file.tensors) {
-    if (!tensor.defined()) throw TypeError(message("save: tensor ", json::shown(name), " is None"));
+    if (!tensor.defined()) refuse_undefined("save", message("tensor ", json::shown(name)).c_str());
     if (name == "__metadata__" || !names.insert(name).second)
       throw ValueError(
           message("save: the tensor name ", json::shown(name), name == "__metadata__" ? " is reserved" : " is given twice"));
@@ -247,7 +247,7 @@ void write_pieces(const SafetensorsFile& file, const Write& write) {
 
 }  // namespace
 
-const Tensor& SafetensorsFile::operator[](std::string_view name) const {
+Tensor SafetensorsFile::operator[](std::string_view name) const {
   for (const auto& [key, tensor] : tensors)
     if (key == name) return tensor;
   throw ValueError(message("safetensors: no tensor is named ", json::shown(name), " among the ", tensors.size(), " of the file"));

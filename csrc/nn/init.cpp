@@ -91,6 +91,7 @@ void trunc_normal_(const Tensor& tensor, double mean, double stddev, double low,
 }
 
 void constant_(const Tensor& tensor, const Number& value) {
+  check_defined("constant_", "tensor", tensor);
   NoGrad guard;
   fill_(tensor, value);
 }
@@ -126,11 +127,13 @@ void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, co
 }
 
 void eye_(const Tensor& matrix) {
+  check_defined("eye_", "matrix", matrix);
   if (matrix.ndim() != 2) throw ValueError(message("eye_: needs 2 dimensions, got shape ", matrix.shape()));
   copy_into(matrix, eye(matrix.size(0), matrix.size(1), matrix.dtype(), matrix.device()));
 }
 
 void dirac_(const Tensor& weight, int64_t groups) {
+  check_defined("dirac_", "weight", weight);
   if (weight.ndim() < 3 || weight.ndim() > 5)
     throw ValueError(message("dirac_: needs 3, 4 or 5 dimensions, got shape ", weight.shape()));
   if (groups < 1 || weight.size(0) % groups != 0)

@@ -87,7 +87,7 @@ CNNX_RULE(rprop_step, rprop_step, RpropStep, "prev", "step_size");
 #undef CNNX_RULE
 
 Tensor gradient(const char* op, const Tensor& param) {
-  if (!param.defined()) throw TypeError(message(op, ": a parameter is None"));
+  check_defined(op, "a parameter", param);
   note_grad_access(param);
   return param.grad();
 }

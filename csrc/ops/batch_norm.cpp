@@ -181,6 +181,7 @@ constexpr OpDef kBatchNorm = op<BatchNormCall>("batch_norm", infer, run)
 
 Tensor batch_norm(const Tensor& input, const Tensor& running_mean, const Tensor& running_var, const Tensor& weight,
                   const Tensor& bias, bool training, std::optional<double> momentum, double eps, const Tensor& batches) {
+  check_defined("batch_norm", "input", input);
   check(input, running_mean, running_var, weight, bias, training);
   if (!(eps > 0)) throw ValueError(message("batch_norm: eps must be positive, got ", eps));
   if (training && batches.defined()) {

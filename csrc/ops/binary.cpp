@@ -249,7 +249,7 @@ BinaryOp division(const std::string& rounding_mode) {
   if (rounding_mode.empty()) return BinaryOp::div;
   if (rounding_mode == "floor") return BinaryOp::floor_divide;
   if (rounding_mode == "trunc") return BinaryOp::div;
-  throw ValueError(message("div: rounding_mode must be None, \"floor\" or \"trunc\", got \"", rounding_mode, "\""));
+  throw ValueError(message("div: rounding_mode must be \"floor\", \"trunc\" or left out, got \"", rounding_mode, "\""));
 }
 
 // The checks of an op in place, as far as emit() cannot make them; the type of its result.
@@ -333,6 +333,7 @@ Tensor atan2(const TensorOrNumber& a, const TensorOrNumber& b) { return binary(B
 
 Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha) {
   if (alpha.real() == 1) return binary_("add_", BinaryOp::add, self, other);
+  check_operands("add_", self, other);
   const bool same = other.defined() && !other.is_number() && is_floating_point(self.dtype()) && other.dtype() == self.dtype() &&
                     other.shape() == self.shape() && other.tensor().device() == self.device();
   if (!same) return add_(self, scaled("add_", self, other, alpha));
@@ -342,6 +343,7 @@ Tensor add_(const Tensor& self, const TensorOrNumber& other, const Number& alpha
 }
 Tensor sub_(const Tensor& self, const TensorOrNumber& other, const Number& alpha) {
   if (alpha.real() == 1) return binary_("sub_", BinaryOp::sub, self, other);
+  check_operands("sub_", self, other);
   const bool real = alpha.dtype() == DType::float32;
   return add_(self, other, real ? Number(-alpha.real()) : Number(static_cast<int64_t>(0 - alpha.wrapped<uint64_t>())));
 }

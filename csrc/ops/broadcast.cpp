@@ -48,6 +48,7 @@ Tensor TensorOrNumber::as_tensor(const TensorOptions& options) const {
       });
     return full({}, value, options.dtype, options.device);
   }
+  check_defined("as_tensor", "the operand", tensor_);
   return to(is_elsewhere(tensor_, options.device) && !tensor_.device().is_cuda() ? to(tensor_, options.device) : tensor_,
             options.dtype);
 }
@@ -114,7 +115,7 @@ DType result_type(const TensorOrNumber& a, const TensorOrNumber& b) {
 }
 
 void check_operands(const char* op, const TensorOrNumber& a, const TensorOrNumber& b) {
-  if (!a.defined() || !b.defined()) throw TypeError(message(op, ": an operand is None"));
+  if (!a.defined() || !b.defined()) refuse_undefined(op, "an operand");
   if (a.is_number() && b.is_number()) throw TypeError(message(op, ": needs at least one tensor, got two numbers"));
 }
 

@@ -90,7 +90,11 @@ void run_test(const Run& r) {
 }
 constexpr OpDef test_op(const char* name) { return op<TestOp>(name, infer_test, run_test); }
 constexpr OpDef kTest[] = {test_op("logical_not"), test_op("isnan"), test_op("isinf"), test_op("isfinite"), test_op("signbit")};
-Tensor test_each(TestOp op, const Tensor& input) { return emit_one(kTest[static_cast<int>(op)], op, {input}); }
+Tensor test_each(TestOp op, const Tensor& input) {
+  const OpDef& def = kTest[static_cast<int>(op)];
+  check_defined(def.name, "input", input);
+  return emit_one(def, op, {input});
+}
 
 }  // namespace
 
@@ -106,15 +110,28 @@ Tensor bitwise_or(const TensorOrNumber& a, const TensorOrNumber& b) { return bit
 Tensor bitwise_xor(const TensorOrNumber& a, const TensorOrNumber& b) { return bitwise("bitwise_xor", BitOp::bit_xor, a, b); }
 
 Tensor bitwise_not(const Tensor& input) {
+  check_defined("bitwise_not", "input", input);
   if (is_floating_point(input.dtype()))
     throw TypeError(message("bitwise_not: needs a bool or integer tensor, got ", name(input.dtype())));
   if (input.dtype() == DType::boolean) return logical_not(input);
   return bitwise_xor(input, -1);
 }
 
-Tensor logical_and(const Tensor& a, const Tensor& b) { return bitwise("logical_and", BitOp::bit_and, truth(a), truth(b)); }
-Tensor logical_or(const Tensor& a, const Tensor& b) { return bitwise("logical_or", BitOp::bit_or, truth(a), truth(b)); }
-Tensor logical_xor(const Tensor& a, const Tensor& b) { return bitwise("logical_xor", BitOp::bit_xor, truth(a), truth(b)); }
+Tensor logical_and(const Tensor& a, const Tensor& b) {
+  check_defined("logical_and", "a", a);
+  check_defined("logical_and", "b", b);
+  return bitwise("logical_and", BitOp::bit_and, truth(a), truth(b));
+}
+Tensor logical_or(const Tensor& a, const Tensor& b) {
+  check_defined("logical_or", "a", a);
+  check_defined("logical_or", "b", b);
+  return bitwise("logical_or", BitOp::bit_or, truth(a), truth(b));
+}
+Tensor logical_xor(const Tensor& a, const Tensor& b) {
+  check_defined("logical_xor", "a", a);
+  check_defined("logical_xor", "b", b);
+  return bitwise("logical_xor", BitOp::bit_xor, truth(a), truth(b));
+}
 Tensor logical_not(const Tensor& input) { return test_each(TestOp::logical_not, input); }
 Tensor isnan(const Tensor& input) { return test_each(TestOp::isnan, input); }
 Tensor isinf(const Tensor& input) { return test_each(TestOp::isinf, input); }

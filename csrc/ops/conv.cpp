@@ -38,6 +38,8 @@ ConvOptions over_two_axes(const ConvKind& kind, ConvOptions o) {
 void check(const ConvKind& kind, const Tensor& input, const Tensor& weight, const Tensor& bias, const ConvOptions& o) {
   const char* op = kind.op;
   const bool flat = kind.axes == 1;
+  check_defined(op, "input", input);
+  check_defined(op, "weight", weight);
   if (input.ndim() != kind.axes + 1 && input.ndim() != kind.axes + 2)
     throw ShapeError(
         message(op, ": input must be ", flat ? "(N, C, W) or (C, W)" : "(N, C, H, W) or (C, H, W)", ", got ", input.shape()));

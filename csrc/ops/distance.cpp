@@ -74,6 +74,8 @@ Tensor rows_of(const Tensor& t, const Dims& batch) {
 }  // namespace
 
 Tensor cdist(const Tensor& x, const Tensor& y, double p) {
+  check_defined("cdist", "x", x);
+  check_defined("cdist", "y", y);
   if (!(p >= 0)) throw ValueError(message(kOp, ": p must be 0 or more, is ", p));
   if (x.ndim() < 2 || y.ndim() < 2 || x.size(-1) != y.size(-1))
     throw ShapeError(message(kOp, ": needs (..., P, M) and (..., R, M), got ", x.shape(), " and ", y.shape()));

@@ -57,6 +57,7 @@ void check_probability(const char* op, double p) {
 }  // namespace
 
 Tensor feature_dropout(const Tensor& input, double p, bool training) {
+  check_defined("feature_dropout", "input", input);
   check_probability("feature_dropout", p);
   check_floating("feature_dropout", input);
   if (input.ndim() < 2) throw ShapeError(message("feature_dropout: input must be (N, C, ...), got ", input.shape()));
@@ -68,6 +69,7 @@ Tensor feature_dropout(const Tensor& input, double p, bool training) {
 }
 
 Tensor dropout(const Tensor& input, double p, bool training) {
+  check_defined("dropout", "input", input);
   check_probability("dropout", p);
   if (!training || p == 0) return input;
   return emit_one(kDropout, DropoutCall{p, next_random_call()}, {input});

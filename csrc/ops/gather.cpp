@@ -192,6 +192,7 @@ constexpr OpDef triangle_op(const char* name) {
 constexpr OpDef kTril = triangle_op("tril"), kTriu = triangle_op("triu");
 
 Tensor triangle(const OpDef& op, const Tensor& input, int64_t diagonal, bool lower) {
+  check_defined(op.name, "input", input);
   if (input.ndim() < 2) throw ShapeError(message(op.name, ": needs at least two dimensions, got shape ", input.shape()));
   return emit_one(op, TriangleCall{diagonal, lower}, {input});
 }
@@ -226,7 +227,9 @@ Tensor take_along(TakeName name, const Tensor& input, int dim, const Tensor& ind
 }
 
 Tensor gather(const Tensor& input, int64_t dim, const Tensor& index) {
-  const int d = normalize_dim("gather", dim, input.ndim());
+  check_defined("gather", "input", input);
+  check_defined("gather", "index", index);
+  const int d = normalize_dim("gather", dim, input);
   return take_along(TakeName::gather, input, d, checked_index("gather", index, input, d));
 }
 
@@ -234,8 +237,11 @@ namespace {
 
 Tensor scatter_to(const char* op, const Tensor& input, int64_t dim, const Tensor& index, const TensorOrNumber& source, PutOp put,
                   const Tensor* into) {
+  check_defined(op, "input", input);
+  check_defined(op, "index", index);
+  if (!source.defined()) refuse_undefined(op, "source");
   check_number(op, source, input.dtype());
-  const int d = normalize_dim(op, dim, input.ndim());
+  const int d = normalize_dim(op, dim, input);
   const Tensor where = checked_index(op, index, input, d);
   if (source.is_number()) return scattered(input, d, where, source.as_tensor(input.options()), put, into);
   Tensor from = source.tensor();
@@ -264,6 +270,9 @@ void scatter_(const Tensor& self, int64_t dim, const Tensor& index, const Tensor
 
 Tensor scatter_reduce(const Tensor& input, int64_t dim, const Tensor& index, const Tensor& source, const std::string& reduce,
                       const Tensor* into) {
+  check_defined("scatter_reduce", "input", input);
+  check_defined("scatter_reduce", "index", index);
+  check_defined("scatter_reduce", "source", source);
   const std::pair<const char*, PutOp> known[] = {
       {"sum", PutOp::add}, {"prod", PutOp::multiply}, {"amax", PutOp::max}, {"amin", PutOp::min}};
   for (const auto& [name, op] : known)
@@ -272,6 +281,8 @@ Tensor scatter_reduce(const Tensor& input, int64_t dim, const Tensor& index, con
 }
 
 Tensor searchsorted(const Tensor& rows, const Tensor& values, bool right, const Tensor& order) {
+  check_defined("searchsorted", "rows", rows);
+  check_defined("searchsorted", "values", values);
   const NoGrad guard;
   check_same_device("searchsorted", rows, values);
   if (rows.ndim() == 0) throw ShapeError("searchsorted: the sorted sequence needs a dimension");
@@ -296,6 +307,7 @@ Tensor searchsorted(const Tensor& rows, const Tensor& values, bool right, const 
 }
 
 Unique unique(const Tensor& input) {
+  check_defined("unique", "input", input);
   note_read("unique", input);
   const NoGrad guard;
   const Tensor flat = contiguous(reshape(input, {-1}));
@@ -314,6 +326,7 @@ Unique unique(const Tensor& input) {
 }
 
 Tensor bincount(const Tensor& input, int64_t min_length) {
+  check_defined("bincount", "input", input);
   if (input.ndim() != 1) throw ShapeError(message("bincount: needs one dimension, got shape ", input.shape()));
   if (min_length < 0) throw ValueError(message("bincount: minlength ", min_length, " is negative"));
   const Tensor values = flat_integers("bincount", input);
@@ -324,6 +337,7 @@ Tensor bincount(const Tensor& input, int64_t min_length) {
 }
 
 Tensor one_hot(const Tensor& index, int64_t classes) {
+  check_defined("one_hot", "index", index);
   const Tensor values = flat_integers("one_hot", index);
   const auto [lowest, largest] = range_of(values);
   if (classes <= 0) {

@@ -104,6 +104,8 @@ void gradient_grid(const Backward& call, Grads& grads) {
 }  // namespace
 
 Tensor grid_sample(const Tensor& input, const Tensor& grid, GridMode mode, GridPadding padding, bool align_corners) {
+  check_defined("grid_sample", "input", input);
+  check_defined("grid_sample", "grid", grid);
   if (input.ndim() != 4 || grid.ndim() != 4 || grid.size(-1) != 2 || grid.size(0) != input.size(0))
     throw ShapeError(
         message(kOp, ": needs images (N, C, H, W) and a grid (N, H', W', 2), got ", input.shape(), " and ", grid.shape()));

@@ -113,6 +113,7 @@ constexpr OpDef kLayerNorm = norm_op("layer_norm"), kGroupNorm = norm_op("group_
 }  // namespace
 
 Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tensor& weight, const Tensor& bias, double eps) {
+  check_defined("layer_norm", "input", input);
   const int outer = input.ndim() - normalized_shape.size();
   if (normalized_shape.empty())
     throw ShapeError(message("layer_norm: normalized_shape must have at least one dimension, got ", normalized_shape));
@@ -129,6 +130,7 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
 }
 
 Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight, const Tensor& bias, double eps) {
+  check_defined("group_norm", "input", input);
   if (input.ndim() < 2) throw ShapeError(message("group_norm: input must be (N, C, ...), got ", input.shape()));
   const int64_t channels = input.size(1);
   if (num_groups < 1 || channels % num_groups != 0)

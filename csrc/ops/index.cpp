@@ -399,6 +399,7 @@ Index Index::of(int64_t value) {
 }
 
 Index Index::of(const Tensor& tensor) {
+  check_defined("of", "the index", tensor);
   Index item;
   item.kind = Kind::tensor;
   item.tensor = tensor.dtype() == DType::uint8 ? cast(tensor, DType::boolean) : tensor;
@@ -406,6 +407,7 @@ Index Index::of(const Tensor& tensor) {
 }
 
 Tensor index(const Tensor& input, const std::vector<Index>& items) {
+  check_defined("index", "input", input);
   Parsed parsed = parse(input.shape(), items);
   if (parsed.dims.empty()) {
     const bool selects = parsed.is_view && parsed.selects_only;
@@ -417,10 +419,12 @@ Tensor index(const Tensor& input, const std::vector<Index>& items) {
 }
 
 Tensor index_put(const Tensor& input, const std::vector<Index>& items, const TensorOrNumber& value, bool accumulate) {
+  check_defined("index_put", "input", input);
   return put(input, parse(input.shape(), items), value, accumulate, nullptr);
 }
 
 void index_put_(const Tensor& self, const std::vector<Index>& items, const TensorOrNumber& value, bool accumulate) {
+  check_defined("index_put_", "self", self);
   // One value under a mask is a choice, which need not wait for a device to say where the mask is true.
   if (!accumulate && items.size() == 1 && items[0].kind == Index::Kind::tensor && items[0].tensor.dtype() == DType::boolean &&
       value.shape().numel() == 1 && self.device().is_cuda()) {
@@ -441,7 +445,9 @@ void index_put_(const Tensor& self, const std::vector<Index>& items, const Tenso
 }
 
 Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index_tensor) {
-  int d = normalize_dim("index_select", dim, input.ndim());
+  check_defined("index_select", "input", input);
+  check_defined("index_select", "index", index_tensor);
+  int d = normalize_dim("index_select", dim, input);
   if (index_tensor.ndim() > 1)
     throw IndexError(message("index_select: the index must have one dimension, got shape ", index_tensor.shape()));
   if (index_tensor.dtype() != DType::int64 && index_tensor.dtype() != DType::int32)
@@ -453,12 +459,15 @@ Tensor index_select(const Tensor& input, int64_t dim, const Tensor& index_tensor
 }
 
 Tensor masked_select(const Tensor& input, const Tensor& mask) {
+  check_defined("masked_select", "input", input);
+  check_defined("masked_select", "mask", mask);
   if (mask.dtype() != DType::boolean) throw TypeError(message("masked_select: the mask must be bool, got ", name(mask.dtype())));
   Dims shape = broadcast_shapes("masked_select", input.shape(), mask.shape());
   return index(expand(input, shape), {Index::of(expand(mask, shape))});
 }
 
 Tensor nonzero(const Tensor& input) {
+  check_defined("nonzero", "input", input);
   const NoGrad guard;
   const int64_t n = input.numel();
   if (n == 0) return Tensor::empty({0, input.ndim()}, input.options(DType::int64));

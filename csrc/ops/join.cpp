@@ -147,7 +147,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
   std::vector<Tensor> parts;
   DType dtype = DType::boolean;  // the lowest
   for (const Tensor& t : tensors) {
-    if (!t.defined()) throw TypeError("cat: expected tensors, got None");
+    check_defined("cat", "one of the tensors", t);
     dtype = promote(dtype, t.dtype());
     // PyTorch's heritage: an empty 1-D tensor fits anywhere.
     if (t.ndim() != 1 || t.numel() != 0) parts.push_back(t);
@@ -171,7 +171,7 @@ Tensor cat(const std::vector<Tensor>& tensors, int64_t dim) {
 }
 
 std::vector<Tensor> split_copy(const Tensor& input, int64_t size, int64_t dim) {
-  const int d = normalize_dim("split_copy", dim, input.ndim());
+  const int d = normalize_dim("split_copy", dim, input);
   if (input.ndim() == 0) throw IndexError("split_copy: a tensor without dimensions cannot be split");
   if (size <= 0) throw ValueError(message("split_copy: size must be positive, got ", size));
   if (input.shape()[d] == 0) return {clone(input)};
@@ -183,7 +183,7 @@ Tensor stack(const std::vector<Tensor>& tensors, int64_t dim) {
   if (tensors.empty()) throw ValueError("stack: needs at least one tensor");
   std::vector<Tensor> parts;
   for (const Tensor& t : tensors) {
-    if (!t.defined()) throw TypeError("stack: expected tensors, got None");
+    check_defined("stack", "one of the tensors", t);
     if (!(t.shape() == tensors[0].shape()))
       throw ShapeError(message("stack: shape ", t.shape(), " differs from the first, ", tensors[0].shape()));
     parts.push_back(unsqueeze(t, normalize_dim("stack", dim, t.ndim() + 1)));

@@ -210,6 +210,8 @@ void gradient_matmul(const Backward& call, Grads& grads) {
 }  // namespace
 
 Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Activation activation) {
+  check_defined("linear", "input", input);
+  check_defined("linear", "weight", weight);
   if (weight.ndim() != 2) throw ShapeError(message("linear: weight must be (out_features, in_features), got ", weight.shape()));
   if (input.ndim() < 1 || input.size(-1) != weight.size(1))
     throw ShapeError(
@@ -222,6 +224,8 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias, Act
 }
 
 Tensor matmul(const Tensor& a, const Tensor& b) {
+  check_defined("matmul", "a", a);
+  check_defined("matmul", "b", b);
   if (a.ndim() == 0 || b.ndim() == 0)
     throw ShapeError(message("matmul: operands need at least one dimension, got ", a.shape(), " and ", b.shape()));
   if (a.dtype() != b.dtype()) throw TypeError(message("matmul: operands are ", name(a.dtype()), " and ", name(b.dtype())));

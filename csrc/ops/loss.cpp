@@ -210,6 +210,8 @@ Reduction parse_reduction(const char* op, const std::string& text) {
 
 Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight, int64_t ignore_index, Reduction reduction,
                      double label_smoothing) {
+  check_defined("cross_entropy", "input", input);
+  check_defined("cross_entropy", "target", target);
   check_smoothing(label_smoothing);
   check_floating("cross_entropy", input);
   if (is_floating_point(target.dtype()) && target.shape() == input.shape())
@@ -219,6 +221,8 @@ Tensor cross_entropy(const Tensor& input, const Tensor& target, const Tensor& we
 
 Tensor nll_loss(const Tensor& input, const Tensor& target, const Tensor& class_weights, int64_t ignore_index,
                 Reduction reduction) {
+  check_defined("nll_loss", "input", input);
+  check_defined("nll_loss", "target", target);
   check_floating("nll_loss", input);
   return class_loss(kNll, input, target, class_weights, ignore_index, reduction, 0);
 }

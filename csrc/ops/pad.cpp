@@ -215,6 +215,7 @@ constexpr OpDef kConstant =
 }  // namespace
 
 Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode, const Number& value) {
+  check_defined("pad", "input", input);
   const Dims shape = padded_shape(input, pads, mode);
   const int ndim = input.ndim();
   const bool constant = mode == PadMode::constant;

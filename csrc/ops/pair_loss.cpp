@@ -193,6 +193,8 @@ Tensor huber_loss(const Tensor& input, const Tensor& target, Reduction reduction
 }
 
 Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Tensor& weight, Reduction reduction) {
+  check_defined("binary_cross_entropy", "input", input);
+  check_defined("binary_cross_entropy", "target", target);
   if (!(input.shape() == target.shape()))
     throw ValueError(
         message("binary_cross_entropy: target of shape ", target.shape(), " must have the input's shape ", input.shape()));
@@ -201,6 +203,8 @@ Tensor binary_cross_entropy(const Tensor& input, const Tensor& target, const Ten
 
 Tensor binary_cross_entropy_with_logits(const Tensor& input, const Tensor& target, const Tensor& weight, Reduction reduction,
                                         const Tensor& pos_weight) {
+  check_defined("binary_cross_entropy_with_logits", "input", input);
+  check_defined("binary_cross_entropy_with_logits", "target", target);
   if (!(input.shape() == target.shape()))
     throw ValueError(message("binary_cross_entropy_with_logits: target of shape ", target.shape(),
                              " must have the input's shape ", input.shape()));

@@ -37,6 +37,7 @@ int64_t output_extent(int64_t input, int64_t padding, int64_t kernel, int64_t st
 }
 
 Pool2dShape shape_of_input(const PoolKind& kind, const Tensor& input) {
+  check_defined(kind.op, "input", input);
   if (input.ndim() != kind.axes + 1 && input.ndim() != kind.axes + 2)
     throw ShapeError(message(kind.op, ": input must be ", kind.axes == 1 ? "(N, C, W) or (C, W)" : "(N, C, H, W) or (C, H, W)",
                              ", got ", input.shape()));

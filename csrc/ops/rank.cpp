@@ -64,32 +64,33 @@ std::pair<Tensor, Tensor> value_at_rank(TakeName name, const Tensor& input, int 
 }  // namespace
 
 std::pair<Tensor, Tensor> sort(const Tensor& input, int64_t dim, bool descending) {
-  const int d = normalize_dim("sort", dim, input.ndim());
+  const int d = normalize_dim("sort", dim, input);
   return values_at_ranks(TakeName::sort, kArgsort, input, d, {0, extent_along(input, d), descending, false});
 }
 
 std::pair<Tensor, Tensor> topk(const Tensor& input, int64_t k, int64_t dim, bool largest) {
-  const int d = normalize_dim("topk", dim, input.ndim());
+  const int d = normalize_dim("topk", dim, input);
   if (k < 0 || k > extent_along(input, d))
     throw ShapeError(message("topk: k ", k, " is out of range for dimension ", d, " of shape ", input.shape()));
   return values_at_ranks(TakeName::topk, kSelect, input, d, {0, k, largest, false});
 }
 
 std::pair<Tensor, Tensor> kthvalue(const Tensor& input, int64_t k, int64_t dim, bool keepdim) {
-  const int d = normalize_dim("kthvalue", dim, input.ndim());
+  const int d = normalize_dim("kthvalue", dim, input);
   if (k < 1 || k > extent_along(input, d))
     throw ShapeError(message("kthvalue: k ", k, " is out of range for dimension ", d, " of shape ", input.shape()));
   return value_at_rank(TakeName::kthvalue, input, d, k - 1, keepdim);
 }
 
 std::pair<Tensor, Tensor> median(const Tensor& input, int64_t dim, bool keepdim) {
-  const int d = normalize_dim("median", dim, input.ndim());
+  const int d = normalize_dim("median", dim, input);
   const int64_t extent = extent_along(input, d);
   if (extent == 0) throw ShapeError(message("median: there is none of no elements, shape ", input.shape(), ", dim ", d));
   return value_at_rank(TakeName::median, input, d, (extent - 1) / 2, keepdim);
 }
 
 Tensor median(const Tensor& input) {
+  check_defined("median", "input", input);
   Tensor value;
   {
     const NoGrad guard;

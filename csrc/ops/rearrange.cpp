@@ -9,10 +9,22 @@
 
 namespace cnnx {
 
-Tensor clone(const Tensor& input) { return recorded_clone(input); }
-Tensor make_contiguous(const Tensor& input) { return input.is_contiguous() ? input : recorded_copy(input); }
-Tensor to(const Tensor& input, Device device) { return recorded_transfer(input, device); }
-Tensor to(const Tensor& input, DType dtype) { return recorded_cast(input, dtype); }
+Tensor clone(const Tensor& input) {
+  check_defined("clone", "input", input);
+  return recorded_clone(input);
+}
+Tensor make_contiguous(const Tensor& input) {
+  check_defined("make_contiguous", "input", input);
+  return input.is_contiguous() ? input : recorded_copy(input);
+}
+Tensor to(const Tensor& input, Device device) {
+  check_defined("to", "input", input);
+  return recorded_transfer(input, device);
+}
+Tensor to(const Tensor& input, DType dtype) {
+  check_defined("to", "input", input);
+  return recorded_cast(input, dtype);
+}
 
 namespace {
 
@@ -40,9 +52,10 @@ constexpr OpDef kFlip =
 }  // namespace
 
 Tensor flip(const Tensor& input, const std::vector<int64_t>& dims) {
+  check_defined("flip", "input", input);
   uint32_t mask = 0;
   for (int64_t dim : dims) {
-    const uint32_t bit = 1u << normalize_dim("flip", dim, input.ndim());
+    const uint32_t bit = 1u << normalize_dim("flip", dim, input);
     if ((mask & bit) != 0) throw Error(message("flip: dim ", dim, " is given twice"));
     mask |= bit;
   }
@@ -50,6 +63,7 @@ Tensor flip(const Tensor& input, const std::vector<int64_t>& dims) {
 }
 
 Tensor repeat(const Tensor& input, const Dims& times) {
+  check_defined("repeat", "input", input);
   const int added = times.size() - input.ndim();
   if (added < 0) throw ShapeError(message("repeat: ", times, " has fewer dimensions than the tensor's shape ", input.shape()));
   // (times[0], extent[0], times[1], extent[1], ...), the times expanded, then pairs merged.
@@ -71,11 +85,12 @@ Tensor repeat(const Tensor& input, const Dims& times) {
 }
 
 Tensor roll(const Tensor& input, const std::vector<int64_t>& shifts, const std::vector<int64_t>& dims) {
+  check_defined("roll", "input", input);
   if (dims.empty() && shifts.size() == 1) return reshape(roll(reshape(input, {-1}), shifts, {0}), input.shape());
   if (shifts.size() != dims.size()) throw Error(message("roll: ", shifts.size(), " shifts for ", dims.size(), " dims"));
   Tensor result = input;
   for (size_t i = 0; i < dims.size(); ++i) {
-    int d = normalize_dim("roll", dims[i], input.ndim());
+    int d = normalize_dim("roll", dims[i], input);
     const int64_t extent = input.ndim() == 0 ? 0 : input.shape()[d];
     if (extent == 0) continue;
     const int64_t shift = (shifts[i] % extent + extent) % extent;

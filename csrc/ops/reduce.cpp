@@ -213,7 +213,7 @@ Tensor without(const Tensor& t, int dim, bool keepdim) {
 }
 
 std::pair<Tensor, Tensor> extreme_along(const char* name, ReduceOp op, const Tensor& input, int64_t over, bool keepdim) {
-  const int dim = normalize_dim(name, over, input.ndim());
+  const int dim = normalize_dim(name, over, input);
   const Tensor index = arg_extreme(name, op, input, dim);
   return {without(take_along(op == ReduceOp::max ? TakeName::max : TakeName::min, input, dim, index), dim, keepdim),
           without(index, dim, keepdim)};
@@ -221,7 +221,7 @@ std::pair<Tensor, Tensor> extreme_along(const char* name, ReduceOp op, const Ten
 
 Tensor arg_extreme_of(const char* name, ReduceOp op, const Tensor& input, std::optional<int64_t> over, bool keepdim) {
   if (over) {
-    const int dim = normalize_dim(name, *over, input.ndim());
+    const int dim = normalize_dim(name, *over, input);
     return without(arg_extreme(name, op, input, dim), dim, keepdim);
   }
   const NoGrad guard;
@@ -238,6 +238,7 @@ DType sum_type(const Tensor& input, std::optional<DType> dtype) {
 }  // namespace
 
 Tensor sum_to(const Tensor& gradient, const Dims& shape) {
+  check_defined("sum_to", "gradient", gradient);
   if (gradient.shape() == shape) return gradient;
   const int extra = gradient.ndim() - shape.size();
   Dims over;
@@ -247,10 +248,12 @@ Tensor sum_to(const Tensor& gradient, const Dims& shape) {
 }
 
 Tensor sum(const Tensor& input, const Dims& over, bool keepdim, std::optional<DType> dtype) {
+  check_defined("sum", "input", input);
   return reduce(ReduceOp::sum, to(input, sum_type(input, dtype)), ReducedDims("sum", input, over), keepdim);
 }
 
 Tensor mean(const Tensor& input, const Dims& over, bool keepdim, std::optional<DType> dtype) {
+  check_defined("mean", "input", input);
   const DType type = dtype.value_or(input.dtype());
   if (!is_floating_point(type))
     throw TypeError(message("mean: needs a floating-point tensor, got ", name(type), "; convert it or pass dtype"));
@@ -258,6 +261,7 @@ Tensor mean(const Tensor& input, const Dims& over, bool keepdim, std::optional<D
 }
 
 Tensor prod(const Tensor& input, const Dims& over, bool keepdim, std::optional<DType> dtype) {
+  check_defined("prod", "input", input);
   return reduce(ReduceOp::prod, to(input, sum_type(input, dtype)), ReducedDims("prod", input, over), keepdim);
 }
 
@@ -265,15 +269,19 @@ Tensor amax(const Tensor& input, const Dims& dims, bool keepdim) { return extrem
 Tensor amin(const Tensor& input, const Dims& dims, bool keepdim) { return extreme(kAmin, ReduceOp::min, input, dims, keepdim); }
 
 std::pair<Tensor, Tensor> max(const Tensor& input, int64_t dim, bool keepdim) {
+  check_defined("max", "input", input);
   return extreme_along("max", ReduceOp::max, input, dim, keepdim);
 }
 std::pair<Tensor, Tensor> min(const Tensor& input, int64_t dim, bool keepdim) {
+  check_defined("min", "input", input);
   return extreme_along("min", ReduceOp::min, input, dim, keepdim);
 }
 Tensor argmax(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
+  check_defined("argmax", "input", input);
   return arg_extreme_of("argmax", ReduceOp::max, input, dim, keepdim);
 }
 Tensor argmin(const Tensor& input, std::optional<int64_t> dim, bool keepdim) {
+  check_defined("argmin", "input", input);
   return arg_extreme_of("argmin", ReduceOp::min, input, dim, keepdim);
 }
 
@@ -282,12 +290,17 @@ Tensor pick_median(const Tensor& input, const Tensor& value) {
 }
 
 Tensor any(const Tensor& input, const Dims& over, bool keepdim) {
+  check_defined("any", "input", input);
   return reduce(ReduceOp::max, truth(input), ReducedDims("any", input, over), keepdim);
 }
 Tensor all(const Tensor& input, const Dims& over, bool keepdim) {
+  check_defined("all", "input", input);
   return reduce(ReduceOp::min, truth(input), ReducedDims("all", input, over), keepdim);
 }
-Tensor count_nonzero(const Tensor& input, const Dims& dims) { return sum(truth(input), dims); }
+Tensor count_nonzero(const Tensor& input, const Dims& dims) {
+  check_defined("count_nonzero", "input", input);
+  return sum(truth(input), dims);
+}
 
 namespace {
 
@@ -390,14 +403,17 @@ constexpr OpDef kGeneralNorm = view_op<double>("norm", [](const Call& call) {
 }  // namespace
 
 Tensor var(const Tensor& input, const Dims& over, double correction, bool keepdim) {
+  check_defined("var", "input", input);
   return spread_of(kVar, input, over, correction, keepdim, false);
 }
 
 Tensor std(const Tensor& input, const Dims& over, double correction, bool keepdim) {
+  check_defined("std", "input", input);
   return spread_of(kStd, input, over, correction, keepdim, true);
 }
 
 Tensor norm(const Tensor& input, double p, const Dims& over, bool keepdim) {
+  check_defined("norm", "input", input);
   check_floating("norm", input);
   if (p == 1) return sum(abs(input), over, keepdim);
   if (p == std::numeric_limits<double>::infinity()) return amax(abs(input), over, keepdim);

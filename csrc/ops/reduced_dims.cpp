@@ -8,6 +8,7 @@
 namespace cnnx {
 
 ReducedDims::ReducedDims(const char* op, const Tensor& input, const Dims& dims) {
+  check_defined(op, "input", input);
   const int ndim = input.ndim();
   if (dims.empty()) mask_ = (1u << ndim) - 1;
   for (int64_t dim : dims) {

@@ -206,6 +206,7 @@ void gradient(const Backward& call, Grads& grads) {
 }  // namespace
 
 Tensor resample(const Tensor& input, const std::vector<int64_t>& size, const ResampleOptions& options) {
+  check_defined("resample", "input", input);
   const auto axes = static_cast<int>(size.size());
   if ((axes != 1 && axes != 2) || input.ndim() != axes + 2)
     throw ShapeError(message(kOp, ": needs (N, C, W) and a size of one, or (N, C, H, W) and a size of two, got ", input.shape(),

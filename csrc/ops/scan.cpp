@@ -88,7 +88,7 @@ void run_extreme_scan(const Run& r) {
 constexpr OpDef kExtremeScan = op<ExtremeScanCall>("extreme_scan", infer_extreme_scan, run_extreme_scan);
 
 std::pair<Tensor, Tensor> cumulative_extreme(const char* name, TakeName take, bool max, const Tensor& input, int64_t over) {
-  const int dim = normalize_dim(name, over, input.ndim());
+  const int dim = normalize_dim(name, over, input);
   if (input.ndim() == 0) return {clone(input), Tensor::zeros({}, input.options(DType::int64))};
   if (!input.requires_grad() || !grad_enabled()) {
     auto results = emit(kExtremeScan, ExtremeScanCall{dim, max}, {input});
@@ -109,17 +109,19 @@ DType type_of_sum(const Tensor& input, std::optional<DType> dtype) {
 }  // namespace
 
 Tensor cumsum(const Tensor& input, int64_t over, std::optional<DType> dtype) {
-  const int dim = normalize_dim("cumsum", over, input.ndim());
+  const int dim = normalize_dim("cumsum", over, input);
   return emit_one(kCumsum, ScanCall{dim, false}, {to(input, type_of_sum(input, dtype))});
 }
 
 Tensor cumprod(const Tensor& input, int64_t over, std::optional<DType> dtype) {
-  const int dim = normalize_dim("cumprod", over, input.ndim());
+  const int dim = normalize_dim("cumprod", over, input);
   const Tensor x = to(input, type_of_sum(input, dtype));
   return input.ndim() == 0 ? clone(x) : emit_one(kCumprod, ScanCall{dim, false}, {x});
 }
 
 Tensor linear_scan(const Tensor& a, const Tensor& b, int64_t over) {
+  check_defined("linear_scan", "a", a);
+  check_defined("linear_scan", "b", b);
   check_same_device("linear_scan", a, b);
   if (!(a.shape() == b.shape())) throw ShapeError(message("linear_scan: shapes ", a.shape(), " and ", b.shape(), " differ"));
   if (a.dtype() != b.dtype())

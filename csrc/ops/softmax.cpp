@@ -68,7 +68,7 @@ constexpr OpDef softmax_op(const char* name) {
 constexpr OpDef kSoftmax = softmax_op("softmax"), kLogSoftmax = softmax_op("log_softmax");
 
 Tensor softmax_along(const OpDef& op, bool log, const Tensor& input, int64_t dim) {
-  return emit_one(op, SoftmaxCall{log, normalize_dim(op.name, dim, input.ndim())}, {input});
+  return emit_one(op, SoftmaxCall{log, normalize_dim(op.name, dim, input)}, {input});
 }
 
 }  // namespace
@@ -107,6 +107,7 @@ constexpr OpDef kLogsumexp =
 }  // namespace
 
 Tensor logsumexp(const Tensor& input, const Dims& over, bool keepdim) {
+  check_defined("logsumexp", "input", input);
   const ReducedDims dims("logsumexp", input, over);
   check_floating("logsumexp", input);
   const Neighbours x = neighbours(input, dims, true);

@@ -129,6 +129,7 @@ UnaryOp named(const std::string& name, const char* what) {
 }  // namespace
 
 Tensor unary(UnaryOp op, const Tensor& input, double a, double b) {
+  check_defined(def_of(op).name, "input", input);
   if (!is_floating_point(input.dtype())) {
     if (!keeps_integers(op)) return unary(op, to(input, default_dtype()), a, b);
     check_integers(op, input);
@@ -137,6 +138,7 @@ Tensor unary(UnaryOp op, const Tensor& input, double a, double b) {
 }
 
 Tensor unary_(UnaryOp op, const Tensor& self, double a, double b) {
+  if (!self.defined()) refuse_undefined(message(def_of(op).name, "_").c_str(), "self");
   if (!is_floating_point(self.dtype())) {
     if (!keeps_integers(op))
       throw TypeError(message(def_of(op).name, "_: a float32 result cannot be written into a tensor of ", name(self.dtype())));

@@ -112,12 +112,14 @@ void gradient_fold(const Backward& call, Grads& grads) { grads[0] = emit_one(kUn
 }  // namespace
 
 Tensor unfold(const Tensor& input, const WindowOptions& options) {
+  check_defined("unfold", "input", input);
   if (input.ndim() != 3 && input.ndim() != 4)
     throw ShapeError(message("unfold: input must be (N, C, H, W) or (C, H, W), got ", input.shape()));
   return emit_one(kUnfold, windows_of("unfold", AxisInts{input.size(-2), input.size(-1)}, options), {input});
 }
 
 Tensor fold(const Tensor& input, const AxisInts& output_size, const WindowOptions& options) {
+  check_defined("fold", "input", input);
   if (input.ndim() != 2 && input.ndim() != 3)
     throw ShapeError(message("fold: input must be (N, C * kernel, L) or (C * kernel, L), got ", input.shape()));
   const WindowCall c = windows_of("fold", output_size, options);

@@ -141,6 +141,7 @@ Tensor part(const Tensor& input, int d, int64_t start, int64_t length, int64_t a
 
 // Replaces a -1 by what the number of elements leaves.
 Dims infer_shape(const char* op, const Tensor& input, Dims shape) {
+  check_defined(op, "input", input);
   int unknown = -1;
   int64_t known = 1;
   for (int i = 0; i < shape.size(); ++i) {
@@ -183,10 +184,11 @@ bool reshape_strides(const Dims& shape, const Dims& strides, const Dims& new_sha
   return true;
 }
 
-std::vector<int> normalize_dims(const char* op, const std::vector<int64_t>& dims, int ndim) {
+std::vector<int> normalize_dims(const char* op, const std::vector<int64_t>& dims, const Tensor& input) {
+  check_defined(op, "input", input);
   std::vector<int> result;
   for (int64_t dim : dims) {
-    int d = normalize_dim(op, dim, ndim);
+    int d = normalize_dim(op, dim, input);
     if (std::find(result.begin(), result.end(), d) != result.end()) throw Error(message(op, ": dim ", dim, " is given twice"));
     result.push_back(d);
   }
@@ -243,7 +245,7 @@ Tensor view(const Tensor& input, const Dims& shape) {
 }
 
 Tensor flatten(const Tensor& input, int64_t start_dim, int64_t end_dim) {
-  int start = normalize_dim("flatten", start_dim, input.ndim()), end = normalize_dim("flatten", end_dim, input.ndim());
+  int start = normalize_dim("flatten", start_dim, input), end = normalize_dim("flatten", end_dim, input);
   if (start > end) throw Error(message("flatten: start_dim ", start_dim, " comes after end_dim ", end_dim));
   if (input.ndim() == 0) return reshape(input, {1});
   if (start == end) return input;
@@ -258,7 +260,7 @@ Tensor flatten(const Tensor& input, int64_t start_dim, int64_t end_dim) {
 }
 
 Tensor unflatten(const Tensor& input, int64_t dim, const Dims& sizes) {
-  int d = normalize_dim("unflatten", dim, input.ndim());
+  int d = normalize_dim("unflatten", dim, input);
   if (input.ndim() == 0) throw IndexError("unflatten: a tensor without dimensions has nothing to unflatten");
   int64_t known = 1, unknown = 0;
   for (int64_t size : sizes) {
@@ -278,13 +280,14 @@ Tensor unflatten(const Tensor& input, int64_t dim, const Dims& sizes) {
 }
 
 Tensor squeeze(const Tensor& input) {
+  check_defined("squeeze", "input", input);
   std::vector<int64_t> dims;
   for (int i = 0; i < input.ndim(); ++i) dims.push_back(i);
   return squeeze(input, dims);
 }
 
 Tensor squeeze(const Tensor& input, const std::vector<int64_t>& dims) {
-  std::vector<int> gone = normalize_dims("squeeze", dims, input.ndim());
+  std::vector<int> gone = normalize_dims("squeeze", dims, input);
   Dims shape, strides;
   for (int i = 0; i < input.ndim(); ++i) {
     if (input.shape()[i] == 1 && std::find(gone.begin(), gone.end(), i) != gone.end()) continue;
@@ -295,6 +298,7 @@ Tensor squeeze(const Tensor& input, const std::vector<int64_t>& dims) {
 }
 
 Tensor unsqueeze(const Tensor& input, int64_t dim) {
+  check_defined("unsqueeze", "input", input);
   int d = normalize_dim("unsqueeze", dim, input.ndim() + 1);
   Dims shape = input.shape(), strides = input.strides();
   shape.insert(d, 1);
@@ -303,7 +307,7 @@ Tensor unsqueeze(const Tensor& input, int64_t dim) {
 }
 
 Tensor permute(const Tensor& input, const std::vector<int64_t>& dims) {
-  std::vector<int> order = normalize_dims("permute", dims, input.ndim());
+  std::vector<int> order = normalize_dims("permute", dims, input);
   if (static_cast<int>(order.size()) != input.ndim())
     throw Error(message("permute: ", order.size(), " dims for a tensor of shape ", input.shape()));
   Order shown{input.ndim(), {}};
@@ -313,15 +317,14 @@ Tensor permute(const Tensor& input, const std::vector<int64_t>& dims) {
 }
 
 Tensor transpose(const Tensor& input, int64_t dim0, int64_t dim1) {
-  const int a = normalize_dim("transpose", dim0, input.ndim()), b = normalize_dim("transpose", dim1, input.ndim());
+  const int a = normalize_dim("transpose", dim0, input), b = normalize_dim("transpose", dim1, input);
   Order shown{input.ndim(), {}};
   for (int k = 0; k < input.ndim(); ++k) shown.order[k] = static_cast<int8_t>(k == a ? b : k == b ? a : k);
   return emit_one(kTranspose, shown, {input});
 }
 
 Tensor movedim(const Tensor& input, const std::vector<int64_t>& source, const std::vector<int64_t>& destination) {
-  std::vector<int> from = normalize_dims("movedim", source, input.ndim()),
-                   to = normalize_dims("movedim", destination, input.ndim());
+  std::vector<int> from = normalize_dims("movedim", source, input), to = normalize_dims("movedim", destination, input);
   if (from.size() != to.size())
     throw Error(message("movedim: ", from.size(), " source dims for ", to.size(), " destination dims"));
   std::vector<int64_t> order(static_cast<size_t>(input.ndim()), -1);
@@ -336,6 +339,7 @@ Tensor movedim(const Tensor& input, const std::vector<int64_t>& source, const st
 }
 
 Tensor expand(const Tensor& input, const Dims& shape) {
+  check_defined("expand", "input", input);
   const int added = shape.size() - input.ndim();
   Dims full = shape, strides = Dims::filled(shape.size(), 0);
   bool fits = added >= 0;
@@ -355,8 +359,9 @@ Tensor expand(const Tensor& input, const Dims& shape) {
 }
 
 Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
+  check_defined("narrow", "input", input);
   if (input.ndim() == 0) throw IndexError("narrow: a tensor without dimensions cannot be narrowed");
-  int d = normalize_dim("narrow", dim, input.ndim());
+  int d = normalize_dim("narrow", dim, input);
   const int64_t extent = input.shape()[d], first = start < 0 ? start + extent : start;
   if (first < 0 || first > extent || length < 0 || length > extent - first)
     throw IndexError(
@@ -365,8 +370,9 @@ Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length) {
 }
 
 Tensor select(const Tensor& input, int64_t dim, int64_t index) {
+  check_defined("select", "input", input);
   if (input.ndim() == 0) throw IndexError("select: a tensor without dimensions cannot be indexed");
-  int d = normalize_dim("select", dim, input.ndim());
+  int d = normalize_dim("select", dim, input);
   const int64_t extent = input.shape()[d];
   if (index < -extent || index >= extent)
     throw IndexError(message("select: index ", index, " is out of range for dimension ", d, " of ", input.shape()));
@@ -377,9 +383,10 @@ Tensor select(const Tensor& input, int64_t dim, int64_t index) {
 }
 
 Tensor slice(const Tensor& input, int64_t dim, int64_t start, int64_t end, int64_t step) {
+  check_defined("slice", "input", input);
   if (input.ndim() == 0) throw IndexError("slice: a tensor without dimensions cannot be sliced");
   if (step <= 0) throw ValueError(message("slice: step must be positive, got ", step));
-  int d = normalize_dim("slice", dim, input.ndim());
+  int d = normalize_dim("slice", dim, input);
   const int64_t extent = input.shape()[d];
   auto clamp = [extent](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + extent : i, 0, extent); };
   const int64_t first = clamp(start), last = std::max(first, clamp(end));
@@ -392,8 +399,9 @@ Tensor slice(const Tensor& input, int64_t dim, int64_t start, int64_t end, int64
 }
 
 Tensor diagonal(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim2) {
+  check_defined("diagonal", "input", input);
   if (input.ndim() < 2) throw ShapeError(message("diagonal: needs at least two dimensions, got shape ", input.shape()));
-  const int a = normalize_dim("diagonal", dim1, input.ndim()), b = normalize_dim("diagonal", dim2, input.ndim());
+  const int a = normalize_dim("diagonal", dim1, input), b = normalize_dim("diagonal", dim2, input);
   if (a == b) throw Error(message("diagonal: dim1 and dim2 are both ", a));
   // Clamped, so that no offset overflows; beyond the extents the diagonal is empty anyway.
   const int64_t rows = input.shape()[a], columns = input.shape()[b];
@@ -403,7 +411,7 @@ Tensor diagonal(const Tensor& input, int64_t offset, int64_t dim1, int64_t dim2)
 }
 
 std::vector<Tensor> split(const Tensor& input, const std::vector<int64_t>& sizes, int64_t dim) {
-  int d = normalize_dim("split", dim, input.ndim());
+  int d = normalize_dim("split", dim, input);
   if (input.ndim() == 0) throw IndexError("split: a tensor without dimensions cannot be split");
   int64_t total = 0;
   for (int64_t size : sizes) {
@@ -424,7 +432,7 @@ std::vector<Tensor> split(const Tensor& input, const std::vector<int64_t>& sizes
 }
 
 std::vector<Tensor> split(const Tensor& input, int64_t size, int64_t dim) {
-  int d = normalize_dim("split", dim, input.ndim());
+  int d = normalize_dim("split", dim, input);
   if (input.ndim() == 0) throw IndexError("split: a tensor without dimensions cannot be split");
   const int64_t extent = input.shape()[d];
   if (size < 0 || (size == 0 && extent > 0)) throw ValueError(message("split: size must be positive, got ", size));
@@ -437,15 +445,16 @@ std::vector<Tensor> split(const Tensor& input, int64_t size, int64_t dim) {
 }
 
 std::vector<Tensor> chunk(const Tensor& input, int64_t chunks, int64_t dim) {
+  check_defined("chunk", "input", input);
   if (chunks <= 0) throw ValueError(message("chunk: needs at least one chunk, got ", chunks));
-  int d = normalize_dim("chunk", dim, input.ndim());
+  int d = normalize_dim("chunk", dim, input);
   if (input.ndim() == 0) throw IndexError("chunk: a tensor without dimensions cannot be cut");
   const int64_t extent = input.shape()[d], size = extent == 0 ? 0 : (extent - 1) / chunks + 1;
   return size == 0 ? split(input, std::vector<int64_t>(static_cast<size_t>(chunks), 0), d) : split(input, size, d);
 }
 
 std::vector<Tensor> unbind(const Tensor& input, int64_t dim) {
-  int d = normalize_dim("unbind", dim, input.ndim());
+  int d = normalize_dim("unbind", dim, input);
   if (input.ndim() == 0) throw IndexError("unbind: a tensor without dimensions cannot be unbound");
   std::vector<Tensor> pieces;
   pieces.reserve(static_cast<size_t>(input.shape()[d]));

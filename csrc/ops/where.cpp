@@ -153,7 +153,8 @@ Tensor clamp_to_tensors(const char* name, const Tensor& input, const TensorOrNum
 
 // Where to write a choice; null: a new tensor.
 Tensor choose(const Tensor& condition, const TensorOrNumber& a, const TensorOrNumber& b, const Tensor* into) {
-  if (!condition.defined() || !a.defined() || !b.defined()) throw TypeError("where: an operand is None");
+  check_defined("where", "condition", condition);
+  if (!a.defined() || !b.defined()) refuse_undefined("where", "an operand");
   if (condition.dtype() == DType::uint8) return choose(to(condition, DType::boolean), a, b, into);
   if (condition.dtype() != DType::boolean)
     throw TypeError(message("where: the condition must be a bool tensor, got ", name(condition.dtype())));
@@ -195,10 +196,14 @@ Tensor fill_where(const Tensor& input, const Tensor& mask, const TensorOrNumber&
 }  // namespace
 
 Tensor masked_fill(const Tensor& input, const Tensor& mask, const TensorOrNumber& value) {
+  check_defined("masked_fill", "input", input);
+  check_defined("masked_fill", "mask", mask);
   return fill_where(input, mask, value, nullptr);
 }
 
 Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber& value) {
+  check_defined("masked_fill_", "self", self);
+  check_defined("masked_fill_", "mask", mask);
   if (!(broadcast_shapes("masked_fill_", self.shape(), mask.shape()) == self.shape()))
     throw ShapeError(message("masked_fill_: mask of shape ", mask.shape(), " does not broadcast to ", self.shape()));
   fill_where(self, mask, value, &self);
@@ -206,6 +211,7 @@ Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber
 }
 
 Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumber& max) {
+  check_defined("clamp", "input", input);
   check_bounds("clamp", min, max);
   if (are_numbers(min, max)) {
     DType dtype = input.dtype();
@@ -220,6 +226,7 @@ Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumbe
 }
 
 Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max) {
+  check_defined("clamp_", "self", self);
   check_bounds("clamp_", min, max);
   if (are_numbers(min, max) && is_floating_point(self.dtype())) {
     check_bounds_fit("clamp_", min, max, self.dtype());

@@ -137,6 +137,12 @@ struct Foresight::State final : CallTaker {
   std::vector<Known> known;
   std::vector<Seen> seen;
   std::atomic<bool> is_busy{false};
+  // Whether it takes the calls of this thread.
+  bool is_taking() {
+    CallTaker* const taker = set_call_taker(nullptr);
+    set_call_taker(taker);
+    return taker == this;
+  }
   bool is_watching = true, is_on_track = true, is_inside = false;
   int times_watched = 0;
   size_t at = 0, fused = 0;
@@ -257,7 +263,14 @@ struct Foresight::State final : CallTaker {
 };
 
 Foresight::Foresight() : state_(std::make_unique<State>()) {}
-Foresight::~Foresight() = default;
+
+Foresight::~Foresight() {
+  if (!state_->is_taking()) return;
+  try {
+    end();
+  } catch (...) {  // a destructor cannot say that a call it held back has failed; whoever asks for the values learns it
+  }
+}
 
 bool Foresight::begin() {
   State& s = *state_;
@@ -280,6 +293,7 @@ bool Foresight::begin() {
 
 void Foresight::end() {
   State& s = *state_;
+  if (!s.is_taking()) throw Error("end: this thread is not between begin() and end() of this Foresight");
   set_call_taker(nullptr);
   s.held.reset();
   State::settle(s.held_result);

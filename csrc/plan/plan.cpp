@@ -30,6 +30,7 @@ thread_local Plan* noted_here = nullptr;  // what this thread notes
 std::string signature(const std::vector<Tensor>& arguments) {
   std::string text;
   for (const Tensor& t : arguments) {
+    check_defined("signature", "an argument", t);
     append(text, static_cast<int8_t>(t.dtype()));
     append(text, static_cast<int8_t>(t.ndim()));
     append(text, static_cast<int8_t>(t.requires_grad() + 2 * t.in_lanes()));
@@ -185,6 +186,7 @@ void Plan::watch(const std::shared_ptr<const bool>& flag) {
 void Plan::live(const std::function<void()>& work) {
   State& s = *state_;
   if (!s.is_noting) throw Error("live: the plan is not being noted");
+  if (!work) throw ValueError("live: there is no function to call");
   s.recorder.add_live_work();
   s.live.push_back(work);
   struct Outside {

@@ -163,7 +163,7 @@ void Event::synchronize() const {
 
 double Event::milliseconds_until(const Event& end) const {
   constexpr const char* kOp = "Event.elapsed_time";
-  if (!timing_ || !end.timing_) throw Error(message(kOp, ": both events have to be made with enable_timing=True"));
+  if (!timing_ || !end.timing_) throw Error(message(kOp, ": both events have to be made with timing enabled"));
   if (device_ < 0 || end.device_ < 0) throw Error(message(kOp, ": both events have to be recorded before"));
   if (device_ != end.device_) throw Error(message(kOp, ": the events are on cuda:", device_, " and cuda:", end.device_));
   float milliseconds = 0;

@@ -45,11 +45,11 @@ class Dims {
 
   int size() const { return size_; }
   bool empty() const { return size_ == 0; }
-  int64_t operator[](int i) const { return values_[i]; }
-  int64_t& operator[](int i) { return values_[i]; }
-  // Python-style access: back(-1) is the last extent.
-  int64_t at(int i) const { return values_[i < 0 ? i + size_ : i]; }
-  int64_t back() const { return values_[size_ - 1]; }
+  // Each throws IndexError where there is no such extent.
+  int64_t operator[](int i) const { return values_[checked(i)]; }
+  int64_t& operator[](int i) { return values_[checked(i)]; }
+  int64_t at(int i) const { return values_[checked(i < 0 ? i + size_ : i)]; }  // at(-1) is the last one
+  int64_t back() const { return values_[checked(size_ - 1)]; }
 
   const int64_t* begin() const { return values_; }
   const int64_t* end() const { return values_ + size_; }
@@ -57,16 +57,18 @@ class Dims {
   int64_t* end() { return values_ + size_; }
 
   void push_back(int64_t value) {
-    if (size_ == kMaxDims) throw ValueError("a tensor has at most 8 dimensions");
+    if (size_ == kMaxDims) throw ValueError("shape: a tensor has at most 8 dimensions");
     values_[size_++] = value;
   }
+  // Before the extent at `position`, or at the end.
   void insert(int position, int64_t value) {
+    if (position != size_) checked(position);
     push_back(0);
     for (int i = size_ - 1; i > position; --i) values_[i] = values_[i - 1];
     values_[position] = value;
   }
   void erase(int position) {
-    for (int i = position; i + 1 < size_; ++i) values_[i] = values_[i + 1];
+    for (int i = checked(position); i + 1 < size_; ++i) values_[i] = values_[i + 1];
     --size_;
   }
 
@@ -87,6 +89,13 @@ class Dims {
   std::string str() const;  // "(64, 1, 28, 28)", "(3,)", "()"
 
  private:
+  int checked(int i) const {
+    if (static_cast<unsigned>(i) >= static_cast<unsigned>(size_)) [[unlikely]]
+      refuse_index(i);
+    return i;
+  }
+  [[noreturn, gnu::cold]] void refuse_index(int i) const;
+
   int64_t values_[kMaxDims] = {};
   int size_ = 0;
 };

@@ -117,6 +117,9 @@ struct TensorImpl : std::enable_shared_from_this<TensorImpl> {
   ~TensorImpl();
 };
 
+// Throws TypeError: `what` is an undefined tensor.
+[[noreturn, gnu::cold]] void refuse_undefined(const char* op, const char* what);
+
 class Tensor {
  public:
   Tensor() = default;  // undefined: stands for "no tensor"
@@ -137,20 +140,28 @@ class Tensor {
 
   bool defined() const { return impl_ != nullptr; }
   explicit operator bool() const { return defined(); }
-  TensorImpl* operator->() const { return impl_.get(); }
   const std::shared_ptr<TensorImpl>& impl() const { return impl_; }
   bool is_same(const Tensor& other) const { return impl_ == other.impl_; }
 
-  const Dims& shape() const { return impl_->shape; }
-  const Dims& strides() const { return impl_->strides; }
-  int ndim() const { return impl_->shape.size(); }
-  int64_t size(int dim) const { return impl_->shape.at(dim); }
-  int64_t numel() const { return impl_->shape.numel(); }
-  DType dtype() const { return impl_->dtype; }
-  Device device() const { return impl_->storage->device(); }
+  // All below throw TypeError for an undefined tensor.
+  TensorImpl* operator->() const { return &of("Tensor"); }
+  const Dims& shape() const { return of("shape").shape; }
+  const Dims& strides() const { return of("strides").strides; }
+  int ndim() const { return of("ndim").shape.size(); }
+  // The extent of a dimension, negative ones counted from the end; throws IndexError where there is none.
+  int64_t size(int dim) const {
+    const Dims& shape = of("size").shape;
+    const int i = dim < 0 ? dim + shape.size() : dim;
+    if (i < 0 || i >= shape.size()) [[unlikely]]
+      refuse_dim(dim);
+    return shape[i];
+  }
+  int64_t numel() const { return of("numel").shape.numel(); }
+  DType dtype() const { return of("dtype").dtype; }
+  Device device() const { return of("device").storage->device(); }
   // For a new tensor beside this one, of its dtype or another.
-  TensorOptions options() const { return {dtype(), device()}; }
-  TensorOptions options(DType dtype) const { return {dtype, device()}; }
+  TensorOptions options() const { return options(of("options").dtype); }
+  TensorOptions options(DType dtype) const { return {dtype, of("options").storage->device()}; }
   bool is_contiguous() const;  // row-major without gaps (of the plain form)
 
   // This tensor with its storage out of the lanes, which is an op. Only then its elements have an address of their own:
@@ -186,23 +197,44 @@ class Tensor {
   Tensor as_strided(const Dims& shape, const Dims& strides, int64_t offset) const;
 
   // Autograd.
-  bool requires_grad() const { return impl_->requires_grad; }
+  bool requires_grad() const { return of("requires_grad").requires_grad; }
   Tensor& set_requires_grad(bool value);
-  bool is_leaf() const { return impl_->grad_fn == nullptr; }
-  Tensor grad() const { return Tensor(impl_->grad); }
+  bool is_leaf() const { return of("is_leaf").grad_fn == nullptr; }
+  Tensor grad() const { return Tensor(of("grad").grad); }  // undefined while there is none
   void set_grad(const Tensor& grad);
-  uint64_t version() const { return impl_->own_version != nullptr ? impl_->own_version->load() : impl_->storage->version(); }
+  uint64_t version() const {
+    const TensorImpl& impl = of("version");
+    return impl.own_version != nullptr ? impl.own_version->load() : impl.storage->version();
+  }
   void bump_version() const {
-    if (impl_->own_version == nullptr) return impl_->storage->bump_version();
-    impl_->own_version->fetch_add(1);
-    impl_->storage->bump_uncounted();
+    const TensorImpl& impl = of("bump_version");
+    if (impl.own_version == nullptr) return impl.storage->bump_version();
+    impl.own_version->fetch_add(1);
+    impl.storage->bump_uncounted();
   }
 
  private:
+  // What `function` is to look into.
+  TensorImpl& of(const char* function) const {
+    if (impl_ == nullptr) [[unlikely]]
+      refuse_undefined(function, "the tensor");
+    return *impl_;
+  }
+  [[noreturn, gnu::cold]] void refuse_dim(int dim) const;
   void check_dtype(DType expected) const;
   std::shared_ptr<TensorImpl> impl_;
 };
 
+// Throws TypeError unless the tensor is defined.
+inline void check_defined(const char* op, const char* what, const Tensor& t) {
+  if (!t.defined()) [[unlikely]]
+    refuse_undefined(op, what);
+}
+// A dimension of an input, as normalize_dim() of dims.h.
+inline int normalize_dim(const char* op, int64_t dim, const Tensor& input) {
+  check_defined(op, "input", input);
+  return normalize_dim(op, dim, input.ndim());
+}
 // Throws Error, naming both devices, unless the tensors live on one.
 void check_same_device(const char* op, const Tensor& a, const Tensor& b);
 // Throws TypeError unless the tensor is float32 or float64.

@@ -17,7 +17,7 @@ struct SafetensorsFile {
   std::vector<std::pair<std::string, Tensor>> tensors;  // in the header's order
   std::vector<std::pair<std::string, std::string>> metadata;
 
-  const Tensor& operator[](std::string_view name) const;  // throws ValueError if there is none of this name
+  Tensor operator[](std::string_view name) const;  // throws ValueError if there is none of this name
 };
 
 // Reads F32, F64, I64, I32, U8 and BOOL tensors. Throws IoError when the file cannot be read, ValueError with the file and the
