@@ -111,7 +111,7 @@ const Tensor& Session::output(size_t i) const {
 
 size_t Session::inputs() const { return state_->inputs.size(); }
 size_t Session::outputs() const { return state_->outputs.size(); }
-size_t Session::steps() const { return state_->bound->steps().size(); }
+size_t Session::steps() const { return state_->bound->steps().size() - state_->bound->program().constant_steps; }
 size_t Session::bytes() const { return state_->bound->bytes(); }
 std::string Session::str() const { return cnnx::str(state_->bound->program()); }
 
