@@ -140,6 +140,14 @@ struct MaxPooled {
   std::vector<std::byte> (*attributes)(const void* attributes, int64_t window, bool keeps_which);
 };
 
+// How a layer's weights, its second input, may be laid out beforehand by a plan in which they stay what they are: by `op`, of the
+// layer's attributes, into so many values (0: they are not), and where among these stands that the layer takes those instead.
+struct WeightPreparation {
+  const OpDef* op;
+  int64_t (*size)(const void* attributes);
+  bool* (*prepared)(void* attributes);
+};
+
 struct OpDef {
   const char* name;
   AttributeType attributes{};
@@ -175,8 +183,9 @@ struct OpDef {
   // does; null, or where they give null: it cannot be.
   bool* (*input_in_lanes)(void* attributes) = nullptr;
   bool* (*result_in_lanes)(void* attributes) = nullptr;
-  const MaxPooling* max_pooling = nullptr;  // what it is; null: none
-  const MaxPooled* max_pooled = nullptr;    // what it becomes; null: it never does
+  const MaxPooling* max_pooling = nullptr;         // what it is; null: none
+  const MaxPooled* max_pooled = nullptr;           // what it becomes; null: it never does
+  const WeightPreparation* preparation = nullptr;  // null: it takes weights as they are
   // How it works on images one by one; null: it may not.
   const ByImage* by_image = nullptr;
   // Whether it runs other ops, whose work is counted as theirs.

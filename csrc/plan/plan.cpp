@@ -248,7 +248,9 @@ std::vector<Tensor> Plan::leaves() const {
 }
 
 size_t Plan::steps() const {
-  return state_->bound ? state_->bound->steps().size() - state_->live.size() - state_->recorder.grads.size() : 0;
+  if (!state_->bound) return 0;
+  return state_->bound->steps().size() - state_->bound->program().constant_steps - state_->live.size() -
+         state_->recorder.grads.size();
 }
 size_t Plan::side_by_side() const { return state_->bound ? state_->bound->side_by_side().size() : 0; }
 size_t Plan::bytes() const { return state_->bound ? state_->bound->bytes() : 0; }

@@ -215,7 +215,9 @@ const Tensor& Session::output(size_t i) const {
 
 size_t Session::inputs() const { return state().inputs.size(); }
 size_t Session::outputs() const { return state().outputs.size(); }
-size_t Session::steps() const { return state().bound ? state().bound->steps().size() : 0; }
+size_t Session::steps() const {
+  return state().bound ? state().bound->steps().size() - state().bound->program().constant_steps : 0;
+}
 size_t Session::bytes() const { return state().bound ? state().bound->bytes() : 0; }
 std::string Session::str() const { return state().bound ? cnnx::str(state().bound->program()) : std::string(); }
 

@@ -9,6 +9,9 @@
 // A replay runs the same kernels: shapes, branches, modes, numbers and the identity of the parameters are as they were. Random
 // numbers are drawn anew, running statistics move, and what was given to live() is called again. What a replay leaves behind is
 // what the function would have left: results are fresh tensors without history, .grad of the leaves is that of the noted run.
+//
+// What depends on nothing but weights is computed once, and again when these have changed. Ops tell of that; who writes to a
+// weight through data() calls its bump_version().
 #pragma once
 
 #include <functional>

@@ -42,7 +42,8 @@ class Session {
   // Runs the net on zeros, twice. The net's weights are taken as they are now. Throws as the net does; Error if what it does
   // cannot be planned, because its course depends on values, or because it draws random numbers.
   explicit Session(const OnnxNet& net, const SessionOptions& options = {});
-  // The same of any function of tensors, a module of one's own for example, whose weights may change between runs.
+  // The same of any function of tensors, a module of one's own for example, whose weights may change between runs: by ops, or
+  // through data() and then bump_version() (cnnx/plan.h).
   Session(const TensorFunction& function, const std::vector<InputSpec>& inputs, const SessionOptions& options = {});
   ~Session();
   Session(Session&&) noexcept;
