@@ -1,6 +1,7 @@
 #include "onnx/ops.h"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 
 #include "cnnx/error.h"
@@ -82,6 +83,15 @@ std::vector<int64_t> NodeRun::integers(size_t i) const {
 double NodeRun::number(size_t i) const {
   if (given(i).numel() != 1) fail(message("input ", i, " must be one number, got shape ", given(i).shape()));
   return given(i).item();
+}
+
+int64_t NodeRun::whole(size_t i) const {
+  const double value = number(i);
+  if (is_floating_point(given(i).dtype())) {
+    if (!(std::abs(value) < 0x1p53)) fail(message("input ", i, " is ", value));
+    return static_cast<int64_t>(value);
+  }
+  return to(reshape(given(i), Dims{1}), DType::int64).plain().data<int64_t>()[0];
 }
 
 std::optional<std::vector<int64_t>> NodeRun::integers(std::string_view name, size_t i) const {

@@ -42,6 +42,7 @@ class NodeRun {
   // The numbers of an integer input (reads them: the net then depends on values, unless these are constants).
   std::vector<int64_t> integers(size_t i) const;
   double number(size_t i) const;  // of an input with one element
+  int64_t whole(size_t i) const;  // the same as an integer
   // The integers of an attribute or, where newer opsets have made an input of it, of input i; nothing where neither is given.
   std::optional<std::vector<int64_t>> integers(std::string_view name, size_t i) const;
 

@@ -54,7 +54,7 @@ void pad_node(NodeRun& run) {
     if (run.opset < 11) return run.out(pad(x, pads, mode, run.real("value", 0)));
     if (!run.has(2)) return run.out(pad(x, pads, mode, Number(0)));
     if (is_floating_point(x.dtype())) return run.out(pad(x, pads, mode, run.number(2)));
-    return run.out(pad(x, pads, mode, run.integers(size_t{2}).at(0)));
+    return run.out(pad(x, pads, mode, run.whole(2)));
   }
   // The library's, of images.
   const size_t spatial = 2 * static_cast<size_t>(std::max(x.ndim() - 2, 0));
@@ -87,6 +87,10 @@ struct Wanted {
 std::vector<ResizeAxis> resized_axes(const NodeRun& run, const Tensor& x, const Wanted& wanted, const std::vector<int64_t>& axes,
                                      const std::vector<double>& parts, const std::string& policy) {
   const size_t count = wanted.sizes.empty() ? wanted.scales.size() : wanted.sizes.size();
+  for (int64_t size : wanted.sizes)
+    if (size < 1 || size > kMaxElements) run.fail(message("a size of ", size));
+  for (int64_t axis : axes)
+    if (x.size(static_cast<int>(axis)) < 1) run.fail(message("an input of shape ", x.shape()));
   if (count != axes.size()) run.fail(message(count, " scales or sizes for ", axes.size(), " axes"));
   if (!parts.empty() && parts.size() != 2 * count) run.fail(message("roi has ", parts.size(), " numbers for ", count, " axes"));
   double common = 0;
@@ -103,11 +107,13 @@ std::vector<ResizeAxis> resized_axes(const NodeRun& run, const Tensor& x, const 
       if (!(a.scale > 0) || !(n * a.scale < 9e15)) run.fail(message("a scale of ", a.scale));
       a.out = static_cast<int64_t>(std::floor(n * a.scale));
     } else {
+      if (!(common * n < 9e15)) run.fail(message("a scale of ", common));
       a.out = common == 0 ? wanted.sizes[i] : static_cast<int64_t>(std::floor(common * n + 0.5));
       a.scale = common == 0 ? static_cast<double>(a.out) / n : common;
     }
     if (a.in < 1 || a.out < 1) run.fail(message("from ", a.in, " to ", a.out, " along axis ", axes[i]));
     if (!parts.empty()) a.begin = parts[i], a.end = parts[count + i];
+    if (!(std::abs(a.begin) < 1e6 && std::abs(a.end) < 1e6)) run.fail(message("a part from ", a.begin, " to ", a.end));
     if (a.out != a.in || a.scale != 1 || !parts.empty()) found.push_back(a);
   }
   return found;
