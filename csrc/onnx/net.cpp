@@ -88,13 +88,13 @@ std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const st
     if (auto results = plan->try_replay(inputs)) return *std::move(results);
   // A first pass finds the constants; the second is noted.
   State::Planned planned;
-  planned.fixed.resize(static_cast<size_t>(state_->values));
-  onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .found = &planned.fixed});
+  onnx::Known constants;
+  onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .found = &constants});
   planned.plan = std::make_shared<Plan>();
   planned.plan->begin(inputs);
   std::vector<Tensor> results;
   try {
-    results = onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .known = &planned.fixed});
+    results = onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .known = &constants});
   } catch (...) {
     planned.plan->abandon();
     throw;
@@ -145,13 +145,11 @@ std::vector<InputSpec> input_specs(const OnnxNet& net, const SessionOptions& opt
 
 // The net with what comes from its weights alone computed at the first call.
 TensorFunction with_fixed(const OnnxNet::State* net) {
-  return [net, fixed = std::make_shared<std::vector<Tensor>>()](const std::vector<Tensor>& inputs) {
+  return [net, constants = std::make_shared<onnx::Known>()](const std::vector<Tensor>& inputs) {
     const std::vector<Tensor> weights = own_weights(*net);
-    if (fixed->empty()) {
-      fixed->resize(static_cast<size_t>(net->values));
-      return onnx::evaluate(*net, {.inputs = inputs, .weights = weights, .found = fixed.get(), .weights_too = true});
-    }
-    return onnx::evaluate(*net, {.inputs = inputs, .weights = weights, .known = fixed.get(), .weights_too = true});
+    if (constants->values.empty())
+      return onnx::evaluate(*net, {.inputs = inputs, .weights = weights, .found = constants.get(), .weights_too = true});
+    return onnx::evaluate(*net, {.inputs = inputs, .weights = weights, .known = constants.get(), .weights_too = true});
   };
 }
 
