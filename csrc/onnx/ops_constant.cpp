@@ -19,7 +19,7 @@ Tensor constant_value(const Node& node) {
     case Attribute::Kind::real: return Tensor::scalar(a.real);
     case Attribute::Kind::reals: {
       const Tensor result = Tensor::empty({static_cast<int64_t>(a.reals.size())});
-      for (size_t i = 0; i < a.reals.size(); ++i) result.data<float>()[i] = static_cast<float>(a.reals[i]);
+      for (size_t i = 0; i < a.reals.size(); ++i) result.pointer<float>()[i] = static_cast<float>(a.reals[i]);
       return result;
     }
     default: throw NotImplementedError(message("onnx: ", node.str(), ": attribute ", quoted(a.name)));

@@ -17,17 +17,21 @@ namespace cnnx::onnx {
 namespace {
 
 // Elements repeated at the ends of one axis.
-Tensor padded_by_copies(const NodeRun& run, const Tensor& x, int axis, int64_t before, int64_t after, PadMode mode) {
+Tensor padded_by_copies(NodeRun& run, const Tensor& x, int axis, int64_t before, int64_t after, PadMode mode) {
   const int64_t n = x.size(axis);
-  const Tensor length = Tensor::empty({checked_sum(checked_sum(n, before), after)}, {DType::int64});
   if (n == 0) run.fail(message("an input of shape ", x.shape(), " has nothing to repeat"));
-  const int64_t period = mode == PadMode::circular ? n : std::max<int64_t>(2 * (n - 1), 1);
-  int64_t* places = length.data<int64_t>();
-  for (int64_t i = 0; i < length.numel(); ++i) {
-    const int64_t at = i - before, turn = ((at % period) + period) % period;
-    places[i] = mode == PadMode::replicate ? std::clamp<int64_t>(at, 0, n - 1) : turn < n ? turn : period - turn;
-  }
-  return index_select(x, axis, to(length, x.device()));
+  const Tensor index = run.once([&] {
+    const Tensor result = Tensor::empty({checked_sum(checked_sum(n, before), after)}, {DType::int64});
+    const int64_t period = mode == PadMode::circular ? n : std::max<int64_t>(2 * (n - 1), 1);
+    for (int64_t i = 0; i < result.numel(); ++i) {
+      const int64_t at = i - before, turn = ((at % period) + period) % period;
+      result.pointer<int64_t>()[i] = mode == PadMode::replicate ? std::clamp<int64_t>(at, 0, n - 1)
+                                     : turn < n                 ? turn
+                                                                : period - turn;
+    }
+    return result;
+  });
+  return index_select(x, axis, index);
 }
 
 void pad_node(NodeRun& run) {
@@ -71,11 +75,6 @@ void pad_node(NodeRun& run) {
     if (pads[at] != 0 || pads[at + 1] != 0) y = padded_by_copies(run, y, axis, pads[at], pads[at + 1], mode);
   }
   run.out(y);
-}
-
-std::vector<double> numbers(const NodeRun& run, size_t i) {
-  const Tensor values = to(make_contiguous(to(run.in(i), DType::float64)), Device{});
-  return {values.data<double>(), values.data<double>() + values.numel()};
 }
 
 struct Wanted {
@@ -144,13 +143,14 @@ void resize_node(NodeRun& run) {
     wanted.scales = run.reals("scales").value_or(std::vector<double>());
   } else {
     const size_t scales = is_old ? 1 : 2;
-    if (run.has(scales) && run.in(scales).numel() > 0) wanted.scales = numbers(run, scales);
+    if (run.has(scales) && run.in(scales).numel() > 0) wanted.scales = run.reals(scales);
     else if (!is_old && run.has(3)) wanted.sizes = run.integers(size_t{3});
   }
   if (wanted.scales.empty() == wanted.sizes.empty() && x.ndim() > 0) run.fail("needs scales or sizes");
   const bool by_parts = rule.coordinates == "tf_crop_and_resize";
   const auto policy = run.word("keep_aspect_ratio_policy", "stretch", {"stretch", "not_larger", "not_smaller"});
-  run.out(resize(x, resized_axes(run, x, wanted, axes, by_parts ? numbers(run, 1) : std::vector<double>(), policy), rule));
+  run.out(
+      resize(run, x, resized_axes(run, x, wanted, axes, by_parts ? run.reals(size_t{1}) : std::vector<double>(), policy), rule));
 }
 
 void grid_sample_node(NodeRun& run) {
