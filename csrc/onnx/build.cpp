@@ -41,7 +41,7 @@ std::string joined(const std::set<std::string>& names) {
 void check_ops(const Model& model, const std::string& where) {
   std::set<std::string> missing, strange;
   for (const Node& node : model.nodes) {
-    const Op* op = find_op(node.op, node.domain, model.opset);
+    const Op* op = find_op(node.op, node.domain, node.opset);
     if (op == nullptr) {
       missing.insert(shown(node.domain.empty() ? node.op : node.domain + "." + node.op));
       continue;
@@ -67,14 +67,14 @@ void constants_to_weights(Model& model, const std::string& where) {
 
 std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& where) {
   const auto invalid = [&](const std::string& what) { throw ValueError(message(where, ": ", what)); };
-  const bool has_own = std::ranges::any_of(model.nodes, [](const Node& node) { return node.domain.empty(); });
-  if (has_own && (model.opset < kOldestOpset || model.opset > kNewestOpset))
-    throw NotImplementedError(message(where, ": opset ", model.opset, "; cnnx takes ", kOldestOpset, " to ", kNewestOpset));
+  inline_functions(model, where);
+  for (const Node& node : model.nodes)
+    if (node.domain.empty() && (node.opset < kOldestOpset || node.opset > kNewestOpset))
+      throw NotImplementedError(message(where, ": opset ", node.opset, "; cnnx takes ", kOldestOpset, " to ", kNewestOpset));
   check_ops(model, where);
   constants_to_weights(model, where);
 
   auto net = std::make_shared<OnnxNet::State>();
-  net->opset = model.opset;
   std::map<std::string, int> numbers;  // no choice of names makes it slow, as it would a hash table
   const auto define = [&](const std::string& name) {
     if (!numbers.emplace(name, net->values).second) invalid(quoted(name) + " is defined twice");
@@ -89,7 +89,7 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
   std::vector<int> last_use;
   for (Node& node : model.nodes) {
     OnnxNet::State::Step step{
-        .node = {}, .op = find_op(node.op, node.domain, model.opset), .inputs = {}, .outputs = {}, .ended = {}};
+        .node = {}, .op = find_op(node.op, node.domain, node.opset), .inputs = {}, .outputs = {}, .ended = {}};
     for (size_t i = 0; i < node.inputs.size(); ++i) {
       const std::string& name = node.inputs[i];
       const auto found = name.empty() ? numbers.end() : numbers.find(name);

@@ -63,6 +63,8 @@ void run_node(const Op& op, NodeRun& run, bool fixed) {
 std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass) {
   std::vector<Tensor> values(static_cast<size_t>(net.values));
   std::vector<bool> is_fixed(values.size(), false);
+  if (pass.found != nullptr)
+    *pass.found = {.values = std::vector<Tensor>(values.size()), .tables = std::vector<std::vector<Tensor>>(net.steps.size())};
   size_t number = 0;
   for (const Tensor& t : pass.inputs) values[number++] = t;
   for (const Tensor& t : pass.weights) {
@@ -70,7 +72,8 @@ std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass) {
     values[number++] = t;
   }
   std::vector<Tensor> inputs, outputs;
-  for (const OnnxNet::State::Step& step : net.steps) {
+  for (size_t at = 0; at < net.steps.size(); ++at) {
+    const OnnxNet::State::Step& step = net.steps[at];
     bool fixed = true;
     uint64_t fixed_inputs = 0;
     inputs.clear();
@@ -86,11 +89,14 @@ std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass) {
     bool is_known = pass.known != nullptr && !step.outputs.empty();
     for (size_t i = 0; is_known && i < outputs.size(); ++i) {
       if (step.outputs[i] < 0) continue;
-      outputs[i] = (*pass.known)[static_cast<size_t>(step.outputs[i])];
+      outputs[i] = pass.known->values[static_cast<size_t>(step.outputs[i])];
       is_known = outputs[i].defined();
     }
     if (!is_known) {
-      NodeRun run(step.node, net.opset, pass.training, inputs, outputs, fixed_inputs, pass.moved);
+      const Tables tables{.known = pass.known != nullptr ? &pass.known->tables[at] : nullptr,
+                          .found = pass.found != nullptr ? &pass.found->tables[at] : nullptr,
+                          .moved = pass.moved};
+      NodeRun run(step.node, pass.training, inputs, outputs, fixed_inputs, tables);
       run_node(*step.op, run, fixed);
     }
     for (size_t i = 0; i < outputs.size(); ++i) {
@@ -99,7 +105,7 @@ std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass) {
       if (!outputs[i].defined()) throw NotImplementedError(message("onnx: ", step.node.str(), ": output ", i));
       values[value] = std::move(outputs[i]);
       is_fixed[value] = fixed;
-      if (fixed && pass.found != nullptr) (*pass.found)[value] = values[value];
+      if (fixed && pass.found != nullptr) pass.found->values[value] = values[value];
     }
     for (int value : step.ended) values[static_cast<size_t>(value)] = {};
   }

@@ -1,6 +1,7 @@
 // Batch normalisation behind a convolution is a scale and a shift of each channel: it becomes part of the weights.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 
 #include "onnx/net.h"
 
@@ -76,41 +77,45 @@ std::vector<Tensor> folded(const Step& conv, const Step& norm, const std::vector
 
 }  // namespace
 
-std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net, std::vector<Tensor>& known) {
+std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net, Known& known) {
   static constexpr Op kKnown{.name = "known", .run = nullptr};  // its results are: it never runs
   const Uses uses(net);
   auto result = std::make_shared<OnnxNet::State>();
-  result->opset = net.opset;
   result->inputs = net.inputs;
   result->outputs = net.outputs;
   result->weights = net.weights;
   result->is_constant = net.is_constant;
   result->results = net.results;
   result->values = net.values;
-  std::vector<size_t> place(net.steps.size());  // of a step among the new ones
-  for (const Step& step : net.steps) {
-    place[static_cast<size_t>(&step - net.steps.data())] = result->steps.size();
+  std::vector<Step> steps;
+  std::vector<std::vector<Tensor>> tables;  // of these steps
+  std::vector<size_t> place(net.steps.size());
+  for (size_t at = 0; at < net.steps.size(); ++at) {
+    const Step& step = net.steps[at];
+    place[at] = steps.size();
     const int input = step.inputs.empty() ? -1 : step.inputs[0];
     const Step* conv = input >= 0 ? uses.maker[static_cast<size_t>(input)] : nullptr;
     const bool may = step.node.op == "BatchNormalization" && step.node.domain.empty() && is_plain(step) && conv != nullptr &&
                      conv->node.op == "Conv" && conv->node.domain.empty() && uses.count[static_cast<size_t>(input)] == 1;
-    const std::vector<Tensor> numbers = may ? folded(*conv, step, known) : std::vector<Tensor>();
+    const std::vector<Tensor> numbers = may ? folded(*conv, step, known.values) : std::vector<Tensor>();
     if (numbers.empty()) {
-      result->steps.push_back(step);
+      steps.push_back(step);
+      tables.push_back(known.tables[at]);
       continue;
     }
-    Step& wide = result->steps[place[static_cast<size_t>(conv - net.steps.data())]];
+    Step& wide = steps[place[static_cast<size_t>(conv - net.steps.data())]];
     wide.inputs = {conv->inputs[0], result->values, result->values + 1};
     // The normalisation's result, at the convolution's place: nobody reads it in between.
     wide.outputs[0] = step.outputs[0];
-    std::erase(wide.ended, conv->outputs[0]);
-    Step given{.node = {}, .op = &kKnown, .inputs = {}, .outputs = {result->values, result->values + 1}, .ended = {}};
-    for (const Tensor& t : numbers) known.push_back(t);
+    // What is given comes before all else.
+    result->steps.push_back(
+        {.node = {}, .op = &kKnown, .inputs = {}, .outputs = {result->values, result->values + 1}, .ended = {}});
+    for (const Tensor& t : numbers) known.values.push_back(t);
     result->values += 2;
-    result->steps.push_back(std::move(given));
   }
-  // What is given comes first.
-  std::stable_partition(result->steps.begin(), result->steps.end(), [](const Step& step) { return step.op == &kKnown; });
+  known.tables.assign(result->steps.size(), {});
+  std::ranges::move(steps, std::back_inserter(result->steps));
+  std::ranges::move(tables, std::back_inserter(known.tables));
   return result;
 }
 

@@ -16,6 +16,7 @@ namespace cnnx::onnx {
 struct Attribute {
   enum class Kind { real = 1, integer = 2, string = 3, tensor = 4, graph = 5, reals = 6, integers = 7, strings = 8, other = 0 };
   std::string name;
+  std::string refers_to;  // within a function: the attribute of the call whose value it has
   Kind kind = Kind::other;
   double real = 0;
   int64_t integer = 0;
@@ -27,10 +28,18 @@ struct Attribute {
 };
 
 struct Node {
-  std::string op, domain, name;
+  std::string op, domain, name, overload;
   std::vector<std::string> inputs, outputs;  // an empty name: left out
   std::vector<Attribute> attributes;
+  int64_t opset = 0;        // of ai.onnx, by which it is read
   std::string str() const;  // "Conv 'conv1'", or by its output
+};
+
+struct Function {
+  std::string domain, name, overload;
+  std::vector<std::string> inputs, outputs;
+  std::vector<Attribute> defaults;
+  std::vector<Node> nodes;
 };
 
 struct Model {
@@ -38,6 +47,7 @@ struct Model {
   std::string producer;
   std::vector<std::pair<std::string, int64_t>> other_opsets;
   std::vector<Node> nodes;
+  std::vector<Function> functions;
   std::vector<std::pair<std::string, Tensor>> initializers;
   std::vector<OnnxValue> inputs, outputs;  // inputs without the initializers among them
 };
@@ -52,6 +62,10 @@ struct Folder {
 // Throws ValueError for what is no model, NotImplementedError for
 // what it holds that cnnx has not (dtypes, sparse tensors), IoError for external data that cannot be read.
 Model parse_model(const Source& source, Folder& folder);
+
+// Puts the nodes of functions in the place of those that call them. Throws ValueError for functions that call each other in a
+// circle, or that make nodes without measure.
+void inline_functions(Model& model, const std::string& where);
 
 // A TensorProto.
 Tensor parse_tensor(std::string_view bytes, const Source& source, Folder& folder, std::string* name = nullptr);

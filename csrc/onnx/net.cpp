@@ -95,13 +95,13 @@ std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const st
     if (auto results = plan->try_replay(inputs)) return *std::move(results);
   // A first pass finds the constants; the second is noted.
   State::Planned planned;
-  planned.fixed.resize(static_cast<size_t>(state_->values));
-  onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .found = &planned.fixed});
+  onnx::Known constants;
+  onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .found = &constants});
   planned.plan = std::make_shared<Plan>();
   planned.plan->begin(inputs);
   std::vector<Tensor> results;
   try {
-    results = onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .known = &planned.fixed});
+    results = onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .known = &constants});
   } catch (...) {
     planned.plan->abandon();
     throw;
@@ -161,24 +161,26 @@ class Fixed {
 
   std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) {
     onnx::Moved* const moved = on_device_ ? &moved_ : nullptr;
-    if (is_known_)
-      return onnx::evaluate(*net_,
-                            {.inputs = inputs, .weights = weights_, .known = &known_, .weights_too = true, .moved = moved});
+    const auto pass = [&](const onnx::Known* known, onnx::Known* found) {
+      return onnx::evaluate(
+          *net_, {.inputs = inputs, .weights = weights_, .known = known, .found = found, .weights_too = true, .moved = moved});
+    };
+    if (!known_.values.empty()) return pass(&known_, nullptr);
     onnx::check_inputs(*net_, inputs);
-    known_.resize(static_cast<size_t>(net_->values));
-    std::ranges::copy(weights_, known_.begin() + static_cast<std::ptrdiff_t>(inputs.size()));
-    std::vector<Tensor> results =
-        onnx::evaluate(*net_, {.inputs = inputs, .weights = weights_, .found = &known_, .weights_too = true, .moved = moved});
-    is_known_ = true;
+    onnx::Known found;
+    std::vector<Tensor> results = pass(nullptr, &found);
+    known_ = std::move(found);
     if (!fold_) return results;
+    std::ranges::copy(weights_, known_.values.begin() + static_cast<std::ptrdiff_t>(inputs.size()));
     net_ = onnx::fold_batch_norms(*net_, known_);
-    return (*this)(inputs);
+    return pass(&known_, nullptr);
   }
 
  private:
   std::shared_ptr<const OnnxNet::State> net_;
-  std::vector<Tensor> weights_, known_;
-  bool fold_, on_device_, is_known_ = false;
+  std::vector<Tensor> weights_;
+  onnx::Known known_;
+  bool fold_, on_device_;
   onnx::Moved moved_;
 };
 

@@ -21,7 +21,6 @@ struct OnnxNet::State {
     std::vector<int> ended;            // values that no later step reads
   };
   // Values are numbered: the inputs, the weights, then what steps compute.
-  int64_t opset = 0;
   std::vector<OnnxValue> inputs, outputs;
   std::vector<std::pair<std::string, Tensor>> weights;
   std::vector<size_t> parameters, buffers;
@@ -32,7 +31,6 @@ struct OnnxNet::State {
 
   // Plans of operator(), by the signature of their inputs.
   struct Planned {
-    std::vector<Tensor> fixed;
     std::shared_ptr<Plan> plan;
     bool is_refused = false;
   };
@@ -51,13 +49,19 @@ inline constexpr size_t kMostConstantBytes = size_t{1} << 31;
 // What a node makes that is known without running it.
 Tensor constant_value(const Node& node);
 
-// One pass. known: values that need not be computed again, by number. found: where those go that come from shapes and constants
-// alone and, if `weights_too`, from parameters and buffers.
+// What a pass found that comes from shapes and constants alone, so that a later one for inputs of the same shapes need not compute
+// it: values by number, and the tables of nodes (NodeRun::once) by step.
+struct Known {
+  std::vector<Tensor> values;
+  std::vector<std::vector<Tensor>> tables;
+};
+
+// One pass. weights_too: parameters and buffers are constants as well.
 struct Pass {
   std::span<const Tensor> inputs, weights;
   bool training = false;
-  const std::vector<Tensor>* known = nullptr;
-  std::vector<Tensor>* found = nullptr;
+  const Known* known = nullptr;
+  Known* found = nullptr;
   bool weights_too = false;
   // Where inputs lie on a device: what steps there took from the host, kept for the next pass.
   Moved* moved = nullptr;
@@ -66,7 +70,7 @@ std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass);
 
 // The net for a Session, with batch normalisation behind convolutions in their weights. known: the values that come from constants
 // and weights alone, those themselves among them; what is new is put behind them.
-std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net, std::vector<Tensor>& known);
+std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net, Known& known);
 
 // Throws unless the tensors are what the net takes.
 void check_inputs(const OnnxNet::State& net, std::span<const Tensor> inputs);

@@ -1,6 +1,7 @@
 #include "onnx/ops.h"
 
 #include <algorithm>
+#include <cmath>
 #include <unordered_map>
 
 #include "cnnx/error.h"
@@ -46,9 +47,9 @@ const Tensor& Moved::at(const Tensor& tensor, Device device) {
   return entry->second.second;
 }
 
-NodeRun::NodeRun(const Node& node, int64_t opset, bool training, std::span<Tensor> inputs, std::span<Tensor> outputs,
-                 uint64_t fixed, Moved* moved)
-    : node(node), opset(opset), training(training), inputs_(inputs), outputs_(outputs), fixed_(fixed), moved_(moved) {
+NodeRun::NodeRun(const Node& node, bool training, std::span<Tensor> inputs, std::span<Tensor> outputs, uint64_t fixed,
+                 const Tables& tables)
+    : node(node), opset(node.opset), training(training), inputs_(inputs), outputs_(outputs), fixed_(fixed), tables_(tables) {
   for (const Tensor& t : inputs)
     if (t.defined() && t.device().is_cuda()) device_ = t.device();
 }
@@ -57,8 +58,15 @@ const Tensor& NodeRun::optional(size_t i) const {
   static const Tensor none;
   if (!has(i)) return none;
   if (device_.is_cuda() && !inputs_[i].device().is_cuda())
-    inputs_[i] = moved_ != nullptr ? moved_->at(inputs_[i], device_) : to(inputs_[i], device_);
+    inputs_[i] = tables_.moved != nullptr ? tables_.moved->at(inputs_[i], device_) : to(inputs_[i], device_);
   return inputs_[i];
+}
+
+Tensor NodeRun::once(const std::function<Tensor()>& make) {
+  if (tables_.known != nullptr) return tables_.known->at(made_++);
+  const Tensor made = to(make(), device_);
+  if (tables_.found != nullptr) tables_.found->push_back(made);
+  return made;
 }
 
 const Tensor& NodeRun::given(size_t i) const {
@@ -71,17 +79,41 @@ const Tensor& NodeRun::in(size_t i) const {
   return optional(i);
 }
 
-std::vector<int64_t> NodeRun::integers(size_t i) const {
+// Constants are read where they lie, so that a plan does not take it for a course that depends on values.
+template <class T>
+std::vector<T> NodeRun::values_of(size_t i) const {
   const Tensor& t = given(i);
-  if (is_floating_point(t.dtype()) || t.ndim() > 1) fail(message("input ", i, " must be a list of integers"));
-  const Tensor values = to(make_contiguous(to(t, DType::int64)), Device{});
-  const int64_t* data = values.data<int64_t>();
-  return {data, data + values.numel()};
+  if (t.ndim() > 1) fail(message("input ", i, " must be a list of numbers, got shape ", t.shape()));
+  const Tensor there = is_fixed(i) && !t.device().is_cuda() ? t : to(make_contiguous(t.plain()), Device{});
+  const int64_t step = there.ndim() == 1 ? there.strides()[0] : 0;
+  std::vector<T> values(static_cast<size_t>(there.numel()));
+  dispatch(there.dtype(), [&]<class U>(U) {
+    const U* data = is_fixed(i) ? there.pointer<U>() : there.data<U>();
+    for (size_t k = 0; k < values.size(); ++k) values[k] = static_cast<T>(data[static_cast<int64_t>(k) * step]);
+  });
+  return values;
 }
 
+std::vector<int64_t> NodeRun::integers(size_t i) const {
+  if (is_floating_point(given(i).dtype())) fail(message("input ", i, " must be a list of integers"));
+  return values_of<int64_t>(i);
+}
+
+std::vector<double> NodeRun::reals(size_t i) const { return values_of<double>(i); }
+
 double NodeRun::number(size_t i) const {
-  if (given(i).numel() != 1) fail(message("input ", i, " must be one number, got shape ", given(i).shape()));
-  return given(i).item();
+  const std::vector<double> values = given(i).numel() == 1 && given(i).ndim() < 2 ? reals(i) : std::vector<double>();
+  if (values.empty()) fail(message("input ", i, " must be one number, got shape ", given(i).shape()));
+  return values[0];
+}
+
+int64_t NodeRun::whole(size_t i) const {
+  const double value = number(i);
+  if (is_floating_point(given(i).dtype())) {
+    if (!(std::abs(value) < 0x1p53)) fail(message("input ", i, " is ", value));
+    return static_cast<int64_t>(value);
+  }
+  return values_of<int64_t>(i)[0];
 }
 
 std::optional<std::vector<int64_t>> NodeRun::integers(std::string_view name, size_t i) const {
@@ -161,7 +193,7 @@ std::optional<std::vector<int64_t>> axes_of(const NodeRun& run, size_t i, int64_
 
 Tensor integers_tensor(const std::vector<int64_t>& values) {
   const Tensor result = Tensor::empty({static_cast<int64_t>(values.size())}, {DType::int64});
-  if (!values.empty()) std::copy(values.begin(), values.end(), result.data<int64_t>());
+  if (!values.empty()) std::copy(values.begin(), values.end(), result.pointer<int64_t>());
   return result;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <optional>
 #include <span>
@@ -21,12 +22,19 @@ struct Moved {
   const Tensor& at(const Tensor& tensor, Device device);
 };
 
+// Tensors that a node made for itself in an earlier pass, and where those of this one go; or null.
+struct Tables {
+  const std::vector<Tensor>* known;
+  std::vector<Tensor>* found;
+  Moved* moved;
+};
+
 // A node at work.
 class NodeRun {
  public:
-  // fixed: a bit for each input that is a constant of the net. moved: keeps what goes to a device; may be null.
-  NodeRun(const Node& node, int64_t opset, bool training, std::span<Tensor> inputs, std::span<Tensor> outputs, uint64_t fixed,
-          Moved* moved = nullptr);
+  // fixed: a bit for each input that is a constant of the net.
+  NodeRun(const Node& node, bool training, std::span<Tensor> inputs, std::span<Tensor> outputs, uint64_t fixed,
+          const Tables& tables);
 
   const Node& node;
   const int64_t opset;
@@ -41,7 +49,9 @@ class NodeRun {
   bool is_fixed(size_t i) const { return has(i) && i < 64 && (fixed_ >> i & 1) != 0; }
   // The numbers of an integer input (reads them: the net then depends on values, unless these are constants).
   std::vector<int64_t> integers(size_t i) const;
+  std::vector<double> reals(size_t i) const;
   double number(size_t i) const;  // of an input with one element
+  int64_t whole(size_t i) const;  // the same as an integer
   // The integers of an attribute or, where newer opsets have made an input of it, of input i; nothing where neither is given.
   std::optional<std::vector<int64_t>> integers(std::string_view name, size_t i) const;
 
@@ -63,17 +73,24 @@ class NodeRun {
   void out(Tensor value) { out(0, std::move(value)); }
   void out(size_t i, Tensor value);
 
+  // A tensor that follows from attributes, shapes and constants, made where no earlier pass has made it: a plan takes it as it is.
+  // On the device of the inputs.
+  Tensor once(const std::function<Tensor()>& make);
+
   // Errors that begin with the node's name.
   [[noreturn]] void fail(const std::string& what) const;         // ValueError
   [[noreturn]] void unsupported(const std::string& what) const;  // NotImplementedError
 
  private:
   const Tensor& given(size_t i) const;  // where it is
+  template <class T>
+  std::vector<T> values_of(size_t i) const;
 
   std::span<Tensor> inputs_, outputs_;
   uint64_t fixed_;
+  Tables tables_;
+  size_t made_ = 0;
   Device device_;
-  Moved* moved_;
 };
 
 struct Op {

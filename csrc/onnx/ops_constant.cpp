@@ -19,7 +19,7 @@ Tensor constant_value(const Node& node) {
     case Attribute::Kind::real: return Tensor::scalar(a.real);
     case Attribute::Kind::reals: {
       const Tensor result = Tensor::empty({static_cast<int64_t>(a.reals.size())});
-      for (size_t i = 0; i < a.reals.size(); ++i) result.data<float>()[i] = static_cast<float>(a.reals[i]);
+      for (size_t i = 0; i < a.reals.size(); ++i) result.pointer<float>()[i] = static_cast<float>(a.reals[i]);
       return result;
     }
     default: throw NotImplementedError(message("onnx: ", node.str(), ": attribute ", quoted(a.name)));
@@ -52,11 +52,13 @@ void range(NodeRun& run) {
   if (is_floating_point(dtype)) {
     const double start = run.number(0), step = run.number(2);
     // The number of elements as the dtype counts them.
-    const auto count = static_cast<int64_t>(std::max(0.0, std::ceil((run.number(1) - start) / step)));
+    const double wanted = std::max(0.0, std::ceil((run.number(1) - start) / step));
+    if (!(wanted <= static_cast<double>(kMaxElements))) run.fail(message(wanted, " numbers"));
+    const auto count = static_cast<int64_t>(wanted);
     return run.out(
         to(add(mul(arange(int64_t{0}, count, 1, DType::int64), Tensor::scalar(step, {DType::float64})), start), dtype));
   }
-  run.out(arange(run.integers(size_t{0})[0], run.integers(size_t{1})[0], run.integers(size_t{2})[0], dtype));
+  run.out(arange(run.whole(0), run.whole(1), run.whole(2), dtype));
 }
 
 DType dtype_attribute(const NodeRun& run, DType otherwise) {
@@ -76,7 +78,7 @@ void eye_like(NodeRun& run) {
 // Indices outside of [-depth, depth) give no 1.
 void one_hot_node(NodeRun& run) {
   const Tensor &x = run.in(0), &values = run.in(2);
-  const auto depth = static_cast<int64_t>(run.number(1));
+  const int64_t depth = run.whole(1);
   if (depth < 0 || values.numel() != 2) run.fail("needs a depth and two values");
   const int64_t axis = normalized(run, run.integer("axis", -1), x.ndim() + 1);
   Dims shape = Dims::filled(x.ndim() + 1, 1);

@@ -1,5 +1,6 @@
 // Convolutions, transposed ones, windows that are added up.
 #include <algorithm>
+#include <limits>
 
 #include "cnnx/ops/conv.h"
 #include "cnnx/ops/elementwise.h"
@@ -32,6 +33,8 @@ void conv_transpose(NodeRun& run) {
   ConvOptions options{.stride = s.stride, .dilation = s.dilation, .groups = run.integer("group", 1)};
   std::array<int64_t, 4> away = s.automatic == "NOTSET" ? s.padding : std::array<int64_t, 4>{};
   auto size = run.integers("output_shape");
+  for (int64_t extent : size.value_or(std::vector<int64_t>()))
+    if (extent < 1 || extent > kMaxElements) run.fail(message("attribute 'output_shape' has a ", extent));
   if (size && size->size() == static_cast<size_t>(x.ndim())) size->erase(size->begin(), size->begin() + 2);
   if (size && size->size() != static_cast<size_t>(s.axes))
     run.fail(message("attribute 'output_shape' has ", size->size(), " numbers for ", s.axes, " axes"));
@@ -66,6 +69,10 @@ void col_to_im(NodeRun& run) {
   if (size.size() != 2 || kernel.size() != 2) run.unsupported(message("images of ", size.size(), " axes"));
   const std::vector<int64_t> pads = run.integers("pads").value_or(std::vector<int64_t>(4, 0));
   if (pads.size() != 4) run.fail("attribute 'pads' needs 4 numbers");
+  for (const std::vector<int64_t>* numbers : {&size, &kernel, &pads})
+    for (int64_t number : *numbers)
+      if (number < (numbers == &pads ? 0 : 1) || number > std::numeric_limits<int32_t>::max())
+        run.fail(message("a size, kernel or padding of ", number));
   // fold() has one padding for both sides: into a frame that holds the padding, which is then cut off.
   const Tensor framed = fold(x, {size[0] + pads[0] + pads[2], size[1] + pads[1] + pads[3]},
                              {.kernel = {kernel[0], kernel[1]},

@@ -47,18 +47,22 @@ void pow_node(NodeRun& run) {
   run.out(to(pow(negative ? to(x, DType::float64) : x, y), x.dtype()));
 }
 
-void mod(NodeRun& run) {
-  if (run.flag("fmod")) return run.out(fmod(run.in(0), run.in(1)));
-  if (is_floating_point(run.in(0).dtype())) run.fail("of floats needs fmod=1");
-  run.out(remainder(run.in(0), run.in(1)));
-}
+// Floats without fmod: from opset 28 on.
+void mod(NodeRun& run) { run.out(run.flag("fmod") ? fmod(run.in(0), run.in(1)) : remainder(run.in(0), run.in(1))); }
 
+// Shifts by a negative number, or by more than there are bits, leave nothing but the sign.
 void bit_shift(NodeRun& run) {
   const bool left = run.word("direction", "", {"LEFT", "RIGHT"}) == "LEFT";
-  const Tensor &x = run.in(0), by = clamp(to(run.in(1), DType::int64), 0, 62);
-  const Tensor factor = to(pow(to(Tensor::full({}, 2, {DType::float64, x.device()}), DType::float64), by), DType::int64);
-  const Tensor wide = to(x, DType::int64);
-  run.out(to(left ? bitwise_and(mul(wide, factor), 0xFF) : floor_divide(wide, factor), x.dtype()));
+  const Tensor &x = run.in(0), given = to(run.in(1), DType::int64);
+  const auto bits = static_cast<int64_t>(8 * itemsize(x.dtype()));
+  const Tensor is_far = logical_or(lt(given, 0), ge(given, bits)), by = where(is_far, 62, given);
+  const auto power_of_two = [&](const Tensor& n) {
+    return to(pow(Tensor::full({}, 2, {DType::float64, x.device()}), n), DType::int64);
+  };
+  const Tensor wide = to(x, DType::int64), half = floor_divide(by, 2);
+  if (!left) return run.out(to(floor_divide(wide, power_of_two(clamp(by, 0, 62))), x.dtype()));
+  const Tensor shifted = where(is_far, 0, mul(mul(wide, power_of_two(half)), power_of_two(sub(by, half))));
+  run.out(to(x.dtype() == DType::uint8 ? bitwise_and(shifted, 0xFF) : shifted, x.dtype()));
 }
 
 // Of any number of inputs.

@@ -24,6 +24,7 @@ void split_node(NodeRun& run) {
   const Tensor& x = run.in(0);
   const int64_t axis = normalized(run, run.integer("axis", 0), x.ndim()), n = x.size(static_cast<int>(axis));
   const auto count = static_cast<int64_t>(run.output_count());
+  if (count == 0) run.fail("needs outputs");
   std::vector<int64_t> sizes;
   if (run.attribute("split") != nullptr || run.has(1)) {
     sizes = run.attribute("split") != nullptr ? *run.integers("split") : run.integers(size_t{1});

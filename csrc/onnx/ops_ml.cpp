@@ -11,10 +11,12 @@
 namespace cnnx::onnx {
 namespace {
 
-Tensor reals_tensor(const std::vector<double>& values, const Tensor& like) {
-  const Tensor result = Tensor::empty({static_cast<int64_t>(values.size())}, {DType::float64});
-  std::copy(values.begin(), values.end(), result.data<double>());
-  return to(to(result, like.dtype()), like.device());
+Tensor reals_tensor(NodeRun& run, const std::vector<double>& values, DType dtype) {
+  return run.once([&] {
+    const Tensor result = Tensor::empty({static_cast<int64_t>(values.size())}, {DType::float64});
+    std::copy(values.begin(), values.end(), result.pointer<double>());
+    return to(result, dtype);
+  });
 }
 
 Tensor real(const Tensor& x) { return is_floating_point(x.dtype()) ? x : to(x, DType::float32); }
@@ -22,8 +24,8 @@ Tensor real(const Tensor& x) { return is_floating_point(x.dtype()) ? x : to(x, D
 void scaler(NodeRun& run) {
   const Tensor x = real(run.in(0));
   Tensor y = x;
-  if (const auto offset = run.reals("offset")) y = sub(y, reals_tensor(*offset, x));
-  if (const auto scale = run.reals("scale")) y = mul(y, reals_tensor(*scale, x));
+  if (const auto offset = run.reals("offset")) y = sub(y, reals_tensor(run, *offset, x.dtype()));
+  if (const auto scale = run.reals("scale")) y = mul(y, reals_tensor(run, *scale, x.dtype()));
   run.out(y);
 }
 
@@ -54,22 +56,23 @@ void feature_vectorizer(NodeRun& run) {
 }
 
 // Keys or values: of an attribute by dtype, or of one that holds a tensor.
-Tensor table(const NodeRun& run, const std::string& of) {
+Tensor table(NodeRun& run, const std::string& of) {
   if (run.attribute(of + "_strings") != nullptr) run.unsupported("strings");
   if (const Attribute* a = run.attribute(of + "_tensor")) return reshape(a->tensor, {-1});
-  if (const auto integers = run.integers(of + "_int64s")) return integers_tensor(*integers);
+  if (const auto integers = run.integers(of + "_int64s")) return run.once([&] { return integers_tensor(*integers); });
   const auto reals = run.reals(of + "_floats");
   if (!reals) run.fail("needs " + of);
-  return reals_tensor(*reals, Tensor::zeros({}));
+  return reals_tensor(run, *reals, DType::float32);
 }
 
 void label_encoder(NodeRun& run) {
   const Tensor &x = run.in(0), keys = table(run, "keys"), values = table(run, "values");
   if (keys.numel() != values.numel()) run.fail(message(keys.numel(), " keys for ", values.numel(), " values"));
-  Tensor otherwise = is_floating_point(values.dtype()) ? Tensor::scalar(run.real("default_float", 0))
-                                                       : reshape(integers_tensor({run.integer("default_int64", -1)}), Dims{});
-  if (const Attribute* a = run.attribute("default_tensor")) otherwise = reshape(a->tensor, Dims{});
-  const Tensor last = to(reshape(otherwise, {1}), values.dtype());
+  const Tensor last = run.once([&] {
+    if (const Attribute* a = run.attribute("default_tensor")) return to(reshape(a->tensor, {1}), values.dtype());
+    if (!is_floating_point(values.dtype())) return to(integers_tensor({run.integer("default_int64", -1)}), values.dtype());
+    return Tensor::full({1}, run.real("default_float", 0), {values.dtype()});
+  });
   Tensor same = eq(unsqueeze(x, -1), to(keys, x.device()));
   if (is_floating_point(x.dtype())) same = logical_or(same, logical_and(unsqueeze(isnan(x), -1), to(isnan(keys), x.device())));
   const Tensor found = any(same, {-1}), place = argmax(to(same, DType::int32), -1);

@@ -89,7 +89,7 @@ using Scan = Tensor (*)(const Tensor& input, int64_t dim, std::optional<DType> d
 template <Scan function, int first>
 void scan(NodeRun& run) {
   Tensor x = run.in(0);
-  const int64_t axis = normalized(run, static_cast<int64_t>(run.number(1)), x.ndim());
+  const int64_t axis = normalized(run, run.whole(1), x.ndim());
   const bool reverse = run.flag("reverse");
   if (reverse) x = flip(x, {axis});
   Tensor y = function(x, axis, x.dtype());
@@ -106,7 +106,7 @@ void scan(NodeRun& run) {
 void top_k(NodeRun& run) {
   const Tensor& x = run.in(0);
   const int64_t axis = normalized(run, run.integer("axis", -1), x.ndim());
-  const int64_t k = run.opset < 10 ? run.integer("k") : static_cast<int64_t>(run.number(1));
+  const int64_t k = run.opset < 10 ? run.integer("k") : run.whole(1);
   if (k < 0 || k > x.size(static_cast<int>(axis))) run.fail(message("k is ", k, " for an input of shape ", x.shape()));
   auto [values, places] = topk(x, k, axis, run.flag("largest", true));
   run.out(0, values);

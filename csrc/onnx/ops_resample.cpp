@@ -17,17 +17,21 @@ namespace cnnx::onnx {
 namespace {
 
 // Elements repeated at the ends of one axis.
-Tensor padded_by_copies(const NodeRun& run, const Tensor& x, int axis, int64_t before, int64_t after, PadMode mode) {
+Tensor padded_by_copies(NodeRun& run, const Tensor& x, int axis, int64_t before, int64_t after, PadMode mode) {
   const int64_t n = x.size(axis);
-  const Tensor length = Tensor::empty({checked_sum(checked_sum(n, before), after)}, {DType::int64});
   if (n == 0) run.fail(message("an input of shape ", x.shape(), " has nothing to repeat"));
-  const int64_t period = mode == PadMode::circular ? n : std::max<int64_t>(2 * (n - 1), 1);
-  int64_t* places = length.data<int64_t>();
-  for (int64_t i = 0; i < length.numel(); ++i) {
-    const int64_t at = i - before, turn = ((at % period) + period) % period;
-    places[i] = mode == PadMode::replicate ? std::clamp<int64_t>(at, 0, n - 1) : turn < n ? turn : period - turn;
-  }
-  return index_select(x, axis, to(length, x.device()));
+  const Tensor index = run.once([&] {
+    const Tensor result = Tensor::empty({checked_sum(checked_sum(n, before), after)}, {DType::int64});
+    const int64_t period = mode == PadMode::circular ? n : std::max<int64_t>(2 * (n - 1), 1);
+    for (int64_t i = 0; i < result.numel(); ++i) {
+      const int64_t at = i - before, turn = ((at % period) + period) % period;
+      result.pointer<int64_t>()[i] = mode == PadMode::replicate ? std::clamp<int64_t>(at, 0, n - 1)
+                                     : turn < n                 ? turn
+                                                                : period - turn;
+    }
+    return result;
+  });
+  return index_select(x, axis, index);
 }
 
 void pad_node(NodeRun& run) {
@@ -54,7 +58,7 @@ void pad_node(NodeRun& run) {
     if (run.opset < 11) return run.out(pad(x, pads, mode, run.real("value", 0)));
     if (!run.has(2)) return run.out(pad(x, pads, mode, Number(0)));
     if (is_floating_point(x.dtype())) return run.out(pad(x, pads, mode, run.number(2)));
-    return run.out(pad(x, pads, mode, run.integers(size_t{2}).at(0)));
+    return run.out(pad(x, pads, mode, run.whole(2)));
   }
   // The library's, of images.
   const size_t spatial = 2 * static_cast<size_t>(std::max(x.ndim() - 2, 0));
@@ -73,11 +77,6 @@ void pad_node(NodeRun& run) {
   run.out(y);
 }
 
-std::vector<double> numbers(const NodeRun& run, size_t i) {
-  const Tensor values = to(make_contiguous(to(run.in(i), DType::float64)), Device{});
-  return {values.data<double>(), values.data<double>() + values.numel()};
-}
-
 struct Wanted {
   std::vector<double> scales;  // one of the two
   std::vector<int64_t> sizes;
@@ -87,6 +86,10 @@ struct Wanted {
 std::vector<ResizeAxis> resized_axes(const NodeRun& run, const Tensor& x, const Wanted& wanted, const std::vector<int64_t>& axes,
                                      const std::vector<double>& parts, const std::string& policy) {
   const size_t count = wanted.sizes.empty() ? wanted.scales.size() : wanted.sizes.size();
+  for (int64_t size : wanted.sizes)
+    if (size < 1 || size > kMaxElements) run.fail(message("a size of ", size));
+  for (int64_t axis : axes)
+    if (x.size(static_cast<int>(axis)) < 1) run.fail(message("an input of shape ", x.shape()));
   if (count != axes.size()) run.fail(message(count, " scales or sizes for ", axes.size(), " axes"));
   if (!parts.empty() && parts.size() != 2 * count) run.fail(message("roi has ", parts.size(), " numbers for ", count, " axes"));
   double common = 0;
@@ -103,11 +106,13 @@ std::vector<ResizeAxis> resized_axes(const NodeRun& run, const Tensor& x, const 
       if (!(a.scale > 0) || !(n * a.scale < 9e15)) run.fail(message("a scale of ", a.scale));
       a.out = static_cast<int64_t>(std::floor(n * a.scale));
     } else {
+      if (!(common * n < 9e15)) run.fail(message("a scale of ", common));
       a.out = common == 0 ? wanted.sizes[i] : static_cast<int64_t>(std::floor(common * n + 0.5));
       a.scale = common == 0 ? static_cast<double>(a.out) / n : common;
     }
     if (a.in < 1 || a.out < 1) run.fail(message("from ", a.in, " to ", a.out, " along axis ", axes[i]));
     if (!parts.empty()) a.begin = parts[i], a.end = parts[count + i];
+    if (!(std::abs(a.begin) < 1e6 && std::abs(a.end) < 1e6)) run.fail(message("a part from ", a.begin, " to ", a.end));
     if (a.out != a.in || a.scale != 1 || !parts.empty()) found.push_back(a);
   }
   return found;
@@ -138,13 +143,14 @@ void resize_node(NodeRun& run) {
     wanted.scales = run.reals("scales").value_or(std::vector<double>());
   } else {
     const size_t scales = is_old ? 1 : 2;
-    if (run.has(scales) && run.in(scales).numel() > 0) wanted.scales = numbers(run, scales);
+    if (run.has(scales) && run.in(scales).numel() > 0) wanted.scales = run.reals(scales);
     else if (!is_old && run.has(3)) wanted.sizes = run.integers(size_t{3});
   }
   if (wanted.scales.empty() == wanted.sizes.empty() && x.ndim() > 0) run.fail("needs scales or sizes");
   const bool by_parts = rule.coordinates == "tf_crop_and_resize";
   const auto policy = run.word("keep_aspect_ratio_policy", "stretch", {"stretch", "not_larger", "not_smaller"});
-  run.out(resize(x, resized_axes(run, x, wanted, axes, by_parts ? numbers(run, 1) : std::vector<double>(), policy), rule));
+  run.out(
+      resize(run, x, resized_axes(run, x, wanted, axes, by_parts ? run.reals(size_t{1}) : std::vector<double>(), policy), rule));
 }
 
 void grid_sample_node(NodeRun& run) {

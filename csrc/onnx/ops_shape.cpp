@@ -99,7 +99,8 @@ const Tensor& images(NodeRun& run) {
 void depth_to_space(NodeRun& run) {
   const Tensor& x = images(run);
   const int64_t b = run.integer("blocksize");
-  if (b < 1 || x.size(1) % (b * b) != 0) run.fail(message("a block of ", b, " for an input of shape ", x.shape()));
+  if (b < 1 || b > x.size(1) || x.size(1) % (b * b) != 0)
+    run.fail(message("a block of ", b, " for an input of shape ", x.shape()));
   const int64_t n = x.size(0), c = x.size(1) / (b * b), h = x.size(2), w = x.size(3);
   const bool columns_first = run.word("mode", "DCR", {"DCR", "CRD"}) == "CRD";
   const Tensor y = columns_first ? permute(reshape(x, {n, c, b, b, h, w}), {0, 1, 4, 2, 5, 3})
@@ -110,7 +111,7 @@ void depth_to_space(NodeRun& run) {
 void space_to_depth(NodeRun& run) {
   const Tensor& x = images(run);
   const int64_t b = run.integer("blocksize");
-  if (b < 1 || x.size(2) % b != 0 || x.size(3) % b != 0)
+  if (b < 1 || b > x.size(2) || x.size(2) % b != 0 || x.size(3) % b != 0)
     run.fail(message("a block of ", b, " for an input of shape ", x.shape()));
   const int64_t n = x.size(0), c = x.size(1), h = x.size(2) / b, w = x.size(3) / b;
   const bool columns_first = run.word("mode", "DCR", {"DCR", "CRD"}) == "CRD";
@@ -120,7 +121,7 @@ void space_to_depth(NodeRun& run) {
 }
 
 void trilu(NodeRun& run) {
-  const int64_t k = run.has(1) ? static_cast<int64_t>(run.number(1)) : 0;
+  const int64_t k = run.has(1) ? run.whole(1) : 0;
   run.out(run.flag("upper", true) ? triu(run.in(0), k) : tril(run.in(0), k));
 }
 

@@ -30,6 +30,7 @@ Attribute parse_attribute(std::string_view bytes, const Source& source, Folder& 
       case 8: fields.integers(f, [&](int64_t v) { a.integers.push_back(v); }), found = Kind::integers; break;
       case 9: a.strings.emplace_back(fields.bytes(f)), found = Kind::strings; break;
       case 20: type = fields.integer(f); break;
+      case 21: a.refers_to = fields.string(f); break;
       default: break;
     }
   });
@@ -48,11 +49,46 @@ Node parse_node(std::string_view bytes, const Source& source, Folder& folder) {
       case 4: node.op = fields.string(f); break;
       case 5: node.attributes.push_back(parse_attribute(fields.bytes(f), source, folder)); break;
       case 7: node.domain = fields.string(f); break;
+      case 8: node.overload = fields.string(f); break;
       default: break;
     }
   });
   if (node.domain == "ai.onnx") node.domain.clear();
   return node;
+}
+
+// A domain and its version, {"", 18}.
+std::pair<std::string, int64_t> parse_opset(std::string_view bytes, const Source& source) {
+  std::pair<std::string, int64_t> opset;
+  each_field(bytes, source, [&](const Fields& fields, const Field& f) {
+    if (f.number == 1) opset.first = fields.string(f);
+    if (f.number == 2) opset.second = fields.integer(f);
+  });
+  if (opset.first == "ai.onnx") opset.first.clear();
+  return opset;
+}
+
+Function parse_function(std::string_view bytes, const Source& source, Folder& folder) {
+  Function function;
+  int64_t opset = 0;
+  each_field(bytes, source, [&](const Fields& fields, const Field& f) {
+    switch (f.number) {
+      case 1: function.name = fields.string(f); break;
+      case 4: function.inputs.push_back(fields.string(f)); break;
+      case 5: function.outputs.push_back(fields.string(f)); break;
+      case 7: function.nodes.push_back(parse_node(fields.bytes(f), source, folder)); break;
+      case 9:
+        if (const auto [domain, version] = parse_opset(fields.bytes(f), source); domain.empty()) opset = version;
+        break;
+      case 10: function.domain = fields.string(f); break;
+      case 11: function.defaults.push_back(parse_attribute(fields.bytes(f), source, folder)); break;
+      case 13: function.overload = fields.string(f); break;
+      default: break;
+    }
+  });
+  if (function.domain == "ai.onnx") function.domain.clear();
+  for (Node& node : function.nodes) node.opset = opset;
+  return function;
 }
 
 void parse_shape(std::string_view bytes, const Source& source, OnnxValue& value) {
@@ -127,30 +163,23 @@ std::string Node::str() const {
 Model parse_model(const Source& source, Folder& folder) {
   Model model;
   std::string_view graph;
-  bool has_functions = false;
   each_field(source.bytes, source, [&](const Fields& fields, const Field& f) {
     switch (f.number) {
       case 2: model.producer = fields.string(f); break;
       case 7: graph = fields.bytes(f); break;
       case 8: {
-        std::string domain;
-        int64_t version = 0;
-        each_field(fields.bytes(f), source, [&](const Fields& opset, const Field& o) {
-          if (o.number == 1) domain = opset.string(o);
-          if (o.number == 2) version = opset.integer(o);
-        });
-        if (domain.empty() || domain == "ai.onnx") model.opset = version;
+        const auto [domain, version] = parse_opset(fields.bytes(f), source);
+        if (domain.empty()) model.opset = version;
         else model.other_opsets.emplace_back(domain, version);
         break;
       }
-      case 25: has_functions = true; break;
+      case 25: model.functions.push_back(parse_function(fields.bytes(f), source, folder)); break;
       default: break;
     }
   });
   if (graph.data() == nullptr) throw ValueError(message(source.name, ": no ONNX model (it has no graph)"));
-  if (has_functions)
-    throw NotImplementedError(message(source.name, ": functions of the model's own; inline them (onnx.inliner)"));
   parse_graph(graph, source, folder, model);
+  for (Node& node : model.nodes) node.opset = model.opset;
   return model;
 }
 

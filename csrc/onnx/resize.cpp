@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/index.h"
 #include "cnnx/ops/linear.h"
 #include "cnnx/ops/resample.h"
 #include "cnnx/ops/view.h"
-#include "onnx/ops.h"
 
 namespace cnnx::onnx {
 namespace {
@@ -47,7 +47,7 @@ Tensor weight_matrix(const ResizeAxis& a, const ResizeRule& rule, DType dtype) {
   const double shrink = rule.antialias ? std::min(a.scale, 1.0) : 1;
   const double reach = (rule.mode == "linear" ? 1 : 2) / shrink;
   for (int64_t i = 0; i < a.out; ++i) {
-    double* row = result.data<double>() + i * a.in;
+    double* row = result.pointer<double>() + i * a.in;
     const double x = coordinate(a, rule.coordinates, i);
     double sum = 0;
     for (auto j = static_cast<int64_t>(std::floor(x - reach)); static_cast<double>(j) <= x + reach; ++j) {
@@ -61,14 +61,16 @@ Tensor weight_matrix(const ResizeAxis& a, const ResizeRule& rule, DType dtype) {
   return to(result, dtype);
 }
 
-Tensor along(const Tensor& x, const ResizeAxis& a, const ResizeRule& rule) {
+Tensor along(NodeRun& run, const Tensor& x, const ResizeAxis& a, const ResizeRule& rule) {
   if (rule.mode == "nearest") {
-    std::vector<int64_t> places;
-    for (int64_t i = 0; i < a.out; ++i)
-      places.push_back(std::clamp<int64_t>(nearest(coordinate(a, rule.coordinates, i), rule.rounding), 0, a.in - 1));
-    return index_select(x, a.axis, to(integers_tensor(places), x.device()));
+    return index_select(x, a.axis, run.once([&] {
+      std::vector<int64_t> places;
+      for (int64_t i = 0; i < a.out; ++i)
+        places.push_back(std::clamp<int64_t>(nearest(coordinate(a, rule.coordinates, i), rule.rounding), 0, a.in - 1));
+      return integers_tensor(places);
+    }));
   }
-  const Tensor matrix = to(weight_matrix(a, rule, x.dtype()), x.device());
+  const Tensor matrix = run.once([&] { return weight_matrix(a, rule, x.dtype()); });
   return transpose(matmul(transpose(x, a.axis, -1), transpose(matrix, 0, 1)), a.axis, -1);
 }
 
@@ -95,6 +97,8 @@ std::optional<Tensor> as_images(const Tensor& x, const std::vector<ResizeAxis>& 
     size[static_cast<size_t>(a.axis - 2)] = a.out;
     factors[static_cast<size_t>(a.axis - 2)] = a.scale;
     is_scaled = is_scaled || a.is_scaled;
+    const bool is_whole = a.scale * static_cast<double>(a.in) == static_cast<double>(a.out);
+    if (options.align_corners && !is_whole && a.is_scaled) return {};
   }
   if (is_scaled && !options.align_corners) options.factors = factors;
   return resample(x, size, options);
@@ -102,21 +106,24 @@ std::optional<Tensor> as_images(const Tensor& x, const std::vector<ResizeAxis>& 
 
 }  // namespace
 
-Tensor resize(const Tensor& x, const std::vector<ResizeAxis>& axes, const ResizeRule& rule) {
+Tensor resize(NodeRun& run, const Tensor& x, const std::vector<ResizeAxis>& axes, const ResizeRule& rule) {
   if (auto found = as_images(x, axes, rule)) return *found;
   const bool is_real = is_floating_point(x.dtype());
   Tensor y = is_real || rule.mode == "nearest" ? x : to(x, DType::float64);
-  for (const ResizeAxis& a : axes) y = along(y, a, rule);
+  for (const ResizeAxis& a : axes) y = along(run, y, a, rule);
   if (rule.coordinates == "tf_crop_and_resize") {
     for (const ResizeAxis& a : axes) {
-      const Tensor outside = Tensor::empty({a.out}, {DType::boolean});
-      for (int64_t i = 0; i < a.out; ++i) {
-        const double at = coordinate(a, rule.coordinates, i);
-        outside.data<bool>()[i] = at < 0 || at > static_cast<double>(a.in - 1);
-      }
+      const Tensor outside = run.once([&] {
+        const Tensor result = Tensor::empty({a.out}, {DType::boolean});
+        for (int64_t i = 0; i < a.out; ++i) {
+          const double at = coordinate(a, rule.coordinates, i);
+          result.pointer<bool>()[i] = at < 0 || at > static_cast<double>(a.in - 1);
+        }
+        return result;
+      });
       Dims shape = Dims::filled(y.ndim(), 1);
       shape[a.axis] = a.out;
-      y = where(reshape(to(outside, x.device()), shape), rule.extrapolation, y);
+      y = where(reshape(outside, shape), rule.extrapolation, y);
     }
   }
   return to(is_real || rule.mode == "nearest" ? y : round(y), x.dtype());

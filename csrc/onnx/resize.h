@@ -1,11 +1,10 @@
 // Resizing by any of ONNX's rules.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "cnnx/tensor.h"
+#include "onnx/ops.h"
 
 namespace cnnx::onnx {
 
@@ -23,6 +22,6 @@ struct ResizeRule {
   bool exclude_outside = false, antialias = false;
 };
 
-Tensor resize(const Tensor& x, const std::vector<ResizeAxis>& axes, const ResizeRule& rule);
+Tensor resize(NodeRun& run, const Tensor& x, const std::vector<ResizeAxis>& axes, const ResizeRule& rule);
 
 }  // namespace cnnx::onnx

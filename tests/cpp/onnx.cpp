@@ -154,9 +154,10 @@ TEST_CASE("what a file may say wrong, and how the error begins") {
       {"nothing", "", "load_onnx: test: no ONNX model"},
       {"text", "hello world, this is no model", "load_onnx: test: "},
       {"a size beyond the end", "\x3a" + huge + "\x01", "load_onnx: test: byte"},
-      {"an old opset", NetWriter(6).output("x").str(), "load_onnx: test: opset 6"},
-      {"a newer opset", NetWriter(99).output("x").str(), "load_onnx: test: opset 99"},
-      {"an opset below zero", NetWriter(-1).output("x").str(), "load_onnx: test: opset -1"},
+      {"an old opset", NetWriter(6).input("x", {1}).node("Relu", {"x"}, {"y"}).output("y").str(), "load_onnx: test: opset 6"},
+      {"a newer opset", NetWriter(99).input("x", {1}).node("Relu", {"x"}, {"y"}).output("y").str(), "load_onnx: test: opset 99"},
+      {"an opset below zero", NetWriter(-1).input("x", {1}).node("Relu", {"x"}, {"y"}).output("y").str(),
+       "load_onnx: test: opset -1"},
       {"ops that are missing, all at once",
        NetWriter().input("x", {1}).node("Foo", {"x"}, {"y"}).node("Bar", {"y"}, {"z"}).output("z").str(), "Bar, Foo"},
       {"an attribute that is missing", one_node("Relu", {"x"}, {attribute("foo", int64_t{1})}).str(), "Relu.foo"},
@@ -229,7 +230,16 @@ TEST_CASE("nodes whose numbers are out of range end in an error of the library")
       pool({attribute("kernel_shape", {-1, 2})}),
       pool({attribute("kernel_shape", {kMost, kMost}), attribute("auto_pad", "SAME_UPPER")}),
       pool({attribute("kernel_shape", {2, 2}), attribute("strides", {0, 1})}),
-      pool({attribute("kernel_shape", {2, 2}), attribute("pads", {9, 9, 9, 9})}),
+      NetWriter().input("x", {2, 3}).node("Split", {"x"}, {}).output("x"),
+      NetWriter()
+          .input("x", {1, 4, 2, 2})
+          .node("DepthToSpace", {"x"}, {"y"}, {attribute("blocksize", int64_t{1} << 32)})
+          .output("y"),
+      NetWriter()
+          .input("x", {1, 4, 2, 2})
+          .node("SpaceToDepth", {"x"}, {"y"}, {attribute("blocksize", int64_t{1} << 32)})
+          .output("y"),
+      one_node("TopK", {"x", "x"}),
       pool({attribute("kernel_shape", {9, 9})}),
       one_node("Softmax", {"x"}, {attribute("axis", int64_t{2})}),
       one_node("Softmax", {"x"}, {attribute("axis", kLeast)}),
@@ -249,6 +259,7 @@ TEST_CASE("nodes whose numbers are out of range end in an error of the library")
       reshape({1, 1, 1, 1, 1, 1, 1, 2, 3}),
   };
   for (const NetWriter& writer : nets) {
+    CAPTURE(&writer - nets);
     const OnnxNet net = parsed(writer.str());
     const OnnxValue& x = net.inputs()[0];
     const Tensor input = Tensor::zeros(Dims(x.shape.begin(), x.shape.end()));

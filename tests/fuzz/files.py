@@ -15,6 +15,7 @@ import bz2
 import contextlib
 import importlib.util
 import io
+import math
 import os
 import random
 import shutil
@@ -92,6 +93,7 @@ class Fuzzer:
         self.usps = samples.usps(3)
         self.mat = samples.svhn(2)
         self.tables = samples.tables()
+        self.nets = samples.onnx_nets()
         data = self.base / "data"
         data.mkdir()
         for name, content in self.labelled.items():
@@ -118,6 +120,7 @@ class Fuzzer:
             "usps": (1, self.make_usps),
             "mat": (2, self.make_mat),
             "table": (2, self.make_table),
+            "onnx": (4, self.make_onnx),
             "resume": (2, self.make_resume),
         }
         if self.pictures:
@@ -335,6 +338,12 @@ class Fuzzer:
         data = mutate.of_bytes(rng, rng.choice(self.tables), rng.choice(self.tables), front=200)
         return Case("table", {"x.csv": data}, lambda folder: self.call(read_table, folder / "x.csv"))
 
+    def make_onnx(self, rng: random.Random) -> Case:
+        data = rng.choice(self.nets)
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            data = mutate.of_message(rng, data) if rng.random() < 0.8 else mutate.of_bytes(rng, data)
+        return Case("onnx", {"net.onnx": data}, lambda folder: self.call(_load_onnx, folder / "net.onnx"))
+
     def picture(self, rng: random.Random) -> tuple[str, bytes]:
         name = rng.choice(list(self.pictures))
         data = self.pictures[name]
@@ -407,6 +416,20 @@ class Fuzzer:
                 return self.command(["train", "--resume", folder], folder)
 
         return Case("resume", files, act)
+
+
+def _load_onnx(path: Path) -> None:
+    """Reads a net and runs it once, on ones: what comes of that may be an error of any op."""
+    try:
+        net = cnnx.onnx.load(path)
+    except NotImplementedError as error:  # what cnnx lacks, which is documented too
+        raise ValueError(str(error)) from error
+    shapes = [[size if isinstance(size, int) else 1 for size in shape or ()] for _, _, shape in net.inputs]
+    if any(math.prod(shape) > 1 << 14 for shape in shapes):
+        return
+    types = [dtype for _, dtype, _ in net.inputs]
+    with contextlib.suppress(RuntimeError, ValueError, TypeError, IndexError), cnnx.no_grad():
+        net(*[cnnx.ones(shape, dtype=dtype) for shape, dtype in zip(shapes, types, strict=True)])
 
 
 def _where() -> str:

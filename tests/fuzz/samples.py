@@ -305,6 +305,13 @@ def interrupting(batches: int | None) -> Any:
         progress.Bar.move_to = original  # type: ignore[method-assign]
 
 
+def onnx_nets() -> list[bytes]:
+    """Small nets in ONNX, which cnnx and others exported."""
+    tests = Path(__file__).parent.parent
+    files = [*(tests / "fuzz" / "corpus" / "onnx").glob("*.onnx"), *(tests / "onnx").glob("*.onnx")]
+    return [data for data in (file.read_bytes() for file in sorted(files)) if len(data) < 10_000]
+
+
 def corpus(folder: Path) -> None:
     """Writes what libFuzzer starts from: samples behind a byte that says which of the readers is meant."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ from typing import Any
 
 from cnnx import _C
 from cnnx.nn import Module, Parameter
-from cnnx.signatures import checked
 from cnnx.tensor import Tensor
 
 __all__ = ["OnnxModule", "load"]
@@ -75,7 +74,6 @@ class OnnxModule(Module):
         return results[0] if len(results) == 1 else tuple(results)
 
 
-@checked
 def load(path: str | os.PathLike[str]) -> OnnxModule:
     """Reads an ONNX file as a module, which can be run, fine-tuned and exported again.
 
@@ -94,6 +92,8 @@ def load(path: str | os.PathLike[str]) -> OnnxModule:
 
     Raises
     ------
+    TypeError
+        If `path` is no path.
     OSError
         If the file cannot be read.
     ValueError
@@ -108,4 +108,11 @@ def load(path: str | os.PathLike[str]) -> OnnxModule:
     >>> net = cnnx.onnx.load("net.onnx")  # doctest: +SKIP
     >>> scores = net(images)  # doctest: +SKIP
     """
-    return OnnxModule(_C.load_onnx(os.fspath(path)))
+    return OnnxModule(read(path, "onnx.load"))
+
+
+def read(path: str | os.PathLike[str], op: str) -> _C.OnnxNet:
+    """The net of a file."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{op}: path must be a path, got {type(path).__name__}")
+    return _C.load_onnx(os.fspath(path))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from cnnx import _C
+from cnnx.onnx.load import read
 from cnnx.signatures import checked
 
 __all__ = ["Session"]
@@ -57,7 +58,7 @@ class Session:
         threads: int | None = None,
         shapes: Sequence[Sequence[int]] | None = None,
     ) -> None:
-        net = _C.load_onnx(os.fspath(path))
+        net = read(path, "onnx.Session")
         given = [tuple(shape) for shape in shapes] if shapes is not None else []
         if threads is not None and threads < 1:
             raise ValueError(f"Session: threads must be at least 1, got {threads}")
