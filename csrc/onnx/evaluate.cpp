@@ -63,7 +63,8 @@ void run_node(const Op& op, NodeRun& run, bool fixed) {
 std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass) {
   std::vector<Tensor> values(static_cast<size_t>(net.values));
   std::vector<bool> is_fixed(values.size(), false);
-  if (pass.found != nullptr) *pass.found = {.values = std::vector<Tensor>(values.size()), .tables = std::vector<std::vector<Tensor>>(net.steps.size())};
+  if (pass.found != nullptr)
+    *pass.found = {.values = std::vector<Tensor>(values.size()), .tables = std::vector<std::vector<Tensor>>(net.steps.size())};
   size_t number = 0;
   for (const Tensor& t : pass.inputs) values[number++] = t;
   for (const Tensor& t : pass.weights) {

@@ -45,8 +45,14 @@ class Inliner {
       const auto input = names.find(f.outputs[i]);
       if (input == names.end()) names[f.outputs[i]] = call.outputs[i];
       else
-        nodes.push_back({.op = "Identity", .domain = "", .name = prefix, .overload = "", .inputs = {input->second},
-                         .outputs = {call.outputs[i]}, .attributes = {}, .opset = call.opset});
+        nodes.push_back({.op = "Identity",
+                         .domain = "",
+                         .name = prefix,
+                         .overload = "",
+                         .inputs = {input->second},
+                         .outputs = {call.outputs[i]},
+                         .attributes = {},
+                         .opset = call.opset});
     }
     const auto renamed = [&](std::string& name) {
       if (name.empty()) return;

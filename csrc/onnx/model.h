@@ -30,7 +30,7 @@ struct Node {
   std::string op, domain, name, overload;
   std::vector<std::string> inputs, outputs;  // an empty name: left out
   std::vector<Attribute> attributes;
-  int64_t opset = 0;  // of ai.onnx, by which it is read
+  int64_t opset = 0;        // of ai.onnx, by which it is read
   std::string str() const;  // "Conv 'conv1'", or by its output
 };
 

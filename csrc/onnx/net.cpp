@@ -27,7 +27,8 @@ std::string places(const std::vector<Tensor>& weights) {
   std::string bytes;
   bytes.reserve(weights.size() * 3 * sizeof(uint64_t));
   for (const Tensor& t : weights)
-    for (const uint64_t number : {reinterpret_cast<uint64_t>(t.impl().get()), t->storage->number(), static_cast<uint64_t>(t->offset)})
+    for (const uint64_t number :
+         {reinterpret_cast<uint64_t>(t.impl().get()), t->storage->number(), static_cast<uint64_t>(t->offset)})
       bytes.append(reinterpret_cast<const char*>(&number), sizeof(number));
   return bytes;
 }

@@ -12,9 +12,9 @@ namespace {
 
 const std::vector<std::span<const Op>>& tables() {
   static const std::vector<std::span<const Op>> all = {
-      activation_ops(), constant_ops(), conv_ops(), element_ops(), index_ops(),     join_ops(),   loss_ops(),     ml_ops(),
-      nn_ops(),         norm_ops(),     pool_ops(), product_ops(), recurrent_ops(), reduce_ops(), resample_ops(), scatter_ops(),
-      shape_ops()};
+      activation_ops(), constant_ops(), conv_ops(),     element_ops(), index_ops(), join_ops(),
+      loss_ops(),       ml_ops(),       nn_ops(),       norm_ops(),    pool_ops(),  product_ops(),
+      recurrent_ops(),  reduce_ops(),   resample_ops(), scatter_ops(), shape_ops()};
   return all;
 }
 

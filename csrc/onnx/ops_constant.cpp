@@ -53,7 +53,8 @@ void range(NodeRun& run) {
     const double start = run.number(0), step = run.number(2);
     // The number of elements as the dtype counts them.
     const auto count = static_cast<int64_t>(std::max(0.0, std::ceil((run.number(1) - start) / step)));
-    return run.out(to(add(mul(arange(int64_t{0}, count, 1, DType::int64), Tensor::scalar(step, {DType::float64})), start), dtype));
+    return run.out(
+        to(add(mul(arange(int64_t{0}, count, 1, DType::int64), Tensor::scalar(step, {DType::float64})), start), dtype));
   }
   run.out(arange(run.integers(size_t{0})[0], run.integers(size_t{1})[0], run.integers(size_t{2})[0], dtype));
 }
@@ -67,7 +68,8 @@ void eye_like(NodeRun& run) {
   if (x.ndim() != 2) run.fail(message("an input of shape ", x.shape()));
   const DType dtype = dtype_attribute(run, x.dtype());
   const int64_t rows = x.size(0), columns = x.size(1), k = run.integer("k", 0);
-  const Tensor row = reshape(arange(int64_t{0}, rows, 1, DType::int64), {rows, 1}), column = arange(int64_t{0}, columns, 1, DType::int64);
+  const Tensor row = reshape(arange(int64_t{0}, rows, 1, DType::int64), {rows, 1}),
+               column = arange(int64_t{0}, columns, 1, DType::int64);
   run.out(to(eq(sub(column, row), k), dtype));
 }
 
@@ -86,9 +88,7 @@ void one_hot_node(NodeRun& run) {
 }
 
 constexpr Op kOps[] = {
-    {.name = "Constant",
-     .run = constant,
-     .attributes = "value value_float value_floats value_int value_ints"},
+    {.name = "Constant", .run = constant, .attributes = "value value_float value_floats value_int value_ints"},
     {.name = "ConstantOfShape", .run = constant_of_shape, .attributes = "value"},
     {.name = "Range", .run = range, .attributes = "stash_type"},
     {.name = "EyeLike", .run = eye_like, .attributes = "dtype k", .of_shapes = true},

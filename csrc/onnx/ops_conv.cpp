@@ -67,11 +67,10 @@ void col_to_im(NodeRun& run) {
   const std::vector<int64_t> pads = run.integers("pads").value_or(std::vector<int64_t>(4, 0));
   if (pads.size() != 4) run.fail("attribute 'pads' needs 4 numbers");
   // fold() has one padding for both sides: into a frame that holds the padding, which is then cut off.
-  const Tensor framed =
-      fold(x, {size[0] + pads[0] + pads[2], size[1] + pads[1] + pads[3]},
-           {.kernel = {kernel[0], kernel[1]},
-            .dilation = axis_numbers(run, "dilations", 2, 1),
-            .stride = axis_numbers(run, "strides", 2, 1)});
+  const Tensor framed = fold(x, {size[0] + pads[0] + pads[2], size[1] + pads[1] + pads[3]},
+                             {.kernel = {kernel[0], kernel[1]},
+                              .dilation = axis_numbers(run, "dilations", 2, 1),
+                              .stride = axis_numbers(run, "strides", 2, 1)});
   run.out(pad(framed, {-pads[1], -pads[3], -pads[0], -pads[2]}));
 }
 

@@ -38,9 +38,7 @@ Tensor plus(const TensorOrNumber& a, const TensorOrNumber& b) { return add(a, b)
 Tensor minus(const TensorOrNumber& a, const TensorOrNumber& b) { return sub(a, b); }
 
 // Of integers without the fraction.
-void div_node(NodeRun& run) {
-  run.out(div(run.in(0), run.in(1), is_floating_point(run.in(0).dtype()) ? "" : "trunc"));
-}
+void div_node(NodeRun& run) { run.out(div(run.in(0), run.in(1), is_floating_point(run.in(0).dtype()) ? "" : "trunc")); }
 
 // The exponent may be of another dtype; the result is of the base's.
 void pow_node(NodeRun& run) {
@@ -50,9 +48,7 @@ void pow_node(NodeRun& run) {
 }
 
 // Floats without fmod: from opset 28 on.
-void mod(NodeRun& run) {
-  run.out(run.flag("fmod") ? fmod(run.in(0), run.in(1)) : remainder(run.in(0), run.in(1)));
-}
+void mod(NodeRun& run) { run.out(run.flag("fmod") ? fmod(run.in(0), run.in(1)) : remainder(run.in(0), run.in(1))); }
 
 // Shifts by a negative number, or by more than there are bits, leave nothing but the sign.
 void bit_shift(NodeRun& run) {

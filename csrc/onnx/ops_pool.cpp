@@ -47,8 +47,7 @@ Tensor over_the_batch(const NodeRun& run, const Tensor& places, const Tensor& x,
                       const AxisInts& begin) {
   const int64_t width = x.size(-1), height = w.axes == 2 ? x.size(-2) : 1, row = padded.back();
   const Tensor line = sub(floor_divide(places, row), begin[0]), column = sub(remainder(places, row), begin[1]);
-  const Tensor inside =
-      run.flag("storage_order") ? add(mul(column, height), line) : add(mul(line, width), column);
+  const Tensor inside = run.flag("storage_order") ? add(mul(column, height), line) : add(mul(line, width), column);
   Dims planes = Dims::filled(x.ndim(), 1);
   planes[0] = x.size(0), planes[1] = x.size(1);
   const int64_t each = width * height, count = x.size(0) * x.size(1);
@@ -66,10 +65,8 @@ void max_pool(NodeRun& run) {
   for (int axis = 0; axis < 2; ++axis) is_before = is_before || 2 * w.padding[2 * axis] > w.kernel[axis];
   const Tensor from = is_before ? surrounded(x, w, -INFINITY) : x;
   const AxisInts begin{w.padding[0], w.padding[2]};
-  const PoolOptions options{.kernel = w.kernel,
-                            .stride = w.stride,
-                            .padding = is_before ? AxisInts{0, 0} : begin,
-                            .dilation = w.dilation};
+  const PoolOptions options{
+      .kernel = w.kernel, .stride = w.stride, .padding = is_before ? AxisInts{0, 0} : begin, .dilation = w.dilation};
   const auto back = [&](const Tensor& y) { return is_real ? y : to(y, given.dtype()); };
   if (!run.wants(1)) return run.out(back(w.axes == 1 ? max_pool1d(from, options) : max_pool2d(from, options)));
   const auto [y, places] = w.axes == 1 ? max_pool1d_with_indices(from, options) : max_pool2d_with_indices(from, options);
@@ -78,8 +75,7 @@ void max_pool(NodeRun& run) {
 }
 
 Tensor mean_pool(const Tensor& x, const Spatial& w, const AxisInts& padding, bool count_include_pad) {
-  const PoolOptions options{
-      .kernel = w.kernel, .stride = w.stride, .padding = padding, .count_include_pad = count_include_pad};
+  const PoolOptions options{.kernel = w.kernel, .stride = w.stride, .padding = padding, .count_include_pad = count_include_pad};
   return w.axes == 1 ? avg_pool1d(x, options) : avg_pool2d(x, options);
 }
 
@@ -173,7 +169,8 @@ void max_unpool(NodeRun& run) {
   const Tensor zeros = Tensor::zeros({wanted.numel()}, x.options());
   Tensor flat = to(reshape(places, {-1}), DType::int64);
   if (!(wanted == shape)) {  // from places in the smaller planes to those of the larger
-    const int64_t w = shape.back(), h = s.axes == 2 ? shape.at(-2) : 1, to_w = wanted.back(), to_h = s.axes == 2 ? wanted.at(-2) : 1;
+    const int64_t w = shape.back(), h = s.axes == 2 ? shape.at(-2) : 1, to_w = wanted.back(),
+                  to_h = s.axes == 2 ? wanted.at(-2) : 1;
     const Tensor plane = floor_divide(flat, w * h), line = remainder(floor_divide(flat, w), h), column = remainder(flat, w);
     flat = add(mul(add(mul(plane, to_h), line), to_w), column);
   }
@@ -181,9 +178,7 @@ void max_unpool(NodeRun& run) {
 }
 
 constexpr Op kOps[] = {
-    {.name = "MaxPool",
-     .run = max_pool,
-     .attributes = "auto_pad ceil_mode dilations kernel_shape pads storage_order strides"},
+    {.name = "MaxPool", .run = max_pool, .attributes = "auto_pad ceil_mode dilations kernel_shape pads storage_order strides"},
     {.name = "AveragePool",
      .run = average_pool,
      .attributes = "auto_pad ceil_mode count_include_pad dilations kernel_shape pads strides"},

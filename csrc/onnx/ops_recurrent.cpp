@@ -39,8 +39,8 @@ struct Numbers {
   int count;
   double alpha, beta;
 };
-constexpr Numbers kNumbers[] = {{"Affine", 2, 1, 0},          {"LeakyRelu", 1, 0.01, 0}, {"ThresholdedRelu", 1, 1, 0},
-                                {"ScaledTanh", 2, 1, 1},      {"Elu", 1, 1, 0},          {"HardSigmoid", 2, 0.2, 0.5}};
+constexpr Numbers kNumbers[] = {{"Affine", 2, 1, 0},     {"LeakyRelu", 1, 0.01, 0}, {"ThresholdedRelu", 1, 1, 0},
+                                {"ScaledTanh", 2, 1, 1}, {"Elu", 1, 1, 0},          {"HardSigmoid", 2, 0.2, 0.5}};
 
 // One direction of a layer at work: what its weights are, and the state from step to step.
 struct Cell {
@@ -91,8 +91,8 @@ void lstm_step(Cell& s, const Tensor& x) {
 }
 
 struct Kind {
-  int64_t gates;        // blocks of the weights
-  size_t activations;   // of one direction
+  int64_t gates;       // blocks of the weights
+  size_t activations;  // of one direction
   const char* usual[3];
   void (*step)(Cell& cell, const Tensor& x);
 };
@@ -152,7 +152,8 @@ void recurrent(NodeRun& run) {
               .step = kind.step};
     if (run.has(3)) {
       const Tensor bias = select(run.in(3), 0, d);
-      cell.w_bias = narrow(bias, 0, 0, kind.gates * hidden), cell.r_bias = narrow(bias, 0, kind.gates * hidden, kind.gates * hidden);
+      cell.w_bias = narrow(bias, 0, 0, kind.gates * hidden),
+      cell.r_bias = narrow(bias, 0, kind.gates * hidden, kind.gates * hidden);
     }
     const Tensor from_x = linear(x, cell.w, cell.w_bias);
     std::vector<Tensor> found(static_cast<size_t>(steps));

@@ -5,13 +5,13 @@
 #include "cnnx/ops/create.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/grid_sample.h"
-#include "cnnx/ops/index.h"
 #include "cnnx/ops/join.h"
 #include "cnnx/ops/linear.h"
 #include "cnnx/ops/pad.h"
 #include "cnnx/ops/view.h"
-#include "onnx/resize.h"
+#include "onnx/indices.h"
 #include "onnx/ops.h"
+#include "onnx/resize.h"
 
 namespace cnnx::onnx {
 namespace {
@@ -25,18 +25,19 @@ Tensor padded_by_copies(NodeRun& run, const Tensor& x, int axis, int64_t before,
     const int64_t period = mode == PadMode::circular ? n : std::max<int64_t>(2 * (n - 1), 1);
     for (int64_t i = 0; i < result.numel(); ++i) {
       const int64_t at = i - before, turn = ((at % period) + period) % period;
-      result.pointer<int64_t>()[i] =
-          mode == PadMode::replicate ? std::clamp<int64_t>(at, 0, n - 1) : turn < n ? turn : period - turn;
+      result.pointer<int64_t>()[i] = mode == PadMode::replicate ? std::clamp<int64_t>(at, 0, n - 1)
+                                     : turn < n                 ? turn
+                                                                : period - turn;
     }
     return result;
   });
-  return index_select(x, axis, index);
+  return taken(x, axis, index);
 }
 
 void pad_node(NodeRun& run) {
   const Tensor& x = run.in(0);
   const std::string word = run.word("mode", "constant", {"constant", "reflect", "edge", "wrap"});
-  const PadMode mode = word == "constant" ? PadMode::constant
+  const PadMode mode = word == "constant"  ? PadMode::constant
                        : word == "reflect" ? PadMode::reflect
                        : word == "edge"    ? PadMode::replicate
                                            : PadMode::circular;
@@ -142,7 +143,8 @@ void resize_node(NodeRun& run) {
   if (wanted.scales.empty() == wanted.sizes.empty() && x.ndim() > 0) run.fail("needs scales or sizes");
   const bool by_parts = rule.coordinates == "tf_crop_and_resize";
   const auto policy = run.word("keep_aspect_ratio_policy", "stretch", {"stretch", "not_larger", "not_smaller"});
-  run.out(resize(run, x, resized_axes(run, x, wanted, axes, by_parts ? run.reals(size_t{1}) : std::vector<double>(), policy), rule));
+  run.out(
+      resize(run, x, resized_axes(run, x, wanted, axes, by_parts ? run.reals(size_t{1}) : std::vector<double>(), policy), rule));
 }
 
 void grid_sample_node(NodeRun& run) {
@@ -151,9 +153,9 @@ void grid_sample_node(NodeRun& run) {
   const Tensor& x = run.in(0);
   if (x.ndim() != 4) run.unsupported(message("an input of shape ", x.shape(), ": cnnx has two spatial axes"));
   run.out(grid_sample(x, run.in(1),
-                      mode == "nearest"                       ? GridMode::nearest
+                      mode == "nearest"                      ? GridMode::nearest
                       : mode == "cubic" || mode == "bicubic" ? GridMode::bicubic
-                                                              : GridMode::bilinear,
+                                                             : GridMode::bilinear,
                       padding == "zeros"    ? GridPadding::zeros
                       : padding == "border" ? GridPadding::border
                                             : GridPadding::reflection,

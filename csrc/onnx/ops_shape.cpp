@@ -110,11 +110,12 @@ void depth_to_space(NodeRun& run) {
 void space_to_depth(NodeRun& run) {
   const Tensor& x = images(run);
   const int64_t b = run.integer("blocksize");
-  if (b < 1 || x.size(2) % b != 0 || x.size(3) % b != 0) run.fail(message("a block of ", b, " for an input of shape ", x.shape()));
+  if (b < 1 || x.size(2) % b != 0 || x.size(3) % b != 0)
+    run.fail(message("a block of ", b, " for an input of shape ", x.shape()));
   const int64_t n = x.size(0), c = x.size(1), h = x.size(2) / b, w = x.size(3) / b;
   const bool columns_first = run.word("mode", "DCR", {"DCR", "CRD"}) == "CRD";
-  const Tensor y = permute(reshape(x, {n, c, h, b, w, b}), columns_first ? std::vector<int64_t>{0, 1, 3, 5, 2, 4}
-                                                                         : std::vector<int64_t>{0, 3, 5, 1, 2, 4});
+  const Tensor y = permute(reshape(x, {n, c, h, b, w, b}),
+                           columns_first ? std::vector<int64_t>{0, 1, 3, 5, 2, 4} : std::vector<int64_t>{0, 3, 5, 1, 2, 4});
   run.out(reshape(y, {n, c * b * b, h, w}));
 }
 
