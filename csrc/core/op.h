@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/autograd.h"
 #include "cnnx/inline_vector.h"
 #include "core/attributes.h"
@@ -341,12 +342,12 @@ bool are_calls_watched();
 
 // Layout. The one place that decides it.
 // Spatial ops, of float32 (N, C, S...) on the CPU: lanes if the process has them and there is at least half a block of images.
-bool lanes_for_images(const Dims& shape, const TensorOptions& options);
+CNNX_INTERNAL_API bool lanes_for_images(const Dims& shape, const TensorOptions& options);
 inline bool lanes_for_images(const Tensor& images) { return lanes_for_images(images.shape(), images.options()); }
 // The tensor in lanes: itself, or a copy, by an op that is recorded as any other.
 Tensor packed(const Tensor& t);
 // The same without history.
-Tensor to_lanes(const Tensor& t);
+CNNX_INTERNAL_API Tensor to_lanes(const Tensor& t);
 // Converts a storage in lanes to plain, by this op, which turns the storage of its input.
 extern const OpDef kUnpack;
 // Of a plan, which has memory for both forms: from lanes to plain.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cnnx/activation.h"
+#include "cnnx/api.h"
 #include "cnnx/autocast.h"
 #include "cnnx/autograd.h"
 #include "cnnx/data/gather.h"

@@ -13,9 +13,10 @@
 #include <utility>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // An input or output of a net.
 struct OnnxValue {
@@ -64,4 +65,4 @@ OnnxNet parse_onnx(const void* data, size_t size, const std::string& file);
 // The names of the ONNX ops that load_onnx takes.
 std::vector<std::string> onnx_ops();
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -17,9 +17,10 @@
 #include <string>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // Tells the place in the program that runs, for the reason why there is no plan; null (the default) where nobody knows.
 extern std::string (*where_it_runs)();
@@ -81,4 +82,4 @@ bool is_noting();
 // What of arguments decides whether a plan fits them, to be compared.
 std::string signature(const std::vector<Tensor>& arguments);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

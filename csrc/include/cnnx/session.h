@@ -13,9 +13,10 @@
 #include <string>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 class OnnxNet;
 
@@ -67,4 +68,4 @@ class Session {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API
