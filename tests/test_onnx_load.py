@@ -10,7 +10,7 @@ import cnnx
 from cnnx import nn, optim
 from cnnx.models import build_model
 
-FILES = sorted((Path(__file__).parent / "onnx").glob("*.onnx"))
+FILES = sorted((Path(__file__).parent / "onnx_files").glob("*.onnx"))
 
 
 def arrays(path):
@@ -165,7 +165,11 @@ def test_what_does_not_fit_is_refused(exported, tmp_path):
     for inputs, error, words in [
         ((), ValueError, "the net has 1 inputs, got 0"),
         ((cnnx.zeros(1, 1, 14, 14, dtype=cnnx.float64),), TypeError, "'input' is of float32, got float64"),
-        ((cnnx.zeros(1, 2, 14, 14),), RuntimeError, r"'input' has the shape \(batch, 1, 14, 14\), got \(1, 2, 14, 14\)"),
+        (
+            (cnnx.zeros(1, 2, 14, 14),),
+            RuntimeError,
+            r"'input' has the shape \(batch, 1, 14, 14\), got \(1, 2, 14, 14\)",
+        ),
     ]:
         with pytest.raises(error, match=words):
             net(*inputs)
@@ -214,7 +218,11 @@ def test_missing_operators_are_named_all_at_once(tmp_path):
     onnx = pytest.importorskip("onnx")
     node = onnx.helper.make_node
     proto = made(
-        [node("Nonsense", ["x"], ["a"]), node("Relu", ["a"], ["b"]), node("Strange", ["b"], ["y"], domain="other")],
+        [
+            node("Nonsense", ["x"], ["a"]),
+            node("Relu", ["a"], ["b"]),
+            node("Strange", ["b"], ["y"], domain="other"),
+        ],
         [("x", [2])],
         [("y", [2])],
     )
@@ -251,7 +259,9 @@ def test_names_that_python_or_the_module_needs(tmp_path):
 
 def test_dropout_drops_in_training_alone(tmp_path):
     onnx = pytest.importorskip("onnx")
-    net = loaded(tmp_path, made([onnx.helper.make_node("Dropout", ["x"], ["y"])], [("x", [1000])], [("y", [1000])]))
+    net = loaded(
+        tmp_path, made([onnx.helper.make_node("Dropout", ["x"], ["y"])], [("x", [1000])], [("y", [1000])])
+    )
     x = cnnx.ones(1000)
     assert net(x).tolist() == x.tolist()
     net.train()

@@ -87,6 +87,8 @@ def test_node_tests_of_onnx():
     for kind, whats in missing.items():
         print(f"{kind}: {sum(map(len, whats.values()))} tests")
         for what, names in sorted(whats.items()):
-            print(f"  {what or 'of any kind'}: {len(names)} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})")
+            print(
+                f"  {what or 'of any kind'}: {len(names)} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})"
+            )
     assert not wrong, "\n".join(wrong)
     assert len(passed) >= 1000
