@@ -17,6 +17,7 @@ float* transform_weight(const Queue& queue, const ConvPlan& c, const float* weig
   const int64_t vectors = ceil_div(c.out_channels, kLanes), taps = c.taps(), out_pitch = vectors * kLanes;
   const int64_t point_pitch = c.in_channels * out_pitch;
   float* to = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(kGrid * point_pitch) * sizeof(float)));
+  if (queue.rehearses) return to;
   const Split parts(c.in_channels, kLanes);
   parallel_for(vectors * parts.parts, static_cast<double>(parts.size(0) * kGrid * 2), [&](int64_t unit) {
     const int64_t o = unit / parts.parts * kLanes, first = parts.begin(unit % parts.parts),
@@ -46,22 +47,23 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
       static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(c.blocks * in_vectors * in_plane * kLanes) * sizeof(float)));
   float* result = static_cast<float*>(
       queue.scratch(kPackedOutput, static_cast<size_t>(c.blocks * out_vectors * out_plane * kLanes) * sizeof(float)));
+  const int64_t per_image = winograd_tiles(c), count = c.blocks * per_image, columns = ceil_div(c.out_width, M);
+  const int64_t by_cache = kUnitBytes / (kGrid * (in_pitch + out_pitch) * static_cast<int64_t>(sizeof(float)));
+  const int64_t to_share = ceil_div(count, 4 * kTileCols) * kTileCols;
+  const Split units(count, max(min(by_cache, to_share), 1)), vectors(out_vectors, kTileRows);
+  const UnitScratch<float> points_of_unit(queue, kPoints36, kGrid * units.size(0) * in_pitch);
+  const UnitScratch<float> products_of_unit(queue, kProducts36, kGrid * units.size(0) * out_pitch);
+  if (queue.rehearses) return;
+
   parallel_for(c.blocks * in_vectors, static_cast<double>(in_plane * kLanes) / 4, [&](int64_t unit) {
     const int64_t n = unit / in_vectors, channel = unit % in_vectors * kLanes;
     pack_block(input + (n * c.in_channels + channel) * in_plane, in_plane, min(c.in_channels - channel, kLanes), in_plane,
                packed + unit * in_plane * kLanes);
   });
-
-  const int64_t per_image = winograd_tiles(c), count = c.blocks * per_image, columns = ceil_div(c.out_width, M);
-  const int64_t by_cache = kUnitBytes / (kGrid * (in_pitch + out_pitch) * static_cast<int64_t>(sizeof(float)));
-  const int64_t to_share = ceil_div(count, 4 * kTileCols) * kTileCols;
-  const Split units(count, max(min(by_cache, to_share), 1)), vectors(out_vectors, kTileRows);
   const double cost = cost_of(2.0 * static_cast<double>(kGrid * units.size(0) * c.in_channels * out_pitch));
   parallel_for(units.parts, cost, [&](int64_t unit) {
     const int64_t first = units.begin(unit), tiles = units.size(unit);
-    float* points = static_cast<float*>(queue.scratch(kPoints36, static_cast<size_t>(kGrid * tiles * in_pitch) * sizeof(float)));
-    float* products =
-        static_cast<float*>(queue.scratch(kProducts36, static_cast<size_t>(kGrid * tiles * out_pitch) * sizeof(float)));
+    float *points = points_of_unit.here(), *products = products_of_unit.here();
     const auto for_tiles = [&](const auto& run) {
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t n = (first + t) / per_image, at = (first + t) % per_image;
