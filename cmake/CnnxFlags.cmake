@@ -1,5 +1,7 @@
 # All compile flags live here.
 
+# Where no build type is said, as in another project, this is optimised all the same.
+set(CNNX_OPTIMISED $<OR:$<CONFIG:Release>,$<CONFIG:>>)
 add_library(cnnx_flags INTERFACE)
 target_compile_options(cnnx_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra $<$<BOOL:${CNNX_WERROR}>:-Werror>>
                        $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)

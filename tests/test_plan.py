@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 import warnings
 
@@ -134,6 +135,55 @@ def test_inference_sees_edited_weights_and_returns_fresh_tensors() -> None:
         model.load_state_dict(Lenet().state_dict())
         np.testing.assert_array_equal(fast(data[1][0]).numpy(), model(data[1][0]).numpy())
     assert list(fast.state_dict()) == list(model.state_dict())
+
+
+def test_weights_laid_out_beforehand_follow_every_change() -> None:
+    """One image: a plan lays out weights of convolutions once, and again when somebody changed them."""
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3),
+        nn.ReLU(),
+        nn.Conv2d(16, 20, 3),
+        nn.BatchNorm2d(20),
+        nn.Flatten(),
+        nn.Linear(80, 3),
+    ).eval()
+    compiled = cnnx.compile(model, static=True, fullgraph=True)
+    x = cnnx.rand(1, 1, 6, 6)
+
+    def check() -> None:
+        with cnnx.no_grad():
+            np.testing.assert_array_equal(compiled(x).numpy(), model(x).numpy())
+
+    def by_hand(change) -> None:
+        with cnnx.no_grad():
+            change()
+
+    conv, norm = model[2], model[3]
+    changes = [
+        lambda: conv.weight.mul_(2),
+        lambda: conv.weight.data.add_(1),
+        lambda: conv.weight.view(-1)[3:5].zero_(),
+        lambda: norm.running_var.add_(1),
+        lambda: model.load_state_dict({k: v + v for k, v in model.state_dict().items()}),
+    ]
+    for _ in range(4):
+        check()
+    for change in changes:
+        by_hand(change)
+        check()
+    model.requires_grad_(True)
+    model(x).sum().backward()
+    cnnx.optim.SGD(model.parameters(), lr=0.1, momentum=0.9).step()
+    check()
+    numbers = conv.weight.detach().numpy()  # from now on changes leave no trace
+    for _ in range(3):
+        numbers[0] += 1
+        check()
+    pointer = model[0].weight.data_ptr()
+    ctypes.c_float.from_address(pointer).value += 1
+    check()
+    ctypes.c_float.from_address(pointer).value += 1
+    check()
 
 
 def test_other_modes_shapes_and_parameters_are_noted_anew() -> None:

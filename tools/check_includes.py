@@ -3,6 +3,7 @@
 
 The kernels that are compiled once per instruction set reach C headers alone, by whatever way: an inline
 function of the C++ library compiled with their flags could be the copy that the linker keeps for everybody.
+Public headers show what they declare (CNNX_API), but for those of plain structs that such kernels include.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def headers(*names: str) -> list[str]:
 FLOORS: dict[str, list[str]] = {
     "numbers and names": [
         *headers(
-            *("activation", "device", "dims", "dtype", "error", "grid_mode", "inline_vector"),
+            *("activation", "api", "device", "dims", "dtype", "error", "grid_mode", "inline_vector"),
             *("random_state", "threads"),
         ),
         *headers("data/padding", "nn/optim_steps"),
@@ -34,9 +35,10 @@ FLOORS: dict[str, list[str]] = {
         "core/",
         *headers("autocast", "autograd", "number", "profiler", "random", "recording", "tensor"),
     ],
-    "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("foresight", "plan")],
+    "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("foresight", "plan", "session")],
     "nn, data, io": ["nn/", "data/", "io/", *(f"include/cnnx/{room}/" for room in ("nn", "data", "io"))],
-    "everything": [*headers("cnnx"), "precompiled.h"],
+    "onnx": ["onnx/", *headers("onnx")],
+    "everything": [*headers("cnnx", "pybind11", "python"), "precompiled.h"],
 }
 FOR_EVERY_INSTRUCTION_SET = "kernels/cpu/"
 
@@ -60,6 +62,11 @@ def system_headers(path: str) -> list[str]:
     return re.findall(r"^#include <([^>]+)>", (ROOT / path).read_text(), re.MULTILINE)
 
 
+def hides(path: str) -> bool:
+    """Whether a public header opens the namespace without CNNX_API (cnnx/api.h)."""
+    return re.search(r"^namespace cnnx(?! CNNX_API \{)", (ROOT / path).read_text(), re.MULTILINE) is not None
+
+
 def main() -> int:
     suffixes = {".cpp", ".h", ".cu", ".def"}
     files = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*") if p.suffix in suffixes)
@@ -79,9 +86,14 @@ def main() -> int:
         for header in system_headers(path)
         if not header.endswith(".h")
     ]
+    wrong += [
+        f"{path}: a shared library hides what `namespace cnnx` alone declares: `namespace cnnx CNNX_API`"
+        for path in files
+        if path.startswith("include/") and path not in reached and hides(path)
+    ]
     for line in wrong:
         print(line)
-    print(f"{len(files)} files on {len(FLOORS)} floors: {len(wrong)} wrong includes")
+    print(f"{len(files)} files on {len(FLOORS)} floors: {len(wrong)} faults")
     return 1 if wrong else 0
 
 

@@ -33,7 +33,7 @@ Fields<Members...> make_fields(const char* names, const Members&... members) {
 // The structs that attributes are made of.
 CNNX_FIELDS(Conv2dShape, batch, in_channels, in_height, in_width, out_channels, out_height, out_width, kernel_height,
             kernel_width, stride_height, stride_width, pad_top, pad_left, dilation_height, dilation_width, groups, lanes,
-            activation, accumulate)
+            activation, accumulate, prepared)
 CNNX_FIELDS(Pool2dShape, batch, channels, in_height, in_width, out_height, out_width, kernel_height, kernel_width, stride_height,
             stride_width, pad_top, pad_left, dilation_height, dilation_width, pad_bottom, pad_right, count_include_pad,
             divisor_override, adaptive, lanes)

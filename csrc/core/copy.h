@@ -1,21 +1,22 @@
 // Copies and fills without history. All other code that needs a contiguous or converted operand calls these.
 #pragma once
 
+#include "cnnx/api.h"
 #include "cnnx/number.h"
 #include "core/op.h"
 
 namespace cnnx {
 
 // A fresh plain, contiguous copy.
-Tensor plain_copy(const Tensor& tensor);
+CNNX_INTERNAL_API Tensor plain_copy(const Tensor& tensor);
 // A fresh copy in the layout of the original.
 Tensor copy_in_layout(const Tensor& tensor);
 // The tensor itself if it is row-major without gaps (converting a lanes storage), else a plain copy.
 Tensor contiguous(const Tensor& tensor);
 // A copy in another dtype (a fresh one also if the dtype is the same). Float to integer truncates; to bool is != 0.
-Tensor cast(const Tensor& tensor, DType dtype);
+CNNX_INTERNAL_API Tensor cast(const Tensor& tensor, DType dtype);
 // The tensor itself if it lives there, else a plain, contiguous copy that does.
-Tensor to_device(const Tensor& tensor, Device device);
+CNNX_INTERNAL_API Tensor to_device(const Tensor& tensor, Device device);
 // Writes source, broadcast to target's shape and cast to its dtype, into the view `target`, in lanes where both are; bumps its
 // version. Overlap is allowed, and so is a source on another device.
 void copy_into(const Tensor& target, const Tensor& source);

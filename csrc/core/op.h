@@ -16,6 +16,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/autograd.h"
 #include "cnnx/inline_vector.h"
 #include "core/attributes.h"
@@ -138,6 +139,14 @@ struct MaxPooled {
   std::vector<std::byte> (*attributes)(const void* attributes, int64_t window, bool keeps_which);
 };
 
+// How a layer's weights, its second input, may be laid out beforehand by a plan in which they stay what they are: by `op`, of the
+// layer's attributes, into so many values (0: they are not), and where among these stands that the layer takes those instead.
+struct WeightPreparation {
+  const OpDef* op;
+  int64_t (*size)(const void* attributes);
+  bool* (*prepared)(void* attributes);
+};
+
 struct OpDef {
   const char* name;
   AttributeType attributes{};
@@ -173,8 +182,9 @@ struct OpDef {
   // does; null, or where they give null: it cannot be.
   bool* (*input_in_lanes)(void* attributes) = nullptr;
   bool* (*result_in_lanes)(void* attributes) = nullptr;
-  const MaxPooling* max_pooling = nullptr;  // what it is; null: none
-  const MaxPooled* max_pooled = nullptr;    // what it becomes; null: it never does
+  const MaxPooling* max_pooling = nullptr;         // what it is; null: none
+  const MaxPooled* max_pooled = nullptr;           // what it becomes; null: it never does
+  const WeightPreparation* preparation = nullptr;  // null: it takes weights as they are
   // How it works on images one by one; null: it may not.
   const ByImage* by_image = nullptr;
   // Whether it runs other ops, whose work is counted as theirs.
@@ -341,12 +351,12 @@ bool are_calls_watched();
 
 // Layout. The one place that decides it.
 // Spatial ops, of float32 (N, C, S...) on the CPU: lanes if the process has them and there is at least half a block of images.
-bool lanes_for_images(const Dims& shape, const TensorOptions& options);
+CNNX_INTERNAL_API bool lanes_for_images(const Dims& shape, const TensorOptions& options);
 inline bool lanes_for_images(const Tensor& images) { return lanes_for_images(images.shape(), images.options()); }
 // The tensor in lanes: itself, or a copy, by an op that is recorded as any other.
 Tensor packed(const Tensor& t);
 // The same without history.
-Tensor to_lanes(const Tensor& t);
+CNNX_INTERNAL_API Tensor to_lanes(const Tensor& t);
 // Converts a storage in lanes to plain, by this op, which turns the storage of its input.
 extern const OpDef kUnpack;
 // Of a plan, which has memory for both forms: from lanes to plain.

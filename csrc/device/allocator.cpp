@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/error.h"
 #include "device/queue.h"
 
@@ -69,6 +70,7 @@ constinit HostPool the_pool;
 
 }  // namespace
 
+extern CNNX_INTERNAL_API const Queue kHost;  // said here: the kernels include queue.h, and it stays free of this
 constinit const Queue kHost{-1, nullptr, &the_pool};
 Allocator& host_pool() { return the_pool; }
 

@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include "cnnx/api.h"
+
 namespace cnnx {
 
 class Allocator {
@@ -21,7 +23,7 @@ Allocator& host_pool();
 struct PoolStats {
   size_t in_use = 0, cached = 0, peak = 0;  // bytes
 };
-PoolStats pool_stats();
-void pool_release_cached();  // gives cached blocks back to the system
+CNNX_INTERNAL_API PoolStats pool_stats();
+CNNX_INTERNAL_API void pool_release_cached();  // gives cached blocks back to the system
 
 }  // namespace cnnx

@@ -8,6 +8,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "cnnx/api.h"
 #include "cnnx/error.h"
 #include "cnnx/threads.h"
 #include "device/cgroup.h"
@@ -189,7 +190,7 @@ bool set_flush_denormal(bool flush) {
 
 bool get_flush_denormal() { return flush_denormals; }
 
-void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), void* context) {
+CNNX_INTERNAL_API void parallel_run(int64_t units, double unit_cost, void (*run)(void*, int64_t), void* context) {
   const FloatMode before = float_mode(), mode = flush_denormals.load(std::memory_order_relaxed) ? flushing(before) : before;
   const InFloatMode scope(mode, before);
   const int wanted = get_num_threads();

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "cnnx/api.h"
+
 namespace cnnx {
 
 // An open file for reading. Throws IoError with the path.
@@ -26,7 +28,7 @@ class InputFile {
 
 // A file that appears at `path` when commit() has succeeded, complete and on the disk; until then, and if anything fails, what
 // was there before stays. The parts are written to a temporary name beside it.
-class AtomicFile {
+class CNNX_INTERNAL_API AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
   ~AtomicFile();  // without commit(): removes the temporary file

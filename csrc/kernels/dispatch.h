@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "device/cuda/runtime.h"
 #include "kernels/cuda/table.h"
 #include "kernels/table.h"
@@ -12,7 +13,7 @@ namespace cnnx {
 
 // The CPU's table. A slot that the target does not fill holds the reference; for float32 its first call is reported.
 template <class T>
-const KernelTable<T>& kernels();
+CNNX_INTERNAL_API const KernelTable<T>& kernels();
 // The table of a queue's device.
 template <class T>
 const KernelTable<T>& kernels(const Queue& queue) {
@@ -28,15 +29,15 @@ const ElementTable& elements();  // the CPU's
 inline const ElementTable& elements(const Queue& queue) { return queue.device < 0 ? elements() : cuda::elements(); }
 
 enum class Target { reference, baseline, v2, v3, v4 };
-const char* name(Target target);
-Target active_target();
-std::vector<Target> available_targets();  // built in and runnable on this CPU, the slowest first
+CNNX_INTERNAL_API const char* name(Target target);
+CNNX_INTERNAL_API Target active_target();
+CNNX_INTERNAL_API std::vector<Target> available_targets();  // built in and runnable on this CPU, the slowest first
 
 // For `cnnx info --ops`: which implementation each slot has.
 struct KernelInfo {
   std::string kernel, dtype, implementation;  // "conv2d_forward", "float32", "v4"
 };
-std::vector<KernelInfo> kernel_infos();
+CNNX_INTERNAL_API std::vector<KernelInfo> kernel_infos();
 
 // What the targets provide; a target fills only the slots it has.
 template <class T>
@@ -46,12 +47,12 @@ template <class T>
 const KernelTable<T>& target_kernels(Target target);
 
 // The reference in every slot, each of which reports its first call to the hook.
-KernelTable<float> fallback_kernels();
+CNNX_INTERNAL_API KernelTable<float> fallback_kernels();
 // Runs on whatever thread makes that call, inside native work; returns false if the report could not be made and is to be tried
 // again. Null restores the default, a line on stderr.
 using SlowKernelHook = bool (*)(const char* kernel);
-void set_slow_kernel_hook(SlowKernelHook hook);
-std::string slow_kernel_text(const char* kernel);
+CNNX_INTERNAL_API void set_slow_kernel_hook(SlowKernelHook hook);
+CNNX_INTERNAL_API std::string slow_kernel_text(const char* kernel);
 
 int lane_count();
 

@@ -37,6 +37,7 @@ struct Conv2dShape {
   int64_t lanes;
   Activation activation = Activation::none;  // of the result of conv2d_forward; the gradients know nothing of it
   bool accumulate = false;                   // conv2d_backward_weight adds to what is there
+  bool prepared = false;                     // the weights of conv2d_forward are those of conv2d_prepare
 };
 
 struct Pool2dShape {

@@ -333,6 +333,22 @@ std::vector<std::byte> max_pooled(const void* attributes, int64_t window, bool k
 }
 constexpr MaxPooled kMaxPooled{&kConvPool, max_pooled};
 
+// Of a plan: the weights as the kernel for plain images lays them out. Input: weight.
+void run_prepare(const Run& r) {
+  Conv2dShape s = r.as<ConvCall>().shape;
+  s.prepared = false;
+  on_floats(r, [&](const auto& f) { f.kernels.conv2d_prepare(r.queue, s, f.in(0), f.out(0)); });
+}
+constexpr OpDef kPrepare = op<ConvCall>("conv2d_prepare", nullptr, run_prepare);
+int64_t prepared_size(const void* attributes) {
+  const auto& c = *static_cast<const ConvCall*>(attributes);
+  int64_t size = 0;
+  if (!c.transposed && !c.in_bfloat16) kernels<float>().conv2d_prepared_size({}, c.shape, &size);
+  return size;
+}
+bool* is_prepared(void* attributes) { return &static_cast<ConvCall*>(attributes)->shape.prepared; }
+constexpr WeightPreparation kPreparation{&kPrepare, prepared_size, is_prepared};
+
 constexpr OpDef conv_op(const char* name) {
   return op<ConvCall>(name, infer, run)
       .working_by_image(kByImage)
@@ -342,6 +358,7 @@ constexpr OpDef conv_op(const char* name) {
       .with_activation(activation_of)
       .with(&OpDef::can_normalise, can_normalise)
       .with(&OpDef::max_pooled, &kMaxPooled)
+      .with(&OpDef::preparation, &kPreparation)
       .with_flops(flops);
 }
 constexpr OpDef kConv[2][2] = {{conv_op("conv1d"), conv_op("conv2d")},

@@ -1,9 +1,10 @@
 // Tensors in pinned memory, and copies between them and a device that the host does not wait for.
 #pragma once
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_INTERNAL_API {
 
 bool is_pinned(const Tensor& tensor);
 // The tensor itself if it is pinned, else a contiguous copy that is. Throws unless it is on the CPU.
@@ -16,4 +17,4 @@ Tensor move_async(const Tensor& tensor, Device device);
 // that.
 bool download_into(const Tensor& target, const Tensor& source);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_INTERNAL_API

@@ -2,13 +2,14 @@
 #pragma once
 
 #include "cnnx/activation.h"
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 #include "kernels/shapes.h"
 
 namespace cnnx {
 
-Tensor unary(UnaryOp op, const Tensor& input, double a = 0, double b = 0);
-Tensor unary_(UnaryOp op, const Tensor& self, double a = 0, double b = 0);
+CNNX_INTERNAL_API Tensor unary(UnaryOp op, const Tensor& input, double a = 0, double b = 0);
+CNNX_INTERNAL_API Tensor unary_(UnaryOp op, const Tensor& self, double a = 0, double b = 0);
 
 // The derivative of a function, made of other ops, so that it has a derivative itself: from the argument or the result, whichever
 // unary_needs() says.

@@ -40,6 +40,26 @@ BoundProgram::BoundProgram(Program program)
     bound.seen_as.assign(bound.inputs.begin(), bound.inputs.end());
   }
   for (const Value& value : program_.results) results_.push_back(tensor(value));
+  for (size_t i = 0; i < program_.constant_steps; ++i)
+    for (const Value& v : program_.steps[i].inputs) {
+      if (!v.defined()) continue;
+      const std::shared_ptr<Storage>& kept = program_.blocks[static_cast<size_t>(v.block)].kept;
+      if (kept != nullptr && std::ranges::find(constants_, kept, &Constant::storage) == constants_.end())
+        constants_.push_back({kept, 0});
+    }
+}
+
+bool BoundProgram::are_constants_current() const {
+  return program_.constant_steps == 0 || (have_constants_ && std::ranges::all_of(constants_, [](const Constant& c) {
+                                            return c.storage->is_private() && c.storage->changes() == c.changes;
+                                          }));
+}
+
+void BoundProgram::run_constants(const Queue& queue) {
+  have_constants_ = false;
+  for (Constant& c : constants_) c.changes = c.storage->changes();
+  for (size_t i = 0; i < program_.constant_steps; ++i) steps_[i].run(queue);
+  have_constants_ = true;
 }
 
 size_t BoundProgram::bytes() const {
@@ -53,7 +73,7 @@ BoundProgram::~BoundProgram() {
 }
 
 // What no one else holds gets a place in one piece of memory. Steps that may run at the same time use theirs from the first of
-// them to the last.
+// them to the last, and what constant steps make stays.
 void BoundProgram::place_blocks() {
   struct Room {
     size_t block;
@@ -67,7 +87,9 @@ void BoundProgram::place_blocks() {
   for (size_t i = 0; i < program_.steps.size(); ++i) {
     while (group != side_by_side_.end() && group->last <= i) ++group;
     const bool in_group = group != side_by_side_.end() && group->first <= i;
-    const size_t begin = in_group ? group->first : i, end = in_group ? group->last - 1 : i;
+    const bool stays = i < program_.constant_steps;
+    const size_t begin = stays ? 0 : in_group ? group->first : i;
+    const size_t end = stays ? program_.steps.size() - 1 : in_group ? group->last - 1 : i;
     const auto use = [&](const Value& o) {
       if (!o.defined()) return;
       const auto b = static_cast<size_t>(o.block);
@@ -79,7 +101,8 @@ void BoundProgram::place_blocks() {
         rooms.push_back({b, o.is_lanes});
         lifetimes.push_back({o.is_lanes ? block.lanes_bytes : block.plain_bytes, begin, end});
       }
-      lifetimes[static_cast<size_t>(room)].last = end;
+      Lifetime& lifetime = lifetimes[static_cast<size_t>(room)];
+      lifetime.last = std::max(lifetime.last, end);
     };
     for (const Value& o : program_.steps[i].inputs) use(o);
     for (const Value& o : program_.steps[i].results) use(o);

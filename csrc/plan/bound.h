@@ -28,6 +28,10 @@ class BoundProgram {
 
   // Shows these arguments to the steps, plain or in lanes as the first ones were.
   void bind(const std::vector<Tensor>& arguments);
+  // Whether what the constant steps have made is still what they would make, as far as anybody can know: memory from outside has
+  // not changed since, and nobody else has an address of it.
+  bool are_constants_current() const;
+  void run_constants(const Queue& queue);
 
   const Program& program() const { return program_; }
   Program& program() { return program_; }
@@ -49,6 +53,11 @@ class BoundProgram {
     int64_t byte_offset;
     bool is_lanes;
   };
+  // Memory that constant steps read, as it was when they were run.
+  struct Constant {
+    std::shared_ptr<Storage> storage;
+    uint64_t changes;
+  };
   void place_blocks();
   Tensor tensor(const Value& value);
   void bind(std::vector<Tensor>& tensors, std::vector<void*>& data, const std::vector<Value>& values);
@@ -60,6 +69,8 @@ class BoundProgram {
   std::vector<BoundStep> steps_;
   std::vector<SideBySide> side_by_side_;
   std::vector<Tensor> results_;
+  std::vector<Constant> constants_;
+  bool have_constants_ = false;
   void* memory_ = nullptr;
   size_t bytes_ = 0;
 };

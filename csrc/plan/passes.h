@@ -19,6 +19,13 @@ void stay_in_lanes(Program& program);
 // conv2d, max_pool2d -> conv2d_max_pool2d, which keeps the place of a maximum as a byte; max_pool_backward -> max_unpool.
 void pool_in_layers(Program& program);
 
+// conv2d -> conv2d_prepare, conv2d that takes its weights as that lays them out, where nothing in the plan changes them.
+void prepare_weights(Program& program);
+
+// Steps whose results depend on nothing but memory from outside that the plan does not change come first, and are run only when
+// that has changed.
+void hoist_constants(Program& program);
+
 // Steps that work on images one by one -> by_blocks, which runs them on some images at a time.
 void run_by_blocks(Program& program);
 

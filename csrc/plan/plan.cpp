@@ -7,14 +7,13 @@
 #include <unordered_set>
 #include <utility>
 
-#include "cnnx/threads.h"
 #include "core/copy.h"
 #include "core/op.h"
-#include "device/parallel.h"
-#include "kernels/dispatch.h"
+#include "device/cuda/runtime.h"
 #include "plan/bound.h"
 #include "plan/passes.h"
 #include "plan/recorder.h"
+#include "plan/run_steps.h"
 
 namespace cnnx {
 namespace {
@@ -22,13 +21,6 @@ namespace {
 template <class T>
 void append(std::string& text, const T& value) {
   text.append(reinterpret_cast<const char*>(&value), sizeof(value));
-}
-
-void run_side_by_side(const SideBySide& group, const std::vector<BoundStep>& steps, const Queue& queue) {
-  const double most = *std::ranges::max_element(group.costs);
-  parallel_for(static_cast<int64_t>(group.parts.size()), most, [&](int64_t part) {
-    for (size_t i : group.parts[static_cast<size_t>(part)]) steps[i].run(queue);
-  });
 }
 
 }  // namespace
@@ -135,26 +127,11 @@ std::vector<Tensor> Plan::State::run(const std::vector<Tensor>& given) {
   } versions{*this, given};
   int64_t drawn = 0;  // by the steps so far
   try {
-    const std::vector<BoundStep>& steps = bound->steps();
-    auto group = bound->side_by_side().begin();
-    const int threads = are_calls_watched() ? 1 : get_num_threads();
-    for (size_t i = 0; i < steps.size(); ++i) {
-      while (group != bound->side_by_side().end() && group->first < i) ++group;
-      if (group != bound->side_by_side().end() && group->first == i && group->suits(threads)) {
-        for (size_t j = group->first; j < group->last; ++j) drawn = std::max(drawn, steps[j].step->draw + 1);
-        run_side_by_side(*group, steps, queue);
-        i = group->last - 1;
-        continue;
-      }
-      const BoundStep& step = steps[i];
-      drawn = std::max(drawn, step.step->draw + 1);
-      if (step.step->op != nullptr) {
-        step.run(queue);
-        continue;
-      }
-      if (step.step->live >= 0) live[static_cast<size_t>(step.step->live)]();
-      else apply(recorder.grads[static_cast<size_t>(step.step->grads)]);
-    }
+    run_steps(*bound, queue, [&](const Step& step) {
+      drawn = std::max(drawn, step.draw + 1);
+      if (step.live >= 0) live[static_cast<size_t>(step.live)]();
+      else if (step.op == nullptr) apply(recorder.grads[static_cast<size_t>(step.grads)]);
+    });
   } catch (...) {  // what the function would not have drawn is not drawn
     if (recorder.draw_count > 0) {
       generator.take_back(first, recorder.draw_count);
@@ -237,7 +214,9 @@ std::vector<Tensor> Plan::leaves() const {
 }
 
 size_t Plan::steps() const {
-  return state_->bound ? state_->bound->steps().size() - state_->live.size() - state_->recorder.grads.size() : 0;
+  if (!state_->bound) return 0;
+  return state_->bound->steps().size() - state_->bound->program().constant_steps - state_->live.size() -
+         state_->recorder.grads.size();
 }
 size_t Plan::side_by_side() const { return state_->bound ? state_->bound->side_by_side().size() : 0; }
 size_t Plan::bytes() const { return state_->bound ? state_->bound->bytes() : 0; }

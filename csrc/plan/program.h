@@ -56,6 +56,7 @@ class BlockRun;
 struct Program {
   std::vector<Block> blocks;
   std::vector<Step> steps;
+  size_t constant_steps = 0;  // the first so many make what only changes with memory from outside: not run by each replay
   std::vector<Value> results;
   std::vector<std::shared_ptr<const BlockRun>> block_runs;  // that steps among these stand for
 };

@@ -141,8 +141,9 @@ std::vector<bool> between(const Program& program, const Uses& uses, const Candid
 // memory far away, a block of images goes through all of them before the next one does.
 void run_by_blocks(Program& program) {
   const Uses uses(program);
-  std::vector<Step> steps;
-  for (size_t i = 0; i < program.steps.size();) {
+  const auto constant = static_cast<std::ptrdiff_t>(program.constant_steps);
+  std::vector<Step> steps(program.steps.begin(), program.steps.begin() + constant);
+  for (size_t i = program.constant_steps; i < program.steps.size();) {
     std::optional<Candidate> best;
     std::vector<size_t> apart;  // steps in between, which can run before
     for (const BlockUnit unit : {BlockUnit::element, BlockUnit::image}) {

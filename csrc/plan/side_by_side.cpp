@@ -104,7 +104,7 @@ bool keeps_busy(std::vector<double> costs, size_t threads) {
 
 std::vector<SideBySide> find_side_by_side(const Program& program) {
   std::vector<SideBySide> found;
-  for (size_t i = 0; i < program.steps.size();) {
+  for (size_t i = program.constant_steps; i < program.steps.size();) {
     std::optional<SideBySide> best;
     Parts parts(program);
     for (size_t j = i; j < program.steps.size() && j < i + kMostSteps && parts.take(j); ++j) {

@@ -38,6 +38,22 @@ size_t Uses::maker(const Value& value, size_t before) const {
   return found;
 }
 
+std::vector<bool> constant_blocks(const Program& program) {
+  std::vector<bool> constant(program.blocks.size());
+  if (std::ranges::any_of(program.steps, [](const Step& step) { return step.op == nullptr; })) return constant;
+  for (size_t b = 0; b < constant.size(); ++b) {
+    const Block& block = program.blocks[b];
+    constant[b] = block.kept != nullptr && block.is_outside && block.argument < 0;
+  }
+  for (const Step& step : program.steps) {
+    for (size_t k = 0; k < step.inputs.size(); ++k)
+      if (step.inputs[k].defined() && step.changes(k)) constant[static_cast<size_t>(step.inputs[k].block)] = false;
+    for (const Value& v : step.results)
+      if (v.defined()) constant[static_cast<size_t>(v.block)] = false;
+  }
+  return constant;
+}
+
 bool are_same_elements(const Value& a, const Value& b) {
   if (!a.defined() || a.block != b.block || a.is_lanes != b.is_lanes || a.byte_offset != b.byte_offset || a.dtype != b.dtype ||
       a.shape.numel() != b.shape.numel())

@@ -36,6 +36,10 @@ class Uses {
   std::vector<std::vector<Use>> uses_;
 };
 
+// For each block, whether it was there before, is no argument, and stays what it is throughout a replay. None is where work that
+// is not the plan's may change anything.
+std::vector<bool> constant_blocks(const Program& program);
+
 // Whether both are all the same elements in the same order, whatever shape they are seen in.
 bool are_same_elements(const Value& a, const Value& b);
 

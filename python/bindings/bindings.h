@@ -26,8 +26,12 @@ std::function<void()> holder_of(const py::object& object);
 // The release of somebody else's memory, `data` on `device`: on a GPU it waits until our stream is done with it.
 std::function<void()> released_on(Device device, const void* data, std::function<void()> release);
 
+// Sets the Python error that belongs to an exception of the library, or to one for want of memory; rethrows any other.
+void set_python_error(std::exception_ptr exception);
+
 void register_errors(py::module_& m);
 void register_tensor(py::module_& m);
+void register_bridge(py::module_& m);
 void register_numpy(py::module_& m);
 void register_dlpack(py::module_& m);
 void register_autograd(py::module_& m);

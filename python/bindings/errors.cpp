@@ -21,29 +21,28 @@ void set_error(PyObject* type, const char* text, int code = 0) {
 
 }  // namespace
 
-void register_errors(py::module_&) {
-  py::register_exception_translator([](std::exception_ptr p) {
-    try {
-      if (p) std::rethrow_exception(p);
-    } catch (const ValueError& e) {
-      set_error(PyExc_ValueError, e.what());
-    } catch (const TypeError& e) {
-      set_error(PyExc_TypeError, e.what());
-    } catch (const IndexError& e) {
-      set_error(PyExc_IndexError, e.what());
-    } catch (const NotImplementedError& e) {
-      set_error(PyExc_NotImplementedError, e.what());
-    } catch (const IoError& e) {
-      set_error(PyExc_OSError, e.what(), e.code);
-    } catch (const Error& e) {
-      set_error(PyExc_RuntimeError, e.what());
-    } catch (const std::bad_alloc&) {
-      PyErr_SetString(PyExc_MemoryError, "out of memory: a table that the arguments ask for");
-    } catch (const std::length_error&) {
-      PyErr_SetString(PyExc_MemoryError,
-                      "out of memory: a table that the arguments ask for has more entries than memory can hold");
-    }
-  });
+void set_python_error(std::exception_ptr exception) {
+  try {
+    if (exception) std::rethrow_exception(exception);
+  } catch (const ValueError& e) {
+    set_error(PyExc_ValueError, e.what());
+  } catch (const TypeError& e) {
+    set_error(PyExc_TypeError, e.what());
+  } catch (const IndexError& e) {
+    set_error(PyExc_IndexError, e.what());
+  } catch (const NotImplementedError& e) {
+    set_error(PyExc_NotImplementedError, e.what());
+  } catch (const IoError& e) {
+    set_error(PyExc_OSError, e.what(), e.code);
+  } catch (const Error& e) {
+    set_error(PyExc_RuntimeError, e.what());
+  } catch (const std::bad_alloc&) {
+    PyErr_SetString(PyExc_MemoryError, "out of memory: a table that the arguments ask for");
+  } catch (const std::length_error&) {
+    PyErr_SetString(PyExc_MemoryError, "out of memory: a table that the arguments ask for has more entries than memory can hold");
+  }
 }
+
+void register_errors(py::module_&) { py::register_exception_translator(set_python_error); }
 
 }  // namespace cnnx::bindings

@@ -6,6 +6,7 @@ PYBIND11_MODULE(_C, m) {
   m.doc() = "Native core of cnnx.";
   register_errors(m);
   register_tensor(m);
+  register_bridge(m);
   register_numpy(m);
   register_dlpack(m);
   register_autograd(m);

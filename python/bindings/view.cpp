@@ -43,8 +43,12 @@ void register_view(py::module_& m) {
       "broadcast_shapes", [](const Dims& a, const Dims& b) { return broadcast_shapes("broadcast_shapes", a, b); }, py::arg("a"),
       py::arg("b"));
   m.def(
-      "data_pointer", [](const Tensor& t) { return reinterpret_cast<uintptr_t>(t.plain().raw_pointer()); }, ReleaseGil(),
-      given("tensor"));
+      "data_pointer",
+      [](const Tensor& t) {
+        t->storage->expose();
+        return reinterpret_cast<uintptr_t>(t.plain().raw_pointer());
+      },
+      ReleaseGil(), given("tensor"));
 }
 
 }  // namespace cnnx::bindings

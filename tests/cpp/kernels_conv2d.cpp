@@ -6,7 +6,8 @@
 namespace cnnx::test {
 namespace {
 
-const Covers covers{"conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_max_pool", "max_unpool"};
+const Covers covers{"conv2d_forward", "conv2d_backward_input", "conv2d_backward_weight", "conv2d_max_pool",
+                    "max_unpool",     "conv2d_prepared_size",  "conv2d_prepare"};
 
 struct Case {
   int64_t in, height, width, out, kernel_height, kernel_width;
@@ -178,6 +179,24 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
           what + ": output");
   compare(forward(kHost, nullptr), &Results::output_without_bias, what + ": output without bias");
 
+  // With weights laid out beforehand: to the bit the same.
+  if (s.lanes == 1) {
+    int64_t size = 0;
+    table.conv2d_prepared_size(kHost, s, &size);
+    Guarded<T> prepared(size, 1);
+    table.conv2d_prepare(kHost, s, weight.data(), prepared.data());
+    CHECK_MESSAGE(prepared.intact(), what << ": prepare wrote outside its output");
+    const auto forward_prepared = [&](const Queue& queue) {
+      Conv2dShape with = s;
+      with.prepared = true;
+      Guarded<T> output(out.size(), shift);
+      table.conv2d_forward(queue, with, input.data(), prepared.data(), bias.data(), {}, output.data());
+      CHECK_MESSAGE(output.intact(), what << ": forward with prepared weights wrote outside its output");
+      return extract(output, out);
+    };
+    expect_equal(same_for_any_threads<kFloat>(what, forward_prepared), forward(kHost, bias.data()), what + ": prepared weights");
+  }
+
   // With a normalisation and an activation: to the bit what they give behind it.
   if constexpr (std::is_same_v<T, float>) check_pooled(s, x);
   Random random(7);
@@ -306,6 +325,8 @@ TEST_CASE("conv2d: many channels, within rounding") {
       {16, 14, 14, 32, 5, 5, 1, 1, kSame},
       {33, 10, 12, 18, 5, 5, 1, 1, 1, 2, 1, 2},
       {16, 13, 9, 16, 5, 5, 1, 1, 4, 4, 4, 4},
+      {16, 5, 300, 33, 3, 3},  // a row of tiles is more than one unit
+      {32, 30, 28, 48, 3, 3, 1, 1, kSame},
   };
   for (const Case& c : cases)
     for (int64_t lanes : lane_choices())

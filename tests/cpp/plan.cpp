@@ -226,6 +226,69 @@ TEST_CASE("plan: images stay in lanes") {
   CHECK(same_bits(plan.replay({x})[0], g(x)));
 }
 
+TEST_CASE("plan: what depends on weights alone is computed once, and again when they change") {
+  Random random(21);
+  const Tensor x = tensor({1, 3, 12, 11}, random), first = tensor({5, 3, 3, 3}, random), bias = tensor({5}, random);
+  const Tensor second = tensor({18, 17, 3, 3}, random), wide = tensor({17, 5, 1, 1}, random);
+  const auto net = [&](const Tensor& input) {
+    const Tensor scaled = mul(wide, 0.5);  // a constant that is made of weights
+    return relu(conv2d(conv2d(relu(conv2d(input, first, bias)), scaled), second));
+  };
+  Plan plan;
+  plan.begin({x});
+  REQUIRE(plan.end({net(x)}) == "");
+  CHECK(names(plan.noted()) == "conv2d relu mul conv2d conv2d relu");
+  CHECK(names(plan.str()) == "conv2d_prepare mul conv2d_prepare conv2d conv2d conv2d");
+  CHECK(plan.steps() == 3);
+  const auto check = [&](const char* what) {
+    for (int threads : {1, 3}) {
+      const Threads scope(threads);
+      const Tensor y = tensor(x.shape(), random);
+      CHECK_MESSAGE(same_bits(plan.replay({y})[0], net(y)), what);
+    }
+  };
+  check("as noted");
+  mul_(wide, 3);
+  check("one weight has changed");
+  add_(second, tensor(second.shape(), random));
+  check("another one");
+  first->storage->expose();  // from now on it may change without a trace
+  first.data<float>()[4] += 1;
+  check("an element");
+  first.data<float>()[7] += 1;
+  check("an element again");
+
+  // Arithmetic on large weights is apart from the blocks behind it.
+  const Tensor table = tensor({700, 1031}, random), rows = tensor({700, 1031}, random);
+  const auto chain = [&](const Tensor& t) { return relu(add(tanh(t), tanh(mul(table, 2.0)))); };
+  Plan by_blocks;
+  by_blocks.begin({rows});
+  REQUIRE(by_blocks.end({chain(rows)}) == "");
+  CHECK(names(by_blocks.str()) == "mul tanh by_blocks");
+  for (const double factor : {1.0, 3.0}) {
+    mul_(table, factor);
+    CHECK(same_bits(by_blocks.replay({rows})[0], chain(rows)));
+  }
+
+  // A function that changes its weights prepares them each time, and so does one with work in it that is not the plan's.
+  const auto changing = [&](const Tensor& input) {
+    mul_(second, 1.5);
+    return conv2d(input, second);
+  };
+  const Tensor many = tensor({1, 17, 9, 9}, random);
+  Plan changes;
+  changes.begin({many});
+  REQUIRE(changes.end({changing(many)}) == "");
+  CHECK(names(changes.str()) == "mul conv2d");
+  Plan with_live;
+  with_live.begin({many});
+  with_live.live([&] { add_(second, second, 0.25); });
+  REQUIRE(with_live.end({conv2d(many, second)}) == "");
+  CHECK(!has(with_live.str(), "conv2d_prepare"));
+  const Tensor result = with_live.replay({many})[0];
+  CHECK(same_bits(result, conv2d(many, second)));
+}
+
 TEST_CASE("plan: branches run side by side") {
   Random random(13);
   std::vector<Tensor> weights;

@@ -11,6 +11,8 @@
 #include <functional>
 #include <memory>
 
+#include "cnnx/api.h"
+
 namespace cnnx {
 
 class Generator;
@@ -19,7 +21,7 @@ struct RandomState;
 
 namespace cuda {
 
-class Graph {
+class CNNX_INTERNAL_API Graph {
  public:
   Graph();
   ~Graph();

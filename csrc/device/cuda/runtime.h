@@ -4,11 +4,13 @@
 
 #include <string>
 
+#include "cnnx/api.h"
 #include "cnnx/device.h"
 #include "device/allocator.h"
 #include "device/queue.h"
 
-namespace cnnx::cuda {
+namespace cnnx {
+namespace cuda CNNX_INTERNAL_API {
 
 // The backend of this build: "CUDA 13.0.88, machine code for 90, PTX of 75", or why there is none.
 bool is_built();
@@ -61,7 +63,8 @@ bool is_capturing();
 bool is_capturing(int device);
 void refuse_in_capture(const char* op);  // throws if so
 
-}  // namespace cnnx::cuda
+}  // namespace cuda CNNX_INTERNAL_API
+}  // namespace cnnx
 
 namespace cnnx {
 

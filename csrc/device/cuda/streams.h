@@ -5,7 +5,10 @@
 #include <cstdint>
 #include <functional>
 
-namespace cnnx::cuda {
+#include "cnnx/api.h"
+
+namespace cnnx {
+namespace cuda CNNX_INTERNAL_API {
 
 // A cudaStream_t as a number. 1 is the legacy default stream and 2 the calling thread's default stream, as in CUDA and in the
 // protocols.
@@ -39,7 +42,7 @@ class Event {
  private:
   void* handle_ = nullptr;
   int device_ = -1;
-  bool timing_, blocking_;
+  [[maybe_unused]] bool timing_, blocking_;  // unused without a backend
 };
 
 // --- Memory and other streams --------------------------------------------------------------------------------------------------
@@ -81,4 +84,5 @@ void release_idle(const char* op, int device);
 // Whether synchronize() would release memory of the device.
 bool holds_until_idle(int device);
 
-}  // namespace cnnx::cuda
+}  // namespace cuda CNNX_INTERNAL_API
+}  // namespace cnnx

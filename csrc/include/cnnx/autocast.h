@@ -1,7 +1,9 @@
 // Products of rounded factors: on CPUs that multiply bfloat16 at twice the rate of float32.
 #pragma once
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 // Whether this CPU and build have them: AVX512_BF16, and the target v4 in use.
 bool has_bfloat16();
@@ -12,4 +14,4 @@ bool has_bfloat16();
 void set_autocast_enabled(bool enabled);
 bool is_autocast_enabled();
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

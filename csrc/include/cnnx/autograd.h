@@ -11,10 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/inline_vector.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 using Grads = InlineVector<Tensor, 4>;  // one per input of the op; undefined where not needed
 class Needs {                           // which inputs of the op need a gradient
@@ -124,4 +125,4 @@ std::vector<Tensor> grad(const std::vector<Tensor>& outputs, const std::vector<T
                          const std::vector<Tensor>& grad_outputs = {}, bool retain_graph = false, bool allow_unused = false,
                          bool create_graph = false);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

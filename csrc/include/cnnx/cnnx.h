@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cnnx/activation.h"
+#include "cnnx/api.h"
 #include "cnnx/autocast.h"
 #include "cnnx/autograd.h"
 #include "cnnx/data/gather.h"
@@ -20,6 +21,7 @@
 #include "cnnx/nn/optim.h"
 #include "cnnx/nn/optim_steps.h"
 #include "cnnx/number.h"
+#include "cnnx/onnx.h"
 #include "cnnx/ops/axes.h"
 #include "cnnx/ops/conv.h"
 #include "cnnx/ops/create.h"
@@ -43,5 +45,6 @@
 #include "cnnx/random.h"
 #include "cnnx/random_state.h"
 #include "cnnx/recording.h"
+#include "cnnx/session.h"
 #include "cnnx/tensor.h"
 #include "cnnx/threads.h"

@@ -3,7 +3,9 @@
 
 #include <string>
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 enum class DeviceType { cpu, cuda };
 
@@ -18,4 +20,4 @@ struct Device {
 // Parses "cpu", "cuda" or "cuda:1". Throws Error for an unknown device, and for one this build or machine lacks.
 Device parse_device(const std::string& text);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

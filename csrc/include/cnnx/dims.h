@@ -5,9 +5,10 @@
 #include <initializer_list>
 #include <string>
 
+#include "cnnx/api.h"
 #include "cnnx/error.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // a * b and a + b for extents, throwing ValueError where 64 bits do not hold the result.
 inline int64_t checked_product(int64_t a, int64_t b) {
@@ -101,4 +102,4 @@ Dims broadcast_shapes(const char* op, const Dims& a, const Dims& b);
 // A dimension given Python-style (negative counts from the end) as an index; throws IndexError naming `op`.
 int normalize_dim(const char* op, int64_t dim, int ndim);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -6,7 +6,9 @@
 #include <limits>
 #include <type_traits>
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 enum class DType : uint8_t { float32, float64, int64, int32, uint8, boolean };
 
@@ -75,4 +77,4 @@ auto dispatch_floating(const char* op, DType dtype, F&& f) {
   }
 }
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

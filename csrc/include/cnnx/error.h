@@ -6,7 +6,9 @@
 #include <string>
 #include <type_traits>
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 // Python sees RuntimeError, as scripts in the PyTorch dialect expect for shapes and states.
 struct Error : std::runtime_error {
@@ -59,4 +61,4 @@ std::string message(const Parts&... parts) {
   return detail::join({detail::part(parts)...});
 }
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

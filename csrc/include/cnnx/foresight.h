@@ -13,7 +13,9 @@
 
 #include <memory>
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 class Foresight {
  public:
@@ -42,4 +44,4 @@ class Foresight {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

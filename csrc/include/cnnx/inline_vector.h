@@ -6,7 +6,9 @@
 #include <new>
 #include <utility>
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 template <class T, size_t kInline>
 class InlineVector {
@@ -105,4 +107,4 @@ class InlineVector {
   alignas(T) std::byte inline_[kInline * sizeof(T)];
 };
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -38,8 +38,10 @@
 #include <stdint.h>
 
 #include "cnnx/activation.h"
+#include "cnnx/api.h"
 
-namespace cnnx::raw {
+namespace cnnx CNNX_API {
+namespace raw {
 
 // Where a call runs, and with what.
 struct Where {
@@ -212,4 +214,5 @@ void pair_loss_forward(const Pairs& shape, const float* x, const float* target, 
 void pair_loss_backward(const Pairs& shape, const float* x, const float* target, const float* grad_loss, float* grad_x,
                         const Where& where = {});
 
-}  // namespace cnnx::raw
+}  // namespace raw
+}  // namespace cnnx CNNX_API

@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 class Number {
  public:
@@ -87,4 +88,4 @@ void check_range(const char* op, const TensorOrNumber& v, DType dtype);
 // counts only where its category is higher.
 DType result_type(const TensorOrNumber& a, const TensorOrNumber& b);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

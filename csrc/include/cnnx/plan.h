@@ -9,6 +9,9 @@
 // A replay runs the same kernels: shapes, branches, modes, numbers and the identity of the parameters are as they were. Random
 // numbers are drawn anew, running statistics move, and what was given to live() is called again. What a replay leaves behind is
 // what the function would have left: results are fresh tensors without history, .grad of the leaves is that of the noted run.
+//
+// What depends on nothing but weights is computed once, and again when these have changed. Ops tell of that; who writes to a
+// weight through data() calls its bump_version().
 #pragma once
 
 #include <functional>
@@ -17,9 +20,10 @@
 #include <string>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // Tells the place in the program that runs, for the reason why there is no plan; null (the default) where nobody knows.
 extern std::string (*where_it_runs)();
@@ -81,4 +85,4 @@ bool is_noting();
 // What of arguments decides whether a plan fits them, to be compared.
 std::string signature(const std::vector<Tensor>& arguments);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

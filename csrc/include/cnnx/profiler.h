@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/dims.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 struct ProfiledCall {
   std::string name;
@@ -29,4 +30,4 @@ bool is_profiling();
 void begin_profile_label(const std::string& name);
 void end_profile_label();
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -6,10 +6,11 @@
 #include <memory>
 #include <mutex>
 
+#include "cnnx/api.h"
 #include "cnnx/random_state.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // A stream of random calls of its own. Thread-safe. Copies are handles of the same stream.
 class Generator {
@@ -52,4 +53,4 @@ void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* genera
 // int64; drawn on the CPU, since every step depends on the one before.
 Tensor randperm(int64_t n, Generator* generator = nullptr, const Device& device = {});
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -6,9 +6,10 @@
 #include <variant>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // An attribute of a call: its name, and what it holds. The members of structs within have names with dots.
 using AttributeValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>, std::vector<double>>;
@@ -43,4 +44,4 @@ void note_read(const char* what, const Tensor& tensor);
 // .grad of a tensor is looked at or set, outside of calls: a plan that is being noted has to know.
 void note_grad_access(const Tensor& tensor);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -12,11 +12,12 @@
 #include <memory>
 #include <mutex>
 
+#include "cnnx/api.h"
 #include "cnnx/device.h"
 #include "cnnx/dims.h"
 #include "cnnx/dtype.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 class Allocator;
 struct Queue;
@@ -213,4 +214,4 @@ void check_parameter(const char* op, const char* what, const Tensor& t, const Di
 // The lane count L of this process: 16, 8 or 4 by instruction set, 1 for the reference target (then lanes are never used).
 int lane_count();
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -1,7 +1,9 @@
 // Threads of the CPU kernels.
 #pragma once
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 // How many threads a call of the calling thread may use: what WithThreads says, else what set_num_threads has said last, on
 // whatever thread. Default: OMP_NUM_THREADS, else the CPUs this process may use (affinity and the container's quota). Always 1
@@ -34,4 +36,4 @@ class WithThreads {
 bool set_flush_denormal(bool flush);
 bool get_flush_denormal();
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -17,6 +17,7 @@ struct ConvPlan {
   int64_t out_step, out_row, out_plane;
   Activation activation = Activation::none;  // where pixels lie side by side
   bool accumulate = false;                   // of gradients of weights
+  bool prepared = false;                     // of conv2d_few_forward: the weights are those of conv2d_prepare
   ChannelNorm<float> norm = {};              // of results that lie side by side, before the activation
 
   int64_t in_group() const { return in_channels / groups; }
@@ -43,6 +44,9 @@ void winograd_forward(const Queue& queue, const ConvPlan& c, const float* input,
                       float* output);
 void winograd_few_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
                           float* output);
+// The weights at the points, of so many values, which winograd_few_forward takes where the plan says `prepared`.
+int64_t winograd_few_prepared_size(const ConvPlan& c);
+void winograd_few_prepare(const ConvPlan& c, const float* weight, float* prepared);
 void winograd_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const float* input, const float* grad_output,
                               float* grad_weight);
 
@@ -67,6 +71,13 @@ struct Finish {
     for (int64_t i = 0; i < count; i += kLanes) store(y + i, (*this)(load(y + i)));
   }
 };
+// Calls run with a function that does the same, in which the commonest ones have nothing left to choose.
+template <class F>
+inline void with_finish(const Finish& finish, const F& run) {
+  if (!finish.normalises && finish.activation == Activation::relu) run([](Vec x) { return activated(Activation::relu, x); });
+  else if (!finish.normalises && finish.activation == Activation::none) run([](Vec x) { return x; });
+  else run(finish);
+}
 inline Finish finish_channel(const ConvPlan& c, int64_t o) {
   const ChannelNorm<float>& n = c.norm;
   if (n.mean == nullptr) return {c.activation, false, Vec{}, Vec{}, Vec{}};
@@ -120,7 +131,8 @@ inline ConvPlan plan_of(const Conv2dShape& s, int64_t width) {
           s.out_width,
           s.out_height * s.out_width,
           s.activation,
-          s.accumulate};
+          s.accumulate,
+          s.prepared};
 }
 
 // Winograd's way: points of a tile, per axis and in all.
@@ -176,26 +188,24 @@ inline void add_partials(const float* partials, int64_t parts, int64_t weights, 
   }
 }
 
-// Whole vectors in loops of their own: rows are short, and a call of memcpy costs as much as the copy.
+// Vectors in loops of their own: rows are short, and a call of memcpy costs as much as the copy.
 inline void copy_pixels(const float* from, int64_t pixels, int64_t width, float* to) {
-  if (width != kLanes) {
-    memcpy(to, from, static_cast<size_t>(pixels * width) * sizeof(float));
-    return;
-  }
-  for (int64_t i = 0; i < pixels; ++i) {
-    store(to + i * kLanes, load(from + i * kLanes));
+  const int64_t count = pixels * width;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    store(to + i, load(from + i));
     asm("" ::: "memory");  // else the compiler sees a memcpy again
   }
+  if (i < count) store_partial(to + i, load_partial(from + i, count - i), count - i);
 }
 inline void zero_pixels(int64_t pixels, int64_t width, float* to) {
-  if (width != kLanes) {
-    memset(to, 0, static_cast<size_t>(pixels * width) * sizeof(float));
-    return;
-  }
-  for (int64_t i = 0; i < pixels; ++i) {
-    store(to + i * kLanes, Vec{});
+  const int64_t count = pixels * width;
+  int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    store(to + i, Vec{});
     asm("" ::: "memory");
   }
+  if (i < count) store_partial(to + i, Vec{}, count - i);
 }
 
 // Copies the input rows that padded rows [first, first + rows) of one channel see, zeros around them.

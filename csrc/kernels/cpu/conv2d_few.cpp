@@ -65,6 +65,22 @@ inline void channel_tile(const float* input, const int32_t* offsets, TapRuns tap
   unroll<Vectors>([&](auto v) { unroll<Pixels>([&](auto p) { store(output + v * out_vector + p * kLanes, acc[v][p]); }); });
 }
 
+// The weights as [group][tile][tap][vector][lane]; zeros for the channels that a last vector lacks.
+int64_t packed_size(const ConvPlan& c) { return c.groups * ceil_div(c.out_group(), kLanes) * kLanes * c.taps(); }
+void pack_channels(const ConvPlan& c, const float* weight, float* packed) {
+  const int64_t out_group = c.out_group(), taps = c.taps(), group_vectors = ceil_div(out_group, kLanes);
+  const Split tiles(group_vectors, kTileRows);
+  parallel_for(c.groups * tiles.parts, static_cast<double>(taps * tiles.size(0) * kLanes) / 4, [&](int64_t unit) {
+    const int64_t group = unit / tiles.parts, first = tiles.begin(unit % tiles.parts), vectors = tiles.size(unit % tiles.parts);
+    float* to = packed + (group * group_vectors + first) * kLanes * taps;
+    for (int64_t v = 0; v < vectors; ++v) {
+      const int64_t channel = (first + v) * kLanes;
+      pack_block(weight + (group * out_group + channel) * taps, taps, min(out_group - channel, kLanes), taps, to + v * kLanes,
+                 vectors * kLanes);
+    }
+  });
+}
+
 void forward_by_channels(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
                          float* output) {
   const int64_t out_group = c.out_group(), taps = c.taps();
@@ -73,25 +89,21 @@ void forward_by_channels(const Queue& queue, const ConvPlan& c, const float* inp
   const Split columns(c.out_width, tile_cols(static_cast<int>(tiles.size(0))));
   const Split bands(c.out_height, max(c.out_height / 4, 1));
 
-  // [group][tile][tap][vector][lane] and the bias likewise; zeros for the channels that a last vector lacks.
   const int64_t group_weights = group_vectors * kLanes * taps, group_biases = group_vectors * kLanes;
-  float* packed = static_cast<float*>(
-      queue.scratch(kPackedWeight, static_cast<size_t>(c.groups * (group_weights + group_biases)) * sizeof(float)));
+  const int64_t to_pack = c.prepared ? 0 : packed_size(c);
+  float* biases =  // laid out as the weights are, which lie behind them
+      static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(c.groups * group_biases + to_pack) * sizeof(float)));
   const PaddedInput padded = pad_input(queue, c, input);
   const int32_t* offsets = tap_offsets(queue, c, padded.plane_pitch, padded.row_pitch);
   const UnitScratch<float> result_of_unit(queue, kPackedOutput, tiles.size(0) * bands.size(0) * c.out_width * kLanes);
   if (queue.rehearses) return;
 
-  float* biases = packed + c.groups * group_weights;
-  parallel_for(c.groups * tiles.parts, static_cast<double>(taps * tiles.size(0) * kLanes) / 4, [&](int64_t unit) {
-    const int64_t group = unit / tiles.parts, first = tiles.begin(unit % tiles.parts), vectors = tiles.size(unit % tiles.parts);
-    float* to = packed + group * group_weights + first * kLanes * taps;
-    for (int64_t v = 0; v < vectors; ++v) {
-      const int64_t channel = (first + v) * kLanes, o = group * out_group + channel, live = min(out_group - channel, kLanes);
-      pack_block(weight + o * taps, taps, live, taps, to + v * kLanes, vectors * kLanes);
-      store(biases + group * group_biases + channel, bias != nullptr ? load_partial(bias + o, live) : Vec{});
-    }
-  });
+  for (int64_t group = 0; group < c.groups; ++group)
+    for (int64_t channel = 0; channel < out_group; channel += kLanes)
+      store(biases + group * group_biases + channel,
+            bias != nullptr ? load_partial(bias + group * out_group + channel, min(out_group - channel, kLanes)) : Vec{});
+  if (!c.prepared) pack_channels(c, weight, biases + c.groups * group_biases);
+  const float* packed = c.prepared ? weight : biases + c.groups * group_biases;
 
   const double cost = cost_of(2.0 * static_cast<double>(bands.size(0) * c.out_width * taps * tiles.size(0) * kLanes));
   parallel_for(c.blocks * c.groups * tiles.parts * bands.parts, cost, [&](int64_t unit) {
@@ -153,6 +165,19 @@ inline void pixel_tile(const float* input, const int32_t* offsets, int64_t taps,
   unroll<Channels>([&](auto c) { unroll<Vectors>([&](auto v) { store(output + c * out_pitch + v * kLanes, acc[c][v]); }); });
 }
 
+// Rows of a tile go home. Where they lie side by side there, a row's last vector may run into the rows behind it, which come
+// after it, but not past the last one, where another thread may write.
+template <class F>
+inline void finish_rows(const ConvPlan& c, const float* from, int64_t pitch, int64_t rows, float* to, const F& finish) {
+  const float* end = c.out_row == c.out_width ? to + rows * c.out_row : to;
+  for (int64_t y = 0; y < rows; ++y, from += pitch, to += c.out_row)
+    for (int64_t x = 0; x < c.out_width; x += kLanes) {
+      const Vec value = finish(load(from + x));
+      if (x + kLanes <= c.out_width || to + x + kLanes <= end) store(to + x, value);
+      else store_partial(to + x, value, c.out_width - x);
+    }
+}
+
 void forward_by_pixels(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
                        float* output) {
   const int64_t out_group = c.out_group(), taps = c.taps(), pitch = c.padded_width();
@@ -161,7 +186,7 @@ void forward_by_pixels(const Queue& queue, const ConvPlan& c, const float* input
   const int64_t out_pitch = columns.extent * kLanes;
   const PaddedInput padded = pad_input(queue, c, input, out_pitch);
   const int32_t* offsets = tap_offsets(queue, c, padded.plane_pitch, padded.row_pitch);
-  const UnitScratch<float> result_of_unit(queue, kPackedOutput, kTileRows * out_pitch);
+  const UnitScratch<float> result_of_unit(queue, kPackedOutput, kTileRows * out_pitch + kLanes);
   if (queue.rehearses) return;
 
   const double cost = cost_of(2.0 * static_cast<double>(out_pitch * taps * tiles.size(0)));
@@ -179,17 +204,11 @@ void forward_by_pixels(const Queue& queue, const ConvPlan& c, const float* input
                                         result + at, out_pitch);
         });
     });
-    for (int64_t i = 0; i < tiles.size(tile); ++i) {
-      const Finish finish = finish_channel(c, o + i);
-      for (int64_t y = 0; y < bands.size(band); ++y) {
-        const float* row = result + i * out_pitch + y * pitch;
-        float* to = output + (n * c.out_channels + o + i) * c.out_plane + (y0 + y) * c.out_row;
-        for (int64_t x = 0; x < c.out_width; x += kLanes) {
-          const int64_t count = min(c.out_width - x, kLanes);
-          store_partial(to + x, finish(load_partial(row + x, count)), count);
-        }
-      }
-    }
+    for (int64_t i = 0; i < tiles.size(tile); ++i)
+      with_finish(finish_channel(c, o + i), [&](const auto& finish) {
+        finish_rows(c, result + i * out_pitch, pitch, bands.size(band),
+                    output + (n * c.out_channels + o + i) * c.out_plane + y0 * c.out_row, finish);
+      });
   });
 }
 
@@ -264,6 +283,18 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* inp
 }
 
 }  // namespace
+
+void conv2d_prepared_size(const Queue&, const Conv2dShape& s, int64_t* size) {
+  const ConvPlan c = plan_of(s, 1);
+  *size = prefers_winograd(c) ? winograd_few_prepared_size(c) : prefers_pixels(c) ? c.out_channels * c.taps() : packed_size(c);
+}
+
+void conv2d_prepare(const Queue&, const Conv2dShape& s, const float* weight, float* prepared) {
+  const ConvPlan c = plan_of(s, 1);
+  if (prefers_winograd(c)) return winograd_few_prepare(c, weight, prepared);
+  if (!prefers_pixels(c)) return pack_channels(c, weight, prepared);
+  memcpy(prepared, weight, static_cast<size_t>(c.out_channels * c.taps()) * sizeof(float));  // which reads them as they are
+}
 
 void conv2d_few_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,
                         const ChannelNorm<float>& norm, float* output) {

@@ -12,12 +12,10 @@ namespace {
 constexpr int64_t kUnitBytes = int64_t{512} << 10;
 
 // The weights at the points, [point][in_channel][out_channel in vectors].
+int64_t point_pitch(const ConvPlan& c) { return c.in_channels * ceil_div(c.out_channels, kLanes) * kLanes; }
 template <int R>
-float* transform_weight(const Queue& queue, const ConvPlan& c, const float* weight) {
+void transform_weight(const ConvPlan& c, const float* weight, float* to) {
   const int64_t vectors = ceil_div(c.out_channels, kLanes), taps = c.taps(), out_pitch = vectors * kLanes;
-  const int64_t point_pitch = c.in_channels * out_pitch;
-  float* to = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(kGrid * point_pitch) * sizeof(float)));
-  if (queue.rehearses) return to;
   const Split parts(c.in_channels, kLanes);
   parallel_for(vectors * parts.parts, static_cast<double>(parts.size(0) * kGrid * 2), [&](int64_t unit) {
     const int64_t o = unit / parts.parts * kLanes, first = parts.begin(unit % parts.parts),
@@ -28,11 +26,25 @@ float* transform_weight(const Queue& queue, const ConvPlan& c, const float* weig
       Vec points[kPoints][kPoints];
       transform_kernels<R>(kernels + i * R * R * kLanes, points);
       for (int p = 0; p < kPoints; ++p)
-        for (int q = 0; q < kPoints; ++q) store(to + (p * kPoints + q) * point_pitch + (first + i) * out_pitch + o, points[p][q]);
+        for (int q = 0; q < kPoints; ++q)
+          store(to + (p * kPoints + q) * point_pitch(c) + (first + i) * out_pitch + o, points[p][q]);
     }
   });
-  return to;
 }
+
+// The tiles of an image in rectangles, which are units of work. All of a unit's points stay in the second-level cache; there are
+// tiles enough in it to pay for reading the weights, which are more than the first one holds, and an even number of units.
+struct Rectangles {
+  static constexpr int64_t kLeastTiles = 14;
+  Split rows, columns;  // in tiles
+  Rectangles(int64_t tile_rows, int64_t tile_columns, int64_t most)
+      : rows(tile_rows, ceil_div(tile_rows, row_parts(tile_rows, tile_columns, most))), columns(tile_columns, max(most, 1)) {}
+  static int64_t row_parts(int64_t tile_rows, int64_t tile_columns, int64_t most) {
+    const int64_t tiles = tile_rows * tile_columns;
+    return min(tile_rows, max(ceil_div(tiles, max(most, 1)), max(2 * (tiles / (2 * kLeastTiles)), 1)));
+  }
+  int64_t count() const { return rows.parts * columns.parts; }
+};
 
 template <int R>
 void forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias, float* output) {
@@ -40,73 +52,86 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
   const int64_t in_vectors = ceil_div(c.in_channels, kLanes), in_pitch = in_vectors * kLanes;
   const int64_t out_vectors = ceil_div(c.out_channels, kLanes), out_pitch = out_vectors * kLanes;
   const int64_t in_plane = c.in_height * c.in_width, out_plane = c.out_height * c.out_width;
-  const float* transformed = transform_weight<R>(queue, c, weight);
-
-  // [image][vector of channels][pixel][lane], of the input and of the output.
-  float* packed =
-      static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(c.blocks * in_vectors * in_plane * kLanes) * sizeof(float)));
-  float* result = static_cast<float*>(
-      queue.scratch(kPackedOutput, static_cast<size_t>(c.blocks * out_vectors * out_plane * kLanes) * sizeof(float)));
-  const int64_t per_image = winograd_tiles(c), count = c.blocks * per_image, columns = ceil_div(c.out_width, M);
-  const int64_t by_cache = kUnitBytes / (kGrid * (in_pitch + out_pitch) * static_cast<int64_t>(sizeof(float)));
-  const int64_t to_share = ceil_div(count, 4 * kTileCols) * kTileCols;
-  const Split units(count, max(min(by_cache, to_share), 1)), vectors(out_vectors, kTileRows);
-  const UnitScratch<float> points_of_unit(queue, kPoints36, kGrid * units.size(0) * in_pitch);
-  const UnitScratch<float> products_of_unit(queue, kProducts36, kGrid * units.size(0) * out_pitch);
+  const Rectangles units(ceil_div(c.out_height, M), ceil_div(c.out_width, M),
+                         kUnitBytes / (kGrid * (in_pitch + out_pitch) * static_cast<int64_t>(sizeof(float))));
+  const Split vectors(out_vectors, kTileRows);
+  const int64_t most_tiles = units.rows.size(0) * units.columns.size(0);
+  float* to_transform =
+      c.prepared ? nullptr
+                 : static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(kGrid * point_pitch(c)) * sizeof(float)));
+  const UnitScratch<float> packed_rows(queue, kBand,
+                                       in_vectors * min(units.rows.size(0) * M + R - 1, c.in_height) * c.in_width * kLanes);
+  const UnitScratch<float> points_of_unit(queue, kPoints36, kGrid * most_tiles * in_pitch);
+  const UnitScratch<float> products_of_unit(queue, kProducts36, kGrid * most_tiles * out_pitch);
+  const UnitScratch<float> result_of_unit(queue, kPackedOutput, most_tiles * M * M * kLanes);
   if (queue.rehearses) return;
 
-  parallel_for(c.blocks * in_vectors, static_cast<double>(in_plane * kLanes) / 4, [&](int64_t unit) {
-    const int64_t n = unit / in_vectors, channel = unit % in_vectors * kLanes;
-    pack_block(input + (n * c.in_channels + channel) * in_plane, in_plane, min(c.in_channels - channel, kLanes), in_plane,
-               packed + unit * in_plane * kLanes);
-  });
-  const double cost = cost_of(2.0 * static_cast<double>(kGrid * units.size(0) * c.in_channels * out_pitch));
-  parallel_for(units.parts, cost, [&](int64_t unit) {
-    const int64_t first = units.begin(unit), tiles = units.size(unit);
-    float *points = points_of_unit.here(), *products = products_of_unit.here();
+  if (!c.prepared) transform_weight<R>(c, weight, to_transform);
+  const float* transformed = c.prepared ? weight : to_transform;
+  const double cost = cost_of(2.0 * static_cast<double>(kGrid * most_tiles * c.in_channels * out_pitch));
+  parallel_for(c.blocks * units.count(), cost, [&](int64_t unit) {
+    const int64_t n = unit / units.count(), row = unit % units.count() / units.columns.parts, column = unit % units.columns.parts;
+    const int64_t y0 = units.rows.begin(row) * M, height = min(units.rows.size(row) * M, c.out_height - y0);
+    const int64_t x0 = units.columns.begin(column) * M, width = min(units.columns.size(column) * M, c.out_width - x0);
+    const int64_t tile_columns = units.columns.size(column), tiles = units.rows.size(row) * tile_columns;
     const auto for_tiles = [&](const auto& run) {
-      for (int64_t t = 0; t < tiles; ++t) {
-        const int64_t n = (first + t) / per_image, at = (first + t) % per_image;
-        run(t, n, at / columns * M, at % columns * M);
-      }
+      for (int64_t t = 0; t < tiles; ++t) run(t, t / tile_columns * M, t % tile_columns * M);
     };
-    for_tiles([&](int64_t t, int64_t n, int64_t y, int64_t x) {
+
+    // The rows of the input that it sees, [vector of channels][pixel][lane]; then its tiles at the points.
+    const int64_t begin = min(max(y0 - c.pad_top, 0), c.in_height);
+    const int64_t end = max(min(y0 - c.pad_top + height + R - 1, c.in_height), begin), pixels = (end - begin) * c.in_width;
+    float* packed = packed_rows.here();
+    for (int64_t v = 0; v < in_vectors; ++v)
+      pack_block(input + (n * c.in_channels + v * kLanes) * in_plane + begin * c.in_width, in_plane,
+                 min(c.in_channels - v * kLanes, kLanes), pixels, packed + v * pixels * kLanes);
+    float* points = points_of_unit.here();
+    for_tiles([&](int64_t t, int64_t y, int64_t x) {
       for (int64_t v = 0; v < in_vectors; ++v)
-        input_tile(c, packed + (n * in_vectors + v) * in_plane * kLanes, y - c.pad_top, x - c.pad_left,
+        input_tile(c, packed + (v * pixels - begin * c.in_width) * kLanes, y0 + y - c.pad_top, x0 + x - c.pad_left,
                    points + t * in_pitch + v * kLanes, tiles * in_pitch);
     });
+
+    float* products = products_of_unit.here();
     const Split rows(tiles, kTileCols);
     for (int64_t point = 0; point < kGrid; ++point)
       for (int64_t col = 0; col < vectors.parts; ++col)
-        for (int64_t row = 0; row < rows.parts; ++row) {
-          const int64_t tile = point * tiles + rows.begin(row), o = vectors.begin(col) * kLanes;
+        for (int64_t part = 0; part < rows.parts; ++part) {
+          const int64_t tile = point * tiles + rows.begin(part), o = vectors.begin(col) * kLanes;
           with_size<kTileRows>(vectors.size(col), [&]<int Vectors>() {
-            with_size<kTileCols>(rows.size(row), [&]<int Rows>() {
-              product_to<Rows, Vectors>(points + tile * in_pitch, in_pitch, 1,
-                                        transformed + point * c.in_channels * out_pitch + o, out_pitch, c.in_channels, false,
-                                        products + tile * out_pitch + o, out_pitch);
+            with_size<kTileCols>(rows.size(part), [&]<int Rows>() {
+              product_to<Rows, Vectors>(points + tile * in_pitch, in_pitch, 1, transformed + point * point_pitch(c) + o,
+                                        out_pitch, c.in_channels, false, products + tile * out_pitch + o, out_pitch);
             });
           });
         }
-    for_tiles([&](int64_t t, int64_t n, int64_t y, int64_t x) {
-      for (int64_t v = 0; v < out_vectors; ++v) {
-        const int64_t live = min(c.out_channels - v * kLanes, kLanes);
-        output_tile<M>(products + t * out_pitch + v * kLanes, tiles * out_pitch,
-                       bias != nullptr ? load_partial(bias + v * kLanes, live) : Vec{}, finish_channels(c, v * kLanes, live),
-                       min(c.out_height - y, M), min(c.out_width - x, M),
-                       result + ((n * out_vectors + v) * out_plane + y * c.out_width + x) * kLanes, c.out_width * kLanes);
-      }
-    });
-  });
 
-  parallel_for(c.blocks * out_vectors, static_cast<double>(out_plane * kLanes) / 4, [&](int64_t unit) {
-    const int64_t n = unit / out_vectors, channel = unit % out_vectors * kLanes;
-    unpack_block(result + unit * out_plane * kLanes, out_plane, min(c.out_channels - channel, kLanes), out_plane,
-                 output + (n * c.out_channels + channel) * out_plane);
+    float* result = result_of_unit.here();
+    for (int64_t v = 0; v < out_vectors; ++v) {
+      const int64_t live = min(c.out_channels - v * kLanes, kLanes);
+      const Vec start = bias != nullptr ? load_partial(bias + v * kLanes, live) : Vec{};
+      with_finish(finish_channels(c, v * kLanes, live), [&](const auto& finish) {
+        for_tiles([&](int64_t t, int64_t y, int64_t x) {
+          output_tile<M>(products + t * out_pitch + v * kLanes, tiles * out_pitch, start, finish, min(height - y, M),
+                         min(width - x, M), result + (y * width + x) * kLanes, width * kLanes);
+        });
+      });
+      float* to = output + (n * c.out_channels + v * kLanes) * out_plane + y0 * c.out_width + x0;
+      if (width == c.out_width) unpack_block(result, out_plane, live, height * width, to);
+      else
+        for (int64_t y = 0; y < height; ++y)
+          unpack_block(result + y * width * kLanes, out_plane, live, width, to + y * c.out_width);
+    }
   });
 }
 
 }  // namespace
+
+int64_t winograd_few_prepared_size(const ConvPlan& c) { return kGrid * point_pitch(c); }
+void winograd_few_prepare(const ConvPlan& c, const float* weight, float* prepared) {
+  if (c.kernel_height == 3) transform_weight<3>(c, weight, prepared);
+  else transform_weight<5>(c, weight, prepared);
+}
 
 void winograd_few_forward(const Queue& queue, const ConvPlan& c, const float* input, const float* weight, const float* bias,
                           float* output) {

@@ -112,6 +112,17 @@ inline void pack_block(const float* plain, int64_t pitch, int64_t live, int64_t 
 inline void unpack_block(const float* packed, int64_t pitch, int64_t live, int64_t features, float* plain) {
   for (int64_t f = 0; f < features; f += kLanes) {
     const int64_t count = min(features - f, kLanes);
+#if defined(__AVX512F__)
+    if (live == kLanes && count == kLanes) {
+      for (int64_t four = 0; four < kLanes; four += 4) {
+        Vec rows[4];
+        unroll<4>([&](auto i) { rows[i] = load_fours(packed + (f + i) * kLanes + four, kLanes); });
+        transpose_fours(rows);
+        unroll<4>([&](auto i) { store(plain + (four + i) * pitch + f, rows[i]); });
+      }
+      continue;
+    }
+#endif
     Vec rows[kLanes];
     for (int i = 0; i < kLanes; ++i) rows[i] = i < count ? load(packed + (f + i) * kLanes) : Vec{};
     transpose(rows);

@@ -113,8 +113,8 @@ inline void input_tile(const ConvPlan& c, const float* plane, int64_t y, int64_t
 }
 
 // The M x M outputs, or the first rows and columns of them, of from[point * point_pitch].
-template <int M>
-inline void output_tile(const float* from, int64_t point_pitch, Vec start, const Finish& finish, int64_t rows, int64_t columns,
+template <int M, class F>
+inline void output_tile(const float* from, int64_t point_pitch, Vec start, const F& finish, int64_t rows, int64_t columns,
                         float* to, int64_t row_pitch) {
   Vec half[M][kPoints];
   for (int j = 0; j < kPoints; ++j) {

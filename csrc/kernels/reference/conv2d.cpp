@@ -2,6 +2,7 @@
 //   output[n, o, y, x] = bias[o] + sum over (i, ky, kx) of weight[o, i, ky, kx] * input[n, g*I + i, y*sy - py + ky*dy, x*sx - px
 //   + kx*dx]
 // with o in group g and i over the I input channels of a group; positions outside the input count as zero.
+#include <algorithm>
 #include <vector>
 
 #include "kernels/reference/reference.h"
@@ -49,6 +50,18 @@ void conv2d_forward(const Queue&, const Conv2dShape& s, const T* input, const T*
             static_cast<T>(activated(s.activation, result));
       }
   });
+}
+
+// It reads the weights as they are.
+template <class T>
+void conv2d_prepared_size(const Queue&, const Conv2dShape& s, int64_t* size) {
+  *size = s.out_channels * (s.in_channels / s.groups) * s.kernel_height * s.kernel_width;
+}
+template <class T>
+void conv2d_prepare(const Queue& queue, const Conv2dShape& s, const T* weight, T* prepared) {
+  int64_t size = 0;
+  conv2d_prepared_size<T>(queue, s, &size);
+  std::copy_n(weight, size, prepared);
 }
 
 template <class T>
@@ -137,6 +150,7 @@ void conv2d_max_pool(const Queue& queue, const Conv2dShape& s, int64_t window, c
         }
 }
 
+CNNX_INSTANTIATE(conv2d_prepared_size, conv2d_prepare)
 CNNX_INSTANTIATE(conv2d_forward, conv2d_backward_input, conv2d_backward_weight, conv2d_max_pool)
 
 }  // namespace cnnx::reference

@@ -188,9 +188,12 @@ def listed(read: Callable[[str], object]) -> Callable[[str], list[object]]:
 
 def make_parser() -> _Parser:
     """The parser of the whole command line."""
+    from cnnx.cli import native
+
     parser = _Parser(prog="cnnx", description="Small, fast convolutional networks.")
     parser.add_argument("--version", action="version", version=f"cnnx {_C.__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    native.add_options(parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
     def add(name: str, about: str, description: str, *examples: str) -> argparse.ArgumentParser:
         return commands.add_parser(
@@ -586,11 +589,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("PIL").addHandler(logging.NullHandler())
     name = "cnnx"
     try:
+        from cnnx.cli import native
+
         parser = make_parser()
         if not (sys.argv[1:] if argv is None else argv):
             say_lines(parser.format_help().rstrip())
             return 0
         arguments, unknown = parser.parse_known_args(argv)
+        if native.places(arguments, unknown):
+            return 0
+        if arguments.command is None:
+            parser.error("the following arguments are required: COMMAND")
         name = f"{parser.prog} {arguments.command}"
         _check_target()
         if unknown:

@@ -4,9 +4,10 @@
 #include <cstdint>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // How bytes become floats: (value / divisor - mean[c]) / stddev[c], each step rounded to float32 as the transforms ToTensor and
 // Normalize do one after the other, so the result is theirs to the bit. Empty mean and stddev: the division alone. One value
@@ -23,4 +24,4 @@ Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, i
 // Rows source[index[start + i]] for i < count of a tensor of any dtype, (count, ...).
 Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int64_t count);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

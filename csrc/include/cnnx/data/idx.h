@@ -5,9 +5,10 @@
 #include <cstddef>
 #include <string>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // The array in `size` bytes of (decompressed) IDX data, as a fresh plain tensor. Signed bytes and 16-bit integers become int32.
 // Throws ValueError with `file` and the byte offset where the data is not IDX, ends early or goes on too long.
@@ -20,4 +21,4 @@ constexpr size_t kMaxIdxHeader = 4 + 4 * 8;
 // So a reader can look before it makes room. Throws as parse_idx does where they are no header.
 size_t idx_size(const void* data, size_t size, const std::string& file);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -1,8 +1,10 @@
 // What lies beyond the rim of an image: a value, the last pixel, or the image mirrored without or with its last pixel.
 #pragma once
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 enum class Padding { constant, edge, reflect, symmetric };
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -14,11 +14,12 @@
 #include <utility>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/data/gather.h"
 #include "cnnx/data/padding.h"
 #include "cnnx/random.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // One transform with its parameters or their ranges. Immutable, so that threads can share it.
 struct ImageStep;
@@ -86,4 +87,4 @@ struct BatchTransform {
 Tensor transform_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const BatchTransform& transform,
                         const RandomState& random, const Tensor& keys);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -8,9 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 struct SafetensorsFile {
   std::vector<std::pair<std::string, Tensor>> tensors;  // in the header's order
@@ -32,4 +33,4 @@ void save_safetensors(const SafetensorsFile& file, const std::string& path);
 // The bytes of such a file.
 std::string serialize_safetensors(const SafetensorsFile& file);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

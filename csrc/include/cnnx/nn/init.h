@@ -5,10 +5,12 @@
 #include <optional>
 #include <string>
 
+#include "cnnx/api.h"
 #include "cnnx/number.h"
 #include "cnnx/random.h"
 
-namespace cnnx::init {
+namespace cnnx CNNX_API {
+namespace init {
 
 // Inputs and outputs of a weight (out, in, spatial...): in and out times the product of the spatial extents.
 struct Fans {
@@ -39,4 +41,5 @@ void dirac_(const Tensor& weight, int64_t groups);
 // Saxe et al. (2013): rows (or columns, if fewer) orthonormal, times gain.
 void orthogonal_(const Tensor& weight, double gain, Generator* generator = nullptr);
 
-}  // namespace cnnx::init
+}  // namespace init
+}  // namespace cnnx CNNX_API

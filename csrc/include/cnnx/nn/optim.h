@@ -7,10 +7,11 @@
 
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/nn/optim_steps.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // momentum_buffers is not looked at when momentum is 0.
 bool sgd_step(const std::vector<Tensor>& params, std::vector<Tensor>& momentum_buffers, const SgdStep& step);
@@ -45,4 +46,4 @@ Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, doubl
 // Clamps every gradient of `params` to [-clip_value, clip_value].
 void clip_grad_value_(const std::vector<Tensor>& params, double clip_value);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -4,8 +4,10 @@
 #include <array>
 #include <cstdint>
 
-namespace cnnx {
+#include "cnnx/api.h"
+
+namespace cnnx CNNX_API {
 
 using AxisInts = std::array<int64_t, 2>;
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -4,10 +4,11 @@
 #include <array>
 
 #include "cnnx/activation.h"
+#include "cnnx/api.h"
 #include "cnnx/ops/axes.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 struct ConvOptions {
   AxisInts stride{1, 1};
@@ -29,4 +30,4 @@ Tensor conv2d(const Tensor& input, const Tensor& weight, const Tensor& bias = {}
 Tensor conv_transpose1d(const Tensor& input, const Tensor& weight, const Tensor& bias = {}, const ConvOptions& options = {});
 Tensor conv_transpose2d(const Tensor& input, const Tensor& weight, const Tensor& bias = {}, const ConvOptions& options = {});
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

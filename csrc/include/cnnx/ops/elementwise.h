@@ -3,10 +3,11 @@
 
 #include <string>
 
+#include "cnnx/api.h"
 #include "cnnx/number.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // Functions of one tensor. neg, abs, sign, square, relu, clamp and the roundings keep integer types; the others give float32 for
 // them.
@@ -119,4 +120,4 @@ Tensor masked_fill_(const Tensor& self, const Tensor& mask, const TensorOrNumber
 // A gradient of a broadcast result, summed over what was broadcast.
 Tensor sum_to(const Tensor& gradient, const Dims& shape);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

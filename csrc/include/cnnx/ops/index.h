@@ -5,10 +5,11 @@
 #include <utility>
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/number.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // One item of x[...].
 struct Index {
@@ -70,4 +71,4 @@ Tensor one_hot(const Tensor& index, int64_t classes);  // classes -1: the larges
 Tensor tril(const Tensor& input, int64_t diagonal = 0);
 Tensor triu(const Tensor& input, int64_t diagonal = 0);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -2,9 +2,10 @@
 #pragma once
 
 #include "cnnx/activation.h"
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // input (..., in) times weight (out, in) transposed, plus bias (out) if defined, then the activation: (..., out). float32 or
 // float64.
@@ -14,4 +15,4 @@ Tensor linear(const Tensor& input, const Tensor& weight, const Tensor& bias = {}
 // right, and its dimension is dropped from the result. All dtypes but bool; both operands of one dtype.
 Tensor matmul(const Tensor& a, const Tensor& b);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -3,9 +3,10 @@
 
 #include <string>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 enum class Reduction { none, mean, sum };
 Reduction parse_reduction(const char* op, const std::string& text);
@@ -39,4 +40,4 @@ Tensor dropout(const Tensor& input, double p, bool training);
 // The same for whole channels of (N, C, ...).
 Tensor feature_dropout(const Tensor& input, double p, bool training);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

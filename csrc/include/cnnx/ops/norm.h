@@ -3,9 +3,10 @@
 
 #include <optional>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // Normalises every channel of (N, C, ...) to mean 0 and variance 1 over batch and space, then scales by weight (C,) and adds
 // bias (C,). If training, with the batch's own statistics, which then move the running ones (C,), where defined, by `momentum`
@@ -23,4 +24,4 @@ Tensor layer_norm(const Tensor& input, const Dims& normalized_shape, const Tenso
 // Normalises (N, C, ...) over groups of C / num_groups channels and space, image by image; weight and bias are (C,).
 Tensor group_norm(const Tensor& input, int64_t num_groups, const Tensor& weight = {}, const Tensor& bias = {}, double eps = 1e-5);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

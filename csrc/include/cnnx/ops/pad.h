@@ -3,10 +3,11 @@
 
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/number.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 enum class PadMode {
   constant,   // one value
@@ -21,4 +22,4 @@ const char* name(PadMode mode);  // "constant", ...
 // or (C, H, W). What is in lanes stays so where only spatial dimensions are padded.
 Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode = PadMode::constant, const Number& value = 0);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -3,10 +3,11 @@
 
 #include <utility>
 
+#include "cnnx/api.h"
 #include "cnnx/ops/axes.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 struct PoolOptions {
   AxisInts kernel{2, 2}, stride{2, 2}, padding{};
@@ -33,4 +34,4 @@ std::pair<Tensor, Tensor> adaptive_max_pool2d_with_indices(const Tensor& input, 
 Tensor adaptive_avg_pool1d(const Tensor& input, int64_t output_size);
 Tensor adaptive_avg_pool2d(const Tensor& input, const AxisInts& output_size);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

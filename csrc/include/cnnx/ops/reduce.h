@@ -4,9 +4,10 @@
 #include <optional>
 #include <utility>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 Tensor sum(const Tensor& input, const Dims& dims = {}, bool keepdim = false, std::optional<DType> dtype = {});  // integers: int64
 Tensor mean(const Tensor& input, const Dims& dims = {}, bool keepdim = false, std::optional<DType> dtype = {});
@@ -35,4 +36,4 @@ Tensor linear_scan(const Tensor& a, const Tensor& b, int64_t dim);
 std::pair<Tensor, Tensor> cummax(const Tensor& input, int64_t dim);
 std::pair<Tensor, Tensor> cummin(const Tensor& input, int64_t dim);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

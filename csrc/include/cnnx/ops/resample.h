@@ -3,9 +3,10 @@
 
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 enum class ResampleMode {
   nearest,        // the one at floor(i * scale)
@@ -26,4 +27,4 @@ struct ResampleOptions {
 // weights are computed in the input's dtype, those of nearest ones in float32.
 Tensor resample(const Tensor& input, const std::vector<int64_t>& size, const ResampleOptions& options);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -1,9 +1,10 @@
 // Windows of images as columns, and back.
 #pragma once
 
+#include "cnnx/api.h"
 #include "cnnx/ops/conv.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 struct WindowOptions {
   AxisInts kernel{};
@@ -17,4 +18,4 @@ Tensor unfold(const Tensor& input, const WindowOptions& options);
 // The adjoint: (N, C * kh * kw, L) or (C * kh * kw, L) to (N, C, H, W) with (H, W) = output_size; overlapping windows add up.
 Tensor fold(const Tensor& input, const AxisInts& output_size, const WindowOptions& options);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API

@@ -3,9 +3,10 @@
 
 #include <vector>
 
+#include "cnnx/api.h"
 #include "cnnx/tensor.h"
 
-namespace cnnx {
+namespace cnnx CNNX_API {
 
 // One extent may be -1. A view where the strides allow it, else a copy.
 Tensor reshape(const Tensor& input, const Dims& shape);
@@ -37,4 +38,4 @@ Tensor flip(const Tensor& input, const std::vector<int64_t>& dims);
 Tensor repeat(const Tensor& input, const Dims& times);
 Tensor roll(const Tensor& input, const std::vector<int64_t>& shifts, const std::vector<int64_t>& dims);
 
-}  // namespace cnnx
+}  // namespace cnnx CNNX_API
