@@ -30,7 +30,7 @@ FLOORS: dict[str, list[str]] = {
         "build_config.h",  # CMake writes it
     ],
     "device": ["device/"],
-    "kernels": ["kernels/"],
+    "kernels": ["kernels/", *headers("kernels")],
     "core": [
         "core/",
         *headers("autocast", "autograd", "number", "profiler", "random", "recording", "tensor"),

@@ -15,6 +15,7 @@
 #include "device/float_mode.h"
 #include "device/queue.h"
 #include "device/team.h"
+#include "device/workspace.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -143,7 +144,7 @@ struct Experience {
   // Times are too long more often than too short: falls at once, rises by the share given at most.
   void learn(const Kind& kind, double took, double rise) {
     if (unit_times.size() >= kMostKinds) unit_times.clear();
-    const auto [found, is_new] = unit_times.try_emplace(kind, took);
+    const auto [found, is_new] = unit_times.try_emplace(kind, took);  // without an allocation for what is known
     if (!is_new) found->second = std::min(took, found->second * (1 + rise));
   }
 };
@@ -223,7 +224,16 @@ CNNX_INTERNAL_API void parallel_run(int64_t units, double unit_cost, void (*run)
   if (alone > 0) experience.credit += alone - static_cast<double>(team::now() - begin);
 }
 
+void Queue::units_need(int slot, size_t bytes) const {
+  if (rehearses) workspace->note(slot, bytes, true);
+}
+
 void* Queue::scratch(int slot, size_t bytes) const {
+  if (rehearses) {
+    workspace->note(slot, bytes, in_unit);
+    return nullptr;
+  }
+  if (workspace != nullptr) return workspace->slot(slot, bytes);
   thread_local ScratchBuffers buffers;
   if (buffers.bytes[slot] < bytes) {
     std::free(buffers.data[slot]);

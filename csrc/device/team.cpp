@@ -64,6 +64,7 @@ std::atomic<int> members{0};  // of the team, the caller among them; 0: there is
 std::mutex team_mutex;
 std::thread* host = nullptr;  // enters the OpenMP region; never ended at exit, since its threads sleep on
 thread_local bool at_work = false;
+thread_local int place = 0;  // in the team
 
 inline void pause() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -141,6 +142,7 @@ void wait_for_end(Slot& slot, uint32_t number) {
 // A helper's life: it works where there is work, watches for more for a while, then sleeps.
 void help(int me) {
   at_work = true;
+  place = me;
   uint32_t seen = ticket.load(std::memory_order_acquire);
   while (dismissed.load(std::memory_order_acquire) == 0) {
     for (Slot& slot : slots) {
@@ -232,6 +234,8 @@ int64_t now() {
 
 bool inside() { return at_work; }
 
+int index() { return place; }
+
 int size() { return members.load(std::memory_order_acquire); }
 
 int start(int threads) {
@@ -245,6 +249,7 @@ int start(int threads) {
   if (threads <= 1) return 1;
   made.store(0, std::memory_order_relaxed);
   host = new std::thread([threads] {
+    omp_set_dynamic(0);  // of this thread: OMP_DYNAMIC would have as many as the machine has free at this moment
 #pragma omp parallel num_threads(threads)
     if (const int me = omp_get_thread_num(); me > 0) {
       help(me);

@@ -21,6 +21,9 @@ Done run(int threads, int64_t units, Run run, void* context);
 
 // Whether the calling thread is at work on a unit; what it starts then runs on itself alone.
 bool inside();
+// The calling thread's place in the team: 1 or more of a helper, which is below the number of threads of the regions that it
+// works on; 0 of any other thread.
+int index();
 
 // Makes the team large enough for `threads` threads, the caller among them, and returns how many may take part: fewer where the
 // process may not start as many.

@@ -1,3 +1,4 @@
+// The program's own functions take the place of glibc's, count and pass on.
 #include "allocations.h"
 
 #include <atomic>
@@ -5,60 +6,64 @@
 #include <cstddef>
 #include <cstdlib>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CNNX_SANITIZED
-#elif defined(__has_feature)
+#if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
-#define CNNX_SANITIZED
+#define CNNX_TEST_SANITIZED 1
 #endif
 #endif
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(CNNX_TEST_SANITIZED)
+#define CNNX_TEST_COUNTS 1
+#endif
+
+namespace {
+std::atomic<int64_t> count{0};
+}
 
 namespace cnnx::test {
 
-static std::atomic<int64_t> count{0};
-
-int64_t allocation_count() { return count.load(); }
-
-#if defined(__GLIBC__) && !defined(CNNX_SANITIZED)
-bool can_count_allocations() { return true; }
+#if defined(CNNX_TEST_COUNTS)
+const bool kCountsAllocations = true;
 #else
-bool can_count_allocations() { return false; }
+const bool kCountsAllocations = false;
 #endif
+
+int64_t allocations() { return count; }
 
 }  // namespace cnnx::test
 
-#if defined(__GLIBC__) && !defined(CNNX_SANITIZED)
-// These stand before the C library's, which has them under other names too.
+#if defined(CNNX_TEST_COUNTS)
 extern "C" {
-void* __libc_malloc(size_t size);
-void* __libc_calloc(size_t count, size_t size);
-void* __libc_realloc(void* block, size_t size);
-void* __libc_memalign(size_t alignment, size_t size);
+void* __libc_malloc(size_t bytes);
+void* __libc_calloc(size_t number, size_t bytes);
+void* __libc_realloc(void* block, size_t bytes);
+void* __libc_memalign(size_t alignment, size_t bytes);
 
-void* malloc(size_t size) {
-  ++cnnx::test::count;
-  return __libc_malloc(size);
+void* malloc(size_t bytes) {
+  ++count;
+  return __libc_malloc(bytes);
 }
-void* calloc(size_t count, size_t size) {
-  ++cnnx::test::count;
-  return __libc_calloc(count, size);
+void* calloc(size_t number, size_t bytes) {
+  ++count;
+  return __libc_calloc(number, bytes);
 }
-void* realloc(void* block, size_t size) {
-  ++cnnx::test::count;
-  return __libc_realloc(block, size);
+void* realloc(void* block, size_t bytes) {
+  ++count;
+  return __libc_realloc(block, bytes);
 }
-void* memalign(size_t alignment, size_t size) {
-  ++cnnx::test::count;
-  return __libc_memalign(alignment, size);
+void* memalign(size_t alignment, size_t bytes) {
+  ++count;
+  return __libc_memalign(alignment, bytes);
 }
-void* aligned_alloc(size_t alignment, size_t size) {
-  ++cnnx::test::count;
-  return __libc_memalign(alignment, size);
+void* aligned_alloc(size_t alignment, size_t bytes) {
+  ++count;
+  return __libc_memalign(alignment, bytes);
 }
-int posix_memalign(void** block, size_t alignment, size_t size) {
-  ++cnnx::test::count;
-  *block = __libc_memalign(alignment, size);
-  return *block == nullptr ? ENOMEM : 0;
+int posix_memalign(void** block, size_t alignment, size_t bytes) {
+  ++count;
+  void* made = __libc_memalign(alignment, bytes);
+  if (made == nullptr) return ENOMEM;
+  *block = made;
+  return 0;
 }
 }
 #endif

@@ -1,12 +1,13 @@
-// Counts allocations of the whole process, on any thread: malloc and what is made of it, operator new among them.
+// Counts what the process asks of the heap, on any of its threads.
 #pragma once
 
 #include <cstdint>
 
 namespace cnnx::test {
 
-// Whether they can be counted: with the C library's malloc, not with a sanitizer's.
-bool can_count_allocations();
-int64_t allocation_count();
+// Whether it can be counted: with glibc, and without a sanitizer, which has a heap of its own.
+extern const bool kCountsAllocations;
+// Since the process began.
+int64_t allocations();
 
 }  // namespace cnnx::test

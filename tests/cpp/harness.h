@@ -13,9 +13,11 @@
 #include <limits>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "cnnx/threads.h"
+#include "device/workspace.h"
 #include "kernels/dispatch.h"
 
 namespace cnnx::test {
@@ -125,18 +127,67 @@ Values rounding_bound(const Values& magnitudes) {
   return bound;
 }
 
-// The result of run() for 1, 2 and 3 threads, which must not differ in a bit.
+// The table that cases are checked on: the active one, or in float32 another while a TestedKernels lives.
+inline const KernelTable<float>* other_kernels = nullptr;
+template <class T = float>
+const KernelTable<T>& tested_kernels() {
+  if constexpr (std::is_same_v<T, float>)
+    if (other_kernels != nullptr) return *other_kernels;
+  return kernels<T>();
+}
+struct TestedKernels {
+  explicit TestedKernels(const KernelTable<float>& table) { other_kernels = &table; }
+  ~TestedKernels() { other_kernels = nullptr; }
+};
+
+// The result of run(queue) on so many threads in the workspace that its rehearsal asks for.
 template <class Run>
+Values in_workspace(const std::string& what, int threads, const Run& run) {
+  constexpr size_t kZone = 4096 + 4;  // off any line of the cache
+  Workspace workspace;
+  Queue queue = kHost;
+  queue.workspace = &workspace;
+  queue.rehearses = true;
+  (void)run(queue);
+  const size_t bytes = workspace.bytes(threads);
+  std::vector<unsigned char> memory(bytes + 2 * kZone, 0xA5);
+  workspace.begin_at(memory.data() + kZone);
+  queue.rehearses = false;
+  const WithThreads scope(threads);
+  Values result = run(queue);
+  const auto intact = [](const unsigned char* zone) {
+    for (size_t i = 0; i < kZone; ++i)
+      if (zone[i] != 0xA5) return false;
+    return true;
+  };
+  CHECK_MESSAGE((intact(memory.data()) && intact(memory.data() + kZone + bytes)), what << ": wrote outside its workspace");
+  return result;
+}
+
+// The result of run() for 1, 2 and 3 threads, which must not differ in a bit. A run(queue) of one kernel of float32 also runs in
+// a workspace of exactly the bytes that the kernel asks for in a rehearsal, between guard zones, with the same bits.
+template <bool InWorkspace = true, class Run>
 Values same_for_any_threads(const std::string& what, const Run& run) {
+  constexpr bool kTakesQueue = std::is_invocable_v<const Run&, const Queue&>;
+  const auto on_host = [&] {
+    if constexpr (kTakesQueue) return run(kHost);
+    else return run();
+  };
   const int before = get_num_threads();
   set_num_threads(1);
-  const Values first = run();
-  for (int threads : {2, 3}) {
+  const Values first = on_host();
+  const auto is_first = [&](const Values& again) {
+    return first.size() == again.size() &&
+           (first.empty() || std::memcmp(first.data(), again.data(), first.size() * sizeof(double)) == 0);
+  };
+  for (int threads : {1, 2, 3}) {
     set_num_threads(threads);
-    const Values again = run();
-    const bool same = first.size() == again.size() &&
-                      (first.empty() || std::memcmp(first.data(), again.data(), first.size() * sizeof(double)) == 0);
-    CHECK_MESSAGE(same, what << ": " << threads << " threads give other bits than 1");
+    if (threads > 1) CHECK_MESSAGE(is_first(on_host()), what << ": " << threads << " threads give other bits than 1");
+    if constexpr (kTakesQueue && InWorkspace) {
+      if (other_kernels != nullptr || active_target() == Target::reference) continue;
+      const Values again = in_workspace(what, threads, run);
+      CHECK_MESSAGE(is_first(again), what << ": " << threads << " threads give other bits in a workspace");
+    }
   }
   set_num_threads(before);
   return first;
@@ -154,19 +205,6 @@ std::pair<Values, Values> added_to(double start, int64_t weights, int64_t biases
     for (double& value : *values) value -= start;
   return sums;
 }
-
-// The table that cases are checked on: the active one, or in float32 another while a TestedKernels lives.
-inline const KernelTable<float>* other_kernels = nullptr;
-template <class T = float>
-const KernelTable<T>& tested_kernels() {
-  if constexpr (std::is_same_v<T, float>)
-    if (other_kernels != nullptr) return *other_kernels;
-  return kernels<T>();
-}
-struct TestedKernels {
-  explicit TestedKernels(const KernelTable<float>& table) { other_kernels = &table; }
-  ~TestedKernels() { other_kernels = nullptr; }
-};
 
 // Layouts to test: plain, and lanes if this process has any.
 inline std::vector<int64_t> lane_choices() {

@@ -141,10 +141,11 @@ void check_pooled(const Conv2dShape& s, const Operands& x) {
     table.max_pool2d_forward(kHost, p, whole.data(), apart.data(), index.data());
     const Guarded<float> grad = place<float>(Random(5).integers(s.batch * pooled.features), pooled);
     table.max_pool2d_backward(kHost, p, grad.data(), index.data(), spread.data());
-    const auto together = [&] {
+    const auto together = [&](const Queue& queue) {
       Guarded<float> output(pooled.size()), without(pooled.size()), unpooled(out.size());
       std::vector<uint8_t> which(static_cast<size_t>(pooled.size()));
-      table.conv2d_max_pool(kHost, activated, window, input.data(), weight.data(), bias.data(), {}, output.data(), which.data());
+      table.conv2d_max_pool(queue, activated, window, input.data(), weight.data(), bias.data(), {}, output.data(), which.data());
+      if (queue.rehearses) return extract(output, pooled);
       table.conv2d_max_pool(kHost, activated, window, input.data(), weight.data(), bias.data(), {}, without.data(), nullptr);
       table.max_unpool(kHost, p, grad.data(), which.data(), unpooled.data());
       CHECK_MESSAGE((output.intact() && without.intact() && unpooled.intact()), what << ": wrote outside its output");
@@ -167,14 +168,16 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
   const Guarded<T> weight(x.weight, 1), bias(x.bias, 1);
   const int64_t weights = weight.size();
 
-  auto forward = [&](const T* with_bias) {
+  constexpr bool kFloat = std::is_same_v<T, float>;
+  auto forward = [&](const Queue& queue, const T* with_bias) {
     Guarded<T> output(out.size(), shift);
-    table.conv2d_forward(kHost, s, input.data(), weight.data(), with_bias, {}, output.data());
+    table.conv2d_forward(queue, s, input.data(), weight.data(), with_bias, {}, output.data());
     CHECK_MESSAGE(output.intact(), what << ": forward wrote outside its output");
     return extract(output, out);
   };
-  compare(same_for_any_threads(what, [&] { return forward(bias.data()); }), &Results::output, what + ": output");
-  compare(forward(nullptr), &Results::output_without_bias, what + ": output without bias");
+  compare(same_for_any_threads<kFloat>(what, [&](const Queue& queue) { return forward(queue, bias.data()); }), &Results::output,
+          what + ": output");
+  compare(forward(kHost, nullptr), &Results::output_without_bias, what + ": output without bias");
 
   // With weights laid out beforehand: to the bit the same.
   if (s.lanes == 1) {
@@ -183,15 +186,15 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
     Guarded<T> prepared(size, 1);
     table.conv2d_prepare(kHost, s, weight.data(), prepared.data());
     CHECK_MESSAGE(prepared.intact(), what << ": prepare wrote outside its output");
-    const auto forward_prepared = [&] {
+    const auto forward_prepared = [&](const Queue& queue) {
       Conv2dShape with = s;
       with.prepared = true;
       Guarded<T> output(out.size(), shift);
-      table.conv2d_forward(kHost, with, input.data(), prepared.data(), bias.data(), {}, output.data());
+      table.conv2d_forward(queue, with, input.data(), prepared.data(), bias.data(), {}, output.data());
       CHECK_MESSAGE(output.intact(), what << ": forward with prepared weights wrote outside its output");
       return extract(output, out);
     };
-    expect_equal(same_for_any_threads(what, forward_prepared), forward(bias.data()), what + ": prepared weights");
+    expect_equal(same_for_any_threads<kFloat>(what, forward_prepared), forward(kHost, bias.data()), what + ": prepared weights");
   }
 
   // With a normalisation and an activation: to the bit what they give behind it.
@@ -213,37 +216,39 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
     expect_equal(extract(together, out), extract(apart, out), what + ": normalised");
   }
 
-  compare(same_for_any_threads(what,
-                               [&] {
-                                 Guarded<T> grad_input(in.size(), shift);
-                                 table.conv2d_backward_input(kHost, s, grad_output.data(), weight.data(), grad_input.data());
-                                 CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
-                                 return extract(grad_input, in);
-                               }),
+  compare(same_for_any_threads<kFloat>(what,
+                                       [&](const Queue& queue) {
+                                         Guarded<T> grad_input(in.size(), shift);
+                                         table.conv2d_backward_input(queue, s, grad_output.data(), weight.data(),
+                                                                     grad_input.data());
+                                         CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
+                                         return extract(grad_input, in);
+                                       }),
           &Results::grad_input, what + ": grad_input");
 
-  auto backward_weight = [&](bool want_weight, bool want_bias) {
+  auto backward_weight = [&](const Queue& queue, bool want_weight, bool want_bias) {
     Guarded<T> grad_weight(weights, 1), grad_bias(s.out_channels, 1);
-    table.conv2d_backward_weight(kHost, s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
+    table.conv2d_backward_weight(queue, s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
                                  want_bias ? grad_bias.data() : nullptr);
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
   };
-  auto accumulated = [&] {
+  auto accumulated = [&](const Queue& queue) {
     auto adding = s;
     adding.accumulate = true;
     return added_to<T>(start, weights, s.out_channels, [&](T* grad_weight, T* grad_bias) {
-      table.conv2d_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight, grad_bias);
+      table.conv2d_backward_weight(queue, adding, input.data(), grad_output.data(), grad_weight, grad_bias);
     });
   };
-  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Results::grad_weight,
-          what + ": grad_weight");
-  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).second; }), &Results::grad_bias,
-          what + ": grad_bias");
-  compare(backward_weight(true, false).first, &Results::grad_weight, what + ": grad_weight alone");
-  compare(backward_weight(false, true).second, &Results::grad_bias, what + ": grad_bias alone");
-  compare(same_for_any_threads(what, [&] { return accumulated().first; }), &Results::grad_weight, what + ": grad_weight added");
-  compare(accumulated().second, &Results::grad_bias, what + ": grad_bias added");
+  compare(same_for_any_threads<kFloat>(what, [&](const Queue& queue) { return backward_weight(queue, true, true).first; }),
+          &Results::grad_weight, what + ": grad_weight");
+  compare(same_for_any_threads<kFloat>(what, [&](const Queue& queue) { return backward_weight(queue, true, true).second; }),
+          &Results::grad_bias, what + ": grad_bias");
+  compare(backward_weight(kHost, true, false).first, &Results::grad_weight, what + ": grad_weight alone");
+  compare(backward_weight(kHost, false, true).second, &Results::grad_bias, what + ": grad_bias alone");
+  compare(same_for_any_threads<kFloat>(what, [&](const Queue& queue) { return accumulated(queue).first; }), &Results::grad_weight,
+          what + ": grad_weight added");
+  compare(accumulated(kHost).second, &Results::grad_bias, what + ": grad_bias added");
 }
 
 template <class Draw>

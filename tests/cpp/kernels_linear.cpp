@@ -46,43 +46,49 @@ void check_linear(const LinearShape& s, bool integers) {
 
   const KernelTable<T>& table = tested_kernels<T>();
   const Guarded<T> input(x, 1), weight(w, 1), bias(b, 1), grad_output(g, 1);
-  auto forward = [&](const T* with_bias) {
+  constexpr bool kFloat = std::is_same_v<T, float>;
+  auto forward = [&](const Queue& queue, const T* with_bias) {
     Guarded<T> output(s.batch * s.out_features, 1);
-    table.linear_forward(kHost, s, input.data(), weight.data(), with_bias, output.data());
+    table.linear_forward(queue, s, input.data(), weight.data(), with_bias, output.data());
     CHECK_MESSAGE(output.intact(), what << ": forward wrote outside its output");
     return output.values();
   };
-  compare(same_for_any_threads(what, [&] { return forward(bias.data()); }), &Dense::output, "output");
-  compare(forward(nullptr), &Dense::plain_output, "output without bias");
-  compare(same_for_any_threads(what,
-                               [&] {
-                                 Guarded<T> grad_input(s.batch * s.in_features, 1);
-                                 table.linear_backward_input(kHost, s, grad_output.data(), weight.data(), grad_input.data());
-                                 CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
-                                 return grad_input.values();
-                               }),
+  compare(same_for_any_threads<kFloat>(what, [&](const Queue& queue) { return forward(queue, bias.data()); }), &Dense::output,
+          "output");
+  compare(forward(kHost, nullptr), &Dense::plain_output, "output without bias");
+  compare(same_for_any_threads<kFloat>(what,
+                                       [&](const Queue& queue) {
+                                         Guarded<T> grad_input(s.batch * s.in_features, 1);
+                                         table.linear_backward_input(queue, s, grad_output.data(), weight.data(),
+                                                                     grad_input.data());
+                                         CHECK_MESSAGE(grad_input.intact(), what << ": backward_input wrote outside its output");
+                                         return grad_input.values();
+                                       }),
           &Dense::grad_input, "grad_input");
   const double start = integers ? 3 : 0;  // reals would lose places to it
-  auto backward_weight = [&](bool want_weight, bool want_bias) {
+  auto backward_weight = [&](const Queue& queue, bool want_weight, bool want_bias) {
     Guarded<T> grad_weight(weight.size(), 1), grad_bias(s.out_features, 1);
-    table.linear_backward_weight(kHost, s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
+    table.linear_backward_weight(queue, s, input.data(), grad_output.data(), want_weight ? grad_weight.data() : nullptr,
                                  want_bias ? grad_bias.data() : nullptr);
     CHECK_MESSAGE((grad_weight.intact() && grad_bias.intact()), what << ": backward_weight wrote outside its outputs");
     return std::pair(grad_weight.values(), grad_bias.values());
   };
-  auto accumulated = [&] {
+  auto accumulated = [&](const Queue& queue) {
     auto adding = s;
     adding.accumulate = true;
     return added_to<T>(start, weight.size(), s.out_features, [&](T* grad_weight, T* grad_bias) {
-      table.linear_backward_weight(kHost, adding, input.data(), grad_output.data(), grad_weight, grad_bias);
+      table.linear_backward_weight(queue, adding, input.data(), grad_output.data(), grad_weight, grad_bias);
     });
   };
-  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).first; }), &Dense::grad_weight, "grad_weight");
-  compare(same_for_any_threads(what, [&] { return backward_weight(true, true).second; }), &Dense::grad_bias, "grad_bias");
-  compare(backward_weight(true, false).first, &Dense::grad_weight, "grad_weight alone");
-  compare(backward_weight(false, true).second, &Dense::grad_bias, "grad_bias alone");
-  compare(same_for_any_threads(what, [&] { return accumulated().first; }), &Dense::grad_weight, "grad_weight added");
-  compare(accumulated().second, &Dense::grad_bias, "grad_bias added");
+  compare(same_for_any_threads<kFloat>(what, [&](const Queue& queue) { return backward_weight(queue, true, true).first; }),
+          &Dense::grad_weight, "grad_weight");
+  compare(same_for_any_threads<kFloat>(what, [&](const Queue& queue) { return backward_weight(queue, true, true).second; }),
+          &Dense::grad_bias, "grad_bias");
+  compare(backward_weight(kHost, true, false).first, &Dense::grad_weight, "grad_weight alone");
+  compare(backward_weight(kHost, false, true).second, &Dense::grad_bias, "grad_bias alone");
+  compare(same_for_any_threads<kFloat>(what, [&](const Queue& queue) { return accumulated(queue).first; }), &Dense::grad_weight,
+          "grad_weight added");
+  compare(accumulated(kHost).second, &Dense::grad_bias, "grad_bias added");
 }
 
 struct GemmCase {
@@ -114,9 +120,9 @@ void check_gemm(const GemmCase& c, bool integers) {
   reference().gemm(kHost, s, a.data(), b.data(), product.data());
   reference().gemm(kHost, s, absolute(a).data(), absolute(b).data(), magnitude.data());
   const Guarded<T> left(a, 1), right(b, 1);
-  const Values actual = same_for_any_threads(what, [&] {
+  const Values actual = same_for_any_threads<std::is_same_v<T, float>>(what, [&](const Queue& queue) {
     Guarded<T> out(start, 1);  // gaps must keep what they hold
-    tested_kernels<T>().gemm(kHost, s, left.data(), right.data(), out.data());
+    tested_kernels<T>().gemm(queue, s, left.data(), right.data(), out.data());
     CHECK_MESSAGE(out.intact(), what << ": wrote outside its output");
     return out.values();
   });

@@ -271,9 +271,9 @@ TEST_CASE("nll and the gradient of cross-entropy") {
         reference().nll_forward(kHost, s, rounded.data(), target.data(), wide_weight, kIgnored, smoothing, mean, nullptr, &sum,
                                 &total);
         expect_within(same_for_any_threads(what,
-                                           [&] {
+                                           [&](const Queue& queue) {
                                              Guarded<float> result(1);
-                                             kernels<float>().nll_forward(kHost, s, log_p.data(), target.data(), narrow_weight,
+                                             kernels<float>().nll_forward(queue, s, log_p.data(), target.data(), narrow_weight,
                                                                           kIgnored, smoothing, mean, nullptr, result.data(),
                                                                           &total_actual);
                                              CHECK_MESSAGE(result.intact(), what << ": wrote outside its result");
@@ -286,10 +286,10 @@ TEST_CASE("nll and the gradient of cross-entropy") {
         reference().cross_entropy_forward(kHost, s, narrow_logits.values().data(), target.data(), wide_weight, kIgnored,
                                           smoothing, mean, wide_log_p.data(), nullptr, &sum, &total);
         expect_within(same_for_any_threads(what,
-                                           [&] {
+                                           [&](const Queue& queue) {
                                              Guarded<float> result(1), probabilities(count, 1);
                                              kernels<float>().cross_entropy_forward(
-                                                 kHost, s, narrow_logits.data(), target.data(), narrow_weight, kIgnored,
+                                                 queue, s, narrow_logits.data(), target.data(), narrow_weight, kIgnored,
                                                  smoothing, mean, probabilities.data(), nullptr, result.data(), &total_actual);
                                              CHECK_MESSAGE(probabilities.intact(), what << ": wrote outside its probabilities");
                                              return result.values();

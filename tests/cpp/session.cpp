@@ -87,7 +87,7 @@ TEST_CASE("a session computes what the net does, for batches around the lanes") 
 
 // A thread's first runs may take scratch that it keeps, and a helper of the team begins when there is something to share.
 TEST_CASE("runs of a session allocate nothing") {
-  if (!can_count_allocations()) return;
+  if (!kCountsAllocations) return;
   const OnnxNet net = parsed(cnn());
   for (int64_t batch : {1, 3, 40}) {
     for (int threads : {1, 2}) {
@@ -95,9 +95,9 @@ TEST_CASE("runs of a session allocate nothing") {
       const std::vector<float> image = reals(static_cast<size_t>(batch) * 144, 1);
       std::vector<float> scores(static_cast<size_t>(batch) * 10);
       const auto allocations_of_runs = [&] {
-        const int64_t before = allocation_count();
+        const int64_t before = allocations();
         for (int i = 0; i < 20; ++i) session.run(image, scores);
-        return allocation_count() - before;
+        return allocations() - before;
       };
       if (threads == 1) CHECK(allocations_of_runs() == 0);
       int rounds_without = 0;

@@ -80,7 +80,8 @@ void launch_with(const char* op, const void* kernel, dim3 grid, dim3 block, std:
 }
 #endif
 
-// launch("relu", relu_kernel<float>, grid, block, shared_bytes, queue, arguments...). An empty grid launches nothing.
+// launch("relu", relu_kernel<float>, grid, block, shared_bytes, queue, arguments...). An empty grid launches
+// nothing, nor does a rehearsal, which is for the scratch memory that a call takes.
 template <class... Params, class... Args>
 void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, std::size_t shared_bytes, const Queue& queue,
             Args&&... args) {
@@ -88,7 +89,7 @@ void launch(const char* op, void (*kernel)(Params...), dim3 grid, dim3 block, st
   static_assert((std::size_t{0} + ... + sizeof(Params)) <= 4096, "a kernel takes at most 4096 bytes of parameters");
   static_assert((std::is_trivially_copyable_v<Params> && ...), "parameters are copied to the device byte by byte");
 #ifdef CNNX_CUDA_ON_CPU
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
+  if (queue.rehearses || grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   const OnDevice on(queue.device);
   const std::tuple<std::remove_cv_t<Params>...> values(static_cast<Params>(args)...);
   ::cuda_on_cpu::PointerArgument pointers[sizeof...(Params) + 1];

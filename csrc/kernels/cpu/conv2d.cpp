@@ -26,6 +26,7 @@ namespace {
 // columns.
 int32_t* tap_offsets(const Queue& queue, const ConvPlan& c, int64_t plane_pitch, int64_t row_pitch) {
   int32_t* offsets = static_cast<int32_t*>(queue.scratch(kOffsets, static_cast<size_t>(c.taps()) * sizeof(int32_t)));
+  if (queue.rehearses) return offsets;
   int32_t* to = offsets;
   for (int64_t ky = 0; ky < c.kernel_height; ++ky)
     for (int64_t kx = 0; kx < c.kernel_width; ++kx)
@@ -141,7 +142,7 @@ struct Column {
   TapRange taps;
 };
 struct Columns {
-  Column* tiles;
+  Column* tiles;  // null in a rehearsal
   int64_t count = 0;
   double cycles = 0;  // of one output row and one tile of channels, roughly
 
@@ -152,7 +153,8 @@ struct Columns {
     for (int64_t part = 0; part < parts.parts; ++part) {
       const int64_t size = parts.size(part);
       const double pixels = static_cast<double>(size);
-      tiles[count++] = {begin + parts.begin(part), size, taps};
+      if (tiles != nullptr) tiles[count] = {begin + parts.begin(part), size, taps};
+      ++count;
       // A tap costs a multiply-add each and some of the loads, at least a multiply-add's latency; a tile its start and its
       // stores.
       const double tap = max(lines * pixels + 0.25 * (static_cast<double>(channels) + rows * pixels), 4.0);
@@ -286,19 +288,12 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
   const int64_t by_tile = result.window == 0 ? c.out_height : max((int64_t{32} << 10) / max(row_of_tile, 1), 1);
   const Split bands(window_rows, max(min(rows_per_band(c) / step, by_tile), 1));
 
-  float* packed = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(c.out_channels * taps) * sizeof(float)));
-  for (int64_t group = 0; group < c.groups; ++group)
-    for (int64_t tile = 0; tile < channel_tiles.parts; ++tile) {
-      const int64_t o = group * out_group + channel_tiles.begin(tile);
-      pack_weights(c, weight + o * taps, channel_tiles.size(tile), packed + o * taps);
-    }
-
   // Lay out the padding, or treat the edges apart: what costs less.
   Column* tiles = static_cast<Column*>(queue.scratch(kColumns, static_cast<size_t>(2 * c.out_width) * sizeof(Column)));
   Columns columns = padded_columns(c, channel_tiles.size(0), tiles);
   bool direct = windows || c.reads_input_directly();
   if (!direct) {
-    const Columns edges = edge_columns(c, channel_tiles.size(0), tiles + c.out_width);
+    const Columns edges = edge_columns(c, channel_tiles.size(0), tiles != nullptr ? tiles + c.out_width : nullptr);
     const double rows = static_cast<double>(c.groups * channel_tiles.parts * c.out_height), cycles_to_pad_a_pixel = 5;
     direct = edges.cycles * rows <
              columns.cycles * rows +
@@ -308,6 +303,17 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
   const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes;
   const int64_t plane_pitch = (direct ? c.in_height : c.band_rows(bands.size(0) * step)) * row_pitch;
   const int32_t* offsets = tap_offsets(queue, c, plane_pitch, row_pitch);
+  float* packed = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(c.out_channels * taps) * sizeof(float)));
+  const UnitScratch<float> tile_result(
+      queue, kPackedOutput, result.window > 0 ? channel_tiles.size(0) * bands.size(0) * step * c.out_width * kLanes : 0);
+  const UnitScratch<float> padded_band(queue, kBand, direct ? 0 : c.in_channels * plane_pitch);
+  if (queue.rehearses) return;
+
+  for (int64_t group = 0; group < c.groups; ++group)
+    for (int64_t tile = 0; tile < channel_tiles.parts; ++tile) {
+      const int64_t o = group * out_group + channel_tiles.begin(tile);
+      pack_weights(c, weight + o * taps, channel_tiles.size(tile), packed + o * taps);
+    }
   const int64_t in_plane = c.in_height * c.in_width * kLanes;
   const bool dense = c.stride_width == 1 && c.out_step == 1;
   const double cost = cost_of(2.0 * static_cast<double>(c.out_channels * bands.size(0) * step * c.out_width * taps * kLanes));
@@ -319,13 +325,12 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
     float* tile_output = nullptr;
     if (result.window > 0) {
       p.out_plane = rows * c.out_width;
-      tile_output = static_cast<float*>(
-          queue.scratch(kPackedOutput, static_cast<size_t>(channel_tiles.size(0) * p.out_plane * kLanes) * sizeof(float)));
+      tile_output = tile_result.here();
     }
     const float* block_input = input + block * c.in_channels * in_plane;
     const float* band_input = block_input + (y0 * c.stride_height - c.pad_top) * row_pitch - c.pad_left * kLanes;
     if (!direct) {
-      float* padded = static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(c.in_channels * plane_pitch) * sizeof(float)));
+      float* padded = padded_band.here();
       for (int64_t i = 0; i < c.in_channels; ++i)
         pad_rows(c, block_input + i * in_plane, y0 * c.stride_height, c.band_rows(rows), padded + i * plane_pitch);
       band_input = padded;
@@ -447,9 +452,6 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
   const bool windows = has_weight_windows(c), direct = windows || c.reads_input_directly();
   const int64_t row_pitch = (direct ? c.in_width : c.padded_width()) * kLanes, padded_rows = c.band_rows(c.out_height);
   int32_t* offsets = static_cast<int32_t*>(queue.scratch(kOffsets, static_cast<size_t>(window) * sizeof(int32_t)));
-  for (int64_t k = 0; k < window; ++k)
-    offsets[k] =
-        static_cast<int32_t>(k / c.kernel_width * c.dilation_height * row_pitch + k % c.kernel_width * c.dilation_width * kLanes);
 
   // Few channels share out their tiles of output channels and their blocks; each of the former would pad the input for itself.
   constexpr int64_t kUnits = 32;
@@ -465,21 +467,27 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, c
   float* partials =
       apart ? static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(chunks.parts * weights) * sizeof(float)))
             : grad_weight;
+  const UnitScratch<float> padded_plane(queue, kBand, direct ? 0 : padded_rows * row_pitch);
+  const int64_t most = min(parts.size(0) * channel_tiles.size(0), out_group) * window;  // sums of a unit
+  const UnitScratch<Vec> sums_of_unit(queue, kPackedOutput, most + kLanes + max(kTileRows * window, ceil_div(most, kLanes)));
+  if (queue.rehearses) return;
+
+  for (int64_t k = 0; k < window; ++k)
+    offsets[k] =
+        static_cast<int32_t>(k / c.kernel_width * c.dilation_height * row_pitch + k % c.kernel_width * c.dilation_width * kLanes);
   const VecI live_lanes = first_lanes(batch - (c.blocks - 1) * kLanes);
   const double cost = cost_of(2.0 * static_cast<double>(parts.size(0) * kTileRows * window * chunks.size(0) * out_plane));
 
   parallel_for(chunks.parts * c.in_channels * parts.parts, cost, [&](int64_t unit) {
     const int64_t part = unit % parts.parts, i = unit / parts.parts % c.in_channels, chunk = unit / parts.parts / c.in_channels;
     const int64_t group = i / in_group;
-    float* plane = direct
-                       ? nullptr
-                       : static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(padded_rows * row_pitch) * sizeof(float)));
+    float* plane = direct ? nullptr : padded_plane.here();
     // [channel of the part][tap], and those of one tile and block, whose dead images are left out.
     const int64_t first_tile = parts.begin(part), tiles = parts.size(part), first_channel = channel_tiles.begin(first_tile);
     const int64_t channels_of_part =
         channel_tiles.begin(first_tile + tiles - 1) + channel_tiles.size(first_tile + tiles - 1) - first_channel;
-    const int64_t count = channels_of_part * window, room = max(kTileRows * window, ceil_div(count, kLanes));
-    Vec* sums = static_cast<Vec*>(queue.scratch(kPackedOutput, static_cast<size_t>(count + kLanes + room) * sizeof(Vec)));
+    const int64_t count = channels_of_part * window;
+    Vec* sums = sums_of_unit.here();
     Vec* fresh = sums + count + kLanes;
     for (int64_t block = chunks.begin(chunk); block < chunks.begin(chunk) + chunks.size(chunk); ++block) {
       const float* from = input + (block * c.in_channels + i) * in_plane;
@@ -580,7 +588,7 @@ void conv2d_backward_weight(const Queue& queue, const Conv2dShape& s, const floa
                   const float* from = input + first * s.in_channels * s.in_height * s.in_width;
                   const float* grads = grad_output + first * s.out_channels * s.out_height * s.out_width;
                   if (weight_sum != nullptr) run_backward_weight(queue, c, part.batch, from, grads, weight_sum);
-                  if (bias_sum != nullptr) run_backward_bias(c, part.batch, grads, bias_sum);
+                  if (bias_sum != nullptr && !queue.rehearses) run_backward_bias(c, part.batch, grads, bias_sum);
                 });
 }
 

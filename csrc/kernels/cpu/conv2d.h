@@ -165,8 +165,8 @@ inline void sum_by_slices(const Queue& queue, const Conv2dShape& s, float* grad_
   float *weight_sum = grad_weight, *bias_sum = grad_bias;
   if (apart) {
     float* sums = static_cast<float*>(queue.scratch(kWholeSums, static_cast<size_t>(weights + s.out_channels) * sizeof(float)));
-    if (grad_weight != nullptr) weight_sum = sums;
-    if (grad_bias != nullptr) bias_sum = sums + weights;
+    if (grad_weight != nullptr && !queue.rehearses) weight_sum = sums;  // null would say that it is not wanted
+    if (grad_bias != nullptr && !queue.rehearses) bias_sum = sums + weights;
   }
   for (int64_t slice = 0; slice < slices.count; ++slice) {
     Conv2dShape part = s;
@@ -174,7 +174,7 @@ inline void sum_by_slices(const Queue& queue, const Conv2dShape& s, float* grad_
     part.accumulate = slice > 0 || (s.accumulate && !apart);
     f(part, slices.begin(slice), weight_sum, bias_sum);
   }
-  if (!apart) return;
+  if (!apart || queue.rehearses) return;
   for (int64_t i = 0; grad_weight != nullptr && i < weights; ++i) grad_weight[i] += weight_sum[i];
   for (int64_t o = 0; grad_bias != nullptr && o < s.out_channels; ++o) grad_bias[o] += bias_sum[o];
 }
@@ -285,7 +285,7 @@ inline void for_phases(const Queue& queue, const Conv2dShape& s, int64_t width, 
       const Phase x = phase_of(column_phase, s.in_width, s.kernel_width, s.stride_width, s.pad_left, s.dilation_width);
       if (y.count == 0 || x.count == 0) continue;
       float* to = turned;
-      for (int64_t group = 0; group < s.groups; ++group)
+      for (int64_t group = 0; group < s.groups && !queue.rehearses; ++group)
         for (int64_t i = 0; i < in_group; ++i)
           for (int64_t o = group * out_group; o < (group + 1) * out_group; ++o) {
             const float* from = weight + (o * in_group + i) * s.kernel_height * s.kernel_width;

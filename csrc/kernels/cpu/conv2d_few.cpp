@@ -15,6 +15,7 @@ namespace {
 // The offset of each tap of a group, in the order in which the weights lie.
 int32_t* tap_offsets(const Queue& queue, const ConvPlan& c, int64_t plane_pitch, int64_t row_pitch) {
   int32_t* offsets = static_cast<int32_t*>(queue.scratch(kOffsets, static_cast<size_t>(c.taps()) * sizeof(int32_t)));
+  if (queue.rehearses) return offsets;
   int32_t* to = offsets;
   for (int64_t i = 0; i < c.in_group(); ++i)
     for (int64_t ky = 0; ky < c.kernel_height; ++ky)
@@ -34,6 +35,7 @@ PaddedInput pad_input(const Queue& queue, const ConvPlan& c, const float* input,
   const int64_t rows = c.band_rows(c.out_height), row_pitch = c.padded_width(), plane_pitch = rows * row_pitch;
   const int64_t planes = c.blocks * c.in_channels;
   float* padded = static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(planes * plane_pitch + slack) * sizeof(float)));
+  if (queue.rehearses) return {padded, row_pitch, plane_pitch};
   parallel_for(planes, static_cast<double>(plane_pitch) / 4, [&](int64_t plane) {
     pad_rows(c, input + plane * c.in_height * c.in_width, 0, rows, padded + plane * plane_pitch);
   });
@@ -91,6 +93,11 @@ void forward_by_channels(const Queue& queue, const ConvPlan& c, const float* inp
   const int64_t to_pack = c.prepared ? 0 : packed_size(c);
   float* biases =  // laid out as the weights are, which lie behind them
       static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(c.groups * group_biases + to_pack) * sizeof(float)));
+  const PaddedInput padded = pad_input(queue, c, input);
+  const int32_t* offsets = tap_offsets(queue, c, padded.plane_pitch, padded.row_pitch);
+  const UnitScratch<float> result_of_unit(queue, kPackedOutput, tiles.size(0) * bands.size(0) * c.out_width * kLanes);
+  if (queue.rehearses) return;
+
   for (int64_t group = 0; group < c.groups; ++group)
     for (int64_t channel = 0; channel < out_group; channel += kLanes)
       store(biases + group * group_biases + channel,
@@ -98,8 +105,6 @@ void forward_by_channels(const Queue& queue, const ConvPlan& c, const float* inp
   if (!c.prepared) pack_channels(c, weight, biases + c.groups * group_biases);
   const float* packed = c.prepared ? weight : biases + c.groups * group_biases;
 
-  const PaddedInput padded = pad_input(queue, c, input);
-  const int32_t* offsets = tap_offsets(queue, c, padded.plane_pitch, padded.row_pitch);
   const double cost = cost_of(2.0 * static_cast<double>(bands.size(0) * c.out_width * taps * tiles.size(0) * kLanes));
   parallel_for(c.blocks * c.groups * tiles.parts * bands.parts, cost, [&](int64_t unit) {
     const int64_t band = unit % bands.parts, tile = unit / bands.parts % tiles.parts;
@@ -107,8 +112,7 @@ void forward_by_channels(const Queue& queue, const ConvPlan& c, const float* inp
     const int64_t first = tiles.begin(tile), vectors = tiles.size(tile), y0 = bands.begin(band), rows = bands.size(band);
     const int64_t pixels = rows * c.out_width;
     const float* from = padded.data + (n * c.in_channels + group * c.in_group()) * padded.plane_pitch;
-    float* result =
-        static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(vectors * pixels * kLanes) * sizeof(float)));
+    float* result = result_of_unit.here();
     with_size<kTileRows>(vectors, [&]<int Vectors>() {
       for (int64_t y = y0; y < y0 + rows; ++y) {
         const TapRange kernel_rows = row_taps(c, y);
@@ -182,14 +186,16 @@ void forward_by_pixels(const Queue& queue, const ConvPlan& c, const float* input
   const int64_t out_pitch = columns.extent * kLanes;
   const PaddedInput padded = pad_input(queue, c, input, out_pitch);
   const int32_t* offsets = tap_offsets(queue, c, padded.plane_pitch, padded.row_pitch);
+  const UnitScratch<float> result_of_unit(queue, kPackedOutput, kTileRows * out_pitch + kLanes);
+  if (queue.rehearses) return;
+
   const double cost = cost_of(2.0 * static_cast<double>(out_pitch * taps * tiles.size(0)));
   parallel_for(c.blocks * c.groups * tiles.parts * bands.parts, cost, [&](int64_t unit) {
     const int64_t band = unit % bands.parts, tile = unit / bands.parts % tiles.parts;
     const int64_t group = unit / (bands.parts * tiles.parts) % c.groups, n = unit / (bands.parts * tiles.parts * c.groups);
     const int64_t o = group * out_group + tiles.begin(tile), y0 = bands.begin(band);
     const float* from = padded.data + (n * c.in_channels + group * c.in_group()) * padded.plane_pitch + y0 * pitch;
-    float* result =
-        static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(kTileRows * out_pitch + kLanes) * sizeof(float)));
+    float* result = result_of_unit.here();
     with_size<kTileRows>(tiles.size(tile), [&]<int Channels>() {
       for (int64_t part = 0; part < columns.parts; ++part)
         with_size<tile_cols(Channels)>(columns.size(part), [&]<int Vectors>() {
@@ -230,6 +236,7 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* inp
   // The output gradient as [image][group][vector of channels][pixel][lane]; lanes past the group's channels are zero.
   float* packed = static_cast<float*>(
       queue.scratch(kPackedOutput, static_cast<size_t>(c.blocks * all_vectors * spatial * kLanes) * sizeof(float)));
+  if (queue.rehearses) return;
   parallel_for(c.blocks * all_vectors, static_cast<double>(spatial * kLanes), [&](int64_t unit) {
     const int64_t n = unit / all_vectors, group = unit % all_vectors / group_vectors, channel = unit % group_vectors * kLanes;
     pack_block(grad_output + (n * c.out_channels + group * out_group + channel) * spatial, spatial,
@@ -307,7 +314,7 @@ void conv2d_few_backward_weight(const Queue& queue, const Conv2dShape& s, const 
                                 float* grad_weight, float* grad_bias) {
   const ConvPlan c = plan_of(s, 1);
   if (grad_weight != nullptr) run_backward_weight(queue, c, input, grad_output, grad_weight);
-  if (grad_bias == nullptr) return;
+  if (grad_bias == nullptr || queue.rehearses) return;
   const int64_t spatial = c.out_height * c.out_width;
   for (int64_t o = 0; o < c.out_channels; ++o) {
     float sum = 0.0f;

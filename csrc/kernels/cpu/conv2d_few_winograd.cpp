@@ -52,26 +52,28 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
   const int64_t in_vectors = ceil_div(c.in_channels, kLanes), in_pitch = in_vectors * kLanes;
   const int64_t out_vectors = ceil_div(c.out_channels, kLanes), out_pitch = out_vectors * kLanes;
   const int64_t in_plane = c.in_height * c.in_width, out_plane = c.out_height * c.out_width;
-  const float* transformed = weight;
-  if (!c.prepared) {
-    auto* to = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(kGrid * point_pitch(c)) * sizeof(float)));
-    transform_weight<R>(c, weight, to);
-    transformed = to;
-  }
-
   const Rectangles units(ceil_div(c.out_height, M), ceil_div(c.out_width, M),
                          kUnitBytes / (kGrid * (in_pitch + out_pitch) * static_cast<int64_t>(sizeof(float))));
   const Split vectors(out_vectors, kTileRows);
   const int64_t most_tiles = units.rows.size(0) * units.columns.size(0);
+  float* to_transform =
+      c.prepared ? nullptr
+                 : static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(kGrid * point_pitch(c)) * sizeof(float)));
+  const UnitScratch<float> packed_rows(queue, kBand,
+                                       in_vectors * min(units.rows.size(0) * M + R - 1, c.in_height) * c.in_width * kLanes);
+  const UnitScratch<float> points_of_unit(queue, kPoints36, kGrid * most_tiles * in_pitch);
+  const UnitScratch<float> products_of_unit(queue, kProducts36, kGrid * most_tiles * out_pitch);
+  const UnitScratch<float> result_of_unit(queue, kPackedOutput, most_tiles * M * M * kLanes);
+  if (queue.rehearses) return;
+
+  if (!c.prepared) transform_weight<R>(c, weight, to_transform);
+  const float* transformed = c.prepared ? weight : to_transform;
   const double cost = cost_of(2.0 * static_cast<double>(kGrid * most_tiles * c.in_channels * out_pitch));
   parallel_for(c.blocks * units.count(), cost, [&](int64_t unit) {
     const int64_t n = unit / units.count(), row = unit % units.count() / units.columns.parts, column = unit % units.columns.parts;
     const int64_t y0 = units.rows.begin(row) * M, height = min(units.rows.size(row) * M, c.out_height - y0);
     const int64_t x0 = units.columns.begin(column) * M, width = min(units.columns.size(column) * M, c.out_width - x0);
     const int64_t tile_columns = units.columns.size(column), tiles = units.rows.size(row) * tile_columns;
-    const auto room = [&](ConvScratch slot, int64_t floats) {
-      return static_cast<float*>(queue.scratch(slot, static_cast<size_t>(floats) * sizeof(float)));
-    };
     const auto for_tiles = [&](const auto& run) {
       for (int64_t t = 0; t < tiles; ++t) run(t, t / tile_columns * M, t % tile_columns * M);
     };
@@ -79,18 +81,18 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
     // The rows of the input that it sees, [vector of channels][pixel][lane]; then its tiles at the points.
     const int64_t begin = min(max(y0 - c.pad_top, 0), c.in_height);
     const int64_t end = max(min(y0 - c.pad_top + height + R - 1, c.in_height), begin), pixels = (end - begin) * c.in_width;
-    float* packed = room(kBand, in_vectors * pixels * kLanes);
+    float* packed = packed_rows.here();
     for (int64_t v = 0; v < in_vectors; ++v)
       pack_block(input + (n * c.in_channels + v * kLanes) * in_plane + begin * c.in_width, in_plane,
                  min(c.in_channels - v * kLanes, kLanes), pixels, packed + v * pixels * kLanes);
-    float* points = room(kPoints36, kGrid * tiles * in_pitch);
+    float* points = points_of_unit.here();
     for_tiles([&](int64_t t, int64_t y, int64_t x) {
       for (int64_t v = 0; v < in_vectors; ++v)
         input_tile(c, packed + (v * pixels - begin * c.in_width) * kLanes, y0 + y - c.pad_top, x0 + x - c.pad_left,
                    points + t * in_pitch + v * kLanes, tiles * in_pitch);
     });
 
-    float* products = room(kProducts36, kGrid * tiles * out_pitch);
+    float* products = products_of_unit.here();
     const Split rows(tiles, kTileCols);
     for (int64_t point = 0; point < kGrid; ++point)
       for (int64_t col = 0; col < vectors.parts; ++col)
@@ -104,7 +106,7 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
           });
         }
 
-    float* result = room(kPackedOutput, height * width * kLanes);
+    float* result = result_of_unit.here();
     for (int64_t v = 0; v < out_vectors; ++v) {
       const int64_t live = min(c.out_channels - v * kLanes, kLanes);
       const Vec start = bias != nullptr ? load_partial(bias + v * kLanes, live) : Vec{};

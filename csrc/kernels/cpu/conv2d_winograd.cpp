@@ -69,6 +69,7 @@ template <int R>
 float* transform_weight(const Queue& queue, const ConvPlan& c, const Split& channel_tiles, const float* weight) {
   const int64_t pairs = c.out_channels * c.in_channels, points_pitch = pairs;
   float* packed = static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(kGrid * pairs) * sizeof(float)));
+  if (queue.rehearses) return packed;
   // Where each output channel's weights lie: the start of its tile, its place there, and the tile's size.
   parallel_for(channel_tiles.parts, static_cast<double>(channel_tiles.size(0) * c.in_channels * kGrid) * 2, [&](int64_t tile) {
     const int64_t o = channel_tiles.begin(tile), count = channel_tiles.size(tile);
@@ -99,15 +100,19 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
   const int64_t pairs = c.out_channels * c.in_channels;
   const int64_t in_plane = c.in_height * c.in_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   const double cost = cost_of(2.0 * static_cast<double>(kGrid * pairs * tiling.units.size(0) * kLanes));
+  // Of a channel, and of a point, where the tiles are so many.
+  const auto pitch_of = [](int64_t tiles) { return tiles * kLanes; };
+  const auto in_pitch_of = [&](int64_t tiles) { return apart(c.in_channels * pitch_of(tiles)); };
+  const auto out_pitch_of = [&](int64_t tiles) { return apart(parts.size(0) * kWinogradChannels * pitch_of(tiles)); };
+  const UnitScratch<float> points_of_unit(queue, kBand, kGrid * in_pitch_of(tiling.units.size(0)));
+  const UnitScratch<float> products_of_unit(queue, kPackedOutput, kGrid * out_pitch_of(tiling.units.size(0)));
+  if (queue.rehearses) return;
 
   parallel_for(c.blocks * tiling.units.parts, cost, [&](int64_t unit) {
     const int64_t block = unit / tiling.units.parts, first = tiling.units.begin(unit % tiling.units.parts);
     const int64_t tiles = tiling.units.size(unit % tiling.units.parts);
-    const int64_t pitch = tiles * kLanes;  // of a channel
-    const int64_t in_pitch = apart(c.in_channels * pitch),
-                  out_pitch = apart(parts.size(0) * kWinogradChannels * pitch);  // of a point
-    float* points = static_cast<float*>(queue.scratch(kBand, static_cast<size_t>(kGrid * in_pitch) * sizeof(float)));
-    float* products = static_cast<float*>(queue.scratch(kPackedOutput, static_cast<size_t>(kGrid * out_pitch) * sizeof(float)));
+    const int64_t pitch = pitch_of(tiles), in_pitch = in_pitch_of(tiles), out_pitch = out_pitch_of(tiles);
+    float *points = points_of_unit.here(), *products = products_of_unit.here();
     for (int64_t i = 0; i < c.in_channels; ++i)
       for (int64_t t = 0; t < tiles; ++t) {
         const int64_t y = (first + t) / tiling.columns * M - c.pad_top, x = (first + t) % tiling.columns * M - c.pad_left;
@@ -280,6 +285,7 @@ void weight_unit(const Queue& queue, const ConvPlan& c, const float* input, cons
   float* spread = room(kPackedOutput, 2 * kPoints * spread_pitch);
   float* window = room(kColumns, (rows.size(0) * M + R - 1) * (cols.size(0) * M + R - 1) * kLanes);
   float* turned = room(kTurnedWeight, most * M * M * out_pitch);
+  if (queue.rehearses) return;
   for (int64_t part = 0; part < rows.parts * cols.parts; ++part) {
     const int64_t row = part / cols.parts, col = part % cols.parts;
     const Chunk chunk{rows.begin(row) * M, cols.begin(col) * M, rows.size(row), cols.size(col)};
@@ -307,6 +313,7 @@ void backward_weight(const Queue& queue, const ConvPlan& c, int64_t batch, const
   const int64_t in_block = c.in_channels * c.in_height * c.in_width * kLanes;
   const int64_t out_block = c.out_channels * c.out_height * c.out_width * kLanes;
   float* partials = static_cast<float*>(queue.scratch(kPartials, static_cast<size_t>(c.blocks * kGrid * pairs) * sizeof(float)));
+  if (queue.rehearses) return weight_unit<R>(queue.of_unit(), c, nullptr, nullptr, kLanes, 0, kRowPairs, nullptr);
   // Pairs of one block share what is transposed, unless that would leave threads without work. The sums are the same.
   const int64_t pairs_of_unit = c.blocks >= threads_here() ? kRowPairs : 1, units_of_block = kRowPairs / pairs_of_unit;
   const double cost = cost_of(static_cast<double>(2 * pairs_of_unit * kPoints * pairs * c.out_height * c.out_width));

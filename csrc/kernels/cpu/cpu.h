@@ -19,4 +19,23 @@ using T = float;  // of kernels.def, whose kernels the files of this folder defi
 #define KERNEL(name, signature) CNNX_DECLARE(name, signature);
 #include "kernels/kernels.def"
 
+namespace {
+
+// Scratch memory that each unit asks for on its thread. Made before the first unit, so that a rehearsal knows of it.
+template <class E>
+class UnitScratch {
+ public:
+  UnitScratch(const Queue& queue, int slot, int64_t count)
+      : queue_(queue), slot_(slot), bytes_(static_cast<size_t>(count) * sizeof(E)) {
+    queue.units_need(slot, bytes_);
+  }
+  E* here() const { return static_cast<E*>(queue_.scratch(slot_, bytes_)); }
+
+ private:
+  const Queue& queue_;
+  int slot_;
+  size_t bytes_;
+};
+
+}  // namespace
 }  // namespace cnnx::CNNX_TARGET_NAMESPACE

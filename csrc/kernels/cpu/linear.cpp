@@ -166,9 +166,11 @@ void linear_forward_dots(const LinearShape& s, const float* input, const float* 
 void vector_by_columns(const Queue& queue, const GemmShape& s, const float* a, const float* b, float* c) {
   if (s.a_col != 1) {
     float* to = static_cast<float*>(queue.scratch(kPackedA, static_cast<size_t>(s.k) * sizeof(float)));
+    if (queue.rehearses) return;
     for (int64_t k = 0; k < s.k; ++k) to[k] = a[k * s.a_col];
     a = to;
   }
+  if (queue.rehearses) return;
   linear_forward_dots({1, s.k, s.n}, a, b, s.b_col, s.accumulate ? c : nullptr, c);
 }
 
@@ -217,11 +219,15 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
     return gemm(queue, {1, s.m, s.k, s.b_col, s.b_row, s.a_col, s.a_row, s.c_col, s.c_row, s.accumulate}, b, a, c);
   if (s.m == 1 && s.k > 0 && (s.c_col == 1 || s.n == 1)) {
     if (s.b_row == 1) return vector_by_columns(queue, s, a, b, c);
-    if (s.b_col == 1 && !s.accumulate) return vector_by_rows(s, a, b, c);
+    if (s.b_col == 1 && !s.accumulate) {
+      if (!queue.rehearses) vector_by_rows(s, a, b, c);
+      return;
+    }
   }
   if (s.accumulate && s.k > kPanelDepth) {  // a sum of several panels is made apart
     float* sum = static_cast<float*>(queue.scratch(kWholeSum, static_cast<size_t>(s.m * s.n) * sizeof(float)));
     gemm(queue, {s.m, s.n, s.k, s.a_row, s.a_col, s.b_row, s.b_col, s.n, 1, false}, a, b, sum);
+    if (queue.rehearses) return;
     for (int64_t m = 0; m < s.m; ++m)
       for (int64_t n = 0; n < s.n; ++n) c[m * s.c_row + n * s.c_col] += sum[m * s.n + n];
     return;
@@ -231,8 +237,10 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
   // Rows that are far apart in a column-major a would miss the cache at every step: pack them, unless all of them fit it.
   constexpr int64_t kSmall = 32 * 1024 / static_cast<int64_t>(sizeof(float));
   const bool packed = s.a_col != 1 && s.k > 1 && s.m * s.k > kSmall;
+  float* to = packed ? static_cast<float*>(queue.scratch(kPackedA, static_cast<size_t>(s.m * s.k) * sizeof(float))) : nullptr;
+  const UnitScratch<float> panel_of_unit(queue, kPanel, kPanelDepth * kPanelColumns);
+  if (queue.rehearses) return;
   if (packed) {
-    float* to = static_cast<float*>(queue.scratch(kPackedA, static_cast<size_t>(s.m * s.k) * sizeof(float)));
     const Split groups(row_tiles.parts, kLanes / kTileRows);
     parallel_for(groups.parts, static_cast<double>(s.k * kLanes) / 2, [&](int64_t group) {
       pack_rows(s, a, row_tiles, groups.begin(group), groups.begin(group) + groups.size(group), to);
@@ -250,8 +258,7 @@ void gemm(const Queue& queue, const GemmShape& s, const float* a, const float* b
   parallel_for(panels.parts * chunks.parts, cost, [&](int64_t unit) {
     const int64_t panel = unit % panels.parts, chunk = unit / panels.parts;
     const int64_t n = panels.begin(panel) * kLanes, columns = min(panels.size(panel) * kLanes, s.n - n);
-    float* side_by_side =
-        static_cast<float*>(queue.scratch(kPanel, static_cast<size_t>(kPanelDepth * kPanelColumns) * sizeof(float)));
+    float* side_by_side = panel_of_unit.here();
     for (int64_t k = 0; k < s.k || k == 0; k += kPanelDepth) {
       const int64_t depth = min(kPanelDepth, s.k - k);
       // The first tile copies whole vectors of rows by the way.
@@ -358,6 +365,7 @@ void linear_forward_rows(const Queue& queue, const LinearShape& s, const float* 
       depths(s.in_features, kImageDepth);
   float* packed =
       static_cast<float*>(queue.scratch(kPackedWeight, static_cast<size_t>(vectors * kLanes * s.in_features) * sizeof(float)));
+  if (queue.rehearses) return;
   parallel_for(vectors, static_cast<double>(s.in_features * kLanes) / 2, [&](int64_t vector) {
     int64_t panel = 0;
     while (panels.begin(panel) + panels.size(panel) <= vector) ++panel;
@@ -386,7 +394,10 @@ void linear_forward_rows(const Queue& queue, const LinearShape& s, const float* 
 
 void linear_forward(const Queue& queue, const LinearShape& s, const float* input, const float* weight, const float* bias,
                     float* output) {
-  if (s.batch < kFewImages) return linear_forward_dots(s, input, weight, s.in_features, bias, output);
+  if (s.batch < kFewImages) {
+    if (!queue.rehearses) linear_forward_dots(s, input, weight, s.in_features, bias, output);
+    return;
+  }
   if (s.prefers_rows() && !s.output_in_lanes && s.in_features > 0)
     return linear_forward_rows(queue, s, input, weight, bias, output);
   // What has to be packed or unpacked is so for as many images at a time as stay near, but for enough to share out.
@@ -401,6 +412,7 @@ void linear_forward(const Queue& queue, const LinearShape& s, const float* input
   };
   float* packed = s.input_in_lanes ? nullptr : room(kPackedInput, s.in_features);
   float* result = s.output_in_lanes ? nullptr : room(kPackedOutput, s.out_features);
+  if (queue.rehearses) return;
   for (int64_t part = 0; part < parts.parts; ++part) {
     const int64_t first = parts.begin(part) * panel;
     const float* x = input + first * s.in_features;
@@ -424,7 +436,7 @@ void linear_backward_weight(const Queue& queue, const LinearShape& s, const floa
   if (grad_weight != nullptr)
     gemm(queue, {s.out_features, s.in_features, s.batch, 1, s.out_features, s.in_features, 1, s.in_features, 1, s.accumulate},
          grad_output, input, grad_weight);
-  if (grad_bias == nullptr) return;
+  if (grad_bias == nullptr || queue.rehearses) return;
   for (int64_t o = 0; o < s.out_features; o += kLanes) {
     const int64_t live = min(s.out_features - o, kLanes);
     Vec sum = {};

@@ -29,6 +29,7 @@ void exp_pass(int64_t n, float factor, float shift, const float* log_p, float* o
 void nll_forward(const Queue& queue, const ClassShape& s, const float* log_p, const int64_t* target, const float* weight,
                  int64_t ignore_index, double label_smoothing, bool mean, float* losses, float* result, double* total_weight) {
   if (losses == nullptr) losses = (float*)queue.scratch(0, (size_t)(s.batch * s.spatial) * sizeof(float));
+  if (queue.rehearses) return;
   const float keep = (float)(1 - label_smoothing), spread = (float)(label_smoothing / (double)s.classes);
   const double cost = label_smoothing > 0 ? (double)(s.classes * s.spatial) : 2.0 * (double)s.spatial;
   // Images one by one are short work for few classes: some go together.
@@ -63,7 +64,7 @@ void nll_forward(const Queue& queue, const ClassShape& s, const float* log_p, co
 void cross_entropy_forward(const Queue& queue, const ClassShape& s, const float* logits, const int64_t* target,
                            const float* weight, int64_t ignore_index, double label_smoothing, bool mean, float* log_p,
                            float* losses, float* result, double* total_weight) {
-  softmax(queue, ReduceShape{s.batch, s.classes, s.spatial}, true, logits, log_p);
+  if (!queue.rehearses) softmax(queue, ReduceShape{s.batch, s.classes, s.spatial}, true, logits, log_p);
   nll_forward(queue, s, log_p, target, weight, ignore_index, label_smoothing, mean, losses, result, total_weight);
 }
 
