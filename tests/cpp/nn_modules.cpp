@@ -8,6 +8,7 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/reduce.h"
 #include "cnnx/optim.h"
+#include "cnnx/session.h"
 #include "harness.h"
 
 namespace cnnx::test {
@@ -183,6 +184,15 @@ TEST_CASE("nn: what a module has") {
   CHECK_FALSE(weight.grad().defined());
   net.requires_grad_(false);
   CHECK_FALSE(net(to(x, DType::float64)).requires_grad());
+
+  // What a session runs is what the net computes.
+  Net still;
+  still.eval();
+  Session session([still](const std::vector<Tensor>& in) { return std::vector{still(in[0])}; }, {{.shape = {2, 1, 6, 6}}});
+  std::vector<float> image(72, 0.5f), scores(4);
+  session.run(image, scores);
+  const Tensor expected = still(Tensor::full({2, 1, 6, 6}, 0.5)).detach();
+  CHECK(std::memcmp(scores.data(), expected.data<float>(), 4 * sizeof(float)) == 0);
 
   int count = 0;
   net.apply([&](nn::Module&) { ++count; });
