@@ -267,8 +267,7 @@ TEST_CASE("nn: a compiled step") {
   Net net, eager;
   eager.load_state_dict(net.state_dict());
   optim::Adam optimizer(net.parameters(), {.lr = 0.01}), eager_optimizer(eager.parameters(), {.lr = 0.01});
-  optim::StepLR schedule(optimizer, {.step_size = 2, .gamma = 0.5}),
-      eager_schedule(eager_optimizer, {.step_size = 2, .gamma = 0.5});
+  optim::StepLR schedule(optimizer, 2, {.gamma = 0.5}), eager_schedule(eager_optimizer, 2, {.gamma = 0.5});
   const auto step_of = [](Net& model, optim::Optimizer& o, optim::LRScheduler& s, const Tensor& x, const Tensor& y) {
     o.zero_grad();
     const Tensor output = model(x), loss = cross_entropy(output, y);
