@@ -53,40 +53,37 @@ std::vector<double> LRScheduler::get_last_lr() const {
   return list;
 }
 
-StepLR::StepLR(Optimizer& optimizer, const StepLROptions& options)
-    : LRScheduler(optimizer, options.last_epoch), options_(options) {
-  check(options.step_size > 0, "StepLR", "step_size must be positive", real(options.step_size));
+StepLR::StepLR(Optimizer& optimizer, int64_t step_size, const StepLROptions& options)
+    : LRScheduler(optimizer, options.last_epoch), step_size_(step_size), gamma_(options.gamma) {
+  check(step_size > 0, "StepLR", "step_size must be positive", real(step_size));
   begin();
 }
-double StepLR::next(size_t, double lr, double) {
-  return last_epoch_ == 0 || last_epoch_ % options_.step_size != 0 ? lr : lr * options_.gamma;
-}
+double StepLR::next(size_t, double lr, double) { return last_epoch_ == 0 || last_epoch_ % step_size_ != 0 ? lr : lr * gamma_; }
 
-MultiStepLR::MultiStepLR(Optimizer& optimizer, MultiStepLROptions options)
-    : LRScheduler(optimizer, options.last_epoch), options_(std::move(options)) {
+MultiStepLR::MultiStepLR(Optimizer& optimizer, std::vector<int64_t> milestones, const MultiStepLROptions& options)
+    : LRScheduler(optimizer, options.last_epoch), milestones_(std::move(milestones)), gamma_(options.gamma) {
   begin();
 }
 double MultiStepLR::next(size_t, double lr, double) {
-  const auto times = std::ranges::count(options_.milestones, last_epoch_);
-  return times == 0 ? lr : lr * std::pow(options_.gamma, real(times));
+  const auto times = std::ranges::count(milestones_, last_epoch_);
+  return times == 0 ? lr : lr * std::pow(gamma_, real(times));
 }
 
-ExponentialLR::ExponentialLR(Optimizer& optimizer, const ExponentialLROptions& options)
-    : LRScheduler(optimizer, options.last_epoch), options_(options) {
+ExponentialLR::ExponentialLR(Optimizer& optimizer, double gamma, int64_t last_epoch)
+    : LRScheduler(optimizer, last_epoch), gamma_(gamma) {
   begin();
 }
-double ExponentialLR::next(size_t, double lr, double) { return is_initial() ? lr : lr * options_.gamma; }
+double ExponentialLR::next(size_t, double lr, double) { return is_initial() ? lr : lr * gamma_; }
 
-CosineAnnealingLR::CosineAnnealingLR(Optimizer& optimizer, const CosineAnnealingLROptions& options)
-    : LRScheduler(optimizer, options.last_epoch), options_(options) {
-  check(options.T_max > 0 && options.T_max <= int64_t{1} << 53, "CosineAnnealingLR", "T_max must be positive",
-        real(options.T_max));
+CosineAnnealingLR::CosineAnnealingLR(Optimizer& optimizer, int64_t T_max, const CosineAnnealingLROptions& options)
+    : LRScheduler(optimizer, options.last_epoch), T_max_(T_max), eta_min_(options.eta_min) {
+  check(T_max > 0 && T_max <= int64_t{1} << 53, "CosineAnnealingLR", "T_max must be positive", real(T_max));
   begin();
 }
 double CosineAnnealingLR::next(size_t, double lr, double base) {
   if (is_initial()) return lr;
-  const double least = options_.eta_min, half = real(options_.T_max);
-  if ((last_epoch_ - 1 - options_.T_max) % (2 * options_.T_max) == 0)  // the recursion would divide by zero
+  const double least = eta_min_, half = real(T_max_);
+  if ((last_epoch_ - 1 - T_max_) % (2 * T_max_) == 0)  // the recursion would divide by zero
     return lr + (base - least) * ((1 - std::cos(pi / half)) / 2);
   const double ratio = (1 + std::cos(pi * real(last_epoch_) / half)) / (1 + std::cos(pi * real(last_epoch_ - 1) / half));
   return ratio * (lr - least) + least;
@@ -107,33 +104,34 @@ double LinearLR::next(size_t, double lr, double) {
   return lr * (1.0 + rise / before);
 }
 
-OneCycleLR::OneCycleLR(Optimizer& optimizer, const OneCycleLROptions& options) : LRScheduler(optimizer, -1), options_(options) {
-  check(options.total_steps > 0, "OneCycleLR", "total_steps must be positive", real(options.total_steps));
+OneCycleLR::OneCycleLR(Optimizer& optimizer, double max_lr, int64_t total_steps, const OneCycleLROptions& options)
+    : LRScheduler(optimizer, -1), max_lr_(max_lr), total_steps_(total_steps), options_(options) {
+  check(total_steps > 0, "OneCycleLR", "total_steps must be positive", real(total_steps));
   check(options.pct_start >= 0 && options.pct_start <= 1, "OneCycleLR", "pct_start must be within [0, 1]", options.pct_start);
   for (size_t group = 0; group < optimizer.group_count(); ++group) {
     double* momentum = optimizer.momentum(group);
     if (options.cycle_momentum && momentum == nullptr)
       throw ValueError("OneCycleLR: cycle_momentum needs an optimizer with a momentum or betas");
-    optimizer.initial_lrs[group] = options.max_lr / options.div_factor;
+    optimizer.initial_lrs[group] = max_lr / options.div_factor;
     if (options.cycle_momentum) *momentum = options.max_momentum;
   }
   begin();
 }
 double OneCycleLR::next(size_t group, double, double base) {
   const OneCycleLROptions& o = options_;
-  if (last_epoch_ > o.total_steps)
-    throw ValueError(message("OneCycleLR: step ", last_epoch_, " is beyond the cycle of ", o.total_steps, " steps"));
+  if (last_epoch_ > total_steps_)
+    throw ValueError(message("OneCycleLR: step ", last_epoch_, " is beyond the cycle of ", total_steps_, " steps"));
   struct Phase {
     double end, lr, to_lr, momentum, to_momentum;
   };
-  const double least = base / o.final_div_factor, steps = real(o.total_steps);
-  const Phase up{o.pct_start * steps - 1, base, o.max_lr, o.max_momentum, o.base_momentum};
+  const double least = base / o.final_div_factor, steps = real(total_steps_);
+  const Phase up{o.pct_start * steps - 1, base, max_lr_, o.max_momentum, o.base_momentum};
   std::vector<Phase> phases{up};
   if (o.three_phase) {
-    phases.push_back({2 * o.pct_start * steps - 2, o.max_lr, base, o.base_momentum, o.max_momentum});
+    phases.push_back({2 * o.pct_start * steps - 2, max_lr_, base, o.base_momentum, o.max_momentum});
     phases.push_back({steps - 1, base, least, o.max_momentum, o.max_momentum});
   } else {
-    phases.push_back({steps - 1, o.max_lr, least, o.base_momentum, o.max_momentum});
+    phases.push_back({steps - 1, max_lr_, least, o.base_momentum, o.max_momentum});
   }
   const double step = real(last_epoch_);
   double start = 0;

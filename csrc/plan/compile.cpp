@@ -53,9 +53,11 @@ void CallPlans::State::refuse(const std::string& why) {
 
 std::vector<Tensor> CallPlans::State::meet(Kind& kind, const std::vector<Tensor>& arguments, const Function& f) {
   Plan plan;
+  const std::string before = modes();
   plan.begin(arguments);
   std::vector<Tensor> results = f(arguments);
   std::string why = plan.end({});
+  if (why.empty() && modes() != before) why = "it leaves another grad mode, autocast or dtype behind";
   if (why.empty() && plan.is_on_device()) why = "it runs on a GPU";
   for (const Tensor& t : arguments)
     if (t.requires_grad() || t.grad().defined()) why = "an argument requires a gradient";
@@ -117,7 +119,13 @@ std::vector<Tensor> CallPlans::operator()(const std::vector<Tensor>& arguments, 
   return f(arguments);
 }
 
-size_t CallPlans::replays() const { return state_->replays; }
-const std::string& CallPlans::refused() const { return state_->refused; }
+size_t CallPlans::replays() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->replays;
+}
+std::string CallPlans::refused() const {
+  const std::lock_guard lock(state_->mutex);
+  return state_->refused;
+}
 
 }  // namespace cnnx

@@ -69,13 +69,13 @@ TEST_CASE("a net and a session through the C API") {
   const cnnx_output output = {z, sizeof(z), CNNX_FLOAT32, 0};
   CHECK(cnnx_session_run_many(session, &input, 1, &output, 1) == CNNX_OK);
   CHECK(std::memcmp(y, z, sizeof(y)) == 0);
-  if (can_count_allocations()) {
-    const int64_t before = allocation_count();
+  if (kCountsAllocations) {
+    const int64_t before = allocations();
     for (int i = 0; i < 10; ++i) {
       cnnx_session_run(session, x, 6, y, 4);
       cnnx_session_run_many(session, &input, 1, &output, 1);
     }
-    const int64_t after = allocation_count();
+    const int64_t after = allocations();
     CHECK(before == after);
   }
   cnnx_session_free(session);

@@ -8,6 +8,7 @@
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/reduce.h"
 #include "cnnx/optim.h"
+#include "cnnx/session.h"
 #include "harness.h"
 
 namespace cnnx::test {
@@ -184,6 +185,15 @@ TEST_CASE("nn: what a module has") {
   net.requires_grad_(false);
   CHECK_FALSE(net(to(x, DType::float64)).requires_grad());
 
+  // What a session runs is what the net computes.
+  Net still;
+  still.eval();
+  Session session([still](const std::vector<Tensor>& in) { return std::vector{still(in[0])}; }, {{.shape = {2, 1, 6, 6}}});
+  std::vector<float> image(72, 0.5f), scores(4);
+  session.run(image, scores);
+  const Tensor expected = still(Tensor::full({2, 1, 6, 6}, 0.5)).detach();
+  CHECK(std::memcmp(scores.data(), expected.data<float>(), 4 * sizeof(float)) == 0);
+
   int count = 0;
   net.apply([&](nn::Module&) { ++count; });
   CHECK(count == 5);
@@ -257,8 +267,7 @@ TEST_CASE("nn: a compiled step") {
   Net net, eager;
   eager.load_state_dict(net.state_dict());
   optim::Adam optimizer(net.parameters(), {.lr = 0.01}), eager_optimizer(eager.parameters(), {.lr = 0.01});
-  optim::StepLR schedule(optimizer, {.step_size = 2, .gamma = 0.5}),
-      eager_schedule(eager_optimizer, {.step_size = 2, .gamma = 0.5});
+  optim::StepLR schedule(optimizer, 2, {.gamma = 0.5}), eager_schedule(eager_optimizer, 2, {.gamma = 0.5});
   const auto step_of = [](Net& model, optim::Optimizer& o, optim::LRScheduler& s, const Tensor& x, const Tensor& y) {
     o.zero_grad();
     const Tensor output = model(x), loss = cross_entropy(output, y);

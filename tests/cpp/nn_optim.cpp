@@ -46,12 +46,12 @@ TEST_CASE("optim: what is refused") {
   CHECK_THROWS_AS(two.step(), ValueError);
 
   Adadelta other({p});
-  CHECK_THROWS_AS(OneCycleLR(other, {.max_lr = 1, .total_steps = 3}), ValueError);
-  CHECK_THROWS_AS(StepLR(other, {.step_size = 0}), ValueError);
-  CHECK_THROWS_AS(CosineAnnealingLR(other, {.T_max = 0}), ValueError);
+  CHECK_THROWS_AS(OneCycleLR(other, 1, 3), ValueError);
+  CHECK_THROWS_AS(StepLR(other, 0), ValueError);
+  CHECK_THROWS_AS(CosineAnnealingLR(other, 0), ValueError);
   CHECK_THROWS_AS(LinearLR(other, {.start_factor = 0}), ValueError);
   CHECK_THROWS_AS(ReduceLROnPlateau(other, {.factor = 1}), ValueError);
-  OneCycleLR cycle(other, {.max_lr = 1, .total_steps = 2, .cycle_momentum = false});
+  OneCycleLR cycle(other, 1, 2, {.cycle_momentum = false});
   cycle.step(), cycle.step();
   CHECK_THROWS_WITH_AS(cycle.step(), "OneCycleLR: step 3 is beyond the cycle of 2 steps", ValueError);
 }
@@ -109,13 +109,13 @@ TEST_CASE("optim: states") {
 TEST_CASE("optim: schedules go on from what is there") {
   using namespace optim;
   SGD sgd({leaf({1}, 1)}, {.lr = 8});
-  StepLR halves(sgd, {.step_size = 1, .gamma = 0.5});
-  ExponentialLR thirds(sgd, {.gamma = 0.25});
-  halves.step(), thirds.step();
+  StepLR halves(sgd, 1, {.gamma = 0.5});
+  ExponentialLR quarters(sgd, 0.25);
+  halves.step(), quarters.step();
   CHECK(sgd.lr() == 1);
   sgd.lr() = 2;
   halves.step();
-  CHECK(thirds.get_last_lr() == std::vector<double>{1});
+  CHECK(quarters.get_last_lr() == std::vector<double>{1});
   CHECK(halves.last_epoch() == 2);
   sgd.add_param_group({.params = {leaf({1}, 1)}});
   CHECK_THROWS_AS(halves.step(), ValueError);

@@ -87,29 +87,26 @@ void optimizer(const std::string& name, const std::string& folder, const Options
 
 void optimizers(const std::string& folder) {
   using namespace optim;
-  const auto step_lr = [](auto& o) { return std::make_unique<StepLR>(o, StepLROptions{.step_size = 2, .gamma = 0.3}); };
+  const auto step_lr = [](auto& o) { return std::make_unique<StepLR>(o, 2, StepLROptions{.gamma = 0.3}); };
   optimizer<SGD>("sgd", folder, SGDOptions{.lr = 0.1, .momentum = 0.9, .nesterov = true},
                  SGDOptions{.lr = 0.2, .momentum = 0.8, .dampening = 0.1, .weight_decay = 0.01}, step_lr);
-  optimizer<Adam>(
-      "adam", folder, AdamOptions{.amsgrad = true}, AdamOptions{.lr = 0.01, .betas = {0.8, 0.99}, .weight_decay = 0.1},
-      [](auto& o) { return std::make_unique<CosineAnnealingLR>(o, CosineAnnealingLROptions{.T_max = 3, .eta_min = 1e-4}); });
+  optimizer<Adam>("adam", folder, AdamOptions{.amsgrad = true},
+                  AdamOptions{.lr = 0.01, .betas = {0.8, 0.99}, .weight_decay = 0.1},
+                  [](auto& o) { return std::make_unique<CosineAnnealingLR>(o, 3, CosineAnnealingLROptions{.eta_min = 1e-4}); });
   optimizer<AdamW>("adamw", folder, AdamWOptions{}, AdamWOptions{.lr = 0.02, .maximize = true}, [](auto& o) {
     return std::make_unique<LinearLR>(o, LinearLROptions{.start_factor = 0.25, .total_iters = 4});
   });
   optimizer<Adadelta>("adadelta", folder, AdadeltaOptions{}, AdadeltaOptions{.lr = 0.5, .rho = 0.8}, [](auto& o) {
-    return std::make_unique<MultiStepLR>(o, MultiStepLROptions{.milestones = {2, 4, 4}, .gamma = 0.7});
+    return std::make_unique<MultiStepLR>(o, std::vector<int64_t>{2, 4, 4}, MultiStepLROptions{.gamma = 0.7});
   });
   optimizer<RMSprop>("rmsprop", folder, RMSpropOptions{.momentum = 0.5, .centered = true}, RMSpropOptions{.lr = 0.003},
-                     [](auto& o) { return std::make_unique<ExponentialLR>(o, ExponentialLROptions{.gamma = 0.9}); });
+                     [](auto& o) { return std::make_unique<ExponentialLR>(o, 0.9); });
   optimizer<Adagrad>("adagrad", folder, AdagradOptions{.lr_decay = 0.1}, AdagradOptions{.initial_accumulator_value = 0.2},
                      step_lr);
-  optimizer<NAdam>(
-      "nadam", folder, NAdamOptions{}, NAdamOptions{.weight_decay = 0.1, .decoupled_weight_decay = true}, [](auto& o) {
-        return std::make_unique<OneCycleLR>(o, OneCycleLROptions{.max_lr = 0.1, .total_steps = 8, .three_phase = true});
-      });
-  optimizer<RAdam>("radam", folder, RAdamOptions{}, RAdamOptions{.betas = {0.5, 0.6}}, [](auto& o) {
-    return std::make_unique<OneCycleLR>(o, OneCycleLROptions{.max_lr = 0.2, .total_steps = 9, .linear = true});
-  });
+  optimizer<NAdam>("nadam", folder, NAdamOptions{}, NAdamOptions{.weight_decay = 0.1, .decoupled_weight_decay = true},
+                   [](auto& o) { return std::make_unique<OneCycleLR>(o, 0.1, 8, OneCycleLROptions{.three_phase = true}); });
+  optimizer<RAdam>("radam", folder, RAdamOptions{}, RAdamOptions{.betas = {0.5, 0.6}},
+                   [](auto& o) { return std::make_unique<OneCycleLR>(o, 0.2, 9, OneCycleLROptions{.linear = true}); });
   optimizer<Adamax>("adamax", folder, AdamaxOptions{}, AdamaxOptions{.lr = 0.1}, step_lr);
   optimizer<Rprop>("rprop", folder, RpropOptions{}, RpropOptions{.etas = {0.4, 1.5}, .step_sizes = {1e-5, 0.1}}, step_lr);
 }

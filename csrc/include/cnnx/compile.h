@@ -41,8 +41,8 @@ class CallPlans {
   explicit CallPlans(const CompileOptions& options);
   // What f(arguments) returns. One call at a time; others wait. Throws TypeError for an undefined argument.
   std::vector<Tensor> operator()(const std::vector<Tensor>& arguments, const Function& f);
-  size_t replays() const;              // calls so far that were replays
-  const std::string& refused() const;  // why it cannot be replayed; empty if it can
+  size_t replays() const;       // calls so far that were replays
+  std::string refused() const;  // why it cannot be replayed; empty if it can
 
  private:
   struct State;
@@ -63,7 +63,7 @@ class Compiled {
     return call<Result>({arguments...}, std::index_sequence_for<T...>());
   }
   size_t replays() const { return plans_.replays(); }
-  const std::string& refused() const { return plans_.refused(); }
+  std::string refused() const { return plans_.refused(); }
 
  private:
   template <class Result, size_t... I>

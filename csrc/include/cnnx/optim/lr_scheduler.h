@@ -1,6 +1,6 @@
 // Schedules of learning rates, with the formulas and the arithmetic of Python's.
 //
-//   optim::StepLR schedule(optimizer, {.step_size = 10, .gamma = 0.5});
+//   optim::StepLR schedule(optimizer, 10, {.gamma = 0.5});
 //   for (int epoch = 0; epoch < 30; ++epoch) {
 //     train();
 //     schedule.step();
@@ -48,51 +48,46 @@ class LRScheduler {
 };
 
 struct StepLROptions {
-  int64_t step_size;
   double gamma = 0.1;
   int64_t last_epoch = -1;
 };
 // Times gamma every step_size epochs.
 class StepLR final : public LRScheduler {
  public:
-  StepLR(Optimizer& optimizer, const StepLROptions& options);
+  StepLR(Optimizer& optimizer, int64_t step_size, const StepLROptions& options = {});
 
  private:
   double next(size_t group, double lr, double base) override;
-  StepLROptions options_;
+  int64_t step_size_;
+  double gamma_;
 };
 
 struct MultiStepLROptions {
-  std::vector<int64_t> milestones;  // one that is there twice counts twice
   double gamma = 0.1;
   int64_t last_epoch = -1;
 };
-// Times gamma at every milestone.
+// Times gamma at every milestone; one that is there twice counts twice.
 class MultiStepLR final : public LRScheduler {
  public:
-  MultiStepLR(Optimizer& optimizer, MultiStepLROptions options);
+  MultiStepLR(Optimizer& optimizer, std::vector<int64_t> milestones, const MultiStepLROptions& options = {});
 
  private:
   double next(size_t group, double lr, double base) override;
-  MultiStepLROptions options_;
+  std::vector<int64_t> milestones_;
+  double gamma_;
 };
 
-struct ExponentialLROptions {
-  double gamma;
-  int64_t last_epoch = -1;
-};
 // Times gamma every epoch.
 class ExponentialLR final : public LRScheduler {
  public:
-  ExponentialLR(Optimizer& optimizer, const ExponentialLROptions& options);
+  ExponentialLR(Optimizer& optimizer, double gamma, int64_t last_epoch = -1);
 
  private:
   double next(size_t group, double lr, double base) override;
-  ExponentialLROptions options_;
+  double gamma_;
 };
 
 struct CosineAnnealingLROptions {
-  int64_t T_max;
   double eta_min = 0;
   int64_t last_epoch = -1;
 };
@@ -100,11 +95,12 @@ struct CosineAnnealingLROptions {
 // without restarts).
 class CosineAnnealingLR final : public LRScheduler {
  public:
-  CosineAnnealingLR(Optimizer& optimizer, const CosineAnnealingLROptions& options);
+  CosineAnnealingLR(Optimizer& optimizer, int64_t T_max, const CosineAnnealingLROptions& options = {});
 
  private:
   double next(size_t group, double lr, double base) override;
-  CosineAnnealingLROptions options_;
+  int64_t T_max_;
+  double eta_min_;
 };
 
 struct LinearLROptions {
@@ -123,8 +119,6 @@ class LinearLR final : public LRScheduler {
 };
 
 struct OneCycleLROptions {
-  double max_lr;
-  int64_t total_steps;
   double pct_start = 0.3;      // the share of the cycle that goes up
   bool linear = false;         // in straight lines, not cosines
   bool cycle_momentum = true;  // momentum, or the first beta, the other way round
@@ -137,10 +131,12 @@ struct OneCycleLROptions {
 // it throws ValueError.
 class OneCycleLR final : public LRScheduler {
  public:
-  OneCycleLR(Optimizer& optimizer, const OneCycleLROptions& options);
+  OneCycleLR(Optimizer& optimizer, double max_lr, int64_t total_steps, const OneCycleLROptions& options = {});
 
  private:
   double next(size_t group, double lr, double base) override;
+  double max_lr_;
+  int64_t total_steps_;
   OneCycleLROptions options_;
 };
 

@@ -79,42 +79,76 @@ struct RpropOptions {
   bool maximize = false;
 };
 
+// The name, options, states and update of one kind (csrc/optim/rules.h).
+struct OptimizerRule;
+template <class Options>
+const OptimizerRule& rule_of();
+template <>
+const OptimizerRule& rule_of<SGDOptions>();
+template <>
+const OptimizerRule& rule_of<AdamOptions>();
+template <>
+const OptimizerRule& rule_of<AdamWOptions>();
+template <>
+const OptimizerRule& rule_of<AdadeltaOptions>();
+template <>
+const OptimizerRule& rule_of<RMSpropOptions>();
+template <>
+const OptimizerRule& rule_of<AdagradOptions>();
+template <>
+const OptimizerRule& rule_of<NAdamOptions>();
+template <>
+const OptimizerRule& rule_of<RAdamOptions>();
+template <>
+const OptimizerRule& rule_of<AdamaxOptions>();
+template <>
+const OptimizerRule& rule_of<RpropOptions>();
+
 // What all optimizers have. They stay where they are: schedules and compiled steps refer to them.
 class Optimizer {
  public:
   Optimizer(const Optimizer&) = delete;
   Optimizer& operator=(const Optimizer&) = delete;
-  virtual ~Optimizer() = default;
+  virtual ~Optimizer();
 
   // Updates all parameters that have a gradient. In a compiled function every replay does so, with the options of that moment.
   void step();
   // Drops the gradients, or sets them to zero.
   void zero_grad(bool set_to_none = true);
 
-  // The groups of parameters, and of each the learning rate and what its momentum is (momentum or the first beta; null if
-  // neither).
-  virtual size_t group_count() const = 0;
-  virtual const std::vector<Tensor>& params(size_t group) const = 0;
-  virtual double& lr(size_t group = 0) = 0;
-  virtual double* momentum(size_t group = 0) = 0;
-
+  // The groups of parameters, and of each the learning rate and what its momentum is (momentum or the first beta; null if neither).
+  size_t group_count() const { return groups_.size(); }
+  const std::vector<Tensor>& params(size_t group = 0) const;
+  double& lr(size_t group = 0);
+  double* momentum(size_t group = 0);
+  // State by name ("momentum_buffer", "exp_avg", "step", ...) of a parameter; undefined before its first update.
+  Tensor state(const std::string& name, size_t param, size_t group = 0) const;
   // The learning rate of a group when the first schedule was made for it, where there is one.
   std::vector<std::optional<double>> initial_lrs;
 
   // State and options in the form in which Python's cnnx.save(optimizer.state_dict(), path) writes them: with save_safetensors()
   // they become a file that Python's optimizer loads, and the other way round.
-  virtual SafetensorsFile state_dict() const = 0;
+  SafetensorsFile state_dict() const;
   // Throws ValueError if groups, their sizes or options are not those of this optimizer; then nothing has changed.
-  virtual void load_state_dict(const SafetensorsFile& state) = 0;
+  void load_state_dict(const SafetensorsFile& state);
 
  protected:
-  Optimizer() = default;
-  virtual void update() = 0;
-  // A plan that drops gradients holds only while there are no further groups.
-  void groups_changed();
+  explicit Optimizer(const OptimizerRule& rule);
+  // Options of the rule's type, which live as long as this does.
+  void add(std::vector<Tensor> params, std::shared_ptr<void> options);
+  void* options_of(size_t group) const;
 
  private:
-  std::shared_ptr<bool> groups_hold_ = std::make_shared<bool>(true);
+  struct Entry {
+    std::vector<Tensor> params;
+    std::shared_ptr<void> options;
+    std::array<std::vector<Tensor>, 4> states;  // in the order of their names
+  };
+  void update();
+  const Entry& at(size_t group) const;
+  const OptimizerRule& rule_;
+  std::vector<Entry> groups_;
+  std::shared_ptr<bool> groups_hold_ = std::make_shared<bool>(true);  // until there is a further one
 };
 
 template <class Options>
@@ -127,33 +161,16 @@ struct Group {
 template <class Options>
 class OptimizerOf final : public Optimizer {
  public:
-  explicit OptimizerOf(std::vector<Tensor> params, const Options& options = {});
-  explicit OptimizerOf(std::vector<Group<Options>> groups);
-  void add_param_group(Group<Options> group);
-
+  explicit OptimizerOf(std::vector<Tensor> params, const Options& options = {}) : Optimizer(rule_of<Options>()) {
+    add_param_group({std::move(params), options});
+  }
+  explicit OptimizerOf(std::vector<Group<Options>> groups) : Optimizer(rule_of<Options>()) {
+    if (groups.empty()) add_param_group({});  // which is refused
+    for (Group<Options>& group : groups) add_param_group(std::move(group));
+  }
+  void add_param_group(Group<Options> group) { add(std::move(group.params), std::make_shared<Options>(group.options)); }
   // To be read and changed; a change takes effect at the next step.
-  Options& options(size_t group = 0);
-  // State by name ("momentum_buffer", "exp_avg", "step", ...), one tensor for each parameter; undefined before its first update.
-  Tensor state(const std::string& name, size_t param, size_t group = 0) const;
-
-  size_t group_count() const override { return groups_.size(); }
-  const std::vector<Tensor>& params(size_t group) const override { return at(group).params; }
-  double& lr(size_t group = 0) override { return options(group).lr; }
-  double* momentum(size_t group = 0) override;
-  SafetensorsFile state_dict() const override;
-  void load_state_dict(const SafetensorsFile& state) override;
-
- protected:
-  void update() override;
-
- private:
-  static constexpr size_t kMostStates = 4;
-  void check_options(const Options& options) const;
-  struct Entry : Group<Options> {
-    std::array<std::vector<Tensor>, kMostStates> states;  // in the order of their names
-  };
-  const Entry& at(size_t group) const;
-  std::vector<Entry> groups_;
+  Options& options(size_t group = 0) { return *static_cast<Options*>(options_of(group)); }
 };
 
 using SGD = OptimizerOf<SGDOptions>;
@@ -166,17 +183,6 @@ using NAdam = OptimizerOf<NAdamOptions>;
 using RAdam = OptimizerOf<RAdamOptions>;
 using Adamax = OptimizerOf<AdamaxOptions>;
 using Rprop = OptimizerOf<RpropOptions>;
-
-extern template class OptimizerOf<SGDOptions>;
-extern template class OptimizerOf<AdamOptions>;
-extern template class OptimizerOf<AdamWOptions>;
-extern template class OptimizerOf<AdadeltaOptions>;
-extern template class OptimizerOf<RMSpropOptions>;
-extern template class OptimizerOf<AdagradOptions>;
-extern template class OptimizerOf<NAdamOptions>;
-extern template class OptimizerOf<RAdamOptions>;
-extern template class OptimizerOf<AdamaxOptions>;
-extern template class OptimizerOf<RpropOptions>;
 
 }  // namespace optim
 }  // namespace cnnx CNNX_API
