@@ -65,6 +65,22 @@ def test_int8_names_what_it_lacks(name):
         cnnx.export_c(model, inputs, int8=True, calibration=calibration)
 
 
+@pytest.mark.parametrize("kind", [nn.Softmax, nn.LogSoftmax])
+def test_a_softmax_at_the_end_stays_in_float32(kind, tmp_path):
+    cnnx.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), kind(1))
+    x = cnnx.randn(7, 5)
+    export = cnnx.export_c(model, x[:1], int8=True, calibration=x)
+    library = ctypes.CDLL(str(build(write(export, tmp_path))))
+    found = [call(library, "net_run", [row], [(4,)])[0] for row in x.numpy()]
+    np.testing.assert_allclose(np.stack(found), export.simulate(x).numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.stack(found), results(model, [x])[0], atol=0.05)
+    assert "before " + ("softmax" if kind is nn.Softmax else "log_softmax") in export.header
+    last = nn.Sequential(nn.Linear(5, 4), nn.Softmax(1), nn.Linear(4, 2))
+    with pytest.raises(NotImplementedError, match="whole numbers for softmax"):
+        cnnx.export_c(last, x[:1], int8=True, calibration=x)
+
+
 @pytest.mark.parametrize("name", nn.activation.__all__)
 def test_activations(name, tmp_path):
     arguments = {"Threshold": (0.1, 20.0), "Softmax": (1,), "LogSoftmax": (1,), "Softmin": (1,)}
