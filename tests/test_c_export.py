@@ -65,6 +65,70 @@ def test_int8_names_what_it_lacks(name):
         cnnx.export_c(model, inputs, int8=True, calibration=calibration)
 
 
+def windows(seed):
+    """A net of twenty layers with windows of any geometry, side by side on one input of odd sizes."""
+    random = np.random.default_rng(seed)
+
+    def number(low, high):
+        return int(random.integers(low, high + 1))
+
+    def pair(low, high):
+        return number(low, high), number(low, high)
+
+    height, width = pair(5, 11)
+    layers = []
+    while len(layers) < 20:
+        kernel, stride, dilation = pair(1, 4), pair(1, 4), pair(1, 2)
+        groups = (1, 2, 4)[number(0, 2)]
+        half = tuple(number(0, k // 2) for k in kernel)
+        kind = number(0, 4)
+        if kind == 0:
+            options = {"stride": stride, "padding": pair(0, 4), "dilation": dilation, "groups": groups}
+            layers.append(nn.Conv2d(4, 4 * number(1, 2), kernel, bias=bool(number(0, 1)), **options))
+        elif kind == 1:
+            extra = tuple(number(0, s - 1) for s in stride)
+            options = {"stride": stride, "padding": pair(0, 2), "output_padding": extra, "groups": groups}
+            layers.append(nn.ConvTranspose2d(4, 4, kernel, **options))
+        elif kind == 2:
+            options = {"dilation": dilation, "ceil_mode": bool(number(0, 1))}
+            layers.append(nn.MaxPool2d(kernel, stride, half, **options))
+        elif kind == 3:
+            options = {"ceil_mode": bool(number(0, 1)), "count_include_pad": bool(number(0, 1))}
+            layers.append(nn.AvgPool2d(kernel, stride, half, **options))
+        else:
+            parts = nn.Conv2d(4, 3, kernel, padding=1), nn.ReLU(), nn.MaxPool2d(number(1, 2))
+            layers.append(nn.Sequential(*parts))
+        try:
+            layers[-1](cnnx.zeros(1, 4, height, width))
+        except (RuntimeError, ValueError):  # windows that do not fit
+            layers.pop()
+    net = of(lambda x, *layers: tuple(layer(x) for layer in layers))(*layers)
+    return net, cnnx.randn(number(1, 2), 4, height, width)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_windows_of_any_geometry(seed, tmp_path):
+    cnnx.manual_seed(seed)
+    net, x = windows(seed)
+    compare(net, [x], tmp_path)
+
+
+@pytest.mark.parametrize("kind", [nn.Softmax, nn.LogSoftmax])
+def test_a_softmax_at_the_end_stays_in_float32(kind, tmp_path):
+    cnnx.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 4), kind(1))
+    x = cnnx.randn(7, 5)
+    export = cnnx.export_c(model, x[:1], int8=True, calibration=x)
+    library = ctypes.CDLL(str(build(write(export, tmp_path))))
+    found = [call(library, "net_run", [row], [(4,)])[0] for row in x.numpy()]
+    np.testing.assert_allclose(np.stack(found), export.simulate(x).numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(np.stack(found), results(model, [x])[0], atol=0.05)
+    assert "before " + ("softmax" if kind is nn.Softmax else "log_softmax") in export.header
+    last = nn.Sequential(nn.Linear(5, 4), nn.Softmax(1), nn.Linear(4, 2))
+    with pytest.raises(NotImplementedError, match="whole numbers for softmax"):
+        cnnx.export_c(last, x[:1], int8=True, calibration=x)
+
+
 @pytest.mark.parametrize("name", nn.activation.__all__)
 def test_activations(name, tmp_path):
     arguments = {"Threshold": (0.1, 20.0), "Softmax": (1,), "LogSoftmax": (1,), "Softmin": (1,)}

@@ -62,7 +62,8 @@ def export_c(
     int8
         Quantise: weights by channel and arrays as a whole to 8 bits, symmetric, sums in 32 bits, all in whole
         numbers, so that every machine gives the same bytes. There is ``NAME_run_int8`` beside ``NAME_run``.
-        The sample must have a batch of 1. Default: False.
+        A softmax at the end stays in float32 and is of ``NAME_run`` alone. The sample must have a batch of 1.
+        Default: False.
     calibration
         For `int8`: inputs (N, ...) that are typical, a hundred or more; for several inputs a tuple. The
         scales of all arrays follow from what they are for these. Default: None, which int8 refuses.
@@ -100,7 +101,7 @@ def export_c(
     True
     """
     from cnnx.c_export.build import build
-    from cnnx.c_export.quantise import whole_net
+    from cnnx.c_export.quantise import whole_net, without_softmax
     from cnnx.c_export.source import float_texts
     from cnnx.c_export.source_int8 import int8_texts
 
@@ -126,9 +127,10 @@ def export_c(
         for shape in net.output_shapes:
             if shape[:1] != (1,):
                 raise ValueError(f"export_c: int8 needs outputs with a batch of 1, got {shape}")
+        net, ends = without_softmax(net)
         whole, *scales = whole_net(net, _typical(calibration, inputs))
-        texts, plan, weights = int8_texts(whole, (scales[0], scales[1]), name, header, caller)
-        more: tuple[Any, ...] = (tuple(scales[0]), tuple(scales[1]), whole)
+        texts, plan, weights = int8_texts(whole, ends, (scales[0], scales[1]), name, header, caller)
+        more: tuple[Any, ...] = (tuple(scales[0]), tuple(scales[1]), whole, tuple(ends))
     else:
         if calibration is not None:
             raise ValueError("export_c: calibration is for int8=True")

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cnnx.c_export.conv import ConvShape, Numbers, convolve_exactly, emit_conv, pooled
+from cnnx.c_export.conv import emit_conv
 from cnnx.c_export.elements import Piece, Strided, loops
 from cnnx.c_export.net import Array, Data, Layer
 from cnnx.c_export.pool import PoolShape, emit_pool
 from cnnx.c_export.reduce import Span
 from cnnx.c_export.resample import Taps
+from cnnx.c_export.windows import ConvShape, Numbers, convolve_exactly, pooled
 from cnnx.c_export.writer import Writer, at, plus, smallest, table, times
 
 LARGEST = 127

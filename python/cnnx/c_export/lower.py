@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from cnnx import dtypes
-from cnnx.c_export.conv import Axis, Conv, ConvShape, ConvTranspose
+from cnnx.c_export.conv import Conv, ConvTranspose
 from cnnx.c_export.dense import Dense, MatMul
 from cnnx.c_export.elements import OPS, Assemble, Map, Piece, Strided
 from cnnx.c_export.functions import FORMS, Function
@@ -18,6 +18,7 @@ from cnnx.c_export.pool import Pool, PoolShape
 from cnnx.c_export.reduce import KINDS, Normalise, Reduce, Softmax, Span
 from cnnx.c_export.resample import Resample
 from cnnx.c_export.tables import interpolation, padding
+from cnnx.c_export.windows import Axis, ConvShape
 from cnnx.tracing.constants import Constants, array_of, made_anew, place_of
 from cnnx.tracing.program import Call, Value
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cnnx.c_export.conv import FLOAT, Axis, Numbers, axis_of
 from cnnx.c_export.net import Array, Layer, store
+from cnnx.c_export.windows import FLOAT, Axis, Numbers, axis_of
 from cnnx.c_export.writer import Writer, at, plus, times
 
 

@@ -24,7 +24,7 @@ from cnnx.c_export.int8 import (
 )
 from cnnx.c_export.net import Array, Data, Layer, Net
 from cnnx.c_export.pool import Pool
-from cnnx.c_export.reduce import Reduce
+from cnnx.c_export.reduce import Reduce, Softmax
 from cnnx.c_export.resample import Resample
 
 CHUNK = 64  # typical inputs at a time
@@ -275,6 +275,25 @@ def resample(q: Quantiser, layer: Resample) -> Whole:
     _, ending = q.ending(layer, keeps=True)
     about: dict[str, Any] = {"planes": layer.planes, "rows": layer.rows, "columns": layer.columns}
     return WholePick(layer.inputs, layer.output, layer.place, ratios=np.ones(1), **about, **ending)
+
+
+def without_softmax(net: Net) -> tuple[Net, list[Softmax | None]]:
+    """The net up to a softmax at its end, and that, for each output: it stays in float32."""
+    uses, makers = net.uses(), {layer.output: layer for layer in net.layers}
+    outputs: list[Data] = []
+    ends: list[Softmax | None] = []
+    for data in net.outputs:
+        layer = makers.get(data)
+        scores = layer.inputs[0] if isinstance(layer, Softmax) else data
+        alone = data not in uses and uses.get(scores) == [layer]
+        if isinstance(layer, Softmax) and alone and scores in makers and scores not in net.outputs:
+            outputs.append(scores)
+            ends.append(layer)
+        else:
+            outputs.append(data)
+            ends.append(None)
+    layers = [layer for layer in net.layers if layer not in ends]
+    return Net(net.inputs, outputs, layers, net.input_shapes, net.output_shapes), ends
 
 
 def whole_net(net: Net, inputs: Sequence[Array]) -> tuple[Net, list[float], list[float]]:

@@ -14,7 +14,7 @@ import numpy as np
 
 import cnnx
 from cnnx.c_export.int8 import LARGEST
-from cnnx.c_export.net import Array, Net
+from cnnx.c_export.net import Array, Layer, Net
 from cnnx.tensor import Tensor
 
 #: How a file is compiled to see what it takes, by compiler; the first that is there is taken.
@@ -52,6 +52,7 @@ class CNet:
     input_scales: tuple[float, ...] = ()
     output_scales: tuple[float, ...] = ()
     _net: Net | None = field(default=None, repr=False, compare=False)
+    _ends: tuple[Layer | None, ...] = field(default=(), repr=False, compare=False)
 
     def __str__(self) -> str:
         return (
@@ -61,7 +62,7 @@ class CNet:
         )
 
     def simulate(self, *inputs: Tensor) -> Any:
-        """What the C of an int8 net gives for float32 inputs, to the bit.
+        """What the C of an int8 net gives for float32 inputs: to the bit, but for a softmax at the end.
 
         Parameters
         ----------
@@ -81,10 +82,12 @@ class CNet:
             If shapes do not fit.
         """
         arrays = list(map(self._quantised, self._checked(inputs), self.input_scales))
-        outputs = [
-            cnnx.from_numpy(np.float32(scale) * y.astype(np.float32))
-            for y, scale in zip(self.simulate_int8(*arrays), self.output_scales, strict=True)
-        ]
+        outputs = []
+        for y, scale, end in zip(self.simulate_int8(*arrays), self.output_scales, self._ends, strict=True):
+            values = np.float32(scale) * y.astype(np.float32)
+            outputs.append(
+                cnnx.from_numpy(values if end is None else end.run([values]).reshape(values.shape))
+            )
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def simulate_int8(self, *inputs: Array) -> list[Array]:

@@ -7,6 +7,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 import cnnx
 from cnnx.c_export.memory import Plan
 from cnnx.c_export.net import Array, Data, Layer, Net
@@ -164,9 +166,10 @@ def float_texts(net: Net, name: str, header: str, caller: bool) -> tuple[Texts, 
     file = File(net, plan, name, "float", caller)
     w = file.w
     w(*file.title(f"A neural net in C99 ({name}_run)"), f'#include "{header}"', "")
-    w("#include <math.h>", "#include <stdint.h>", "")
+    head = len(w.lines)
     constants = net.constants()
     file.constants([(d, d.constant, "float") for d in constants if d.constant is not None])
+    code = len(w.lines)
     if plan.size and not caller:
         w(f"static float memory[{plan.size // 4}];", "")
     calls = [file.function(layer, i + 1) for i, layer in enumerate(net.layers)]
@@ -175,11 +178,13 @@ def float_texts(net: Net, name: str, header: str, caller: bool) -> tuple[Texts, 
         if caller:
             w("float *const memory = (float *)workspace;" if plan.size else "(void)workspace;")
         w(*calls, "return 0;")
-    used = w.text()
-    for header in ("#include <math.h>\n", "#include <stdint.h>\n"):
-        needed = r"\b\w+f\(|INFINITY|NAN|isfinite" if "math" in header else r"int(8|16|32)_t"
-        if not re.search(needed, used.replace("sizeof(", "")):
-            used = used.replace(header, "")
+    used = "\n".join(w.lines[code:])
+    finite = all(np.isfinite(d.constant).all() for d in constants if d.constant is not None)
+    needed = {"math.h": r"\b[a-z0-9]+f\(|INFINITY|NAN|isfinite", "stdint.h": r"int(8|16|32)_t"}
+    includes = [f"#include <{header}>" for header, names in needed.items() if re.search(names, used)]
+    if not finite and "#include <math.h>" not in includes:
+        includes.insert(0, "#include <math.h>")
+    w.lines[head:head] = [*includes, ""] if includes else []
     weights = sum(4 * data.size for data in constants)
     macros = [
         ("WORKSPACE_BYTES", str(plan.size), "of memory while it runs"),
@@ -191,4 +196,4 @@ def float_texts(net: Net, name: str, header: str, caller: bool) -> tuple[Texts, 
         comment(f"Runs the net{where}. Returns 0, or -1 if a pointer is null."),
         f"int {name}_run({file.parameters('float')});",
     ]
-    return Texts(used, file.header(macros, declarations, "A neural net in C99")), plan, weights
+    return Texts(w.text(), file.header(macros, declarations, "A neural net in C99")), plan, weights

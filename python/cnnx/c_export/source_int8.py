@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cnnx.c_export.int8 import Whole
 from cnnx.c_export.memory import Plan
 from cnnx.c_export.net import Layer, Net
-from cnnx.c_export.source import File, Texts, arguments
+from cnnx.c_export.source import File, Texts, arguments, describe, layer_name
 from cnnx.c_export.writer import Writer, comment, plus, real
 
 TYPES = {"int8": "int8_t", "int32": "int32_t"}
@@ -33,9 +33,17 @@ static void quantised(const float *from, int8_t *to, int count, float factor) {
 
 
 def int8_texts(
-    net: Net, scales: tuple[Sequence[float], Sequence[float]], name: str, header: str, caller: bool
+    net: Net,
+    ends: Sequence[Layer | None],
+    scales: tuple[Sequence[float], Sequence[float]],
+    name: str,
+    header: str,
+    caller: bool,
 ) -> tuple[Texts, Plan, int]:
-    """The files of a net in whole numbers, its plan and the bytes of its constants."""
+    """The files of a net in whole numbers, its plan and the bytes of its constants.
+
+    `ends` are layers in float32, in place, that follow the outputs of ``NAME_run``.
+    """
 
     def scratch(layer: Layer) -> int:
         return 4 * layer.scratch()
@@ -44,13 +52,17 @@ def int8_texts(
     file = File(net, plan, name, "int8_t", caller)
     w = file.w
     w(*file.title(f"A neural net in C99, in whole numbers ({name}_run)"))
-    w(f'#include "{header}"', "", "#include <stdint.h>", "")
+    w(f'#include "{header}"', "", *(["#include <math.h>"] if any(ends) else []), "#include <stdint.h>", "")
     constants = net.constants()
     arrays = [(d, d.constant) for d in constants if d.constant is not None]
     file.constants([(d, array, TYPES[str(array.dtype)]) for d, array in arrays])
     helpers_at = len(w.lines)
     calls = [file.function(layer, i + 1) for i, layer in enumerate(net.layers)]
     body = "\n".join(w.lines[helpers_at:])
+    after = [
+        "" if layer is None else _end(file, layer, len(calls) + i + 1, output)
+        for i, (layer, output) in enumerate(zip(ends, arguments(len(ends), "output", ""), strict=True))
+    ]
     helpers = []
     if "limited(" in body:
         shift = next(layer.shift for layer in net.layers if isinstance(layer, Whole))
@@ -61,7 +73,7 @@ def int8_texts(
         helpers += [f"static int32_t words[{words}]; {comment('the workspace')}", ""]
     w.lines[helpers_at:helpers_at] = helpers
     _run_int8(file, calls)
-    _run(file, *scales)
+    _run(file, after, *scales)
     weights = sum(array.nbytes for _, array in arrays)
     macros = [
         ("WORKSPACE_BYTES", str(plan.size), "of memory while it runs"),
@@ -71,7 +83,9 @@ def int8_texts(
     for what, values in zip(("INPUT", "OUTPUT"), scales, strict=True):
         for i, scale in enumerate(values):
             number = "" if len(values) == 1 else str(i)
-            macros.append((f"{what}{number}_SCALE", real(scale), "what 1 of int8 stands for"))
+            end = ends[i] if what == "OUTPUT" else None
+            text = "what 1 of int8 stands for" + (f", before {layer_name(end)}" if end is not None else "")
+            macros.append((f"{what}{number}_SCALE", real(scale), text))
     where = f"; workspace: {file.macro}_WORKSPACE_BYTES bytes, aligned for int32_t" if caller else ""
     declarations = [
         comment(f"Runs the net{where}. Returns 0, or -1 if a pointer is null."),
@@ -82,6 +96,16 @@ def int8_texts(
     ]
     about = "A neural net in C99, in whole numbers"
     return Texts(w.text(), file.header(macros, declarations, about)), plan, weights
+
+
+def _end(file: File, layer: Layer, number: int, output: str) -> str:
+    """Writes the function of a layer in float32 that works in place; returns the call of it."""
+    name = file.names(f"{layer_name(layer)}_{number}")
+    file.w(comment(f"{describe(layer, number)}, in float32"))
+    with file.w.block(f"static void {name}(const float *in, float *out)"):
+        layer.emit(file.w, ["in"], "out", "")
+    file.w("")
+    return f"{name}({output}, {output});"
 
 
 def _memory(w: Writer, file: File, body: str) -> None:
@@ -104,7 +128,7 @@ def _run_int8(file: File, calls: list[str]) -> None:
     w("")
 
 
-def _run(file: File, inputs: Sequence[float], outputs: Sequence[float]) -> None:
+def _run(file: File, after: Sequence[str], inputs: Sequence[float], outputs: Sequence[float]) -> None:
     w, net = file.w, file.net
     places = [[plus("memory", str(file.plan.offset(d))) for d in of] for of in (net.inputs, net.outputs)]
     names = [arguments(len(of), what, "") for what, of in (("input", net.inputs), ("output", net.outputs))]
@@ -119,4 +143,4 @@ def _run(file: File, inputs: Sequence[float], outputs: Sequence[float]) -> None:
             with w.block(f"for (int i = 0; i < {math.prod(shape)}; ++i)"):
                 cell = f"({place})[i]" if " " in place else f"{place}[i]"
                 w(f"{name}[i] = {real(scale)} * {cell};")
-        w("return 0;")
+        w(*(call for call in after if call), "return 0;")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-WIDTH = 100
 
 
 class Writer:
@@ -49,13 +48,17 @@ class Writer:
 
 def real(value: Any) -> str:
     """A number of float32 in C, exactly."""
-    value = float(np.float32(value))
-    if math.isnan(value):
-        return "NAN"
-    if math.isinf(value):
-        return "INFINITY" if value > 0 else "-INFINITY"
-    text = f"{value:.9g}"
-    return (text if any(c in text for c in ".e") else text + ".0") + "f"
+    return reals(np.asarray(value, np.float32))[0]
+
+
+def reals(values: Array) -> list[str]:
+    """Numbers of float32 in C: nine digits tell each from all others."""
+    flat = values.astype(np.float32).reshape(-1)
+    texts = [f"{value:.9g}" for value in flat.tolist()]
+    texts = [f"{text}f" if "." in text or "e" in text else f"{text}.0f" for text in texts]
+    for i in np.nonzero(~np.isfinite(flat))[0].tolist():
+        texts[i] = "NAN" if math.isnan(flat[i]) else "INFINITY" if flat[i] > 0 else "-INFINITY"
+    return texts
 
 
 def plus(*terms: str) -> str:
@@ -84,16 +87,10 @@ def times(a: str, factor: int) -> str:
 
 def table(name: str, values: Array, kind: str) -> list[str]:
     """A constant array."""
-    flat = values.reshape(-1)
-    items = [real(v) if kind == "float" else str(int(v)) for v in flat]
-    lines, line = [], ""
-    for item in items:
-        if len(line) + len(item) + 2 > WIDTH:
-            lines.append("    " + line.rstrip())
-            line = ""
-        line += item + ", "
-    lines.append("    " + line.rstrip().rstrip(","))
-    return [f"static const {kind} {name}[{max(len(items), 1)}] = {{", *lines, "};"]
+    items = reals(values) if kind == "float" else list(map(str, values.reshape(-1).tolist()))
+    in_line = 8 if kind == "float" else 20
+    lines = [f"    {', '.join(items[i : i + in_line])}," for i in range(0, len(items), in_line)]
+    return [f"static const {kind} {name}[{max(len(items), 1)}] = {{", *(lines or ["    0"]), "};"]
 
 
 def smallest(values: Sequence[int]) -> str:

@@ -56,7 +56,7 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if input.ndim == 3:
         result = _C.feature_dropout(input, p, training)
     else:
-        result = _C.feature_dropout(input.unsqueeze(0), p, training).squeeze(0)
+        result = _C.feature_dropout(_C.unsqueeze(input, 0), p, training).squeeze(0)
     return input.copy_(result) if inplace and training else result
 
 
