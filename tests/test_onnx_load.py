@@ -49,6 +49,19 @@ def test_files_of_other_exporters(path):
         assert_equal_outputs(as_tuple(session.run(*inputs)), expected)
 
 
+@pytest.mark.parametrize(
+    "name", ["dynamo_vgg", "keras_graph", "sklearn_digits", "torch_mobilenet", "torch_unet"]
+)
+def test_they_can_be_exported_again(name, tmp_path):
+    pytest.importorskip("onnx")
+    (path,) = [path for path in FILES if path.stem == name]
+    inputs, expected = arrays(path)
+    tensors = [cnnx.tensor(x) for x in inputs]
+    again = tmp_path / "again.onnx"
+    cnnx.onnx.export(cnnx.onnx.load(path), tensors, again)
+    assert_equal_outputs(as_tuple(cnnx.onnx.load(again)(*tensors)), expected)
+
+
 def test_there_are_files():
     assert len(FILES) >= 10
 
