@@ -1,4 +1,4 @@
-"""Writes the files of scikit-learn's MLPs: `python tests/onnx_files/make_sklearn.py` (scikit-learn, skl2onnx, onnxruntime)."""
+"""Writes the files of scikit-learn's MLPs. Run it as a script; it needs skl2onnx and onnxruntime."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Writes the files of PyTorch's two exporters: `python tests/onnx_files/make_torch.py` (torch, onnx, onnxscript, onnxruntime)."""
+"""Writes the files of PyTorch's two exporters. Run it as a script; it needs onnxscript and onnxruntime."""
 
 import tempfile
 from pathlib import Path
