@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections import defaultdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,13 @@ def check(case):
             np.testing.assert_allclose(got, wanted, rtol=case.rtol, atol=case.atol)
 
 
+def test_the_documentation_lists_the_operators():
+    text = (Path(__file__).parent.parent / "docs" / "onnx.md").read_text()
+    listed = re.findall(r"`(\w+)`", text.partition("## Operators")[2])
+    assert listed == _C.onnx_ops()
+
+
+@pytest.mark.once
 @pytest.mark.cpu("the nets are those of the files, on the CPU")
 def test_node_tests_of_onnx():
     passed, random, wrong = [], [], []
@@ -87,6 +95,7 @@ def test_node_tests_of_onnx():
     for kind, whats in missing.items():
         print(f"{kind}: {sum(map(len, whats.values()))} tests")
         for what, names in sorted(whats.items()):
-            print(f"  {what or 'of any kind'}: {len(names)} ({', '.join(names[:3])}{', ...' * (len(names) > 3)})")
+            examples = ", ".join(names[:3])
+            print(f"  {what or 'of any kind'}: {len(names)} tests, such as {examples}")
     assert not wrong, "\n".join(wrong)
     assert len(passed) >= 1000

@@ -1,8 +1,8 @@
 // Activations.
 #include <cmath>
 
+#include "cnnx/ops/create.h"
 #include "cnnx/ops/elementwise.h"
-#include "cnnx/ops/index.h"
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/softmax.h"
 #include "cnnx/ops/view.h"
@@ -108,8 +108,10 @@ void along_axis(NodeRun& run) {
 
 // 1 at the first of the largest, 0 elsewhere.
 Tensor hardmax(const Tensor& x, int64_t axis) {
-  const Tensor zeros = Tensor::zeros(x.shape(), x.options());
-  return scatter(zeros, axis, argmax(x, axis, true), 1.0);
+  Dims shape = Dims::filled(x.ndim(), 1);
+  shape[static_cast<int>(axis)] = -1;
+  const Tensor places = reshape(arange(int64_t{0}, x.size(static_cast<int>(axis)), 1, DType::int64, x.device()), shape);
+  return to(eq(argmax(x, axis, true), places), x.dtype());
 }
 
 constexpr Op kOps[] = {

@@ -10,6 +10,12 @@
 
 namespace cnnx::onnx {
 
+Tensor taken(const Tensor& x, int64_t axis, const Tensor& places) {
+  Dims shape = x.shape(), along = Dims::filled(x.ndim(), 1);
+  shape[static_cast<int>(axis)] = along[static_cast<int>(axis)] = places.numel();
+  return take_along(TakeName::gather, x, static_cast<int>(axis), expand(reshape(places, along), shape));
+}
+
 FlatIndex flat_index(const NodeRun& run, const Tensor& x, const Tensor& indices, int64_t batch_dims) {
   const int64_t count = indices.ndim() > 0 ? indices.size(-1) : 0;
   if (indices.ndim() < 1 || batch_dims < 0 || batch_dims >= indices.ndim() || count < 1 || batch_dims + count > x.ndim())
@@ -24,18 +30,13 @@ FlatIndex flat_index(const NodeRun& run, const Tensor& x, const Tensor& indices,
   Tensor flat;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t extent = x.size(static_cast<int>(batch_dims + i));
-    const Tensor raw = to(select(indices, -1, i), DType::int64);
-    const Tensor at = from_the_front(raw, extent);
-    // A place outside of its dimension must not become one of the next row.
-    const Tensor inside = logical_and(ge(at, 0), lt(at, extent));
-    const Tensor safe = where(inside, at, -kMaxElements);
-    flat = flat.defined() ? add(mul(flat, extent), safe) : safe;
+    const Tensor at = index_within(select(indices, -1, i), extent);
+    flat = flat.defined() ? add(mul(flat, extent), at) : at;
     places *= extent;
   }
   if (batch_dims > 0) {
-    const Tensor rows = reshape(flat, {batches, -1});
     const Tensor first = reshape(mul(arange(int64_t{0}, batches, 1, DType::int64, x.device()), places), {batches, 1});
-    flat = where(lt(rows, 0), rows, add(rows, first));
+    flat = add(reshape(flat, {batches, -1}), first);
   }
   f.index = reshape(flat, {-1});
   Dims rest(x.shape().begin() + batch_dims + count, x.shape().end());
@@ -50,24 +51,29 @@ namespace {
 void gather_node(NodeRun& run) {
   const Tensor &x = run.in(0), &places = run.in(1);
   const auto axis = static_cast<int>(normalized(run, run.integer("axis", 0), x.ndim()));
-  const Tensor index = reshape(from_the_front(places, x.size(axis)), {-1});
-  const Tensor taken = index_select(x, axis, index);
-  if (places.ndim() == 1) return run.out(taken);
+  if (run.is_fixed(1) && places.numel() == 1 && places.ndim() == 0)
+    return run.out(select(x, axis, static_cast<int64_t>(run.number(1))));
+  const Tensor found = taken(x, axis, index_within(reshape(places, {-1}), x.size(axis)));
+  if (places.ndim() == 1) return run.out(found);
   Dims shape(x.shape().begin(), x.shape().begin() + axis);
   for (int64_t extent : places.shape()) shape.push_back(extent);
   for (int i = axis + 1; i < x.ndim(); ++i) shape.push_back(x.size(i));
-  run.out(reshape(taken, shape));
+  run.out(reshape(found, shape));
 }
 
 void gather_elements(NodeRun& run) {
   const Tensor& x = run.in(0);
   const int64_t axis = normalized(run, run.integer("axis", 0), x.ndim());
-  run.out(gather(x, axis, from_the_front(run.in(1), x.size(static_cast<int>(axis)))));
+  const Tensor places = index_within(run.in(1), x.size(static_cast<int>(axis)));
+  for (int d = 0; d < x.ndim(); ++d)
+    if (places.ndim() != x.ndim() || (d != axis && places.size(d) > x.size(d)))
+      run.fail(message("indices ", places.shape(), " for data ", x.shape()));
+  run.out(take_along(TakeName::gather, x, static_cast<int>(axis), places));
 }
 
 void gather_nd(NodeRun& run) {
   const FlatIndex f = flat_index(run, run.in(0), run.in(1), run.integer("batch_dims", 0));
-  run.out(reshape(index_select(f.data, 0, f.index), f.result));
+  run.out(reshape(taken(f.data, 0, f.index), f.result));
 }
 
 void compress(NodeRun& run) {
@@ -93,7 +99,8 @@ void reverse_sequence(NodeRun& run) {
   shape[static_cast<int>(time)] = along[static_cast<int>(batch)] = -1;
   const Tensor step = reshape(steps, shape), length = reshape(to(lengths, DType::int64), along);
   const Tensor place = where(lt(step, length), sub(sub(length, 1), step), step);
-  run.out(gather(x, time, expand(place, x.shape())));
+  const Tensor within = index_within(place, x.size(static_cast<int>(time)));
+  run.out(take_along(TakeName::gather, x, static_cast<int>(time), expand(within, x.shape())));
 }
 
 constexpr Op kOps[] = {

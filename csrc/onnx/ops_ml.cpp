@@ -2,11 +2,10 @@
 #include <cmath>
 
 #include "cnnx/ops/elementwise.h"
-#include "cnnx/ops/index.h"
 #include "cnnx/ops/join.h"
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/view.h"
-#include "onnx/ops.h"
+#include "onnx/indices.h"
 
 namespace cnnx::onnx {
 namespace {
@@ -44,8 +43,9 @@ void binarizer(NodeRun& run) {
 // Entries of the last dimension.
 void array_feature_extractor(NodeRun& run) {
   const Tensor& x = run.in(0);
-  const Tensor taken = index_select(x, -1, to(reshape(run.in(1), {-1}), DType::int64));
-  run.out(x.ndim() == 1 ? reshape(taken, {1, -1}) : taken);
+  if (x.ndim() == 0) run.fail("an input without dimensions");
+  const Tensor found = taken(x, x.ndim() - 1, index_within(reshape(run.in(1), {-1}), x.size(-1)));
+  run.out(x.ndim() == 1 ? reshape(found, {1, -1}) : found);
 }
 
 // Columns side by side.
@@ -77,7 +77,7 @@ void label_encoder(NodeRun& run) {
   if (is_floating_point(x.dtype())) same = logical_or(same, logical_and(unsqueeze(isnan(x), -1), to(isnan(keys), x.device())));
   const Tensor found = any(same, {-1}), place = argmax(to(same, DType::int32), -1);
   const Tensor entry = where(found, place, keys.numel());
-  run.out(reshape(index_select(to(cat({values, last}, 0), x.device()), 0, reshape(entry, {-1})), x.shape()));
+  run.out(reshape(taken(to(cat({values, last}, 0), x.device()), 0, reshape(entry, {-1})), x.shape()));
 }
 
 constexpr const char* kDomain = "ai.onnx.ml";

@@ -5,11 +5,11 @@
 #include "cnnx/ops/create.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/grid_sample.h"
-#include "cnnx/ops/index.h"
 #include "cnnx/ops/join.h"
 #include "cnnx/ops/linear.h"
 #include "cnnx/ops/pad.h"
 #include "cnnx/ops/view.h"
+#include "onnx/indices.h"
 #include "onnx/ops.h"
 #include "onnx/resize.h"
 
@@ -31,7 +31,7 @@ Tensor padded_by_copies(NodeRun& run, const Tensor& x, int axis, int64_t before,
     }
     return result;
   });
-  return index_select(x, axis, index);
+  return taken(x, axis, index);
 }
 
 void pad_node(NodeRun& run) {

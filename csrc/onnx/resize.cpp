@@ -5,10 +5,10 @@
 #include <optional>
 
 #include "cnnx/ops/elementwise.h"
-#include "cnnx/ops/index.h"
 #include "cnnx/ops/linear.h"
 #include "cnnx/ops/resample.h"
 #include "cnnx/ops/view.h"
+#include "onnx/indices.h"
 
 namespace cnnx::onnx {
 namespace {
@@ -63,7 +63,7 @@ Tensor weight_matrix(const ResizeAxis& a, const ResizeRule& rule, DType dtype) {
 
 Tensor along(NodeRun& run, const Tensor& x, const ResizeAxis& a, const ResizeRule& rule) {
   if (rule.mode == "nearest") {
-    return index_select(x, a.axis, run.once([&] {
+    return taken(x, a.axis, run.once([&] {
       std::vector<int64_t> places;
       for (int64_t i = 0; i < a.out; ++i)
         places.push_back(std::clamp<int64_t>(nearest(coordinate(a, rule.coordinates, i), rule.rounding), 0, a.in - 1));

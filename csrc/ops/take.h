@@ -13,6 +13,10 @@ Tensor take_along(TakeName name, const Tensor& input, int dim, const Tensor& ind
 // a device.
 int64_t first_bad_index(const Tensor& index, int64_t extent, bool wraps);
 
+// The index as int64, negative ones counted from the end. Throws IndexError for one outside of [-extent, extent), on the CPU when
+// the op runs, so that a plan can hold it; on a device it waits.
+Tensor index_within(const Tensor& index, int64_t extent);
+
 // `value`, the median of the input, as its function: the elements equal to it share the gradient.
 Tensor pick_median(const Tensor& input, const Tensor& value);
 

@@ -47,6 +47,7 @@ void register_loss(py::module_& m);
 void register_norm(py::module_& m);
 void register_pool(py::module_& m);
 void register_init(py::module_& m);
+void register_onnx(py::module_& m);
 void register_optim(py::module_& m);
 void register_data(py::module_& m);
 void register_transform(py::module_& m);

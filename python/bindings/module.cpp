@@ -1,9 +1,6 @@
 // The native module cnnx._C: a list of the files that make it up.
 #include "bindings.h"
 
-namespace cnnx::bindings {
-void register_onnx(py::module_& m);
-}
 PYBIND11_MODULE(_C, m) {
   using namespace cnnx::bindings;
   m.doc() = "Native core of cnnx.";

@@ -26,7 +26,7 @@ class OnnxModule(Module):
     Attributes
     ----------
     inputs, outputs : list of (name, dtype, shape)
-        As the file says them. A shape is None where it says none; an extent that is free is its name, or None.
+        As the file says them. A shape is None where it says none; a free extent is its name, or None.
     """
 
     def __init__(self, net: _C.OnnxNet) -> None:

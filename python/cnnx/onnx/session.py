@@ -19,8 +19,8 @@ __all__ = ["Session"]
 class Session:
     """An ONNX net made ready for inputs of fixed shapes: NumPy arrays in and out.
 
-    What it runs is noted once, its memory planned, what comes from its weights alone computed. Several threads
-    may share a session; their runs follow each other. Sessions of the same file may run at once.
+    What it runs is noted once, its memory planned, what comes from its weights alone computed. Several
+    threads may share a session; their runs follow each other. Sessions of the same file may run at once.
 
     Parameters
     ----------

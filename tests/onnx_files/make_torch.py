@@ -1,4 +1,4 @@
-"""Writes the files of PyTorch's two exporters: `python tests/onnx/make_torch.py` (torch, onnx, onnxscript, onnxruntime)."""
+"""Writes the files of PyTorch's two exporters. Run it as a script; it needs onnxscript and onnxruntime."""
 
 import tempfile
 from pathlib import Path
@@ -23,7 +23,9 @@ def main():
         model.eval()
         image = torch.randn(2, 1, 28, 28)
         for exporter, dynamo in (("torch", False), ("dynamo", True)):
-            batch = {"dynamic_shapes": ({0: "batch"},)} if dynamo else {"dynamic_axes": {"image": {0: "batch"}}}
+            batch = (
+                {"dynamic_shapes": ({0: "batch"},)} if dynamo else {"dynamic_axes": {"image": {0: "batch"}}}
+            )
             with tempfile.TemporaryDirectory() as folder:
                 path = f"{folder}/net.onnx"
                 torch.onnx.export(

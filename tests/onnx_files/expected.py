@@ -18,4 +18,8 @@ def write(path, proto, inputs):
     outputs = session.run(None, feed)
     arrays = {f"in{i}": x for i, x in enumerate(inputs)} | {f"out{i}": x for i, x in enumerate(outputs)}
     np.savez_compressed(path.with_suffix(".npz"), **arrays)
-    print(path.name, path.with_suffix(".onnx").stat().st_size, sorted({node.op_type for node in proto.graph.node}))
+    print(
+        path.name,
+        path.with_suffix(".onnx").stat().st_size,
+        sorted({node.op_type for node in proto.graph.node}),
+    )

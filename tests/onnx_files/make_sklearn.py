@@ -1,4 +1,4 @@
-"""Writes the files of scikit-learn's MLPs: `python tests/onnx/make_sklearn.py` (scikit-learn, skl2onnx, onnxruntime)."""
+"""Writes the files of scikit-learn's MLPs. Run it as a script; it needs skl2onnx and onnxruntime."""
 
 from pathlib import Path
 
@@ -17,9 +17,18 @@ def main():
     x = random.normal(size=(120, 8)).astype(np.float32)
     scores = x @ random.normal(size=(8, 3)).astype(np.float32)
     nets = {
-        "sklearn_digits": (make_pipeline(StandardScaler(), MLPClassifier((12,), max_iter=30)), scores.argmax(1)),
-        "sklearn_two": (MLPClassifier((6, 5), activation="tanh", max_iter=30), (scores[:, 0] > 0).astype(int)),
-        "sklearn_values": (make_pipeline(MinMaxScaler(), MLPRegressor(hidden_layer_sizes=(7,), max_iter=30)), scores[:, 0]),
+        "sklearn_digits": (
+            make_pipeline(StandardScaler(), MLPClassifier((12,), max_iter=30)),
+            scores.argmax(1),
+        ),
+        "sklearn_two": (
+            MLPClassifier((6, 5), activation="tanh", max_iter=30),
+            (scores[:, 0] > 0).astype(int),
+        ),
+        "sklearn_values": (
+            make_pipeline(MinMaxScaler(), MLPRegressor(hidden_layer_sizes=(7,), max_iter=30)),
+            scores[:, 0],
+        ),
     }
     for name, (model, y) in nets.items():
         model.fit(x, y)

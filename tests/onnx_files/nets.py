@@ -8,7 +8,12 @@ class LeNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.features = nn.Sequential(
-            nn.Conv2d(1, 6, 5, padding=2), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(6, 16, 5), nn.Tanh(), nn.MaxPool2d(2)
+            nn.Conv2d(1, 6, 5, padding=2),
+            nn.Tanh(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(6, 16, 5),
+            nn.Tanh(),
+            nn.MaxPool2d(2),
         )
         self.classifier = nn.Sequential(nn.Linear(400, 16), nn.ReLU(), nn.Dropout(0.5), nn.Linear(16, 10))
 
@@ -18,7 +23,11 @@ class LeNet(nn.Module):
 
 
 def block(inputs, outputs, **options):
-    return [nn.Conv2d(inputs, outputs, 3, padding=1, bias=False, **options), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return [
+        nn.Conv2d(inputs, outputs, 3, padding=1, bias=False, **options),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(),
+    ]
 
 
 class VGG(nn.Module):
@@ -38,7 +47,9 @@ class Residual(nn.Module):
     def __init__(self, inputs, outputs, stride):
         super().__init__()
         self.body = nn.Sequential(
-            *block(inputs, outputs, stride=stride), nn.Conv2d(outputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs)
+            *block(inputs, outputs, stride=stride),
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+            nn.BatchNorm2d(outputs),
         )
         self.shortcut = nn.Conv2d(inputs, outputs, 1, stride)
 
@@ -60,7 +71,9 @@ class MobileNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.ReLU6())
-        self.depthwise = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), nn.Hardswish())
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), nn.Hardswish()
+        )
         self.pointwise = nn.Sequential(nn.Conv2d(8, 12, 1), nn.SiLU())
         self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(12, 12, 1), nn.Hardsigmoid())
         self.head = nn.Sequential(nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(12, 10))

@@ -1,4 +1,4 @@
-"""Writes the files of Keras nets by tf2onnx: `python tests/onnx/make_keras.py` (tensorflow, tf2onnx, onnxruntime)."""
+"""Writes the files of Keras nets by tf2onnx. Run it as a script; it needs tensorflow and onnxruntime."""
 
 from pathlib import Path
 
