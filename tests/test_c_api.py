@@ -4,6 +4,7 @@ import ctypes
 import os
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -189,6 +190,21 @@ def test_from_c(net, compiler, tmp_path):
         done = subprocess.run([program, *wrong], capture_output=True, text=True)
         assert done.returncode == 1
         assert re.fullmatch(r"classify_c: .*\n", done.stderr)
+
+
+@pytest.mark.slow
+@needs_library
+@pytest.mark.skipif(not shutil.which("cmake"), reason="needs CMake")
+def test_examples_build_by_find_package(net, tmp_path):
+    folder, _, scores = net
+    source, build = ROOT / "examples" / "cpp" / "onnx", tmp_path / "build"
+    run("cmake", "-S", source, "-B", build, f"-Dcnnx_DIR={LIBRARY.parent / 'cmake' / 'cnnx'}")
+    run("cmake", "--build", build)
+    image = (folder / "image").read_bytes()
+    (tmp_path / "images").write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, 2, 28, 28) + bytes(784) + image)
+    out = run(build / "classify", folder / "net.onnx", tmp_path / "images", 1)
+    assert re.fullmatch(r"(\d)\nloaded in \d+ us, run in [\d.]+ us\n", out)[1] == str(scores.argmax())
+    assert int(run(build / "classify_c", folder / "net.onnx", folder / "image")) == scores.argmax()
 
 
 @pytest.mark.slow

@@ -57,9 +57,9 @@ NodeRun::NodeRun(const Node& node, bool training, std::span<Tensor> inputs, std:
 const Tensor& NodeRun::optional(size_t i) const {
   static const Tensor none;
   if (!has(i)) return none;
-  if (device_.is_cuda() && !inputs_[i].device().is_cuda())
-    inputs_[i] = tables_.moved != nullptr ? tables_.moved->at(inputs_[i], device_) : to(inputs_[i], device_);
-  return inputs_[i];
+  if (!device_.is_cuda() || inputs_[i].device().is_cuda()) return inputs_[i];
+  if (tables_.moved != nullptr) return tables_.moved->at(inputs_[i], device_);  // numbers are still read where they are
+  return inputs_[i] = to(inputs_[i], device_);
 }
 
 Tensor NodeRun::once(const std::function<Tensor()>& make) {

@@ -3,7 +3,6 @@
 
 #include "cnnx/ops/create.h"
 #include "cnnx/ops/elementwise.h"
-#include "cnnx/ops/index.h"
 #include "cnnx/ops/reduce.h"
 #include "cnnx/ops/softmax.h"
 #include "cnnx/ops/view.h"
