@@ -10,7 +10,8 @@ import pytest
 import cnnx
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wshadow", "-Wdouble-promotion")
+WARNINGS = ("-Wall", "-Wextra", "-pedantic", "-Wconversion", "-Wshadow", "-Wdouble-promotion")
+STRICT = ("-std=c99", "-Werror", *WARNINGS)
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 

@@ -310,6 +310,7 @@ INFINITE = cnnx.full((1, 3), float("inf"))
         (DENSE, ONE, {"path": 'a"b.c', "name": "net"}, ValueError, "cannot be named in an #include"),
         (DENSE, ONE, {"path": "net.txt"}, ValueError, "does not end in .c"),
         (DENSE, ONE, {"workspace": "heap"}, ValueError, "'static' or 'caller'"),
+        (DENSE, ONE, {"int8": 1}, TypeError, "int8 must be a bool"),
         (DENSE, ONE, {"int8": True}, ValueError, "needs calibration"),
         (DENSE, ONE, {"calibration": ONE}, ValueError, "calibration is for int8"),
         (DENSE, ONE, {"int8": True, "calibration": [ONE, ONE]}, ValueError, "2 tensors for 1 inputs"),

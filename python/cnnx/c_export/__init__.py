@@ -119,6 +119,8 @@ def export_c(
     name = _name(name, file)
     if workspace not in ("static", "caller"):
         raise ValueError(f"export_c: workspace must be 'static' or 'caller', got {workspace!r}")
+    if not isinstance(int8, bool):
+        raise TypeError(f"export_c: int8 must be a bool, got {type(int8).__name__}")
     net, header = build(model, inputs), f"{file.stem if file is not None else name}.h"
     caller = workspace == "caller"
     if int8:
