@@ -302,6 +302,8 @@ INFINITE = cnnx.full((1, 3), float("inf"))
         (DENSE, cnnx.ones(1, 4), {}, ValueError, "the model itself fails"),
         (nn.Embedding(3, 2), cnnx.zeros(3, dtype=cnnx.int64), {}, TypeError, "must be float32, the sample"),
         (nn.Linear(3, 2).double(), ONE.double(), {}, TypeError, "must be float32"),
+        (3, ONE, {}, TypeError, "model must be an nn.Module, got int"),
+        (DENSE, ONE, {"path": 3}, TypeError, "path must be a string or a path, got int"),
         (DENSE, [], {}, ValueError, "there is no sample"),
         (DENSE, cnnx.ones(0, 3), {}, ValueError, "has no elements"),
         (DENSE, ONE, {"name": "a-b"}, ValueError, "no identifier of C"),
