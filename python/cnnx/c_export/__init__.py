@@ -104,7 +104,12 @@ def export_c(
     from cnnx.c_export.quantise import whole_net, without_softmax
     from cnnx.c_export.source import float_texts
     from cnnx.c_export.source_int8 import int8_texts
+    from cnnx.nn.module import Module
 
+    if not isinstance(model, Module):
+        raise TypeError(f"export_c: model must be an nn.Module, got {type(model).__name__}")
+    if path is not None and not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"export_c: path must be a string or a path, got {type(path).__name__}")
     inputs = tuple(sample) if isinstance(sample, (tuple, list)) else (sample,)
     if not inputs:
         raise ValueError("export_c: there is no sample")
@@ -119,6 +124,8 @@ def export_c(
     name = _name(name, file)
     if workspace not in ("static", "caller"):
         raise ValueError(f"export_c: workspace must be 'static' or 'caller', got {workspace!r}")
+    if not isinstance(int8, bool):
+        raise TypeError(f"export_c: int8 must be a bool, got {type(int8).__name__}")
     net, header = build(model, inputs), f"{file.stem if file is not None else name}.h"
     caller = workspace == "caller"
     if int8:

@@ -1,7 +1,7 @@
 """Layers in whole numbers: arrays of int8, sums of int32, results by a factor and a shift.
 
 What a layer computes is sum * factor / 2^shift, rounded to the nearest whole number (halves up) and limited
-to what int8 holds or an activation allows; an activation that is more than limits is a table of 255 numbers.
+to what int8 holds or an activation allows; an activation that is more than limits is a table of 256 numbers.
 The shift is the same in the whole net. Both forms, C and NumPy, are whole numbers alone, equal to the byte.
 """
 
@@ -21,7 +21,8 @@ from cnnx.c_export.resample import Taps
 from cnnx.c_export.windows import ConvShape, Numbers, convolve_exactly, pooled
 from cnnx.c_export.writer import Writer, at, plus, smallest, table, times
 
-LARGEST = 127
+LARGEST = 127  # of what layers give; -128 can be in the caller's input alone
+MOST = 2**31 - 1
 INT8 = Numbers("int8_t", "int32_t")
 
 
@@ -44,7 +45,7 @@ class Whole(Layer):
     def finish(self, shift: int) -> None:
         """Makes the factors, for the shift of the net."""
         self.shift = shift
-        self.factors = np.round(self.ratios * 2.0**shift).astype(np.int32)
+        self.factors = np.clip(np.round(self.ratios * 2.0**shift), -MOST, MOST).astype(np.int32)
         if self.factors.size > 1 and self.by_channel:
             name = f"{self.place.partition(' ')[0]}.factor"
             self.inputs = [*self.inputs, Data(self.factors.shape, self.factors, name)]
@@ -64,7 +65,7 @@ class Whole(Layer):
 
     def looked_up(self, x: Sequence[str], value: str) -> str:
         """A result after the table, in C."""
-        return value if self.lookup is None else f"{x[-1]}[{value} + {LARGEST}]"
+        return value if self.lookup is None else f"{x[-1]}[{value} + 128]"
 
     def result(self, x: Sequence[str], total: str, channel: str = "0") -> str:
         """What becomes of a sum, in C."""
@@ -87,11 +88,12 @@ class Whole(Layer):
         if self.lookup is None:
             return y
         assert self.lookup.constant is not None
-        return self.lookup.constant[y.astype(np.int64) + LARGEST]
+        return self.lookup.constant[y.astype(np.int64) + 128]
 
     def keep(self, y: Array) -> Array:
-        """Elements whose scale stays."""
-        return self.replace(np.clip(y, self.low, self.high).astype(np.int8))
+        """Elements whose scale stays; a -128 of the caller's does too, unless there is a limit."""
+        low = self.low if self.low > -LARGEST else -128
+        return self.replace(np.clip(y, low, self.high).astype(np.int8))
 
 
 @dataclass(eq=False)
@@ -211,6 +213,8 @@ class WholeMap(Whole):
     def finish(self, shift: int) -> None:
         super().finish(shift)
         self.offset = round(self.number * 2.0**shift)
+        if abs(self.offset) >= 2**61:
+            raise ValueError(f"export_c: {self.place} adds a number that is too large for the scales of int8")
 
     def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
         with loops(w, [Strided.whole(self.shape), *self.views]) as (target, *places):

@@ -218,18 +218,11 @@ def batch_norm(b: Builder, call: Call) -> Data:
 @lowers("layer_norm", "group_norm")
 def normalise(b: Builder, call: Call) -> Data:
     """Normalisation over rows."""
-    sizes = {name: call[f"shape.{name}"] for name in ("rows", "runs", "repeat", "params")}
-    if call.op == "group_norm":
-        sizes["rows"] *= call["shape.batch"]
-    sizes["rows"] = out_size(call) // (sizes["runs"] * sizes["repeat"])
+    sizes = {name: call[f"shape.{name}"] for name in ("runs", "repeat", "params")}
+    rows = math.prod(out(call).shapes[0]) // (sizes["runs"] * sizes["repeat"])
     _, weight, bias = call.inputs[:3]
     given = {"scaled": weight is not None, "moved": bias is not None}
-    return b.add(Normalise, call, b.inputs(call, 0, 1, 2), eps=call["eps"], **sizes, **given)
-
-
-def out_size(call: Call) -> int:
-    """The number of elements of the result."""
-    return math.prod(out(call).shapes[0])
+    return b.add(Normalise, call, b.inputs(call, 0, 1, 2), eps=call["eps"], rows=rows, **sizes, **given)
 
 
 @lowers("softmax", "log_softmax")

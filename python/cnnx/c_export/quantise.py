@@ -13,6 +13,7 @@ from cnnx.c_export.dense import Dense
 from cnnx.c_export.elements import Assemble, Map, Strided
 from cnnx.c_export.int8 import (
     LARGEST,
+    MOST,
     Whole,
     WholeAssemble,
     WholeConv,
@@ -28,7 +29,6 @@ from cnnx.c_export.reduce import Reduce, Softmax
 from cnnx.c_export.resample import Resample
 
 CHUNK = 64  # typical inputs at a time
-MOST_SUM = 2**31 - 1
 MOST_SHIFT = 40
 Form = TypeVar("Form", bound="Callable[[Quantiser, Any], Whole]")
 FORMS: dict[type[Layer], Callable[[Quantiser, Any], Whole]] = {}
@@ -134,7 +134,7 @@ class Quantiser:
             self.scales[layer.output] = own
             return own, {"low": low, "high": max(low, high), "does": layer.functions()}
         before = own if keeps else scale_of(self.ranges.before[layer])
-        values = (np.arange(-LARGEST, LARGEST + 1) * before).astype(np.float32)
+        values = (np.arange(-128, 128).clip(-LARGEST) * before).astype(np.float32)
         for function in layer.post:
             values = function(values)
         largest = min(self.ranges.of[layer.output], float(np.abs(values[np.isfinite(values)]).max(initial=0)))
@@ -161,7 +161,7 @@ def parameters(q: Quantiser, layer: Layer, channels: int, taps: int) -> tuple[li
     sums = scales * q.scale(x)
     values = np.zeros(channels) if bias is None or bias.constant is None else bias.constant.reshape(-1)
     start = np.round(values / sums)
-    if np.abs(start).max() + taps * LARGEST**2 > MOST_SUM:
+    if np.abs(start).max() + taps * 128 * LARGEST > MOST:
         raise NoFormError(f"{layer.place}, whose sums exceed 32 bits")
     name = weight.name.rpartition(".")[0] or weight.name
     named = bias.name if bias is not None else f"{name}.bias"
