@@ -1063,6 +1063,7 @@ def zero_grads(params: collections.abc.Sequence[TensorBase], set_to_none: bool) 
 def zeros(shape: collections.abc.Sequence[int], dtype: DType, device: str = "cpu") -> Tensor: ...
 
 __version__: str
+bridge: typing.Any
 unary: dict[str, str]
 
 __all__ = [
