@@ -189,6 +189,7 @@ void Tensor::check_dtype(DType expected) const {
 }
 
 void* Tensor::raw_data() const {
+  check_defined("raw_data", "the tensor", *this);
   if (device().is_cuda())
     throw NotImplementedError(message("no CUDA kernel: an operation on a tensor on ", device().str(),
                                       " would have to read or write it on the CPU; move it there with .cpu()"));
@@ -250,6 +251,7 @@ void check_floating(const char* op, const Tensor& t) {
 
 void check_parameter(const char* op, const char* what, const Tensor& t, const Dims& shape, const Tensor& input) {
   if (!t.defined()) return;
+  check_defined(op, "input", input);
   if (!(t.shape() == shape))
     throw ShapeError(message(op, ": ", what, " must have shape ", shape, " for input ", input.shape(), ", got ", t.shape()));
   if (t.dtype() != input.dtype())

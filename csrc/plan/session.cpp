@@ -38,6 +38,7 @@ void check_sizes(const char* what, size_t i, int64_t given, const Tensor& t) {
 Session::Session(const TensorFunction& function, const std::vector<InputSpec>& inputs, const SessionOptions& options)
     : state_(std::make_unique<State>()) {
   State& s = *state_;
+  if (!function) throw ValueError("Session: there is no function to run");
   if (options.threads < 0) throw ValueError(message("Session: ", options.threads, " threads"));
   if (is_noting()) throw Error("Session: a plan is being noted, which cannot hold it");
   s.threads = options.threads;
