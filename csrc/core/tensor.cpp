@@ -264,7 +264,7 @@ Tensor Tensor::as_strided(const Dims& shape, const Dims& strides, int64_t offset
   const Reach reach = reach_of("as_strided", shape, strides);
   const auto count = static_cast<int64_t>(impl.storage->nbytes() / itemsize(impl.dtype));
   // Elements from `offset` + before to `offset` + behind, written so that nothing overflows.
-  if (!reach.empty && (offset < -reach.before || offset > count - 1 - reach.behind))
+  if (!reach.empty && (offset < 0 || reach.before < -offset || offset > count - 1 - reach.behind))
     throw ValueError(message("as_strided: shape ", shape, " with strides ", strides, " from element ", offset, " reaches out of ",
                              count, " elements"));
   Tensor view = made(impl.storage, shape, strides, impl.dtype);

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstring>
 #include <functional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -42,7 +43,7 @@ Tensor images_of(int thread) {
 bool same_bits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
   bool same = a.size() == b.size();
   for (size_t i = 0; same && i < a.size(); ++i) {
-    const Tensor x = make_contiguous(a[i]), y = make_contiguous(b[i]);
+    const Tensor x = make_contiguous(a[i]).plain(), y = make_contiguous(b[i]).plain();
     const auto bytes = static_cast<size_t>(x.numel()) * itemsize(x.dtype());
     same = x.shape() == y.shape() && std::memcmp(x.raw_data(), y.raw_data(), bytes) == 0;
   }
@@ -53,7 +54,8 @@ bool same_bits(const std::vector<Tensor>& a, const std::vector<Tensor>& b) {
 void check_side_by_side(const std::function<std::vector<Tensor>(int thread)>& work) {
   std::vector<std::vector<Tensor>> expected;
   for (int t = 0; t < kThreads; ++t) expected.push_back(work(t));
-  std::atomic<int> waiting{kThreads}, different{0}, failed{0};
+  std::atomic<int> waiting{kThreads}, different{0};
+  std::string failed[kThreads];
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t)
     threads.emplace_back([&, t] {
@@ -62,14 +64,14 @@ void check_side_by_side(const std::function<std::vector<Tensor>(int thread)>& wo
       for (int round = 0; round < kRounds; ++round) {
         try {
           different += !same_bits(work(t), expected[static_cast<size_t>(t)]);
-        } catch (const Error&) {
-          ++failed;
+        } catch (const std::exception& error) {
+          failed[t] = error.what();
         }
       }
     });
   for (std::thread& thread : threads) thread.join();
   CHECK(different == 0);
-  CHECK(failed == 0);
+  for (const std::string& why : failed) CHECK_MESSAGE(why.empty(), why);
 }
 
 }  // namespace

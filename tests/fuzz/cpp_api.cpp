@@ -129,7 +129,7 @@ Tensor Fuzz::tensor() {
 void Fuzz::read_tensor(const Tensor& t) {
   if (!t.defined() || t.device().is_cuda()) return;
   if (t.numel() > 10'000'000) return;
-  const Tensor whole = cnnx::make_contiguous(t);
+  const Tensor whole = cnnx::make_contiguous(t).plain();
   const auto* bytes = static_cast<const unsigned char*>(whole.raw_data());
   for (int64_t i = 0, count = whole.numel() * static_cast<int64_t>(cnnx::itemsize(whole.dtype())); i < count; ++i)
     sum_ += bytes[i];
