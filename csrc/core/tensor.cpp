@@ -190,6 +190,7 @@ void Tensor::check_dtype(DType expected) const {
 }
 
 void* Tensor::raw_data() const {
+  check_defined("raw_data", "the tensor", *this);
   if (device().is_cuda())
     throw NotImplementedError(message("no CUDA kernel: an operation on a tensor on ", device().str(),
                                       " would have to read or write it on the CPU; move it there with .cpu()"));
@@ -251,6 +252,7 @@ void check_floating(const char* op, const Tensor& t) {
 
 void check_parameter(const char* op, const char* what, const Tensor& t, const Dims& shape, const Tensor& input) {
   if (!t.defined()) return;
+  check_defined(op, "input", input);
   if (!(t.shape() == shape))
     throw ShapeError(message(op, ": ", what, " must have shape ", shape, " for input ", input.shape(), ", got ", t.shape()));
   if (t.dtype() != input.dtype())
@@ -263,7 +265,7 @@ Tensor Tensor::as_strided(const Dims& shape, const Dims& strides, int64_t offset
   const Reach reach = reach_of("as_strided", shape, strides);
   const auto count = static_cast<int64_t>(impl.storage->nbytes() / itemsize(impl.dtype));
   // Elements from `offset` + before to `offset` + behind, written so that nothing overflows.
-  if (!reach.empty && (offset < -reach.before || offset > count - 1 - reach.behind))
+  if (!reach.empty && (offset < 0 || reach.before < -offset || offset > count - 1 - reach.behind))
     throw ValueError(message("as_strided: shape ", shape, " with strides ", strides, " from element ", offset, " reaches out of ",
                              count, " elements"));
   Tensor view = made(impl.storage, shape, strides, impl.dtype);

@@ -67,7 +67,13 @@ CNNX_BOTH static inline double polygamma(double x, double n) {
     sum = (fmod(s, 2) == 1 ? -1 : 1) * (power_tail(s, 1 - x - skipped) - power_tail(s, 1 - x));
     x += skipped;
   }
-  for (; x < far; x += 1) sum += pow(x, -s);
+  // Of a large n few terms count: those at |x| < 2, and beyond them until one is nothing beside the sum.
+  if (s > 1100 && x < -2) x += floor(-2 - x);
+  for (; x < far; x += 1) {
+    const double term = pow(x, -s);
+    sum += term;
+    if (x > 1 && term <= fabs(sum) * 1e-18) return scale * sum;
+  }
   return scale * (sum + power_tail(s, x));
 }
 

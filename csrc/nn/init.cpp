@@ -47,6 +47,7 @@ constexpr OpDef kOrthonormal =
 }  // namespace
 
 Fans fans(const Tensor& weight) {
+  check_defined("fans", "weight", weight);
   if (weight.ndim() < 2) throw ValueError(message("fans: needs at least 2 dimensions, got shape ", weight.shape()));
   int64_t spatial = 1;
   for (int i = 2; i < weight.ndim(); ++i) spatial *= weight.size(i);

@@ -106,6 +106,7 @@ bool fit_lanes(const Call& call) {
 }
 
 DType result_type(const TensorOrNumber& a, const TensorOrNumber& b) {
+  if (!a.defined() || !b.defined()) refuse_undefined("result_type", "an operand");
   // Priority: tensors with dimensions (2), 0-dimensional tensors (1), numbers (0).
   auto priority = [](const TensorOrNumber& v) { return v.is_number() ? 0 : v.tensor().ndim() > 0 ? 2 : 1; };
   auto type = [](const TensorOrNumber& v) { return v.is_number() && v.dtype() == DType::float32 ? default_dtype() : v.dtype(); };

@@ -75,6 +75,8 @@ void add_mask(Parsed& parsed, int d, const Dims& shape, const Tensor& mask) {
 }
 
 Parsed parse(const Dims& shape, const std::vector<Index>& items) {
+  for (const Index& item : items)
+    if (item.kind == Index::Kind::tensor) check_defined("index", "an index", item.tensor);
   Parsed parsed;
   parsed.plan.start = Dims::filled(shape.size(), 0);
   int total = 0, ellipses = 0;
@@ -426,8 +428,8 @@ Tensor index_put(const Tensor& input, const std::vector<Index>& items, const Ten
 void index_put_(const Tensor& self, const std::vector<Index>& items, const TensorOrNumber& value, bool accumulate) {
   check_defined("index_put_", "self", self);
   // One value under a mask is a choice, which need not wait for a device to say where the mask is true.
-  if (!accumulate && items.size() == 1 && items[0].kind == Index::Kind::tensor && items[0].tensor.dtype() == DType::boolean &&
-      value.shape().numel() == 1 && self.device().is_cuda()) {
+  if (!accumulate && items.size() == 1 && items[0].kind == Index::Kind::tensor && items[0].tensor.defined() && value.defined() &&
+      items[0].tensor.dtype() == DType::boolean && value.shape().numel() == 1 && self.device().is_cuda()) {
     const Tensor& mask = items[0].tensor;
     Dims shape = mask.shape();
     bool fits = mask.ndim() <= self.ndim();

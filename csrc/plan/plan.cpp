@@ -45,8 +45,6 @@ bool is_noting() { return has_run_recorder(); }
 
 struct Plan::State {
   bool is_noting = false;
-  RunRecorder* before = nullptr;
-  Plan* plan_before = nullptr;
   std::vector<std::pair<std::shared_ptr<const bool>, bool>> flags;
   Recorder recorder;
   std::vector<std::function<void()>> live;
@@ -158,12 +156,13 @@ Plan::~Plan() { abandon(); }
 void Plan::begin(const std::vector<Tensor>& arguments, const std::vector<Tensor>& leaves) {
   State& s = *state_;
   if (s.is_noting || s.is_noted || !s.recorder.refused.empty()) throw Error("begin: the plan has been noted already");
+  if (cnnx::is_noting()) throw Error("begin: another plan is being noted, which cannot hold this one");
   s.arguments = signature(arguments);
   s.argument_count = arguments.size();
   s.recorder.start(arguments, leaves);
   s.is_noting = true;
-  s.before = set_run_recorder(&s.recorder);
-  s.plan_before = std::exchange(noted_here, this);
+  set_run_recorder(&s.recorder);
+  noted_here = this;
 }
 
 void live(const std::function<void()>& work) {
@@ -197,8 +196,8 @@ void Plan::live(const std::function<void()>& work) {
       noted_here = plan;
     }
   } outside{s, this};
-  set_run_recorder(s.before);
-  noted_here = s.plan_before;
+  set_run_recorder(nullptr);
+  noted_here = nullptr;
   work();
   s.recorder.ended_live_work();
 }
@@ -206,8 +205,8 @@ void Plan::live(const std::function<void()>& work) {
 void Plan::abandon() noexcept {
   State& s = *state_;
   if (!s.is_noting) return;
-  set_run_recorder(s.before);
-  noted_here = s.plan_before;
+  set_run_recorder(nullptr);
+  noted_here = nullptr;
   s.is_noting = false;
 }
 
@@ -216,6 +215,7 @@ const std::string& Plan::end(const std::vector<Tensor>& results) {
   Recorder& r = s.recorder;
   if (!s.is_noting) throw Error("end: the plan is not being noted");
   // A result that is a part of images in lanes is copied out of them by every replay.
+  for (const Tensor& t : results) check_defined("end", "a result", t);
   for (const Tensor& t : results)
     if (t->storage->is_lanes() && !t.in_lanes()) unpack(t);
   abandon();

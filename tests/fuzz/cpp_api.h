@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -221,6 +222,15 @@ template <class T>
 struct Maker<T*> {
   static T* make(Fuzz& f) { return f.below(2) == 0 ? nullptr : f.keep(std::make_unique<T>(f.make<T>())); }
 };
+template <class T>
+struct Maker<std::span<T>> {
+  static std::span<T> make(Fuzz& f) {
+    auto& values = *f.keep(std::make_unique<std::vector<std::remove_const_t<T>>>());
+    if constexpr (std::is_same_v<std::remove_const_t<T>, float>) values.resize(f.one_of<size_t>({0, 1, 3, 5, 6, 12}));
+    else values = f.make<std::vector<std::remove_const_t<T>>>();
+    return values;
+  }
+};
 template <>
 struct Maker<const cnnx::Tensor*> {
   static const cnnx::Tensor* make(Fuzz& f) { return f.make<cnnx::Tensor*>(); }
@@ -316,6 +326,14 @@ template <>
 struct Maker<cnnx::Plan> {
   static cnnx::Plan make(Fuzz&) { return cnnx::Plan(); }
   static void prepare(cnnx::Plan& plan, Fuzz& f);
+};
+template <>
+struct Maker<cnnx::OnnxNet> {
+  static cnnx::OnnxNet make(Fuzz& f);
+};
+template <>
+struct Maker<cnnx::Session> {
+  static cnnx::Session make(Fuzz& f);
 };
 template <>
 struct Maker<cnnx::Foresight> {

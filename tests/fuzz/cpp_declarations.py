@@ -1,7 +1,8 @@
 """The declarations of C++ headers, as far as the library's own style goes.
 
-Headers go through the compiler's preprocessor, and what comes from other folders is dropped; what stays is read token by token.
-There is no look into types: a parameter is its text. Whoever reads the result compiles it, and the compiler knows.
+Headers go through the compiler's preprocessor, and what comes from other folders is dropped; what stays is
+read token by token. There is no look into types: a parameter is its text. Whoever reads the result compiles
+it, and the compiler knows.
 """
 
 from __future__ import annotations
@@ -16,10 +17,7 @@ TOKEN = re.compile(
     re.S,
 )
 OPEN, CLOSE = {"(": ")", "[": "]", "{": "}"}, {")", "]", "}"}
-# Words that come before or behind a declaration and say nothing about how it is called.
-SPECIFIERS = {
-    "inline", "static", "constexpr", "explicit", "virtual", "extern", "friend", "mutable", "thread_local",
-}  # fmt: skip
+FUNDAMENTAL = {"bool", "char", "short", "int", "long", "unsigned", "float", "double"}
 
 
 @dataclass
@@ -69,9 +67,14 @@ class Header:
     enums: list[tuple[str, str, list[str]]] = field(default_factory=list)  # namespace, name, values
 
 
+# Those that need other packages' headers.
+OF_OTHERS = {"cnnx/python.h", "cnnx/pybind11.h"}
+
+
 def preprocessed(compiler: str, include: Path, flags: list[str]) -> str:
     """All headers under `include` by the compiler's preprocessor, without those of other folders."""
     headers = sorted(path.relative_to(include) for path in include.rglob("*.h"))
+    headers = [header for header in headers if str(header) not in OF_OTHERS]
     source = "".join(f"#include <{header}>\n" for header in headers)
     command = [compiler, "-std=c++20", "-E", "-x", "c++", f"-I{include}", *flags, "-"]
     text = subprocess.run(command, input=source, capture_output=True, text=True, check=True).stdout
@@ -185,10 +188,11 @@ class Reader:
                 raise SystemExit("cpp_declarations: a requires clause is not read yet")
         self.attributes()
         if self.peek() == "enum":
-            return self.enum(namespace, owner, hidden)
-        if self.peek() in ("class", "struct", "union") and self.is_class():
-            return self.class_(namespace, owner, is_template, hidden)
-        self.function_or_variable(namespace, owner, is_template, hidden)
+            self.enum(namespace, owner, hidden)
+        elif self.peek() in ("class", "struct", "union") and self.is_class():
+            self.class_(namespace, owner, is_template, hidden)
+        else:
+            self.function_or_variable(namespace, owner, is_template, hidden)
 
     def is_class(self) -> bool:
         """Whether what begins with `class` or `struct` is a class, not a variable of one."""
@@ -281,13 +285,14 @@ class Reader:
             if token == "[":
                 before.append("".join(self.balanced()))
                 continue
-            if token == "[" or token == "__attribute__":
+            if token == "__attribute__":
                 self.attributes()
                 continue
             before.append(token)
             self.at += 1
         if self.peek() != "(" or self.peek(1) == "*":
-            return self.variable(before, owner, hidden)
+            self.variable(before, owner, hidden)
+            return
         params = self.balanced()[1:-1]
         self.function(namespace, owner, is_template, hidden, before, params)
 
@@ -395,20 +400,12 @@ def type_of(tokens: list[str]) -> str:
         if token == "=" and depth == 0 and angles == 0:
             tokens = tokens[:i]
             break
-    words = [i for i, t in enumerate(tokens) if re.match(r"[A-Za-z_]", t)]
+    # A name stands last, behind the type: "const Tensor & input", "int dim".
     last = len(tokens) - 1
-    # A name stands last, behind the type: "const Tensor & input", "int dim", "float data [ 4 ]".
-    if (
-        words
-        and words[-1] == last
-        and last > 0
-        and tokens[last - 1] not in ("::", "const", "unsigned")
-        or (words and words[-1] == last and tokens[last - 1] == "const" and last > 1)
-    ):
+    is_name = re.match(r"[A-Za-z_]", tokens[last]) and tokens[last] not in FUNDAMENTAL
+    if is_name and last > 0 and tokens[last - 1] != "::" and tokens[:last] != ["const"]:
         tokens = tokens[:last]
-    return re.sub(
-        r" ?(::|<|>|&|,|\(|\)|\*) ?", lambda m: m[1] + (" " if m[1] in (",",) else ""), " ".join(tokens)
-    )
+    return re.sub(r" ?(::|<|>|&|,|\(|\)|\*) ?", lambda m: ", " if m[1] == "," else m[1], " ".join(tokens))
 
 
 def declarations(compiler: str, include: Path, flags: list[str]) -> Header:

@@ -9,6 +9,7 @@ import pickle
 import signal
 import struct
 import sys
+import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import cnnx
+import cnnx.onnx
+from cnnx import nn
 from cnnx.cli import main
 from cnnx.training import progress
 
@@ -308,15 +311,46 @@ def interrupting(batches: int | None) -> Any:
 def onnx_nets() -> list[bytes]:
     """Small nets in ONNX, which cnnx and others exported."""
     tests = Path(__file__).parent.parent
-    files = [*(tests / "fuzz" / "corpus" / "onnx").glob("*.onnx"), *(tests / "onnx").glob("*.onnx")]
+    files = [*(tests / "fuzz" / "corpus" / "onnx").iterdir(), *(tests / "onnx_files").glob("*.onnx")]
     return [data for data in (file.read_bytes() for file in sorted(files)) if len(data) < 10_000]
 
 
+def onnx_files() -> list[bytes]:
+    """Small nets, as cnnx exports them."""
+    cnnx.manual_seed(0)
+    nets = [
+        (
+            nn.Sequential(
+                nn.Conv2d(1, 2, 3),
+                nn.BatchNorm2d(2),
+                nn.ReLU(),
+                nn.MaxPool2d(2),
+                nn.Flatten(),
+                nn.Linear(8, 2),
+            ),
+            (1, 1, 6, 6),
+        ),
+        (nn.Sequential(nn.Linear(3, 2), nn.Softmax(dim=1)), (2, 3)),
+        (nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(1, 1, 1), nn.GELU(), nn.LayerNorm([2, 2])), (1, 1, 4, 4)),
+    ]
+    files = []
+    with tempfile.TemporaryDirectory() as folder:
+        for net, shape in nets:
+            path = Path(folder) / "net.onnx"
+            cnnx.onnx.export(net.eval(), cnnx.zeros(shape), str(path))
+            files.append(path.read_bytes())
+    return files
+
+
 def corpus(folder: Path) -> None:
-    """Writes what libFuzzer starts from: samples behind a byte that says which of the readers is meant."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for i, data in enumerate([*idx_files(), *(saved(obj) for obj in (flat(), nested()))]):
-        (folder / f"sample-{i}").write_bytes((b"\1" if i < len(idx_files()) else b"\0") + data)
+    """Writes what libFuzzer starts from: tests/fuzz/corpus, a folder for each reader."""
+    tensors = [saved(obj) for obj in (flat(), nested())]
+    headers = [data[8 : 8 + int.from_bytes(data[:8], "little")] for data in tensors]
+    kinds = {"idx": idx_files(), "safetensors": tensors, "json": headers, "onnx": onnx_files()}
+    for kind, files in kinds.items():
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for i, data in enumerate(files):
+            (folder / kind / f"sample-{i}").write_bytes(data)
 
 
 if __name__ == "__main__":
