@@ -180,9 +180,9 @@ void check(const Conv2dShape& s, const Operands& x, double start, const Compare&
   compare(forward(kHost, nullptr), &Results::output_without_bias, what + ": output without bias");
 
   // With weights laid out beforehand: to the bit the same.
-  if (s.lanes == 1) {
-    int64_t size = 0;
-    table.conv2d_prepared_size(kHost, s, &size);
+  int64_t size = 0;
+  if (s.lanes == 1) table.conv2d_prepared_size(kHost, s, &size);
+  if (size > 0) {
     Guarded<T> prepared(size, 1);
     table.conv2d_prepare(kHost, s, weight.data(), prepared.data());
     CHECK_MESSAGE(prepared.intact(), what << ": prepare wrote outside its output");

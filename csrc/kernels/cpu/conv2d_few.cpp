@@ -286,14 +286,13 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* inp
 
 void conv2d_prepared_size(const Queue&, const Conv2dShape& s, int64_t* size) {
   const ConvPlan c = plan_of(s, 1);
-  *size = prefers_winograd(c) ? winograd_few_prepared_size(c) : prefers_pixels(c) ? c.out_channels * c.taps() : packed_size(c);
+  *size = prefers_winograd(c) ? winograd_few_prepared_size(c) : prefers_pixels(c) ? 0 : packed_size(c);
 }
 
 void conv2d_prepare(const Queue&, const Conv2dShape& s, const float* weight, float* prepared) {
   const ConvPlan c = plan_of(s, 1);
-  if (prefers_winograd(c)) return winograd_few_prepare(c, weight, prepared);
-  if (!prefers_pixels(c)) return pack_channels(c, weight, prepared);
-  memcpy(prepared, weight, static_cast<size_t>(c.out_channels * c.taps()) * sizeof(float));  // which reads them as they are
+  if (prefers_winograd(c)) winograd_few_prepare(c, weight, prepared);
+  else if (!prefers_pixels(c)) pack_channels(c, weight, prepared);
 }
 
 void conv2d_few_forward(const Queue& queue, const Conv2dShape& s, const float* input, const float* weight, const float* bias,

@@ -2,7 +2,6 @@
 //   output[n, o, y, x] = bias[o] + sum over (i, ky, kx) of weight[o, i, ky, kx] * input[n, g*I + i, y*sy - py + ky*dy, x*sx - px
 //   + kx*dx]
 // with o in group g and i over the I input channels of a group; positions outside the input count as zero.
-#include <algorithm>
 #include <vector>
 
 #include "kernels/reference/reference.h"
@@ -54,15 +53,11 @@ void conv2d_forward(const Queue&, const Conv2dShape& s, const T* input, const T*
 
 // It reads the weights as they are.
 template <class T>
-void conv2d_prepared_size(const Queue&, const Conv2dShape& s, int64_t* size) {
-  *size = s.out_channels * (s.in_channels / s.groups) * s.kernel_height * s.kernel_width;
+void conv2d_prepared_size(const Queue&, const Conv2dShape&, int64_t* size) {
+  *size = 0;
 }
 template <class T>
-void conv2d_prepare(const Queue& queue, const Conv2dShape& s, const T* weight, T* prepared) {
-  int64_t size = 0;
-  conv2d_prepared_size<T>(queue, s, &size);
-  std::copy_n(weight, size, prepared);
-}
+void conv2d_prepare(const Queue&, const Conv2dShape&, const T*, T*) {}
 
 template <class T>
 void conv2d_backward_input(const Queue&, const Conv2dShape& s, const T* grad_output, const T* weight, T* grad_input) {
