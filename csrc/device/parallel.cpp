@@ -55,14 +55,13 @@ std::atomic<int>& thread_count() {
 
 thread_local int own_count = 0;  // the calling thread's by WithThreads; 0: the process's
 
-// Refuses a count, by the name of what was given it, or makes the team large enough for it.
-void prepare(const char* what, int count) {
+std::atomic<int> too_many{team::kMaxThreads + 1};  // threads that this process could not start when it last tried
+
+// Refuses a count, by the name of what was given it.
+void check_count(const char* what, int count) {
   if (count < 1) throw ValueError(message(what, ": needs at least 1 thread, got ", count));
   if (count > team::kMaxThreads) {
     throw ValueError(message(what, ": ", count, " threads are more than the ", team::kMaxThreads, " there may be"));
-  }
-  if (const int made = has_openmp() && count > 1 ? team::start(count) : count; made < count) {
-    throw Error(message(what, ": this process may start ", made, " threads only, not ", count));
   }
 }
 
@@ -171,12 +170,17 @@ int get_num_threads() { return own_count > 0 ? own_count : thread_count().load(s
 int threads_here() { return team::inside() ? 1 : get_num_threads(); }
 
 void set_num_threads(int count) {
-  prepare("set_num_threads", count);
-  if (has_openmp()) thread_count() = count;
+  check_count("set_num_threads", count);
+  if (!has_openmp()) return;
+  if (const int made = count > 1 ? team::start(count) : 1; made < count) {
+    throw Error(message("set_num_threads: this process may start ", made, " threads only, not ", count));
+  }
+  too_many = std::max(too_many.load(), count + 1);
+  thread_count() = count;
 }
 
 WithThreads::WithThreads(int count) : before_(own_count) {
-  prepare("WithThreads", count);
+  check_count("WithThreads", count);
   own_count = has_openmp() ? count : 1;
 }
 
@@ -212,11 +216,10 @@ CNNX_INTERNAL_API void parallel_run(int64_t units, double unit_cost, void (*run)
     experience.learn(kind, static_cast<double>(team::now() - begin) / static_cast<double>(units), 0.1);
     return;
   }
-  // The default may be more than this process may start; get_num_threads tells then.
-  if (team::size() < threads && team::start(threads) < threads) {
-    const int made = std::max(1, team::size());
-    if (own_count > 0) own_count = made;
-    else thread_count() = made;
+  // It may be more than this process may start; of the default get_num_threads tells then. A region does with whoever comes.
+  if (const int startable = std::min(threads, too_many - 1); team::size() < startable && team::start(startable) < startable) {
+    too_many = startable;
+    if (own_count == 0) thread_count() = std::max(1, team::size());
   }
   const Work work{run, context, mode};
   const team::Done own = team::run(threads, units, run_in_mode, const_cast<Work*>(&work));

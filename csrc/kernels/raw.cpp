@@ -1,7 +1,6 @@
 #include "kernels/raw.h"
 
 #include <algorithm>
-#include <optional>
 
 #include "cnnx/threads.h"
 #include "device/allocator.h"
@@ -130,8 +129,7 @@ void run(const char* name, const Where& where, Scratch scratch, const KernelCall
     return call(cuda::kernels<float>(), {where.device, where.stream, &stack});
   }
   const int threads = threads_of(name, where);
-  std::optional<WithThreads> scope;
-  if (where.threads > 0) scope.emplace(threads);
+  const WithThreads scope(threads);  // also of the default, which might change before the call is done
   Queue queue = kHost;
   Workspace workspace;
   if (scratch == Scratch::asks) {

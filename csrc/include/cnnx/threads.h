@@ -16,13 +16,14 @@ void set_num_threads(int count);  // throws ValueError for count < 1 or > 1024, 
 bool has_openmp();
 
 // While it lives, how many threads a call of the thread that made it may use, whatever the process's number is. Scopes nest; each
-// ends on the thread where it began. A count of 1 keeps everything on the calling thread and starts no other.
+// ends on the thread where it began. A count of 1 keeps everything on the calling thread and starts no other; of a larger one
+// threads are started when a call first shares work, as many as the process may.
 //
 //     cnnx::WithThreads alone(1);
 //     y = cnnx::conv2d(x, weight);
 class WithThreads {
  public:
-  explicit WithThreads(int count);  // throws as set_num_threads
+  explicit WithThreads(int count);  // throws ValueError for count < 1 or > 1024
   ~WithThreads();
   WithThreads(const WithThreads&) = delete;
   WithThreads& operator=(const WithThreads&) = delete;
