@@ -311,6 +311,7 @@ INFINITE = cnnx.full((1, 3), float("inf"))
         (DENSE, ONE, {"path": "a-b.c"}, ValueError, "no identifier of C; name= gives one"),
         (DENSE, ONE, {"path": 'a"b.c', "name": "net"}, ValueError, "cannot be named in an #include"),
         (DENSE, ONE, {"path": "net.txt"}, ValueError, "does not end in .c"),
+        (DENSE, ONE, {"workspace": np.ones(2)}, TypeError, "workspace must be "),
         (DENSE, ONE, {"workspace": "heap"}, ValueError, "'static' or 'caller'"),
         (DENSE, ONE, {"int8": 1}, TypeError, "int8 must be a bool"),
         (DENSE, ONE, {"int8": True}, ValueError, "needs calibration"),

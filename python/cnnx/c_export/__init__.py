@@ -122,6 +122,8 @@ def export_c(
             raise ValueError(f"export_c: a sample of shape {tuple(tensor.shape)} has no elements")
     file = None if path is None else Path(path)
     name = _name(name, file)
+    if not isinstance(workspace, str):
+        raise TypeError(f"export_c: workspace must be a string, got {type(workspace).__name__}")
     if workspace not in ("static", "caller"):
         raise ValueError(f"export_c: workspace must be 'static' or 'caller', got {workspace!r}")
     if not isinstance(int8, bool):
