@@ -79,7 +79,7 @@ void forward(const Queue& queue, const ConvPlan& c, const float* input, const fl
     // The rows of the input that it sees, [vector of channels][pixel][lane]; then its tiles at the points.
     const int64_t begin = min(max(y0 - c.pad_top, 0), c.in_height);
     const int64_t end = max(min(y0 - c.pad_top + height + R - 1, c.in_height), begin), pixels = (end - begin) * c.in_width;
-    float* packed = room(kBand, in_vectors * pixels * kLanes);
+    float* packed = room(kBand, max(in_vectors * pixels * kLanes, 1));
     for (int64_t v = 0; v < in_vectors; ++v)
       pack_block(input + (n * c.in_channels + v * kLanes) * in_plane + begin * c.in_width, in_plane,
                  min(c.in_channels - v * kLanes, kLanes), pixels, packed + v * pixels * kLanes);
