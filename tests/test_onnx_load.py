@@ -178,6 +178,7 @@ def test_what_does_not_fit_is_refused(exported, tmp_path):
     net = cnnx.onnx.load(path)
     for inputs, error, words in [
         ((), ValueError, "the net has 1 inputs, got 0"),
+        ((np.zeros((1, 1, 14, 14)),), TypeError, "inputs must be tensors, got ndarray"),
         ((cnnx.zeros(1, 1, 14, 14, dtype=cnnx.float64),), TypeError, "'input' is of float32, got float64"),
         (
             (cnnx.zeros(1, 2, 14, 14),),

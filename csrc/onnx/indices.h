@@ -14,7 +14,8 @@ struct FlatIndex {
   Tensor data;   // (places, elements of each)
   Dims result;   // of what lies at the places
 };
-// Of places given by their coordinates, indices (..., k): the first k dimensions of the data behind batch_dims ones that both have.
+// Of places given by their coordinates, indices (..., k): the first k dimensions of the data behind batch_dims ones that both
+// have.
 FlatIndex flat_index(const NodeRun& run, const Tensor& data, const Tensor& indices, int64_t batch_dims);
 
 }  // namespace cnnx::onnx

@@ -49,8 +49,8 @@ inline constexpr size_t kMostConstantBytes = size_t{1} << 31;
 // What a node makes that is known without running it.
 Tensor constant_value(const Node& node);
 
-// What a pass found that comes from shapes and constants alone, so that a later one for inputs of the same shapes need not compute
-// it: values by number, and the tables of nodes (NodeRun::once) by step.
+// What a pass found that comes from shapes and constants alone, so that a later one for inputs of the same shapes need not
+// compute it: values by number, and the tables of nodes (NodeRun::once) by step.
 struct Known {
   std::vector<Tensor> values;
   std::vector<std::vector<Tensor>> tables;

@@ -73,8 +73,8 @@ class NodeRun {
   void out(Tensor value) { out(0, std::move(value)); }
   void out(size_t i, Tensor value);
 
-  // A tensor that follows from attributes, shapes and constants, made where no earlier pass has made it: a plan takes it as it is.
-  // On the device of the inputs.
+  // A tensor that follows from attributes, shapes and constants, made where no earlier pass has made it: a plan takes it as it
+  // is. On the device of the inputs.
   Tensor once(const std::function<Tensor()>& make);
 
   // Errors that begin with the node's name.

@@ -117,7 +117,8 @@ std::vector<Gate> gates_of(const NodeRun& run, const Kind& kind, size_t directio
   return gates;
 }
 
-// Inputs: X (steps, batch, features), W (directions, gates * hidden, features), R, B, lengths, the first h, the first c, peepholes.
+// Inputs: X (steps, batch, features), W (directions, gates * hidden, features), R, B, lengths, the first h, the first c,
+// peepholes.
 template <const Kind& kind>
 void recurrent(NodeRun& run) {
   const bool batch_first = run.integer("layout", 0) == 1;

@@ -31,6 +31,8 @@ class OnnxModule(Module):
 
     def __init__(self, net: _C.OnnxNet) -> None:
         super().__init__()
+        if not isinstance(net, _C.OnnxNet):
+            raise TypeError(f"OnnxModule: cnnx.onnx.load makes these, of a file; got {type(net).__name__}")
         self._net = net
         self.inputs: list[Value] = net.inputs
         self.outputs: list[Value] = net.outputs
@@ -67,6 +69,9 @@ class OnnxModule(Module):
 
     def forward(self, *inputs: Tensor) -> Tensor | tuple[Tensor, ...]:
         """The net's output; a tuple of them if it has several."""
+        for tensor in inputs:
+            if not isinstance(tensor, Tensor):
+                raise TypeError(f"onnx: inputs must be tensors, got {type(tensor).__name__}")
         weights = list(self._weights)
         for i, holder, name in self._places:
             weights[i] = getattr(holder, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import threading
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ import numpy as np
 
 from cnnx import _C
 from cnnx.onnx.load import read
-from cnnx.signatures import checked
 
 __all__ = ["Session"]
 
@@ -37,8 +37,10 @@ class Session:
     ------
     OSError, ValueError, NotImplementedError
         As `load` does.
+    TypeError
+        If an argument is of another type.
     ValueError
-        If an extent is free and not given.
+        If `batch` or `threads` is below 1, or an extent is free and not given.
     RuntimeError
         If the net cannot be planned, because its course depends on values or it draws random numbers.
 
@@ -49,7 +51,6 @@ class Session:
     >>> scores = session.run(image)  # doctest: +SKIP
     """
 
-    @checked
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -59,9 +60,17 @@ class Session:
         shapes: Sequence[Sequence[int]] | None = None,
     ) -> None:
         net = read(path, "onnx.Session")
-        given = [tuple(shape) for shape in shapes] if shapes is not None else []
-        if threads is not None and threads < 1:
-            raise ValueError(f"Session: threads must be at least 1, got {threads}")
+        for name, value in (("batch", batch), ("threads", 1 if threads is None else threads)):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise TypeError(f"onnx.Session: {name} must be an integer, got {type(value).__name__}")
+            if not 1 <= value < 2**31:
+                raise ValueError(f"onnx.Session: {name} must be at least 1 and below 2**31, got {value}")
+        try:
+            given = [] if shapes is None else [tuple(operator.index(n) for n in shape) for shape in shapes]
+        except TypeError:
+            raise TypeError("onnx.Session: shapes must be a sequence of shapes") from None
+        if any(extent < 0 for shape in given for extent in shape):
+            raise ValueError(f"onnx.Session: a negative extent in shapes {given}")
         self._session = _C.Session(net, batch, threads or 0, given)
         self._names = [name for name, *_ in net.inputs]
         self._inputs = [self._session.input(i).numpy() for i in range(self._session.inputs)]
