@@ -308,7 +308,7 @@ def interrupting(batches: int | None) -> Any:
 def onnx_nets() -> list[bytes]:
     """Small nets in ONNX, which cnnx and others exported."""
     tests = Path(__file__).parent.parent
-    files = [*(tests / "fuzz" / "corpus" / "onnx").glob("*.onnx"), *(tests / "onnx").glob("*.onnx")]
+    files = [*(tests / "fuzz" / "corpus" / "onnx").glob("*.onnx"), *(tests / "onnx_files").glob("*.onnx")]
     return [data for data in (file.read_bytes() for file in sorted(files)) if len(data) < 10_000]
 
 
