@@ -68,7 +68,7 @@ struct Pass {
 };
 std::vector<Tensor> evaluate(const OnnxNet::State& net, const Pass& pass);
 
-// The net for a Session, with batch normalisation behind convolutions in their weights. known: the values that come from constants
+// The net for a Session: batch normalisation behind convolutions is in their weights. known: what comes from constants
 // and weights alone, those themselves among them; what is new is put behind them.
 std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net, Known& known);
 

@@ -61,7 +61,7 @@ enum {
 /* The library's version, "0.1.0". */
 CNNX_C_API const char* cnnx_version(void);
 
-/* What the last call on this thread that failed had to say, in one line that begins with the function's name; "" before the first.
+/* What the last call on this thread that failed said, in one line that begins with the function's name; "" before the first.
  * It stays until the next call on this thread that fails. */
 CNNX_C_API const char* cnnx_last_error(void);
 /* Its status; CNNX_OK before the first. */
@@ -119,7 +119,7 @@ CNNX_C_API cnnx_status cnnx_session_output_count(const cnnx_session* session, si
 CNNX_C_API cnnx_status cnnx_session_input(const cnnx_session* session, size_t index, cnnx_value* value);
 CNNX_C_API cnnx_status cnnx_session_output(const cnnx_session* session, size_t index, cnnx_value* value);
 
-/* Of a net with one float32 input and one float32 output, row-major; the counts are in numbers and must be those of the shapes. */
+/* Of a net with one float32 input and one float32 output, row-major; counts are in numbers and must be those of the shapes. */
 CNNX_C_API cnnx_status cnnx_session_run(cnnx_session* session, const float* input, size_t input_count, float* output,
                                         size_t output_count);
 
