@@ -106,7 +106,8 @@ size_t byte_count(const Dims& shape, size_t element_bytes) {
   return empty ? 0 : static_cast<size_t>(bytes);
 }
 
-// How far elements reach from the first one, to both sides; empty: there are none. Throws unless shape and strides belong together.
+// How far elements reach from the first one, to both sides; empty: there are none. Throws unless shape and strides belong
+// together.
 struct Reach {
   int64_t before = 0, behind = 0;
   bool empty = false;

@@ -1,5 +1,5 @@
-// What a C++ program may do wrong, and the error that says so. tests/fuzz/cpp_api.cpp calls everything; here is what it found, and
-// what issue reports did.
+// What a C++ program may do wrong, and the error that says so. tests/fuzz/cpp_api.cpp calls everything; here is what it and
+// users found.
 #include <doctest/doctest.h>
 
 #include <functional>
