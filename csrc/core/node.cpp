@@ -3,6 +3,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "core/copy.h"
+
 namespace cnnx {
 namespace {
 
@@ -26,7 +28,18 @@ constexpr OpDef kAlias{.name = "alias", .gradient = pass_on};
 
 // What record() notes: a gradient written by the caller.
 void run_function(const Backward& call, Grads& grads) {
-  grads = call.node().function->gradient(call.grads(), Needs(call.node()));
+  const Node& node = call.node();
+  grads = node.function->gradient(call.grads(), Needs(node));
+  if (grads.size() != node.edges.size())
+    throw Error(message(node.name(), ": its gradient gave ", grads.size(), " tensors for ", node.edges.size(), " inputs"));
+  for (size_t i = 0; i < grads.size(); ++i) {
+    const Edge& edge = node.edges[i];
+    if (!edge.needed || !grads[i].defined()) continue;
+    if (!(grads[i].device() == edge.options.device))
+      throw Error(message(node.name(), ": gradient ", i, " is on ", grads[i].device().str(), ", the input on ",
+                          edge.options.device.str()));
+    grads[i] = recorded_cast(grads[i], edge.options.dtype);
+  }
 }
 constexpr OpDef kFunction{.name = "function", .gradient = run_function};
 

@@ -107,7 +107,8 @@ size_t byte_count(const Dims& shape, size_t element_bytes) {
   return empty ? 0 : static_cast<size_t>(bytes);
 }
 
-// How far elements reach from the first one, to both sides; empty: there are none. Throws unless shape and strides belong together.
+// How far elements reach from the first one, to both sides; empty: there are none. Throws unless shape and strides belong
+// together.
 struct Reach {
   int64_t before = 0, behind = 0;
   bool empty = false;
@@ -167,11 +168,14 @@ Tensor Tensor::from_memory(void* data, const Dims& shape, const Dims& strides, D
   const Reach reach = reach_of("from_memory", shape, strides);
   if (reach.empty) shape.numel();  // for its check
   else if (data == nullptr) throw ValueError(message("from_memory: there is no memory for shape ", shape));
-  else if (reach.before < 0) throw ValueError(message("from_memory: strides must not be negative, got ", strides));
-  const int64_t count = reach.empty ? 0 : checked_sum(reach.behind, 1);
-  const size_t bytes = static_cast<size_t>(checked_product(count, static_cast<int64_t>(itemsize(dtype))));
-  const Tensor result =
-      made(std::make_shared<Storage>(data, bytes, std::move(release), read_only, device), shape, strides, dtype);
+  // From the element that lies first in memory to the last one; with negative strides that is not where `data` points.
+  const auto size = static_cast<int64_t>(itemsize(dtype));
+  const int64_t first = reach.empty || reach.before == 0 ? 0 : checked_sum(-(reach.before + 1), 1);
+  const int64_t count = reach.empty ? 0 : checked_sum(checked_sum(first, reach.behind), 1), bytes = checked_product(count, size);
+  const Tensor result = made(std::make_shared<Storage>(static_cast<char*>(data) - first * size, static_cast<size_t>(bytes),
+                                                       std::move(release), read_only, device),
+                             shape, strides, dtype);
+  result->offset = first;
   note_host_access(result);
   return result;
 }

@@ -29,10 +29,16 @@ std::string temporary_name(const std::string& path) {
 // Some systems refuse writes and reads above 2 GiB at once.
 constexpr size_t kMaxTransfer = size_t(1) << 30;
 
+// The system would take a shorter one.
+const char* c_path(const std::string& path) {
+  if (path.find('\0') != std::string::npos) throw ValueError("open: the path has a zero byte in it");
+  return path.c_str();
+}
+
 }  // namespace
 
 // Without O_NONBLOCK, to open a pipe waits for somebody who writes into it.
-InputFile::InputFile(const std::string& path) : path_(path), descriptor_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
+InputFile::InputFile(const std::string& path) : path_(path), descriptor_(open(c_path(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
   if (descriptor_ < 0) fail("cannot open", path);
   struct stat status = {};
   const int code = fstat(descriptor_, &status) != 0 ? errno : S_ISDIR(status.st_mode) ? EISDIR : 0;
@@ -67,7 +73,7 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   // A process that was ended may have left a file of the same name: in a container every one has the same number.
   do {
     temporary_ = temporary_name(path);
-    descriptor_ = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    descriptor_ = open(c_path(temporary_), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   } while (descriptor_ < 0 && errno == EEXIST);
   if (descriptor_ < 0) fail("cannot write", path_);
   // A file that is replaced keeps its access rights, as one that is written over would. Not every file system has them.

@@ -72,7 +72,7 @@ CNNX_BOTH static inline double polygamma(double x, double n) {
   for (; x < far; x += 1) {
     const double term = pow(x, -s);
     sum += term;
-    if (x > 1 && term <= fabs(sum) * 1e-18) return scale * sum;
+    if (x > 1 && !(term > fabs(sum) * 1e-18)) return scale * sum;  // also of a sum that is NaN
   }
   return scale * (sum + power_tail(s, x));
 }

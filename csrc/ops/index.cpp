@@ -336,6 +336,7 @@ Tensor fit(const Tensor& value, const Dims& shape) {
 
 // `self` with the value written, into self or a new tensor.
 Tensor put(const Tensor& self, const Parsed& parsed, const TensorOrNumber& value, bool add, const Tensor* into) {
+  if (!value.defined()) refuse_undefined("index_put", "value");
   check_number("index_put", value, self.dtype());
   const Tensor target = parsed.plan.show(self.detach());
   PutCall c{parsed.plan, {}, add};

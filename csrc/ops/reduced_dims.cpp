@@ -1,5 +1,6 @@
 #include "ops/reduced_dims.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "cnnx/ops/view.h"
@@ -32,7 +33,7 @@ ReduceShape rows_along(const Dims& shape, int first, int last) {
 Neighbours neighbours(const Tensor& t, const ReducedDims& dims, bool at_end) {
   Neighbours found{t, 0, t.ndim() - 1};
   while (found.last >= 0 && !dims.covers(found.last)) --found.last;
-  found.first = found.last;
+  found.first = std::max(found.last, 0);  // a scalar has none
   // Dimensions of extent 1 may stand between and before.
   while (found.first > 0 && (dims.covers(found.first - 1) || t.size(found.first - 1) == 1)) --found.first;
   bool all = !at_end || rows_along(t.shape(), found.first, found.last).inner == 1;

@@ -177,6 +177,7 @@ Tensor where(const Tensor& condition, const TensorOrNumber& a, const TensorOrNum
 namespace {
 
 Tensor fill_where(const Tensor& input, const Tensor& mask, const TensorOrNumber& value, const Tensor* into) {
+  if (!value.defined()) refuse_undefined("masked_fill", "value");
   if (mask.dtype() != DType::boolean)
     throw TypeError(message("masked_fill: the mask must be a bool tensor, got ", name(mask.dtype())));
   if (!value.is_number() && value.tensor().ndim() > 0)

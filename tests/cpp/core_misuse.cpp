@@ -1,5 +1,5 @@
-// What a C++ program may do wrong, and the error that says so. tests/fuzz/cpp_api.cpp calls everything; here is what it found, and
-// what issue reports did.
+// What a C++ program may do wrong, and the error that says so. tests/fuzz/cpp_api.cpp calls everything; here is what it and
+// users found.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -104,10 +104,13 @@ TEST_CASE("views and memory that do not fit") {
   CHECK_THROWS_AS(t.as_strided({-1}, {1}, 0), ShapeError);
   float memory[6] = {};
   CHECK_THROWS_AS(Tensor::from_memory(nullptr, {2}, {1}, DType::float32, [] {}), ValueError);
-  CHECK_THROWS_AS(Tensor::from_memory(memory, {2}, {-1}, DType::float32, [] {}), ValueError);
   CHECK_THROWS_AS(Tensor::from_memory(memory, {2, 3}, {1}, DType::float32, [] {}), ShapeError);
   CHECK_THROWS_AS(Tensor::from_memory(memory, {-2}, {1}, DType::float32, [] {}), ShapeError);
   CHECK(Tensor::from_memory(nullptr, {0}, {1}, DType::float32, [] {}).numel() == 0);
+  memory[2] = 5;
+  const Tensor backwards = Tensor::from_memory(memory + 2, {3}, {-1}, DType::float32, [] {});
+  CHECK(make_contiguous(backwards).data<float>()[0] == 5);
+  CHECK(select(flip(backwards, {0}), 0, -1).item() == 5);
   // Every other element of what somebody else has: all five are theirs.
   CHECK(Tensor::from_memory(memory, {3}, {2}, DType::float32, [] {})->storage->nbytes() == 5 * sizeof(float));
 }
@@ -133,6 +136,20 @@ TEST_CASE("plans and foresights out of order") {
     REQUIRE(foresight.begin());
   }
   CHECK(relu(Tensor::full({}, -1)).item() == 0);  // nobody takes calls any more
+}
+
+TEST_CASE("a gradient of one's own that gives too few, too many, or another dtype") {
+  const Tensor x = Tensor::zeros({2}).set_requires_grad(true);
+  const auto gradient = [&](const Grads& grads) {
+    const Tensor y = record("f", Tensor::zeros({2}), {x}, [=](const Tensor&, const Needs&) { return grads; });
+    backward(sum(y));
+  };
+  const Tensor one = Tensor::full({2}, 1), wide = Tensor::full({2}, 1, {DType::float64});
+  CHECK_THROWS_AS(gradient({}), Error);
+  CHECK_THROWS_AS(gradient({one, one}), Error);
+  CHECK_THROWS_AS(gradient({Tensor::zeros({3})}), ShapeError);
+  gradient({wide});
+  CHECK(x.grad().dtype() == DType::float32);
 }
 
 TEST_CASE("functions that are empty") {

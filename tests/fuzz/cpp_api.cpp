@@ -1,10 +1,10 @@
 // Calls every public C++ function with undefined, empty, huge and mismatched arguments:
 //
-//     cnnx_fuzz_api --seed 1 --calls 20000        # or --seconds 60; --only 1234 repeats one call in this process, --from 1200 all from there on
+//     cnnx_fuzz_api --seed 1 --calls 20000        # or --seconds 60
 //
-// A call may return, or throw a cnnx::Error. Anything else is a finding: another exception, a crash, a report of a sanitizer, memory
-// out of proportion, a hang, and an error that does not begin with the name of what was called or speaks of another language.
-// Calls run in child processes.
+// --only 1234 repeats one call in this process, --from 1200 all from there on. A call may return, or throw a cnnx::Error.
+// Anything else is a finding: another exception, a crash, a report of a sanitizer, memory out of proportion, a hang, and an error
+// that does not begin with the name of what was called or speaks of another language. Calls run in child processes.
 #include "cpp_api.h"
 
 #include <sys/mman.h>
