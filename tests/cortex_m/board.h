@@ -2,7 +2,7 @@
 #ifndef BOARD_H
 #define BOARD_H
 
-void board_print(const char *text);
+void board_print(const char* text);
 void board_print_number(long value);
 
 #endif

@@ -89,6 +89,7 @@ class Matrix:
     def trains(self, folder: Path, compiler: str, *arguments: object) -> None:
         """The same, and training in C++ gives the bits that it gives in Python, on every CPU target."""
         self.find_package(folder, compiler, *arguments)
+        run(folder / "kernels")
         targets = run(self.python, "-c", "from cnnx import _C; print(*_C.available_targets())").split()
         for target in targets:
             said = run(self.python, HERE / "parity.py", folder, CNNX_TARGET=target)

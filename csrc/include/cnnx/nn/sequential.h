@@ -34,8 +34,9 @@ struct AnyLayer {
 //
 //   nn::Sequential net{nn::Conv2d(1, 6, 5), nn::ReLU{}, nn::MaxPool2d(2), nn::Flatten{}, nn::Linear(864, 10)};
 //
-// In braces alone: what is in parentheses C++ may make in any order, and then other random numbers are drawn than in Python. To put
-// one Sequential alone into another use push_back(): of `Sequential{net}` some compilers make that, others a copy of the handle.
+// In braces alone: what is in parentheses C++ may make in any order, and then other random numbers are drawn than in Python. To
+// put one Sequential alone into another use push_back(): of `Sequential{net}` some compilers make that, others a copy of the
+// handle.
 class Sequential : public Module {
  public:
   Sequential(std::initializer_list<AnyLayer> layers = {});

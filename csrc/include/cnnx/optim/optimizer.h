@@ -116,7 +116,8 @@ class Optimizer {
   // Drops the gradients, or sets them to zero.
   void zero_grad(bool set_to_none = true);
 
-  // The groups of parameters, and of each the learning rate and what its momentum is (momentum or the first beta; null if neither).
+  // The groups of parameters, and of each the learning rate and what its momentum is (momentum or the first beta; null if
+  // neither).
   size_t group_count() const { return groups_.size(); }
   const std::vector<Tensor>& params(size_t group = 0) const;
   double& lr(size_t group = 0);
