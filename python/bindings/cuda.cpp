@@ -23,7 +23,7 @@ void register_cuda(py::module_& m) {
   m.def("cuda_build_text", &cuda::build_text);
   m.def("cuda_device_count", &cuda::device_count);
   m.def("cuda_no_device_text", &cuda::no_device_text);
-  m.def("cuda_check_device", &cuda::check_device, py::arg("op"), py::arg("device"));
+  m.def("cuda_check_device", &cuda::check_device, py::arg("op").none(false), py::arg("device"));
   m.def("cuda_device_name", &cuda::device_name, py::arg("device"));
   m.def("cuda_current_device", &cuda::current_device);
   m.def("cuda_set_device", &cuda::set_current_device, py::arg("device"));
