@@ -92,8 +92,8 @@ Pool2dShape adaptive_shape(const PoolKind& kind, const Tensor& input, const Axis
   s.out_width = size[1];
   s.adaptive = s.in_height % s.out_height != 0 || s.in_width % s.out_width != 0;
   // The largest window that can occur, for the cost and, if all are equal, the windows themselves.
-  s.kernel_height = (s.in_height + s.out_height - 1) / s.out_height + (s.in_height % s.out_height != 0 ? 1 : 0);
-  s.kernel_width = (s.in_width + s.out_width - 1) / s.out_width + (s.in_width % s.out_width != 0 ? 1 : 0);
+  s.kernel_height = (s.in_height - 1) / s.out_height + 1 + (s.in_height % s.out_height != 0 ? 1 : 0);
+  s.kernel_width = (s.in_width - 1) / s.out_width + 1 + (s.in_width % s.out_width != 0 ? 1 : 0);
   s.stride_height = s.kernel_height;
   s.stride_width = s.kernel_width;
   return s;

@@ -166,6 +166,7 @@ void Plan::begin(const std::vector<Tensor>& arguments, const std::vector<Tensor>
 }
 
 void live(const std::function<void()>& work) {
+  if (!work) throw ValueError("live: the function is empty");
   if (noted_here == nullptr) return work();
   noted_here->live([work, is_on = grad_enabled()] {
     const GradMode mode(is_on);
@@ -174,10 +175,12 @@ void live(const std::function<void()>& work) {
 }
 
 void note_flag(const std::shared_ptr<const bool>& flag) {
+  if (flag == nullptr) throw ValueError("note_flag: the flag is null");
   if (noted_here != nullptr) noted_here->watch(flag);
 }
 
 void Plan::watch(const std::shared_ptr<const bool>& flag) {
+  if (flag == nullptr) throw ValueError("watch: the flag is null");
   if (std::ranges::none_of(state_->flags, [&](const auto& known) { return known.first == flag; }))
     state_->flags.emplace_back(flag, *flag);
 }

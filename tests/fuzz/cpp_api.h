@@ -141,6 +141,10 @@ struct Maker<T> {
   static T make(Fuzz& f) { return static_cast<T>(f.real()); }
 };
 template <>
+struct Maker<std::byte> {
+  static std::byte make(Fuzz& f) { return static_cast<std::byte>(f.below(256)); }
+};
+template <>
 struct Maker<std::string> {
   static std::string make(Fuzz& f) {
     if (f.odd()) return f.one_of<std::string>({"", std::string("a\0b", 3), std::string(100000, 'x'), "\xff\xfe", "%s%n", "/"});
@@ -313,6 +317,10 @@ struct Maker<cnnx::ImageStepPtr> {
 template <>
 struct Maker<std::shared_ptr<const cnnx::CompiledTransform>> {
   static std::shared_ptr<const cnnx::CompiledTransform> make(Fuzz&) { return {}; }
+};
+template <>
+struct Maker<std::shared_ptr<const bool>> {
+  static std::shared_ptr<const bool> make(Fuzz& f) { return f.odd() ? nullptr : std::make_shared<bool>(f.below(2) == 0); }
 };
 template <>
 struct Maker<std::shared_ptr<cnnx::PackedValue>> {

@@ -20,6 +20,12 @@ POINTERS = "a pointer and a size, or an address, that the caller vouches for"
 INSIDE = "for the library itself, which installs it for its inline functions"
 # By path, or by path and parameters; `X::*` is all of a class, `x::y::*` of a namespace.
 LEFT_OUT = {
+    "nn::*": "layers hold what they were made of; tests/cpp/nn_odd.cpp gives them odd arguments",
+    "optim::*": "the same of optimizers and schedules",
+    "data::*": "the same of data sets and loaders",
+    "Compiled::*": "a template; tests/cpp/nn_odd.cpp",
+    "CallPlans::*": "what Compiled is made of",
+    "compile": "a template; tests/cpp/nn_odd.cpp",
     "detail::*": INSIDE,
     "message": "a template, in use by every error",
     "Storage::*": "what tensors share; needs an allocator, and no header makes one",
