@@ -12,8 +12,10 @@
 
 namespace cnnx {
 
-int64_t LanesShape::blocks() const { return (batch + lane_count() - 1) / lane_count(); }
-int64_t LanesShape::numel() const { return blocks() * channels * spatial * lane_count(); }
+int64_t LanesShape::blocks() const { return batch < 1 ? 0 : (batch - 1) / lane_count() + 1; }
+int64_t LanesShape::numel() const {
+  return checked_product(checked_product(blocks(), lane_count()), checked_product(channels, spatial));
+}
 
 LanesShape lanes_shape(const Dims& shape) {
   int64_t spatial = 1;

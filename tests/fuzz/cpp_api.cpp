@@ -19,7 +19,7 @@
 #include "table.inc"
 
 // An allocation of this size fails as it does in a program without memory, and must not end this one.
-extern "C" const char* __asan_default_options() {
+extern "C" __attribute__((visibility("default"))) const char* __asan_default_options() {  // for libasan.so to find
   return "allocator_may_return_null=1:max_allocation_size_mb=1024:detect_leaks=0:handle_abort=1";
 }
 
