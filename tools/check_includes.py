@@ -39,7 +39,7 @@ FLOORS: dict[str, list[str]] = {
     "nn, optim, data, io": [
         *("nn/", "optim/", "data/", "io/"),
         *(f"include/cnnx/{room}/" for room in ("nn", "optim", "data", "io")),
-        *headers("data", "nn", "optim"),
+        *headers("data", "models", "nn", "optim"),
     ],
     "onnx": ["onnx/", *headers("onnx")],
     "everything": ["capi/", *headers("c", "cnnx", "pybind11", "python"), "precompiled.h"],

@@ -3,13 +3,17 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "cnnx/error.h"
 #include "cnnx/inline_vector.h"
+#include "cnnx/io/safetensors.h"
+#include "cnnx/models.h"
 #include "cnnx/onnx.h"
+#include "cnnx/random.h"
 #include "cnnx/session.h"
 
 using namespace cnnx;
@@ -111,7 +115,7 @@ void give(const std::vector<Described>& values, size_t index, const char* what, 
 
 void give_count(const std::vector<Described>& values, size_t* count) { needed(count, "count") = values.size(); }
 
-SessionOptions read_options(const cnnx_session_options* given, const OnnxNet& net) {
+SessionOptions read_options(const cnnx_session_options* given, size_t inputs) {
   cnnx_session_options o = CNNX_SESSION_OPTIONS;
   if (given != nullptr) {
     if (given->struct_size < sizeof(size_t)) throw ValueError("options.struct_size is not set: begin with CNNX_SESSION_OPTIONS");
@@ -123,8 +127,7 @@ SessionOptions read_options(const cnnx_session_options* given, const OnnxNet& ne
   if (o.device != nullptr) options.device = parse_device(o.device);
   if (o.shapes == nullptr && o.ranks == nullptr && o.shape_count == 0) return options;
   if (o.shapes == nullptr || o.ranks == nullptr) throw ValueError("options.shapes or options.ranks is null");
-  if (o.shape_count != net.inputs().size())
-    throw ValueError(message("the net has ", net.inputs().size(), " inputs, got ", o.shape_count, " shapes"));
+  if (o.shape_count != inputs) throw ValueError(message("the net has ", inputs, " inputs, got ", o.shape_count, " shapes"));
   for (size_t i = 0; i < o.shape_count; ++i) {
     if (o.ranks[i] < 0 || o.ranks[i] > Dims::kMaxDims) throw ValueError(message("shape ", i, " has ", o.ranks[i], " extents"));
     if (o.shapes[i] == nullptr && o.ranks[i] > 0) throw ValueError(message("options.shapes[", i, "] is null"));
@@ -148,19 +151,47 @@ auto bytes_of(const Buffer& buffer, const Tensor& t, const char* what, size_t i)
   else return std::span(static_cast<std::byte*>(buffer.data), static_cast<size_t>(bytes));
 }
 
+// The net with these weights, ready for inference. The program's random numbers are as if it had drawn no initial values.
+nn::Sequential with_weights(const std::string& name, const ModelOptions& model, const SafetensorsFile& weights) {
+  const RandomState before = random_state();
+  nn::Sequential net = build_model(name, model);
+  set_random_state(before);
+  net.load_state_dict(weights);
+  net.eval();
+  return net;
+}
+
+Session session_of(const std::string& name, const ModelOptions& model, const SafetensorsFile& weights,
+                   const SessionOptions& options) {
+  if (options.batch < 1) throw ValueError(message("Session: a batch of ", options.batch));
+  nn::Sequential net = with_weights(name, model, weights);
+  net.to(options.device);
+  const Dims shape = options.shapes.empty() ? Dims{options.batch, model.channels, model.height, model.width} : options.shapes[0];
+  return Session([net](const std::vector<Tensor>& images) { return std::vector<Tensor>{net(images[0])}; }, {{.shape = shape}},
+                 options);
+}
+
 }  // namespace
 
 struct cnnx_net {
-  explicit cnnx_net(OnnxNet loaded) : net(std::move(loaded)) {
+  explicit cnnx_net(const OnnxNet& net) : session([net](const SessionOptions& options) { return Session(net, options); }) {
     for (const OnnxValue& value : net.inputs()) inputs.push_back(described(value));
     for (const OnnxValue& value : net.outputs()) outputs.push_back(described(value));
   }
-  OnnxNet net;
+  cnnx_net(const std::string& name, const ModelOptions& model, const SafetensorsFile& weights)
+      : session([=](const SessionOptions& options) { return session_of(name, model, weights, options); }) {
+    const auto value = [](const char* name, std::vector<int64_t> shape) {
+      return described({.name = name, .dtype = DType::float32, .has_shape = true, .shape = std::move(shape), .extents = {}});
+    };
+    inputs.push_back(value("images", {-1, model.channels, model.height, model.width}));
+    outputs.push_back(value("scores", {-1, model.classes}));
+  }
+  std::function<Session(const SessionOptions&)> session;
   std::vector<Described> inputs, outputs;
 };
 
 struct cnnx_session {
-  cnnx_session(const cnnx_net& of, const SessionOptions& options) : session(of.net, options) {
+  cnnx_session(const cnnx_net& of, const SessionOptions& options) : session(of.session(options)) {
     for (size_t i = 0; i < session.inputs(); ++i) inputs.push_back(described(of.inputs[i].name, session.input(i)));
     for (size_t i = 0; i < session.outputs(); ++i) outputs.push_back(described(of.outputs[i].name, session.output(i)));
   }
@@ -187,6 +218,19 @@ cnnx_status cnnx_parse_onnx(const void* data, size_t size, const char* name, cnn
   });
 }
 
+cnnx_status cnnx_load_safetensors(const char* path, const cnnx_model* model, cnnx_net** net) {
+  return guarded("load_safetensors", [&] {
+    needed(net, "net") = nullptr;
+    if (needed(model, "model").struct_size < sizeof(cnnx_model))
+      throw ValueError("model.struct_size is not set: begin with CNNX_MODEL");
+    const std::string name = &needed(model->name, "model.name");
+    const ModelOptions options{model->channels, model->height, model->width, model->classes};
+    const SafetensorsFile weights = load_safetensors(&needed(path, "path"));
+    with_weights(name, options, weights);
+    *net = new cnnx_net(name, options, weights);
+  });
+}
+
 void cnnx_net_free(cnnx_net* net) { delete net; }
 
 cnnx_status cnnx_net_input_count(const cnnx_net* net, size_t* count) {
@@ -206,7 +250,7 @@ cnnx_status cnnx_session_create(const cnnx_net* net, const cnnx_session_options*
   return guarded("Session", [&] {
     needed(session, "session") = nullptr;
     const cnnx_net& of = needed(net, "net");
-    *session = new cnnx_session(of, read_options(options, of.net));
+    *session = new cnnx_session(of, read_options(options, of.inputs.size()));
   });
 }
 

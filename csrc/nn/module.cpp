@@ -57,7 +57,7 @@ Tensor& Module::register_parameter(const std::string& name, const Tensor& value)
   Tensor parameter = value;
   if (parameter.defined()) {
     if (!parameter.is_leaf()) throw ValueError(message("register_parameter: \"", name, "\" is the result of an op, not a leaf"));
-    parameter.set_requires_grad(true);
+    if (!kInferenceOnly) parameter.set_requires_grad(true);
   }
   return state_->parameters.emplace_back(new State::Slot{name, parameter})->tensor;
 }

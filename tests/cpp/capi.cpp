@@ -1,12 +1,15 @@
 // The C API: what its functions answer, also to null and to wrong arguments. That it is C: tests/test_c_api.py.
 #include "cnnx/c.h"
 
+#include <cstdio>
 #include <cstring>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "allocations.h"
+#include "cnnx/models.h"
+#include "cnnx/random.h"
 #include "harness.h"
 #include "onnx_writer.h"
 
@@ -221,6 +224,61 @@ TEST_CASE("null and wrong arguments of the C API answer with a status and a line
   cnnx_session_free(session);
   cnnx_net_free(net);
   CHECK(std::string(cnnx_version()).find('.') != std::string::npos);
+}
+
+TEST_CASE("a net known by name, with the weights of a safetensors file") {
+  manual_seed(4);
+  const RandomState before = random_state();
+  nn::Sequential net = build_model("cnn-32-32-bn", {.height = 10, .width = 12, .classes = 3});
+  const char* path = "capi_test.safetensors";
+  save_safetensors(net.state_dict(), path);
+  net.eval();
+  const Tensor images = Tensor::empty({2, 1, 10, 12});
+  normal_(images, 0, 1);
+  const Tensor expected = net(images).plain();
+
+  set_random_state(before);
+  cnnx_model model = CNNX_MODEL("s11");
+  model.height = 10, model.width = 12, model.classes = 3;
+  cnnx_net* loaded_net = nullptr;
+  REQUIRE_MESSAGE(cnnx_load_safetensors(path, &model, &loaded_net) == CNNX_OK, cnnx_last_error());
+  CHECK(random_state().calls == before.calls);
+  cnnx_value value = CNNX_VALUE;
+  CHECK(cnnx_net_input(loaded_net, 0, &value) == CNNX_OK);
+  CHECK(value.rank == 4);
+  cnnx_session_options options = CNNX_SESSION_OPTIONS;
+  options.batch = 2;
+  cnnx_session* session = nullptr;
+  REQUIRE_MESSAGE(cnnx_session_create(loaded_net, &options, &session) == CNNX_OK, cnnx_last_error());
+  cnnx_net_free(loaded_net);
+  float scores[6] = {};
+  CHECK(cnnx_session_run(session, images.data<float>(), 240, scores, 6) == CNNX_OK);
+  for (int i = 0; i < 6; ++i) CHECK(scores[i] == doctest::Approx(expected.data<float>()[i]).epsilon(1e-5));
+  cnnx_session_free(session);
+
+  // What does not belong together.
+  const auto refused = [&](cnnx_status status, const char* file, const cnnx_model* of, const char* part) {
+    cnnx_net* none = nullptr;
+    CHECK(cnnx_load_safetensors(file, of, &none) == status);
+    CHECK(none == nullptr);
+    CHECK_MESSAGE(last_says(part), cnnx_last_error());
+  };
+  model.classes = 4;
+  refused(CNNX_ERROR, path, &model, "load_state_dict");
+  model.height = 3;
+  refused(CNNX_BAD_ARGUMENT, path, &model, "too small");
+  cnnx_model unknown = CNNX_MODEL("resnet");
+  refused(CNNX_BAD_ARGUMENT, path, &unknown, "no net is called");
+  unknown.name = nullptr;
+  refused(CNNX_BAD_ARGUMENT, path, &unknown, "model.name is null");
+  unknown.struct_size = 0;
+  refused(CNNX_BAD_ARGUMENT, path, &unknown, "struct_size");
+  refused(CNNX_BAD_ARGUMENT, path, nullptr, "model is null");
+  refused(CNNX_BAD_ARGUMENT, nullptr, &model, "");
+  CHECK(cnnx_load_safetensors(path, &model, nullptr) == CNNX_BAD_ARGUMENT);
+  std::remove(path);
+  cnnx_model lenet5 = CNNX_MODEL("lenet5");
+  refused(CNNX_IO_ERROR, path, &lenet5, path);
 }
 
 }  // namespace cnnx::test

@@ -54,6 +54,18 @@ void layers() {
   keep("embedding", table(arange(int64_t{0}, int64_t{6}, int64_t{1}, DType::int32)));
 }
 
+// The nets known by name: initial values, and what they give.
+void models() {
+  for (const std::string& name : model_names()) {
+    manual_seed(3);
+    nn::Sequential net = build_model(name, {.channels = 2, .height = 24, .width = 28, .classes = 7});
+    net.eval();
+    for (const auto& [key, tensor] : net.state_dict().tensors)
+      if (tensor.numel() < 50'000) keep(name + "." + key, tensor);
+    keep(name, net(drawn({2, 2, 24, 28})));
+  }
+}
+
 nn::Sequential small_net() { return {nn::Linear(6, 5), nn::Tanh{}, nn::Linear(5, 3)}; }
 
 // Some steps of an optimizer whose groups have options of their own, under a schedule.
@@ -153,6 +165,7 @@ int main(int count, char** arguments) {
   try {
     const std::string folder = arguments[1];
     layers();
+    models();
     optimizers(folder);
     plateau();
     batches(folder);

@@ -20,6 +20,7 @@ import numpy as np
 import cnnx
 from cnnx import nn, optim, transforms
 from cnnx.datasets import MNIST, Digits
+from cnnx.models import MODELS, build_model
 from cnnx.optim import lr_scheduler as schedules
 from cnnx.utils.data import DataLoader, TensorDataset
 
@@ -72,6 +73,17 @@ def layers() -> None:
     layer("activations", nn.Sequential(*activations, nn.Hardswish(), nn.LogSoftmax(1)), 4, 9)
     table = nn.Embedding(6, 3, padding_idx=2)
     results["embedding"] = table(cnnx.arange(6, dtype=cnnx.int32)).detach()
+
+
+def models() -> None:
+    """The nets known by name: initial values, and what they give."""
+    for name in MODELS:
+        cnnx.manual_seed(3)
+        net = build_model(name, (2, 24, 28), 7).eval()
+        for key, tensor in net.state_dict().items():
+            if tensor.numel() < 50_000:
+                results[f"{name}.{key}"] = tensor.clone()
+        results[name] = net(cnnx.empty(2, 2, 24, 28).normal_(0, 1)).detach()
 
 
 Options = dict[str, Any]
@@ -227,6 +239,7 @@ def main() -> None:
     folder.mkdir(exist_ok=True)
     write_digits(folder)
     layers()
+    models()
     optimizers(folder)
     plateau()
     batches(folder)

@@ -74,6 +74,19 @@ typedef struct cnnx_net cnnx_net;
 CNNX_C_API cnnx_status cnnx_load_onnx(const char* path, cnnx_net** net);
 /* The same from memory, which may go afterwards; `name` is for errors, and may be null. */
 CNNX_C_API cnnx_status cnnx_parse_onnx(const void* data, size_t size, const char* name, cnnx_net** net);
+
+/* Which net a file has the weights of. Start from CNNX_MODEL("lenet5"): for images of 1 x 28 x 28 and 10 classes. */
+typedef struct cnnx_model {
+  size_t struct_size; /* sizeof(cnnx_model) */
+  const char* name;   /* "lenet5", "cnn-32-64", ...: the names of cnnx/models.h and of Python's cnnx.models */
+  int64_t channels, height, width, classes;
+} cnnx_model;
+#define CNNX_MODEL(name) {sizeof(cnnx_model), name, 1, 28, 28, 10}
+
+/* The net of that name with the weights of a safetensors file, which cnnx.save(net.state_dict(), path) or `cnnx train` wrote, for
+ * inference. Its input, "images", is (-1, channels, height, width), its output, "scores", (-1, classes). */
+CNNX_C_API cnnx_status cnnx_load_safetensors(const char* path, const cnnx_model* model, cnnx_net** net);
+
 /* Null does nothing. */
 CNNX_C_API void cnnx_net_free(cnnx_net* net);
 

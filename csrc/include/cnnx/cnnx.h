@@ -20,6 +20,7 @@
 #include "cnnx/grid_mode.h"
 #include "cnnx/inline_vector.h"
 #include "cnnx/io/safetensors.h"
+#include "cnnx/models.h"
 #include "cnnx/nn.h"
 #include "cnnx/nn/activation.h"
 #include "cnnx/nn/conv.h"
