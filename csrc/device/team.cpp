@@ -168,18 +168,24 @@ void help(int me) {
   }
 }
 
+// What a thread asks of the heap as it begins, thread_local variables of libraries among it: glibc ends the process where there
+// is no more.
+constexpr size_t kThreadRoom = 64 << 10;
+
 // GNU's OpenMP ends the process where it cannot start a thread, so plain ones are tried first. Returns how many there may be;
 // where they are fewer than wanted, some are left for others to start.
 int threads_that_start(int wanted) {
   std::vector<std::thread> tried;
   std::atomic<bool> go{false};
+  std::atomic<int> with_room{0};
   try {
     tried.reserve(static_cast<size_t>(wanted));
     while (static_cast<int>(tried.size()) < wanted) {
-      tried.emplace_back([&go] {
-        void* volatile first = std::malloc(1);  // glibc's room for a thread's memory stays, so it is there while others start
-        std::free(first);
+      tried.emplace_back([&] {
+        void* volatile room = std::malloc(kThreadRoom);  // what glibc reserves for a thread's memory stays, for those to come
+        if (room != nullptr) ++with_room;
         go.wait(false);
+        std::free(room);
       });
     }
   } catch (const std::exception&) {  // std::system_error, std::bad_alloc: as many as there are
@@ -187,8 +193,7 @@ int threads_that_start(int wanted) {
   go = true;
   go.notify_all();
   for (std::thread& thread : tried) thread.join();
-  const int made = static_cast<int>(tried.size());
-  return made == wanted ? wanted : made * 7 / 8;
+  return with_room == wanted ? wanted : with_room * 7 / 8;
 }
 
 void dismiss() {
