@@ -168,7 +168,7 @@ Session session_of(const std::string& name, const ModelOptions& model, const Saf
   net.to(options.device);
   const Dims shape = options.shapes.empty() ? Dims{options.batch, model.channels, model.height, model.width} : options.shapes[0];
   return Session([net](const std::vector<Tensor>& images) { return std::vector<Tensor>{net(images[0])}; }, {{.shape = shape}},
-                 options);
+                 {.threads = options.threads, .device = options.device});
 }
 
 }  // namespace

@@ -33,6 +33,7 @@ std::array<int64_t, 4> pads_of(const char* layer, const ConvPadding<kAxes>& padd
   for (size_t axis = 2 - kAxes; axis < 2; ++axis) {
     const int64_t reach = checked_product(dilation[axis], kernel[axis] - 1), given = padding.sizes.axes[axis];
     int64_t &before = pads[2 * axis], &after = pads[2 * axis + 1];
+    if (given < 0) throw ValueError(message(layer, ": padding must not be negative, got ", given));
     before = after = given;
     if (!padding.by_rule || padding.rule == AutoPadding::valid) continue;
     before = padding.rule == AutoPadding::same ? reach / 2 : reach;
@@ -93,6 +94,7 @@ void Conv<kAxes>::reset_parameters() {
 
 template <int kAxes>
 Tensor Conv<kAxes>::operator()(const Tensor& input) const {
+  this->use();
   const Tensor padded = pads_.empty() ? input : pad(input, pads_, padding_mode_);
   if constexpr (kAxes == 1) return conv1d(padded, weight, bias, options_);
   else return conv2d(padded, weight, bias, options_);
@@ -124,6 +126,7 @@ void ConvTranspose<kAxes>::reset_parameters() {
 
 template <int kAxes>
 Tensor ConvTranspose<kAxes>::operator()(const Tensor& input) const {
+  this->use();
   if constexpr (kAxes == 1) return conv_transpose1d(input, weight, bias, options_);
   else return conv_transpose2d(input, weight, bias, options_);
 }

@@ -17,7 +17,10 @@ Linear::Linear(int64_t in_features, int64_t out_features, const LinearOptions& o
 
 void Linear::reset_parameters() { reset_weight_and_bias(weight, bias); }
 
-Tensor Linear::operator()(const Tensor& input) const { return linear(input, weight, bias, activation_); }
+Tensor Linear::operator()(const Tensor& input) const {
+  use();
+  return linear(input, weight, bias, activation_);
+}
 
 Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, const EmbeddingOptions& options)
     : weight(register_parameter("weight", Tensor::empty({num_embeddings, embedding_dim}, {options.dtype, options.device}))),
@@ -35,6 +38,8 @@ void Embedding::reset_parameters() {
 }
 
 Tensor Embedding::operator()(const Tensor& input) const {
+  check_defined("Embedding", "input", input);
+  use();
   if (is_floating_point(input.dtype()) || input.dtype() == DType::boolean)
     throw TypeError(message("Embedding: needs integer indices, got ", name(input.dtype())));
   const int64_t count = weight.size(0);

@@ -15,6 +15,7 @@ struct Module::State {
   struct Slot {
     std::string name;
     Tensor tensor;
+    std::shared_ptr<TensorImpl> known = tensor.impl();  // what the place held when it was last looked at
   };
   using Slots = std::vector<std::unique_ptr<Slot>>;  // which stay where they are, because members refer to them
   Slots parameters, buffers;
@@ -52,14 +53,35 @@ void Module::add_child(const std::string& name, const Module& module) {
   state_->children.emplace_back(name, module);
 }
 
+namespace {
+
+void make_parameter(const std::string& name, Tensor tensor) {
+  if (!tensor.defined()) return;
+  if (!tensor.is_leaf()) throw ValueError(message("Module: the parameter \"", name, "\" is the result of an op, not a leaf"));
+  if (!kInferenceOnly) tensor.set_requires_grad(true);
+}
+
+}  // namespace
+
+void Module::adopt_assigned() const {
+  for (const auto& slot : state_->parameters) {
+    if (slot->known == slot->tensor.impl()) continue;
+    make_parameter(slot->name, slot->tensor);
+    slot->known = slot->tensor.impl();
+  }
+}
+
+void Module::use() const {
+  adopt_assigned();
+  if (!is_noting()) return;
+  for (const auto* slots : {&state_->parameters, &state_->buffers})
+    for (const auto& slot : *slots) note_place(std::shared_ptr<const Tensor>(state_, &slot->tensor));
+}
+
 Tensor& Module::register_parameter(const std::string& name, const Tensor& value) {
   state_->check_name(name);
-  Tensor parameter = value;
-  if (parameter.defined()) {
-    if (!parameter.is_leaf()) throw ValueError(message("register_parameter: \"", name, "\" is the result of an op, not a leaf"));
-    if (!kInferenceOnly) parameter.set_requires_grad(true);
-  }
-  return state_->parameters.emplace_back(new State::Slot{name, parameter})->tensor;
+  make_parameter(name, value);
+  return state_->parameters.emplace_back(new State::Slot{name, value})->tensor;
 }
 
 Tensor& Module::register_buffer(const std::string& name, const Tensor& value) {
@@ -89,7 +111,10 @@ NamedTensors Module::named_parameters() const {
   NamedTensors list;
   std::vector<const State*> seen;
   std::unordered_set<const TensorImpl*> tensors;
-  walk("", seen, [&](const std::string& prefix, const Module& m) { append(list, tensors, prefix, m.state_->parameters); });
+  walk("", seen, [&](const std::string& prefix, const Module& m) {
+    m.adopt_assigned();
+    append(list, tensors, prefix, m.state_->parameters);
+  });
   return list;
 }
 
@@ -199,10 +224,13 @@ IncompatibleKeys Module::load_state_dict(const SafetensorsFile& state, bool stri
   for (const auto& [name, target] : own.tensors) {
     const Tensor* source = find(state, name);
     if (source == nullptr) {
-      if (!name.ends_with(kBatches)) keys.missing.push_back(name);
+      const bool counts_batches = name.substr(name.rfind('.') + 1) == kBatches && target.dtype() == DType::int64;
+      if (!counts_batches) keys.missing.push_back(name);
     } else if (!source->defined() || !(source->shape() == target.shape())) {
       errors += message("; ", name, " is ", target.shape(), " in the net, ",
                         source->defined() ? source->shape().str() : std::string("undefined"), " in the state");
+    } else if (target->storage->read_only()) {
+      errors += message("; ", name, " of the net cannot be written to");
     } else {
       copies.emplace_back(target, *source);
     }

@@ -47,6 +47,8 @@ void BatchNorm::reset_parameters() {
 }
 
 Tensor BatchNorm::operator()(const Tensor& input) const {
+  check_defined(name_, "input", input);
+  use();
   if (input.ndim() < least_dims_ || input.ndim() > most_dims_)
     throw ValueError(
         message(name_, ": takes ", least_dims_ == most_dims_ ? "4" : "2 or 3", " dimensions, got shape ", input.shape()));
@@ -67,7 +69,10 @@ LayerNorm::LayerNorm(const Dims& normalized_shape, const NormOptions& options)
 
 void LayerNorm::reset_parameters() { fill(weight, bias); }
 
-Tensor LayerNorm::operator()(const Tensor& input) const { return layer_norm(input, shape_, weight, bias, eps_); }
+Tensor LayerNorm::operator()(const Tensor& input) const {
+  use();
+  return layer_norm(input, shape_, weight, bias, eps_);
+}
 
 GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, const NormOptions& options)
     : weight(register_parameter("weight", room(options.affine, {num_channels}, {options.dtype, options.device}))),
@@ -81,6 +86,9 @@ GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, const NormOptions
 
 void GroupNorm::reset_parameters() { fill(weight, bias); }
 
-Tensor GroupNorm::operator()(const Tensor& input) const { return group_norm(input, num_groups_, weight, bias, eps_); }
+Tensor GroupNorm::operator()(const Tensor& input) const {
+  use();
+  return group_norm(input, num_groups_, weight, bias, eps_);
+}
 
 }  // namespace cnnx::nn

@@ -189,6 +189,6 @@ class Fixed {
 Session::Session(const OnnxNet& net, const SessionOptions& options)
     : Session(
           [fixed = std::make_shared<Fixed>(net.state_, options)](const std::vector<Tensor>& inputs) { return (*fixed)(inputs); },
-          input_specs(net, options), options) {}
+          input_specs(net, options), {.threads = options.threads, .device = options.device}) {}
 
 }  // namespace cnnx

@@ -13,6 +13,10 @@ namespace {
 
 using std::numbers::pi;
 
+void check_finite(const char* schedule, const char* what, double value) {
+  if (!std::isfinite(value)) throw ValueError(message(schedule, ": ", what, " must be finite, got ", value));
+}
+
 double real(int64_t value) { return static_cast<double>(value); }
 
 void check(bool good, const char* schedule, const char* what, double value) {
@@ -24,8 +28,16 @@ void check(bool good, const char* schedule, const char* what, double value) {
 LRScheduler::LRScheduler(Optimizer& optimizer, int64_t last_epoch) : optimizer_(optimizer), last_epoch_(last_epoch) {}
 
 void LRScheduler::begin() {
+  if (last_epoch_ < -1) throw ValueError(message("LRScheduler: last_epoch must not be below -1, got ", last_epoch_));
+  if (optimizer_.initial_lrs.size() != optimizer_.group_count())
+    throw ValueError(message("LRScheduler: the optimizer has ", optimizer_.group_count(), " groups and ",
+                             optimizer_.initial_lrs.size(), " initial learning rates"));
   for (size_t group = 0; group < optimizer_.group_count(); ++group) {
     std::optional<double>& initial = optimizer_.initial_lrs[group];
+    if (!initial && last_epoch_ >= 0)
+      throw ValueError(message("LRScheduler: a schedule that goes on at epoch ", last_epoch_,
+                               " needs the initial learning rates, which ", "come with the optimizer's state_dict(); group ",
+                               group, " has none"));
     if (!initial) initial = optimizer_.lr(group);
     base_lrs_.push_back(*initial);
   }
@@ -56,12 +68,14 @@ std::vector<double> LRScheduler::get_last_lr() const {
 StepLR::StepLR(Optimizer& optimizer, int64_t step_size, const StepLROptions& options)
     : LRScheduler(optimizer, options.last_epoch), step_size_(step_size), gamma_(options.gamma) {
   check(step_size > 0, "StepLR", "step_size must be positive", real(step_size));
+  check_finite("StepLR", "gamma", gamma_);
   begin();
 }
 double StepLR::next(size_t, double lr, double) { return last_epoch_ == 0 || last_epoch_ % step_size_ != 0 ? lr : lr * gamma_; }
 
 MultiStepLR::MultiStepLR(Optimizer& optimizer, std::vector<int64_t> milestones, const MultiStepLROptions& options)
     : LRScheduler(optimizer, options.last_epoch), milestones_(std::move(milestones)), gamma_(options.gamma) {
+  check_finite("MultiStepLR", "gamma", gamma_);
   begin();
 }
 double MultiStepLR::next(size_t, double lr, double) {
@@ -71,6 +85,7 @@ double MultiStepLR::next(size_t, double lr, double) {
 
 ExponentialLR::ExponentialLR(Optimizer& optimizer, double gamma, int64_t last_epoch)
     : LRScheduler(optimizer, last_epoch), gamma_(gamma) {
+  check_finite("ExponentialLR", "gamma", gamma_);
   begin();
 }
 double ExponentialLR::next(size_t, double lr, double) { return is_initial() ? lr : lr * gamma_; }
@@ -78,6 +93,7 @@ double ExponentialLR::next(size_t, double lr, double) { return is_initial() ? lr
 CosineAnnealingLR::CosineAnnealingLR(Optimizer& optimizer, int64_t T_max, const CosineAnnealingLROptions& options)
     : LRScheduler(optimizer, options.last_epoch), T_max_(T_max), eta_min_(options.eta_min) {
   check(T_max > 0 && T_max <= int64_t{1} << 53, "CosineAnnealingLR", "T_max must be positive", real(T_max));
+  check_finite("CosineAnnealingLR", "eta_min", eta_min_);
   begin();
 }
 double CosineAnnealingLR::next(size_t, double lr, double base) {
@@ -93,6 +109,7 @@ LinearLR::LinearLR(Optimizer& optimizer, const LinearLROptions& options)
     : LRScheduler(optimizer, options.last_epoch), options_(options) {
   check(options.start_factor > 0 && options.start_factor <= 1, "LinearLR", "start_factor must be within (0, 1]",
         options.start_factor);
+  check(options.total_iters >= 0, "LinearLR", "total_iters must not be negative", real(options.total_iters));
   check(options.end_factor >= 0 && options.end_factor <= 1, "LinearLR", "end_factor must be within [0, 1]", options.end_factor);
   begin();
 }
@@ -107,6 +124,11 @@ double LinearLR::next(size_t, double lr, double) {
 OneCycleLR::OneCycleLR(Optimizer& optimizer, double max_lr, int64_t total_steps, const OneCycleLROptions& options)
     : LRScheduler(optimizer, -1), max_lr_(max_lr), total_steps_(total_steps), options_(options) {
   check(total_steps > 0, "OneCycleLR", "total_steps must be positive", real(total_steps));
+  check_finite("OneCycleLR", "max_lr", max_lr);
+  check(options.div_factor > 0 && std::isfinite(options.div_factor), "OneCycleLR", "div_factor must be positive",
+        options.div_factor);
+  check(options.final_div_factor > 0 && std::isfinite(options.final_div_factor), "OneCycleLR",
+        "final_div_factor must be positive", options.final_div_factor);
   check(options.pct_start >= 0 && options.pct_start <= 1, "OneCycleLR", "pct_start must be within [0, 1]", options.pct_start);
   for (size_t group = 0; group < optimizer.group_count(); ++group) {
     double* momentum = optimizer.momentum(group);
@@ -148,7 +170,10 @@ double OneCycleLR::next(size_t group, double, double base) {
 
 ReduceLROnPlateau::ReduceLROnPlateau(Optimizer& optimizer, const ReduceLROnPlateauOptions& options)
     : optimizer_(optimizer), options_(options) {
-  check(options.factor < 1, "ReduceLROnPlateau", "factor must be below 1", options.factor);
+  check(options.factor < 1 && options.factor >= 0, "ReduceLROnPlateau", "factor must be within [0, 1)", options.factor);
+  check(options.patience >= 0, "ReduceLROnPlateau", "patience must not be negative", real(options.patience));
+  check(options.cooldown >= 0, "ReduceLROnPlateau", "cooldown must not be negative", real(options.cooldown));
+  check_finite("ReduceLROnPlateau", "threshold", options.threshold);
   best_ = (options.larger_is_better ? -1 : 1) * std::numeric_limits<double>::infinity();
 }
 

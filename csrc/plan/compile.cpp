@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <utility>
 
 #include "cnnx/autocast.h"
 #include "cnnx/autograd.h"
@@ -36,6 +37,7 @@ struct CallPlans::State {
   std::map<std::string, Kind> kinds;
   size_t replays = 0;
   std::string refused;
+  bool is_full = false;  // it has been said
 
   std::vector<Tensor> call(const std::vector<Tensor>& arguments, const Function& f);
   std::vector<Tensor> meet(Kind& kind, const std::vector<Tensor>& arguments, const Function& f);
@@ -85,8 +87,10 @@ std::vector<Tensor> CallPlans::State::note(Kind& kind, const std::vector<Tensor>
 
 std::vector<Tensor> CallPlans::State::call(const std::vector<Tensor>& arguments, const Function& f) {
   const std::string key = modes() + signature(arguments);
-  if (!kinds.contains(key) && kinds.size() == kLimit) {
-    refuse(message("it has been called with more than ", kLimit, " kinds of arguments"));
+  if (!kinds.contains(key) && kinds.size() == kLimit) {  // those that there are stay
+    const std::string why = message("it has been called with more than ", kLimit, " kinds of arguments");
+    if (options.fullgraph) throw Error("compile: not all calls can be replayed: " + why);
+    if (!std::exchange(is_full, true)) std::fprintf(stderr, "cnnx: compile: further kinds run as they are: %s\n", why.c_str());
     return f(arguments);
   }
   Kind& kind = kinds[key];

@@ -46,6 +46,7 @@ bool is_noting() { return has_run_recorder(); }
 struct Plan::State {
   bool is_noting = false;
   std::vector<std::pair<std::shared_ptr<const bool>, bool>> flags;
+  std::vector<std::pair<std::shared_ptr<const Tensor>, Tensor>> places;
   Recorder recorder;
   std::vector<std::function<void()>> live;
   std::optional<BoundProgram> bound;
@@ -69,6 +70,8 @@ struct Plan::State {
 bool Plan::State::is_current() const {
   for (const auto& [flag, value] : flags)
     if (*flag != value) return false;
+  for (const auto& [place, tensor] : places)
+    if (!place->is_same(tensor)) return false;
   for (const Recorder::Outside& t : recorder.outside) {
     const TensorImpl& now = *t.impl;
     if (now.storage != t.storage || now.storage->is_lanes() != t.is_lanes || now.requires_grad != t.requires_grad ||
@@ -179,10 +182,21 @@ void note_flag(const std::shared_ptr<const bool>& flag) {
   if (noted_here != nullptr) noted_here->watch(flag);
 }
 
+void note_place(const std::shared_ptr<const Tensor>& place) {
+  if (place == nullptr) throw ValueError("note_place: the place is null");
+  if (noted_here != nullptr) noted_here->watch(place);
+}
+
 void Plan::watch(const std::shared_ptr<const bool>& flag) {
   if (flag == nullptr) throw ValueError("watch: the flag is null");
   if (std::ranges::none_of(state_->flags, [&](const auto& known) { return known.first == flag; }))
     state_->flags.emplace_back(flag, *flag);
+}
+
+void Plan::watch(const std::shared_ptr<const Tensor>& place) {
+  if (place == nullptr) throw ValueError("watch: the place is null");
+  if (std::ranges::none_of(state_->places, [&](const auto& known) { return known.first == place; }))
+    state_->places.emplace_back(place, *place);
 }
 
 void Plan::live(const std::function<void()>& work) {

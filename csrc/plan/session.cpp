@@ -94,6 +94,9 @@ void Session::State::note(const TensorFunction& function) {
   if (!recorder.refused.empty()) refuse(recorder.refused);
   if (recorder.draw_count > 0) refuse("it draws random numbers");
   if (!recorder.grads.empty()) refuse("it computes gradients");
+  for (int block : recorder.changed)
+    if (recorder.program.blocks[static_cast<size_t>(block)].argument < 0)
+      refuse("it changes tensors of its own; is a module in training mode? eval() ends that");
   if (recorder.ran_on_device) refuse("it runs on a CUDA device; give SessionOptions::device");
   run_passes(recorder.program);
   bound.emplace(std::move(recorder.program));
@@ -123,6 +126,8 @@ Session::Session(const TensorFunction& function, const std::vector<InputSpec>& i
   State& s = *state_;
   if (function == nullptr) throw ValueError("Session: the function is empty");
   if (options.threads < 0) throw ValueError(message("Session: ", options.threads, " threads"));
+  if (options.batch != 1 || !options.shapes.empty())
+    throw ValueError("Session: batch and shapes are for nets that leave extents open; a function's inputs have their shapes");
   if (is_noting()) throw Error("Session: a plan is being noted, which cannot hold it");
   if (options.device.is_cuda()) cuda::check_device("Session", options.device.index);
   s.device = options.device;

@@ -323,6 +323,12 @@ struct Maker<std::shared_ptr<const bool>> {
   static std::shared_ptr<const bool> make(Fuzz& f) { return f.odd() ? nullptr : std::make_shared<bool>(f.below(2) == 0); }
 };
 template <>
+struct Maker<std::shared_ptr<const cnnx::Tensor>> {
+  static std::shared_ptr<const cnnx::Tensor> make(Fuzz& f) {
+    return f.odd() ? nullptr : std::make_shared<cnnx::Tensor>(f.tensor());
+  }
+};
+template <>
 struct Maker<std::shared_ptr<cnnx::PackedValue>> {
   static std::shared_ptr<cnnx::PackedValue> make(Fuzz& f);
 };

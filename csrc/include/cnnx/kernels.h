@@ -135,8 +135,8 @@ size_t linear_backward_weight_workspace_size(const Linear& shape, const Where& w
 
 // --- Element by element, in any layout -----------------------------------------------------------------------------------------
 
-// Functions as PyTorch's of the same name; gelu_tanh is gelu by its approximation. a and b, with PyTorch's defaults in brackets:
-// leaky_relu(a = negative slope [0.01]), elu(a = alpha [1]), softplus(a = beta [1], b = threshold [20]),
+// Functions as PyTorch's of the same name; gelu_tanh is gelu by its approximation. a and b, in brackets PyTorch's defaults, which
+// pointwise() gives: leaky_relu(a = negative slope [0.01]), elu(a = alpha [1]), softplus(a = beta [1], b = threshold [20]),
 // hardtanh(a = lowest [-1], b = highest [1]).
 enum class Function {
   relu,
@@ -157,9 +157,9 @@ enum class Function {
 struct Pointwise {
   Function function = Function::relu;
   int64_t count = 0;
-  double a = 0, b = 0;
+  double a = 0, b = 0;  // of the functions that take them; 0 is 0
 };
-// The function with its defaults for a and b.
+// The function with PyTorch's defaults for a and b.
 Pointwise pointwise(Function function, int64_t count);
 void pointwise_forward(const Pointwise& shape, const float* x, float* y, const Where& where = {});  // y may be x
 // From y alone: relu, sigmoid and tanh, of which x may be null; else from x alone, and y may be null. grad_x may be grad_y.

@@ -40,8 +40,9 @@ class Plan {
   void begin(const std::vector<Tensor>& arguments, const std::vector<Tensor>& leaves = {});
   // Runs `work` now and at this place of every replay, with the gradients that the leaves then have; its runs are not noted.
   void live(const std::function<void()>& work);
-  // It is current only while the flag is as it is.
+  // It is current only while the flag is as it is, and while the place holds the tensor that it holds.
   void watch(const std::shared_ptr<const bool>& flag);
+  void watch(const std::shared_ptr<const Tensor>& place);
   // What the function did that no plan can repeat; empty if there is nothing, and so the plan can be replayed. From then on the
   // memory of the results is the plan's.
   const std::string& end(const std::vector<Tensor>& results);
@@ -87,6 +88,8 @@ bool is_noting();
 void live(const std::function<void()>& work);
 // What is being noted depends on this flag, if it is noted: the plan is current only while the flag is as it is.
 void note_flag(const std::shared_ptr<const bool>& flag);
+// The same of a place that holds a tensor.
+void note_place(const std::shared_ptr<const Tensor>& place);
 
 // What of arguments decides whether a plan fits them, to be compared.
 std::string signature(const std::vector<Tensor>& arguments);

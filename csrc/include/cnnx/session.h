@@ -39,11 +39,13 @@ struct InputSpec {
 
 class Session {
  public:
-  // Runs the net on zeros, twice. The net's weights are taken as they are now. Throws as the net does; Error if what it does
+  // Runs the net on zeros. The net's weights are taken as they are now. Throws as the net does; Error if what it does
   // cannot be planned, because its course depends on values, or because it draws random numbers.
   explicit Session(const OnnxNet& net, const SessionOptions& options = {});
   // The same of any function of tensors, a module of one's own for example, whose weights may change between runs: by ops, or
-  // through data() and then bump_version() (cnnx/plan.h).
+  // through data() and then bump_version() (cnnx/plan.h). Which tensors these are, and the mode of modules, is as it is now.
+  // Error, too, if the function changes tensors that were there before, as batch normalisation does in training mode. Of the
+  // options batch, shapes and fold_batch_norm are for nets alone.
   Session(const TensorFunction& function, const std::vector<InputSpec>& inputs, const SessionOptions& options = {});
   ~Session();
   Session(Session&&) noexcept;

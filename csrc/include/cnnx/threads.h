@@ -9,8 +9,8 @@ namespace cnnx CNNX_API {
 // whatever thread. Default: OMP_NUM_THREADS, else the CPUs this process may use (affinity and the container's quota). Always 1
 // without OpenMP. Results are the same to the bit for any number.
 //
-// Where several threads of a program call at once, those that come later share what the others leave of the CPUs, so that a
-// process does not have more threads at work than that.
+// Where several threads of a program call at once, those that come later share what the others leave of the CPUs, so that
+// shared work does not pile up; calls that run on their own thread alone are not counted.
 int get_num_threads();
 void set_num_threads(int count);  // throws ValueError for count < 1 or > 1024, Error if the process may not start so many
 bool has_openmp();

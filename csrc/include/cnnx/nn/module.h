@@ -9,7 +9,8 @@
 // A module is a handle, as a tensor is: a copy shares all that is registered, and the mode. So a net is passed and kept by value,
 // there is neither a virtual function nor a macro, and what is no Module, a function of a tensor for example, is a layer too. A
 // handle cannot be assigned: `net.conv = other` would leave what is registered behind, and does not compile. Parameters are
-// references to what is registered, so that `net.conv.weight = tensor` ties a weight everywhere at once.
+// references to what is registered, so that `net.conv.weight = tensor` ties a weight everywhere at once; a leaf, which requires a
+// gradient from then on.
 #pragma once
 
 #include <memory>
@@ -64,8 +65,9 @@ class Module {
   Module& eval() { return train(false); }
   bool is_training() const;
 
-  // Moves parameters, their gradients and buffers, in place: tensors keep their identity, so optimizers know them still. A dtype
-  // is float32 or float64, else TypeError, and integer buffers keep theirs.
+  // Moves parameters, their gradients and buffers, in place: tensors keep their identity, so an optimizer that has made no step
+  // yet knows them still; one with states is to be made anew. A dtype is float32 or float64, else TypeError, and integer buffers
+  // keep theirs.
   Module& to(Device device);
   Module& to(DType dtype);
   Module& requires_grad_(bool on = true);
@@ -91,6 +93,9 @@ class Module {
   // A leaf, which from now on requires a gradient. An undefined tensor stands for a parameter that there is not.
   Tensor& register_parameter(const std::string& name, const Tensor& value);
   Tensor& register_buffer(const std::string& name, const Tensor& value);
+  // For the beginning of a layer's operator(): what was assigned to a parameter's place becomes one, and a plan that is being
+  // noted (compile()) is no longer replayed when a place of this module holds another tensor.
+  void use() const;
 
  private:
   struct State;
@@ -99,6 +104,7 @@ class Module {
   template <class Convert>
   void convert(const Convert& to);
   void add_child(const std::string& name, const Module& module);
+  void adopt_assigned() const;
 
   std::shared_ptr<State> state_;
 };

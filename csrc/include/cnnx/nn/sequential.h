@@ -41,11 +41,14 @@ class Sequential : public Module {
  public:
   Sequential(std::initializer_list<AnyLayer> layers = {});
   Sequential& push_back(const AnyLayer& layer);
-  size_t size() const { return layers_->size(); }
+  size_t size() const { return layers_->list.size(); }
   Tensor operator()(const Tensor& input) const;
 
  private:
-  using Layers = std::vector<std::function<Tensor(const Tensor&)>>;
+  struct Layers {
+    std::vector<std::function<Tensor(const Tensor&)>> list;
+    std::shared_ptr<bool> has_grown = std::make_shared<bool>(false);  // since a plan has looked
+  };
   std::shared_ptr<Layers> layers_;
 };
 
