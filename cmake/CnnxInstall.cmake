@@ -15,9 +15,13 @@ function(cnnx_install component name include_dir library_dir rpath)
   install(FILES ${CMAKE_CURRENT_BINARY_DIR}/cnnxConfig.cmake ${CMAKE_CURRENT_BINARY_DIR}/cnnxConfigVersion.cmake
           DESTINATION ${cmake_dir} COMPONENT ${component})
 
-  # The folders as seen from that of cnnx.pc, so that the whole can be moved.
-  file(RELATIVE_PATH to_library_dir /${library_dir}/pkgconfig /${library_dir})
-  file(RELATIVE_PATH to_include_dir /${library_dir}/pkgconfig /${include_dir})
+  # The folder of the headers as seen from that of cnnx.pc, so that the whole can be moved; not where one of them is fixed.
+  if(IS_ABSOLUTE "${library_dir}" OR IS_ABSOLUTE "${include_dir}")
+    set(headers ${CMAKE_INSTALL_FULL_INCLUDEDIR})
+  else()
+    file(RELATIVE_PATH headers /${library_dir}/pkgconfig /${include_dir})
+    set(headers "\${pcfiledir}/${headers}")
+  endif()
   set(libraries "")
   if(rpath)
     set(libraries " -Wl,-rpath,\${libdir}")
@@ -29,8 +33,13 @@ function(cnnx_install component name include_dir library_dir rpath)
   install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${name}.pc RENAME cnnx.pc DESTINATION ${library_dir}/pkgconfig COMPONENT ${component})
 endfunction()
 
-# What a static library needs beside it.
+# What a static library needs beside it, C++'s own library for the linker of a C program.
 set(CNNX_STATIC_LIBRARIES "-pthread -ldl")
+foreach(library stdc++ c++ c++abi m)
+  if(library IN_LIST CMAKE_CXX_IMPLICIT_LINK_LIBRARIES)
+    string(APPEND CNNX_STATIC_LIBRARIES " -l${library}")
+  endif()
+endforeach()
 if(CNNX_INFERENCE_ONLY)
   set(CNNX_STATIC_LIBRARIES "-Wl,--gc-sections ${CNNX_STATIC_LIBRARIES}")
 endif()

@@ -90,6 +90,22 @@ def test_version_is_that_of_the_distribution():
     assert cnnx.__version__ == importlib.metadata.version("cnnx")
 
 
+def test_one_version_everywhere():
+    """A build has CMake's; the others are read before there is a build, or by a compiler."""
+    header = (ROOT / "csrc/include/cnnx/version.h").read_text()
+    versions = {
+        "csrc/include/cnnx/version.h": ".".join(re.findall(r"VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", header))
+    }
+    for name, pattern in {
+        "CMakeLists.txt": r"project\(cnnx VERSION ([\d.]+) ",
+        "pyproject.toml": r'^version = "(.+)"$',
+        "packaging/vcpkg/vcpkg.json": r'^  "version": "(.+)",$',
+        "packaging/conan/conanfile.py": r'^    version = "(.+)"$',
+    }.items():
+        [versions[name]] = re.findall(pattern, (ROOT / name).read_text(), re.MULTILINE)
+    assert set(versions.values()) == {cnnx.__version__}, versions
+
+
 def test_typed_marker_and_stubs_are_shipped():
     folder = Path(cnnx.__file__).parent
     assert (folder / "py.typed").exists()

@@ -4,17 +4,19 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 from cnnx import _C
-from cnnx.cli import main
+from cnnx.cli import main, native
 
 pytestmark = pytest.mark.once
 
 ROOT = Path(_C.__file__).resolve().parent
 LIBRARY = ROOT / "lib" / "libcnnx.so"
+SOURCES = Path(__file__).resolve().parent.parent
 needs_library = pytest.mark.skipif(
     not LIBRARY.exists(), reason="this build has the library inside its module"
 )
@@ -108,6 +110,22 @@ def test_places_where_there_is_none(capsys):
     assert "holds no C++ library" in capsys.readouterr().err
 
 
+def test_folders_stand_as_they_are_and_flags_are_quoted(tmp_path, monkeypatch, capsys):
+    root = tmp_path / "my cnnx"
+    (root / "lib").mkdir(parents=True)
+    (root / "lib" / "libcnnx.so").touch()
+    monkeypatch.setattr(native._C, "__file__", str(root / "_C.so"))
+    for options, expected in {
+        ("--cmake-dir",): f"{root}/lib/cmake/cnnx",
+        ("--pkg-config-dir",): f"{root}/lib/pkgconfig",
+        ("--includes",): f"'-I{root}/include'",
+        ("--libs",): f"'-L{root}/lib' '-Wl,-rpath,{root}/lib' -lcnnx",
+        ("--includes", "--cmake-dir"): f"'-I{root}/include' '{root}/lib/cmake/cnnx'",
+    }.items():
+        assert main(list(options)) == 0
+        assert capsys.readouterr().out == expected + "\n"
+
+
 def test_places_and_commands_do_not_go_together(capsys):
     assert main(["--includes", "info"]) == 2
     assert "info goes with none of --includes" in capsys.readouterr().err
@@ -132,3 +150,47 @@ def test_a_program_compiles_with_the_flags_alone(tmp_path):
     program = tmp_path / "program"
     subprocess.run(["c++", "-std=c++20", tmp_path / "program.cpp", "-o", program, *flags], check=True)
     assert subprocess.run([program], capture_output=True, text=True, check=True).stdout == "3.5\n"
+
+
+# A module that offers what libcnnx would, so that it loads without one.
+MODULE = r"""
+#include <cnnx/version.h>
+#ifdef OTHER_MINOR
+#undef CNNX_VERSION_MINOR
+#define CNNX_VERSION_MINOR OTHER_MINOR
+#endif
+#include <cnnx/python.h>
+namespace cnnx { int lane_count() { return 1; } }
+PyMODINIT_FUNC PyInit_stranger() {
+  static PyModuleDef definition{.m_base = PyModuleDef_HEAD_INIT, .m_name = "stranger"};
+  return cnnx::python::bridge() != nullptr ? PyModule_Create(&definition) : nullptr;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "reason"),
+    [
+        (
+            ["-DOTHER_MINOR=999"],
+            "was compiled with the headers of cnnx {}.999, the cnnx that is installed is {}.{}:",
+        ),
+        ([], "is linked with another libcnnx than the package cnnx is"),
+    ],
+)
+@pytest.mark.skipif(shutil.which("c++") is None, reason="needs a C++ compiler")
+def test_modules_of_another_cnnx_are_refused(flags, reason, tmp_path):
+    headers = ROOT / "include" if LIBRARY.exists() else SOURCES / "csrc" / "include"
+    python = Path(sysconfig.get_path("include"))
+    if not (headers / "cnnx" / "python.h").exists() or not (python / "Python.h").exists():
+        pytest.skip("needs the headers of cnnx and of Python")
+    (tmp_path / "stranger.cpp").write_text(MODULE)
+    command = ["c++", "-std=c++20", "-shared", "-fPIC", *flags, f"-I{headers}", f"-I{python}"]
+    module = tmp_path / f"stranger{sysconfig.get_config_var('EXT_SUFFIX')}"
+    subprocess.run([*command, tmp_path / "stranger.cpp", "-o", module], check=True)
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import stranger"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    major, minor = _C.__version__.split(".")[:2]
+    assert done.stderr.splitlines()[-1].startswith(
+        f"ImportError: cnnx: this module {reason.format(major, major, minor)}"
+    )

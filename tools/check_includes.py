@@ -24,7 +24,7 @@ FLOORS: dict[str, list[str]] = {
     "numbers and names": [
         *headers(
             *("activation", "api", "device", "dims", "dtype", "error", "grid_mode", "inline_vector"),
-            *("random_state", "threads"),
+            *("random_state", "threads", "version"),
         ),
         *headers("data/padding", "nn/optim_steps"),
         "build_config.h",  # CMake writes it

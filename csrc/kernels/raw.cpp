@@ -73,6 +73,13 @@ void check_workspace(const char* name, const Where& where, size_t bytes) {
 
 }  // namespace
 
+bool on_device(const char* name, const Where& where) {
+  if (where.device < -1)
+    throw ValueError(message(name, ": device must be a CUDA device's number, or -1 for the processor, got ", where.device));
+  if (where.device >= 0) cuda::check_device(name, where.device);
+  return where.device >= 0;
+}
+
 int64_t elements(const char* name, const char* what, std::initializer_list<int64_t> extents) {
   int64_t product = 1;
   for (int64_t extent : extents) {
@@ -90,7 +97,7 @@ void check_number(const char* name, const char* what, int64_t value, int64_t lea
 
 void check_lanes(const char* name, int64_t lanes, const Where& where) {
   if (lanes == 1) return;
-  if (where.device >= 0) throw ValueError(message(name, ": lanes are 1 on a device, got ", lanes));
+  if (on_device(name, where)) throw ValueError(message(name, ": lanes are 1 on a device, got ", lanes));
   if (lanes != cnnx::lane_count())
     throw ValueError(message(name, ": lanes must be 1 or lane_count(), which is ", cnnx::lane_count(), ", got ", lanes));
 }
@@ -108,22 +115,18 @@ void check_activation(const char* name, Activation activation) {
 const float* grad_or_one(const char* name, const float* grad, const Where& where) {
   static constexpr float kOne = 1;
   if (grad != nullptr) return grad;
-  if (where.device >= 0) throw ValueError(message(name, ": grad_loss is a null pointer"));
+  if (on_device(name, where)) throw ValueError(message(name, ": grad_loss is a null pointer"));
   return &kOne;
 }
 
 size_t workspace_size(const char* name, const Where& where, Scratch scratch, const KernelCall& call) {
-  if (where.device >= 0) {
-    cuda::check_device(name, where.device);
-    return rehearsed_on_device(where, call);
-  }
+  if (on_device(name, where)) return rehearsed_on_device(where, call);
   const int threads = threads_of(name, where);
   return scratch == Scratch::none ? 0 : rehearsed(call).bytes(threads);
 }
 
 void run(const char* name, const Where& where, Scratch scratch, const KernelCall& call) {
-  if (where.device >= 0) {
-    cuda::check_device(name, where.device);
+  if (on_device(name, where)) {
     check_workspace(name, where, rehearsed_on_device(where, call));
     Stack stack(name, where.workspace, where.workspace_bytes);
     return call(cuda::kernels<float>(), {where.device, where.stream, &stack});

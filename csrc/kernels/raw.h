@@ -11,6 +11,8 @@
 
 namespace cnnx::raw {
 
+// Whether the call goes to a device, which must be there.
+bool on_device(const char* name, const Where& where);
 // The number of elements of such extents, each of which must be 1 or more.
 int64_t elements(const char* name, const char* what, std::initializer_list<int64_t> extents);
 // Strides, dilations and the like: `least` ... 2^31 - 1.

@@ -110,7 +110,7 @@ int64_t size_in_lanes(int64_t batch, int64_t features, int64_t lanes) {
 
 void pack_lanes(int64_t batch, int64_t features, const float* plain, float* packed, const Where& where) {
   const char* name = "pack_lanes";
-  if (where.device >= 0) throw ValueError("pack_lanes: arrays are plain on a device");
+  if (on_device(name, where)) throw ValueError("pack_lanes: arrays are plain on a device");
   elements(name, "(batch, features)", {batch, features});
   check_pointer(name, "plain", plain);
   check_pointer(name, "packed", packed);
@@ -120,7 +120,7 @@ void pack_lanes(int64_t batch, int64_t features, const float* plain, float* pack
 
 void unpack_lanes(int64_t batch, int64_t features, const float* packed, float* plain, const Where& where) {
   const char* name = "unpack_lanes";
-  if (where.device >= 0) throw ValueError("unpack_lanes: arrays are plain on a device");
+  if (on_device(name, where)) throw ValueError("unpack_lanes: arrays are plain on a device");
   elements(name, "(batch, features)", {batch, features});
   check_pointer(name, "packed", packed);
   check_pointer(name, "plain", plain);

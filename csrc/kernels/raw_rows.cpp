@@ -59,7 +59,7 @@ ClassShape checked(const char* name, const CrossEntropy& s) {
 // On the processor, where a kernel would read beyond the row; a device's kernel looks by itself.
 void check_targets(const char* name, const CrossEntropy& s, const int64_t* target, const Where& where) {
   check_pointer(name, "target", target);
-  if (where.device >= 0) return;
+  if (on_device(name, where)) return;
   for (int64_t i = 0; i < s.batch * s.spatial; ++i)
     if ((target[i] < 0 || target[i] >= s.classes) && target[i] != s.ignore_index)
       throw IndexError(message(name, ": target ", target[i], " at position ", i, " is out of range for ", s.classes, " classes"));

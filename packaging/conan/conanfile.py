@@ -1,10 +1,10 @@
-"""The Conan 2 recipe: conan create packaging/conan --build=missing, from the sources around it."""
+"""The Conan 2 recipe: conan create packaging/conan -s compiler.cppstd=20, from the sources around it."""
 
 from pathlib import Path
 
 from conan import ConanFile
 from conan.errors import ConanInvalidConfiguration
-from conan.tools.build import check_min_cppstd
+from conan.tools.build import check_min_cppstd, stdcpp_library
 from conan.tools.cmake import CMake, CMakeToolchain, cmake_layout
 from conan.tools.files import copy
 
@@ -77,7 +77,19 @@ class Cnnx(ConanFile):
         CMake(self).install()
 
     def package_info(self):
-        """The CMake and pkg-config files of cnnx itself."""
+        """For CMake cnnx's own files; for other generators what its cnnx.pc has (cmake/CnnxInstall.cmake)."""
         self.cpp_info.libs = ["cnnx"]
         self.cpp_info.set_property("cmake_find_mode", "none")
         self.cpp_info.builddirs = ["lib/cmake/cnnx"]
+        if self.options.shared:
+            return
+        self.cpp_info.system_libs = ["pthread", "dl", "m"]
+        if stdcpp := stdcpp_library(self):
+            self.cpp_info.system_libs.append(stdcpp)  # for programs in C
+        flags = []
+        if self.options.openmp:
+            flags.append("-fopenmp")
+        if self.options.inference_only:
+            flags.append("-Wl,--gc-sections")
+        self.cpp_info.exelinkflags = flags
+        self.cpp_info.sharedlinkflags = flags

@@ -26,8 +26,9 @@ bool to_dtype(PyObject* object, DType& dtype) {
 
 PyObject* from_dtype(DType dtype) { return py::detail::type_caster<DType>::cast(dtype, py::return_value_policy::copy, {}).ptr(); }
 
-constexpr python::Bridge kBridge{python::Bridge::kVersion, &lane_count, to_tensor, from_tensor, to_dtype, from_dtype,
-                                 set_python_error};
+constexpr python::Bridge kBridge{
+    python::Bridge::kVersion, CNNX_VERSION_MAJOR, CNNX_VERSION_MINOR, &lane_count, to_tensor, from_tensor, to_dtype, from_dtype,
+    set_python_error};
 
 }  // namespace
 

@@ -68,7 +68,7 @@ class Header:
 
 
 # Doors of their own. The first two need other packages' headers; functions of the others take pointers, which
-# the caller vouches for: tests/cpp/capi.cpp and tests/cpp/door_kernels.cpp give them odd ones.
+# the caller vouches for: tests/cpp/capi.cpp and tests/cpp/door_kernels_*.cpp give them odd ones.
 OTHER_DOORS = {"cnnx/python.h", "cnnx/pybind11.h", "cnnx/c.h", "cnnx/kernels.h"}
 
 

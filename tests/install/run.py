@@ -121,6 +121,11 @@ class Matrix:
                 f"-Wl,-rpath,{library}",
             )
         self.runs(folder)
+        in_c = folder / "version"
+        run("cc", "-std=c99", HERE / "version.c", "-o", in_c, *flags, f"-Wl,-rpath,{library}")
+        found, expected = run(in_c), run(self.python, "-c", "import cnnx; print(cnnx.__version__)")
+        if found != expected:
+            raise Failure(f"Python: {expected}, C: {found}")
 
     def within(self, folder: Path, compiler: str, how: str, *arguments: object) -> None:
         run(

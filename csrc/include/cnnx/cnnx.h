@@ -65,3 +65,4 @@
 #include "cnnx/session.h"
 #include "cnnx/tensor.h"
 #include "cnnx/threads.h"
+#include "cnnx/version.h"

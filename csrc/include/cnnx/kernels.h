@@ -48,7 +48,7 @@ struct Where {
   int threads = 0;  // 1 ... 1024, or 0: cnnx::get_num_threads()
   void* workspace = nullptr;
   size_t workspace_bytes = 0;
-  int device = -1;  // a CUDA device, or -1: the processor
+  int device = -1;  // a CUDA device, or -1: the processor; another negative number is a ValueError
   void* stream = nullptr;
 };
 

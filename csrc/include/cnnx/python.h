@@ -2,7 +2,7 @@
 // binding library; for pybind11, of any version, cnnx/pybind11.h makes casters of it. Not a part of cnnx/cnnx.h.
 //
 // The module must be linked with the libcnnx of the Python package, a shared one:
-// cmake -Dcnnx_DIR=$(python -m cnnx --cmake-dir). All functions need the GIL.
+// cmake -Dcnnx_DIR="$(python -m cnnx --cmake-dir)". All functions need the GIL.
 #pragma once
 
 #include <Python.h>
@@ -12,6 +12,7 @@
 #include "cnnx/api.h"
 #include "cnnx/dtype.h"
 #include "cnnx/tensor.h"
+#include "cnnx/version.h"
 
 #define CNNX_LOCAL __attribute__((visibility("hidden")))  // each module has its own
 
@@ -19,11 +20,12 @@ namespace cnnx CNNX_API {
 namespace python CNNX_LOCAL {
 
 struct Bridge {
-  static constexpr int kVersion = 1;
+  static constexpr int kVersion = 2;  // of this struct
   static constexpr const char* kName = "cnnx._C.bridge";
 
   int version;
-  int (*library)();  // a function of the libcnnx in use: &lane_count
+  int headers_major, headers_minor;  // of the cnnx that offers it: tensors of another one may lie otherwise
+  int (*library)();                  // a function of the libcnnx in use: &lane_count
   // Whether `object` is a tensor, or None, which is the undefined one; `tensor` then is that tensor, with its gradient and
   // history. With `explain` throws TypeError for what may be taken for a tensor, such as a NumPy array.
   bool (*to_tensor)(PyObject* object, Tensor& tensor, bool explain);
@@ -37,8 +39,8 @@ struct Bridge {
   void (*set_error)(std::exception_ptr exception);
 };
 
-// Imports cnnx, once. Null with a Python error set if that fails, or if this module is linked with another libcnnx than cnnx
-// is: its tensors would be others.
+// Imports cnnx, once. Null with a Python error set if that fails, or if this module was compiled with the headers of another
+// cnnx (0.1 and 0.2, not 0.1.0 and 0.1.1) or is linked with another libcnnx than cnnx is: its tensors would be others.
 inline const Bridge* bridge() {
   static const Bridge* found = nullptr;
   if (found != nullptr) return found;
@@ -48,6 +50,13 @@ inline const Bridge* bridge() {
     PyErr_Format(PyExc_ImportError,
                  "cnnx: this module was compiled for version %d of cnnx/python.h, the cnnx that is installed has %d",
                  Bridge::kVersion, offered->version);
+    return nullptr;
+  }
+  if (offered->headers_major != CNNX_VERSION_MAJOR || offered->headers_minor != CNNX_VERSION_MINOR) {
+    PyErr_Format(
+        PyExc_ImportError,
+        "cnnx: this module was compiled with the headers of cnnx %d.%d, the cnnx that is installed is %d.%d: compile it again",
+        CNNX_VERSION_MAJOR, CNNX_VERSION_MINOR, offered->headers_major, offered->headers_minor);
     return nullptr;
   }
   if (offered->library != &lane_count) {

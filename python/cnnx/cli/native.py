@@ -18,7 +18,7 @@ OPTIONS: dict[str, tuple[str, Callable[[Path], list[str]]]] = {
         lambda root: [f"-L{root / 'lib'}", f"-Wl,-rpath,{root / 'lib'}", "-lcnnx"],
     ),
     "cmake_dir": (
-        "the folder for CMake: -Dcnnx_DIR=$(python -m cnnx --cmake-dir)",
+        'the folder for CMake: -Dcnnx_DIR="$(python -m cnnx --cmake-dir)"',
         lambda root: [str(root / "lib" / "cmake" / "cnnx")],
     ),
     "pkg_config_dir": (
@@ -36,7 +36,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def places(arguments: argparse.Namespace, unknown: Sequence[str]) -> bool:
-    """Prints, on one line, what the options ask for; whether there was one."""
+    """Prints, on one line, what the options ask for; whether there was one.
+
+    Flags are quoted as a shell wants them; a folder by itself stands as it is, for ``"$(...)"``.
+    """
     asked = [words for name, (_, words) in OPTIONS.items() if getattr(arguments, name)]
     if not asked:
         return False
@@ -47,5 +50,7 @@ def places(arguments: argparse.Namespace, unknown: Sequence[str]) -> bool:
     root = Path(_C.__file__).resolve().parent  # in an editable installation the sources are elsewhere
     if not (root / "lib" / "libcnnx.so").exists():
         raise CommandError(f"{root} holds no C++ library: this build of cnnx has it inside its Python module")
-    say(" ".join(shlex.quote(word) for words in asked for word in words(root)))
+    found = [word for words in asked for word in words(root)]
+    alone = len(found) == 1 and not found[0].startswith("-")
+    say(found[0] if alone else shlex.join(found))
     return True
