@@ -24,6 +24,7 @@ REFUSED_INT8 = {
     "layer norm without weights", "group norm", "instance norm", "softmax", "log softmax", "attention",
     "two in, three out", "upsample, bilinear", "upsample, corners", "upsample, bicubic",
     "downsample, antialias", "logsumexp", "arithmetic", "comparisons", "powers", "remainders", "matrices",
+    "truth of numbers", "truth of numbers, copied",
 }  # fmt: skip
 NO_BATCH = {
     "dense without a batch", "conv without a batch", "twice one output", "expand", "constants", "numbers",
@@ -150,6 +151,50 @@ def test_functions(tmp_path):
     compare(
         of(lambda x: tuple(getattr(cnnx, n)(x + 1 if n == "acosh" else x) for n in names))(), [x], tmp_path
     )
+
+
+SPECIAL = [float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1e20, -1e20, 3e38, 1e-30]
+NUMBERS = [*SPECIAL, 1.0, -1.0, 0.5, -0.5, 0.1, 0.3, 2.5, 3.0, -3.0, 5.0, 6.0, -20.0, 1e8, 16777215.0]
+BINARY = {
+    **{
+        name: lambda a, b, name=name: getattr(cnnx, name)(a, b)
+        for name in (
+            "add", "sub", "mul", "div", "maximum", "minimum", "fmod", "remainder", "floor_divide", "hypot",
+            "atan2", "pow", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor",
+        )
+    },
+    "div_trunc": lambda a, b: cnnx.div(a, b, rounding_mode="trunc"),
+    "where": lambda a, b: cnnx.where(a.bool(), a, b),
+}  # fmt: skip
+
+
+def table_test(rows, inputs, folder):
+    """Compares, for each row by name, the compiled C of the values with the model's."""
+    net = of(lambda *x: tuple(function(*x).float() for function in rows.values()))()
+    want = results(net, inputs)
+    export = cnnx.export_c(net, inputs)
+    library = ctypes.CDLL(str(build(write(export, folder))))
+    found = call(library, "net_run", [x.numpy() for x in inputs], [y.shape for y in want])
+    wrong = []
+    for name, got, expected in zip(rows, found, want, strict=True):
+        near = np.isclose(got, expected, rtol=1e-5, atol=1e-37, equal_nan=True)
+        rows_of = zip(*(x.numpy()[~near] for x in inputs), got[~near], expected[~near], strict=True)
+        wrong += [f"{name}{values[:-2]}: {values[-2]}, the model {values[-1]}" for values in rows_of]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_binary_ops_of_special_values(tmp_path):
+    a, b = (x.reshape(-1).contiguous() for x in cnnx.meshgrid(*[cnnx.tensor(NUMBERS)] * 2, indexing="ij"))
+    table_test(BINARY, [a, b], tmp_path)
+
+
+def test_functions_of_special_values(tmp_path):
+    rows = {name: getattr(cnnx, name) for name in FUNCTIONS if hasattr(cnnx, name)}
+    arguments = {"Threshold": (0.1, 20.0)}
+    of_rows = {"GLU", "LogSoftmax", "Softmax", "Softmax2d", "Softmin"}
+    modules = [name for name in nn.activation.__all__ if name not in of_rows]
+    rows.update({name: getattr(nn, name)(*arguments.get(name, ())).eval() for name in modules})
+    table_test(rows, [cnnx.cat([cnnx.tensor(NUMBERS), cnnx.linspace(-110, 110, 23)])], tmp_path)
 
 
 def test_special_values(tmp_path):

@@ -47,7 +47,7 @@ FORMS: dict[str, str | Form] = {
     "rsqrt": "1.0f / sqrtf(x)",
     "selu": f"{real(SELU_SCALE)} * (x > 0.0f ? x : {real(SELU_ALPHA)} * expm1f(x))",
     "sigmoid": "1.0f / (1.0f + expf(-x))",
-    "sign": "x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x",
+    "sign": "x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : 0.0f",
     "silu": "x / (1.0f + expf(-x))",
     "softplus": lambda a, b: (
         f"{real(a)} * x > {real(b)} ? x : " + SOFTPLUS.format(f"({real(a)} * x)") + f" / {real(a)}"
