@@ -14,6 +14,7 @@ from c_models import MODELS, of
 from cnnx import nn
 from cnnx.c_export.memory import Lifetime, place
 from cnnx.nn import functional as F
+from cnnx.tracing.compare import differing
 
 pytestmark = pytest.mark.once
 
@@ -406,3 +407,33 @@ def test_simulate_refuses_what_does_not_fit():
             export.simulate(*given)
     with pytest.raises(TypeError, match=r"^simulate_int8: "):
         export.simulate_int8(np.ones((1, 3)))
+
+
+@pytest.mark.parametrize("weights", [1e-6, 1e-9, 0.0])
+def test_int8_with_channels_that_are_next_to_dead(weights, tmp_path):
+    cnnx.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 4 * 5, 3))
+    for layer in (model[0], model[3]):
+        layer.weight.data[1] *= weights
+        layer.bias.data[1] = 0.5
+    x = cnnx.randn(9, 2, 6, 7)
+    export = compare_int8(model, [x[:1]], [x], tmp_path)
+    (want,) = results(model, [x])
+    assert np.abs(export.simulate(x).numpy() - want).max() < 0.025 * np.abs(want).max()
+
+
+def test_what_counts_as_the_same_result():
+    random = np.random.default_rng(0)
+    exact = np.maximum(random.standard_normal(1000) - 1, 0).astype(np.float32)  # most of it is 0
+    rounded = exact + random.uniform(-1e-6, 1e-6, exact.shape).astype(np.float32)
+    assert np.median(exact) == 0
+    assert differing(rounded, exact) == 0
+    assert differing(1.01 * exact, exact) > 0.9 * np.count_nonzero(exact)
+    residues = np.where(np.arange(1000) % 3 == 0, 100 * exact, 1e-7 * exact).astype(np.float32)
+    assert differing(residues + np.float32(1e-6), residues) == 0
+    assert differing(np.full(5, 1e-6, np.float32), np.zeros(5, np.float32)) == 5
+    masked = np.where(np.arange(1000) % 3 == 0, -1e9, exact + 1).astype(np.float32)
+    assert differing(np.where(masked < 0, masked, masked * 1.1), masked) == 666
+    special = np.array([np.nan, np.inf, -np.inf, 0], np.float32)
+    assert differing(special, special) == 0
+    assert differing(special[::-1], special) == 4
