@@ -1,6 +1,7 @@
 """`cnnx.export_c`: the C that it writes against the model, and against its simulation to the byte."""
 
 import ctypes
+import math
 import re
 import subprocess
 import threading
@@ -298,13 +299,43 @@ def test_the_header_says_sizes_and_the_comments_what_layers_do(tmp_path):
     assert "int digit_run(const float *input, float *output);" in header
     numbers = dict(re.findall(r"#define DIGIT_(\w+) (\d+)", header))
     assert int(numbers["INPUT_SIZE"]) == 17 * 15
-    assert int(numbers["WEIGHT_BYTES"]) == export.weight_bytes == 4 * (4 * 9 + 4 + 3 * 4 * 9 + 3)
+    assert int(numbers["WEIGHT_BYTES"]) == export.weight_bytes == 4 * (4 * 9 + 4 + 3 * 4 * 9 + 3) + 2 * 3
     assert int(numbers["MULTIPLY_ADDS"]) == export.multiply_adds == 4 * 16 * 14 * 9 + 3 * 6 * 3 * 36
     assert int(numbers["WORKSPACE_BYTES"]) == export.workspace_bytes
     assert (
         "conv2d (0) with batch_norm (1): kernel 3x3, padding 1, max pool 2x2, relu; 1x1x17x15 -> 1x4x8x7"
         in export.source
     )
+
+
+@pytest.mark.parametrize("name", ["upsample, bicubic", "conv, padded", "conv, stride", "pad, circular"])
+@pytest.mark.parametrize("int8", [False, True], ids=["float", "int8"])
+def test_the_sizes_are_those_of_all_tables(name, int8):
+    model, inputs = made(name, 1)
+    if int8 and name in REFUSED_INT8:
+        pytest.skip("float32 alone")
+    export = cnnx.export_c(model, inputs, **({"int8": True, "calibration": inputs} if int8 else {}))
+    tables = re.findall(r"static const (float|u?int(\d+)_t) \w+\[(\d+)\] = {", export.source)
+    assert tables
+    total = sum(int(count) * (4 if kind == "float" else int(bits) // 8) for kind, bits, count in tables)
+    assert export.weight_bytes == total
+    assert f"#define NET_WEIGHT_BYTES {total} " in export.header
+
+
+@pytest.mark.parametrize("int8", [False, True], ids=["float", "int8"])
+def test_what_pooling_drops_is_not_computed(int8, tmp_path):
+    cnnx.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4))
+    x = cnnx.randn(9, 2, 11, 10)
+    export = compare_int8(model, [x[:1]], [x], tmp_path) if int8 else compare(model, [x], tmp_path)
+    assert "i < 8" in export.source
+    assert "i < 10" not in export.source
+    assert export.multiply_adds == (1 if int8 else 9) * 3 * 8 * 8 * 18
+    if int8:  # once for each cell, not for each cell of its window
+        assert re.search(
+            r"if \(r % 4 == 3\) {\n +for \(int i = 0; i < 2; \+\+i\) {\n.*limited", export.source
+        )
+        assert export.source.count("limited(") == 2
 
 
 def test_flash(tmp_path):
@@ -366,6 +397,7 @@ INFINITE = cnnx.full((1, 3), float("inf"))
         (DENSE, cnnx.ones(2, 3), {"int8": True, "calibration": ONE}, ValueError, "a batch of 1"),
         (DENSE, ONE, {"int8": True, "calibration": cnnx.ones(1, 4)}, ValueError, "like the sample"),
         (DENSE, ONE, {"int8": True, "calibration": INFINITE}, ValueError, "not finite"),
+        (DENSE, ONE, {"int8": True, "calibration": ONE * 1e-42}, ValueError, "values too near 0"),
         (of(lambda x: x.sum()), ONE, {"int8": True, "calibration": ONE}, ValueError, "a batch of 1"),
     ],
 )
@@ -397,16 +429,60 @@ def test_names_of_weights_never_clash(tmp_path):
     compare(Net(), [cnnx.ones(3)], tmp_path)
 
 
+@pytest.mark.parametrize(
+    "net, weights",
+    [
+        (
+            "NET",
+            ["H", "INPUT_SIZE", "OUTPUT_SIZE", "WEIGHT_BYTES", "WORKSPACE_BYTES", "MULTIPLY_ADDS", "run"],
+        ),
+        ("int8", ["t", "run_int8"]),
+        ("row", ["weight"]),
+        ("memory", ["sums", "in", "out"]),
+    ],
+)
+def test_names_of_nets_and_weights_together_never_clash(net, weights, tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            for name in weights:
+                self.register_parameter(name, nn.Parameter(cnnx.randn(1, 1, 1, 3)))
+
+        def forward(self, x):
+            return F.interpolate(math.prod(self.parameters(), start=x), scale_factor=1.5, mode="bicubic")
+
+    compare(Net(), [cnnx.randn(1, 1, 4, 3)], tmp_path, name=net)
+
+
+@pytest.mark.parametrize("name", ["*\\", "*/", "/*", "a\\", "*\\/"])
+def test_names_of_layers_never_end_a_comment(name, tmp_path):
+    model = nn.Module()
+    model.add_module(name, nn.Linear(3, 2))
+    model.forward = lambda x: next(model.children())(x)
+    compare(model, [cnnx.ones(1, 3)], tmp_path)
+
+
 def test_simulate_refuses_what_does_not_fit():
     x = cnnx.ones(1, 3)
     with pytest.raises(TypeError, match=r"^simulate: the net was not exported with int8=True"):
         cnnx.export_c(nn.Linear(3, 2), x).simulate(x)
     export = cnnx.export_c(nn.Linear(3, 2), x, int8=True, calibration=x)
-    for given, error in (((cnnx.ones(1, 4),), ValueError), ((x, x), ValueError), ((x.double(),), TypeError)):
-        with pytest.raises(error, match=r"^simulate: "):
+    cases = [(cnnx.ones(1, 4),), (x, x), (), (cnnx.ones(3),), (cnnx.ones(0, 3),), (cnnx.ones(1, 3, 1),)]
+    for given in cases:
+        with pytest.raises(ValueError, match=r"^simulate: "):
             export.simulate(*given)
+        with pytest.raises(ValueError, match=r"^simulate_int8: "):
+            export.simulate_int8(*[one.numpy().astype(np.int8) for one in given])
+    for given in (x.double(), x.numpy()):
+        with pytest.raises(TypeError, match=r"^simulate: "):
+            export.simulate(given)
     with pytest.raises(TypeError, match=r"^simulate_int8: "):
         export.simulate_int8(np.ones((1, 3)))
+    both = cnnx.export_c(of(lambda x, y: x + y)(), [x, x], int8=True, calibration=[x, x])
+    with pytest.raises(ValueError, match=r"^simulate: inputs must have as many entries each"):
+        both.simulate(cnnx.ones(2, 3), x)
+    with pytest.raises(ValueError, match=r"^simulate_int8: inputs must have as many entries each"):
+        both.simulate_int8(np.ones((1, 3), np.int8), np.ones((2, 3), np.int8))
 
 
 @pytest.mark.parametrize("weights", [1e-6, 1e-9, 0.0])

@@ -312,5 +312,11 @@ def whole_net(net: Net, inputs: Sequence[Array]) -> tuple[Net, list[float], list
         raise ValueError("export_c: the scales of calibration lie too far apart for whole numbers")
     for layer in q.layers:
         layer.finish(shift)
+    for data in (*net.inputs, *net.outputs):
+        with np.errstate(over="ignore", under="ignore"):
+            if not np.isfinite(np.float32(1 / q.scales[data])) or np.float32(q.scales[data]) == 0:
+                raise ValueError(
+                    f"export_c: calibration gives values too near 0, at most {q.ranges.of[data]:g}"
+                )
     made = Net(net.inputs, net.outputs, list(q.layers), net.input_shapes, net.output_shapes)
     return made, [q.scales[d] for d in net.inputs], [q.scales[d] for d in net.outputs]
