@@ -13,6 +13,8 @@ import cnnx
 from c_code import COMPILERS, SANITIZE, build, call, compare, compare_int8, compiler, results, write
 from c_models import MODELS, of
 from cnnx import nn
+from cnnx.c_export.elements import OPS
+from cnnx.c_export.functions import FORMS
 from cnnx.c_export.memory import Lifetime, place
 from cnnx.nn import functional as F
 from cnnx.tracing.compare import differing
@@ -170,8 +172,8 @@ BINARY = {
 }  # fmt: skip
 
 
-def table_test(rows, inputs, folder):
-    """Compares, for each row by name, the compiled C of the values with the model's."""
+def table_test(rows, ops, inputs, folder):
+    """Compares, for each row by name, the compiled C of the values with the model's; all ops must occur."""
     net = of(lambda *x: tuple(function(*x).float() for function in rows.values()))()
     want = results(net, inputs)
     export = cnnx.export_c(net, inputs)
@@ -182,21 +184,30 @@ def table_test(rows, inputs, folder):
         near = np.isclose(got, expected, rtol=1e-5, atol=1e-37, equal_nan=True)
         rows_of = zip(*(x.numpy()[~near] for x in inputs), got[~near], expected[~near], strict=True)
         wrong += [f"{name}{values[:-2]}: {values[-2]}, the model {values[-1]}" for values in rows_of]
+    assert [op for op in ops if not re.search(rf"[:,] {op}[(,;]", export.source)] == []
     assert not wrong, "\n".join(wrong)
 
 
 def test_binary_ops_of_special_values(tmp_path):
     a, b = (x.reshape(-1).contiguous() for x in cnnx.meshgrid(*[cnnx.tensor(NUMBERS)] * 2, indexing="ij"))
-    table_test(BINARY, [a, b], tmp_path)
+    table_test(BINARY, set(OPS) - {"copy"}, [a, b], tmp_path)
 
 
 def test_functions_of_special_values(tmp_path):
     rows = {name: getattr(cnnx, name) for name in FUNCTIONS if hasattr(cnnx, name)}
+    rows |= {
+        "clamp": lambda x: x.clamp(-1, 2.5),
+        "clamp, crossed": lambda x: x.clamp(3, -1),
+        "gelu, tanh": lambda x: F.gelu(x, "tanh"),
+        "logical_not": cnnx.logical_not,
+        "logit": cnnx.logit,
+        **{f"to the power {power}": lambda x, power=power: x**power for power in (3, -1, 2.5, -0.5, 1 / 3)},
+    }
     arguments = {"Threshold": (0.1, 20.0)}
     of_rows = {"GLU", "LogSoftmax", "Softmax", "Softmax2d", "Softmin"}
     modules = [name for name in nn.activation.__all__ if name not in of_rows]
     rows.update({name: getattr(nn, name)(*arguments.get(name, ())).eval() for name in modules})
-    table_test(rows, [cnnx.cat([cnnx.tensor(NUMBERS), cnnx.linspace(-110, 110, 23)])], tmp_path)
+    table_test(rows, FORMS, [cnnx.cat([cnnx.tensor(NUMBERS), cnnx.linspace(-110, 110, 23)])], tmp_path)
 
 
 def test_special_values(tmp_path):
