@@ -123,6 +123,15 @@ MODELS = {
         stack(lambda: nn.Conv2d(1, 3, 3), lambda: nn.MaxPool2d(2), nn.GELU),
         [(1, 1, 9, 9)],
     ),
+    "conv, relu, norm, pool": (
+        stack(lambda: nn.Conv2d(1, 3, 3), nn.ReLU, lambda: nn.BatchNorm2d(3), lambda: nn.MaxPool2d(2)),
+        [(1, 1, 8, 9)],
+    ),
+    "norm, pool": (stack(lambda: nn.BatchNorm2d(3), lambda: nn.MaxPool2d(2)), [(1, 3, 4, 6)]),
+    "conv, reshape, pool": (
+        lambda: of(lambda x, conv: F.max_pool2d(conv(x).reshape(1, 2, 6, 4), 2))(nn.Conv2d(1, 2, 3)),
+        [(1, 1, 6, 8)],
+    ),
     "dense, norm": (stack(lambda: nn.Linear(6, 5), lambda: nn.BatchNorm1d(5), nn.ReLU), [(3, 6)]),
     "norm alone": (NormAlone, [(4, 5)]),
     "norm of series": (NormAlone, [(2, 5, 6)]),
@@ -196,6 +205,11 @@ MODELS = {
     ),
     "powers": (of(lambda x: x.abs() ** 1.5 + x**2 + cnnx.atan2(x, x + 1)), [(2, 3)]),
     "remainders": (of(lambda x, y: (x.fmod(y), x.remainder(y), x // y)), [(4, 3), (4, 3)]),
+    "truth of numbers": (
+        of(lambda x: (x.round().bool() + (x > 1)).float() + (x / 2).bool().logical_not() + x.to(cnnx.bool)),
+        [(2, 3)],
+    ),
+    "truth of numbers, copied": (of(lambda x: (x > 0).copy_(x).float() * 3), [(2, 3)]),
     "constants": (of(lambda x: x + cnnx.arange(3, dtype=cnnx.float32) * cnnx.ones(2, 1)), [(2, 3)]),
     "matrices": (of(lambda x, y: (x @ y, x[0] @ y)), [(2, 3, 4), (2, 4, 5)]),
     "numbers": (of(lambda x: x.sum() * 2), [(3,)]),

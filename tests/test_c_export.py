@@ -1,6 +1,7 @@
 """`cnnx.export_c`: the C that it writes against the model, and against its simulation to the byte."""
 
 import ctypes
+import math
 import re
 import subprocess
 import threading
@@ -12,8 +13,11 @@ import cnnx
 from c_code import COMPILERS, SANITIZE, build, call, compare, compare_int8, compiler, results, write
 from c_models import MODELS, of
 from cnnx import nn
+from cnnx.c_export.elements import OPS
+from cnnx.c_export.functions import FORMS
 from cnnx.c_export.memory import Lifetime, place
 from cnnx.nn import functional as F
+from cnnx.tracing.compare import differing
 
 pytestmark = pytest.mark.once
 
@@ -24,6 +28,7 @@ REFUSED_INT8 = {
     "layer norm without weights", "group norm", "instance norm", "softmax", "log softmax", "attention",
     "two in, three out", "upsample, bilinear", "upsample, corners", "upsample, bicubic",
     "downsample, antialias", "logsumexp", "arithmetic", "comparisons", "powers", "remainders", "matrices",
+    "truth of numbers", "truth of numbers, copied",
 }  # fmt: skip
 NO_BATCH = {
     "dense without a batch", "conv without a batch", "twice one output", "expand", "constants", "numbers",
@@ -152,6 +157,59 @@ def test_functions(tmp_path):
     )
 
 
+SPECIAL = [float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 1e20, -1e20, 3e38, 1e-30]
+NUMBERS = [*SPECIAL, 1.0, -1.0, 0.5, -0.5, 0.1, 0.3, 2.5, 3.0, -3.0, 5.0, 6.0, -20.0, 1e8, 16777215.0]
+BINARY = {
+    **{
+        name: lambda a, b, name=name: getattr(cnnx, name)(a, b)
+        for name in (
+            "add", "sub", "mul", "div", "maximum", "minimum", "fmod", "remainder", "floor_divide", "hypot",
+            "atan2", "pow", "eq", "ne", "lt", "le", "gt", "ge", "logical_and", "logical_or", "logical_xor",
+        )
+    },
+    "div_trunc": lambda a, b: cnnx.div(a, b, rounding_mode="trunc"),
+    "where": lambda a, b: cnnx.where(a.bool(), a, b),
+}  # fmt: skip
+
+
+def table_test(rows, ops, inputs, folder):
+    """Compares, for each row by name, the compiled C of the values with the model's; all ops must occur."""
+    net = of(lambda *x: tuple(function(*x).float() for function in rows.values()))()
+    want = results(net, inputs)
+    export = cnnx.export_c(net, inputs)
+    library = ctypes.CDLL(str(build(write(export, folder))))
+    found = call(library, "net_run", [x.numpy() for x in inputs], [y.shape for y in want])
+    wrong = []
+    for name, got, expected in zip(rows, found, want, strict=True):
+        near = np.isclose(got, expected, rtol=1e-5, atol=1e-37, equal_nan=True)
+        rows_of = zip(*(x.numpy()[~near] for x in inputs), got[~near], expected[~near], strict=True)
+        wrong += [f"{name}{values[:-2]}: {values[-2]}, the model {values[-1]}" for values in rows_of]
+    assert [op for op in ops if not re.search(rf"[:,] {op}[(,;]", export.source)] == []
+    assert not wrong, "\n".join(wrong)
+
+
+def test_binary_ops_of_special_values(tmp_path):
+    a, b = (x.reshape(-1).contiguous() for x in cnnx.meshgrid(*[cnnx.tensor(NUMBERS)] * 2, indexing="ij"))
+    table_test(BINARY, set(OPS) - {"copy"}, [a, b], tmp_path)
+
+
+def test_functions_of_special_values(tmp_path):
+    rows = {name: getattr(cnnx, name) for name in FUNCTIONS if hasattr(cnnx, name)}
+    rows |= {
+        "clamp": lambda x: x.clamp(-1, 2.5),
+        "clamp, crossed": lambda x: x.clamp(3, -1),
+        "gelu, tanh": lambda x: F.gelu(x, "tanh"),
+        "logical_not": cnnx.logical_not,
+        "logit": cnnx.logit,
+        **{f"to the power {power}": lambda x, power=power: x**power for power in (3, -1, 2.5, -0.5, 1 / 3)},
+    }
+    arguments = {"Threshold": (0.1, 20.0)}
+    of_rows = {"GLU", "LogSoftmax", "Softmax", "Softmax2d", "Softmin"}
+    modules = [name for name in nn.activation.__all__ if name not in of_rows]
+    rows.update({name: getattr(nn, name)(*arguments.get(name, ())).eval() for name in modules})
+    table_test(rows, FORMS, [cnnx.cat([cnnx.tensor(NUMBERS), cnnx.linspace(-110, 110, 23)])], tmp_path)
+
+
 def test_special_values(tmp_path):
     net = of(
         lambda x: (x.relu(), x.clamp(-1, 1), x.sigmoid(), x.tanh(), F.softplus(x), x.amax(0), x.amin(0))
@@ -252,13 +310,43 @@ def test_the_header_says_sizes_and_the_comments_what_layers_do(tmp_path):
     assert "int digit_run(const float *input, float *output);" in header
     numbers = dict(re.findall(r"#define DIGIT_(\w+) (\d+)", header))
     assert int(numbers["INPUT_SIZE"]) == 17 * 15
-    assert int(numbers["WEIGHT_BYTES"]) == export.weight_bytes == 4 * (4 * 9 + 4 + 3 * 4 * 9 + 3)
+    assert int(numbers["WEIGHT_BYTES"]) == export.weight_bytes == 4 * (4 * 9 + 4 + 3 * 4 * 9 + 3) + 2 * 3
     assert int(numbers["MULTIPLY_ADDS"]) == export.multiply_adds == 4 * 16 * 14 * 9 + 3 * 6 * 3 * 36
     assert int(numbers["WORKSPACE_BYTES"]) == export.workspace_bytes
     assert (
         "conv2d (0) with batch_norm (1): kernel 3x3, padding 1, max pool 2x2, relu; 1x1x17x15 -> 1x4x8x7"
         in export.source
     )
+
+
+@pytest.mark.parametrize("name", ["upsample, bicubic", "conv, padded", "conv, stride", "pad, circular"])
+@pytest.mark.parametrize("int8", [False, True], ids=["float", "int8"])
+def test_the_sizes_are_those_of_all_tables(name, int8):
+    model, inputs = made(name, 1)
+    if int8 and name in REFUSED_INT8:
+        pytest.skip("float32 alone")
+    export = cnnx.export_c(model, inputs, **({"int8": True, "calibration": inputs} if int8 else {}))
+    tables = re.findall(r"static const (float|u?int(\d+)_t) \w+\[(\d+)\] = {", export.source)
+    assert tables
+    total = sum(int(count) * (4 if kind == "float" else int(bits) // 8) for kind, bits, count in tables)
+    assert export.weight_bytes == total
+    assert f"#define NET_WEIGHT_BYTES {total} " in export.header
+
+
+@pytest.mark.parametrize("int8", [False, True], ids=["float", "int8"])
+def test_what_pooling_drops_is_not_computed(int8, tmp_path):
+    cnnx.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4))
+    x = cnnx.randn(9, 2, 11, 10)
+    export = compare_int8(model, [x[:1]], [x], tmp_path) if int8 else compare(model, [x], tmp_path)
+    assert "i < 8" in export.source
+    assert "i < 10" not in export.source
+    assert export.multiply_adds == (1 if int8 else 9) * 3 * 8 * 8 * 18
+    if int8:  # once for each cell, not for each cell of its window
+        assert re.search(
+            r"if \(r % 4 == 3\) {\n +for \(int i = 0; i < 2; \+\+i\) {\n.*limited", export.source
+        )
+        assert export.source.count("limited(") == 2
 
 
 def test_flash(tmp_path):
@@ -320,6 +408,7 @@ INFINITE = cnnx.full((1, 3), float("inf"))
         (DENSE, cnnx.ones(2, 3), {"int8": True, "calibration": ONE}, ValueError, "a batch of 1"),
         (DENSE, ONE, {"int8": True, "calibration": cnnx.ones(1, 4)}, ValueError, "like the sample"),
         (DENSE, ONE, {"int8": True, "calibration": INFINITE}, ValueError, "not finite"),
+        (DENSE, ONE, {"int8": True, "calibration": ONE * 1e-42}, ValueError, "values too near 0"),
         (of(lambda x: x.sum()), ONE, {"int8": True, "calibration": ONE}, ValueError, "a batch of 1"),
     ],
 )
@@ -351,13 +440,87 @@ def test_names_of_weights_never_clash(tmp_path):
     compare(Net(), [cnnx.ones(3)], tmp_path)
 
 
+@pytest.mark.parametrize(
+    "net, weights",
+    [
+        (
+            "NET",
+            ["H", "INPUT_SIZE", "OUTPUT_SIZE", "WEIGHT_BYTES", "WORKSPACE_BYTES", "MULTIPLY_ADDS", "run"],
+        ),
+        ("int8", ["t", "run_int8"]),
+        ("row", ["weight"]),
+        ("memory", ["sums", "in", "out"]),
+    ],
+)
+def test_names_of_nets_and_weights_together_never_clash(net, weights, tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            for name in weights:
+                self.register_parameter(name, nn.Parameter(cnnx.randn(1, 1, 1, 3)))
+
+        def forward(self, x):
+            return F.interpolate(math.prod(self.parameters(), start=x), scale_factor=1.5, mode="bicubic")
+
+    compare(Net(), [cnnx.randn(1, 1, 4, 3)], tmp_path, name=net)
+
+
+@pytest.mark.parametrize("name", ["*\\", "*/", "/*", "a\\", "*\\/"])
+def test_names_of_layers_never_end_a_comment(name, tmp_path):
+    model = nn.Module()
+    model.add_module(name, nn.Linear(3, 2))
+    model.forward = lambda x: next(model.children())(x)
+    compare(model, [cnnx.ones(1, 3)], tmp_path)
+
+
 def test_simulate_refuses_what_does_not_fit():
     x = cnnx.ones(1, 3)
     with pytest.raises(TypeError, match=r"^simulate: the net was not exported with int8=True"):
         cnnx.export_c(nn.Linear(3, 2), x).simulate(x)
     export = cnnx.export_c(nn.Linear(3, 2), x, int8=True, calibration=x)
-    for given, error in (((cnnx.ones(1, 4),), ValueError), ((x, x), ValueError), ((x.double(),), TypeError)):
-        with pytest.raises(error, match=r"^simulate: "):
+    cases = [(cnnx.ones(1, 4),), (x, x), (), (cnnx.ones(3),), (cnnx.ones(0, 3),), (cnnx.ones(1, 3, 1),)]
+    for given in cases:
+        with pytest.raises(ValueError, match=r"^simulate: "):
             export.simulate(*given)
+        with pytest.raises(ValueError, match=r"^simulate_int8: "):
+            export.simulate_int8(*[one.numpy().astype(np.int8) for one in given])
+    for given in (x.double(), x.numpy()):
+        with pytest.raises(TypeError, match=r"^simulate: "):
+            export.simulate(given)
     with pytest.raises(TypeError, match=r"^simulate_int8: "):
         export.simulate_int8(np.ones((1, 3)))
+    both = cnnx.export_c(of(lambda x, y: x + y)(), [x, x], int8=True, calibration=[x, x])
+    with pytest.raises(ValueError, match=r"^simulate: inputs must have as many entries each"):
+        both.simulate(cnnx.ones(2, 3), x)
+    with pytest.raises(ValueError, match=r"^simulate_int8: inputs must have as many entries each"):
+        both.simulate_int8(np.ones((1, 3), np.int8), np.ones((2, 3), np.int8))
+
+
+@pytest.mark.parametrize("weights", [1e-6, 1e-9, 0.0])
+def test_int8_with_channels_that_are_next_to_dead(weights, tmp_path):
+    cnnx.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 4 * 5, 3))
+    for layer in (model[0], model[3]):
+        layer.weight.data[1] *= weights
+        layer.bias.data[1] = 0.5
+    x = cnnx.randn(9, 2, 6, 7)
+    export = compare_int8(model, [x[:1]], [x], tmp_path)
+    (want,) = results(model, [x])
+    assert np.abs(export.simulate(x).numpy() - want).max() < 0.025 * np.abs(want).max()
+
+
+def test_what_counts_as_the_same_result():
+    random = np.random.default_rng(0)
+    exact = np.maximum(random.standard_normal(1000) - 1, 0).astype(np.float32)  # most of it is 0
+    rounded = exact + random.uniform(-1e-6, 1e-6, exact.shape).astype(np.float32)
+    assert np.median(exact) == 0
+    assert differing(rounded, exact) == 0
+    assert differing(1.01 * exact, exact) > 0.9 * np.count_nonzero(exact)
+    residues = np.where(np.arange(1000) % 3 == 0, 100 * exact, 1e-7 * exact).astype(np.float32)
+    assert differing(residues + np.float32(1e-6), residues) == 0
+    assert differing(np.full(5, 1e-6, np.float32), np.zeros(5, np.float32)) == 5
+    masked = np.where(np.arange(1000) % 3 == 0, -1e9, exact + 1).astype(np.float32)
+    assert differing(np.where(masked < 0, masked, masked * 1.1), masked) == 666
+    special = np.array([np.nan, np.inf, -np.inf, 0], np.float32)
+    assert differing(special, special) == 0
+    assert differing(special[::-1], special) == 4

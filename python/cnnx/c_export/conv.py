@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 import cnnx
 from cnnx.c_export.net import Array, Layer, store
 from cnnx.c_export.windows import FLOAT, Axis, ConvShape, Numbers, convolve, pooled
-from cnnx.c_export.writer import Writer, at, plus, smallest, table, times
+from cnnx.c_export.writer import Writer, at, plus, smallest, times
 from cnnx.nn import functional as F
 
 
@@ -27,24 +27,19 @@ class Conv(Layer):
         return self.shape.words() + (f", max pool {self.pool}x{self.pool}" if self.pool > 1 else "")
 
     def scratch(self) -> int:
-        return self.shape.columns.cells if self.pool > 1 else 0
+        return cut(self.shape, self.pool).columns.cells if self.pool > 1 else 0
 
     def multiply_adds(self) -> int:
-        s = self.shape
-        cells = (s.rows.cells // self.pool * self.pool) * (s.columns.cells // self.pool * self.pool)
-        return s.batch * s.out_channels * cells * s.taps
+        s = cut(self.shape, self.pool)
+        return s.batch * s.out_channels * s.rows.cells * s.columns.cells * s.taps
 
     def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
         bias = x[2] if len(x) > 2 else None
 
         def finish(o: str, value: str, target: str) -> None:
-            if self.pool == 1:
-                store(w, target, value, self.post)
-            else:
-                w(f"float x = {value};", *(f"x = {function.code};" for function in self.post))
+            store(w, target, value, self.post)
 
-        untouched = self.pool == 1 and not self.post
-        emit_conv(w, self, FLOAT, x[0], x[1], y, scratch, bias, None if untouched else finish)
+        emit_conv(w, self, FLOAT, x[0], x[1], y, scratch, bias, finish if self.post else None)
 
     def before(self, x: Sequence[Array]) -> Array:
         s = self.shape
@@ -75,18 +70,20 @@ def emit_conv(
 ) -> None:
     """Writes the loops of a convolution.
 
-    A row of totals is summed up in `scratch`, or where it shall be if there is none. `finish` writes what
-    becomes of a total: with pooling it declares `x`, else it stores. None: it stays as it is.
+    A row of totals is summed up in `scratch`, or where it shall be if there is none. With pooling the maxima
+    of totals are collected where they shall be, or behind that row if elements have another type. `finish`
+    writes what stores a total, or the maximum of some; None: it stays as it is.
     """
-    s, pool = layer.shape, layer.pool
+    s, pool = cut(layer.shape, layer.pool), layer.pool
     rows, columns = s.rows, s.columns
     height, width = rows.cells // pool, columns.cells // pool  # of the output
+    same = numbers.element == numbers.total
     if not columns.fits and columns.kernel > 1:
-        w(*reach_tables(columns))
+        reach_tables(w, columns)
     with (
         w.loop("n", s.batch) as n,
         w.loop("o", s.out_channels) as o,
-        w.loop("r", height * pool) as r,
+        w.loop("r", rows.cells) as r,
     ):
         cell = f"{r} / {pool}" if pool > 1 else r
         to = plus(
@@ -97,27 +94,36 @@ def emit_conv(
         with w.loop("i", columns.cells) as i:
             w(f"row[{i}] = {f'{bias}[{o}]' if bias else '0'};")
         emit_taps(w, s, numbers, x, weight, n, o, r)
-        if finish is None:
-            return
-        if pool == 1:
-            if in_scratch:
-                w(f"{numbers.element} *to = {to};")
-            with w.loop("i", width) as i:
-                finish(o, f"row[{i}]", f"{'to' if in_scratch else 'row'}[{i}]")
-            return
-        w(f"{numbers.element} *to = {to};")
-        with w.block(f"for (int i = 0; i < {width * pool}; ++i)"):
-            finish(o, "row[i]", "")
-            first = f"{r} % {pool} == 0 && i % {pool} == 0"
-            nan = " || x != x" if numbers.element == "float" else ""
-            w(f"if (({first}) || x > to[i / {pool}]{nan}) to[i / {pool}] = x;")
+        if in_scratch:
+            w(f"{numbers.element} *to = {to};")
+        if pool > 1:
+            if not same:
+                w(f"{numbers.total} *best = row + {width * pool};")
+            best = "to" if same else "best"
+            with w.block(f"for (int i = 0; i < {width * pool}; ++i)"):
+                place, first = f"{best}[i / {pool}]", f"{r} % {pool} == 0 && i % {pool} == 0"
+                nan = " || row[i] != row[i]" if numbers.total == "float" else ""
+                w(f"if (({first}) || row[i] > {place}{nan}) {place} = row[i];")
+        if finish is not None:
+            with ExitStack() as blocks:
+                if pool > 1:
+                    blocks.enter_context(w.block(f"if ({r} % {pool} == {pool - 1})"))
+                i = blocks.enter_context(w.loop("i", width))
+                total = "row" if pool == 1 else best
+                finish(o, f"{total}[{i}]", f"{'to' if in_scratch else 'row'}[{i}]")
 
 
-def reach_tables(axis: Axis) -> list[str]:
+def cut(s: ConvShape, pool: int) -> ConvShape:
+    """A convolution without the rows and columns that pooling drops."""
+    rows, columns = (replace(axis, cells=axis.cells // pool * pool) for axis in (s.rows, s.columns))
+    return replace(s, rows=rows, columns=columns)
+
+
+def reach_tables(w: Writer, axis: Axis) -> None:
     """For each tap, from where to where in a row of the output its cell lies within the input."""
     reach = [axis.reach(tap) for tap in range(axis.kernel)]
-    names = ("first", [a for a, _ in reach]), ("last", [b for _, b in reach])
-    return [line for name, v in names for line in table(name, np.array(v), smallest(v))]
+    for name, v in ("first", [a for a, _ in reach]), ("last", [b for _, b in reach]):
+        w.table(name, np.array(v), smallest(v))
 
 
 def emit_taps(w: Writer, s: ConvShape, numbers: Numbers, x: str, weight: str, n: str, o: str, r: str) -> None:
@@ -178,7 +184,7 @@ class ConvTranspose(Layer):
         rows, columns = s.rows, s.columns
         small, large = rows.cells * columns.cells, rows.size * columns.size
         if not columns.fits and columns.kernel > 1:
-            w(*reach_tables(columns))
+            reach_tables(w, columns)
         with w.loop("n", s.batch) as n:
             with w.loop("o", s.in_channels) as o, w.loop("i", large) as i:
                 place = at((n, s.in_channels * large), (o, large), (i, 1))

@@ -15,7 +15,18 @@ from cnnx.c_export.writer import Writer, at, extents, plus, real
 INDICES = "ijklmpqr"
 Steps = tuple[int, ...]
 
-# By op: C of the operands a, b and c, and the same in NumPy.
+# The remainder has the sign of b; the quotient comes from it, as dividing first could round up.
+REMAINDER = (
+    "const float rest = fmodf(a, b);\nconst int below = rest != 0.0f && (rest < 0.0f) != (b < 0.0f);\n"
+)
+FLOOR_DIVIDE = (
+    REMAINDER + "const double quotient = ((double)a - (double)rest) / (double)b - (below ? 1.0 : 0.0);\n"
+    "const double whole = floor(quotient);\n"
+    "const double nearest = quotient - whole > 0.5 ? whole + 1.0 : whole;\n"
+    "b == 0.0f ? a / b : quotient == 0.0 ? copysignf(0.0f, a / b) : (float)nearest"
+)
+
+# By op: C of the operands a, b and c, an expression after any declarations, and the same in NumPy.
 OPS: dict[str, tuple[str, Callable[..., Array]]] = {
     "copy": ("a", lambda a: a),
     "add": ("a + b", np.add),
@@ -26,8 +37,8 @@ OPS: dict[str, tuple[str, Callable[..., Array]]] = {
     "minimum": ("a < b || a != a ? a : b", np.minimum),
     "pow": ("powf(a, b)", np.power),
     "fmod": ("fmodf(a, b)", np.fmod),
-    "remainder": ("a - b * floorf(a / b)", np.remainder),
-    "floor_divide": ("floorf(a / b)", np.floor_divide),
+    "remainder": (REMAINDER + "below ? rest + b : rest", np.remainder),
+    "floor_divide": (FLOOR_DIVIDE, np.floor_divide),
     "div_trunc": ("truncf(a / b)", lambda a, b: np.trunc(a / b)),
     "hypot": ("hypotf(a, b)", np.hypot),
     "atan2": ("atan2f(a, b)", np.arctan2),
@@ -160,7 +171,8 @@ class Map(Layer):
             else:
                 declared = [f"{name} = {load}" for name, load in zip("abc", loads, strict=False)]
                 w(f"const float {', '.join(declared)};")
-                value = OPS[self.op][0]
+                *lines, value = OPS[self.op][0].split("\n")
+                w(*lines)
             store(w, f"{y}[{target}]", value, self.post)
 
     def evaluate(self, x: Sequence[Array]) -> Array:

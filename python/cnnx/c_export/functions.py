@@ -30,7 +30,7 @@ FORMS: dict[str, str | Form] = {
     "clamp": lambda a, b: clamped(a, b),
     "elu": lambda a, b: f"x > 0.0f ? x : {real(a)} * expm1f({f'{real(b)} * ' if b != 1 else ''}x)",
     "gelu": "0.5f * x * erfcf(-0.707106781f * x)",
-    "gelu_tanh": "0.5f * x * (1.0f + tanhf(0.797884561f * (x + 0.044715f * x * x * x)))",
+    "gelu_tanh": "x / (1.0f + expf(-1.59576912f * (x + 0.044715f * x * x * x)))",
     "hardsigmoid": HARDSIGMOID,
     "hardswish": f"x * {HARDSIGMOID}",
     "hardtanh": lambda a, b: clamped(a, b),
@@ -47,7 +47,7 @@ FORMS: dict[str, str | Form] = {
     "rsqrt": "1.0f / sqrtf(x)",
     "selu": f"{real(SELU_SCALE)} * (x > 0.0f ? x : {real(SELU_ALPHA)} * expm1f(x))",
     "sigmoid": "1.0f / (1.0f + expf(-x))",
-    "sign": "x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : x",
+    "sign": "x > 0.0f ? 1.0f : x < 0.0f ? -1.0f : 0.0f",
     "silu": "x / (1.0f + expf(-x))",
     "softplus": lambda a, b: (
         f"{real(a)} * x > {real(b)} ? x : " + SOFTPLUS.format(f"({real(a)} * x)") + f" / {real(a)}"

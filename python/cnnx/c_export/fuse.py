@@ -60,7 +60,9 @@ def _join(before: Layer, layer: Layer) -> bool:
         return True
     if not (isinstance(layer, Pool) and isinstance(before, Conv) and before.pool == 1 and layer.square > 1):
         return False
-    if layer.shape.planes != before.shape.batch * before.shape.out_channels or not rising:
+    pooled, made = layer.shape, before.shape
+    planes = made.batch * made.out_channels, made.rows.cells, made.columns.cells
+    if (pooled.planes, pooled.rows.size, pooled.columns.size) != planes or not rising:
         return False
     before.pool = layer.square
     before.post += layer.post

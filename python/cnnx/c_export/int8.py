@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cnnx.c_export.conv import emit_conv
+from cnnx.c_export.conv import cut, emit_conv
 from cnnx.c_export.elements import Piece, Strided, loops
 from cnnx.c_export.net import Array, Data, Layer
 from cnnx.c_export.pool import PoolShape, emit_pool
 from cnnx.c_export.reduce import Span
 from cnnx.c_export.resample import Taps
 from cnnx.c_export.windows import ConvShape, Numbers, convolve_exactly, pooled
-from cnnx.c_export.writer import Writer, at, plus, smallest, table, times
+from cnnx.c_export.writer import Writer, at, plus, smallest, times
 
 LARGEST = 127  # of what layers give; -128 can be in the caller's input alone
 MOST = 2**31 - 1
@@ -111,15 +111,15 @@ class WholeConv(Whole):
         return self.words
 
     def scratch(self) -> int:
-        return self.shape.columns.cells
+        columns = cut(self.shape, self.pool).columns.cells
+        return columns + (columns // self.pool if self.pool > 1 else 0)
 
     def multiply_adds(self) -> int:
         return self.products
 
     def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
         def finish(o: str, value: str, target: str) -> None:
-            result = self.result(x, value, o)
-            w(f"{target} = {result};" if self.pool == 1 else f"const int8_t x = {result};")
+            w(f"{target} = {self.result(x, value, o)};")
 
         emit_conv(w, self, INT8, x[0], x[1], y, scratch, x[2], finish)
 
@@ -330,7 +330,7 @@ class WholePick(Whole):
     def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
         rows, columns = self.rows, self.columns
         for name, taps in (("lines", rows), ("cells", columns)):
-            w(*table(name, taps.start, smallest([int(v) for v in taps.start])))
+            w.table(name, taps.start, smallest([int(v) for v in taps.start]))
         with (
             w.loop("c", self.planes) as c,
             w.loop("r", rows.cells) as r,

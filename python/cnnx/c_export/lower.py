@@ -25,6 +25,7 @@ from cnnx.tracing.program import Call, Value
 Lowering = TypeVar("Lowering", bound="Callable[[Builder, Call], Any]")
 LOWERINGS: dict[str, Callable[[Builder, Call], Any]] = {}
 BY = "export_c"
+OF_BOOLS = {"add": "bitwise_or", "mul": "bitwise_and"}
 FIRST_ALONE = ("max", "min")  # the places of extremes, which they are given too, are not needed for them
 
 
@@ -285,7 +286,8 @@ def binary(b: Builder, call: Call) -> Data:
         numbers[i - first] if value is None else Strided.whole(value.shapes[0]).expanded(shape)
         for i, value in enumerate(call.inputs)
     ]
-    return b.add(Map, call, b.inputs(call), op=call.op, shape=shape, operands=operands)
+    op = OF_BOOLS.get(call.op, call.op) if out(call).dtype == dtypes.bool else call.op
+    return b.add(Map, call, b.inputs(call), op=op, shape=shape, operands=operands)
 
 
 def scaled_sum(b: Builder, call: Call) -> Data:
@@ -305,14 +307,25 @@ def alias(b: Builder, call: Call) -> Data:
     """The same elements."""
     if out(call).dtype not in (dtypes.float32, dtypes.bool):
         raise MissingError(f"{call.place} to {str(out(call).dtype).removeprefix('cnnx.')}")
-    return b.data(call.inputs[0], call.place)
+    return as_stored(b, call)
+
+
+def as_stored(b: Builder, call: Call) -> Data:
+    """The elements of the first input in the dtype of the result: true is 1, and so is what is not 0."""
+    source, result = call.inputs[0], out(call)
+    x = b.data(source, call.place)
+    if source is None or source.dtype == dtypes.bool or result.dtype != dtypes.bool:
+        return x
+    shape = source.shapes[0]
+    operands = [Strided.whole(shape), 0.0]
+    return b.add(Map, call, [x], op="ne", shape=shape, operands=operands, output_shape=shape)
 
 
 @lowers("copy")
 def copy(b: Builder, call: Call) -> Data:
     """The elements of another tensor, in this one's shape."""
     view = Strided.whole(shape_of(call)).expanded(out(call).shapes[0])
-    return b.view(call, view, b.data(call.inputs[0], call.place))
+    return b.view(call, view, as_stored(b, call))
 
 
 @lowers("expand", "permute", "transpose", "flip")

@@ -158,11 +158,14 @@ def parameters(q: Quantiser, layer: Layer, channels: int, taps: int) -> tuple[li
     rows = weight.constant.reshape(channels, -1)
     largest = np.abs(rows).max(1)
     scales = np.where(largest > 0, largest, max(float(largest.max()), 1.0)).astype(np.float64) / LARGEST
-    sums = scales * q.scale(x)
     values = np.zeros(channels) if bias is None or bias.constant is None else bias.constant.reshape(-1)
-    start = np.round(values / sums)
-    if np.abs(start).max() + taps * 128 * LARGEST > MOST:
+    room = MOST - taps * 128 * LARGEST
+    if room <= 0:
         raise NoFormError(f"{layer.place}, whose sums exceed 32 bits")
+    # Of a channel whose weights are next to nothing beside its bias the bias decides.
+    scales = np.maximum(scales, np.abs(values.astype(np.float64)) / (q.scale(x) * room))
+    sums = scales * q.scale(x)
+    start = np.round(values / sums)
     name = weight.name.rpartition(".")[0] or weight.name
     named = bias.name if bias is not None else f"{name}.bias"
     made = [
@@ -309,5 +312,11 @@ def whole_net(net: Net, inputs: Sequence[Array]) -> tuple[Net, list[float], list
         raise ValueError("export_c: the scales of calibration lie too far apart for whole numbers")
     for layer in q.layers:
         layer.finish(shift)
+    for data in (*net.inputs, *net.outputs):
+        with np.errstate(over="ignore", under="ignore"):
+            if not np.isfinite(np.float32(1 / q.scales[data])) or np.float32(q.scales[data]) == 0:
+                raise ValueError(
+                    f"export_c: calibration gives values too near 0, at most {q.ranges.of[data]:g}"
+                )
     made = Net(net.inputs, net.outputs, list(q.layers), net.input_shapes, net.output_shapes)
     return made, [q.scales[d] for d in net.inputs], [q.scales[d] for d in net.outputs]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cnnx.c_export.net import Array, Layer, store
-from cnnx.c_export.writer import Writer, at, plus, smallest, table
+from cnnx.c_export.writer import Writer, at, plus, smallest
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,9 +74,9 @@ class Resample(Layer):
         rows, columns = self.rows, self.columns
         for name, taps in (("row", rows), ("column", columns)):
             if not taps.keeps:
-                w(*table(name, taps.start, smallest([int(v) for v in taps.start])))
+                w.table(name, taps.start, smallest([int(v) for v in taps.start]))
             if not taps.picks:
-                w(*table(f"{name}_weight", taps.weight, "float"))
+                w.table(f"{name}_weight", taps.weight, "float")
         size, cells = rows.size * columns.size, rows.cells * columns.cells
         with (
             w.loop("c", self.planes) as c,

@@ -81,9 +81,14 @@ class CNet:
         ValueError
             If shapes do not fit.
         """
-        arrays = list(map(self._quantised, self._checked(inputs), self.input_scales))
+        for x in inputs:
+            if not isinstance(x, Tensor) or x.dtype != cnnx.float32:
+                raise TypeError("simulate: inputs must be float32 tensors")
+        net = self._checked("simulate", inputs)
+        given = [x.detach().cpu().numpy() for x in inputs]
+        arrays = list(map(self._quantised, given, self.input_scales))
         outputs = []
-        for y, scale, end in zip(self.simulate_int8(*arrays), self.output_scales, self._ends, strict=True):
+        for y, scale, end in zip(self._run(net, arrays), self.output_scales, self._ends, strict=True):
             values = np.float32(scale) * y.astype(np.float32)
             outputs.append(
                 cnnx.from_numpy(values if end is None else end.run([values]).reshape(values.shape))
@@ -107,10 +112,15 @@ class CNet:
         ------
         TypeError
             If the net is not int8, or an input is of another dtype.
+        ValueError
+            If shapes do not fit.
         """
-        net = self._whole()
         if any(not isinstance(x, np.ndarray) or x.dtype != np.int8 for x in inputs):
             raise TypeError("simulate_int8: inputs must be arrays of int8")
+        return self._run(self._checked("simulate_int8", inputs), inputs)
+
+    @staticmethod
+    def _run(net: Net, inputs: Sequence[Array]) -> list[Array]:
         parts = [net([x[first : first + 64] for x in inputs]) for first in range(0, len(inputs[0]), 64)]
         return [
             np.concatenate(part).reshape(-1, *shape[1:])
@@ -156,23 +166,20 @@ class CNet:
             made = source.with_suffix(".o").read_bytes()
         return (_loaded(made), " ".join((found, *options))) if made[:4] == b"\x7fELF" else None
 
-    def _whole(self) -> Net:
+    def _checked(self, by: str, inputs: Sequence[Tensor | Array]) -> Net:
+        """The net, if it takes inputs of these shapes."""
         if self._net is None:
-            raise TypeError("simulate: the net was not exported with int8=True")
-        return self._net
-
-    def _checked(self, inputs: Sequence[Tensor]) -> list[Array]:
-        shapes = self._whole().input_shapes
+            raise TypeError(f"{by}: the net was not exported with int8=True")
+        shapes = self._net.input_shapes
         if len(inputs) != len(shapes):
-            raise ValueError(f"simulate: the net has {len(shapes)} inputs, got {len(inputs)}")
-        arrays = []
-        for x, shape in zip(inputs, shapes, strict=True):
-            if not isinstance(x, Tensor) or x.dtype != cnnx.float32:
-                raise TypeError("simulate: inputs must be float32 tensors")
-            if tuple(x.shape[1:]) != shape[1:] or x.shape[0] == 0:
-                raise ValueError(f"simulate: inputs must be (N, ...) like {shape}, got {tuple(x.shape)}")
-            arrays.append(x.detach().cpu().numpy())
-        return arrays
+            raise ValueError(f"{by}: the net has {len(shapes)} inputs, got {len(inputs)}")
+        given = [tuple(x.shape) for x in inputs]
+        for x, shape in zip(given, shapes, strict=True):
+            if len(x) != len(shape) or x[1:] != shape[1:] or x[0] == 0:
+                raise ValueError(f"{by}: inputs must be (N, ...) like {shape}, got {x}")
+        if len({x[0] for x in given}) > 1:
+            raise ValueError(f"{by}: inputs must have as many entries each, got shapes {given}")
+        return self._net
 
     @staticmethod
     def _quantised(x: Array, scale: float) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 import cnnx
 from cnnx.c_export.memory import Plan
 from cnnx.c_export.net import Array, Data, Layer, Net
-from cnnx.c_export.writer import Writer, comment, extents, plus, table
+from cnnx.c_export.writer import Writer, comment, extents, plus
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,37 @@ class Texts:
     header: str
 
 
-class Names:
-    """Names of one file that are used once: all begin with that of the net, which no variable does."""
+#: What a name can be by chance, as `row` and `weight`, or `int8` and `t`.
+OTHERS = {
+    "row_weight",
+    "column_weight",
+    "int8_t",
+    "uint8_t",
+    "int16_t",
+    "uint16_t",
+    "int32_t",
+    "int64_t",
+    "INT64_C",
+}
 
-    def __init__(self, net: str) -> None:
+
+class Names:
+    """Names of one file that are used once: all begin with that of the net, which no variable does.
+
+    `counts` are the numbers of inputs and outputs, by ``INPUT`` and ``OUTPUT``.
+    """
+
+    def __init__(self, net: str, counts: dict[str, int]) -> None:
         self._net = net
-        self._taken = {f"{net}_run", f"{net}_run_int8"}
+        macros = ["H", "WORKSPACE_BYTES", "WEIGHT_BYTES", "MULTIPLY_ADDS"]
+        for what, count in counts.items():
+            macros += [f"{name}_{of}" for name in arguments(count, what, "") for of in ("SIZE", "SCALE")]
+        self._taken = {
+            f"{net}_run",
+            f"{net}_run_int8",
+            *(f"{net.upper()}_{macro}" for macro in macros),
+            *OTHERS,
+        }
 
     def __call__(self, wanted: str) -> str:
         """The name, or one like it."""
@@ -60,6 +85,9 @@ def arguments(count: int, what: str, kind: str) -> list[str]:
     return [f"{kind}{what}{'' if count == 1 else i}" for i in range(count)]
 
 
+APART = "No two arrays may overlap."
+
+
 class File:
     """A C file under construction: what float and int8 nets share.
 
@@ -78,7 +106,7 @@ class File:
     def __init__(self, net: Net, plan: Plan, name: str, element: str, caller: bool) -> None:
         self.net, self.plan, self.name, self.element, self.caller = net, plan, name, element, caller
         self.width = 1 if element == "int8_t" else 4
-        self.names = Names(name)
+        self.names = Names(name, {"INPUT": len(net.inputs), "OUTPUT": len(net.outputs)})
         self.w = Writer()
         self.of: dict[Data, str] = {}
 
@@ -91,7 +119,9 @@ class File:
         """Writes constant arrays, each with its C type."""
         for data, array, kind in values:
             self.of[data] = self.names(data.name)
-            self.w(comment(f"{data.name}: {extents(data.shape)}"), *table(self.of[data], array, kind), "")
+            self.w(comment(f"{data.name}: {extents(data.shape)}"))
+            self.w.table(self.of[data], array, kind)
+            self.w("")
 
     def function(self, layer: Layer, number: int) -> str:
         """Writes a layer's function; returns the call of it."""
@@ -185,15 +215,14 @@ def float_texts(net: Net, name: str, header: str, caller: bool) -> tuple[Texts, 
     if not finite and "#include <math.h>" not in includes:
         includes.insert(0, "#include <math.h>")
     w.lines[head:head] = [*includes, ""] if includes else []
-    weights = sum(4 * data.size for data in constants)
     macros = [
         ("WORKSPACE_BYTES", str(plan.size), "of memory while it runs"),
-        ("WEIGHT_BYTES", str(weights), "of constants"),
+        ("WEIGHT_BYTES", str(w.constant_bytes), "of constants"),
         ("MULTIPLY_ADDS", str(sum(layer.multiply_adds() for layer in net.layers)), "of a run"),
     ]
     where = f"; workspace: {name.upper()}_WORKSPACE_BYTES bytes, aligned for float" if caller else ""
     declarations = [
-        comment(f"Runs the net{where}. Returns 0, or -1 if a pointer is null."),
+        comment(f"Runs the net{where}. {APART} Returns 0, or -1 if a pointer is null."),
         f"int {name}_run({file.parameters('float')});",
     ]
-    return Texts(w.text(), file.header(macros, declarations, "A neural net in C99")), plan, weights
+    return Texts(w.text(), file.header(macros, declarations, "A neural net in C99")), plan, w.constant_bytes

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from cnnx.c_export.int8 import Whole
 from cnnx.c_export.memory import Plan
 from cnnx.c_export.net import Layer, Net
-from cnnx.c_export.source import File, Texts, arguments, describe, layer_name
+from cnnx.c_export.source import APART, File, Texts, arguments, describe, layer_name
 from cnnx.c_export.writer import Writer, comment, plus, real
 
 TYPES = {"int8": "int8_t", "int32": "int32_t"}
@@ -74,10 +74,9 @@ def int8_texts(
     w.lines[helpers_at:helpers_at] = helpers
     _run_int8(file, calls)
     _run(file, after, *scales)
-    weights = sum(array.nbytes for _, array in arrays)
     macros = [
         ("WORKSPACE_BYTES", str(plan.size), "of memory while it runs"),
-        ("WEIGHT_BYTES", str(weights), "of constants"),
+        ("WEIGHT_BYTES", str(w.constant_bytes), "of constants"),
         ("MULTIPLY_ADDS", str(sum(layer.multiply_adds() for layer in net.layers)), "of a run"),
     ]
     for what, values in zip(("INPUT", "OUTPUT"), scales, strict=True):
@@ -88,14 +87,14 @@ def int8_texts(
             macros.append((f"{what}{number}_SCALE", real(scale), text))
     where = f"; workspace: {file.macro}_WORKSPACE_BYTES bytes, aligned for int32_t" if caller else ""
     declarations = [
-        comment(f"Runs the net{where}. Returns 0, or -1 if a pointer is null."),
+        comment(f"Runs the net{where}. {APART} Returns 0, or -1 if a pointer is null."),
         f"int {name}_run({file.parameters('float')});",
         "",
-        comment("The same on int8: multiples of the scales."),
+        comment(f"The same on int8: multiples of the scales. {APART}"),
         f"int {name}_run_int8({file.parameters('int8_t')});",
     ]
     about = "A neural net in C99, in whole numbers"
-    return Texts(w.text(), file.header(macros, declarations, about)), plan, weights
+    return Texts(w.text(), file.header(macros, declarations, about)), plan, w.constant_bytes
 
 
 def _end(file: File, layer: Layer, number: int, output: str) -> str:

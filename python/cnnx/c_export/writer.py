@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+BYTES = {"float": 4, "int8_t": 1, "uint8_t": 1, "int16_t": 2, "uint16_t": 2, "int32_t": 4}
 
 
 class Writer:
@@ -17,6 +18,7 @@ class Writer:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.constant_bytes = 0  # of all tables
         self._depth = 0
 
     def __call__(self, *lines: str) -> None:
@@ -40,6 +42,15 @@ class Writer:
             return
         with self.block(f"for (int {name} = {start}; {name} < {count}; ++{name})"):
             yield name
+
+    def table(self, name: str, values: Array, kind: str) -> None:
+        """A constant array."""
+        items = reals(values) if kind == "float" else list(map(str, values.reshape(-1).tolist()))
+        items = items or ["0"]
+        in_line = 8 if kind == "float" else 20
+        lines = [f"    {', '.join(items[i : i + in_line])}," for i in range(0, len(items), in_line)]
+        self(f"static const {kind} {name}[{len(items)}] = {{", *lines, "};")
+        self.constant_bytes += len(items) * BYTES[kind]
 
     def text(self) -> str:
         """All of it."""
@@ -85,14 +96,6 @@ def times(a: str, factor: int) -> str:
     return f"({a}) * {factor}" if " " in a else f"{a} * {factor}"
 
 
-def table(name: str, values: Array, kind: str) -> list[str]:
-    """A constant array."""
-    items = reals(values) if kind == "float" else list(map(str, values.reshape(-1).tolist()))
-    in_line = 8 if kind == "float" else 20
-    lines = [f"    {', '.join(items[i : i + in_line])}," for i in range(0, len(items), in_line)]
-    return [f"static const {kind} {name}[{max(len(items), 1)}] = {{", *(lines or ["    0"]), "};"]
-
-
 def smallest(values: Sequence[int]) -> str:
     """The smallest integer type that holds all of these."""
     low, high = min(values, default=0), max(values, default=0)
@@ -111,7 +114,7 @@ def extents(shape: Sequence[int]) -> str:
 
 def comment(text: str) -> str:
     """A comment: nothing in it ends it."""
-    safe = text.replace("*/", "* /").replace("/*", "/ *").replace("\\", "/")
+    safe = text.replace("\\", "/").replace("*/", "* /").replace("/*", "/ *")
     return "/* " + "".join(c if 32 <= ord(c) < 127 else "_" for c in safe) + " */"
 
 
