@@ -201,7 +201,8 @@ def test_cubic_resizing_of_bytes_ends_at_their_range():
     x = np.array([[[[0, 0, 255, 255, 0, 0, 255]]]], np.uint8)
     scales = [np.array([1, 1, 1, 2.5], np.float32)]
     found, exact = (
-        run_node("Resize", 13, [value, None, scales], {"mode": "cubic"}) for value in (x, x.astype(np.float32))
+        run_node("Resize", 13, [value, None, scales], {"mode": "cubic"})
+        for value in (x, x.astype(np.float32))
     )
     assert found.dtype == np.uint8
     assert exact.min() < -1
