@@ -168,7 +168,8 @@ def test_from_ctypes(net):
     np.testing.assert_allclose(found, scores, rtol=1e-5, atol=1e-5)
     given.bytes -= 1
     assert library.cnnx_session_run_many(session, ctypes.byref(given), one, ctypes.byref(taken), one) == 3
-    assert library.cnnx_last_error().startswith(b"Session: input 0 of shape (1, 1, 28, 28) takes 3136 bytes")
+    words = b"cnnx_session_run_many: input 0 of shape (1, 1, 28, 28) takes 3136 bytes"
+    assert library.cnnx_last_error().startswith(words)
     library.cnnx_session_free(session)
 
 
@@ -220,4 +221,5 @@ def test_from_rust(net, tmp_path):
     command = ["cargo", "run", "--quiet", "--offline", "--", "missing.onnx", str(folder / "image")]
     done = subprocess.run(command, capture_output=True, text=True, **options)
     assert done.returncode == 1
-    assert done.stderr == "classify: load_onnx: cannot open missing.onnx: No such file or directory\n"
+    error = "cnnx_load_onnx: load_onnx: cannot open missing.onnx: No such file or directory"
+    assert done.stderr == f"classify: {error}\n"

@@ -61,6 +61,11 @@ FORMS = [
     ("LRN", 13, [IMAGE], {"size": 5, "alpha": 0.3, "beta": 0.6, "bias": 1.5}, 1),
     ("Gemm", 7, [reals(5, 3), reals(5, 4), reals(1, 4)], {"transA": 1, "alpha": 0.5, "beta": 2.0}, 1),
     ("Gemm", 13, [reals(2, 3), reals(4, 3)], {"transB": 1}, 1),
+    ("Pow", 13, [ints(16777217, 2**31 + 1, -3), np.array([1, 1, 3], np.float32)], {}, 1),
+    ("Slice", 13, [X, [ints(-9)], [ints(-9)], [ints(1)], [ints(-1)]], {}, 1),
+    ("Slice", 13, [X, [ints(-9)], [ints(-9)], [ints(1)], [ints(-2)]], {}, 1),
+    ("Slice", 13, [X, [ints(9)], [ints(-9)], [ints(1)], [ints(-3)]], {}, 1),
+    ("Slice", 13, [X, [ints(-4)], [ints(2)], [ints(1)], [ints(-1)]], {}, 1),
     ("Scatter", 9, [X, ints(0, 2, 1).reshape(1, 3, 1), reals(1, 3, 1)], {"axis": 0}, 1),
     ("PRelu", 7, [IMAGE, reals(3, 1, 1)], {}, 1),
     ("Selu", 7, [X], {"alpha": 2.0, "gamma": 3.0}, 1),
@@ -114,7 +119,8 @@ RESIZES = [
 ]
 
 
-def compare(op, opset, inputs, attributes, outputs):
+def model_of(op, opset, inputs, attributes, outputs):
+    """A model of one node, and what it is fed with: inputs in a list are constants."""
     feed, initializers, names = {}, [], []
     for i, value in enumerate(inputs):
         names.append("" if value is None else f"x{i}")
@@ -133,12 +139,26 @@ def compare(op, opset, inputs, attributes, outputs):
         opset_imports=[helper.make_opsetid("", opset)],
     )
     model.ir_version = 8
-    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    expected = session.run(None, feed)
+    return model, feed
+
+
+def run_model(model, feed):
     for result in model.graph.output:
         result.type.tensor_type.elem_type = TYPES.FLOAT
-    net = _C.parse_onnx(model.SerializeToString(), op)
-    found = net.run([cnnx.tensor(x) for x in feed.values()], [weight for _, weight in net.weights], False)
+    net = _C.parse_onnx(model.SerializeToString(), "test")
+    return net.run([cnnx.tensor(x) for x in feed.values()], [weight for _, weight in net.weights], False)
+
+
+def run_node(op, opset, inputs, attributes):
+    (found,) = run_model(*model_of(op, opset, inputs, attributes, 1))
+    return found.numpy()
+
+
+def compare(op, opset, inputs, attributes, outputs):
+    model, feed = model_of(op, opset, inputs, attributes, outputs)
+    session = runtime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    expected = session.run(None, feed)
+    found = run_model(model, feed)
     for got, wanted in zip(found, expected, strict=True):
         assert tuple(got.shape) == wanted.shape
         assert got.numpy().dtype == wanted.dtype
@@ -160,6 +180,34 @@ def test_resize(attributes, scales, sizes):
     if sizes is not None:
         inputs.append([np.array(sizes)])
     compare("Resize", 13, inputs, attributes, 1)
+
+
+@pytest.mark.parametrize("policy", ["not_larger", "not_smaller"])
+@pytest.mark.parametrize("rule", ["half_pixel", "pytorch_half_pixel", "asymmetric"])
+@pytest.mark.parametrize("mode", ["nearest", "linear", "cubic"])
+@pytest.mark.parametrize("sizes", [[7, 4], [4, 9], [11, 13], [3, 3]])
+def test_resize_keeps_the_aspect_ratio(policy, rule, mode, sizes):
+    attributes = {
+        "mode": mode,
+        "coordinate_transformation_mode": rule,
+        "keep_aspect_ratio_policy": policy,
+        "axes": [2, 3],
+    }
+    compare("Resize", 18, [IMAGE, None, None, [np.array(sizes)]], attributes, 1)
+
+
+def test_cubic_resizing_of_bytes_ends_at_their_range():
+    """The curve goes below 0 and above 255."""
+    x = np.array([[[[0, 0, 255, 255, 0, 0, 255]]]], np.uint8)
+    scales = [np.array([1, 1, 1, 2.5], np.float32)]
+    found, exact = (
+        run_node("Resize", 13, [value, None, scales], {"mode": "cubic"})
+        for value in (x, x.astype(np.float32))
+    )
+    assert found.dtype == np.uint8
+    assert exact.min() < -1
+    assert exact.max() > 256
+    np.testing.assert_allclose(found, exact.clip(0, 255), atol=0.501)
 
 
 def test_functions_of_the_model_are_expanded():

@@ -115,16 +115,37 @@ void give(const std::vector<Described>& values, size_t index, const char* what, 
 
 void give_count(const std::vector<Described>& values, size_t* count) { needed(count, "count") = values.size(); }
 
+// As much of a struct as the caller has. What a newer caller's has behind it must be zero: it would be passed over.
+template <class T>
+void read_struct(T& to, const T* from, const char* what) {
+  const size_t size = from->struct_size;
+  if (size < sizeof(size_t) || size > 4096) throw ValueError(message(what, ".struct_size is not set: it is the struct's sizeof"));
+  const auto* bytes = reinterpret_cast<const unsigned char*>(from);
+  for (size_t i = sizeof(T); i < size; ++i)
+    if (bytes[i] != 0) throw NotImplementedError(message(what, " has members that this version of cnnx does not know"));
+  std::memcpy(&to, from, std::min(size, sizeof(T)));
+}
+
+// A name of no kind of device is an argument's fault; a device that is not there is not.
+Device device_of(const std::string& name) {
+  const bool is_cuda = name == "cuda" || (name.starts_with("cuda:") && name.size() > 5 &&
+                                          name.find_first_not_of("0123456789", 5) == std::string::npos);
+  if (name != "cpu" && name != "cpu:0" && !is_cuda)
+    throw ValueError("options.device is no device; known are \"cpu\", \"cuda\" and \"cuda:0\", ...");
+  try {
+    return parse_device(name);
+  } catch (const Error& error) {
+    throw NotImplementedError(error.what());
+  }
+}
+
 SessionOptions read_options(const cnnx_session_options* given, size_t inputs) {
   cnnx_session_options o = CNNX_SESSION_OPTIONS;
-  if (given != nullptr) {
-    if (given->struct_size < sizeof(size_t)) throw ValueError("options.struct_size is not set: begin with CNNX_SESSION_OPTIONS");
-    std::memcpy(&o, given, std::min(given->struct_size, sizeof(o)));
-  }
+  if (given != nullptr) read_struct(o, given, "options");
   SessionOptions options{.batch = o.batch, .threads = o.threads, .fold_batch_norm = o.keep_batch_norm == 0};
   if (o.keep_batch_norm != 0 && o.keep_batch_norm != 1)
     throw ValueError(message("options.keep_batch_norm is ", o.keep_batch_norm, " instead of 0 or 1"));
-  if (o.device != nullptr) options.device = parse_device(o.device);
+  if (o.device != nullptr) options.device = device_of(o.device);
   if (o.shapes == nullptr && o.ranks == nullptr && o.shape_count == 0) return options;
   if (o.shapes == nullptr || o.ranks == nullptr) throw ValueError("options.shapes or options.ranks is null");
   if (o.shape_count != inputs) throw ValueError(message("the net has ", inputs, " inputs, got ", o.shape_count, " shapes"));
@@ -204,14 +225,14 @@ const char* cnnx_last_error(void) { return last.text.c_str(); }
 cnnx_status cnnx_last_status(void) { return last.status; }
 
 cnnx_status cnnx_load_onnx(const char* path, cnnx_net** net) {
-  return guarded("load_onnx", [&] {
+  return guarded(__func__, [&] {
     needed(net, "net") = nullptr;
     *net = new cnnx_net(load_onnx(&needed(path, "path")));
   });
 }
 
 cnnx_status cnnx_parse_onnx(const void* data, size_t size, const char* name, cnnx_net** net) {
-  return guarded("load_onnx", [&] {
+  return guarded(__func__, [&] {
     needed(net, "net") = nullptr;
     if (data == nullptr && size > 0) throw ValueError("data is null");
     *net = new cnnx_net(parse_onnx(data == nullptr ? "" : data, size, name == nullptr ? "memory" : name));
@@ -219,12 +240,12 @@ cnnx_status cnnx_parse_onnx(const void* data, size_t size, const char* name, cnn
 }
 
 cnnx_status cnnx_load_safetensors(const char* path, const cnnx_model* model, cnnx_net** net) {
-  return guarded("load_safetensors", [&] {
+  return guarded(__func__, [&] {
     needed(net, "net") = nullptr;
-    if (needed(model, "model").struct_size < sizeof(cnnx_model))
-      throw ValueError("model.struct_size is not set: begin with CNNX_MODEL");
-    const std::string name = &needed(model->name, "model.name");
-    const ModelOptions options{model->channels, model->height, model->width, model->classes};
+    cnnx_model m = CNNX_MODEL(nullptr);
+    read_struct(m, &needed(model, "model"), "model");
+    const std::string name = &needed(m.name, "model.name");
+    const ModelOptions options{m.channels, m.height, m.width, m.classes};
     const SafetensorsFile weights = load_safetensors(&needed(path, "path"));
     with_weights(name, options, weights);
     *net = new cnnx_net(name, options, weights);
@@ -234,20 +255,20 @@ cnnx_status cnnx_load_safetensors(const char* path, const cnnx_model* model, cnn
 void cnnx_net_free(cnnx_net* net) { delete net; }
 
 cnnx_status cnnx_net_input_count(const cnnx_net* net, size_t* count) {
-  return guarded("net_input_count", [&] { give_count(needed(net, "net").inputs, count); });
+  return guarded(__func__, [&] { give_count(needed(net, "net").inputs, count); });
 }
 cnnx_status cnnx_net_output_count(const cnnx_net* net, size_t* count) {
-  return guarded("net_output_count", [&] { give_count(needed(net, "net").outputs, count); });
+  return guarded(__func__, [&] { give_count(needed(net, "net").outputs, count); });
 }
 cnnx_status cnnx_net_input(const cnnx_net* net, size_t index, cnnx_value* value) {
-  return guarded("net_input", [&] { give(needed(net, "net").inputs, index, "input", value); });
+  return guarded(__func__, [&] { give(needed(net, "net").inputs, index, "input", value); });
 }
 cnnx_status cnnx_net_output(const cnnx_net* net, size_t index, cnnx_value* value) {
-  return guarded("net_output", [&] { give(needed(net, "net").outputs, index, "output", value); });
+  return guarded(__func__, [&] { give(needed(net, "net").outputs, index, "output", value); });
 }
 
 cnnx_status cnnx_session_create(const cnnx_net* net, const cnnx_session_options* options, cnnx_session** session) {
-  return guarded("Session", [&] {
+  return guarded(__func__, [&] {
     needed(session, "session") = nullptr;
     const cnnx_net& of = needed(net, "net");
     *session = new cnnx_session(of, read_options(options, of.inputs.size()));
@@ -257,20 +278,20 @@ cnnx_status cnnx_session_create(const cnnx_net* net, const cnnx_session_options*
 void cnnx_session_free(cnnx_session* session) { delete session; }
 
 cnnx_status cnnx_session_input_count(const cnnx_session* session, size_t* count) {
-  return guarded("session_input_count", [&] { give_count(needed(session, "session").inputs, count); });
+  return guarded(__func__, [&] { give_count(needed(session, "session").inputs, count); });
 }
 cnnx_status cnnx_session_output_count(const cnnx_session* session, size_t* count) {
-  return guarded("session_output_count", [&] { give_count(needed(session, "session").outputs, count); });
+  return guarded(__func__, [&] { give_count(needed(session, "session").outputs, count); });
 }
 cnnx_status cnnx_session_input(const cnnx_session* session, size_t index, cnnx_value* value) {
-  return guarded("session_input", [&] { give(needed(session, "session").inputs, index, "input", value); });
+  return guarded(__func__, [&] { give(needed(session, "session").inputs, index, "input", value); });
 }
 cnnx_status cnnx_session_output(const cnnx_session* session, size_t index, cnnx_value* value) {
-  return guarded("session_output", [&] { give(needed(session, "session").outputs, index, "output", value); });
+  return guarded(__func__, [&] { give(needed(session, "session").outputs, index, "output", value); });
 }
 
 cnnx_status cnnx_session_run(cnnx_session* session, const float* input, size_t input_count, float* output, size_t output_count) {
-  return guarded("Session", [&] {
+  return guarded(__func__, [&] {
     cnnx_session& s = needed(session, "session");
     if (input == nullptr && input_count > 0) throw ValueError("input is null");
     if (output == nullptr && output_count > 0) throw ValueError("output is null");
@@ -280,7 +301,7 @@ cnnx_status cnnx_session_run(cnnx_session* session, const float* input, size_t i
 
 cnnx_status cnnx_session_run_many(cnnx_session* session, const cnnx_input* inputs, size_t input_count, const cnnx_output* outputs,
                                   size_t output_count) {
-  return guarded("Session", [&] {
+  return guarded(__func__, [&] {
     cnnx_session& s = needed(session, "session");
     if (inputs == nullptr && input_count > 0) throw ValueError("inputs is null");
     if (outputs == nullptr && output_count > 0) throw ValueError("outputs is null");

@@ -100,7 +100,7 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
       const auto weight = weights.find(value);
       if (weight == weights.end() || i >= 32) continue;
       const Tensor& tensor = model.initializers[weight->second].second;
-      if (!is_floating_point(tensor.dtype()) || tensor.numel() < 2) continue;
+      if (!is_floating_point(tensor.dtype()) || tensor.numel() < (step.op->takes_numbers ? 2 : 1)) continue;
       if ((step.op->parameters >> i & 1) != 0) parameters.insert(weight->second);
       if ((step.op->buffers >> i & 1) != 0) buffers.insert(weight->second);
     }

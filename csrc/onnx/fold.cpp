@@ -88,7 +88,7 @@ std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net
   result->results = net.results;
   result->values = net.values;
   std::vector<Step> steps;
-  std::vector<std::vector<Tensor>> tables;  // of these steps
+  std::vector<Known::Step> known_steps;
   std::vector<size_t> place(net.steps.size());
   for (size_t at = 0; at < net.steps.size(); ++at) {
     const Step& step = net.steps[at];
@@ -100,7 +100,7 @@ std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net
     const std::vector<Tensor> numbers = may ? folded(*conv, step, known.values) : std::vector<Tensor>();
     if (numbers.empty()) {
       steps.push_back(step);
-      tables.push_back(known.tables[at]);
+      known_steps.push_back(known.steps[at]);
       continue;
     }
     Step& wide = steps[place[static_cast<size_t>(conv - net.steps.data())]];
@@ -113,9 +113,9 @@ std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net
     for (const Tensor& t : numbers) known.values.push_back(t);
     result->values += 2;
   }
-  known.tables.assign(result->steps.size(), {});
+  known.steps.assign(result->steps.size(), {.is_fixed = true});
   std::ranges::move(steps, std::back_inserter(result->steps));
-  std::ranges::move(tables, std::back_inserter(known.tables));
+  std::ranges::move(known_steps, std::back_inserter(known.steps));
   return result;
 }
 

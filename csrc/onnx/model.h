@@ -44,8 +44,6 @@ struct Function {
 
 struct Model {
   int64_t opset = 0;  // of ai.onnx
-  std::string producer;
-  std::vector<std::pair<std::string, int64_t>> other_opsets;
   std::vector<Node> nodes;
   std::vector<Function> functions;
   std::vector<std::pair<std::string, Tensor>> initializers;

@@ -35,6 +35,49 @@ std::string places(const std::vector<Tensor>& weights) {
   return bytes;
 }
 
+// What comes from constants and shapes is the same for all inputs of a signature.
+std::string constants_key(const OnnxNet::State& net, const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights,
+                          bool training) {
+  std::vector<Tensor> constants;
+  for (size_t i = 0; i < weights.size(); ++i)
+    if (net.is_constant[i]) constants.push_back(weights[i]);
+  return signature(inputs) + places(constants) + (training ? "training" : "");
+}
+
+std::shared_ptr<const onnx::Known> known_constants(const OnnxNet::State& net, const std::string& key) {
+  const std::lock_guard lock(net.mutex);
+  const auto found = net.constants.find(key);
+  return found != net.constants.end() ? found->second : nullptr;
+}
+
+// A pass that finds them.
+std::shared_ptr<const onnx::Known> find_constants(const OnnxNet::State& net, const std::string& key, onnx::Pass pass,
+                                                  std::vector<Tensor>& results) {
+  const auto found = std::make_shared<onnx::Known>();
+  pass.found = found.get();
+  results = onnx::evaluate(net, pass);
+  const std::lock_guard lock(net.mutex);
+  if (net.constants.size() >= kMostPlans) net.constants.clear();
+  net.constants[key] = found;
+  return found;
+}
+
+// Op by op. What is known beforehand is not computed again, so that a plan that is being noted does not see it.
+std::vector<Tensor> op_by_op(const OnnxNet::State& net, const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights,
+                             bool training) {
+  onnx::Pass pass{.inputs = inputs, .weights = weights, .training = training};
+  bool is_plain = are_calls_watched() || is_autocast_enabled();
+  for (size_t i = 0; !is_plain && i < weights.size(); ++i) is_plain = net.is_constant[i] && needs_grad({weights[i]});
+  if (is_plain) return onnx::evaluate(net, pass);
+  const std::string key = constants_key(net, inputs, weights, training);
+  const std::shared_ptr<const onnx::Known> known = known_constants(net, key);
+  pass.known = known.get();
+  if (known != nullptr || is_noting()) return onnx::evaluate(net, pass);
+  std::vector<Tensor> results;
+  find_constants(net, key, pass, results);
+  return results;
+}
+
 OnnxNet from_source(const onnx::Source& source, onnx::Folder folder) {
   return OnnxNet(onnx::build_net(onnx::parse_model(source, folder), source.name));
 }
@@ -54,39 +97,49 @@ OnnxNet load_onnx(const std::string& path) try {
 }
 
 OnnxNet parse_onnx(const void* data, size_t size, const std::string& file) {
+  if (data == nullptr && size > 0) throw ValueError(message("load_onnx: ", file, ": ", size, " bytes at a null pointer"));
   return from_source({"load_onnx: " + file, {static_cast<const char*>(data), size}}, {});
 }
 
-const std::vector<OnnxValue>& OnnxNet::inputs() const { return state_->inputs; }
-const std::vector<OnnxValue>& OnnxNet::outputs() const { return state_->outputs; }
-const std::vector<std::pair<std::string, Tensor>>& OnnxNet::weights() const { return state_->weights; }
-const std::vector<size_t>& OnnxNet::parameters() const { return state_->parameters; }
-const std::vector<size_t>& OnnxNet::buffers() const { return state_->buffers; }
+OnnxNet::OnnxNet(std::shared_ptr<const State> state) : state_(std::move(state)) {
+  if (state_ == nullptr) throw ValueError("onnx: a net of nothing");
+}
+
+const std::shared_ptr<const OnnxNet::State>& OnnxNet::shared() const {
+  if (state_ == nullptr) throw Error("onnx: the net was moved to another one");
+  return state_;
+}
+
+const std::vector<OnnxValue>& OnnxNet::inputs() const { return state().inputs; }
+const std::vector<OnnxValue>& OnnxNet::outputs() const { return state().outputs; }
+const std::vector<std::pair<std::string, Tensor>>& OnnxNet::weights() const { return state().weights; }
+const std::vector<size_t>& OnnxNet::parameters() const { return state().parameters; }
+const std::vector<size_t>& OnnxNet::buffers() const { return state().buffers; }
 
 std::vector<Tensor> OnnxNet::run(const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights, bool training) const {
-  onnx::check_inputs(*state_, inputs);
-  if (weights.size() != state_->weights.size())
-    throw ValueError(message("onnx: the net has ", state_->weights.size(), " weights, got ", weights.size()));
-  if (training) return onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .training = true});
+  onnx::check_inputs(state(), inputs);
+  if (weights.size() != state().weights.size())
+    throw ValueError(message("onnx: the net has ", state().weights.size(), " weights, got ", weights.size()));
+  if (training) return op_by_op(state(), inputs, weights, true);
   return planned(inputs, weights);
 }
 
 std::vector<Tensor> OnnxNet::operator()(const std::vector<Tensor>& inputs) const {
-  onnx::check_inputs(*state_, inputs);
-  return planned(inputs, own_weights(*state_));
+  onnx::check_inputs(state(), inputs);
+  return planned(inputs, own_weights(state()));
 }
 
 std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights) const {
-  const auto eager = [&] { return onnx::evaluate(*state_, {.inputs = inputs, .weights = weights}); };
+  const auto eager = [&] { return op_by_op(state(), inputs, weights, false); };
   if (is_noting() || are_calls_watched() || is_autocast_enabled() || needs_grad(inputs) || needs_grad(weights)) return eager();
 
   const NoGrad guard;
   const std::string key = signature(inputs) + places(weights);
   std::shared_ptr<Plan> plan;
   {
-    const std::lock_guard lock(state_->mutex);
-    const auto found = state_->plans.find(key);
-    if (found != state_->plans.end()) {
+    const std::lock_guard lock(state().mutex);
+    const auto found = state().plans.find(key);
+    if (found != state().plans.end()) {
       if (found->second.is_refused) return eager();
       plan = found->second.plan;
     }
@@ -95,13 +148,14 @@ std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const st
     if (auto results = plan->try_replay(inputs)) return *std::move(results);
   // A first pass finds the constants; the second is noted.
   State::Planned planned;
-  onnx::Known constants;
-  onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .found = &constants});
+  const std::string of_constants = constants_key(state(), inputs, weights, false);
+  std::shared_ptr<const onnx::Known> constants = known_constants(state(), of_constants);
+  std::vector<Tensor> results;
+  if (constants == nullptr) constants = find_constants(state(), of_constants, {.inputs = inputs, .weights = weights}, results);
   planned.plan = std::make_shared<Plan>();
   planned.plan->begin(inputs);
-  std::vector<Tensor> results;
   try {
-    results = onnx::evaluate(*state_, {.inputs = inputs, .weights = weights, .known = &constants});
+    results = onnx::evaluate(state(), {.inputs = inputs, .weights = weights, .known = constants.get()});
   } catch (...) {
     planned.plan->abandon();
     throw;
@@ -109,15 +163,15 @@ std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const st
   planned.is_refused = !planned.plan->end(results).empty() || planned.plan->is_on_device();
   if (planned.is_refused) planned.plan = nullptr;
   for (Tensor& t : results) t = clone(t);  // their memory is the plan's
-  const std::lock_guard lock(state_->mutex);
-  if (state_->plans.size() >= kMostPlans) state_->plans.clear();
-  state_->plans[key] = std::move(planned);
+  const std::lock_guard lock(state().mutex);
+  if (state().plans.size() >= kMostPlans) state().plans.clear();
+  state().plans[key] = std::move(planned);
   return results;
 }
 
 Tensor OnnxNet::operator()(const Tensor& input) const {
-  if (state_->inputs.size() != 1 || state_->outputs.size() != 1) {
-    throw ValueError(message("onnx: the net has ", state_->inputs.size(), " inputs and ", state_->outputs.size(),
+  if (state().inputs.size() != 1 || state().outputs.size() != 1) {
+    throw ValueError(message("onnx: the net has ", state().inputs.size(), " inputs and ", state().outputs.size(),
                              " outputs; call it with a list of tensors"));
   }
   return (*this)(std::vector<Tensor>{input})[0];
@@ -187,8 +241,8 @@ class Fixed {
 }  // namespace
 
 Session::Session(const OnnxNet& net, const SessionOptions& options)
-    : Session(
-          [fixed = std::make_shared<Fixed>(net.state_, options)](const std::vector<Tensor>& inputs) { return (*fixed)(inputs); },
-          input_specs(net, options), {.threads = options.threads, .device = options.device}) {}
+    : Session([fixed = std::make_shared<Fixed>(net.shared(), options)](
+                  const std::vector<Tensor>& inputs) { return (*fixed)(inputs); },
+              input_specs(net, options), {.threads = options.threads, .device = options.device}) {}
 
 }  // namespace cnnx

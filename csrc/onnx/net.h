@@ -13,6 +13,10 @@
 
 namespace cnnx {
 
+namespace onnx {
+struct Known;
+}
+
 struct OnnxNet::State {
   struct Step {
     onnx::Node node;
@@ -36,6 +40,8 @@ struct OnnxNet::State {
   };
   mutable std::mutex mutex;
   mutable std::unordered_map<std::string, Planned> plans;
+  // What passes found, by the signature of their inputs: for those that are noted within other plans, op by op.
+  mutable std::unordered_map<std::string, std::shared_ptr<const onnx::Known>> constants;
 };
 
 namespace onnx {
@@ -43,17 +49,23 @@ namespace onnx {
 // Throws what load_onnx throws, in messages that begin with `where`.
 std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& where);
 
-// The largest value that comes from constants alone, in bytes: a file must not take memory as it pleases.
+// The most that what comes from constants alone may take, one value and all of them at a time, in bytes: a file must not take
+// memory as it pleases.
 inline constexpr size_t kMostConstantBytes = size_t{1} << 31;
 
 // What a node makes that is known without running it.
 Tensor constant_value(const Node& node);
 
 // What a pass found that comes from shapes and constants alone, so that a later one for inputs of the same shapes need not
-// compute it: values by number, and the tables of nodes (NodeRun::once) by step.
+// compute it. Values by number, those that another step or a caller reads; by step whether it need not run, and the tables
+// that it made if it must (NodeRun::once).
 struct Known {
+  struct Step {
+    bool is_fixed = false;
+    std::vector<Tensor> tables = {};
+  };
   std::vector<Tensor> values;
-  std::vector<std::vector<Tensor>> tables;
+  std::vector<Step> steps;
 };
 
 // One pass. weights_too: parameters and buffers are constants as well.

@@ -7,6 +7,8 @@
 #include "cnnx/error.h"
 #include "cnnx/ops/elementwise.h"
 #include "cnnx/ops/view.h"
+#include "core/memory_limit.h"
+#include "onnx/net.h"
 
 namespace cnnx::onnx {
 namespace {
@@ -64,6 +66,7 @@ const Tensor& NodeRun::optional(size_t i) const {
 
 Tensor NodeRun::once(const std::function<Tensor()>& make) {
   if (tables_.known != nullptr) return tables_.known->at(made_++);
+  const MemoryLimit limit(kMostConstantBytes);
   const Tensor made = to(make(), device_);
   if (tables_.found != nullptr) tables_.found->push_back(made);
   return made;

@@ -97,14 +97,18 @@ struct Op {
   const char* name;
   void (*run)(NodeRun& run);
   const char* attributes = "";  // the names of those that it knows, with spaces between; another one is an error
-  // The opsets of its domain that it is for, the last one included; until 0: all that are.
+  // The opsets of ai.onnx that it is for, the last one included, whatever its own domain; until 0: all that are.
   int64_t since = 0, until = 0;
   // Whether its results come from the shape of its inputs alone, so that they are constants where shapes are.
   bool of_shapes = false;
   // Whether its result is its first input in another form: what becomes of the result is what becomes of a weight there.
   bool is_form = false;
+  // Whether it draws random numbers in training.
+  bool draws = false;
   // Inputs that a fine-tuning changes, where they are weights: a bit for each. buffers: running statistics.
   uint32_t parameters = 0, buffers = 0;
+  // Whether a weight of one element is a number of the net's own (x + 1) and stays what it is.
+  bool takes_numbers = false;
   const char* domain = "";
 };
 inline constexpr int64_t kOldestOpset = 7, kNewestOpset = 28;
@@ -126,7 +130,7 @@ std::span<const Op> reduce_ops();
 std::span<const Op> resample_ops();
 std::span<const Op> scatter_ops();
 std::span<const Op> shape_ops();
-// The op of a node, for the model's opset; null if there is none.
+// The op of a node, for the opset of ai.onnx; null if there is none.
 const Op* find_op(const std::string& name, const std::string& domain, int64_t opset);
 
 // A dimension as ONNX counts them, negative ones from the end.

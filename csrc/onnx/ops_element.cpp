@@ -43,8 +43,8 @@ void div_node(NodeRun& run) { run.out(div(run.in(0), run.in(1), is_floating_poin
 // The exponent may be of another dtype; the result is of the base's.
 void pow_node(NodeRun& run) {
   const Tensor &x = run.in(0), &y = run.in(1);
-  const bool negative = !is_floating_point(x.dtype()) && !is_floating_point(y.dtype());  // 2 to the -1 is 0
-  run.out(to(pow(negative ? to(x, DType::float64) : x, y), x.dtype()));
+  const bool is_whole = !is_floating_point(x.dtype());  // 2 to the -1 is 0, and float32 has not all of them
+  run.out(to(pow(is_whole ? to(x, DType::float64) : x, y), x.dtype()));
 }
 
 // Floats without fmod: from opset 28 on.
@@ -108,9 +108,9 @@ constexpr Op kOps[] = {
     {.name = "Sqrt", .run = unary<sqrt>},
     {.name = "Tan", .run = tan_node},
 
-    {.name = "Add", .run = binary<plus>, .parameters = 0b11},
+    {.name = "Add", .run = binary<plus>, .parameters = 0b11, .takes_numbers = true},
     {.name = "Sub", .run = binary<minus>},
-    {.name = "Mul", .run = binary<mul>, .parameters = 0b11},
+    {.name = "Mul", .run = binary<mul>, .parameters = 0b11, .takes_numbers = true},
     {.name = "Div", .run = div_node},
     {.name = "Pow", .run = pow_node},
     {.name = "Mod", .run = mod, .attributes = "fmod"},

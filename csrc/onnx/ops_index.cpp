@@ -91,7 +91,7 @@ void compress(NodeRun& run) {
 void reverse_sequence(NodeRun& run) {
   const Tensor &x = run.in(0), &lengths = run.in(1);
   const int64_t time = run.integer("time_axis", 0), batch = run.integer("batch_axis", 1);
-  if (x.ndim() < 2 || time + batch != 1 || time * batch != 0 || lengths.ndim() != 1 ||
+  if (x.ndim() < 2 || (time != 0 && time != 1) || batch != 1 - time || lengths.ndim() != 1 ||
       lengths.size(0) != x.size(static_cast<int>(batch)))
     run.fail(message("an input of shape ", x.shape(), " with lengths ", lengths.shape()));
   const Tensor steps = arange(int64_t{0}, x.size(static_cast<int>(time)), 1, DType::int64, x.device());

@@ -15,7 +15,7 @@ void concat(NodeRun& run) {
   std::vector<Tensor> parts;
   for (size_t i = 0; i < run.input_count(); ++i) parts.push_back(run.in(i));
   if (parts.empty()) run.fail("needs inputs");
-  const int64_t axis = normalized(run, run.opset < 4 ? run.integer("axis", 1) : run.integer("axis"), parts[0].ndim());
+  const int64_t axis = normalized(run, run.integer("axis"), parts[0].ndim());
   run.out(parts.size() == 1 ? parts[0] : cat(parts, axis));
 }
 
@@ -44,12 +44,14 @@ void split_node(NodeRun& run) {
   for (size_t i = 0; i < parts.size(); ++i) run.out(i, parts[i]);
 }
 
-// Of one dimension, as Python counts: from start to before end, a negative step backwards.
+// Of one dimension: from start to before end, a negative step backwards. As Python counts, but that a start before the first
+// element is the first, backwards, too.
 Tensor sliced(const Tensor& x, int64_t axis, int64_t start, int64_t end, int64_t step) {
   const int64_t n = x.size(static_cast<int>(axis));
   const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? n : n - 1;
   const auto place = [&](int64_t i) { return i < 0 ? (i < -n ? low : std::max(i + n, low)) : std::min(i, high); };
-  const int64_t from = place(start), until = place(end);
+  if (n == 0) return x;
+  const int64_t from = std::max<int64_t>(place(start), 0), until = place(end);
   if (step > 0) return slice(x, axis, from, std::max(from, until), std::min(step, std::max<int64_t>(n, 1)));
   // Backwards: the mirror image of the same.
   const int64_t stride = step < -n ? std::max<int64_t>(n, 1) : -step;

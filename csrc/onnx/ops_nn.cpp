@@ -42,7 +42,7 @@ void dropout_node(NodeRun& run) {
 constexpr Op kOps[] = {
     {.name = "MatMul", .run = matmul_node, .parameters = 0b11},
     {.name = "Gemm", .run = gemm, .attributes = "alpha beta transA transB", .parameters = 0b110},
-    {.name = "Dropout", .run = dropout_node, .attributes = "ratio seed"},
+    {.name = "Dropout", .run = dropout_node, .attributes = "ratio seed", .draws = true},
 };
 
 }  // namespace

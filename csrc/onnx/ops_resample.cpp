@@ -109,8 +109,9 @@ std::vector<ResizeAxis> resized_axes(const NodeRun& run, const Tensor& x, const 
       if (!(common * n < 9e15)) run.fail(message("a scale of ", common));
       a.out = common == 0 ? wanted.sizes[i] : static_cast<int64_t>(std::floor(common * n + 0.5));
       a.scale = common == 0 ? static_cast<double>(a.out) / n : common;
+      a.is_scaled = common != 0;
     }
-    if (a.in < 1 || a.out < 1) run.fail(message("from ", a.in, " to ", a.out, " along axis ", axes[i]));
+    if (a.in < 1 || a.out < 1 || a.out > kMaxElements) run.fail(message("from ", a.in, " to ", a.out, " along axis ", axes[i]));
     if (!parts.empty()) a.begin = parts[i], a.end = parts[count + i];
     if (!(std::abs(a.begin) < 1e6 && std::abs(a.end) < 1e6)) run.fail(message("a part from ", a.begin, " to ", a.end));
     if (a.out != a.in || a.scale != 1 || !parts.empty()) found.push_back(a);

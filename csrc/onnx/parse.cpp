@@ -165,14 +165,10 @@ Model parse_model(const Source& source, Folder& folder) {
   std::string_view graph;
   each_field(source.bytes, source, [&](const Fields& fields, const Field& f) {
     switch (f.number) {
-      case 2: model.producer = fields.string(f); break;
       case 7: graph = fields.bytes(f); break;
-      case 8: {
-        const auto [domain, version] = parse_opset(fields.bytes(f), source);
-        if (domain.empty()) model.opset = version;
-        else model.other_opsets.emplace_back(domain, version);
+      case 8:
+        if (const auto [domain, version] = parse_opset(fields.bytes(f), source); domain.empty()) model.opset = version;
         break;
-      }
       case 25: model.functions.push_back(parse_function(fields.bytes(f), source, folder)); break;
       default: break;
     }

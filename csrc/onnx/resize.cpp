@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "cnnx/ops/elementwise.h"
@@ -64,10 +65,11 @@ Tensor weight_matrix(const ResizeAxis& a, const ResizeRule& rule, DType dtype) {
 Tensor along(NodeRun& run, const Tensor& x, const ResizeAxis& a, const ResizeRule& rule) {
   if (rule.mode == "nearest") {
     return taken(x, a.axis, run.once([&] {
-      std::vector<int64_t> places;
+      const Tensor places = Tensor::empty({a.out}, {DType::int64});
       for (int64_t i = 0; i < a.out; ++i)
-        places.push_back(std::clamp<int64_t>(nearest(coordinate(a, rule.coordinates, i), rule.rounding), 0, a.in - 1));
-      return integers_tensor(places);
+        places.pointer<int64_t>()[i] =
+            std::clamp<int64_t>(nearest(coordinate(a, rule.coordinates, i), rule.rounding), 0, a.in - 1);
+      return places;
     }));
   }
   const Tensor matrix = run.once([&] { return weight_matrix(a, rule, x.dtype()); });
@@ -104,6 +106,17 @@ std::optional<Tensor> as_images(const Tensor& x, const std::vector<ResizeAxis>& 
   return resample(x, size, options);
 }
 
+// float64 as integers, those out of range as the next that there is: a cubic's curve goes beyond its points.
+Tensor rounded(const Tensor& x, DType dtype) {
+  double low = 0, high = 1;
+  dispatch(dtype, [&]<class T>(T) {
+    low = static_cast<double>(std::numeric_limits<T>::min());
+    high = static_cast<double>(std::numeric_limits<T>::max());
+  });
+  if (dtype == DType::int64) high = std::nextafter(high, 0);  // 2^63 is none of them
+  return to(clamp(round(x), low, high), dtype);
+}
+
 }  // namespace
 
 Tensor resize(NodeRun& run, const Tensor& x, const std::vector<ResizeAxis>& axes, const ResizeRule& rule) {
@@ -126,7 +139,7 @@ Tensor resize(NodeRun& run, const Tensor& x, const std::vector<ResizeAxis>& axes
       y = where(reshape(outside, shape), rule.extrapolation, y);
     }
   }
-  return to(is_real || rule.mode == "nearest" ? y : round(y), x.dtype());
+  return is_real || rule.mode == "nearest" ? to(y, x.dtype()) : rounded(y, x.dtype());
 }
 
 }  // namespace cnnx::onnx

@@ -12,7 +12,7 @@ struct ResizeAxis {
   int axis;
   int64_t in, out;
   double scale;
-  bool is_scaled = false;     // by the scale that the file gives, not by the sizes
+  bool is_scaled = false;     // by a scale, of the file or of all axes, and not by the sizes
   double begin = 0, end = 1;  // of tf_crop_and_resize
 };
 

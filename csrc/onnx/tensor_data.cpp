@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <memory>
@@ -47,6 +48,14 @@ std::string resolve(const std::string& location, const Source& source, const std
   struct stat status{};
   if (stat(path.get(), &status) != 0 || !S_ISREG(status.st_mode)) refuse("not a regular file");
   return path.get();
+}
+
+// What came as bytes: whatever byte stands for true, a bool is 0 or 1.
+Tensor settled(const Tensor& tensor) {
+  if (tensor.dtype() != DType::boolean) return tensor;
+  auto* bytes = static_cast<unsigned char*>(tensor.raw_data());
+  for (int64_t i = 0; i < tensor.numel(); ++i) bytes[i] = bytes[i] != 0 ? 1 : 0;
+  return tensor;
 }
 
 }  // namespace
@@ -131,13 +140,13 @@ Tensor parse_tensor(std::string_view bytes, const Source& source, Folder& folder
     if (folder.taken / kMostTimes > folder.there) throw ValueError(message(what, ": external data is read many times over"));
     const Tensor tensor = Tensor::empty(shape, {dtype});
     if (need > 0) file.read(place.offset, tensor.raw_data(), need);
-    return tensor;
+    return settled(tensor);
   }
   if (has_raw) {
     check(raw.size());
     const Tensor tensor = Tensor::empty(shape, {dtype});
     if (need > 0) std::memcpy(tensor.raw_data(), raw.data(), need);
-    return tensor;
+    return settled(tensor);
   }
   // A field of numbers that belongs to the dtype: no more of them than the shape says, so that memory is bounded by the file.
   const uint32_t wanted = dtype == DType::float32 ? 4 : dtype == DType::float64 ? 10 : dtype == DType::int64 ? 7 : 5;
@@ -163,7 +172,7 @@ Tensor parse_tensor(std::string_view bytes, const Source& source, Folder& folder
     case DType::int64: fill(tensor.data<int64_t>(), integers); break;
     case DType::int32: fill(tensor.data<int32_t>(), integers); break;
     case DType::uint8: fill(tensor.data<uint8_t>(), integers); break;
-    case DType::boolean: fill(tensor.data<bool>(), integers); break;
+    case DType::boolean: std::ranges::transform(integers, tensor.data<bool>(), [](int64_t v) { return v != 0; }); break;
   }
   return tensor;
 }

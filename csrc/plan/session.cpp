@@ -135,7 +135,10 @@ Session::Session(const TensorFunction& function, const std::vector<InputSpec>& i
   const NoGrad guard;
   std::optional<WithThreads> threads;  // one thread starts no others
   if (s.threads > 0) threads.emplace(s.threads);
-  for (const InputSpec& spec : inputs) s.inputs.push_back(Tensor::zeros(spec.shape, {spec.dtype, options.device}));
+  for (const InputSpec& spec : inputs) {  // integers may be divisors
+    const double value = is_floating_point(spec.dtype) || spec.dtype == DType::boolean ? 0 : 1;
+    s.inputs.push_back(Tensor::full(spec.shape, value, {spec.dtype, options.device}));
+  }
   function(s.inputs);  // what it makes once is made now
   if (s.device.is_cuda()) s.capture(function);
   else s.note(function);

@@ -207,13 +207,39 @@ TEST_CASE("null and wrong arguments of the C API answer with a status and a line
   CHECK(cnnx_session_run(session, nullptr, 3, y, 2) == CNNX_BAD_ARGUMENT);
   CHECK(cnnx_session_run(session, x, 3, nullptr, 2) == CNNX_BAD_ARGUMENT);
   CHECK(cnnx_session_run(session, x, 4, y, 2) == CNNX_BAD_SHAPE);
-  CHECK(last_says("Session: input 0 of shape (1, 3) has 3 numbers, got 4"));
+  CHECK(last_says("cnnx_session_run: Session: input 0 of shape (1, 3) has 3 numbers, got 4"));
   CHECK(cnnx_last_status() == CNNX_BAD_SHAPE);
   CHECK(cnnx_load_onnx("/nowhere/net.onnx", &other) == CNNX_IO_ERROR);
-  CHECK(last_says("load_onnx: cannot open /nowhere/net.onnx"));
+  CHECK(last_says("cnnx_load_onnx: load_onnx: cannot open /nowhere/net.onnx"));
   const std::string missing = NetWriter().input("x", {1}).node("Foo", {"x"}, {"y"}).output("y").str();
   CHECK(cnnx_parse_onnx(missing.data(), missing.size(), "test", &other) == CNNX_NOT_SUPPORTED);
   CHECK(last_says("Foo"));
+  // Devices: a name that is none, and one that is not there.
+  cnnx_session* no_session = session;
+  cnnx_session_options options = CNNX_SESSION_OPTIONS;
+  for (const char* device : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:0 ", "cpu:1"}) {
+    options.device = device;
+    CHECK_MESSAGE(cnnx_session_create(net, &options, &no_session) == CNNX_BAD_ARGUMENT, device);
+    CHECK(last_says("cnnx_session_create: "));
+  }
+  for (const char* device : {"cuda:999", "cuda:99999999999999999999"}) {
+    options.device = device;
+    CHECK_MESSAGE(cnnx_session_create(net, &options, &no_session) == CNNX_NOT_SUPPORTED, device);
+  }
+  CHECK(no_session == nullptr);
+  // Structs of a newer caller: what is new must be zero.
+  struct {
+    cnnx_session_options known;
+    int64_t more;
+  } newer = {CNNX_SESSION_OPTIONS, 0};
+  newer.known.struct_size = sizeof(newer);
+  CHECK(cnnx_session_create(net, &newer.known, &no_session) == CNNX_OK);
+  cnnx_session_free(no_session);
+  newer.more = 1;
+  CHECK(cnnx_session_create(net, &newer.known, &no_session) == CNNX_NOT_SUPPORTED);
+  newer.known.struct_size = SIZE_MAX;
+  CHECK(cnnx_session_create(net, &newer.known, &no_session) == CNNX_BAD_ARGUMENT);
+  CHECK(cnnx_parse_onnx(missing.data(), missing.size(), "test", &other) == CNNX_NOT_SUPPORTED);
   // Each thread has an error of its own.
   std::string there = "unset";
   std::thread([&] { there = cnnx_last_error(); }).join();

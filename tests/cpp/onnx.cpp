@@ -6,10 +6,12 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
+#include "cnnx/ops/elementwise.h"
 #include "cnnx/session.h"
 #include "harness.h"
 #include "onnx_writer.h"
@@ -351,6 +353,165 @@ TEST_CASE("loading takes time and memory in proportion to the file") {
     inner = std::move(outer);
   }
   CHECK_THROWS_AS(parsed(Message().message(8, Message().integer(2, 17)).message(7, inner).bytes), NotImplementedError);
+}
+
+TEST_CASE("functions take time for what a call gives, not for all that it could") {
+  // A function of many inputs, outputs and attributes, called many times with one of each.
+  const auto model = [](int names, int calls) {
+    Message function, graph;
+    function.text(1, "F").text(10, "own").message(9, Message().integer(2, 17));
+    for (int i = 0; i < names; ++i) function.text(4, message("i", i)).text(5, message("o", i));
+    for (int i = 0; i < names; ++i) function.message(11, attribute(message("a", i), 1.0F));
+    Message relu;
+    relu.text(1, "i0").text(2, "o0").text(4, "Elu");
+    relu.message(5, Message().text(1, "alpha").text(21, message("a", names - 1)).integer(20, 1));
+    function.message(7, relu);
+    for (int i = 0; i < calls; ++i)
+      graph.message(1, Message().text(1, message("v", i)).text(2, message("v", i + 1)).text(4, "F").text(7, "own"));
+    graph.message(11, Message().text(1, "v0")).message(12, Message().text(1, message("v", calls)));
+    return Message()
+        .integer(1, 8)
+        .message(8, Message().integer(2, 17))
+        .message(8, Message().text(1, "own").integer(2, 1))
+        .message(7, graph)
+        .message(25, function)
+        .bytes;
+  };
+  const std::string bytes = model(10000, 10000);
+  CHECK(seconds_of([&] { parsed(bytes); }) < 5);
+  const Tensor y = parsed(model(3, 2))(Tensor::full({2}, -1.0));
+  CHECK(y.plain().data<float>()[0] == doctest::Approx(std::expm1(std::expm1(-1.0))));
+}
+
+TEST_CASE("weights of one element are parameters where they can be nothing else") {
+  const auto parameters = [](const NetWriter& net) { return parsed(net.str()).parameters().size(); };
+  const std::vector<float> one{1}, nine(9, 1.0F);
+  CHECK(parameters(NetWriter()
+                       .input("x", {1, 1, 5, 5})
+                       .weight("w", {1, 1, 3, 3}, nine)
+                       .weight("b", {1}, one)
+                       .node("Conv", {"x", "w", "b"}, {"y"})
+                       .output("y")) == 2);
+  CHECK(parameters(NetWriter()
+                       .input("x", {2, 3})
+                       .weight("w", {3, 1}, std::vector<float>{1, 2, 3})
+                       .weight("b", {1}, one)
+                       .node("Gemm", {"x", "w", "b"}, {"y"})
+                       .output("y")) == 2);
+  CHECK(parameters(one_node("PRelu", {"x", "w"}).weight("w", {1}, one)) == 1);
+  CHECK(parameters(one_node("Add", {"x", "w"}).weight("w", {1}, one)) == 0);
+  CHECK(parameters(one_node("Mul", {"x", "w"}).weight("w", {}, one)) == 0);
+  const OnnxNet norm = parsed(NetWriter()
+                                  .input("x", {2, 1, 3, 3})
+                                  .weight("scale", {1}, one)
+                                  .weight("shift", {1}, one)
+                                  .weight("mean", {1}, one)
+                                  .weight("variance", {1}, one)
+                                  .node("BatchNormalization", {"x", "scale", "shift", "mean", "variance"}, {"y"})
+                                  .output("y")
+                                  .str());
+  CHECK(norm.parameters() == std::vector<size_t>{0, 1});
+  CHECK(norm.buffers() == std::vector<size_t>{2, 3});
+}
+
+TEST_CASE("constants have a limit, also many together, and nobody keeps those that are read no more") {
+  // 1.25 GiB each, which take no memory before they are written.
+  const std::vector<int64_t> size{5 << 26};
+  NetWriter together;
+  together.input("x", {1}).weight("n", {1}, size);
+  together.node("ConstantOfShape", {"n"}, {"a"}).node("ConstantOfShape", {"n"}, {"b"}).node("Sum", {"x", "a", "b"}, {"y"});
+  const OnnxNet net = parsed(together.output("y").str());
+  CHECK_THROWS_WITH_AS(net(Tensor::zeros({1})), doctest::Contains("constants take more than 2048 MiB"), ValueError);
+  // One behind the other, of 64 MiB: only the last one's sum is read by what follows.
+  NetWriter chain;
+  chain.input("x", {1}).weight("n", {1}, std::vector<int64_t>{1 << 24}).node("ConstantOfShape", {"n"}, {"c0"});
+  for (int i = 0; i < 40; ++i) chain.node("Neg", {message("c", i)}, {message("c", i + 1)});
+  chain.node("ReduceMax", {"c40"}, {"m"}, {attribute("keepdims", int64_t{0})}).node("Add", {"x", "m"}, {"y"});
+  const OnnxNet small = parsed(chain.output("y").str());
+  CHECK(small(Tensor::full({1}, 3.0)).plain().data<float>()[0] == 3);
+  CHECK(small(Tensor::full({1}, 4.0)).plain().data<float>()[0] == 4);
+  Session session(small);
+  CHECK(session.steps() == 1);
+}
+
+TEST_CASE("nearest resizing to a size of the file's own is within the limits") {
+  for (const int64_t size : {int64_t{1} << 41, int64_t{1} << 40, int64_t{1} << 33}) {
+    CAPTURE(size);
+    const OnnxNet net = parsed(NetWriter()
+                                   .input("x", {1, 1, 1, 1})
+                                   .weight("sizes", {4}, std::vector<int64_t>{1, 1, 1, size})
+                                   .node("Resize", {"x", "", "", "sizes"}, {"y"}, {attribute("mode", "nearest")})
+                                   .output("y")
+                                   .str());
+    CHECK_THROWS_AS(net(Tensor::zeros({1, 1, 1, 1})), Error);
+  }
+}
+
+TEST_CASE("bools of a file are 0 or 1, whatever bytes they come as") {
+  for (const bool is_raw : {true, false}) {
+    Message t = Message().integer(1, 3).integer(2, kBool).text(8, "w");
+    if (is_raw) t.text(9, std::string_view("\x02\x00\xff", 3));
+    else t.integer(5, 2).integer(5, 0).integer(5, 256);
+    const Tensor w = parsed(NetWriter().weight(t).output("w").str()).weights()[0].second;
+    const auto* bytes = static_cast<const unsigned char*>(w.raw_data());
+    CHECK(bytes[0] == 1);
+    CHECK(bytes[1] == 0);
+    CHECK(bytes[2] == 1);
+  }
+}
+
+TEST_CASE("a net that is none, and one that was moved") {
+  CHECK_THROWS_AS(parse_onnx(nullptr, 5, "x"), ValueError);
+  CHECK_THROWS_AS(parse_onnx(nullptr, 0, "x"), ValueError);
+  CHECK_THROWS_AS(OnnxNet(nullptr), ValueError);
+  OnnxNet net = parsed(small_net());
+  const OnnxNet other = std::move(net);
+  CHECK(other.inputs().size() == 1);
+  CHECK_THROWS_AS(net.inputs(), Error);  // NOLINT(bugprone-use-after-move)
+  CHECK_THROWS_AS(net.outputs(), Error);
+  CHECK_THROWS_AS(net.weights(), Error);
+  CHECK_THROWS_AS(net.parameters(), Error);
+  CHECK_THROWS_AS(net.buffers(), Error);
+  CHECK_THROWS_AS(net(Tensor::zeros({1, 1, 4, 4})), Error);
+  CHECK_THROWS_AS(net.run({}, {}, true), Error);
+  CHECK_THROWS_AS(Session{net}, Error);
+  CHECK_THROWS_AS(Session(net, {.shapes = {{1}}}), Error);
+}
+
+TEST_CASE("a net within a plan of another function") {
+  // Its sizes come from its shapes: computed op by op they would be values that the course depends on.
+  const std::string bytes = NetWriter()
+                                .input("x", {-1, 2, 3})
+                                .weight("zero", {1}, std::vector<int64_t>{0})
+                                .weight("rest", {1}, std::vector<int64_t>{-1})
+                                .node("Shape", {"x"}, {"s"})
+                                .node("Gather", {"s", "zero"}, {"n"}, {attribute("axis", int64_t{0})})
+                                .node("Concat", {"n", "rest"}, {"to"}, {attribute("axis", int64_t{0})})
+                                .node("Reshape", {"x", "to"}, {"y"})
+                                .output("y", {-1, 6})
+                                .str();
+  const OnnxNet net = parsed(bytes);
+  for (int64_t batch : batch_choices()) {
+    Session session([&](const std::vector<Tensor>& x) { return std::vector<Tensor>{relu(net(x[0]))}; },
+                    {{.shape = {batch, 2, 3}}});
+    CHECK(session.output_shape() == Dims{batch, 6});
+    std::vector<float> x(static_cast<size_t>(batch * 6), 2.0F), y(x.size());
+    session.run(x, y);
+    CHECK(y == x);
+  }
+}
+
+TEST_CASE("a session of a net that divides integers: its integer inputs begin as ones; errors name the node") {
+  const OnnxNet net = parsed(
+      NetWriter().input("a", {3}, kInt64).input("b", {3}, kInt64).node("Div", {"a", "b"}, {"y"}).output("y", {3}, kInt64).str());
+  // Whether a divisor is zero is looked up: no plan can hold that, and it is this that the error says.
+  CHECK_THROWS_WITH_AS(Session{net}, doctest::Contains("cannot be planned"), Error);
+  const Session sum([](const std::vector<Tensor>& x) { return std::vector<Tensor>{add(x[0], x[1])}; },
+                    {{.shape = {3}, .dtype = DType::int64}, {.shape = {3}}});
+  CHECK(sum.input(0).data<int64_t>()[2] == 1);
+  CHECK(sum.input(1).data<float>()[2] == 0);
+  const Tensor zeros = Tensor::zeros({3}, {DType::int64});
+  CHECK_THROWS_WITH_AS(net({zeros, zeros}), doctest::Contains("onnx: Div of 'y': "), Error);
 }
 
 }  // namespace cnnx::test

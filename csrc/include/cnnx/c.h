@@ -10,12 +10,13 @@
  *   cnnx_session_free(session);
  *   cnnx_net_free(net);
  *
- * Every function that can fail answers with a status and writes its result only when that is CNNX_OK. A null pointer or a wrong
- * argument is a status too. No C++ exception leaves these functions. They may be called from any thread; one session runs one
- * call at a time and refuses a second, sessions of one net run side by side.
+ * Every function that can fail answers with a status and writes its result only when that is CNNX_OK; a net or a session that it
+ * would make is NULL otherwise. A null pointer or a wrong argument is a status too. No C++ exception leaves these functions. They
+ * may be called from any thread; one session runs one call at a time and refuses a second, sessions of one net run side by side.
  *
  * What stays as it is: the functions, the numbers of the enumerations, cnnx_input and cnnx_output. A struct that may grow begins
- * with struct_size, which the caller sets to its sizeof: a newer library fills or reads as much as the caller knows of.
+ * with struct_size, which the caller sets to its sizeof: a newer library fills or reads as much as the caller knows of. An older
+ * one fills what it knows, and answers CNNX_NOT_SUPPORTED where a member that it does not know is not zero.
  *
  * C99, or C++. */
 #ifndef CNNX_C_H
@@ -38,11 +39,11 @@ typedef int32_t cnnx_status;
 enum {
   CNNX_OK = 0,
   CNNX_ERROR = 1,         /* what has no number of its own */
-  CNNX_BAD_ARGUMENT = 2,  /* a null pointer, a number out of range, a file that is no model */
+  CNNX_BAD_ARGUMENT = 2,  /* a null pointer, a number out of range, a file that is no model, a name of no device */
   CNNX_BAD_SHAPE = 3,     /* sizes that do not fit */
   CNNX_BAD_DTYPE = 4,     /* elements of another type */
   CNNX_BAD_INDEX = 5,     /* of an input or an output */
-  CNNX_NOT_SUPPORTED = 6, /* what cnnx lacks: ops of the file, a device */
+  CNNX_NOT_SUPPORTED = 6, /* what cnnx lacks: ops of the file; or this build or machine: a device */
   CNNX_IO_ERROR = 7,      /* the system could not read the file */
   CNNX_OUT_OF_MEMORY = 8
 };
@@ -70,7 +71,7 @@ CNNX_C_API cnnx_status cnnx_last_status(void);
 /* A net as its file has it. It may be freed while sessions made from it live. */
 typedef struct cnnx_net cnnx_net;
 
-/* Reads an ONNX file: opsets 7 to 25. Weights may lie in files beside it, and nowhere else. */
+/* Reads an ONNX file: opsets 7 to 28. Weights may lie in files beside it, and nowhere else. */
 CNNX_C_API cnnx_status cnnx_load_onnx(const char* path, cnnx_net** net);
 /* The same from memory, which may go afterwards; `name` is for errors, and may be null. */
 CNNX_C_API cnnx_status cnnx_parse_onnx(const void* data, size_t size, const char* name, cnnx_net** net);
@@ -106,7 +107,9 @@ CNNX_C_API cnnx_status cnnx_net_output_count(const cnnx_net* net, size_t* count)
 CNNX_C_API cnnx_status cnnx_net_input(const cnnx_net* net, size_t index, cnnx_value* value);
 CNNX_C_API cnnx_status cnnx_net_output(const cnnx_net* net, size_t index, cnnx_value* value);
 
-/* A net made ready for inputs of fixed shapes, its memory planned: a run on the CPU allocates nothing. */
+/* A net made ready for inputs of fixed shapes, its memory planned. A run on the CPU of convolutions, pooling,
+ * dense layers, element functions and normalisation allocates nothing; some other ops, such as resizing, padding and sorting, do
+ * for the time of a run. */
 typedef struct cnnx_session cnnx_session;
 
 /* Start from CNNX_SESSION_OPTIONS, which sets what is written behind each. */
@@ -122,7 +125,7 @@ typedef struct cnnx_session_options {
 } cnnx_session_options;
 #define CNNX_SESSION_OPTIONS {sizeof(cnnx_session_options), 1, 0, 0, NULL, NULL, NULL, 0}
 
-/* Runs the net on zeros and plans it. `options` may be null: the defaults. */
+/* Runs the net on zeros, where inputs are integers on ones, and plans it. `options` may be null: the defaults. */
 CNNX_C_API cnnx_status cnnx_session_create(const cnnx_net* net, const cnnx_session_options* options, cnnx_session** session);
 /* Null does nothing. */
 CNNX_C_API void cnnx_session_free(cnnx_session* session);

@@ -30,7 +30,7 @@ struct OnnxValue {
 class OnnxNet {
  public:
   struct State;
-  explicit OnnxNet(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+  explicit OnnxNet(std::shared_ptr<const State> state);  // throws ValueError for null
 
   const std::vector<OnnxValue>& inputs() const;
   const std::vector<OnnxValue>& outputs() const;
@@ -53,13 +53,15 @@ class OnnxNet {
  private:
   friend class Session;
   std::vector<Tensor> planned(const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights) const;
+  const std::shared_ptr<const State>& shared() const;  // throws if it was moved from
+  const State& state() const { return *shared(); }
   std::shared_ptr<const State> state_;
 };
 
 // Throws IoError if the file cannot be read, ValueError with the byte offset if it is no ONNX model, NotImplementedError with all
 // the ops that cnnx lacks. External data is read from files beside it, and from nowhere else.
 OnnxNet load_onnx(const std::string& path);
-// The same from memory; `file` is the name used in errors. External data is refused.
+// The same from memory; `file` is the name used in errors. External data is refused; ValueError for null with a size.
 OnnxNet parse_onnx(const void* data, size_t size, const std::string& file);
 
 // The names of the ONNX ops that load_onnx takes.

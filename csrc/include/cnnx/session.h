@@ -1,5 +1,6 @@
 // A net made ready for inputs of fixed shapes: what it runs is noted once, its memory planned, its constants computed. A run on
-// the CPU then allocates nothing, but for scratch that a thread keeps from its first one.
+// the CPU of convolutions, pooling, dense layers, element functions and normalisation then allocates nothing, but for scratch
+// that a thread keeps from its first one; some other ops, such as resizing, padding and sorting, do for the time of a run.
 //
 //   cnnx::Session session(cnnx::load_onnx("net.onnx"), {.batch = 1, .threads = 1});
 //   session.run(image, scores);
@@ -39,8 +40,9 @@ struct InputSpec {
 
 class Session {
  public:
-  // Runs the net on zeros. The net's weights are taken as they are now. Throws as the net does; Error if what it does
-  // cannot be planned, because its course depends on values, or because it draws random numbers.
+  // Runs the net on zeros, where inputs are integers on ones (they may be divisors). The net's weights are taken as they are now.
+  // Throws as the net does; Error if what it does cannot be planned, because its course depends on values, or because it draws
+  // random numbers.
   explicit Session(const OnnxNet& net, const SessionOptions& options = {});
   // The same of any function of tensors, a module of one's own for example, whose weights may change between runs: by ops, or
   // through data() and then bump_version() (cnnx/plan.h). Which tensors these are, and the mode of modules, is as it is now.
