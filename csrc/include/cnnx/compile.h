@@ -13,8 +13,9 @@
 // asked) the first call runs as ever and shows what there is, the second is noted, later ones are replays: the same kernels, with
 // the same bits. Whether a replay would do what the function does is looked at before each, as far as tensors and layers tell (a
 // layer of one's own by Module::use()), and the function noted anew where it would not. Random numbers are drawn anew, steps of
-// optimizers and schedules are made with the numbers of that moment. What else the function reads (captured numbers) stays what it
-// was when it was noted. This is Python's cnnx.compile(static=True). Of more than eight kinds of arguments the others run as ever.
+// optimizers and schedules are made with the numbers of that moment. What else the function reads (captured numbers) stays what
+// it was when it was noted. This is Python's cnnx.compile(static=True). Of more than eight kinds of arguments the others run as
+// ever.
 #pragma once
 
 #include <functional>
