@@ -129,7 +129,7 @@ def test_fine_tuning_is_that_of_the_model_itself(exported):
             losses[-1].append(loss.item())
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
     assert losses[0][-1] < losses[0][0]
-    # A bias in front of batch normalisation has no gradient but rounding, which differs between kernels on a device.
+    # A bias in front of batch normalisation has no gradient but rounding, which differs between kernels.
     atol = 1e-6 if border.DEVICE == "cpu" else 5e-3
     for name, value in net.state_dict().items():
         np.testing.assert_allclose(
