@@ -86,7 +86,6 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
   std::unordered_map<int, size_t> weights;
   for (size_t i = 0; i < model.initializers.size(); ++i) weights.emplace(static_cast<int>(model.inputs.size() + i), i);
   std::set<size_t> parameters, buffers;
-  std::vector<int> last_use;
   for (Node& node : model.nodes) {
     OnnxNet::State::Step step{
         .node = {}, .op = find_op(node.op, node.domain, node.opset), .inputs = {}, .outputs = {}, .ended = {}};

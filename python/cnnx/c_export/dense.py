@@ -12,8 +12,8 @@ from cnnx.c_export.writer import Writer, at, extents, plus, times
 
 
 @dataclass(eq=False)
-class Dense(Layer):
-    """A dense layer on rows. Inputs: x (rows, columns), weight (cells, columns), bias (cells)."""
+class DenseShape(Layer):
+    """What a dense layer has in any type of numbers: rows, each of `columns` elements to `cells`."""
 
     rows: int = field(kw_only=True)
     columns: int = field(kw_only=True)
@@ -24,6 +24,11 @@ class Dense(Layer):
 
     def multiply_adds(self) -> int:
         return self.rows * self.columns * self.cells
+
+
+@dataclass(eq=False)
+class Dense(DenseShape):
+    """A dense layer on rows. Inputs: x (rows, columns), weight (cells, columns), bias (cells)."""
 
     def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
         with w.loop("r", self.rows) as r, w.loop("o", self.cells) as o:

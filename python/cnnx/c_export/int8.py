@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cnnx.c_export.conv import cut, emit_conv
+from cnnx.c_export.dense import DenseShape
 from cnnx.c_export.elements import Piece, Strided, loops
 from cnnx.c_export.net import Array, Data, Layer
 from cnnx.c_export.pool import PoolShape, emit_pool
 from cnnx.c_export.reduce import Span
-from cnnx.c_export.resample import Taps
+from cnnx.c_export.resample import PlaneTaps
 from cnnx.c_export.windows import ConvShape, Numbers, convolve_exactly, pooled
 from cnnx.c_export.writer import Writer, at, plus, smallest, times
 
@@ -133,20 +134,10 @@ class WholeConv(Whole):
 
 
 @dataclass(eq=False)
-class WholeDense(Whole):
+class WholeDense(DenseShape, Whole):
     """A dense layer. Inputs: x, weight, bias."""
 
-    rows: int = field(kw_only=True)
-    columns: int = field(kw_only=True)
-    cells: int = field(kw_only=True)
-
     by_channel = True
-
-    def title(self) -> str:
-        return f"{self.columns} to {self.cells}" + (f", {self.rows} rows" if self.rows > 1 else "")
-
-    def multiply_adds(self) -> int:
-        return self.rows * self.columns * self.cells
 
     def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
         with w.loop("r", self.rows) as r, w.loop("o", self.cells) as o:
@@ -317,15 +308,8 @@ class WholeSum(Whole):
 
 
 @dataclass(eq=False)
-class WholePick(Whole):
+class WholePick(PlaneTaps, Whole):
     """Planes whose rows and columns are some of those of the input: padding, resizing to the nearest."""
-
-    planes: int = field(kw_only=True)
-    rows: Taps = field(kw_only=True)
-    columns: Taps = field(kw_only=True)
-
-    def title(self) -> str:
-        return f"{self.rows.size}x{self.columns.size} to {self.rows.cells}x{self.columns.cells}"
 
     def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
         rows, columns = self.rows, self.columns

@@ -60,8 +60,8 @@ class Taps:
 
 
 @dataclass(eq=False)
-class Resample(Layer):
-    """Planes whose rows and columns are sums of those of the input."""
+class PlaneTaps(Layer):
+    """Planes whose rows and columns come from those of the input, in any type of numbers."""
 
     planes: int = field(kw_only=True)
     rows: Taps = field(kw_only=True)
@@ -69,6 +69,11 @@ class Resample(Layer):
 
     def title(self) -> str:
         return f"{self.rows.size}x{self.columns.size} to {self.rows.cells}x{self.columns.cells}"
+
+
+@dataclass(eq=False)
+class Resample(PlaneTaps):
+    """Planes whose rows and columns are sums of those of the input."""
 
     def emit(self, w: Writer, x: Sequence[str], y: str, scratch: str) -> None:
         rows, columns = self.rows, self.columns
