@@ -18,10 +18,10 @@ import numpy as np
 
 import cnnx
 from cnnx import nn
-from cnnx.cli import in_float32
 from cnnx.cli.augment import KINDS
 from cnnx.cli.own_model import OwnModel, is_own
 from cnnx.cli.settings import OPTIMIZERS, SCHEDULES, Settings, make_optimizer, make_schedule
+from cnnx.cli.values import in_float32
 from cnnx.models import MODELS, Shape, build_model, canonical, count_values
 from cnnx.reading import reading
 

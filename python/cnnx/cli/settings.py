@@ -12,12 +12,13 @@ import numpy as np
 
 import cnnx
 from cnnx import optim
-from cnnx.cli import CommandError, UsageError, as_path, device_name, in_float32
+from cnnx.cli import CommandError, UsageError, as_path
 from cnnx.cli.augment import choose
 from cnnx.cli.data import class_names, image_shape, is_by_class, refuse_folder
 from cnnx.cli.named import NAMES, STORED
 from cnnx.cli.own_model import is_own
 from cnnx.cli.picture import drawing_size
+from cnnx.cli.values import device_name, in_float32
 from cnnx.datasets.images import ImageDataset
 from cnnx.models import MODELS, canonical, default_model
 from cnnx.optim.lr_scheduler import LambdaLR
