@@ -65,7 +65,7 @@ const Model kModels[] = {
                          Conv2d(64, 64, 3, {.padding = 1}),
                          BatchNorm2d(64),
                          ReLU{},
-                         AdaptiveMaxPool2d(1),
+                         AdaptiveMaxPool2d{1},
                          Flatten{},
                          Dropout(0.2),
                          Linear(64, classes)};
@@ -77,12 +77,12 @@ const Model kModels[] = {
     {"mlp-1024-1024", "s1", [](int64_t pixels) { return pixels; },
      [](int64_t channels, int64_t flat, int64_t classes) {
        return Sequential{Flatten{}, Linear(channels * flat, 1024), Tanh{},       Linear(1024, 1024),
-                         Tanh{},    Linear(1024, classes),         LogSoftmax(1)};
+                         Tanh{},    Linear(1024, classes),         LogSoftmax{1}};
      }},
     {"cnn-32-64", "s4", [](int64_t pixels) { return (pixels - 4) / 2; },
      [](int64_t channels, int64_t flat, int64_t classes) {
        return Sequential{Conv2d(channels, 32, 3), ReLU{}, Conv2d(32, 64, 3),    ReLU{},       MaxPool2d(2), Flatten{},
-                         Linear(64 * flat, 128),  ReLU{}, Linear(128, classes), LogSoftmax(1)};
+                         Linear(64 * flat, 128),  ReLU{}, Linear(128, classes), LogSoftmax{1}};
      }},
     {"cnn-32-64-5x5", "s6", [](int64_t pixels) { return pixels / 4; },
      [](int64_t channels, int64_t flat, int64_t classes) {
