@@ -57,7 +57,8 @@ TEST_CASE("kernels.h: dense layers, functions and losses give the bits of the te
       {raw::Function::hardswish, UnaryOp::hardswish},
   };
   for (const auto& [function, op, a, b] : functions) {
-    CAPTURE(static_cast<int>(function));
+    const int number = static_cast<int>(function);  // clang 14 captures no part of a binding
+    CAPTURE(number);
     const Values values = Random(11).reals(301, -4, 4);
     const Floats x(values.begin(), values.end()), grad = draw(12, 301);
     const Tensor tx = tensor_of(x, {301}, true), ty = unary(op, tx, a, b);
