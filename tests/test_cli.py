@@ -233,6 +233,7 @@ def write_mnist(folder, count=60, size=28):
         )
 
 
+@pytest.mark.once
 def test_mnist_in_the_data_folder_is_used(tmp_path, capsys):
     write_mnist(tmp_path / "data" / "mnist")
     assert run("--epochs", 1, "--out", "run") == 0
@@ -244,6 +245,7 @@ def test_mnist_in_the_data_folder_is_used(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("data: digits (embedded)\n")
 
 
+@pytest.mark.big
 @pytest.mark.parametrize("name", models.MODELS)
 def test_every_model_trains(tmp_path, name):
     write_mnist(tmp_path / "data" / "mnist", 24)
@@ -327,6 +329,7 @@ def test_without_matplotlib_and_tqdm(monkeypatch, capsys):
     assert not os.path.exists("run/curves.png")
 
 
+@pytest.mark.once
 def test_progress_bar_on_a_terminal(tmp_path):
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
@@ -490,6 +493,7 @@ def test_help_tells_the_defaults_as_they_are(monkeypatch, capsys):
         assert text in out
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_an_output_that_cannot_be_written():
     """A full disk is said; an output that was closed on purpose is none."""

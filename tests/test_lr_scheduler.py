@@ -9,6 +9,8 @@ import cnnx
 from cnnx import nn, optim
 from cnnx.optim import lr_scheduler
 
+pytestmark = pytest.mark.once
+
 CASES = [
     ("StepLR", {"step_size": 3, "gamma": 0.5}),
     ("MultiStepLR", {"milestones": [2, 5, 5, 9], "gamma": 0.3}),

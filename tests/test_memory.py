@@ -11,7 +11,7 @@ import pytest
 
 import cnnx
 
-pytestmark = pytest.mark.cpu("the memory of the process")
+pytestmark = [pytest.mark.big, pytest.mark.cpu("the memory of the process")]
 
 # Per function: the shapes of its arguments and the call. Each has some 4 MB of arguments and results.
 CASES = {

@@ -17,6 +17,7 @@ pytest.importorskip("onnxruntime")
 NETS = list(models.MODELS)
 
 
+@pytest.mark.big
 @pytest.mark.parametrize("name", NETS)
 def test_the_named_nets(name, tmp_path):
     shape = (1, 8, 8) if name == "digits" else (1, 28, 28)

@@ -158,6 +158,7 @@ def test_weights_that_change_change_the_plan(exported):
         assert net(x).abs().sum().item() == 0
 
 
+@pytest.mark.big
 @pytest.mark.parametrize("name", ["lenet5", "s1", "s4", "s6", "s7", "s11"])
 def test_models_of_cnnx(name, tmp_path):
     pytest.importorskip("onnx")

@@ -10,7 +10,11 @@ import cnnx.nn.functional as F
 from cnnx import _C, nn
 from cnnx.bench.nets import training_step
 
-pytestmark = [pytest.mark.filterwarnings("error"), pytest.mark.cpu("plans run on the CPU")]
+pytestmark = [
+    pytest.mark.big,
+    pytest.mark.filterwarnings("error"),
+    pytest.mark.cpu("plans run on the CPU"),
+]
 
 HAS_LANES = _C.lane_count() > 1
 

@@ -11,6 +11,7 @@ from cnnx import plot
 from cnnx.plot.confusion import most_confused
 
 pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.once
 
 
 def labels(axes):
