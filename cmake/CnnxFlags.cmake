@@ -77,6 +77,6 @@ endif()
 set(CNNX_KERNEL_FLAGS -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 if(NOT CNNX_SANITIZE)
   list(PREPEND CNNX_KERNEL_FLAGS -O3)
-elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")  # which inlines from -O2 on, and contracts within functions
+elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")  # which contracts where it has inlined, from -O2 on
   list(PREPEND CNNX_KERNEL_FLAGS -O2)
 endif()
