@@ -402,7 +402,9 @@ def test_export_as_c(digits_run, capsys, tmp_path):
     printed = lines(capsys, "export", digits_run, path)
     assert "digits.c, digits.h: int digits_run(const float *image, float *scores)" in printed[0]
     assert "weights " in printed[2]
-    assert "int digits_run(const float *input, float *output);" in (tmp_path / "digits.h").read_text()
+    header = (tmp_path / "digits.h").read_text()
+    assert "int digits_run(const float *input, float *output);" in header
+    assert header.startswith("/* image (1x8x8: pixels in [0, 1], minus ")
     printed = lines(capsys, "export", digits_run, path, "--int8")
     assert "int digits_run_int8(" in (tmp_path / "digits.h").read_text()
     before, after = map(float, re.findall(r"(?:accuracy|int8) ([\d.]+) ", printed[3]))
@@ -410,6 +412,7 @@ def test_export_as_c(digits_run, capsys, tmp_path):
     assert "360 images, scales from 512 training images" in printed[3]
     for arguments, message in (
         (["x.c", "--opset", 15], "--opset is of ONNX files"),
+        (["x.txt"], "'x.txt' ends neither in .onnx nor in .c"),
         (["x.onnx", "--int8"], "--int8 is of C files"),
         (["x.c", "--dataset", "digits"], "--data-dir and --dataset name images for --int8"),
     ):
@@ -574,7 +577,7 @@ def read_events(folder):
 
 def test_wrong_use(digits_run, capsys, tmp_path, monkeypatch):
     for command in ("eval", "mistakes", "predict", "export", "show"):
-        more = ["x.png"] if command in ("predict", "export") else []
+        more = {"predict": ["x.png"], "export": ["x.onnx"]}.get(command, [])
         assert "the following arguments are required: RUN" in wrong_use(capsys, command)
         assert "is no run folder of cnnx train" in wrong_use(capsys, command, tmp_path, *more)
     assert "no name of a data set, and no such folder or table" in wrong_use(

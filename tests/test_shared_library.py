@@ -127,6 +127,7 @@ def test_folders_stand_as_they_are_and_flags_are_quoted(tmp_path, monkeypatch, c
     for options, expected in {
         ("--cmake-dir",): f"{root}/lib/cmake/cnnx",
         ("--pkg-config-dir",): f"{root}/lib/pkgconfig",
+        ("--lib-dir",): f"{root}/lib",
         ("--includes",): f"'-I{root}/include'",
         ("--libs",): f"'-L{root}/lib' '-Wl,-rpath,{root}/lib' -lcnnx",
         ("--includes", "--cmake-dir"): f"'-I{root}/include' '{root}/lib/cmake/cnnx'",

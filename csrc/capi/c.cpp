@@ -15,6 +15,7 @@
 #include "cnnx/onnx.h"
 #include "cnnx/random.h"
 #include "cnnx/session.h"
+#include "device/per_thread.h"
 
 using namespace cnnx;
 
@@ -33,9 +34,9 @@ struct LastError {
   cnnx_status status = CNNX_OK;
   std::string text;
 };
-thread_local LastError last;
 
 cnnx_status failed(cnnx_status status, const char* function, const char* what) noexcept {
+  LastError& last = per_thread<LastError>();
   last.status = status;
   try {
     last.text = what;
@@ -221,8 +222,8 @@ struct cnnx_session {
 };
 
 const char* cnnx_version(void) { return CNNX_VERSION; }
-const char* cnnx_last_error(void) { return last.text.c_str(); }
-cnnx_status cnnx_last_status(void) { return last.status; }
+const char* cnnx_last_error(void) { return per_thread<LastError>().text.c_str(); }
+cnnx_status cnnx_last_status(void) { return per_thread<LastError>().status; }
 
 cnnx_status cnnx_load_onnx(const char* path, cnnx_net** net) {
   return guarded(__func__, [&] {

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/copy.h"
+#include "device/per_thread.h"
 
 namespace cnnx {
 namespace {
@@ -43,8 +44,6 @@ void run_function(const Backward& call, Grads& grads) {
 }
 constexpr OpDef kFunction{.name = "function", .gradient = run_function};
 
-thread_local PackHook pack_hook;
-
 [[noreturn]] void throw_changed(const char* op, const Tensor& value, uint64_t version) {
   throw Error(message(op, ": a value of shape ", value.shape(),
                       " that the backward pass needs was changed in place after the op (version ", value.version(), ", expected ",
@@ -53,16 +52,17 @@ thread_local PackHook pack_hook;
 
 }  // namespace
 
-void set_pack_hook(PackHook hook) { pack_hook = std::move(hook); }
+void set_pack_hook(PackHook hook) { per_thread<PackHook>() = std::move(hook); }
 
 // What a packed value has to be again.
 class SavedPlace {
  public:
   static SavedValue save(const Tensor& value, uint64_t bit) {
     SavedValue saved{value.detach(), value.version(), bit};
-    if (!pack_hook) return saved;
+    const PackHook& set = per_thread<PackHook>();
+    if (!set) return saved;
     const NoGrad unrecorded;
-    const PackHook hook = pack_hook;  // which may set another
+    const PackHook hook = set;  // which may set another
     saved.packed = hook(saved.value);
     if (saved.packed == nullptr) throw TypeError("set_pack_hook: the hook of saved tensors packed nothing");
     saved.packed->shape_ = value.shape();
@@ -240,7 +240,11 @@ Tensor Backward::sum_so_far(size_t input, std::initializer_list<Tensor> reads) c
   return sum;
 }
 
-Tensor Needs::saved(size_t k) const { return unpack(node_, node_.saved[k]); }
+Tensor Needs::saved(size_t k) const {
+  if (k >= node_.saved.size())
+    throw IndexError(message(node_.name(), ": saved(", k, ") of ", node_.saved.size(), " saved values"));
+  return unpack(node_, node_.saved[k]);
+}
 
 void pass_on(const Backward& call, Grads& grads) { grads[0] = call.grad(); }
 

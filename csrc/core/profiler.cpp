@@ -9,6 +9,7 @@
 
 #include "core/op.h"
 #include "device/cuda/streams.h"
+#include "device/per_thread.h"
 
 namespace cnnx {
 namespace {
@@ -32,8 +33,11 @@ struct OpenCall {
   Clock::time_point begin;
   std::unique_ptr<DeviceSpan> span;
 };
-// Of this thread, by profile: what has begun and not ended.
-thread_local std::vector<OpenCall> open_calls;
+// Of a thread, by profile: what has begun and not ended, and the span of the call that was closed last.
+struct OpenCalls {
+  std::vector<OpenCall> list;
+  std::unique_ptr<DeviceSpan> closed;
+};
 thread_local uint64_t open_profile = 0;
 
 double bytes_of(const Tensor& t) {
@@ -81,27 +85,29 @@ class Profile : public CallObserver {
   }
 
   void open(const char* name, int device) {
+    OpenCalls& open_calls = per_thread<OpenCalls>();
     if (open_profile != number_) {  // what another profile left
-      open_calls.clear();
+      open_calls.list.clear();
       open_profile = number_;
     }
-    open_calls.push_back({name, {}, device >= 0 ? std::make_unique<DeviceSpan>(device) : nullptr});
-    open_calls.back().begin = Clock::now();
+    open_calls.list.push_back({name, {}, device >= 0 ? std::make_unique<DeviceSpan>(device) : nullptr});
+    open_calls.list.back().begin = Clock::now();
   }
 
   // The call that was opened last, if it began in this profile.
   std::optional<ProfiledCall> close() {
     const Clock::time_point now = Clock::now();
-    if (open_profile != number_ || open_calls.empty()) return {};
-    OpenCall call = std::move(open_calls.back());
-    open_calls.pop_back();
+    OpenCalls& open_calls = per_thread<OpenCalls>();
+    if (open_profile != number_ || open_calls.list.empty()) return {};
+    OpenCall call = std::move(open_calls.list.back());
+    open_calls.list.pop_back();
     ProfiledCall done;
     done.name = std::move(call.name);
     done.begin = nanoseconds(call.begin);
     done.end = nanoseconds(now);
     done.flops = done.bytes = 0;
     if (call.span != nullptr) call.span->stop();
-    span_ = std::move(call.span);
+    open_calls.closed = std::move(call.span);
     return done;
   }
 
@@ -109,7 +115,7 @@ class Profile : public CallObserver {
     std::lock_guard lock(mutex_);
     call.thread = threads_.try_emplace(std::this_thread::get_id(), threads_.size()).first->second;
     calls_.push_back(std::move(call));
-    spans_.push_back(std::move(span_));
+    spans_.push_back(std::move(per_thread<OpenCalls>().closed));
   }
 
   std::vector<ProfiledCall> stop() {
@@ -131,9 +137,7 @@ class Profile : public CallObserver {
   std::vector<ProfiledCall> calls_;
   std::vector<std::unique_ptr<DeviceSpan>> spans_;  // of the calls
   std::map<std::thread::id, uint64_t> threads_;
-  static thread_local std::unique_ptr<DeviceSpan> span_;  // of the call that was closed last
 };
-thread_local std::unique_ptr<DeviceSpan> Profile::span_;
 
 // Never destroyed: a thread may be in the middle of a call when the process ends.
 Profile& profile() {

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "core/op.h"
+#include "device/per_thread.h"
 
 namespace cnnx {
 namespace {
@@ -21,7 +22,7 @@ struct Recording {
   std::vector<RecordedCall> calls;
   int depth = 0;
 };
-thread_local std::unique_ptr<Recording> mine;
+std::unique_ptr<Recording>& mine() { return per_thread<std::unique_ptr<Recording>>(); }
 
 RecordedTensor recorded(const Tensor& t) {
   if (!t.defined()) return {};
@@ -31,8 +32,8 @@ RecordedTensor recorded(const Tensor& t) {
 class Recorder : public CallObserver {
  public:
   void begin(const Call& call) override {
-    if (mine == nullptr || mine->depth++ > 0) return;
-    RecordedCall& made = mine->calls.emplace_back();
+    if (mine() == nullptr || mine()->depth++ > 0) return;
+    RecordedCall& made = mine()->calls.emplace_back();
     made.op = call.op.name;
     made.attributes = call.listed();
     made.is_view = call.op.view != nullptr;
@@ -43,14 +44,14 @@ class Recorder : public CallObserver {
   }
 
   void end(const Call&, const Results* results) override {
-    if (mine == nullptr || --mine->depth > 0) return;
-    if (results == nullptr) return mine->calls.pop_back();
-    for (const Tensor& result : *results) mine->calls.back().results.push_back(recorded(result));
+    if (mine() == nullptr || --mine()->depth > 0) return;
+    if (results == nullptr) return mine()->calls.pop_back();
+    for (const Tensor& result : *results) mine()->calls.back().results.push_back(recorded(result));
   }
 
   void read(const char* what, const Tensor& tensor) override {
-    if (mine == nullptr || mine->depth > 0) return;
-    mine->calls.push_back({what, {}, {recorded(tensor)}, {}, false, true});
+    if (mine() == nullptr || mine()->depth > 0) return;
+    mine()->calls.push_back({what, {}, {recorded(tensor)}, {}, false, true});
   }
 };
 
@@ -78,16 +79,16 @@ std::string RecordedCall::str() const {
 }
 
 void start_recording() {
-  if (mine != nullptr) throw Error("recording: this thread records already");
-  mine = std::make_unique<Recording>();
+  if (mine() != nullptr) throw Error("recording: this thread records already");
+  mine() = std::make_unique<Recording>();
 }
 
 std::vector<RecordedCall> stop_recording() {
-  if (mine == nullptr) throw Error("recording: this thread does not record");
-  const std::unique_ptr<Recording> done = std::move(mine);
+  if (mine() == nullptr) throw Error("recording: this thread does not record");
+  const std::unique_ptr<Recording> done = std::move(mine());
   return std::move(done->calls);
 }
 
-size_t recorded_calls() { return mine != nullptr ? mine->calls.size() : 0; }
+size_t recorded_calls() { return mine() != nullptr ? mine()->calls.size() : 0; }
 
 }  // namespace cnnx

@@ -115,14 +115,16 @@ Loader::Iterator Loader::begin() const {
   return iterator;
 }
 
-bool Loader::Iterator::at_end() const { return start_ >= pass_->samples; }
+bool Loader::Iterator::at_end() const { return pass_ == nullptr || start_ >= pass_->samples; }
 
 Loader::Iterator& Loader::Iterator::operator++() {
+  if (at_end()) throw IndexError("Loader: the pass has ended");
   start_ += pass_->batch_size;
   return *this;
 }
 
 Batch Loader::Iterator::operator*() const {
+  if (at_end()) throw IndexError("Loader: the pass has ended");
   const Pass& p = *pass_;
   const int64_t count = std::min(p.batch_size, p.samples - start_);
   return {p.transform ? transform_images(p.data, p.order, start_, count, *p.transform, p.random, p.order)

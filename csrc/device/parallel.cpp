@@ -13,6 +13,7 @@
 #include "cnnx/threads.h"
 #include "device/cgroup.h"
 #include "device/float_mode.h"
+#include "device/per_thread.h"
 #include "device/queue.h"
 #include "device/team.h"
 #include "device/workspace.h"
@@ -203,7 +204,7 @@ CNNX_INTERNAL_API void parallel_run(int64_t units, double unit_cost, void (*run)
     return;
   }
 
-  thread_local Experience experience;
+  Experience& experience = per_thread<Experience>();
   const Experience::Kind kind{reinterpret_cast<const void*>(run), units, unit_cost};
   const int64_t begin = team::now();
   experience.earn(begin);
@@ -237,7 +238,7 @@ void* Queue::scratch(int slot, size_t bytes) const {
     return nullptr;
   }
   if (workspace != nullptr) return workspace->slot(slot, bytes);
-  thread_local ScratchBuffers buffers;
+  ScratchBuffers& buffers = per_thread<ScratchBuffers>();
   if (buffers.bytes[slot] < bytes) {
     std::free(buffers.data[slot]);
     size_t rounded = (bytes + bytes / 4 + 63) / 64 * 64;

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <functional>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -150,6 +151,27 @@ TEST_CASE("a gradient of one's own that gives too few, too many, or another dtyp
   CHECK_THROWS_AS(gradient({Tensor::zeros({3})}), ShapeError);
   gradient({wide});
   CHECK(x.grad().dtype() == DType::float32);
+}
+
+TEST_CASE("what a gradient of one's own reads is there, or refused") {
+  const auto gradient = [](const std::function<Grads(const Tensor&, const Needs&)>& f) {
+    const Tensor x = Tensor::zeros({2}).set_requires_grad(true);
+    backward(sum(record("f", Tensor::zeros({2}), {x}, f)));
+  };
+  CHECK_THROWS_WITH_AS(gradient([](const Tensor&, const Needs& needs) { return Grads{needs.saved(3)}; }),
+                       "f: saved(3) of 0 saved values", IndexError);
+  CHECK_THROWS_AS(gradient([](const Tensor& g, const Needs&) { return Grads{Grads{g}[1]}; }), IndexError);
+}
+
+TEST_CASE("what is left of a thing that was moved from") {
+  auto twice = compile([](const Tensor& x) { return mul(x, 2); });
+  const auto moved = std::move(twice);
+  CHECK(twice(Tensor::full({}, 3)).item() == 6);
+  data::Loader::Iterator none;
+  CHECK(none == std::default_sentinel);
+  CHECK_THROWS_AS(*none, IndexError);
+  CHECK_THROWS_AS(++none, IndexError);
+  CHECK(max_pool2d(Tensor::zeros({1, 1, 9, 9}), {.kernel = {3, 3}}).size(3) == 3);  // side by side
 }
 
 TEST_CASE("functions that are empty") {

@@ -115,6 +115,24 @@ TEST_CASE("threads of a program: a training each, beside the others") {
   });
 }
 
+TEST_CASE("a thread's objects may compute as it ends, when its own memory of cnnx has gone") {
+  struct Last {
+    std::vector<float>* found = nullptr;
+    ~Last() {
+      const Tensor y = Net()(images_of(1));
+      found->assign(y.data<float>(), y.data<float>() + y.numel());
+    }
+  };
+  std::vector<float> found;
+  std::thread([&] {
+    thread_local Last last;  // made before what cnnx keeps for the thread, so gone after it
+    last.found = &found;
+    Net()(images_of(1));
+  }).join();
+  const Tensor y = Net()(images_of(1));
+  CHECK(found == std::vector<float>(y.data<float>(), y.data<float>() + y.numel()));
+}
+
 TEST_CASE("threads of a program: a session each of one function") {
   const Net net;
   check_side_by_side([&](int t) {

@@ -41,6 +41,8 @@ class CallPlans {
  public:
   using Function = std::function<std::vector<Tensor>(const std::vector<Tensor>&)>;
   explicit CallPlans(const CompileOptions& options);
+  CallPlans(const CallPlans&) = default;  // moved, too: what is left can be called
+  CallPlans& operator=(const CallPlans&) = default;
   // What f(arguments) returns. One call at a time; others wait. Throws TypeError for an undefined argument.
   std::vector<Tensor> operator()(const std::vector<Tensor>& arguments, const Function& f);
   size_t replays() const;       // calls so far that were replays

@@ -10,6 +10,8 @@
 
 namespace cnnx CNNX_API {
 
+[[noreturn, gnu::cold]] void refuse_element(size_t i, size_t size);
+
 template <class T, size_t kInline>
 class InlineVector {
  public:
@@ -39,8 +41,9 @@ class InlineVector {
   T* end() { return data_ + size_; }
   const T* begin() const { return data_; }
   const T* end() const { return data_ + size_; }
-  T& operator[](size_t i) { return data_[i]; }
-  const T& operator[](size_t i) const { return data_[i]; }
+  // Throws IndexError where there is none.
+  T& operator[](size_t i) { return check(i), data_[i]; }
+  const T& operator[](size_t i) const { return check(i), data_[i]; }
   T& back() { return data_[size_ - 1]; }
 
   template <class... Args>
@@ -65,6 +68,9 @@ class InlineVector {
   }
 
  private:
+  void check(size_t i) const {
+    if (i >= size_) refuse_element(i, size_);
+  }
   T* inside() { return reinterpret_cast<T*>(inline_); }
 
   // Out of line: it is rare.

@@ -59,7 +59,8 @@ void normalise_channel(const ChannelShape& s, int64_t c, const float* input, flo
                        float* output) {
   const Vec m = broadcast(mean), a = broadcast(scale), b = broadcast(shift);
   for_runs(s, c, [&](int64_t offset, int64_t vectors, int64_t, int64_t tail) {
-    map_run(vectors, tail, output + offset, [&](Vec x) { return activated(s.activation, (x - m) * a + b); }, input + offset);
+    map_run(
+        vectors, tail, output + offset, [&](Vec x) { return activated(s.activation, normalised(x, m, a, b)); }, input + offset);
   });
 }
 
@@ -127,7 +128,7 @@ void normalise_strip(const ChannelShape& s, const Strip& strip, int64_t c, const
   const Vec scale = inv_std * strip_of(weight, strip, c, 1), shift = strip_of(bias, strip, c, 0);
   strip.visit([&](const auto& get, const auto& put) {
     for (int64_t n = 0; n < s.batch; ++n)
-      put(output + n * strip.step + c, activated(s.activation, (get(input + n * strip.step + c) - mean) * scale + shift));
+      put(output + n * strip.step + c, activated(s.activation, normalised(get(input + n * strip.step + c), mean, scale, shift)));
   });
 }
 

@@ -65,10 +65,7 @@ struct Finish {
   Activation activation;
   bool normalises;
   Vec mean, scale, shift;
-  Vec operator()(Vec x) const {
-    const Vec m = mean, a = scale, b = shift;  // with sanitizers clang contracts nothing around a load
-    return activated(activation, normalises ? (x - m) * a + b : x);
-  }
+  Vec operator()(Vec x) const { return activated(activation, normalises ? normalised(x, mean, scale, shift) : x); }
   void operator()(float* y, int64_t count) const {  // in place, whole vectors
     if (!normalises) return activate(activation, y, count);
     for (int64_t i = 0; i < count; i += kLanes) store(y + i, (*this)(load(y + i)));

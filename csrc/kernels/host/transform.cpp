@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cnnx/dtype.h"
+#include "device/per_thread.h"
 #include "kernels/dispatch.h"
 #include "kernels/host/host.h"
 #include "kernels/transform_pixels.h"
@@ -22,10 +23,7 @@ struct Workspace {
   std::vector<float> scaled, plain;  // images as floats, and after the steps on them
   std::vector<int32_t> lines[2];     // rows and columns that a step takes
 };
-Workspace& workspace() {
-  thread_local Workspace space;
-  return space;
-}
+Workspace& workspace() { return per_thread<Workspace>(); }
 
 struct EachPixel {
   using Index = int64_t;

@@ -34,6 +34,7 @@ def export_c(
     workspace: str = "static",
     int8: bool = False,
     calibration: Tensor | Sequence[Tensor] | None = None,
+    note: str | None = None,
 ) -> CNet:
     """Writes a model as one C99 file and its header, which need no library but that of mathematics.
 
@@ -67,6 +68,8 @@ def export_c(
     calibration
         For `int8`: inputs (N, ...) that are typical, a hundred or more; for several inputs a tuple. The
         scales of all arrays follow from what they are for these. Default: None, which int8 refuses.
+    note
+        A line for the header, such as what inputs and outputs mean. Default: None.
 
     Returns
     -------
@@ -104,6 +107,7 @@ def export_c(
     from cnnx.c_export.quantise import whole_net, without_softmax
     from cnnx.c_export.source import float_texts
     from cnnx.c_export.source_int8 import int8_texts
+    from cnnx.c_export.writer import comment
     from cnnx.nn.module import Module
 
     if not isinstance(model, Module):
@@ -128,6 +132,8 @@ def export_c(
         raise ValueError(f"export_c: workspace must be 'static' or 'caller', got {workspace!r}")
     if not isinstance(int8, bool):
         raise TypeError(f"export_c: int8 must be a bool, got {type(int8).__name__}")
+    if note is not None and not isinstance(note, str):
+        raise TypeError(f"export_c: note must be a string, got {type(note).__name__}")
     net, header = build(model, inputs), f"{file.stem if file is not None else name}.h"
     caller = workspace == "caller"
     if int8:
@@ -146,7 +152,8 @@ def export_c(
         texts, plan, weights = float_texts(net, name, header, caller)
         more = ()
     products = sum(layer.multiply_adds() for layer in net.layers)
-    made = CNet(name, header, texts.source, texts.header, weights, plan.size, products, *more)
+    header_text = texts.header if note is None else f"{comment(note)}\n{texts.header}"
+    made = CNet(name, header, texts.source, header_text, weights, plan.size, products, *more)
     if file is not None:
         write_file(file, made.source.encode())
         write_file(file.with_suffix(".h"), made.header.encode())

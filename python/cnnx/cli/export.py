@@ -24,6 +24,8 @@ Array = np.ndarray[Any, Any]
 def export(options: argparse.Namespace) -> int:
     """The command `cnnx export`; returns the exit code."""
     as_c = options.file.endswith(".c")
+    if not as_c and not options.file.endswith(".onnx"):
+        raise UsageError(f"{options.file!r} ends neither in .onnx nor in .c, which say what is written")
     if as_c and options.opset is not None:
         raise UsageError("--opset is of ONNX files, and a name that ends in .c asks for C")
     if options.int8 and not as_c:
@@ -68,7 +70,9 @@ def _as_c(options: argparse.Namespace, trained: Trained) -> int:
         chosen = np.linspace(0, len(images) - 1, min(TYPICAL, len(images))).astype(np.int64)
         more = {"int8": True, "calibration": cnnx.stack([images[int(i)][0] for i in chosen])}
     with of_program(trained.own):
-        made = export_c(trained.model, cnnx.zeros(1, *trained.shape), options.file, **more)
+        made = export_c(
+            trained.model, cnnx.zeros(1, *trained.shape), options.file, note=_what(trained, ""), **more
+        )
     say(f"{options.file}, {made.header_name}: int {made.name}_run(const float *image, float *scores)")
     say(_what(trained, ""))
     say(

@@ -69,7 +69,7 @@ def facts() -> Iterator[tuple[str, str]]:
         "tqdm": "progress bars",
         "matplotlib": "pictures",
         "PIL": "image files",
-        "onnx": "ONNX files",
+        "onnx": "exports to ONNX files",
         "sklearn": "scikit-learn classifiers",
         "tensorboardX": "TensorBoard files",
         "torch": "files of PyTorch",

@@ -1,4 +1,4 @@
-"""Where C++ programs find cnnx: `python -m cnnx --cmake-dir`, `--includes`, `--libs`, `--pkg-config-dir`."""
+"""Where C++ programs find cnnx: `python -m cnnx --cmake-dir`, `--includes`, `--libs` and the like."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ OPTIONS: dict[str, tuple[str, Callable[[Path], list[str]]]] = {
         "linker flags for the C++ library",
         lambda root: [f"-L{root / 'lib'}", f"-Wl,-rpath,{root / 'lib'}", "-lcnnx"],
     ),
+    "lib_dir": ("the folder of libcnnx.so", lambda root: [str(root / "lib")]),
     "cmake_dir": (
         'the folder for CMake: -Dcnnx_DIR="$(python -m cnnx --cmake-dir)"',
         lambda root: [str(root / "lib" / "cmake" / "cnnx")],
