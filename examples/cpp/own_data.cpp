@@ -3,6 +3,7 @@
 #include <cnnx/data.h>
 #include <cnnx/nn.h>
 #include <cnnx/ops/join.h>
+#include <cnnx/ops/linear.h>
 #include <cnnx/ops/reduce.h>
 #include <cnnx/optim.h>
 
