@@ -206,8 +206,9 @@ def test_a_kernel_that_the_target_lacks_warns_once_at_the_callers_line(tmp_path)
     assert "PerformanceWarning" in ran.stderr
 
 
-def test_the_cpp_program_of_the_documents_is_the_one_that_is_built():
-    program = (ROOT / "tests/install/lenet5.cpp").read_text()
+@pytest.mark.parametrize("name", ["lenet5", "tour"])
+def test_a_cpp_program_of_the_documents_is_the_one_that_is_built(name):
+    program = (ROOT / f"tests/install/{name}.cpp").read_text()
     assert program in (ROOT / "docs/embedding.md").read_text()
 
 

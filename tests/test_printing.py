@@ -55,6 +55,50 @@ def test_repr_as_in_torch(name: str) -> None:
     assert repr(PRINTED[name](cnnx)) == repr(PRINTED[name](torch))
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"precision": 2},
+        {"profile": "short"},
+        {"profile": "full"},
+        {"threshold": 5, "edgeitems": 2},
+        {"linewidth": 40},
+        {"linewidth": 3},
+        {"sci_mode": True},
+        {"sci_mode": False},
+        {"precision": 0},
+    ],
+)
+def test_options_as_in_torch(options: dict[str, object]) -> None:
+    torch = pytest.importorskip("torch")
+    try:
+        for name, make in PRINTED.items():
+            for lib in (cnnx, torch):
+                lib.set_printoptions(**options)
+            assert repr(make(cnnx)) == repr(make(torch)), name
+    finally:
+        for lib in (cnnx, torch):
+            lib.set_printoptions(profile="default")
+
+
+def test_options_that_make_no_sense() -> None:
+    for options in ({"precision": -1}, {"edgeitems": 0}, {"linewidth": -1}, {"threshold": -1}):
+        with pytest.raises(ValueError, match=r"^set_printoptions: "):
+            cnnx.set_printoptions(**options)
+    with pytest.raises(TypeError, match=r"^set_printoptions: "):
+        cnnx.set_printoptions(precision="2")
+    cnnx.set_printoptions(threshold=float("inf"))
+    assert "..." not in repr(cnnx.zeros(1001))
+    cnnx.set_printoptions(profile="default")
+    assert "..." in repr(cnnx.zeros(1001))
+
+
+def test_repr_of_views_and_lanes() -> None:
+    x = cnnx.arange(24.0).reshape(4, 6)
+    for view in (x.t(), x[1:, ::2], x.expand(2, 4, 6), x.flip(0)):
+        assert repr(view) == repr(view.contiguous())
+
+
 def test_repr_names_dtype_and_history() -> None:
     assert repr(cnnx.zeros(2, dtype=cnnx.float64)) == "tensor([0., 0.], dtype=cnnx.float64)"
     assert repr(cnnx.ones(1, requires_grad=True) * 2) == "tensor([2.], grad_fn=<MulBackward>)"

@@ -35,7 +35,10 @@ FLOORS: dict[str, list[str]] = {
         "core/",
         *headers("autocast", "autograd", "number", "profiler", "random", "recording", "tensor"),
     ],
-    "ops, plans": ["ops/", "include/cnnx/ops/", "plan/", *headers("compile", "foresight", "plan", "session")],
+    "ops, plans": [
+        *("ops/", "include/cnnx/ops/", "plan/"),
+        *headers("compile", "foresight", "operators", "plan", "printing", "session"),
+    ],
     "nn, optim, data, io": [
         *("nn/", "optim/", "data/", "io/"),
         *(f"include/cnnx/{room}/" for room in ("nn", "optim", "data", "io")),

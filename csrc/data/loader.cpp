@@ -104,8 +104,7 @@ Loader::Iterator Loader::begin() const {
   std::optional<Generator> generator = options_.generator;
   Pass pass{data_, targets_, transform_, {}, {}, options_.batch_size, samples()};
   if (options_.drop_last) pass.samples -= pass.samples % pass.batch_size;
-  pass.order = options_.shuffle ? randperm(samples(), generator ? &*generator : nullptr)
-                                : arange(int64_t{0}, samples(), int64_t{1}, DType::int64);
+  pass.order = options_.shuffle ? randperm(samples(), generator ? &*generator : nullptr) : arange(samples());
   const auto draws = [](const ImageStepPtr& step) { return is_random(*step); };
   if (transform_ && (std::ranges::any_of(transform_->bytes, draws) || std::ranges::any_of(transform_->floats, draws)))
     pass.random = next_random_call();

@@ -1,6 +1,7 @@
 #include "cnnx/nn/conv.h"
 
 #include "nn/reset.h"
+#include "nn/settings.h"
 
 namespace cnnx::nn {
 namespace {
@@ -62,6 +63,26 @@ Dims checked_shape(const char* layer, int64_t in_channels, int64_t out_channels,
                     : weight_shape(out_channels, in_channels / groups, kernel);
 }
 
+// Those settings that a convolution and a transposed one have, the others where they are not the usual ones.
+template <int kAxes, class Given>
+Settings described(const char* layer, int64_t in_channels, int64_t out_channels, const Sizes<kAxes>& kernel,
+                   const std::string& padding, const AxisInts& output_padding, const Given& given) {
+  const Dims zeros = Dims::filled(kAxes, 0);
+  Settings text(layer);
+  text.add("", in_channels).add("", out_channels).add("kernel_size", last_axes(kernel.axes, kAxes));
+  text.add("stride", last_axes(given.stride.axes, kAxes)).add_unless(zeros.str(), "padding", padding);
+  text.add_unless(Dims::filled(kAxes, 1), "dilation", last_axes(given.dilation.axes, kAxes));
+  text.add_unless(zeros, "output_padding", last_axes(output_padding, kAxes)).add_unless(int64_t{1}, "groups", given.groups);
+  return text.add_unless(true, "bias", given.bias);
+}
+
+template <int kAxes>
+std::string text_of(const ConvPadding<kAxes>& padding) {
+  if (!padding.by_rule) return last_axes(padding.sizes.axes, kAxes).str();
+  constexpr const char* kRules[] = {"valid", "same", "full"};
+  return kRules[static_cast<int>(padding.rule)];
+}
+
 }  // namespace
 
 template <int kAxes>
@@ -84,6 +105,9 @@ Conv<kAxes>::Conv(int64_t in_channels, int64_t out_channels, Sizes<kAxes> kernel
     pads_ = kAxes == 1 ? std::vector<int64_t>{left, right} : std::vector<int64_t>{left, right, top, bottom};
     options_.padding = {};
   }
+  Settings text = described<kAxes>(kConv<kAxes>, in_channels, out_channels, kernel_size, text_of(settings.padding), {}, settings);
+  text.add_unless(std::string("constant"), "padding_mode", std::string(name(padding_mode_)));
+  this->describe(text.add(settings.activation).str());
   reset_parameters();
 }
 
@@ -116,6 +140,9 @@ ConvTranspose<kAxes>::ConvTranspose(int64_t in_channels, int64_t out_channels, S
   options_.groups = settings.groups;
   const AxisInts padding = spatial<kAxes>(settings.padding.axes, 0);
   options_.padding = {padding[0], padding[0], padding[1], padding[1]};
+  this->describe(described<kAxes>(kTransposed<kAxes>, in_channels, out_channels, kernel_size,
+                                  last_axes(settings.padding.axes, kAxes).str(), settings.output_padding.axes, settings)
+                     .str());
   reset_parameters();
 }
 

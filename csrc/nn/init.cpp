@@ -130,7 +130,7 @@ void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, co
 void eye_(const Tensor& matrix) {
   check_defined("eye_", "matrix", matrix);
   if (matrix.ndim() != 2) throw ValueError(message("eye_: needs 2 dimensions, got shape ", matrix.shape()));
-  copy_into(matrix, eye(matrix.size(0), matrix.size(1), matrix.dtype(), matrix.device()));
+  copy_into(matrix, eye(matrix.size(0), matrix.size(1), matrix.options()));
 }
 
 void dirac_(const Tensor& weight, int64_t groups) {

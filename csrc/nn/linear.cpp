@@ -5,6 +5,7 @@
 #include "cnnx/ops/index.h"
 #include "cnnx/ops/linear.h"
 #include "nn/reset.h"
+#include "nn/settings.h"
 
 namespace cnnx::nn {
 
@@ -12,8 +13,14 @@ Linear::Linear(int64_t in_features, int64_t out_features, const LinearOptions& o
     : weight(register_parameter("weight", Tensor::empty({out_features, in_features}, {options.dtype, options.device}))),
       bias(register_parameter("bias", options.bias ? Tensor::empty({out_features}, {options.dtype, options.device}) : Tensor())),
       activation_(options.activation) {
+  Settings text("Linear");
+  text.add("in_features", in_features).add("out_features", out_features).add("bias", options.bias);
+  describe(text.add(activation_).str());
   reset_parameters();
 }
+
+std::string Flatten::str() const { return Settings("Flatten").add("start_dim", start_dim).add("end_dim", end_dim).str(); }
+std::string Unflatten::str() const { return Settings("Unflatten").add("dim", dim).add("unflattened_size", sizes).str(); }
 
 void Linear::reset_parameters() { reset_weight_and_bias(weight, bias); }
 
@@ -28,6 +35,10 @@ Embedding::Embedding(int64_t num_embeddings, int64_t embedding_dim, const Embedd
   if (padding_idx_ && (*padding_idx_ < -num_embeddings || *padding_idx_ >= num_embeddings))
     throw ValueError(message("Embedding: padding_idx ", *padding_idx_, " is no index of ", num_embeddings, " rows"));
   if (padding_idx_ && *padding_idx_ < 0) *padding_idx_ += num_embeddings;
+  Settings text("Embedding");
+  text.add("", num_embeddings).add("", embedding_dim);
+  if (padding_idx_) text.add("padding_idx", *padding_idx_);
+  describe(text.str());
   reset_parameters();
 }
 

@@ -1,6 +1,10 @@
 #include "cnnx/nn/module.h"
 
+#include <cxxabi.h>
+
 #include <algorithm>
+#include <cstdlib>
+#include <ostream>
 #include <unordered_set>
 
 #include "cnnx/autograd.h"
@@ -20,6 +24,13 @@ struct Module::State {
   using Slots = std::vector<std::unique_ptr<Slot>>;  // which stay where they are, because members refer to them
   Slots parameters, buffers;
   std::vector<std::pair<std::string, Module>> children;
+  // For str(): what describe() said, or the name of the type; and the children with the functions among them.
+  struct Line {
+    std::string name, function;
+    std::optional<size_t> child;
+  };
+  std::string description, type;
+  std::vector<Line> lines;
   bool is_training = true;
 
   void check_name(const std::string& name) const {
@@ -44,13 +55,50 @@ void Module::walk(const std::string& prefix, std::vector<const State*>& seen, F&
   for (const auto& [name, child] : state_->children) child.walk(prefix + name + ".", seen, f);
 }
 
-void Module::add_child(const std::string& name, const Module& module) {
+void Module::add_child(const std::string& name, const Module& module, const std::type_info& type) {
   state_->check_name(name);
   std::vector<const State*> below;
   module.walk("", below, [](const std::string&, const Module&) {});
   if (std::ranges::find(below, state_.get()) != below.end())
     throw ValueError(message("Module: \"", name, "\" would hold the module that it is registered in"));
+  if (module.state_->type.empty()) module.state_->type = detail::type_name(type);
+  state_->lines.push_back({name, "", state_->children.size()});
   state_->children.emplace_back(name, module);
+}
+
+void Module::describe(const std::string& text) { state_->description = text; }
+void Module::show_function(const std::string& name, const std::string& text) { state_->lines.push_back({name, text, {}}); }
+
+std::string Module::str(const std::string& name) const {
+  const std::string type = state_->type.empty() ? name : state_->type;
+  std::string out = state_->description.empty() ? type + "()" : state_->description;
+  if (state_->lines.empty()) return out;
+  out.back() = '\n';
+  if (const size_t settings = out.find('(') + 1; settings + 1 < out.size()) out.insert(settings, "\n  ");
+  for (const State::Line& line : state_->lines) {
+    const std::string text = line.child ? state_->children[*line.child].second.str() : line.function;
+    out += "  (" + line.name + "): ";
+    for (const char c : text) out += c == '\n' ? std::string("\n  ") : std::string(1, c);
+    out += '\n';
+  }
+  return out + ")";
+}
+
+std::ostream& detail::write(std::ostream& out, const Module& module, const std::type_info& type) {
+  return out << module.str(detail::type_name(type));
+}
+
+std::string detail::type_name(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> text(abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), std::free);
+  std::string name = status == 0 ? text.get() : "";
+  name = name.substr(0, name.find('<'));
+  const size_t colon = name.rfind(':');
+  if (colon != std::string::npos) name = name.substr(colon + 1);
+  const bool is_name = !name.empty() && std::ranges::all_of(name, [](char c) {
+    return c == '_' || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+  });
+  return is_name && name != "function" ? name : "Function";
 }
 
 namespace {

@@ -2,6 +2,7 @@
 
 #include "cnnx/nn/init.h"
 #include "cnnx/ops/norm.h"
+#include "nn/settings.h"
 
 namespace cnnx::nn {
 namespace {
@@ -32,6 +33,11 @@ BatchNorm::BatchNorm(const char* name, int least_dims, int most_dims, int64_t nu
       most_dims_(most_dims),
       eps_(options.eps),
       momentum_(options.momentum) {
+  Settings text(name);
+  text.add("", num_features).add("eps", eps_);
+  momentum_ ? text.add("momentum", *momentum_) : text.add("momentum", "None");
+  text.add("affine", options.affine).add("bias", options.affine);
+  describe(text.add("track_running_stats", options.track_running_stats).str());
   reset_parameters();
 }
 
@@ -64,6 +70,9 @@ LayerNorm::LayerNorm(const Dims& normalized_shape, const NormOptions& options)
       bias(register_parameter("bias", room(options.affine && options.bias, normalized_shape, {options.dtype, options.device}))),
       shape_(normalized_shape),
       eps_(options.eps) {
+  Settings text("LayerNorm");
+  text.add("", shape_).add("eps", eps_).add("elementwise_affine", options.affine);
+  describe(text.add("bias", options.affine && options.bias).str());
   reset_parameters();
 }
 
@@ -81,6 +90,9 @@ GroupNorm::GroupNorm(int64_t num_groups, int64_t num_channels, const NormOptions
       eps_(options.eps) {
   if (num_groups < 1 || num_channels % num_groups != 0)
     throw ValueError(message("GroupNorm: ", num_channels, " channels cannot be split into ", num_groups, " groups"));
+  Settings text("GroupNorm");
+  text.add("", num_groups).add("", num_channels).add("eps", eps_).add("affine", options.affine);
+  describe(text.add("bias", options.affine && options.bias).str());
   reset_parameters();
 }
 

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "nn/settings.h"
+
 namespace cnnx::nn {
 namespace {
 
@@ -34,6 +36,55 @@ Tensor Upsample::operator()(const Tensor& input) const {
     }
   }
   return resample(input, sizes, options);
+}
+
+namespace {
+
+template <int kAxes>
+Settings of_windows(const char* layer, const PoolOptions& o) {
+  Settings text(message(layer, kAxes, "d"));
+  text.add("kernel_size", one_or_all(last_axes(o.kernel, kAxes))).add("stride", one_or_all(last_axes(o.stride, kAxes)));
+  return text.add("padding", one_or_all(last_axes(o.padding, kAxes)));
+}
+template <int kAxes>
+std::string adaptive(const char* layer, const Sizes<kAxes>& size) {
+  return Settings(message(layer, kAxes, "d")).add("output_size", one_or_all(last_axes(size.axes, kAxes))).str();
+}
+
+}  // namespace
+
+template <int kAxes>
+std::string MaxPool<kAxes>::str() const {
+  Settings text = of_windows<kAxes>("MaxPool", options_);
+  text.add("dilation", one_or_all(last_axes(options_.dilation, kAxes)));
+  return text.add("ceil_mode", options_.ceil_mode).str();
+}
+template <int kAxes>
+std::string AvgPool<kAxes>::str() const {
+  return of_windows<kAxes>("AvgPool", options_).str();
+}
+template <int kAxes>
+std::string AdaptiveMaxPool<kAxes>::str() const {
+  return adaptive("AdaptiveMaxPool", output_size);
+}
+template <int kAxes>
+std::string AdaptiveAvgPool<kAxes>::str() const {
+  return adaptive("AdaptiveAvgPool", output_size);
+}
+template std::string MaxPool<1>::str() const;
+template std::string MaxPool<2>::str() const;
+template std::string AvgPool<1>::str() const;
+template std::string AvgPool<2>::str() const;
+template std::string AdaptiveMaxPool<1>::str() const;
+template std::string AdaptiveMaxPool<2>::str() const;
+template std::string AdaptiveAvgPool<1>::str() const;
+template std::string AdaptiveAvgPool<2>::str() const;
+
+std::string Upsample::str() const {
+  Settings text("Upsample");
+  if (!size.empty()) text.add("size", one_or_all(Dims(size.begin(), size.end())));
+  if (!scale_factor.empty()) text.add("scale_factor", scale_factor);
+  return text.add("mode", message("'", name(mode), "'")).str();
 }
 
 }  // namespace cnnx::nn

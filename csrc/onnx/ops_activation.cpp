@@ -110,7 +110,7 @@ void along_axis(NodeRun& run) {
 Tensor hardmax(const Tensor& x, int64_t axis) {
   Dims shape = Dims::filled(x.ndim(), 1);
   shape[static_cast<int>(axis)] = -1;
-  const Tensor places = reshape(arange(int64_t{0}, x.size(static_cast<int>(axis)), 1, DType::int64, x.device()), shape);
+  const Tensor places = reshape(arange(x.size(static_cast<int>(axis)), {.device = x.device()}), shape);
   return to(eq(argmax(x, axis, true), places), x.dtype());
 }
 

@@ -55,10 +55,9 @@ void range(NodeRun& run) {
     const double wanted = std::max(0.0, std::ceil((run.number(1) - start) / step));
     if (!(wanted <= static_cast<double>(kMaxElements))) run.fail(message(wanted, " numbers"));
     const auto count = static_cast<int64_t>(wanted);
-    return run.out(
-        to(add(mul(arange(int64_t{0}, count, 1, DType::int64), Tensor::scalar(step, {DType::float64})), start), dtype));
+    return run.out(to(add(mul(arange(count), Tensor::scalar(step, {DType::float64})), start), dtype));
   }
-  run.out(arange(run.whole(0), run.whole(1), run.whole(2), dtype));
+  run.out(arange(run.whole(0), run.whole(1), run.whole(2), {.dtype = dtype}));
 }
 
 DType dtype_attribute(const NodeRun& run, DType otherwise) {
@@ -70,8 +69,7 @@ void eye_like(NodeRun& run) {
   if (x.ndim() != 2) run.fail(message("an input of shape ", x.shape()));
   const DType dtype = dtype_attribute(run, x.dtype());
   const int64_t rows = x.size(0), columns = x.size(1), k = run.integer("k", 0);
-  const Tensor row = reshape(arange(int64_t{0}, rows, 1, DType::int64), {rows, 1}),
-               column = arange(int64_t{0}, columns, 1, DType::int64);
+  const Tensor row = reshape(arange(rows), {rows, 1}), column = arange(columns);
   run.out(to(eq(sub(column, row), k), dtype));
 }
 
@@ -83,7 +81,7 @@ void one_hot_node(NodeRun& run) {
   const int64_t axis = normalized(run, run.integer("axis", -1), x.ndim() + 1);
   Dims shape = Dims::filled(x.ndim() + 1, 1);
   shape[static_cast<int>(axis)] = depth;
-  const Tensor classes = reshape(arange(int64_t{0}, depth, 1, DType::int64, x.device()), shape);
+  const Tensor classes = reshape(arange(depth, {.device = x.device()}), shape);
   const Tensor is_it = eq(unsqueeze(from_the_front(x, depth), axis), classes);
   const Tensor pair = reshape(values, {2});
   run.out(where(is_it, select(pair, 0, 1), select(pair, 0, 0)));

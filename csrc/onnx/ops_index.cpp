@@ -35,7 +35,7 @@ FlatIndex flat_index(const NodeRun& run, const Tensor& x, const Tensor& indices,
     places *= extent;
   }
   if (batch_dims > 0) {
-    const Tensor first = reshape(mul(arange(int64_t{0}, batches, 1, DType::int64, x.device()), places), {batches, 1});
+    const Tensor first = reshape(mul(arange(batches, {.device = x.device()}), places), {batches, 1});
     flat = add(reshape(flat, {batches, -1}), first);
   }
   f.index = reshape(flat, {-1});
@@ -94,7 +94,7 @@ void reverse_sequence(NodeRun& run) {
   if (x.ndim() < 2 || (time != 0 && time != 1) || batch != 1 - time || lengths.ndim() != 1 ||
       lengths.size(0) != x.size(static_cast<int>(batch)))
     run.fail(message("an input of shape ", x.shape(), " with lengths ", lengths.shape()));
-  const Tensor steps = arange(int64_t{0}, x.size(static_cast<int>(time)), 1, DType::int64, x.device());
+  const Tensor steps = arange(x.size(static_cast<int>(time)), {.device = x.device()});
   Dims shape = Dims::filled(x.ndim(), 1), along = shape;
   shape[static_cast<int>(time)] = along[static_cast<int>(batch)] = -1;
   const Tensor step = reshape(steps, shape), length = reshape(to(lengths, DType::int64), along);

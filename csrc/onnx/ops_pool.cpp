@@ -51,7 +51,7 @@ Tensor over_the_batch(const NodeRun& run, const Tensor& places, const Tensor& x,
   Dims planes = Dims::filled(x.ndim(), 1);
   planes[0] = x.size(0), planes[1] = x.size(1);
   const int64_t each = width * height, count = x.size(0) * x.size(1);
-  const Tensor offset = reshape(arange(int64_t{0}, count * each, std::max<int64_t>(each, 1), DType::int64, x.device()), planes);
+  const Tensor offset = reshape(arange(0, count * each, std::max<int64_t>(each, 1), {.device = x.device()}), planes);
   return add(inside, offset);
 }
 

@@ -177,7 +177,8 @@ void affine_grid(NodeRun& run) {
   const bool corners = run.flag("align_corners");
   const auto positions = [&](int64_t n) {
     const double end = corners ? 1 : 1 - 1 / static_cast<double>(n);
-    return n == 1 && corners ? Tensor::zeros({1}, theta.options()) : to(linspace(-end, end, n, theta.dtype()), theta.device());
+    return n == 1 && corners ? Tensor::zeros({1}, theta.options())
+                             : to(linspace(-end, end, n, {.dtype = theta.dtype()}), theta.device());
   };
   if (std::ranges::any_of(size, [](int64_t n) { return n < 1; })) run.fail("an extent below 1");
   const Dims plane{size[2], size[3]};

@@ -46,7 +46,7 @@ Tensor TensorOrNumber::as_tensor(const TensorOptions& options) const {
         if constexpr (std::is_same_v<T, bool>) return number_.wrapped<bool>();
         else return static_cast<int64_t>(number_.wrapped<T>());
       });
-    return full({}, value, options.dtype, options.device);
+    return full({}, value, options);
   }
   check_defined("as_tensor", "the operand", tensor_);
   return to(is_elsewhere(tensor_, options.device) && !tensor_.device().is_cuda() ? to(tensor_, options.device) : tensor_,

@@ -347,7 +347,7 @@ Tensor one_hot(const Tensor& index, int64_t classes) {
   }
   if (lowest < 0 || largest >= classes)
     throw IndexError(message("one_hot: index ", lowest < 0 ? lowest : largest, " is out of range for ", classes, " classes"));
-  return to(eq(unsqueeze(values, -1), arange(int64_t{0}, classes, int64_t{1}, DType::int64, values.device())), DType::int64);
+  return to(eq(unsqueeze(values, -1), arange(classes, {.device = values.device()})), DType::int64);
 }
 
 Tensor tril(const Tensor& input, int64_t diagonal) { return triangle(kTril, input, diagonal, true); }

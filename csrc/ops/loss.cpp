@@ -125,7 +125,7 @@ Tensor class_shares(const ClassLossCall& c, const Dims& shape, const Tensor& ind
   Dims classes = Dims::filled(shape.size(), 1);
   classes[dim] = c.shape.classes;
   const Tensor kept = ne(index, c.ignore_index);
-  const Tensor row = arange(int64_t{0}, c.shape.classes, int64_t{1}, DType::int64, index.device());
+  const Tensor row = arange(c.shape.classes, {.device = index.device()});
   const Tensor hit = eq(unsqueeze(index, dim), reshape(row, classes));
   Tensor shares = where(hit, Tensor::full({}, 1 - c.label_smoothing, {dtype, index.device()}), 0.0);
   if (c.label_smoothing > 0) shares = add(shares, c.label_smoothing / static_cast<double>(c.shape.classes));

@@ -82,7 +82,7 @@ void run_others(const Run& r) {
 // The same as a product over all elements but one, for each of them: quadratic, but exact with zeros as well.
 void formula_of_others(const Call& call, Results& results) {
   const int64_t rows = call[0].size(0), n = call[0].size(1);
-  const Tensor self = cast(eye(n, n, DType::int32, call[0].device()), DType::boolean);
+  const Tensor self = cast(eye(n, n, {.dtype = DType::int32, .device = call[0].device()}), DType::boolean);
   const Tensor others = where(self, 1.0, expand(unsqueeze(call[0], 1), {rows, n, n}));
   results.push_back(mul(prod(others, {2}), unsqueeze(call[1], 1)));
 }

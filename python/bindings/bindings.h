@@ -54,6 +54,7 @@ void register_transform(py::module_& m);
 void register_io(py::module_& m);
 void register_info(py::module_& m);
 void register_plan(py::module_& m);
+void register_printing(py::module_& m);
 void register_profiler(py::module_& m);
 void register_recording(py::module_& m);
 void register_cuda(py::module_& m);

@@ -28,33 +28,25 @@ void register_create(py::module_& m) {
   m.def(
       "full",
       [](const Dims& shape, const Number& value, DType dtype, const std::string& device) {
-        return full(shape, value, dtype, parse_device(device));
+        return full(shape, value, TensorOptions{dtype, parse_device(device)});
       },
       ReleaseGil(), py::arg("shape"), py::arg("value"), py::arg("dtype"), kDevice());
-  // Integers first: a Python int keeps all its bits, a float goes to the second overload.
   m.def(
       "arange",
-      [](int64_t start, int64_t end, int64_t step, DType dtype, const std::string& device) {
-        return arange(start, end, step, dtype, parse_device(device));
-      },
-      ReleaseGil(), py::arg("start").noconvert(), py::arg("end").noconvert(), py::arg("step").noconvert(), py::arg("dtype"),
-      kDevice());
-  m.def(
-      "arange",
-      [](double start, double end, double step, DType dtype, const std::string& device) {
-        return arange(start, end, step, dtype, parse_device(device));
+      [](const Number& start, const Number& end, const Number& step, DType dtype, const std::string& device) {
+        return arange(start, end, step, TensorOptions{dtype, parse_device(device)});
       },
       ReleaseGil(), py::arg("start"), py::arg("end"), py::arg("step"), py::arg("dtype"), kDevice());
   m.def(
       "linspace",
       [](const Number& start, const Number& end, int64_t steps, DType dtype, const std::string& device) {
-        return linspace(start, end, steps, dtype, parse_device(device));
+        return linspace(start, end, steps, TensorOptions{dtype, parse_device(device)});
       },
       ReleaseGil(), py::arg("start"), py::arg("end"), py::arg("steps"), py::arg("dtype"), kDevice());
   m.def(
       "eye",
       [](int64_t rows, int64_t columns, DType dtype, const std::string& device) {
-        return eye(rows, columns, dtype, parse_device(device));
+        return eye(rows, columns, TensorOptions{dtype, parse_device(device)});
       },
       ReleaseGil(), py::arg("rows"), py::arg("columns"), py::arg("dtype"), kDevice());
 }

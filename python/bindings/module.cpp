@@ -28,6 +28,7 @@ PYBIND11_MODULE(_C, m) {
   register_io(m);
   register_onnx(m);
   register_plan(m);
+  register_printing(m);
   register_profiler(m);
   register_recording(m);
   register_info(m);

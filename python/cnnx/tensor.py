@@ -18,7 +18,6 @@ from cnnx.inplace import InPlace
 from cnnx.methods import Methods
 from cnnx.operators import Operators
 from cnnx.overrides import refuse_overrides
-from cnnx.printing import tensor_repr
 from cnnx.size import Size
 
 _NEVER_CALLED = {
@@ -248,7 +247,7 @@ class Tensor(Operators, InPlace, Methods, Conversions, _C.TensorBase):
     __array_priority__ = 1000
 
     def __repr__(self) -> str:
-        return tensor_repr(self)
+        return _C.to_string(self)
 
     def __format__(self, spec: str) -> str:
         if self.ndim == 0:  # PyTorch too writes the number, not tensor(...)

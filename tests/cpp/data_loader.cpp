@@ -50,7 +50,7 @@ TEST_CASE("data: IDX files") {
 }
 
 TEST_CASE("data: batches") {
-  const Tensor rows = arange(int64_t{0}, int64_t{7}, int64_t{1}, DType::int64);
+  const Tensor rows = arange(7);
   const auto read = [](const data::Loader& loader) {
     std::vector<int64_t> sizes, values;
     for (const auto& [x, y] : loader) {

@@ -294,6 +294,15 @@ struct Maker<cnnx::TensorOrNumber> {
   }
 };
 template <>
+struct Maker<cnnx::TensorData> {
+  static cnnx::TensorData make(Fuzz& f) {
+    if (f.below(2) == 0) return f.make<cnnx::Number>();
+    if (f.odd()) return cnnx::TensorData(std::initializer_list<cnnx::TensorData>{});
+    const cnnx::TensorData item = make(f);
+    return f.odd() ? cnnx::TensorData({item, make(f), 1}) : cnnx::TensorData({item, item});
+  }
+};
+template <>
 struct Maker<cnnx::Generator> {
   static cnnx::Generator make(Fuzz& f) { return cnnx::Generator(f.below(10)); }
 };

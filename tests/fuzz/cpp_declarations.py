@@ -365,6 +365,8 @@ class Reader:
                 return
         if owner is not None and "= 0" in " ".join(rest[-2:]):
             owner.is_abstract = True
+        if "::" in before[-2:-1]:  # the definition of a member, which its class declares
+            return
         if hidden or destructor or "delete" in rest or "friend" in before or name == "operator=":
             return
         found = Function(

@@ -23,6 +23,7 @@ template <class L>
 void layer(const char* name, const L& f, const Dims& shape) {
   if constexpr (std::is_base_of_v<nn::Module, L>)
     for (const auto& [key, tensor] : f.state_dict().tensors) keep(std::string(name) + "." + key, tensor);
+  if constexpr (requires { f.str(); }) results.metadata.emplace_back(name, f.str());
   keep(name, f(drawn(shape)));
 }
 
@@ -51,7 +52,7 @@ void layers() {
                        nn::Hardswish{}, nn::LogSoftmax{1}},
         {4, 9});
   nn::Embedding table(6, 3, {.padding_idx = 2});
-  keep("embedding", table(arange(int64_t{0}, int64_t{6}, int64_t{1}, DType::int32)));
+  keep("embedding", table(arange(6, {.dtype = DType::int32})));
 }
 
 // The nets known by name: initial values, and what they give.

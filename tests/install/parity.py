@@ -7,6 +7,7 @@ examples/cpp/train_lenet5.py beside those of `train_lenet5`, on a few digits.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import struct
 import subprocess
@@ -26,6 +27,7 @@ from cnnx.utils.data import DataLoader, TensorDataset
 
 ROOT = Path(__file__).resolve().parents[2]
 results: dict[str, cnnx.Tensor] = {}
+texts: dict[str, str] = {}  # of layers
 
 
 def write_digits(folder: Path) -> None:
@@ -46,6 +48,7 @@ def write_digits(folder: Path) -> None:
 def layer(name: str, module: nn.Module, *shape: int) -> None:
     for key, tensor in module.state_dict().items():
         results[f"{name}.{key}"] = tensor.clone()
+    texts[name] = repr(module)
     results[name] = module(cnnx.empty(*shape).normal_(0, 1)).detach()
 
 
@@ -249,6 +252,12 @@ def main() -> None:
         same(name, theirs[name], tensor)
     assert theirs.keys() == results.keys(), theirs.keys() ^ results.keys()
     check_states(folder)
+    data = (folder / "parity.safetensors").read_bytes()
+    described = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    for name, text in described.items():
+        # C++ has one name for modes of any number of axes.
+        assert text.replace("'linear'", "'bilinear'") == texts[name], (text, texts[name])
+    assert len(described) > 15, described
 
     script = [sys.executable, str(ROOT / "examples/cpp/train_lenet5.py")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}

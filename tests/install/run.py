@@ -90,6 +90,10 @@ class Matrix:
         """The same, and training in C++ gives the bits that it gives in Python, on every CPU target."""
         self.find_package(folder, compiler, *arguments)
         run(folder / "kernels")
+        run(folder / "tour")
+        last = run(folder / "own_data").splitlines()[-1]
+        if float(last.split()[-1]) < 0.9:
+            raise Failure(f"own_data: {last}")
         targets = run(self.python, "-c", "from cnnx import _C; print(*_C.available_targets())").split()
         for target in targets:
             said = run(self.python, HERE / "parity.py", folder, CNNX_TARGET=target)

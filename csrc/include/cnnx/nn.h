@@ -1,4 +1,5 @@
-// Layers, nets, initial values and gradients. Losses and activations are functions too.
+// Layers, nets, initial values and gradients. Losses and activations are functions too; tensors have
+// operators.
 #pragma once
 
 #include "cnnx/autograd.h"
@@ -12,4 +13,6 @@
 #include "cnnx/nn/pooling.h"
 #include "cnnx/nn/sequential.h"
 #include "cnnx/nn/sizes.h"
+#include "cnnx/operators.h"
+#include "cnnx/ops/create.h"
 #include "cnnx/ops/loss.h"

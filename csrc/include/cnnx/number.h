@@ -12,10 +12,15 @@ namespace cnnx CNNX_API {
 
 class Number {
  public:
-  Number(bool value) : dtype_(DType::boolean), integer_(value), real_(value) {}
-  Number(int value) : Number(static_cast<int64_t>(value)) {}
-  Number(int64_t value) : dtype_(DType::int64), integer_(value), real_(static_cast<double>(value)) {}
-  Number(double value) : dtype_(DType::float32), real_(value) {}
+  // Of any arithmetic type. ValueError for an unsigned number that an int64_t does not hold.
+  template <class T, class = std::enable_if_t<std::is_arithmetic_v<T>>>
+  Number(T value) : dtype_(category_of<T>()), real_(static_cast<double>(value)) {
+    if constexpr (!std::is_floating_point_v<T>) {
+      integer_ = static_cast<int64_t>(value);
+      if (std::is_unsigned_v<T> && integer_ < 0)
+        throw ValueError(message("Number: ", value, " does not fit in 64 bits with a sign"));
+    }
+  }
 
   DType dtype() const { return dtype_; }  // bool, int64 or float32: the category's default type
   double real() const { return real_; }
@@ -48,6 +53,10 @@ class Number {
 
  private:
   bool is_real() const { return dtype_ == DType::float32; }
+  template <class T>
+  static constexpr DType category_of() {
+    return std::is_same_v<T, bool> ? DType::boolean : std::is_floating_point_v<T> ? DType::float32 : DType::int64;
+  }
 
   DType dtype_;
   int64_t integer_ = 0;

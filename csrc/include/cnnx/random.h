@@ -46,9 +46,9 @@ RandomState next_random_call();
 
 // Fills in place (no history); element i of the row-major order takes Philox words of a counter that follows from i alone.
 // Without a generator the default one is used.
-void uniform_(const Tensor& tensor, double low, double high, Generator* generator = nullptr);
-void normal_(const Tensor& tensor, double mean, double stddev, Generator* generator = nullptr);
-void bernoulli_(const Tensor& tensor, double p, Generator* generator = nullptr);
+void uniform_(const Tensor& tensor, double low = 0, double high = 1, Generator* generator = nullptr);
+void normal_(const Tensor& tensor, double mean = 0, double stddev = 1, Generator* generator = nullptr);
+void bernoulli_(const Tensor& tensor, double p = 0.5, Generator* generator = nullptr);
 void randint_(const Tensor& tensor, int64_t low, int64_t high, Generator* generator = nullptr);  // high exclusive
 // int64; drawn on the CPU, since every step depends on the one before.
 Tensor randperm(int64_t n, Generator* generator = nullptr, const Device& device = {});

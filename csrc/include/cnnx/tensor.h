@@ -95,10 +95,12 @@ class Storage {
 
 class Tensor;
 
-// What a new tensor holds and where it lives.
+struct CreateOptions;
+// What a new tensor holds and where it lives. The functions of cnnx/ops/create.h take it, too: zeros({2, 3}, x.options()).
 struct TensorOptions {
   DType dtype = DType::float32;
   Device device = {};
+  operator CreateOptions() const;
 };
 
 struct TensorImpl : std::enable_shared_from_this<TensorImpl> {
@@ -125,6 +127,7 @@ class Tensor {
   Tensor() = default;  // undefined: stands for "no tensor"
   explicit Tensor(std::shared_ptr<TensorImpl> impl) : impl_(std::move(impl)) {}
 
+  // What ops make their results of. Programs have empty(), zeros(), tensor() and so on of cnnx/ops/create.h.
   static Tensor empty(const Dims& shape, const TensorOptions& options = {});  // from the device's pool
   static Tensor empty(const Dims& shape, const TensorOptions& options, Allocator& memory);
   static Tensor zeros(const Dims& shape, const TensorOptions& options = {});
@@ -138,8 +141,8 @@ class Tensor {
   static Tensor from_memory(void* data, const Dims& shape, const Dims& strides, DType dtype, std::function<void()> release,
                             bool read_only = false, Device device = {});
 
+  // Not a conversion to bool, which `if (loss < 0.5)` would take.
   bool defined() const { return impl_ != nullptr; }
-  explicit operator bool() const { return defined(); }
   const std::shared_ptr<TensorImpl>& impl() const { return impl_; }
   bool is_same(const Tensor& other) const { return impl_ == other.impl_; }
 

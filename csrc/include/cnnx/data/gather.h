@@ -19,7 +19,7 @@ struct PixelScale {
 
 // Images source[index[start + i]] for i < count as float32 (count, C, H, W). source is uint8 (N, H, W), then C is 1, or
 // (N, C, H, W); index is int64 (M). The result is in lanes when ops would keep it so.
-Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const PixelScale& scale);
+Tensor gather_images(const Tensor& source, const Tensor& index, int64_t start, int64_t count, const PixelScale& scale = {});
 
 // Rows source[index[start + i]] for i < count of a tensor of any dtype, (count, ...).
 Tensor gather_rows(const Tensor& source, const Tensor& index, int64_t start, int64_t count);

@@ -37,7 +37,7 @@ struct ImageDataset {
 ImageDataset load_images(const std::string& images, const std::string& labels);
 // MNIST's training or test images, from the files train-images-idx3-ubyte and so on in this folder, in mnist/ or MNIST/raw/ in
 // it. They are to be there without .gz; IoError if they are not.
-ImageDataset load_mnist(const std::string& folder, bool train);
+ImageDataset load_mnist(const std::string& folder, bool train = true);
 
 // Rows of two tensors of any dtype, as many of each, on one device.
 struct TensorDataset {

@@ -21,25 +21,26 @@ Fans fans(const Tensor& weight);
 // "selu".
 double calculate_gain(const std::string& nonlinearity, std::optional<double> param = std::nullopt);
 
-void uniform_(const Tensor& tensor, double low, double high, Generator* generator = nullptr);
-void normal_(const Tensor& tensor, double mean, double stddev, Generator* generator = nullptr);
+void uniform_(const Tensor& tensor, double low = 0, double high = 1, Generator* generator = nullptr);
+void normal_(const Tensor& tensor, double mean = 0, double stddev = 1, Generator* generator = nullptr);
 // Normal, redrawn within [low, high].
-void trunc_normal_(const Tensor& tensor, double mean, double stddev, double low, double high, Generator* generator = nullptr);
+void trunc_normal_(const Tensor& tensor, double mean = 0, double stddev = 1, double low = -2, double high = 2,
+                   Generator* generator = nullptr);
 void constant_(const Tensor& tensor, const Number& value);
 // Glorot & Bengio (2010): bound gain * sqrt(6 / (fan_in + fan_out)), standard deviation gain * sqrt(2 / (fan_in + fan_out)).
-void xavier_uniform_(const Tensor& tensor, double gain, Generator* generator = nullptr);
-void xavier_normal_(const Tensor& tensor, double gain, Generator* generator = nullptr);
+void xavier_uniform_(const Tensor& tensor, double gain = 1, Generator* generator = nullptr);
+void xavier_normal_(const Tensor& tensor, double gain = 1, Generator* generator = nullptr);
 // He et al. (2015): bound gain * sqrt(3 / fan), standard deviation gain / sqrt(fan); mode "fan_in" or "fan_out"; a: negative
 // slope.
-void kaiming_uniform_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity,
-                      Generator* generator = nullptr);
-void kaiming_normal_(const Tensor& tensor, double a, const std::string& mode, const std::string& nonlinearity,
-                     Generator* generator = nullptr);
+void kaiming_uniform_(const Tensor& tensor, double a = 0, const std::string& mode = "fan_in",
+                      const std::string& nonlinearity = "leaky_relu", Generator* generator = nullptr);
+void kaiming_normal_(const Tensor& tensor, double a = 0, const std::string& mode = "fan_in",
+                     const std::string& nonlinearity = "leaky_relu", Generator* generator = nullptr);
 void eye_(const Tensor& matrix);
 // The identity for a convolution weight (out, in, spatial...): ones in the middle tap, per group.
-void dirac_(const Tensor& weight, int64_t groups);
+void dirac_(const Tensor& weight, int64_t groups = 1);
 // Saxe et al. (2013): rows (or columns, if fewer) orthonormal, times gain.
-void orthogonal_(const Tensor& weight, double gain, Generator* generator = nullptr);
+void orthogonal_(const Tensor& weight, double gain = 1, Generator* generator = nullptr);
 
 }  // namespace init
 }  // namespace cnnx CNNX_API

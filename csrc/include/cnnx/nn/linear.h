@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "cnnx/activation.h"
 #include "cnnx/api.h"
@@ -58,6 +59,7 @@ struct Identity {
 struct Flatten {
   int64_t start_dim = 1, end_dim = -1;
   Tensor operator()(const Tensor& input) const { return flatten(input, start_dim, end_dim); }
+  std::string str() const;
 };
 
 // Splits a dimension into several, of which one may be -1.
@@ -65,6 +67,7 @@ struct Unflatten {
   int64_t dim;
   Dims sizes;
   Tensor operator()(const Tensor& input) const { return unflatten(input, dim, sizes); }
+  std::string str() const;
 };
 
 }  // namespace nn

@@ -13,9 +13,12 @@
 // gradient from then on.
 #pragma once
 
+#include <concepts>
+#include <iosfwd>
 #include <memory>
 #include <string>
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 #include <vector>
 
@@ -32,6 +35,11 @@ using NamedTensors = std::vector<std::pair<std::string, Tensor>>;
 struct IncompatibleKeys {
   std::vector<std::string> missing, unexpected;
 };
+
+namespace detail {
+// A type's name without namespaces, "ReLU"; of lambdas and the like "Function".
+std::string type_name(const std::type_info& type);
+}  // namespace detail
 
 class Module {
  public:
@@ -51,6 +59,9 @@ class Module {
   std::vector<std::pair<std::string, Module>> named_children() const;
   std::vector<std::pair<std::string, Module>> named_modules() const;
   bool is_same(const Module& other) const { return state_ == other.state_; }
+  // What << writes: "Linear(in_features=2, out_features=3, bias=True)", and of a net all below, line by line, as Python's repr().
+  // `name` stands for a type that has not said its own.
+  std::string str(const std::string& name = "Module") const;
 
   // Calls f(module) for all below and then for this module.
   template <class F>
@@ -87,12 +98,16 @@ class Module {
   template <class Layer>
   Layer register_module(const std::string& name, Layer module) {
     static_assert(std::is_base_of_v<Module, Layer>, "what is no Module needs no registration: it is a member as it is");
-    add_child(name, module);
+    add_child(name, module, typeid(Layer));
     return module;
   }
   // A leaf, which from now on requires a gradient. An undefined tensor stands for a parameter that there is not.
   Tensor& register_parameter(const std::string& name, const Tensor& value);
   Tensor& register_buffer(const std::string& name, const Tensor& value);
+  // What str() is to say of this module itself: its name and settings, "Scale(by=2)". Without, it is the name of its type.
+  void describe(const std::string& text);
+  // A place in str() for a function that a module like Sequential calls among its children.
+  void show_function(const std::string& name, const std::string& text);
   // For the beginning of a layer's operator(): what was assigned to a parameter's place becomes one, and a plan that is being
   // noted (compile()) is no longer replayed when a place of this module holds another tensor.
   void use() const;
@@ -103,11 +118,20 @@ class Module {
   void walk(const std::string& prefix, std::vector<const State*>& seen, F&& f) const;
   template <class Convert>
   void convert(const Convert& to);
-  void add_child(const std::string& name, const Module& module);
+  void add_child(const std::string& name, const Module& module, const std::type_info& type);
   void adopt_assigned() const;
 
   std::shared_ptr<State> state_;
 };
+
+namespace detail {
+std::ostream& write(std::ostream& out, const Module& module, const std::type_info& type);
+}  // namespace detail
+// The tree of a net: Module::str().
+template <std::derived_from<Module> M>
+std::ostream& operator<<(std::ostream& out, const M& module) {
+  return detail::write(out, module, typeid(M));
+}
 
 }  // namespace nn
 }  // namespace cnnx CNNX_API

@@ -38,11 +38,11 @@ bool rprop_step(const std::vector<Tensor>& params, std::vector<Tensor>& steps, s
                 std::vector<Tensor>& step_sizes, const RpropStep& step);
 
 // Drops the gradients of `params`, or fills those that are there with zeros.
-void zero_grads(const std::vector<Tensor>& params, bool set_to_none);
+void zero_grads(const std::vector<Tensor>& params, bool set_to_none = true);
 
 // Scales the gradients of `params` so that the p-norm of all of them together is at most max_norm; returns the norm before as a
 // 0-dimensional tensor. With error_if_nonfinite a norm that is not finite throws, and nothing is scaled.
-Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, double norm_type, bool error_if_nonfinite);
+Tensor clip_grad_norm_(const std::vector<Tensor>& params, double max_norm, double norm_type = 2, bool error_if_nonfinite = false);
 // Clamps every gradient of `params` to [-clip_value, clip_value].
 void clip_grad_value_(const std::vector<Tensor>& params, double clip_value);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "cnnx/api.h"
@@ -34,6 +35,7 @@ class MaxPool {
     if constexpr (kAxes == 1) return max_pool1d(input, options_);
     else return max_pool2d(input, options_);
   }
+  std::string str() const;  // "MaxPool2d(kernel_size=2, ...)", as all of these have
 
  private:
   PoolOptions options_;
@@ -63,6 +65,7 @@ class AvgPool {
     if constexpr (kAxes == 1) return avg_pool1d(input, options_);
     else return avg_pool2d(input, options_);
   }
+  std::string str() const;
 
  private:
   PoolOptions options_;
@@ -76,6 +79,7 @@ struct AdaptiveMaxPool {
     if constexpr (kAxes == 1) return adaptive_max_pool1d(input, output_size.axes[1]);
     else return adaptive_max_pool2d(input, output_size.axes);
   }
+  std::string str() const;
 };
 template <int kAxes>
 struct AdaptiveAvgPool {
@@ -84,6 +88,7 @@ struct AdaptiveAvgPool {
     if constexpr (kAxes == 1) return adaptive_avg_pool1d(input, output_size.axes[1]);
     else return adaptive_avg_pool2d(input, output_size.axes);
   }
+  std::string str() const;
 };
 
 using MaxPool1d = MaxPool<1>;
@@ -103,6 +108,7 @@ struct Upsample {
   ResampleMode mode = ResampleMode::nearest;
   bool align_corners = false;
   Tensor operator()(const Tensor& input) const;
+  std::string str() const;
 };
 
 }  // namespace nn

@@ -48,13 +48,13 @@ Tensor ceil(const Tensor& input);
 Tensor round(const Tensor& input);  // halves to even
 Tensor trunc(const Tensor& input);
 Tensor relu(const Tensor& input);
-Tensor leaky_relu(const Tensor& input, double negative_slope);
+Tensor leaky_relu(const Tensor& input, double negative_slope = 0.01);
 // Either bound may be undefined, but not both. Numbers or tensors.
-Tensor clamp(const Tensor& input, const TensorOrNumber& min, const TensorOrNumber& max);
+Tensor clamp(const Tensor& input, const TensorOrNumber& min = {}, const TensorOrNumber& max = {});
 
 // The same in place: returns self.
-Tensor leaky_relu_(const Tensor& self, double negative_slope);
-Tensor clamp_(const Tensor& self, const TensorOrNumber& min, const TensorOrNumber& max);
+Tensor leaky_relu_(const Tensor& self, double negative_slope = 0.01);
+Tensor clamp_(const Tensor& self, const TensorOrNumber& min = {}, const TensorOrNumber& max = {});
 
 // Activations of floating-point tensors, by their names in kernels/unary.def. Two numbers belong to three of them: the bounds of
 // hardtanh (which has no gradient at them), the factor of elu and the slope inside its exponential, beta and threshold of

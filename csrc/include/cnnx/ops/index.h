@@ -65,7 +65,7 @@ struct Unique {
 };
 Unique unique(const Tensor& input);
 Tensor bincount(const Tensor& input, int64_t min_length = 0);
-Tensor one_hot(const Tensor& index, int64_t classes);  // classes -1: the largest index + 1
+Tensor one_hot(const Tensor& index, int64_t classes = -1);  // classes -1: the largest index + 1
 
 // The lower (upper) triangle of the last two dimensions, zeros elsewhere.
 Tensor tril(const Tensor& input, int64_t diagonal = 0);

@@ -36,8 +36,8 @@ Tensor kl_div(const Tensor& input, const Tensor& target, Reduction reduction = R
 
 // Zeroes elements with probability p and scales the others by 1 / (1 - p); the input itself if not training. The mask depends on
 // the generator's state and each element's row-major index alone.
-Tensor dropout(const Tensor& input, double p, bool training);
+Tensor dropout(const Tensor& input, double p = 0.5, bool training = true);
 // The same for whole channels of (N, C, ...).
-Tensor feature_dropout(const Tensor& input, double p, bool training);
+Tensor feature_dropout(const Tensor& input, double p = 0.5, bool training = true);
 
 }  // namespace cnnx CNNX_API

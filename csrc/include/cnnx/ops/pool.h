@@ -10,7 +10,9 @@
 namespace cnnx CNNX_API {
 
 struct PoolOptions {
-  AxisInts kernel{2, 2}, stride = kernel, padding{};
+  AxisInts kernel{2, 2};
+  AxisInts stride = kernel;  // as the kernel that the options begin with
+  AxisInts padding{};
   AxisInts dilation{1, 1};  // max pooling only
   bool ceil_mode = false;
   bool count_include_pad = true;  // average pooling only

@@ -25,6 +25,6 @@ struct ResampleOptions {
 
 // (N, C, W) to a size of one, (N, C, H, W) to a size of two; float32 or float64, nearest ones uint8 as well. Coordinates and
 // weights are computed in the input's dtype, those of nearest ones in float32.
-Tensor resample(const Tensor& input, const std::vector<int64_t>& size, const ResampleOptions& options);
+Tensor resample(const Tensor& input, const std::vector<int64_t>& size, const ResampleOptions& options = {});
 
 }  // namespace cnnx CNNX_API

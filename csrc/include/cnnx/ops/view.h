@@ -24,10 +24,10 @@ Tensor narrow(const Tensor& input, int64_t dim, int64_t start, int64_t length);
 Tensor select(const Tensor& input, int64_t dim, int64_t index);
 Tensor slice(const Tensor& input, int64_t dim, int64_t start, int64_t end, int64_t step = 1);  // Python's clamping; step > 0
 Tensor diagonal(const Tensor& input, int64_t offset = 0, int64_t dim1 = 0, int64_t dim2 = 1);
-std::vector<Tensor> split(const Tensor& input, const std::vector<int64_t>& sizes, int64_t dim);
-std::vector<Tensor> split(const Tensor& input, int64_t size, int64_t dim);  // the last piece may be smaller
-std::vector<Tensor> chunk(const Tensor& input, int64_t chunks, int64_t dim);
-std::vector<Tensor> unbind(const Tensor& input, int64_t dim);
+std::vector<Tensor> split(const Tensor& input, const std::vector<int64_t>& sizes, int64_t dim = 0);
+std::vector<Tensor> split(const Tensor& input, int64_t size, int64_t dim = 0);  // the last piece may be smaller
+std::vector<Tensor> chunk(const Tensor& input, int64_t chunks, int64_t dim = 0);
+std::vector<Tensor> unbind(const Tensor& input, int64_t dim = 0);
 
 // Copies.
 Tensor clone(const Tensor& input);              // keeps the layout
