@@ -504,8 +504,7 @@ TEST_CASE("a net within a plan of another function") {
 TEST_CASE("a session of a net that divides integers: its integer inputs begin as ones; errors name the node") {
   const OnnxNet net = parsed(
       NetWriter().input("a", {3}, kInt64).input("b", {3}, kInt64).node("Div", {"a", "b"}, {"y"}).output("y", {3}, kInt64).str());
-  // Whether a divisor is zero is looked up: no plan can hold that, and it is this that the error says.
-  CHECK_THROWS_WITH_AS(Session{net}, doctest::Contains("cannot be planned"), Error);
+  CHECK(Session(net).output().data<int64_t>()[0] == 1);
   const Session sum([](const std::vector<Tensor>& x) { return std::vector<Tensor>{add(x[0], x[1])}; },
                     {{.shape = {3}, .dtype = DType::int64}, {.shape = {3}}});
   CHECK(sum.input(0).data<int64_t>()[2] == 1);
