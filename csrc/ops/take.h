@@ -22,8 +22,8 @@ struct IndexBounds {
   int dim = -1;
   Dims shape = {};
 };
-// The index as int64, negative ones counted from the end. Throws IndexError for one out of bounds, on the CPU when the op runs, so
-// that a plan can hold it; on a device it waits.
+// The index as int64, negative ones counted from the end. Throws IndexError for one out of bounds, on the CPU when the op runs,
+// so that a plan can hold it; on a device it waits.
 Tensor index_within(const Tensor& index, const IndexBounds& bounds);
 
 // `value`, the median of the input, as its function: the elements equal to it share the gradient.
