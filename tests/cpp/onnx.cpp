@@ -501,6 +501,12 @@ TEST_CASE("a net within a plan of another function") {
   }
 }
 
+TEST_CASE("a net that no plan holds runs op by op, however often it is called") {
+  const OnnxNet net = parsed(NetWriter().input("a", {3}, kInt64).node("NonZero", {"a"}, {"y"}).output("y").str());
+  const Tensor seven = Tensor::full({3}, 7, {DType::int64});
+  for (int call = 0; call < 4; ++call) CHECK(net(seven).data<int64_t>()[2] == 2);
+}
+
 TEST_CASE("a session of a net that divides integers: its integer inputs begin as ones; errors name the node") {
   const OnnxNet net = parsed(
       NetWriter().input("a", {3}, kInt64).input("b", {3}, kInt64).node("Div", {"a", "b"}, {"y"}).output("y", {3}, kInt64).str());
