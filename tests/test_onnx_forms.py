@@ -97,6 +97,8 @@ FORMS = [
     ("LSTM", 7, [reals(5, 2, 3), reals(1, 16, 3), reals(1, 16, 4), None, None, reals(1, 2, 4), reals(1, 2, 4),
                  reals(1, 12)], {"hidden_size": 4, "direction": "reverse"}, 3),
     ("LSTM", 7, [reals(5, 2, 3), reals(1, 16, 3), reals(1, 16, 4)], {"hidden_size": 4, "clip": 0.7}, 3),
+    ("LSTM", 7, [reals(5, 2, 3), reals(1, 16, 3), reals(1, 16, 4), None, None, reals(1, 2, 4),
+                 9 * reals(1, 2, 4)], {"hidden_size": 4, "clip": 0.3}, 3),
     ("GRU", 14, [reals(5, 2, 3), reals(2, 12, 3), reals(2, 12, 4), reals(2, 24)],
      {"hidden_size": 4, "direction": "bidirectional", "linear_before_reset": 1}, 2),
     ("GRU", 7, [reals(5, 2, 3), reals(1, 12, 3), reals(1, 12, 4), reals(1, 24), ints(2, 5, dtype=np.int32)],

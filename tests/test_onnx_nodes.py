@@ -18,7 +18,7 @@ REASONS = {
     "operators": r"cnnx has no ([\w., ]+) of opset|functions of the model's own",
     "other opsets": r": opset (\d+); cnnx takes",
     "dtypes": r"cnnx has no tensors of (\w+)|: strings|attribute 'value_string",
-    "sequences and optionals": r"a value that is no tensor",
+    "sequences and optionals": r"cnnx has no (?:sequences|maps|optionals|sparse tensors)",
     "three spatial axes": r"spatial axes|images of 3 axes",
     "attributes": r"attributes that cnnx does not know: ([\w., ]+)",
 }
@@ -99,3 +99,56 @@ def test_node_tests_of_onnx():
             print(f"  {what or 'of any kind'}: {len(names)} tests, such as {examples}")
     assert not wrong, "\n".join(wrong)
     assert len(passed) >= 1000
+
+
+# Why a session is refused: what becomes of the first input's values, or of the ones that it begins with.
+NO_PLAN = re.compile(r"cannot be planned: (values of a tensor are read or written|it draws random numbers)")
+
+
+def with_constants(case):
+    """The model with the first set of inputs, but for the first of them, as constants."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.ModelProto()
+    model.CopyFrom(case.model)
+    for value, given in zip(list(model.graph.input)[1:], case.data_sets[0][0][1:], strict=True):
+        array = np.array(as_array(given), order="C")
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
+        model.graph.input.remove(value)
+    return model.SerializeToString()
+
+
+@pytest.mark.once
+@pytest.mark.cpu("the nets are those of the files, on the CPU")
+def test_node_tests_in_sessions():
+    """Whatever runs op by op runs in a session, unless its course depends on what it is given."""
+    passed, refused, wrong = 0, [], []
+    for case in cases():
+        if RANDOM.fullmatch(case.name) or not case.data_sets or not case.data_sets[0][0]:
+            continue
+        try:
+            _C.parse_onnx(case.model.SerializeToString(), case.name)
+        except NotImplementedError:  # the last test says why
+            continue
+        net = _C.parse_onnx(with_constants(case), case.name)
+        inputs, outputs = case.data_sets[0]
+        x = np.array(as_array(inputs[0]), order="C")
+        try:
+            session = _C.Session(net, 1, 1, [x.shape] if net.inputs else [], "cpu", True)
+        except NotImplementedError:
+            continue
+        except RuntimeError as error:
+            (refused if NO_PLAN.search(str(error)) else wrong).append(f"{case.name}: {error}")
+            continue
+        results = [np.empty_like(session.output(i).numpy()) for i in range(session.outputs)]
+        session.run([x] if net.inputs else [], results)
+        for got, value in zip(results, outputs, strict=True):
+            wanted = as_array(value)
+            if got.shape != wanted.shape or not np.allclose(
+                got, wanted, case.rtol, case.atol, equal_nan=True
+            ):
+                wrong.append(f"{case.name}: {got} instead of {wanted}")
+        passed += 1
+    print(f"{passed} in sessions; refused:", *refused, sep="\n  ")
+    assert not wrong, "\n".join(wrong)
+    assert len(refused) < 12
+    assert passed >= 1000

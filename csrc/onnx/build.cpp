@@ -38,19 +38,28 @@ std::string joined(const std::set<std::string>& names) {
 }
 
 // All that is missing, at once.
-void check_ops(const Model& model, const std::string& where) {
-  std::set<std::string> missing, strange;
+void check_missing(Model& model, const std::string& where) {
+  std::set<std::string> ops, attributes;
   for (const Node& node : model.nodes) {
     const Op* op = find_op(node.op, node.domain, node.opset);
     if (op == nullptr) {
-      missing.insert(shown(node.domain.empty() ? node.op : node.domain + "." + node.op));
+      ops.insert(shown(node.domain.empty() ? node.op : node.domain + "." + node.op));
       continue;
     }
-    for (const Attribute& a : node.attributes)
-      if (!knows(*op, a.name)) strange.insert(node.op + "." + shown(a.name));
+    for (const Attribute& a : node.attributes) {
+      if (!knows(*op, a.name)) attributes.insert(node.op + "." + shown(a.name));
+      else if ((a.name == "to" || a.name == "dtype") && a.kind == Attribute::Kind::integer) model.missing.has(a.integer);
+    }
   }
-  if (!missing.empty()) throw NotImplementedError(message(where, ": cnnx has no ", joined(missing), " of opset ", model.opset));
-  if (!strange.empty()) throw NotImplementedError(message(where, ": attributes that cnnx does not know: ", joined(strange)));
+  std::string what;
+  const auto name = [&](const char* kind, const std::set<std::string>& names, const std::string& behind = "") {
+    if (!names.empty()) what += (what.empty() ? "" : "; ") + (kind + joined(names) + behind);
+  };
+  name("cnnx has no ", ops, message(" of opset ", model.opset));
+  name("cnnx has no tensors of ", model.missing.dtypes);
+  name("cnnx has no ", model.missing.kinds);
+  name("attributes that cnnx does not know: ", attributes);
+  if (!what.empty()) throw NotImplementedError(where + ": " + what);
 }
 
 // What the nodes Constant hold: in some files the weights.
@@ -71,7 +80,7 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
   for (const Node& node : model.nodes)
     if (node.domain.empty() && (node.opset < kOldestOpset || node.opset > kNewestOpset))
       throw NotImplementedError(message(where, ": opset ", node.opset, "; cnnx takes ", kOldestOpset, " to ", kNewestOpset));
-  check_ops(model, where);
+  check_missing(model, where);
   constants_to_weights(model, where);
 
   auto net = std::make_shared<OnnxNet::State>();
@@ -132,6 +141,7 @@ std::shared_ptr<const OnnxNet::State> build_net(Model model, const std::string& 
   net->inputs = std::move(model.inputs);
   net->outputs = std::move(model.outputs);
   net->weights = std::move(model.initializers);
+  for (const auto& [name, tensor] : net->weights) net->own_weights.push_back(tensor);
   return net;
 }
 

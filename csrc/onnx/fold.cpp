@@ -84,6 +84,7 @@ std::shared_ptr<const OnnxNet::State> fold_batch_norms(const OnnxNet::State& net
   result->inputs = net.inputs;
   result->outputs = net.outputs;
   result->weights = net.weights;
+  result->own_weights = net.own_weights;
   result->is_constant = net.is_constant;
   result->results = net.results;
   result->values = net.values;

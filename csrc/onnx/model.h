@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -42,8 +43,15 @@ struct Function {
   std::vector<Node> nodes;
 };
 
+// What a model holds that cnnx has not, besides operators: named all at once.
+struct Missing {
+  std::set<std::string> dtypes = {}, kinds = {};  // "int8"; "sequences"
+  bool has(int64_t type);                         // whether cnnx has this element type, by ONNX's number; else notes it
+};
+
 struct Model {
   int64_t opset = 0;  // of ai.onnx
+  Missing missing;
   std::vector<Node> nodes;
   std::vector<Function> functions;
   std::vector<std::pair<std::string, Tensor>> initializers;
@@ -55,10 +63,11 @@ struct Folder {
   std::string path;  // empty: there may be none
   std::set<std::string> files = {};
   uint64_t there = 0, taken = 0;  // bytes
+  Missing missing = {};
 };
 
-// Throws ValueError for what is no model, NotImplementedError for
-// what it holds that cnnx has not (dtypes, sparse tensors), IoError for external data that cannot be read.
+// Throws ValueError for what is no model, IoError for external data that cannot be read. What is missing stands in the model,
+// with something in its place.
 Model parse_model(const Source& source, Folder& folder);
 
 // Puts the nodes of functions in the place of those that call them. Throws ValueError for functions that call each other in a
@@ -68,7 +77,8 @@ void inline_functions(Model& model, const std::string& where);
 // A TensorProto.
 Tensor parse_tensor(std::string_view bytes, const Source& source, Folder& folder, std::string* name = nullptr);
 
-// ONNX's number of an element type as a dtype; throws NotImplementedError naming it.
-DType parse_dtype(int64_t type, const std::string& what);
+// ONNX's number of an element type as a dtype, if cnnx has it; its name.
+std::optional<DType> dtype_of(int64_t type);
+std::string dtype_name(int64_t type);
 
 }  // namespace cnnx::onnx

@@ -15,50 +15,23 @@ namespace cnnx {
 namespace {
 
 constexpr uint64_t kMostBytes = uint64_t{1} << 31;
-constexpr size_t kMostPlans = 16;  // then all are made anew: inputs may be of ever new sizes
 
-std::vector<Tensor> own_weights(const OnnxNet::State& net) {
-  std::vector<Tensor> weights;
-  weights.reserve(net.weights.size());
-  for (const auto& [name, tensor] : net.weights) weights.push_back(tensor);
-  return weights;
-}
+using Tensors = std::vector<Tensor>;
 
-// Which tensors they are: a plan runs with those that it was noted with.
-std::string places(const std::vector<Tensor>& weights) {
-  std::string bytes;
-  bytes.reserve(weights.size() * 3 * sizeof(uint64_t));
-  for (const Tensor& t : weights)
-    for (const uint64_t number :
-         {reinterpret_cast<uint64_t>(t.impl().get()), t->storage->number(), static_cast<uint64_t>(t->offset)})
-      bytes.append(reinterpret_cast<const char*>(&number), sizeof(number));
-  return bytes;
-}
-
-// What comes from constants and shapes is the same for all inputs of a signature.
-std::string constants_key(const OnnxNet::State& net, const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights,
-                          bool training) {
-  std::vector<Tensor> constants;
-  for (size_t i = 0; i < weights.size(); ++i)
-    if (net.is_constant[i]) constants.push_back(weights[i]);
-  return signature(inputs) + places(constants) + (training ? "training" : "");
-}
-
-std::shared_ptr<const onnx::Known> known_constants(const OnnxNet::State& net, const std::string& key) {
+std::shared_ptr<const onnx::Known> known_constants(const OnnxNet::State& net, const Tensors& inputs, const Tensors& weights,
+                                                   bool training) {
   const std::lock_guard lock(net.mutex);
-  const auto found = net.constants.find(key);
-  return found != net.constants.end() ? found->second : nullptr;
+  const auto* found = net.constants.find(inputs, weights, training);
+  return found != nullptr ? *found : nullptr;
 }
 
-// A pass that finds them.
-std::shared_ptr<const onnx::Known> find_constants(const OnnxNet::State& net, const std::string& key, onnx::Pass pass,
-                                                  std::vector<Tensor>& results) {
+// A pass that finds what comes from constants and shapes, which is the same for all inputs of a kind.
+std::shared_ptr<const onnx::Known> find_constants(const OnnxNet::State& net, const Tensors& inputs, const Tensors& weights,
+                                                  bool training, Tensors& results) {
   const auto found = std::make_shared<onnx::Known>();
-  pass.found = found.get();
-  results = onnx::evaluate(net, pass);
+  results = onnx::evaluate(net, {.inputs = inputs, .weights = weights, .training = training, .found = found.get()});
   const std::lock_guard lock(net.mutex);
-  if (net.constants.size() >= kMostPlans) net.constants.clear();
-  net.constants[key] = found;
+  net.constants.put(inputs, weights, found, training);
   return found;
 }
 
@@ -69,14 +42,36 @@ std::vector<Tensor> op_by_op(const OnnxNet::State& net, const std::vector<Tensor
   bool is_plain = are_calls_watched() || is_autocast_enabled();
   for (size_t i = 0; !is_plain && i < weights.size(); ++i) is_plain = net.is_constant[i] && needs_grad({weights[i]});
   if (is_plain) return onnx::evaluate(net, pass);
-  const std::string key = constants_key(net, inputs, weights, training);
-  const std::shared_ptr<const onnx::Known> known = known_constants(net, key);
+  const std::shared_ptr<const onnx::Known> known = known_constants(net, inputs, weights, training);
   pass.known = known.get();
   if (known != nullptr || is_noting()) return onnx::evaluate(net, pass);
-  std::vector<Tensor> results;
-  find_constants(net, key, pass, results);
+  Tensors results;
+  find_constants(net, inputs, weights, training, results);
   return results;
 }
+
+// One of the plans, if any is idle, which goes back when the call ends, however it does.
+class Taken {
+ public:
+  explicit Taken(OnnxNet::State::Plans& plans) : plans_(plans) {
+    const std::lock_guard lock(plans_.mutex);
+    if (plans_.idle.empty()) return;
+    plan = std::move(plans_.idle.back());
+    plans_.idle.pop_back();
+  }
+  ~Taken() {
+    if (plan == nullptr) return;
+    const std::lock_guard lock(plans_.mutex);
+    plans_.idle.push_back(std::move(plan));
+  }
+  Taken(const Taken&) = delete;
+  Taken& operator=(const Taken&) = delete;
+
+  std::unique_ptr<Plan> plan;
+
+ private:
+  OnnxNet::State::Plans& plans_;
+};
 
 OnnxNet from_source(const onnx::Source& source, onnx::Folder folder) {
   return OnnxNet(onnx::build_net(onnx::parse_model(source, folder), source.name));
@@ -126,7 +121,7 @@ std::vector<Tensor> OnnxNet::run(const std::vector<Tensor>& inputs, const std::v
 
 std::vector<Tensor> OnnxNet::operator()(const std::vector<Tensor>& inputs) const {
   onnx::check_inputs(state(), inputs);
-  return planned(inputs, own_weights(state()));
+  return planned(inputs, state().own_weights);
 }
 
 std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const std::vector<Tensor>& weights) const {
@@ -134,36 +129,33 @@ std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const st
   if (is_noting() || are_calls_watched() || is_autocast_enabled() || needs_grad(inputs) || needs_grad(weights)) return eager();
 
   const NoGrad guard;
-  const std::string key = signature(inputs) + places(weights);
-  State::Planned known;
+  std::shared_ptr<State::Plans> plans;
   {
     const std::lock_guard lock(state().mutex);
-    const auto found = state().plans.find(key);
-    if (found != state().plans.end()) known = found->second;
+    if (const auto* found = state().plans.find(inputs, weights)) plans = *found;
+    else state().plans.put(inputs, weights, plans = std::make_shared<State::Plans>());
   }
-  if (known.is_refused) return eager();  // which takes the mutex itself
-  if (known.plan != nullptr)
-    if (auto results = known.plan->try_replay(inputs)) return *std::move(results);
+  if (plans->is_refused) return eager();
+  Taken taken(*plans);
+  if (taken.plan != nullptr)
+    if (auto results = taken.plan->try_replay(inputs)) return *std::move(results);
   // A first pass finds the constants; the second is noted.
-  State::Planned planned;
-  const std::string of_constants = constants_key(state(), inputs, weights, false);
-  std::shared_ptr<const onnx::Known> constants = known_constants(state(), of_constants);
+  std::shared_ptr<const onnx::Known> constants = known_constants(state(), inputs, weights, false);
   std::vector<Tensor> results;
-  if (constants == nullptr) constants = find_constants(state(), of_constants, {.inputs = inputs, .weights = weights}, results);
-  planned.plan = std::make_shared<Plan>();
-  planned.plan->begin(inputs);
+  if (constants == nullptr) constants = find_constants(state(), inputs, weights, false, results);
+  taken.plan = std::make_unique<Plan>();
+  taken.plan->begin(inputs);
   try {
     results = onnx::evaluate(state(), {.inputs = inputs, .weights = weights, .known = constants.get()});
   } catch (...) {
-    planned.plan->abandon();
+    taken.plan = nullptr;
     throw;
   }
-  planned.is_refused = !planned.plan->end(results).empty() || planned.plan->is_on_device();
-  if (planned.is_refused) planned.plan = nullptr;
+  if (!taken.plan->end(results).empty() || taken.plan->is_on_device()) {
+    plans->is_refused = true;
+    taken.plan = nullptr;
+  }
   for (Tensor& t : results) t = clone(t);  // their memory is the plan's
-  const std::lock_guard lock(state().mutex);
-  if (state().plans.size() >= kMostPlans) state().plans.clear();
-  state().plans[key] = std::move(planned);
   return results;
 }
 
@@ -183,6 +175,7 @@ std::vector<InputSpec> input_specs(const OnnxNet& net, const SessionOptions& opt
   if (!options.shapes.empty() && options.shapes.size() != inputs.size())
     throw ValueError(message("Session: the net has ", inputs.size(), " inputs, got ", options.shapes.size(), " shapes"));
   if (options.batch < 1) throw ValueError(message("Session: a batch of ", options.batch));
+  bool batch_fits = options.batch == 1 || !options.shapes.empty() || inputs.empty();
   for (size_t i = 0; i < inputs.size(); ++i) {
     if (!options.shapes.empty()) {
       specs.push_back({options.shapes[i], inputs[i].dtype});
@@ -193,12 +186,16 @@ std::vector<InputSpec> input_specs(const OnnxNet& net, const SessionOptions& opt
       throw ValueError(message("Session: the net does not say the shape of ", onnx::quoted(inputs[i].name), "; give shapes"));
     for (size_t d = 0; d < inputs[i].shape.size(); ++d) {
       const int64_t extent = inputs[i].shape[d];
+      batch_fits = batch_fits || (d == 0 && (extent < 0 || extent == options.batch));
       if (extent < 0 && d > 0)
         throw ValueError(message("Session: extent ", d, " of ", onnx::quoted(inputs[i].name), " is free; give shapes"));
       shape.push_back(extent < 0 ? options.batch : extent);
     }
     specs.push_back({shape, inputs[i].dtype});
   }
+  if (!batch_fits)
+    throw ValueError(message("Session: a batch of ", options.batch, ", but ", onnx::quoted(inputs[0].name), " has the shape ",
+                             specs[0].shape));
   return specs;
 }
 
@@ -206,10 +203,7 @@ std::vector<InputSpec> input_specs(const OnnxNet& net, const SessionOptions& opt
 class Fixed {
  public:
   Fixed(std::shared_ptr<const OnnxNet::State> net, const SessionOptions& options)
-      : net_(std::move(net)),
-        weights_(own_weights(*net_)),
-        fold_(options.fold_batch_norm),
-        on_device_(options.device.is_cuda()) {}
+      : net_(std::move(net)), weights_(net_->own_weights), fold_(options.fold_batch_norm), on_device_(options.device.is_cuda()) {}
 
   std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) {
     onnx::Moved* const moved = on_device_ ? &moved_ : nullptr;

@@ -1,14 +1,15 @@
 // A net of ONNX ops: what OnnxNet holds.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "cnnx/onnx.h"
 #include "cnnx/plan.h"
+#include "onnx/kept.h"
 #include "onnx/ops.h"
 
 namespace cnnx {
@@ -27,21 +28,23 @@ struct OnnxNet::State {
   // Values are numbered: the inputs, the weights, then what steps compute.
   std::vector<OnnxValue> inputs, outputs;
   std::vector<std::pair<std::string, Tensor>> weights;
+  std::vector<Tensor> own_weights;  // the same without their names
   std::vector<size_t> parameters, buffers;
   std::vector<bool> is_constant;  // weights that are neither
   std::vector<Step> steps;
   std::vector<int> results;  // values
   int values = 0;
 
-  // Plans of operator(), by the signature of their inputs.
-  struct Planned {
-    std::shared_ptr<Plan> plan;
-    bool is_refused = false;
+  // Plans for inputs of one kind. Each has memory of its own, and one run at a time: calls on several threads take one each.
+  struct Plans {
+    std::mutex mutex;
+    std::vector<std::unique_ptr<Plan>> idle;
+    std::atomic<bool> is_refused{false};
   };
-  mutable std::mutex mutex;
-  mutable std::unordered_map<std::string, Planned> plans;
-  // What passes found, by the signature of their inputs: for those that are noted within other plans, op by op.
-  mutable std::unordered_map<std::string, std::shared_ptr<const onnx::Known>> constants;
+  mutable std::mutex mutex;  // of what follows
+  mutable onnx::Kept<std::shared_ptr<Plans>> plans;
+  // What passes found: for those that are noted within other plans, op by op.
+  mutable onnx::Kept<std::shared_ptr<const onnx::Known>> constants;
 };
 
 namespace onnx {

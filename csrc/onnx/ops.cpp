@@ -147,6 +147,13 @@ int64_t NodeRun::integer(std::string_view name) const {
   return integer(name, 0);
 }
 
+DType NodeRun::dtype(std::string_view name) const {
+  const int64_t type = integer(name);
+  const std::optional<DType> found = dtype_of(type);
+  if (!found) unsupported("cnnx has no tensors of " + dtype_name(type));
+  return *found;
+}
+
 double NodeRun::real(std::string_view name, double otherwise) const {
   const Attribute* a = of_kind(*this, name, Attribute::Kind::real);
   return a != nullptr ? a->real : otherwise;

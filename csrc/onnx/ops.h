@@ -65,8 +65,9 @@ class NodeRun {
   std::optional<std::vector<double>> reals(std::string_view name) const;
   // One of these words; throws where it is another.
   std::string word(std::string_view name, const std::string& otherwise, std::initializer_list<std::string_view> known) const;
-  // The same that must be there.
+  // Those that must be there: a number, an element type by ONNX's number.
   int64_t integer(std::string_view name) const;
+  DType dtype(std::string_view name) const;
 
   size_t output_count() const { return outputs_.size(); }
   bool wants(size_t i) const { return i < node.outputs.size() && !node.outputs[i].empty(); }

@@ -57,11 +57,13 @@ void range(NodeRun& run) {
     const auto count = static_cast<int64_t>(wanted);
     return run.out(to(add(mul(arange(count), Tensor::scalar(step, {DType::float64})), start), dtype));
   }
-  run.out(arange(run.whole(0), run.whole(1), run.whole(2), {.dtype = dtype}));
+  const int64_t from = run.whole(0), to = run.whole(1), step = run.whole(2);
+  if (step > 0 ? to <= from : to >= from) return run.out(Tensor::empty({0}, {dtype}));
+  run.out(arange(from, to, step, {.dtype = dtype}));
 }
 
 DType dtype_attribute(const NodeRun& run, DType otherwise) {
-  return run.attribute("dtype") == nullptr ? otherwise : parse_dtype(run.integer("dtype"), "onnx: " + run.node.str());
+  return run.attribute("dtype") == nullptr ? otherwise : run.dtype("dtype");
 }
 
 void eye_like(NodeRun& run) {

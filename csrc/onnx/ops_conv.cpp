@@ -15,6 +15,9 @@ namespace {
 AxisInts kernel_of(const NodeRun& run, const Tensor& input, const Tensor& weight) {
   if (weight.ndim() != input.ndim()) run.fail(message("weight ", weight.shape(), " for input ", input.shape()));
   const int axes = input.ndim() - 2;
+  const auto said = run.integers("kernel_shape");
+  if (said && !std::equal(said->begin(), said->end(), weight.shape().begin() + std::min(2, weight.ndim()), weight.shape().end()))
+    run.fail(message("attribute 'kernel_shape' is ", Dims(said->begin(), said->end()), ", the weight ", weight.shape()));
   return axes == 2 ? AxisInts{weight.size(2), weight.size(3)} : AxisInts{1, axes == 1 ? weight.size(2) : 1};
 }
 

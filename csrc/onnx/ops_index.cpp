@@ -30,7 +30,7 @@ FlatIndex flat_index(const NodeRun& run, const Tensor& x, const Tensor& indices,
   Tensor flat;
   for (int64_t i = 0; i < count; ++i) {
     const int64_t extent = x.size(static_cast<int>(batch_dims + i));
-    const Tensor at = index_within(select(indices, -1, i), extent);
+    const Tensor at = index_within(select(indices, -1, i), {"index", extent});
     flat = flat.defined() ? add(mul(flat, extent), at) : at;
     places *= extent;
   }
@@ -53,7 +53,7 @@ void gather_node(NodeRun& run) {
   const auto axis = static_cast<int>(normalized(run, run.integer("axis", 0), x.ndim()));
   if (run.is_fixed(1) && places.numel() == 1 && places.ndim() == 0)
     return run.out(select(x, axis, static_cast<int64_t>(run.number(1))));
-  const Tensor found = taken(x, axis, index_within(reshape(places, {-1}), x.size(axis)));
+  const Tensor found = taken(x, axis, index_within(reshape(places, {-1}), {"index", x.size(axis)}));
   if (places.ndim() == 1) return run.out(found);
   Dims shape(x.shape().begin(), x.shape().begin() + axis);
   for (int64_t extent : places.shape()) shape.push_back(extent);
@@ -64,7 +64,7 @@ void gather_node(NodeRun& run) {
 void gather_elements(NodeRun& run) {
   const Tensor& x = run.in(0);
   const int64_t axis = normalized(run, run.integer("axis", 0), x.ndim());
-  const Tensor places = index_within(run.in(1), x.size(static_cast<int>(axis)));
+  const Tensor places = index_within(run.in(1), {"index", x.size(static_cast<int>(axis))});
   for (int d = 0; d < x.ndim(); ++d)
     if (places.ndim() != x.ndim() || (d != axis && places.size(d) > x.size(d)))
       run.fail(message("indices ", places.shape(), " for data ", x.shape()));
@@ -84,7 +84,8 @@ void compress(NodeRun& run) {
   const Tensor& kept = run.in(1);
   if (kept.ndim() != 1 || kept.size(0) > x.size(static_cast<int>(axis)))
     run.fail(message("condition ", kept.shape(), " for an input of shape ", x.shape()));
-  run.out(index_select(x, axis, reshape(nonzero(kept), {-1})));
+  const auto places = [&] { return reshape(nonzero(kept), {-1}); };  // how many is data, unless the condition is a constant
+  run.out(index_select(x, axis, run.is_fixed(1) ? run.once(places) : places()));
 }
 
 // The first lengths[b] entries of sequence b backwards.
@@ -99,7 +100,7 @@ void reverse_sequence(NodeRun& run) {
   shape[static_cast<int>(time)] = along[static_cast<int>(batch)] = -1;
   const Tensor step = reshape(steps, shape), length = reshape(to(lengths, DType::int64), along);
   const Tensor place = where(lt(step, length), sub(sub(length, 1), step), step);
-  const Tensor within = index_within(place, x.size(static_cast<int>(time)));
+  const Tensor within = index_within(place, {"index", x.size(static_cast<int>(time))});
   run.out(take_along(TakeName::gather, x, static_cast<int>(time), expand(within, x.shape())));
 }
 

@@ -25,11 +25,11 @@ void split_node(NodeRun& run) {
   const int64_t axis = normalized(run, run.integer("axis", 0), x.ndim()), n = x.size(static_cast<int>(axis));
   const auto count = static_cast<int64_t>(run.output_count());
   if (count == 0) run.fail("needs outputs");
+  if (run.integer("num_outputs", count) != count) run.fail(message("num_outputs differs from its ", count, " outputs"));
   std::vector<int64_t> sizes;
   if (run.attribute("split") != nullptr || run.has(1)) {
     sizes = run.attribute("split") != nullptr ? *run.integers("split") : run.integers(size_t{1});
   } else {
-    if (run.integer("num_outputs", count) != count) run.fail(message("num_outputs differs from its ", count, " outputs"));
     const int64_t each = (n + count - 1) / count;
     for (int64_t i = 0, left = n; i < count; ++i, left -= sizes.back()) sizes.push_back(std::min(each, left));
   }

@@ -44,14 +44,22 @@ void binarizer(NodeRun& run) {
 void array_feature_extractor(NodeRun& run) {
   const Tensor& x = run.in(0);
   if (x.ndim() == 0) run.fail("an input without dimensions");
-  const Tensor found = taken(x, x.ndim() - 1, index_within(reshape(run.in(1), {-1}), x.size(-1)));
+  const Tensor found = taken(x, x.ndim() - 1, index_within(reshape(run.in(1), {-1}), {"index", x.size(-1)}));
   run.out(x.ndim() == 1 ? reshape(found, {1, -1}) : found);
 }
 
 // Columns side by side.
 void feature_vectorizer(NodeRun& run) {
   std::vector<Tensor> parts;
-  for (size_t i = 0; i < run.input_count(); ++i) parts.push_back(to(run.in(i), DType::float32));
+  const auto sizes = run.integers("inputdimensions");
+  if (sizes && sizes->size() != run.input_count())
+    run.fail(message("attribute 'inputdimensions' has ", sizes->size(), " numbers for ", run.input_count(), " inputs"));
+  for (size_t i = 0; i < run.input_count(); ++i) {
+    const Tensor& x = run.in(i);
+    if (sizes && (x.ndim() < 1 || x.size(-1) != (*sizes)[i]))
+      run.fail(message("input ", i, " of shape ", x.shape(), " where attribute 'inputdimensions' says ", (*sizes)[i]));
+    parts.push_back(to(x, DType::float32));
+  }
   run.out(cat(parts, -1));
 }
 

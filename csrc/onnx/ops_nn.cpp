@@ -32,6 +32,8 @@ void dropout_node(NodeRun& run) {
   const bool by_input = run.opset >= 12;
   const double ratio = !by_input ? run.real("ratio", 0.5) : run.has(1) ? run.number(1) : 0.5;
   const bool drops = run.training || (by_input && run.has(2) && run.number(2) != 0);
+  if (drops && ratio != 0 && run.attribute("seed") != nullptr)
+    run.unsupported("attribute 'seed': what is dropped comes from cnnx's generator (manual_seed)");
   if (!run.wants(1)) return run.out(dropout(x, ratio, drops));
   const Tensor ones = Tensor::full(x.shape(), 1, x.options());
   const Tensor kept = drops ? dropout(ones, ratio, true) : ones;

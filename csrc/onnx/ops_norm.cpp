@@ -13,24 +13,25 @@ namespace cnnx::onnx {
 namespace {
 
 // In the net's training the running statistics move, as batch_norm of the library does; a node that is in training mode itself
-// gives those that would follow as outputs.
+// gives those that would follow as outputs, by the batch's variance, while the library's are by the unbiased one.
 void batch_normalization(NodeRun& run) {
   const Tensor &x = run.in(0), &scale = run.in(1), &bias = run.in(2), &mean_in = run.in(3), &var_in = run.in(4);
   const double eps = run.real("epsilon", 1e-5), momentum = run.real("momentum", 0.9);
+  const bool trains = run.flag("training_mode"), has_statistics = run.wants(1) || run.wants(2);
   if (!run.flag("spatial", true)) run.unsupported("attribute 'spatial' of 0");
-  if (run.opset < 14 && run.wants(1)) run.unsupported("outputs of statistics");
+  if (has_statistics && run.opset < 14) run.unsupported("outputs of statistics");
+  if (has_statistics && !trains) run.fail("outputs of statistics without training_mode");
   if (x.ndim() < 2) run.fail(message("an input of shape ", x.shape(), " has no channels"));
-  if (run.training && !run.wants(1)) return run.out(batch_norm(x, mean_in, var_in, scale, bias, true, 1 - momentum, eps));
-  if (!run.flag("training_mode")) return run.out(batch_norm(x, mean_in, var_in, scale, bias, false, 1 - momentum, eps));
   Dims axes;
   for (int i = 0; i < x.ndim(); ++i)
     if (i != 1) axes.push_back(i);
-  run.out(0, batch_norm(x, {}, {}, scale, bias, true, 1 - momentum, eps));
   const auto moved = [&](const Tensor& running, const Tensor& batch) {
     return add(mul(running, momentum), mul(batch, 1 - momentum));
   };
   if (run.wants(1)) run.out(1, moved(mean_in, mean(x, axes)));
   if (run.wants(2)) run.out(2, moved(var_in, var(x, axes, 0)));
+  if (run.training || !trains) run.out(0, batch_norm(x, mean_in, var_in, scale, bias, run.training, 1 - momentum, eps));
+  else run.out(0, batch_norm(x, {}, {}, scale, bias, true, 1 - momentum, eps));
 }
 
 void instance_normalization(NodeRun& run) {
@@ -39,10 +40,17 @@ void instance_normalization(NodeRun& run) {
   run.out(group_norm(x, x.size(1), run.in(1), run.in(2), run.real("epsilon", 1e-5)));
 }
 
+// What statistics are held in: float32 says every file; here it is at least that.
+void check_stash_type(const NodeRun& run) {
+  if (const int64_t type = run.integer("stash_type", 1); type != 1)
+    run.unsupported("attribute 'stash_type' of " + dtype_name(type));
+}
+
 // From opset 21 on, and in a few files before, there is a scale for each channel; before, for each group.
 void group_normalization(NodeRun& run) {
   const Tensor& x = run.in(0);
   const int64_t groups = run.integer("num_groups");
+  check_stash_type(run);
   if (x.ndim() < 2 || groups < 1 || x.size(1) % groups != 0)
     run.fail(message("an input of shape ", x.shape(), " in ", groups, " groups"));
   const auto each = [&](const Tensor& t) {
@@ -63,6 +71,7 @@ void layer_normalization(NodeRun& run) {
   const Tensor &x = run.in(0), &scale = run.in(1), &bias = run.optional(2);
   const double eps = run.real("epsilon", 1e-5);
   const Dims axes = last_axes(run, x);
+  check_stash_type(run);
   const Dims shape(x.shape().begin() + axes[0], x.shape().end());
   const bool is_plain = scale.shape() == shape && (!bias.defined() || bias.shape() == shape);
   Tensor y = is_plain ? layer_norm(x, shape, scale, bias, eps) : mul(layer_norm(x, shape, {}, {}, eps), scale);
@@ -74,6 +83,7 @@ void layer_normalization(NodeRun& run) {
 
 void rms_normalization(NodeRun& run) {
   const Tensor& x = run.in(0);
+  check_stash_type(run);
   const Tensor power = mean(square(x), last_axes(run, x), true);
   run.out(mul(mul(x, rsqrt(add(power, run.real("epsilon", 1e-5)))), run.in(1)));
 }

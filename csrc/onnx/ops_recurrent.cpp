@@ -51,10 +51,8 @@ struct Cell {
   double clip;
   Tensor h, c;
 
-  Tensor gate(size_t i, Tensor x) const {
-    if (clip > 0) x = clamp(x, -clip, clip);
-    return at_gate(run, gates[i], x);
-  }
+  Tensor activated(size_t i, const Tensor& x) const { return at_gate(run, gates[i], x); }
+  Tensor gate(size_t i, const Tensor& x) const { return activated(i, clip > 0 ? clamp(x, -clip, clip) : x); }
   Tensor part(const Tensor& all, int64_t i) const { return narrow(all, -1, i * hidden, hidden); }
   Tensor peephole(int64_t i, const Tensor& state) const { return mul(part(peepholes, i), state); }
   void (*step)(Cell& cell, const Tensor& x);
@@ -87,7 +85,7 @@ void lstm_step(Cell& s, const Tensor& x) {
   f = coupled ? sub(1, i) : s.gate(0, f);
   s.c = add(mul(f, s.c), mul(i, g));
   if (s.peepholes.defined()) o = add(o, s.peephole(1, s.c));
-  s.h = mul(s.gate(0, o), s.gate(2, s.c));
+  s.h = mul(s.gate(0, o), s.activated(2, s.c));  // `clip` is for the gates: so does ONNX Runtime
 }
 
 struct Kind {
@@ -99,12 +97,14 @@ struct Kind {
 
 std::vector<Gate> gates_of(const NodeRun& run, const Kind& kind, size_t directions) {
   const Attribute* given = run.attribute("activations");
+  const size_t count = directions * kind.activations;
+  if (given != nullptr && given->strings.size() != count)
+    run.fail(message(given->strings.size(), " activations where ", count, " are expected"));
   std::vector<Gate> gates;
   const auto alphas = run.reals("activation_alpha").value_or(std::vector<double>());
   const auto betas = run.reals("activation_beta").value_or(std::vector<double>());
   size_t alpha = 0, beta = 0;
-  for (size_t i = 0; i < directions * kind.activations; ++i) {
-    if (given != nullptr && i >= given->strings.size()) run.fail("too few activations");
+  for (size_t i = 0; i < count; ++i) {
     Gate gate{given != nullptr ? given->strings[i] : kind.usual[i % kind.activations], 0, 0};
     for (const Numbers& n : kNumbers) {
       if (gate.name != n.name) continue;
@@ -130,6 +130,12 @@ void recurrent(NodeRun& run) {
   const int64_t directions = direction == "bidirectional" ? 2 : 1, steps = x.size(0), batch = x.size(1), hidden = r.size(2);
   if (w.size(0) != directions || r.size(0) != directions || w.size(1) != kind.gates * hidden || r.size(1) != kind.gates * hidden)
     run.fail(message("weights ", w.shape(), " and ", r.shape(), " for ", directions, " directions"));
+  if (const int64_t size = run.integer("hidden_size", hidden); size != hidden)
+    run.fail(message("attribute 'hidden_size' is ", size, ", the weights ", r.shape(), " have ", hidden));
+  const Dims sizes[] = {{directions, 2 * kind.gates * hidden}, {directions, 3 * hidden}};
+  for (const size_t i : {size_t{3}, size_t{7}})
+    if (run.has(i) && !(run.in(i).shape() == sizes[i == 7]))
+      run.fail(message("input ", i, " of shape ", run.in(i).shape(), " where ", sizes[i == 7], " is expected"));
   const std::vector<Gate> gates = gates_of(run, kind, static_cast<size_t>(directions));
   const Tensor lengths = run.has(4) ? reshape(to(run.in(4), DType::int64), {batch, 1}) : Tensor();
   const auto first = [&](size_t i, int64_t d) {

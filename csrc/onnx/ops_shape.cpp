@@ -88,7 +88,7 @@ void tile(NodeRun& run) {
   run.out(repeat(run.in(0), Dims(times.begin(), times.end())));
 }
 
-void cast(NodeRun& run) { run.out(to(run.in(0), parse_dtype(run.integer("to"), "onnx: " + run.node.str()))); }
+void cast(NodeRun& run) { run.out(to(run.in(0), run.dtype("to"))); }
 void cast_like(NodeRun& run) { run.out(to(run.in(0), run.in(1).dtype())); }
 
 const Tensor& images(NodeRun& run) {

@@ -106,22 +106,36 @@ void parse_shape(std::string_view bytes, const Source& source, OnnxValue& value)
   });
 }
 
+// Of a field of TypeProto.
+const char* kind_name(uint32_t number) {
+  switch (number) {
+    case 4: return "sequences";
+    case 5: return "maps";
+    case 8: return "sparse tensors";
+    case 9: return "optionals";
+    default: return "values that are no tensors";
+  }
+}
+
 // Of an input or an output.
-OnnxValue parse_value(std::string_view bytes, const Source& source) {
+OnnxValue parse_value(std::string_view bytes, const Source& source, Missing& missing) {
   OnnxValue value;
   int64_t type = 0;
   each_field(bytes, source, [&](const Fields& fields, const Field& f) {
     if (f.number == 1) value.name = fields.string(f);
     if (f.number != 2) return;
     each_field(fields.bytes(f), source, [&](const Fields& types, const Field& t) {
-      if (t.number != 1) throw NotImplementedError(message(source.name, ": a value that is no tensor (a sequence, a map, ...)"));
+      if (t.number != 1) {
+        if (t.number != 6) missing.kinds.insert(kind_name(t.number));  // 6: what it denotes
+        return;
+      }
       each_field(types.bytes(t), source, [&](const Fields& tensor, const Field& of) {
         if (of.number == 1) type = tensor.integer(of);
         if (of.number == 2) parse_shape(tensor.bytes(of), source, value);
       });
     });
   });
-  if (type != 0) value.dtype = parse_dtype(type, message(source.name, ": ", quoted(value.name)));
+  if (type != 0 && missing.has(type)) value.dtype = *dtype_of(type);
   return value;
 }
 
@@ -136,9 +150,9 @@ void parse_graph(std::string_view bytes, const Source& source, Folder& folder, M
         model.initializers.emplace_back(std::move(name), std::move(tensor));
         break;
       }
-      case 11: inputs.push_back(parse_value(fields.bytes(f), source)); break;
-      case 12: model.outputs.push_back(parse_value(fields.bytes(f), source)); break;
-      case 15: throw NotImplementedError(message(source.name, ": sparse initializers"));
+      case 11: inputs.push_back(parse_value(fields.bytes(f), source, folder.missing)); break;
+      case 12: model.outputs.push_back(parse_value(fields.bytes(f), source, folder.missing)); break;
+      case 15: folder.missing.kinds.insert("sparse initializers"); break;
       default: break;
     }
   });
@@ -176,6 +190,7 @@ Model parse_model(const Source& source, Folder& folder) {
   if (graph.data() == nullptr) throw ValueError(message(source.name, ": no ONNX model (it has no graph)"));
   parse_graph(graph, source, folder, model);
   for (Node& node : model.nodes) node.opset = model.opset;
+  model.missing = folder.missing;
   return model;
 }
 

@@ -60,7 +60,7 @@ Tensor settled(const Tensor& tensor) {
 
 }  // namespace
 
-DType parse_dtype(int64_t type, const std::string& what) {
+std::optional<DType> dtype_of(int64_t type) {
   switch (type) {
     case 1: return DType::float32;
     case 2: return DType::uint8;
@@ -68,14 +68,23 @@ DType parse_dtype(int64_t type, const std::string& what) {
     case 7: return DType::int64;
     case 9: return DType::boolean;
     case 11: return DType::float64;
-    default: break;
+    default: return std::nullopt;
   }
-  static constexpr const char* kNames[] = {"undefined", "",       "",          "int8",       "uint16",  "int16",
-                                           "",          "",       "string",    "",           "float16", "",
-                                           "uint32",    "uint64", "complex64", "complex128", "bfloat16"};
-  const bool is_known = type >= 0 && type < static_cast<int64_t>(std::size(kNames)) && *kNames[type] != '\0';
-  throw NotImplementedError(message(what, ": cnnx has no tensors of ", is_known ? kNames[type] : "ONNX's element type ",
-                                    is_known ? std::string() : message(type)));
+}
+
+std::string dtype_name(int64_t type) {
+  static constexpr const char* kNames[] = {
+      "undefined", "float32",      "uint8",          "int8",       "uint16",         "int16",  "int32",     "int64",
+      "string",    "bool",         "float16",        "float64",    "uint32",         "uint64", "complex64", "complex128",
+      "bfloat16",  "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz", "uint4",  "int4",      "float4e2m1"};
+  const bool is_known = type >= 0 && type < static_cast<int64_t>(std::size(kNames));
+  return is_known ? kNames[type] : message("element type ", type);
+}
+
+bool Missing::has(int64_t type) {
+  const bool has = dtype_of(type).has_value();
+  if (!has) dtypes.insert(dtype_name(type));
+  return has;
 }
 
 Tensor parse_tensor(std::string_view bytes, const Source& source, Folder& folder, std::string* name_out) {
@@ -96,7 +105,7 @@ Tensor parse_tensor(std::string_view bytes, const Source& source, Folder& folder
         });
         break;
       case 2: type = fields.integer(f); break;
-      case 3: throw NotImplementedError(message(source.name, ": tensors in segments"));
+      case 3: folder.missing.kinds.insert("tensors in segments"); break;
       case 8: name = fields.string(f); break;
       case 9: raw = fields.bytes(f), has_raw = true; break;
       case 13: {
@@ -117,7 +126,8 @@ Tensor parse_tensor(std::string_view bytes, const Source& source, Folder& folder
   }
   if (name_out != nullptr) *name_out = name;
   const std::string what = message(source.name, ": tensor ", quoted(name));
-  const DType dtype = parse_dtype(type, what);
+  if (!folder.missing.has(type)) return Tensor::empty({0});  // the model is refused
+  const DType dtype = *dtype_of(type);
   int64_t numel = 1;
   for (int64_t extent : shape)
     if (__builtin_mul_overflow(numel, extent, &numel) || numel > kMaxElements)

@@ -20,16 +20,38 @@ struct BinaryCall {
   BinaryOp op;
   bool is_number[2];
   ElementOperand numbers[2];
+  const char* name;  // in errors
 };
-CNNX_FIELDS(BinaryCall, op, is_number, numbers)
+CNNX_FIELDS(BinaryCall, op, is_number, numbers, name)
+
+bool divides(BinaryOp op) {
+  return op == BinaryOp::remainder || op == BinaryOp::fmod || op == BinaryOp::floor_divide || op == BinaryOp::div;
+}
+[[noreturn]] void refuse_zero(const char* name) { throw Error(message(name, ": integer division by zero")); }
 
 void infer(const Call& call, ResultSpecs& results) {
   results.push_back({broadcast_shape_of(call), (call[0].defined() ? call[0] : call[1]).dtype(), Place::call});
 }
 
+// On the CPU integers are divided by what is there when the op runs, so that a plan can hold it.
+void check_divisors(const Run& r) {
+  const Tensor& b = r.inputs[1];
+  const int64_t n = b.defined() ? b.numel() : 0;
+  if (n == 0) return;
+  bool* const is_zero = static_cast<bool*>(r.queue.scratch(0, static_cast<size_t>(n)));
+  Dims shape = b.shape(), strides[3] = {contiguous_strides(shape), b.strides(), Dims::filled(shape.size(), 0)};
+  collapse_dims(shape, strides);
+  const ElementTable& table = elements(r.queue);
+  table.compare(r.queue, CompareOp::eq, b.dtype(), strided_shape(shape, strides), {r.input_data[1], 0, 0}, {}, is_zero);
+  bool any = false;
+  table.integer_reduce(r.queue, ReduceOp::max, DType::boolean, {1, n, 1}, is_zero, &any);
+  if (any) refuse_zero(r.as<BinaryCall>().name);
+}
+
 void run(const Run& r) {
   const BinaryCall& c = r.as<BinaryCall>();
   const Tensor& out = r.results[0];
+  if (divides(c.op) && !is_floating_point(out.dtype()) && r.queue.device < 0) check_divisors(r);
   elements(r.queue).binary(r.queue, c.op, out.dtype(), broadcast_operands<3>(r), operand_of(r, 0, c.numbers[0]),
                            operand_of(r, 1, c.numbers[1]), r.result_data[0]);
 }
@@ -176,19 +198,14 @@ constexpr OpDef kTruncated = op<BinaryCall>("div_trunc", infer, run_truncated)
 const OpDef& def_of(BinaryOp op) { return kOps[static_cast<int>(op)]; }
 
 bool wraps(BinaryOp op) { return op == BinaryOp::add || op == BinaryOp::sub || op == BinaryOp::mul || op == BinaryOp::pow; }
-bool divides(BinaryOp op) {
-  return op == BinaryOp::remainder || op == BinaryOp::fmod || op == BinaryOp::floor_divide || op == BinaryOp::div;
-}
-
 // Throws for what integers and bool have not.
-void check_integers(const char* name, BinaryOp op, DType dtype, const TensorOrNumber& b) {
+void check_integers(const char* name, BinaryOp op, DType dtype, const TensorOrNumber& b, Device device) {
   if (dtype == DType::boolean && op != BinaryOp::add && op != BinaryOp::mul && op != BinaryOp::maximum && op != BinaryOp::minimum)
     throw TypeError(message(name, ": is not defined for bool tensors"));
   if (!divides(op)) return;
   // An error here and now, and so arithmetic that waits for a device.
   const NoGrad guard;
-  const bool has_zero = b.is_number() ? b.number().wrapped<int64_t>() == 0 : any(eq(b, 0)).item() != 0;
-  if (has_zero) throw Error(message(name, ": integer division by zero"));
+  if (b.is_number() ? b.number().wrapped<int64_t>() == 0 : device.is_cuda() && any(eq(b, 0)).item() != 0) refuse_zero(name);
 }
 
 // The call of `def` on operands that promote to `dtype`; with `into` in place.
@@ -198,13 +215,14 @@ Tensor call_binary(const char* name, const OpDef& def, BinaryOp op, const Tensor
   if (!is_floating_point(dtype)) {
     if (!wraps(op))
       for (const TensorOrNumber* v : {&a, &b}) check_number(name, *v, dtype);
-    check_integers(name, op, dtype, b);
+    check_integers(name, op, dtype, b, device);
   }
   const TensorOrNumber left = operand_for(a, dtype, device), right = operand_for(b, dtype, device);
   if (left.is_number() && right.is_number()) {  // 0-dimensional tensors elsewhere
     return call_binary(name, def, op, left.as_tensor({dtype, device}), right, dtype, into);
   }
-  const BinaryCall c{op, {left.is_number(), right.is_number()}, {number_operand(left, dtype), number_operand(right, dtype)}};
+  const BinaryCall c{
+      op, {left.is_number(), right.is_number()}, {number_operand(left, dtype), number_operand(right, dtype)}, name};
   return emit_one(def, c, {left.tensor(), right.tensor()}, into);
 }
 

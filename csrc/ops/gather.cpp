@@ -29,14 +29,7 @@ Tensor checked_index(const char* op, const Tensor& index, const Tensor& indexed,
   if (!fits)
     throw ShapeError(
         message(op, ": an index of shape ", index.shape(), " does not fit a tensor of shape ", shape, " along dimension ", dim));
-  const NoGrad guard;
-  Tensor plain = to(index, DType::int64);
-  const int64_t extent = shape.empty() ? 1 : shape[dim];
-  // An error here and now, and so a wait for a device.
-  const int64_t bad = first_bad_index(plain, extent, false);
-  if (bad < 0) return plain;
-  throw IndexError(message(op, ": index ", static_cast<int64_t>(contiguous(plain).as_strided({}, {}, bad).item()),
-                           " is out of range for dimension ", dim, " of shape ", shape));
+  return index_within(index, {op, shape.empty() ? 1 : shape[dim], false, dim, shape});
 }
 
 // Inputs: values, index.

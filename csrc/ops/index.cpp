@@ -182,13 +182,24 @@ struct Indexed {
     return result;
   }
   // The offset of every entry in a tensor of this shape and strides; entries: the inputs from `first` on.
-  Tensor offsets(const Run& r, size_t first, const Dims& source, const Dims& strides) const {
-    Tensor offsets = Tensor::empty({r.inputs[first].numel()}, {DType::int64, r.inputs[first].device()});
+  struct Offsets {
+    int64_t count, *data;
+    Tensor on_device = {};  // holds them there; on the CPU they lie in the thread's scratch
+  };
+  Offsets offsets(const Run& r, size_t first, const Dims& source, const Dims& strides) const {
+    Offsets found{r.inputs[first].numel(), nullptr};
+    const Device device = r.inputs[first].device();
+    if (device.is_cuda()) {
+      found.on_device = Tensor::empty({found.count}, {DType::int64, device});
+      found.data = found.on_device.pointer<int64_t>();
+    } else {
+      found.data = static_cast<int64_t*>(r.queue.scratch(0, static_cast<size_t>(found.count) * sizeof(int64_t)));
+    }
     unsigned long long* unused = nullptr;  // they have been checked
     for (int k = 0; k < count; ++k)
-      elements(r.queue).index_entries(r.queue, offsets.numel(), source[dims[k]], strides[dims[k]], true, k > 0,
-                                      r.in<int64_t>(first + static_cast<size_t>(k)), offsets.pointer<int64_t>(), unused);
-    return offsets;
+      elements(r.queue).index_entries(r.queue, found.count, source[dims[k]], strides[dims[k]], true, k > 0,
+                                      r.in<int64_t>(first + static_cast<size_t>(k)), found.data, unused);
+    return found;
   }
 };
 CNNX_FIELDS(Indexed, count, dims, distinct)
@@ -200,9 +211,9 @@ void infer_index(const Call& call, ResultSpecs& results) {
 void run_index(const Run& r) {
   const Indexed& c = r.as<Indexed>();
   const Tensor& source = r.inputs[0];
-  const Tensor offsets = c.offsets(r, 1, source.shape(), source.strides());
-  elements(r.queue).gather(r.queue, source.dtype(), c.walk(source.shape(), source.strides(), offsets.numel()).places,
-                           offsets.pointer<int64_t>(), r.input_data[0], r.result_data[0]);
+  const Indexed::Offsets offsets = c.offsets(r, 1, source.shape(), source.strides());
+  elements(r.queue).gather(r.queue, source.dtype(), c.walk(source.shape(), source.strides(), offsets.count).places, offsets.data,
+                           r.input_data[0], r.result_data[0]);
 }
 void gradient_index(const Backward& call, Grads& grads);
 uint64_t saves_entries(const Call& call, uint64_t) { return saves_inputs(call, 0) & ~input_bit(0); }
@@ -222,11 +233,11 @@ void put_values(const Run& r, const Tensor& target, const PutCall& c, size_t fir
   const ElementTable& table = elements(r.queue);
   if (values.numel() == 0) return;
   if (c.indexed.count == 0) return copy_elements(r.queue, target, target.raw_pointer(), values, value_data);
-  const Tensor offsets = c.indexed.offsets(r, first_entry, target.shape(), target.strides());
-  Indexed::Walk walk = c.indexed.walk(target.shape(), target.strides(), offsets.numel());
+  const Indexed::Offsets offsets = c.indexed.offsets(r, first_entry, target.shape(), target.strides());
+  Indexed::Walk walk = c.indexed.walk(target.shape(), target.strides(), offsets.count);
   std::swap(walk.places.stride[0], walk.places.stride[1]);
-  table.scatter(r.queue, target.dtype(), walk.places, walk.value_step, c.indexed.distinct, c.add, offsets.pointer<int64_t>(),
-                value_data, target.raw_pointer());
+  table.scatter(r.queue, target.dtype(), walk.places, walk.value_step, c.indexed.distinct, c.add, offsets.data, value_data,
+                target.raw_pointer());
 }
 
 // The gradient of indexing: the values are added into zeros. Inputs: values, entries.
@@ -311,11 +322,7 @@ struct Entries {
       Tensor entry = parsed.tensors[k];
       if (entry.device().is_cuda()) check_same_device("index", source, entry);
       entry = plain_copy(to(expand(entry, shape), source.device()));
-      if (!parsed.from_mask) {  // a mask's entries are in range
-        if (const int64_t bad = first_bad_index(entry, extent, true); bad >= 0)
-          throw IndexError(message("index: ", static_cast<int64_t>(entry.as_strided({}, {}, bad).item()),
-                                   " is out of range for dimension ", d, " of shape ", source.shape()));
-      }
+      if (!parsed.from_mask) entry = index_within(entry, {"index", extent, true, d, source.shape()});  // a mask's are in range
       tensors.push_back(entry);
     }
   }

@@ -3,6 +3,7 @@
 #include "cnnx/ops/pad.h"
 
 #include <algorithm>
+#include <span>
 
 #include "cnnx/autograd.h"
 #include "cnnx/ops/elementwise.h"
@@ -38,13 +39,13 @@ std::string show(const std::vector<int64_t>& pads) {
 struct Around {
   int64_t before = 0, after = 0;
 };
-Around around(const std::vector<int64_t>& pads, int ndim, int dim) {
+Around around(std::span<const int64_t> pads, int ndim, int dim) {
   const size_t from_last = static_cast<size_t>(ndim - 1 - dim);
   return 2 * from_last < pads.size() ? Around{pads[2 * from_last], pads[2 * from_last + 1]} : Around{};
 }
 
 // How many of the last dimensions are padded at all.
-int padded_dims(const std::vector<int64_t>& pads) {
+int padded_dims(std::span<const int64_t> pads) {
   size_t count = pads.size();
   while (count > 0 && pads[count - 1] == 0 && pads[count - 2] == 0) count -= 2;
   return static_cast<int>(count / 2);
@@ -80,9 +81,7 @@ Dims padded_shape(const Tensor& input, const std::vector<int64_t>& pads, PadMode
 }
 
 // For every position of a padded dimension the one it is read from, or -1.
-std::vector<int64_t> table_of(PadMode mode, int64_t extent, const Around& pad) {
-  std::vector<int64_t> table;
-  table.reserve(static_cast<size_t>(extent + pad.before + pad.after));
+void fill_table(PadMode mode, int64_t extent, const Around& pad, int64_t* table) {
   const int64_t first = std::max<int64_t>(-pad.before, 0), kept = extent - first - std::max<int64_t>(-pad.after, 0);
   for (int64_t i = -pad.before; i < extent + pad.after; ++i) {
     int64_t from = i;
@@ -92,9 +91,8 @@ std::vector<int64_t> table_of(PadMode mode, int64_t extent, const Around& pad) {
       case PadMode::replicate: from = std::clamp<int64_t>(i, 0, extent - 1); break;
       case PadMode::circular: from = first + ((i - first) % kept + kept) % kept; break;  // around what is left after cropping
     }
-    table.push_back(from);
+    *table++ = from;
   }
-  return table;
 }
 
 struct PadCall {
@@ -104,19 +102,23 @@ struct PadCall {
   Dims in, out;
   double real;  // of the constant
   int64_t integer;
-  std::vector<int64_t> list() const { return {pads, pads + count}; }
+  std::span<const int64_t> list() const { return {pads, static_cast<size_t>(count)}; }
 };
 CNNX_FIELDS(PadCall, mode, count, pads, in, out, real, integer)
 
-// The tables of the last two dimensions; a tensor whose planes are rows has one row.
+// The tables of the last two dimensions, in the thread's scratch; a tensor whose planes are rows has one row.
 struct Tables {
-  std::vector<int64_t> rows, columns;
+  static constexpr int kSlot = 2;  // of the scratch, behind those of the kernels
+  const int64_t *rows, *columns;
 
-  explicit Tables(const PadCall& c) {
+  explicit Tables(const Run& r) {
+    const PadCall& c = r.as<PadCall>();
     const int ndim = c.in.size();
-    const std::vector<int64_t> pads = c.list();
-    if (ndim > 1) rows = table_of(c.mode, c.in[ndim - 2], around(pads, ndim, ndim - 2));
-    columns = table_of(c.mode, c.in[ndim - 1], around(pads, ndim, ndim - 1));
+    const int64_t height = ndim > 1 ? c.out[ndim - 2] : 0, width = c.out[ndim - 1];
+    auto* const table = static_cast<int64_t*>(r.queue.scratch(kSlot, static_cast<size_t>(height + width) * sizeof(int64_t)));
+    if (ndim > 1) fill_table(c.mode, c.in[ndim - 2], around(c.list(), ndim, ndim - 2), table);
+    fill_table(c.mode, c.in[ndim - 1], around(c.list(), ndim, ndim - 1), table + height);
+    rows = table, columns = table + height;
   }
 
   // The kernel's view of the shapes without and with padding, in one of the layouts.
@@ -133,8 +135,8 @@ struct Tables {
     s.in_width = in[ndim - 1];
     s.out_width = out[ndim - 1];
     s.row_taps = s.column_taps = 1;
-    s.rows = flat ? &one_row : rows.data();
-    s.columns = columns.data();
+    s.rows = flat ? &one_row : rows;
+    s.columns = columns;
     return s;
   }
 };
@@ -151,14 +153,14 @@ void infer_backward(const Call& call, ResultSpecs& results) {
 
 void run_planes(const Run& r) {
   const PadCall& c = r.as<PadCall>();
-  const Tables tables(c);
+  const Tables tables(r);
   on_floats(r, [&]<class T>(const Floats<T>& f) {
     f.kernels.gather_planes(r.queue, tables.map(c.in, c.out, r.lanes), f.in(0), static_cast<T>(c.real), f.out(0));
   });
 }
 void run_planes_backward(const Run& r) {
   const PadCall& c = r.as<PadCall>();
-  const Tables tables(c);
+  const Tables tables(r);
   on_floats(r, [&](const auto& f) { f.kernels.scatter_planes(r.queue, tables.map(c.in, c.out, r.lanes), f.in(0), f.out(0)); });
 }
 
@@ -186,11 +188,10 @@ void run_constant(const Run& r) {
     const T value = std::is_floating_point_v<T> ? static_cast<T>(c.real) : static_cast<T>(c.integer);
     table.fill(r.queue, out.dtype(), out.numel(), &value, r.result_data[0]);
   });
-  const std::vector<int64_t> pads = c.list();
   Dims shape;
   int64_t from = 0, to = 0;
   for (int d = 0; d < x.ndim(); ++d) {
-    const Around pad = around(pads, x.ndim(), d);
+    const Around pad = around(c.list(), x.ndim(), d);
     const int64_t first = std::max<int64_t>(-pad.before, 0), last = x.size(d) - std::max<int64_t>(-pad.after, 0);
     if (last <= first) return;
     shape.push_back(last - first);
@@ -204,7 +205,8 @@ void run_constant(const Run& r) {
              static_cast<const char*>(r.input_data[0]) + from * size);
 }
 void gradient_constant(const Backward& call, Grads& grads) {
-  std::vector<int64_t> inverse = call.as<PadCall>().list();
+  const std::span<const int64_t> pads = call.as<PadCall>().list();
+  std::vector<int64_t> inverse(pads.begin(), pads.end());
   for (int64_t& p : inverse) p = -p;
   grads[0] = pad(call.grad(), inverse);
 }
@@ -229,9 +231,8 @@ Tensor pad(const Tensor& input, const std::vector<int64_t>& pads, PadMode mode, 
   Tensor result = Tensor::empty(shape, input.options());  // what is too large has no tables
   result = input;
   for (int d = ndim - static_cast<int>(pads.size() / 2); d < ndim; ++d) {
-    const std::vector<int64_t> table = table_of(mode, input.size(d), around(pads, ndim, d));
-    Tensor index = Tensor::empty({static_cast<int64_t>(table.size())}, {DType::int64});
-    std::copy(table.begin(), table.end(), index.data<int64_t>());
+    const Tensor index = Tensor::empty({shape[d]}, {DType::int64});
+    fill_table(mode, input.size(d), around(pads, ndim, d), index.data<int64_t>());
     result = index_select(result, d, to_device(index, input.device()));
   }
   return result;

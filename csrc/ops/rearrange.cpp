@@ -32,19 +32,18 @@ struct FlipCall {
   uint32_t dims;  // a bit for each
 };
 CNNX_FIELDS(FlipCall, dims)
-Tensor seen_backwards(const Tensor& t, uint32_t dims) {
-  Dims strides = t.strides();
-  int64_t offset = t->offset;
-  for (int d = 0; d < t.ndim(); ++d) {
-    if ((dims >> d & 1u) == 0 || t.shape()[d] == 0) continue;
-    offset += (t.shape()[d] - 1) * strides[d];
-    strides[d] = -strides[d];
-  }
-  return t.as_strided(t.shape(), strides, offset);
-}
 void run_flip(const Run& r) {
-  const Tensor from = seen_backwards(r.inputs[0], r.as<FlipCall>().dims);
-  copy_elements(r.queue, r.results[0], r.result_data[0], from, from.raw_pointer());
+  const Tensor &from = r.inputs[0], &to = r.results[0];
+  Dims shape = from.shape(), strides[2] = {to.strides(), from.strides()};
+  int64_t first = 0;
+  for (int d = 0; d < shape.size(); ++d) {
+    if ((r.as<FlipCall>().dims >> d & 1u) == 0) continue;
+    first += (shape[d] - 1) * strides[1][d];
+    strides[1][d] = -strides[1][d];
+  }
+  collapse_dims(shape, strides);
+  const auto* data = static_cast<const std::byte*>(r.input_data[0]) + first * static_cast<int64_t>(itemsize(from.dtype()));
+  elements(r.queue).copy(r.queue, strided_shape(shape, strides), to.dtype(), r.result_data[0], from.dtype(), data);
 }
 constexpr OpDef kFlip =
     op<FlipCall>("flip", infer_like_input, run_flip).reads({Place::strided}).with_gradient(gradient_by_itself);

@@ -51,38 +51,49 @@ T cubic(T x, T a) {
   return 0;
 }
 
-// The taps of one axis, output by output (AxisTaps).
+// The taps of one axis, output by output (AxisTaps), in a slot of the thread's scratch: those behind the kernel's.
 template <class T>
 struct Taps {
-  std::vector<int32_t> first, begin{0};
-  std::vector<T> weights;
+  int64_t outputs = 0;  // so far
+  int32_t *first = nullptr, *begin = nullptr;
+  T* weights = nullptr;
 
-  AxisTaps<T> view() const { return {first.data(), begin.data(), weights.data()}; }
-  // The next output, with `count` taps from `at` on; their weights.
-  T* add(int64_t at, int64_t count) {
-    const size_t end = weights.size() + static_cast<size_t>(count);
-    if (end > INT32_MAX) throw Error(message(kOp, ": more than 2^31 weights along one axis"));
-    first.push_back(static_cast<int32_t>(at));
-    weights.resize(end);
-    begin.push_back(static_cast<int32_t>(end));
-    return weights.data() + end - count;
+  Taps() = default;
+  // Room for so many outputs and weights.
+  Taps(const Queue& queue, int slot, int64_t room, int64_t all_weights) {
+    if (all_weights > INT32_MAX) throw Error(message(kOp, ": more than 2^31 weights along one axis"));
+    const auto places = static_cast<size_t>(2 * room + 1), numbers = static_cast<size_t>(all_weights);
+    weights = static_cast<T*>(queue.scratch(slot, numbers * sizeof(T) + places * sizeof(int32_t)));
+    first = reinterpret_cast<int32_t*>(weights + all_weights);
+    begin = first + room;
+    begin[0] = 0;
   }
 
-  Taps transposed(int64_t inputs) const {
-    std::vector<int32_t> count(static_cast<size_t>(inputs)), from(count.size());
+  AxisTaps<T> view() const { return {first, begin, weights}; }
+  // The next output, with `count` taps from `at` on; their weights.
+  T* add(int64_t at, int64_t count) {
+    T* const made = weights + begin[outputs];
+    std::fill_n(made, count, T(0));
+    first[outputs] = static_cast<int32_t>(at);
+    begin[outputs + 1] = begin[outputs] + static_cast<int32_t>(count);
+    ++outputs;
+    return made;
+  }
+
+  Taps transposed(const Queue& queue, int slot, int64_t inputs) const {
+    Taps result(queue, slot, inputs, begin[outputs]);
+    result.outputs = inputs;
+    std::fill_n(result.first, inputs, 0);
+    std::fill_n(result.begin, inputs + 1, 0);
     const auto for_all = [&](const auto& f) {
-      for (size_t i = 0; i < first.size(); ++i)
-        for (int32_t k = begin[i]; k < begin[i + 1]; ++k)
-          f(static_cast<int32_t>(i), static_cast<size_t>(first[i] + k - begin[i]), weights[static_cast<size_t>(k)]);
+      for (int64_t i = 0; i < outputs; ++i)
+        for (int32_t k = begin[i]; k < begin[i + 1]; ++k) f(static_cast<int32_t>(i), first[i] + k - begin[i], weights[k]);
     };
-    for_all([&](int32_t i, size_t input, T) {
-      if (count[input]++ == 0) from[input] = i;
+    for_all([&](int32_t i, int32_t input, T) {
+      if (result.begin[input + 1]++ == 0) result.first[input] = i;
     });
-    Taps result;
-    for (size_t input = 0; input < count.size(); ++input) result.add(from[input], count[input]);
-    for_all([&](int32_t i, size_t input, T weight) {
-      result.weights[static_cast<size_t>(result.begin[input] + i - from[input])] = weight;
-    });
+    for (int64_t input = 0; input < inputs; ++input) result.begin[input + 1] += result.begin[input];
+    for_all([&](int32_t i, int32_t input, T weight) { result.weights[result.begin[input] + i - result.first[input]] = weight; });
     return result;
   }
 };
@@ -144,16 +155,27 @@ struct Coordinates {
   }
 
   bool is_identity() const { return in == out && scale() == T(1); }
+  // The most taps that an output has.
+  int64_t most() const {
+    if (is_nearest()) return 1;
+    const int64_t reach = c.mode == ResampleMode::cubic ? 4 : 2;
+    if (!c.antialias) return reach;
+    const double wide = static_cast<double>(reach) * std::max(static_cast<double>(scale()), 1.0);
+    return std::min(in, static_cast<int64_t>(std::ceil(wide)) + 2 + (in >> 20));  // and what a position in float is off by
+  }
+  bool is_nearest() const { return c.mode == ResampleMode::nearest || c.mode == ResampleMode::nearest_exact; }
+
   // No taps: the axis stays as it is.
-  void fill(Taps<T>& taps) const {
-    if (is_identity()) return;
-    const bool nearest_one = c.mode == ResampleMode::nearest || c.mode == ResampleMode::nearest_exact;
+  Taps<T> taps(const Queue& queue) const {
+    if (is_identity()) return {};
+    const int slot = 2 + 2 * axis;
+    Taps<T> made(queue, slot, out, out * most());
     for (int64_t i = 0; i < out; ++i) {
-      if (nearest_one) *taps.add(nearest(i), 1) = 1;
-      else if (c.antialias) add_covered(taps, i);
-      else add_neighbours(taps, i);
+      if (is_nearest()) *made.add(nearest(i), 1) = 1;
+      else if (c.antialias) add_covered(made, i);
+      else add_neighbours(made, i);
     }
-    if (c.transposed) taps = taps.transposed(in);
+    return c.transposed ? made.transposed(queue, slot + 1, in) : made;
   }
 };
 
@@ -162,13 +184,6 @@ bool factor_counts(const ResampleCall& c, int axis) {
   const bool of_images = c.mode == ResampleMode::nearest && c.axes == 2, same = c.in[axis] == c.out[axis];
   if (of_images) return !same && c.out[axis] != 2 * c.in[axis];
   return !same || !(c.mode == ResampleMode::linear || c.antialias);
-}
-
-template <class T>
-Taps<T> taps_of(const ResampleCall& c, int axis) {
-  Taps<T> taps;
-  Coordinates<T>{c, axis}.fill(taps);
-  return taps;
 }
 
 bool lanes(const Call& call) { return lanes_for_images(call[0]); }
@@ -185,10 +200,9 @@ void run(const Run& r) {
   const ResampleCall& c = r.as<ResampleCall>();
   const int64_t *from = c.transposed ? c.out : c.in, *to = c.transposed ? c.in : c.out;
   on_floats(r, [&]<class T>(const Floats<T>& f) {
-    const Taps<T> rows = taps_of<T>(c, 0), columns = taps_of<T>(c, 1);
-    const auto view = [](const Taps<T>& taps) { return taps.first.empty() ? AxisTaps<T>{} : taps.view(); };
-    const Resampling<T> s{
-        (c.batch + r.lanes - 1) / r.lanes * c.channels, from[0], from[1], to[0], to[1], view(rows), view(columns), r.lanes};
+    const AxisTaps<T> rows = Coordinates<T>{c, 0}.taps(r.queue).view(), columns = Coordinates<T>{c, 1}.taps(r.queue).view();
+    const int64_t planes = (c.batch + r.lanes - 1) / r.lanes * c.channels;
+    const Resampling<T> s{planes, from[0], from[1], to[0], to[1], rows, columns, r.lanes};
     f.kernels.resample_planes(r.queue, s, f.in(0), f.out(0));
   });
 }
@@ -240,10 +254,10 @@ Tensor resample(const Tensor& input, const std::vector<int64_t>& size, const Res
   }
   Tensor result = input;
   for (int axis = 0; axis < 2; ++axis) {
-    const Taps<float> taps = taps_of<float>(c, axis);
-    if (taps.first.empty()) continue;
-    Tensor index = Tensor::empty({c.out[axis]}, {DType::int64});
-    std::copy(taps.first.begin(), taps.first.end(), index.data<int64_t>());
+    const Coordinates<float> at{c, axis};
+    if (at.is_identity()) continue;
+    const Tensor index = Tensor::empty({c.out[axis]}, {DType::int64});
+    for (int64_t i = 0; i < c.out[axis]; ++i) index.data<int64_t>()[i] = at.nearest(i);
     result = index_select(result, axis - 2, to_device(index, input.device()));
   }
   return result;

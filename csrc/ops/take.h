@@ -13,9 +13,18 @@ Tensor take_along(TakeName name, const Tensor& input, int dim, const Tensor& ind
 // a device.
 int64_t first_bad_index(const Tensor& index, int64_t extent, bool wraps);
 
-// The index as int64, negative ones counted from the end. Throws IndexError for one outside of [-extent, extent), on the CPU when
-// the op runs, so that a plan can hold it; on a device it waits.
-Tensor index_within(const Tensor& index, int64_t extent);
+// What an index may be: in [0, extent), or [-extent, extent) if it wraps; and what an error says: the op, and the dimension of a
+// shape if there is one.
+struct IndexBounds {
+  const char* op;
+  int64_t extent;
+  bool wraps = true;
+  int dim = -1;
+  Dims shape = {};
+};
+// The index as int64, negative ones counted from the end. Throws IndexError for one out of bounds, on the CPU when the op runs,
+// so that a plan can hold it; on a device it waits.
+Tensor index_within(const Tensor& index, const IndexBounds& bounds);
 
 // `value`, the median of the input, as its function: the elements equal to it share the gradient.
 Tensor pick_median(const Tensor& input, const Tensor& value);

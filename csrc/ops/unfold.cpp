@@ -1,8 +1,6 @@
 // Unfold and fold. They are each other's gradient, and both read planes through a table of rows and one of columns per tap.
 #include "cnnx/ops/unfold.h"
 
-#include <vector>
-
 #include "core/floats.h"
 #include "core/node.h"
 #include "ops/spatial.h"
@@ -48,23 +46,26 @@ WindowCall windows_of(const char* op, const AxisInts& size, const WindowOptions&
   return c;
 }
 
-// [tap][position]: the row or column that a tap meets, -1 outside.
-std::vector<int64_t> table_of(const WindowCall& c, int axis) {
-  std::vector<int64_t> table;
+// [tap][position]: the row or column that a tap meets, -1 outside; and what lies behind the table.
+int64_t* fill_table(const WindowCall& c, int axis, int64_t* table) {
   for (int64_t tap = 0; tap < c.kernel[axis]; ++tap)
     for (int64_t p = 0; p < c.positions[axis]; ++p) {
       const int64_t at = p * c.stride[axis] - c.padding[axis] + tap * c.dilation[axis];
-      table.push_back(at >= 0 && at < c.size[axis] ? at : -1);
+      *table++ = at >= 0 && at < c.size[axis] ? at : -1;
     }
   return table;
 }
 
-// Calls f(map) for the planes of a tensor of images.
-template <class F>
-void with_planes(const WindowCall& c, int64_t planes, const F& f) {
-  const std::vector<int64_t> rows = table_of(c, 0), columns = table_of(c, 1);
-  f(PlaneMap{planes, c.size[0], c.size[1], c.positions[0], c.positions[1], c.kernel[0], c.kernel[1], rows.data(), columns.data(),
-             1});
+// The planes of a tensor of images, with tables in the thread's scratch, behind the slots of the kernels.
+PlaneMap planes_of(const Run& r, const Tensor& images) {
+  constexpr int kSlot = 2;
+  const WindowCall& c = r.as<WindowCall>();
+  const auto entries = static_cast<size_t>(c.kernel[0] * c.positions[0] + c.kernel[1] * c.positions[1]);
+  auto* const rows = static_cast<int64_t*>(r.queue.scratch(kSlot, entries * sizeof(int64_t)));
+  int64_t* const columns = fill_table(c, 0, rows);
+  fill_table(c, 1, columns);
+  const int64_t planes = images.numel() / (c.size[0] * c.size[1]);
+  return {planes, c.size[0], c.size[1], c.positions[0], c.positions[1], c.kernel[0], c.kernel[1], rows, columns, 1};
 }
 
 // ([N,] C, H, W) -> ([N,] C * taps, positions).
@@ -77,11 +78,8 @@ void infer_unfold(const Call& call, ResultSpecs& results) {
   results.push_back({shape, x.dtype()});
 }
 void run_unfold(const Run& r) {
-  const WindowCall& c = r.as<WindowCall>();
-  const Tensor& x = r.inputs[0];
-  with_planes(c, x.numel() / (c.size[0] * c.size[1]), [&](const PlaneMap& map) {
-    on_floats(r, [&]<class T>(const Floats<T>& f) { f.kernels.gather_planes(r.queue, map, f.in(0), T(0), f.out(0)); });
-  });
+  const PlaneMap map = planes_of(r, r.inputs[0]);
+  on_floats(r, [&]<class T>(const Floats<T>& f) { f.kernels.gather_planes(r.queue, map, f.in(0), T(0), f.out(0)); });
 }
 
 // The way back, where windows meet the sum.
@@ -95,11 +93,8 @@ void infer_fold(const Call& call, ResultSpecs& results) {
   results.push_back({shape, x.dtype()});
 }
 void run_fold(const Run& r) {
-  const WindowCall& c = r.as<WindowCall>();
-  const Tensor& out = r.results[0];
-  with_planes(c, out.numel() / (c.size[0] * c.size[1]), [&](const PlaneMap& map) {
-    on_floats(r, [&](const auto& f) { f.kernels.scatter_planes(r.queue, map, f.in(0), f.out(0)); });
-  });
+  const PlaneMap map = planes_of(r, r.results[0]);
+  on_floats(r, [&](const auto& f) { f.kernels.scatter_planes(r.queue, map, f.in(0), f.out(0)); });
 }
 
 void gradient_unfold(const Backward& call, Grads& grads);

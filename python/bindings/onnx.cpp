@@ -30,6 +30,20 @@ py::list values_of(const std::vector<OnnxValue>& values) {
   return result;
 }
 
+// The memory of arrays in C order.
+template <class Byte>
+std::vector<std::span<Byte>> bytes_of(const std::vector<py::buffer>& arrays, std::vector<py::buffer_info>& infos) {
+  std::vector<std::span<Byte>> bytes;
+  for (const py::buffer& array : arrays) {
+    const py::buffer_info& info = infos.emplace_back(array.request(!std::is_const_v<Byte>));
+    py::ssize_t step = info.itemsize;
+    for (size_t d = info.shape.size(); d-- > 0; step *= info.shape[d])
+      if (info.shape[d] > 1 && info.strides[d] != step) throw ValueError("Session.run: an array is not in C order");
+    bytes.emplace_back(static_cast<Byte*>(info.ptr), static_cast<size_t>(info.size * info.itemsize));
+  }
+  return bytes;
+}
+
 }  // namespace
 
 void register_onnx(py::module_& m) {
@@ -53,11 +67,26 @@ void register_onnx(py::module_& m) {
       py::arg("data"), py::arg("name"));
   m.def("onnx_ops", &onnx_ops);
   py::class_<Session>(m, "Session")
-      .def(py::init([](const OnnxNet& net, int64_t batch, int threads, std::vector<Dims> shapes) {
-             return Session(net, {.batch = batch, .threads = threads, .shapes = std::move(shapes)});
+      .def(py::init([](const OnnxNet& net, int64_t batch, int threads, std::vector<Dims> shapes, const std::string& device,
+                       bool fold_batch_norm) {
+             return Session(net, {.batch = batch,
+                                  .threads = threads,
+                                  .shapes = std::move(shapes),
+                                  .device = parse_device(device),
+                                  .fold_batch_norm = fold_batch_norm});
            }),
-           ReleaseGil(), py::arg("net"), py::arg("batch"), py::arg("threads"), py::arg("shapes"))
-      .def("run", py::overload_cast<>(&Session::run), ReleaseGil())
+           ReleaseGil(), py::arg("net"), py::arg("batch"), py::arg("threads"), py::arg("shapes"), py::arg("device"),
+           py::arg("fold_batch_norm"))
+      .def(
+          "run",
+          [](Session& session, const std::vector<py::buffer>& inputs, const std::vector<py::buffer>& outputs) {
+            std::vector<py::buffer_info> infos;
+            const auto from = bytes_of<const std::byte>(inputs, infos);
+            const auto to = bytes_of<std::byte>(outputs, infos);
+            const py::gil_scoped_release release;
+            session.run_bytes(from, to);
+          },
+          py::arg("inputs"), py::arg("outputs"))
       .def("input", &Session::input, py::arg("i"))
       .def("output", &Session::output, py::arg("i"))
       .def_property_readonly("inputs", &Session::inputs)

@@ -167,6 +167,10 @@ TEST_CASE("what is left of a thing that was moved from") {
   auto twice = compile([](const Tensor& x) { return mul(x, 2); });
   const auto moved = std::move(twice);
   CHECK(twice(Tensor::full({}, 3)).item() == 6);
+  nn::Sequential net{nn::ReLU{}};
+  const nn::Sequential taken = std::move(net);
+  CHECK(net.size() == 1);
+  CHECK(net(Tensor::full({}, -1)).item() == 0);
   data::Loader::Iterator none;
   CHECK(none == std::default_sentinel);
   CHECK_THROWS_AS(*none, IndexError);
@@ -180,6 +184,7 @@ TEST_CASE("functions that are empty") {
   CHECK_THROWS_AS(register_post_accumulate_grad_hook(x, {}), ValueError);
   CHECK_THROWS_AS(record("f", Tensor::zeros({2}), {x}, {}), ValueError);
   CHECK_THROWS_AS(Session(TensorFunction(), {}), ValueError);
+  CHECK_THROWS_AS(nn::Sequential{std::function<Tensor(const Tensor&)>()}, ValueError);
   set_pack_hook([](const Tensor&) { return nullptr; });
   CHECK_THROWS_AS(square(x), TypeError);
   set_pack_hook({});

@@ -107,9 +107,8 @@ CNNX_C_API cnnx_status cnnx_net_output_count(const cnnx_net* net, size_t* count)
 CNNX_C_API cnnx_status cnnx_net_input(const cnnx_net* net, size_t index, cnnx_value* value);
 CNNX_C_API cnnx_status cnnx_net_output(const cnnx_net* net, size_t index, cnnx_value* value);
 
-/* A net made ready for inputs of fixed shapes, its memory planned. A run on the CPU of convolutions, pooling,
- * dense layers, element functions and normalisation allocates nothing; some other ops, such as resizing, padding and sorting, do
- * for the time of a run. */
+/* A net made ready for inputs of fixed shapes, its memory planned. A run on the CPU allocates nothing, but for scratch that a
+ * thread keeps from its first one. */
 typedef struct cnnx_session cnnx_session;
 
 /* Start from CNNX_SESSION_OPTIONS, which sets what is written behind each. */

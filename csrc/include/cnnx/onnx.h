@@ -41,7 +41,8 @@ class OnnxNet {
   const std::vector<size_t>& buffers() const;
 
   // The outputs for these inputs, in the order of inputs() and outputs(). What has run with such shapes runs again as a plan,
-  // unless gradients are recorded. Throws ShapeError or TypeError for inputs that do not fit.
+  // unless gradients are recorded; calls on several threads at once take a plan each, with memory of its own, which is kept.
+  // Throws ShapeError or TypeError for inputs that do not fit.
   std::vector<Tensor> operator()(const std::vector<Tensor>& inputs) const;
   // Of a net with one input and one output.
   Tensor operator()(const Tensor& input) const;
@@ -59,7 +60,7 @@ class OnnxNet {
 };
 
 // Throws IoError if the file cannot be read, ValueError with the byte offset if it is no ONNX model, NotImplementedError with all
-// the ops that cnnx lacks. External data is read from files beside it, and from nowhere else.
+// the ops, element types and attributes that cnnx lacks. External data is read from files beside it, and from nowhere else.
 OnnxNet load_onnx(const std::string& path);
 // The same from memory; `file` is the name used in errors. External data is refused; ValueError for null with a size.
 OnnxNet parse_onnx(const void* data, size_t size, const std::string& file);

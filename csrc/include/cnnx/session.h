@@ -1,6 +1,5 @@
 // A net made ready for inputs of fixed shapes: what it runs is noted once, its memory planned, its constants computed. A run on
-// the CPU of convolutions, pooling, dense layers, element functions and normalisation then allocates nothing, but for scratch
-// that a thread keeps from its first one; some other ops, such as resizing, padding and sorting, do for the time of a run.
+// the CPU then allocates nothing, but for scratch that a thread keeps from its first one.
 //
 //   cnnx::Session session(cnnx::load_onnx("net.onnx"), {.batch = 1, .threads = 1});
 //   session.run(image, scores);
@@ -55,7 +54,8 @@ class Session {
 
   // Of a net with one float32 input and one float32 output, row-major, of the sizes of input_shape() and output_shape().
   // One run at a time: a second one throws Error. Sessions of the same net may run at the same time. Throws ShapeError for
-  // other sizes, TypeError for other dtypes.
+  // other sizes, TypeError for other dtypes; on the CPU IndexError and Error for an index out of range and a division of
+  // integers by zero among the values, after which the next run is as good as any.
   void run(std::span<const float> input, std::span<float> output);
   // Of several.
   void run(std::span<const std::span<const float>> inputs, std::span<const std::span<float>> outputs);

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -158,14 +157,17 @@ int64_t first_nan(const T* x, int64_t n) {
 }
 
 template <class T, class Key>
-void rank_rows(const RankShape& s, const T* x, int64_t* order) {
+void rank_rows(const Queue& queue, const RankShape& s, const T* x, int64_t* order) {
   using R = Row<T, Key>;
   const bool whole = 2 * s.count > s.n;
   const int64_t rows_per_unit = 1 + kElementsPerUnit / s.n;
   const double cost = (whole ? 20.0 : 5.0) * static_cast<double>(rows_per_unit * s.n);
   parallel_for((s.rows + rows_per_unit - 1) / rows_per_unit, cost, [&](int64_t unit) {
-    const auto words = std::make_unique_for_overwrite<typename R::Word[]>(static_cast<size_t>(s.n));
-    const auto room = std::make_unique_for_overwrite<typename R::Word[]>(static_cast<size_t>(whole ? s.n : s.count));
+    using Word = typename R::Word;
+    const auto words_of = [&](int slot, int64_t n) {
+      return static_cast<Word*>(queue.scratch(slot, static_cast<size_t>(n) * sizeof(Word)));
+    };
+    Word *const words = words_of(0, s.n), *const room = words_of(1, whole ? s.n : s.count);
     for (int64_t r = unit * rows_per_unit; r < std::min(s.rows, (unit + 1) * rows_per_unit); ++r) {
       const R row{x + r * s.n, s.n, s.descending ? ~Key(0) : Key(0)};
       int64_t* to = order + r * s.count;
@@ -174,12 +176,12 @@ void rank_rows(const RankShape& s, const T* x, int64_t* order) {
         *to = nan;
         continue;
       }
-      const typename R::Word* found;
+      const Word* found;
       if (whole) {
-        row.fill(words.get());
-        found = sorted<R>(row.n, true, words.get(), room.get()) + s.first;
+        row.fill(words);
+        found = sorted<R>(row.n, true, words, room) + s.first;
       } else {
-        found = sorted<R>(s.count, false, ranked(row, s.first, s.first + s.count, words.get()), room.get());
+        found = sorted<R>(s.count, false, ranked(row, s.first, s.first + s.count, words), room);
       }
       for (int64_t k = 0; k < s.count; ++k) to[k] = R::place_in(found[k]);
     }
@@ -188,12 +190,12 @@ void rank_rows(const RankShape& s, const T* x, int64_t* order) {
 
 }  // namespace
 
-void rank(const Queue&, DType dtype, const RankShape& s, const void* x, int64_t* order) {
+void rank(const Queue& queue, DType dtype, const RankShape& s, const void* x, int64_t* order) {
   if (s.count == 0) return;
   dispatch(dtype, [&]<class T>(T) {
     if constexpr (sizeof(T) <= 4)
-      if (s.n <= int64_t{1} << 32) return rank_rows<T, uint32_t>(s, static_cast<const T*>(x), order);
-    rank_rows<T, uint64_t>(s, static_cast<const T*>(x), order);
+      if (s.n <= int64_t{1} << 32) return rank_rows<T, uint32_t>(queue, s, static_cast<const T*>(x), order);
+    rank_rows<T, uint64_t>(queue, s, static_cast<const T*>(x), order);
   });
 }
 

@@ -126,8 +126,10 @@ template <class T>
 void conv2d_max_pool(const Queue& queue, const Conv2dShape& s, int64_t window, const T* input, const T* weight, const T* bias,
                      const ChannelNorm<T>& norm, T* output, uint8_t* which) {
   const int64_t spatial = s.out_height * s.out_width, height = s.out_height / window, width = s.out_width / window;
-  std::vector<T> whole(static_cast<size_t>((s.batch + s.lanes - 1) / s.lanes * s.lanes * s.out_channels * spatial));
-  conv2d_forward(queue, s, input, weight, bias, norm, whole.data());
+  const int64_t count = (s.batch + s.lanes - 1) / s.lanes * s.lanes * s.out_channels * spatial;
+  T* const whole = static_cast<T*>(queue.scratch(0, static_cast<size_t>(count) * sizeof(T)));
+  if (queue.rehearses) return;
+  conv2d_forward(queue, s, input, weight, bias, norm, whole);
   for (int64_t n = 0; n < s.batch; ++n)
     for (int64_t o = 0; o < s.out_channels; ++o)
       for (int64_t y = 0; y < height; ++y)
@@ -136,7 +138,7 @@ void conv2d_max_pool(const Queue& queue, const Conv2dShape& s, int64_t window, c
           int64_t at = -1;
           for (int64_t tap = 0; tap < window * window; ++tap) {
             const int64_t position = (y * window + tap / window) * s.out_width + x * window + tap % window;
-            const T value = whole[static_cast<size_t>(lanes_index(n, o, position, s.out_channels, spatial, s.lanes))];
+            const T value = whole[lanes_index(n, o, position, s.out_channels, spatial, s.lanes)];
             if (at < 0 || value > best || value != value) best = value, at = tap;
           }
           const int64_t to = lanes_index(n, o, y * width + x, s.out_channels, height * width, s.lanes);

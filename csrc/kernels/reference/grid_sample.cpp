@@ -1,6 +1,7 @@
 // Images read at the places that a grid says, and the gradients of both: all by the taps of each place.
 #include "kernels/grid_sample.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/reference/reference.h"
@@ -36,15 +37,16 @@ void for_images(const GridSampleShape& s, const F& f) {
 }  // namespace
 
 template <class T>
-void grid_sample(const Queue&, const GridSampleShape& s, const T* input, const T* grid, const T* along, T* output) {
+void grid_sample(const Queue& queue, const GridSampleShape& s, const T* input, const T* grid, const T* along, T* output) {
   const int64_t in_plane = s.in_height * s.in_width, out_plane = s.out_height * s.out_width;
   for_images(s, [&](int64_t n) {
+    double* const sums = static_cast<double*>(queue.scratch(0, static_cast<size_t>(out_plane) * sizeof(double)));
     for (int64_t c = n * s.channels; c < (n + 1) * s.channels; ++c) {
-      std::vector<double> sums(static_cast<size_t>(out_plane));
+      std::fill_n(sums, out_plane, 0.0);
       for_reads(s, n, grid, along, [&](int64_t p, int64_t at, const GridWeight<double>& weight) {
-        sums[static_cast<size_t>(p)] += weight.value * static_cast<double>(input[c * in_plane + at]);
+        sums[p] += weight.value * static_cast<double>(input[c * in_plane + at]);
       });
-      for (int64_t p = 0; p < out_plane; ++p) output[c * out_plane + p] = static_cast<T>(sums[static_cast<size_t>(p)]);
+      for (int64_t p = 0; p < out_plane; ++p) output[c * out_plane + p] = static_cast<T>(sums[p]);
     }
   });
 }

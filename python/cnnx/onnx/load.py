@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from cnnx import _C
+from cnnx.devices import CPU, as_device
 from cnnx.nn import Module, Parameter
 from cnnx.tensor import Tensor
 
@@ -38,13 +39,15 @@ class OnnxModule(Module):
         self.outputs: list[Value] = net.outputs
         self._weights: list[Tensor] = [tensor for _, tensor in net.weights]
         self._places: list[tuple[int, Module, str]] = []  # which weight, the module that has it, its name
+        where = as_device("onnx.load", None)
         for numbers, is_parameter in ((net.parameters, True), (net.buffers, False)):
             for i in numbers:
                 holder, name = self._place(net.weights[i][0])
+                weight = self._weights[i].to(where)
                 if is_parameter:
-                    holder.register_parameter(name, Parameter(self._weights[i]))
+                    holder.register_parameter(name, Parameter(weight))
                 else:
-                    holder.register_buffer(name, self._weights[i])
+                    holder.register_buffer(name, weight)
                 self._places.append((i, holder, name))
         self.eval()
 
@@ -75,6 +78,10 @@ class OnnxModule(Module):
         weights = list(self._weights)
         for i, holder, name in self._places:
             weights[i] = getattr(holder, name)
+            if weights[i].device == CPU and any(tensor.is_cuda for tensor in inputs):
+                raise RuntimeError(
+                    f"onnx: an input is on a CUDA device, '{name}' on the CPU; to() moves the net"
+                )
         results = self._net.run(list(inputs), weights, self.training)
         return results[0] if len(results) == 1 else tuple(results)
 
@@ -93,7 +100,7 @@ def load(path: str | os.PathLike[str]) -> OnnxModule:
     Returns
     -------
     OnnxModule
-        The net in eval mode; its inputs are those of the file, in their order.
+        The net in eval mode, on the default device; its inputs are those of the file, in their order.
 
     Raises
     ------

@@ -10,10 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from cnnx import _C
+from cnnx import _C, devices
+from cnnx.dtypes import numpy_dtype
 from cnnx.onnx.load import read
+from cnnx.tensor import Tensor
 
 __all__ = ["Session"]
+
+
+def _kind(tensor: Tensor) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """The shape and dtype of an array that stands for the tensor."""
+    return tuple(tensor.shape), numpy_dtype(tensor.dtype)
 
 
 class Session:
@@ -32,6 +39,10 @@ class Session:
         That a run may use. Default: as many as `cnnx.get_num_threads` says.
     shapes
         Of the inputs, where other extents are free too. Default: as the file says them.
+    device
+        Where it runs; on a CUDA device a run is the replay of a captured graph. Default: the default device.
+    fold_batch_norm
+        Whether batch normalisation behind a convolution becomes part of its weights. Default: True.
 
     Raises
     ------
@@ -42,7 +53,8 @@ class Session:
     ValueError
         If `batch` or `threads` is below 1, or an extent is free and not given.
     RuntimeError
-        If the net cannot be planned, because its course depends on values or it draws random numbers.
+        If the net cannot be planned, because its course depends on values or it draws random numbers, or if
+        there is no such device.
 
     Examples
     --------
@@ -58,6 +70,8 @@ class Session:
         batch: int = 1,
         threads: int | None = None,
         shapes: Sequence[Sequence[int]] | None = None,
+        device: str | devices.device | int | None = None,
+        fold_batch_norm: bool = True,
     ) -> None:
         net = read(path, "onnx.Session")
         for name, value in (("batch", batch), ("threads", 1 if threads is None else threads)):
@@ -71,25 +85,30 @@ class Session:
             raise TypeError("onnx.Session: shapes must be a sequence of shapes") from None
         if any(extent < 0 for shape in given for extent in shape):
             raise ValueError(f"onnx.Session: a negative extent in shapes {given}")
-        self._session = _C.Session(net, batch, threads or 0, given)
+        if not isinstance(fold_batch_norm, bool):
+            raise TypeError(
+                f"onnx.Session: fold_batch_norm must be a bool, got {type(fold_batch_norm).__name__}"
+            )
+        where = devices.as_device("onnx.Session", device)
+        self._session = _C.Session(net, batch, threads or 0, given, str(where), fold_batch_norm)
         self._names = [name for name, *_ in net.inputs]
-        self._inputs = [self._session.input(i).numpy() for i in range(self._session.inputs)]
-        self._outputs = [self._session.output(i).numpy() for i in range(self._session.outputs)]
+        self._inputs = [_kind(self._session.input(i)) for i in range(self._session.inputs)]
+        self._outputs = [_kind(self._session.output(i)) for i in range(self._session.outputs)]
         self._lock = threading.Lock()
 
     @property
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of the inputs by their names."""
-        return {name: array.shape for name, array in zip(self._names, self._inputs, strict=True)}
+        return {name: shape for name, (shape, _) in zip(self._names, self._inputs, strict=True)}
 
     @property
     def output_shapes(self) -> list[tuple[int, ...]]:
         """The shapes of the outputs."""
-        return [array.shape for array in self._outputs]
+        return [shape for shape, _ in self._outputs]
 
     @property
     def nbytes(self) -> int:
-        """The memory for what a run computes in between."""
+        """The memory for what a run computes in between; 0 on a device."""
         return self._session.bytes
 
     def run(self, *inputs: np.ndarray[Any, Any]) -> Any:
@@ -104,19 +123,18 @@ class Session:
         """
         if len(inputs) != len(self._inputs):
             raise ValueError(f"Session.run: the net has {len(self._inputs)} inputs, got {len(inputs)}")
-        for name, array, place in zip(self._names, inputs, self._inputs, strict=True):
-            if not isinstance(array, np.ndarray) or array.dtype != place.dtype:
+        for name, array, (shape, dtype) in zip(self._names, inputs, self._inputs, strict=True):
+            if not isinstance(array, np.ndarray) or array.dtype != dtype:
                 found = array.dtype if isinstance(array, np.ndarray) else type(array).__name__
-                raise TypeError(f"Session.run: input '{name}' must be an array of {place.dtype}, got {found}")
-            if array.shape != place.shape:
-                raise ValueError(
-                    f"Session.run: input '{name}' has the shape {place.shape}, got {array.shape}"
-                )
+                raise TypeError(f"Session.run: input '{name}' must be an array of {dtype}, got {found}")
+            if array.shape != shape:
+                raise ValueError(f"Session.run: input '{name}' has the shape {shape}, got {array.shape}")
+        results = tuple(np.empty(shape, dtype) for shape, dtype in self._outputs)
         with self._lock:
-            for array, place in zip(inputs, self._inputs, strict=True):
-                place[...] = array
-            self._session.run()
-            results = tuple(array.copy() for array in self._outputs)
+            self._session.run(
+                [np.ascontiguousarray(array).data for array in inputs],
+                [array.data for array in results],
+            )
         return results[0] if len(results) == 1 else results
 
     __call__ = run

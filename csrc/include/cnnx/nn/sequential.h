@@ -31,6 +31,7 @@ struct AnyLayer {
   template <Layer L>
     requires(!std::same_as<L, AnyLayer>)
   AnyLayer(std::string name, const L& layer) : name(std::move(name)), forward(layer) {
+    if (!forward) throw ValueError("Sequential: a layer is an empty function");
     if constexpr (std::derived_from<L, Module>) module.emplace(layer);
     if constexpr (requires { layer.str(); }) text = layer.str();
     else text = detail::type_name(typeid(L)) + "()";
@@ -63,6 +64,8 @@ struct AnyLayer {
 class Sequential : public Module {
  public:
   Sequential(std::initializer_list<AnyLayer> layers = {});
+  Sequential(const Sequential&) = default;  // moved, too: what is left is a handle of the same layers
+  Sequential& operator=(const Sequential&) = delete;
   // At the end. ValueError for a name that is there already, and for one with a dot.
   Sequential& push_back(const AnyLayer& layer);
   Sequential& push_back(const std::string& name, const AnyLayer& layer);
