@@ -502,7 +502,7 @@ TEST_CASE("a net within a plan of another function") {
 }
 
 TEST_CASE("a session of a batch that the net does not take") {
-  const auto net = [](std::vector<int64_t> shape) {
+  const auto net = [](std::initializer_list<int64_t> shape) {
     return parsed(NetWriter().input("x", shape).node("Relu", {"x"}, {"y"}).output("y", shape).str());
   };
   CHECK_THROWS_WITH_AS(Session(net({1, 3}), {.batch = 5}), "Session: a batch of 5, but 'x' has the shape (1, 3)", ValueError);
