@@ -441,6 +441,7 @@ def test_errors_of_composed_functions():
             call()
 
 
+@pytest.mark.big
 def test_multinomial_draws_by_weight():
     cnnx.manual_seed(0)
     weights = cnnx.tensor([[0.0, 1.0, 3.0, 0.0], [2.0, 0.0, 0.0, 2.0]])

@@ -272,6 +272,7 @@ def test_perspective_of_pictures(mode, kind):
         assert (pixels(of_tensor) != array).mean() < 0.02
 
 
+@pytest.mark.big
 def test_gradients_of_what_reads_between_pixels():
     image = cnnx.rand(2, 2, 5, 6, dtype=cnnx.float64, requires_grad=True)
     by = cnnx.rand(1, 5, 6, 2, dtype=cnnx.float64) * 0.3
