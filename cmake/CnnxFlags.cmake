@@ -78,7 +78,7 @@ set(CNNX_KERNEL_FLAGS -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 if(NOT CNNX_SANITIZE)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     # What the kernels need of -O3: vectors, and short loops over registers written out. Its copies of loops, for conditions that the
-    # branch predictor foresees, are a quarter more code, and quicker in two files alone, which have them (csrc/CMakeLists.txt).
+    # branch predictor foresees, are a quarter more code, and quicker in three files alone, which have them (csrc/CMakeLists.txt).
     list(PREPEND CNNX_KERNEL_FLAGS -O2 -ftree-vectorize -fvect-cost-model=dynamic -fpeel-loops)
   else()
     list(PREPEND CNNX_KERNEL_FLAGS -O3)
