@@ -135,17 +135,15 @@ std::vector<Tensor> OnnxNet::planned(const std::vector<Tensor>& inputs, const st
 
   const NoGrad guard;
   const std::string key = signature(inputs) + places(weights);
-  std::shared_ptr<Plan> plan;
+  State::Planned known;
   {
     const std::lock_guard lock(state().mutex);
     const auto found = state().plans.find(key);
-    if (found != state().plans.end()) {
-      if (found->second.is_refused) return eager();
-      plan = found->second.plan;
-    }
+    if (found != state().plans.end()) known = found->second;
   }
-  if (plan != nullptr)
-    if (auto results = plan->try_replay(inputs)) return *std::move(results);
+  if (known.is_refused) return eager();  // which takes the mutex itself
+  if (known.plan != nullptr)
+    if (auto results = known.plan->try_replay(inputs)) return *std::move(results);
   // A first pass finds the constants; the second is noted.
   State::Planned planned;
   const std::string of_constants = constants_key(state(), inputs, weights, false);

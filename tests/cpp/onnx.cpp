@@ -501,6 +501,13 @@ TEST_CASE("a net within a plan of another function") {
   }
 }
 
+TEST_CASE("a net that no plan holds runs op by op, however often it is called") {
+  const OnnxNet net = parsed(
+      NetWriter().input("a", {3}, kInt64).input("b", {3}, kInt64).node("Div", {"a", "b"}, {"y"}).output("y", {3}, kInt64).str());
+  const Tensor two = Tensor::full({3}, 2, {DType::int64}), seven = Tensor::full({3}, 7, {DType::int64});
+  for (int call = 0; call < 4; ++call) CHECK(net({seven, two})[0].data<int64_t>()[2] == 3);
+}
+
 TEST_CASE("a session of a net that divides integers: its integer inputs begin as ones; errors name the node") {
   const OnnxNet net = parsed(
       NetWriter().input("a", {3}, kInt64).input("b", {3}, kInt64).node("Div", {"a", "b"}, {"y"}).output("y", {3}, kInt64).str());
