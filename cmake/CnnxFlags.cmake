@@ -76,7 +76,13 @@ endif()
 # no result. There is no -ffast-math. With sanitizers the build type's level is enough, and far quicker to compile.
 set(CNNX_KERNEL_FLAGS -ffp-contract=fast -fno-math-errno -fno-trapping-math)
 if(NOT CNNX_SANITIZE)
-  list(PREPEND CNNX_KERNEL_FLAGS -O3)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # What the kernels need of -O3: vectors, and short loops over registers written out. Its copies of loops, for conditions that the
+    # branch predictor foresees, are a quarter more code, and quicker in three files alone, which have them (csrc/CMakeLists.txt).
+    list(PREPEND CNNX_KERNEL_FLAGS -O2 -ftree-vectorize -fvect-cost-model=dynamic -fpeel-loops)
+  else()
+    list(PREPEND CNNX_KERNEL_FLAGS -O3)
+  endif()
 elseif(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")  # which contracts where it has inlined, from -O2 on
   list(PREPEND CNNX_KERNEL_FLAGS -O2)
 endif()

@@ -125,8 +125,10 @@ constexpr int kWindowChannels = 2, kWindowRegisters = 32;
 #else
 constexpr int kWindowChannels = 1, kWindowRegisters = 16;
 #endif
+// A single row of one channel has registers for more columns, but is at the edges of an image, and gains nothing by them.
 constexpr int window_cols(int kernel, int channels, int rows) {
-  return (kWindowRegisters - channels * kernel - 1) / (channels * rows);
+  const int cols = (kWindowRegisters - channels * kernel - 1) / (channels * rows);
+  return cols < 14 ? cols : 14;
 }
 
 bool has_windows(const ConvPlan& c) {
@@ -373,7 +375,7 @@ inline void weight_tile(const ConvPlan& c, const float* grad_output, const float
                         const int32_t* offsets, Vec* sums, int64_t sums_pitch) {
   const int64_t step = c.stride_width * kLanes, out_plane = c.out_height * c.out_width * kLanes;
   int64_t at[Taps];
-  for (int t = 0; t < Taps; ++t) at[t] = offsets[t];
+  unroll<Taps>([&](auto t) { at[t] = offsets[t]; });
   Vec sum[Channels][Taps] = {};
   for (int64_t y = 0; y < c.out_height; ++y) {
     const float* in_row = input + y * c.stride_height * row_pitch;

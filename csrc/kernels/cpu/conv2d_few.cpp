@@ -226,6 +226,12 @@ void run_forward(const Queue& queue, const ConvPlan& c, const float* input, cons
   (prefers_pixels(c) ? forward_by_pixels : forward_by_channels)(queue, c, input, weight, bias, output);
 }
 
+// Sums of a vector of channels for each tap, to the taps of those that live. One for tiles of all sizes.
+__attribute__((noinline)) void add_weights(const Vec* sums, int64_t taps, int64_t live, bool adds, float* to, int64_t step) {
+  for (int64_t i = 0; i < live; ++i, to += step)
+    for (int64_t t = 0; t < taps; ++t) to[t] = adds ? to[t] + sums[t][i] : sums[t][i];
+}
+
 void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* input, const float* grad_output,
                          float* grad_weight) {
   const int64_t out_group = c.out_group(), taps = c.taps(), spatial = c.out_height * c.out_width;
@@ -269,14 +275,13 @@ void run_backward_weight(const Queue& queue, const ConvPlan& c, const float* inp
             }
           }
         }
-        for (int v = 0; v < Vectors; ++v)
-          for (int t = 0; t < Taps; ++t) {
-            const int64_t channel = (first + v) * kLanes;
-            for (int64_t i = 0; i < min(out_group - channel, kLanes); ++i) {
-              float& to = grad_weight[(group * out_group + channel + i) * taps + t0 + t];
-              to = c.accumulate ? to + acc[v][t][i] : acc[v][t][i];
-            }
-          }
+        Vec sums[Vectors][Taps];
+        unroll<Vectors>([&](auto v) { unroll<Taps>([&](auto t) { sums[v][t] = acc[v][t]; }); });
+        for (int64_t v = 0; v < Vectors; ++v) {
+          const int64_t channel = (first + v) * kLanes;
+          add_weights(sums[v], Taps, min(out_group - channel, kLanes), c.accumulate,
+                      grad_weight + (group * out_group + channel) * taps + t0, taps);
+        }
       });
     });
   });

@@ -12,7 +12,7 @@ inline Vec normalised(Vec x, Vec mean, Vec scale, Vec shift) { return (x - mean)
 
 // NaN stays NaN, as in the functions of their own (elementwise.cpp). The same for all vectors of a call, so the branch is
 // foreseen.
-inline Vec activated(Activation activation, Vec v) {
+__attribute__((always_inline)) inline Vec activated(Activation activation, Vec v) {
   switch (activation) {
     case Activation::relu: return select(v <= 0.0f, Vec{}, v);
     case Activation::tanh: return tanh(v);
@@ -23,7 +23,7 @@ inline Vec activated(Activation activation, Vec v) {
 }
 
 // In place; the commonest one has a loop of its own, in which nothing is left to choose.
-inline void activate(Activation activation, float* y, int64_t count) {
+__attribute__((noinline)) inline void activate(Activation activation, float* y, int64_t count) {
   const auto each = [&](const auto& f) {
     int64_t i = 0;
     for (; i + kLanes <= count; i += kLanes) store(y + i, f(load(y + i)));

@@ -63,6 +63,26 @@ void pack_rows(const GemmShape& s, const float* a, const Split& tiles, int64_t f
   }
 }
 
+// What a tile of c holds that is not made of whole vectors: to `edge`, zeros beside it, and back. One for tiles of all sizes.
+__attribute__((noinline)) void read_edge(const GemmShape& s, const float* c, int64_t rows, int64_t columns, float* edge) {
+  for (int64_t r = 0; r < rows; ++r, c += s.c_row)
+    for (int64_t j = 0; j < columns; j += kLanes, edge += kLanes) {
+      const int64_t live = min(columns - j, kLanes);
+      if (s.c_col == 1) store(edge, load_partial(c + j, live));
+      else
+        for (int64_t i = 0; i < kLanes; ++i) edge[i] = i < live ? c[(j + i) * s.c_col] : 0.0f;
+    }
+}
+__attribute__((noinline)) void write_edge(const GemmShape& s, const float* edge, int64_t rows, int64_t columns, float* c) {
+  for (int64_t r = 0; r < rows; ++r, c += s.c_row)
+    for (int64_t j = 0; j < columns; j += kLanes, edge += kLanes) {
+      const int64_t live = min(columns - j, kLanes);
+      if (s.c_col == 1) store_partial(c + j, load(edge), live);
+      else
+        for (int64_t i = 0; i < live; ++i) c[(j + i) * s.c_col] = edge[i];
+    }
+}
+
 // One tile of c over one panel: its sum, added to what is there if `adds`. c comes last, as it may lie far out. With `b` the
 // panel is not made yet: the product reads it from there and makes it.
 template <int Rows, int Vectors>
@@ -71,35 +91,22 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
   constexpr int64_t kPitch = Vectors * kLanes;
   Vec acc[Rows][Vectors] = {};
   // Ask for it now: it arrives during the product.
-  for (int r = 0; r < Rows; ++r)
-    for (int v = 0; v < Vectors; ++v) __builtin_prefetch(c + r * s.c_row + v * kLanes * s.c_col, 1);
+  unroll<Rows>([&](auto r) {
+    unroll<Vectors>([&](auto v) { __builtin_prefetch(c + r * s.c_row + v * kLanes * s.c_col, 1); });
+  });
   // Only where c is not made of vectors it passes through an edge of its own.
-  const bool apart = s.c_col != 1;
-  const bool whole = !apart && columns == kPitch;
+  const bool whole = s.c_col == 1 && columns == kPitch;
   alignas(64) float edge[Rows * kPitch];
   float* tile = whole ? c : edge;
-  const int64_t tile_row = whole ? s.c_row : kPitch, last = columns - (Vectors - 1) * kLanes;
-  const auto for_vectors = [&](const auto& f) {
-    for (int r = 0; r < Rows; ++r)
-      for (int v = 0; v < Vectors; ++v)
-        f(c + r * s.c_row + v * kLanes, edge + r * kPitch + v * kLanes, v < Vectors - 1 ? kLanes : last);
-  };
+  const int64_t tile_row = whole ? s.c_row : kPitch;
   if (b != nullptr) product<Rows, Vectors, true>(a, a_row, a_col, b, s.b_row, depth, acc, panel);
   else product<Rows, Vectors>(a, a_row, a_col, panel, kPitch, depth, acc);
-  if (adds && apart) {
-    for (int r = 0; r < Rows; ++r)
-      for (int64_t j = 0; j < kPitch; ++j) edge[r * kPitch + j] = j < columns ? c[r * s.c_row + j * s.c_col] : 0.0f;
-  } else if (adds && !whole) {
-    for_vectors([](const float* from, float* to, int64_t n) { store(to, load_partial(from, n)); });
+  if (adds) {
+    if (!whole) read_edge(s, c, Rows, columns, edge);
+    unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] += load(tile + r * tile_row + v * kLanes); }); });
   }
-  if (adds) unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] += load(tile + r * tile_row + v * kLanes); }); });
   unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { store(tile + r * tile_row + v * kLanes, acc[r][v]); }); });
-  if (apart) {
-    for (int r = 0; r < Rows; ++r)
-      for (int64_t j = 0; j < columns; ++j) c[r * s.c_row + j * s.c_col] = edge[r * kPitch + j];
-  } else if (!whole) {
-    for_vectors([](float* to, const float* from, int64_t n) { store_partial(to, load(from), n); });
-  }
+  if (!whole) write_edge(s, edge, Rows, columns, c);
 }
 
 // v[From] + ... + v[From + N - 1], by halves.
@@ -349,11 +356,14 @@ __attribute__((noinline)) void rows_tile(const LinearShape& s, const float* inpu
     unroll<Rows>([&](auto r) { acc[r][v] = is_first ? start : load_partial(output + r * s.out_features + v * kLanes, live(v)); });
   });
   product<Rows, Vectors>(input, s.in_features, 1, panel, Vectors * kLanes, depth, acc);
+  // The commonest activation by the way; code of the others in tiles of all sizes would be most of this file.
+  if (is_last && s.activation == Activation::relu)
+    unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { acc[r][v] = activated(Activation::relu, acc[r][v]); }); });
   unroll<Rows>([&](auto r) {
-    unroll<Vectors>([&](auto v) {
-      store_partial(output + r * s.out_features + v * kLanes, is_last ? activated(s.activation, acc[r][v]) : acc[r][v], live(v));
-    });
+    unroll<Vectors>([&](auto v) { store_partial(output + r * s.out_features + v * kLanes, acc[r][v], live(v)); });
   });
+  if (is_last && s.activation != Activation::relu)
+    for (int64_t r = 0; r < Rows; ++r) activate(s.activation, output + r * s.out_features, columns);
 }
 
 // Of images in rows, outputs in the lanes: the same sums.

@@ -62,7 +62,7 @@ inline bool any(VecI mask) {
 }
 
 // The vector at i of an operand that may be absent (then all ones) or end within it.
-inline Vec read(const float* data, int64_t i, int64_t left) {
+__attribute__((always_inline)) inline Vec read(const float* data, int64_t i, int64_t left) {
   if (data == nullptr) return constant(1.0f);
   return left >= kLanes ? load(data + i) : load_partial(data + i, left);
 }

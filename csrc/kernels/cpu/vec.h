@@ -52,15 +52,20 @@ inline __m256i first_ones(int64_t n) { return _mm256_loadu_si256(reinterpret_cas
 inline Vec load_partial(const float* p, int64_t n) { return (Vec)_mm256_maskload_ps(p, first_ones(n)); }
 inline void store_partial(float* p, Vec v, int64_t n) { _mm256_maskstore_ps(p, first_ones(n), (__m256)v); }
 #else
-inline Vec load_partial(const float* p, int64_t n) {
+__attribute__((noinline)) inline Vec load_some(const float* p, int64_t n) {
   alignas(64) float buffer[kLanes] = {};
   for (int64_t i = 0; i < n; ++i) buffer[i] = p[i];
   return load(buffer);
 }
-inline void store_partial(float* p, Vec v, int64_t n) {
+__attribute__((noinline)) inline void store_some(float* p, Vec v, int64_t n) {
   alignas(64) float buffer[kLanes];
   store(buffer, v);
   for (int64_t i = 0; i < n; ++i) p[i] = buffer[i];
+}
+inline Vec load_partial(const float* p, int64_t n) { return n == kLanes ? load(p) : load_some(p, n); }
+inline void store_partial(float* p, Vec v, int64_t n) {
+  if (n == kLanes) store(p, v);
+  else store_some(p, v, n);
 }
 #endif
 

@@ -21,10 +21,13 @@ namespace cnnx::host {
 // Elements of one unit of work. Longer rows are cut into pieces of as many.
 constexpr int64_t kElementsPerUnit = 16384;
 
-// Calls row(n, at) for the innermost rows of `s`, or pieces of them, in any order and on all threads: n elements from the
-// operands' offsets at[].
-template <int kOperands, class Row>
-void for_each_row(const StridedShape<kOperands>& s, double element_cost, const Row& row) {
+// Calls row(context, n, at) for the innermost rows of `s`, or pieces of them, in any order and on all threads: n elements from
+// the operands' offsets at[]. A function, not a template of what it calls: dtypes and ops make hundreds of those.
+template <int kOperands>
+using RowFunction = void (*)(const void* context, int64_t n, const int64_t (&at)[kOperands]);
+template <int kOperands>
+__attribute__((noinline)) void walk_rows(const StridedShape<kOperands>& s, double element_cost, RowFunction<kOperands> row,
+                                         const void* context) {
   const int last = s.ndim - 1;
   const int64_t n = s.extent[last], total = s.numel();
   if (total == 0) return;
@@ -42,7 +45,7 @@ void for_each_row(const StridedShape<kOperands>& s, double element_cost, const R
       for (int k = 0; k < kOperands; ++k) at[k] += s.stride[k][d] * position[d];
     }
     for (int64_t r = first; r < end; ++r) {
-      row(count, at);
+      row(context, count, at);
       for (int d = last - 1; d >= 0; --d) {
         for (int k = 0; k < kOperands; ++k) at[k] += s.stride[k][d];
         if (++position[d] < s.extent[d]) break;
@@ -51,6 +54,15 @@ void for_each_row(const StridedShape<kOperands>& s, double element_cost, const R
       }
     }
   });
+}
+
+// The same of anything that can be called: row(n, at).
+template <int kOperands, class Row>
+void for_each_row(const StridedShape<kOperands>& s, double element_cost, const Row& row) {
+  const RowFunction<kOperands> call = [](const void* context, int64_t n, const int64_t (&at)[kOperands]) {
+    (*static_cast<const Row*>(context))(n, at);
+  };
+  walk_rows(s, element_cost, call, &row);
 }
 
 // The same in order, one after the other.
