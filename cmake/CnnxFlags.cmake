@@ -5,10 +5,10 @@ set(CNNX_OPTIMISED $<OR:$<CONFIG:Release>,$<CONFIG:>>)
 add_library(cnnx_flags INTERFACE)
 target_compile_options(cnnx_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra $<$<BOOL:${CNNX_WERROR}>:-Werror>>
                        $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
+# Each function by itself, so that the linker leaves out those that nothing points to.
+target_compile_options(cnnx_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffunction-sections -fdata-sections>)
 if(CNNX_INFERENCE_ONLY)
-  # Each function by itself, so that the linker leaves out those that nothing points to.
   target_compile_definitions(cnnx_flags INTERFACE CNNX_INFERENCE_ONLY)
-  target_compile_options(cnnx_flags INTERFACE -ffunction-sections -fdata-sections)
 endif()
 if(CNNX_SANITIZE)
   target_compile_options(cnnx_flags INTERFACE -fsanitize=${CNNX_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)

@@ -408,6 +408,8 @@ INFINITE = cnnx.full((1, 3), float("inf"))
         (DENSE, cnnx.ones(2, 3), {"int8": True, "calibration": ONE}, ValueError, "a batch of 1"),
         (DENSE, ONE, {"int8": True, "calibration": cnnx.ones(1, 4)}, ValueError, "like the sample"),
         (DENSE, ONE, {"int8": True, "calibration": INFINITE}, ValueError, "not finite"),
+        (DENSE, ONE, {"int8": True, "calibration": ONE * 0}, ValueError, "zero everywhere"),
+        (DENSE, ONE, {"note": 1}, TypeError, "note must be str"),
         (DENSE, ONE, {"int8": True, "calibration": ONE * 1e-42}, ValueError, "values too near 0"),
         (of(lambda x: x.sum()), ONE, {"int8": True, "calibration": ONE}, ValueError, "a batch of 1"),
     ],

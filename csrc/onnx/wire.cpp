@@ -10,7 +10,7 @@ namespace cnnx::onnx {
 static_assert(std::endian::native == std::endian::little, "numbers are read as they lie in the file");
 
 void Source::fail(const char* at, const std::string& what) const {
-  throw ValueError(message(name, ": byte ", static_cast<int64_t>(at - bytes.data()), ": ", what));
+  throw ValueError(message(name, ": no ONNX file, or a damaged one: byte ", static_cast<int64_t>(at - bytes.data()), ": ", what));
 }
 
 std::string quoted(std::string_view text) {

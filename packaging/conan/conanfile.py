@@ -86,10 +86,8 @@ class Cnnx(ConanFile):
         self.cpp_info.system_libs = ["pthread", "dl", "m"]
         if stdcpp := stdcpp_library(self):
             self.cpp_info.system_libs.append(stdcpp)  # for programs in C
-        flags = []
+        flags = ["-Wl,--gc-sections"]
         if self.options.openmp:
             flags.append("-fopenmp")
-        if self.options.inference_only:
-            flags.append("-Wl,--gc-sections")
         self.cpp_info.exelinkflags = flags
         self.cpp_info.sharedlinkflags = flags

@@ -155,7 +155,7 @@ TEST_CASE("what a file may say wrong, and how the error begins") {
   } cases[] = {
       {"nothing", "", "load_onnx: test: no ONNX model"},
       {"text", "hello world, this is no model", "load_onnx: test: "},
-      {"a size beyond the end", "\x3a" + huge + "\x01", "load_onnx: test: byte"},
+      {"a size beyond the end", "\x3a" + huge + "\x01", "load_onnx: test: no ONNX file, or a damaged one: byte"},
       {"an old opset", NetWriter(6).input("x", {1}).node("Relu", {"x"}, {"y"}).output("y").str(), "load_onnx: test: opset 6"},
       {"a newer opset", NetWriter(99).input("x", {1}).node("Relu", {"x"}, {"y"}).output("y").str(), "load_onnx: test: opset 99"},
       {"an opset below zero", NetWriter(-1).input("x", {1}).node("Relu", {"x"}, {"y"}).output("y").str(),

@@ -132,8 +132,6 @@ def export_c(
         raise ValueError(f"export_c: workspace must be 'static' or 'caller', got {workspace!r}")
     if not isinstance(int8, bool):
         raise TypeError(f"export_c: int8 must be a bool, got {type(int8).__name__}")
-    if note is not None and not isinstance(note, str):
-        raise TypeError(f"export_c: note must be a string, got {type(note).__name__}")
     net, header = build(model, inputs), f"{file.stem if file is not None else name}.h"
     caller = workspace == "caller"
     if int8:
@@ -176,7 +174,10 @@ def _typical(calibration: Tensor | Sequence[Tensor], inputs: Sequence[Tensor]) -
                 f"export_c: calibration must be (N, ...) like the sample {tuple(like.shape)}, "
                 f"got {tuple(tensor.shape)}"
             )
-        arrays.append(tensor.detach().cpu().numpy())
+        array = tensor.detach().cpu().numpy()
+        if not array.any():
+            raise ValueError("export_c: calibration is zero everywhere, which gives no scales")
+        arrays.append(array)
     if len({len(array) for array in arrays}) > 1:
         raise ValueError("export_c: calibration must have as many entries for each input")
     return arrays
