@@ -150,5 +150,5 @@ def test_node_tests_in_sessions():
         passed += 1
     print(f"{passed} in sessions; refused:", *refused, sep="\n  ")
     assert not wrong, "\n".join(wrong)
-    assert len(refused) < 12
+    assert len(refused) <= 12
     assert passed >= 1000
