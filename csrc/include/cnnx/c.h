@@ -73,7 +73,7 @@ typedef struct cnnx_net cnnx_net;
 
 /* Reads an ONNX file: opsets 7 to 28. Weights may lie in files beside it, and nowhere else. */
 CNNX_C_API cnnx_status cnnx_load_onnx(const char* path, cnnx_net** net);
-/* The same from memory, which may go afterwards, of a net without weights in other files; `name` is for errors, and may be null. */
+/* The same from memory, which may go afterwards, without weights in other files; `name` is for errors, and may be null. */
 CNNX_C_API cnnx_status cnnx_parse_onnx(const void* data, size_t size, const char* name, cnnx_net** net);
 
 /* Which net a file has the weights of. Start from CNNX_MODEL("lenet5"): for images of 1 x 28 x 28 and 10 classes. */

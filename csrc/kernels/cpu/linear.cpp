@@ -91,9 +91,7 @@ void gemm_tile(const GemmShape& s, const float* a, int64_t a_row, int64_t a_col,
   constexpr int64_t kPitch = Vectors * kLanes;
   Vec acc[Rows][Vectors] = {};
   // Ask for it now: it arrives during the product.
-  unroll<Rows>([&](auto r) {
-    unroll<Vectors>([&](auto v) { __builtin_prefetch(c + r * s.c_row + v * kLanes * s.c_col, 1); });
-  });
+  unroll<Rows>([&](auto r) { unroll<Vectors>([&](auto v) { __builtin_prefetch(c + r * s.c_row + v * kLanes * s.c_col, 1); }); });
   // Only where c is not made of vectors it passes through an edge of its own.
   const bool whole = s.c_col == 1 && columns == kPitch;
   alignas(64) float edge[Rows * kPitch];
