@@ -23,7 +23,7 @@ void Dims::refuse_index(int i) const {
   throw IndexError(message("Dims: there is no extent ", i, " in ", *this, ", which has ", size_));
 }
 
-void refuse_element(size_t i, size_t size) { throw IndexError(message("there is no element ", i, " among ", size)); }
+void detail::refuse_element(size_t i, size_t size) { throw IndexError(message("there is no element ", i, " among ", size)); }
 
 // By pointers, without a look at each index: every call of an op comes here several times.
 Dims contiguous_strides(const Dims& shape) {

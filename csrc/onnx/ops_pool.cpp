@@ -23,6 +23,9 @@ struct Windows : Spatial {
 
 Windows windows(const NodeRun& run, const Tensor& x) {
   Windows w{spatial(run, x, kernel_shape(run, x))};
+  for (int i = 0; i < 4; ++i)  // as in ONNX Runtime; more would be windows of padding alone, as many as a file pleases
+    if (w.padding[i] >= w.covered(i / 2))
+      run.fail(message("padding by ", w.padding[i], " of windows that cover ", w.covered(i / 2)));
   if (!run.flag("ceil_mode")) return w;
   for (int axis = 2 - w.axes; axis < 2; ++axis) {
     const int64_t size = x.size(axis + x.ndim() - 2), begin = w.padding[2 * axis], step = w.stride[axis];

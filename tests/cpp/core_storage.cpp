@@ -138,8 +138,8 @@ TEST_CASE("copies: strided and negative-stride sources, casts, broadcasts, overl
   CHECK(cast(t, DType::int64).data<int64_t>()[19] == 19);
   CHECK(cast(t, DType::boolean).data<bool>()[0] == false);
   CHECK(cast(t, DType::boolean).data<bool>()[2] == true);
-  CHECK(cast(Tensor::full({1}, -1.7), {DType::int32}).data<int32_t>()[0] == -1);
-  CHECK(cast(Tensor::full({1}, -1.0), {DType::uint8}).data<uint8_t>()[0] == 255);
+  CHECK(cast(Tensor::full({1}, -1.7), DType::int32).data<int32_t>()[0] == -1);
+  CHECK(cast(Tensor::full({1}, -1.0), DType::uint8).data<uint8_t>()[0] == 255);
 
   Tensor target = Tensor::zeros({3, 2});
   const uint64_t version = target.version();

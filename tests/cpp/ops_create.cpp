@@ -132,7 +132,8 @@ TEST_CASE("create: what cannot be") {
       {"zeros_like", [] { return zeros_like(Tensor()); }},
       {"randint_like", [] { return randint_like(Tensor(), 0, 2); }},
   };
-  for (const auto& [op, call] : cases) {
+  for (const auto& [name, call] : cases) {
+    const std::string op = name;  // clang 14 captures no part of a binding
     CAPTURE(op);
     std::string text = "nothing";
     try {

@@ -10,7 +10,9 @@
 
 namespace cnnx CNNX_API {
 
+namespace detail {
 [[noreturn, gnu::cold]] void refuse_element(size_t i, size_t size);
+}
 
 template <class T, size_t kInline>
 class InlineVector {
@@ -69,7 +71,7 @@ class InlineVector {
 
  private:
   void check(size_t i) const {
-    if (i >= size_) refuse_element(i, size_);
+    if (i >= size_) detail::refuse_element(i, size_);
   }
   T* inside() { return reinterpret_cast<T*>(inline_); }
 

@@ -304,7 +304,7 @@ inline bool wide_floor_divide(VecD a, VecD b, VecD* result) {
   VecD count, rest;
   if (!divide(a, b, &count, &rest)) return false;
   const VecL negative = (VecL)wide_sign(a) ^ (VecL)wide_sign(b);  // the sign bit alone
-  const VecD down = (rest != 0.0) & (negative != 0) ? count + 1.0 : count;
+  const VecD down = ((rest != 0.0) & (negative != 0)) ? count + 1.0 : count;
   *result = (VecD)((VecL)down | negative);
   return true;
 }

@@ -72,7 +72,7 @@ inline VecD log2(VecD x) {
   VecD result = e + p * s * 1.44269504088896340736;
   result = x == 0.0 ? wide_constant(-(double)kInfinity) : result;
   result = x == (double)kInfinity ? x : result;
-  return (x < 0.0) | (x != x) ? wide_constant(__builtin_nan("")) : result;
+  return ((x < 0.0) | (x != x)) ? wide_constant(__builtin_nan("")) : result;
 }
 
 // For a result that becomes a float: 0 or infinite beyond |x| = 300.
