@@ -16,7 +16,13 @@ Tensor taken(const Tensor& x, int64_t axis, const Tensor& places) {
   return take_along(TakeName::gather, x, static_cast<int>(axis), expand(reshape(places, along), shape));
 }
 
-FlatIndex flat_index(const NodeRun& run, const Tensor& x, const Tensor& indices, int64_t batch_dims) {
+Tensor places_in(NodeRun& run, size_t i, int64_t extent) {
+  const auto within = [&] { return index_within(run.in(i), {"index", extent}); };
+  return run.is_fixed(i) ? run.once(within) : within();
+}
+
+FlatIndex flat_index(NodeRun& run, const Tensor& x, int64_t batch_dims) {
+  const Tensor& indices = run.in(1);
   const int64_t count = indices.ndim() > 0 ? indices.size(-1) : 0;
   if (indices.ndim() < 1 || batch_dims < 0 || batch_dims >= indices.ndim() || count < 1 || batch_dims + count > x.ndim())
     run.fail(message("indices ", indices.shape(), " for data ", x.shape()));
@@ -27,18 +33,21 @@ FlatIndex flat_index(const NodeRun& run, const Tensor& x, const Tensor& indices,
     batches *= x.size(i);
   }
   int64_t places = 1;
-  Tensor flat;
-  for (int64_t i = 0; i < count; ++i) {
-    const int64_t extent = x.size(static_cast<int>(batch_dims + i));
-    const Tensor at = index_within(select(indices, -1, i), {"index", extent});
-    flat = flat.defined() ? add(mul(flat, extent), at) : at;
-    places *= extent;
-  }
-  if (batch_dims > 0) {
-    const Tensor first = reshape(mul(arange(batches, {.device = x.device()}), places), {batches, 1});
-    flat = add(reshape(flat, {batches, -1}), first);
-  }
-  f.index = reshape(flat, {-1});
+  for (int64_t i = 0; i < count; ++i) places *= x.size(static_cast<int>(batch_dims + i));
+  const auto flat = [&] {
+    Tensor found;
+    for (int64_t i = 0; i < count; ++i) {
+      const int64_t extent = x.size(static_cast<int>(batch_dims + i));
+      const Tensor at = index_within(select(indices, -1, i), {"index", extent});
+      found = found.defined() ? add(mul(found, extent), at) : at;
+    }
+    if (batch_dims > 0) {
+      const Tensor first = reshape(mul(arange(batches, {.device = x.device()}), places), {batches, 1});
+      found = add(reshape(found, {batches, -1}), first);
+    }
+    return reshape(found, {-1});
+  };
+  f.index = run.is_fixed(1) ? run.once(flat) : flat();
   Dims rest(x.shape().begin() + batch_dims + count, x.shape().end());
   f.data = reshape(x, {batches * places, rest.numel()});
   f.result = Dims(indices.shape().begin(), indices.shape().end() - 1);
@@ -53,7 +62,7 @@ void gather_node(NodeRun& run) {
   const auto axis = static_cast<int>(normalized(run, run.integer("axis", 0), x.ndim()));
   if (run.is_fixed(1) && places.numel() == 1 && places.ndim() == 0)
     return run.out(select(x, axis, static_cast<int64_t>(run.number(1))));
-  const Tensor found = taken(x, axis, index_within(reshape(places, {-1}), {"index", x.size(axis)}));
+  const Tensor found = taken(x, axis, reshape(places_in(run, 1, x.size(axis)), {-1}));
   if (places.ndim() == 1) return run.out(found);
   Dims shape(x.shape().begin(), x.shape().begin() + axis);
   for (int64_t extent : places.shape()) shape.push_back(extent);
@@ -64,7 +73,7 @@ void gather_node(NodeRun& run) {
 void gather_elements(NodeRun& run) {
   const Tensor& x = run.in(0);
   const int64_t axis = normalized(run, run.integer("axis", 0), x.ndim());
-  const Tensor places = index_within(run.in(1), {"index", x.size(static_cast<int>(axis))});
+  const Tensor places = places_in(run, 1, x.size(static_cast<int>(axis)));
   for (int d = 0; d < x.ndim(); ++d)
     if (places.ndim() != x.ndim() || (d != axis && places.size(d) > x.size(d)))
       run.fail(message("indices ", places.shape(), " for data ", x.shape()));
@@ -72,7 +81,7 @@ void gather_elements(NodeRun& run) {
 }
 
 void gather_nd(NodeRun& run) {
-  const FlatIndex f = flat_index(run, run.in(0), run.in(1), run.integer("batch_dims", 0));
+  const FlatIndex f = flat_index(run, run.in(0), run.integer("batch_dims", 0));
   run.out(reshape(taken(f.data, 0, f.index), f.result));
 }
 

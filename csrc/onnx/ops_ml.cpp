@@ -44,7 +44,7 @@ void binarizer(NodeRun& run) {
 void array_feature_extractor(NodeRun& run) {
   const Tensor& x = run.in(0);
   if (x.ndim() == 0) run.fail("an input without dimensions");
-  const Tensor found = taken(x, x.ndim() - 1, index_within(reshape(run.in(1), {-1}), {"index", x.size(-1)}));
+  const Tensor found = taken(x, x.ndim() - 1, reshape(places_in(run, 1, x.size(-1)), {-1}));
   run.out(x.ndim() == 1 ? reshape(found, {1, -1}) : found);
 }
 

@@ -23,7 +23,7 @@ void scatter_elements(NodeRun& run) {
 
 void scatter_nd(NodeRun& run) {
   const Tensor &x = run.in(0), &values = run.in(2);
-  const FlatIndex f = flat_index(run, x, run.in(1), 0);
+  const FlatIndex f = flat_index(run, x, 0);
   if (!(values.shape() == f.result)) run.fail(message("updates ", values.shape(), " where ", f.result, " are expected"));
   const int64_t count = f.index.numel(), each = f.data.size(1);
   const Tensor index = expand(reshape(f.index, {count, 1}), {count, each});

@@ -322,7 +322,11 @@ struct Entries {
       Tensor entry = parsed.tensors[k];
       if (entry.device().is_cuda()) check_same_device("index", source, entry);
       entry = plain_copy(to(expand(entry, shape), source.device()));
-      if (!parsed.from_mask) entry = index_within(entry, {"index", extent, true, d, source.shape()});  // a mask's are in range
+      if (!parsed.from_mask) {  // a mask's are in range
+        const IndexBounds bounds{"index", extent, true, d, source.shape()};
+        if (entry.device().is_cuda()) check_within(entry, bounds);
+        else entry = index_within(entry, bounds);
+      }
       tensors.push_back(entry);
     }
   }

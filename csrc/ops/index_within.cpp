@@ -35,13 +35,16 @@ constexpr OpDef kWithin = op<IndexBounds>("index_within", infer, run);
 
 }  // namespace
 
+void check_within(const Tensor& index, const IndexBounds& bounds) {
+  if (const int64_t bad = first_bad_index(index, bounds.extent, bounds.wraps); bad >= 0)
+    refuse(bounds, static_cast<int64_t>(index.as_strided({}, {}, bad).item()));
+}
+
 Tensor index_within(const Tensor& index, const IndexBounds& bounds) {
   const NoGrad guard;
   const Tensor wide = to(index, DType::int64);
   if (!index.device().is_cuda()) return emit_one(kWithin, bounds, {wide});
-  const Tensor there = contiguous(wide);
-  if (const int64_t bad = first_bad_index(there, bounds.extent, bounds.wraps); bad >= 0)
-    refuse(bounds, static_cast<int64_t>(there.as_strided({}, {}, bad).item()));
+  check_within(contiguous(wide), bounds);
   return bounds.wraps ? where(lt(wide, 0), add(wide, bounds.extent), wide) : wide;
 }
 

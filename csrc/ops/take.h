@@ -25,6 +25,8 @@ struct IndexBounds {
 // The index as int64, negative ones counted from the end. Throws IndexError for one out of bounds, on the CPU when the op runs,
 // so that a plan can hold it; on a device it waits.
 Tensor index_within(const Tensor& index, const IndexBounds& bounds);
+// The look alone, at a contiguous index of int64 on a device: for kernels that count negative ones from the end themselves.
+void check_within(const Tensor& index, const IndexBounds& bounds);
 
 // `value`, the median of the input, as its function: the elements equal to it share the gradient.
 Tensor pick_median(const Tensor& input, const Tensor& value);
