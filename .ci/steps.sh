@@ -19,9 +19,9 @@ step() {
 summary_of() { grep -E '^=* ?[0-9]+ (passed|failed|error|skipped).* in [0-9.]+' "$work/logs/$1.log" 2>/dev/null | tail -n 1 | sed 's/^=* *//; s/ *=*$//'; }
 in_venv() { (export VIRTUAL_ENV=$1 PATH=$1/bin:$PATH XDG_CACHE_HOME=$work/cache && shift && "$@"); }
 tested() { in_venv "$work/readme" "$@"; }  # where the package, PyTorch and the extras are
+fuzz_build() { cmake --preset fuzz && cmake --build --preset fuzz; }
 # fuzz_readers SECONDS SEED: libFuzzer on the readers of files, for so long each, several at once. It keeps what it learns in
 # build/fuzz/READER and leaves the input of a crash in build/fuzz.
-fuzz_build() { cmake --preset fuzz && cmake --build --preset fuzz; }
 fuzz_readers() {
   printf '%s\n' idx json onnx safetensors | xargs -P "$(nproc)" -I{} sh -c "mkdir -p build/fuzz/{} && build/fuzz/tests/fuzz/cnnx_fuzz_{} \
     -max_total_time=$1 -seed=$2 -max_len=4096 -rss_limit_mb=2048 -timeout=10 -print_final_stats=1 -artifact_prefix=build/fuzz/{}- build/fuzz/{} tests/fuzz/corpus/{}"

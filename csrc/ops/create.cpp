@@ -168,27 +168,24 @@ Tensor tensor_of(const void* values, int64_t count, DType dtype, const CreateOpt
 
 namespace {
 
-void check_floats(const char* op, DType dtype) {
-  if (!is_floating_point(dtype)) refuse_dtype(op, dtype);
+// Drawn by `fill` from its distribution with the parameters 0 and 1.
+template <class Fill>
+Tensor drawn(const char* op, const Fill& fill, const Dims& shape, const CreateOptions& options, Generator* generator) {
+  check_shape(op, shape);
+  const TensorOptions chosen = completed(options, default_dtype());
+  if (!is_floating_point(chosen.dtype)) refuse_dtype(op, chosen.dtype);
+  const Tensor result = Tensor::empty(shape, chosen);
+  fill(result, 0, 1, generator);
+  return marked(result, options);
 }
 
 }  // namespace
 
 Tensor rand(const Dims& shape, const CreateOptions& options, Generator* generator) {
-  check_shape("rand", shape);
-  const TensorOptions chosen = completed(options, default_dtype());
-  check_floats("rand", chosen.dtype);
-  const Tensor result = Tensor::empty(shape, chosen);
-  uniform_(result, 0, 1, generator);
-  return marked(result, options);
+  return drawn("rand", uniform_, shape, options, generator);
 }
 Tensor randn(const Dims& shape, const CreateOptions& options, Generator* generator) {
-  check_shape("randn", shape);
-  const TensorOptions chosen = completed(options, default_dtype());
-  check_floats("randn", chosen.dtype);
-  const Tensor result = Tensor::empty(shape, chosen);
-  normal_(result, 0, 1, generator);
-  return marked(result, options);
+  return drawn("randn", normal_, shape, options, generator);
 }
 Tensor randint(int64_t low, int64_t high, const Dims& shape, const CreateOptions& options, Generator* generator) {
   check_shape("randint", shape);
